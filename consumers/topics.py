@@ -1,0 +1,24 @@
+"""The topics of the event contract: their names, which are events, and how each message is keyed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """A Kafka topic that salepulse reads or writes."""
+
+    CLICKS = "clicks"
+    """Keyed by `user_id`."""
+    ORDERS = "orders"
+    """Keyed by `order_id`."""
+    LOGISTICS = "logistics"
+    """Keyed by `sku` for stock events, else by `order_id`."""
+    PROMOTIONS = "promotions"
+    """Compacted, keyed by `promotion_id`; a null value deletes the promotion."""
+    DEAD_LETTERS = "dead-letters"
+    """Written by salepulse: what was refused, keyed like the original."""
+
+
+EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
+"""The topics whose events are counted, and whose partitions carry the as-of."""
