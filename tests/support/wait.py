@@ -1,0 +1,21 @@
+"""Waiting in tests: for a condition and not for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], *, within_s: float = 10, every_s: float = 0.05, what: str = "") -> T:
+    """The first true result of `condition`; fails the test, saying `what`, when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what or condition}; last: {result!r}")
+        time.sleep(every_s)
