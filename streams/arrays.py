@@ -1,0 +1,36 @@
+"""Small array helpers that the pane algebra is built from."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+"""One-dimensional, int64."""
+
+NO_INTS: Ints = np.zeros(0, np.int64)
+
+
+def compact(codes: Ints, size: int) -> tuple[Ints, Ints]:
+    """The sorted distinct values of `codes` (each in [0, size)), and for each code its place among them.
+
+    Marks a table of `size` when that is not much larger than the input, sorts otherwise.
+    """
+    if size > 8 * len(codes) + 65_536:
+        distinct, places = np.unique(codes, return_inverse=True)
+        return distinct, places.astype(np.int64, copy=False)
+    present = np.zeros(size, np.bool_)
+    present[codes] = True
+    distinct = np.flatnonzero(present)
+    place_of = np.empty(size, np.int64)
+    place_of[distinct] = np.arange(len(distinct))
+    return distinct, place_of[codes]
+
+
+def ranges(starts: Ints, lengths: Ints) -> Ints:
+    """The integers of every [start, start + length), one range after the other."""
+    total = int(lengths.sum())
+    shift = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) if total else NO_INTS
+    return shift + np.arange(total)

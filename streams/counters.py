@@ -1,0 +1,104 @@
+"""What a pane counts: the additive counters and the distinct counts of the metric dictionary.
+
+A counter's place in `COUNTERS`, and a distinct count's in `DISTINCTS`, is its id in every stored pane: append, never reorder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """The unit of a counter or KPI. Money is minor units in JSON, major units in Prometheus."""
+
+    COUNT = "count"
+    MONEY = "money"
+    MILLISECONDS = "milliseconds"
+    SECONDS = "seconds"
+    RATIO = "ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A sum of integers over events; addition in any order gives the same result."""
+
+    name: str
+    counts: str
+    """What it counts, in words."""
+    unit: Unit = Unit.COUNT
+    public: bool = True
+    """Whether it is an answer by itself, or only a part of a KPI's formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """An estimate of how many different ids there were: error <= 2 %, or 1 where that is more."""
+
+    name: str
+    counts: str
+
+
+CLICK_TYPES = (
+    "page_view",
+    "product_view",
+    "search",
+    "add_to_cart",
+    "favorite",
+    "checkout_start",
+    "ad_impression",
+    "ad_click",
+    "live_enter",
+    "live_comment",
+)
+ORDER_TYPES = ("order_created", "order_paid", "payment_failed", "order_cancelled", "order_refunded")
+
+COUNTERS = (
+    Counter("page_views", "page_view events"),
+    Counter("product_views", "product_view events"),
+    Counter("searches", "search events"),
+    Counter("cart_adds", "add_to_cart events"),
+    Counter("favorites", "favorite events"),
+    Counter("checkouts", "checkout_start events"),
+    Counter("ad_impressions", "ad_impression events"),
+    Counter("ad_clicks", "ad_click events"),
+    Counter("live_enters", "live_enter events"),
+    Counter("live_comments", "live_comment events"),
+    Counter("ad_cost", "sum of cost of ad_click", Unit.MONEY),
+    Counter("orders_created", "order_created events"),
+    Counter("orders_paid", "order_paid events"),
+    Counter("payments_failed", "payment_failed events"),
+    Counter("orders_cancelled", "order_cancelled events"),
+    Counter("orders_refunded", "order_refunded events"),
+    Counter("units", "sum of qty of order_paid"),
+    Counter("gmv", "sum of the amount of order_paid", Unit.MONEY),
+    Counter("refunds", "sum of refund_amount", Unit.MONEY),
+    Counter("discounts", "sum of discount of order_paid", Unit.MONEY),
+    Counter("dispatched", "shipment_dispatched events"),
+    Counter("delivered", "shipment_delivered events"),
+    Counter("delayed", "shipment_delayed events"),
+    Counter("returned_units", "sum of qty of return_received"),
+    Counter("dwell_ms", "sum of dwell_ms", Unit.MILLISECONDS, public=False),
+    Counter("dwell_events", "events that carry dwell_ms", public=False),
+    Counter("first_orders", "order_paid events with first_order", public=False),
+    Counter("member_gmv", "gmv of members", Unit.MONEY, public=False),
+    Counter("campaign_gmv", "gmv of orders with a campaign", Unit.MONEY, public=False),
+)
+DISTINCTS = (
+    Distinct("visitors", "distinct user_id over all click events"),
+    Distinct("sessions", "distinct session_id over all click events"),
+    Distinct("buyers", "distinct user_id over order_paid"),
+)
+
+COUNTER_IDS = {counter.name: i for i, counter in enumerate(COUNTERS)}
+DISTINCT_IDS = {distinct.name: i for i, distinct in enumerate(DISTINCTS)}
+N_COUNTERS = len(COUNTERS)
+
+TYPE_COUNTERS = {
+    **{name: i for i, name in enumerate(CLICK_TYPES)},
+    **{name: COUNTER_IDS["orders_created"] + i for i, name in enumerate(ORDER_TYPES)},
+    "shipment_dispatched": COUNTER_IDS["dispatched"],
+    "shipment_delivered": COUNTER_IDS["delivered"],
+    "shipment_delayed": COUNTER_IDS["delayed"],
+}
+"""The counter that each event of a type adds one to."""

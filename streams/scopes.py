@@ -1,0 +1,88 @@
+"""Scopes: the dimensions that every KPI is cut by."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A dimension. Its place in `SCOPES` is its id in stored panes: append, never reorder."""
+
+    ALL = "all"
+    PROMOTION = "promotion"
+    CHANNEL = "channel"
+    REGION = "region"
+    CATEGORY = "category"
+    CAMPAIGN = "campaign"
+    LIVE_ROOM = "live_room"
+    VARIANT = "variant"
+    MEMBER = "member"
+    SKU = "sku"
+
+
+SCOPES = tuple(Scope)
+SCOPE_IDS = {scope: i for i, scope in enumerate(SCOPES)}
+
+LINE_SCOPES = (Scope.CATEGORY, Scope.SKU)
+"""Scopes in which an order counts by its item lines."""
+
+FIELDS = {
+    Scope.PROMOTION: "promotion_id",
+    Scope.CHANNEL: "channel",
+    Scope.REGION: "region",
+    Scope.CATEGORY: "category",
+    Scope.CAMPAIGN: "campaign",
+    Scope.LIVE_ROOM: "live_room",
+    Scope.VARIANT: "variant",
+    Scope.MEMBER: "member",
+    Scope.SKU: "sku",
+}
+"""The event field that holds a scope's value. An event without it counts in `all` only."""
+
+
+class Rows:
+    """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
+
+    A row's number is only good within one `Rows`; whatever leaves the process carries the strings.
+    """
+
+    def __init__(self) -> None:
+        self.labels: list[tuple[Scope, str]] = []
+        """# <row>: (scope, value)"""
+        self.by_scope: dict[Scope, ScopeRows] = {scope: ScopeRows(self, scope) for scope in SCOPES}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def row(self, scope: Scope, value: str) -> int:
+        """The row of a pair, made on first sight."""
+        return self.by_scope[scope][value]
+
+    def of(self, scope: Scope) -> list[int]:
+        """All rows of a scope."""
+        return [row for row in self.by_scope[scope].values() if row >= 0]
+
+    def find(self, scope: Scope, value: str) -> int | None:
+        """The row of a pair, or None where it was never seen."""
+        return self.by_scope[scope].get(value)
+
+
+class ScopeRows(dict[str | bool | None, int]):
+    """Rows of one scope by value: a dictionary that numbers what it does not know. None (no such field) is -1.
+
+    True and False stand for "true" and "false" (scope `member`).
+    """
+
+    def __init__(self, rows: Rows, scope: Scope) -> None:
+        super().__init__({None: -1})
+        self._labels = rows.labels
+        self._scope = scope
+
+    def __missing__(self, value: str | bool | None) -> int:
+        if isinstance(value, bool):
+            row = self[value] = self["true" if value else "false"]
+            return row
+        assert value is not None
+        row = self[value] = len(self._labels)
+        self._labels.append((self._scope, value))
+        return row
