@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from streams.embedded.guard import guarded
+from tests.support.processes import alive
 from tests.support.wait import eventually
 
 MODES = [pytest.param("exec", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux only")), "watch"]
@@ -59,6 +59,6 @@ def test_the_command_dies_with_the_parent(mode: str) -> None:
     with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
+        assert alive(pid)
         parent.kill()
-    eventually(lambda: not psutil.pid_exists(pid), what="the command is gone")
+    eventually(lambda: not alive(pid), what="the command is gone")

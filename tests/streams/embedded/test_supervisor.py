@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from streams.embedded.child import Child, Event, What
 from streams.embedded.errors import ChildFailedError
 from streams.embedded.supervisor import RestartPolicy, Supervisor
+from tests.support.processes import alive
 from tests.support.wait import eventually
 
 SLEEPER = "import time; print('hello', flush=True); time.sleep(600)"
@@ -40,10 +40,6 @@ def wrote(log: Path, text: str):
 
 def sleeper(tmp_path: Path, name: str = "sleeper", code: str = SLEEPER, **more: object) -> Child:
     return Child(name=name, argv=python(code), log_path=tmp_path / f"{name}.log", **more)
-
-
-def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 class TestWhileRunning:
@@ -205,9 +201,8 @@ async def main():
             log = folder / name
             async def ready(log=log):
                 return "" if log.read_text() else "says nothing"
-            await supervisor.start(
-                Child(name=name, argv=[sys.executable, "-c", code], log_path=log, ready=ready, grace_s=float(sys.argv[2]))
-            )
+            argv, grace_s = [sys.executable, "-c", code], float(sys.argv[2])
+            await supervisor.start(Child(name=name, argv=argv, log_path=log, ready=ready, grace_s=grace_s))
         print(supervisor.pid("plain"), supervisor.pid("stubborn"), flush=True)
         await supervisor.wait()
     print("stopped", flush=True)
