@@ -1,0 +1,167 @@
+"""Why one message breaks the contract: the slow, careful look at what the fast decoder refused.
+
+A message gets exactly one reason, the first that applies in the order of `Reason`, and a detail that names the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from consumers.events import MAX_DEPTH, MAX_MESSAGE_BYTES, MODELS, TOPIC_OF_TYPE, TYPES, EventModel
+from consumers.rejects import Reason, Rejected
+from consumers.topics import Topic
+
+JSON_WHITESPACE = b" \t\r\n"
+_MAX_DETAIL = 300
+_MAX_SHOWN = 60
+_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+_OUT_OF_RANGE = frozenset(
+    {
+        "greater_than_equal",
+        "less_than_equal",
+        "string_too_short",
+        "string_too_long",
+        "too_short",
+        "too_long",
+        "out_of_range",
+    }
+)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
+    """A message breaks the contract. Raised and caught inside this package: it leaves as a `Rejected`."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…"
+
+    def at(self, index: int) -> Rejected:
+        """The same as a value, for the message that stood at `index` of its batch."""
+        return Rejected(index, self.reason, self.detail)
+
+
+def examine(topic: Topic, value: bytes | None) -> BaseModel:
+    """The event as the topic's model. Raises Refusal, and nothing else, for a message that breaks the contract."""
+
+    def look() -> BaseModel:
+        found = read_object(value)
+        return validate(_model_for(topic, found), found)
+
+    return _guarded(look)
+
+
+def examine_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
+    """The message as `model`, whatever its `type`. Raises Refusal, and nothing else."""
+    return _guarded(lambda: validate(model, read_object(value)))
+
+
+def read_object(value: bytes | None) -> dict[str, Any]:
+    """The JSON object that the message holds. Raises Refusal."""
+    if value is None or not value.strip(JSON_WHITESPACE):
+        raise Refusal(Reason.EMPTY, "the message has no value: send a JSON object")
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise Refusal(Reason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(Reason.BAD_ENCODING, f"byte {error.start} is not UTF-8: send UTF-8") from None
+    try:
+        found = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise Refusal(Reason.BAD_JSON, f"not JSON: {error}") from None
+    if nests_too_deep(value):
+        raise _too_deep()
+    if not isinstance(found, dict):
+        raise Refusal(Reason.NOT_AN_OBJECT, f"the message is {_shown(found)}: send a JSON object")
+    return found
+
+
+def nests_too_deep(value: bytes) -> bool:
+    """Whether the JSON in `value`, which must be well-formed, has more than 32 levels. The outermost object is one."""
+    if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
+        return False
+    skeleton = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each round takes away the innermost level
+        skeleton = skeleton.replace(b"{}", b"#").replace(b"[]", b"#").translate(None, b"#")
+    return bool(skeleton)
+
+
+def validate(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
+    """The object as `model`. Raises Refusal for the worst of what is wrong with it."""
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        refusals = [_refusal(details) for details in error.errors(include_url=False)]
+        raise min(refusals, key=lambda refusal: _RANK[refusal.reason]) from None
+
+
+def _guarded(look: Callable[[], AnyModel]) -> AnyModel:
+    try:
+        return look()
+    except Refusal:
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except Exception as error:  # one message must never stop the pipeline
+        raise Refusal(Reason.BAD_JSON, f"could not be read: {type(error).__name__}: {error}") from None
+
+
+def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
+    """The topic's model, if the object's type belongs there; a type that is no string is left to the model."""
+    name = found.get("type")
+    if isinstance(name, str) and name not in TYPES[topic]:
+        if home := TOPIC_OF_TYPE.get(name):
+            raise Refusal(Reason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {home}, not on {topic}")
+        known = ", ".join(sorted(TYPES[topic]))
+        raise Refusal(Reason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")
+    return MODELS[topic]
+
+
+def _refusal(error: ErrorDetails) -> Refusal:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    kind, given = error["type"], error["input"]
+    message = error["msg"].replace("Input should", "it should")
+    if kind == "missing" and not field:  # from a model's own check, which names the field
+        return Refusal(Reason.MISSING_FIELD, message)
+    if kind == "missing" or (given is None and not field.endswith("]")):
+        return Refusal(Reason.MISSING_FIELD, f"`{field}` is missing: send it")
+    if isinstance(given, float) and math.isinf(given):
+        return Refusal(Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer")
+    if kind == "string_unicode":
+        return Refusal(Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters")
+    if kind == "out_of_range":
+        return Refusal(Reason.OUT_OF_RANGE, message)
+    reason = Reason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else Reason.WRONG_TYPE
+    return Refusal(reason, f"`{field}` is {_shown(given)}: {message}")
+
+
+def _too_deep() -> Refusal:
+    return Refusal(Reason.TOO_DEEP, f"the message has more than {MAX_DEPTH} levels of nesting: send a flatter one")
+
+
+def _shown(given: Any) -> str:
+    text = json.dumps(given, default=str)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def _integer(digits: str) -> int:
+    """An integer; one of more than 20 digits, far outside every range, is cut (Python refuses 4,300 digits)."""
+    return int(digits[:21]) if len(digits) > 21 else int(digits)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,64 @@
+"""msgspec structs derived from the pydantic models of the contract, so that there is one definition of each event.
+
+Decoding JSON straight into such a struct is several times faster than validating it with the model, and checks the
+same: types without coercion, lengths, ranges, required fields. What only a validator can say (an order's amount, fields
+that one type requires) is not in the struct; `consumers.decoding` checks it.
+"""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import BaseModel
+
+
+def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
+    """A frozen struct with the model's field names, order, types and limits; absent or null optional fields are None.
+
+    Raises TypeError for an annotation it cannot carry over exactly, so that the two never drift apart in silence.
+    """
+    hints = get_type_hints(model, include_extras=True)
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for name, field in model.model_fields.items():
+        annotation = _translate(hints[name])
+        fields.append((name, annotation) if field.is_required() else (name, annotation, None))
+    # gc=False: events hold no cycles, and a batch of many thousands is then nothing for the collector to walk.
+    return msgspec.defstruct(model.__name__, fields, frozen=True, kw_only=True, gc=False)
+
+
+def _translate(annotation: Any) -> Any:
+    origin = get_origin(annotation)
+    if annotation in (str, int, bool, NoneType) or origin is Literal:
+        return annotation
+    if origin is Annotated:
+        base, *constraints = get_args(annotation)
+        return Annotated[_translate(base), msgspec.Meta(**_limits(constraints))]
+    if origin in (Union, UnionType):
+        return Union[tuple(_translate(arg) for arg in get_args(annotation))]  # noqa: UP007 (the members are computed)
+    if origin is tuple and get_args(annotation)[1:] == (...,):
+        return tuple[_translate(get_args(annotation)[0]), ...]  # type: ignore[misc]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return struct_of(annotation)
+    raise TypeError(f"no msgspec form is known for {annotation!r}: add one to consumers/structs.py")
+
+
+def _limits(constraints: list[Any]) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    for constraint in constraints:
+        match constraint:
+            case Ge(ge=bound):
+                limits["ge"] = bound
+            case Le(le=bound):
+                limits["le"] = bound
+            case MinLen(min_length=bound):
+                limits["min_length"] = bound
+            case MaxLen(max_length=bound):
+                limits["max_length"] = bound
+            case _ if type(constraint).__name__ == "Strict":
+                pass  # msgspec coerces nothing in any case
+            case _:
+                raise TypeError(f"no msgspec limit is known for {constraint!r}: add one to consumers/structs.py")
+    return limits
