@@ -1,0 +1,110 @@
+"""What all tests share: real servers, clean at the start of each test, and how skips and warnings are treated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import redis
+
+from tests.support.cleaning import empty_broker
+from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
+from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.servers import Server, tansu_broker
+from tests.support.servers import redis_server as start_redis_server
+
+REPOSITORY = Path(__file__).parents[1]
+REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
+
+hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=50)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings that our own code causes are errors."""
+    config.addinivalue_line("filterwarnings", r"error:::(consumers|streams|alerts)(\.|$)")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    return _no_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    return _no_skip(report)
+
+
+def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestReport | pytest.CollectReport:
+    """Where everything must be tried, a skipped test is a failed one."""
+    if os.environ.get(REQUIRE_ALL) == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nThis test was skipped, and {REQUIRE_ALL}=1 allows no skips."
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the real-world event sets, which lies beside the repository."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared event sets (../shared/data beside the repository) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """One Redis for the whole run. A test that kills it or changes its settings starts one of its own."""
+    with start_redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """URL of a Redis without keys, functions or scripts."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        client.function_flush()
+        client.script_flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[Server]:
+    """An embedded broker of the test's own: starting one is quicker than emptying one."""
+    with tansu_broker() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_apache_kafka() -> Iterator[Server]:
+    """One Apache Kafka for the whole run; tests ask for `apache_kafka` instead."""
+    try:
+        kafka_jars()
+        java()
+    except KafkaUnavailableError as missing:
+        pytest.skip(str(missing))
+    with start_apache_kafka() as server:
+        yield server
+
+
+@pytest.fixture
+def apache_kafka(shared_apache_kafka: Server) -> Server:
+    """An Apache Kafka without topics or groups."""
+    empty_broker(shared_apache_kafka.bootstrap)
+    return shared_apache_kafka
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Server:
+    """An empty broker: the test runs once on the embedded one and once on Apache Kafka (unless `-m 'not kafka'`)."""
+    name = {"embedded": "embedded_broker", "apache": "apache_kafka"}[request.param]
+    server: Server = request.getfixturevalue(name)
+    return server

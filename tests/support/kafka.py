@@ -1,0 +1,164 @@
+"""Apache Kafka in KRaft mode, from its published jars: one node, or a cluster of nodes that are broker and controller.
+
+Needs Java 17, and Maven the first time: it puts the jars into `.cache/kafka/VERSION/` in the repository.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import kafka_ready
+from tests.support.servers import Server, new_folder
+
+VERSION = "4.3.0"
+CACHE = Path(__file__).parents[2] / ".cache" / "kafka"
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>salepulse</groupId><artifactId>kafka-jars</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+LARGEST_MESSAGE = 17 * 2**20
+"""Bytes: a value of 16 MiB, and what is around it."""
+
+
+class KafkaUnavailableError(Exception):
+    """Java or Maven is missing, or the jars cannot be had. The message says which."""
+
+
+def kafka_jars(version: str = VERSION) -> Path:
+    """The folder that holds Kafka's jars, filled by Maven when it is not there yet."""
+    folder = CACHE / version
+    if folder.is_dir():
+        return folder
+    if not shutil.which("mvn"):
+        raise KafkaUnavailableError(f"Apache Kafka {version} is not in {CACHE} and there is no mvn to fetch it")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".getting-") as scratch:
+        pom, jars = Path(scratch, "pom.xml"), Path(scratch, "jars")
+        pom.write_text(POM.format(version=version))
+        get = ["mvn", "-B", "-q", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
+        done = subprocess.run(get, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode or not jars.is_dir():
+            raise KafkaUnavailableError(
+                f"Maven cannot get Apache Kafka {version}:\n{(done.stdout + done.stderr)[-2000:]}"
+            )
+        # Whole or not at all. Another process may have been faster: then its copy will do.
+        with contextlib.suppress(OSError):
+            jars.rename(folder)
+    return folder
+
+
+def java() -> str:
+    """The Java program: JAVA_HOME's, else the one on PATH."""
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which(os.path.join(home, "bin", "java") if home else "java")
+    if not program:
+        raise KafkaUnavailableError("Apache Kafka needs Java 17 or newer, and there is no java")
+    return program
+
+
+def java_command(jars: Path, main_class: str, *arguments: str, memory: str = "512m") -> list[str]:
+    return [
+        java(),
+        f"-Xmx{memory}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",  # starts sooner, and leaves the cores to what is tested
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        *("-cp", f"{jars}/*"),
+        main_class,
+        *arguments,
+    ]
+
+
+def random_id() -> str:
+    """As Kafka writes ids: 22 characters of base64."""
+    # A leading dash would be taken for a flag.
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
+@contextlib.contextmanager
+def apache_kafka(
+    *, version: str = VERSION, memory: str = "512m", port: int = 0, advertised: str = "", settings: Sequence[str] = ()
+) -> Iterator[Server]:
+    """One node, broker and controller, without topics. `advertised`: a proxy's host:port; `settings`: NAME=VALUE."""
+    with _nodes([port or free_port()], version, memory, [advertised], settings) as nodes:
+        yield nodes[0]
+
+
+@contextlib.contextmanager
+def kafka_cluster(nodes: int = 3, *, version: str = VERSION, memory: str = "384m") -> Iterator[list[Server]]:
+    """Several nodes, each broker and controller. Any node's `bootstrap` will do; better give all of them, by comma."""
+    with _nodes([free_port() for _ in range(nodes)], version, memory, [""] * nodes, ()) as servers:
+        yield servers
+
+
+@contextlib.contextmanager
+def _nodes(
+    ports: list[int], version: str, memory: str, advertised: list[str], settings: Sequence[str]
+) -> Iterator[list[Server]]:
+    jars, cluster, count = kafka_jars(version), random_id(), len(ports)
+    controllers = [free_port() for _ in ports]
+    initial = ",".join(f"{node}@{LOOPBACK}:{port}:{random_id()}" for node, port in enumerate(controllers, 1))
+    servers = []
+    with new_folder() as folder, contextlib.ExitStack() as stack:
+        for node, port in enumerate(ports, 1):
+            home = folder / str(node)
+            home.mkdir()
+            lines = [*_properties(node, port, controllers, advertised[node - 1], home, count), *settings]
+            (home / "server.properties").write_text("\n".join(lines) + "\n")
+            formatting = ["format", "-t", cluster, "-c", "server.properties", "--initial-controllers", initial]
+            subprocess.run(
+                java_command(jars, "kafka.tools.StorageTool", *formatting), cwd=home, check=True, capture_output=True
+            )
+            argv = java_command(jars, "kafka.Kafka", "server.properties", memory=memory)
+            server = Server(f"kafka-{node}", argv, port, kafka_ready(LOOPBACK, port, count // 2 + 1), home)
+            stack.callback(server.stop)
+            server.spawn()
+            servers.append(server)
+        for server in servers:
+            server.wait_ready()
+        yield servers
+
+
+def _properties(node: int, port: int, controllers: list[int], advertised: str, home: Path, count: int) -> list[str]:
+    controller = controllers[node - 1]
+    replicas, in_sync = min(count, 3), min(count, 2)
+    return [
+        "process.roles=broker,controller",
+        f"node.id={node}",
+        f"controller.quorum.bootstrap.servers={','.join(f'{LOOPBACK}:{port}' for port in controllers)}",
+        f"listeners=BROKER://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
+        f"advertised.listeners=BROKER://{advertised or f'{LOOPBACK}:{port}'},CONTROLLER://{LOOPBACK}:{controller}",
+        "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name=BROKER",
+        "controller.listener.names=CONTROLLER",
+        f"log.dirs={home / 'data'}",
+        f"default.replication.factor={replicas}",
+        f"min.insync.replicas={in_sync}",
+        f"offsets.topic.replication.factor={replicas}",
+        "offsets.topic.num.partitions=4",
+        f"transaction.state.log.replication.factor={replicas}",
+        f"transaction.state.log.min.isr={in_sync}",
+        "transaction.state.log.num.partitions=4",
+        f"share.coordinator.state.topic.replication.factor={replicas}",
+        f"share.coordinator.state.topic.min.isr={in_sync}",
+        "group.initial.rebalance.delay.ms=0",
+        "auto.create.topics.enable=false",
+        f"message.max.bytes={LARGEST_MESSAGE}",
+        f"replica.fetch.max.bytes={LARGEST_MESSAGE}",
+        "broker.session.timeout.ms=6000",
+        "log.retention.check.interval.ms=1000",
+    ]

@@ -1,0 +1,240 @@
+"""Messages that break the contract, each with the reason it must be refused for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from consumers.events import MAX_MONEY, MAX_TS_MS, TYPES
+from consumers.rejects import Reason
+from consumers.topics import Topic
+
+Poison = tuple[bytes | None, Reason]
+
+GOOD: dict[Topic, dict[str, Any]] = {
+    Topic.CLICKS: {
+        "event_id": "c-1",
+        "type": "product_view",
+        "ts": 1_700_000_000_000,
+        "user_id": "u-5",
+        "session_id": "s-1",
+        "sku": "s-9",
+        "category": "beauty",
+        "channel": "live",
+        "region": "east",
+        "promotion_id": "d11",
+        "member": True,
+        "dwell_ms": 2_310,
+    },
+    Topic.ORDERS: {
+        "event_id": "9f1c",
+        "type": "order_paid",
+        "ts": 1_700_000_000_000,
+        "order_id": "o-17",
+        "user_id": "u-5",
+        "items": [{"sku": "s-9", "category": "beauty", "qty": 2, "unit_price": 12_900}],
+        "discount": 3_000,
+        "channel": "live",
+        "region": "east",
+        "promotion_id": "d11",
+        "member": True,
+    },
+    Topic.LOGISTICS: {
+        "event_id": "l-1",
+        "type": "stock_level",
+        "ts": 1_700_000_000_000,
+        "sku": "s-9",
+        "warehouse": "w-1",
+        "on_hand": 250,
+    },
+}
+"""A whole, valid event of each event topic."""
+
+
+def encode(event: object) -> bytes:
+    """As producers write it."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def good(topic: Topic, **changes: Any) -> bytes:
+    """A valid event of the topic, with these fields instead of its own."""
+    return encode({**GOOD[topic], **changes})
+
+
+def without(topic: Topic, name: str) -> bytes:
+    """A valid event of the topic, less one field."""
+    return encode({key: value for key, value in GOOD[topic].items() if key != name})
+
+
+def with_raw(topic: Topic, name: str, raw: bytes) -> bytes:
+    """A valid event of the topic with a field whose value is written as it stands here."""
+    return without(topic, name)[:-1] + b',"' + name.encode() + b'":' + raw + b"}"
+
+
+def nested(levels: int) -> bytes:
+    """Arrays in arrays."""
+    return b"[" * levels + b"]" * levels
+
+
+def poison(rng: Random, topic: Topic, n: int) -> list[Poison]:
+    """`n` messages for an event topic that must be refused; every kind there is, if `n` is large enough."""
+    kinds = [*_ANY_TOPIC, *_OF_TOPIC[topic]]
+    rng.shuffle(kinds)
+    return [kinds[i % len(kinds)](rng, topic) for i in range(n)]
+
+
+def _always(value: bytes | None, reason: Reason) -> Callable[[Random, Topic], Poison]:
+    return lambda _rng, _topic: (value, reason)
+
+
+def _field(name: str, given: Any, reason: Reason) -> Callable[[Random, Topic], Poison]:
+    return lambda _rng, topic: (good(topic, **{name: given}), reason)
+
+
+def _raw(name: str, raw: bytes, reason: Reason) -> Callable[[Random, Topic], Poison]:
+    return lambda _rng, topic: (with_raw(topic, name, raw), reason)
+
+
+def _truncated(rng: Random, topic: Topic) -> Poison:
+    value = good(topic)
+    return value[: rng.randrange(1, len(value))], Reason.BAD_JSON
+
+
+def _bad_byte(rng: Random, topic: Topic) -> Poison:
+    value = good(topic, note="x" * 20)
+    at = rng.randrange(len(value))
+    return value[:at] + rng.choice([b"\xff", b"\xc3", b"\xed\xa0\x80"]) + value[at:], Reason.BAD_ENCODING
+
+
+def _missing(rng: Random, topic: Topic) -> Poison:
+    return without(topic, rng.choice(["event_id", "type", "ts"])), Reason.MISSING_FIELD
+
+
+def _null(rng: Random, topic: Topic) -> Poison:
+    return good(topic, **{rng.choice(["event_id", "type", "ts"]): None}), Reason.MISSING_FIELD
+
+
+def _other_topic(rng: Random, topic: Topic) -> Poison:
+    other = rng.choice([name for home, names in TYPES.items() if home is not topic for name in sorted(names)])
+    return good(topic, type=other), Reason.WRONG_TOPIC
+
+
+def _deep(rng: Random, topic: Topic) -> Poison:
+    return with_raw(topic, "extra", nested(rng.choice([32, 100, 900]))), Reason.TOO_DEEP
+
+
+def _item(**changes: Any) -> Callable[[Random, Topic], Poison]:
+    reason = changes.pop("reason")
+    return _field("items", [{**GOOD[Topic.ORDERS]["items"][0], **changes}], reason)
+
+
+_ANY_TOPIC: list[Callable[[Random, Topic], Poison]] = [
+    _always(None, Reason.EMPTY),
+    _always(b"", Reason.EMPTY),
+    _always(b" \r\n\t", Reason.EMPTY),
+    _always(b'"' + b"x" * 2_000_000 + b'"', Reason.TOO_LARGE),
+    _field("source", "x" * 2_000_000, Reason.TOO_LARGE),
+    _field("extra", "x" * 2**20, Reason.TOO_LARGE),
+    _bad_byte,
+    _raw("extra", b'"\xff"', Reason.BAD_ENCODING),
+    _raw("source", b'"\xff"', Reason.BAD_ENCODING),
+    _raw("event_id", rb'"\ud800"', Reason.BAD_ENCODING),
+    _raw("source", rb'"\udc00 alone"', Reason.BAD_ENCODING),
+    _truncated,
+    _always(b"hello", Reason.BAD_JSON),
+    _always(b"{} {}", Reason.BAD_JSON),
+    _always(b"\xef\xbb\xbf{}", Reason.BAD_JSON),
+    _always(b"\x00", Reason.BAD_JSON),
+    _always(b"NaN", Reason.BAD_JSON),
+    _raw("extra", b"NaN", Reason.BAD_JSON),
+    _raw("extra", b"-Infinity", Reason.BAD_JSON),
+    _raw("extra", b"01", Reason.BAD_JSON),
+    _raw("extra", b'"\n"', Reason.BAD_JSON),
+    _raw("ts", b"NaN", Reason.BAD_JSON),
+    _raw("ts", b"1e999", Reason.BAD_JSON),
+    _deep,
+    _always(nested(200_000), Reason.TOO_DEEP),
+    _always(b"[" * 200_000, Reason.TOO_DEEP),
+    _always(b'{"a":' * 200_000, Reason.TOO_DEEP),
+    _raw("extra", nested(200_000), Reason.TOO_DEEP),
+    _always(b"[]", Reason.NOT_AN_OBJECT),
+    _always(b"null", Reason.NOT_AN_OBJECT),
+    _always(b"17", Reason.NOT_AN_OBJECT),
+    _always(b'"order_paid"', Reason.NOT_AN_OBJECT),
+    _always(b"1e999", Reason.NOT_AN_OBJECT),
+    _field("type", "view", Reason.UNKNOWN_TYPE),
+    _field("type", "", Reason.UNKNOWN_TYPE),
+    _field("type", "ORDER_PAID", Reason.UNKNOWN_TYPE),
+    _other_topic,
+    _missing,
+    _null,
+    _always(b"{}", Reason.MISSING_FIELD),
+    _field("type", 5, Reason.WRONG_TYPE),
+    _field("event_id", 17, Reason.WRONG_TYPE),
+    _field("event_id", ["a"], Reason.WRONG_TYPE),
+    _field("source", {}, Reason.WRONG_TYPE),
+    _field("ts", "1700000000000", Reason.WRONG_TYPE),
+    _field("ts", True, Reason.WRONG_TYPE),
+    _raw("ts", b"1.0", Reason.WRONG_TYPE),
+    _raw("ts", b"1e3", Reason.WRONG_TYPE),
+    _field("event_id", "", Reason.OUT_OF_RANGE),
+    _field("event_id", "é" * 129, Reason.OUT_OF_RANGE),
+    _field("source", "", Reason.OUT_OF_RANGE),
+    _field("ts", -1, Reason.OUT_OF_RANGE),
+    _field("ts", MAX_TS_MS + 1, Reason.OUT_OF_RANGE),
+    _field("ts", 2**64, Reason.OUT_OF_RANGE),
+    _raw("ts", b"9" * 5_000, Reason.OUT_OF_RANGE),
+]
+
+_OF_TOPIC: dict[Topic, list[Callable[[Random, Topic], Poison]]] = {
+    Topic.CLICKS: [
+        _field("session_id", None, Reason.MISSING_FIELD),
+        _field("member", 1, Reason.WRONG_TYPE),
+        _field("member", "true", Reason.WRONG_TYPE),
+        _field("sku", 9, Reason.WRONG_TYPE),
+        _field("cost", -1, Reason.OUT_OF_RANGE),
+        _field("dwell_ms", -1, Reason.OUT_OF_RANGE),
+        _field("keyword", "", Reason.OUT_OF_RANGE),
+    ],
+    Topic.ORDERS: [
+        _field("items", None, Reason.MISSING_FIELD),
+        _field("type", "order_refunded", Reason.MISSING_FIELD),
+        _item(sku=None, reason=Reason.MISSING_FIELD),
+        _item(qty=None, reason=Reason.MISSING_FIELD),
+        _field("items", {}, Reason.WRONG_TYPE),
+        _field("items", "s-9", Reason.WRONG_TYPE),
+        _field("items", [None], Reason.WRONG_TYPE),
+        _field("items", [[]], Reason.WRONG_TYPE),
+        _raw("discount", b"1.0", Reason.WRONG_TYPE),
+        _item(qty="2", reason=Reason.WRONG_TYPE),
+        _item(unit_price=0.5, reason=Reason.WRONG_TYPE),
+        _field("items", [], Reason.OUT_OF_RANGE),
+        _field("items", GOOD[Topic.ORDERS]["items"] * 1_001, Reason.OUT_OF_RANGE),
+        _item(qty=0, reason=Reason.OUT_OF_RANGE),
+        _item(qty=-2, reason=Reason.OUT_OF_RANGE),
+        _item(qty=10**9 + 1, reason=Reason.OUT_OF_RANGE),
+        _item(unit_price=-1, reason=Reason.OUT_OF_RANGE),
+        _item(unit_price=MAX_MONEY + 1, reason=Reason.OUT_OF_RANGE),
+        _item(unit_price=MAX_MONEY, reason=Reason.OUT_OF_RANGE),  # two of them
+        _field("discount", -1, Reason.OUT_OF_RANGE),
+        _field("discount", 25_801, Reason.OUT_OF_RANGE),
+        _field("refund_amount", -1, Reason.OUT_OF_RANGE),
+        _field("shipping_fee", MAX_MONEY, Reason.OUT_OF_RANGE),
+    ],
+    Topic.LOGISTICS: [
+        _field("on_hand", None, Reason.MISSING_FIELD),
+        _field("warehouse", None, Reason.MISSING_FIELD),
+        _field("type", "stock_received", Reason.MISSING_FIELD),
+        _field("type", "stock_adjusted", Reason.MISSING_FIELD),
+        _field("type", "shipment_delayed", Reason.MISSING_FIELD),
+        _field("type", "return_received", Reason.MISSING_FIELD),
+        _field("on_hand", "250", Reason.WRONG_TYPE),
+        _field("delta", 1.5, Reason.WRONG_TYPE),
+        _field("on_hand", -1, Reason.OUT_OF_RANGE),
+        _field("qty", 0, Reason.OUT_OF_RANGE),
+        _field("delta", -(10**9) - 1, Reason.OUT_OF_RANGE),
+        _field("promised_ts", -1, Reason.OUT_OF_RANGE),
+    ],
+}

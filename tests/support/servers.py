@@ -1,0 +1,189 @@
+"""Real servers for tests: the embedded broker, Apache Kafka, Redis. Each can be killed, paused and started again.
+
+    with redis_server(aof=True) as redis, tansu_broker() as broker:
+        broker.bootstrap, redis.url
+        redis.kill()
+        redis.restart()   # on the same port and the same data
+
+They end with the `with` block, and with the process that started them however that one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from streams.embedded.broker import broker_command
+from streams.embedded.child import describe_exit
+from streams.embedded.guard import guarded
+from streams.embedded.logs import tail
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import Probe, kafka_ready, redis_ready
+from streams.embedded.redis import redis_command
+
+# On Linux a guarded child dies with the thread that started it, and a test may well run in a short-lived one.
+_hands = ThreadPoolExecutor(1, thread_name_prefix="servers")
+
+
+class Server:
+    """A server process on a port of 127.0.0.1 with a folder of its own, both kept over restarts."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        port: int,
+        ready: Probe,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        ready_within_s: float = 60,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.host, self.port = LOOPBACK, port
+        self.folder = folder
+        self.log_path = folder / f"{name}.log"
+        self._ready = ready
+        self._env = dict(env or {})
+        self._ready_within_s = ready_within_s
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def bootstrap(self) -> str:
+        """Of a broker: what Kafka clients want."""
+        return self.address
+
+    @property
+    def url(self) -> str:
+        """Of a Redis: what Redis clients want."""
+        return f"redis://{self.address}/0"
+
+    @property
+    def pid(self) -> int:
+        return self._present().pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def spawn(self) -> None:
+        """Start the process; does not wait for it."""
+        if self.running:
+            raise RuntimeError(f"{self.name} runs already")
+        with self.log_path.open("ab") as log:
+            self._process = _hands.submit(
+                subprocess.Popen,
+                guarded(self.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._env},
+                cwd=self.folder,
+                start_new_session=True,
+            ).result()
+
+    def wait_ready(self) -> None:
+        """Until it answers; fails with the end of its log when it ends, or does not in time."""
+        deadline = time.monotonic() + self._ready_within_s
+        while missing := _hands.submit(asyncio.run, self._ready()).result():
+            code = self._present().poll()
+            if code is not None or time.monotonic() > deadline:
+                what = missing if code is None else describe_exit(code)
+                raise RuntimeError("\n".join([f"{self.name} did not start: {what}", *tail(self.log_path)]))
+            time.sleep(0.05)
+
+    def start(self) -> None:
+        self.spawn()
+        self.wait_ready()
+
+    def kill(self) -> None:
+        """kill -9, and wait for its end."""
+        self._signal_group(signal.SIGKILL)
+        self._present().wait()
+
+    def restart(self) -> None:
+        """Start it again on its port and data; kills it first when it still runs."""
+        if self.running:
+            self.kill()
+        self.start()
+
+    def stop(self, grace_s: float = 20) -> None:
+        """SIGTERM, and SIGKILL when that does not help."""
+        if not self.running:
+            return
+        self.resume()
+        self._present().terminate()
+        try:
+            self._present().wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open and nothing answers."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_group(signal.SIGCONT)
+
+    def _present(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self.running:
+            os.killpg(self.pid, number)
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """The server, started; stopped at the end."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def new_folder() -> Iterator[Path]:
+    """A temporary folder, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="salepulse-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def redis_server(*options: str, aof: bool = False, port: int = 0) -> Iterator[Server]:
+    """A Redis that never evicts. With `aof`, a restart brings its data back; else it comes back empty.
+
+    `options` are added to its command line and win over what is there: `"--maxmemory", "20mb"`.
+    """
+    port = port or free_port()
+    with new_folder() as folder:
+        argv = [*redis_command(port, folder, append_only=aof), *options]
+        with running(Server("redis", argv, port, redis_ready(LOOPBACK, port), folder)) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def tansu_broker(*, port: int = 0, advertised: str = "") -> Iterator[Server]:
+    """The embedded broker, empty; in memory only, so a restart empties it. `advertised`: a proxy's host:port."""
+    port = port or free_port()
+    with new_folder() as folder:
+        argv = broker_command(port, advertised=advertised)
+        ready = kafka_ready(LOOPBACK, port)
+        with running(Server("broker", argv, port, ready, folder, env={"RUST_LOG": "warn"})) as server:
+            yield server
