@@ -100,7 +100,7 @@ def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, deco
         return
     try:
         # What the model accepts is an event, whatever the fast decoder thought of it.
-        event = msgspec.convert(examine(topic, values[0]).model_dump(), STRUCTS[topic])
+        event: Any = msgspec.convert(examine(topic, values[0]).model_dump(), STRUCTS[topic])
     except Refusal as refusal:
         decoded.rejected.append(refusal.at(start))
         return
