@@ -1,0 +1,99 @@
+"""The rules that hold the code base together, read off its imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "consumers": {"consumers"},
+    "streams": {"streams", "consumers"},
+    "alerts": {"alerts", "streams", "consumers"},
+}
+"""Imports point one way: alerts -> streams -> consumers."""
+
+PURE = (
+    "consumers/classification.py",
+    "consumers/decoding.py",
+    "consumers/dedup.py",
+    "consumers/events.py",
+    "consumers/rejects.py",
+    "consumers/structs.py",
+    "consumers/topics.py",
+    "streams/asof.py",
+    "streams/codec.py",
+    "streams/counters.py",
+    "streams/fold.py",
+    "streams/kpis.py",
+    "streams/panes.py",
+    "streams/rolling.py",
+    "streams/scopes.py",
+    "streams/sketch.py",
+    "streams/windows.py",
+)
+"""What is computed, apart from where it comes from and goes to: no I/O, and no clock but the times passed in."""
+
+IMPURE_LIBRARIES = {
+    *("aiohttp", "aiokafka", "asyncio", "faust", "fastapi", "hiredis", "httpx", "mode", "redis", "requests", "uvicorn"),
+    *("http", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "socket", "ssl", "structlog"),
+    *("subprocess", "tempfile", "threading", "time", "urllib", "uvloop"),
+}
+IMPURE_CALLS = {"now", "utcnow", "today"}
+"""Of date and datetime: they read the clock."""
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in MAY_IMPORT for path in (REPOSITORY / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of every import in a file, inside functions too."""
+    package = path.relative_to(REPOSITORY).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            yield node.lineno, ".".join([*base, *filter(None, [node.module])])
+
+
+def test_imports_point_one_way() -> None:
+    turned = [
+        f"{path.relative_to(REPOSITORY)}:{line} imports {name}"
+        for path in sources()
+        for line, name in imports(path)
+        if (root := name.split(".")[0]) in MAY_IMPORT and root not in MAY_IMPORT[path.relative_to(REPOSITORY).parts[0]]
+    ]
+    assert not turned, "alerts -> streams -> consumers, never back"
+
+
+def test_nothing_imports_the_tests() -> None:
+    assert not [
+        f"{path.relative_to(REPOSITORY)}:{line}"
+        for path in sources()
+        for line, name in imports(path)
+        if name.split(".")[0] == "tests"
+    ]
+
+
+def present() -> list[str]:
+    return [name for name in PURE if (REPOSITORY / name).exists()]
+
+
+def test_there_is_a_pure_core() -> None:
+    assert present()
+
+
+@pytest.mark.parametrize("name", present())
+def test_the_core_is_pure(name: str) -> None:
+    path = REPOSITORY / name
+    impure = [f"line {line} imports {lib}" for line, lib in imports(path) if lib.split(".")[0] in IMPURE_LIBRARIES]
+    for node in ast.walk(ast.parse(path.read_text(), name)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in IMPURE_CALLS:
+            impure.append(f"line {node.lineno} reads the clock: {ast.unparse(node.func)}()")
+    assert not impure
