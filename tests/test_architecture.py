@@ -41,7 +41,7 @@ PURE = (
 IMPURE_LIBRARIES = {
     *("aiohttp", "aiokafka", "asyncio", "faust", "fastapi", "hiredis", "httpx", "mode", "redis", "requests", "uvicorn"),
     *("http", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "socket", "ssl", "structlog"),
-    *("subprocess", "tempfile", "threading", "time", "urllib", "uvloop"),
+    *("subprocess", "tempfile", "time", "urllib", "uvloop"),
 }
 IMPURE_CALLS = {"now", "utcnow", "today"}
 """Of date and datetime: they read the clock."""

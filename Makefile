@@ -1,0 +1,52 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+UV     := .cache/uv/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench lock clean
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+install: $(STAMP)  ## the locked dependencies and salepulse itself, in .venv
+
+# Checked against the hashes of the lock, then salepulse on top, without asking for anything more.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "salepulse needs Python 3.11 or newer: make install PYTHON=python3.x")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install  ## a simulated sale on this machine, with its own broker and Redis
+	$(BIN)/salepulse demo
+
+test: install  ## all tests; ARGS="-m 'not kafka'" for those without Java
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install  ## lint, format, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: install  ## put the code into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## how much one machine carries
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# For every supported Python, system and processor at once: markers tell them apart.
+lock: $(UV)  ## write requirements.lock anew, with the newest versions that pyproject.toml allows
+	$(UV) pip compile pyproject.toml --all-extras --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock --quiet
+
+$(UV):
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+clean:  ## what was made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
