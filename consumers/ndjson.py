@@ -1,0 +1,140 @@
+"""Recorded messages: NDJSON files named after their topic (`orders.ndjson`, `orders.ndjson.gz`), merged by event time.
+
+Files are read as streams; nothing is held but a few lines of each. A file should be in the order in which its messages
+were written, and is never re-ordered: late events stay late. What is merged is the files with each other, by the
+running time of each, which late events do not turn back and a stray event time in the far future does not carry off.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from consumers.errors import SalepulseError, UsageError
+from consumers.partitioning import routed_key, routing_of
+from consumers.topics import EVENT_TOPICS, Topic
+
+REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
+_ENDINGS = (".ndjson", ".ndjson.gz")
+_LOOK_AHEAD = 15
+_STRAY_MS = 300_000
+
+
+class Line(NamedTuple):
+    """One recorded message."""
+
+    at_ms: int | None
+    """When it is due: the running event time of its file. None before the first time is known: at once."""
+    topic: Topic
+    key: bytes | None
+    """The Kafka key of the contract; None if the line does not tell."""
+    value: bytes
+    """The line as it stands, without its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file of one topic's messages."""
+
+    path: Path
+    topic: Topic
+
+
+def find_recordings(paths: Iterable[Path]) -> list[Recording]:
+    """The files that the paths name, or hold directly if they are folders. Other files in a folder are ignored.
+
+    Raises UsageError for what is not there, a folder without recordings, and a file named after no topic.
+    """
+    found: dict[Path, Recording] = {}
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} is not there: name NDJSON files, or folders that hold some")
+        files = _in_folder(path) if path.is_dir() else [path]
+        for file in files:
+            found[file.resolve()] = Recording(file, _topic_of(file))
+    return list(found.values())
+
+
+def read_merged(recordings: Iterable[Recording]) -> Iterator[Line]:
+    """The lines of all files: promotions first, then the rest merged by time. Raises SalepulseError if one fails."""
+    ordered = sorted(recordings, key=lambda recording: str(recording.path))
+    for recording in ordered:
+        if recording.topic is Topic.PROMOTIONS:
+            yield from (line._replace(at_ms=None) for line in read(recording))
+    events = [read(recording) for recording in ordered if recording.topic is not Topic.PROMOTIONS]
+    yield from heapq.merge(*events, key=lambda line: -1 if line.at_ms is None else line.at_ms)
+
+
+def read(recording: Recording) -> Iterator[Line]:
+    """The lines of one file, in the file's order, blank ones left out. `at_ms` never goes back.
+
+    A line without a readable `ts` is due right after the one before it. So is one whose `ts` is more than 5 minutes
+    ahead of what it follows, if the next lines take that back.
+    """
+    ahead: deque[tuple[int | None, Line]] = deque()
+    now_ms: int | None = None
+    for ts, line in _with_ts(recording):
+        ahead.append((ts, line))
+        if len(ahead) > _LOOK_AHEAD:
+            now_ms = _advance(now_ms, ahead)
+            yield ahead.popleft()[1]._replace(at_ms=now_ms)
+    while ahead:
+        now_ms = _advance(now_ms, ahead)
+        yield ahead.popleft()[1]._replace(at_ms=now_ms)
+
+
+def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int | None:
+    """The running time once the first of these lines is due."""
+    ts = ahead[0][0]
+    if ts is None or (now_ms is not None and ts <= now_ms):
+        return now_ms
+    if now_ms is None or ts > now_ms + _STRAY_MS:
+        following = sorted(later for later, _ in ahead if later is not None)
+        if following[len(following) // 2] < ts - _STRAY_MS:
+            return now_ms
+    return ts
+
+
+def _with_ts(recording: Recording) -> Iterator[tuple[int | None, Line]]:
+    topic = recording.topic
+    for value in _lines(recording.path):
+        routing = routing_of(value)
+        ts = None if routing is None else routing.ts
+        yield ts if type(ts) is int else None, Line(None, topic, routed_key(topic, routing), value)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for line in file:
+                if stripped := line.rstrip(b"\r\n"):
+                    yield stripped
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SalepulseError(f"{path} is damaged ({error}): what comes after cannot be read, copy it again") from error
+    except OSError as error:
+        raise SalepulseError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.iterdir() if file.name.endswith(_ENDINGS))
+    if not files:
+        raise UsageError(f"{folder} holds no NDJSON files: name them after their topic, such as orders.ndjson.gz")
+    for file in files:
+        if (packed := file.with_name(file.name + ".gz")) in files:
+            raise UsageError(f"{file} and {packed} are both there: keep one, or name the one to replay")
+    return files
+
+
+def _topic_of(file: Path) -> Topic:
+    for ending in _ENDINGS:
+        name = file.name.removesuffix(ending)
+        if name != file.name and name in REPLAYABLE:
+            return Topic(name)
+    names = ", ".join(f"{topic}.ndjson" for topic in REPLAYABLE)
+    raise UsageError(f"{file} is named after no topic: it must be one of {names}, or the same with .gz")

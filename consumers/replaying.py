@@ -1,0 +1,115 @@
+"""Writing recorded messages to Kafka again, as fast as possible or at the pace they were recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.ndjson import Line, find_recordings, read_merged
+from consumers.producing import Ends, KeyedProducer, Outgoing
+from consumers.topics import Topic
+
+_TURN = 2_000
+_PROGRESS_EVERY_S = 0.5
+_LONGEST_SLEEP_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay has come."""
+
+    sent: int
+    """Messages taken so far."""
+    at_ms: int | None
+    """The recorded time that it has reached."""
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay wrote; the broker has confirmed all of it."""
+
+    messages: dict[Topic, int]
+    ends: Ends
+    """(topic, partition) -> the offset after the last message written there."""
+    elapsed_s: float
+
+
+async def replay_files(
+    paths: Iterable[Path],
+    *,
+    bootstrap: str,
+    speed: float | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Replayed:
+    """Write the recordings that the paths name (`consumers.ndjson`) to their topics.
+
+    `speed`: how many times faster than recorded, 1 for the recorded pace; None for as fast as the broker takes them.
+    `on_progress` is called about twice a second, and at the end. Raises SalepulseError; what was confirmed before
+    stays written, and sending it again counts no event twice while its id is remembered.
+    """
+    recordings = find_recordings(paths)
+    pace = _Pace(speed)
+    messages: dict[Topic, int] = {}
+    told = time.monotonic()
+
+    def tell(at_ms: int | None) -> None:
+        if on_progress:
+            on_progress(Progress(sum(messages.values()), at_ms, pace.elapsed_s()))
+
+    async with KeyedProducer(bootstrap) as producer:
+        for topic in {recording.topic for recording in recordings}:
+            producer.partitions(topic)  # raises if there is no such topic, before anything is sent
+        at_ms: int | None = None
+        gathered: list[Outgoing] = []
+        for line in read_merged(recordings):
+            at_ms = line.at_ms if line.at_ms is not None else at_ms
+            if len(gathered) == _TURN or (gathered and pace.wait_s(at_ms) > 0):
+                await producer.put(gathered)
+                gathered.clear()
+                await pace.until(at_ms, producer)
+                if time.monotonic() - told >= _PROGRESS_EVERY_S:
+                    told = time.monotonic()
+                    tell(at_ms)
+            gathered.append(_outgoing(line))
+            messages[line.topic] = messages.get(line.topic, 0) + 1
+        await producer.put(gathered)
+        ends = await producer.flush()
+    tell(at_ms)
+    return Replayed(messages, ends, pace.elapsed_s())
+
+
+def _outgoing(line: Line) -> Outgoing:
+    return Outgoing(line.topic, line.key, line.value)
+
+
+class _Pace:
+    """When recorded times come round again. The first one waited for is now."""
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._started = time.monotonic()
+        self._origin: tuple[float, int] | None = None
+
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def wait_s(self, at_ms: int | None) -> float:
+        """Seconds until this recorded time; 0 or less when it has come."""
+        if self._speed is None or at_ms is None:
+            return 0
+        if self._origin is None:
+            self._origin = (time.monotonic(), at_ms)
+        began, first_ms = self._origin
+        return began + (at_ms - first_ms) / 1000 / self._speed - time.monotonic()
+
+    async def until(self, at_ms: int | None, producer: KeyedProducer) -> None:
+        """Let other tasks run, and wait for this recorded time with nothing left unsent."""
+        await asyncio.sleep(0)
+        if self.wait_s(at_ms) > 0:
+            await producer.flush()
+        while (left := self.wait_s(at_ms)) > 0:
+            await asyncio.sleep(min(left, _LONGEST_SLEEP_S))
