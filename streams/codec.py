@@ -1,12 +1,14 @@
 """How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then deflated.
 
-Version 1 is a MessagePack array: version, scope ids, values, then for each column its item type and its bytes. Rows are
-renumbered from 0, since a process's own row numbers mean nothing outside it.
+A first byte says whether the rest is deflated. The rest is a MessagePack array: version, scope ids, values, then the columns,
+each a list of integers or, where there are many, a byte that tells the item type and the items. Rows are renumbered from 0, since a process's own row
+numbers mean nothing outside it.
 """
 
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,10 +21,14 @@ from streams.sketch import RANK_BITS
 
 VERSION = 1
 
-_SMALLEST = (np.uint8, np.uint16, np.uint32, np.int64)
+_TYPES = tuple(np.dtype(kind) for kind in ("<u1", "<u2", "<u4", "<i8"))
 
-_Column = tuple[str, bytes]
-"""Item type (numpy's code, little-endian) and the items."""
+_FEW = 256
+"""With fewer numbers than this, walking them one by one costs less than arrays do."""
+_PLAIN, _DEFLATED = b"\x00", b"\x01"
+
+_Column = bytes | list[int]
+"""The items, one by one or packed: a byte that is the place of their type in `_TYPES`, then the items."""
 
 
 class _Wire(msgspec.Struct, array_like=True):
@@ -51,12 +57,45 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 def encode(delta: PaneDelta, rows: Rows, *, deflate: int = 1) -> bytes:
     """The delta in bytes; `deflate` is zlib's level, 0 for none."""
+    if len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW:
+        return _PLAIN + _encoder.encode(_few(delta, rows))
+    data = _encoder.encode(_many(delta, rows))
+    return _DEFLATED + zlib.compress(data, deflate, wbits=-15) if deflate else _PLAIN + data
+
+
+def _few(delta: PaneDelta, rows: Rows) -> _Wire:
+    cells, sketches = delta.cells, delta.sketches
+    cell_rows, group_rows = cells.rows.tolist(), sketches.rows.tolist()
+    cell_panes, group_panes = cells.panes.tolist(), sketches.panes.tolist()
+    row_of = {row: i for i, row in enumerate(sorted({*cell_rows, *group_rows}))}
+    pane_of = {pane: i for i, pane in enumerate(sorted({*cell_panes, *group_panes}))}
+    labels = [rows.labels[row] for row in row_of]
+    coupons = sketches.coupons.tolist()
+    return _Wire(
+        VERSION,
+        bytes([SCOPE_IDS[scope] for scope, _ in labels]),
+        [value for _, value in labels],
+        list(pane_of),
+        [pane_of[pane] for pane in cell_panes],
+        [row_of[row] for row in cell_rows],
+        cells.counters.tolist(),
+        cells.amounts.tolist(),
+        [pane_of[pane] for pane in group_panes],
+        [row_of[row] for row in group_rows],
+        sketches.distincts.tolist(),
+        sketches.sizes.tolist(),
+        [coupon >> RANK_BITS for coupon in coupons],
+        [coupon & ((1 << RANK_BITS) - 1) for coupon in coupons],
+    )
+
+
+def _many(delta: PaneDelta, rows: Rows) -> _Wire:
     cells, sketches = delta.cells, delta.sketches
     used, row_of = compact(np.concatenate((cells.rows, sketches.rows)), len(rows))
     panes, pane_of = np.unique(np.concatenate((cells.panes, sketches.panes)), return_inverse=True)
     labels = [rows.labels[row] for row in used.tolist()]
     n = len(cells.keys)
-    wire = _Wire(
+    return _Wire(
         VERSION,
         bytes([SCOPE_IDS[scope] for scope, _ in labels]),
         [value for _, value in labels],
@@ -72,12 +111,12 @@ def encode(delta: PaneDelta, rows: Rows, *, deflate: int = 1) -> bytes:
         _pack(sketches.coupons >> RANK_BITS),
         _pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
     )
-    return zlib.compress(_encoder.encode(wire), deflate, wbits=-15)
 
 
 def decode(data: bytes, rows: Rows) -> PaneDelta:
     """The delta that `encode` wrote, its strings numbered by `rows`."""
-    wire = _decoder.decode(zlib.decompress(data, wbits=-15))
+    body = data[1:]
+    wire = _decoder.decode(zlib.decompress(body, wbits=-15) if data[:1] == _DEFLATED else body)
     if wire.version != VERSION:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
     by_scope = [rows.by_scope[scope] for scope in SCOPES]
@@ -91,14 +130,15 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     )
 
 
-def _pack(numbers: npt.NDArray[np.generic]) -> _Column:
+def _pack(numbers: npt.NDArray[Any]) -> _Column:
     if len(numbers) == 0:
-        return "u1", b""
+        return []
     low, high = int(numbers.min()), int(numbers.max())
-    kind = next(kind for kind in _SMALLEST if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
-    return np.dtype(kind).newbyteorder("<").str[1:], numbers.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+    kind = next(i for i, kind in enumerate(_TYPES) if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return bytes((kind,)) + numbers.astype(_TYPES[kind]).tobytes()
 
 
 def _unpack(column: _Column) -> Ints:
-    kind, data = column
-    return np.frombuffer(data, np.dtype(f"<{kind}")).astype(np.int64)
+    if isinstance(column, list):
+        return np.array(column, np.int64)
+    return np.frombuffer(column, _TYPES[column[0]], offset=1).astype(np.int64)

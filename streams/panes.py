@@ -7,7 +7,7 @@ stored block holds. Merging is associative and commutative, so the batch sizes t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -133,6 +133,22 @@ class PaneDelta:
     def coarsen(self, counters_step_s: int, distincts_step_s: int) -> PaneDelta:
         """The same in coarser panes."""
         return PaneDelta(self.cells.coarsen(counters_step_s), self.sketches.coarsen(distincts_step_s))
+
+    def cut(self, length_s: int) -> Iterator[tuple[int, PaneDelta]]:
+        """The parts in each aligned stretch of `length_s` seconds that holds anything, each with its start, in order."""
+        cell_panes, group_panes = self.cells.panes, self.sketches.panes
+        starts = np.unique(np.concatenate((cell_panes - cell_panes % length_s, group_panes - group_panes % length_s)))
+        edges = np.concatenate((starts, starts[-1:] + length_s))
+        cell_edges = np.searchsorted(cell_panes, edges).tolist()
+        group_edges = np.searchsorted(group_panes, edges)
+        coupon_edges = np.concatenate(([0], self.sketches.ends))[group_edges].tolist()
+        group_edges = group_edges.tolist()
+        keys, amounts = self.cells.keys, self.cells.amounts
+        groups, ends, coupons = self.sketches.groups, self.sketches.ends, self.sketches.coupons
+        for i, start in enumerate(starts.tolist()):
+            cell, group, coupon = (slice(at[i], at[i + 1]) for at in (cell_edges, group_edges, coupon_edges))
+            sketches = Sketches(groups[group], ends[group] - coupon.start, coupons[coupon])
+            yield start, PaneDelta(Cells(keys[cell], amounts[cell]), sketches)
 
     def __bool__(self) -> bool:
         return bool(len(self.cells.keys) or len(self.sketches.groups))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from threading import Lock
 
 
 class Scope(StrEnum):
@@ -43,10 +44,12 @@ FIELDS = {
 class Rows:
     """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
 
-    A row's number is only good within one `Rows`; whatever leaves the process carries the strings.
+    A row's number is only good within one `Rows`; whatever leaves the process carries the strings. Safe to share between
+    threads.
     """
 
     def __init__(self) -> None:
+        self.lock = Lock()
         self.labels: list[tuple[Scope, str]] = []
         """# <row>: (scope, value)"""
         self.by_scope: dict[Scope, ScopeRows] = {scope: ScopeRows(self, scope) for scope in SCOPES}
@@ -75,7 +78,7 @@ class ScopeRows(dict[str | bool | None, int]):
 
     def __init__(self, rows: Rows, scope: Scope) -> None:
         super().__init__({None: -1})
-        self._labels = rows.labels
+        self._rows = rows
         self._scope = scope
 
     def __missing__(self, value: str | bool | None) -> int:
@@ -83,6 +86,10 @@ class ScopeRows(dict[str | bool | None, int]):
             row = self[value] = self["true" if value else "false"]
             return row
         assert value is not None
-        row = self[value] = len(self._labels)
-        self._labels.append((self._scope, value))
-        return row
+        with self._rows.lock:
+            row = self.get(value)
+            if row is None:
+                row = len(self._rows.labels)
+                self._rows.labels.append((self._scope, value))
+                self[value] = row
+            return row

@@ -1,0 +1,133 @@
+"""Which event ids were seen: bounded memory, no false "new", and a false "seen" about once in 2^64 / (ids kept) events.
+
+Ids are kept as 64-bit hashes (XXH3) in open-addressing tables, one generation after the other. A generation is forgotten as a
+whole once its newest event time has passed the horizon, or, when the memory set aside is full, oldest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+Hashes = npt.NDArray[np.uint64]
+
+_LOAD = 0.6
+_EMPTY = np.uint64(0)
+
+
+def hash_ids(ids: Iterable[str], count: int) -> Hashes:
+    """The 64-bit hash of each of `count` ids; never 0."""
+    hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, count)
+    hashed[hashed == _EMPTY] = 1
+    return hashed
+
+
+class HashTable:
+    """A set of 64-bit hashes that works on whole arrays: linear probing, grown by doubling."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self._slots: Hashes = np.zeros(max(1024, 1 << int(capacity / _LOAD).bit_length()), np.uint64)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, bytes."""
+        return self._slots.nbytes
+
+    def contains(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
+        """Which of the hashes are in the set."""
+        mask = np.uint64(len(self._slots) - 1)
+        found = np.zeros(len(hashed), np.bool_)
+        left = np.arange(len(hashed))
+        at = hashed & mask
+        while len(left):
+            held = self._slots[at]
+            wanted = hashed[left]
+            found[left[held == wanted]] = True
+            probing = (held != wanted) & (held != _EMPTY)
+            left, at = left[probing], (at[probing] + np.uint64(1)) & mask
+        return found
+
+    def add(self, hashed: Hashes) -> None:
+        """Put hashes in the set; each is distinct and not in it yet."""
+        self._grow(self._count + len(hashed))
+        self._insert(hashed)
+        self._count += len(hashed)
+
+    def _grow(self, count: int) -> None:
+        if count <= len(self._slots) * _LOAD:
+            return
+        kept = self._slots[self._slots != _EMPTY]
+        self._slots = np.zeros(1 << int(count / _LOAD).bit_length(), np.uint64)
+        self._insert(kept)
+
+    def _insert(self, hashed: Hashes) -> None:
+        mask = np.uint64(len(self._slots) - 1)
+        at = hashed & mask
+        while len(hashed):
+            free = self._slots[at] == _EMPTY
+            self._slots[at[free]] = hashed[free]  # of several for one slot the last stays, the others probe on
+            left = self._slots[at] != hashed
+            hashed, at = hashed[left], (at[left] + np.uint64(1)) & mask
+
+
+@dataclass(slots=True)
+class _Generation:
+    oldest_ms: int
+    newest_ms: int
+    table: HashTable = field(default_factory=HashTable)
+
+
+class SeenIds:
+    """The event ids of one partition."""
+
+    def __init__(self, horizon_ms: int) -> None:
+        self.horizon_ms = horizon_ms
+        self.cut_at_ms: int | None = None
+        """Event time up to which ids were forgotten to make room; None: none were."""
+        self._generations: list[_Generation] = []
+
+    def __len__(self) -> int:
+        return sum(len(generation.table) for generation in self._generations)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, bytes."""
+        return sum(generation.table.nbytes for generation in self._generations)
+
+    def first_seen(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
+        """Which events of a batch bring an id for the first time: not kept, and not earlier in the batch."""
+        first = np.zeros(len(hashed), np.bool_)
+        first[np.unique(hashed, return_index=True)[1]] = True
+        for generation in self._generations:
+            first &= ~generation.table.contains(hashed)
+        return first
+
+    def add(self, hashed: Hashes, oldest_ms: int, newest_ms: int) -> None:
+        """Remember ids that `first_seen` let through, of events in [oldest_ms, newest_ms]."""
+        if not len(hashed):
+            return
+        newest = self._generations[-1] if self._generations else None
+        if newest is None or newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4:
+            newest = _Generation(oldest_ms, newest_ms)
+            self._generations.append(newest)
+        newest.oldest_ms = min(newest.oldest_ms, oldest_ms)
+        newest.newest_ms = max(newest.newest_ms, newest_ms)
+        newest.table.add(hashed)
+
+    def forget_before(self, as_of_ms: int) -> None:
+        """Drop what the as-of has passed by the horizon."""
+        limit = as_of_ms - self.horizon_ms
+        self._generations = [generation for generation in self._generations if generation.newest_ms >= limit]
+
+    def forget_oldest(self) -> None:
+        """Drop the oldest generation, to make room."""
+        if self._generations:
+            self.cut_at_ms = self._generations.pop(0).newest_ms

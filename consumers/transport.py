@@ -1,0 +1,172 @@
+"""Faust, a batch at a time: one Faust event is everything fetched from one partition.
+
+Faust handles about 7,500 messages a second one by one, and hundreds of thousands this way. What it takes is in this file:
+a consumer thread whose fetch returns one `RecordBatch` a partition, a consumer that wraps it in one message, a transport
+that names them, and a schema that passes it through. Written against faust-streaming 0.15.3; a contract test guards every
+override.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
+from faust.transport.drivers.aiokafka import Transport as FaustTransport
+from faust.types import TP, ConsumerMessage
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """Records of one partition, in order, and where they stand in it."""
+
+    topic: str
+    partition: int
+    follows: int
+    """Offset after the record fetched before this batch, or the one last sought."""
+    next: int
+    """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
+    records: list[ConsumerRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How records are gathered."""
+
+    wait_ms: int
+    """Longest that the broker may hold a fetch while it has nothing new."""
+    bytes: int
+    """Most bytes fetched from one partition at a time."""
+    records: int
+    """Most records in one go over all partitions."""
+    gather_ms: int
+    """How long to go on gathering after the first records came."""
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """Fetches in a thread of its own, so that heartbeats go out however busy the worker is."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
+        fetching: Fetching = self.app.fetching
+        consumer: AIOKafkaConsumer = super()._create_consumer(loop)
+        # Faust has no settings for these; they are read when the consumer starts.
+        consumer._fetch_max_wait_ms = fetching.wait_ms
+        consumer._max_partition_fetch_bytes = fetching.bytes
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, RecordBatch]:
+        """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
+        fetching: Fetching = self.app.fetching
+        fetcher = consumer._fetcher
+        batches: dict[TP, RecordBatch] = {}
+        left, until = fetching.records, monotonic() + (timeout or 0)
+        while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
+            # From here to the records there is no suspension, so the offsets are those that the records follow.
+            follows = _positions(consumer, active_partitions or ())
+            fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=left)
+            reached = _positions(consumer, follows)
+            if reached != follows and not batches:
+                until = monotonic() + fetching.gather_ms / 1000
+            for tp, next_ in reached.items():
+                if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
+                    _gather(batches, tp, follows[tp], next_, fetched.get(tp, []))
+            left -= sum(map(len, fetched.values()))
+            remaining = until - monotonic()
+            if left <= 0 or remaining <= 0:
+                break
+            await asyncio.wait([fetcher._create_fetch_waiter()], timeout=remaining)
+        return batches
+
+
+class BatchConsumer(FaustConsumer):
+    """Hands every batch to Faust as one message."""
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """One message a partition: value is the `RecordBatch`, offset that of its last record."""
+        batches, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        for tp, batch in (batches or {}).items():
+            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                # Faust drops what it believes to have read; where a partition stands is decided by the store alone.
+                self._read_offset[tp] = None
+                yield tp, self._message(tp, batch)
+
+    def _message(self, tp: TP, batch: RecordBatch) -> ConsumerMessage:
+        return ConsumerMessage(
+            batch.topic,
+            batch.partition,
+            batch.next - 1,
+            batch.records[-1].timestamp / 1000 if batch.records else 0.0,
+            0,
+            None,
+            None,
+            batch,
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+
+class BatchTransport(FaustTransport):
+    """Kafka through aiokafka, in batches."""
+
+    Consumer = BatchConsumer
+
+
+class BatchSchema(faust.Schema):
+    """Passes the `RecordBatch` through: nothing is decoded by Faust."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None) -> None:
+        """Batches have no key."""
+        return
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None) -> RecordBatch:
+        """The batch itself."""
+        batch: RecordBatch = message.value
+        return batch
+
+
+class BatchApp(faust.App):
+    """A Faust app that reads in batches."""
+
+    fetching: Fetching
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+
+def _gather(
+    batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[ConsumerRecord]
+) -> None:
+    batch = batches.get(tp)
+    if batch is not None and follows == batch.next:
+        batch.records += records
+        batch.next = next_
+    else:  # a seek came between: what was gathered before it is void
+        batches[tp] = RecordBatch(tp.topic, tp.partition, follows, next_, records)
+
+
+def _positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:
+    """Offsets that will be read next, of the partitions whose offset is known."""
+    subscription = consumer._subscription.subscription
+    assignment = subscription and subscription.assignment
+    states = {tp: assignment.state_value(tp) for tp in partitions} if assignment else {}
+    return {tp: state.position for tp, state in states.items() if state is not None and state.has_valid_position}

@@ -1,0 +1,36 @@
+"""A worker's own metrics. What is counted exactly (events, rejects, duplicates) is kept with the panes instead."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
+
+
+class WorkerMetrics:
+    """The metrics of one worker, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"salepulse_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+        self.batch_records = histogram("batch_records", "Records in a batch.", ("topic",), _RECORDS)
+        self.batch_seconds = histogram("batch_seconds", "Time from a batch's arrival to its being applied.", ("topic",), _SECONDS)
+        self.redis_seconds = histogram("redis_call_seconds", "Time of a call to Redis.", ("call",), _SECONDS)
+        self.redis_errors = Counter("salepulse_redis_errors", "Calls to Redis that failed.", registry=self.registry)
+        self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
+        self.moved = Counter(
+            "salepulse_refused_batches", "Batches that Redis refused, since their partition stood elsewhere.", registry=self.registry
+        )
+        self.failures = Counter("salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry)
+        self.partitions = Gauge("salepulse_assigned_partitions", "Partitions assigned.", registry=self.registry)
+        self.dedup_ids = Gauge("salepulse_dedup_ids", "Event ids remembered.", ("topic",), registry=self.registry)
+        self.dedup_horizon = Gauge(
+            "salepulse_dedup_horizon_seconds",
+            "How far back in event time ids are remembered, where memory is the limit; else the setting.",
+            ("topic",),
+            registry=self.registry,
+        )

@@ -1,0 +1,222 @@
+"""One partition, from records to panes: decode, refuse, de-duplicate, fold, apply, and now and then roll.
+
+Nothing here is lost or doubled by stopping anywhere: until Redis has applied a batch, its only trace is dead letters, which
+carry their origin and so may be written again. What this object knows is a copy of what Redis holds; when Redis says that the
+partition stands elsewhere, the copy is thrown away and loaded anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from consumers.decoding import decode_batch
+from consumers.dedup import SeenIds, hash_ids
+from consumers.rejects import Reason, Rejected
+from consumers.settings import Clock
+from consumers.topics import Topic
+from consumers.transport import RecordBatch
+from streams.codec import decode, encode
+from streams.fold import Batch, fold
+from streams.panes import PaneDelta
+from streams.scopes import Rows
+from streams.settings import Settings
+from streams.store.keys import Partition
+from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, now_ms
+
+ROLL_EVERY_S = 30
+ROLL_CELLS = 1_500_000
+"""Deltas are rolled after so long, or when so many numbers wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The moments that decide what is too late, too early, or may be forgotten."""
+
+    as_of_ms: int | None
+    """Event time up to which everything is counted; None while unknown."""
+    oldest_ms: int | None
+    """Events before this are older than every kept pane; None: none are."""
+    latest_ms: int | None
+    """Events after this are from the future; None: none are."""
+    oldest_s: dict[str, int] = field(default_factory=dict)
+    """Per level: event time, seconds, before which panes are no longer kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that was decoded and folded, not yet applied."""
+
+    applying: Applying
+    rejected: list[Rejected]
+
+
+class PartitionWork:
+    """What a worker holds of one partition that it is assigned."""
+
+    def __init__(self, partition: Partition, settings: Settings, writer: PaneWriter, rows: Rows) -> None:
+        self.partition = partition
+        self.position: int | None = None
+        self.touched = monotonic()
+        """When a batch was last taken up."""
+        self.seen = SeenIds(_horizon_ms(partition.topic, settings))
+        self._settings = settings
+        self._writer = writer
+        self._rows = rows
+        self._loaded = False
+        self._rolled: int | None = None
+        self._pending: list[PaneDelta] = []
+        self._pending_size = 0
+        self._rolled_at = monotonic()
+        self._id_entries: deque[tuple[int, int]] = deque()
+        """# <(position after the batch, newest event time)> of the id entries in Redis."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether this copy is believed to be what Redis holds."""
+        return self._loaded
+
+    async def load(self) -> None:
+        """Take over what Redis holds: position, deltas not rolled yet, event ids."""
+        held = await self._writer.load(self.partition, self._rows)
+        self.position, self._rolled = held.position, held.rolled
+        self._pending = [delta for _, delta in held.log]
+        self._pending_size = sum(map(_size, self._pending))
+        self.seen = SeenIds(self.seen.horizon_ms)
+        self._id_entries.clear()
+        for entry in held.ids:
+            self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
+            self._id_entries.append((entry.next, entry.newest_ms))
+        self._loaded = True
+
+    def forget(self) -> None:
+        """Believe nothing until the next `load`."""
+        self._loaded = False
+
+    def renumber(self, rows: Rows) -> None:
+        """Go over to other row numbers."""
+        self._pending = [decode(encode(delta, self._rows, deflate=0), rows) for delta in self._pending]
+        self._rows = rows
+
+    def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
+        """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
+        decoded = decode_batch(self.partition.topic, [record.value for record in batch.records])
+        rejected = decoded.rejected
+        events, amounts = decoded.events, decoded.amounts
+        ts = np.fromiter((event.ts for event in events), np.int64, len(events))
+        hashed = hash_ids((event.event_id for event in events), len(events))
+        keep = self.seen.first_seen(hashed)
+        duplicates = len(events) - int(keep.sum())
+        for at, reason, detail in _out_of_time(ts, clocks):
+            if keep[at]:
+                keep[at] = False
+                rejected.append(Rejected(decoded.positions[at], reason, detail))
+        if not keep.all():
+            chosen = np.flatnonzero(keep)
+            events = [events[i] for i in chosen]
+            amounts = None if amounts is None else [amounts[i] for i in chosen]
+            ts, hashed = ts[chosen], hashed[chosen]
+        oldest, newest = (int(ts.min()), int(ts.max())) if len(ts) else (None, None)
+        return Prepared(
+            Applying(
+                partition=self.partition,
+                follows=batch.follows,
+                next=batch.next,
+                first=self.position is None,
+                newest_ms=newest,
+                delta=fold(Batch(self.partition.topic, events, amounts), self._rows),
+                ids=None if oldest is None or newest is None else IdEntry(batch.next, hashed, oldest, newest),
+                totals=_totals(self.partition.topic, events, rejected, duplicates),
+            ),
+            rejected,
+        )
+
+    async def apply(self, prepared: Prepared) -> Moved | None:
+        """Apply; None when the batch is in, `Moved` when the partition stands elsewhere."""
+        batch = prepared.applying
+        moved = await self._writer.apply(batch, self._rows)
+        if moved is not None:
+            return moved
+        if self.position is None:
+            self._rolled = batch.follows
+        self.position = batch.next
+        if batch.delta:
+            self._pending.append(batch.delta)
+            self._pending_size += _size(batch.delta)
+        if batch.ids is not None:
+            self.seen.add(batch.ids.hashes, batch.ids.oldest_ms, batch.ids.newest_ms)
+            self._id_entries.append((batch.next, batch.ids.newest_ms))
+        return None
+
+    @property
+    def roll_due(self) -> bool:
+        """Whether enough waits in the log, or for long enough."""
+        return bool(self._pending) and (
+            self._pending_size >= ROLL_CELLS or monotonic() - self._rolled_at >= ROLL_EVERY_S
+        )
+
+    async def roll(self, clocks: Clocks) -> bool:
+        """Move what waits in the log into the blocks; False if the partition stands elsewhere."""
+        if self.position is None or self._rolled is None:
+            return True
+        if clocks.as_of_ms is not None:
+            self.seen.forget_before(clocks.as_of_ms)
+            while self._id_entries and self._id_entries[0][1] < clocks.as_of_ms - self.seen.horizon_ms:
+                self._id_entries.popleft()
+        self._rolled_at = monotonic()
+        done = await self._writer.roll(
+            self.partition,
+            self.position,
+            self._rolled,
+            self._pending,
+            self._rows,
+            oldest_s=clocks.oldest_s,
+            keep_ids_from=self._id_entries[0][0] if self._id_entries else self.position,
+        )
+        if done:
+            self._rolled, self._pending, self._pending_size = self.position, [], 0
+        return done
+
+
+def _totals(topic: Topic, events: Sequence[Any], rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
+    """What a batch adds to the totals, by name."""
+    totals = Counter(f"events,{topic},{event.type}" for event in events)
+    totals.update(f"rejected,{topic},{refused.reason}" for refused in rejected)
+    totals[f"duplicates,{topic}"] += duplicates
+    return {name: count for name, count in totals.items() if count}
+
+
+def _horizon_ms(topic: Topic, settings: Settings) -> int:
+    return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)
+
+
+def _out_of_time(ts: np.ndarray, clocks: Clocks) -> Sequence[tuple[int, Reason, str]]:
+    found = []
+    if clocks.oldest_ms is not None:
+        for i in np.flatnonzero(ts < clocks.oldest_ms).tolist():
+            found.append((i, Reason.TOO_LATE, f"ts {ts[i]} is older than every kept pane (those from {clocks.oldest_ms} on)"))
+    if clocks.latest_ms is not None:
+        for i in np.flatnonzero(ts > clocks.latest_ms).tolist():
+            found.append((i, Reason.FROM_THE_FUTURE, f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})"))
+    return found
+
+
+def _size(delta: PaneDelta) -> int:
+    return len(delta.cells.keys) + len(delta.sketches.coupons)
+
+
+def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
+    """What is too late or too early at this moment, on the clock that the settings name."""
+    wall = settings.clock is Clock.WALL
+    latest_ms = now_ms() + int(settings.future_limit_s * 1000) if wall else None
+    now = now_ms() if wall else as_of_ms
+    if settings.retain == "all" or now is None:
+        return Clocks(as_of_ms, None, latest_ms)
+    keep_s = {"s": settings.keep_seconds_h * 3600, "m": settings.keep_minutes_d * 86400, "h": settings.keep_hours_d * 86400}
+    oldest_s = {level: int(now / 1000 - keep) for level, keep in keep_s.items()}
+    return Clocks(as_of_ms, oldest_s["h"] * 1000, latest_ms, oldest_s)

@@ -1,0 +1,33 @@
+-- Applies one batch of one partition, results and position together, if and only if it follows what was applied before.
+-- KEYS: state, log, ids, totals
+-- ARGV: partition, follows, next, first ('1': the caller found no position), newest ts or '', now ms, delta or '',
+--       hashes or '', oldest ts of the hashes, newest ts of the hashes, epoch for a new store,
+--       since when history is incomplete or '', then for each total its name and what to add
+-- Returns 'ok', or the position to go to ('' when there is none).
+local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
+if position then
+  if position ~= ARGV[2] then return position end
+elseif ARGV[4] ~= '1' then
+  return ''
+end
+redis.call('HSETNX', KEYS[1], 'epoch', ARGV[11])
+redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3])
+if not position then
+  redis.call('HSET', KEYS[1], 'rolled:' .. ARGV[1], ARGV[2])
+end
+if ARGV[5] ~= '' then
+  local newest = redis.call('HGET', KEYS[1], 'max:' .. ARGV[1])
+  if not newest or tonumber(newest) < tonumber(ARGV[5]) then
+    redis.call('HSET', KEYS[1], 'max:' .. ARGV[1], ARGV[5])
+  end
+  redis.call('HSET', KEYS[1], 'new:' .. ARGV[1], ARGV[6])
+end
+if ARGV[7] ~= '' then
+  redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
+end
+if ARGV[8] ~= '' then
+  redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
+end
+if ARGV[12] ~= '' then redis.call('HSET', KEYS[1], 'incomplete:' .. ARGV[1], ARGV[12]) end
+for i = 13, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
+return 'ok'

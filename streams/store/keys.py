@@ -1,0 +1,78 @@
+"""Names of keys in Redis. All of a partition's keys share one hash tag, so one script call may touch them."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from consumers.topics import Topic
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """A partition of a topic."""
+
+    topic: Topic
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Partition:
+        """The partition that `str` wrote."""
+        topic, _, number = text.rpartition("/")
+        return cls(Topic(topic), int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix.
+
+    | key | type | holds |
+    | --- | --- | --- |
+    | `prefix:{n}:state` | hash | of every partition of the shard: position, newest event, what is rolled, last word from its worker |
+    | `prefix:{n}:log:topic/p` | stream | deltas in the order they were applied, id = the position after it |
+    | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied |
+    | `prefix:{n}:pane:level:start` | hash | field `topic/p`: that partition's block of panes |
+    | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
+    | `prefix:{n}:totals` | hash | field `events,topic,type`, `rejected,topic,reason`, `duplicates,topic`: how many, ever |
+    | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
+    | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
+    """
+
+    prefix: str
+    shards: int
+
+    def shard(self, partition: Partition) -> int:
+        """The shard that a partition lives in."""
+        return zlib.crc32(str(partition).encode()) % self.shards
+
+    def state(self, shard: int) -> str:
+        return f"{self._tag(shard)}:state"
+
+    def log(self, partition: Partition) -> str:
+        return f"{self._tag(self.shard(partition))}:log:{partition}"
+
+    def ids(self, partition: Partition) -> str:
+        return f"{self._tag(self.shard(partition))}:ids:{partition}"
+
+    def totals(self, shard: int) -> str:
+        return f"{self._tag(shard)}:totals"
+
+    @property
+    def workers(self) -> str:
+        return f"{self._tag(0)}:workers"
+
+    def pane(self, shard: int, level: str, start_s: int) -> str:
+        return f"{self._tag(shard)}:pane:{level}:{start_s}"
+
+    def blocks(self, shard: int, level: str) -> str:
+        return f"{self._tag(shard)}:blocks:{level}"
+
+    @property
+    def promotions(self) -> str:
+        return f"{self._tag(0)}:promotions"
+
+    def _tag(self, shard: int) -> str:
+        return f"{self.prefix}:{{{shard}}}"

@@ -1,0 +1,263 @@
+"""Writing panes: every batch in one fenced script call, results and position together.
+
+The order that exactness rests on:
+
+1. `load` reads where a partition stands; the worker seeks there.
+2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes into the
+   partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a rebalance, a batch
+   after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
+3. `roll` moves deltas from the log into blocks of panes, under the same fence, so a delta is at any moment in exactly one of
+   both. Readers add up blocks and what is left in the log.
+
+A call that was cut off may be sent again: it is refused if the first one got through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time
+from uuid import uuid4
+
+import numpy as np
+from redis.asyncio import Redis
+
+from consumers.dedup import Hashes
+from streams.codec import decode, encode
+from streams.panes import ZERO, PaneDelta, merge
+from streams.scopes import Rows
+from streams.store.connection import script
+from streams.store.keys import Keys, Partition
+from streams.store.levels import Level
+
+_TTL_SLACK_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class IdEntry:
+    """Event ids of one applied batch."""
+
+    next: int
+    """Position after the batch."""
+    hashes: Hashes
+    oldest_ms: int
+    newest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What Redis holds of a partition."""
+
+    position: int | None
+    """Offset of the next record to count; None: nothing was ever applied."""
+    rolled: int | None
+    """Position up to which deltas are in the blocks."""
+    log: list[tuple[int, PaneDelta]]
+    """Deltas after that, each with the position after it."""
+    ids: list[IdEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """One batch of one partition, ready to be applied."""
+
+    partition: Partition
+    follows: int
+    """Offset after the record fetched before this batch, or the one last sought."""
+    next: int
+    """Offset after the last record of this batch."""
+    first: bool
+    """Whether `load` found no position."""
+    newest_ms: int | None
+    """Newest event time; None when nothing in it counts."""
+    delta: PaneDelta = ZERO
+    ids: IdEntry | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """What to add to the totals, by name."""
+    incomplete_since_ms: int | None = None
+    """Set when records were lost before they were read: event time from which on the history has a hole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The batch was refused: the partition stands elsewhere."""
+
+    position: int | None
+    """Where; None: Redis knows nothing of this partition."""
+
+
+class PaneWriter:
+    """Writes deltas and positions for one worker."""
+
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level]) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._levels = levels
+        self._epoch = uuid4().hex
+        self._apply = script(redis, "apply")
+        self._roll = script(redis, "roll")
+        self._held = script(redis, "held")
+        self._heartbeat = script(redis, "heartbeat")
+        self._promotions = script(redis, "promotions")
+
+    async def load(self, partition: Partition, rows: Rows) -> Loaded:
+        """Everything a new owner of a partition needs, read at one moment."""
+        state = self._keys.state(self._keys.shard(partition))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(state, [f"pos:{partition}", f"rolled:{partition}"])
+            pipe.xrange(self._keys.log(partition))
+            pipe.xrange(self._keys.ids(partition))
+            (position, rolled), log, ids = await pipe.execute()
+        rolled_to = None if rolled is None else int(rolled)
+        return Loaded(
+            position=None if position is None else int(position),
+            rolled=rolled_to,
+            log=[
+                (offset, decode(entry[b"d"], rows))
+                for entry_id, entry in log
+                if (offset := _offset(entry_id)) > (rolled_to or 0)
+            ],
+            ids=[
+                IdEntry(_offset(i), np.frombuffer(e[b"h"], "<u8").astype(np.uint64), int(e[b"o"]), int(e[b"n"])) for i, e in ids
+            ],
+        )
+
+    async def apply(self, batch: Applying, rows: Rows) -> Moved | None:
+        """Apply a batch; None when it is in, `Moved` when it was refused."""
+        answer = await self._apply(
+            keys=[
+                self._keys.state(self._keys.shard(batch.partition)),
+                self._keys.log(batch.partition),
+                self._keys.ids(batch.partition),
+                self._keys.totals(self._keys.shard(batch.partition)),
+            ],
+            args=[
+                str(batch.partition),
+                batch.follows,
+                batch.next,
+                int(batch.first),
+                "" if batch.newest_ms is None else batch.newest_ms,
+                now_ms(),
+                encode(batch.delta, rows, deflate=0) if batch.delta else b"",
+                batch.ids.hashes.astype("<u8").tobytes() if batch.ids else b"",
+                batch.ids.oldest_ms if batch.ids else "",
+                batch.ids.newest_ms if batch.ids else "",
+                self._epoch,
+                "" if batch.incomplete_since_ms is None else batch.incomplete_since_ms,
+                *(part for total in batch.totals.items() for part in total),
+            ],
+        )
+        return _moved(answer, batch.next)
+
+    async def apply_promotions(
+        self, partition: Partition, follows: int, next_: int, first: bool, changes: Sequence[tuple[str, bytes | None]]
+    ) -> Moved | None:
+        """Set (JSON) or delete (None) promotions, in order, with the position of their partition."""
+        answer = await self._promotions(
+            keys=[self._keys.state(self._keys.shard(partition)), self._keys.promotions],
+            args=[
+                str(partition),
+                follows,
+                next_,
+                int(first),
+                self._epoch,
+                *(part for promotion_id, definition in changes for part in (promotion_id, definition or b"")),
+            ],
+        )
+        return _moved(answer, next_)
+
+    async def roll(
+        self,
+        partition: Partition,
+        position: int,
+        rolled: int,
+        pending: Sequence[PaneDelta],
+        rows: Rows,
+        *,
+        oldest_s: dict[str, int],
+        keep_ids_from: int | None,
+    ) -> bool:
+        """Move `pending`, all of the log in (rolled, position], into the blocks; False if somebody else wrote meanwhile.
+
+        `oldest_s` is per level the event time before which panes are no longer kept, `keep_ids_from` the position of the
+        first id entry still needed. The log keeps the entries of this roll for readers that are a little behind.
+        """
+        shard = self._keys.shard(partition)
+        parts = await asyncio.to_thread(self._cut, pending, oldest_s)
+        keys = [self._keys.pane(shard, level.name, start) for level, start, _ in parts]
+        held = await self._held(keys=keys, args=[str(partition)]) if keys else []
+        contents = await asyncio.to_thread(_merged, parts, held, rows)
+        args: list[str | int | bytes] = [
+            str(partition),
+            position,
+            rolled,
+            position,
+            f"{rolled + 1}-0",
+            "" if keep_ids_from is None else f"{keep_ids_from}-0",
+        ]
+        names = [self._keys.state(shard), self._keys.log(partition), self._keys.ids(partition)]
+        for (level, start, _), key, content in zip(parts, keys, contents, strict=True):
+            names += [self._keys.blocks(shard, level.name), key]
+            args += [start, "" if level.keep_s is None else level.keep_s + level.block_s + _TTL_SLACK_S, content]
+        return bool(await self._roll(keys=names, args=args) == b"ok")
+
+    async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
+        """Say that partitions are attended: {partition: (position, records not yet counted)}. Returns those that moved."""
+        moved: set[Partition] = set()
+        for shard in {self._keys.shard(partition) for partition in lags}:
+            args: list[str | int] = [now_ms()]
+            for partition, (position, lag) in lags.items():
+                if self._keys.shard(partition) == shard:
+                    args += [str(partition), "" if position is None else position, lag]
+            answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
+            moved |= {Partition.parse(name.decode()) for name in answer}
+        return moved
+
+    async def expire(self, oldest_s: dict[str, int]) -> int:
+        """Delete blocks whose panes are all older than their level keeps; returns how many."""
+        deleted = 0
+        for shard in range(self._keys.shards):
+            for level in self._levels:
+                if level.name not in oldest_s:
+                    continue
+                index = self._keys.blocks(shard, level.name)
+                last = oldest_s[level.name] - level.block_s
+                starts = [int(start) for start in await self._redis.zrangebyscore(index, "-inf", last, start=0, num=5000)]
+                if starts:
+                    async with self._redis.pipeline(transaction=False) as pipe:
+                        pipe.unlink(*(self._keys.pane(shard, level.name, start) for start in starts))
+                        pipe.zrem(index, *starts)
+                        await pipe.execute()
+                deleted += len(starts)
+        return deleted
+
+    def _cut(self, pending: Sequence[PaneDelta], oldest_s: dict[str, int]) -> list[tuple[Level, int, PaneDelta]]:
+        total = merge(pending)
+        return [
+            (level, start, part) for level in self._levels for start, part in level.blocks(total, oldest_s.get(level.name, 0))
+        ]
+
+
+def now_ms() -> int:
+    """The machine's clock, epoch ms."""
+    return int(time() * 1000)
+
+
+def _merged(parts: Sequence[tuple[Level, int, PaneDelta]], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
+    """The new content of each block."""
+    return [
+        encode(part if before is None else merge((decode(before, rows), part)), rows)
+        for (_, _, part), before in zip(parts, held, strict=True)
+    ]
+
+
+def _moved(answer: bytes, next_: int) -> Moved | None:
+    """A position that is already ours means that an earlier call got through though its answer did not."""
+    if answer == b"ok" or answer == str(next_).encode():
+        return None
+    return Moved(int(answer) if answer else None)
+
+
+def _offset(entry_id: bytes) -> int:
+    return int(entry_id.split(b"-")[0])
