@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,7 +26,7 @@ class SalepulseError(Exception):
     def __init__(self, message: str, *, retriable: bool = False) -> None:
         super().__init__(message)
         self.retriable = retriable
-        """Whether the same call may succeed later, without anybody changing what was asked."""
+        """Whether the same call may succeed later, once the outside world is well or mended."""
 
 
 class UsageError(SalepulseError):
@@ -48,17 +47,20 @@ def kafka_errors(bootstrap: str) -> Iterator[None]:
         raise SalepulseError(
             f"no Kafka broker answers at {bootstrap}: start it, or name another with --bootstrap", retriable=True
         ) from error
-    except (KafkaTimeoutError, RequestTimedOutError, asyncio.TimeoutError) as error:
+    except (TimeoutError, KafkaTimeoutError, RequestTimedOutError) as error:
         raise SalepulseError(
             f"the Kafka broker at {bootstrap} did not answer in time: see whether it is overloaded, then try again",
             retriable=True,
         ) from error
     except UnknownTopicOrPartitionError as error:
-        raise SalepulseError(f"a topic is missing at {bootstrap}: run `salepulse topics create`") from error
+        raise SalepulseError(
+            f"a topic is missing at {bootstrap}: run `salepulse topics create`", retriable=True
+        ) from error
     except MessageSizeTooLargeError as error:
         raise SalepulseError(
             f"a message is larger than its topic at {bootstrap} takes: run `salepulse topics create`, which raises "
-            "the limit, or leave the message out"
+            "the limit, or leave the message out",
+            retriable=True,
         ) from error
     except TopicAuthorizationFailedError as error:
         raise SalepulseError(f"{bootstrap} does not allow this: {error}: ask for the right to use the topic") from error

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import kafka_errors
+from consumers.metadata import partition_count
 from consumers.partitioning import partition_of
 from consumers.topics import Topic
 
@@ -64,7 +65,6 @@ class KeyedProducer:
         with kafka_errors(self._bootstrap):
             try:
                 await self._producer.start()
-                await self._producer.client.fetch_all_metadata()
             except BaseException:
                 await self._producer.stop()
                 raise
@@ -81,22 +81,18 @@ class KeyedProducer:
                 task.cancel()
             await self._producer.stop()
 
-    def partitions(self, topic: Topic) -> int:
+    async def partitions(self, topic: Topic) -> int:
         """How many partitions the topic has. Raises SalepulseError if it does not exist."""
         if topic not in self._partitions:
-            found = self._producer.client.cluster.partitions_for_topic(topic.value)
-            if not found:
-                raise SalepulseError(
-                    f"topic {topic} does not exist at {self._bootstrap}: run `salepulse topics create`"
-                )
-            self._partitions[topic] = len(found)
+            with kafka_errors(self._bootstrap):
+                self._partitions[topic] = await partition_count(self._producer.client, topic.value, self._bootstrap)
         return self._partitions[topic]
 
     async def put(self, messages: Iterable[Outgoing]) -> None:
         """Take these messages; waits only while the broker is behind."""
         now_ms = int(time.time() * 1000)
         for topic, key, value in messages:
-            count = self._partitions.get(topic) or self.partitions(topic)
+            count = self._partitions.get(topic) or await self.partitions(topic)
             # Without a key any partition will do; in turn, they stay evenly filled.
             partition = next(self._unkeyed) % count if key is None else partition_of(key, count)
             batch = self._batches.get((topic, partition))

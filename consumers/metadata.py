@@ -1,0 +1,27 @@
+"""Which topics a broker has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from consumers.errors import SalepulseError
+
+_TRIES = 5
+_PAUSE_S = 0.2
+
+
+async def partition_count(client: Any, topic: str, bootstrap: str) -> int:
+    """How many partitions the topic has, asked of a started `AIOKafkaClient`. Never creates it.
+
+    Raises SalepulseError if there is no such topic. Brokers learn of a new topic one after the other, so this asks
+    again for a second before it says so.
+    """
+    cluster = client.cluster
+    for _ in range(_TRIES):
+        if partitions := cluster.partitions_for_topic(topic):
+            return len(partitions)
+        cluster = await client.fetch_all_metadata()
+        if not cluster.partitions_for_topic(topic):
+            await asyncio.sleep(_PAUSE_S)
+    raise SalepulseError(f"topic {topic} does not exist at {bootstrap}: run `salepulse topics create`", retriable=True)
