@@ -1,0 +1,141 @@
+"""What sessions click: views, searches, carts, favourites, ads and live rooms, with the time between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.simulate.chance import Purpose, lognormal_ms
+from streams.simulate.columns import Bools, Bytes, Ints, Kind, Rows, concat, objects
+from streams.simulate.effects import Site
+from streams.simulate.scene import Scene
+
+STEP_MEDIAN_S, STEP_SIGMA = 12.0, 0.9
+"""Time on one page: lognormal, the usual finding for dwell time; median 12 s, mean 18 s."""
+AD_COST_MEDIAN, AD_COST_SIGMA = 80.0, 0.6
+"""Cost of a click in minor units, lognormal. Assumed."""
+AD_UNITS = (b"feed", b"search", b"banner")
+
+
+@dataclass(frozen=True, slots=True)
+class Carts:
+    """What was put into carts, ordered by session; and when each session's browsing ended."""
+
+    session: Ints
+    sku: Ints
+    session_end: Ints
+    """# [session]: epoch ms"""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The pages of all sessions, in order."""
+
+    session: Ints
+    first: Bools
+    at: Ints
+    dwell: Ints
+
+
+def browse(scene: Scene) -> tuple[Rows, Carts]:
+    """All clicks of the sessions but `checkout_start`, and their carts."""
+    rng = scene.rng(Purpose.BROWSING)
+    funnel, sessions = scene.config.funnel, scene.sessions
+    steps, ends = _steps(scene, rng)
+    choice = rng.random(len(steps.at))
+    is_page = ~steps.first & (choice < funnel.page_share)
+    is_search = ~steps.first & ~is_page & (choice < funnel.page_share + funnel.search_share)
+    is_view = ~steps.first & ~is_page & ~is_search
+    live = steps.first & (sessions.live_room[steps.session] > 0)
+    parts = [
+        _pages(Kind.PAGE_VIEW, scene, steps, (steps.first & ~live) | is_page),
+        _pages(Kind.LIVE_ENTER, scene, steps, live),
+        _searches(scene, steps, is_search, rng),
+    ]
+    views, carts = _views(scene, steps, is_view, ends)
+    parts += [*views, *_ads(scene, ends, rng), _comments(scene, ends, rng)]
+    return concat(parts), carts
+
+
+def _pages(kind: Kind, scene: Scene, steps: Steps, mask: Bools) -> Rows:
+    return scene.clicks(kind, steps.session[mask], steps.at[mask], value=steps.dwell[mask])
+
+
+def _steps(scene: Scene, rng: np.random.Generator) -> tuple[Steps, Ints]:
+    """Pages a session: 1 + negative binomial (shape 2), so that most are short and some long."""
+    config, sessions = scene.config, scene.sessions
+    extra = config.funnel.steps - 1
+    count = 1 + rng.negative_binomial(2, 2 / (2 + extra), len(sessions)).astype(np.int64)
+    session = np.repeat(np.arange(len(sessions), dtype=np.int64), count)
+    begin = np.cumsum(count) - count
+    dwell = lognormal_ms(rng, len(session), STEP_MEDIAN_S, STEP_SIGMA, config.shop_speed)
+    until = np.cumsum(dwell)
+    before = until - dwell
+    at = sessions.start[session] + before - np.repeat(before[begin], count)
+    first = np.zeros(len(session), dtype=np.bool_)
+    first[begin] = True
+    last = begin + count - 1
+    return Steps(session, first, at, dwell), at[last] + dwell[last]
+
+
+def _searches(scene: Scene, steps: Steps, mask: Bools, rng: np.random.Generator) -> Rows:
+    keywords = scene.world.catalog.keywords
+    words = (len(keywords) * rng.random(int(mask.sum())) ** 2).astype(np.int64)
+    return scene.clicks(Kind.SEARCH, steps.session[mask], steps.at[mask], keywords[words])
+
+
+def _views(scene: Scene, steps: Steps, mask: Bools, ends: Ints) -> tuple[list[Rows], Carts]:
+    """Product views, and the carts and favourites that some of them lead to."""
+    rng = scene.rng(Purpose.VIEWS)
+    catalog, funnel, sessions = scene.world.catalog, scene.config.funnel, scene.sessions
+    session, at, dwell = steps.session[mask], steps.at[mask], steps.dwell[mask]
+    sku = catalog.draw(rng.random(len(at)), sessions.promotion[session])
+    room = sessions.live_room[session]
+    shown = catalog.rooms[room, rng.integers(0, catalog.rooms.shape[1], len(at))]
+    sku = np.where(room > 0, shown, sku)
+    to_cart, to_favorites = rng.random(len(at)) < funnel.cart, rng.random(len(at)) < funnel.favorite
+    later = at + (dwell * rng.uniform(0.2, 0.95, len(at))).astype(np.int64)
+    dims: dict[str, Bytes | Ints] = {**sessions.dims(session), "sku": sku, "category": catalog.category[sku]}
+    to_cart &= ~scene.effects.struck("conversion_drop", later, dims, Site.CART, scene.place, stage="cart")
+    tail = catalog.click[sku]
+    rows = [
+        scene.clicks(Kind.PRODUCT_VIEW, session, at, tail, dwell),
+        scene.clicks(Kind.ADD_TO_CART, session[to_cart], later[to_cart], tail[to_cart]),
+        scene.clicks(Kind.FAVORITE, session[to_favorites], later[to_favorites], tail[to_favorites]),
+    ]
+    return rows, Carts(session[to_cart], sku[to_cart], ends)
+
+
+def _ads(scene: Scene, ends: Ints, rng: np.random.Generator) -> list[Rows]:
+    """Ads seen on the way by those who came without one; seen and clicked at the start by those with a campaign."""
+    config, sessions = scene.config, scene.sessions
+    clicked = np.flatnonzero(sessions.campaign > 0)
+    seen_count = np.where(sessions.campaign == 0, rng.poisson(config.funnel.impressions, len(sessions)), 0)
+    seen = np.repeat(np.arange(len(sessions), dtype=np.int64), seen_count)
+    seen_at = sessions.start[seen] + (rng.random(len(seen)) * (ends - sessions.start)[seen]).astype(np.int64)
+    tails = objects(
+        [
+            b'%b,"ad_unit":"%b"' % (b',"campaign":"%b"' % label.encode() if label else b"", unit)
+            for label in ("", *config.campaigns)
+            for unit in AD_UNITS
+        ]
+    )
+    units = len(AD_UNITS)
+    seen_tail = tails[units + rng.integers(0, units * len(config.campaigns), len(seen))]
+    own_tail = tails[rng.integers(0, units, len(clicked))]
+    cost = lognormal_ms(rng, len(clicked), AD_COST_MEDIAN / 1000, AD_COST_SIGMA)
+    start = sessions.start[clicked]
+    return [
+        scene.clicks(Kind.AD_IMPRESSION, seen, seen_at, seen_tail),
+        scene.clicks(Kind.AD_IMPRESSION, clicked, start, own_tail),
+        scene.clicks(Kind.AD_CLICK, clicked, start + rng.integers(1, 900, len(clicked)), own_tail, cost),
+    ]
+
+
+def _comments(scene: Scene, ends: Ints, rng: np.random.Generator) -> Rows:
+    sessions = scene.sessions
+    count = np.where(sessions.live_room > 0, rng.poisson(scene.config.funnel.comments, len(sessions)), 0)
+    session = np.repeat(np.arange(len(sessions), dtype=np.int64), count)
+    at = sessions.start[session] + (rng.random(len(session)) * (ends - sessions.start)[session]).astype(np.int64)
+    return scene.clicks(Kind.LIVE_COMMENT, session, at)

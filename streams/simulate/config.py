@@ -1,0 +1,229 @@
+"""What a simulated sale is made of: every parameter, with its unit and default."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+DAY_MS = 86_400_000
+COMPRESS_BELOW_S = 6 * 3600.0
+
+DIGITAL = ("phones", "computers", "appliances", "watches", "toys", "books", "baby")
+FASHION = ("womenswear", "menswear", "shoes", "bags", "beauty", "sports")
+DAILY = ("food", "fresh", "home", "furniture", "pets", "health", "garden")
+
+LABELS_MAX = 250
+_LABEL = re.compile(r'[^"\\\x00-\x1f]{1,128}')
+
+Mix = tuple[tuple[str, float], ...]
+"""Labels with their weights; the weights need not add up to 1."""
+
+
+class SimulationError(ValueError):
+    """A configuration or an incident that cannot be simulated; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of the promotion, in fractions of the run. Traffic is `level` plus a start surge that decays."""
+
+    name: str
+    begins: float
+    ends: float
+    level: float = 1.0
+    surge: float = 1.0
+    """Traffic at the phase's first moment over `level`; decays exponentially (`PromotionPlan.surge_decay_s`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPlan:
+    """The promotion that is announced on `promotions` and that shapes the traffic."""
+
+    promotion_id: str = "sale-1"
+    name: str = "Simulated sale"
+    phases: tuple[Phase, ...] = (
+        Phase("presale", 0.10, 0.20),
+        Phase("opening", 0.20, 0.32, 1.2, 6.0),
+        Phase("burst", 0.32, 0.85, 1.2),
+        Phase("encore", 0.85, 0.95, 1.4, 2.0),
+    )
+    surge_decay_s: float = 1200.0
+    """Time constant of a phase's start surge; never more than a tenth of the run."""
+    share: float = 0.7
+    """Share of the sessions begun during the promotion that carry its id."""
+    skus: int = 200
+    sku_boost: float = 4.0
+    """How much more often a product on promotion is looked at while the promotion runs."""
+    targets: tuple[int, int, int] | None = None
+    """base, sprint, challenge: net GMV in minor units; None: 80, 100 and 120 % of what is expected."""
+    baseline: str | None = None
+    """An earlier `promotion_id` to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """True probabilities of the way to the order: constant, but for incidents and sold-out products."""
+
+    steps: float = 6.0
+    """Mean page views, searches and product views a session (1 + negative binomial)."""
+    page_share: float = 0.15
+    search_share: float = 0.17
+    cart: float = 0.10
+    """Of product views."""
+    favorite: float = 0.04
+    """Of product views."""
+    checkout: float = 0.50
+    """Of sessions with something in the cart."""
+    order: float = 0.80
+    """Of checkouts."""
+    impressions: float = 2.0
+    """Mean ads seen and not clicked, a session without campaign."""
+    campaign: float = 0.10
+    """Share of sessions that begin with a click on an ad."""
+    comments: float = 0.8
+    """Mean comments a live session."""
+    pay_attempt: float = 0.95
+    """Of orders created: somebody tries to pay."""
+    payment: float = 0.93
+    """Of attempts: succeed."""
+    retry: float = 0.75
+    """Of failed attempts: another one, three in all."""
+    call_off: float = 0.012
+    """Of paid orders: cancelled and refunded before they are dispatched."""
+    partial_refund: float = 0.01
+    """Of paid orders: some of the money goes back."""
+    delayed: float = 0.04
+    """Of shipments."""
+    returned: float = 0.03
+    """Of deliveries."""
+    known_buyers: float = 0.75
+    """Share of users who have bought before the run."""
+    coupon: float = 0.4
+    """Share of promotion orders with a discount of 5 to 15 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockPlan:
+    """How much there is of each product."""
+
+    cover: float = 3.0
+    """Median of stock over the run's expected units (lognormal, sigma 0.6)."""
+    short: int = 5
+    """So many of the best-sellers have stock for 25 to 60 % of the expected units: they run out."""
+    receipts: float = 0.3
+    """A product and (simulated) day."""
+    adjustments: float = 0.1
+    """A product and day."""
+    recounts: float = 0.02
+    """A product and day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disorder:
+    """How events reach Kafka: late, twice, from clocks that are off."""
+
+    repeat_share: float = 0.005
+    late_share: float = 0.01
+    late_max_s: float = 180.0
+    """The latest an event may be; never more than a quarter of the run."""
+    latency_s: float = 0.12
+    """Median of all others (lognormal, sigma 0.8, at most 3 s)."""
+    skew_ms: int = 40
+    """Each producer's clock is off by a constant within this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationConfig:
+    """One run. The same configuration gives the same bytes (with the same numpy)."""
+
+    seed: int = 1
+    rate: float = 1000.0
+    """Mean events a second of the run, without the opening stock levels and before incidents."""
+    duration_s: float = 600.0
+    start_ms: int = 1_762_776_000_000
+    users: int = 1_000_000
+    skus: int = 100_000
+    timezone: str = "Asia/Shanghai"
+    compress: bool | None = None
+    """Squeeze a whole sale day, 15:12 to 15:12, into the run; None: if it is shorter than 6 h."""
+    categories: tuple[str, ...] = (*DIGITAL, *FASHION, *DAILY)
+    channels: Mix = (("app", 0.5), ("web", 0.18), ("mini", 0.2), ("live", 0.12))
+    """The channel `live` is the one whose sessions happen in live rooms."""
+    regions: Mix = (("east", 0.34), ("south", 0.24), ("north", 0.18), ("central", 0.14), ("west", 0.10))
+    variants: Mix = (("control", 0.5), ("treatment", 0.5))
+    campaigns: tuple[str, ...] = ("search-ads", "social-video", "influencers", "push", "affiliates")
+    live_rooms: tuple[str, ...] = ("room-1", "room-2", "room-3", "room-4", "room-5", "room-6")
+    warehouses: tuple[str, ...] = ("wh-east", "wh-south", "wh-north")
+    carriers: tuple[str, ...] = ("sf", "yto", "jd")
+    member_share: float = 0.3
+    producers: int = 4
+    """Producers of clicks and of orders: `source` collector-0… and oms-0…; of logistics, one a warehouse: wms-0…."""
+    dispersion: float = 40.0
+    """Shape of the Gamma noise on each cell's traffic: the larger, the nearer to Poisson."""
+    promotion: PromotionPlan | None = field(default_factory=PromotionPlan)
+    funnel: Funnel = field(default_factory=Funnel)
+    stock: StockPlan = field(default_factory=StockPlan)
+    disorder: Disorder = field(default_factory=Disorder)
+    incidents: tuple[str, ...] = ()
+    """Incident specs, see `incidents.parse`."""
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "duration_s", "dispersion"):
+            number = getattr(self, name)
+            if not (math.isfinite(number) and number > 0):
+                raise SimulationError(f"{name} is {number}: it must be a positive number")
+        for name in ("users", "skus", "producers"):
+            if getattr(self, name) < 1:
+                raise SimulationError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+        if self.seed < 0 or self.start_ms < 0:
+            raise SimulationError("seed and start_ms must not be negative")
+        if self.duration_ms < 1000:
+            raise SimulationError(f"duration_s is {self.duration_s}: at least 1 second is needed")
+        if self.producers > LABELS_MAX:
+            raise SimulationError(f"producers is {self.producers}: at most {LABELS_MAX} are possible")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        """Labels are written into JSON as they are, and their codes are bytes."""
+        mixes = {name: [label for label, _ in getattr(self, name)] for name in ("channels", "regions", "variants")}
+        names = ("categories", "campaigns", "live_rooms", "warehouses", "carriers")
+        for name, labels in {**mixes, **{name: list(getattr(self, name)) for name in names}}.items():
+            if not 1 <= len(labels) <= LABELS_MAX or len(set(labels)) < len(labels):
+                raise SimulationError(f"{name} has {len(labels)} labels: 1 to {LABELS_MAX} different ones are needed")
+            if bad := [label for label in labels if not _LABEL.fullmatch(label)]:
+                raise SimulationError(f"{name} has {bad[0]!r}: labels are 1 to 128 characters, no quotes or controls")
+        if self.promotion and not _LABEL.fullmatch(self.promotion.promotion_id):
+            raise SimulationError(f"promotion_id is {self.promotion.promotion_id!r}: it must be a label as any other")
+
+    @property
+    def duration_ms(self) -> int:
+        return round(self.duration_s * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        """The run is `[start_ms, end_ms)`, in event time and in arrival time."""
+        return self.start_ms + self.duration_ms
+
+    @property
+    def compressed(self) -> bool:
+        return self.duration_s < COMPRESS_BELOW_S if self.compress is None else self.compress
+
+    @property
+    def day_speed(self) -> float:
+        """How much faster than life the day, shipping, refunds and receipts go: 1, or one day a run."""
+        return DAY_MS / self.duration_ms if self.compressed else 1.0
+
+    @property
+    def shop_speed(self) -> float:
+        """How much faster than life shoppers click and pay: 1, or in a compressed run 3,600 s / duration, 1 to 20."""
+        return min(20.0, max(1.0, 3600.0 / self.duration_s)) if self.compressed else 1.0
+
+    @property
+    def warm_up_ms(self) -> int:
+        """Sessions begin so long before the run, so that its first second is like the others."""
+        return round(300_000 / self.shop_speed)
+
+    def at(self, fraction: float) -> int:
+        """The moment (epoch ms) when this much of the run is over."""
+        return self.start_ms + round(fraction * self.duration_ms)

@@ -1,0 +1,80 @@
+"""How events reach Kafka: numbered, from clocks that are off, late, twice, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.simulate.chance import Purpose, trait
+from streams.simulate.columns import Bools, Bytes, Floats, Ints, Kind, Rows, concat
+from streams.simulate.incidents import Incident
+from streams.simulate.world import World
+
+LATENCY_SIGMA, LATENCY_MAX_MS = 0.8, 3000.0
+REPEAT_MEAN_MS = 3000.0
+TOPIC_CODE: Bytes = np.array([EVENT_TOPICS.index(kind.topic) for kind in Kind], dtype=np.uint8)
+"""# [kind]: its topic's place in EVENT_TOPICS"""
+
+
+def send(world: World, rows: Rows, first_number: int, place: int) -> Rows:
+    """What arrives of the rows within the run, in any order: with ids, clock skew, arrival times and repeats."""
+    config = world.config
+    rng = world.rng(Purpose.DISORDER, place)
+    number = first_number + np.arange(len(rows), dtype=np.int64)
+    delay, doubled = _delays(world, rng, len(rows)), rng.random(len(rows)) < config.disorder.repeat_share
+    again = (200 + rng.exponential(REPEAT_MEAN_MS, len(rows))).astype(np.int64)
+    arrival, sent = _silence(world, rows, rows.arrival + delay)
+    sent &= (rows.ts >= config.start_ms) & (arrival < config.end_ms)
+    ts = np.maximum(rows.ts + _skew(world, rows), config.start_ms)
+    rows = replace(rows, ts=ts, arrival=arrival, number=number)
+    return concat([rows.take(np.flatnonzero(sent)), _repeats(rows, sent & doubled, arrival + again, config.end_ms)])
+
+
+def _repeats(rows: Rows, doubled: Bools, arrival: Ints, end_ms: int) -> Rows:
+    """The same events once more, those that still come within the run."""
+    index = np.flatnonzero(doubled & (arrival < end_ms))
+    return replace(rows.take(index), repeat=np.ones(len(index), dtype=np.bool_), arrival=arrival[index])
+
+
+def _delays(world: World, rng: np.random.Generator, size: int) -> Ints:
+    """From the event to its arrival, ms: lognormal latency; a small share 3 s and up, exponentially, to a limit."""
+    disorder = world.config.disorder
+    latest = max(LATENCY_MAX_MS, min(disorder.late_max_s * 1000, world.config.duration_ms / 4))
+    delay: Floats = np.exp(rng.standard_normal(size) * LATENCY_SIGMA) * (disorder.latency_s * 1000)
+    delay = np.minimum(delay, LATENCY_MAX_MS)
+    late = rng.random(size) < disorder.late_share
+    lateness = np.minimum(LATENCY_MAX_MS + rng.exponential(latest / 5, size), latest)
+    whole: Ints = np.where(late, lateness, delay).astype(np.int64)
+    return whole
+
+
+def _skew(world: World, rows: Rows) -> Ints:
+    """Each producer's constant clock error, ms."""
+    clock = TOPIC_CODE[rows.kind].astype(np.int64) * 256 + rows.producer
+    span = world.config.disorder.skew_ms
+    off = trait(np.arange(len(EVENT_TOPICS) * 256, dtype=np.int64), world.config.seed + 7) * 2 - 1
+    skew: Ints = np.rint(off * span).astype(np.int64)[clock]
+    return skew
+
+
+def _silence(world: World, rows: Rows, arrival: Ints) -> tuple[Ints, Bools]:
+    """Arrival times and what is sent at all, with silent producers."""
+    sent = np.ones(len(rows), dtype=np.bool_)
+    for incident in world.effects.of("producer_silent"):
+        hit = (rows.ts >= incident.start_ms) & (rows.ts < incident.end_ms) & concerned(incident, rows)
+        if incident.option("mode") == "drop":
+            sent &= ~hit
+        else:
+            arrival = np.where(hit, np.maximum(arrival, incident.end_ms), arrival)
+    return arrival, sent
+
+
+def concerned(incident: Incident, rows: Rows) -> Bools:
+    """The rows of a silent producer's topic and source."""
+    hit: Bools = TOPIC_CODE[rows.kind] == EVENT_TOPICS.index(Topic(incident.option("topic") or "orders"))
+    source = incident.option("source")
+    if source is not None:
+        hit = hit & (rows.producer == int(source.rpartition("-")[2]))
+    return hit

@@ -1,0 +1,79 @@
+"""What the incidents of a run do to rows: which are hit, lost or put off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+
+import numpy as np
+
+from streams.simulate.chance import Purpose, stream
+from streams.simulate.columns import Bools, Bytes, Ints
+from streams.simulate.config import SimulationConfig
+from streams.simulate.incidents import Incident, parse
+
+Dims = Mapping[str, Bytes | Ints]
+"""# <dimension>: each row's code"""
+
+
+class Site(IntEnum):
+    """Where chance is asked for. Each has its own numbers; append, never reorder."""
+
+    CART = 0
+    CHECKOUT = 1
+    ORDER = 2
+    LINE = 3
+    PAYMENT = 4
+    CALL_OFF = 5
+    DISPATCH = 6
+    CLICK = 7
+    WAIT = 8
+
+
+class Effects:
+    """The incidents of a run. Their chance is their own: what they do not touch is as it is without them."""
+
+    def __init__(self, config: SimulationConfig) -> None:
+        self.incidents = tuple(parse(spec, i, config) for i, spec in enumerate(config.incidents))
+        self._seed = config.seed
+
+    def of(self, kind: str) -> list[Incident]:
+        """The incidents of a kind."""
+        return [incident for incident in self.incidents if incident.kind == kind]
+
+    def hits(self, kind: str, at: Ints, dims: Dims) -> Iterator[tuple[Incident, Bools]]:
+        """Each incident of a kind with the rows in its time and place, if there are any."""
+        for incident in self.of(kind):
+            hit = self.matches(incident, at, dims)
+            if hit.any():
+                yield incident, hit
+
+    def matches(self, incident: Incident, at: Ints, dims: Dims) -> Bools:
+        """The rows in an incident's time and place. Dimensions that the rows lack are not asked for."""
+        hit: Bools = (at >= incident.start_ms) & (at < incident.end_ms)
+        for dimension, code in incident.where:
+            if dimension in dims:
+                hit &= dims[dimension] == code
+        return hit
+
+    def lucky(self, incident: Incident, rows: int, site: Site, place: int) -> Bools:
+        """True with the incident's size as probability. `place` is the slice: other site, other place, other chance."""
+        rng = stream(self._seed, Purpose.INCIDENT, incident.index, site, place)
+        lucky: Bools = rng.random(rows) < incident.size
+        return lucky
+
+    def struck(self, kind: str, at: Ints, dims: Dims, site: Site, place: int, **options: str) -> Bools:
+        """The rows that incidents with these options strike, each with its size as probability."""
+        struck = np.zeros(len(at), dtype=np.bool_)
+        for incident, hit in self.hits(kind, at, dims):
+            if all(incident.option(name) == value for name, value in options.items()):
+                struck |= hit & self.lucky(incident, len(at), site, place)
+        return struck
+
+    def put_off(self, kind: str, at: Ints, dims: Dims, place: int) -> Ints:
+        """Times, where those in an incident wait until its end and then come within about 5 s."""
+        for incident, hit in self.hits(kind, at, dims):
+            rng = stream(self._seed, Purpose.INCIDENT, incident.index, Site.WAIT, place)
+            wait = rng.exponential(1000.0, len(at)).astype(np.int64)
+            at = np.where(hit, incident.end_ms + wait, at)
+        return at

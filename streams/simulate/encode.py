@@ -1,0 +1,60 @@
+"""Rows to messages: one byte template for each kind, filled in C by `%`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.simulate.columns import Kind, Rows
+
+Message = tuple[str, bytes, int, bytes]
+"""(topic, Kafka key, event time in epoch ms, value)"""
+
+NUMBERED = {
+    Kind.PAGE_VIEW: "dwell_ms",
+    Kind.PRODUCT_VIEW: "dwell_ms",
+    Kind.LIVE_ENTER: "dwell_ms",
+    Kind.AD_CLICK: "cost",
+    Kind.ORDER_REFUNDED: "refund_amount",
+    Kind.STOCK_LEVEL: "on_hand",
+    Kind.STOCK_RECEIVED: "qty",
+    Kind.STOCK_ADJUSTED: "delta",
+}
+"""The field that `Rows.value` becomes; kinds that are not here do not write it."""
+TOPIC = tuple(str(kind.topic) for kind in Kind)
+
+
+class Encoder:
+    """Writes rows as the contract's JSON."""
+
+    def __init__(self, run: bytes) -> None:
+        self._forms = [_form(kind, run) for kind in Kind]
+
+    def messages(self, rows: Rows) -> list[Message]:
+        """The rows' messages, in their order."""
+        order = np.argsort(rows.kind, kind="stable")
+        by_kind = rows.take(order)
+        bounds = np.searchsorted(by_kind.kind, np.arange(len(Kind) + 1)).tolist()
+        values: list[bytes] = []
+        for kind, form in zip(Kind, self._forms, strict=True):
+            begin, end = bounds[kind], bounds[kind + 1]
+            if begin < end:
+                values += self._fill(kind, form, by_kind, begin, end)
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        topics = [TOPIC[kind] for kind in rows.kind.tolist()]
+        ordered = [values[i] for i in place.tolist()]
+        return list(zip(topics, rows.key.tolist(), rows.ts.tolist(), ordered, strict=True))
+
+    @staticmethod
+    def _fill(kind: Kind, form: bytes, rows: Rows, begin: int, end: int) -> list[bytes]:
+        columns = [rows.number, rows.ts, rows.body]
+        columns += [rows.value] if kind in NUMBERED else []
+        lists = [column[begin:end].tolist() for column in (*columns, rows.tail)]
+        return [form % one for one in zip(*lists, strict=True)]
+
+
+def _form(kind: Kind, run: bytes) -> bytes:
+    letter = str(kind.topic)[0].encode()
+    value = b',"%b":%%d' % NUMBERED[kind].encode() if kind in NUMBERED else b""
+    head = b'{"event_id":"%b-%b-%%x","type":"%b","ts":%%d,' % (letter, run, kind.type.encode())
+    return head + b"%b" + value + b"%b}"

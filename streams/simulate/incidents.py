@@ -1,0 +1,164 @@
+"""Incidents: what can be injected, and the grammar that asks for it.
+
+    KIND@START/DURATION[:NAME=VALUE,...]
+
+START is `+` and a time since the run's start, or an epoch ms; DURATION is a time. A time is a number with a unit: `ms`,
+`s`, `m`, `h`, or `%` of the run. Example: `conversion_drop@+120s/60s:size=0.5,channel=app`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from streams.simulate.config import SimulationConfig, SimulationError
+from streams.simulate.incident_kinds import CLICK_TYPES, KINDS, SOURCES, IncidentKind
+
+UNITS_MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
+_SPEC = re.compile(r"(?P<kind>\w+)@(?P<start>\+?[\d.]+[a-z%]*)/(?P<duration>[\d.]+[a-z%]+)(?::(?P<rest>.+))?")
+_FORM = "KIND@+START/DURATION[:NAME=VALUE,...], e.g. conversion_drop@+120s/60s:size=0.5,channel=app"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident of a run, in force during `[start_ms, end_ms)` of event time."""
+
+    index: int
+    spec: str
+    kind: str
+    start_ms: int
+    end_ms: int
+    size: float
+    """As the kind defines it; 1 where it has none."""
+    where: tuple[tuple[str, int], ...]
+    """(dimension, code): where it is in force; empty: everywhere."""
+    labels: tuple[tuple[str, str], ...]
+    """The same in words."""
+    options: tuple[tuple[str, str], ...]
+
+    def option(self, name: str) -> str | None:
+        """An option's value, or None where none was given and there is no default."""
+        return dict(self.options).get(name)
+
+
+def parse(spec: str, index: int, config: SimulationConfig) -> Incident:
+    """The incident that a spec asks for. SimulationError says what is wrong and what would be right."""
+    match = _SPEC.fullmatch(spec.strip())
+    if match is None:
+        raise SimulationError(f"incident {spec!r}: expected {_FORM}")
+    name = match["kind"]
+    if name not in KINDS:
+        raise SimulationError(f"incident {spec!r}: no kind {name!r}; there are {', '.join(KINDS)}")
+    kind = KINDS[name]
+    start = match["start"]
+    start_ms = config.start_ms + _ms(spec, start[1:], config) if start[0] == "+" else _epoch(spec, start)
+    end_ms = start_ms + _ms(spec, match["duration"], config)
+    if not config.start_ms <= start_ms < end_ms or start_ms >= config.end_ms:
+        raise SimulationError(f"incident {spec!r}: it must begin in the run ({config.duration_s:g} s) and last > 0")
+    size, where, labels, options = 1.0 if kind.size is None else kind.size, [], [], _defaults(kind)
+    for key, value in _pairs(spec, match["rest"]):
+        if key == "size" and kind.size is not None:
+            size = _size(spec, value, kind)
+        elif key in kind.dimensions:
+            where.append((key, _code(spec, key, value, config)))
+            labels.append((key, value))
+        elif key in kind.options:
+            options[key] = _choice(spec, key, value, kind)
+        else:
+            known = [*(["size"] if kind.size is not None else []), *kind.dimensions, *kind.options]
+            raise SimulationError(f"incident {spec!r}: {name} takes no {key!r}; it takes {', '.join(known)}")
+    if name == "producer_silent":
+        _check_source(spec, options, config)
+    return Incident(index, spec, name, start_ms, end_ms, size, tuple(where), tuple(labels), tuple(options.items()))
+
+
+def dimension_labels(dimension: str, config: SimulationConfig) -> list[str]:
+    """A dimension's labels in the order of their codes; code 0 of campaign and live_room is `no such field`."""
+    if dimension == "member":
+        return ["false", "true"]
+    return {
+        "channel": [label for label, _ in config.channels],
+        "region": [label for label, _ in config.regions],
+        "variant": [label for label, _ in config.variants],
+        "campaign": ["", *config.campaigns],
+        "live_room": ["", *config.live_rooms],
+        "category": list(config.categories),
+        "warehouse": list(config.warehouses),
+    }[dimension]
+
+
+def sku_name(index: int) -> str:
+    """A product's id. They are numbered by popularity: s-00001 is the best-seller."""
+    return f"s-{index + 1:05d}"
+
+
+def _code(spec: str, dimension: str, value: str, config: SimulationConfig) -> int:
+    if dimension == "sku":
+        digits = value.removeprefix("s-")
+        if digits.isdecimal() and 1 <= int(digits) <= config.skus and sku_name(int(digits) - 1) == value:
+            return int(digits) - 1
+        raise SimulationError(f"incident {spec!r}: no sku {value!r}; there are s-00001 to {sku_name(config.skus - 1)}")
+    labels = dimension_labels(dimension, config)
+    if not value or value not in labels:
+        known = ", ".join(label for label in labels if label)
+        raise SimulationError(f"incident {spec!r}: no {dimension} {value!r}; there are {known}")
+    return labels.index(value)
+
+
+def _pairs(spec: str, rest: str | None) -> list[tuple[str, str]]:
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    if bad := [key for key, equals, value in pairs if not (equals and value)]:
+        raise SimulationError(f"incident {spec!r}: {bad[0]!r} needs a value, NAME=VALUE")
+    names = [key for key, _, _ in pairs]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise SimulationError(f"incident {spec!r}: {doubled[0]!r} is given twice")
+    return [(key, value) for key, _, value in pairs]
+
+
+def _ms(spec: str, text: str, config: SimulationConfig) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|%)", text)
+    if match is None:
+        raise SimulationError(f"incident {spec!r}: {text!r} is no time; write 500ms, 90s, 2m, 1h or 25%")
+    number, unit = float(match[1]), match[2]
+    return round(number * (config.duration_ms / 100 if unit == "%" else UNITS_MS[unit]))
+
+
+def _epoch(spec: str, text: str) -> int:
+    if not text.isdecimal():
+        raise SimulationError(f"incident {spec!r}: {text!r} is no epoch ms; write +{text} for a time from the start")
+    return int(text)
+
+
+def _size(spec: str, text: str, kind: IncidentKind) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = float("nan")
+    if not 0 < size <= kind.size_max:
+        raise SimulationError(f"incident {spec!r}: size={text} must be a number > 0 and <= {kind.size_max:g}")
+    return size
+
+
+def _choice(spec: str, key: str, value: str, kind: IncidentKind) -> str:
+    allowed = kind.options[key]
+    if allowed and value not in allowed:
+        raise SimulationError(f"incident {spec!r}: {key}={value} is none of {', '.join(allowed)}")
+    if key == "type" and value not in CLICK_TYPES:
+        raise SimulationError(f"incident {spec!r}: type={value} is none of {', '.join(CLICK_TYPES)}")
+    if key == "top" and not (value.isdecimal() and int(value) > 0):
+        raise SimulationError(f"incident {spec!r}: top={value} must be a whole number > 0")
+    return value
+
+
+def _check_source(spec: str, options: Mapping[str, str], config: SimulationConfig) -> None:
+    """The source, where one is named, must be a producer of the topic."""
+    topic, source = options["topic"], options.get("source")
+    name, many = SOURCES[topic], len(config.warehouses) if topic == "logistics" else config.producers
+    known = [f"{name}-{i}" for i in range(many)]
+    if source is not None and source not in known:
+        raise SimulationError(f"incident {spec!r}: no source {source!r} writes {topic}; there are {', '.join(known)}")
+
+
+def _defaults(kind: IncidentKind) -> dict[str, str]:
+    return {name: values[0] for name, values in kind.options.items() if values}

@@ -1,0 +1,162 @@
+"""From the cart to the order: checkouts, orders with their lines, prices, discounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.simulate.browsing import Carts
+from streams.simulate.chance import Purpose, lognormal_ms
+from streams.simulate.columns import Bools, Bytes, Ints, Kind, Objects, Rows, objects
+from streams.simulate.customers import Customers
+from streams.simulate.effects import Site
+from streams.simulate.scene import Scene
+from streams.simulate.stock import Stock
+from streams.simulate.world import World
+
+MAX_LINES = 5
+CHECKOUT_MEDIAN_S, ORDER_MEDIAN_S, SIGMA = 10.0, 15.0, 0.7
+"""From the last page to the checkout and from there to the order: lognormal, assumed."""
+FREE_SHIPPING_FROM, SHIPPING_FEE = 9_900, 800
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Order lines, ordered by order."""
+
+    order: Ints
+    sku: Ints
+    qty: Ints
+    unit_price: Ints
+    first: Ints
+    """# [order]: its first line"""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders of a slice in columns."""
+
+    session: Ints
+    created: Ints
+    """Epoch ms."""
+    amount: Ints
+    key: Objects
+    """The Kafka key: the order's id."""
+    body: Objects
+    """What all its events share."""
+    lines: Lines
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkouts:
+    """Sessions with a cart, whether they check out and order, and when."""
+
+    session: Ints
+    checks_out: Bools
+    at: Ints
+    orders: Bools
+    created: Ints
+
+
+def check_out(scene: Scene, carts: Carts) -> tuple[Rows, Checkouts]:
+    """`checkout_start` rows, and who goes on to order."""
+    rng = scene.rng(Purpose.ORDERS)
+    config, effects = scene.config, scene.effects
+    session = np.unique(carts.session)
+    size = len(session)
+    at = carts.session_end[session] + lognormal_ms(rng, size, CHECKOUT_MEDIAN_S, SIGMA, config.shop_speed)
+    created = at + lognormal_ms(rng, size, ORDER_MEDIAN_S, SIGMA, config.shop_speed)
+    checks_out, orders = rng.random(size) < config.funnel.checkout, rng.random(size) < config.funnel.order
+    dims = scene.sessions.dims(session)
+    checks_out &= ~effects.struck("conversion_drop", at, dims, Site.CHECKOUT, scene.place, stage="checkout")
+    orders &= checks_out
+    for _, hit in effects.hits("order_stop", created, dims):
+        orders &= ~hit
+    rows = scene.clicks(Kind.CHECKOUT_START, session[checks_out], at[checks_out])
+    return rows, Checkouts(session, checks_out, at, orders, created)
+
+
+def place_orders(
+    scene: Scene, carts: Carts, checkouts: Checkouts, stock: Stock, customers: Customers, first_number: int
+) -> Orders:
+    """Orders of what is in the carts and not sold out; `stock` and `customers` take note of them."""
+    rng = scene.rng(Purpose.LINES)
+    sessions = scene.sessions
+    line_checkout = np.searchsorted(checkouts.session, carts.session)
+    qty = np.minimum(rng.geometric(0.85, len(carts.sku)), 9).astype(np.int64)
+    coupon, coupon_rate = rng.random(len(checkouts.session)), rng.uniform(0.05, 0.15, len(checkouts.session))
+    keep = _kept_lines(scene, carts, checkouts, line_checkout)
+    keep &= ~stock.closed(carts.sku)
+    chosen = np.unique(line_checkout[keep])
+    order = np.searchsorted(chosen, line_checkout[keep])
+    session, created = checkouts.session[chosen], checkouts.created[chosen]
+    sku, qty = carts.sku[keep], qty[keep]
+    price = _prices(scene.world, sessions.promotion[session][order], sku, created[order])
+    first = np.searchsorted(order, np.arange(len(chosen)))
+    lines = Lines(order, sku, qty, price, first)
+    stock.take(sku, qty, created[order])
+    goods = np.add.reduceat(qty * price, first) if len(chosen) else np.zeros(0, dtype=np.int64)
+    has_coupon = sessions.promotion[session] & (coupon[chosen] < scene.config.funnel.coupon)
+    discount = np.where(has_coupon, (goods * coupon_rate[chosen]).astype(np.int64) // 100 * 100, 0)
+    free = (goods >= FREE_SHIPPING_FROM) | (sessions.member[session] == 1)
+    fee = np.where(free, 0, SHIPPING_FEE)
+    key = [b"o-%b-%x" % (scene.world.run, n) for n in range(first_number, first_number + len(chosen))]
+    is_first = customers.first_orders(sessions.user[session])
+    body = _bodies(scene, session, key, lines, discount, fee, is_first)
+    return Orders(session, created, goods - discount + fee, objects(key), objects(body), lines)
+
+
+def _kept_lines(scene: Scene, carts: Carts, checkouts: Checkouts, line_checkout: Ints) -> Bools:
+    """Lines of those who order, at most five each, without what conversion drops take."""
+    begin = np.searchsorted(carts.session, checkouts.session)
+    rank = np.arange(len(carts.sku)) - begin[line_checkout]
+    keep: Bools = checkouts.orders[line_checkout] & (rank < MAX_LINES)
+    effects, place = scene.effects, scene.place
+    created = checkouts.created[line_checkout]
+    dims: dict[str, Bytes | Ints] = {**scene.sessions.dims(checkouts.session)}
+    for incident, hit in effects.hits("conversion_drop", checkouts.created, dims):
+        if incident.option("stage") != "order":
+            continue
+        by_line = {name for name, _ in incident.where} & {"sku", "category"}
+        if not by_line:
+            lost = hit & effects.lucky(incident, len(hit), Site.ORDER, place)
+            keep &= ~lost[line_checkout]
+            continue
+        line_dims: dict[str, Bytes | Ints] = {"sku": carts.sku, "category": scene.world.catalog.category[carts.sku]}
+        concerned = hit[line_checkout] & effects.matches(incident, created, line_dims)
+        keep &= ~(concerned & effects.lucky(incident, len(concerned), Site.LINE, place))
+    return keep
+
+
+def _prices(world: World, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
+    """The sale price for promotion orders, else the list price; times the factor of a price error."""
+    catalog = world.catalog
+    price = np.where(in_promotion, catalog.sale_price[sku], catalog.price[sku])
+    for incident, hit in world.effects.hits("price_error", at, {"sku": sku, "category": catalog.category[sku]}):
+        price = np.where(hit, np.maximum(1, np.rint(price * incident.size)).astype(np.int64), price)
+    return price
+
+
+def _bodies(
+    scene: Scene, session: Ints, key: list[bytes], lines: Lines, discount: Ints, fee: Ints, is_first: Bools
+) -> list[bytes]:
+    catalog, sessions = scene.world.catalog, scene.sessions
+    cost = catalog.cost[lines.sku]
+    columns = (lines.qty.tolist(), lines.unit_price.tolist(), cost.tolist())
+    items = [
+        b'%b%d,"unit_price":%d,"cost":%d}' % line
+        for line in zip(catalog.line[lines.sku].tolist(), *columns, strict=True)
+    ]
+    ends = [*lines.first.tolist()[1:], len(items)]
+    joined = [b",".join(items[begin:end]) for begin, end in zip(lines.first.tolist(), ends, strict=False)]
+    discounts = [b',"discount":%d' % one if one else b"" for one in discount.tolist()]
+    firsts = [b',"first_order":true' if one else b"" for one in is_first.tolist()]
+    who, shared = sessions.key[session].tolist(), sessions.order_body[session].tolist()
+    return [
+        b'"order_id":"%b","user_id":"%b","items":[%b]%b,"shipping_fee":%d%b%b' % one
+        for one in zip(key, who, joined, discounts, fee.tolist(), shared, firsts, strict=True)
+    ]

@@ -1,0 +1,75 @@
+"""The shop at work: sessions of a slice and all that they will ever lead to; and what to expect of a session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.simulate.browsing import browse
+from streams.simulate.chance import Purpose
+from streams.simulate.columns import Ints, Kind, Rows, concat
+from streams.simulate.customers import Customers
+from streams.simulate.effects import Effects
+from streams.simulate.fulfilment import ship
+from streams.simulate.orders import check_out, place_orders
+from streams.simulate.payments import settle
+from streams.simulate.scene import Scene
+from streams.simulate.stock import Stock
+from streams.simulate.world import World
+
+PILOT_SESSIONS = 8000
+PILOT_PLACE = 1 << 31
+
+
+class Shop:
+    """Runs sessions. Holds what one slice leaves to the next: stock, who has bought before, running numbers."""
+
+    def __init__(self, world: World, stock: Stock) -> None:
+        self._world = world
+        self._stock = stock
+        self._customers = Customers(world.config.users, world.config.funnel.known_buyers)
+        self._sessions = 0
+        self._orders = 0
+
+    def open(self, starts: Ints, place: int) -> Rows:
+        """All events of the sessions that begin at `starts` (epoch ms), by their true time, in no order."""
+        world = self._world
+        sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, place))
+        self._sessions += len(sessions)
+        if not len(sessions):
+            return concat([])
+        scene = Scene(world, sessions, place)
+        clicks, carts = browse(scene)
+        checkout_rows, checkouts = check_out(scene, carts)
+        orders = place_orders(scene, carts, checkouts, self._stock, self._customers, self._orders)
+        self._orders += len(orders)
+        order_rows, paid = settle(scene, orders, self._stock)
+        return concat([clicks, checkout_rows, order_rows, ship(scene, orders, paid)])
+
+
+class Expectation(NamedTuple):
+    """What a session brings on average, without incidents and while nothing is sold out."""
+
+    events: float
+    """Messages within the run."""
+    units: float
+    """Units ordered, roughly: every order counted at 1.5 units."""
+    net_gmv: float
+    """Minor units."""
+
+
+def expectation(world: World) -> Expectation:
+    """Measured on a pilot of 8,000 sessions begun in mid-run; each event weighs its chance to fall into the run."""
+    config = world.config
+    calm = replace(world, effects=Effects(replace(config, incidents=())))
+    start = config.at(0.5)
+    rows = Shop(calm, Stock(calm, float("inf"))).open(np.full(PILOT_SESSIONS, start, dtype=np.int64), PILOT_PLACE)
+    beyond = np.maximum(rows.ts - start - config.warm_up_ms, 0)
+    weight = np.clip(1 - beyond / config.duration_ms, 0, 1) * (1 + config.disorder.repeat_share)
+    paid, refunded = rows.kind == Kind.ORDER_PAID, rows.kind == Kind.ORDER_REFUNDED
+    net = (rows.value * weight)[paid].sum() - (rows.value * weight)[refunded].sum()
+    orders = int((rows.kind == Kind.ORDER_CREATED).sum())
+    sessions = float(PILOT_SESSIONS)
+    return Expectation(float(weight.sum()) / sessions, 1.5 * orders / sessions, float(net) / sessions)
