@@ -1,0 +1,179 @@
+"""`salepulse dead-letters`: what was refused and why; send it again."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from consumers.commands.running import foreseen, iso, load_settings, parse_since, run
+from consumers.commands.topics import AsJson, Bootstrap, CommandSettings
+from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
+from consumers.dead_letters import DeadLetter, Selection
+from consumers.errors import SalepulseError, UsageError
+from consumers.rejects import Reason
+from consumers.topics import Topic
+
+app = typer.Typer(help="Messages that were refused: see why, send them again.", no_args_is_help=True)
+
+Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only those refused for this; may be repeated.")]
+Topics = Annotated[list[Topic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")]
+Since = Annotated[str | None, typer.Option(help="Only those refused since then: 15m, 2h, 7d ago, or an ISO 8601 time.")]
+
+
+@app.command("list")
+def list_(
+    reason: Reasons = None,
+    topic: Topics = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many to list, the newest.")] = 50,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, the newest last, and count all that match by reason."""
+    selection = _selection(reason, topic, since)
+    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    newest, counts = run(_newest(settings.bootstrap, selection, limit))
+    total = sum(counts.values())
+    if as_json:
+        typer.echo(json.dumps({"total": total, "by_reason": dict(counts.most_common()), "dead_letters": newest}))
+        return
+    for facts in newest:
+        typer.echo(
+            "  ".join(_printable(str(facts[name]).encode()) for name in ("id", "rejected_at", "reason", "detail"))
+        )
+    by_reason = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    typer.echo(f"{len(newest)} of {total} dead letters" + (f": {by_reason}" if total else ""))
+
+
+@app.command()
+def show(
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="topic/partition/offset, as `list` prints it.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Write the original value, byte for byte.")] = False,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one dead letter with the message as it came."""
+    _selection(ids=[letter_id])
+    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    letter = run(_find(settings.bootstrap, letter_id))
+    if raw:
+        sys.stdout.buffer.write(letter.value or b"")
+    elif as_json:
+        typer.echo(json.dumps({**_facts(letter), **_bytes("key", letter.key), **_bytes("value", letter.value)}))
+    else:
+        for name, given in _facts(letter).items():
+            typer.echo(f"{name}: {_printable(str(given).encode())}")
+        typer.echo("value: null" if letter.value is None else f"value:\n{_printable(letter.value)}")
+
+
+@app.command()
+def replay(
+    reason: Reasons = None,
+    topic: Topics = None,
+    since: Since = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="topic/partition/offset; may be repeated.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters to their topics again, as they came.
+
+    Nothing is remembered about it: they stay listed, and one that is still refused is listed once more under its new
+    offset. An event is counted once, however often it is sent, while its event_id is remembered.
+    """
+    selection = _selection(reason, topic, since, ids)
+    with foreseen():
+        if everything == (selection != Selection()):
+            raise UsageError("say which: --reason, --topic, --since or --id, or else --all")
+    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    sent = run(replay_dead_letters(settings.bootstrap, selection))
+    if as_json:
+        typer.echo(json.dumps({"replayed": sent}))
+    else:
+        total = sum(sent.values())
+        by_topic = ", ".join(f"{count} to {name}" for name, count in sent.items())
+        typer.echo(f"{total} dead letters sent again" + (f": {by_topic}" if total else ""))
+    with foreseen():
+        if sum(sent.values()) < len(selection.ids):
+            raise SalepulseError(f"{len(selection.ids)} ids were given and {sum(sent.values())} found: see the list")
+
+
+def _selection(
+    reasons: Sequence[Reason] | None = None,
+    topics: Sequence[Topic] | None = None,
+    since: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> Selection:
+    with foreseen():
+        for letter_id in ids or ():
+            if not re.fullmatch(r"[^/\s]+/\d+/\d+", letter_id):
+                raise UsageError(f"{letter_id!r} is no id: write topic/partition/offset, as `dead-letters list` does")
+        return Selection(
+            reasons=frozenset(map(str, reasons or ())),
+            topics=frozenset(map(str, topics or ())),
+            ids=frozenset(ids or ()),
+            since_ms=None if since is None else parse_since(since, datetime.now(UTC)),
+        )
+
+
+async def _newest(bootstrap: str, selection: Selection, limit: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """The facts of the `limit` newest, in the order they were refused, and how many there are of each reason."""
+    counts: Counter[str] = Counter()
+    newest: list[tuple[int, int, dict[str, Any]]] = []  # a heap of (when refused, tie-breaker, facts)
+    async for letter in read_dead_letters(bootstrap, selection):
+        counts[letter.reason] += 1
+        heapq.heappush(newest, (letter.rejected_at_ms, counts.total(), _facts(letter)))
+        if len(newest) > limit:
+            heapq.heappop(newest)
+    return [facts for _, _, facts in sorted(newest)], counts
+
+
+async def _find(bootstrap: str, letter_id: str) -> DeadLetter:
+    found = None
+    async for letter in read_dead_letters(bootstrap, Selection(ids={letter_id})):
+        if found is None or letter.rejected_at_ms >= found.rejected_at_ms:
+            found = letter
+    if found is None:
+        raise SalepulseError(f"there is no dead letter {letter_id}: see `salepulse dead-letters list`")
+    return found
+
+
+def _facts(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "rejected_at": iso(letter.rejected_at_ms),
+        "rejected_at_ms": letter.rejected_at_ms,
+        "timestamp_ms": letter.timestamp_ms,
+        "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+        "value_bytes": None if letter.value is None else len(letter.value),
+    }
+
+
+def _bytes(name: str, given: bytes | None) -> dict[str, str | None]:
+    """As JSON can hold them: text if they are UTF-8, else `..._base64`."""
+    try:
+        return {name: None if given is None else given.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(given or b"").decode()}
+
+
+def _printable(given: bytes) -> str:
+    """Text that is safe on a terminal: what is no UTF-8 and control characters are written as escapes."""
+    text = given.decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)

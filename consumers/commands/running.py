@@ -1,0 +1,87 @@
+"""What every command shares: settings from flags, foreseeable failures in one line, times as people write them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import tomllib
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from consumers.errors import SalepulseError, UsageError
+
+Result = TypeVar("Result")
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Tell a SalepulseError raised inside in one line on stderr, and end with its exit code, without a traceback."""
+    quiet = logging.getLogger("aiokafka")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)  # the client logs each failed try; the error says it once
+    try:
+        yield
+    except SalepulseError as error:
+        typer.echo(f"salepulse: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    finally:
+        quiet.setLevel(level)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Carry out asynchronous work as a command does: `foreseen`, with an event loop of its own."""
+    with foreseen():
+        return asyncio.run(work)
+
+
+def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
+    """Settings from flags (None: not given), environment and `salepulse.toml`. Ends the command if they are wrong."""
+    with foreseen():
+        try:
+            return kind(**{name: given for name, given in flags.items() if given is not None})
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in wrong["loc"])
+            raise UsageError(
+                f"setting {name} (flag, SALEPULSE_{name.upper()} or salepulse.toml): {wrong['msg']}"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"salepulse.toml is no TOML: {error}") from None
+
+
+def parse_since(text: str, now: datetime) -> int:
+    """A time in the past as epoch ms: how long ago (`90s`, `15m`, `2h`, `7d`), or ISO 8601 (UTC if it names no zone).
+
+    >>> parse_since("2h", datetime(2024, 1, 1, 2, tzinfo=UTC)) == parse_since("2024-01-01", datetime.now(UTC))
+    True
+    """
+    if ago := re.fullmatch(r"(\d{1,9})([smhd])", text):
+        then = now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+    else:
+        try:
+            then = datetime.fromisoformat(text)
+        except ValueError:
+            raise UsageError(
+                f"--since {text!r}: write how long ago, such as 15m, 2h or 7d, or a time in ISO 8601"
+            ) from None
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return int(then.timestamp() * 1000)
+
+
+def iso(time_ms: int) -> str:
+    """A time for people: ISO 8601 in UTC, to the second.
+
+    >>> iso(1_700_000_000_000)
+    '2023-11-14T22:13:20Z'
+    """
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
