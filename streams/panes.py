@@ -114,6 +114,10 @@ class Sketches:
         starts = self.ends[chosen] - sizes
         return Sketches(self.groups[chosen], np.cumsum(sizes), self.coupons[ranges(starts, sizes)])
 
+    def in_one_pane(self) -> Sketches:
+        """The unions over all panes, in pane 0."""
+        return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.coupons)
+
     def coarsen(self, step_s: int) -> Sketches:
         """The unions in panes of `step_s` seconds."""
         return _united(self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.coupons)

@@ -57,6 +57,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def clear(self) -> None:
+        """Forget all pairs; numbers handed out before are void."""
+        with self.lock:
+            self.labels.clear()
+            for scope_rows in self.by_scope.values():
+                scope_rows.clear()
+                scope_rows[None] = -1
+
     def row(self, scope: Scope, value: str) -> int:
         """The row of a pair, made on first sight."""
         return self.by_scope[scope][value]

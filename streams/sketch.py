@@ -44,46 +44,42 @@ def coupons(hashed: npt.NDArray[np.uint64]) -> Ints:
     return register << RANK_BITS | rank
 
 
-def estimate(registers: npt.NDArray[np.uint8]) -> int:
-    """How many distinct ids made these registers (all 2^16 of them, 0 where no id fell)."""
-    histogram = np.bincount(registers, minlength=_HASH_BITS + 2)
-    z = REGISTERS * _tau(1 - histogram[_HASH_BITS + 1] / REGISTERS)
-    for k in range(_HASH_BITS, 0, -1):
-        z = 0.5 * (z + histogram[k])
-    z += REGISTERS * _sigma(histogram[0] / REGISTERS)
-    return round(_ALPHA * REGISTERS * REGISTERS / z)
+def estimate_all(histograms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many distinct ids made each sketch: `histograms[sketch, rank]` counts its registers of each rank, 0 for empty.
+
+    Source: Ertl 2017, algorithm 6, for all sketches at once.
+    """
+    if not len(histograms):
+        return np.zeros(0, np.int64)
+    z = REGISTERS * _tau(1 - histograms[:, _HASH_BITS + 1] / REGISTERS)
+    for rank in range(_HASH_BITS, 0, -1):
+        z = 0.5 * (z + histograms[:, rank])
+    with np.errstate(divide="ignore"):
+        z = z + REGISTERS * _sigma(histograms[:, 0] / REGISTERS)
+        return np.rint(_ALPHA * REGISTERS * REGISTERS / z).astype(np.int64)
 
 
-def estimate_coupons(drawn: Coupons) -> int:
-    """How many distinct ids made these coupons, in any order, repeats allowed."""
-    registers = np.zeros(REGISTERS, np.uint8)
-    np.maximum.at(registers, drawn >> RANK_BITS, (drawn & ((1 << RANK_BITS) - 1)).astype(np.uint8))
-    return estimate(registers)
-
-
-def _sigma(x: float) -> float:
-    """Corrects for empty registers (Ertl 2017, algorithm 6)."""
-    if x == 1:
-        return math.inf
-    y, z = 1.0, x
+def _sigma(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Corrects for empty registers; infinite where all are."""
+    y, total = 1.0, x.copy()
+    power = x.copy()
     while True:
-        x *= x
-        before = z
-        z += x * y
+        power *= power
+        before = total.copy()
+        total += np.where(x == 1, 0, power * y)
         y += y
-        if z == before:
-            return z
+        if np.array_equal(total, before):
+            return np.where(x == 1, np.inf, total)
 
 
-def _tau(x: float) -> float:
-    """Corrects for full registers (Ertl 2017, algorithm 6)."""
-    if x in (0, 1):
-        return 0.0
-    y, z = 1.0, 1 - x
+def _tau(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Corrects for full registers; 0 where there are none."""
+    y, total = 1.0, 1 - x
+    root = x.copy()
     while True:
-        x = math.sqrt(x)
-        before = z
+        root = np.sqrt(root)
+        before = total.copy()
         y *= 0.5
-        z -= (1 - x) ** 2 * y
-        if z == before:
-            return z / 3
+        total = total - (1 - root) ** 2 * y
+        if np.array_equal(total, before):
+            return np.where((x == 0) | (x == 1), 0, total / 3)

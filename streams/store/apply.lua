@@ -22,9 +22,7 @@ if ARGV[5] ~= '' then
   end
   redis.call('HSET', KEYS[1], 'new:' .. ARGV[1], ARGV[6])
 end
-if ARGV[7] ~= '' then
-  redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
-end
+redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
 if ARGV[8] ~= '' then
   redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
 end

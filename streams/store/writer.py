@@ -114,7 +114,7 @@ class PaneWriter:
             position=None if position is None else int(position),
             rolled=rolled_to,
             log=[
-                (offset, decode(entry[b"d"], rows))
+                (offset, decode(entry[b"d"], rows) if entry[b"d"] else ZERO)
                 for entry_id, entry in log
                 if (offset := _offset(entry_id)) > (rolled_to or 0)
             ],

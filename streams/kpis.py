@@ -1,0 +1,103 @@
+"""The KPI registry: every ratio and difference of the metric dictionary, with its formula.
+
+A formula takes the sums of one row in one window and gives a number, or None where its denominator is 0. KPIs that rest on more
+than panes (stock, shipping, targets) are registered beside these by the modules that keep their state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from streams.counters import COUNTERS, DISTINCTS, Unit
+from streams.scopes import LINE_SCOPES, SCOPES, Scope
+
+Number: TypeAlias = int | float | None
+Sums: TypeAlias = Mapping[str, int]
+"""Counters and distinct counts by name; a name that is missing is one that the scope or window does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """A number made of counters."""
+
+    name: str
+    formula: str
+    """As people write it."""
+    compute: Callable[[Sums], Number]
+    """Raises KeyError where a counter that it needs does not exist."""
+    unit: Unit = Unit.RATIO
+    scopes: tuple[Scope, ...] = SCOPES
+
+
+def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: str | None = None) -> Kpi:
+    return Kpi(name, formula or f"{above} / {below}", lambda sums: divide(sums[above], sums[below]), unit)
+
+
+def divide(above: float, below: float) -> float | None:
+    """A ratio, None over 0."""
+    return above / below if below else None
+
+
+KPIS = (
+    Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], Unit.MONEY),
+    _ratio("aov", "gmv", "orders_paid", Unit.MONEY),
+    _ratio("conversion_rate", "buyers", "visitors"),
+    _ratio("cart_rate", "cart_adds", "product_views"),
+    _ratio("checkout_rate", "checkouts", "cart_adds"),
+    _ratio("order_rate", "orders_created", "checkouts"),
+    _ratio("payment_rate", "orders_paid", "orders_created"),
+    Kpi(
+        "payment_failure_rate",
+        "payments_failed / (payments_failed + orders_paid)",
+        lambda sums: divide(sums["payments_failed"], sums["payments_failed"] + sums["orders_paid"]),
+    ),
+    _ratio("cancellation_rate", "orders_cancelled", "orders_created"),
+    _ratio("refund_rate", "orders_refunded", "orders_paid"),
+    _ratio("units_per_order", "units", "orders_paid"),
+    Kpi(
+        "discount_rate",
+        "discounts / (gmv + discounts)",
+        lambda sums: divide(sums["discounts"], sums["gmv"] + sums["discounts"]),
+        scopes=tuple(scope for scope in SCOPES if scope not in LINE_SCOPES),
+    ),
+    _ratio("new_buyer_rate", "first_orders", "orders_paid", formula="paid orders with first_order / orders_paid"),
+    _ratio("member_gmv_share", "member_gmv", "gmv", formula="gmv of members / gmv"),
+    _ratio("ctr", "ad_clicks", "ad_impressions"),
+    _ratio("cpc", "ad_cost", "ad_clicks", Unit.MONEY),
+    _ratio("roas", "campaign_gmv", "ad_cost", formula="gmv of orders with a campaign / ad_cost"),
+    Kpi(
+        "avg_dwell_seconds",
+        "mean dwell_ms of the events that carry it / 1000",
+        lambda sums: divide(sums["dwell_ms"], sums["dwell_events"] * 1000),
+        Unit.SECONDS,
+    ),
+)
+
+PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)
+NAMES = (*(c.name for c in PUBLIC_COUNTERS), *(d.name for d in DISTINCTS), *(k.name for k in KPIS))
+"""Every name that an answer holds, in its order."""
+UNITS: Mapping[str, Unit] = {
+    **{counter.name: counter.unit for counter in PUBLIC_COUNTERS},
+    **{distinct.name: Unit.COUNT for distinct in DISTINCTS},
+    **{kpi.name: kpi.unit for kpi in KPIS},
+}
+MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
+
+
+def absent_counters(scope: Scope) -> frozenset[str]:
+    """Counters that a scope does not have: they are null there."""
+    return frozenset({"discounts"}) if scope in LINE_SCOPES else frozenset()
+
+
+def values(sums: Sums, scope: Scope) -> dict[str, Number]:
+    """Every counter and KPI of one row; None where the scope does not have it or a denominator is 0."""
+    answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
+    answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})
+    for kpi in KPIS:
+        try:
+            answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes else None
+        except KeyError:
+            answer[kpi.name] = None
+    return answer

@@ -1,0 +1,25 @@
+"""Which promotion is meant: definitions as they are in force, and the one that a question without a name is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from consumers.events import Promotion
+from streams.windows import PromotionSpan
+
+
+def current(promotions: Mapping[str, Promotion], as_of_ms: int) -> Promotion | None:
+    """The promotion that started last; before any has started, the next one; None where there are none.
+
+    Of several that start at one moment, the least id: the answer must not depend on the order in which they were read.
+    """
+    ordered = sorted(promotions.values(), key=lambda promotion: promotion.promotion_id)
+    started = [promotion for promotion in ordered if promotion.starts_at <= as_of_ms]
+    if started:
+        return max(started, key=lambda promotion: promotion.starts_at)
+    return min(ordered, key=lambda promotion: promotion.starts_at, default=None)
+
+
+def running_time(promotion: Promotion) -> PromotionSpan:
+    """When a promotion runs."""
+    return PromotionSpan(promotion.starts_at, promotion.ends_at)

@@ -1,0 +1,91 @@
+"""Reading panes: blocks, and the deltas that are not in blocks yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from consumers.events import Promotion
+from streams.codec import decode
+from streams.panes import PaneDelta
+from streams.scopes import Rows
+from streams.store.keys import Keys, Partition
+from streams.store.state import State, read_state
+
+BlockId = tuple[str, int]
+"""Level name and start, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One applied batch."""
+
+    follows: int
+    next: int
+    delta: PaneDelta
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A block as it stood at one moment: each partition's part, and up to which position each was rolled then."""
+
+    parts: dict[Partition, PaneDelta]
+    rolled: Mapping[Partition, int]
+
+
+class PaneReader:
+    """Reads what `PaneWriter` writes."""
+
+    def __init__(self, redis: Redis, keys: Keys, rows: Rows) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._rows = rows
+
+    async def state(self) -> State:
+        """Where every partition stands."""
+        return await read_state(self._redis, self._keys)
+
+    async def promotions(self) -> dict[str, Promotion]:
+        """The promotions in force, by id."""
+        held = await self._redis.hgetall(self._keys.promotions)
+        return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
+
+    async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
+        """What was applied to each partition after a position, oldest first, as far as it is still in the log."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition, position in after.items():
+                pipe.xrange(self._keys.log(partition), min=f"({position}-0")
+            logs = await pipe.execute()
+        return {
+            partition: [
+                LogEntry(
+                    int(entry[b"f"]),
+                    int(entry_id.split(b"-")[0]),
+                    decode(entry[b"d"], self._rows) if entry[b"d"] else PaneDelta(),
+                )
+                for entry_id, entry in entries
+            ]
+            for partition, entries in zip(after, logs, strict=True)
+        }
+
+    async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
+        """Blocks with the positions that they hold, read together shard by shard."""
+        parts: dict[BlockId, dict[Partition, PaneDelta]] = {block: {} for block in wanted}
+        rolled: dict[Partition, int] = {}
+        for shard in range(self._keys.shards):
+            mine = [partition for partition in partitions if self._keys.shard(partition) == shard]
+            async with self._redis.pipeline(transaction=True) as pipe:
+                if mine:
+                    pipe.hmget(self._keys.state(shard), [f"rolled:{partition}" for partition in mine])
+                for level, start in wanted:
+                    pipe.hgetall(self._keys.pane(shard, level, start))
+                answers = await pipe.execute()
+            if mine:
+                rolled |= {partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)}
+            for block, fields in zip(wanted, answers, strict=True):
+                for name, content in fields.items():
+                    parts[block][Partition.parse(name.decode())] = decode(content, self._rows)
+        return {block: StoredBlock(parts[block], rolled) for block in wanted}
+

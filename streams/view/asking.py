@@ -1,0 +1,53 @@
+"""What can be asked of the view, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consumers.errors import SalepulseError
+from streams.kpis import Number
+from streams.scopes import Scope
+from streams.windows import Window
+
+
+class NotAnswerable(SalepulseError):
+    """The question makes no sense, or is about a moment that is not kept; the message says what can be asked."""
+
+
+class NotReady(SalepulseError):
+    """There is no as-of yet."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, retriable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which window, cut by which scope, at which moment."""
+
+    window: Window
+    scope: Scope = Scope.ALL
+    as_of_ms: int | None = None
+    """Epoch ms; None: the newest."""
+    promotion: str | None = None
+    """Whose time window `promotion` means; None: the scope's value, else the one that started last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One value of a scope, and its numbers by name."""
+
+    value: str
+    values: dict[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Numbers at one as-of."""
+
+    as_of_ms: int
+    window: Window
+    scope: Scope
+    promotion: str | None
+    """The promotion whose time window `promotion` covered; None in other windows."""
+    items: list[Item]

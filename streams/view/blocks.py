@@ -1,0 +1,128 @@
+"""Blocks of panes in memory, kept current by the deltas that workers apply."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from streams.panes import Cells, PaneDelta, Sketches, merge
+from streams.store.keys import Partition
+from streams.store.levels import Level
+from streams.store.reader import BlockId, LogEntry, PaneReader
+from streams.windows import Span
+
+_MERGE_AT = 16
+"""Parts of a block are merged when there are so many."""
+
+
+class Block:
+    """All partitions' panes of one stretch of time, at one level."""
+
+    def __init__(self, parts: Iterable[PaneDelta], rolled: Mapping[Partition, int]) -> None:
+        self.rolled = rolled
+        """Up to which position of each partition it was complete when it was read."""
+        self._parts = list(parts)
+
+    def add(self, part: PaneDelta) -> None:
+        """Add what was applied since."""
+        self._parts.append(part)
+        if len(self._parts) >= _MERGE_AT:
+            self._merge()
+
+    @property
+    def content(self) -> PaneDelta:
+        """Everything in it."""
+        if len(self._parts) != 1:
+            self._merge()
+        return self._parts[0]
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds, about."""
+        return sum(len(part.cells.keys) + len(part.sketches.coupons) for part in self._parts)
+
+    def _merge(self) -> None:
+        self._parts = [merge(self._parts)]
+
+
+class Blocks:
+    """A cache of blocks, the least recently used dropped beyond `limit` numbers."""
+
+    def __init__(self, reader: PaneReader, levels: Sequence[Level], limit: int = 100_000_000) -> None:
+        self._reader = reader
+        self._levels = {level.name: level for level in levels}
+        self._limit = limit
+        self._blocks: OrderedDict[BlockId, Block] = OrderedDict()
+        self._recent: dict[Partition, list[LogEntry]] = {}
+        """Deltas that may not be in the blocks of Redis yet."""
+
+    def apply(self, partition: Partition, entries: Sequence[LogEntry], rolled: int) -> None:
+        """Take in what was applied to a partition, of which Redis has put into blocks what is up to `rolled`."""
+        recent = self._recent.setdefault(partition, [])
+        recent += entries
+        self._recent[partition] = [entry for entry in recent if entry.next > rolled]
+        for level in self._levels.values():
+            for entry in entries:
+                self._spread(level, partition, entry)
+
+    def _spread(self, level: Level, partition: Partition, entry: LogEntry) -> None:
+        if not any((level.name, start) in self._blocks for start in _touched(level, entry.delta)):
+            return
+        for start, part in level.blocks(entry.delta):
+            block = self._blocks.get((level.name, start))
+            if block is not None and entry.next > block.rolled.get(partition, 0):
+                block.add(part)
+
+    async def ensure(self, wanted: Sequence[BlockId]) -> bool:
+        """Load the blocks that are not here; returns whether any had to be."""
+        missing = []
+        for block_id in wanted:
+            if block_id in self._blocks:
+                self._blocks.move_to_end(block_id)
+            else:
+                missing.append(block_id)
+        for i in range(0, len(missing), 200):
+            stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
+            for (name, start), held in stored.items():
+                level = self._levels[name]
+                block = Block((part for part in held.parts.values()), held.rolled)
+                for partition, entries in self._recent.items():
+                    for entry in entries:
+                        if entry.next > held.rolled.get(partition, 0):
+                            for part_start, part in level.blocks(entry.delta):
+                                if part_start == start:
+                                    block.add(part)
+                self._blocks[name, start] = block
+        size = sum(block.size for block in self._blocks.values())
+        while size > self._limit and len(self._blocks) > len(wanted):
+            size -= self._blocks.popitem(last=False)[1].size
+        return bool(missing)
+
+    def needed(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
+        """The blocks that stretches of levels lie in."""
+        return [
+            (name, start)
+            for name, piece in pieces
+            for start in range(self._levels[name].block(piece.start_s), piece.end_s, self._levels[name].block_s)
+        ]
+
+    def cells(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+        """The counters in stretches of levels whose blocks are here."""
+        for content, piece in self._pieces(pieces):
+            yield content.cells.between(piece.start_s, piece.end_s)
+
+    def sketches(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Sketches]:
+        """The distinct counts in stretches of levels whose blocks are here."""
+        for content, piece in self._pieces(pieces):
+            yield content.sketches.between(piece.start_s, piece.end_s)
+
+    def _pieces(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[tuple[PaneDelta, Span]]:
+        for name, piece in pieces:
+            for block_id in self.needed([(name, piece)]):
+                yield self._blocks[block_id].content, piece
+
+
+def _touched(level: Level, delta: PaneDelta) -> range:
+    """Starts of the blocks between the first and the last pane of a delta."""
+    panes = [int(array[at]) for array in (delta.cells.panes, delta.sketches.panes) if len(array) for at in (0, -1)]
+    return range(level.block(min(panes)), max(panes) + 1, level.block_s) if panes else range(0)

@@ -1,0 +1,241 @@
+"""`RollingView`: every window and scope, kept current from the deltas that workers apply.
+
+`poll` follows the logs of all partitions; questions are answered from blocks in memory, loaded from Redis when first needed.
+Windows that end at the newest as-of are sums that move on by what comes in and what falls out; questions about an earlier
+moment add up the fewest panes that cover it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumers.events import Promotion
+from streams import promotions
+from streams.arrays import Ints
+from streams.asof import AsOf, as_of
+from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
+from streams.kpis import Sums, absent_counters, values
+from streams.panes import merge_cells
+from streams.scopes import Rows, Scope
+from streams.settings import Settings
+from streams.store.keys import Partition
+from streams.store.levels import levels
+from streams.store.reader import LogEntry, PaneReader
+from streams.store.state import State
+from streams.view.asking import Answer, Item, NotAnswerable, NotReady, Question
+from streams.view.blocks import Blocks
+from streams.view.distinct import estimates
+from streams.view.sums import WindowSum
+from streams.windows import Span, Window, cover, distinct_span, span
+
+MAX_ITEMS = 1000
+_MAX_ROWS = 3_000_000
+_LONGEST_IN_SECONDS_S = 900
+"""Windows that start at a second are no longer than this."""
+
+
+COUNTER_LEVELS = (("s", 1), ("m", 60), ("h", 3600))
+DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
+"""Levels and their panes' lengths in seconds, finest first."""
+
+
+@dataclass(slots=True)
+class _Memo:
+    """Distinct counts of some rows over a span."""
+
+    span: Span
+    counts: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What a question comes to."""
+
+    question: Question
+    as_of_ms: int
+    finest: int
+    """Place of the finest level that is kept."""
+    promotion: str | None
+    counted: Span
+    live: bool
+    """Whether it ends at the newest as-of."""
+
+
+class RollingView:
+    """The read side of one process."""
+
+    def __init__(self, reader: PaneReader, rows: Rows, settings: Settings) -> None:
+        self.promotions: dict[str, Promotion] = {}
+        self.state = State((), {}, 0)
+        self.polled_ms: int | None = None
+        """When the store last answered, by the machine's clock."""
+        self._reader = reader
+        self._settings = settings
+        self._rows = rows
+        self._levels = levels(settings)
+        self._start_over(State((), {}, 0))
+
+    def _start_over(self, state: State) -> None:
+        self._blocks = Blocks(self._reader, self._levels)
+        self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
+        self._live: dict[tuple[Window, str | None], WindowSum] = {}
+        self._memos: dict[tuple[Scope, Window, tuple[int, ...]], _Memo] = {}
+
+    # Following -------------------------------------------------------------------------------------------------------
+
+    async def poll(self, now_ms: int) -> None:
+        """Take in what was applied since the last poll."""
+        state = await self._reader.state()
+        if state.epochs != self.state.epochs or not state.partitions.keys() <= self._cursors.keys():
+            if len(self._rows) > _MAX_ROWS:
+                self._rows.clear()
+            self._start_over(state)
+        if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
+            self.promotions = await self._reader.promotions()
+        behind = {
+            partition: self._cursors[partition]
+            for partition, held in state.partitions.items()
+            if (held.position or 0) > self._cursors[partition]
+        }
+        logs = await self._reader.log(behind) if behind else {}
+        for partition, entries in logs.items():
+            if entries and entries[0].follows != self._cursors[partition]:
+                self._start_over(state)  # fell behind what the log keeps, or the partition was set back
+                return
+            self._take(partition, entries, state)
+        for partition in state.partitions.keys() - logs.keys():
+            self._take(partition, [], state)
+        self.state, self.polled_ms = state, now_ms
+
+    def _take(self, partition: Partition, entries: Sequence[LogEntry], state: State) -> None:
+        self._blocks.apply(partition, entries, state.partitions[partition].rolled or 0)
+        if not entries:
+            return
+        self._cursors[partition] = entries[-1].next
+        cells = merge_cells([entry.delta.cells for entry in entries])
+        for window in self._live.values():
+            window.correct(cells)
+        oldest = min((int(entry.delta.sketches.panes[0]) for entry in entries if len(entry.delta.sketches.groups)), default=None)
+        if oldest is not None:
+            self._memos = {key: memo for key, memo in self._memos.items() if oldest >= memo.span.end_s}
+
+    def as_of(self, now_ms: int) -> AsOf:
+        """The newest as-of, and what it rests on."""
+        return as_of(
+            self.state.partitions,
+            now_ms=now_ms,
+            clock=self._settings.clock,
+            idle_after_ms=int(self._settings.idle_after_s * 1000),
+            stale_after_ms=int(self._settings.stale_after_s * 1000),
+        )
+
+    # Asking ----------------------------------------------------------------------------------------------------------
+
+    async def one(self, question: Question, value: str, now_ms: int) -> Answer:
+        """The numbers of one value of a scope; a value that was never seen counts nothing."""
+        moment = self._moment(question, value, now_ms)
+        sums = await self._sums(moment)
+        return await self._answer(moment, sums, [value], np.array([self._rows.row(question.scope, value)]))
+
+    async def every(self, question: Question, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
+        """The numbers of each value with any counter not 0, the largest first."""
+        moment = self._moment(question, None, now_ms)
+        sums = await self._sums(moment)
+        rows = np.array(self._rows.of(question.scope), np.int64)
+        counted = sums.of(rows)
+        held = np.flatnonzero(counted.any(axis=1))
+        names = {i: self._rows.labels[int(rows[i])][1] for i in held.tolist()}
+        largest = sorted(names, key=lambda i: (-int(counted[i, COUNTER_IDS[by]]), names[i]))[:limit]
+        return await self._answer(moment, sums, [names[i] for i in largest], rows[largest])
+
+    def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
+        """What a question comes to."""
+        newest_ms = self.as_of(now_ms).ms
+        if newest_ms is None:
+            raise NotReady("there is no as-of yet: not every partition with events waiting has been read; ask again soon")
+        as_of_ms = newest_ms if question.as_of_ms is None else question.as_of_ms
+        if as_of_ms > newest_ms:
+            raise NotAnswerable(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
+        finest = self._finest(as_of_ms // 1000, newest_ms // 1000)
+        as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
+        promotion = self._promotion(question, value, as_of_ms)
+        running = None if promotion is None else promotions.running_time(promotion)
+        counted = span(question.window, as_of_ms, timezone=self._settings.timezone, promotion=running)
+        return _Moment(question, as_of_ms, finest, promotion and promotion.promotion_id, counted, as_of_ms == newest_ms)
+
+    def _finest(self, as_of_s: int, newest_s: int) -> int:
+        """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment."""
+        for place, level in enumerate(self._levels[:2]):
+            if level.keep_s is None or as_of_s - _LONGEST_IN_SECONDS_S >= newest_s - level.keep_s:
+                return place
+        raise NotAnswerable(f"as_of {as_of_s * 1000} is further back than panes are kept ({self._levels[1].keep_s} seconds)")
+
+    def _promotion(self, question: Question, value: str | None, as_of_ms: int) -> Promotion | None:
+        if question.window is not Window.PROMOTION:
+            return None
+        name = question.promotion or (value if question.scope is Scope.PROMOTION else None)
+        if name is None:
+            return promotions.current(self.promotions, as_of_ms)
+        if question.promotion is not None and name not in self.promotions:
+            raise NotAnswerable(f"there is no promotion {name!r}; known: {', '.join(sorted(self.promotions)) or 'none'}")
+        return self.promotions.get(name)
+
+    async def _sums(self, moment: _Moment) -> WindowSum:
+        """The counters of a window: moved on if it ends at the newest as-of, else added up."""
+        key = (moment.question.window, moment.promotion)
+        total = self._live.get(key) if moment.live else None
+        if total is None:
+            total = WindowSum()
+            if moment.live:
+                self._live[key] = total
+        blocks = self._blocks
+        levels_ = COUNTER_LEVELS[moment.finest :]
+        while True:
+            steps = list(total.steps_to(moment.counted))
+            pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels_)]
+            if not await blocks.ensure(blocks.needed(pieces)):
+                break  # nothing was waited for, so nothing has changed since the steps were made
+        for sign, part in steps:
+            total.take(sign, blocks.cells(_pieces(part, levels_)) if sign else ())
+        total.span = moment.counted
+        return total
+
+    async def _answer(self, moment: _Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
+        question = moment.question
+        counted = sums.of(rows).tolist()
+        estimated = await self._distincts(moment, rows)
+        absent = absent_counters(question.scope)
+        items = []
+        for i, name in enumerate(names):
+            numbers: Sums = {c.name: n for c, n in zip(COUNTERS, counted[i], strict=True) if c.name not in absent}
+            if estimated is not None:
+                numbers |= {d.name: n for d, n in zip(DISTINCTS, estimated[i], strict=True)}
+            items.append(Item(name, values(numbers, question.scope)))
+        return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
+
+    async def _distincts(self, moment: _Moment, rows: Ints) -> list[list[int]] | None:
+        """Distinct counts of rows; None where the scope, or a moment so far back, has none."""
+        scope, window = moment.question.scope, moment.question.window
+        covered = distinct_span(window, scope, moment.counted)
+        if covered is None:
+            return None
+        levels_ = DISTINCT_LEVELS[max(moment.finest, 1 if scope is Scope.SKU else 0) :]
+        if covered and (covered.start_s % levels_[0][1] or covered.end_s % levels_[0][1]):
+            return None
+        key = (scope, window, tuple(rows.tolist()))
+        memo = self._memos.get(key)
+        if memo is None or memo.span != covered:
+            pieces = _pieces(covered, levels_)
+            await self._blocks.ensure(self._blocks.needed(pieces))
+            memo = _Memo(covered, estimates(self._blocks.sketches(pieces), rows).tolist())
+            if moment.live and len(rows) <= MAX_ITEMS:
+                self._memos[key] = memo
+        return memo.counts
+
+
+def _pieces(whole: Span, levels_: Sequence[tuple[str, int]]) -> list[tuple[str, Span]]:
+    """A span in the fewest panes of these levels."""
+    return [(levels_[place][0], piece) for place, piece in cover(whole, [step for _, step in levels_])]

@@ -1,0 +1,105 @@
+"""Windows: which stretch of event time an answer covers. Definitions: the metric dictionary, section "Windows".
+
+All spans are half-open, in whole seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from streams.scopes import Scope
+
+
+class Window(StrEnum):
+    """How far back an answer looks."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    H1 = "1h"
+    H24 = "24h"
+    DAY = "day"
+    """Since local midnight."""
+    PROMOTION = "promotion"
+    """Since a promotion's start, and no longer than to its end."""
+
+
+LENGTH_S = {Window.M1: 60, Window.M5: 300, Window.M15: 900, Window.H1: 3600, Window.H24: 86_400}
+_TO_SECOND = (Window.M1, Window.M5, Window.M15)
+_DISTINCT_START_S = {Window.M1: 10, Window.M5: 10, Window.M15: 10, Window.H1: 60}
+_DISTINCT_END_S = 10
+_SKU_DISTINCT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[start_s, end_s); empty where the end is not after the start."""
+
+    start_s: int
+    end_s: int
+
+    def __bool__(self) -> bool:
+        return self.end_s > self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionSpan:
+    """When a promotion runs, epoch ms."""
+
+    starts_at: int
+    ends_at: int
+
+
+def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSpan | None) -> Span:
+    """What a window covers of the counters; window `promotion` without a promotion covers nothing."""
+    as_of_s = as_of_ms // 1000
+    if window is Window.PROMOTION:
+        if promotion is None:
+            return Span(as_of_s, as_of_s)
+        start = promotion.starts_at // 1000
+        return Span(start - start % 60, min(as_of_s, promotion.ends_at // 1000))
+    start = _midnight(as_of_s, timezone) if window is Window.DAY else as_of_s - LENGTH_S[window]
+    return Span(start if window in _TO_SECOND else start - start % 60, as_of_s)
+
+
+def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
+    """What a window covers of the distinct counts; None where the scope has none in it."""
+    if scope is Scope.SKU:
+        if window in _TO_SECOND:
+            return None
+        return Span(counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S)
+    step = _DISTINCT_START_S.get(window, _SKU_DISTINCT_S)
+    return Span(counters.start_s - counters.start_s % step, counters.end_s - counters.end_s % _DISTINCT_END_S)
+
+
+def cover(whole: Span, steps: Sequence[int]) -> list[tuple[int, Span]]:
+    """A span in the fewest panes: (place of the step, stretch of such panes), in order of time.
+
+    `steps` are pane lengths, finest first, each dividing the next; the span is aligned to the finest.
+    """
+    if not whole:
+        return []
+    coarsest = len(steps) - 1
+    while coarsest:
+        step = steps[coarsest]
+        first, last = -(-whole.start_s // step) * step, whole.end_s // step * step
+        if last > first:
+            finer = steps[:coarsest]
+            return [
+                *cover(Span(whole.start_s, first), finer),
+                (coarsest, Span(first, last)),
+                *cover(Span(last, whole.end_s), finer),
+            ]
+        coarsest -= 1
+    return [(0, whole)]
+
+
+def _midnight(at_s: int, timezone: str) -> int:
+    """The last local midnight at or before a moment; a day that begins at 01:00 (a clock change) begins there."""
+    zone = ZoneInfo(timezone)
+    local = datetime.fromtimestamp(at_s, zone)
+    return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
