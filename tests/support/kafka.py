@@ -17,7 +17,8 @@ from pathlib import Path
 
 from streams.embedded.ports import LOOPBACK, free_port
 from streams.embedded.probes import kafka_ready
-from tests.support.servers import Server, new_folder
+from streams.embedded.workdir import temporary_data_dir
+from tests.support.servers import Server
 
 VERSION = "4.3.0"
 CACHE = Path(__file__).parents[2] / ".cache" / "kafka"
@@ -113,7 +114,7 @@ def _nodes(
     controllers = [free_port() for _ in ports]
     initial = ",".join(f"{node}@{LOOPBACK}:{port}:{random_id()}" for node, port in enumerate(controllers, 1))
     servers = []
-    with new_folder() as folder, contextlib.ExitStack() as stack:
+    with temporary_data_dir() as folder, contextlib.ExitStack() as stack:
         for node, port in enumerate(ports, 1):
             home = folder / str(node)
             home.mkdir()

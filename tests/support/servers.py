@@ -15,7 +15,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from streams.embedded.logs import tail
 from streams.embedded.ports import LOOPBACK, free_port
 from streams.embedded.probes import Probe, kafka_ready, redis_ready
 from streams.embedded.redis import redis_command
+from streams.embedded.workdir import temporary_data_dir
 
 # On Linux a guarded child dies with the thread that started it, and a test may well run in a short-lived one.
 _hands = ThreadPoolExecutor(1, thread_name_prefix="servers")
@@ -159,20 +159,13 @@ def running(server: Server) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def new_folder() -> Iterator[Path]:
-    """A temporary folder, gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="salepulse-test-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-@contextlib.contextmanager
 def redis_server(*options: str, aof: bool = False, port: int = 0) -> Iterator[Server]:
     """A Redis that never evicts. With `aof`, a restart brings its data back; else it comes back empty.
 
     `options` are added to its command line and win over what is there: `"--maxmemory", "20mb"`.
     """
     port = port or free_port()
-    with new_folder() as folder:
+    with temporary_data_dir() as folder:
         argv = [*redis_command(port, folder, append_only=aof), *options]
         with running(Server("redis", argv, port, redis_ready(LOOPBACK, port), folder)) as server:
             yield server
@@ -182,7 +175,7 @@ def redis_server(*options: str, aof: bool = False, port: int = 0) -> Iterator[Se
 def tansu_broker(*, port: int = 0, advertised: str = "") -> Iterator[Server]:
     """The embedded broker, empty; in memory only, so a restart empties it. `advertised`: a proxy's host:port."""
     port = port or free_port()
-    with new_folder() as folder:
+    with temporary_data_dir() as folder:
         argv = broker_command(port, advertised=advertised)
         ready = kafka_ready(LOOPBACK, port)
         with running(Server("broker", argv, port, ready, folder, env={"RUST_LOG": "warn"})) as server:

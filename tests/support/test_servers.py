@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -119,12 +121,13 @@ def test_a_server_outlives_the_thread_that_asked_for_it() -> None:
         assert server.running
 
 
-def test_servers_go_with_a_test_run_that_is_killed() -> None:
+def test_servers_go_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import time; from tests.support.servers import redis_server\n"
         "with redis_server() as server: print(server.pid, flush=True); time.sleep(600)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         assert alive(pid)
