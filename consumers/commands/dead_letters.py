@@ -101,9 +101,8 @@ def replay(
     if as_json:
         typer.echo(json.dumps({"replayed": sent}))
     else:
-        total = sum(sent.values())
         by_topic = ", ".join(f"{count} to {name}" for name, count in sent.items())
-        typer.echo(f"{total} dead letters sent again" + (f": {by_topic}" if total else ""))
+        typer.echo(f"sent again: {by_topic or 'nothing, no dead letter matches'}")
     with foreseen():
         if sum(sent.values()) < len(selection.ids):
             raise SalepulseError(f"{len(selection.ids)} ids were given and {sum(sent.values())} found: see the list")

@@ -1,0 +1,182 @@
+"""The commands tell facts, end with the right exit code, and fail in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from consumers.commands import app
+from consumers.commands.running import iso, parse_since
+from consumers.dead_letters import DeadLetter, DeadLetterWriter
+from consumers.errors import UsageError
+from tests.support.servers import Server, tansu_broker
+
+
+@pytest.fixture(scope="module")
+def filled_broker() -> Iterator[Server]:
+    """An embedded broker with the topics and three dead letters."""
+    with tansu_broker() as server:
+        assert salepulse("topics", "create", "--bootstrap", server.bootstrap).exit_code == 0
+        asyncio.run(write(server.bootstrap))
+        yield server
+
+
+async def write(bootstrap: str) -> None:
+    async with DeadLetterWriter(bootstrap) as writer:
+        await writer.write(
+            [
+                DeadLetter(
+                    "orders", 0, 17, b"o-1", b'{"ts":"x"}', "wrong_type", "`ts` is no integer", 1_700_000_000_000
+                ),
+                DeadLetter(
+                    "clicks", 2, 5, b"u-1", b"\xff\x1b[2J", "bad_encoding", "byte 0 is not UTF-8", 1_700_000_060_000
+                ),
+                DeadLetter("clicks", 2, 6, None, None, "empty", "no value", 1_700_000_120_000),
+            ]
+        )
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No salepulse.toml, unless the test writes one."""
+    monkeypatch.chdir(tmp_path)
+
+
+def salepulse(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def failure(*arguments: str) -> tuple[int, str]:
+    """Exit code and the one line on stderr."""
+    result = salepulse(*arguments)
+    (line,) = result.stderr.splitlines()
+    return result.exit_code, line
+
+
+def test_topics_create_says_what_it_did(embedded_broker: Server) -> None:
+    created = salepulse("topics", "create", "--partitions", "2", "--bootstrap", embedded_broker.bootstrap)
+    again = salepulse("topics", "create", "--partitions", "2", "--bootstrap", embedded_broker.bootstrap, "--json")
+    assert created.exit_code == 0
+    assert created.stdout.splitlines()[0].startswith("clicks: created: 2 partitions, 1 copy")
+    assert [(t["name"], t["outcome"]) for t in json.loads(again.stdout)["topics"]][-1] == ("dead-letters", "right")
+
+
+def test_list_tells_the_newest_last_and_counts_all(filled_broker: Server) -> None:
+    result = salepulse("dead-letters", "list", "--bootstrap", filled_broker.bootstrap, "--limit", "2")
+    *listed, summary = result.stdout.splitlines()
+    assert listed == [
+        "clicks/2/5  2023-11-14T22:14:20Z  bad_encoding  byte 0 is not UTF-8",
+        "clicks/2/6  2023-11-14T22:15:20Z  empty  no value",
+    ]
+    total, by_reason = summary.split(": ")
+    assert total == "2 of 3 dead letters"
+    assert sorted(by_reason.split(", ")) == ["1 bad_encoding", "1 empty", "1 wrong_type"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        (["--reason", "wrong_type"], ["orders/0/17"]),
+        (["--topic", "clicks"], ["clicks/2/5", "clicks/2/6"]),
+        (["--topic", "clicks", "--reason", "empty", "--reason", "wrong_type"], ["clicks/2/6"]),
+        (["--since", "2023-11-14T22:14:20"], ["clicks/2/5", "clicks/2/6"]),
+        (["--since", "1h"], []),
+        (["--limit", "0"], []),
+    ],
+)
+def test_list_as_json_holds_what_was_asked_for(filled_broker: Server, filters: list[str], ids: list[str]) -> None:
+    result = salepulse("dead-letters", "list", "--json", "--bootstrap", filled_broker.bootstrap, *filters)
+    assert [letter["id"] for letter in json.loads(result.stdout)["dead_letters"]] == ids
+
+
+def test_show_is_safe_on_a_terminal_and_raw_is_exact(filled_broker: Server) -> None:
+    bootstrap = ("--bootstrap", filled_broker.bootstrap)
+    shown = salepulse("dead-letters", "show", "clicks/2/5", *bootstrap)
+    assert "reason: bad_encoding" in shown.stdout.splitlines()
+    assert shown.stdout.endswith("value:\n\\xff\\x1b[2J\n")
+    assert salepulse("dead-letters", "show", "clicks/2/5", "--raw", *bootstrap).stdout_bytes == b"\xff\x1b[2J"
+    facts = json.loads(salepulse("dead-letters", "show", "clicks/2/5", "--json", *bootstrap).stdout)
+    assert base64.b64decode(facts["value_base64"]) == b"\xff\x1b[2J"
+    assert salepulse("dead-letters", "show", "clicks/2/6", *bootstrap).stdout.endswith("value: null\n")
+
+
+def test_replay_says_how_many_went_where(filled_broker: Server) -> None:
+    bootstrap = ("--bootstrap", filled_broker.bootstrap)
+    result = salepulse("dead-letters", "replay", "--topic", "orders", *bootstrap)
+    assert (result.exit_code, result.stdout) == (0, "sent again: 1 to orders\n")
+    result = salepulse("dead-letters", "replay", "--all", "--json", *bootstrap)
+    assert json.loads(result.stdout) == {"replayed": {"orders": 1, "clicks": 2}}
+
+
+def test_an_id_that_is_not_there_is_a_failure(filled_broker: Server) -> None:
+    bootstrap = ("--bootstrap", filled_broker.bootstrap)
+    code, line = failure("dead-letters", "show", "orders/0/18", *bootstrap)
+    assert (code, line) == (1, "salepulse: there is no dead letter orders/0/18: see `salepulse dead-letters list`")
+    code, line = failure("dead-letters", "replay", "--id", "orders/0/18", *bootstrap)
+    assert (code, line) == (1, "salepulse: 1 ids were given and 0 found: see the list")
+
+
+NO_BROKER = ("--bootstrap", "127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "command", [("topics", "create"), ("dead-letters", "list"), ("dead-letters", "replay", "--all")]
+)
+def test_without_a_broker_a_command_fails_in_one_line(command: tuple[str, ...]) -> None:
+    code, line = failure(*command, *NO_BROKER)
+    assert (code, line) == (
+        1,
+        "salepulse: no Kafka broker answers at 127.0.0.1:1: start it, or name another with --bootstrap",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("topics", "create", "--bootstrap", "here"), "is no Kafka address: write host:port"),
+        (("dead-letters", "replay"), "say which: --reason, --topic, --since or --id, or else --all"),
+        (("dead-letters", "replay", "--all", "--topic", "orders"), "say which"),
+        (("dead-letters", "show", "17"), "write topic/partition/offset"),
+        (("dead-letters", "list", "--since", "yesterday"), "write how long ago"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_right(command: tuple[str, ...], message: str) -> None:
+    code, line = failure(*command)
+    assert code == 2
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    "command", [("dead-letters", "list", "--reason", "bad"), ("topics", "create", "--partitions", "0")]
+)
+def test_a_flag_that_is_out_of_its_set_ends_with_2(command: tuple[str, ...]) -> None:
+    assert salepulse(*command).exit_code == 2
+
+
+def test_settings_come_from_the_environment_and_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("salepulse.toml").write_text('bootstrap = "127.0.0.1:2"\nhttp_port = 8080\n')
+    assert "at 127.0.0.1:2:" in failure("topics", "create")[1]
+    monkeypatch.setenv("SALEPULSE_BOOTSTRAP", "127.0.0.1:3")
+    assert "at 127.0.0.1:3:" in failure("topics", "create")[1]
+    assert "at 127.0.0.1:1:" in failure("topics", "create", *NO_BROKER)[1]
+    monkeypatch.setenv("SALEPULSE_PARTITIONS", "none")
+    code, line = failure("topics", "create")
+    assert code == 2
+    assert line.startswith("salepulse: setting partitions (flag, SALEPULSE_PARTITIONS or salepulse.toml): Input should")
+    Path("salepulse.toml").write_text("no toml")
+    assert failure("topics", "create")[1].startswith("salepulse: salepulse.toml is no TOML")
+
+
+def test_times_are_told_as_people_write_them() -> None:
+    now = datetime(2024, 1, 2, tzinfo=UTC)
+    assert iso(parse_since("1d", now)) == "2024-01-01T00:00:00Z"
+    assert iso(parse_since("2024-01-01T01:00:00+01:00", now)) == "2024-01-01T00:00:00Z"
+    with pytest.raises(UsageError):
+        parse_since("1w", now)

@@ -1,0 +1,116 @@
+"""Recordings are found by name, merged by time between files, and never re-ordered within one."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from consumers.errors import SalepulseError, UsageError
+from consumers.ndjson import find_recordings, read, read_merged
+from consumers.topics import Topic
+
+
+def record(folder: Path, name: str, *lines: str) -> Path:
+    path = folder / name
+    data = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return path
+
+
+def at(ts: int, note: str = "") -> str:
+    return f'{{"ts":{ts},"user_id":"u","order_id":"o","note":"{note}"}}'
+
+
+def merged(*paths: Path) -> list[tuple[Topic, bytes]]:
+    return [(line.topic, line.value) for line in read_merged(find_recordings(paths))]
+
+
+def times(path: Path) -> list[int | None]:
+    return [line.at_ms for line in read(find_recordings([path])[0])]
+
+
+def test_files_of_a_folder_are_merged_by_time_packed_or_not(tmp_path: Path) -> None:
+    record(tmp_path, "clicks.ndjson", at(1), at(4), at(6))
+    record(tmp_path, "orders.ndjson.gz", at(2), at(5))
+    record(tmp_path, "incidents.json", "[]")
+    assert merged(tmp_path) == [
+        (Topic.CLICKS, at(1).encode()),
+        (Topic.ORDERS, at(2).encode()),
+        (Topic.CLICKS, at(4).encode()),
+        (Topic.ORDERS, at(5).encode()),
+        (Topic.CLICKS, at(6).encode()),
+    ]
+
+
+def test_promotions_come_first(tmp_path: Path) -> None:
+    record(tmp_path, "clicks.ndjson", at(1))
+    record(tmp_path, "promotions.ndjson", '{"promotion_id":"d11","starts_at":9}')
+    lines = list(read_merged(find_recordings([tmp_path])))
+    assert [(line.topic, line.key) for line in lines] == [(Topic.PROMOTIONS, b"d11"), (Topic.CLICKS, b"u")]
+
+
+def test_a_late_line_is_sent_where_it_stands(tmp_path: Path) -> None:
+    record(tmp_path, "clicks.ndjson", at(10), at(2, "late"), at(12))
+    record(tmp_path, "orders.ndjson", at(9), at(11))
+    assert [value for _, value in merged(tmp_path)] == [
+        line.encode() for line in (at(9), at(10), at(2, "late"), at(11), at(12))
+    ]
+
+
+def test_a_stray_time_in_the_far_future_does_not_hold_up_its_file(tmp_path: Path) -> None:
+    stray = at(10**12, "stray")
+    record(tmp_path, "clicks.ndjson", at(1), stray, at(3), at(5), at(7))
+    record(tmp_path, "orders.ndjson", at(2), at(4), at(6))
+    assert [value for _, value in merged(tmp_path)] == [
+        line.encode() for line in (at(1), stray, at(2), at(3), at(4), at(5), at(6), at(7))
+    ]
+
+
+def test_a_quiet_hour_is_no_stray_time(tmp_path: Path) -> None:
+    path = record(tmp_path, "clicks.ndjson", at(0), at(3_600_000), at(3_600_001), at(3_600_002))
+    assert times(path) == [0, 3_600_000, 3_600_001, 3_600_002]
+
+
+def test_a_line_without_a_readable_time_goes_right_after_the_one_before_it(tmp_path: Path) -> None:
+    path = record(tmp_path, "clicks.ndjson", "no json", at(5), '{"ts":"6"}', '{"ts":true}', "[]", at(7))
+    assert times(path) == [None, 5, 5, 5, 5, 7]
+
+
+def test_lines_are_sent_as_they_are_and_blank_ones_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.ndjson"
+    path.write_bytes(b'{"ts":1}\r\n\n  {"ts": 2}  \n\xff\n{"ts":3}')
+    values = [line.value for line in read(find_recordings([path])[0])]
+    assert values == [b'{"ts":1}', b'  {"ts": 2}  ', b"\xff", b'{"ts":3}']
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = record(tmp_path, "clicks.ndjson", at(1))
+    assert len(find_recordings([tmp_path, path, path])) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "message"),
+    [
+        ([], "nowhere", "is not there"),
+        ([], ".", "holds no NDJSON files"),
+        (["sales.ndjson"], ".", "named after no topic: it must be one of promotions.ndjson, clicks.ndjson"),
+        (["dead-letters.ndjson"], ".", "named after no topic"),
+        (["clicks.csv"], "clicks.csv", "named after no topic"),
+        (["clicks.ndjson", "clicks.ndjson.gz"], ".", "are both there"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(tmp_path: Path, names: list[str], asked: str, message: str) -> None:
+    for name in names:
+        record(tmp_path, name, at(1))
+    with pytest.raises(UsageError, match=message):
+        find_recordings([tmp_path / asked])
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-9], lambda data: b"no gzip", lambda data: data + b"junk"])
+def test_a_damaged_file_is_named(tmp_path: Path, spoil: object) -> None:
+    path = record(tmp_path, "clicks.ndjson.gz", *[at(i) for i in range(1000)])
+    path.write_bytes(spoil(path.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(SalepulseError, match=r"clicks\.ndjson\.gz is damaged"):
+        merged(path)

@@ -1,0 +1,80 @@
+"""Topics get their right settings; what others made of them is kept where it does no harm."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from consumers.errors import SalepulseError
+from consumers.topic_admin import Outcome, create_topics, default_plans
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+
+async def make(bootstrap: str, name: str, partitions: int, **config: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    settings = {key.replace("_", "."): value for key, value in config.items()}
+    await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=settings)])
+    await admin.close()
+
+
+async def settings_of(bootstrap: str, name: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    await admin.close()
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+
+async def test_all_topics_are_created_and_the_second_time_they_are_right(broker: Server) -> None:
+    first = await create_topics(broker.bootstrap, default_plans(3))
+    second = await create_topics(broker.bootstrap, default_plans(3))
+    assert [report.name for report in first] == ["clicks", "orders", "logistics", "promotions", "dead-letters"]
+    assert {report.outcome for report in first} == {Outcome.CREATED}
+    assert {report.outcome for report in second} == {Outcome.RIGHT}
+    assert first[0].detail.startswith("3 partitions, 1 copy, cleanup.policy=delete")
+    assert (await settings_of(broker.bootstrap, "promotions"))["cleanup.policy"] == "compact"
+    assert (await settings_of(broker.bootstrap, "dead-letters"))["max.message.bytes"] == str(16 * 2**20)
+
+
+async def test_the_number_of_partitions_is_never_changed(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(2))
+    report, *_ = await create_topics(broker.bootstrap, default_plans(5))
+    assert report.outcome is Outcome.OTHER_PARTITIONS
+    assert "has 2 partitions, not 5" in report.detail
+    report, *_ = await create_topics(broker.bootstrap, default_plans(2))
+    assert report.outcome is Outcome.RIGHT
+
+
+@pytest.mark.kafka
+async def test_wrong_settings_are_put_right_and_harmless_ones_kept(apache_kafka: Server) -> None:
+    await make(
+        apache_kafka.bootstrap, "orders", 2, retention_ms="5000", segment_ms="12345678", max_message_bytes="9000000"
+    )
+    await create_topics(apache_kafka.bootstrap, default_plans(2)[:1])
+    _, report, *_ = await create_topics(apache_kafka.bootstrap, default_plans(2))
+    assert (report.outcome, report.detail) == (Outcome.CHANGED, "retention.ms 5000 → 604800000")
+    settings = await settings_of(apache_kafka.bootstrap, "orders")
+    assert (settings["retention.ms"], settings["segment.ms"]) == ("604800000", "12345678")
+    assert settings["max.message.bytes"] == "9000000"
+
+
+async def test_a_broker_that_cannot_change_settings_is_not_an_error(embedded_broker: Server) -> None:
+    await make(embedded_broker.bootstrap, "orders", 2, retention_ms="5000")
+    _, report, *_ = await create_topics(embedded_broker.bootstrap, default_plans(2))
+    assert report.outcome is Outcome.UNCHECKED
+    assert "retention.ms 5000 → 604800000" in report.detail
+
+
+@pytest.mark.kafka
+async def test_more_copies_than_brokers_is_told_as_the_broker_tells_it(apache_kafka: Server) -> None:
+    with pytest.raises(SalepulseError, match="topic clicks was not created: InvalidReplicationFactorError"):
+        await create_topics(apache_kafka.bootstrap, default_plans(1), replication=3)
+
+
+async def test_without_a_broker_it_says_so() -> None:
+    with pytest.raises(SalepulseError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
+        await create_topics("127.0.0.1:1", default_plans(1))
