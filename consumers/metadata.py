@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from consumers.errors import SalepulseError
+from aiokafka.client import AIOKafkaClient
+
+from consumers.errors import SalepulseError, kafka_errors
+from consumers.topics import Topic
 
 _TRIES = 5
 _PAUSE_S = 0.2
@@ -25,3 +28,14 @@ async def partition_count(client: Any, topic: str, bootstrap: str) -> int:
         if not cluster.partitions_for_topic(topic):
             await asyncio.sleep(_PAUSE_S)
     raise SalepulseError(f"topic {topic} does not exist at {bootstrap}: run `salepulse topics create`", retriable=True)
+
+
+async def require_topics(bootstrap: str) -> dict[Topic, int]:
+    """How many partitions each topic has that a worker reads or writes. Raises SalepulseError if one is missing."""
+    with kafka_errors(bootstrap):
+        client = AIOKafkaClient(bootstrap_servers=bootstrap)
+        try:
+            await client.bootstrap()
+            return {topic: await partition_count(client, topic.value, bootstrap) for topic in Topic}
+        finally:
+            await client.close()

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
 from consumers.rejects import Rejected
+from consumers.metadata import require_topics
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
 from streams.asof import as_of
@@ -29,7 +30,7 @@ from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, Prepared, clocks
 from streams.scopes import Rows
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, connect
+from streams.store.connection import UNREACHABLE, check, connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
 from streams.store.state import read_state
@@ -61,6 +62,9 @@ class Worker:
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._writer = PaneWriter(self._redis, self._keys, levels(settings))
         self._dead_letters = DeadLetterWriter(settings.bootstrap)
+        self._bury_lock = asyncio.Lock()
+        self._burying = False
+        """Whether the producer of dead letters is connected."""
         self._rows = Rows()
         self._locks: dict[Partition, asyncio.Lock] = {}
         self._sought: dict[Partition, float] = {}
@@ -157,8 +161,13 @@ class Worker:
                     refused.reason,
                     refused.detail,
                     at,
+                    record.timestamp,
                 )
             )
+        async with self._bury_lock:
+            if not self._burying:
+                await self._dead_letters.start()
+                self._burying = True
         await self._dead_letters.write(letters)
 
     # Where a partition stands ----------------------------------------------------------------------------------------
@@ -329,7 +338,7 @@ def create_app(settings: Settings) -> BatchApp:
     """The Faust app with its agents and timers; nothing is connected before it runs."""
     app = BatchApp(
         settings.group,
-        broker=f"kafka://{settings.bootstrap.replace(',', ';kafka://')}",
+        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
         store="memory://",
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -341,10 +350,8 @@ def create_app(settings: Settings) -> BatchApp:
         broker_max_poll_records=settings.batch_records,
         web_enabled=False,
     )
-    app.fetching = Fetching(
-        settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms
-    )
-    worker = app.worker_state = Worker(settings, app)
+    app.fetching = Fetching(settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms)
+    worker = Worker(settings, app)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -352,19 +359,38 @@ def create_app(settings: Settings) -> BatchApp:
             await worker.handle(batch)
 
     for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
-        app.agent(app.topic(topic, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
+        app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
 
     @app.timer(1.0)
     async def tick() -> None:
         await worker.tick()
 
-    @app.on_partitions_assigned.connect
+    @app.on_partitions_assigned.connect(weak=False)
     async def on_rebalance(*_: object, **__: object) -> None:
         worker.metrics.rebalances.inc()
+
+    @app.on_worker_shutdown.connect(weak=False)
+    async def on_shutdown(*_: object, **__: object) -> None:
+        await worker.stop()
 
     return app
 
 
+async def preflight(settings: Settings) -> None:
+    """Refuse to start where counting could not be right: no broker, a topic missing, a Redis that evicts."""
+    redis = connect(settings)
+    try:
+        await check(redis)
+    finally:
+        await redis.aclose()
+    await require_topics(settings.bootstrap)
+
+
 def run(settings: Settings) -> None:
-    """Run a worker until SIGINT or SIGTERM; never returns."""
+    """Run a worker until SIGINT or SIGTERM; never returns.
+
+    Raises:
+        SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
+    """
+    asyncio.run(preflight(settings))
     faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()

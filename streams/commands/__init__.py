@@ -1,0 +1,11 @@
+"""The sub-commands of this package, one file for each group of them."""
+
+from __future__ import annotations
+
+import typer
+
+from streams.commands import asking, demo, doctor, replay, roles, simulate, up
+
+app = typer.Typer()
+for part in (roles, up, demo, replay, simulate, asking, doctor):
+    app.registered_commands += part.app.registered_commands
