@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel
+from pydantic import BaseModel, FailFast, Strict
 
 
 def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
@@ -57,8 +57,8 @@ def _limits(constraints: list[Any]) -> dict[str, Any]:
                 limits["min_length"] = bound
             case MaxLen(max_length=bound):
                 limits["max_length"] = bound
-            case _ if type(constraint).__name__ == "Strict":
-                pass  # msgspec coerces nothing in any case
+            case Strict() | FailFast():
+                pass  # msgspec coerces nothing, and stops at the first fault, in any case
             case _:
                 raise TypeError(f"no msgspec limit is known for {constraint!r}: add one to consumers/structs.py")
     return limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from random import Random
 from typing import Any
 
@@ -148,6 +149,19 @@ def test_1000_items_are_fine() -> None:
     item = {"sku": "s", "qty": 1, "unit_price": 10**12}
     decoded = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, items=[item] * 1000, discount=0)])
     assert decoded.amounts == [10**15]
+
+
+def test_a_message_full_of_faults_is_refused_at_once() -> None:
+    value = (
+        b'{"event_id":"e","type":"order_paid","ts":1,"order_id":"o","user_id":"u","items":['
+        + b"{}," * 300_000
+        + b"{}]}"
+    )
+    began = time.process_time()
+    assert reason_of(Topic.ORDERS, value) is Reason.MISSING_FIELD
+    phases = {**PROMOTION, "phases": [{}] * 200_000, "skus": [1] * 50_000}
+    assert isinstance(decode_promotion(b"d11", encode(phases)), Rejected)
+    assert time.process_time() - began < 1
 
 
 # ---- fast and careful agree ----
