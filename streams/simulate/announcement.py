@@ -17,17 +17,17 @@ TARGETS = (0.8, 1.0, 1.2)
 """base, sprint and challenge over what is expected."""
 
 
-def announcement(world: World, net_gmv: float) -> list[Message]:
-    """The promotion's message, or none. `net_gmv`: expected of the run, minor units; makes the default targets."""
+def announcement(world: World, expected_gmv: float) -> list[Message]:
+    """The promotion's message, or none. `expected_gmv`: net, minor units; makes the default targets."""
     config, plan = world.config, world.config.promotion
     if plan is None:
         return []
-    value = msgspec.json.encode(_definition(world, config, plan, net_gmv))
+    value = msgspec.json.encode(_definition(world, config, plan, expected_gmv))
     return [(str(Topic.PROMOTIONS), plan.promotion_id.encode(), config.start_ms, value)]
 
 
-def _definition(world: World, config: SimulationConfig, plan: PromotionPlan, net_gmv: float) -> dict[str, Any]:
-    base, sprint, challenge = plan.targets or [round(net_gmv * plan.share * one) for one in TARGETS]
+def _definition(world: World, config: SimulationConfig, plan: PromotionPlan, expected_gmv: float) -> dict[str, Any]:
+    base, sprint, challenge = plan.targets or [max(1, round(expected_gmv * one)) for one in TARGETS]
     definition = {
         "promotion_id": plan.promotion_id,
         "name": plan.name,

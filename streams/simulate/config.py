@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 DAY_MS = 86_400_000
 COMPRESS_BELOW_S = 6 * 3600.0
@@ -22,6 +23,12 @@ Mix = tuple[tuple[str, float], ...]
 
 class SimulationError(ValueError):
     """A configuration or an incident that cannot be simulated; the message says what to change."""
+
+
+def _check_shares(of: Funnel | Disorder, besides: tuple[str, ...]) -> None:
+    for name in (one.name for one in fields(of) if one.name not in besides):
+        if not 0 <= getattr(of, name) <= 1:
+            raise SimulationError(f"{name} is {getattr(of, name)}: a share must be between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,17 @@ class PromotionPlan:
     baseline: str | None = None
     """An earlier `promotion_id` to compare with."""
 
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise SimulationError("the promotion has no phases: at least one is needed")
+        edges = [(phase.name, phase.begins, phase.ends) for phase in self.phases]
+        if bad := [name for name, begins, ends in edges if not 0 <= begins < ends]:
+            raise SimulationError(f"phase {bad[0]!r}: 0 <= begins < ends must hold (fractions of the run)")
+        if edges != sorted(edges, key=lambda edge: edge[1]):
+            raise SimulationError("the promotion's phases must be in order of time")
+        if not 0 <= self.share <= 1:
+            raise SimulationError(f"the promotion's share is {self.share}: it must be between 0 and 1")
+
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
@@ -83,6 +101,8 @@ class Funnel:
     """Share of sessions that begin with a click on an ad."""
     comments: float = 0.8
     """Mean comments a live session."""
+    substitute: float = 0.8
+    """Of cart lines that turn out to be sold out: another product is taken instead."""
     pay_attempt: float = 0.95
     """Of orders created: somebody tries to pay."""
     payment: float = 0.93
@@ -102,6 +122,11 @@ class Funnel:
     coupon: float = 0.4
     """Share of promotion orders with a discount of 5 to 15 %."""
 
+    def __post_init__(self) -> None:
+        if self.steps <= 1 or self.impressions < 0 or self.comments < 0:
+            raise SimulationError("steps must be > 1, impressions and comments >= 0")
+        _check_shares(self, besides=("steps", "impressions", "comments"))
+
 
 @dataclass(frozen=True, slots=True)
 class StockPlan:
@@ -110,7 +135,7 @@ class StockPlan:
     cover: float = 3.0
     """Median of stock over the run's expected units (lognormal, sigma 0.6)."""
     short: int = 5
-    """So many of the best-sellers have stock for 25 to 60 % of the expected units: they run out."""
+    """So many best-sellers, from the sixth on, have stock for 25 to 60 % of the expected units: they run out."""
     receipts: float = 0.3
     """A product and (simulated) day."""
     adjustments: float = 0.1
@@ -131,6 +156,11 @@ class Disorder:
     """Median of all others (lognormal, sigma 0.8, at most 3 s)."""
     skew_ms: int = 40
     """Each producer's clock is off by a constant within this."""
+
+    def __post_init__(self) -> None:
+        if min(self.late_max_s, self.latency_s, self.skew_ms) < 0:
+            raise SimulationError("late_max_s, latency_s and skew_ms must not be negative")
+        _check_shares(self, besides=("late_max_s", "latency_s", "skew_ms"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +197,13 @@ class SimulationConfig:
     disorder: Disorder = field(default_factory=Disorder)
     incidents: tuple[str, ...] = ()
     """Incident specs, see `incidents.parse`."""
+
+    @classmethod
+    def sized(cls, *, rate: float, duration_s: float, **others: Any) -> SimulationConfig:
+        """A shop that fits the volume: a SKU for 60 events (50 to 100,000), a user for 3 (500 to 1,000,000)."""
+        events = rate * duration_s
+        sizes = {"skus": min(100_000, max(50, int(events / 60))), "users": min(1_000_000, max(500, int(events / 3)))}
+        return cls(rate=rate, duration_s=duration_s, **{**sizes, **others})
 
     def __post_init__(self) -> None:
         for name in ("rate", "duration_s", "dispersion"):

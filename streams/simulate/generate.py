@@ -43,7 +43,8 @@ class Simulation:
         wanted = config.rate * config.duration_s - expected_stock_events(config)
         self.sessions = max(1.0, wanted / self._expected.events)
         """Expected sessions of the run, without incidents."""
-        self._slices = Traffic(config).slices(self.sessions, self.world.effects)
+        self._traffic = Traffic(config)
+        self._slices = self._traffic.slices(self.sessions, self.world.effects)
         self._encoder = Encoder(self.world.run)
 
     def batches(self, step_ms: int = 500) -> Iterator[Batch]:
@@ -67,7 +68,12 @@ class Simulation:
             yield Batch(min(start_ms + (held_step + 1) * step_ms, end_ms), held)
 
     def _announced(self) -> list[Message]:
-        messages = announcement(self.world, self.sessions * self._expected.net_gmv)
+        config = self.config
+        stock = Stock(self.world, self.sessions * self._expected.units)
+        buyers = (
+            self.sessions * self._traffic.promotion_share() * (1 - stock.short_share * (1 - config.funnel.substitute))
+        )
+        messages = announcement(self.world, buyers * self._expected.promotion_gmv)
         self.truth = Truth(promotions=len(messages))
         return messages
 

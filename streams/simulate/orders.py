@@ -89,12 +89,12 @@ def place_orders(
     line_checkout = np.searchsorted(checkouts.session, carts.session)
     qty = np.minimum(rng.geometric(0.85, len(carts.sku)), 9).astype(np.int64)
     coupon, coupon_rate = rng.random(len(checkouts.session)), rng.uniform(0.05, 0.15, len(checkouts.session))
-    keep = _kept_lines(scene, carts, checkouts, line_checkout)
-    keep &= ~stock.closed(carts.sku)
+    cart_sku, there = _available(scene, carts, checkouts.created[line_checkout], stock, rng)
+    keep = there & _kept_lines(scene, carts, cart_sku, checkouts, line_checkout)
     chosen = np.unique(line_checkout[keep])
     order = np.searchsorted(chosen, line_checkout[keep])
     session, created = checkouts.session[chosen], checkouts.created[chosen]
-    sku, qty = carts.sku[keep], qty[keep]
+    sku, qty = cart_sku[keep], qty[keep]
     price = _prices(scene.world, sessions.promotion[session][order], sku, created[order])
     first = np.searchsorted(order, np.arange(len(chosen)))
     lines = Lines(order, sku, qty, price, first)
@@ -110,7 +110,15 @@ def place_orders(
     return Orders(session, created, goods - discount + fee, objects(key), objects(body), lines)
 
 
-def _kept_lines(scene: Scene, carts: Carts, checkouts: Checkouts, line_checkout: Ints) -> Bools:
+def _available(scene: Scene, carts: Carts, at: Ints, stock: Stock, rng: np.random.Generator) -> tuple[Ints, Bools]:
+    """What is taken of each cart line, where sold-out products are often replaced; and whether there is any."""
+    other = scene.world.catalog.draw(rng.random(len(carts.sku)), scene.sessions.promotion[carts.session])
+    replaced = stock.closed(carts.sku, at) & (rng.random(len(carts.sku)) < scene.config.funnel.substitute)
+    sku = np.where(replaced, other, carts.sku)
+    return sku, ~stock.closed(sku, at)
+
+
+def _kept_lines(scene: Scene, carts: Carts, sku: Ints, checkouts: Checkouts, line_checkout: Ints) -> Bools:
     """Lines of those who order, at most five each, without what conversion drops take."""
     begin = np.searchsorted(carts.session, checkouts.session)
     rank = np.arange(len(carts.sku)) - begin[line_checkout]
@@ -126,7 +134,7 @@ def _kept_lines(scene: Scene, carts: Carts, checkouts: Checkouts, line_checkout:
             lost = hit & effects.lucky(incident, len(hit), Site.ORDER, place)
             keep &= ~lost[line_checkout]
             continue
-        line_dims: dict[str, Bytes | Ints] = {"sku": carts.sku, "category": scene.world.catalog.category[carts.sku]}
+        line_dims: dict[str, Bytes | Ints] = {"sku": sku, "category": scene.world.catalog.category[sku]}
         concerned = hit[line_checkout] & effects.matches(incident, created, line_dims)
         keep &= ~(concerned & effects.lucky(incident, len(concerned), Site.LINE, place))
     return keep

@@ -56,8 +56,8 @@ class Expectation(NamedTuple):
     """Messages within the run."""
     units: float
     """Units ordered, roughly: every order counted at 1.5 units."""
-    net_gmv: float
-    """Minor units."""
+    promotion_gmv: float
+    """Net GMV of what carries the promotion's id, minor units, in mid-promotion."""
 
 
 def expectation(world: World) -> Expectation:
@@ -68,7 +68,8 @@ def expectation(world: World) -> Expectation:
     rows = Shop(calm, Stock(calm, float("inf"))).open(np.full(PILOT_SESSIONS, start, dtype=np.int64), PILOT_PLACE)
     beyond = np.maximum(rows.ts - start - config.warm_up_ms, 0)
     weight = np.clip(1 - beyond / config.duration_ms, 0, 1) * (1 + config.disorder.repeat_share)
-    paid, refunded = rows.kind == Kind.ORDER_PAID, rows.kind == Kind.ORDER_REFUNDED
+    promoted = np.fromiter((b'"promotion_id":' in body for body in rows.body), dtype=np.bool_, count=len(rows))
+    paid, refunded = promoted & (rows.kind == Kind.ORDER_PAID), promoted & (rows.kind == Kind.ORDER_REFUNDED)
     net = (rows.value * weight)[paid].sum() - (rows.value * weight)[refunded].sum()
     orders = int((rows.kind == Kind.ORDER_CREATED).sum())
     sessions = float(PILOT_SESSIONS)

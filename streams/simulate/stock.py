@@ -16,6 +16,10 @@ from streams.simulate.world import World
 
 COVER_SIGMA = 0.6
 OVERSELL_SHARE = 0.01
+FIRST_SHORT = 5
+"""The first product that may be short of stock; those before it carry too much of the sales."""
+UNNOTICED_PART = 10
+"""Orders of what a stockout has written off go on for a tenth of it."""
 SNAPSHOT_S = 5.0
 """The opening levels are true at the start of the run and arrive during its first 5 s (or 2 % of it)."""
 
@@ -46,22 +50,29 @@ class Stock:
         rng = stream(config.seed, Purpose.STOCK)
         expected = world.catalog.demand_share() * min(expected_units, 1e12)
         cover = config.stock.cover * rng.lognormal(0.0, COVER_SIGMA, config.skus)
-        short = min(config.stock.short, config.skus)
-        cover[:short] = rng.uniform(0.25, 0.6, short)
-        self.opening: Ints = np.ceil(expected * cover).astype(np.int64) + np.where(np.arange(config.skus) < short, 0, 3)
+        self._short = np.zeros(config.skus, dtype=np.bool_)
+        self._short[FIRST_SHORT : FIRST_SHORT + config.stock.short] = True
+        cover[self._short] = rng.uniform(0.25, 0.6, int(self._short.sum()))
+        self.opening: Ints = np.ceil(expected * cover).astype(np.int64) + np.where(self._short, 0, 3)
         self.left: Ints = self.opening.copy()
         self._oversell: Ints = np.ceil(self.opening * OVERSELL_SHARE).astype(np.int64) + rng.integers(0, 3, config.skus)
         """The shop stops selling a product only when it has oversold by this: its stock cache lags."""
         self._expected = expected
-        self._short = short
+        self.short_share = float(np.maximum(0.0, expected - self.opening).sum() / expected.sum())
+        """The share of the expected units for which there is no stock."""
         self._write_offs = [_WriteOff(one, _stockout_skus(one, config.skus)) for one in world.effects.of("stockout")]
+        self._written_off = np.zeros(config.skus, dtype=np.bool_)
         self._moves: list[tuple[Ints, Ints, Ints]] = []
         """# (sku, units, ts) of orders of products with a stockout to come"""
         self._sources = (np.arange(len(config.warehouses))).astype(np.uint8)
 
-    def closed(self, sku: Ints) -> Bools:
-        """Products that can no longer be ordered."""
+    def closed(self, sku: Ints, at: Ints) -> Bools:
+        """Whether products can no longer be ordered at these times (epoch ms)."""
         closed: Bools = self.left[sku] <= -self._oversell[sku]
+        for incident in self._world.effects.of("stockout"):
+            unnoticed = (incident.end_ms - incident.start_ms) // UNNOTICED_PART
+            during = (at >= incident.start_ms + unnoticed) & (at < incident.end_ms)
+            closed |= during & np.isin(sku, _stockout_skus(incident, len(self.left)))
         return closed
 
     def take(self, sku: Ints, units: Ints, at: Ints) -> None:
@@ -92,9 +103,10 @@ class Stock:
         mean = config.skus * (part.end_ms - part.start_ms) / DAY_MS * config.day_speed
         counts = rng.poisson([mean * plan.receipts, mean * plan.adjustments, mean * plan.recounts]).tolist()
         sku = rng.integers(0, config.skus, sum(counts))
-        sku = np.where(sku < self._short, config.skus - 1, sku) if self._short < config.skus else sku[:0]
+        sku = np.where(self._short[sku], sku % FIRST_SHORT, sku)
         at = rng.integers(part.start_ms, part.end_ms, len(sku))
         received, adjusted, recounted = np.split(np.arange(len(sku)), np.cumsum(counts[:2]))
+        received = received[~self._written_off[sku[received]]]
         qty = rng.poisson(self._expected[sku[received]] * 0.5) + 1
         delta = rng.integers(-2, 3, len(adjusted))
         rows = [
@@ -113,11 +125,13 @@ class Stock:
         incident, skus = write_off.incident, write_off.skus
         if write_off.taken is None and incident.start_ms < part.end_ms:
             at = max(incident.start_ms, part.start_ms)
+            self._written_off[skus] = True
             write_off.taken = np.maximum(0, self.left[skus] + self._ordered_from(skus, at))
             self.release(skus, -write_off.taken)
             return [self._rows(Kind.STOCK_ADJUSTED, skus, np.full(len(skus), at), -write_off.taken)]
         if write_off.taken is not None and len(skus) and incident.end_ms < part.end_ms:
             write_off.skus = skus[:0]
+            self._written_off[skus] = False
             qty = np.maximum(1, write_off.taken)
             self.release(skus, qty)
             return [self._rows(Kind.STOCK_RECEIVED, skus, np.full(len(skus), incident.end_ms), qty)]

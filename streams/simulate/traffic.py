@@ -81,8 +81,16 @@ class Traffic:
         local = (at + (round(offset.total_seconds() * 1000) if offset else 0)) % DAY_MS
         return local / 3_600_000
 
+    def promotion_share(self) -> float:
+        """The share of the run's sessions that begin while the promotion runs."""
+        plan = self._config.promotion
+        if plan is None:
+            return 0.0
+        begins, ends = self._config.at(plan.phases[0].begins), self._config.at(plan.phases[-1].ends)
+        return float(self.weights[(self.starts >= begins) & (self.starts < ends)].sum())
+
     def slices(self, sessions: float, effects: Effects) -> list[Slice]:
-        """The run in slices of about 2,500 sessions, a fiftieth of the run or 30 s, with every session's start."""
+        """The run in slices of about 2,500 sessions or, where few come, 30 s; with every session's start."""
         rng = stream(self._config.seed, Purpose.TRAFFIC)
         expected = self.weights * sessions * self._noise(rng)
         for incident, hit in effects.hits("traffic_surge", self.starts, NO_DIMS):
@@ -90,7 +98,8 @@ class Traffic:
         for incident, hit in effects.hits("traffic_drop", self.starts, NO_DIMS):
             expected[hit] *= 1 - incident.size
         counts = rng.poisson(expected)
-        longest = min(30_000, max(self.cell_ms, self._config.duration_ms // 50)) // self.cell_ms
+        duration = self._config.duration_ms
+        longest = max(self.cell_ms, min(duration // 50, max(30_000, duration // 2000))) // self.cell_ms
         slices: list[Slice] = []
         first, total = 0, 0
         for i, count in enumerate(counts.tolist()):
