@@ -1,0 +1,166 @@
+"""Builders of events: whole and valid by themselves, with what a test cares about said in the call.
+
+    paid(at=5, items=[line("s-1", qty=2, unit_price=900)], channel="live")
+
+Times are given as `at`, seconds after `T0`; `some_events` makes many at random, the same for the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import count
+from random import Random
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord
+
+from consumers.decoding import decode_batch
+from consumers.events import Promotion
+from consumers.topics import Topic
+from consumers.transport import RecordBatch
+from streams.counters import CLICK_TYPES, ORDER_TYPES
+from streams.fold import Batch
+
+Event = dict[str, Any]
+
+T0 = 1_699_660_800
+"""2023-11-11 00:00 UTC, seconds: the start of a minute, an hour and a day."""
+
+SHIPMENTS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
+_ids = count(1)
+
+
+def ms(at: float) -> int:
+    """Epoch milliseconds of a moment given in seconds after `T0`."""
+    return T0 * 1000 + round(at * 1000)
+
+
+def click(type: str = "page_view", *, at: float = 0, user: str = "u-1", session: str = "v-1", **fields: Any) -> Event:  # noqa: A002
+    return {"event_id": f"e-{next(_ids)}", "type": type, "ts": ms(at), "user_id": user, "session_id": session, **fields}
+
+
+def line(sku: str = "s-1", *, qty: int = 1, unit_price: int = 1000, **fields: Any) -> Event:
+    """One line of an order."""
+    return {"sku": sku, "qty": qty, "unit_price": unit_price, **fields}
+
+
+def order(type: str, *, at: float = 0, user: str = "u-1", items: Sequence[Event] = (), **fields: Any) -> Event:  # noqa: A002
+    number = next(_ids)
+    event = {"event_id": f"e-{number}", "type": type, "ts": ms(at), "order_id": f"o-{number}", "user_id": user}
+    return {**event, "items": list(items) or [line()], **fields}
+
+
+def paid(*, at: float = 0, **fields: Any) -> Event:
+    return order("order_paid", at=at, **fields)
+
+
+def refunded(amount: int, *, at: float = 0, **fields: Any) -> Event:
+    return order("order_refunded", at=at, refund_amount=amount, **fields)
+
+
+def shipment(type: str = "shipment_dispatched", *, at: float = 0, **fields: Any) -> Event:  # noqa: A002
+    number = next(_ids)
+    needed = {"sku": "s-1", "qty": 1} if type == "return_received" else {}
+    return {"event_id": f"e-{number}", "type": type, "ts": ms(at), "order_id": f"o-{number}", **needed, **fields}
+
+
+def stock_level(on_hand: int, *, at: float = 0, sku: str = "s-1", warehouse: str = "w-1") -> Event:
+    event = {"event_id": f"e-{next(_ids)}", "type": "stock_level", "ts": ms(at)}
+    return {**event, "sku": sku, "warehouse": warehouse, "on_hand": on_hand}
+
+
+def promotion(name: str = "d11", *, starts: float = 0, ends: float = 3600, timezone: str = "UTC") -> Promotion:
+    """A definition; `starts` and `ends` are seconds after `T0`."""
+    return Promotion(promotion_id=name, name=name, starts_at=ms(starts), ends_at=ms(ends), timezone=timezone)
+
+
+# On the way to the panes ---------------------------------------------------------------------------------------------
+
+
+def wire(event: Event) -> bytes:
+    """As producers write it."""
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+def batch_of(topic: Topic, events: Sequence[Event]) -> Batch:
+    """Decoded as in production; none of the events may break the contract."""
+    decoded = decode_batch(topic, [wire(event) for event in events])
+    assert not decoded.rejected, decoded.rejected
+    return Batch(topic, decoded.events, decoded.amounts)
+
+
+def records(topic: Topic, number: int, follows: int, values: Sequence[bytes | None]) -> RecordBatch:
+    """What the transport hands over: these values at the offsets from `follows` on."""
+    found = [
+        ConsumerRecord(topic, number, follows + i, 0, 0, None, value, None, 0, len(value or b""), ())
+        for i, value in enumerate(values)
+    ]
+    return RecordBatch(topic, number, follows, follows + len(values), found)
+
+
+# At random -----------------------------------------------------------------------------------------------------------
+
+_LABELS: dict[str, Sequence[Any]] = {
+    "promotion_id": ("d11", "d12", None),
+    "channel": ("live", "app", None),
+    "region": ("east", "west", None),
+    "variant": ("a", "b", None),
+    "campaign": ("spring", None),
+    "live_room": ("r-1", None),
+    "member": (True, False),
+}
+
+
+def some_events(topic: Topic, n: int, seed: int, *, start: float = 0, length: float = 900) -> list[Event]:
+    """Events of all types of a topic at random moments of [start, start + length), in no order."""
+    chance = Random(f"{topic} {seed}")
+    make = {Topic.CLICKS: _some_click, Topic.ORDERS: _some_order, Topic.LOGISTICS: _some_shipment}[topic]
+    return [make(chance, start + chance.random() * length) for _ in range(n)]
+
+
+def _labels(chance: Random, names: Sequence[str]) -> Event:
+    return {name: value for name in names if (value := chance.choice(_LABELS[name])) is not None}
+
+
+def _some_click(chance: Random, at: float) -> Event:
+    optional: Event = {
+        "sku": f"s-{chance.randrange(4)}",
+        "category": f"c-{chance.randrange(3)}",
+        "dwell_ms": chance.choice((0, chance.randrange(60_000))),
+        "cost": chance.randrange(500),
+    }
+    carried = {name: value for name, value in optional.items() if chance.random() < 0.6}
+    user = chance.randrange(40)
+    session = f"v-{user}-{chance.randrange(3)}"
+    kind = chance.choice(CLICK_TYPES)
+    return click(kind, at=at, user=f"u-{user}", session=session, **carried, **_labels(chance, tuple(_LABELS)))
+
+
+def _some_order(chance: Random, at: float) -> Event:
+    items = []
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        category = chance.choice(({}, {"category": f"c-{chance.randrange(3)}"}))
+        price = chance.choice((0, 1, 333, 12_900))
+        items.append(line(f"s-{chance.randrange(4)}", qty=chance.randint(1, 4), unit_price=price, **category))
+    worth = sum(item["qty"] * item["unit_price"] for item in items)
+    optional = {
+        "discount": chance.randint(0, worth),
+        "shipping_fee": chance.randrange(900),
+        "first_order": chance.random() < 0.5,
+    }
+    fields = {name: value for name, value in optional.items() if chance.random() < 0.6}
+    kind = chance.choice(ORDER_TYPES)
+    if kind == "order_refunded":
+        fields["refund_amount"] = chance.randint(0, worth + 10)
+    return order(
+        kind, at=at, user=f"u-{chance.randrange(40)}", items=items, **fields, **_labels(chance, tuple(_LABELS))
+    )
+
+
+def _some_shipment(chance: Random, at: float) -> Event:
+    if chance.random() < 0.1:
+        return stock_level(chance.randrange(100), at=at)
+    kind = chance.choice(SHIPMENTS)
+    returned = {"sku": f"s-{chance.randrange(4)}", "qty": chance.randint(1, 3)} if kind == "return_received" else {}
+    return shipment(kind, at=at, **returned, **_labels(chance, ("region",)))
