@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,3 +90,30 @@ class PaneReader:
                     parts[block][Partition.parse(name.decode())] = decode(content, self._rows)
         return {block: StoredBlock(parts[block], rolled) for block in wanted}
 
+    async def totals(self) -> dict[str, int]:
+        """What was ever counted, refused and repeated, by the names that `Keys` lists."""
+        totals: Counter[str] = Counter()
+        for shard in range(self._keys.shards):
+            held = await self._redis.hgetall(self._keys.totals(shard))
+            totals.update({_text(name): int(count) for name, count in held.items()})
+        return dict(totals)
+
+    async def workers(self) -> dict[str, tuple[int, str]]:
+        """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
+        held = await self._redis.hgetall(self._keys.workers)
+        said = {_text(name): _text(text).partition("\n") for name, text in held.items()}
+        return {name: (int(at), metrics) for name, (at, _, metrics) in said.items()}
+
+    async def incomplete(self) -> dict[Partition, int]:
+        """Partitions whose history has a hole (records were lost before they were counted), since when: event ms."""
+        since: dict[Partition, int] = {}
+        for shard in range(self._keys.shards):
+            for name, at in (await self._redis.hgetall(self._keys.state(shard))).items():
+                field, _, partition = _text(name).partition(":")
+                if field == "incomplete":
+                    since[Partition.parse(partition)] = int(at)
+        return since
+
+
+def _text(held: bytes | str) -> str:
+    return held if isinstance(held, str) else held.decode()

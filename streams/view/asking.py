@@ -51,3 +51,15 @@ class Answer:
     promotion: str | None
     """The promotion whose time window `promotion` covered; None in other windows."""
     items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The largest values of a scope, and all others together."""
+
+    answer: Answer
+    """The largest first."""
+    left_out: int
+    """How many values the others are."""
+    other: dict[str, Number]
+    """Their numbers: KPIs of their summed counters; distinct counts, and what is made of them, are None."""

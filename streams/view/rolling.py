@@ -7,8 +7,8 @@ moment add up the fewest panes that cover it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from streams import promotions
 from streams.arrays import Ints
 from streams.asof import AsOf, as_of
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import Sums, absent_counters, values
+from streams.kpis import KPIS, Number, Sums, absent_counters, values
 from streams.panes import merge_cells
 from streams.scopes import Rows, Scope
 from streams.settings import Settings
@@ -25,9 +25,10 @@ from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.reader import LogEntry, PaneReader
 from streams.store.state import State
-from streams.view.asking import Answer, Item, NotAnswerable, NotReady, Question
+from streams.view.asking import Answer, Item, NotAnswerable, NotReady, Question, Top
 from streams.view.blocks import Blocks
 from streams.view.distinct import estimates
+from streams.view.series import RowHistory
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
 
@@ -40,6 +41,21 @@ _LONGEST_IN_SECONDS_S = 900
 COUNTER_LEVELS = (("s", 1), ("m", 60), ("h", 3600))
 DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
 """Levels and their panes' lengths in seconds, finest first."""
+
+
+
+def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
+    try:
+        compute(dict.fromkeys(COUNTER_IDS, 0))
+    except KeyError:
+        return True
+    return False
+
+
+DISTINCT_NAMES = frozenset(
+    {*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))}
+)
+"""Distinct counts, and the KPIs made of them."""
 
 
 @dataclass(slots=True)
@@ -144,12 +160,69 @@ class RollingView:
         """The numbers of each value with any counter not 0, the largest first."""
         moment = self._moment(question, None, now_ms)
         sums = await self._sums(moment)
-        rows = np.array(self._rows.of(question.scope), np.int64)
+        held = self._held(sums, question.scope)
+        rows = self._largest(held, sums, by, limit)
+        return await self._answer(moment, sums, self._names(rows), rows)
+
+    async def count(self, question: Question, now_ms: int) -> int:
+        """How many values of a scope have any counter that is not 0."""
+        return len(self._held(await self._sums(self._moment(question, None, now_ms)), question.scope))
+
+    async def top(self, question: Question, now_ms: int, *, by: str, limit: int) -> Top:
+        """The largest values of a scope by a counter or `net_gmv`, and the others summed."""
+        moment = self._moment(question, None, now_ms)
+        sums = await self._sums(moment)
+        held = self._held(sums, question.scope)
+        largest = self._largest(held, sums, by, limit)
+        rest = sums.of(np.setdiff1d(held, largest, assume_unique=True)).sum(axis=0).tolist()
+        other = values(_counters(rest, question.scope), question.scope)
+        # Asked for in the order of rows, so that distinct counts are found again when only the ranking changes.
+        answer = await self._answer(moment, sums, self._names(np.sort(largest)), np.sort(largest))
+        place = {name: i for i, name in enumerate(self._names(largest))}
+        answer.items.sort(key=lambda item: place[item.value])
+        return Top(answer, len(held) - len(largest), other)
+
+    async def series(
+        self, question: Question, value: str, name: str, moments_ms: Sequence[int], now_ms: int
+    ) -> list[tuple[int, Number]]:
+        """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
+        asked = [self._moment(replace(question, as_of_ms=at), value, now_ms) for at in moments_ms]
+        moments = list({moment.as_of_ms: moment for moment in asked}.values())
+        history = RowHistory(self._blocks, self._levels, self._rows.row(question.scope, value))
+        counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
+        estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
+        points = []
+        for moment, counts in zip(moments, counted.tolist(), strict=True):
+            numbers = _counters(counts, question.scope) | estimated.get(moment.as_of_ms, {})
+            points.append((moment.as_of_ms, values(numbers, question.scope)[name]))
+        return points
+
+    async def _estimated(self, history: RowHistory, moments: Sequence[_Moment]) -> dict[int, dict[str, int]]:
+        """Distinct counts by as-of, without the moments that have none."""
+        held = {moment.as_of_ms: panes for moment in moments if (panes := _distinct_panes(moment)) is not None}
+        by_span = {covered: _pieces(covered, levels_) for covered, levels_ in held.values()}
+        counts = dict(zip(by_span, await history.distincts(list(by_span.items())), strict=True))
+        return {at: _named(counts[covered]) for at, (covered, _) in held.items()}
+
+    def _held(self, sums: WindowSum, scope: Scope) -> Ints:
+        """Rows of a scope with any counter that is not 0."""
+        rows = np.array(self._rows.of(scope), np.int64)
+        return rows[sums.of(rows).any(axis=1)]
+
+    def _largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
+        """The largest `limit` of some rows, the largest first, those alike by name."""
         counted = sums.of(rows)
-        held = np.flatnonzero(counted.any(axis=1))
-        names = {i: self._rows.labels[int(rows[i])][1] for i in held.tolist()}
-        largest = sorted(names, key=lambda i: (-int(counted[i, COUNTER_IDS[by]]), names[i]))[:limit]
-        return await self._answer(moment, sums, [names[i] for i in largest], rows[largest])
+        amounts = counted[:, COUNTER_IDS["gmv" if by == "net_gmv" else by]]
+        if by == "net_gmv":
+            amounts = amounts - counted[:, COUNTER_IDS["refunds"]]
+        chosen = np.arange(len(rows))
+        if len(rows) > limit > 0:
+            chosen = np.flatnonzero(amounts >= -np.partition(-amounts, limit - 1)[limit - 1])
+        names = dict(zip(chosen.tolist(), self._names(rows[chosen]), strict=True))
+        return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
+
+    def _names(self, rows: Ints) -> list[str]:
+        return [self._rows.labels[row][1] for row in rows.tolist()]
 
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""
@@ -207,25 +280,21 @@ class RollingView:
         question = moment.question
         counted = sums.of(rows).tolist()
         estimated = await self._distincts(moment, rows)
-        absent = absent_counters(question.scope)
         items = []
         for i, name in enumerate(names):
-            numbers: Sums = {c.name: n for c, n in zip(COUNTERS, counted[i], strict=True) if c.name not in absent}
+            numbers = _counters(counted[i], question.scope)
             if estimated is not None:
-                numbers |= {d.name: n for d, n in zip(DISTINCTS, estimated[i], strict=True)}
+                numbers |= _named(estimated[i])
             items.append(Item(name, values(numbers, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
 
     async def _distincts(self, moment: _Moment, rows: Ints) -> list[list[int]] | None:
         """Distinct counts of rows; None where the scope, or a moment so far back, has none."""
-        scope, window = moment.question.scope, moment.question.window
-        covered = distinct_span(window, scope, moment.counted)
-        if covered is None:
+        panes = _distinct_panes(moment)
+        if panes is None:
             return None
-        levels_ = DISTINCT_LEVELS[max(moment.finest, 1 if scope is Scope.SKU else 0) :]
-        if covered and (covered.start_s % levels_[0][1] or covered.end_s % levels_[0][1]):
-            return None
-        key = (scope, window, tuple(rows.tolist()))
+        covered, levels_ = panes
+        key = (moment.question.scope, moment.question.window, tuple(rows.tolist()))
         memo = self._memos.get(key)
         if memo is None or memo.span != covered:
             pieces = _pieces(covered, levels_)
@@ -239,3 +308,30 @@ class RollingView:
 def _pieces(whole: Span, levels_: Sequence[tuple[str, int]]) -> list[tuple[str, Span]]:
     """A span in the fewest panes of these levels."""
     return [(levels_[place][0], piece) for place, piece in cover(whole, [step for _, step in levels_])]
+
+
+def _counter_pieces(whole: Span) -> list[tuple[str, Span]]:
+    return _pieces(whole, COUNTER_LEVELS)
+
+
+def _distinct_panes(moment: _Moment) -> tuple[Span, Sequence[tuple[str, int]]] | None:
+    """What distinct counts cover at a moment, and the levels they are kept in; None where there are none."""
+    scope = moment.question.scope
+    covered = distinct_span(moment.question.window, scope, moment.counted)
+    if covered is None:
+        return None
+    levels_ = DISTINCT_LEVELS[max(moment.finest, 1 if scope is Scope.SKU else 0) :]
+    if covered and (covered.start_s % levels_[0][1] or covered.end_s % levels_[0][1]):
+        return None
+    return covered, levels_
+
+
+def _counters(counted: Sequence[int], scope: Scope) -> dict[str, int]:
+    """Counters by name, without those that a scope does not have."""
+    absent = absent_counters(scope)
+    return {c.name: n for c, n in zip(COUNTERS, counted, strict=True) if c.name not in absent}
+
+
+def _named(estimated: Sequence[int]) -> dict[str, int]:
+    """Distinct counts by name."""
+    return {d.name: n for d, n in zip(DISTINCTS, estimated, strict=True)}
