@@ -4,20 +4,13 @@
 files for a replay. The model is described in `docs/simulator.md`.
 """
 
-from streams.simulate.config import (
-    Disorder,
-    Funnel,
-    Phase,
-    PromotionPlan,
-    SimulationConfig,
-    SimulationError,
-    StockPlan,
-)
+from streams.simulate.config import SimulationConfig
 from streams.simulate.encode import Message
 from streams.simulate.folder import ground_truth, write_folder
 from streams.simulate.generate import Batch, Simulation, generate
 from streams.simulate.incident_kinds import KINDS
 from streams.simulate.incidents import Incident
+from streams.simulate.plan import Disorder, Funnel, Phase, PromotionPlan, SimulationError, StockPlan
 from streams.simulate.truth import Truth
 
 __all__ = [

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from consumers.topics import Topic
-from streams.simulate.config import PromotionPlan, SimulationConfig
+from streams.simulate.config import SimulationConfig
 from streams.simulate.encode import Message
 from streams.simulate.incidents import sku_name
+from streams.simulate.plan import PromotionPlan
 from streams.simulate.world import World
 
 TARGETS = (0.8, 1.0, 1.2)

@@ -11,10 +11,11 @@ import numpy as np
 
 from streams.simulate.announcement import announcement
 from streams.simulate.columns import Rows, concat
-from streams.simulate.config import SimulationConfig, SimulationError
+from streams.simulate.config import SimulationConfig
 from streams.simulate.disorder import send
 from streams.simulate.encode import Encoder, Message
 from streams.simulate.pending import Pending
+from streams.simulate.plan import SimulationError
 from streams.simulate.shop import Shop, expectation
 from streams.simulate.stock import Stock, expected_stock_events
 from streams.simulate.traffic import Traffic
@@ -83,12 +84,17 @@ class Simulation:
         shop = Shop(self.world, stock)
         pending = Pending(np.array([part.end_ms for part in self._slices], dtype=np.int64))
         levels = stock.opening_rows()
-        numbered = len(levels)
+        clicked, numbered = 0, len(levels)
         pending.add(replace(levels, number=np.arange(numbered, dtype=np.int64)))
         for part in self._slices:
-            rows = concat([stock.events(part), shop.open(part.session_starts, part.index)])
-            pending.add(send(self.world, rows, numbered, part.index))
-            numbered += len(rows)
+            stocked = stock.events(part)
+            clicks, others = shop.open(part.session_starts, part.index)
+            others = concat([stocked, others])
+            # Apart, so that what an incident does to orders leaves the clicks as they are, ids and arrival included.
+            pending.add(send(self.world, clicks, clicked, 2 * part.index))
+            pending.add(send(self.world, others, numbered, 2 * part.index + 1))
+            clicked += len(clicks)
+            numbered += len(others)
             if len(arrived := pending.pop(part.index)):
                 self.truth.count(arrived)
                 yield arrived

@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from streams.simulate.config import SimulationConfig, SimulationError
+from streams.simulate.config import SimulationConfig
 from streams.simulate.incident_kinds import CLICK_TYPES, KINDS, SOURCES, IncidentKind
+from streams.simulate.plan import SimulationError
 
 UNITS_MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
 _SPEC = re.compile(r"(?P<kind>\w+)@(?P<start>\+?[\d.]+[a-z%]*)/(?P<duration>[\d.]+[a-z%]+)(?::(?P<rest>.+))?")

@@ -9,7 +9,7 @@ import numpy as np
 
 from streams.simulate.browsing import browse
 from streams.simulate.chance import Purpose
-from streams.simulate.columns import Ints, Kind, Rows, concat
+from streams.simulate.columns import NO_ROWS, Ints, Kind, Rows, concat
 from streams.simulate.customers import Customers
 from streams.simulate.effects import Effects
 from streams.simulate.fulfilment import ship
@@ -33,20 +33,20 @@ class Shop:
         self._sessions = 0
         self._orders = 0
 
-    def open(self, starts: Ints, place: int) -> Rows:
-        """All events of the sessions that begin at `starts` (epoch ms), by their true time, in no order."""
+    def open(self, starts: Ints, place: int) -> tuple[Rows, Rows]:
+        """All clicks, and all other events, of the sessions that begin at `starts` (epoch ms), in no order."""
         world = self._world
         sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, place))
         self._sessions += len(sessions)
         if not len(sessions):
-            return concat([])
+            return NO_ROWS, NO_ROWS
         scene = Scene(world, sessions, place)
         clicks, carts = browse(scene)
         checkout_rows, checkouts = check_out(scene, carts)
         orders = place_orders(scene, carts, checkouts, self._stock, self._customers, self._orders)
         self._orders += len(orders)
         order_rows, paid = settle(scene, orders, self._stock)
-        return concat([clicks, checkout_rows, order_rows, ship(scene, orders, paid)])
+        return concat([clicks, checkout_rows]), concat([order_rows, ship(scene, orders, paid)])
 
 
 class Expectation(NamedTuple):
@@ -65,7 +65,8 @@ def expectation(world: World) -> Expectation:
     config = world.config
     calm = replace(world, effects=Effects(replace(config, incidents=())))
     start = config.at(0.5)
-    rows = Shop(calm, Stock(calm, float("inf"))).open(np.full(PILOT_SESSIONS, start, dtype=np.int64), PILOT_PLACE)
+    starts = np.full(PILOT_SESSIONS, start, dtype=np.int64)
+    rows = concat(Shop(calm, Stock(calm, float("inf"))).open(starts, PILOT_PLACE))
     beyond = np.maximum(rows.ts - start - config.warm_up_ms, 0)
     weight = np.clip(1 - beyond / config.duration_ms, 0, 1) * (1 + config.disorder.repeat_share)
     promoted = np.fromiter((b'"promotion_id":' in body for body in rows.body), dtype=np.bool_, count=len(rows))
