@@ -58,7 +58,7 @@ def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSp
     """What a window covers of the counters; window `promotion` without a promotion covers nothing."""
     as_of_s = as_of_ms // 1000
     if window is Window.PROMOTION:
-        if promotion is None:
+        if promotion is None or as_of_ms <= promotion.starts_at:
             return Span(as_of_s, as_of_s)
         start = promotion.starts_at // 1000
         return Span(start - start % 60, min(as_of_s, promotion.ends_at // 1000))
@@ -68,9 +68,11 @@ def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSp
 
 def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
     """What a window covers of the distinct counts; None where the scope has none in it."""
+    if scope is Scope.SKU and window in _TO_SECOND:
+        return None
+    if not counters:
+        return counters
     if scope is Scope.SKU:
-        if window in _TO_SECOND:
-            return None
         return Span(counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S)
     step = _DISTINCT_START_S.get(window, _SKU_DISTINCT_S)
     return Span(counters.start_s - counters.start_s % step, counters.end_s - counters.end_s % _DISTINCT_END_S)

@@ -1,0 +1,106 @@
+"""Up to which event time answers count: the slowest partition that still has something to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.settings import Clock
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.asof import AsOf, PartitionState, as_of
+from streams.store.keys import Partition
+from tests.support.events import ms
+
+NOW = ms(1_000)
+IDLE_S, STALE_S = 10, 15
+
+
+def state(
+    newest: float | None, *, fresh: float | None = 0, seen: float | None = 0, lag: int | None = 0
+) -> PartitionState:
+    """Newest event at `newest` seconds after T0; last new event and last word from the worker so many seconds ago."""
+
+    def ago(seconds: float | None) -> int | None:
+        return None if seconds is None else NOW - round(seconds * 1000)
+
+    return PartitionState(100, 100, None if newest is None else ms(newest), ago(fresh), ago(seen), lag)
+
+
+def at(*states: PartitionState, clock: Clock = Clock.WALL) -> AsOf:
+    partitions = {Partition(EVENT_TOPICS[i % 3], i // 3): held for i, held in enumerate(states)}
+    return as_of(partitions, now_ms=NOW, clock=clock, idle_after_ms=IDLE_S * 1000, stale_after_ms=STALE_S * 1000)
+
+
+def test_the_least_newest_event_over_all_partitions() -> None:
+    assert at(state(900), state(880), state(950)) == AsOf(ms(880), (), 0)
+
+
+def test_it_is_a_whole_second_and_never_ahead_of_the_event() -> None:
+    assert at(state(900.999)).ms == ms(900)
+
+
+@pytest.mark.parametrize(("fresh", "expected"), [(9.999, 100), (10, 900)])
+def test_a_partition_without_a_new_event_for_ten_seconds_holds_nothing_back(fresh: float, expected: float) -> None:
+    assert at(state(900), state(100, fresh=fresh)).ms == ms(expected)
+
+
+def test_quiet_is_measured_by_the_machines_clock_and_not_by_event_time() -> None:
+    assert at(state(10_000, fresh=0), state(5, fresh=0)).ms == ms(5)
+
+
+def test_a_partition_that_never_had_an_event_holds_nothing_back() -> None:
+    assert at(state(900), state(None, fresh=None)) == AsOf(ms(900), (), 1)
+
+
+def test_a_partition_with_records_waiting_is_never_idle() -> None:
+    assert at(state(900), state(100, fresh=3600, lag=5)).ms == ms(100)
+    assert at(state(900), state(100, fresh=3600, lag=None)).ms == ms(100)
+
+
+def test_nothing_is_known_while_a_partition_with_records_waiting_was_never_counted() -> None:
+    assert at(state(900), state(None, fresh=None, lag=5)).ms is None
+    assert at(state(900), state(None, fresh=None, lag=None)).ms is None
+
+
+def test_when_all_are_idle_as_of_follows_the_clock() -> None:
+    quiet = [state(900, fresh=60), state(100, fresh=600)]
+    assert at(*quiet) == AsOf(NOW, (), 2)
+    assert at(*quiet, clock=Clock.EVENT) == AsOf(ms(900), (), 2)
+
+
+def test_on_the_event_clock_a_partition_is_idle_as_soon_as_all_of_it_is_counted() -> None:
+    assert at(state(900, fresh=0), state(100, fresh=0), clock=Clock.EVENT).ms == ms(900)
+    assert at(state(900, lag=1), state(100, lag=0), clock=Clock.EVENT).ms == ms(900)
+    assert at(state(900, lag=0), state(100, lag=1), clock=Clock.EVENT).ms == ms(100)
+
+
+def test_a_silent_worker_makes_its_partition_stale_and_not_idle() -> None:
+    answer = at(state(900), state(100, fresh=3600, seen=15.001))
+    assert answer == AsOf(ms(100), (Partition(Topic.ORDERS, 0),), 0)
+    assert at(state(900), state(100, fresh=3600, seen=15)).stale == ()
+    assert at(state(900), state(100, seen=None)).stale == (Partition(Topic.ORDERS, 0),)
+
+
+def test_without_partitions_nothing_is_known() -> None:
+    for clock in Clock:
+        assert at(clock=clock) == AsOf(None, (), 0)
+
+
+def test_without_any_event_ever_the_event_clock_knows_nothing() -> None:
+    assert at(state(None, fresh=None), clock=Clock.EVENT).ms is None
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 900), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_a_newer_event_never_sets_as_of_back(newest: list[int], chance: object) -> None:
+    states = [state(at_s) for at_s in newest]
+    before = at(*states).ms
+    i = chance.randrange(len(states))  # type: ignore[attr-defined]
+    states[i] = replace(states[i], newest_ms=states[i].newest_ms + chance.randrange(10_000))  # type: ignore[attr-defined]
+    after = at(*states).ms
+    assert before is not None
+    assert after is not None
+    assert after >= before

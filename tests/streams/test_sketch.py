@@ -1,0 +1,103 @@
+"""Distinct counts are within 2 %, or 1 where that is more, whatever the ids, their order and repeats."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.panes import PaneDelta, Sketches, merge, sketches_from
+from streams.sketch import RANK_BITS, coupons, hashes
+from streams.view.distinct import estimates
+
+SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 150_000, 300_000]
+
+
+def sketch(ids: list[str], *, pane: int = 0) -> Sketches:
+    """A sketch of ids in row 0, distinct count 0."""
+    drawn = coupons(hashes(ids, len(ids)))
+    return sketches_from(np.array([pane << 25], np.int64), np.zeros(len(ids), np.int64), drawn)
+
+
+def estimate(*parts: Sketches) -> int:
+    return int(estimates(parts, np.array([0]))[0, 0])
+
+
+def coupon_of(value: int) -> tuple[int, int]:
+    """(register, rank) of one 64-bit hash."""
+    drawn = int(coupons(np.array([value], np.uint64))[0])
+    return drawn >> RANK_BITS, drawn & ((1 << RANK_BITS) - 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_error_is_within_two_percent_or_one(size: int) -> None:
+    for seed in range(3 if size > 50_000 else 20):
+        found = estimate(sketch([f"{seed}/user-{i}" for i in range(size)]))
+        assert abs(found - size) <= max(1, 0.02 * size), (seed, found)
+
+
+@pytest.mark.parametrize("pattern", ["{}", "u{:012d}", "{:x}", "{}@example.com", "用户{}"])
+def test_ids_of_any_pattern_are_counted_alike(pattern: str) -> None:
+    assert abs(estimate(sketch([pattern.format(i) for i in range(30_000)])) - 30_000) <= 600
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2_000), st.integers(0, 2_000), st.integers(0, 2_000))
+def test_a_union_is_the_sketch_of_the_union(only_a: int, both: int, only_b: int) -> None:
+    ids = [f"u-{i}" for i in range(only_a + both + only_b)]
+    a, b = ids[: only_a + both], ids[only_a:]
+    union = merge([PaneDelta(sketches=sketch(a)), PaneDelta(sketches=sketch(b))]).sketches
+    whole = sketch(ids)
+    assert union.groups.tolist() == whole.groups.tolist()
+    assert union.coupons.tolist() == whole.coupons.tolist()
+    assert estimate(sketch(a), sketch(b)) == estimate(whole)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 3_000), st.randoms(use_true_random=False))
+def test_order_and_repeats_change_nothing(size: int, chance: Random) -> None:
+    ids = [f"u-{i}" for i in range(size)]
+    again = ids + [chance.choice(ids) for _ in range(size)]
+    chance.shuffle(again)
+    assert sketch(again).coupons.tolist() == sketch(ids).coupons.tolist()
+
+
+def test_panes_are_united_and_not_added() -> None:
+    ids = [f"u-{i}" for i in range(100)]
+    assert abs(estimate(*(sketch(ids, pane=pane) for pane in range(0, 600, 10))) - 100) <= 2
+
+
+@pytest.mark.parametrize("rows", [1, 64, 65, 300])
+def test_many_values_at_once_are_each_counted_by_themselves(rows: int) -> None:
+    parts = [
+        Sketches(np.array([row << 2], np.int64), part.ends, part.coupons)
+        for row in range(rows)
+        for part in [sketch([f"u-{row}-{i}" for i in range(1 + 3 * row)])]
+    ]
+    asked = np.array(list(range(rows))[::-1])
+    found = estimates(parts, asked)
+    for place, row in enumerate(asked.tolist()):
+        assert abs(int(found[place, 0]) - (1 + 3 * row)) <= max(1, 0.02 * (1 + 3 * row))
+        assert found[place, 1:].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 100])
+def test_values_without_any_id_count_nothing(rows: int) -> None:
+    assert estimates([], np.arange(rows)).tolist() == [[0, 0, 0]] * rows
+    assert estimates([sketch(["u-1"])], np.arange(5, 5 + rows)).tolist() == [[0, 0, 0]] * rows
+
+
+def test_the_register_is_the_first_16_bits_and_the_rank_one_more_than_the_zeros_that_follow() -> None:
+    assert coupon_of(0xABCD_8000_0000_0000) == (0xABCD, 1)
+    assert coupon_of(0xABCD_FFFF_FFFF_FFFF) == (0xABCD, 1)
+    assert coupon_of(0x0000_4000_0000_0000) == (0, 2)
+    assert coupon_of(0xFFFF_0000_0000_0001) == (0xFFFF, 48)
+    assert coupon_of(0xFFFF_0000_0000_0000) == (0xFFFF, 49)
+
+
+def test_hashes_are_the_same_for_ever() -> None:
+    """The published test vectors of XXH3."""
+    assert hashes(["", "abc"], 2).tolist() == [0x2D06_8005_38D3_94C2, 0x78AF_5F94_892F_3950]
