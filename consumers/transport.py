@@ -9,18 +9,24 @@ override.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import ConsumerRecord
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
+
+log = structlog.get_logger()
+
+_COMMIT_WITHIN_S = 5
 
 
 @dataclass(slots=True)
@@ -89,6 +95,23 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 break
             await asyncio.wait([fetcher._create_fetch_waiter()], timeout=remaining)
         return batches
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Tell Kafka where we are. It is advice, so unlike Faust's own this never ends the worker: it may fail in any
+        rebalance, and without a broker."""
+        mine = {
+            TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in self.assignment()
+        }
+        if not mine:
+            return False
+        try:
+            await asyncio.wait_for(self._ensure_consumer().commit(mine), _COMMIT_WITHIN_S)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("offsets were not committed", error=repr(error))
+            return False
+        return True
 
 
 class BatchConsumer(FaustConsumer):

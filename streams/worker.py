@@ -7,6 +7,7 @@ fence in Redis. Kafka's committed offsets are kept near the truth for tools that
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -274,6 +275,9 @@ class Worker:
             await self._tick()
         except (RedisError, *UNREACHABLE) as error:
             log.warning("Redis does not answer", error=str(error))
+        except Exception:  # a rebalance or a broker away in between; raising would end the worker
+            self.metrics.failures.inc()
+            log.exception("a turn of housekeeping failed, the next one is in a second")
 
     async def _tick(self) -> None:
         assigned = {Partition(Topic(tp.topic), tp.partition): tp for tp in self._app.consumer.assignment()}
@@ -392,5 +396,6 @@ def run(settings: Settings) -> None:
     Raises:
         SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
     """
+    logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
     faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()
