@@ -1,0 +1,123 @@
+"""Errors as the API tells them: `{"error": {"code", "message"}}` with the fitting status, whoever found the fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from streams.scopes import Scope
+from streams.serve.encoding import json_response
+from streams.store.connection import UNREACHABLE
+from streams.view.asking import NotAnswerable, NotReady
+from streams.windows import Window
+
+log = structlog.get_logger()
+
+KNOWN: Mapping[str, Iterable[str]] = {"window": Window, "scope": Scope}
+"""Parameters with a closed set of values."""
+
+
+class ApiError(Exception):
+    """A request that cannot be answered, found by a route."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong."""
+
+    code: str
+    """For programs: a closed set."""
+    message: str
+    """For people: what was wrong and what can be asked instead."""
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is no success."""
+
+    error: ErrorDetail
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    422: {"model": ErrorAnswer, "description": "Not a question that can be answered; the message lists what can."},
+    503: {"model": ErrorAnswer, "description": "Not now: nothing was counted yet, or Redis does not answer."},
+}
+"""For the OpenAPI document."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ApiError:
+    """A 422 that lists the known ones."""
+    return ApiError(422, f"unknown_{what}", f"unknown {what} {name!r}; known: {', '.join(known)}")
+
+
+def install(app: FastAPI) -> None:
+    """Have every error told in this shape."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(NotAnswerable, _not_answerable)
+    app.add_exception_handler(NotReady, _not_ready)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _internal)
+    for error in (RedisError, *UNREACHABLE):
+        app.add_exception_handler(error, _redis)
+
+
+def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return json_response({"error": {"code": code, "message": message}}, status, headers)
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _answer(error.status, error.code, str(error))
+
+
+async def _not_answerable(_: Request, error: Exception) -> Response:
+    return _answer(422, "not_answerable", str(error))
+
+
+async def _not_ready(_: Request, error: Exception) -> Response:
+    return _answer(503, "not_ready", str(error), {"retry-after": "1"})
+
+
+async def _redis(_: Request, error: Exception) -> Response:
+    log.warning("a question needed panes that are not in memory, and Redis does not answer", error=str(error))
+    message = "this needs panes from Redis, which does not answer; see /readyz, and ask again"
+    return _answer(503, "redis_unreachable", message, {"retry-after": "1"})
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    if first["type"] == "enum" and name in KNOWN:
+        wrong = unknown(name, str(first["input"]), KNOWN[name])
+        return _answer(wrong.status, wrong.code, str(wrong))
+    return _answer(422, "invalid_parameter", f"parameter {name}: {first['msg']}")
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    messages = {
+        404: f"there is nothing at {request.url.path}; /docs lists what there is",
+        405: f"{request.url.path} does not take {request.method}",
+    }
+    code, message = codes.get(error.status_code, "http_error"), messages.get(error.status_code, str(error.detail))
+    return _answer(error.status_code, code, message, error.headers)
+
+
+async def _internal(request: Request, _: Exception) -> Response:
+    return _answer(
+        500, "internal", f"a fault of ours at {request.url.path}; the log of `salepulse serve` has the details"
+    )

@@ -1,0 +1,124 @@
+"""`/api/v1/kpis` and `/api/v1/top`: every number of a scope at one as-of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from streams.kpis import PUBLIC_COUNTERS, absent_counters
+from streams.scopes import Scope
+from streams.serve.asking import (
+    Asked,
+    AsOfParam,
+    KpiFrame,
+    LiveView,
+    PromotionParam,
+    ScopeParam,
+    ValueParam,
+    Values,
+    WindowParam,
+    item,
+    one_value,
+)
+from streams.serve.encoding import json_response
+from streams.serve.errors import ERRORS, ApiError, unknown
+from streams.serve.promotion_scope import Asker
+from streams.view.asking import Question
+from streams.view.rolling import MAX_ITEMS
+from streams.windows import Window
+
+router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
+
+TOP_BY = (*(counter.name for counter in PUBLIC_COUNTERS), "net_gmv")
+"""What values can be ranked by: what may be added up."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class ItemAnswer(_Model):
+    """One value of the scope."""
+
+    value: str
+    values: Values
+
+
+class KpisOfOne(KpiFrame):
+    """The numbers of one value of a scope."""
+
+    value: str | None
+    """Null in scope `all`."""
+    values: Values
+
+
+class KpisOfEach(KpiFrame):
+    """The numbers of each value of a scope with any counter not 0, the largest by GMV first, at most 1,000."""
+
+    items: list[ItemAnswer]
+
+
+class OtherAnswer(_Model):
+    """All other values together."""
+
+    count: int
+    """How many they are."""
+    values: Values
+    """KPIs of their summed counters; distinct counts, and what is made of them, are null."""
+
+
+class TopAnswer(KpiFrame):
+    """The largest values of a scope, and the rest."""
+
+    by: str
+    items: list[ItemAnswer]
+    other: OtherAnswer
+
+
+@router.get("/kpis", response_model=KpisOfOne | KpisOfEach)
+async def kpis(
+    live: LiveView,
+    window: WindowParam = Window.M5,
+    scope: ScopeParam = Scope.ALL,
+    value: ValueParam = None,
+    promotion: PromotionParam = None,
+    as_of: AsOfParam = None,
+) -> Response:
+    """Every KPI and counter of one value of a scope, or of each."""
+    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
+    name = one_value(scope, value)
+    if name is None:
+        answer = await Asker(live.view, asked.at_ms).every(asked.question)
+        return json_response(asked.kpi_frame(answer) | {"items": [item(held) for held in answer.items]})
+    answer = await live.view.one(asked.question, name, asked.at_ms)
+    return json_response(asked.kpi_frame(answer) | {"value": name or None, "values": answer.items[0].values})
+
+
+@router.get("/top", response_model=TopAnswer)
+async def top(
+    live: LiveView,
+    by: Annotated[str, Query(description=f"What is ranked by: {', '.join(TOP_BY)}.")] = "gmv",
+    window: WindowParam = Window.M15,
+    scope: ScopeParam = Scope.SKU,
+    n: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="How many.")] = 50,
+    promotion: PromotionParam = None,
+    as_of: AsOfParam = None,
+) -> Response:
+    """The n largest values of a scope, those alike in the order of their names, and the rest summed."""
+    if by not in TOP_BY:
+        raise unknown("counter", by, TOP_BY)
+    if by in absent_counters(scope):
+        raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it is a number of whole orders")
+    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
+    found = await Asker(live.view, asked.at_ms).top(asked.question, by=by, limit=n)
+    return json_response(
+        asked.kpi_frame(found.answer)
+        | {
+            "by": by,
+            "items": [item(held) for held in found.answer.items],
+            "other": {"count": found.left_out, "values": found.other},
+        }
+    )

@@ -1,0 +1,68 @@
+"""Questions about all values of a scope, where in scope `promotion` window `promotion` is each promotion's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streams.kpis import PUBLIC_COUNTERS, Number, values
+from streams.scopes import Scope
+from streams.view.asking import Answer, Item, Question, Top
+from streams.view.rolling import MAX_ITEMS, RollingView
+from streams.windows import Window
+
+
+class Asker:
+    """Asks the view at one moment of the machine's clock."""
+
+    def __init__(self, view: RollingView, at_ms: int) -> None:
+        self._view = view
+        self._at_ms = at_ms
+
+    async def count(self, question: Question) -> int:
+        """How many values have any counter that is not 0."""
+        if _each_its_own(question):
+            return len((await self._by_promotion(question)).items)
+        return await self._view.count(question, self._at_ms)
+
+    async def every(self, question: Question) -> Answer:
+        """The numbers of each value, the largest by GMV first."""
+        if not _each_its_own(question):
+            return await self._view.every(question, self._at_ms)
+        answer = await self._by_promotion(question)
+        return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS])
+
+    async def top(self, question: Question, *, by: str, limit: int) -> Top:
+        """The largest values and the rest."""
+        if not _each_its_own(question):
+            return await self._view.top(question, self._at_ms, by=by, limit=limit)
+        answer = await self._by_promotion(question)
+        items = _ranked(answer.items, by)
+        return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:]))
+
+    async def _by_promotion(self, question: Question) -> Answer:
+        """Each promotion that has begun and counts anything, in its own time."""
+        whole = await self._view.one(replace(question, scope=Scope.ALL), "", self._at_ms)
+        at_moment = replace(question, as_of_ms=whole.as_of_ms)
+        begun = [name for name, held in self._view.promotions.items() if held.starts_at <= whole.as_of_ms]
+        items: list[Item] = []
+        for name in begun:
+            items += (await self._view.one(at_moment, name, self._at_ms)).items
+        return Answer(whole.as_of_ms, question.window, question.scope, None, [item for item in items if _counts(item)])
+
+
+def _each_its_own(question: Question) -> bool:
+    return question.scope is Scope.PROMOTION and question.window is Window.PROMOTION and question.promotion is None
+
+
+def _counts(item: Item) -> bool:
+    return any(item.values[counter.name] for counter in PUBLIC_COUNTERS)
+
+
+def _ranked(items: list[Item], by: str) -> list[Item]:
+    return sorted(items, key=lambda item: (-(item.values[by] or 0), item.value))
+
+
+def _summed(items: list[Item]) -> dict[str, Number]:
+    """Counters summed and what can be made of them."""
+    sums = {counter.name: sum(int(item.values[counter.name] or 0) for item in items) for counter in PUBLIC_COUNTERS}
+    return values(sums, Scope.PROMOTION)

@@ -1,0 +1,92 @@
+"""`/api/v1/series/{name}`: one number over time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import ConfigDict
+from starlette.responses import Response
+
+from consumers.events import MAX_TS_MS
+from streams.kpis import NAMES, Number
+from streams.scopes import Scope
+from streams.serve.asking import (
+    Asked,
+    Frame,
+    LiveView,
+    PromotionParam,
+    ScopeParam,
+    ValueParam,
+    WindowParam,
+    one_value,
+)
+from streams.serve.encoding import json_response
+from streams.serve.errors import ERRORS, ApiError, unknown
+from streams.view.asking import Question
+from streams.windows import Window
+
+router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
+
+MAX_POINTS = 2_000
+_HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+
+
+class SeriesAnswer(Frame):
+    """One number at many as-of times; `as_of` is the newest of all, whatever the points end at."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    window: Window
+    scope: Scope
+    value: str | None
+    points: list[tuple[int, Number]]
+    """[as-of of the point, number or null], ascending. Far back, where only minutes are kept, at most one a minute."""
+
+
+@router.get("/series/{name}", response_model=SeriesAnswer)
+async def series(
+    live: LiveView,
+    name: Annotated[str, Path(max_length=128, description="A counter or KPI; see /api/v1/definitions.")],
+    window: WindowParam = Window.M1,
+    scope: ScopeParam = Scope.ALL,
+    value: ValueParam = None,
+    start: Annotated[
+        int | None, Query(ge=0, le=MAX_TS_MS, description="Epoch ms; by default an hour before end.")
+    ] = None,
+    end: Annotated[int | None, Query(ge=0, le=MAX_TS_MS, description="Epoch ms; by default the newest as-of.")] = None,
+    step: Annotated[int, Query(ge=1000, le=MAX_TS_MS, multiple_of=1000, description="Ms between points.")] = _MINUTE_MS,
+    promotion: PromotionParam = None,
+) -> Response:
+    """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
+    if name not in NAMES:
+        raise unknown("kpi", name, NAMES)
+    row = one_value(scope, value)
+    if row is None:
+        raise ApiError(422, "invalid_parameter", f"a series is of one value: add value= to scope={scope}")
+    asked = Asked.of(live, Question(window, scope, None, promotion or None))
+    moments = _moments(asked.newest_ms, start, end, step)
+    points = await live.view.series(asked.question, row, name, moments, asked.at_ms)
+    about = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
+    return json_response(asked.frame(asked.newest_ms) | about)
+
+
+def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:
+    """As-of times of the points, multiples of 1 s."""
+    last = newest_ms if end is None else end
+    first = max(0, last - _HOUR_MS) if start is None else start
+    if last > newest_ms:
+        raise ApiError(422, "not_answerable", f"end {last} is later than the newest as-of, {newest_ms}")
+    if first > last:
+        raise ApiError(422, "invalid_parameter", f"start {first} is after end {last}")
+    moments = range(first - first % 1000, last + 1, step)
+    if len(moments) > MAX_POINTS:
+        shortest = -(-(last - first) // ((MAX_POINTS - 1) * 1000)) * 1000
+        raise ApiError(
+            422,
+            "too_many_points",
+            f"that would be {len(moments)} points, {MAX_POINTS} is the limit: take step={shortest} or more",
+        )
+    return moments
