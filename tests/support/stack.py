@@ -1,0 +1,224 @@
+"""A whole shop monitor for tests: worker processes, and somebody who answers, on a given broker and Redis.
+
+    with stack(broker, redis, workers=2) as shop:
+        shop.replay(folder)
+        shop.kill_worker()
+        shop.start_worker()
+        shop.until_counted()
+        check(shop.api, expected)
+
+Its processes end with the `with` block, and with the test run however that one ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import redis
+
+from consumers.producing import Ends, Outgoing, send_all
+from consumers.replaying import Replayed, replay_files
+from consumers.settings import Clock
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.embedded.logs import tail
+from streams.embedded.workdir import temporary_data_dir
+from streams.settings import Settings
+from streams.store.keys import Keys, Partition
+from streams.store.state import State, parse_state
+from streams.store.writer import now_ms
+from tests.support.answers import ViewApi
+from tests.support.servers import Server
+from tests.support.wait import eventually
+
+REPOSITORY = Path(__file__).parents[2]
+WORKER = """
+import sys
+from streams import partition, worker
+from streams.settings import Settings
+partition.ROLL_EVERY_S = float(sys.argv[1])
+worker.run(Settings())
+"""
+
+
+class Shop:
+    """What `stack` started, and what can be done to it."""
+
+    def __init__(self, broker: Server, store: Server, settings: Settings, folder: Path, roll_every_s: float) -> None:
+        self.broker, self.redis, self.settings = broker, store, settings
+        self.api = ViewApi(settings)
+        self.workers: list[Server] = []
+        """Those that should run."""
+        self.ends: Ends = {}
+        """Up to where messages were written, by topic and partition."""
+        self._folder = folder
+        self._roll_every_s = roll_every_s
+        self._started = 0
+        self._keys = Keys(settings.redis_prefix, settings.shards)
+        self._hands = ThreadPoolExecutor(1, thread_name_prefix="replay")
+
+    # Events ----------------------------------------------------------------------------------------------------------
+
+    def replay(self, *paths: Path, speed: float | None = None) -> Replayed:
+        """Write recordings to the broker; all of it is there when this is back."""
+        done = asyncio.run(replay_files(paths, bootstrap=self.settings.bootstrap, speed=speed))
+        self._written(done.ends)
+        return done
+
+    @contextlib.contextmanager
+    def replaying(self, *paths: Path, speed: float) -> Iterator[Future[Replayed]]:
+        """Write recordings, `speed` times as fast as they were made, while the block runs; all is there after it."""
+        future = self._hands.submit(self.replay, *paths, speed=speed)
+        try:
+            yield future
+        finally:
+            future.result()
+
+    def send(self, messages: Iterable[Outgoing]) -> None:
+        """Write messages to the broker, in order within a key."""
+        self._written(asyncio.run(send_all(self.settings.bootstrap, messages)))
+
+    def _written(self, ends: Ends) -> None:
+        self.ends = {at: max(ends.get(at, 0), self.ends.get(at, 0)) for at in {*ends, *self.ends}}
+
+    # Workers ---------------------------------------------------------------------------------------------------------
+
+    def start_worker(self) -> Server:
+        """One more worker; does not wait for it to be at work."""
+        self._started += 1
+        argv = [sys.executable, "-c", WORKER, str(self._roll_every_s)]
+        worker = Server(f"worker-{self._started}", argv, 0, _at_once, self._folder, env=environment(self.settings))
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def kill_worker(self, at: int = 0) -> None:
+        """kill -9 of the oldest worker, or of another."""
+        self.workers.pop(at).kill()
+
+    def stop_worker(self, at: int = 0) -> None:
+        """SIGTERM to the oldest worker, or to another, and wait for its end."""
+        self.workers.pop(at).stop()
+
+    def memory_mb(self, at: int = 0) -> float:
+        """Resident memory of a worker."""
+        return float(psutil.Process(self.workers[at].pid).memory_info().rss / 2**20)
+
+    def log(self) -> str:
+        """Everything that the workers have said, without colours."""
+        said = "".join(path.read_text() for path in sorted(self._folder.glob("worker-*.log")))
+        return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+    # Where it stands -------------------------------------------------------------------------------------------------
+
+    def until_working(self, within_s: float = 60) -> None:
+        """Until workers have said that they attend to every partition."""
+        self._until(within_s, "every partition is attended to", lambda: not self._unattended())
+
+    def until_begun(self, share: float = 0.1, within_s: float = 60) -> None:
+        """Until this share of what was written so far is counted."""
+        self._until(within_s, f"{share:.0%} is counted", lambda: self.position() >= share * sum(self.ends.values()))
+
+    def until_counted(self, within_s: float = 90) -> None:
+        """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""
+        self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
+
+    def position(self) -> int:
+        """Records counted so far, over all partitions."""
+        return sum(held.position or 0 for held in self.state().partitions.values())
+
+    def totals(self) -> dict[str, int]:
+        """The exact totals kept beside the panes, by name: `events,topic,type`, `rejected,topic,reason`, ..."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            held = [client.hgetall(self._keys.totals(shard)) for shard in range(self._keys.shards)]
+        return {name.decode(): int(count) for shard in held for name, count in shard.items()}
+
+    def state(self) -> State:
+        """Where every partition stands."""
+        return parse_state(self.fields())
+
+    def fields(self) -> list[dict[bytes, bytes]]:
+        """The same as Redis has it, a hash for each shard."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            return [client.hgetall(self._keys.state(shard)) for shard in range(self._keys.shards)]
+
+    def _uncounted(self) -> dict[str, tuple[int | None, int]]:
+        """Partitions that do not stand at the end: {name: (position, end)}."""
+        positions = {name: value for fields in self.fields() for name, value in fields.items()}
+        found = {}
+        for (topic, number), end in self.ends.items():
+            position = positions.get(f"pos:{Partition(Topic(topic), number)}".encode())
+            if position is None or int(position) != end:
+                found[f"{topic}/{number}"] = (position and int(position), end)
+        return found
+
+    def _unattended(self, lag: int | None = None) -> list[str]:
+        """Partitions of the event topics without a recent word from a worker, or with another lag than this."""
+        held, now = self.state().partitions, now_ms()
+        states = {
+            partition: held.get(partition)
+            for topic in EVENT_TOPICS
+            for partition in (Partition(topic, number) for number in range(self.settings.partitions))
+        }
+        return [
+            str(partition)
+            for partition, state in states.items()
+            if state is None or now - (state.seen_ms or 0) > 3_000 or (lag is not None and state.lag != lag)
+        ]
+
+    def _until(self, within_s: float, what: str, condition: Callable[[], bool]) -> None:
+        def checked() -> bool:
+            for worker in self.workers:
+                assert worker.running, "\n".join([f"{worker.name} ended by itself", *tail(worker.log_path)])
+            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+                return bool(condition())
+            return False
+
+        try:
+            eventually(checked, within_s=within_s, every_s=0.1, what=what)
+        except AssertionError as error:
+            with contextlib.suppress(redis.ConnectionError):
+                error.add_note(f"not counted: {self._uncounted()}; unattended: {self._unattended(lag=0)}")
+            for worker in self.workers:
+                error.add_note("\n".join([f"{worker.name}:", *tail(worker.log_path)]))
+            raise
+
+    def close(self) -> None:
+        """End the processes."""
+        self._hands.shutdown()
+        for worker in self.workers:
+            worker.resume()
+            worker.kill()
+
+
+@contextlib.contextmanager
+def stack(
+    broker: Server, store: Server, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 1, **changes: object
+) -> Iterator[Shop]:
+    """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
+    chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, **changes}
+    settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
+    asyncio.run(create_topics(settings.bootstrap, default_plans(partitions)))
+    with temporary_data_dir() as folder, contextlib.ExitStack() as ending:
+        shop = Shop(broker, store, settings, folder, roll_every_s)
+        ending.callback(shop.close)
+        for _ in range(workers):
+            shop.start_worker()
+        yield shop
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """The settings as a process of ours reads them."""
+    plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
+    return {"PYTHONPATH": str(REPOSITORY)} | {f"SALEPULSE_{name.upper()}": str(value) for name, value in plain.items()}
+
+
+async def _at_once() -> str:
+    return ""
