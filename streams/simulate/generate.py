@@ -40,11 +40,11 @@ class Simulation:
         self.config = config
         self.world = World.of(config)
         self.truth = Truth()
-        self._expected = expectation(self.world)
+        self._traffic = Traffic(config)
+        self._expected = expectation(self.world, self._traffic)
         wanted = config.rate * config.duration_s - expected_stock_events(config)
         self.sessions = max(1.0, wanted / self._expected.events)
         """Expected sessions of the run, without incidents."""
-        self._traffic = Traffic(config)
         self._slices = self._traffic.slices(self.sessions, self.world.effects)
         self._encoder = Encoder(self.world.run)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from consumers.errors import UsageError
 
-class SimulationError(ValueError):
+
+class SimulationError(UsageError):
     """A configuration or an incident that cannot be simulated; the message says what to change."""
 
 

@@ -17,6 +17,7 @@ from streams.simulate.orders import check_out, place_orders
 from streams.simulate.payments import settle
 from streams.simulate.scene import Scene
 from streams.simulate.stock import Stock
+from streams.simulate.traffic import Traffic
 from streams.simulate.world import World
 
 PILOT_SESSIONS = 8000
@@ -60,15 +61,14 @@ class Expectation(NamedTuple):
     """Net GMV of what carries the promotion's id, minor units, in mid-promotion."""
 
 
-def expectation(world: World) -> Expectation:
+def expectation(world: World, traffic: Traffic) -> Expectation:
     """Measured on a pilot of 8,000 sessions begun in mid-run; each event weighs its chance to fall into the run."""
     config = world.config
     calm = replace(world, effects=Effects(replace(config, incidents=())))
     start = config.at(0.5)
     starts = np.full(PILOT_SESSIONS, start, dtype=np.int64)
     rows = concat(Shop(calm, Stock(calm, float("inf"))).open(starts, PILOT_PLACE))
-    beyond = np.maximum(rows.ts - start - config.warm_up_ms, 0)
-    weight = np.clip(1 - beyond / config.duration_ms, 0, 1) * (1 + config.disorder.repeat_share)
+    weight = traffic.within(rows.ts - start) * (1 + config.disorder.repeat_share)
     promoted = np.fromiter((b'"promotion_id":' in body for body in rows.body), dtype=np.bool_, count=len(rows))
     paid, refunded = promoted & (rows.kind == Kind.ORDER_PAID), promoted & (rows.kind == Kind.ORDER_REFUNDED)
     net = (rows.value * weight)[paid].sum() - (rows.value * weight)[refunded].sum()

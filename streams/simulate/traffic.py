@@ -81,6 +81,17 @@ class Traffic:
         local = (at + (round(offset.total_seconds() * 1000) if offset else 0)) % DAY_MS
         return local / 3_600_000
 
+    def within(self, offsets: Ints) -> Floats:
+        """How many events happen in the run for each session of it, if they happen so long (ms) after its start.
+
+        Warm-up sessions add theirs, and what falls beyond the end is missing: about 1 where the traffic is even.
+        """
+        edges = np.append(self.starts, self.starts[-1] + self.cell_ms)
+        begun = np.concatenate([[0.0], np.cumsum(self.weights)])
+        until = np.interp(self._config.end_ms - offsets, edges, begun)
+        share: Floats = until - np.interp(self._config.start_ms - offsets, edges, begun)
+        return share
+
     def promotion_share(self) -> float:
         """The share of the run's sessions that begin while the promotion runs."""
         plan = self._config.promotion
