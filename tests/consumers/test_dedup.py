@@ -1,0 +1,143 @@
+"""Ids that were seen are known again, and only those, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.dedup import Hashes, HashTable, SeenIds, hash_ids
+
+HOUR = 3_600_000
+few = settings(max_examples=60)
+batches = st.lists(st.lists(st.integers(0, 60), max_size=40), max_size=12)
+
+
+def hashed(*ids: object) -> Hashes:
+    return hash_ids(map(str, ids), len(ids))
+
+
+def take(seen: SeenIds, ids: list[int], at_ms: int = 0) -> list[bool]:
+    """Which of a batch's ids are new; those are remembered."""
+    hashes = hashed(*ids)
+    first = seen.first_seen(hashes)
+    seen.add(hashes[first], at_ms, at_ms)
+    return first.tolist()
+
+
+@few
+@given(batches)
+def test_it_knows_what_a_plain_set_knows(stream: list[list[int]]) -> None:
+    seen, known = SeenIds(HOUR), set[int]()
+    for i, ids in enumerate(stream):
+        expected = []
+        for one in ids:
+            expected.append(one not in known)
+            known.add(one)
+        assert take(seen, ids, at_ms=i * 600_000) == expected
+    assert len(seen) == len(known)
+
+
+def test_of_repeats_in_one_batch_the_first_counts() -> None:
+    assert take(SeenIds(HOUR), [7, 8, 7, 7, 8, 9]) == [True, True, False, False, False, True]
+
+
+def test_asking_alone_remembers_nothing() -> None:
+    seen = SeenIds(HOUR)
+    assert seen.first_seen(hashed(1)).tolist() == [True]
+    assert seen.first_seen(hashed(1)).tolist() == [True]
+    assert len(seen) == 0
+
+
+def test_an_empty_batch_is_no_matter() -> None:
+    seen = SeenIds(HOUR)
+    assert take(seen, []) == []
+    assert take(seen, [1]) == [True]
+    assert take(seen, []) == []
+
+
+@few
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4 * HOUR)), max_size=60), st.integers(0, 6 * HOUR))
+def test_an_id_is_kept_at_least_until_the_as_of_has_passed_it_by_the_horizon(
+    events: list[tuple[int, int]], as_of_ms: int
+) -> None:
+    seen, times = SeenIds(HOUR), dict[int, int]()
+    for one, at_ms in events:
+        if take(seen, [one], at_ms)[0]:
+            times[one] = at_ms
+    seen.forget_before(as_of_ms)
+    kept = {one for one in times if not seen.first_seen(hashed(one))[0]}
+    assert kept >= {one for one, at_ms in times.items() if at_ms >= as_of_ms - HOUR}
+
+
+def test_an_id_is_forgotten_some_time_after_the_horizon() -> None:
+    seen = SeenIds(HOUR)
+    for minute in range(240):
+        take(seen, [minute], minute * 60_000)
+    seen.forget_before(240 * 60_000)
+    assert 60 <= len(seen) <= 60 + 16  # the horizon, and at most a quarter of it more
+    assert seen.first_seen(hashed(100)).tolist() == [True]
+    seen.forget_before(10 * HOUR)
+    assert len(seen) == seen.nbytes == 0
+
+
+def test_a_late_event_does_not_make_newer_ids_go_early() -> None:
+    seen = SeenIds(HOUR)
+    take(seen, [1], 3 * HOUR)
+    take(seen, [2], 0)
+    seen.forget_before(3 * HOUR)
+    assert take(seen, [1]) == [False]
+
+
+def test_to_make_room_the_oldest_go_first_and_the_cut_is_told() -> None:
+    seen = SeenIds(HOUR)
+    for quarter in range(8):
+        take(seen, [2 * quarter, 2 * quarter + 1], quarter * (HOUR // 4 + 1))
+        take(seen, [100 + quarter], quarter * (HOUR // 4 + 1) + HOUR // 4 + 1)
+    assert seen.cut_at_ms is None
+    before = seen.nbytes
+    seen.forget_oldest()
+    assert seen.nbytes < before
+    assert seen.cut_at_ms is not None
+    assert seen.first_seen(hashed(0, 14)).tolist() == [True, False]
+    while len(seen):
+        seen.forget_oldest()
+    seen.forget_oldest()
+    assert seen.nbytes == 0
+
+
+def test_memory_is_a_few_bytes_an_id() -> None:
+    seen = SeenIds(HOUR)
+    for batch in range(50):
+        take(seen, list(range(batch * 10_000, (batch + 1) * 10_000)))
+    assert len(seen) == 500_000
+    assert seen.nbytes <= 40 * len(seen)
+
+
+@few
+@given(st.sets(st.integers(1, 2**64 - 1), max_size=400), st.sets(st.integers(1, 2**64 - 1), max_size=100))
+def test_a_table_holds_what_was_put_in_and_nothing_else(put: set[int], others: set[int]) -> None:
+    table = HashTable()
+    values = np.array(sorted(put), np.uint64)
+    for part in np.array_split(values, 5):
+        table.add(part)
+    assert len(table) == len(put)
+    assert table.contains(values).all()
+    asked = sorted(others)
+    assert table.contains(np.array(asked, np.uint64)).tolist() == [value in put for value in asked]
+
+
+@pytest.mark.parametrize("size", [1, 614, 615, 2_000, 5_000])
+def test_hashes_that_fall_in_one_slot_are_all_found(size: int) -> None:
+    table = HashTable()
+    crowded = np.arange(1, size + 1, dtype=np.uint64) << np.uint64(20)
+    table.add(crowded[: size // 2])
+    table.add(crowded[size // 2 :])
+    assert table.contains(crowded).all()
+    assert not table.contains(crowded + np.uint64(1)).any()
+
+
+def test_a_hash_is_never_zero_which_means_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.dedup.xxhash.xxh3_64_intdigest", lambda _: 0)
+    assert hashed("x").tolist() == [1]
