@@ -373,7 +373,7 @@ def create_app(settings: Settings) -> BatchApp:
     async def on_rebalance(*_: object, **__: object) -> None:
         worker.metrics.rebalances.inc()
 
-    @app.on_worker_shutdown.connect(weak=False)
+    @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:
         await worker.stop()
 
