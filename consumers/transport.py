@@ -12,13 +12,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
@@ -27,6 +28,16 @@ from faust.types import TP, ConsumerMessage
 log = structlog.get_logger()
 
 _COMMIT_WITHIN_S = 5
+
+
+class Record(Protocol):
+    """One message, as aiokafka parsed it."""
+
+    offset: int
+    timestamp: int | None
+    """Epoch ms."""
+    key: bytes | None
+    value: bytes | None
 
 
 @dataclass(slots=True)
@@ -39,7 +50,7 @@ class RecordBatch:
     """Offset after the record fetched before this batch, or the one last sought."""
     next: int
     """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
-    records: list[ConsumerRecord]
+    records: list[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         left, until = fetching.records, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
             # From here to the records there is no suspension, so the offsets are those that the records follow.
+            _hand_out_bare_records(fetcher)
             follows = _positions(consumer, active_partitions or ())
             fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=left)
             reached = _positions(consumer, follows)
@@ -137,7 +149,7 @@ class BatchConsumer(FaustConsumer):
             batch.topic,
             batch.partition,
             batch.next - 1,
-            batch.records[-1].timestamp / 1000 if batch.records else 0.0,
+            (batch.records[-1].timestamp or 0) / 1000 if batch.records else 0.0,
             0,
             None,
             None,
@@ -176,8 +188,19 @@ class BatchApp(faust.App):
         return BatchTransport(self.conf.broker_consumer, self)
 
 
+def _hand_out_bare_records(fetcher: Fetcher) -> None:
+    """Have records handed out as they were parsed: wrapping each in a `ConsumerRecord` is a third of the fetch's cost."""
+    for result in fetcher._records.values():
+        if isinstance(result, FetchResult) and result.has_more():
+            result._partition_records._consumer_record = _bare
+
+
+def _bare(_: TopicPartition, record: Record) -> Record:
+    return record
+
+
 def _gather(
-    batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[ConsumerRecord]
+    batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]
 ) -> None:
     batch = batches.get(tp)
     if batch is not None and follows == batch.next:

@@ -1,18 +1,18 @@
-"""How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then deflated.
+"""How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then compressed.
 
-A first byte says whether the rest is deflated. The rest is a MessagePack array: version, scope ids, values, then the columns,
+A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values, then the columns,
 each a list of integers or, where there are many, a byte that tells the item type and the items. Rows are renumbered from 0, since a process's own row
 numbers mean nothing outside it.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
 from streams.arrays import Ints, compact
 from streams.panes import Cells, PaneDelta, Sketches, cell_keys, group_keys
@@ -25,7 +25,8 @@ _TYPES = tuple(np.dtype(kind) for kind in ("<u1", "<u2", "<u4", "<i8"))
 
 _FEW = 256
 """With fewer numbers than this, walking them one by one costs less than arrays do."""
-_PLAIN, _DEFLATED = b"\x00", b"\x01"
+_PLAIN, _COMPRESSED = b"\x00", b"\x01"
+_LEVEL = 1
 
 _Column = bytes | list[int]
 """The items, one by one or packed: a byte that is the place of their type in `_TYPES`, then the items."""
@@ -55,12 +56,12 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
-def encode(delta: PaneDelta, rows: Rows, *, deflate: int = 1) -> bytes:
-    """The delta in bytes; `deflate` is zlib's level, 0 for none."""
+def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
+    """The delta in bytes."""
     if len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW:
         return _PLAIN + _encoder.encode(_few(delta, rows))
     data = _encoder.encode(_many(delta, rows))
-    return _DEFLATED + zlib.compress(data, deflate, wbits=-15) if deflate else _PLAIN + data
+    return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
 
 
 def _few(delta: PaneDelta, rows: Rows) -> _Wire:
@@ -116,7 +117,7 @@ def _many(delta: PaneDelta, rows: Rows) -> _Wire:
 def decode(data: bytes, rows: Rows) -> PaneDelta:
     """The delta that `encode` wrote, its strings numbered by `rows`."""
     body = data[1:]
-    wire = _decoder.decode(zlib.decompress(body, wbits=-15) if data[:1] == _DEFLATED else body)
+    wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
     if wire.version != VERSION:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
     by_scope = [rows.by_scope[scope] for scope in SCOPES]

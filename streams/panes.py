@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, ranges
-from streams.sketch import COUPON_BITS, RANK_BITS, Coupons
+from streams.arrays import NO_INTS, Ints, radix_order, ranges
+from streams.sketch import RANK_BITS, REGISTER_BITS, Coupons
 
 COUNTER_BITS = 6
 DISTINCT_BITS = 2
@@ -198,17 +198,19 @@ def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
 
 def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
     """Sketches of single coupons: coupon `drawn[i]` falls in group `table[place[i]]` (distinct, in any order)."""
-    order = np.argsort(table)
-    rank = np.empty(len(table), np.int64)
-    rank[order] = np.arange(len(table))
-    keys = rank[place] << COUPON_BITS | drawn
-    keys.sort()
-    if len(keys) == 0:
+    if len(place) == 0:
         return ZERO.sketches
-    registers = keys >> RANK_BITS
-    keys = keys[np.append(registers[1:] != registers[:-1], True)]  # the last of a register has its greatest rank
-    sizes = np.bincount(keys >> COUPON_BITS, minlength=len(table))
-    return Sketches(table[order], np.cumsum(sizes), (keys & ((1 << COUPON_BITS) - 1)).astype(np.uint32))
+    rank_of = np.empty(len(table), np.int64)
+    order = np.argsort(table)
+    rank_of[order] = np.arange(len(table))
+    groups = rank_of[place]
+    by_coupon = radix_order(groups << REGISTER_BITS | drawn >> RANK_BITS, len(table) << REGISTER_BITS)
+    groups, drawn = groups[by_coupon], drawn[by_coupon]
+    registers = groups << REGISTER_BITS | drawn >> RANK_BITS
+    firsts = np.flatnonzero(np.append(True, registers[1:] != registers[:-1]))
+    greatest = np.maximum.reduceat(drawn, firsts)  # of a register's coupons the one with the greatest rank
+    sizes = np.bincount(groups[firsts], minlength=len(table))
+    return Sketches(table[order], np.cumsum(sizes), greatest.astype(np.uint32))
 
 
 def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:

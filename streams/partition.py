@@ -27,6 +27,8 @@ from streams.panes import PaneDelta
 from streams.scopes import Rows
 from streams.settings import Settings
 from streams.store.keys import Partition
+from streams.store.merging import OpenBlocks
+from streams.store.roller import Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, now_ms
 
 ROLL_EVERY_S = 30
@@ -59,7 +61,9 @@ class Prepared:
 class PartitionWork:
     """What a worker holds of one partition that it is assigned."""
 
-    def __init__(self, partition: Partition, settings: Settings, writer: PaneWriter, rows: Rows) -> None:
+    def __init__(
+        self, partition: Partition, settings: Settings, writer: PaneWriter, roller: Roller, rows: Rows
+    ) -> None:
         self.partition = partition
         self.position: int | None = None
         self.touched = monotonic()
@@ -67,6 +71,8 @@ class PartitionWork:
         self.seen = SeenIds(_horizon_ms(partition.topic, settings))
         self._settings = settings
         self._writer = writer
+        self._roller = roller
+        self._blocks = OpenBlocks()
         self._rows = rows
         self._loaded = False
         self._rolled: int | None = None
@@ -88,6 +94,7 @@ class PartitionWork:
         self._pending = [delta for _, delta in held.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)
+        self._blocks = OpenBlocks()
         self._id_entries.clear()
         for entry in held.ids:
             self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
@@ -100,7 +107,7 @@ class PartitionWork:
 
     def renumber(self, rows: Rows) -> None:
         """Go over to other row numbers."""
-        self._pending = [decode(encode(delta, self._rows, deflate=0), rows) for delta in self._pending]
+        self._pending = [decode(encode(delta, self._rows, compress=False), rows) for delta in self._pending]
         self._rows = rows
 
     def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
@@ -169,15 +176,15 @@ class PartitionWork:
             while self._id_entries and self._id_entries[0][1] < clocks.as_of_ms - self.seen.horizon_ms:
                 self._id_entries.popleft()
         self._rolled_at = monotonic()
-        done = await self._writer.roll(
+        rolling = Rolling(
             self.partition,
             self.position,
             self._rolled,
             self._pending,
-            self._rows,
-            oldest_s=clocks.oldest_s,
-            keep_ids_from=self._id_entries[0][0] if self._id_entries else self.position,
+            self._id_entries[0][0] if self._id_entries else self.position,
+            clocks.oldest_s,
         )
+        done = await self._roller.roll(rolling, self._blocks, self._rows)
         if done:
             self._rolled, self._pending, self._pending_size = self.position, [], 0
         return done
@@ -185,10 +192,9 @@ class PartitionWork:
 
 def _totals(topic: Topic, events: Sequence[Any], rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
     """What a batch adds to the totals, by name."""
-    totals = Counter(f"events,{topic},{event.type}" for event in events)
-    totals.update(f"rejected,{topic},{refused.reason}" for refused in rejected)
-    totals[f"duplicates,{topic}"] += duplicates
-    return {name: count for name, count in totals.items() if count}
+    totals = {f"events,{topic},{name}": count for name, count in Counter(event.type for event in events).items()}
+    totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
+    return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 
 
 def _horizon_ms(topic: Topic, settings: Settings) -> int:

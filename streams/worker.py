@@ -7,6 +7,7 @@ fence in Redis. Kafka's committed offsets are kept near the truth for tools that
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -34,6 +35,7 @@ from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, check, connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
+from streams.store.roller import Roller
 from streams.store.state import read_state
 from streams.store.writer import Applying, Moved, PaneWriter, now_ms
 
@@ -62,6 +64,7 @@ class Worker:
         self._redis = connect(settings)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._writer = PaneWriter(self._redis, self._keys, levels(settings))
+        self._roller = Roller(self._redis, self._keys, levels(settings))
         self._dead_letters = DeadLetterWriter(settings.bootstrap)
         self._bury_lock = asyncio.Lock()
         self._burying = False
@@ -176,7 +179,9 @@ class Worker:
     async def _loaded(self, partition: Partition) -> PartitionWork:
         work = self.works.get(partition)
         if work is None:
-            work = self.works[partition] = PartitionWork(partition, self.settings, self._writer, self._rows)
+            work = self.works[partition] = PartitionWork(
+                partition, self.settings, self._writer, self._roller, self._rows
+            )
         if not work.loaded:
             await self._redis_call("load", partition, work.load)
         return work
@@ -398,4 +403,6 @@ def run(settings: Settings) -> None:
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
+    gc.freeze()
+    gc.set_threshold(200_000, 10, 10)  # a batch makes tens of thousands of objects, none of them in a cycle
     faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()

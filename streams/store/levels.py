@@ -27,9 +27,13 @@ class Level:
         """Start of the block that holds a moment, seconds since the epoch."""
         return at_s - at_s % self.block_s
 
+    def coarsen(self, delta: PaneDelta) -> PaneDelta:
+        """A delta in this level's panes."""
+        return delta.coarsen(self.counters_step_s, self.distincts_step_s)
+
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
         """A delta in this level's panes, cut into blocks, those that end before `oldest_s` left out."""
-        for start, part in delta.coarsen(self.counters_step_s, self.distincts_step_s).cut(self.block_s):
+        for start, part in self.coarsen(delta).cut(self.block_s):
             if start + self.block_s > oldest_s:
                 yield start, part
 

@@ -30,9 +30,9 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """A block as it stood at one moment: each partition's part, and up to which position each was rolled then."""
+    """A block as it stood at one moment: all partitions' parts, and up to which position each was rolled then."""
 
-    parts: dict[Partition, PaneDelta]
+    parts: list[tuple[Partition, PaneDelta]]
     rolled: Mapping[Partition, int]
 
 
@@ -73,7 +73,7 @@ class PaneReader:
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         """Blocks with the positions that they hold, read together shard by shard."""
-        parts: dict[BlockId, dict[Partition, PaneDelta]] = {block: {} for block in wanted}
+        parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = {block: [] for block in wanted}
         rolled: dict[Partition, int] = {}
         for shard in range(self._keys.shards):
             mine = [partition for partition in partitions if self._keys.shard(partition) == shard]
@@ -87,7 +87,8 @@ class PaneReader:
                 rolled |= {partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)}
             for block, fields in zip(wanted, answers, strict=True):
                 for name, content in fields.items():
-                    parts[block][Partition.parse(name.decode())] = decode(content, self._rows)
+                    partition = Partition.parse(name.decode().rpartition(":")[0])
+                    parts[block].append((partition, decode(content, self._rows)))
         return {block: StoredBlock(parts[block], rolled) for block in wanted}
 
     async def totals(self) -> dict[str, int]:

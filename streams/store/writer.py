@@ -6,15 +6,13 @@ The order that exactness rests on:
 2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes into the
    partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a rebalance, a batch
    after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
-3. `roll` moves deltas from the log into blocks of panes, under the same fence, so a delta is at any moment in exactly one of
-   both. Readers add up blocks and what is left in the log.
+3. `streams.store.roller` moves deltas from the log into blocks of panes, under the same fence.
 
 A call that was cut off may be sent again: it is refused if the first one got through.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -25,13 +23,11 @@ from redis.asyncio import Redis
 
 from consumers.dedup import Hashes
 from streams.codec import decode, encode
-from streams.panes import ZERO, PaneDelta, merge
+from streams.panes import ZERO, PaneDelta
 from streams.scopes import Rows
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
 from streams.store.levels import Level
-
-_TTL_SLACK_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +92,6 @@ class PaneWriter:
         self._levels = levels
         self._epoch = uuid4().hex
         self._apply = script(redis, "apply")
-        self._roll = script(redis, "roll")
-        self._held = script(redis, "held")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
 
@@ -139,7 +133,7 @@ class PaneWriter:
                 int(batch.first),
                 "" if batch.newest_ms is None else batch.newest_ms,
                 now_ms(),
-                encode(batch.delta, rows, deflate=0) if batch.delta else b"",
+                encode(batch.delta, rows, compress=False) if batch.delta else b"",
                 batch.ids.hashes.astype("<u8").tobytes() if batch.ids else b"",
                 batch.ids.oldest_ms if batch.ids else "",
                 batch.ids.newest_ms if batch.ids else "",
@@ -166,41 +160,6 @@ class PaneWriter:
             ],
         )
         return _moved(answer, next_)
-
-    async def roll(
-        self,
-        partition: Partition,
-        position: int,
-        rolled: int,
-        pending: Sequence[PaneDelta],
-        rows: Rows,
-        *,
-        oldest_s: dict[str, int],
-        keep_ids_from: int | None,
-    ) -> bool:
-        """Move `pending`, all of the log in (rolled, position], into the blocks; False if somebody else wrote meanwhile.
-
-        `oldest_s` is per level the event time before which panes are no longer kept, `keep_ids_from` the position of the
-        first id entry still needed. The log keeps the entries of this roll for readers that are a little behind.
-        """
-        shard = self._keys.shard(partition)
-        parts = await asyncio.to_thread(self._cut, pending, oldest_s)
-        keys = [self._keys.pane(shard, level.name, start) for level, start, _ in parts]
-        held = await self._held(keys=keys, args=[str(partition)]) if keys else []
-        contents = await asyncio.to_thread(_merged, parts, held, rows)
-        args: list[str | int | bytes] = [
-            str(partition),
-            position,
-            rolled,
-            position,
-            f"{rolled + 1}-0",
-            "" if keep_ids_from is None else f"{keep_ids_from}-0",
-        ]
-        names = [self._keys.state(shard), self._keys.log(partition), self._keys.ids(partition)]
-        for (level, start, _), key, content in zip(parts, keys, contents, strict=True):
-            names += [self._keys.blocks(shard, level.name), key]
-            args += [start, "" if level.keep_s is None else level.keep_s + level.block_s + _TTL_SLACK_S, content]
-        return bool(await self._roll(keys=names, args=args) == b"ok")
 
     async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
         """Say that partitions are attended: {partition: (position, records not yet counted)}. Returns those that moved."""
@@ -232,24 +191,10 @@ class PaneWriter:
                 deleted += len(starts)
         return deleted
 
-    def _cut(self, pending: Sequence[PaneDelta], oldest_s: dict[str, int]) -> list[tuple[Level, int, PaneDelta]]:
-        total = merge(pending)
-        return [
-            (level, start, part) for level in self._levels for start, part in level.blocks(total, oldest_s.get(level.name, 0))
-        ]
-
 
 def now_ms() -> int:
     """The machine's clock, epoch ms."""
     return int(time() * 1000)
-
-
-def _merged(parts: Sequence[tuple[Level, int, PaneDelta]], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
-    """The new content of each block."""
-    return [
-        encode(part if before is None else merge((decode(before, rows), part)), rows)
-        for (_, _, part), before in zip(parts, held, strict=True)
-    ]
 
 
 def _moved(answer: bytes, next_: int) -> Moved | None:

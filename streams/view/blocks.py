@@ -85,7 +85,7 @@ class Blocks:
             stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
             for (name, start), held in stored.items():
                 level = self._levels[name]
-                block = Block((part for part in held.parts.values()), held.rolled)
+                block = Block((part for _, part in held.parts), held.rolled)
                 for partition, entries in self._recent.items():
                     for entry in entries:
                         if entry.next > held.rolled.get(partition, 0):

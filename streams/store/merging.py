@@ -1,0 +1,81 @@
+"""When the parts of a block are merged: each roll adds one, and none may be rewritten each time.
+
+Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block that its
+partition has left behind is merged to one part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.store.levels import Level
+
+_FAN_IN = 8
+_LEFT_BEHIND_S = 60
+
+BlockId = tuple[str, int]
+"""Level name and start, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a block: one partition's, of one roll or of several merged."""
+
+    name: str
+    tier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Parts of a block to be replaced by one, together with what is new."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def tier(self) -> int:
+        """Tier of the part that replaces them."""
+        return max((part.tier for part in self.parts), default=-1) + 1 if self.parts else 0
+
+
+class OpenBlocks:
+    """The parts that one owner of a partition has written, of blocks that it still writes to.
+
+    Parts that an earlier owner wrote are left as they are: readers add up all parts, whoever wrote them.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[BlockId, list[Part]] = {}
+
+    def to_merge(self, block: BlockId) -> Merge:
+        """Which parts of a block a new one should take in."""
+        parts = self._parts.get(block, [])
+        tier, merged = 0, []
+        while len(same := [part for part in parts if part.tier == tier]) >= _FAN_IN - 1:
+            merged += same
+            tier += 1
+        return Merge(tuple(merged))
+
+    def left_behind(self, level: Level, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
+        """Blocks of several parts that are over and that this roll does not write to: each to become one part."""
+        return [
+            (block, Merge(tuple(parts)))
+            for block, parts in self._parts.items()
+            if block[0] == level.name and block not in written and self._is_over(level, block, newest_s) and len(parts) > 1
+        ]
+
+    def written(self, block: BlockId, name: str, merge: Merge) -> None:
+        """Remember a part, and that others are gone into it."""
+        kept = [part for part in self._parts.get(block, []) if part not in merge.parts]
+        self._parts[block] = [*kept, Part(name, merge.tier)]
+
+    def forget(self, levels: dict[str, Level], newest_s: int) -> None:
+        """Drop blocks that are over and merged."""
+        self._parts = {
+            block: parts
+            for block, parts in self._parts.items()
+            if len(parts) > 1 or not self._is_over(levels[block[0]], block, newest_s)
+        }
+
+    @staticmethod
+    def _is_over(level: Level, block: BlockId, newest_s: int) -> bool:
+        return block[1] + level.block_s + _LEFT_BEHIND_S <= newest_s

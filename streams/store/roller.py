@@ -1,0 +1,137 @@
+"""Rolling: deltas go from a partition's log into blocks of panes, under the same fence as applying.
+
+Readers add up the parts of a block and what is left in the log, so a delta is counted once at any moment: before the call it is
+in the log, after it in the blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from redis.asyncio import Redis
+
+from streams.codec import decode, encode
+from streams.fold import SKU_DISTINCT_STEP_S
+from streams.panes import PaneDelta, merge
+from streams.scopes import Rows, Scope
+from streams.store.connection import script
+from streams.store.keys import Keys, Partition
+from streams.store.levels import Level
+from streams.store.merging import Merge, OpenBlocks
+
+_TTL_SLACK_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """What is to be rolled."""
+
+    partition: Partition
+    position: int
+    """Where the partition stands: all of the log up to here is rolled."""
+    rolled: int
+    """Up to where it was rolled before."""
+    pending: Sequence[PaneDelta]
+    """The log in (rolled, position]."""
+    keep_ids_from: int
+    """Position of the first id entry that is still needed."""
+    oldest_s: Mapping[str, int] = field(default_factory=dict)
+    """By level: event time, seconds, before which panes are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    level: Level
+    start: int
+    new: PaneDelta | None
+    merge: Merge
+
+    @property
+    def block(self) -> tuple[str, int]:
+        return self.level.name, self.start
+
+
+class Roller:
+    """Writes blocks for one worker."""
+
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level]) -> None:
+        self._keys = keys
+        self._levels = levels
+        self._roll = script(redis, "roll")
+        self._parts = script(redis, "parts")
+
+    async def roll(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> bool:
+        """Roll; False if somebody else wrote meanwhile, and then nothing was changed.
+
+        The log keeps the entries of this roll until the next, for readers that are a little behind.
+        """
+        shard = self._keys.shard(rolling.partition)
+        writes = await asyncio.to_thread(self._plan, rolling, blocks, rows)
+        held = await self._fetch(shard, writes)
+        contents = await asyncio.to_thread(_contents, writes, held, rows)
+        name = f"{rolling.partition}:{rolling.position}"
+        keys = [self._keys.state(shard), self._keys.log(rolling.partition), self._keys.ids(rolling.partition)]
+        args: list[str | int | bytes] = [
+            str(rolling.partition),
+            rolling.position,
+            rolling.rolled,
+            rolling.position,
+            f"{rolling.rolled + 1}-0",
+            f"{rolling.keep_ids_from}-0",
+        ]
+        for write, content in zip(writes, contents, strict=True):
+            keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
+            replaced = [part.name for part in write.merge.parts]
+            args += [write.start, _seconds_to_live(write.level), name, content, len(replaced), *replaced]
+        if await self._roll(keys=keys, args=args) != b"ok":
+            return False
+        for write in writes:
+            blocks.written(write.block, name, write.merge)
+        return True
+
+    def _plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> list[_Write]:
+        writes = []
+        total = merge(rolling.pending)
+        newest_s = int(total.cells.panes[-1]) if len(total.cells.keys) else 0
+        for level in self._levels:
+            total = level.coarsen(total)  # each level from the finer one before it, which is smaller than the whole
+            held = total if level.distincts_step_s >= SKU_DISTINCT_STEP_S else _without_sku_distincts(total, rows)
+            new = dict(level.blocks(held, rolling.oldest_s.get(level.name, 0)))
+            writes += [_Write(level, start, part, blocks.to_merge((level.name, start))) for start, part in new.items()]
+            over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
+            writes += [_Write(level, block[1], None, parts) for block, parts in over]
+        blocks.forget({level.name: level for level in self._levels}, newest_s)
+        return writes
+
+    async def _fetch(self, shard: int, writes: Sequence[_Write]) -> list[bytes | None]:
+        """The contents of all parts that are to be merged, in the order of the writes."""
+        keys = [
+            self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts
+        ]
+        names = [part.name for write in writes for part in write.merge.parts]
+        held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
+        return held
+
+
+def _contents(writes: Sequence[_Write], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
+    """What each write puts down. A part that is gone has expired with its block."""
+    contents: Iterator[bytes | None] = iter(held)
+    made = []
+    for write in writes:
+        parts = [decode(content, rows) for _ in write.merge.parts if (content := next(contents)) is not None]
+        new = [] if write.new is None else [write.new]
+        made.append(encode(merge([*parts, *new]), rows))
+    return made
+
+
+def _without_sku_distincts(delta: PaneDelta, rows: Rows) -> PaneDelta:
+    is_sku = np.zeros(len(rows), np.bool_)
+    is_sku[rows.of(Scope.SKU)] = True
+    return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_sku[delta.sketches.rows])))
+
+
+def _seconds_to_live(level: Level) -> int | str:
+    return "" if level.keep_s is None else level.keep_s + level.block_s + _TTL_SLACK_S
