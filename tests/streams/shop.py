@@ -1,0 +1,173 @@
+"""A shop's events on their way into Redis, without Kafka: what the worker does with one partition, step by step.
+
+shop = Shop(redis_url)
+await shop.feed(ORDERS_0, [paid(at=5)])
+await shop.roll(ORDERS_0)
+numbers = await ask(await shop.view(), "1m")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from consumers.events import Promotion
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.panes import PaneDelta, merge
+from streams.partition import PartitionWork, clocks
+from streams.scopes import Rows, Scope
+from streams.settings import Settings
+from streams.store.connection import connect
+from streams.store.keys import Keys, Partition
+from streams.store.levels import levels
+from streams.store.reader import PaneReader
+from streams.store.roller import Roller
+from streams.store.writer import Moved, PaneWriter, now_ms
+from streams.view.asking import Question
+from streams.view.blocks import Blocks
+from streams.view.rolling import RollingView
+from streams.windows import Window
+from tests.support.events import Event, records, wire
+from tests.support.oracle import Number, Oracle, Running
+
+CLICKS_0, CLICKS_1 = Partition(Topic.CLICKS, 0), Partition(Topic.CLICKS, 1)
+ORDERS_0, ORDERS_1 = Partition(Topic.ORDERS, 0), Partition(Topic.ORDERS, 1)
+LOGISTICS_0 = Partition(Topic.LOGISTICS, 0)
+PROMOTIONS_0 = Partition(Topic.PROMOTIONS, 0)
+
+
+class Shop:
+    """The write side, and a record of everything that was counted. The clock is event time unless said otherwise."""
+
+    def __init__(self, redis_url: str, **settings: Any) -> None:
+        self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **settings})
+        self.redis = connect(self.settings)
+        self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
+        self.levels = levels(self.settings)
+        self.rows = Rows()
+        self.writer = PaneWriter(self.redis, self.keys, self.levels)
+        self.roller = Roller(self.redis, self.keys, self.levels)
+        self.works: dict[Partition, PartitionWork] = {}
+        self.counted: dict[Partition, list[Event]] = {}
+        self.applied: dict[Partition, list[PaneDelta]] = {}
+        """The deltas of all batches, rows numbered by `rows`."""
+        self.promotions: dict[str, Promotion] = {}
+
+    async def work(self, partition: Partition) -> PartitionWork:
+        """The owner's work on a partition, loaded."""
+        work = self.works.get(partition)
+        if work is None:
+            work = self.works[partition] = PartitionWork(partition, self.settings, self.writer, self.roller, self.rows)
+        if not work.loaded:
+            await work.load()
+        return work
+
+    async def feed(self, partition: Partition, events: Sequence[Event], *, lag: int = 0) -> Moved | None:
+        """Count a batch, and say that `lag` records still wait."""
+        work = await self.work(partition)
+        values = [wire(event) for event in events]
+        batch = records(partition.topic, partition.number, work.position or 0, values)
+        prepared = work.prepare(batch, clocks(self.settings, None))
+        moved = await work.apply(prepared)
+        if moved is None:
+            self.applied.setdefault(partition, []).append(prepared.applying.delta)
+            self.counted.setdefault(partition, []).extend(events)
+        await self.writer.heartbeat({partition: (work.position, lag)})
+        return moved
+
+    async def roll(self, partition: Partition, as_of_ms: int | None = None) -> bool:
+        return await (await self.work(partition)).roll(clocks(self.settings, as_of_ms))
+
+    async def announce(self, *promotions: Promotion) -> None:
+        """Put promotions in force."""
+        held = await self.writer.load(PROMOTIONS_0, self.rows)
+        changes = [(promotion.promotion_id, promotion.model_dump_json().encode()) for promotion in promotions]
+        at, first = held.position or 0, held.position is None
+        assert await self.writer.apply_promotions(PROMOTIONS_0, at, at + len(changes), first, changes) is None
+        self.promotions |= {promotion.promotion_id: promotion for promotion in promotions}
+
+    def restart(self) -> None:
+        """Another worker takes over: everything in memory is gone."""
+        self.works.clear()
+        self.rows = Rows()
+        self.writer = PaneWriter(self.redis, self.keys, self.levels)
+        self.roller = Roller(self.redis, self.keys, self.levels)
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def reader(self, rows: Rows) -> PaneReader:
+        return PaneReader(self.redis, self.keys, rows)
+
+    async def view(self, *, reader: type[PaneReader] = PaneReader, block_limit: int | None = None) -> RollingView:
+        """A view that has polled once."""
+        rows = Rows()
+        view = RollingView(reader(self.redis, self.keys, rows), rows, self.settings)
+        await view.poll(now_ms())
+        if block_limit is not None:
+            view._blocks = Blocks(view._reader, view._levels, limit=block_limit)
+            await view.poll(now_ms())
+        return view
+
+    def oracle(self) -> Oracle:
+        """What the answers must be, from the events that were counted."""
+        by_topic: dict[str, list[Event]] = {topic.value: [] for topic in EVENT_TOPICS}
+        for partition, events in self.counted.items():
+            by_topic[partition.topic].extend(events)
+        running = {name: Running(held.starts_at, held.ends_at) for name, held in self.promotions.items()}
+        return Oracle(**by_topic, promotions=running, timezone=self.settings.timezone)
+
+    async def stored(self, level: str) -> dict[Partition, PaneDelta]:
+        """What blocks and logs hold together, in panes of a level, rows numbered by `rows`."""
+        step = next(held for held in self.levels if held.name == level)
+        reader, state = self.reader(self.rows), await self.reader(self.rows).state()
+        starts = [
+            int(start)
+            for shard in range(self.keys.shards)
+            for start in await self.redis.zrange(self.keys.blocks(shard, level), 0, -1)
+        ]
+        blocks = await reader.blocks([(level, start) for start in sorted(set(starts))], list(state.partitions))
+        logs = await reader.log({partition: held.rolled or 0 for partition, held in state.partitions.items()})
+        return {
+            partition: merge(
+                [part for block in blocks.values() for owner, part in block.parts if owner == partition]
+                + [entry.delta.coarsen(step.counters_step_s, step.distincts_step_s) for entry in logs[partition]]
+            )
+            for partition in state.partitions
+        }
+
+    async def everything(self) -> dict[bytes, bytes]:
+        """All that Redis holds, to see that nothing changed."""
+        return {key: await self.redis.dump(key) for key in await self.redis.keys("*")}
+
+
+@asynccontextmanager
+async def opened(redis_url: str, **settings: Any) -> AsyncIterator[Shop]:
+    """A shop whose connection is closed at the end."""
+    shop = Shop(redis_url, **settings)
+    try:
+        yield shop
+    finally:
+        await shop.redis.aclose()
+
+
+async def ask(
+    view: RollingView,
+    window: str,
+    scope: str = "all",
+    value: str = "",
+    *,
+    at: int | None = None,
+    promotion: str | None = None,
+) -> Mapping[str, Number]:
+    """The numbers of one value; `at` is the as-of in epoch ms, by default the newest."""
+    question = Question(Window(window), Scope(scope), at, promotion)
+    return (await view.one(question, value, now_ms())).items[0].values
+
+
+async def listed(
+    view: RollingView, window: str, scope: str, *, at: int | None = None, promotion: str | None = None
+) -> dict[str, Mapping[str, Number]]:
+    """All values of a scope with their numbers, in the order given."""
+    question = Question(Window(window), Scope(scope), at, promotion)
+    return {item.value: item.values for item in (await view.every(question, now_ms())).items}

@@ -1,0 +1,181 @@
+"""Rolling moves deltas from the log into blocks: at any moment blocks and log together hold each batch exactly once."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from consumers.topics import Topic
+from streams.panes import merge
+from streams.partition import PartitionWork, clocks
+from streams.scopes import Scope
+from streams.store.keys import Partition
+from tests.streams.plain import Plain, plain
+from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
+from tests.support.events import T0, click, ms, paid, some_events
+
+pytestmark = pytest.mark.anyio
+
+PARTITIONS = (CLICKS_0, CLICKS_1, ORDERS_0, ORDERS_1, LOGISTICS_0)
+DAY_S = 86_400
+
+
+async def everything(shop: Shop, level: str) -> dict[Partition, Plain]:
+    """Blocks and logs together; distinct counts of SKUs are not kept in the finest level."""
+    held = {partition: plain(delta, shop.rows) for partition, delta in (await shop.stored(level)).items()}
+    return held if level != "s" else {partition: _less_skus(content) for partition, content in held.items()}
+
+
+def _less_skus(content: Plain) -> Plain:
+    sums, sketches = content
+    return sums, {key: coupons for key, coupons in sketches.items() if key[1][0] is not Scope.SKU}
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_the_steps_every_level_holds_what_was_applied(redis_url: str, shards: int, seed: int) -> None:
+    chance = Random(seed)
+    async with opened(redis_url, shards=shards) as shop:
+        for _ in range(60):
+            partition = chance.choice(PARTITIONS)
+            step = chance.random()
+            if step < 0.5:
+                events = some_events(partition.topic, chance.randint(1, 12), chance.randrange(10**9), length=4000)
+                await shop.feed(partition, events)
+            elif step < 0.95:
+                assert await shop.roll(partition)
+            else:
+                shop.works.pop(partition, None)  # the next owner takes over
+        for level in shop.levels:
+            held = await everything(shop, level.name)
+            for partition, deltas in shop.applied.items():
+                expected = plain(level.coarsen(merge(deltas)), shop.rows)
+                assert held[partition] == (_less_skus(expected) if level.name == "s" else expected), (seed, level.name)
+
+
+async def test_after_a_roll_the_log_keeps_the_last_entries_for_readers_a_little_behind(shop: Shop) -> None:
+    for at in range(3):
+        await shop.feed(ORDERS_0, [paid(at=at)])
+    await shop.roll(ORDERS_0)
+    reader = shop.reader(shop.rows)
+    assert [entry.next for entry in (await reader.log({ORDERS_0: 0}))[ORDERS_0]] == [1, 2, 3]
+    await shop.feed(ORDERS_0, [paid(at=3)])
+    await shop.roll(ORDERS_0)
+    assert [(entry.follows, entry.next) for entry in (await reader.log({ORDERS_0: 0}))[ORDERS_0]] == [(3, 4)]
+    assert (await shop.writer.load(ORDERS_0, shop.rows)).log == []
+
+
+async def test_two_partitions_share_a_block_without_touching_each_other(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=1)])
+    await shop.feed(CLICKS_1, [click(at=2), click(at=2)])
+    await shop.roll(CLICKS_0)
+    await shop.roll(CLICKS_1)
+    await shop.feed(CLICKS_0, [click(at=3)])
+    await shop.roll(CLICKS_0)
+    held = await everything(shop, "h")
+    assert [sum(held[partition][0].values()) for partition in (CLICKS_0, CLICKS_1)] == [2, 2]
+    assert await shop.redis.zrange(shop.keys.blocks(0, "h"), 0, -1) == [str(T0).encode()]
+
+
+async def second_owner(shop: Shop, partition: Partition) -> PartitionWork:
+    work = PartitionWork(partition, shop.settings, shop.writer, shop.roller, shop.rows)
+    await work.load()
+    return work
+
+
+async def test_a_zombie_with_an_older_position_cannot_roll(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    zombie = await second_owner(shop, ORDERS_0)
+    await shop.feed(ORDERS_0, [paid(at=2)])
+    before = await shop.everything()
+    assert not await zombie.roll(clocks(shop.settings, None))
+    assert await shop.everything() == before
+    assert await shop.roll(ORDERS_0)
+
+
+async def test_what_was_rolled_cannot_be_rolled_again(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    zombie = await second_owner(shop, ORDERS_0)
+    assert await shop.roll(ORDERS_0)
+    before = await shop.everything()
+    assert not await zombie.roll(clocks(shop.settings, None))
+    assert await shop.everything() == before
+
+
+async def test_a_roll_after_redis_was_wiped_writes_nothing(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    await shop.redis.flushall()
+    assert not await shop.roll(ORDERS_0)
+    assert await shop.everything() == {}
+
+
+async def test_a_block_does_not_gather_parts_without_end(shop: Shop) -> None:
+    for i in range(40):
+        await shop.feed(ORDERS_0, [paid(at=5 + i / 100)])
+        await shop.roll(ORDERS_0)
+    key = shop.keys.pane(0, "s", T0)
+    assert await shop.redis.hlen(key) <= 24
+    for at in (200, 400):
+        await shop.feed(ORDERS_0, [paid(at=at)])
+        await shop.roll(ORDERS_0)
+    assert await shop.redis.hlen(key) == 1
+    assert (
+        sum(n for (_, label, _), n in (await everything(shop, "s"))[ORDERS_0][0].items() if label[0] is Scope.ALL) > 0
+    )
+
+
+async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop: Shop) -> None:
+    async def kept() -> list[int]:
+        return [entry.next for entry in (await shop.writer.load(CLICKS_0, shop.rows)).ids]
+
+    for at in (0, 300, 600, 900):
+        await shop.feed(CLICKS_0, [click(at=at)])
+    await shop.roll(CLICKS_0, ms(600))
+    assert await kept() == [1, 2, 3, 4]
+    await shop.roll(CLICKS_0, ms(900.001))
+    assert await kept() == [3, 4]
+    await shop.roll(CLICKS_0, ms(DAY_S))
+    assert await kept() in ([], [4])
+
+
+async def test_old_blocks_are_deleted_and_only_those(redis_url: str) -> None:
+    async with opened(redis_url, shards=2) as shop:
+        for partition, kind in ((CLICKS_0, click), (ORDERS_0, paid), (ORDERS_1, paid)):
+            await shop.feed(partition, [kind(at=at) for at in range(0, 7200, 50)])
+            await shop.roll(partition)
+        before = {level.name: await everything(shop, level.name) for level in shop.levels}
+        assert await shop.writer.expire({"s": T0 + 3_630, "m": T0 + 600, "h": T0}) > 0
+        for level, oldest in (("s", T0 + 3_600), ("m", T0 + 600), ("h", T0)):
+            after = await everything(shop, level)
+            for partition, (sums, sketches) in before[level].items():
+                kept = {key: n for key, n in sums.items() if key[0] >= oldest}
+                drawn = {key: held for key, held in sketches.items() if key[0] >= oldest}
+                assert after[partition] == (kept, drawn), (level, partition)
+        assert await shop.writer.expire({"s": T0 + 3_630, "m": T0 + 600, "h": T0}) == 0
+
+
+async def test_panes_that_are_not_kept_any_more_are_not_written(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await shop.feed(ORDERS_0, [paid(at=0), paid(at=4 * DAY_S), paid(at=4 * DAY_S + 7_300)])
+        await shop.roll(ORDERS_0, ms(4 * DAY_S + 7_300))
+        panes = {}
+        for level in shop.levels:
+            held = await everything(shop, level.name)
+            panes[level.name] = sorted({pane - T0 for pane, _, _ in held[ORDERS_0][0]})
+    assert panes == {
+        "s": [4 * DAY_S + 7_300],
+        "m": [4 * DAY_S, 4 * DAY_S + 7_260],
+        "h": [0, 4 * DAY_S, 4 * DAY_S + 7_200],
+    }
+
+
+async def test_blocks_of_a_level_that_is_kept_for_a_time_also_die_by_themselves(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await shop.feed(Partition(Topic.ORDERS, 0), [paid(at=0)])
+        await shop.roll(ORDERS_0, ms(0))
+        assert 7_200 < await shop.redis.ttl(shop.keys.pane(0, "s", T0)) <= 7_200 + 3_660
+    async with opened(redis_url, redis_prefix="forever") as shop:
+        await shop.feed(ORDERS_0, [paid(at=0)])
+        await shop.roll(ORDERS_0)
+        assert await shop.redis.ttl(shop.keys.pane(0, "s", T0)) == -1
