@@ -25,6 +25,17 @@ def create_app() -> typer.Typer:
     return root
 
 
+def command_names() -> set[str]:
+    """The names of all sub-commands there are."""
+    root = create_app()
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in root.registered_commands}
+    return commands | {group.name for group in root.registered_groups if group.name}
+
+
 def main() -> None:
     """Run the command line."""
-    create_app()()
+    create_app()(prog_name="salepulse")
+
+
+if __name__ == "__main__":
+    main()

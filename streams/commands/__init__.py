@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import asking, demo, doctor, replay, roles, simulate, up
+from streams.commands import asking, demo, doctor, replay, roles, settings, simulate, up
 
 app = typer.Typer()
-for part in (roles, up, demo, replay, simulate, asking, doctor):
+for part in (roles, up, demo, replay, simulate, asking, settings, doctor):
     app.registered_commands += part.app.registered_commands

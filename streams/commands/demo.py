@@ -1,0 +1,7 @@
+"""`salepulse demo`."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,70 @@
+"""Progress of long work: a bar on a terminal, plain lines every few seconds elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from streams.commands.output import tell
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+LINE_EVERY_S = 2.0
+
+
+class Progress(Protocol):
+    """Shows how far something has come. Use as `with`."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        """The present state in words, and as a share where it is known."""
+
+
+def progress(title: str) -> Progress:
+    """The kind that fits where stderr goes."""
+    return _Bar(title) if sys.stderr.isatty() else _Lines(title)
+
+
+class _Lines:
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        if time.monotonic() - self._told >= LINE_EVERY_S:
+            self._told = time.monotonic()
+            share = f"{done / total:.0%}, " if done is not None and total else ""
+            tell(f"{self._title}: {share}{text}")
+
+
+class _Bar:
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        self._bar = Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True)
+        self._task: TaskID = self._bar.add_task(title, total=None, text="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        self._bar.update(self._task, text=text, completed=done or 0, total=total)

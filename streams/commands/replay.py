@@ -1,0 +1,87 @@
+"""`salepulse replay`: recorded events to Kafka, and waiting until they are counted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumers.commands.running import iso, load_settings, run
+from consumers.replaying import Progress, Replayed, replay_files
+from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, speed_of
+from streams.commands.output import print_json, tell
+from streams.commands.progress import progress
+from streams.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def replay(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files named after their topic, or folders of them.")
+    ],
+    bootstrap: Bootstrap = None,
+    redis_url: RedisUrl = None,
+    speed: Annotated[
+        str,
+        typer.Option(callback=checked_speed, help="1: as recorded; 60: a minute in a second; any number; or max."),
+    ] = "max",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all of it is counted.")] = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="With --wait: give up after so many seconds without any progress.")
+    ] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Send recorded events to their topics: NDJSON files, or folders of them, merged by event time.
+
+    A file is named after its topic: clicks.ndjson, orders.ndjson.gz, logistics.ndjson, promotions.ndjson. Sending the
+    same file again counts no event twice while its event_id is remembered.
+    """
+    settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
+    sent = run(_send(settings, paths, speed_of(speed)))
+    total = sum(sent.messages.values())
+    by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.messages.items()))
+    tell(f"sent {total:,} messages in {sent.elapsed_s:.1f} s: {by_topic or 'nothing'}")
+    counted_s = run(_wait(settings, sent, patience)) if wait else None
+    if as_json:
+        print_json(
+            {
+                "sent": total,
+                "messages": {topic.value: count for topic, count in sent.messages.items()},
+                "ends": [{"topic": t, "partition": p, "end": end} for (t, p), end in sorted(sent.ends.items())],
+                "elapsed_s": round(sent.elapsed_s, 3),
+                "counted": wait,
+                "counted_after_s": None if counted_s is None else round(counted_s, 3),
+            }
+        )
+    elif wait:
+        typer.echo(f"counted all of {total:,} messages")
+    else:
+        typer.echo(f"sent {total:,} messages")
+
+
+async def _send(settings: Settings, paths: list[Path], speed: float | None) -> Replayed:
+    with progress("sending") as shown:
+
+        def show(come: Progress) -> None:
+            reached = "" if come.at_ms is None else f", at {iso(come.at_ms)}"
+            shown.show(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
+
+        return await replay_files(paths, bootstrap=settings.bootstrap, speed=speed, on_progress=show)
+
+
+async def _wait(settings: Settings, sent: Replayed, patience_s: float) -> float:
+    """Seconds that it took."""
+    from streams.counted import wait_counted
+
+    started, total = time.monotonic(), sum(sent.messages.values())
+    with progress("counting") as shown:
+
+        def show(missing: int) -> None:
+            shown.show(f"{missing:,} messages wait", max(0, total - missing), total)
+
+        await wait_counted(settings, sent.ends, patience_s=patience_s, on_progress=show)
+    return time.monotonic() - started

@@ -1,0 +1,170 @@
+"""`salepulse simulate`: a made-up sale, into files or into Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from consumers.commands.running import foreseen, load_settings, run
+from consumers.errors import SalepulseError, UsageError
+from streams.commands.asking import parse_time
+from streams.commands.options import AsJson, checked_speed, speed_of
+from streams.commands.output import print_json, tell
+from streams.commands.progress import progress
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.simulate import Batch, Simulation, SimulationConfig
+
+app = typer.Typer()
+
+TRUTH = "incidents.json"
+_STEP_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent to Kafka."""
+
+    messages: int
+    complete: bool
+    """False: it was stopped on the way."""
+
+
+@app.command()
+def simulate(
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sale.")] = 1,
+    rate: Annotated[float, typer.Option(help="Events a second, on average.")] = 1000,
+    duration: Annotated[float, typer.Option(help="Seconds that the sale lasts.")] = 600,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it begins: epoch ms or ISO 8601. Into Kafka: now.")
+    ] = None,
+    incident: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="KIND@+START/DURATION[:NAME=VALUE,...], such as conversion_drop@+120s/60s:size=0.5,channel=app. "
+            "May be repeated; a wrong one is answered with all kinds.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write files for `salepulse replay` there.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Send to this Kafka, host:port, separated by commas.")] = None,
+    speed: Annotated[
+        str, typer.Option(callback=checked_speed, help="Into Kafka: 1 for real time, 60, any number, or max.")
+    ] = "1",
+    truth: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Into Kafka: where the ground truth goes, when incidents are asked for."),
+    ] = Path(TRUTH),
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a sale: visitors, orders, payments, stock, shipping; late and repeated events; incidents on demand.
+
+    With --out it becomes files, with --bootstrap it is sent as it happens. What was wrong, when and where, and the
+    exact counts go to incidents.json. Ctrl-C ends it early; what was sent stays sent.
+    """
+    with foreseen():
+        if (out is None) == (bootstrap is None):
+            raise UsageError("say where to: --out DIR for files, or --bootstrap host:port for Kafka")
+        pace = speed_of(speed)
+        start_ms = parse_time("--start", start) if start is not None else None
+        if start_ms is None and bootstrap is not None:
+            # In real time it begins now; faster than life it ends now, as events of the future would be refused.
+            start_ms = int(time.time()) * 1000 - (0 if pace == 1 else int(duration * 1000))
+        config = _config(seed, rate, duration, start_ms, tuple(incident or ()))
+        facts = _write(config, out) if out is not None else _send(config, str(bootstrap), pace, truth)
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(
+            ", ".join(
+                f"{name}: {fact:,}" if isinstance(fact, int) else f"{name}: {fact}"
+                for name, fact in facts.items()
+                if not isinstance(fact, dict)
+            )
+        )
+
+
+def _config(
+    seed: int, rate: float, duration: float, start_ms: int | None, incidents: tuple[str, ...]
+) -> SimulationConfig:
+    from streams.simulate import SimulationConfig
+
+    when = {} if start_ms is None else {"start_ms": start_ms}
+    return SimulationConfig.sized(seed=seed, rate=rate, duration_s=duration, incidents=incidents, **when)
+
+
+def _write(config: SimulationConfig, out: Path) -> dict[str, Any]:
+    from streams.simulate import write_folder
+
+    with progress("simulating") as shown:
+        try:
+            truth = write_folder(
+                config,
+                out,
+                lambda done_ms, all_ms: shown.show(f"{done_ms // 1000:,} of {all_ms // 1000:,} s", done_ms, all_ms),
+            )
+        except OSError as error:
+            raise SalepulseError(f"{error.filename or out} cannot be written: {error.strerror or error}") from error
+    return {
+        "folder": str(out),
+        "messages": truth.total,
+        "incidents": len(config.incidents),
+        "seed": config.seed,
+        "start_ms": config.start_ms,
+        "end_ms": config.end_ms,
+        "truth": asdict(truth),
+    }
+
+
+def _send(config: SimulationConfig, bootstrap: str, speed: float | None, truth: Path) -> dict[str, Any]:
+    from streams.simulate import Simulation, ground_truth
+
+    simulation = Simulation(config)
+    load_settings(Settings, bootstrap=bootstrap)
+    sent = run(_send_all(simulation, bootstrap, speed))
+    if config.incidents:
+        try:
+            truth.write_bytes(ground_truth(simulation))
+        except OSError as error:
+            raise SalepulseError(f"{truth} cannot be written: {error.strerror or error}") from error
+        tell(f"what was wrong, when and where: {truth}")
+    return {
+        "bootstrap": bootstrap,
+        "messages": sent.messages,
+        "complete": sent.complete,
+        "incidents": len(config.incidents),
+        "seed": config.seed,
+        "start_ms": config.start_ms,
+        "end_ms": config.end_ms,
+    }
+
+
+async def _send_all(simulation: Simulation, bootstrap: str, speed: float | None) -> Sent:
+    from consumers.producing import KeyedProducer
+    from consumers.topics import EVENT_TOPICS, Topic
+    from streams.sending import Pace, send_batches
+
+    config, stop, sent = simulation.config, asyncio.Event(), 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with progress("sending") as shown:
+
+        def show(batch: Batch) -> None:
+            nonlocal sent
+            sent += len(batch.messages)
+            done_s = (batch.arrival_ms - config.start_ms) // 1000
+            shown.show(f"{sent:,} events, {done_s:,} of {config.duration_s:,.0f} s", done_s, config.duration_s)
+
+        async with KeyedProducer(bootstrap) as producer:
+            for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
+                await producer.partitions(topic)  # raises if it is missing, before anything is sent
+            pace = Pace(config.start_ms, speed)
+            await send_batches(producer, simulation.batches(_STEP_MS), pace, stop=stop, on_sent=show)
+    return Sent(sent, not stop.is_set())

@@ -1,0 +1,163 @@
+"""Waiting until what was written to Kafka is counted, and how much was counted ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.errors import SalepulseError
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.asof import PartitionState
+from streams.redis_errors import redis_errors
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, address, connect
+from streams.store.keys import Keys, Partition
+from streams.store.state import read_state
+
+Ends: TypeAlias = Mapping[tuple[str, int], int]
+"""(topic, partition) -> the offset after the last message that must be counted."""
+LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far counting has come at one moment."""
+
+    positions: dict[Partition, int]
+    """Offset of the next record to count, of every partition that was counted or is waited for."""
+    partitions: dict[Partition, PartitionState]
+    """Of the event topics."""
+
+    def missing(self, ends: Ends) -> int:
+        """Records before the ends that are not counted."""
+        return sum(max(0, end - self.positions.get(Partition(Topic(t), p), 0)) for (t, p), end in ends.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What was counted ever."""
+
+    events: dict[str, int]
+    """# type: distinct events"""
+    duplicates: int
+    """Messages whose event was counted before."""
+    rejected: int
+    """Messages that became dead letters."""
+
+
+async def read_standing(redis: Redis, keys: Keys, ends: Ends) -> Standing:
+    """Where every event partition stands, and the partitions of other topics that are waited for."""
+    state = await read_state(redis, keys)
+    positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
+    for topic, number in ends:
+        partition = Partition(Topic(topic), number)
+        if partition.topic not in EVENT_TOPICS:
+            held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
+            positions |= {} if held is None else {partition: int(held)}
+    return Standing(positions, state.partitions)
+
+
+async def read_totals(redis: Redis, keys: Keys) -> Totals:
+    """The totals of all shards."""
+    events: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for shard in range(keys.shards):
+        for name, count in (await redis.hgetall(keys.totals(shard))).items():
+            what, _topic, *kind = (name.decode() if isinstance(name, bytes) else name).split(",")
+            if what == "events":
+                events[kind[0]] += int(count)
+            else:
+                others[what] += int(count)
+    return Totals(dict(events), others["duplicates"], others["rejected"])
+
+
+async def wait_counted(
+    settings: Settings, ends: Ends, *, patience_s: float, on_progress: Callable[[int], None] = lambda _missing: None
+) -> None:
+    """Until everything before the ends is counted, and every partition's worker has said since that it is caught up.
+
+    From then on every server answers with all of it, as soon as it has looked into Redis again. `on_progress` is told
+    how many records are missing. Raises SalepulseError when there was no progress at all for `patience_s`.
+    """
+    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    patience = _Patience(patience_s)
+    try:
+        while True:
+            standing = await patience.read(redis, lambda: read_standing(redis, keys, ends))
+            missing = standing.missing(ends)
+            on_progress(missing)
+            if not missing:
+                break
+            patience.check(standing.positions, _stuck(missing, standing, settings, patience_s))
+            await asyncio.sleep(LOOK_EVERY_S)
+        counted = standing
+        while behind := _behind(counted, standing):
+            await asyncio.sleep(LOOK_EVERY_S)
+            standing = await patience.read(redis, lambda: read_standing(redis, keys, ends))
+            patience.check(
+                standing.partitions,
+                f"no worker has said for {patience_s:g} s that it is caught up with {behind}",
+            )
+        await asyncio.sleep(3 * settings.poll_ms / 1000)
+    finally:
+        await redis.aclose()
+
+
+def _behind(counted: Standing, now: Standing) -> Partition | None:
+    """A partition whose worker has not said, since all was counted, that nothing waits there.
+
+    Where others go on writing something always waits: there it is enough to have moved on meanwhile.
+    """
+    for partition, held in now.partitions.items():
+        before = counted.partitions.get(partition)
+        heard = before is None or (held.seen_ms or 0) > (before.seen_ms or 0)
+        moved = (held.position or 0) > counted.positions.get(partition, 0)
+        if not (heard and (held.lag == 0 or moved)):
+            return partition
+    return None
+
+
+def _stuck(missing: int, standing: Standing, settings: Settings, patience_s: float) -> str:
+    oldest_ms = time.time() * 1000 - settings.stale_after_s * 1000
+    working = any((held.seen_ms or 0) > oldest_ms for held in standing.partitions.values())
+    why = (
+        "a worker is there but does not get on, see its log"
+        if working
+        else "no worker is at work here, start one with `salepulse worker`"
+    )
+    return f"nothing was counted for {patience_s:g} s and {missing:,} records wait: {why}"
+
+
+class _Patience:
+    """Ends the wait when nothing has changed for too long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last: object = None
+        self._since = time.monotonic()
+
+    def check(self, seen: object, why: str) -> None:
+        """Raise SalepulseError if this is what was seen all the time."""
+        if seen != self._last:
+            self._last, self._since = seen, time.monotonic()
+        elif time.monotonic() - self._since > self._seconds:
+            raise SalepulseError(why, retriable=True)
+
+    async def read(self, redis: Redis, read: Callable[[], Awaitable[Standing]]) -> Standing:
+        """Read, again and again while Redis does not answer."""
+        while True:
+            try:
+                return await read()
+            except UNREACHABLE:
+                self.check("unreachable", f"no Redis answers at {address(redis)} for {self._seconds:g} s")
+                await asyncio.sleep(0.5)
+            except RedisError:
+                with redis_errors(redis):
+                    raise

@@ -1,0 +1,109 @@
+"""Every setting with its meaning, default and value, and where the value came from. Secrets are masked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+
+MASK = "***"
+Shown: TypeAlias = str | int | float | bool | None
+
+
+class Source(StrEnum):
+    """Where a value came from. The first of these that names a setting wins."""
+
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    FILE = "salepulse.toml"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFact:
+    """One setting, for people and scripts."""
+
+    name: str
+    meaning: str
+    default: Shown
+    value: Shown
+    source: Source
+    variable: str
+    """The environment variable that sets it."""
+
+
+def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingFact]:
+    """All settings, in the order of their definition. `flags`: names of those that were given on the command line."""
+    kind = type(settings)
+    given = {
+        Source.FLAG: set(flags),
+        Source.ENVIRONMENT: set(EnvSettingsSource(kind)()),
+        Source.FILE: set(TomlConfigSettingsSource(kind)()),
+    }
+    return [
+        SettingFact(
+            name,
+            field.description or "",
+            shown(field.default),
+            shown(getattr(settings, name)),
+            next((source for source, names in given.items() if name in names), Source.DEFAULT),
+            variable(kind, name),
+        )
+        for name, field in kind.model_fields.items()
+    ]
+
+
+def variable(kind: type[BaseSettings], name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables that set nothing and look like one that would: the name found, and the one meant."""
+    known = [variable(kind, name) for name in kind.model_fields]
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    found = {}
+    for name in environment:
+        ours = name.upper().startswith(prefix) and name.upper() not in known
+        if ours and (close := difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)):
+            found[name] = close[0]
+    return found
+
+
+def shown(value: object) -> Shown:
+    """A value as it may be shown: secrets masked, of a URL only the password.
+
+    >>> shown(SecretStr("redis://shop:hunter2@cache:6379/0"))
+    'redis://shop:***@cache:6379/0'
+    >>> shown(SecretStr("hunter2"))
+    '***'
+    """
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return mask_url(secret) if "://" in secret else MASK if secret else ""
+    if isinstance(value, StrEnum):
+        return value.value
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def mask_url(url: str) -> str:
+    """A URL without its password, be it before the host or among the parameters; `***` for what is no URL.
+
+    >>> mask_url("unix://app@/run/redis.sock?db=1&password=hunter2")
+    'unix://app@/run/redis.sock?db=1&password=***'
+    """
+    try:
+        parts = urlsplit(url)
+        query = [(name, MASK if "pass" in name.lower() else text) for name, text in parse_qsl(parts.query)]
+    except ValueError:
+        return MASK
+    user, at, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        user = f"{user.partition(':')[0]}:{MASK}"
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}", query=urlencode(query, safe="*")))

@@ -1,0 +1,1 @@
+"""Everything on one machine, supervised: broker and Redis where none are given, topics, workers, servers."""

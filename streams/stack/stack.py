@@ -1,0 +1,137 @@
+"""Starts what a plan says, in the order in which each needs the other, and tells when it all answers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from consumers.topic_admin import Outcome, create_topics, default_plans
+from streams.embedded.broker import broker_child
+from streams.embedded.child import Child, Event, What
+from streams.embedded.probes import http_ready
+from streams.embedded.redis import redis_child
+from streams.embedded.supervisor import StopRequestedError, Supervisor
+from streams.settings_report import shown
+from streams.stack.plan import Plan, environment
+from streams.store.connection import check, connect
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Takes a line for people."""
+
+ROLE_READY_WITHIN_S = 60.0
+READY_POLL_S = 0.05
+REMIND_EVERY_S = 10.0
+
+
+class Stack:
+    """Servers and roles of one plan, as children of a running supervisor.
+
+    The embedded broker keeps everything in memory: when it is started again its topics are made anew.
+    """
+
+    def __init__(self, plan: Plan, supervisor: Supervisor, tell: Tell, *, extra_roles: Sequence[str] = ()) -> None:
+        self.plan = plan
+        self._supervisor = supervisor
+        self._tell = tell
+        self._extra_roles = extra_roles
+
+    async def start(self) -> None:
+        """Start everything; back when the API answers for all of it. Raises SalepulseError or ChildFailedError."""
+        await self.start_servers()
+        await self.start_roles()
+        await self.until_ready()
+
+    async def start_servers(self) -> None:
+        """Broker, Redis and topics: from then on events can be written."""
+        await asyncio.gather(self._broker(), self._redis())
+
+    async def start_roles(self) -> None:
+        """Workers, servers and whatever else there is. They find the servers by the environment they get."""
+        names = [f"worker-{i + 1}" for i in range(self.plan.workers)]
+        children = [self._role(name, "worker") for name in names]
+        children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
+        await asyncio.gather(*(self._supervisor.start(child) for child in children))
+
+    async def until_ready(self) -> None:
+        """Until /readyz is 200. Says now and then what it still waits for."""
+        address = urlsplit(self.plan.url)
+        probe = http_ready(str(address.hostname), int(address.port or 80))
+        waited = 0.0
+        while missing := await self.unless_over(probe()):
+            await self.unless_over(asyncio.sleep(READY_POLL_S))
+            waited += READY_POLL_S
+            if waited >= REMIND_EVERY_S:
+                waited = 0.0
+                self._tell(f"not ready yet: {missing}")
+
+    async def unless_over(self, work: Awaitable[T]) -> T:
+        """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
+        task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._supervisor.wait())
+        try:
+            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                over.result()
+                raise StopRequestedError
+            return task.result()
+        finally:
+            task.cancel()
+            over.cancel()
+
+    async def _broker(self) -> None:
+        plan = self.plan
+        if plan.kafka_port is None:
+            await self._create_topics()
+            self._tell(f"broker: {plan.settings.bootstrap}, given")
+            return
+        child = broker_child(plan.kafka_port, plan.log_folder / "broker.log", on_ready=self._create_topics)
+        await self._supervisor.start(child)
+        self._tell(
+            f"broker: {plan.settings.bootstrap}, embedded: it keeps everything in memory, and loses it at the end"
+        )
+
+    async def _redis(self) -> None:
+        plan, url = self.plan, shown(self.plan.settings.redis_url)
+        if plan.redis_port is None:
+            redis = connect(plan.settings)
+            try:
+                await check(redis)
+            finally:
+                await redis.aclose()
+            self._tell(f"redis: {url}, given")
+            return
+        data = plan.folder / "redis"
+        data.mkdir(exist_ok=True)
+        await self._supervisor.start(redis_child(plan.redis_port, data, plan.log_folder / "redis.log"))
+        self._tell(f"redis: {url}, embedded, data in {data}")
+
+    async def _create_topics(self) -> None:
+        settings = self.plan.settings
+        for report in await create_topics(settings.bootstrap, default_plans(settings.partitions)):
+            if report.outcome in (Outcome.CHANGED, Outcome.OTHER_PARTITIONS):
+                self._tell(f"topic {report.name}: {report.outcome.replace('_', ' ')}: {report.detail}")
+
+    def _role(self, name: str, command: str) -> Child:
+        return Child(
+            name=name,
+            # -P: a folder named like one of our packages, where the user happens to be, must not be taken for it.
+            argv=[sys.executable, "-P", "-m", "streams.cli", command],
+            env={**environment(self.plan.settings), "FAUST_DATADIR": str(self.plan.folder / "faust")},
+            log_path=self.plan.log_folder / f"{name}.log",
+            ready_within_s=ROLE_READY_WITHIN_S,
+        )
+
+
+def describe(event: Event) -> str | None:
+    """What happened to a child, for people; None for what they need not know."""
+    match event.what:
+        case What.DIED:
+            return f"{event.name} {event.detail}; starting it again"
+        case What.KILLED:
+            return f"{event.name} was killed: {event.detail}"
+        case What.READY:
+            return f"{event.name} runs"
+    return None
