@@ -191,16 +191,15 @@ class Shop:
             raise
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes. In order, so that they leave their consumer group, which others may want to delete."""
         self._hands.shutdown()
-        for worker in self.workers:
-            worker.resume()
-            worker.kill()
+        with ThreadPoolExecutor(max(1, len(self.workers))) as hands:
+            list(hands.map(lambda worker: worker.stop(grace_s=10), self.workers))
 
 
 @contextlib.contextmanager
 def stack(
-    broker: Server, store: Server, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 1, **changes: object
+    broker: Server, store: Server, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 5, **changes: object
 ) -> Iterator[Shop]:
     """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
     chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, **changes}

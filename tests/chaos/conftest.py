@@ -1,0 +1,70 @@
+"""What the chaos tests share: a small shop, a seed for what is random, and servers that may be harmed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from random import Random, randrange
+from typing import Protocol
+
+import pytest
+
+from tests.support.expected import Expected, check, recorded_totals
+from tests.support.servers import Server, redis_server
+from tests.support.stack import Shop, stack
+
+SEED = "SALEPULSE_SEED"
+
+
+class Recording:
+    """A recorded shop, and what it must come to whatever was done meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.expected = Expected.read(folder)
+        self._totals = recorded_totals(folder)
+
+    def over(self, seconds: float) -> float:
+        """The speed at which its nine days are written in about so many seconds."""
+        return 9 * 86_400 / seconds
+
+    def check(self, shop: Shop) -> None:
+        """Everything counted exactly once, and every answer right."""
+        shop.until_counted()
+        assert shop.totals() == self._totals
+        check(shop.api, self.expected)
+
+
+class Opening(Protocol):
+    """Opens a shop for the recording."""
+
+    def __call__(self, broker: Server, store: Server, **changes: object) -> AbstractContextManager[Shop]: ...
+
+
+@pytest.fixture(scope="session")
+def recording(shared_data: Path) -> Recording:
+    return Recording(shared_data / "taobao")
+
+
+@pytest.fixture
+def open_shop(recording: Recording) -> Opening:
+    """A shop that takes small batches and rolls often, so that harm meets it at every kind of moment."""
+    return partial(stack, timezone=recording.expected.timezone, batch_records=400, roll_every_s=0.7)
+
+
+@pytest.fixture
+def rng() -> Random:
+    """Printed where a test fails; SALEPULSE_SEED=... repeats it."""
+    seed = int(os.environ.get(SEED) or randrange(10**6))
+    print(f"{SEED}={seed}")  # noqa: T201
+    return Random(seed)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Server]:
+    """A Redis of the test's own that keeps its data over a kill."""
+    with redis_server(aof=True) as server:
+        yield server

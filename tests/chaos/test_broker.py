@@ -1,0 +1,73 @@
+"""A broker that dies and comes back, or has thrown records away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.chaos.conftest import Opening, Recording
+from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.servers import Server
+from tests.support.stack import Shop
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.usefixtures("redis_url")]
+
+
+@pytest.fixture
+def own_broker(shared_apache_kafka: Server) -> Iterator[Server]:
+    """An Apache Kafka of the test's own; skipped where there is none."""
+    with start_apache_kafka() as server:
+        yield server
+
+
+def test_kill_9_while_records_are_read(
+    own_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random
+) -> None:
+    with open_shop(own_broker, redis_server, workers=0) as shop:
+        shop.replay(recording.folder)
+        shop.start_worker()
+        shop.start_worker()
+        for _ in range(2):
+            shop.until_begun(share=rng.uniform(0.05, 0.5))
+            own_broker.kill()
+            time.sleep(rng.uniform(0, 3))
+            own_broker.restart()
+        recording.check(shop)
+
+
+class TestRecordsDeletedBeforeTheyWereCounted:
+    """Retention has overtaken the position: what is left is counted, and that some is missing is said."""
+
+    def test_incomplete_is_said(
+        self, apache_kafka: Server, redis_server: Server, open_shop: Opening, recording: Recording
+    ) -> None:
+        with open_shop(apache_kafka, redis_server, workers=1, partitions=1) as shop:
+            shop.replay(recording.folder / "promotions.ndjson.gz", recording.folder / "orders.ndjson.gz")
+            shop.until_counted()
+            shop.stop_worker()
+            before = shop.ends["orders", 0]
+            shop.replay(recording.folder / "orders.ndjson.gz")
+            delete_before(apache_kafka, "orders", before + 100)
+            shop.start_worker()
+            shop.until_counted()
+            assert incomplete(shop) == ["orders/0"]
+            assert "history is incomplete" in shop.log()
+            assert shop.totals()["duplicates,orders"] > 0
+
+
+def delete_before(broker: Server, topic: str, offset: int) -> None:
+    """Delete a topic's records of partition 0 below an offset, and wait until they are gone."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for deleted in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
+        assert eventually(deleted.result).low_watermark == offset
+
+
+def incomplete(shop: Shop) -> list[str]:
+    """Partitions whose history is known to have a hole."""
+    return [name.decode().partition(":")[2] for fields in shop.fields() for name in fields if b"incomplete:" in name]

@@ -1,0 +1,94 @@
+"""A Redis that dies, is wiped, forgets or is away: nothing is counted twice, nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from random import Random
+
+import pytest
+import redis
+
+from tests.chaos.conftest import Opening, Recording
+from tests.support.servers import Server
+from tests.support.stack import Shop
+
+pytestmark = pytest.mark.slow
+
+MEMORY_MB = 400
+"""What a worker may take, with or without Redis."""
+
+
+def test_kill_9_under_load(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording, rng: Random
+) -> None:
+    with open_shop(embedded_broker, own_redis) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=12)):
+            shop.until_begun(share=0.02)
+            for _ in range(3):
+                time.sleep(rng.uniform(0.5, 2))
+                own_redis.kill()
+                time.sleep(rng.uniform(0, 2))
+                own_redis.restart()
+        recording.check(shop)
+
+
+def test_wiped(embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording) -> None:
+    with open_shop(embedded_broker, own_redis, workers=2) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
+            shop.until_begun(share=0.3)
+            with redis.Redis.from_url(own_redis.url) as client:
+                client.flushall()
+        recording.check(shop)
+
+
+def test_wiped_when_all_was_counted(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(embedded_broker, own_redis) as shop:
+        shop.replay(recording.folder)
+        shop.until_counted()
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.flushall()
+        recording.check(shop)
+
+
+def test_acknowledged_writes_are_lost(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(embedded_broker, own_redis, workers=2) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
+            shop.until_begun(share=0.2)
+            own_redis.pause()
+            older = shutil.copytree(own_redis.folder / "appendonlydir", own_redis.folder / "older")
+            own_redis.resume()
+            shop.until_begun(share=0.5)
+            own_redis.kill()
+            shutil.rmtree(own_redis.folder / "appendonlydir")
+            older.rename(own_redis.folder / "appendonlydir")
+            own_redis.restart()
+        recording.check(shop)
+
+
+@pytest.mark.parametrize(
+    "away_s", [20, pytest.param(120, marks=pytest.mark.skipif("not config.getoption('-m')", reason="for make bench"))]
+)
+def test_away_under_load(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording, away_s: float
+) -> None:
+    with open_shop(embedded_broker, own_redis) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=away_s / 2)):
+            shop.until_begun(share=0.05)
+            own_redis.kill()
+            assert highest_memory_mb(shop, for_s=away_s) < MEMORY_MB
+            own_redis.restart()
+        recording.check(shop)
+
+
+def highest_memory_mb(shop: Shop, for_s: float) -> float:
+    """The most that the oldest worker takes while we watch."""
+    until, highest = time.monotonic() + for_s, 0.0
+    while time.monotonic() < until:
+        highest = max(highest, shop.memory_mb())
+        time.sleep(0.5)
+    return highest

@@ -1,0 +1,65 @@
+"""Workers that die, come, go and hang: each event counts once all the same."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+import pytest
+
+from tests.chaos.conftest import Opening, Recording
+from tests.support.servers import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+
+SESSION_S = 6
+
+
+def test_kill_9_at_random_moments(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random
+) -> None:
+    with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+            for _ in range(4):
+                time.sleep(rng.uniform(1, 5))
+                shop.kill_worker(rng.randrange(2))
+                shop.start_worker()
+        recording.check(shop)
+
+
+def test_a_member_that_joins_and_leaves_every_two_seconds(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(broker, redis_server, workers=1) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                shop.start_worker()
+                time.sleep(2)
+                shop.stop_worker(1)
+                time.sleep(2)
+        recording.check(shop)
+
+
+def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
+    with open_shop(broker, redis_server, workers=2) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+            shop.until_begun()
+            for _ in range(2):
+                shop.start_worker()
+                shop.stop_worker()
+        recording.check(shop)
+
+
+@pytest.mark.parametrize("frozen_s", [SESSION_S + 3])
+def test_a_zombie_cannot_write(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, frozen_s: float
+) -> None:
+    with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
+        shop.until_working()
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
+            shop.until_begun()
+            shop.workers[0].pause()
+            time.sleep(frozen_s)  # the other one has its partitions by now
+            shop.workers[0].resume()
+        recording.check(shop)
