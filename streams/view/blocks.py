@@ -76,7 +76,7 @@ class Blocks:
     async def ensure(self, wanted: Sequence[BlockId]) -> bool:
         """Load the blocks that are not here; returns whether any had to be."""
         missing = []
-        for block_id in wanted:
+        for block_id in dict.fromkeys(wanted):  # what moves on at both ends may want a block twice
             if block_id in self._blocks:
                 self._blocks.move_to_end(block_id)
             else:

@@ -25,7 +25,6 @@ from streams.store.reader import PaneReader
 from streams.store.roller import Roller
 from streams.store.writer import Moved, PaneWriter, now_ms
 from streams.view.asking import Question
-from streams.view.blocks import Blocks
 from streams.view.rolling import RollingView
 from streams.windows import Window
 from tests.support.events import Event, records, wire
@@ -63,11 +62,13 @@ class Shop:
             await work.load()
         return work
 
-    async def feed(self, partition: Partition, events: Sequence[Event], *, lag: int = 0) -> Moved | None:
-        """Count a batch, and say that `lag` records still wait."""
+    async def feed(
+        self, partition: Partition, events: Sequence[Event], *, lag: int = 0, begins: int = 0
+    ) -> Moved | None:
+        """Count a batch, and say that `lag` records still wait. `begins`: first offset that Kafka still holds."""
         work = await self.work(partition)
         values = [wire(event) for event in events]
-        batch = records(partition.topic, partition.number, work.position or 0, values)
+        batch = records(partition.topic, partition.number, begins if work.position is None else work.position, values)
         prepared = work.prepare(batch, clocks(self.settings, None))
         moved = await work.apply(prepared)
         if moved is None:
@@ -99,14 +100,11 @@ class Shop:
     def reader(self, rows: Rows) -> PaneReader:
         return PaneReader(self.redis, self.keys, rows)
 
-    async def view(self, *, reader: type[PaneReader] = PaneReader, block_limit: int | None = None) -> RollingView:
+    async def view(self, *, reader: type[PaneReader] = PaneReader) -> RollingView:
         """A view that has polled once."""
         rows = Rows()
         view = RollingView(reader(self.redis, self.keys, rows), rows, self.settings)
         await view.poll(now_ms())
-        if block_limit is not None:
-            view._blocks = Blocks(view._reader, view._levels, limit=block_limit)
-            await view.poll(now_ms())
         return view
 
     def oracle(self) -> Oracle:
