@@ -1,8 +1,7 @@
 """The KPI gauges: which rows are on /metrics, and their text.
 
 Policy (the metric dictionary, section "Prometheus"): scope `all` in every window; the other scopes in `5m` and
-`promotion`, the largest values by GMV and the rest as `other`; of SKUs the top 50. What the budget leaves out is counted
-by scope.
+`promotion`, the largest values by GMV and the rest as `other`; of SKUs the top 50. What is left out is counted.
 """
 
 from __future__ import annotations

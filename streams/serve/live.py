@@ -48,6 +48,7 @@ class Live:
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Begin to follow; does not wait for Redis."""
@@ -55,6 +56,7 @@ class Live:
 
     async def stop(self) -> None:
         """End following and close the connection."""
+        self._stopping = True  # a cancellation alone may be lost in a library that waits for something else
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -99,9 +101,10 @@ class Live:
 
     async def _follow(self) -> None:
         delay = interval = self.settings.poll_ms / 1000
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._unpaused.wait(), _LONGEST_PAUSE_S)
+                async with asyncio.timeout(_LONGEST_PAUSE_S):
+                    await self._unpaused.wait()
             try:
                 await self._poll()
             except Exception as error:

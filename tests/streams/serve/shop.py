@@ -1,0 +1,141 @@
+"""A small shop for tests: hand-made events written to Redis the way a worker does, and an app over them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from consumers.settings import Clock
+from consumers.topics import Topic
+from consumers.transport import RecordBatch
+from streams.partition import PartitionWork, clocks
+from streams.scopes import Rows
+from streams.serve.app import create_app
+from streams.settings import Settings
+from streams.store.connection import connect
+from streams.store.keys import Keys, Partition
+from streams.store.levels import levels
+from streams.store.roller import Roller
+from streams.store.writer import PaneWriter, now_ms
+
+T0 = 1_764_590_400_000
+"""2025-12-01T12:00:00Z: events are given in seconds after it."""
+
+CLICKS, ORDERS, LOGISTICS = (Partition(topic, 0) for topic in (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS))
+
+
+@dataclass
+class Message:
+    """A record as aiokafka gives it."""
+
+    offset: int
+    value: bytes
+    key: bytes = b"k"
+    timestamp: int | None = None
+
+
+def shop_settings(redis_url: str, **changes: Any) -> Settings:
+    """The event clock: numbers do not depend on when a test runs."""
+    return Settings(**{"redis_url": redis_url, "clock": Clock.EVENT, "poll_ms": 20, **changes})
+
+
+def at(seconds: float) -> int:
+    """Epoch ms of a moment of the shop."""
+    return T0 + int(seconds * 1000)
+
+
+def click(seconds: float, type_: str = "page_view", user: str = "u1", **fields: Any) -> dict[str, Any]:
+    return {"type": type_, "ts": at(seconds), "user_id": user, "session_id": f"s-{user}", **fields}
+
+
+def paid(seconds: float, amount: int, user: str = "u1", sku: str = "sku-1", **fields: Any) -> dict[str, Any]:
+    """A paid order of one unit."""
+    return order(seconds, "order_paid", amount, user, sku, **fields)
+
+
+def order(
+    seconds: float, type_: str, amount: int, user: str = "u1", sku: str = "sku-1", **fields: Any
+) -> dict[str, Any]:
+    lines = [{"sku": sku, "qty": 1, "unit_price": amount}]
+    return {"type": type_, "ts": at(seconds), "order_id": f"o-{user}", "user_id": user, "items": lines, **fields}
+
+
+class Shop:
+    """Writes events partition by partition, each `send` one batch."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.redis = connect(settings)
+        self.keys = Keys(settings.redis_prefix, settings.shards)
+        self.writer = PaneWriter(self.redis, self.keys, levels(settings))
+        self._roller = Roller(self.redis, self.keys, levels(settings))
+        self.works: dict[Partition, PartitionWork] = {}
+        self._rows = Rows()
+        self._ids = 0
+
+    async def send(self, partition: Partition, *events: dict[str, Any] | bytes) -> None:
+        """Count events (bytes: as they are, for poison)."""
+        work = self.works.get(partition)
+        if work is None:
+            made = PartitionWork(partition, self.settings, self.writer, self._roller, self._rows)
+            work = self.works[partition] = made
+        if not work.loaded:
+            await work.load()
+        follows = work.position or 0
+        values = [event if isinstance(event, bytes) else self._encoded(event) for event in events]
+        records = [Message(follows + i, value) for i, value in enumerate(values)]
+        batch = RecordBatch(partition.topic, partition.number, follows, follows + len(records), records)
+        moved = await work.apply(work.prepare(batch, clocks(self.settings, None)))
+        assert moved is None
+
+    async def roll(self) -> None:
+        for work in self.works.values():
+            assert await work.roll(clocks(self.settings, None))
+
+    async def attend(self, lag: int = 0, *only: Partition) -> None:
+        """Say that partitions are attended; those that nothing was sent to as well."""
+        works = {partition: self.works.get(partition) for partition in only or (CLICKS, ORDERS, LOGISTICS)}
+        await self.writer.heartbeat({partition: (work and work.position, lag) for partition, work in works.items()})
+
+    async def silent_since(self, partition: Partition, seconds: float) -> None:
+        """As if a worker had last spoken so long ago."""
+        state = self.keys.state(self.keys.shard(partition))
+        await self.redis.hset(state, f"seen:{partition}", str(now_ms() - int(seconds * 1000)))
+
+    async def promote(self, promotion_id: str, start: float, end: float) -> None:
+        """Announce a promotion."""
+        definition = {"promotion_id": promotion_id, "name": promotion_id, "timezone": "UTC"}
+        times = {"starts_at": at(start), "ends_at": at(end)}
+        await self.redis.hset(self.keys.promotions, promotion_id, json.dumps(definition | times))
+        await self.redis.hincrby(self.keys.state(0), "promotions", 1)
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+    def _encoded(self, event: dict[str, Any]) -> bytes:
+        self._ids += 1
+        return json.dumps({"event_id": f"e{self._ids}", **event}).encode()
+
+
+@contextlib.asynccontextmanager
+async def shop(settings: Settings) -> AsyncIterator[Shop]:
+    made = Shop(settings)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@contextlib.asynccontextmanager
+async def client(settings: Settings, app: FastAPI | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """An app that runs, and a client of it."""
+    app = app or create_app(settings)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as made:
+        yield made

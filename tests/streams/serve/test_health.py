@@ -1,0 +1,122 @@
+"""What is not live is never called so, and says why."""
+
+from __future__ import annotations
+
+import anyio
+import httpx
+import pytest
+
+from consumers.errors import SalepulseError
+from streams.serve.app import bind, run
+from streams.serve.live import Live
+from streams.settings import Settings
+from tests.streams.serve.conftest import ready, soon
+from tests.streams.serve.shop import CLICKS, ORDERS, Shop, click, client, shop, shop_settings
+from tests.support.servers import redis_server
+
+pytestmark = pytest.mark.anyio
+
+
+async def reasons(api: httpx.AsyncClient) -> list[str]:
+    answer = await api.get("/readyz")
+    assert (answer.status_code == 200) == answer.json()["ready"]
+    return answer.json()["reasons"]
+
+
+async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:
+    assert await reasons(api) == []
+    assert (await api.get("/healthz")).json() == {"alive": True}
+
+
+async def test_a_partition_without_a_worker_is_stale(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.silent_since(ORDERS, 60)
+
+    async def stale() -> bool:
+        return (await api.get("/api/v1/kpis")).json()["stale"] == ["orders/0"]
+
+    await soon(stale)
+    (reason,) = await reasons(api)
+    assert reason.startswith("partition orders/0 is stale: no word from its worker since 2")
+    answer = (await api.get("/api/v1/kpis")).json()
+    assert (answer["live"], answer["values"]["gmv"]) == (False, 1300)
+    await open_shop.attend()
+    await ready(api)
+    assert (await api.get("/api/v1/kpis")).json()["live"]
+
+
+async def test_records_that_wait_to_be_counted(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.attend(12, CLICKS)
+
+    async def behind() -> bool:
+        return any("clicks/0 has 12 records waiting" in reason for reason in await reasons(api))
+
+    await soon(behind)
+    assert not (await api.get("/api/v1/kpis")).json()["live"]
+
+
+async def test_a_partition_never_read_holds_the_as_of_back(settings: Settings) -> None:
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(CLICKS, click(1))
+        await made.attend(5, ORDERS)
+
+        async def told() -> bool:
+            return any("nothing was counted yet of" in reason and "orders/0" in reason for reason in await reasons(api))
+
+        await soon(told)
+        assert (await api.get("/api/v1/kpis")).status_code == 503
+
+
+async def test_a_redis_that_is_killed_and_comes_back() -> None:
+    with redis_server(aof=True) as server:
+        settings = shop_settings(server.url)
+        async with shop(settings) as made, client(settings) as api:
+            await made.send(CLICKS, click(1), click(2))
+            await made.attend()
+            await ready(api)
+            await anyio.to_thread.run_sync(server.kill)
+
+            async def noticed() -> bool:
+                return any("Redis has not answered since" in reason for reason in await reasons(api))
+
+            await soon(noticed, 5)
+            answer = (await api.get("/api/v1/kpis")).json()
+            assert (answer["live"], answer["values"]["page_views"]) == (False, 1), "the last view, and not called live"
+            assert (await api.get("/healthz")).status_code == 200
+            text = (await api.get("/metrics")).text
+            assert "salepulse_redis_up 0.0" in text
+            assert "salepulse_ready 0.0" in text
+            await anyio.to_thread.run_sync(server.restart)
+        async with shop(settings) as made, client(settings) as fresh:
+            await made.send(CLICKS, click(3), click(4))
+            await made.attend()
+            await ready(fresh)
+            assert (await fresh.get("/api/v1/kpis")).json()["values"]["page_views"] == 3
+
+
+async def test_a_server_that_starts_before_redis() -> None:
+    with redis_server() as server:
+        settings = shop_settings(server.url)
+        server.kill()
+        async with client(settings) as api:
+            assert (await api.get("/api/v1/kpis")).status_code == 503
+            assert (await api.get("/metrics")).status_code == 200
+            await anyio.to_thread.run_sync(server.restart)
+            async with shop(settings) as made:
+                await made.send(CLICKS, click(1))
+                await made.attend()
+            await ready(api)
+
+
+async def test_not_alive_when_the_view_is_no_longer_followed(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Live, "alive", False)
+    assert (await api.get("/healthz")).status_code == 503
+
+
+def test_a_taken_port_is_said_in_one_line(redis_url: str) -> None:
+    with bind(shop_settings(redis_url, http_port=0)) as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        with pytest.raises(SalepulseError, match=f"cannot serve at 127.0.0.1:{port} .*--http-port"):
+            run(shop_settings(redis_url, http_port=port))

@@ -1,0 +1,133 @@
+"""`/api/v1/kpis` and `/api/v1/top`."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from streams.kpis import NAMES
+from streams.serve.kpis import KpisOfEach, KpisOfOne, TopAnswer
+from streams.settings import Settings
+from tests.streams.serve.conftest import ready
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid
+
+pytestmark = pytest.mark.anyio
+
+
+async def kpis(api: httpx.AsyncClient, **query: str | int) -> dict:
+    answer = await api.get("/api/v1/kpis", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_every_number_of_the_whole_shop(api: httpx.AsyncClient) -> None:
+    answer = await kpis(api, window="5m")
+    KpisOfOne.model_validate(answer)
+    assert (answer["as_of"], answer["window"], answer["scope"], answer["value"]) == (at(60), "5m", "all", None)
+    assert (answer["timezone"], answer["currency"], answer["currency_exponent"]) == ("UTC", "CNY", 2)
+    values = answer["values"]
+    assert tuple(values) == NAMES
+    counted = {"page_views": 4, "product_views": 1, "orders_paid": 2, "gmv": 1300, "refunds": 100, "units": 2}
+    assert {name: values[name] for name in counted} == counted
+    assert (values["visitors"], values["buyers"], values["conversion_rate"]) == (3, 2, 2 / 3)
+    assert (values["net_gmv"], values["aov"], values["new_buyer_rate"]) == (1200, 650, 0.5)
+    assert values["cart_rate"] == 0
+    assert values["ctr"] is None, "no impressions: null, never 0"
+
+
+async def test_the_newest_answer_is_live(api: httpx.AsyncClient) -> None:
+    answer = await kpis(api)
+    assert answer["live"]
+    assert answer["stale"] == []
+    assert answer["age_ms"] > 0
+
+
+@pytest.mark.parametrize("query", [{"value": ""}, {"scope": "all"}, {"scope": "all", "value": ""}])
+async def test_scope_all_has_no_value(api: httpx.AsyncClient, query: dict[str, str]) -> None:
+    assert (await kpis(api, **query))["value"] is None
+
+
+async def test_one_value_of_a_scope(api: httpx.AsyncClient) -> None:
+    answer = await kpis(api, scope="channel", value="app")
+    assert (answer["value"], answer["values"]["gmv"], answer["values"]["visitors"]) == ("app", 1000, 1)
+
+
+async def test_a_value_never_seen_counts_nothing(api: httpx.AsyncClient) -> None:
+    assert (await kpis(api, scope="channel", value="fax"))["values"]["gmv"] == 0
+
+
+async def test_each_value_of_a_scope_the_largest_first(api: httpx.AsyncClient) -> None:
+    answer = await kpis(api, scope="channel")
+    KpisOfEach.model_validate(answer)
+    assert [(item["value"], item["values"]["gmv"]) for item in answer["items"]] == [("app", 1000), ("web", 300)]
+
+
+async def test_an_earlier_moment(api: httpx.AsyncClient) -> None:
+    answer = await kpis(api, as_of=at(15) + 7)
+    assert (answer["as_of"], answer["values"]["gmv"], answer["live"]) == (at(15), 1000, False)
+
+
+async def test_a_promotions_own_window(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    assert (await kpis(api, window="promotion"))["promotion"] == "spring"
+    answer = await kpis(api, window="promotion", scope="promotion", value="spring")
+    assert answer["values"]["gmv"] == 1000
+
+
+async def test_each_promotion_counts_in_its_own_window(open_shop: Shop, settings: Settings) -> None:
+    await open_shop.promote("flash", 50, 55)
+    events = [paid(45, 7, "u8", promotion_id="flash"), paid(52, 5, "u9", promotion_id="flash")]
+    await open_shop.send(ORDERS, *events)
+    await open_shop.attend()
+    async with client(settings) as api:
+        await ready(api)
+        answer = await kpis(api, window="promotion", scope="promotion")
+        of_one = await kpis(api, window="promotion", scope="promotion", promotion="spring")
+    # A promotion's window begins with the minute of its start.
+    assert [(item["value"], item["values"]["gmv"]) for item in answer["items"]] == [("spring", 1000), ("flash", 12)]
+    assert answer["promotion"] is None
+    assert of_one["promotion"] == "spring"
+
+
+async def test_the_largest_and_the_rest(api: httpx.AsyncClient) -> None:
+    answer = (await api.get("/api/v1/top", params={"n": 1})).json()
+    TopAnswer.model_validate(answer)
+    assert (answer["as_of"], answer["window"], answer["scope"], answer["by"]) == (at(60), "15m", "sku", "gmv")
+    assert [(item["value"], item["values"]["gmv"]) for item in answer["items"]] == [("sku-1", 1000)]
+    other = answer["other"]
+    assert (other["count"], other["values"]["gmv"], other["values"]["aov"]) == (1, 300, 300)
+    assert other["values"]["buyers"] is None
+
+
+async def test_nothing_is_left_out_when_all_fit(api: httpx.AsyncClient) -> None:
+    answer = (await api.get("/api/v1/top", params={"scope": "channel", "by": "net_gmv", "window": "5m"})).json()
+    assert [(item["value"], item["values"]["net_gmv"]) for item in answer["items"]] == [("app", 1000), ("web", 200)]
+    assert (answer["other"]["count"], answer["other"]["values"]["gmv"]) == (0, 0)
+    assert answer["items"][1]["values"]["visitors"] == 2
+
+
+async def test_ties_are_in_the_order_of_names(api: httpx.AsyncClient) -> None:
+    answer = (await api.get("/api/v1/top", params={"by": "orders_paid", "n": 1})).json()
+    assert [item["value"] for item in answer["items"]] == ["sku-1"]
+
+
+async def test_two_servers_answer_the_same(api: httpx.AsyncClient, settings: Settings, open_shop: Shop) -> None:
+    await open_shop.roll()
+    async with client(settings) as other:  # one read the log as it grew, this one finds blocks
+        await ready(other)
+        for window in ("1m", "5m", "24h", "promotion"):
+            for scope in ("all", "channel", "sku"):
+                one, two = [await kpis(each, window=window, scope=scope) for each in (api, other)]
+                assert one | {"age_ms": 0} == two | {"age_ms": 0}
+
+
+async def test_answers_follow_what_is_counted(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.send(ORDERS, paid(62, 50))
+    await open_shop.send(CLICKS, click(65))
+    await open_shop.send(LOGISTICS, {"type": "shipment_delayed", "ts": at(65), "order_id": "o"})
+    await open_shop.send(ORDERS, paid(66, 0))
+    await open_shop.attend()
+    for _ in range(200):
+        answer = await kpis(api, window="1m")
+        if answer["as_of"] == at(66):
+            break
+    assert answer["values"]["gmv"] == 1350

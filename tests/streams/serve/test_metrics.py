@@ -1,0 +1,150 @@
+"""`/metrics`: the API's numbers as gauges within the budget, the totals, and the workers' own metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from streams.kpis import MONEY_NAMES, NAMES
+from streams.metrics import WorkerMetrics
+from streams.serve.budget import share
+from streams.serve.gauges import metric_name
+from streams.store.writer import now_ms
+from tests.streams.serve.conftest import ready, soon
+from tests.streams.serve.shop import ORDERS, Shop, at, client, paid, shop_settings
+
+pytestmark = pytest.mark.anyio
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+async def scrape(api: httpx.AsyncClient) -> Samples:
+    answer = await api.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (s.name, frozenset(s.labels.items())): s.value for family in parse_text(answer.text) for s in family.samples
+    }
+
+
+def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return f"salepulse_{name}", frozenset(labels.items())
+
+
+async def test_gauges_are_the_apis_numbers_in_base_units(api: httpx.AsyncClient) -> None:
+    samples = await scrape(api)
+    for window in ("1m", "5m", "15m", "1h", "24h", "day", "promotion"):
+        values = (await api.get("/api/v1/kpis", params={"window": window})).json()["values"]
+        for name in NAMES:
+            gauge = samples.get(key(name, window=window, scope="all", value=""))
+            if values[name] is None:
+                assert gauge is None, "null is absent"
+            else:
+                assert gauge == (values[name] / 100 if name in MONEY_NAMES else values[name])
+    assert samples[key("gmv", window="5m", scope="channel", value="app")] == 10.0
+    assert samples[key("avg_dwell_seconds", window="5m", scope="all", value="")] == 3.0
+    assert samples[key("gmv", window="promotion", scope="promotion", value="spring")] == 10.0
+    assert key("gmv", window="1h", scope="channel", value="app") not in samples
+
+
+async def test_totals_are_there_from_the_start(api: httpx.AsyncClient) -> None:
+    samples = await scrape(api)
+    assert samples[key("events_total", topic="clicks", type="page_view")] == 5
+    assert samples[key("events_total", topic="logistics", type="stock_level")] == 0
+    assert samples[key("rejected_total", topic="clicks", reason="bad_json")] == 1
+    assert samples[key("rejected_total", topic="orders", reason="too_late")] == 0
+    assert samples[key("duplicates_total", topic="clicks")] == 1
+    assert samples[key("duplicates_total", topic="orders")] == 0
+
+
+async def test_how_things_stand(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.redis.hset(open_shop.keys.state(0), "incomplete:orders/0", str(at(5)))
+    await open_shop.attend(7, ORDERS)
+
+    async def told() -> bool:
+        samples = await scrape(api)
+        return samples.get(key("incomplete_since_seconds", topic="orders", partition="0")) == at(5) / 1000
+
+    await soon(told)
+    samples = await scrape(api)
+    assert samples[key("as_of_seconds")] == at(60) / 1000
+    assert samples[key("as_of_age_seconds")] > 0
+    assert samples[key("partition_lag", topic="orders", partition="0")] == 7
+    assert (samples[key("partitions_stale")], samples[key("redis_up")], samples[key("ready")]) == (0, 1, 0)
+
+
+async def test_workers_own_metrics(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    own = WorkerMetrics()
+    own.batch_records.labels("orders").observe(5)
+    own.rebalances.inc()
+    text = generate_latest(own.registry)
+    minute_ago = now_ms() - 61_000
+    said: Mapping[str, bytes] = {
+        "w1": b"%d\n" % now_ms() + text,
+        "w2": b"%d\n" % now_ms() + text,
+        "ended": b"%d\n" % minute_ago + text,
+        "strange": b"%d\n{{{" % now_ms(),
+    }
+    await open_shop.redis.hset(open_shop.keys.workers, mapping=said)
+
+    async def told() -> bool:
+        return key("rebalances_total", worker="w2") in await scrape(api)
+
+    await soon(told)
+    samples = await scrape(api)
+    assert samples[key("batch_records_bucket", topic="orders", le="10.0", worker="w1")] == 1
+    assert {dict(labels).get("worker") for _, labels in samples} == {None, "w1", "w2"}
+
+
+async def test_openmetrics_for_those_who_accept_it(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    text = generate_latest(WorkerMetrics().registry)
+    await open_shop.redis.hset(open_shop.keys.workers, "w1", b"%d\n" % now_ms() + text)
+    answer = await api.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    names = {family.name for family in parse_openmetrics(answer.text)}
+    assert {metric_name(name) for name in NAMES} - names <= {"salepulse_stock"}
+    assert "salepulse_events" in names
+
+
+async def test_the_largest_skus_and_the_rest_as_other(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.send(ORDERS, *(paid(60, 100 * k, user=f"b{k}", sku=f'"n{k}"\\') for k in range(1, 61)))
+    await open_shop.attend()
+
+    async def told() -> bool:
+        samples = await scrape(api)
+        skus = {dict(labels)["value"] for name, labels in samples if dict(labels).get("scope") == "sku"}
+        return len(skus) == 51
+
+    await open_shop.send(ORDERS, paid(61, 0))
+    await soon(told)
+    samples = await scrape(api)
+    assert samples[key("gmv", window="5m", scope="sku", value='"n60"\\')] == 60.0
+    rest = (await api.get("/api/v1/top", params={"window": "5m", "n": 50})).json()["other"]
+    assert samples[key("gmv", window="5m", scope="sku", value="other")] == rest["values"]["gmv"] / 100
+    assert samples[key("series_dropped", scope="sku")] == 2 * rest["count"] * len(NAMES)
+    assert samples[key("series_dropped", scope="channel")] == 0
+
+
+@pytest.mark.parametrize("budget", [100, 1000])
+async def test_the_budget_holds(open_shop: Shop, budget: int) -> None:
+    settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), series_budget=budget)
+    orders = (paid(59, 100 * k, sku=f"n{k}", channel=f"c{k}", region=f"r{k}") for k in range(40))
+    await open_shop.send(ORDERS, *orders)
+    await open_shop.attend()
+    async with client(settings) as api:
+        await ready(api)
+        samples = await scrape(api)
+    kpis = {metric_name(name) for name in NAMES}
+    assert 0 < sum(name in kpis for name, _ in samples) <= budget
+    assert samples[key("series_dropped", scope="channel")] > 0
+
+
+def test_what_is_short_is_shared_evenly() -> None:
+    assert share({"a": 3, "b": 100, "c": 50}, 43) == {"a": 3, "b": 20, "c": 20}
+    assert share({"a": 3, "b": 4}, 100) == {"a": 3, "b": 4}
+    assert share({"a": 3, "b": 4}, 0) == {"a": 0, "b": 0}
+    assert share({}, 5) == {}

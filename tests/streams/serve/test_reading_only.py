@@ -1,0 +1,57 @@
+"""`serve` writes nothing: it works for a Redis user who may only read."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from streams.kpis import NAMES
+from streams.serve.definitions import definitions
+from streams.settings import Settings
+from tests.streams.serve.conftest import ready
+from tests.streams.serve.shop import Shop, client, shop_settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_every_route_for_a_user_who_may_only_read(open_shop: Shop, settings: Settings) -> None:
+    rules = ["on", ">secret", "~*", "-@all", "+@read", "+@connection", "+@transaction"]
+    await open_shop.redis.execute_command("ACL", "SETUSER", "reader", *rules)
+    before = await open_shop.redis.info("stats")
+    try:
+        url = settings.redis_url.get_secret_value().replace("redis://", "redis://reader:secret@")
+        async with client(shop_settings(url)) as api:
+            await ready(api)
+            for path in (
+                "/api/v1/kpis?window=24h",
+                "/api/v1/kpis?scope=channel",
+                "/api/v1/top?window=day",
+                "/api/v1/series/conversion_rate?window=1h",
+                "/api/v1/definitions",
+                "/metrics",
+            ):
+                assert (await api.get(path)).status_code == 200
+        denied = (await open_shop.redis.info("stats"))["acl_access_denied_cmd"]
+        assert denied == before["acl_access_denied_cmd"]
+    finally:
+        await open_shop.redis.execute_command("ACL", "DELUSER", "reader")
+
+
+async def test_definitions_name_every_number(api: httpx.AsyncClient) -> None:
+    answer = (await api.get("/api/v1/definitions")).json()
+    assert [definition["name"] for definition in answer["definitions"]] == list(NAMES)
+    by_name = {definition["name"]: definition for definition in answer["definitions"]}
+    assert by_name["aov"]["formula"] == "gmv / orders_paid"
+    assert by_name["aov"]["unit"] == "money"
+    assert "sku" not in by_name["discounts"]["scopes"]
+    assert len(list(definitions())) == len(NAMES)
+
+
+async def test_docs_need_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
+    page = (await api.get("/docs")).text
+    document = (await api.get("/openapi.json")).json()
+    assert "http://" not in page
+    assert "https://" not in page
+    for path in document["paths"]:
+        assert path in page
+    assert {"/api/v1/kpis", "/api/v1/series/{name}", "/api/v1/top", "/metrics", "/readyz"} <= document["paths"].keys()

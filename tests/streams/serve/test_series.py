@@ -1,0 +1,56 @@
+"""`/api/v1/series/{name}`: each point is what /api/v1/kpis answers at that as-of."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from streams.serve.series import SeriesAnswer
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid
+
+pytestmark = pytest.mark.anyio
+
+
+async def series(api: httpx.AsyncClient, name: str, **query: str | int) -> dict:
+    answer = await api.get(f"/api/v1/series/{name}", params=query)
+    assert answer.status_code == 200, answer.text
+    SeriesAnswer.model_validate(answer.json())
+    return answer.json()
+
+
+async def test_a_counter_over_time(api: httpx.AsyncClient) -> None:
+    answer = await series(api, "gmv", start=at(5), end=at(35), step=10_000)
+    assert answer["as_of"] == at(60)
+    assert answer["points"] == [[at(5), 0], [at(15), 1000], [at(25), 1300], [at(35), 1300]]
+
+
+async def test_by_default_the_last_hour_by_the_minute(api: httpx.AsyncClient) -> None:
+    points = (await series(api, "page_views"))["points"]
+    assert (len(points), points[0], points[-1]) == (61, [at(60 - 3600), 0], [at(60), 3])
+
+
+async def test_a_ratio_over_nothing_is_null(api: httpx.AsyncClient) -> None:
+    assert (await series(api, "aov", start=at(5), end=at(15), step=10_000))["points"] == [[at(5), None], [at(15), 1000]]
+
+
+@pytest.mark.parametrize("window", ["1m", "5m", "1h", "24h", "day", "promotion"])
+@pytest.mark.parametrize("name", ["gmv", "visitors", "conversion_rate", "refund_rate"])
+@pytest.mark.parametrize(
+    "scope", [{"scope": "all"}, {"scope": "channel", "value": "web"}, {"scope": "sku", "value": "sku-1"}]
+)
+async def test_points_are_what_kpis_answers_then(
+    api: httpx.AsyncClient, open_shop: Shop, window: str, name: str, scope: dict[str, str]
+) -> None:
+    for k in range(40):
+        await open_shop.send(CLICKS, click(61 + 30 * k, user=f"v{k % 7}", channel="web", sku="sku-1"))
+        await open_shop.send(ORDERS, paid(61 + 30 * k, k, user=f"v{k % 5}", channel="web"))
+    await open_shop.send(LOGISTICS, {"type": "shipment_delayed", "ts": at(1231), "order_id": "o"})
+    await open_shop.roll()
+    await open_shop.attend()
+    for _ in range(300):
+        points = (await series(api, name, window=window, step=97_000, start=at(-1000), **scope))["points"]
+        if points[-1][0] > at(1100):
+            break
+    for ts, number in points:
+        answer = await api.get("/api/v1/kpis", params={"window": window, "as_of": ts, **scope})
+        assert (answer.json()["as_of"], answer.json()["values"][name]) == (ts, number)
