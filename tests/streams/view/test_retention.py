@@ -1,0 +1,92 @@
+"""What is no longer kept is either answered from coarser panes, exactly, or not at all; never wrongly."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.partition import clocks
+from streams.store.writer import now_ms
+from streams.view.asking import NotAnswerable
+from tests.streams.shop import CLICKS_0, Shop, ask, opened
+from tests.streams.view.comparing import assert_true
+from tests.support.events import T0, click, ms, promotion
+
+pytestmark = pytest.mark.anyio
+
+HOUR_S, DAY_S = 3600, 86_400
+
+
+async def counted(shop: Shop, *times: float) -> None:
+    """Page views at these seconds, rolled, with everything dropped that is no longer kept at the newest of them."""
+    for at in times:
+        await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}")])
+        await shop.roll(CLICKS_0, ms(at))
+    await shop.writer.expire(clocks(shop.settings, ms(max(times))).oldest_s)
+
+
+def every(step: int, start: int, end: int) -> range:
+    return range(start, end, step)
+
+
+async def test_windows_at_the_newest_as_of_are_whole(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await shop.announce(promotion(starts=0, ends=9 * DAY_S))
+        await counted(shop, *every(1_777, 5, 4 * DAY_S + 12_345))
+        await assert_true(shop, await shop.view(), scopes=["all"])
+
+
+async def test_a_moment_with_minutes_only_is_answered_to_the_minute(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await counted(shop, *every(600, 0, DAY_S))
+        view = await shop.view()
+        at = 12 * HOUR_S + 7
+        for window in ("5m", "15m", "1h"):
+            numbers = await ask(view, window, at=ms(at))
+            assert numbers["page_views"] == shop.oracle().ask(window, ms(at - at % 60))["page_views"]
+
+
+async def test_a_moment_that_is_not_kept_cannot_be_asked_about(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await counted(shop, 0, 4 * DAY_S)
+        view = await shop.view()
+        with pytest.raises(NotAnswerable):
+            await ask(view, "1h", at=ms(HOUR_S))
+
+
+@pytest.mark.xfail(strict=True, reason="minute panes at the start of a long promotion are dropped after keep_minutes_d")
+async def test_a_promotion_that_began_within_an_hour_is_whole_after_its_minutes_are_gone(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await shop.announce(promotion(starts=1_800, ends=9 * DAY_S))
+        await counted(shop, 600, 2_000, 3_000, 4_000, 3.2 * DAY_S)
+        numbers = await ask(await shop.view(), "promotion")
+        assert numbers["page_views"] == 3  # 2,000, 3,000 and 4,000; the newest second is not over
+
+
+@pytest.mark.xfail(strict=True, reason="a window reaches further back from an old as-of than its panes are kept")
+@pytest.mark.parametrize("window", ["24h", "day"])
+async def test_a_window_of_an_old_moment_is_whole_or_refused(redis_url: str, window: str) -> None:
+    async with opened(redis_url, retain="", timezone="Asia/Kolkata") as shop:
+        await counted(shop, *every(900, 300, int(4.5 * DAY_S)))
+        view = await shop.view()
+        at = ms(1.7 * DAY_S + 1_200)
+        expected = shop.oracle().ask(window, at)["page_views"]
+        try:
+            numbers = await ask(view, window, at=at)
+        except NotAnswerable:
+            return
+        assert numbers["page_views"] == expected
+
+
+@pytest.mark.xfail(
+    strict=True, reason="on the wall clock panes are dropped by the clock, while a backlog holds the as-of back"
+)
+async def test_a_backlog_older_than_the_seconds_kept_is_counted_right(redis_url: str) -> None:
+    """A worker that was away for three hours: the as-of is three hours old, its windows are asked about."""
+    behind_s = now_ms() // 1000 - 3 * HOUR_S - T0
+    async with opened(redis_url, retain="", clock="wall") as shop:
+        await shop.feed(CLICKS_0, [click(at=behind_s + at) for at in range(100)], lag=1_000)
+        view = await shop.view()
+        before = await ask(view, "1m")
+        await shop.roll(CLICKS_0)
+        assert before["page_views"] == 60
+        assert (await ask(await shop.view(), "1m"))["page_views"] == 60
