@@ -1,0 +1,109 @@
+"""The broker and its topics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from consumers.errors import SalepulseError, kafka_errors
+from consumers.topic_admin import TopicPlan, default_plans
+from consumers.topics import EVENT_TOPICS
+from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.settings import Settings
+
+CREATE = "run `salepulse topics create`"
+FETCH = 1
+FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), (12, "2.7"), (11, "2.3"))
+"""(version of Kafka's fetch request, the release that brought it): a broker does not tell its own version."""
+
+
+async def examine_broker(settings: Settings) -> list[Finding]:
+    """Whether it answers, what it is, and whether the topics are right."""
+    try:
+        with kafka_errors(settings.bootstrap):
+            admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+            try:
+                await admin.start()
+                return [finding async for finding in _examine(admin, settings)]
+            finally:
+                await admin.close()
+    except SalepulseError as error:
+        what, _, mend = str(error).partition(": ")
+        return [wrong("broker", what, mend or "see the broker's log")]
+
+
+async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
+    cluster = await admin.describe_cluster()
+    count = len(cluster["brokers"])
+    yield ok(
+        "broker", f"{settings.bootstrap} answers: {count} {'broker' if count == 1 else 'brokers'}{_version(admin)}"
+    )
+    found = {topic["topic"]: topic for topic in await admin.describe_topics()}
+    for plan in default_plans(settings.partitions):
+        topic = found.get(plan.name)
+        if topic is None:
+            yield wrong(f"topic {plan.name}", "is missing", CREATE)
+        else:
+            held = await _settings(admin, plan.name)
+            for finding in topic_findings(plan, topic["partitions"], held, count):
+                yield finding
+
+
+def topic_findings(
+    plan: TopicPlan, partitions: Iterable[Mapping[str, Any]], held: Mapping[str, str] | None, brokers: int
+) -> Iterator[Finding]:
+    """What is to be said of one topic. `held`: its settings, None where the broker does not tell."""
+    what, described = f"topic {plan.name}", list(partitions)
+    orphans = sorted(int(one["partition"]) for one in described if one["leader"] < 0)
+    if orphans:
+        yield wrong(what, f"no broker leads partition {orphans}", "bring the brokers back that hold it")
+    differ = [] if held is None else [_differs(name, held.get(name), text) for name, text in plan.config.items()]
+    if problems := [problem for problem in differ if problem]:
+        yield warning(what, ", ".join(problems), CREATE + ", which puts settings right and loses nothing")
+    copies = min((len(one["replicas"]) for one in described), default=0)
+    if brokers > 1 and copies < 2:
+        yield warning(what, f"has one copy on {brokers} brokers", "raise its replication: a lost disk loses events")
+    count = f"{len(described)} {'partition' if len(described) == 1 else 'partitions'}"
+    if len(described) != plan.partitions:
+        yield warning(
+            what,
+            f"has {count}, the setting `partitions` says {plan.partitions}",
+            f"set partitions = {len(described)}; changing the topic would send keys elsewhere"
+            if plan.name in EVENT_TOPICS
+            else "no harm: it is left as it is",
+        )
+    elif not orphans and not problems:
+        yield ok(what, count + ("" if held is not None else ", settings not told by the broker"))
+
+
+def _differs(name: str, held: str | None, wanted: str) -> str:
+    """What is wrong with a setting, or ""; more of what is kept or taken is not."""
+    if held is None or held == wanted:
+        return ""
+    if wanted.isdecimal() and held.lstrip("-").isdecimal() and (int(held) < 0 or int(held) >= int(wanted)):
+        return ""
+    return f"{name} is {held or 'unset'}, should be {wanted}"
+
+
+async def _settings(admin: Any, topic: str) -> dict[str, str] | None:
+    with suppress(KafkaError):
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+            for code, _message, _kind, _name, entries in answer.resources:
+                if not code and entries:
+                    return {entry[0]: entry[1] or "" for entry in entries}
+    return None
+
+
+def _version(admin: Any) -> str:
+    """What the broker is like, from the requests that it knows; "" where the client does not tell."""
+    for connection in getattr(getattr(admin, "_client", None), "_conns", {}).values():
+        known = (getattr(connection, "_versions", None) or {}).get(FETCH)
+        since = next((release for version, release in FETCH_SINCE if known and known[1] >= version), None)
+        if since:
+            return f", like Kafka {since} or newer"
+    return ""

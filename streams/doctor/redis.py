@@ -1,0 +1,102 @@
+"""Redis: whether it may hold counts, and how it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.errors import SalepulseError
+from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.store.connection import UNREACHABLE, address, check
+
+SKEW_WARNING_S, SKEW_WRONG_S = 1.0, 5.0
+FULL_WARNING, FULL_WRONG = 0.8, 0.95
+MIB = 2**20
+
+
+async def examine_redis(redis: Redis) -> list[Finding]:
+    """Version, eviction, memory, persistence and clock; one finding if it cannot be used at all."""
+    try:
+        await check(redis)
+        info = await redis.info()
+        before = time.time()
+        seconds, micros = await redis.time()
+        after = time.time()
+    except SalepulseError as error:
+        what, _, mend = str(error).partition("; ")
+        return [wrong("redis", what, mend or "see its log")]
+    except (RedisError, *UNREACHABLE) as error:
+        return [wrong("redis", f"{address(redis)} does not answer: {error}", "see its log")]
+    skew_s = int(seconds) + int(micros) / 1e6 - (before + after) / 2
+    return [
+        ok("redis", f"{address(redis)} answers: {_version(info)}"),
+        *eviction(info),
+        *memory(info),
+        *persistence(info),
+        clock(skew_s),
+    ]
+
+
+def eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """What it does when it is full."""
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy == "noeviction":
+        yield ok("redis eviction", "never evicts (noeviction)")
+    else:
+        yield warning(
+            "redis eviction",
+            f"policy {policy}, harmless only while there is no maxmemory",
+            "run `CONFIG SET maxmemory-policy noeviction`, and keep it in redis.conf",
+        )
+
+
+def memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """How full it is."""
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if not limit:
+        yield ok("redis memory", f"{used / MIB:,.0f} MiB in use, no limit")
+        return
+    share = f"{used / MIB:,.0f} of {limit / MIB:,.0f} MiB in use ({used / limit:.0%})"
+    mend = "raise maxmemory, or keep panes for less time (keep_seconds_h, keep_minutes_d, keep_hours_d)"
+    if used >= FULL_WRONG * limit:
+        yield wrong("redis memory", f"{share}: writes are about to be refused", mend)
+    elif used >= FULL_WARNING * limit:
+        yield warning("redis memory", share, mend)
+    else:
+        yield ok("redis memory", share)
+
+
+def persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether counts outlive it."""
+    append_only, changes = bool(int(info.get("aof_enabled", 0))), int(info.get("rdb_last_save_time", 0))
+    if append_only and info.get("aof_last_write_status", "ok") != "ok":
+        yield wrong("redis persistence", "the append-only file could not be written", "see its log: is the disk full?")
+    elif append_only:
+        yield ok("redis persistence", "append-only file on")
+    elif info.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield wrong("redis persistence", "the last snapshot failed", "see its log: is the disk full?")
+    else:
+        yield warning(
+            "redis persistence",
+            "no append-only file" + (", snapshots at most" if changes else ""),
+            "run `CONFIG SET appendonly yes`: else a crash sets the counts back, and Kafka is read again from there",
+        )
+
+
+def clock(skew_s: float) -> Finding:
+    """Redis' clock against this machine's."""
+    found = f"Redis' clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
+    mend = "synchronise the clocks (NTP): on the wall clock, windows and staleness are judged by them"
+    if abs(skew_s) >= SKEW_WRONG_S:
+        return wrong("clock", found, mend)
+    if abs(skew_s) >= SKEW_WARNING_S:
+        return warning("clock", found, mend)
+    return ok("clock", f"within {SKEW_WARNING_S:g} s of Redis'")
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    return f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"

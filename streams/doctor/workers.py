@@ -1,0 +1,108 @@
+"""The workers, as they tell of themselves in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.commands.running import iso
+from streams.asof import PartitionState, as_of
+from streams.counted import read_totals
+from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE
+from streams.store.keys import Keys, Partition
+from streams.store.state import State, read_state
+
+START = "start one with `salepulse worker`"
+LARGE_LAG = 100_000
+AHEAD_MS = 2_000
+
+
+async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
+    """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer (that is told by then)."""
+    keys = Keys(settings.redis_prefix, settings.shards)
+    try:
+        state = await read_state(redis, keys)
+        held = _bytes(await redis.hgetall(keys.workers))
+        totals = await read_totals(redis, keys)
+        shards = [_bytes(await redis.hgetall(keys.state(shard))) for shard in range(keys.shards)]
+    except (RedisError, *UNREACHABLE):
+        return []
+    now_ms = int(time.time() * 1000)
+    heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
+    findings = [*at_work(heard, now_ms, settings), *partitions(state.partitions, now_ms, settings)]
+    findings += [finding for fields in shards for finding in incomplete(fields)]
+    if totals.rejected:
+        mend = "see why with `salepulse dead-letters list`"
+        findings.append(warning("refused", f"{totals.rejected:,} messages so far, kept as dead letters", mend))
+    if state.partitions:
+        findings.append(answers(state, now_ms, settings))
+    return findings
+
+
+def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
+    """A hash as it comes from a client that decodes nothing, as ours."""
+    return {name: text for name, text in fields.items() if isinstance(name, bytes) and isinstance(text, bytes)}
+
+
+def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterator[Finding]:
+    """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms."""
+    since_ms = now_ms - int(settings.stale_after_s * 1000)
+    present = sorted(name for name, at_ms in heard.items() if at_ms >= since_ms)
+    if present:
+        yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
+    else:
+        last = f", the last one was heard of at {iso(max(heard.values()))}" if heard else ""
+        yield wrong("workers", f"none at work{last}", START)
+    if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + AHEAD_MS]:
+        yield warning("clock", f"the clocks of {', '.join(sorted(ahead))} are ahead of this machine's", "use NTP")
+
+
+def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[Finding]:
+    """What waits to be counted, and who is silent."""
+    oldest_ms = now_ms - int(settings.stale_after_s * 1000)
+    if not states:
+        yield warning("partitions", "nothing was ever counted in this Redis", START)
+        return
+    if stale := sorted(one for one, held in states.items() if (held.seen_ms or 0) < oldest_ms):
+        names = ", ".join(map(str, stale))
+        yield wrong("partitions", f"no word from a worker about {names}: what is shown is not live", START)
+    else:
+        yield ok("partitions", f"{len(states)}, all attended")
+    waiting = sum(held.lag or 0 for held in states.values())
+    if waiting >= LARGE_LAG:
+        mend = "start more workers, at most one a partition, if this does not shrink"
+        yield warning("lag", f"{waiting:,} records wait to be counted", mend)
+    else:
+        yield ok("lag", f"{waiting:,} records wait to be counted")
+
+
+def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
+    """Partitions of which Kafka dropped records before they were counted."""
+    for name, since in fields.items():
+        what, _, partition = name.decode().partition(":")
+        if what == "incomplete":
+            when = iso(int(since)) if int(since) else "an unknown time"
+            yield wrong(
+                f"partition {partition}",
+                f"records were lost before they were counted: incomplete since {when}",
+                "replay them from their source with `salepulse replay`, and lengthen the topic's retention",
+            )
+
+
+def answers(state: State, now_ms: int, settings: Settings) -> Finding:
+    """How old what is shown is."""
+    now = as_of(
+        state.partitions,
+        now_ms=now_ms,
+        clock=settings.clock,
+        idle_after_ms=int(settings.idle_after_s * 1000),
+        stale_after_ms=int(settings.stale_after_s * 1000),
+    )
+    if now.ms is None:
+        return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
+    return ok("as-of", iso(now.ms))
