@@ -1,1 +1,1 @@
-"""What pages people: rules, detectors, alert state and notifiers. May import `streams` and `consumers`, never the reverse."""
+"""What pages people. May import `streams` and `consumers`, never the reverse."""

@@ -1,7 +1,8 @@
 """Which event ids were seen: bounded memory, no false "new", and a false "seen" about once in 2^64 / (ids kept) events.
 
-Ids are kept as 64-bit hashes (XXH3) in open-addressing tables, one generation after the other. A generation is forgotten as a
-whole once its newest event time has passed the horizon, or, when the memory set aside is full, oldest first.
+Ids are kept as 64-bit hashes (XXH3) in open-addressing tables, one generation after the other. A generation is
+forgotten as a whole once its newest event time has passed the horizon, or, when the memory set aside is full, oldest
+first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Faust, a batch at a time: one Faust event is everything fetched from one partition.
 
-Faust handles about 7,500 messages a second one by one, and hundreds of thousands this way. What it takes is in this file:
-a consumer thread whose fetch returns one `RecordBatch` a partition, a consumer that wraps it in one message, a transport
-that names them, and a schema that passes it through. Written against faust-streaming 0.15.3; a contract test guards every
-override.
+Faust handles about 7,500 messages a second one by one, and hundreds of thousands this way. What it takes is in this
+file: a consumer thread whose fetch returns one `RecordBatch` a partition, a consumer that wraps it in one message, a
+transport that names them, and a schema that passes it through. Written against faust-streaming 0.15.3; a contract test
+guards every override.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class BatchApp(faust.App):
 
 
 def _hand_out_bare_records(fetcher: Fetcher) -> None:
-    """Have records handed out as they were parsed: wrapping each in a `ConsumerRecord` is a third of the fetch's cost."""
+    """Have records handed out as they were parsed: wrapping each is a third of the fetch's cost."""
     for result in fetcher._records.values():
         if isinstance(result, FetchResult) and result.has_more():
             result._partition_records._consumer_record = _bare
@@ -199,9 +199,7 @@ def _bare(_: TopicPartition, record: Record) -> Record:
     return record
 
 
-def _gather(
-    batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]
-) -> None:
+def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]) -> None:
     batch = batches.get(tp)
     if batch is not None and follows == batch.next:
         batch.records += records

@@ -52,8 +52,8 @@ def as_of(
 ) -> AsOf:
     """The least newest event time over the partitions that are not idle; the clock when all are.
 
-    A partition with records not yet counted is never idle, and one whose worker is silent is not either: its silence says
-    nothing about the shop.
+    A partition with records not yet counted is never idle, and one whose worker is silent is not either: its silence
+    says nothing about the shop.
     """
     stale = tuple(partition for partition, state in states.items() if _is_stale(state, now_ms, stale_after_ms))
     active = [

@@ -1,8 +1,8 @@
 """How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then compressed.
 
-A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values, then the columns,
-each a list of integers or, where there are many, a byte that tells the item type and the items. Rows are renumbered from 0, since a process's own row
-numbers mean nothing outside it.
+A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values,
+then the columns, each a list of integers or, where there are many, a byte that tells the item type and the items. Rows
+are renumbered from 0, since a process's own row numbers mean nothing outside it.
 """
 
 from __future__ import annotations
@@ -124,10 +124,13 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
     panes = _unpack(wire.panes)
     keys = cell_keys(panes[_unpack(wire.cell_panes)], row_of[_unpack(wire.cell_rows)], _unpack(wire.cell_counters))
-    groups = group_keys(panes[_unpack(wire.group_panes)], row_of[_unpack(wire.group_rows)], _unpack(wire.group_distincts))
+    groups = group_keys(
+        panes[_unpack(wire.group_panes)], row_of[_unpack(wire.group_rows)], _unpack(wire.group_distincts)
+    )
     coupons = (_unpack(wire.registers) << RANK_BITS | _unpack(wire.ranks)).astype(np.uint32)
     return PaneDelta(
-        Cells(keys, _unpack(wire.cell_amounts)).sorted(), Sketches(groups, np.cumsum(_unpack(wire.group_sizes)), coupons).sorted()
+        Cells(keys, _unpack(wire.cell_amounts)).sorted(),
+        Sketches(groups, np.cumsum(_unpack(wire.group_sizes)), coupons).sorted(),
     )
 
 

@@ -1,6 +1,7 @@
 """What a pane counts: the additive counters and the distinct counts of the metric dictionary.
 
-A counter's place in `COUNTERS`, and a distinct count's in `DISTINCTS`, is its id in every stored pane: append, never reorder.
+A counter's place in `COUNTERS`, and a distinct count's in `DISTINCTS`, is its id in every stored pane: append, never
+reorder.
 """
 
 from __future__ import annotations

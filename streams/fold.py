@@ -115,7 +115,7 @@ def _fold_orders(events: Sequence[Any], amounts: Sequence[int], rows: Rows) -> P
 
 
 def _lines(events: Sequence[Any], rows: Rows) -> tuple[_Pairs, Ints, Ints, Ints]:
-    """An order's (event, row) pairs in scopes category and sku, one for each value it holds, with units, worth, refund."""
+    """An order's pairs in scopes category and sku, one for each value it holds: with units, worth and refund."""
     categories, skus = rows.by_scope[Scope.CATEGORY], rows.by_scope[Scope.SKU]
     event_of, row_of, units, worths, refunds = [], [], [], [], []
     for i, event in enumerate(events):

@@ -1,7 +1,7 @@
 """The KPI registry: every ratio and difference of the metric dictionary, with its formula.
 
-A formula takes the sums of one row in one window and gives a number, or None where its denominator is 0. KPIs that rest on more
-than panes (stock, shipping, targets) are registered beside these by the modules that keep their state.
+A formula takes the sums of one row in one window and gives a number, or None where its denominator is 0. KPIs that rest
+on more than panes (stock, shipping, targets) are registered beside these by the modules that keep their state.
 """
 
 from __future__ import annotations

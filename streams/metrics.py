@@ -18,14 +18,20 @@ class WorkerMetrics:
             return Histogram(f"salepulse_{name}", text, labels, buckets=buckets, registry=self.registry)
 
         self.batch_records = histogram("batch_records", "Records in a batch.", ("topic",), _RECORDS)
-        self.batch_seconds = histogram("batch_seconds", "Time from a batch's arrival to its being applied.", ("topic",), _SECONDS)
+        self.batch_seconds = histogram(
+            "batch_seconds", "Time from a batch's arrival to its being applied.", ("topic",), _SECONDS
+        )
         self.redis_seconds = histogram("redis_call_seconds", "Time of a call to Redis.", ("call",), _SECONDS)
         self.redis_errors = Counter("salepulse_redis_errors", "Calls to Redis that failed.", registry=self.registry)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
         self.moved = Counter(
-            "salepulse_refused_batches", "Batches that Redis refused, since their partition stood elsewhere.", registry=self.registry
+            "salepulse_refused_batches",
+            "Batches that Redis refused, since their partition stood elsewhere.",
+            registry=self.registry,
         )
-        self.failures = Counter("salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry)
+        self.failures = Counter(
+            "salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry
+        )
         self.partitions = Gauge("salepulse_assigned_partitions", "Partitions assigned.", registry=self.registry)
         self.dedup_ids = Gauge("salepulse_dedup_ids", "Event ids remembered.", ("topic",), registry=self.registry)
         self.dedup_horizon = Gauge(

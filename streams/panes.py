@@ -1,8 +1,9 @@
 """What panes hold, as an algebra: `zero`, `merge`, `coarsen`, `between`.
 
-A pane is a step of event time, named by its start in seconds since the epoch. `Cells` are the additive counters of any number
-of panes, `Sketches` their distinct counts; a `PaneDelta` is both, and is at once what a batch of events adds and what a
-stored block holds. Merging is associative and commutative, so the batch sizes that led to a sum cannot be seen in it.
+A pane is a step of event time, named by its start in seconds since the epoch. `Cells` are the additive counters of any
+number of panes, `Sketches` their distinct counts; a `PaneDelta` is both, and is at once what a batch of events adds and
+what a stored block holds. Merging is associative and commutative, so the batch sizes that led to a sum cannot be seen
+in it.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ class Sketches:
         begin = int(self.ends[first - 1]) if first else 0
         ends = self.ends[first:last]
         return Sketches(
-            self.groups[first:last], ends - begin, self.coupons[begin : int(ends[-1])] if len(ends) else self.coupons[:0]
+            self.groups[first:last],
+            ends - begin,
+            self.coupons[begin : int(ends[-1])] if len(ends) else self.coupons[:0],
         )
 
     def take(self, chosen: Ints) -> Sketches:
@@ -139,7 +142,7 @@ class PaneDelta:
         return PaneDelta(self.cells.coarsen(counters_step_s), self.sketches.coarsen(distincts_step_s))
 
     def cut(self, length_s: int) -> Iterator[tuple[int, PaneDelta]]:
-        """The parts in each aligned stretch of `length_s` seconds that holds anything, each with its start, in order."""
+        """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
         cell_panes, group_panes = self.cells.panes, self.sketches.panes
         starts = np.unique(np.concatenate((cell_panes - cell_panes % length_s, group_panes - group_panes % length_s)))
         edges = np.concatenate((starts, starts[-1:] + length_s))
@@ -216,8 +219,8 @@ def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
 def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:
     """Cells of single contributions.
 
-    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i falls in pair `place[i]`. Each measure is
-    for every contribution the counter (below `size`) and the amount. Sums of 0 are left out: absent means 0.
+    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i falls in pair `place[i]`. Each measure
+    is for every contribution the counter (below `size`) and the amount. Sums of 0 are left out: absent means 0.
     """
     sums = np.zeros(len(panes) * size, np.int64)
     for counter, amount in measures:

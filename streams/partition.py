@@ -1,8 +1,8 @@
 """One partition, from records to panes: decode, refuse, de-duplicate, fold, apply, and now and then roll.
 
-Nothing here is lost or doubled by stopping anywhere: until Redis has applied a batch, its only trace is dead letters, which
-carry their origin and so may be written again. What this object knows is a copy of what Redis holds; when Redis says that the
-partition stands elsewhere, the copy is thrown away and loaded anew.
+Nothing here is lost or doubled by stopping anywhere: until Redis has applied a batch, its only trace is dead letters,
+which carry their origin and so may be written again. What this object knows is a copy of what Redis holds; when Redis
+says that the partition stands elsewhere, the copy is thrown away and loaded anew.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from streams.store.roller import Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, now_ms
 
 ROLL_EVERY_S = 30
-ROLL_CELLS = 1_500_000
+ROLL_CELLS = 1_000_000
 """Deltas are rolled after so long, or when so many numbers wait."""
 
 
@@ -205,10 +205,18 @@ def _out_of_time(ts: np.ndarray, clocks: Clocks) -> Sequence[tuple[int, Reason, 
     found = []
     if clocks.oldest_ms is not None:
         for i in np.flatnonzero(ts < clocks.oldest_ms).tolist():
-            found.append((i, Reason.TOO_LATE, f"ts {ts[i]} is older than every kept pane (those from {clocks.oldest_ms} on)"))
+            found.append(
+                (i, Reason.TOO_LATE, f"ts {ts[i]} is older than every kept pane (those from {clocks.oldest_ms} on)")
+            )
     if clocks.latest_ms is not None:
         for i in np.flatnonzero(ts > clocks.latest_ms).tolist():
-            found.append((i, Reason.FROM_THE_FUTURE, f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})"))
+            found.append(
+                (
+                    i,
+                    Reason.FROM_THE_FUTURE,
+                    f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})",
+                )
+            )
     return found
 
 
@@ -223,6 +231,10 @@ def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
     now = now_ms() if wall else as_of_ms
     if settings.retain == "all" or now is None:
         return Clocks(as_of_ms, None, latest_ms)
-    keep_s = {"s": settings.keep_seconds_h * 3600, "m": settings.keep_minutes_d * 86400, "h": settings.keep_hours_d * 86400}
+    keep_s = {
+        "s": settings.keep_seconds_h * 3600,
+        "m": settings.keep_minutes_d * 86400,
+        "h": settings.keep_hours_d * 86400,
+    }
     oldest_s = {level: int(now / 1000 - keep) for level, keep in keep_s.items()}
     return Clocks(as_of_ms, oldest_s["h"] * 1000, latest_ms, oldest_s)

@@ -44,8 +44,8 @@ FIELDS = {
 class Rows:
     """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
 
-    A row's number is only good within one `Rows`; whatever leaves the process carries the strings. Safe to share between
-    threads.
+    A row's number is only good within one `Rows`; whatever leaves the process carries the strings. Safe to share
+    between threads.
     """
 
     def __init__(self) -> None:
@@ -95,9 +95,10 @@ class ScopeRows(dict[str | bool | None, int]):
             return row
         assert value is not None
         with self._rows.lock:
-            row = self.get(value)
-            if row is None:
-                row = len(self._rows.labels)
-                self._rows.labels.append((self._scope, value))
-                self[value] = row
+            known = self.get(value)
+            if known is not None:
+                return known
+            row = len(self._rows.labels)
+            self._rows.labels.append((self._scope, value))
+            self[value] = row
             return row

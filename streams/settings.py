@@ -10,21 +10,30 @@ from consumers.settings import IngestSettings
 class Settings(IngestSettings):
     """Ingest settings, and what the panes, the read side and the HTTP server need."""
 
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, version 7 or newer.")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, version 7 or newer."
+    )
     redis_prefix: str = Field("salepulse", min_length=1, description="First part of every key in Redis.")
     shards: int = Field(1, ge=1, le=256, description="Hash tags that the partitions are spread over (Redis Cluster).")
     keep_seconds_h: float = Field(2, gt=0.5, description="Hours that panes of 1 s (distinct counts: 10 s) are kept.")
     keep_minutes_d: float = Field(3, gt=1, description="Days that panes of 1 min (distinct counts: 10 min) are kept.")
     keep_hours_d: float = Field(400, gt=3, description="Days that panes of 1 h are kept.")
-    retain: str = Field("", pattern="^(all)?$", description="all: keep every pane, for replays that are asked about their past.")
-    idle_after_s: float = Field(10, gt=0, description="A partition without a new event for so long holds no as-of back.")
-    stale_after_s: float = Field(15, gt=0, description="Without word from a partition's worker for so long, it is stale.")
+    retain: str = Field(
+        "", pattern="^(all)?$", description="all: keep every pane, for replays that are asked about their past."
+    )
+    idle_after_s: float = Field(
+        10, gt=0, description="A partition without a new event for so long holds no as-of back."
+    )
+    stale_after_s: float = Field(
+        15, gt=0, description="Without word from a partition's worker for so long, it is stale."
+    )
     timezone: str = Field("UTC", description="IANA time zone of the shop: where `day` begins.")
     currency: str = Field("CNY", min_length=3, max_length=3, description="ISO 4217 code of all money.")
-    currency_exponent: int = Field(2, ge=0, le=4, description="Decimal places of the currency: money / 10^exponent = major units.")
+    currency_exponent: int = Field(
+        2, ge=0, le=4, description="Decimal places of the currency: money / 10^exponent = major units."
+    )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
-    metrics_port: int = Field(0, ge=0, le=65535, description="Port of a worker's own /metrics and health; 0 picks a free one.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that `topics create` makes.")
     series_budget: int = Field(20_000, ge=100, description="Most KPI series on /metrics.")
     poll_ms: int = Field(100, ge=10, description="How often `serve` looks for new deltas in Redis.")

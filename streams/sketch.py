@@ -1,8 +1,9 @@
 """Distinct counts: HyperLogLog with 2^16 registers, kept as the list of its non-zero registers ("coupons").
 
-A coupon is `register << 6 | rank`, 22 bits, made from a 64-bit hash of the id: the register is the hash's first 16 bits, the
-rank one more than the zeros that lead the other 48. A set of ids is the set of its coupons with, in each register, only the
-greatest rank; a union keeps the greater. So the order in which ids arrive, and how often, changes nothing.
+A coupon is `register << 6 | rank`, 22 bits, made from a 64-bit hash of the id: the register is the hash's first 16
+bits, the rank one more than the zeros that lead the other 48. A set of ids is the set of its coupons with, in each
+register, only the greatest rank; a union keeps the greater. So the order in which ids arrive, and how often, changes
+nothing.
 
 Standard error 1.04 / sqrt(2^16) = 0.41 %: the 2 % that the metric dictionary allows are 4.9 of them.
 Source: Flajolet et al., "HyperLogLog", 2007; estimator: Ertl, "New cardinality estimation algorithms for HyperLogLog
@@ -41,11 +42,14 @@ def coupons(hashed: npt.NDArray[np.uint64]) -> Ints:
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact
     rank = _HASH_BITS + 1 - np.frexp(rest)[1]
-    return register << RANK_BITS | rank
+    drawn: Ints = register << RANK_BITS | rank
+    return drawn
 
 
 def estimate_all(histograms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many distinct ids made each sketch: `histograms[sketch, rank]` counts its registers of each rank, 0 for empty.
+    """How many distinct ids made each sketch.
+
+    `histograms[sketch, rank]` counts its registers of each rank, 0 for empty.
 
     Source: Ertl 2017, algorithm 6, for all sketches at once.
     """

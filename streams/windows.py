@@ -73,7 +73,9 @@ def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
     if not counters:
         return counters
     if scope is Scope.SKU:
-        return Span(counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S)
+        return Span(
+            counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S
+        )
     step = _DISTINCT_START_S.get(window, _SKU_DISTINCT_S)
     return Span(counters.start_s - counters.start_s % step, counters.end_s - counters.end_s % _DISTINCT_END_S)
 

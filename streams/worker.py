@@ -1,21 +1,19 @@
-"""The worker: a Faust app that carries batches from Kafka to the panes in Redis.
+"""The worker: carries batches from Kafka to the panes in Redis.
 
-Faust gives consumer groups, rebalances, agents and timers; what counts, and up to where, is decided by `PartitionWork` and the
-fence in Redis. Kafka's committed offsets are kept near the truth for tools that watch lag, and are never relied upon.
+Faust gives consumer groups, rebalances, agents and timers; what counts, and up to where, is decided by `PartitionWork`
+and the fence in Redis. Kafka's committed offsets are kept near the truth for tools that watch lag, and are never relied
+upon.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
 
-import faust
 import structlog
 from faust.types import TP
 from prometheus_client import generate_latest
@@ -24,15 +22,14 @@ from redis.exceptions import RedisError
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
 from consumers.rejects import Rejected
-from consumers.metadata import require_topics
 from consumers.topics import EVENT_TOPICS, Topic
-from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
+from consumers.transport import BatchApp, RecordBatch
 from streams.asof import as_of
 from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, Prepared, clocks
 from streams.scopes import Rows
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, check, connect
+from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
 from streams.store.roller import Roller
@@ -47,7 +44,7 @@ _SEEK_AGAIN_S = 5.0
 _EXPIRE_EVERY_S = 10.0
 
 
-class Revoked(Exception):  # noqa: N818 (not an error)
+class RevokedError(Exception):
     """The partition is no longer this worker's."""
 
 
@@ -96,7 +93,7 @@ class Worker:
                         await self._count_promotions(work, batch)
                     else:
                         await self._count(work, batch)
-        except Revoked:
+        except RevokedError:
             self.works.pop(partition, None)
         except Exception:  # a fault of ours: the position has not moved, so nothing is lost
             self.metrics.failures.inc()
@@ -133,8 +130,9 @@ class Worker:
             if isinstance(change, Rejected):
                 rejected.append(Rejected(i, change.reason, change.detail))
             else:
-                definition = change.promotion and change.promotion.model_dump_json(exclude_none=True).encode()
-                changes.append((change.promotion_id, definition))
+                definition = change.promotion
+                text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
+                changes.append((change.promotion_id, text))
         if rejected:
             await self._bury(work.partition, batch, rejected)
         moved = await self._redis_call(
@@ -199,7 +197,7 @@ class Worker:
         """Where a partition that was never counted begins."""
         if partition not in self._starts:
             tp = TP(partition.topic, partition.number)
-            self._starts[partition] = (await self._app.consumer.earliest_offsets(tp))[tp]
+            self._starts[partition] = int((await self._app.consumer.earliest_offsets(tp))[tp])
         return self._starts[partition]
 
     async def _go_back(self, work: PartitionWork, moved: Moved) -> None:
@@ -218,7 +216,7 @@ class Worker:
 
     async def _reachable(self, work: PartitionWork, tp: TP, position: int) -> int:
         """The position, or the beginning where Kafka no longer holds it: said aloud, and kept with the panes."""
-        earliest = (await self._app.consumer.earliest_offsets(tp))[tp]
+        earliest = int((await self._app.consumer.earliest_offsets(tp))[tp])
         end = (await self._app.consumer.highwaters(tp))[tp]
         if work.position is None or earliest <= position <= max(end, earliest):
             return position
@@ -252,11 +250,16 @@ class Worker:
                 answer = await call()
             except (RedisError, *UNREACHABLE) as error:
                 self.metrics.redis_errors.inc()
-                log.warning("Redis does not take our writes, trying again", call=name, error=str(error), partition=str(partition))
+                log.warning(
+                    "Redis does not take our writes, trying again",
+                    call=name,
+                    error=str(error),
+                    partition=str(partition),
+                )
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
                 if TP(partition.topic, partition.number) not in self._app.consumer.assignment():
-                    raise Revoked from None
+                    raise RevokedError from None
             else:
                 self.metrics.redis_seconds.labels(name).observe(monotonic() - started)
                 return answer
@@ -301,9 +304,7 @@ class Worker:
             self._forget(partition)
         await self._follow_clock()
         self._measure()
-        await self._redis.hset(
-            self._keys.workers, self.id, b"%d\n" % now_ms() + generate_latest(self.metrics.registry)
-        )
+        await self._redis.hset(self._keys.workers, self.id, b"%d\n" % now_ms() + generate_latest(self.metrics.registry))
         if monotonic() - self._commit_at > 5:
             self._commit_at = monotonic()
             await self._app.consumer._commit({tp: lags[p][0] for p, tp in assigned.items() if p in lags and lags[p][0]})
@@ -341,68 +342,3 @@ class Worker:
             if cut and self.clocks.as_of_ms is not None:
                 horizon = min(horizon, max(0.0, (self.clocks.as_of_ms - max(cut)) / 1000))
             self.metrics.dedup_horizon.labels(topic).set(horizon)
-
-
-def create_app(settings: Settings) -> BatchApp:
-    """The Faust app with its agents and timers; nothing is connected before it runs."""
-    app = BatchApp(
-        settings.group,
-        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
-        store="memory://",
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-        stream_buffer_maxsize=2,
-        broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.session_timeout_s / 5,
-        broker_max_poll_records=settings.batch_records,
-        web_enabled=False,
-    )
-    app.fetching = Fetching(settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms)
-    worker = Worker(settings, app)
-    schema = BatchSchema()
-
-    async def consume(stream: faust.StreamT[RecordBatch]) -> None:
-        async for batch in stream:
-            await worker.handle(batch)
-
-    for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
-        app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
-
-    @app.timer(1.0)
-    async def tick() -> None:
-        await worker.tick()
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def on_rebalance(*_: object, **__: object) -> None:
-        worker.metrics.rebalances.inc()
-
-    @app.on_before_shutdown.connect(weak=False)
-    async def on_shutdown(*_: object, **__: object) -> None:
-        await worker.stop()
-
-    return app
-
-
-async def preflight(settings: Settings) -> None:
-    """Refuse to start where counting could not be right: no broker, a topic missing, a Redis that evicts."""
-    redis = connect(settings)
-    try:
-        await check(redis)
-    finally:
-        await redis.aclose()
-    await require_topics(settings.bootstrap)
-
-
-def run(settings: Settings) -> None:
-    """Run a worker until SIGINT or SIGTERM; never returns.
-
-    Raises:
-        SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
-    """
-    logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
-    asyncio.run(preflight(settings))
-    gc.freeze()
-    gc.set_threshold(200_000, 10, 10)  # a batch makes tens of thousands of objects, none of them in a cycle
-    faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()

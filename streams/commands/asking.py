@@ -117,7 +117,7 @@ async def _ask(settings: Settings, asked: Asked) -> Answer:
     from streams.store.connection import connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
-    from streams.view.asking import NotAnswerable, Question
+    from streams.view.asking import NotAnswerableError, Question
     from streams.view.rolling import RollingView
 
     now_ms = int(time.time() * 1000)
@@ -130,7 +130,7 @@ async def _ask(settings: Settings, asked: Asked) -> Answer:
             if asked.value is None:
                 return await view.every(question, now_ms)
             return await view.one(question, asked.value, now_ms)
-    except NotAnswerable as error:
+    except NotAnswerableError as error:
         raise UsageError(str(error)) from error
     finally:
         await redis.aclose()

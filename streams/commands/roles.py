@@ -21,7 +21,7 @@ def worker(
     retain: Retain = None,
 ) -> None:
     """Count: read events from Kafka, keep panes in Redis. Run as many as there are cores; each takes its partitions."""
-    from streams.worker import run
+    from streams.app import run
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
     with foreseen():

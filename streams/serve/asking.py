@@ -13,7 +13,7 @@ from streams.kpis import Number
 from streams.scopes import Scope
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
-from streams.view.asking import Answer, Item, NotReady, Question
+from streams.view.asking import Answer, Item, NotReadyError, Question
 from streams.windows import Window
 
 
@@ -81,10 +81,10 @@ class Asked:
 
     @classmethod
     def of(cls, live: Live, question: Question) -> Asked:
-        """Raises NotReady while there is no as-of."""
+        """Raises NotReadyError while there is no as-of."""
         newest_ms = live.view.as_of(live.at_ms).ms
         if newest_ms is None:
-            raise NotReady("; ".join(live.standing().reasons) or "there is no as-of yet: ask again soon")
+            raise NotReadyError("; ".join(live.standing().reasons) or "there is no as-of yet: ask again soon")
         return cls(question, live, live.at_ms, newest_ms)
 
     def frame(self, as_of_ms: int) -> dict[str, Any]:

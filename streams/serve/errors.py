@@ -16,7 +16,7 @@ from starlette.responses import Response
 from streams.scopes import Scope
 from streams.serve.encoding import json_response
 from streams.store.connection import UNREACHABLE
-from streams.view.asking import NotAnswerable, NotReady
+from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.windows import Window
 
 log = structlog.get_logger()
@@ -64,8 +64,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ApiError:
 def install(app: FastAPI) -> None:
     """Have every error told in this shape."""
     app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(NotAnswerable, _not_answerable)
-    app.add_exception_handler(NotReady, _not_ready)
+    app.add_exception_handler(NotAnswerableError, _not_answerable)
+    app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _internal)

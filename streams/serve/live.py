@@ -16,7 +16,7 @@ from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys, Partition
 from streams.store.reader import PaneReader
 from streams.store.writer import now_ms
-from streams.view.asking import NotReady, Question
+from streams.view.asking import NotReadyError, Question
 from streams.view.rolling import RollingView
 from streams.windows import Window
 
@@ -75,7 +75,7 @@ class Live:
         Not the present: while Redis is away, the as-of must not move on over time that nothing was heard of.
         """
         if self.view.polled_ms is None:
-            raise NotReady(f"Redis has not answered yet: {self._failure or 'it was only just asked'}")
+            raise NotReadyError(f"Redis has not answered yet: {self._failure or 'it was only just asked'}")
         return self.view.polled_ms
 
     def standing(self) -> Standing:

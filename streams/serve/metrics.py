@@ -25,7 +25,7 @@ from streams.serve.live import Live
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
 from streams.store.writer import now_ms
-from streams.view.asking import NotAnswerable, NotReady
+from streams.view.asking import NotAnswerableError, NotReadyError
 
 router = APIRouter(tags=["health"])
 
@@ -138,7 +138,7 @@ class Exposition:
         async with self._lock:
             try:
                 await self._renew()
-            except (NotReady, NotAnswerable, RedisError, *UNREACHABLE):
+            except (NotReadyError, NotAnswerableError, RedisError, *UNREACHABLE):
                 pass  # what was made last stays, beside metrics that say how old it is
             return self._made.text if self._made else b""
 

@@ -49,7 +49,8 @@ async def check(redis: Redis) -> None:
         memory = await redis.info("memory")
     except UNREACHABLE as error:
         raise SalepulseError(
-            f"no Redis answers at {address(redis)} ({error}); start one, or name another with --redis-url", retriable=True
+            f"no Redis answers at {address(redis)} ({error}); start one, or name another with --redis-url",
+            retriable=True,
         ) from error
     except RedisError as error:
         raise SalepulseError(f"Redis at {address(redis)} refused us: {error}; check user and password") from error

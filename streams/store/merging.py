@@ -1,7 +1,7 @@
 """When the parts of a block are merged: each roll adds one, and none may be rewritten each time.
 
-Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block that its
-partition has left behind is merged to one part.
+Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block
+that its partition has left behind is merged to one part.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class OpenBlocks:
         return [
             (block, Merge(tuple(parts)))
             for block, parts in self._parts.items()
-            if block[0] == level.name and block not in written and self._is_over(level, block, newest_s) and len(parts) > 1
+            if block[0] == level.name
+            and block not in written
+            and self._is_over(level, block, newest_s)
+            and len(parts) > 1
         ]
 
     def written(self, block: BlockId, name: str, merge: Merge) -> None:

@@ -50,7 +50,7 @@ class PaneReader:
 
     async def promotions(self) -> dict[str, Promotion]:
         """The promotions in force, by id."""
-        held = await self._redis.hgetall(self._keys.promotions)
+        held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
         return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
@@ -84,7 +84,9 @@ class PaneReader:
                     pipe.hgetall(self._keys.pane(shard, level, start))
                 answers = await pipe.execute()
             if mine:
-                rolled |= {partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)}
+                rolled |= {
+                    partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)
+                }
             for block, fields in zip(wanted, answers, strict=True):
                 for name, content in fields.items():
                     partition = Partition.parse(name.decode().rpartition(":")[0])

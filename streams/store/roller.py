@@ -1,7 +1,7 @@
 """Rolling: deltas go from a partition's log into blocks of panes, under the same fence as applying.
 
-Readers add up the parts of a block and what is left in the log, so a delta is counted once at any moment: before the call it is
-in the log, after it in the blocks.
+Readers add up the parts of a block and what is left in the log, so a delta is counted once at any moment: before the
+call it is in the log, after it in the blocks.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ class Roller:
 
     async def _fetch(self, shard: int, writes: Sequence[_Write]) -> list[bytes | None]:
         """The contents of all parts that are to be merged, in the order of the writes."""
-        keys = [
-            self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts
-        ]
+        keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
         held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
         return held

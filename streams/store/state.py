@@ -41,7 +41,10 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
             partition = Partition.parse(name.decode())
             if partition.topic in EVENT_TOPICS:
                 partitions[partition] = PartitionState(
-                    *(_int(fields.get(field + b":" + name)) for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag"))
+                    *(
+                        _int(fields.get(field + b":" + name))
+                        for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag")
+                    )
                 )
     return State(
         tuple(fields.get(b"epoch", b"").decode() for fields in shards),

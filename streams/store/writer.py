@@ -3,9 +3,9 @@
 The order that exactness rests on:
 
 1. `load` reads where a partition stands; the worker seeks there.
-2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes into the
-   partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a rebalance, a batch
-   after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
+2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes
+into the partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a
+rebalance, a batch after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
 3. `streams.store.roller` moves deltas from the log into blocks of panes, under the same fence.
 
 A call that was cut off may be sent again: it is refused if the first one got through.
@@ -113,7 +113,8 @@ class PaneWriter:
                 if (offset := _offset(entry_id)) > (rolled_to or 0)
             ],
             ids=[
-                IdEntry(_offset(i), np.frombuffer(e[b"h"], "<u8").astype(np.uint64), int(e[b"o"]), int(e[b"n"])) for i, e in ids
+                IdEntry(_offset(i), np.frombuffer(e[b"h"], "<u8").astype(np.uint64), int(e[b"o"]), int(e[b"n"]))
+                for i, e in ids
             ],
         )
 
@@ -182,7 +183,8 @@ class PaneWriter:
                     continue
                 index = self._keys.blocks(shard, level.name)
                 last = oldest_s[level.name] - level.block_s
-                starts = [int(start) for start in await self._redis.zrangebyscore(index, "-inf", last, start=0, num=5000)]
+                found: list[bytes] = await self._redis.zrangebyscore(index, "-inf", last, start=0, num=5000)  # type: ignore[assignment]
+                starts = [int(start) for start in found]
                 if starts:
                     async with self._redis.pipeline(transaction=False) as pipe:
                         pipe.unlink(*(self._keys.pane(shard, level.name, start) for start in starts))

@@ -10,11 +10,11 @@ from streams.scopes import Scope
 from streams.windows import Window
 
 
-class NotAnswerable(SalepulseError):
+class NotAnswerableError(SalepulseError):
     """The question makes no sense, or is about a moment that is not kept; the message says what can be asked."""
 
 
-class NotReady(SalepulseError):
+class NotReadyError(SalepulseError):
     """There is no as-of yet."""
 
     def __init__(self, why: str) -> None:

@@ -37,8 +37,8 @@ def _dense(parts: list[Sketches], wanted: Ints, n: int) -> npt.NDArray[np.int64]
         sketch = wanted[part.rows] * len(DISTINCTS) + part.distincts
         at = np.repeat(sketch, part.sizes) * REGISTERS + (part.coupons >> RANK_BITS)
         np.maximum.at(registers, at, (part.coupons & ((1 << RANK_BITS) - 1)).astype(np.uint8))
-    registers = registers.reshape(n * len(DISTINCTS), REGISTERS)
-    histograms = np.array([np.bincount(row, minlength=1 << RANK_BITS) for row in registers]).reshape(-1, 1 << RANK_BITS)
+    by_sketch = registers.reshape(n * len(DISTINCTS), REGISTERS)
+    histograms = np.array([np.bincount(row, minlength=1 << RANK_BITS) for row in by_sketch]).reshape(-1, 1 << RANK_BITS)
     return estimate_all(histograms).reshape(n, len(DISTINCTS))
 
 

@@ -1,8 +1,8 @@
 """`RollingView`: every window and scope, kept current from the deltas that workers apply.
 
-`poll` follows the logs of all partitions; questions are answered from blocks in memory, loaded from Redis when first needed.
-Windows that end at the newest as-of are sums that move on by what comes in and what falls out; questions about an earlier
-moment add up the fewest panes that cover it.
+`poll` follows the logs of all partitions; questions are answered from blocks in memory, loaded from Redis when first
+needed. Windows that end at the newest as-of are sums that move on by what comes in and what falls out; questions about
+an earlier moment add up the fewest panes that cover it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.reader import LogEntry, PaneReader
 from streams.store.state import State
-from streams.view.asking import Answer, Item, NotAnswerable, NotReady, Question, Top
+from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
 from streams.view.blocks import Blocks
 from streams.view.distinct import estimates
 from streams.view.series import RowHistory
@@ -43,7 +43,6 @@ DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
 """Levels and their panes' lengths in seconds, finest first."""
 
 
-
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     try:
         compute(dict.fromkeys(COUNTER_IDS, 0))
@@ -52,9 +51,7 @@ def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     return False
 
 
-DISTINCT_NAMES = frozenset(
-    {*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))}
-)
+DISTINCT_NAMES = frozenset({*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))})
 """Distinct counts, and the KPIs made of them."""
 
 
@@ -134,7 +131,9 @@ class RollingView:
         cells = merge_cells([entry.delta.cells for entry in entries])
         for window in self._live.values():
             window.correct(cells)
-        oldest = min((int(entry.delta.sketches.panes[0]) for entry in entries if len(entry.delta.sketches.groups)), default=None)
+        oldest = min(
+            (int(entry.delta.sketches.panes[0]) for entry in entries if len(entry.delta.sketches.groups)), default=None
+        )
         if oldest is not None:
             self._memos = {key: memo for key, memo in self._memos.items() if oldest >= memo.span.end_s}
 
@@ -228,23 +227,28 @@ class RollingView:
         """What a question comes to."""
         newest_ms = self.as_of(now_ms).ms
         if newest_ms is None:
-            raise NotReady("there is no as-of yet: not every partition with events waiting has been read; ask again soon")
+            raise NotReadyError(
+                "there is no as-of yet: not every partition with events waiting has been read; ask again soon"
+            )
         as_of_ms = newest_ms if question.as_of_ms is None else question.as_of_ms
         if as_of_ms > newest_ms:
-            raise NotAnswerable(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
+            raise NotAnswerableError(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
         finest = self._finest(as_of_ms // 1000, newest_ms // 1000)
         as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
         promotion = self._promotion(question, value, as_of_ms)
         running = None if promotion is None else promotions.running_time(promotion)
         counted = span(question.window, as_of_ms, timezone=self._settings.timezone, promotion=running)
-        return _Moment(question, as_of_ms, finest, promotion and promotion.promotion_id, counted, as_of_ms == newest_ms)
+        name = None if promotion is None else promotion.promotion_id
+        return _Moment(question, as_of_ms, finest, name, counted, live=as_of_ms == newest_ms)
 
     def _finest(self, as_of_s: int, newest_s: int) -> int:
         """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment."""
         for place, level in enumerate(self._levels[:2]):
             if level.keep_s is None or as_of_s - _LONGEST_IN_SECONDS_S >= newest_s - level.keep_s:
                 return place
-        raise NotAnswerable(f"as_of {as_of_s * 1000} is further back than panes are kept ({self._levels[1].keep_s} seconds)")
+        raise NotAnswerableError(
+            f"as_of {as_of_s * 1000} is further back than panes are kept ({self._levels[1].keep_s} seconds)"
+        )
 
     def _promotion(self, question: Question, value: str | None, as_of_ms: int) -> Promotion | None:
         if question.window is not Window.PROMOTION:
@@ -253,7 +257,9 @@ class RollingView:
         if name is None:
             return promotions.current(self.promotions, as_of_ms)
         if question.promotion is not None and name not in self.promotions:
-            raise NotAnswerable(f"there is no promotion {name!r}; known: {', '.join(sorted(self.promotions)) or 'none'}")
+            raise NotAnswerableError(
+                f"there is no promotion {name!r}; known: {', '.join(sorted(self.promotions)) or 'none'}"
+            )
         return self.promotions.get(name)
 
     async def _sums(self, moment: _Moment) -> WindowSum:

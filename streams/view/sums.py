@@ -25,7 +25,12 @@ class WindowSum:
         old = self.span
         if span == old:
             return
-        if not old or span.start_s < old.start_s or span.end_s < old.end_s or span.start_s - old.start_s > span.end_s - old.start_s >> 1:
+        if (
+            not old
+            or span.start_s < old.start_s
+            or span.end_s < old.end_s
+            or span.start_s - old.start_s > span.end_s - old.start_s >> 1
+        ):
             yield 0, old
             yield 1, span
             return

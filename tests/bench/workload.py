@@ -1,8 +1,8 @@
 """The events that speed is measured on: 90 % clicks of about 230 bytes, 10 % orders of about 320, seeded.
 
-Event time moves 1 s per 20,000 events and is out of order by up to 3 s (median about 0.2 s). 200,000 users, 5,000 SKUs (Zipf
-1.05), 30 categories, 5 channels, 8 regions, 40 promotions (35 % of events have one), a third of orders each with one, two and
-three lines.
+Event time moves 1 s per 20,000 events and is out of order by up to 3 s (median about 0.2 s). 200,000 users, 5,000 SKUs
+(Zipf 1.05), 30 categories, 5 channels, 8 regions, 40 promotions (35 % of events have one), a third of orders each with
+one, two and three lines.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def _block(block: int, start_ms: int) -> list[Outgoing]:
                 for s, q in zip(skus[j][: lines[j] + 1], quantities[j], strict=False)
             )
             order = f"ord-{i:09}"
-            text = f'{{"event_id":"o{i:09}","type":"{ORDER_TYPES[order_types[j]]}",{who},"order_id":"{order}",{where},"items":[{items}]}}'
+            text = (
+                f'{{"event_id":"o{i:09}","type":"{ORDER_TYPES[order_types[j]]}",{who},'
+                f'"order_id":"{order}",{where},"items":[{items}]}}'
+            )
             out.append(Outgoing(Topic.ORDERS, order.encode(), text.encode()))
         else:
             s = skus[j][0]

@@ -26,6 +26,7 @@ class Recording:
         self.folder = folder
         self.expected = Expected.read(folder)
         self._totals = recorded_totals(folder)
+        self.events = sum(self._totals.values())
 
     def over(self, seconds: float) -> float:
         """The speed at which its nine days are written in about so many seconds."""

@@ -34,7 +34,7 @@ def test_kill_9_while_records_are_read(
         shop.start_worker()
         shop.start_worker()
         for _ in range(2):
-            shop.until_begun(share=rng.uniform(0.05, 0.5))
+            shop.until_at(rng.uniform(0.05, 0.5) * recording.events)
             own_broker.kill()
             time.sleep(rng.uniform(0, 3))
             own_broker.restart()

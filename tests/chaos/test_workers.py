@@ -44,7 +44,7 @@ def test_a_member_that_joins_and_leaves_every_two_seconds(
 def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(broker, redis_server, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
-            shop.until_begun()
+            shop.until_at(0.1 * recording.events)
             for _ in range(2):
                 shop.start_worker()
                 shop.stop_worker()
@@ -58,7 +58,7 @@ def test_a_zombie_cannot_write(
     with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
         shop.until_working()
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_begun()
+            shop.until_at(0.1 * recording.events)
             shop.workers[0].pause()
             time.sleep(frozen_s)  # the other one has its partitions by now
             shop.workers[0].resume()

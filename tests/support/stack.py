@@ -122,9 +122,9 @@ class Shop:
         """Until workers have said that they attend to every partition."""
         self._until(within_s, "every partition is attended to", lambda: not self._unattended())
 
-    def until_begun(self, share: float = 0.1, within_s: float = 60) -> None:
-        """Until this share of what was written so far is counted."""
-        self._until(within_s, f"{share:.0%} is counted", lambda: self.position() >= share * sum(self.ends.values()))
+    def until_at(self, position: float, within_s: float = 60) -> None:
+        """Until so many records are counted, over all partitions."""
+        self._until(within_s, f"{position:.0f} records are counted", lambda: self.position() >= position)
 
     def until_counted(self, within_s: float = 90) -> None:
         """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""

@@ -107,9 +107,7 @@ async def test_a_server_that_starts_before_redis() -> None:
             await ready(api)
 
 
-async def test_not_alive_when_the_view_is_no_longer_followed(
-    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_not_alive_when_nothing_is_followed(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Live, "alive", False)
     assert (await api.get("/healthz")).status_code == 503
 

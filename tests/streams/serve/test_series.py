@@ -51,7 +51,7 @@ async def test_points_are_what_kpis_answers_then(api: httpx.AsyncClient, open_sh
         query = {"window": window, **scope}
         for name in ("gmv", "visitors", "conversion_rate", "refund_rate"):
             points = (await series(api, name, step=97_000, start=at(-1000), **query))["points"]
-            assert len(points) == 23
+            assert len(points) == 24
             for ts, number in points:
                 answer = (await api.get("/api/v1/kpis", params={"as_of": ts, **query})).json()
                 assert (answer["as_of"], answer["values"][name]) == (ts, number)

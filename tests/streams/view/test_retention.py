@@ -6,7 +6,7 @@ import pytest
 
 from streams.partition import clocks
 from streams.store.writer import now_ms
-from streams.view.asking import NotAnswerable
+from streams.view.asking import NotAnswerableError
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.streams.view.comparing import assert_true
 from tests.support.events import T0, click, ms, promotion
@@ -49,7 +49,7 @@ async def test_a_moment_that_is_not_kept_cannot_be_asked_about(redis_url: str) -
     async with opened(redis_url, retain="") as shop:
         await counted(shop, 0, 4 * DAY_S)
         view = await shop.view()
-        with pytest.raises(NotAnswerable):
+        with pytest.raises(NotAnswerableError):
             await ask(view, "1h", at=ms(HOUR_S))
 
 
@@ -72,7 +72,7 @@ async def test_a_window_of_an_old_moment_is_whole_or_refused(redis_url: str, win
         expected = shop.oracle().ask(window, at)["page_views"]
         try:
             numbers = await ask(view, window, at=at)
-        except NotAnswerable:
+        except NotAnswerableError:
             return
         assert numbers["page_views"] == expected
 

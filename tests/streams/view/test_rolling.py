@@ -9,7 +9,7 @@ import pytest
 
 from streams.store.keys import Partition
 from streams.store.writer import now_ms
-from streams.view.asking import NotAnswerable, NotReady, Question
+from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.blocks import Blocks
 from streams.windows import Window
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, listed, opened
@@ -155,7 +155,7 @@ async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     shop.restart()
     shop.counted.clear()
     await view.poll(now_ms())
-    with pytest.raises(NotReady):
+    with pytest.raises(NotReadyError):
         await ask(view, "1m")
     await shop.feed(CLICKS_0, first[:60])
     await view.poll(now_ms())
@@ -218,12 +218,12 @@ async def test_what_is_null_and_what_is_zero(shop: Shop) -> None:
 
 async def test_before_anything_is_known_the_view_is_not_ready(shop: Shop) -> None:
     view = await shop.view()
-    with pytest.raises(NotReady):
+    with pytest.raises(NotReadyError):
         await ask(view, "1m")
     await shop.feed(CLICKS_0, [click(at=5)])
     await shop.writer.heartbeat({ORDERS_0: (None, 12)})  # records wait that were never counted
     await view.poll(now_ms())
-    with pytest.raises(NotReady):
+    with pytest.raises(NotReadyError):
         await ask(view, "1m")
 
 
@@ -231,7 +231,7 @@ async def test_a_moment_that_is_not_reached_yet_cannot_be_asked_about(shop: Shop
     await shop.feed(CLICKS_0, [click(at=5)])
     view = await shop.view()
     await ask(view, "1m", at=ms(5))
-    with pytest.raises(NotAnswerable):
+    with pytest.raises(NotAnswerableError):
         await ask(view, "1m", at=ms(6))
 
 

@@ -1,0 +1,82 @@
+"""The Faust app: agents that hand every batch to the worker, and a timer; how a worker process starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import faust
+
+from consumers.metadata import require_topics
+from consumers.topics import EVENT_TOPICS, Topic
+from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
+from streams.memory import settle
+from streams.settings import Settings
+from streams.store.connection import check, connect
+from streams.worker import Worker
+
+
+def create_app(settings: Settings) -> BatchApp:
+    """The Faust app with its agents and timers; nothing is connected before it runs."""
+    app = BatchApp(
+        settings.group,
+        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=2,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 5,
+        broker_max_poll_records=settings.batch_records,
+        web_enabled=False,
+    )
+    app.fetching = Fetching(
+        settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms
+    )
+    worker = Worker(settings, app)
+    schema = BatchSchema()
+
+    async def consume(stream: faust.StreamT[RecordBatch]) -> None:
+        async for batch in stream:
+            await worker.handle(batch)
+
+    for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
+        app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
+
+    @app.timer(1.0)
+    async def tick() -> None:
+        await worker.tick()
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def on_rebalance(*_: object, **__: object) -> None:
+        worker.metrics.rebalances.inc()
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def on_shutdown(*_: object, **__: object) -> None:
+        await worker.stop()
+
+    return app
+
+
+async def preflight(settings: Settings) -> None:
+    """Refuse to start where counting could not be right: no broker, a topic missing, a Redis that evicts."""
+    redis = connect(settings)
+    try:
+        await check(redis)
+    finally:
+        await redis.aclose()
+    await require_topics(settings.bootstrap)
+
+
+def run(settings: Settings) -> None:
+    """Run a worker until SIGINT or SIGTERM; never returns.
+
+    Raises:
+        SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
+    """
+    logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
+    asyncio.run(preflight(settings))
+    settle()
+    faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()
