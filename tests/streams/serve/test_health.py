@@ -86,11 +86,16 @@ async def test_a_redis_that_is_killed_and_comes_back() -> None:
             assert "salepulse_redis_up 0.0" in text
             assert "salepulse_ready 0.0" in text
             await anyio.to_thread.run_sync(server.restart)
-        async with shop(settings) as made, client(settings) as fresh:
+            await made.redis.connection_pool.disconnect()
             await made.send(CLICKS, click(3), click(4))
             await made.attend()
-            await ready(fresh)
-            assert (await fresh.get("/api/v1/kpis")).json()["values"]["page_views"] == 3
+
+            async def recovered() -> bool:
+                answer = (await api.get("/api/v1/kpis")).json()
+                return bool(answer["live"] and answer["values"]["page_views"] == 3)
+
+            await soon(recovered)
+            await ready(api)
 
 
 async def test_a_server_that_starts_before_redis() -> None:
