@@ -1,0 +1,131 @@
+"""One partition's work: what is refused, what repeats, and what a new owner takes over, on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from consumers.rejects import Reason
+from streams.partition import Clocks, clocks
+from streams.scopes import Rows, Scope
+from streams.store.writer import Moved
+from tests.streams.plain import plain
+from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, opened
+from tests.support.events import click, ms, paid, records, wire
+
+pytestmark = pytest.mark.anyio
+
+ANY_TIME = Clocks(None, None, None)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def shop(redis_url: str) -> AsyncIterator[Shop]:
+    async with opened(redis_url) as shop:
+        yield shop
+
+
+async def page_views(shop: Shop) -> object:
+    """Of all that was counted; an event at the end lets the as-of pass the others."""
+    await shop.feed(CLICKS_0, [click("search", at=80_000)])
+    return (await ask(await shop.view(), "24h"))["page_views"]
+
+
+async def test_repeats_count_once_within_a_batch_between_batches_and_across_a_restart(shop: Shop) -> None:
+    first, second = click(at=1), click(at=2)
+    await shop.feed(CLICKS_0, [first, first, second])
+    await shop.feed(CLICKS_0, [second, first])
+    shop.restart()
+    await shop.feed(CLICKS_0, [first, click(at=3)])
+    await shop.roll(CLICKS_0, ms(3))
+    shop.restart()
+    await shop.feed(CLICKS_0, [second])
+    assert await page_views(shop) == 3
+    assert await shop.redis.hget(shop.keys.totals(0), "duplicates,clicks") == b"5"
+
+
+async def test_of_two_events_with_one_id_the_first_counts_whatever_it_says(shop: Shop) -> None:
+    event = click("page_view", at=1)
+    await shop.feed(CLICKS_0, [event, {**event, "type": "search"}])
+    assert await page_views(shop) == 1
+
+
+async def test_ids_are_their_topics_own(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [{**click(at=1), "event_id": "same"}])
+    await shop.feed(ORDERS_0, [{**paid(at=1), "event_id": "same"}])
+    await shop.feed(ORDERS_0, [paid(at=3)])
+    answer = await ask(await shop.view(), "1m")
+    assert (answer["page_views"], answer["orders_paid"]) == (1, 1)
+
+
+async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    values = [b"{", wire(click(at=1)), None, wire(click(at=2)), wire(paid(at=3))]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), ANY_TIME)
+    refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
+    assert refused == [(0, Reason.BAD_JSON), (2, Reason.EMPTY), (4, Reason.WRONG_TOPIC)]
+    assert prepared.applying.totals == {
+        "events,clicks,page_view": 2,
+        "rejected,clicks,bad_json": 1,
+        "rejected,clicks,empty": 1,
+        "rejected,clicks,wrong_topic": 1,
+    }
+    assert (prepared.applying.follows, prepared.applying.next, prepared.applying.newest_ms) == (0, 5, ms(2))
+
+
+async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    values = [wire(click(at=at)) for at in (99.999, 100, 200, 200.001)]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
+    assert refused == [(0, Reason.TOO_LATE), (3, Reason.FROM_THE_FUTURE)]
+    assert prepared.applying.totals["events,clicks,page_view"] == 2
+    assert prepared.applying.newest_ms == ms(200)
+
+
+async def test_preparing_changes_nothing(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    batch = records(CLICKS_0.topic, 0, 0, [wire(click(at=1)), wire(click(at=2))])
+    once, again = (work.prepare(batch, ANY_TIME).applying for _ in range(2))
+    assert plain(once.delta, shop.rows) == plain(again.delta, shop.rows)
+    assert once.totals == again.totals
+    assert await shop.everything() == {}
+
+
+async def test_a_batch_that_was_refused_leaves_the_copy_as_it_was(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=1)])
+    values = [wire(click(at=2)), wire(click(at=2))]
+    stale = (await shop.work(CLICKS_0)).prepare(records(CLICKS_0.topic, 0, 1, values), ANY_TIME)
+    await shop.feed(CLICKS_0, [click(at=3)])
+    work = await shop.work(CLICKS_0)
+    seen = len(work.seen)
+    assert await work.apply(stale) == Moved(2)
+    assert (work.position, len(work.seen)) == (2, seen)
+
+
+async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=1, channel="app"), click(at=2, region="east")])
+    work = await shop.work(CLICKS_0)
+    shop.rows = Rows()
+    shop.rows.row(Scope.SKU, "something else")
+    work.renumber(shop.rows)
+    await shop.feed(CLICKS_0, [click(at=3, region="east")])
+    await shop.roll(CLICKS_0)
+    assert await page_views(shop) == 3
+    view = await shop.view()
+    assert (await ask(view, "24h", "region", "east"))["page_views"] == 2
+
+
+async def test_too_late_is_what_is_older_than_every_kept_pane(redis_url: str) -> None:
+    async with opened(redis_url, retain="") as shop:
+        as_of_ms = ms(0)
+        oldest = clocks(shop.settings, as_of_ms).oldest_ms
+        assert oldest == as_of_ms - 400 * 86_400_000
+        assert clocks(shop.settings, None).oldest_ms is None
+    async with opened(redis_url, retain="all") as shop:
+        assert clocks(shop.settings, ms(0)).oldest_ms is None
