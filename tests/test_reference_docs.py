@@ -1,0 +1,60 @@
+"""The documentation says what the code says: the reference is made from it, and what the text names is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.tools.reference import FOLDER, pages
+
+REPOSITORY = Path(__file__).parents[1]
+DOCS = sorted([*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*.md")])
+
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+NAMED = re.compile(r"`((?:consumers|streams|alerts|tests|docs)/[\w./-]*)(?:::(\w+))?`")
+"""A file or folder of the repository, perhaps with a function or class in it."""
+
+every_page = pytest.mark.parametrize("page", DOCS, ids=[str(page.relative_to(REPOSITORY)) for page in DOCS])
+
+
+@pytest.mark.parametrize(("name", "text"), pages().items(), ids=pages())
+def test_the_reference_is_what_the_code_gives(name: str, text: str) -> None:
+    """Run `python -m tests.tools.reference` after a change to events, KPIs, metrics, settings or keys."""
+    assert (FOLDER / name).read_text(encoding="utf-8") == text
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@every_page
+def test_files_tests_and_functions_that_are_named_are_there(page: Path) -> None:
+    named = NAMED.findall(page.read_text())
+    assert not [name for name, inside in named if not is_there(REPOSITORY / name, inside)]
+
+
+def test_what_is_not_kept_yet_is_expected_to_fail() -> None:
+    """A gap that was closed is taken off the list of `docs/exactness.md`."""
+    text = (REPOSITORY / "docs" / "exactness.md").read_text()
+    gaps = NAMED.findall(text.partition("## What is not guaranteed")[2])
+    assert not [f"{name}::{test}" for name, test in gaps if test and not expected_to_fail(REPOSITORY / name, test)]
+
+
+def expected_to_fail(path: Path, test: str) -> bool:
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if getattr(node, "name", None) == test]
+    return any("xfail" in ast.unparse(decorator) for found in functions for decorator in found.decorator_list)
+
+
+def is_there(path: Path, inside: str) -> bool:
+    """Whether there is such a file, and in it, at the top or in a class, a function or class of this name."""
+    if not inside:
+        return path.exists()
+    if not path.is_file():
+        return False
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) and node.name == inside for node in ast.walk(ast.parse(path.read_text())))

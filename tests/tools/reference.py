@@ -1,0 +1,349 @@
+"""`docs/reference/`, written from the code: `python -m tests.tools.reference`.
+
+The pages say nothing that the code does not say itself, but for a few sentences about how to read them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from pydantic.fields import FieldInfo
+
+from consumers.events import REQUIRED_BY_TYPE, TYPES
+from consumers.partitioning import key_field
+from consumers.rejects import Reason
+from consumers.settings import Clock, IngestSettings
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.asof import AsOf, PartitionState
+from streams.counters import COUNTERS, Unit
+from streams.kpis import NAMES, UNITS
+from streams.metrics import WorkerMetrics
+from streams.scopes import FIELDS, SCOPES
+from streams.serve.definitions import Definition, Kind, definitions
+from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
+from streams.serve.live import Live
+from streams.serve.metrics import StandingCollector
+from streams.serve.standing import Facts, standing
+from streams.settings import Settings
+from streams.settings_report import shown, variable
+from streams.store.keys import Keys, Partition
+from streams.store.levels import levels
+from streams.windows import Window
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+_MARK = "<!-- Written by `python -m tests.tools.reference` from the code. Change the code, then run it again. -->"
+_UNIT_OF = {Unit.MILLISECONDS: "ms", Unit.SECONDS: "s"}
+
+
+def pages() -> dict[str, str]:
+    """Each page's text by file name."""
+    made = {
+        "events.md": _events(),
+        "kpis.md": _kpis(),
+        "metrics.md": _metrics(),
+        "settings.md": _settings(),
+        "keys.md": _keys(),
+    }
+    return {name: "\n".join([_MARK, "", *parts]).rstrip() + "\n" for name, parts in made.items()}
+
+
+def main() -> None:
+    """Write the pages."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+# Pages ---------------------------------------------------------------------------------------------------------------
+
+
+def _events() -> list[str]:
+    topics = []
+    for topic in Topic:
+        if topic is Topic.DEAD_LETTERS:
+            continue
+        schema = f"[{topic}.schema.json](../schemas/{topic}.schema.json)"
+        topics.append((f"`{topic}`", docs_of(Topic)[topic], schema))
+    types = [
+        (f"`{name}`", f"`{topic}`", f"`{key_field(topic, name)}`", _code(REQUIRED_BY_TYPE.get(name, ())))
+        for topic in EVENT_TOPICS
+        for name in sorted(TYPES[topic])
+    ]
+    reasons = [(f"`{reason}`", docs_of(Reason)[reason]) for reason in Reason]
+    return [
+        "# Events",
+        "",
+        *_prose("""
+            One JSON object a message. Every field with its type and limits is in the JSON Schemas, which are
+            written from the models in `consumers/events.py`. What a schema cannot say, and what the contract leaves
+            open, is in [contract-notes.md](../contract-notes.md).
+        """),
+        "",
+        *_table(("topic", "is", "schema"), topics),
+        "",
+        "## Types",
+        "",
+        "Required: beyond what the topic requires of each of its events.",
+        "",
+        *_table(("type", "topic", "Kafka key", "required"), types),
+        "",
+        "## Reasons for a refusal",
+        "",
+        *_prose("""
+            A message has exactly one reason: the first in this order that applies. It is the label `reason` of
+            `salepulse_rejected_total` and the header `salepulse-reason` of the dead letter.
+        """),
+        "",
+        *_table(("reason", "means"), reasons),
+    ]
+
+
+def _kpis() -> list[str]:
+    rows = [
+        (f"`{one.name}`", one.kind.value, _UNIT_OF.get(one.unit, one.unit.value), one.formula, _absent(one))
+        for one in definitions()
+    ]
+    hidden = [(f"`{counter.name}`", counter.counts) for counter in COUNTERS if not counter.public]
+    scopes = [(f"`{scope}`", f"`{FIELDS[scope]}`" if scope in FIELDS else "none: every event") for scope in SCOPES]
+    windows = [(f"`{window}`", docs_of(Window).get(window, "Rolling, `[as_of - w, as_of)`.")) for window in Window]
+    kinds = [(kind.value, docs_of(Kind)[kind]) for kind in Kind]
+    return [
+        "# Counters and KPIs",
+        "",
+        *_prose("""
+            Also at `GET /api/v1/definitions` and by `salepulse definitions`. Money is in minor units in JSON and in
+            major units on `/metrics`. A number is null where its denominator is 0, or where the scope or window
+            does not have it. How windows are rounded is in [contract-notes.md](../contract-notes.md).
+        """),
+        "",
+        *_table(("name", "kind", "unit", "formula", "null in scopes"), rows),
+        "",
+        *_table(("kind", "is"), kinds),
+        "",
+        "These are kept for the formulas and are no answers themselves:",
+        "",
+        *_table(("name", "counts"), hidden),
+        "",
+        "## Windows",
+        "",
+        *_table(("window", "covers"), windows),
+        "",
+        "## Scopes",
+        "",
+        "An event without the field counts in `all` only.",
+        "",
+        *_table(("scope", "field"), scopes),
+    ]
+
+
+def _metrics() -> list[str]:
+    gauges = [
+        (f"`{metric_name(name)}`", "major currency units" if UNITS[name] is Unit.MONEY else _base_unit(UNITS[name]))
+        for name in NAMES
+    ]
+    served = [_family_row(family, _sample_labels(family)) for family in StandingCollector(_one_partition()).collect()]
+    worker = WorkerMetrics()
+    mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
+    workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
+    return [
+        "# Prometheus metrics",
+        "",
+        *_prose("""
+            `GET /metrics` of `salepulse serve` has all of them, as Prometheus text or OpenMetrics. Servers side by
+            side say the same: scrape one, or all of them and aggregate with `max`.
+        """),
+        "",
+        "## KPIs",
+        "",
+        *_prose(f"""
+            Gauges with the labels `window`, `scope`, `value`. Scope `all` is there in every window, the others in
+            {_code(PART_WINDOWS)}: the largest values by GMV, and the rest summed as `other`; of SKUs the top
+            {TOP_SKUS}. A number that is null is absent. All of it stays within the setting `series_budget`.
+            Formulas: [kpis.md](kpis.md).
+        """),
+        "",
+        *_table(("metric", "unit"), gauges),
+        "",
+        "## What was counted, and how it stands",
+        "",
+        *_table(("metric", "type", "labels", "meaning"), served),
+        "",
+        "## Workers",
+        "",
+        *_prose("""
+            Each worker leaves these in Redis once a second; `serve` adds the label `worker`. One that was silent
+            for a minute is left out.
+        """),
+        "",
+        *_table(("metric", "type", "labels", "meaning"), workers),
+    ]
+
+
+def _settings() -> list[str]:
+    head = ("setting", "default", "allowed", "meaning")
+    ingest = list(IngestSettings.model_fields)
+    fields = Settings.model_fields
+    clocks = [(f"`{clock}`", docs_of(Clock)[clock]) for clock in Clock]
+    return [
+        "# Settings",
+        "",
+        *_prose(f"""
+            From flags, then the environment, then `salepulse.toml` in the current folder; the first that names a
+            setting wins. The variable of a setting is its name in capitals after `SALEPULSE_`: `{
+            variable(Settings, "redis_url")
+        }`. `salepulse settings` prints them all with their values and where these came from;
+            secrets are masked.
+        """),
+        "",
+        "## Reading from Kafka",
+        "",
+        *_table(head, [_setting(name, fields[name]) for name in ingest]),
+        "",
+        "## Panes, answers, server",
+        "",
+        *_table(head, [_setting(name, field) for name, field in fields.items() if name not in ingest]),
+        "",
+        "## Clocks",
+        "",
+        *_table(("clock", "is"), clocks),
+    ]
+
+
+def _keys() -> list[str]:
+    table = [line.strip() for line in (Keys.__doc__ or "").splitlines() if line.strip().startswith("|")]
+    held = [
+        (
+            f"`{level.name}`",
+            *map(_duration, (level.counters_step_s, level.distincts_step_s, level.block_s, level.keep_s)),
+        )
+        for level in levels(Settings.model_construct())
+    ]
+    return [
+        "# Keys in Redis",
+        "",
+        *_prose("""
+            `prefix` is the setting `redis_prefix`. `{n}` is the shard, from 0 up to the setting `shards`, in the
+            braces that Redis Cluster hashes by. A partition lives in the shard that the CRC-32 of `topic/p` names.
+            How they are used is told in [architecture.md](../architecture.md).
+        """),
+        "",
+        *table,
+        "",
+        "## Levels of panes",
+        "",
+        "With the default settings. With `retain` = `all` every level is kept for ever.",
+        "",
+        *_table(("level", "counters", "distinct counts", "block", "kept, of event time"), held),
+    ]
+
+
+# Parts of pages ------------------------------------------------------------------------------------------------------
+
+
+def docs_of(kind: type[StrEnum]) -> dict[Any, str]:
+    """The docstrings that stand under an enum's members, by member: Python itself drops them."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for member, below in zip(body.body, body.body[1:], strict=False):
+        match member, below:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(text))):
+                found[kind[name]] = " ".join(text.split())
+    return found
+
+
+def _prose(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    escaped = ([cell.replace("|", r"\|") for cell in row] for row in rows)
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *escaped)]
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _absent(definition: Definition) -> str:
+    return _code(scope for scope in SCOPES if scope not in definition.scopes)
+
+
+def _base_unit(unit: Unit) -> str:
+    return {Unit.RATIO: "fraction", Unit.SECONDS: "seconds"}.get(unit, unit.value)
+
+
+def _family_row(family: Metric, labels: Iterable[str]) -> tuple[str, str, str, str]:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return f"`{name}`", family.type, _code(labels), family.documentation
+
+
+def _sample_labels(family: Metric) -> tuple[str, ...]:
+    return tuple(family.samples[0].labels)
+
+
+def _one_partition() -> Live:
+    """As much of a followed view as every family needs to show one sample."""
+    partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
+    facts = Facts(AsOf(0, (), 0), partitions, (), 0, None)
+    view = SimpleNamespace(state=SimpleNamespace(partitions=partitions))
+    live = SimpleNamespace(
+        totals={}, workers={}, incomplete=dict.fromkeys(partitions, 0), view=view, standing=lambda: standing(facts, 0)
+    )
+    return cast(Live, live)
+
+
+def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
+    default = shown(field.default)
+    return f"`{name}`", "empty" if default == "" else f"`{default}`", _allowed(field), field.description or ""
+
+
+def _allowed(field: FieldInfo) -> str:
+    if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
+        return _code(field.annotation)
+    said = []
+    for limit in field.metadata:
+        match limit:
+            case Ge(ge=bound):
+                said.append(f"≥ {bound}")
+            case Gt(gt=bound):
+                said.append(f"> {bound}")
+            case Le(le=bound):
+                said.append(f"≤ {bound}")
+            case Lt(lt=bound):
+                said.append(f"< {bound}")
+            case MinLen(min_length=bound):
+                said.append(f"≥ {bound} characters" if bound > 1 else "not empty")
+            case MaxLen(max_length=bound):
+                said.append(f"≤ {bound} characters")
+            case _ if pattern := getattr(limit, "pattern", None):
+                said.append(f"matches `{pattern}`")
+    return ", ".join(said)
+
+
+def _duration(seconds: int | None) -> str:
+    """In the largest unit that it is a whole number of.
+
+    >>> _duration(60), _duration(7200), _duration(259_200)
+    ('1 min', '2 h', '3 d')
+    """
+    if seconds is None:
+        return "for ever"
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+if __name__ == "__main__":
+    main()
