@@ -23,7 +23,7 @@ AHEAD_MS = 2_000
 
 
 async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
-    """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer (that is told by then)."""
+    """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer, as that is told."""
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
         state = await read_state(redis, keys)
