@@ -239,25 +239,3 @@ async def test_a_list_holds_the_largest_thousand(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1, items=[line(f"s-{i}", unit_price=i)]) for i in range(1_100)] + [paid(at=3)])
     found = list(await listed(await shop.view(), "1m", "sku"))
     assert found == [f"s-{i}" for i in range(1_099, 99, -1)]
-
-
-async def test_each_promotion_is_counted_in_its_own_time(shop: Shop) -> None:
-    await shop.announce(promotion("d11", starts=60, ends=600), promotion("d12", starts=120, ends=300))
-    await shop.feed(
-        CLICKS_0, [click(at=at, promotion_id=name) for at in (61, 299, 301, 599) for name in ("d11", "d12")]
-    )
-    await shop.feed(CLICKS_0, [click(at=700)])
-    view = await shop.view()
-    alone = [(await ask(view, "promotion", "promotion", name))["page_views"] for name in ("d11", "d12")]
-    assert alone == [4, 1]
-
-
-@pytest.mark.xfail(strict=True, reason="the list counts all promotions in the time of the one that started last")
-async def test_in_the_list_of_promotions_too_each_is_counted_in_its_own_time(shop: Shop) -> None:
-    await shop.announce(promotion("d11", starts=60, ends=600), promotion("d12", starts=120, ends=300))
-    await shop.feed(
-        CLICKS_0, [click(at=at, promotion_id=name) for at in (61, 299, 301, 599) for name in ("d11", "d12")]
-    )
-    await shop.feed(CLICKS_0, [click(at=700)])
-    found = await listed(await shop.view(), "promotion", "promotion")
-    assert {name: numbers["page_views"] for name, numbers in found.items()} == {"d11": 4, "d12": 1}
