@@ -1,45 +1,46 @@
-"""Asking a stack: what it answers to the queries of `expected.json`, by value of the scope."""
+"""Asking a serve process: what it answers to the queries of `expected.json`, by value of the scope."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
-from streams.scopes import Rows, Scope
-from streams.settings import Settings
-from streams.store.connection import connect
-from streams.store.keys import Keys
-from streams.store.reader import PaneReader
-from streams.store.writer import now_ms
-from streams.view.asking import Question
-from streams.view.rolling import RollingView
-from streams.windows import Window
+import httpx
+
 from tests.support.expected import Query, Values
 
 
-class ViewApi:
-    """A read side in this process that starts anew for each set of questions."""
+class HttpApi:
+    """The API at a URL."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def ask(self, queries: Sequence[Query]) -> list[Mapping[str, Values]]:
         """The answers of each query, by value of the scope."""
-        return asyncio.run(self._ask(queries))
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            return [_answer(client, query) for query in queries]
 
-    async def _ask(self, queries: Sequence[Query]) -> list[Mapping[str, Values]]:
-        rows = Rows()
-        async with connect(self._settings) as redis:
-            keys = Keys(self._settings.redis_prefix, self._settings.shards)
-            view = RollingView(PaneReader(redis, keys, rows), rows, self._settings)
-            await view.poll(now_ms())
-            return [await self._answer(view, query) for query in queries]
+    def as_of_ms(self) -> int | None:
+        """The newest as-of; None while there is none, or nobody answers."""
+        try:
+            answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5)
+        except httpx.TransportError:
+            return None
+        return int(answer.json()["as_of"]) if answer.status_code == HTTPStatus.OK else None
 
-    async def _answer(self, view: RollingView, query: Query) -> Mapping[str, Values]:
-        question = Question(Window(query.window), Scope(query.scope), query.as_of, query.promotion)
-        if query.value is None:
-            answer = await view.every(question, now_ms())
-        else:
-            answer = await view.one(question, query.value, now_ms())
-        assert answer.as_of_ms == query.as_of
-        return {item.value: item.values for item in answer.items}
+    def reasons(self) -> list[str]:
+        """Why what is shown is not live, from `/readyz`; none when it is."""
+        return list(httpx.get(f"{self.url}/readyz", timeout=5).json()["reasons"])
+
+
+def _answer(client: httpx.Client, query: Query) -> Mapping[str, Values]:
+    asked = {"window": query.window, "scope": query.scope, "as_of": query.as_of}
+    asked |= {"value": query.value} if query.value else {}
+    asked |= {"promotion": query.promotion} if query.promotion else {}
+    response = client.get("/api/v1/kpis", params=asked)
+    assert response.status_code == HTTPStatus.OK, f"{query}: {response.text}"
+    told = response.json()
+    assert told["as_of"] == query.as_of
+    items = told["items"] if query.value is None else [{"value": query.value, "values": told["values"]}]
+    return {item["value"]: item["values"] for item in items}

@@ -29,22 +29,29 @@ from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.embedded.logs import tail
+from streams.embedded.ports import free_port
+from streams.embedded.probes import always_ready, http_ready
 from streams.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys, Partition
 from streams.store.state import State, parse_state
 from streams.store.writer import now_ms
-from tests.support.answers import ViewApi
+from tests.support.answers import HttpApi
 from tests.support.servers import Server
 from tests.support.wait import eventually
 
 REPOSITORY = Path(__file__).parents[2]
 WORKER = """
 import sys
-from streams import partition, worker
+from streams import app, partition
 from streams.settings import Settings
 partition.ROLL_EVERY_S = float(sys.argv[1])
-worker.run(Settings())
+app.run(Settings())
+"""
+SERVE = """
+from streams.serve import app
+from streams.settings import Settings
+app.run(Settings())
 """
 
 
@@ -53,7 +60,7 @@ class Shop:
 
     def __init__(self, broker: Server, store: Server, settings: Settings, folder: Path, roll_every_s: float) -> None:
         self.broker, self.redis, self.settings = broker, store, settings
-        self.api = ViewApi(settings)
+        self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
         self.workers: list[Server] = []
         """Those that should run."""
         self.ends: Ends = {}
@@ -61,6 +68,10 @@ class Shop:
         self._folder = folder
         self._roll_every_s = roll_every_s
         self._started = 0
+        self._environment = environment(settings)
+        answering = http_ready(settings.http_host, settings.http_port, "/healthz")
+        argv = [sys.executable, "-c", SERVE]
+        self.serve = Server("serve", argv, settings.http_port, answering, folder, env=self._environment)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="replay")
 
@@ -94,7 +105,7 @@ class Shop:
         """One more worker; does not wait for it to be at work."""
         self._started += 1
         argv = [sys.executable, "-c", WORKER, str(self._roll_every_s)]
-        worker = Server(f"worker-{self._started}", argv, 0, _at_once, self._folder, env=environment(self.settings))
+        worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self._folder, env=self._environment)
         worker.start()
         self.workers.append(worker)
         return worker
@@ -129,6 +140,8 @@ class Shop:
     def until_counted(self, within_s: float = 90) -> None:
         """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
+        newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
+        self._until(10, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
 
     def position(self) -> int:
         """Records counted so far, over all partitions."""
@@ -175,8 +188,8 @@ class Shop:
 
     def _until(self, within_s: float, what: str, condition: Callable[[], bool]) -> None:
         def checked() -> bool:
-            for worker in self.workers:
-                assert worker.running, "\n".join([f"{worker.name} ended by itself", *tail(worker.log_path)])
+            for server in (*self.workers, self.serve):
+                assert server.running, f"{server.name} ended by itself"
             with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                 return bool(condition())
             return False
@@ -186,15 +199,15 @@ class Shop:
         except AssertionError as error:
             with contextlib.suppress(redis.ConnectionError):
                 error.add_note(f"not counted: {self._uncounted()}; unattended: {self._unattended(lag=0)}")
-            for worker in self.workers:
-                error.add_note("\n".join([f"{worker.name}:", *tail(worker.log_path)]))
+            for server in (*self.workers, self.serve):
+                error.add_note("\n".join([f"{server.name}:", *tail(server.log_path)]))
             raise
 
     def close(self) -> None:
         """End the processes. In order, so that they leave their consumer group, which others may want to delete."""
         self._hands.shutdown()
-        with ThreadPoolExecutor(max(1, len(self.workers))) as hands:
-            list(hands.map(lambda worker: worker.stop(grace_s=10), self.workers))
+        with ThreadPoolExecutor(8) as hands:
+            list(hands.map(lambda server: server.stop(grace_s=10), [*self.workers, self.serve]))
 
 
 @contextlib.contextmanager
@@ -202,12 +215,13 @@ def stack(
     broker: Server, store: Server, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 5, **changes: object
 ) -> Iterator[Shop]:
     """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
-    chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, **changes}
+    chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, "http_port": free_port(), **changes}
     settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
     asyncio.run(create_topics(settings.bootstrap, default_plans(partitions)))
     with temporary_data_dir() as folder, contextlib.ExitStack() as ending:
         shop = Shop(broker, store, settings, folder, roll_every_s)
         ending.callback(shop.close)
+        shop.serve.spawn()
         for _ in range(workers):
             shop.start_worker()
         yield shop
@@ -217,7 +231,3 @@ def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as a process of ours reads them."""
     plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
     return {"PYTHONPATH": str(REPOSITORY)} | {f"SALEPULSE_{name.upper()}": str(value) for name, value in plain.items()}
-
-
-async def _at_once() -> str:
-    return ""
