@@ -217,8 +217,12 @@ class Worker:
     async def _reachable(self, work: PartitionWork, tp: TP, position: int) -> int:
         """The position, or the beginning where Kafka no longer holds it: said aloud, and kept with the panes."""
         earliest = int((await self._app.consumer.earliest_offsets(tp))[tp])
-        end = (await self._app.consumer.highwaters(tp))[tp]
-        if work.position is None or earliest <= position <= max(end, earliest):
+        fetched_to = self._app.consumer.highwater(tp)
+        if work.position is None or (earliest <= position and fetched_to is None):  # beyond the end? a fetch will tell
+            return position
+        # Asked for its end, the embedded broker names the start of the last batch; answering a fetch, the end itself.
+        end = max((await self._app.consumer.highwaters(tp))[tp], fetched_to or 0)
+        if earliest <= position <= max(end, earliest):
             return position
         log.error(
             "records were lost before they were counted: history is incomplete",
