@@ -79,4 +79,6 @@ def run(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
     settle()
-    faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False).execute_from_commandline()
+    worker = faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False, quiet=True)
+    worker.spinner = None
+    worker.execute_from_commandline()

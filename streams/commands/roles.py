@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Bootstrap, ClockOption, RedisUrl, Retain
+from streams.commands.options import Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain
 from streams.settings import Settings
 
 app = typer.Typer()
@@ -21,9 +19,17 @@ def worker(
     retain: Retain = None,
 ) -> None:
     """Count: read events from Kafka, keep panes in Redis. Run as many as there are cores; each takes its partitions."""
+    import structlog
+
     from streams.app import run
+    from streams.role_logs import configure_role_logs
+    from streams.settings_report import shown
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
+    configure_role_logs()
+    structlog.get_logger().info(
+        "counting", bootstrap=settings.bootstrap, redis=shown(settings.redis_url), clock=settings.clock.value
+    )
     with foreseen():
         run(settings)
 
@@ -31,16 +37,18 @@ def worker(
 @app.command()
 def serve(
     redis_url: RedisUrl = None,
-    http_host: Annotated[str | None, typer.Option("--http-host", help="Address to bind to.")] = None,
-    http_port: Annotated[int | None, typer.Option("--http-port", help="Port to bind to; 0 picks a free one.")] = None,
+    http_host: HttpHost = None,
+    http_port: HttpPort = None,
     clock: ClockOption = None,
     retain: Retain = None,
 ) -> None:
     """Answer: the HTTP API and /metrics, read from Redis. Run any number side by side; none of them writes."""
+    from streams.role_logs import configure_role_logs
     from streams.serve.app import run
 
     settings = load_settings(
         Settings, redis_url=redis_url, http_host=http_host, http_port=http_port, clock=clock, retain=retain
     )
+    configure_role_logs()
     with foreseen():
         run(settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings, run
+from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import SalepulseError, UsageError
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, checked_speed, speed_of
@@ -82,13 +82,10 @@ def simulate(
     if as_json:
         print_json(facts)
     else:
-        typer.echo(
-            ", ".join(
-                f"{name}: {fact:,}" if isinstance(fact, int) else f"{name}: {fact}"
-                for name, fact in facts.items()
-                if not isinstance(fact, dict)
-            )
-        )
+        where = facts.get("folder") or facts.get("bootstrap")
+        stopped = "" if facts.get("complete", True) else ", stopped early"
+        span = f"{iso(facts['start_ms'])} to {iso(facts['end_ms'])}"
+        typer.echo(f"{facts['messages']:,} messages to {where}{stopped}: seed {facts['seed']}, {span}")
 
 
 def _config(

@@ -11,6 +11,7 @@ from streams.demo.snapshot import Snapshot
 from streams.kpis import Number
 
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
+SELLING = "selling; Ctrl-C ends it"
 _RATE_OVER_S = 5
 _HISTORY = 120
 
@@ -55,6 +56,8 @@ class History:
 
     trends: dict[str, deque[float]] = field(default_factory=lambda: {name: deque(maxlen=_HISTORY) for name in TRENDS})
     """# KPI: its values over 1m, the newest last"""
+    channel_rate: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    """Order rate over 1m of the channel that the incident is in, the newest last."""
     _counts: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_OVER_S + 1))
     _before: Number = None
 
@@ -64,8 +67,11 @@ class History:
             value = snapshot.windows["1m"].get(name)
             if value is not None:
                 values.append(float(value))
-        if snapshot.as_of_ms <= begins_ms:
-            self._before = snapshot.channel(CHANNEL).get("order_rate")
+        rate = snapshot.channel(CHANNEL).get("order_rate")
+        if rate is not None:
+            self.channel_rate.append(float(rate))
+            if snapshot.as_of_ms <= begins_ms:
+                self._before = rate
 
     def count(self, at_s: float, produced: int, counted: int) -> tuple[float, float]:
         """Events a second that were produced, and counted, lately."""
@@ -104,6 +110,17 @@ class Frame:
     counted_rate: float = 0
     currency: str
     currency_exponent: int
+
+    @property
+    def selling(self) -> bool:
+        """Whether events are being sent."""
+        return self.phase == SELLING
+
+    @property
+    def in_incident(self) -> bool:
+        """Whether the incident is at work now."""
+        incident = self.incident
+        return incident is not None and incident.begins_ms <= self.now_ms < incident.ends_ms
 
     @property
     def age_s(self) -> float | None:

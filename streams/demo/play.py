@@ -13,7 +13,7 @@ from consumers.errors import SalepulseError
 from consumers.producing import Ends
 from streams.api_client import ApiClient
 from streams.counted import read_totals, wait_counted
-from streams.demo.frame import Frame, History
+from streams.demo.frame import SELLING, Frame, History
 from streams.demo.proof import Proof
 from streams.demo.sale import Sale
 from streams.demo.snapshot import Snapshot, take
@@ -88,7 +88,7 @@ class Demo:
         try:
             await stack.start_roles()
             ends = await self._watch(sale, selling, over)
-            finishing = asyncio.create_task(self._finish(sale, ends))
+            finishing = asyncio.create_task(self._finish(sale, ends, over))
             for number in (signal.SIGINT, signal.SIGTERM):  # asked once more: no patience
                 asyncio.get_running_loop().add_signal_handler(number, finishing.cancel)
             return await finishing
@@ -102,15 +102,17 @@ class Demo:
         while not selling.done():
             if over.done():
                 over.result()  # raises if a child failed for good
-            await self._look(sale, "waiting for the first KPIs" if self._unseen() else "selling")
+            await self._look(sale, "waiting for the first KPIs" if self._unseen() else SELLING)
             await asyncio.wait({selling}, timeout=REFRESH_S)
         return selling.result()
 
-    async def _finish(self, sale: Sale, ends: Ends) -> Ending:
+    async def _finish(self, sale: Sale, ends: Ends, over: asyncio.Task[None]) -> Ending:
         """Wait until everything is counted, and take the last look."""
         waiting = asyncio.create_task(wait_counted(self._plan.settings, ends, patience_s=PATIENCE_S))
         try:
             while not waiting.done():
+                if over.done():
+                    over.result()
                 await self._look(sale, "the sale is over, counting the rest")
                 await asyncio.wait({waiting}, timeout=REFRESH_S / 2)
             waiting.result()

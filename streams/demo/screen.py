@@ -13,12 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.frame import TRENDS, Frame, clock
+from streams.demo.sale import CHANNEL
 from streams.demo.snapshot import WINDOWS, Values
 from streams.formatting import compact, number
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 TREND_WIDTH = 14
-WIDTH = 100
+WIDTH, LEFT = 100, 60
+LOW_ORDER_RATE = 0.65
+"""The simulated shop's is about 0.8: below this something is wrong."""
+ENOUGH = 30
+"""Checkouts from which on it is more than chance."""
 FUNNEL = (
     ("visitors", "visitors", None),
     ("product views", "product_views", None),
@@ -67,13 +72,13 @@ def render(frame: Frame) -> RenderableType:
 
 
 def _head(frame: Frame) -> Text:
-    head = Text("salepulse demo", style="bold")
+    head = Text("salepulse demo", style="bold", overflow="ellipsis", no_wrap=True)
     if frame.snapshot is not None and frame.age_s is not None:
         shade = "green" if frame.age_s < 3 else "yellow" if frame.age_s < 15 else "red"
         head.append("  as of ", "dim").append(clock(frame.snapshot.as_of_ms), "bold")
         head.append(f"  {frame.age_s:.1f} s ago", shade)
     head.append(f"  {min(frame.elapsed_s, frame.duration_s):.0f} of {frame.duration_s:.0f} s", "dim")
-    return head.append(f"  API {frame.url}/docs", "cyan").append("  Ctrl-C ends it", "dim")
+    return head.append(f"  API {frame.url}/docs", "cyan")
 
 
 def _kpis(frame: Frame) -> Panel:
@@ -101,16 +106,18 @@ def _channels(frame: Frame) -> Panel:
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True)
     for name in ("channel", "GMV", "orders", "order rate"):
         table.add_column(name, justify="left" if name == "channel" else "right", no_wrap=True)
-    for channel, values in frame.snapshot.channels[:7]:
+    for channel, values in frame.snapshot.channels[:6]:
         rate = values.get("order_rate")
-        low = rate is not None and frame.incident is not None and frame.incident.begun and rate < 0.65
+        low = rate is not None and rate < LOW_ORDER_RATE and (values["checkouts"] or 0) >= ENOUGH
         table.add_row(
             Text(channel, "bold"),
             _cell(frame, "gmv", values),
             f"{values['orders_paid']:,}",
             Text(number("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
         )
-    return Panel(table, title="channels, 1m", box=box.ROUNDED, title_align="left")
+    trend = Text(f"\norder rate of {CHANNEL}, from 0 up\n", "dim")
+    trend.append(sparkline(frame.history.channel_rate, WIDTH - LEFT - 6), "red" if frame.in_incident else "cyan")
+    return Panel(Group(table, trend), title="channels, 1m", box=box.ROUNDED, title_align="left")
 
 
 def _funnel(values: Values) -> Panel:
@@ -144,7 +151,7 @@ def _foot(frame: Frame) -> Iterable[RenderableType]:
     events.append(f"{frame.counted:,}", "bold").append(" counted", "dim")
     events.append(f"   {frame.produced_rate:,.0f}/s in, {frame.counted_rate:,.0f}/s counted", "dim")
     yield events.append(f"   {frame.phase}", "dim")
-    if frame.incident is not None:
+    if frame.incident is not None and (frame.incident.begun or frame.selling):
         done, seen = frame.incident.lines()
         yield Text(done, "bold red" if frame.incident.begun else "dim")
         yield Text(seen, "red")
@@ -152,8 +159,8 @@ def _foot(frame: Frame) -> Iterable[RenderableType]:
 
 def _side_by_side(left: RenderableType, right: RenderableType) -> Table:
     grid = Table.grid()
-    grid.add_column(width=60)
-    grid.add_column(width=WIDTH - 60)
+    grid.add_column(width=LEFT)
+    grid.add_column(width=WIDTH - LEFT)
     grid.add_row(left, right)
     return grid
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
-from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
 
 from consumers.topic_admin import Outcome, create_topics, default_plans
+from streams.api_client import ApiClient
 from streams.embedded.broker import broker_child
 from streams.embedded.child import Child, Event, What
-from streams.embedded.probes import http_ready
 from streams.embedded.redis import redis_child
 from streams.embedded.supervisor import StopRequestedError, Supervisor
 from streams.settings_report import shown
 from streams.stack.plan import Plan, environment
-from streams.store.connection import check, connect
+from streams.store.connection import UNREACHABLE, check, connect
+from streams.store.keys import Keys
+from streams.store.state import read_state
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -57,16 +61,29 @@ class Stack:
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
     async def until_ready(self) -> None:
-        """Until /readyz is 200. Says now and then what it still waits for."""
-        address = urlsplit(self.plan.url)
-        probe = http_ready(str(address.hostname), int(address.port or 80))
-        waited = 0.0
-        while missing := await self.unless_over(probe()):
+        """Until /readyz is 200, or nothing was ever written that could be counted. Says at times what it waits for."""
+        api, waited = ApiClient(self.plan.url), time.monotonic()
+        while True:
+            status, answer = await self.unless_over(api.get("/readyz"))
+            if status == 200 or (status == 503 and await self.unless_over(self._nothing_to_count())):
+                return
             await self.unless_over(asyncio.sleep(READY_POLL_S))
-            waited += READY_POLL_S
-            if waited >= REMIND_EVERY_S:
-                waited = 0.0
-                self._tell(f"not ready yet: {missing}")
+            if time.monotonic() - waited >= REMIND_EVERY_S:
+                waited = time.monotonic()
+                reasons = answer.get("reasons") if isinstance(answer, dict) else None
+                self._tell(f"not ready yet: {'; '.join(reasons or [f'the API answers {status or answer}'])}")
+
+    async def _nothing_to_count(self) -> bool:
+        """Whether every partition is attended and empty: on the event clock there is no as-of then, and no fault."""
+        redis = connect(self.plan.settings)
+        try:
+            state = await read_state(redis, Keys(self.plan.settings.redis_prefix, self.plan.settings.shards))
+        except (RedisError, *UNREACHABLE):
+            return False
+        finally:
+            await redis.aclose()
+        held = state.partitions.values()
+        return bool(held) and all(one.seen_ms and one.lag == 0 and one.newest_ms is None for one in held)
 
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
