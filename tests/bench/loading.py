@@ -1,0 +1,24 @@
+"""Writing events to the broker before a run, and noting them for the check."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from consumers.producing import Ends, KeyedProducer, Outgoing
+from tests.bench.facts import Facts
+
+
+def load(bootstrap: str, blocks: Iterable[list[Outgoing]], facts: Facts | None = None) -> Ends:
+    """Write lists of messages; back when the broker has confirmed all of them."""
+    return asyncio.run(_load(bootstrap, blocks, facts))
+
+
+async def _load(bootstrap: str, blocks: Iterable[list[Outgoing]], facts: Facts | None) -> Ends:
+    async with KeyedProducer(bootstrap) as producer:
+        for block in blocks:
+            await producer.put(block)
+            if facts is not None:
+                facts.add(block)
+            await asyncio.sleep(0)
+        return await producer.flush()
