@@ -1,22 +1,21 @@
-"""What the chaos tests share: a small shop, a seed for what is random, and servers that may be harmed."""
+"""What the chaos tests share: a small shop, and servers that may be harmed."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from random import Random, randrange
 from typing import Protocol
 
 import pytest
 
 from tests.support.expected import Expected, check, recorded_totals
+from tests.support.seed import rng
 from tests.support.servers import Server, redis_server
 from tests.support.stack import Shop, stack
 
-SEED = "SALEPULSE_SEED"
+__all__ = ["rng"]
 
 
 class Recording:
@@ -54,14 +53,6 @@ def recording(shared_data: Path) -> Recording:
 def open_shop(recording: Recording) -> Opening:
     """A shop that takes small batches and rolls often, so that harm meets it at every kind of moment."""
     return partial(stack, timezone=recording.expected.timezone, batch_records=400, roll_every_s=0.7)
-
-
-@pytest.fixture
-def rng() -> Random:
-    """Printed where a test fails; SALEPULSE_SEED=... repeats it."""
-    seed = int(os.environ.get(SEED) or randrange(10**6))
-    print(f"{SEED}={seed}")  # noqa: T201
-    return Random(seed)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from confluent_kafka.admin import AdminClient
 from tests.chaos.conftest import Opening, Recording
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.servers import Server
-from tests.support.stack import Shop
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.usefixtures("redis_url")]
@@ -56,7 +55,7 @@ class TestRecordsDeletedBeforeTheyWereCounted:
             delete_before(apache_kafka, "orders", before + 100)
             shop.start_worker()
             shop.until_counted()
-            assert incomplete(shop) == ["orders/0"]
+            assert shop.incomplete() == ["orders/0"]
             assert "history is incomplete" in shop.log()
             assert shop.totals()["duplicates,orders"] > 0
 
@@ -66,8 +65,3 @@ def delete_before(broker: Server, topic: str, offset: int) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for deleted in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
         assert eventually(deleted.result).low_watermark == offset
-
-
-def incomplete(shop: Shop) -> list[str]:
-    """Partitions whose history is known to have a hole."""
-    return [name.decode().partition(":")[2] for fields in shop.fields() for name in fields if b"incomplete:" in name]

@@ -51,15 +51,25 @@ def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Open
         recording.check(shop)
 
 
-@pytest.mark.parametrize("frozen_s", [SESSION_S + 3])
-def test_a_zombie_cannot_write(
-    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, frozen_s: float
+def test_kill_9_when_all_is_counted(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
+    with open_shop(broker, redis_server) as shop:
+        shop.replay(recording.folder)
+        shop.until_counted()
+        shop.kill_worker()  # Kafka has not heard of its last offsets
+        shop.start_worker()
+        shop.until_silent()
+        recording.check(shop)
+        assert not shop.incomplete()
+
+
+def test_a_zombie_cannot_write(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
         shop.until_working()
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             shop.until_at(0.1 * recording.events)
             shop.workers[0].pause()
-            time.sleep(frozen_s)  # the other one has its partitions by now
+            time.sleep(SESSION_S + 3)  # the other one has its partitions by now
             shop.workers[0].resume()
         recording.check(shop)

@@ -143,6 +143,10 @@ class Shop:
         newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
         self._until(10, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
 
+    def until_silent(self, within_s: float = 30) -> None:
+        """Until no worker attends to some partition: what was said by those that were killed is old."""
+        self._until(within_s, "some partition is unattended", lambda: bool(self._unattended()))
+
     def position(self) -> int:
         """Records counted so far, over all partitions."""
         return sum(held.position or 0 for held in self.state().partitions.values())
@@ -161,6 +165,10 @@ class Shop:
         """The same as Redis has it, a hash for each shard."""
         with redis.Redis.from_url(self.redis.url) as client:
             return [client.hgetall(self._keys.state(shard)) for shard in range(self._keys.shards)]
+
+    def incomplete(self) -> list[str]:
+        """Partitions of which records are known to be missing."""
+        return [name.decode().partition(":")[2] for held in self.fields() for name in held if b"incomplete:" in name]
 
     def _uncounted(self) -> dict[str, tuple[int | None, int]]:
         """Partitions that do not stand at the end: {name: (position, end)}."""

@@ -1,0 +1,89 @@
+"""A recorded shop as producers really send it: repeated, out of order, with broken messages in between."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from consumers.ndjson import Line, find_recordings, read_merged
+from consumers.producing import Outgoing
+from consumers.topics import Topic
+from tests.support.poison import poison
+
+MINUTE_MS = 60_000
+
+
+@dataclass
+class Mess:
+    """Messages in the order in which they are sent, and what was done to them."""
+
+    messages: list[Outgoing] = field(default_factory=list)
+    repeats: Counter[str] = field(default_factory=Counter)
+    """By topic."""
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Messages that must be refused, by topic and reason."""
+    mended: list[Outgoing] = field(default_factory=list)
+    """The right messages in the place of which broken ones were sent."""
+
+    def rejected_totals(self) -> dict[str, int]:
+        """What the totals say of the refused."""
+        return {f"rejected,{topic},{reason}": count for (topic, reason), count in self.refused.items()}
+
+
+def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
+    """A recording with one event in ten repeated within five minutes (a third of those with another `ts`), shuffled
+    within a minute, and one message in a hundred poison.
+
+    `broken`: so many of its events are spoilt, and kept in `mended` as they should be.
+    """
+    mess = Mess()
+    lines = [line for line in read_merged(find_recordings([folder])) if line.topic is not Topic.PROMOTIONS]
+    spoilt = set(rng.sample(range(len(lines)), broken))
+    timed: list[tuple[float, Outgoing]] = []
+    for i, line in enumerate(lines):
+        assert line.at_ms is not None
+        at_ms, message = line.at_ms + rng.uniform(0, MINUTE_MS), Outgoing(line.topic, line.key, line.value)
+        if i in spoilt:
+            mess.mended.append(message)
+            mess.refused[line.topic.value, "missing_field"] += 1
+            timed.append((at_ms, message._replace(value=_without_ts(line.value))))
+            continue
+        timed.append((at_ms, message))
+        if rng.random() < 0.1:
+            mess.repeats[line.topic.value] += 1
+            timed.append((at_ms + rng.uniform(0, 5 * MINUTE_MS), message._replace(value=_again(line, rng))))
+    timed += _poison(mess, rng, lines)
+    mess.messages = [
+        *(Outgoing(line.topic, line.key, line.value) for line in read_merged(find_recordings([_promotions(folder)]))),
+        *(message for _, message in sorted(timed, key=lambda timed: timed[0])),
+    ]
+    return mess
+
+
+def _poison(mess: Mess, rng: Random, lines: list[Line]) -> Iterator[tuple[float, Outgoing]]:
+    for topic in (Topic.CLICKS, Topic.ORDERS):
+        places = [line for line in lines if line.topic is topic]
+        for value, reason in poison(rng, topic, len(places) // 100):
+            place = rng.choice(places)
+            assert place.at_ms is not None
+            mess.refused[topic.value, reason.value] += 1
+            yield place.at_ms, Outgoing(topic, place.key, value)
+
+
+def _again(line: Line, rng: Random) -> bytes:
+    if rng.random() < 2 / 3:
+        return line.value
+    event = json.loads(line.value)
+    return json.dumps({**event, "ts": event["ts"] + rng.randrange(-MINUTE_MS, MINUTE_MS)}).encode()
+
+
+def _without_ts(value: bytes) -> bytes:
+    return json.dumps({name: given for name, given in json.loads(value).items() if name != "ts"}).encode()
+
+
+def _promotions(folder: Path) -> Path:
+    return folder / "promotions.ndjson.gz"

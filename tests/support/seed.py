@@ -1,0 +1,18 @@
+"""What is random in tests can be repeated."""
+
+from __future__ import annotations
+
+import os
+from random import Random, randrange
+
+import pytest
+
+SEED = "SALEPULSE_SEED"
+
+
+@pytest.fixture
+def rng() -> Random:
+    """Its seed is shown where a test fails; SALEPULSE_SEED=... repeats it."""
+    seed = int(os.environ.get(SEED) or randrange(10**6))
+    print(f"{SEED}={seed}")  # noqa: T201
+    return Random(seed)
