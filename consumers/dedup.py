@@ -17,6 +17,8 @@ import xxhash
 Hashes = npt.NDArray[np.uint64]
 
 _LOAD = 0.6
+_MAX_GENERATIONS = 16
+"""Each is one more table to look into. Batches that span hours would make one after the other."""
 _EMPTY = np.uint64(0)
 
 
@@ -116,7 +118,8 @@ class SeenIds:
         if not len(hashed):
             return
         newest = self._generations[-1] if self._generations else None
-        if newest is None or newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4:
+        spans = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
+        if newest is None or (spans and len(self._generations) < _MAX_GENERATIONS):
             newest = _Generation(oldest_ms, newest_ms)
             self._generations.append(newest)
         newest.oldest_ms = min(newest.oldest_ms, oldest_ms)

@@ -57,6 +57,11 @@ class Cells:
         first, last = np.searchsorted(self.keys, [start_s << ROW_BITS + COUNTER_BITS, end_s << ROW_BITS + COUNTER_BITS])
         return Cells(self.keys[first:last], self.amounts[first:last])
 
+    def of_row(self, row: int) -> Cells:
+        """The cells of one row."""
+        mine = self.rows == row
+        return Cells(self.keys[mine], self.amounts[mine])
+
     def coarsen(self, step_s: int) -> Cells:
         """The same sums in panes of `step_s` seconds."""
         panes = self.panes
@@ -111,11 +116,18 @@ class Sketches:
             self.coupons[begin : int(ends[-1])] if len(ends) else self.coupons[:0],
         )
 
+    def __bool__(self) -> bool:
+        return bool(len(self.groups))
+
     def take(self, chosen: Ints) -> Sketches:
         """The groups at these places (ascending)."""
         sizes = self.sizes[chosen]
         starts = self.ends[chosen] - sizes
         return Sketches(self.groups[chosen], np.cumsum(sizes), self.coupons[ranges(starts, sizes)])
+
+    def of_row(self, row: int) -> Sketches:
+        """The groups of one row."""
+        return self.take(np.flatnonzero(self.rows == row))
 
     def in_one_pane(self) -> Sketches:
         """The unions over all panes, in pane 0."""

@@ -163,7 +163,7 @@ class PartitionWork:
     @property
     def roll_due(self) -> bool:
         """Whether enough waits in the log, or for long enough."""
-        return bool(self._pending) and (
+        return self.position != self._rolled and (
             self._pending_size >= ROLL_CELLS or monotonic() - self._rolled_at >= ROLL_EVERY_S
         )
 
@@ -228,9 +228,9 @@ def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
     """What is too late or too early at this moment, on the clock that the settings name."""
     wall = settings.clock is Clock.WALL
     latest_ms = now_ms() + int(settings.future_limit_s * 1000) if wall else None
-    now = now_ms() if wall else as_of_ms
-    if settings.retain == "all" or now is None:
+    if settings.retain == "all" or as_of_ms is None:
         return Clocks(as_of_ms, None, latest_ms)
+    now = min(now_ms(), as_of_ms) if wall else as_of_ms  # a backlog is not late for having waited
     keep_s = {
         "s": settings.keep_seconds_h * 3600,
         "m": settings.keep_minutes_d * 86400,

@@ -34,7 +34,7 @@ from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
 from streams.store.roller import Roller
 from streams.store.state import read_state
-from streams.store.writer import Applying, Moved, PaneWriter, now_ms
+from streams.store.writer import Moved, PaneWriter, now_ms
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -231,8 +231,11 @@ class Worker:
             earliest=earliest,
             end=end,
         )
-        gap = Applying(work.partition, position, earliest, False, None, incomplete_since_ms=self.clocks.as_of_ms or 0)
-        await self._redis_call("apply", work.partition, lambda: self._writer.apply(gap, self._rows))
+        await self._roll(work)
+        since_ms = self.clocks.as_of_ms or 0
+        await self._redis_call(
+            "restart", work.partition, lambda: self._writer.restart(work.partition, position, earliest, since_ms)
+        )
         self._forget(work.partition)
         return earliest
 

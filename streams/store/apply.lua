@@ -2,7 +2,7 @@
 -- KEYS: state, log, ids, totals
 -- ARGV: partition, follows, next, first ('1': the caller found no position), newest ts or '', now ms, delta or '',
 --       hashes or '', oldest ts of the hashes, newest ts of the hashes, epoch for a new store,
---       since when history is incomplete or '', then for each total its name and what to add
+--       then for each total its name and what to add
 -- Returns 'ok', or the position to go to ('' when there is none).
 local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
 if position then
@@ -10,6 +10,8 @@ if position then
 elseif ARGV[4] ~= '1' then
   return ''
 end
+-- First what could fail, were the log ahead of the position: then nothing is applied.
+redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[11])
 redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3])
 if not position then
@@ -22,10 +24,8 @@ if ARGV[5] ~= '' then
   end
   redis.call('HSET', KEYS[1], 'new:' .. ARGV[1], ARGV[6])
 end
-redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
 if ARGV[8] ~= '' then
   redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
 end
-if ARGV[12] ~= '' then redis.call('HSET', KEYS[1], 'incomplete:' .. ARGV[1], ARGV[12]) end
-for i = 13, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
+for i = 12, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
 return 'ok'

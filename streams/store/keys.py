@@ -34,9 +34,9 @@ class Keys:
     | `prefix:{n}:state` | hash | of each partition: position, newest event, what is rolled, last word of its worker |
     | `prefix:{n}:log:topic/p` | stream | deltas in the order they were applied, id = the position after it |
     | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied |
-    | `prefix:{n}:pane:level:start` | hash | field `topic/p:n`: a part of the block, of that partition, rolled when it stood at n |
+    | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |
     | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
-    | `prefix:{n}:totals` | hash | field `events,topic,type`, `rejected,topic,reason`, `duplicates,topic`: how many, ever |
+    | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` |
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     """

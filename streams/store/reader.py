@@ -44,6 +44,10 @@ class PaneReader:
         self._keys = keys
         self._rows = rows
 
+    def with_rows(self, rows: Rows) -> PaneReader:
+        """The same, numbering by other rows."""
+        return type(self)(self._redis, self._keys, rows)
+
     async def state(self) -> State:
         """Where every partition stands."""
         return await read_state(self._redis, self._keys)

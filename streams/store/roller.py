@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import numpy as np
 from redis.asyncio import Redis
@@ -72,7 +73,7 @@ class Roller:
         writes = await asyncio.to_thread(self._plan, rolling, blocks, rows)
         held = await self._fetch(shard, writes)
         contents = await asyncio.to_thread(_contents, writes, held, rows)
-        name = f"{rolling.partition}:{rolling.position}"
+        name = f"{rolling.partition}:{uuid4().hex}"
         keys = [self._keys.state(shard), self._keys.log(rolling.partition), self._keys.ids(rolling.partition)]
         args: list[str | int | bytes] = [
             str(rolling.partition),

@@ -71,8 +71,6 @@ class Applying:
     ids: IdEntry | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     """What to add to the totals, by name."""
-    incomplete_since_ms: int | None = None
-    """Set when records were lost before they were read: event time from which on the history has a hole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +90,7 @@ class PaneWriter:
         self._levels = levels
         self._epoch = uuid4().hex
         self._apply = script(redis, "apply")
+        self._restart = script(redis, "restart")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
 
@@ -139,11 +138,26 @@ class PaneWriter:
                 batch.ids.oldest_ms if batch.ids else "",
                 batch.ids.newest_ms if batch.ids else "",
                 self._epoch,
-                "" if batch.incomplete_since_ms is None else batch.incomplete_since_ms,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
         return _moved(answer, batch.next)
+
+    async def restart(self, partition: Partition, position: int, at: int, incomplete_since_ms: int) -> bool:
+        """Go to another position, where records were lost before they were read; all of the log must be rolled.
+
+        `incomplete_since_ms` is the event time from which on the history has a hole. False if the partition stands
+        elsewhere, or something is not rolled: nothing is changed then.
+        """
+        answer = await self._restart(
+            keys=[
+                self._keys.state(self._keys.shard(partition)),
+                self._keys.log(partition),
+                self._keys.ids(partition),
+            ],
+            args=[str(partition), position, at, incomplete_since_ms],
+        )
+        return bool(answer == b"ok")
 
     async def apply_promotions(
         self, partition: Partition, follows: int, next_: int, first: bool, changes: Sequence[tuple[str, bytes | None]]
@@ -163,7 +177,7 @@ class PaneWriter:
         return _moved(answer, next_)
 
     async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
-        """Say that partitions are attended: {partition: (position, records not yet counted)}. Returns those that moved."""
+        """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved."""
         moved: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
             args: list[str | int] = [now_ms()]

@@ -11,9 +11,6 @@ from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader
 from streams.windows import Span
 
-_MERGE_AT = 16
-"""Parts of a block are merged when there are so many."""
-
 
 class Block:
     """All partitions' panes of one stretch of time, at one level."""
@@ -21,46 +18,42 @@ class Block:
     def __init__(self, parts: Iterable[PaneDelta], rolled: Mapping[Partition, int]) -> None:
         self.rolled = rolled
         """Up to which position of each partition it was complete when it was read."""
-        self._parts = list(parts)
+        self.parts: list[PaneDelta] = []
+        """Its content is their sum."""
+        for part in parts:
+            self.add(part)
 
     def add(self, part: PaneDelta) -> None:
-        """Add what was applied since."""
-        self._parts.append(part)
-        if len(self._parts) >= _MERGE_AT:
-            self._merge()
-
-    @property
-    def content(self) -> PaneDelta:
-        """Everything in it."""
-        if len(self._parts) != 1:
-            self._merge()
-        return self._parts[0]
+        """Add what was applied since. Parts of like size are merged, so each number is merged few times."""
+        self.parts.append(part)
+        while len(self.parts) > 1 and _size(self.parts[-2]) <= 2 * _size(self.parts[-1]):
+            self.parts[-2:] = [merge(self.parts[-2:])]
 
     @property
     def size(self) -> int:
-        """How many numbers it holds, about."""
-        return sum(len(part.cells.keys) + len(part.sketches.coupons) for part in self._parts)
-
-    def _merge(self) -> None:
-        self._parts = [merge(self._parts)]
+        """How many numbers it holds."""
+        return sum(map(_size, self.parts))
 
 
 class Blocks:
     """A cache of blocks, the least recently used dropped beyond `limit` numbers."""
 
-    def __init__(self, reader: PaneReader, levels: Sequence[Level], limit: int = 100_000_000) -> None:
+    def __init__(
+        self, reader: PaneReader, levels: Sequence[Level], partitions: Iterable[Partition], limit: int = 100_000_000
+    ) -> None:
         self._reader = reader
         self._levels = {level.name: level for level in levels}
         self._limit = limit
         self._blocks: OrderedDict[BlockId, Block] = OrderedDict()
-        self._recent: dict[Partition, list[LogEntry]] = {}
+        self._recent: dict[Partition, list[LogEntry]] = {partition: [] for partition in partitions}
         """Deltas that may not be in the blocks of Redis yet."""
+        self._loading = 0
 
     def apply(self, partition: Partition, entries: Sequence[LogEntry], rolled: int) -> None:
         """Take in what was applied to a partition, of which Redis has put into blocks what is up to `rolled`."""
-        recent = self._recent.setdefault(partition, [])
-        recent += entries
-        self._recent[partition] = [entry for entry in recent if entry.next > rolled]
+        self._recent[partition] += entries
+        if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
+            self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > rolled]
         for level in self._levels.values():
             for entry in entries:
                 self._spread(level, partition, entry)
@@ -82,7 +75,11 @@ class Blocks:
             else:
                 missing.append(block_id)
         for i in range(0, len(missing), 200):
-            stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
+            self._loading += 1
+            try:
+                stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
+            finally:
+                self._loading -= 1
             for (name, start), held in stored.items():
                 level = self._levels[name]
                 block = Block((part for _, part in held.parts), held.rolled)
@@ -119,7 +116,12 @@ class Blocks:
     def _pieces(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[tuple[PaneDelta, Span]]:
         for name, piece in pieces:
             for block_id in self.needed([(name, piece)]):
-                yield self._blocks[block_id].content, piece
+                for part in self._blocks[block_id].parts:
+                    yield part, piece
+
+
+def _size(delta: PaneDelta) -> int:
+    return len(delta.cells.keys) + len(delta.sketches.coupons)
 
 
 def _touched(level: Level, delta: PaneDelta) -> range:

@@ -18,16 +18,14 @@ from streams.arrays import Ints
 from streams.asof import AsOf, as_of
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.kpis import KPIS, Number, Sums, absent_counters, values
-from streams.panes import merge_cells
 from streams.scopes import Rows, Scope
 from streams.settings import Settings
-from streams.store.keys import Partition
 from streams.store.levels import levels
-from streams.store.reader import LogEntry, PaneReader
+from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
-from streams.view.blocks import Blocks
-from streams.view.distinct import estimates
+from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
+from streams.view.followed import Followed
 from streams.view.series import RowHistory
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
@@ -55,14 +53,6 @@ DISTINCT_NAMES = frozenset({*(d.name for d in DISTINCTS), *(kpi.name for kpi in 
 """Distinct counts, and the KPIs made of them."""
 
 
-@dataclass(slots=True)
-class _Memo:
-    """Distinct counts of some rows over a span."""
-
-    span: Span
-    counts: list[list[int]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """What a question comes to."""
@@ -82,60 +72,32 @@ class RollingView:
 
     def __init__(self, reader: PaneReader, rows: Rows, settings: Settings) -> None:
         self.promotions: dict[str, Promotion] = {}
-        self.state = State((), {}, 0)
         self.polled_ms: int | None = None
         """When the store last answered, by the machine's clock."""
-        self._reader = reader
         self._settings = settings
-        self._rows = rows
         self._levels = levels(settings)
-        self._start_over(State((), {}, 0))
+        self._followed = Followed(reader, self._levels, rows, State((), {}, 0))
 
-    def _start_over(self, state: State) -> None:
-        self._blocks = Blocks(self._reader, self._levels)
-        self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
-        self._live: dict[tuple[Window, str | None], WindowSum] = {}
-        self._memos: dict[tuple[Scope, Window, tuple[int, ...]], _Memo] = {}
+    @property
+    def state(self) -> State:
+        """Where every partition stood at the last poll."""
+        return self._followed.state
 
     # Following -------------------------------------------------------------------------------------------------------
 
     async def poll(self, now_ms: int) -> None:
         """Take in what was applied since the last poll."""
-        state = await self._reader.state()
-        if state.epochs != self.state.epochs or not state.partitions.keys() <= self._cursors.keys():
-            if len(self._rows) > _MAX_ROWS:
-                self._rows.clear()
-            self._start_over(state)
+        followed = self._followed
+        state = await followed.reader.state()
         if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
-            self.promotions = await self._reader.promotions()
-        behind = {
-            partition: self._cursors[partition]
-            for partition, held in state.partitions.items()
-            if (held.position or 0) > self._cursors[partition]
-        }
-        logs = await self._reader.log(behind) if behind else {}
-        for partition, entries in logs.items():
-            if entries and entries[0].follows != self._cursors[partition]:
-                self._start_over(state)  # fell behind what the log keeps, or the partition was set back
+            self.promotions = await followed.reader.promotions()
+        if not followed.goes_on(state) or len(followed.rows) > _MAX_ROWS or not await followed.take_in(state):
+            # Questions are answered from what was followed before until the new start has caught up.
+            rows = Rows()
+            followed = Followed(followed.reader.with_rows(rows), self._levels, rows, state)
+            if not await followed.take_in(state):
                 return
-            self._take(partition, entries, state)
-        for partition in state.partitions.keys() - logs.keys():
-            self._take(partition, [], state)
-        self.state, self.polled_ms = state, now_ms
-
-    def _take(self, partition: Partition, entries: Sequence[LogEntry], state: State) -> None:
-        self._blocks.apply(partition, entries, state.partitions[partition].rolled or 0)
-        if not entries:
-            return
-        self._cursors[partition] = entries[-1].next
-        cells = merge_cells([entry.delta.cells for entry in entries])
-        for window in self._live.values():
-            window.correct(cells)
-        oldest = min(
-            (int(entry.delta.sketches.panes[0]) for entry in entries if len(entry.delta.sketches.groups)), default=None
-        )
-        if oldest is not None:
-            self._memos = {key: memo for key, memo in self._memos.items() if oldest >= memo.span.end_s}
+        self._followed, self.polled_ms = followed, now_ms
 
     def as_of(self, now_ms: int) -> AsOf:
         """The newest as-of, and what it rests on."""
@@ -153,7 +115,10 @@ class RollingView:
         """The numbers of one value of a scope; a value that was never seen counts nothing."""
         moment = self._moment(question, value, now_ms)
         sums = await self._sums(moment)
-        return await self._answer(moment, sums, [value], np.array([self._rows.row(question.scope, value)]))
+        row = self._followed.rows.find(question.scope, value)
+        if row is None:
+            return _nothing(moment, value)
+        return await self._answer(moment, sums, [value], np.array([row]))
 
     async def every(self, question: Question, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
         """The numbers of each value with any counter not 0, the largest first."""
@@ -187,7 +152,7 @@ class RollingView:
         """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
         asked = [self._moment(replace(question, as_of_ms=at), value, now_ms) for at in moments_ms]
         moments = list({moment.as_of_ms: moment for moment in asked}.values())
-        history = RowHistory(self._blocks, self._levels, self._rows.row(question.scope, value))
+        history = RowHistory(self._followed.blocks, self._levels, self._followed.rows.row(question.scope, value))
         counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
         points = []
@@ -205,7 +170,7 @@ class RollingView:
 
     def _held(self, sums: WindowSum, scope: Scope) -> Ints:
         """Rows of a scope with any counter that is not 0."""
-        rows = np.array(self._rows.of(scope), np.int64)
+        rows = np.array(self._followed.rows.of(scope), np.int64)
         return rows[sums.of(rows).any(axis=1)]
 
     def _largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
@@ -221,7 +186,7 @@ class RollingView:
         return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
 
     def _names(self, rows: Ints) -> list[str]:
-        return [self._rows.labels[row][1] for row in rows.tolist()]
+        return [self._followed.rows.labels[row][1] for row in rows.tolist()]
 
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""
@@ -250,10 +215,21 @@ class RollingView:
             f"as_of {as_of_s * 1000} is further back than panes are kept ({self._levels[1].keep_s} seconds)"
         )
 
+    def _require_kept(self, pieces: Sequence[tuple[str, Span]]) -> None:
+        """Raise NotAnswerableError where panes that are needed are no longer kept: a number must not lack a part."""
+        newest = max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
+        keep_s = {level.name: level.keep_s for level in self._levels}
+        for name, piece in pieces:
+            kept = keep_s[name]
+            if kept is not None and piece.start_s < newest - kept:
+                raise NotAnswerableError(
+                    f"this needs panes from {piece.start_s * 1000} that are no longer kept (level {name}: {kept} s)"
+                )
+
     def _promotion(self, question: Question, value: str | None, as_of_ms: int) -> Promotion | None:
         if question.window is not Window.PROMOTION:
             return None
-        name = question.promotion or (value if question.scope is Scope.PROMOTION else None)
+        name = value if question.scope is Scope.PROMOTION and value is not None else question.promotion
         if name is None:
             return promotions.current(self.promotions, as_of_ms)
         if question.promotion is not None and name not in self.promotions:
@@ -264,17 +240,14 @@ class RollingView:
 
     async def _sums(self, moment: _Moment) -> WindowSum:
         """The counters of a window: moved on if it ends at the newest as-of, else added up."""
-        key = (moment.question.window, moment.promotion)
-        total = self._live.get(key) if moment.live else None
-        if total is None:
-            total = WindowSum()
-            if moment.live:
-                self._live[key] = total
-        blocks = self._blocks
+        followed = self._followed
+        total = followed.kept_sum((moment.question.window, moment.promotion)) if moment.live else WindowSum()
+        blocks = followed.blocks
         levels_ = COUNTER_LEVELS[moment.finest :]
         while True:
             steps = list(total.steps_to(moment.counted))
             pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels_)]
+            self._require_kept(pieces)
             if not await blocks.ensure(blocks.needed(pieces)):
                 break  # nothing was waited for, so nothing has changed since the steps were made
         for sign, part in steps:
@@ -300,15 +273,34 @@ class RollingView:
         if panes is None:
             return None
         covered, levels_ = panes
-        key = (moment.question.scope, moment.question.window, tuple(rows.tolist()))
-        memo = self._memos.get(key)
-        if memo is None or memo.span != covered:
+        blocks = self._followed.blocks
+        if len(rows) > DENSE_ROWS:
             pieces = _pieces(covered, levels_)
-            await self._blocks.ensure(self._blocks.needed(pieces))
-            memo = _Memo(covered, estimates(self._blocks.sketches(pieces), rows).tolist())
-            if moment.live and len(rows) <= MAX_ITEMS:
-                self._memos[key] = memo
-        return memo.counts
+            while await blocks.ensure(blocks.needed(pieces)):
+                pass
+            return estimates(blocks.sketches(pieces), rows)
+        question, sketch = moment.question, WindowSketch(rows)
+        if moment.live:
+            key = (question.window, moment.promotion, question.scope, tuple(rows.tolist()))
+            sketch = self._followed.kept_sketch(key, sketch)
+        while True:
+            steps = [(anew, _pieces(part, levels_)) for anew, part in sketch.steps_to(covered)]
+            if not await blocks.ensure([block for _, pieces in steps for block in blocks.needed(pieces)]):
+                break
+        for anew, pieces in steps:
+            sketch.take(anew, blocks.sketches(pieces))
+        sketch.span = covered
+        return sketch.estimates
+
+
+def _nothing(moment: _Moment, value: str) -> Answer:
+    """The answer for a value that was never seen."""
+    question = moment.question
+    numbers = _counters([0] * len(COUNTERS), question.scope)
+    if _distinct_panes(moment) is not None:
+        numbers |= _named([0] * len(DISTINCTS))
+    item = Item(value, values(numbers, question.scope))
+    return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, [item])
 
 
 def _pieces(whole: Span, levels_: Sequence[tuple[str, int]]) -> list[tuple[str, Span]]:

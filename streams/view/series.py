@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streams.arrays import Ints
 from streams.counters import DISTINCTS, N_COUNTERS
-from streams.panes import Cells, Sketches
+from streams.panes import Cells, Sketches, merge_cells, merge_sketches
 from streams.sketch import RANK_BITS, REGISTERS, estimate_all
 from streams.store.levels import Level
 from streams.store.reader import BlockId
@@ -100,12 +100,10 @@ class RowHistory:
         for name, start in wanted:
             whole = [(name, Span(start, start + self._block_s[name]))]
             if kept is self._cells:
-                for cells in self._blocks.cells(whole):
-                    mine = cells.rows == self._row
-                    self._cells[name, start] = Cells(cells.keys[mine], cells.amounts[mine])
+                self._cells[name, start] = merge_cells([cells.of_row(self._row) for cells in self._blocks.cells(whole)])
             else:
-                for sketches in self._blocks.sketches(whole):
-                    self._sketches[name, start] = sketches.take(np.flatnonzero(sketches.rows == self._row))
+                mine = [sketches.of_row(self._row) for sketches in self._blocks.sketches(whole)]
+                self._sketches[name, start] = merge_sketches(mine)
 
     def _by_block(self, pieces: Pieces) -> Iterable[tuple[BlockId, Span]]:
         for name, piece in pieces:

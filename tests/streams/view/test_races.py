@@ -35,10 +35,7 @@ class Slow(PaneReader):
         return found
 
 
-_FORGETS = "Blocks forgets a delta as soon as a poll sees it rolled, though a block that is being read lacks it"
-
-
-@pytest.mark.parametrize("rolled", [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, reason=_FORGETS))])
+@pytest.mark.parametrize("rolled", [False, True])
 @pytest.mark.parametrize("window", ["1m", "1h"])
 async def test_what_is_applied_while_blocks_are_read_is_counted_once(shop: Shop, window: str, rolled: bool) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(30)])
@@ -55,10 +52,7 @@ async def test_what_is_applied_while_blocks_are_read_is_counted_once(shop: Shop,
     await assert_true(shop, view, windows=[window], scopes=["all"])
 
 
-_CHANGES_BLOCKS = "_distincts waits for the blocks of one cache and reads those of the next: KeyError"
-
-
-@pytest.mark.parametrize("reads", [0, pytest.param(1, marks=pytest.mark.xfail(strict=True, reason=_CHANGES_BLOCKS))])
+@pytest.mark.parametrize("reads", [0, 1])
 async def test_a_view_that_starts_over_while_it_is_asked_answers_all_the_same(shop: Shop, reads: int) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(3_600, 4_200)])
     view = await shop.view(reader=Slow)

@@ -103,7 +103,7 @@ async def test_a_view_that_fell_behind_the_log_starts_over(shop: Shop) -> None:
 async def test_a_small_cache_of_blocks_gives_the_same_answers(
     shop: Shop, block_limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.view.rolling.Blocks", partial(Blocks, limit=block_limit))
+    monkeypatch.setattr("streams.view.followed.Blocks", partial(Blocks, limit=block_limit))
     chance = Random(2)
     for partition in PARTITIONS:
         await shop.feed(partition, some_events(partition.topic, 60, 5, length=4_000))
@@ -168,7 +168,6 @@ async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     await assert_true(shop, view, scopes=["all"])
 
 
-@pytest.mark.xfail(strict=True, reason="RollingView.poll does not see that a partition was set back within its epoch")
 async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop) -> None:
     """State and position go back together, in the same epoch; the worker replays in batches of its own."""
     await shop.feed(CLICKS_0, [click(at=at) for at in range(50)])

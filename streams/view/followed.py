@@ -1,0 +1,91 @@
+"""What a view has read since it last began anew: blocks, how far each log was followed, and what is kept moving."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TypeVar
+
+from streams.panes import merge_cells, merge_sketches
+from streams.scopes import Rows, Scope
+from streams.store.keys import Partition
+from streams.store.levels import Level
+from streams.store.reader import LogEntry, PaneReader
+from streams.store.state import State
+from streams.view.blocks import Blocks
+from streams.view.distinct import WindowSketch
+from streams.view.sums import WindowSum
+from streams.windows import Window
+
+_MAX_SUMS = 32
+_MAX_SKETCHES = 96
+
+SumKey = tuple[Window, str | None]
+"""A window, and the promotion whose time it is."""
+SketchKey = tuple[Window, str | None, Scope, tuple[int, ...]]
+"""The same, and the rows of a scope."""
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Followed:
+    """One unbroken stretch of following. It ends when Redis is another, or a log is no longer long enough."""
+
+    def __init__(self, reader: PaneReader, levels: Sequence[Level], rows: Rows, state: State) -> None:
+        self.reader = reader
+        self.rows = rows
+        self.state = state
+        self.blocks = Blocks(reader, levels, state.partitions)
+        self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
+        self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
+        self._sketches: OrderedDict[SketchKey, WindowSketch] = OrderedDict()
+
+    def goes_on(self, state: State) -> bool:
+        """Whether this state is a later one of the same store and partitions."""
+        return state.epochs == self.state.epochs and state.partitions.keys() == self._cursors.keys()
+
+    async def take_in(self, state: State) -> bool:
+        """Follow the logs to a state; False if they no longer reach back to where this stands."""
+        behind = {
+            partition: self._cursors[partition]
+            for partition, held in state.partitions.items()
+            if (held.position or 0) != self._cursors[partition]
+        }
+        logs = await self.reader.log(behind) if behind else {}
+        for partition, position in behind.items():
+            entries = logs[partition]
+            if not entries or entries[0].follows != position:
+                return False
+        for partition, held in state.partitions.items():
+            self._take(partition, logs.get(partition, []), held.rolled or 0)
+        self.state = state
+        return True
+
+    def _take(self, partition: Partition, entries: Sequence[LogEntry], rolled: int) -> None:
+        self.blocks.apply(partition, entries, rolled)
+        if not entries:
+            return
+        self._cursors[partition] = entries[-1].next
+        cells = merge_cells([entry.delta.cells for entry in entries])
+        for window in self._sums.values():
+            window.correct(cells)
+        sketches = merge_sketches([entry.delta.sketches for entry in entries])
+        for sketch in self._sketches.values():
+            sketch.correct(sketches)
+
+    def kept_sum(self, key: SumKey) -> WindowSum:
+        """The sum of a window that ends at the newest as-of, kept while it is asked for."""
+        return _kept(self._sums, key, WindowSum(), _MAX_SUMS)
+
+    def kept_sketch(self, key: SketchKey, fresh: WindowSketch) -> WindowSketch:
+        """The distinct counts of a window that ends at the newest as-of, kept while they are asked for."""
+        return _kept(self._sketches, key, fresh, _MAX_SKETCHES)
+
+
+def _kept(kept: OrderedDict[K, V], key: K, fresh: V, most: int) -> V:
+    """What is kept under a key, else `fresh`; the one not asked for the longest makes room."""
+    found = kept.setdefault(key, fresh)
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
+    return found
