@@ -11,7 +11,7 @@ from streams.demo.tally import Tally
 from streams.sending import Pace, send_batches
 from streams.simulate import Batch, Simulation, SimulationConfig
 
-INCIDENT = "conversion_drop@+40%/35%:size=0.8,channel=app"
+INCIDENT = "conversion_drop@+50%/33%:size=0.8,channel=app"
 CHANNEL = "app"
 """Where the incident is."""
 _STEP_MS = 100

@@ -1,0 +1,152 @@
+"""Running the real command as a process of its own, and looking at what it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from streams.embedded.ports import free_port
+from tests.support.processes import alive
+from tests.support.wait import eventually
+
+COMMAND = (sys.executable, "-m", "streams.cli")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without settings of salepulse, and with others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
+    return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **variables}
+
+
+def salepulse(
+    *arguments: str | Path, cwd: Path, timeout_s: float = 60, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def failure(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Exit code, and what was wrong, which is one line: the last on stderr. Nothing on stdout, no traceback."""
+    done = salepulse(*arguments, cwd=cwd, env=env)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    faults = [line for line in done.stderr.splitlines() if line.startswith("salepulse: ")]
+    assert len(faults) == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == faults[0]
+    return done.returncode, faults[0].removeprefix("salepulse: ")
+
+
+class Running:
+    """A command that goes on until it is stopped."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        self.stdout_path, self.stderr_path = cwd / "stdout", cwd / "stderr"
+        with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*COMMAND, *map(str, arguments)],
+                cwd=cwd,
+                env=environment(**(env or {})),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_path.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_path.read_text()
+
+    def child(self, part: str) -> psutil.Process | None:
+        """The child with a word on its command line that ends so."""
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(word.strip().endswith(part) for word in child.cmdline()):
+                    return child
+        return None
+
+    def family(self) -> list[int]:
+        """Process ids of all that it started."""
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+    def until(self, condition: str, within_s: float = 60) -> None:
+        """Until this stands on stdout or stderr; fails at once when the command ends first."""
+
+        def there() -> bool:
+            said = self.stdout + self.stderr
+            assert condition in said or self.process.poll() is None, f"ended without {condition!r}:\n{said}"
+            return condition in said
+
+        eventually(there, within_s=within_s, what=f"{condition!r} in: {self.stderr}")
+
+    def stop(self, number: signal.Signals = signal.SIGINT, within_s: float = 30) -> int:
+        """Send a signal and wait for the end; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+class Up(Running):
+    """`salepulse up` on ports of its own."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path) -> None:
+        self.http_port, self.kafka_port, self.redis_port = free_port(), free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        ports = ("--http-port", self.http_port, "--kafka-port", self.kafka_port, "--redis-port", self.redis_port)
+        super().__init__("up", *map(str, ports), *arguments, cwd=cwd)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Flags that name its broker and its Redis."""
+        return ("--bootstrap", f"127.0.0.1:{self.kafka_port}", *self.redis)
+
+    @property
+    def redis(self) -> tuple[str, ...]:
+        return ("--redis-url", f"redis://127.0.0.1:{self.redis_port}/0")
+
+    def get(self, path: str) -> Any:
+        """JSON of the API's answer."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def started(running: Running) -> Iterator[Running]:
+    """The command, stopped at the end; nothing of it may be left."""
+    family: list[int] = []
+    try:
+        yield running
+        family = running.family() if running.process.poll() is None else []
+    finally:
+        running.stop(signal.SIGTERM)
+    gone(family)
+
+
+def gone(pids: list[int]) -> None:
+    """Fails unless all of these end now."""
+    eventually(lambda: not any(map(alive, pids)), within_s=5, what="all children have ended")

