@@ -132,6 +132,11 @@ class BatchConsumer(FaustConsumer):
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def answered_ms(self, tp: TP) -> int | None:
+        """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
+        answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
+        return answered
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""
         batches, active = await self._wait_next_records(timeout)

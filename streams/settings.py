@@ -25,7 +25,7 @@ class Settings(IngestSettings):
         10, gt=0, description="A partition without a new event for so long holds no as-of back."
     )
     stale_after_s: float = Field(
-        15, gt=0, description="Without word from a partition's worker for so long, it is stale."
+        12, gt=0, description="Without word from a partition's worker for so long, it is stale."
     )
     timezone: str = Field("UTC", description="IANA time zone of the shop: where `day` begins.")
     currency: str = Field("CNY", min_length=3, max_length=3, description="ISO 4217 code of all money.")

@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 _MAX_ROWS = 1_000_000
 _SEEK_AGAIN_S = 5.0
+_SILENT_S = 3.0
+_GONE_MS = 600_000
 _EXPIRE_EVERY_S = 10.0
 
 
@@ -304,17 +306,23 @@ class Worker:
                 continue
             async with self._lock(partition):
                 work = await self._loaded(partition)
-                lags[partition] = (work.position, await self._lag(work, tp))
+                if self._hears_of(work, tp):
+                    lags[partition] = (work.position, await self._lag(work, tp))
                 if work.roll_due:
                     await self._roll(work)
         for partition in await self._writer.heartbeat(lags):
             self._forget(partition)
         await self._follow_clock()
         self._measure()
-        await self._redis.hset(self._keys.workers, self.id, b"%d\n" % now_ms() + generate_latest(self.metrics.registry))
+        await self._publish()
         if monotonic() - self._commit_at > 5:
             self._commit_at = monotonic()
             await self._app.consumer._commit({tp: lags[p][0] for p, tp in assigned.items() if p in lags and lags[p][0]})
+
+    def _hears_of(self, work: PartitionWork, tp: TP) -> bool:
+        """Whether the broker lately answered for a partition: of one that it is silent about we know nothing to say."""
+        answered_ms = self._app.consumer.answered_ms(tp)
+        return monotonic() - work.touched < _SILENT_S or now_ms() - (answered_ms or 0) < _SILENT_S * 1000
 
     async def _lag(self, work: PartitionWork, tp: TP) -> int:
         """Records of a partition that are not counted yet; seeks where reading stands off the position."""
@@ -338,6 +346,17 @@ class Worker:
         if self.clocks.oldest_s and monotonic() - self._expired_at > _EXPIRE_EVERY_S:
             self._expired_at = monotonic()
             await self._writer.expire(self.clocks.oldest_s)
+
+    async def _publish(self) -> None:
+        """Leave our metrics where `serve` finds them, and take away those of workers long gone."""
+        text = b"%d\n" % now_ms() + generate_latest(self.metrics.registry)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(self._keys.workers, self.id, text)
+            pipe.hgetall(self._keys.workers)
+            _, published = await pipe.execute()
+        gone = [name for name, said in published.items() if now_ms() - int(said.split(b"\n", 1)[0]) > _GONE_MS]
+        if gone:
+            await self._redis.hdel(self._keys.workers, *gone)
 
     def _measure(self) -> None:
         self.metrics.partitions.set(len(self.works))

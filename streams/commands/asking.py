@@ -118,6 +118,7 @@ async def _ask(settings: Settings, asked: Asked) -> Answer:
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
     from streams.view.asking import NotAnswerableError, Question
+    from streams.view.promotion_scope import Asker
     from streams.view.rolling import RollingView
 
     now_ms = int(time.time() * 1000)
@@ -128,7 +129,7 @@ async def _ask(settings: Settings, asked: Asked) -> Answer:
             await view.poll(now_ms)
             question = Question(asked.window, asked.scope, asked.as_of_ms)
             if asked.value is None:
-                return await view.every(question, now_ms)
+                return await Asker(view, now_ms).every(question)
             return await view.one(question, asked.value, now_ms)
     except NotAnswerableError as error:
         raise UsageError(str(error)) from error

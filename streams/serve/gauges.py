@@ -16,8 +16,8 @@ from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.scopes import SCOPES, Scope
 from streams.serve.budget import share
-from streams.serve.promotion_scope import Asker
 from streams.view.asking import Question
+from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView
 from streams.windows import Window
 

@@ -25,8 +25,8 @@ from streams.serve.asking import (
 )
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
-from streams.serve.promotion_scope import Asker
 from streams.view.asking import Question
+from streams.view.promotion_scope import Asker
 from streams.view.rolling import MAX_ITEMS
 from streams.windows import Window
 
