@@ -38,18 +38,6 @@ def test_files_tests_and_functions_that_are_named_are_there(page: Path) -> None:
     assert not [name for name, inside in named if not is_there(REPOSITORY / name, inside)]
 
 
-def test_what_is_not_kept_yet_is_expected_to_fail() -> None:
-    """A gap that was closed is taken off the list of `docs/exactness.md`."""
-    text = (REPOSITORY / "docs" / "exactness.md").read_text()
-    gaps = NAMED.findall(text.partition("## What is not guaranteed")[2])
-    assert not [f"{name}::{test}" for name, test in gaps if test and not expected_to_fail(REPOSITORY / name, test)]
-
-
-def expected_to_fail(path: Path, test: str) -> bool:
-    functions = [node for node in ast.walk(ast.parse(path.read_text())) if getattr(node, "name", None) == test]
-    return any("xfail" in ast.unparse(decorator) for found in functions for decorator in found.decorator_list)
-
-
 def is_there(path: Path, inside: str) -> bool:
     """Whether there is such a file, and in it, at the top or in a class, a function or class of this name."""
     if not inside:
