@@ -48,7 +48,7 @@ create table clicks (ts bigint, type varchar, user_id varchar, session_id varcha
 create table orders (event_id varchar, ts bigint, type varchar, user_id varchar, channel varchar, region varchar,
     promotion_id varchar, items struct(sku varchar, category varchar, qty bigint, unit_price bigint)[],
     discount bigint, shipping_fee bigint, refund_amount bigint);
-create view paid_amounts as select distinct *, list_sum([i.qty * i.unit_price for i in items])::bigint
+create view amounts as select distinct *, list_sum([i.qty * i.unit_price for i in items])::bigint
     - coalesce(discount, 0) + coalesce(shipping_fee, 0) as amount, list_sum([i.qty for i in items])::bigint as units
     from orders;
 """
@@ -118,7 +118,8 @@ class Facts:
             self._into(found, f"select {field} as value, {_counts(CLICKS)} from clicks where {within} group by value")
         if scope in LINE_FIELDS:
             counts = ", ".join(f"count(distinct event_id) filter (type = '{t}') as {n}" for t, n in ORDERS.items())
-            worth = "sum(i.qty * i.unit_price) filter (type = 'order_paid') as gmv, sum(i.qty) filter (type = 'order_paid') as units"
+            paid_lines = {"gmv": "i.qty * i.unit_price", "units": "i.qty"}
+            worth = ", ".join(f"sum({sum_}) filter (type = 'order_paid') as {n}" for n, sum_ in paid_lines.items())
             lines = f"(select distinct * from orders where {within})"
             lines = f"(select event_id, type, unnest(items) as i from {lines})"
             self._into(found, f"select i.{field} as value, {counts}, {worth} from {lines} group by value")
@@ -126,15 +127,15 @@ class Facts:
             paid = {"gmv": "amount", "units": "units", "discounts": "discount"}
             sums = ", ".join(f"sum({column}) filter (type = 'order_paid') as {name}" for name, column in paid.items())
             sums += ", sum(refund_amount) as refunds"
-            self._into(
-                found, f"select {field} as value, {_counts(ORDERS)}, {sums} from paid_amounts where {within} group by value"
-            )
+            counts = f"{_counts(ORDERS)}, {sums}"
+            self._into(found, f"select {field} as value, {counts} from amounts where {within} group by value")
         return found
 
     def distinct(self, start_ms: int, end_ms: int) -> dict[str, int]:
         """Exact distinct counts over [start, end)."""
         within = f"ts >= {start_ms} and ts < {end_ms}"
-        counts = {"buyers": self._one(f"select count(distinct user_id) from orders where type = 'order_paid' and {within}")}
+        paid = f"type = 'order_paid' and {within}"
+        counts = {"buyers": self._one(f"select count(distinct user_id) from orders where {paid}")}
         if Topic.CLICKS in self._topics:
             for name, column in (("visitors", "user_id"), ("sessions", "session_id")):
                 counts[name] = self._one(f"select count(distinct {column}) from clicks where {within}")

@@ -5,8 +5,8 @@
         ...
         fed = feed.done()
 
-Event time is the moment an event is handed to the Kafka client. The same 300,000 events of the workload are sent over and
-over, each time with other `event_id` and `order_id`.
+Event time is the moment an event is handed to the Kafka client. The same 300,000 events of the workload are sent over
+and over, each time with other `event_id` and `order_id`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Feed:
 
 @contextlib.contextmanager
 def feeding(ground: Ground, *, rate: int, seconds: float, backfill_s: int = 0) -> Iterator[Feed]:
-    """A feeder that waits for `go`. `backfill_s`: at once, as fast as it can, what so many seconds before would have had."""
+    """A feeder that waits for `go`. `backfill_s`: before that it sends at once what so many past seconds would have."""
     log = ground.folder / "fed.json"
     log.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "tests.bench.feeding", ground.broker.bootstrap, str(log)]

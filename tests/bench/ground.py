@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import redis
+from redis import Redis
 
 from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
@@ -63,14 +63,14 @@ class Ground:
             client.flushall()
             client.config_resetstat()
 
-    def client(self) -> redis.Redis:
+    def client(self) -> Redis:
         """A connection that gives up soon."""
-        return redis.Redis.from_url(self.redis.url, socket_timeout=2, socket_connect_timeout=2)
+        return Redis.from_url(self.redis.url, socket_timeout=2, socket_connect_timeout=2)
 
     def totals(self, settings: Settings) -> dict[str, int]:
         """The exact totals kept beside the panes: `events,topic,type`, `duplicates,topic`, ..."""
         with self.client() as client:
-            held: dict[bytes, bytes] = client.hgetall(Keys(settings.redis_prefix, 1).totals(0))  # type: ignore[assignment]
+            held: dict[bytes, bytes] = client.hgetall(Keys(settings.redis_prefix, 1).totals(0))
         return {name.decode(): int(count) for name, count in held.items()}
 
     @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""The same KPIs the way a Faust tutorial would: an agent a topic, one event at a time, dictionaries, a timer that flushes.
+"""The same KPIs as a Faust tutorial would count them: an agent a topic, one event at a time, a timer that flushes.
 
     python -m tests.bench.plain_faust BOOTSTRAP REDIS_URL GROUP
 
-Its counters, scopes, panes, distinct counts and de-duplication are those of salepulse; it decodes with msgspec, which is
-faster than `faust.Record`. It does without the rest: no fence, no exactness after a crash, nothing ever expires.
+Its counters, scopes, panes, distinct counts and de-duplication are those of salepulse; it decodes with msgspec, which
+is faster than `faust.Record`. It does without the rest: no fence, no exactness after a crash, nothing ever expires.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Event(msgspec.Struct):
     member: bool | None = None
     dwell_ms: int | None = None
     cost: int = 0
-    items: list[Item] = []  # noqa: RUF012 (msgspec copies it)
+    items: list[Item] = []
     discount: int = 0
     shipping_fee: int = 0
     refund_amount: int = 0

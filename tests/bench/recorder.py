@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import psutil
@@ -135,7 +136,7 @@ class Recorder:
 
     def _sample(self) -> Sample:
         with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
-            memory: dict[str, Any] = self._client.info("memory")  # type: ignore[assignment]
+            memory: dict[str, Any] = self._client.info("memory")
             self._last = (self._counted(self._client), memory["used_memory"] / 2**20)
         at_s = time.time()
         workers_cpu, worker_mb = self._used["workers"].sample()
@@ -152,7 +153,7 @@ def _tree(root: psutil.Process) -> list[psutil.Process]:
 
 def positions(client: redis.Redis) -> int:
     """Records that salepulse has counted, in topics that begin at 0."""
-    fields: dict[bytes, bytes] = client.hgetall(Keys("salepulse", 1).state(0))  # type: ignore[assignment]
+    fields: dict[bytes, bytes] = client.hgetall(Keys("salepulse", 1).state(0))
     return sum(held.position or 0 for held in parse_state([fields]).partitions.values())
 
 
@@ -194,4 +195,4 @@ def tenths(samples: Sequence[Sample], total: int) -> tuple[float, ...]:
         share = (mark - early.counted) / gained if gained and mark > first.counted else 1.0
         times.append(early.at_s + share * (late.at_s - early.at_s))
     step = (total - first.counted) / 10
-    return tuple(step / max(end - begin, 1e-9) for begin, end in zip(times, times[1:], strict=False))
+    return tuple(step / max(end - begin, 1e-9) for begin, end in pairwise(times))

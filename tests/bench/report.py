@@ -73,11 +73,11 @@ def markdown(table: Table) -> str:
     """As a Markdown table."""
     cells = [list(table.columns), *([number(value) for value in row] for row in table.rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        + " |"
-        for row in cells
-    ]
+    lines = []
+    for row in cells:
+        padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        padded[0] = row[0].ljust(widths[0])
+        lines.append(f"| {' | '.join(padded)} |")
     rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
     return "\n".join([f"{table.title}\n", lines[0], rule, *lines[1:], ""])
 
@@ -153,7 +153,9 @@ def document(facts: dict[str, Any], options: dict[str, Any], parts: Sequence[Par
             for table in part.tables
             for row in table.rows
         ],
-        "targets": [{"part": part.name, **asdict(target), "met": target.met} for part in parts for target in part.targets],
+        "targets": [
+            {"part": part.name, **asdict(target), "met": target.met} for part in parts for target in part.targets
+        ],
         "wrong": [f"{part.name}: {line}" for part in parts for line in part.wrong],
         "runs": [{"part": part.name, **run} for part in parts for run in part.runs],
     }

@@ -1,4 +1,4 @@
-"""Events a second and CPU an event: of reading alone, of plain Faust, of one worker and of two, on the same messages."""
+"""Events a second and CPU an event: of reading alone, of plain Faust, of one worker and of two, on the same events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import redis
@@ -54,7 +55,7 @@ class Throughput:
     rows: dict[str, list[Run | dict[str, float]]] = field(default_factory=dict)
 
     def load(self, count: int) -> None:
-        """Have so many events on the broker: event i is the same whatever the count, so only the missing ones are made."""
+        """Have so many events on the broker; event i is the same whatever the count, so only the missing are made."""
         if count <= self.loaded:
             return
         say(f"throughput: writing events {self.loaded:,} to {count:,}")
@@ -68,9 +69,7 @@ class Throughput:
         self.part.runs.append({"what": what, "of": self.loaded, **plain, **more})
 
     def middle(self, what: str, name: str) -> float:
-        return statistics.median(
-            getattr(run, name) if isinstance(run, Run) else run[name] for run in self.rows[what]
-        )
+        return statistics.median(getattr(run, name) if isinstance(run, Run) else run[name] for run in self.rows[what])
 
     # Runs ------------------------------------------------------------------------------------------------------------
 
@@ -88,7 +87,8 @@ class Throughput:
         say(f"throughput: plain Faust, {self.loaded:,} events")
         self.ground.empty_redis()
         settings = self.ground.settings()
-        argv = [sys.executable, "-m", "tests.bench.plain_faust", settings.bootstrap, self.ground.redis.url, settings.group]
+        argv = [sys.executable, "-m", "tests.bench.plain_faust"]
+        argv += [settings.bootstrap, self.ground.redis.url, settings.group]
         here = {"PYTHONPATH": str(REPOSITORY)}
         server = Server("plain-faust", argv, 0, always_ready(), self.ground.folder, env=here)
         with running(server), Recorder(self.ground, [server], _plain_counted) as recorder:
@@ -120,7 +120,7 @@ class Throughput:
         found: Counter[str] = Counter()
         with self.ground.client() as client:
             for key in client.scan_iter("plain:*", count=1000, _type="hash"):
-                for name, amount in client.hgetall(key).items():  # type: ignore[union-attr]
+                for name, amount in client.hgetall(key).items():
                     scope, _, counter = name.decode().split("|")
                     if scope == "all" and counter in names:
                         kind = names[counter]
@@ -130,7 +130,7 @@ class Throughput:
 
 
 def _plain_counted(client: redis.Redis) -> int:
-    return int(client.get(plain_faust.COUNTED) or 0)  # type: ignore[arg-type]
+    return int(client.get(plain_faust.COUNTED) or 0)
 
 
 def measure(ground: Ground, *, count: int, plain_count: int, sizes: Iterable[int], repeats: int) -> Part:
@@ -179,7 +179,7 @@ def _table(bench: Throughput) -> Table:
     table = Table("Medians of all repeats, start-up excluded", COLUMNS)
     wrong = " ".join(bench.part.wrong)
     for what, runs in bench.rows.items():
-        take: Callable[[str], float] = lambda name, what=what: bench.middle(what, name)  # type: ignore[misc]
+        take = partial(bench.middle, what)
         rate, cpu = take("events_per_s"), take("cpu_s_per_million")
         if not isinstance(runs[0], Run):
             table.rows.append([what, bench.loaded, rate, cpu, take("peak_mb"), None, None, None, None])
