@@ -52,7 +52,7 @@ def recording(shared_data: Path) -> Recording:
 @pytest.fixture
 def open_shop(recording: Recording) -> Opening:
     """A shop that takes small batches and rolls often, so that harm meets it at every kind of moment."""
-    return partial(stack, timezone=recording.expected.timezone, batch_records=400, roll_every_s=0.7)
+    return partial(stack, timezone=recording.expected.timezone, batch_records=1000, roll_every_s=1.5)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def test_kill_9_at_random_moments(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random
 ) -> None:
     with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
-        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             for _ in range(4):
                 time.sleep(rng.uniform(1, 5))
                 shop.kill_worker(rng.randrange(2))
@@ -31,7 +31,7 @@ def test_a_member_that_joins_and_leaves_every_two_seconds(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(broker, redis_server, workers=1) as shop:
-        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             until = time.monotonic() + 20
             while time.monotonic() < until:
                 shop.start_worker()
@@ -43,7 +43,7 @@ def test_a_member_that_joins_and_leaves_every_two_seconds(
 
 def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(broker, redis_server, workers=2) as shop:
-        with shop.replaying(recording.folder, speed=recording.over(seconds=15)):
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             shop.until_at(0.1 * recording.events)
             for _ in range(2):
                 shop.start_worker()
