@@ -7,7 +7,7 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,9 +22,9 @@ _MAX_GENERATIONS = 16
 _EMPTY = np.uint64(0)
 
 
-def hash_ids(ids: Iterable[str], count: int) -> Hashes:
-    """The 64-bit hash of each of `count` ids; never 0."""
-    hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, count)
+def hash_ids(ids: Sequence[str]) -> Hashes:
+    """The 64-bit hash of each id; never 0."""
+    hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
     hashed[hashed == _EMPTY] = 1
     return hashed
 

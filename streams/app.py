@@ -78,6 +78,7 @@ def run(settings: Settings) -> None:
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
     settle()
     worker = faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False, quiet=True)
     worker.spinner = None

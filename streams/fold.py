@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ SKU_DISTINCT_STEP_S = 600
 _ORDER_SCOPES = tuple(scope for scope in FIELDS if scope not in LINE_SCOPES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Events of one topic, in the order they were read."""
 
@@ -37,6 +38,24 @@ class Batch:
     """Structs from `consumers.decoding`: attributes named as in the contract, None where absent."""
     amounts: Sequence[int] | None = None
     """Of orders: each one's amount, minor units."""
+
+    @cached_property
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """The events field by field."""
+        if not self.events:
+            return {}
+        return dict(zip(self.events[0].__struct_fields__, zip(*map(astuple, self.events), strict=True), strict=True))
+
+    @cached_property
+    def ts(self) -> Ints:
+        """Event times, epoch ms."""
+        return np.array(self.columns["ts"] if self.events else (), np.int64)
+
+    def take(self, chosen: Ints) -> Batch:
+        """The events at these places."""
+        places = chosen.tolist()
+        amounts = None if self.amounts is None else [self.amounts[i] for i in places]
+        return Batch(self.topic, [self.events[i] for i in places], amounts)
 
 
 @dataclass(slots=True)
@@ -55,14 +74,14 @@ def fold(batch: Batch, rows: Rows) -> PaneDelta:
     if not batch.events:
         return ZERO
     if batch.topic is Topic.CLICKS:
-        return _fold_clicks(batch.events, rows)
+        return _fold_clicks(batch, rows)
     if batch.topic is Topic.ORDERS:
-        return _fold_orders(batch.events, batch.amounts or (), rows)
-    return _fold_logistics(batch.events, rows)
+        return _fold_orders(batch, rows)
+    return _fold_logistics(batch, rows)
 
 
-def _fold_clicks(events: Sequence[Any], rows: Rows) -> PaneDelta:
-    columns, n = _columns(events), len(events)
+def _fold_clicks(batch: Batch, rows: Rows) -> PaneDelta:
+    columns, n = batch.columns, len(batch.events)
     types = _ints(map(TYPE_COUNTERS.__getitem__, columns["type"]), n)
     pairs = _pairs(columns, tuple(FIELDS), rows)
     measures = [(types, np.ones(n, np.int64))]
@@ -73,7 +92,7 @@ def _fold_clicks(events: Sequence[Any], rows: Rows) -> PaneDelta:
     if columns["cost"].count(None) < n:
         costs = _ints((cost or 0 for cost in columns["cost"]), n)
         measures.append((_all("ad_cost", n), costs * (types == COUNTER_IDS["ad_clicks"])))
-    seconds = _seconds(columns)
+    seconds = _seconds(batch)
     drawn = {"visitors": _coupons(columns["user_id"]), "sessions": _coupons(columns["session_id"])}
     return PaneDelta(
         _count(seconds, pairs, [(counter[pairs.event], amount[pairs.event]) for counter, amount in measures], rows),
@@ -81,8 +100,8 @@ def _fold_clicks(events: Sequence[Any], rows: Rows) -> PaneDelta:
     )
 
 
-def _fold_orders(events: Sequence[Any], amounts: Sequence[int], rows: Rows) -> PaneDelta:
-    columns, n = _columns(events), len(events)
+def _fold_orders(batch: Batch, rows: Rows) -> PaneDelta:
+    events, columns, n = batch.events, batch.columns, len(batch.events)
     types = _ints(map(TYPE_COUNTERS.__getitem__, columns["type"]), n)
     whole = _pairs(columns, _ORDER_SCOPES, rows)
     lines, line_units, line_worth, line_refunds = _lines(events, rows)
@@ -97,7 +116,7 @@ def _fold_orders(events: Sequence[Any], amounts: Sequence[int], rows: Rows) -> P
         return _all(counter, len(pairs.event))
 
     paid = (types == COUNTER_IDS["orders_paid"])[pairs.event]
-    worth = each(amounts, line_worth) * paid
+    worth = each(batch.amounts or (), line_worth) * paid
     no_discount = np.zeros(len(lines.event), np.int64)
     measures = [
         (types[pairs.event], np.ones(len(pairs.event), np.int64)),
@@ -109,7 +128,7 @@ def _fold_orders(events: Sequence[Any], amounts: Sequence[int], rows: Rows) -> P
         (constant("member_gmv"), each(map(bool, columns["member"])) * worth),
         (constant("campaign_gmv"), each(campaign is not None for campaign in columns["campaign"]) * worth),
     ]
-    seconds = _seconds(columns)
+    seconds = _seconds(batch)
     buyers = _sketch(seconds, pairs.where(paid), {"buyers": _coupons(columns["user_id"])}, rows)
     return PaneDelta(_count(seconds, pairs, measures, rows), buyers)
 
@@ -145,22 +164,18 @@ def _refund(event: Any) -> int:
     return (event.refund_amount or 0) if event.type == "order_refunded" else 0
 
 
-def _fold_logistics(events: Sequence[Any], rows: Rows) -> PaneDelta:
+def _fold_logistics(batch: Batch, rows: Rows) -> PaneDelta:
     returned = COUNTER_IDS["returned_units"]
-    counted = [event for event in events if event.type in TYPE_COUNTERS or event.type == "return_received"]
-    if not counted:
+    is_counted = [name in TYPE_COUNTERS or name == "return_received" for name in batch.columns["type"]]
+    if not any(is_counted):
         return ZERO
-    columns, n = _columns(counted), len(counted)
+    counted = batch if all(is_counted) else batch.take(np.flatnonzero(is_counted))
+    columns, n = counted.columns, len(counted.events)
     pairs = _pairs(columns, (Scope.REGION, Scope.SKU), rows)
     counters = _ints((TYPE_COUNTERS.get(name, returned) for name in columns["type"]), n)
-    amounts = _ints((event.qty if event.type == "return_received" else 1 for event in counted), n)
+    amounts = _ints((event.qty if event.type == "return_received" else 1 for event in counted.events), n)
     measures = [(counters[pairs.event], amounts[pairs.event])]
-    return PaneDelta(_count(_seconds(columns), pairs, measures, rows))
-
-
-def _columns(events: Sequence[Any]) -> dict[str, tuple[Any, ...]]:
-    """Field by field what event by event was decoded."""
-    return dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
+    return PaneDelta(_count(_seconds(counted), pairs, measures, rows))
 
 
 def _pairs(columns: dict[str, tuple[Any, ...]], scopes: Sequence[Scope], rows: Rows) -> _Pairs:
@@ -209,8 +224,9 @@ def _distinct(starts: Ints, pairs: _Pairs, size: int) -> tuple[Ints, Ints, Ints]
     return panes[pane] + first, row, place
 
 
-def _seconds(columns: dict[str, tuple[Any, ...]]) -> Ints:
-    return np.array(columns["ts"], np.int64) // 1000
+def _seconds(batch: Batch) -> Ints:
+    seconds: Ints = batch.ts // 1000
+    return seconds
 
 
 def _coupons(ids: Sequence[str]) -> Ints:

@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
 import numpy as np
 
@@ -114,21 +113,17 @@ class PartitionWork:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
         decoded = decode_batch(self.partition.topic, [record.value for record in batch.records])
         rejected = decoded.rejected
-        events, amounts = decoded.events, decoded.amounts
-        ts = np.fromiter((event.ts for event in events), np.int64, len(events))
-        hashed = hash_ids((event.event_id for event in events), len(events))
+        events = Batch(self.partition.topic, decoded.events, decoded.amounts)
+        hashed = hash_ids(events.columns.get("event_id", ()))
         keep = self.seen.first_seen(hashed)
-        duplicates = len(events) - int(keep.sum())
-        for at, reason, detail in _out_of_time(ts, clocks):
+        duplicates = len(hashed) - int(keep.sum())
+        for at, reason, detail in _out_of_time(events.ts, clocks):
             if keep[at]:
                 keep[at] = False
                 rejected.append(Rejected(decoded.positions[at], reason, detail))
         if not keep.all():
-            chosen = np.flatnonzero(keep)
-            events = [events[i] for i in chosen]
-            amounts = None if amounts is None else [amounts[i] for i in chosen]
-            ts, hashed = ts[chosen], hashed[chosen]
-        oldest, newest = (int(ts.min()), int(ts.max())) if len(ts) else (None, None)
+            events, hashed = events.take(np.flatnonzero(keep)), hashed[keep]
+        oldest, newest = (int(events.ts.min()), int(events.ts.max())) if events.events else (None, None)
         return Prepared(
             Applying(
                 partition=self.partition,
@@ -136,9 +131,9 @@ class PartitionWork:
                 next=batch.next,
                 first=self.position is None,
                 newest_ms=newest,
-                delta=fold(Batch(self.partition.topic, events, amounts), self._rows),
+                delta=fold(events, self._rows),
                 ids=None if oldest is None or newest is None else IdEntry(batch.next, hashed, oldest, newest),
-                totals=_totals(self.partition.topic, events, rejected, duplicates),
+                totals=_totals(events, rejected, duplicates),
             ),
             rejected,
         )
@@ -190,9 +185,10 @@ class PartitionWork:
         return done
 
 
-def _totals(topic: Topic, events: Sequence[Any], rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
+def _totals(events: Batch, rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
     """What a batch adds to the totals, by name."""
-    totals = {f"events,{topic},{name}": count for name, count in Counter(event.type for event in events).items()}
+    topic = events.topic
+    totals = {f"events,{topic},{name}": count for name, count in Counter(events.columns.get("type", ())).items()}
     totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 

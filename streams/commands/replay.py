@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.running import iso, load_settings, run
+from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.errors import check_bootstrap
 from consumers.replaying import Progress, Replayed, replay_files
 from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, speed_of
 from streams.commands.output import print_json, tell
@@ -41,6 +42,8 @@ def replay(
     same file again counts no event twice while its event_id is remembered.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
+    with foreseen():
+        check_bootstrap(settings.bootstrap)
     sent = run(_send(settings, paths, speed_of(speed)))
     total = sum(sent.messages.values())
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.messages.items()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
-from consumers.errors import SalepulseError, UsageError
+from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, checked_speed, speed_of
 from streams.commands.output import print_json, tell
@@ -72,6 +72,8 @@ def simulate(
     with foreseen():
         if (out is None) == (bootstrap is None):
             raise UsageError("say where to: --out DIR for files, or --bootstrap host:port for Kafka")
+        if bootstrap is not None:
+            check_bootstrap(bootstrap)
         pace = speed_of(speed)
         start_ms = parse_time("--start", start) if start is not None else None
         if start_ms is None and bootstrap is not None:

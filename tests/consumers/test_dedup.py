@@ -15,7 +15,7 @@ batches = st.lists(st.lists(st.integers(0, 60), max_size=40), max_size=12)
 
 
 def hashed(*ids: object) -> Hashes:
-    return hash_ids(map(str, ids), len(ids))
+    return hash_ids(list(map(str, ids)))
 
 
 def take(seen: SeenIds, ids: list[int], at_ms: int = 0) -> list[bool]:

@@ -157,6 +157,10 @@ class Shop:
             held = [client.hgetall(self._keys.totals(shard)) for shard in range(self._keys.shards)]
         return {name.decode(): int(count) for shard in held for name, count in shard.items()}
 
+    def counted(self) -> int:
+        """Distinct events counted ever."""
+        return sum(count for name, count in self.totals().items() if name.startswith("events,"))
+
     def state(self) -> State:
         """Where every partition stands."""
         return parse_state(self.fields())
