@@ -23,6 +23,8 @@ from streams.store.state import read_state
 
 Ends: TypeAlias = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message that must be counted."""
+Positions: TypeAlias = Mapping[Partition, int]
+"""Offset of the next record to count."""
 LOOK_EVERY_S = 0.1
 
 
@@ -35,9 +37,19 @@ class Standing:
     partitions: dict[Partition, PartitionState]
     """Of the event topics."""
 
-    def missing(self, ends: Ends) -> int:
-        """Records before the ends that are not counted."""
-        return sum(max(0, end - self.positions.get(Partition(Topic(t), p), 0)) for (t, p), end in ends.items())
+    def missing(self, ends: Ends, before: Positions) -> int:
+        """Records before the ends that are not counted.
+
+        `before`: positions before the records were written. One that was past the end then, and still is, belongs to
+        an earlier broker: the records are on a new one, and nothing of them is counted until the workers notice.
+        """
+        missing = 0
+        for (topic, number), end in ends.items():
+            partition = Partition(Topic(topic), number)
+            position = self.positions.get(partition, 0)
+            stays = before.get(partition, -1) >= end and position == before[partition]
+            missing += end if stays else max(0, end - position)
+        return missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +90,37 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
     return Totals(dict(events), others["duplicates"], others["rejected"])
 
 
+async def read_positions(settings: Settings) -> Positions:
+    """Where counting stands; nothing where Redis does not answer."""
+    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    try:
+        return (await read_standing(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
+    except (RedisError, *UNREACHABLE):
+        return {}
+    finally:
+        await redis.aclose()
+
+
 async def wait_counted(
-    settings: Settings, ends: Ends, *, patience_s: float, on_progress: Callable[[int], None] = lambda _missing: None
+    settings: Settings,
+    ends: Ends,
+    *,
+    patience_s: float,
+    before: Positions | None = None,
+    on_progress: Callable[[int], None] = lambda _missing: None,
 ) -> None:
     """Until everything before the ends is counted, and every partition's worker has said since that it is caught up.
 
-    From then on every server answers with all of it, as soon as it has looked into Redis again. `on_progress` is told
-    how many records are missing. Raises SalepulseError when there was no progress at all for `patience_s`.
+    From then on every server answers with all of it, as soon as it has looked into Redis again. `before`: positions
+    before the records were written (`read_positions`). `on_progress` is told how many records are missing. Raises
+    SalepulseError when there was no progress at all for `patience_s`.
     """
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     patience = _Patience(patience_s)
     try:
         while True:
             standing = await patience.read(redis, lambda: read_standing(redis, keys, ends))
-            missing = standing.missing(ends)
+            missing = standing.missing(ends, before or {})
             on_progress(missing)
             if not missing:
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed,
 from streams.commands.output import print_json, tell
 from streams.commands.progress import progress
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.counted import Positions
 
 app = typer.Typer()
 
@@ -44,11 +47,12 @@ def replay(
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with foreseen():
         check_bootstrap(settings.bootstrap)
+    before = run(_positions(settings)) if wait else {}
     sent = run(_send(settings, paths, speed_of(speed)))
     total = sum(sent.messages.values())
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.messages.items()))
     tell(f"sent {total:,} messages in {sent.elapsed_s:.1f} s: {by_topic or 'nothing'}")
-    counted_s = run(_wait(settings, sent, patience)) if wait else None
+    counted_s = run(_wait(settings, sent, before, patience)) if wait else None
     if as_json:
         print_json(
             {
@@ -76,7 +80,13 @@ async def _send(settings: Settings, paths: list[Path], speed: float | None) -> R
         return await replay_files(paths, bootstrap=settings.bootstrap, speed=speed, on_progress=show)
 
 
-async def _wait(settings: Settings, sent: Replayed, patience_s: float) -> float:
+async def _positions(settings: Settings) -> Positions:
+    from streams.counted import read_positions
+
+    return await read_positions(settings)
+
+
+async def _wait(settings: Settings, sent: Replayed, before: Positions, patience_s: float) -> float:
     """Seconds that it took."""
     from streams.counted import wait_counted
 
@@ -86,5 +96,5 @@ async def _wait(settings: Settings, sent: Replayed, patience_s: float) -> float:
         def show(missing: int) -> None:
             shown.show(f"{missing:,} messages wait", max(0, total - missing), total)
 
-        await wait_counted(settings, sent.ends, patience_s=patience_s, on_progress=show)
+        await wait_counted(settings, sent.ends, patience_s=patience_s, before=before, on_progress=show)
     return time.monotonic() - started

@@ -116,6 +116,22 @@ def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
         gone(family)
 
 
+def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
+    tmp_path: Path, sale: tuple[Path, dict[str, int]]
+) -> None:
+    with started(up := Up("--clock", "event", "--retain", "all", cwd=tmp_path)):
+        up.until("ready ")
+        first = salepulse("replay", sale[0], "--wait", *up.servers, cwd=tmp_path)
+        assert first.returncode == 0, first.stderr
+        broker = up.child("memory://tansu/")
+        assert broker is not None
+        broker.kill()
+        up.until("the broker has lost what it held; the workers start again with the empty one")
+        up.until("broker runs\nworker-1 ended with exit code 0; starting it again\nworker-1 runs")
+        again = salepulse("replay", sale[0], "--wait", *up.servers, cwd=tmp_path)
+        assert (again.returncode, again.stdout) == (0, first.stdout), again.stderr
+
+
 def _ready(up: Up) -> bool:
     try:
         return bool(up.get("/readyz")["ready"])

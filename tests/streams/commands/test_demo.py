@@ -1,0 +1,135 @@
+"""`salepulse demo`: the proof at its end, the last line, the screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from streams.counted import Totals
+from streams.demo.frame import SELLING, Frame, History, Incident
+from streams.demo.lines import describe
+from streams.demo.proof import Proof
+from streams.demo.sale import Sale
+from streams.demo.screen import render, sparkline
+from streams.demo.snapshot import Snapshot
+from streams.kpis import NAMES
+from tests.streams.commands.salepulse import Running, gone, salepulse
+
+QUICK = ("--duration", "5", "--rate", "300", "--http-port", "0")
+NOW_MS = 1_762_776_060_500
+
+
+def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(tmp_path: Path) -> None:
+    done = salepulse("demo", *QUICK, "--seed", "3", "--json", cwd=tmp_path, timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    last = json.loads(line)
+    assert {"as_of", "window", "scope", "values"} <= last.keys()
+    assert (last["window"], last["scope"], list(last["values"])) == ("5m", "all", list(NAMES))
+    assert last["values"]["page_views"] > 0
+    counted = next(line for line in done.stderr.splitlines() if line.startswith("counted "))
+    number = counted.split()[1]
+    assert counted == f"counted {number} of {number} events, 0 lost, 0 doubled"
+    assert "to the cent what the API answers" in done.stderr
+    assert "API: http://127.0.0.1:" in done.stderr
+    assert "incident injected: " in done.stderr
+
+
+def test_it_leaves_given_servers_alone_and_ends_well_when_stopped(tmp_path: Path) -> None:
+    production = {"SALEPULSE_BOOTSTRAP": "127.0.0.1:1", "SALEPULSE_REDIS_URL": "redis://127.0.0.1:1/0"}
+    running = Running("demo", "--http-port", "0", "--rate", "200", cwd=tmp_path, env=production)
+    running.until("events counted")
+    family = running.family()
+    assert running.stop(signal.SIGINT) == 0
+    gone(family)
+    assert ", 0 lost, 0 doubled" in running.stdout
+
+
+def test_the_tally_is_the_simulators_truth() -> None:
+    sale = Sale.beginning_now(seed=5, rate=500, duration_s=20)
+    for batch in sale.simulation.batches(200):
+        sale.tally.add(batch.messages)
+    truth = sale.simulation.truth
+    assert dict(sale.tally.events) == {name: count for name, count in truth.events.items() if count}
+    assert sale.tally.repeats == sum(truth.repeats.values())
+    assert sale.tally.gmv == truth.gmv
+
+
+def test_lost_and_doubled_do_not_make_up_for_each_other() -> None:
+    sale = Sale.beginning_now(seed=5, rate=100, duration_s=5)
+    sale.tally.events.update({"page_view": 10, "search": 10})
+    proof = Proof.of(sale.tally, Totals({"page_view": 9, "search": 11}, 0, 0), 0)
+    assert (proof.sent, proof.counted, proof.lost, proof.doubled, proof.exact) == (20, 20, 1, 1, False)
+    assert "counted 20 of 20 events, 1 lost, 1 doubled" in proof.lines("CNY", 2)
+
+
+def frame(**changes: object) -> Frame:
+    """A frame with large numbers everywhere."""
+    values = {name: 0.123 if name.endswith("_rate") else 234_567 for name in NAMES}
+    channels = [(f"channel-{i}", values) for i in range(8)]
+    skus = [(f"s-{i:05d}", values) for i in range(6)]
+    snapshot = Snapshot(NOW_MS - 500, NOW_MS, dict.fromkeys(("1m", "5m", "15m"), values), channels, skus)
+    history = History()
+    for _ in range(130):
+        history.see(snapshot, NOW_MS)
+    whole = Frame(
+        phase=SELLING,
+        url="http://127.0.0.1:65535",
+        elapsed_s=60,
+        duration_s=120,
+        now_ms=NOW_MS,
+        snapshot=snapshot,
+        history=history,
+        incident=Incident(NOW_MS - 10_000, NOW_MS + 10_000, NOW_MS, 0.8, 0.3, 0.8),
+        produced=123_456_789,
+        counted=123_456_789,
+        produced_rate=1000,
+        counted_rate=1000,
+        currency="CNY",
+        currency_exponent=2,
+    )
+    return dataclasses.replace(whole, **changes)  # type: ignore[arg-type]
+
+
+def drawn(shown: Frame) -> list[str]:
+    console = Console(width=100, height=30, force_terminal=False)
+    with console.capture() as captured:
+        console.print(render(shown))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_the_screen_fits_100_by_30_and_says_what_counts() -> None:
+    lines = drawn(frame())
+    assert len(lines) <= 29
+    assert max(map(len, lines)) <= 100
+    text = "\n".join(lines)
+    for said in ("0.5 s ago", "http://127.0.0.1:65535", "GMV", "conversion rate", "funnel", "top SKUs", "Ctrl-C"):
+        assert said in text
+    assert "incident injected: at " in text
+    assert "order rate of app 80 % before, 30 % now; other channels 80 %" in text
+    assert "…" not in lines[0]
+
+
+def test_before_the_first_numbers_the_screen_says_what_it_waits_for() -> None:
+    assert any("waiting" in line for line in drawn(frame(snapshot=None, phase="waiting for the first KPIs")))
+
+
+def test_a_line_tells_the_same_in_short() -> None:
+    assert "123,456,789 of 123,456,789 events counted" in describe(frame())
+
+
+def test_a_sparkline_is_as_wide_as_asked_and_ends_with_the_newest() -> None:
+    assert sparkline([]) == ""
+    assert sparkline(range(100), 10) == "▁▂▃▃▄▅▆▇██"
+    assert len(sparkline([1.0, 2.0], 10)) == 2
+
+
+def test_nothing_takes_longer_than_it_must(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert salepulse("demo", "--help", cwd=tmp_path).returncode == 0
+    assert time.monotonic() - began < 5

@@ -1,0 +1,106 @@
+"""What the doctor says about one thing at a time, and of nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from consumers.topic_admin import TopicPlan, create_topics, default_plans
+from consumers.topics import Topic
+from streams.asof import PartitionState
+from streams.doctor.broker import topic_findings
+from streams.doctor.findings import Finding, Level
+from streams.doctor.redis import clock, eviction, memory, persistence
+from streams.doctor.workers import at_work, incomplete, partitions
+from streams.settings import Settings
+from streams.store.keys import Partition
+from tests.streams.commands.salepulse import salepulse
+from tests.support.servers import Server
+
+SETTINGS = Settings()
+NOW_MS = 1_762_776_000_000
+PLAN = TopicPlan("clicks", 2, {"cleanup.policy": "delete", "retention.ms": "1000"})
+TWO = [{"partition": number, "leader": 1, "replicas": [1]} for number in range(2)]
+ORDERS = Partition(Topic.ORDERS, 0)
+
+
+def levels(findings: list[Finding]) -> list[str]:
+    assert all(bool(finding.mend) == (finding.level is not Level.OK) for finding in findings)
+    return [finding.level.value for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        ({"cleanup.policy": "delete", "retention.ms": "1000"}, ["ok"]),
+        ({"cleanup.policy": "delete", "retention.ms": "-1"}, ["ok"]),
+        ({"cleanup.policy": "compact", "retention.ms": "999"}, ["warning"]),
+        (None, ["ok"]),
+    ],
+)
+def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> None:
+    assert levels(list(topic_findings(PLAN, TWO, held, brokers=1))) == found
+
+
+def test_partitions_of_a_topic() -> None:
+    assert levels(list(topic_findings(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
+    assert levels(list(topic_findings(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
+    assert levels(list(topic_findings(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["wrong"]
+
+
+def test_redis() -> None:
+    assert levels(list(eviction({"maxmemory_policy": "allkeys-lru"}))) == ["warning"]
+    assert levels(list(memory({"used_memory": 1}))) == ["ok"]
+    for used, level in ((10, "ok"), (85, "warning"), (96, "wrong")):
+        assert levels(list(memory({"used_memory": used, "maxmemory": 100}))) == [level]
+    assert levels(list(persistence({"aof_enabled": 1}))) == ["ok"]
+    assert levels(list(persistence({"aof_enabled": 0}))) == ["warning"]
+    assert levels(list(persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
+    assert [clock(skew_s).level for skew_s in (0.1, -2, 60)] == ["ok", "warning", "wrong"]
+
+
+def test_workers() -> None:
+    assert levels(list(at_work({}, NOW_MS, SETTINGS))) == ["wrong"]
+    assert levels(list(at_work({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["wrong"]
+    assert levels(list(at_work({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
+    assert levels(list(at_work({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
+
+
+def test_what_waits() -> None:
+    def state(seen_ms: int, lag: int) -> dict[Partition, PartitionState]:
+        return {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, seen_ms, lag)}
+
+    assert levels(list(partitions({}, NOW_MS, SETTINGS))) == ["warning"]
+    assert levels(list(partitions(state(NOW_MS, 0), NOW_MS, SETTINGS))) == ["ok", "ok"]
+    assert levels(list(partitions(state(NOW_MS, 1_000_000), NOW_MS, SETTINGS))) == ["ok", "warning"]
+    stale = list(partitions(state(NOW_MS - 60_000, 0), NOW_MS, SETTINGS))
+    assert (levels(stale)[0], "orders/0" in stale[0].found) == ("wrong", True)
+
+
+def test_lost_records_are_told() -> None:
+    found = list(incomplete({b"incomplete:orders/0": str(NOW_MS).encode(), b"pos:orders/0": b"1"}))
+    assert (levels(found), "2025-11-10" in found[0].found) == (["wrong"], True)
+
+
+def test_where_nothing_is_every_fault_is_named_and_the_end_is_1(tmp_path: Path) -> None:
+    nowhere = ("--bootstrap", "127.0.0.1:1", "--redis-url", "redis://:hunter2@127.0.0.1:1/0")
+    done = salepulse("doctor", *nowhere, cwd=tmp_path, env={"SALEPULSE_BOOTSTRP": "x"})
+    assert done.returncode == 1
+    assert "hunter2" not in done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["ok", "warning", "wrong", "wrong"]
+    assert "did you mean SALEPULSE_BOOTSTRAP?" in lines[1]
+    assert lines[2].endswith("no Kafka broker answers at 127.0.0.1:1 → start it, or name another with --bootstrap")
+
+
+def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: Server, redis_url: str) -> None:
+    asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(4)[:2]))
+    flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url, "--json")
+    done = salepulse("doctor", *flags, cwd=tmp_path)
+    wrong = {f["what"]: f["mend"] for f in json.loads(done.stdout)["findings"] if f["level"] == "wrong"}
+    assert done.returncode == 1
+    assert wrong.keys() == {"topic logistics", "topic promotions", "topic dead-letters", "workers"}
+    assert wrong["workers"] == "start one with `salepulse worker`"
