@@ -70,7 +70,7 @@ class Ground:
     def totals(self, settings: Settings) -> dict[str, int]:
         """The exact totals kept beside the panes: `events,topic,type`, `duplicates,topic`, ..."""
         with self.client() as client:
-            held: dict[bytes, bytes] = client.hgetall(Keys(settings.redis_prefix, 1).totals(0))
+            held: Any = client.hgetall(Keys(settings.redis_prefix, 1).totals(0))
         return {name.decode(): int(count) for name, count in held.items()}
 
     @contextlib.contextmanager

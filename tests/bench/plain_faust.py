@@ -188,20 +188,20 @@ def create_app() -> Any:
     decode = msgspec.json.Decoder(Event).decode
     totals = Totals()
 
-    @app.agent(clicks)
     async def on_click(stream: AsyncIterator[bytes]) -> None:
         async for value in stream:
             totals.click(decode(value))
 
-    @app.agent(orders)
     async def on_order(stream: AsyncIterator[bytes]) -> None:
         async for value in stream:
             totals.order(decode(value))
 
-    @app.timer(1.0)
     async def flush() -> None:
         totals.flush()
 
+    app.agent(clicks)(on_click)
+    app.agent(orders)(on_order)
+    app.timer(1.0)(flush)
     return app
 
 

@@ -153,13 +153,13 @@ def _tree(root: psutil.Process) -> list[psutil.Process]:
 
 def positions(client: redis.Redis) -> int:
     """Records that salepulse has counted, in topics that begin at 0."""
-    fields: dict[bytes, bytes] = client.hgetall(Keys("salepulse", 1).state(0))
+    fields: Any = client.hgetall(Keys("salepulse", 1).state(0))
     return sum(held.position or 0 for held in parse_state([fields]).partitions.values())
 
 
 def run_of(samples: Sequence[Sample], *, whole: bool = True) -> Run:
     """The figures. `whole=False`: without the last step, for what counts in steps of a second."""
-    peak, final = samples[-1], max(sample.counted for sample in samples)
+    final = max(sample.counted for sample in samples)
     first = next(sample for sample in samples if sample.counted)
     end = next(sample for sample in samples if sample.counted == final)
     if not whole:
@@ -177,7 +177,7 @@ def run_of(samples: Sequence[Sample], *, whole: bool = True) -> Run:
         broker_cpu_s_per_million=(end.broker_cpu_s - first.broker_cpu_s) * per_million,
         worker_peak_mb=max(sample.worker_mb for sample in samples),
         redis_peak_mb=max(sample.redis_mb for sample in samples),
-        redis_final_mb=peak.redis_mb,
+        redis_final_mb=samples[-1].redis_mb,
         tenths=tenths(samples, final),
     )
 

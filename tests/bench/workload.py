@@ -39,7 +39,8 @@ def _block(block: int, start_ms: int) -> list[Outgoing]:
     n = _BLOCK
 
     def pick(kinds: int, p: list[float] | None = None) -> list[int]:
-        return rng.choice(kinds, n, p=p).tolist()
+        picked: list[int] = rng.choice(kinds, n, p=p).tolist()
+        return picked
 
     is_order = (rng.random(n) < 0.1).tolist()
     late = (LATE_MS * rng.random(n) ** 4).astype(int).tolist()
