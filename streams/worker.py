@@ -328,10 +328,12 @@ class Worker:
         """Records of a partition that are not counted yet; seeks where reading stands off the position."""
         position = work.position if work.position is not None else await self._start_of(work.partition)
         reading = await asyncio.wait_for(self._app.consumer.position(tp), 5)
-        if reading != position and monotonic() - work.touched > _SEEK_AGAIN_S:
-            await self._seek(work, position)
         end = self._app.consumer.highwater(tp)
-        return 1 if end is None else max(0, end - position)
+        # Beyond the end there is nothing to fetch, for ever: the topic was made anew. Not every broker makes that an error.
+        beyond = end is not None and end < position
+        if (beyond or reading != position) and monotonic() - work.touched > _SEEK_AGAIN_S:
+            await self._seek(work, position)
+        return 1 if end is None or beyond else int(end - position)
 
     async def _follow_clock(self) -> None:
         state = await read_state(self._redis, self._keys)
