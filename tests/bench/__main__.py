@@ -17,7 +17,7 @@ from tests.bench.report import Part, document, machine, say, say_result, show
 PARTS = ("throughput", "freshness", "api", "sale", "outage")
 RATE = 30_000
 OUTAGE_RATE = 20_000
-DEFAULT_SIZES, FULL_SIZES = "1m,3m", "1m,5m,20m"
+DEFAULT_SIZES, FULL_SIZES = "1m,2m", "1m,5m,20m"
 
 
 def count_of(text: str) -> int:
@@ -45,7 +45,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--full", action="store_true", help=f"everything at full length: sizes {FULL_SIZES}, 20 M events of sale, ...")
     add("--events", type=count_of, default=1_000_000, help="events of the comparison (default: 1m)")
     add("--sizes", type=counts_of, help=f"sizes that one worker is tried on (default: {DEFAULT_SIZES})")
-    add("--plain-events", type=count_of, default=100_000, help="events of plain Faust; 0: leave it out (default: 100k)")
+    add("--plain-events", type=count_of, default=50_000, help="events of plain Faust; 0: leave it out (default: 50k)")
     add("--sale-events", type=count_of, help="events of the 24 h sale (default: 2m)")
     add("--away", type=float, help="seconds without Redis (default: 20)")
     add("--seconds", type=float, help="seconds that freshness is measured (default: 30)")

@@ -19,7 +19,7 @@ from tests.bench.checking import wrong_totals
 from tests.bench.feeding import feeding
 from tests.bench.ground import BenchError, Ground
 from tests.bench.loading import load
-from tests.bench.recorder import Recorder
+from tests.bench.recorder import Cores, Recorder
 from tests.bench.report import Part, Table, Target, say
 from tests.bench.workload import SKUS
 from tests.support.servers import Server
@@ -76,13 +76,17 @@ def measure(ground: Ground, *, rate: int, requests: int, backfill_s: int, promot
             feed.go()
             time.sleep(_LEFT_OVER_S / 2)
             quiet, scraped = _Asked(), _Asked()
-            _ask(server, requests, quiet)
-            with _Scraper(server, scraped):
+            with Cores(serve=server.pid) as asked_only:
+                _ask(server, requests, quiet)
+            with Cores(serve=server.pid) as asked_and_scraped, _Scraper(server, scraped):
                 _ask(server, requests, scraped)
         fed = feed.done()
         recorder.until_counted(fed.total, CATCH_UP_S)
     part.wrong += wrong_totals(ground.totals(settings), fed.types) + quiet.failed[:3] + scraped.failed[:3]
     _tell(part, quiet, scraped, f"{rate:,} events/s, {promotions} promotions running")
+    cores = {"asked": asked_only.busy["serve"], "asked and scraped": asked_and_scraped.busy["serve"]}
+    part.tables.append(Table("Cores that serve keeps busy", list(cores), [list(cores.values())]))
+    part.runs.append({"serve_cores": cores})
     return part
 
 

@@ -23,7 +23,7 @@ from tests.bench.asking import Asker
 from tests.bench.checking import wrong_totals
 from tests.bench.feeding import PLACES, Fed, Feed, feeding
 from tests.bench.ground import Ground
-from tests.bench.recorder import Recorder
+from tests.bench.recorder import Cores, Recorder
 from tests.bench.report import Part, Table, Target, say
 from tests.support.servers import Server
 
@@ -45,7 +45,10 @@ def measure(ground: Ground, *, rate: int, seconds: float) -> Part:
             with Asker(server) as asker:
                 asker.until_ready()
             feed.go()
-            polls, answers = _watch(settings, server, feed)
+            with Cores(
+                worker=workers[0].pid, serve=server.pid, redis=ground.redis.pid, broker=ground.broker.pid
+            ) as cores:
+                polls, answers = _watch(settings, server, feed)
             fed = feed.done()
             recorder.until_counted(fed.total, CATCH_UP_S)
     part.wrong += wrong_totals(ground.totals(settings), fed.types)
@@ -59,6 +62,8 @@ def measure(ground: Ground, *, rate: int, seconds: float) -> Part:
         table.rows.append([what, *_percentiles(delays)])
         part.runs.append({"what": what, **dict(zip(("p50_ms", "p99_ms", "max_ms"), _percentiles(delays), strict=True))})
     part.tables.append(table)
+    part.tables.append(Table("Cores kept busy meanwhile", list(cores.busy), [list(cores.busy.values())]))
+    part.runs.append({"cores": cores.busy})
     part.targets.append(Target("freshness p99, counted", table.rows[0][2], "ms", 1000))  # type: ignore[arg-type]
     return part
 

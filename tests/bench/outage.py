@@ -14,8 +14,8 @@ from tests.bench.ground import Ground
 from tests.bench.recorder import Recorder, Sample
 from tests.bench.report import Part, Table, Target, say
 
-BEFORE_S = 10
-AFTER_S = 10
+BEFORE_S = 8
+AFTER_S = 6
 WITHIN_S = 1.0
 """Caught up: no more than what came in so long is waiting."""
 CATCH_UP_S = 300

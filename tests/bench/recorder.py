@@ -82,6 +82,26 @@ class Processes:
         return sum(self._cpu.values()), largest / 2**20
 
 
+class Cores:
+    """How many cores some processes keep busy while the block runs, each on average: {name: cores}."""
+
+    def __init__(self, **pids: int) -> None:
+        self._processes = {name: Processes([pid]) for name, pid in pids.items()}
+        self.busy: dict[str, float] = {}
+
+    def __enter__(self) -> Cores:
+        self._began = time.monotonic()
+        self._before = self._cpu()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        elapsed = time.monotonic() - self._began
+        self.busy = {name: (cpu - self._before[name]) / elapsed for name, cpu in self._cpu().items()}
+
+    def _cpu(self) -> dict[str, float]:
+        return {name: processes.sample()[0] for name, processes in self._processes.items()}
+
+
 class Recorder:
     """Takes samples in a thread while the block runs; a Redis that is away is waited for."""
 
