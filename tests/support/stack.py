@@ -141,7 +141,7 @@ class Shop:
         """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
         newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
-        self._until(10, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
+        self._until(60, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
 
     def until_silent(self, within_s: float = 30) -> None:
         """Until no worker attends to some partition: what was said by those that were killed is old."""
