@@ -329,7 +329,7 @@ class Worker:
         position = work.position if work.position is not None else await self._start_of(work.partition)
         reading = await asyncio.wait_for(self._app.consumer.position(tp), 5)
         end = self._app.consumer.highwater(tp)
-        # Beyond the end there is nothing to fetch, for ever: the topic was made anew. Not every broker calls it an error.
+        # Beyond the end nothing will ever come: the topic was made anew. Not every broker calls it an error.
         beyond = end is not None and end < position
         if (beyond or reading != position) and monotonic() - work.touched > _SEEK_AGAIN_S:
             await self._seek(work, position)
