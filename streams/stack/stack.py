@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from aiokafka.client import AIOKafkaClient
 from redis.exceptions import RedisError
 
+from consumers.errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
 from streams.api_client import ApiClient
-from streams.counted import Positions, read_positions
 from streams.embedded.broker import broker_child
 from streams.embedded.child import Child, Event, What
 from streams.embedded.redis import redis_child
@@ -46,9 +44,8 @@ class Stack:
         self._supervisor = supervisor
         self._tell = tell
         self._extra_roles = extra_roles
-        self._void: Positions = {}
-        """Positions in Redis that belong to an earlier broker."""
-        self._broker_starts = 0
+        self._served = False
+        """Whether there were topics already, on this broker or on the one before its restart."""
 
     async def start(self) -> None:
         """Start everything; back when the API answers for all of it. Raises SalepulseError or ChildFailedError."""
@@ -59,12 +56,15 @@ class Stack:
     async def start_servers(self) -> None:
         """Broker, Redis and topics: from then on events can be written."""
         await asyncio.gather(self._broker(), self._redis())
-        if self.plan.kafka_port is not None:
-            self._void = {one: at for one, at in (await read_positions(self.plan.settings)).items() if at}
+        if self.plan.kafka_port is None:
+            await self.unless_over(self._create_topics())
+        else:
+            await self.unless_over(self._topics_of_an_empty_broker())
+        self._served = True
 
     async def start_roles(self) -> None:
         """Workers, servers and whatever else there is. They find the servers by the environment they get."""
-        children = [self._role(name, "worker") for name in self._worker_names()]
+        children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
         children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
@@ -73,8 +73,7 @@ class Stack:
         api, waited = ApiClient(self.plan.url), time.monotonic()
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
-            well = status == 200 or (status == 503 and await self.unless_over(self._nothing_to_count()))
-            if well and not await self.unless_over(self._held_up()):
+            if status == 200 or (status == 503 and await self.unless_over(self._nothing_to_count())):
                 return
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
@@ -94,14 +93,6 @@ class Stack:
         held = state.partitions.values()
         return bool(held) and all(one.seen_ms and one.lag == 0 and one.newest_ms is None for one in held)
 
-    async def _held_up(self) -> bool:
-        """Whether a worker still waits for records at a position that only an earlier broker had."""
-        if not self._void:
-            return False
-        now = await read_positions(self.plan.settings)
-        self._void = {one: at for one, at in self._void.items() if now.get(one, at) == at}
-        return bool(self._void)
-
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
         task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._supervisor.wait())
@@ -118,7 +109,7 @@ class Stack:
     async def _broker(self) -> None:
         plan = self.plan
         if plan.kafka_port is None:
-            await self._create_topics()
+            await require_broker(plan.settings.bootstrap)
             self._tell(f"broker: {plan.settings.bootstrap}, given")
             return
         child = broker_child(plan.kafka_port, plan.log_folder / "broker.log", on_ready=self._broker_ready)
@@ -128,17 +119,17 @@ class Stack:
         )
 
     async def _broker_ready(self) -> None:
-        """Each time that the embedded broker has started: it is empty, and workers must not wait for what it had."""
-        await self._create_topics()
-        self._broker_starts += 1
-        if self._broker_starts > 1:
-            self._tell("the broker has lost what it held; the workers start again with the empty one")
-            for name in self._worker_names():
-                with contextlib.suppress(KeyError, ProcessLookupError):
-                    os.kill(self._supervisor.pid(name), signal.SIGTERM)
+        """Each time that the embedded broker has started. The first time, Redis may not be there yet."""
+        if self._served:
+            self._tell("the broker has lost what it held, and begins anew; what was counted stays counted")
+            await self._topics_of_an_empty_broker()
 
-    def _worker_names(self) -> list[str]:
-        return [f"worker-{i + 1}" for i in range(self.plan.workers)]
+    async def _topics_of_an_empty_broker(self) -> None:
+        from streams.stack.anew import begin_anew
+
+        if await begin_anew(self.plan.settings) and not self._served:
+            self._tell("what was counted before is kept; events that were not are gone with the broker of that time")
+        await self._create_topics()
 
     async def _redis(self) -> None:
         plan, url = self.plan, shown(self.plan.settings.redis_url)
@@ -170,6 +161,16 @@ class Stack:
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
+
+
+async def require_broker(bootstrap: str) -> None:
+    """Raise SalepulseError unless a given broker answers."""
+    with kafka_errors(bootstrap):
+        client = AIOKafkaClient(bootstrap_servers=bootstrap)
+        try:
+            await client.bootstrap()
+        finally:
+            await client.close()
 
 
 def describe(event: Event) -> str | None:

@@ -1,0 +1,56 @@
+"""Positions when the embedded broker has started: it is empty, and what Redis knows is of an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from consumers.errors import SalepulseError
+from consumers.topics import Topic
+from streams.counted import read_standing
+from streams.partition import PartitionWork, clocks
+from streams.redis_errors import redis_errors
+from streams.scopes import Rows
+from streams.settings import Settings
+from streams.store.connection import connect
+from streams.store.keys import Keys, Partition
+from streams.store.levels import levels
+from streams.store.roller import Roller
+from streams.store.writer import PaneWriter
+
+_TRIES = 20
+_PAUSE_S = 0.1
+
+
+async def begin_anew(settings: Settings) -> int:
+    """Have every partition counted from offset 0 on; what was counted stays. Returns how many partitions that changed.
+
+    To be called before the topics are made: once they are there, the first records could be taken for old ones. Workers
+    may be running; they notice at their next heartbeat at the latest. Raises SalepulseError.
+    """
+    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    try:
+        with redis_errors(redis):
+            standing = await read_standing(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
+            newest_ms = max((held.newest_ms or 0 for held in standing.partitions.values()), default=0)
+            passed = [partition for partition, position in standing.positions.items() if position]
+            for partition in passed:
+                await _begin_anew(redis, keys, settings, partition, newest_ms)
+            return len(passed)
+    finally:
+        await redis.aclose()
+
+
+async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: Partition, newest_ms: int) -> None:
+    kept, rows = levels(settings), Rows()
+    writer, roller = PaneWriter(redis, keys, kept), Roller(redis, keys, kept)
+    for _ in range(_TRIES):
+        work = PartitionWork(partition, settings, writer, roller, rows)
+        await work.load()
+        if not work.position:
+            return
+        if await work.roll(clocks(settings, None)) and await writer.restart(partition, work.position, 0, newest_ms):
+            return
+        await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had
+    raise SalepulseError(f"partition {partition} would not begin anew: see the workers' logs", retriable=True)
