@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from consumers.errors import SalepulseError
 from tests.bench import api, freshness, outage, peers, sale, throughput
 from tests.bench.ground import BenchError, Ground, ground
 from tests.bench.report import Part, document, machine, say, say_result, show
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 began = time.monotonic()
                 try:
                     part = measure(on)
-                except BenchError as error:
+                except (BenchError, SalepulseError, RuntimeError) as error:
                     failed.append(f"{name}: {error}")
                     say(failed[-1])
                     continue

@@ -36,6 +36,8 @@ class Sample:
     """The largest worker's resident memory."""
     redis_mb: float
     """What Redis says it uses."""
+    workers: int
+    """How many workers have said that they are at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Recorder:
         }
         self._client = ground.client()
         self._failure: Exception | None = None
-        self._last = (0, 0.0)
+        self._last = (0, 0.0, 0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -157,11 +159,12 @@ class Recorder:
     def _sample(self) -> Sample:
         with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
             memory: dict[str, Any] = self._client.info("memory")
-            self._last = (self._counted(self._client), memory["used_memory"] / 2**20)
+            at_work: Any = self._client.hlen(Keys("salepulse", 1).workers)
+            self._last = (self._counted(self._client), memory["used_memory"] / 2**20, at_work)
         at_s = time.time()
         workers_cpu, worker_mb = self._used["workers"].sample()
         redis_cpu, broker_cpu = self._used["redis"].sample()[0], self._used["broker"].sample()[0]
-        return Sample(at_s, self._last[0], workers_cpu, redis_cpu, broker_cpu, worker_mb, self._last[1])
+        return Sample(at_s, self._last[0], workers_cpu, redis_cpu, broker_cpu, worker_mb, *self._last[1:])
 
 
 def _tree(root: psutil.Process) -> list[psutil.Process]:
@@ -177,10 +180,13 @@ def positions(client: redis.Redis) -> int:
     return sum(held.position or 0 for held in parse_state([fields]).partitions.values())
 
 
-def run_of(samples: Sequence[Sample], *, whole: bool = True) -> Run:
-    """The figures. `whole=False`: without the last step, for what counts in steps of a second."""
+def run_of(samples: Sequence[Sample], *, workers: int = 1, whole: bool = True) -> Run:
+    """The figures, from when all of several workers are at work, so that starting none of them is counted in.
+
+    `whole=False`: without the last step, for what counts in steps of a second.
+    """
     final = max(sample.counted for sample in samples)
-    first = next(sample for sample in samples if sample.counted)
+    first = next(sample for sample in samples if sample.counted and (workers == 1 or sample.workers >= workers))
     end = next(sample for sample in samples if sample.counted == final)
     if not whole:
         before = max((sample.counted for sample in samples if sample.counted < final), default=0)

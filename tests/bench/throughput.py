@@ -104,7 +104,7 @@ class Throughput:
         with self.ground.workers(workers, settings) as processes:
             with Recorder(self.ground, processes) as recorder:
                 recorder.until_counted(self.loaded, START_S + self.loaded / SLOWEST)
-            run = run_of(recorder.samples)
+            run = run_of(recorder.samples, workers=workers)
             totals = self.ground.totals(settings)
             self._check(what, wrong_totals(totals, self.facts.types))
             self._check(what, differences(settings, self.facts, (Window.M1, Window.H1), self.facts.newest_ms))
