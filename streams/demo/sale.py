@@ -11,7 +11,8 @@ from streams.demo.tally import Tally
 from streams.sending import Pace, send_batches
 from streams.simulate import Batch, Simulation, SimulationConfig
 
-INCIDENT = "conversion_drop@+50%/33%:size=0.8,channel=app"
+INCIDENT = "conversion_drop@+22%/20%:size=0.8,channel=app"
+"""At the opening, when most is at stake and most is seen of it, and early enough to see it pass."""
 CHANNEL = "app"
 """Where the incident is."""
 _STEP_MS = 100
