@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from streams.panes import Cells, PaneDelta, Sketches, merge
 from streams.store.keys import Partition
@@ -11,23 +12,35 @@ from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader
 from streams.windows import Span
 
+_FAN_IN = 8
+
 
 class Block:
     """All partitions' panes of one stretch of time, at one level."""
 
-    def __init__(self, parts: Iterable[PaneDelta], rolled: Mapping[Partition, int]) -> None:
+    def __init__(self, parts: Sequence[PaneDelta], rolled: Mapping[Partition, int]) -> None:
         self.rolled = rolled
         """Up to which position of each partition it was complete when it was read."""
-        self.parts: list[PaneDelta] = []
-        """Its content is their sum."""
-        for part in parts:
-            self.add(part)
+        self._tiers: list[list[PaneDelta]] = []
+        self.add(merge(parts))
 
     def add(self, part: PaneDelta) -> None:
-        """Add what was applied since. Parts of like size are merged, so each number is merged few times."""
-        self.parts.append(part)
-        while len(self.parts) > 1 and _size(self.parts[-2]) <= 2 * _size(self.parts[-1]):
-            self.parts[-2:] = [merge(self.parts[-2:])]
+        """Add what was applied since. Eight parts of a tier become one of the next: each number is merged few times."""
+        tier = 0
+        while part:
+            if tier == len(self._tiers):
+                self._tiers.append([])
+            self._tiers[tier].append(part)
+            if len(self._tiers[tier]) < _FAN_IN:
+                return
+            part = merge(self._tiers[tier])
+            self._tiers[tier] = []
+            tier += 1
+
+    @property
+    def parts(self) -> Iterator[PaneDelta]:
+        """Its content is their sum."""
+        return chain.from_iterable(self._tiers)
 
     @property
     def size(self) -> int:
@@ -49,22 +62,30 @@ class Blocks:
         """Deltas that may not be in the blocks of Redis yet."""
         self._loading = 0
 
-    def apply(self, partition: Partition, entries: Sequence[LogEntry], rolled: int) -> None:
-        """Take in what was applied to a partition, of which Redis has put into blocks what is up to `rolled`."""
-        self._recent[partition] += entries
+    def apply(self, applied: Mapping[Partition, Sequence[LogEntry]], rolled: Mapping[Partition, int]) -> None:
+        """Take in what was applied, of which Redis has put into blocks what is up to `rolled`."""
+        for partition, entries in applied.items():
+            self._recent[partition] += entries
         if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
-            self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > rolled]
+            for partition, position in rolled.items():
+                self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
         for level in self._levels.values():
-            for entry in entries:
-                self._spread(level, partition, entry)
+            self._spread(level, applied)
 
-    def _spread(self, level: Level, partition: Partition, entry: LogEntry) -> None:
-        if not any((level.name, start) in self._blocks for start in _touched(level, entry.delta)):
-            return
-        for start, part in level.blocks(entry.delta):
-            block = self._blocks.get((level.name, start))
-            if block is not None and entry.next > block.rolled.get(partition, 0):
-                block.add(part)
+    def _spread(self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]]) -> None:
+        """Add what was applied to the blocks of a level that are here."""
+        parts: dict[int, list[PaneDelta]] = {}
+        for partition, entries in applied.items():
+            for entry in entries:
+                starts = [start for start in _touched(level, entry.delta) if (level.name, start) in self._blocks]
+                if not starts:
+                    continue
+                cut = dict(level.blocks(entry.delta))
+                for start in starts:
+                    if start in cut and entry.next > self._blocks[level.name, start].rolled.get(partition, 0):
+                        parts.setdefault(start, []).append(cut[start])
+        for start, added in parts.items():
+            self._blocks[level.name, start].add(merge(added))
 
     async def ensure(self, wanted: Sequence[BlockId]) -> bool:
         """Load the blocks that are not here; returns whether any had to be."""
@@ -82,14 +103,12 @@ class Blocks:
                 self._loading -= 1
             for (name, start), held in stored.items():
                 level = self._levels[name]
-                block = Block((part for _, part in held.parts), held.rolled)
+                parts = [part for _, part in held.parts]
                 for partition, entries in self._recent.items():
                     for entry in entries:
-                        if entry.next > held.rolled.get(partition, 0):
-                            for part_start, part in level.blocks(entry.delta):
-                                if part_start == start:
-                                    block.add(part)
-                self._blocks[name, start] = block
+                        if entry.next > held.rolled.get(partition, 0) and start in _touched(level, entry.delta):
+                            parts += [part for at, part in level.blocks(entry.delta) if at == start]
+                self._blocks[name, start] = Block(parts, held.rolled)
         size = sum(block.size for block in self._blocks.values())
         while size > self._limit and len(self._blocks) > len(wanted):
             size -= self._blocks.popitem(last=False)[1].size

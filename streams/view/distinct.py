@@ -10,7 +10,7 @@ import numpy.typing as npt
 from streams.arrays import Ints
 from streams.counters import DISTINCTS
 from streams.panes import Sketches, merge_sketches
-from streams.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.sketch import RANK_BITS, REGISTER_BITS, REGISTERS, estimate_all
 from streams.windows import Span
 
 DENSE_ROWS = 64
@@ -27,6 +27,9 @@ class WindowSketch:
         self._rows = rows
         self._place = _places(rows)
         self._registers = np.zeros(len(rows) * _N * REGISTERS, np.uint8)
+        self._histograms = np.zeros((len(rows) * _N, 1 << RANK_BITS), np.int64)
+        """# [row and distinct, rank]: how many registers have it"""
+        self._histograms[:, 0] = REGISTERS
         self._estimates: list[list[int]] | None = None
 
     def steps_to(self, span: Span) -> Iterator[tuple[bool, Span]]:
@@ -42,24 +45,35 @@ class WindowSketch:
             self._registers[:] = 0
         for part in parts:
             mine = part.take(np.flatnonzero(_is_wanted(part.rows, self._place)))
-            sketch = self._place[mine.rows] * _N + mine.distincts
-            at = np.repeat(sketch, mine.sizes) * REGISTERS + (mine.coupons >> RANK_BITS)
-            np.maximum.at(self._registers, at, (mine.coupons & ((1 << RANK_BITS) - 1)).astype(np.uint8))
+            sketch = np.repeat(self._place[mine.rows] * _N + mine.distincts, mine.sizes)
+            at = sketch * REGISTERS + (mine.coupons >> RANK_BITS)
+            ranks = (mine.coupons & ((1 << RANK_BITS) - 1)).astype(np.uint8)
+            if not anew:
+                greater = np.flatnonzero(ranks > self._registers[at])
+                at, ranks = at[greater], ranks[greater]
+                self._recount(np.unique(at), -1)
+            np.maximum.at(self._registers, at, ranks)
+            if not anew:
+                self._recount(np.unique(at), 1)
+        if anew:
+            by_sketch = self._registers.reshape(-1, REGISTERS)
+            counted = [np.bincount(registers, minlength=1 << RANK_BITS) for registers in by_sketch]
+            self._histograms = np.array(counted, np.int64).reshape(-1, 1 << RANK_BITS)
         self._estimates = None
 
-    def correct(self, sketches: Sketches) -> None:
+    def _recount(self, at: Ints, sign: int) -> None:
+        """Take registers out of the histograms (-1) before they change, and put them in (1) after."""
+        np.add.at(self._histograms, (at >> REGISTER_BITS, self._registers[at]), sign)
+
+    def correct(self, parts: Iterable[Sketches]) -> None:
         """Take in what was applied meanwhile, as far as it falls in the span."""
-        if late := sketches.between(self.span.start_s, self.span.end_s):
-            self.take(False, [late])
+        self.take(False, (part.between(self.span.start_s, self.span.end_s) for part in parts))
 
     @property
     def estimates(self) -> list[list[int]]:
         """Distinct counts: [row][distinct], rows in the order given."""
         if self._estimates is None:
-            by_sketch = self._registers.reshape(len(self._rows) * _N, REGISTERS)
-            histograms = np.array([np.bincount(row, minlength=1 << RANK_BITS) for row in by_sketch])
-            estimated = estimate_all(histograms.reshape(-1, 1 << RANK_BITS))
-            self._estimates = estimated.reshape(len(self._rows), _N).tolist()
+            self._estimates = estimate_all(self._histograms).reshape(len(self._rows), _N).tolist()
         return self._estimates
 
 

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
-from streams.panes import merge_cells, merge_sketches
+from streams.panes import PaneDelta, merge_cells
 from streams.scopes import Rows, Scope
-from streams.store.keys import Partition
 from streams.store.levels import Level
-from streams.store.reader import LogEntry, PaneReader
+from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.blocks import Blocks
 from streams.view.distinct import WindowSketch
@@ -56,22 +55,20 @@ class Followed:
             entries = logs[partition]
             if not entries or entries[0].follows != position:
                 return False
-        for partition, held in state.partitions.items():
-            self._take(partition, logs.get(partition, []), held.rolled or 0)
+        self.blocks.apply(logs, {partition: held.rolled or 0 for partition, held in state.partitions.items()})
+        for partition, entries in logs.items():
+            self._cursors[partition] = entries[-1].next
+        self._correct([entry.delta for entries in logs.values() for entry in entries])
         self.state = state
         return True
 
-    def _take(self, partition: Partition, entries: Sequence[LogEntry], rolled: int) -> None:
-        self.blocks.apply(partition, entries, rolled)
-        if not entries:
-            return
-        self._cursors[partition] = entries[-1].next
-        cells = merge_cells([entry.delta.cells for entry in entries])
+    def _correct(self, deltas: Sequence[PaneDelta]) -> None:
+        """Bring what is kept moving up to date, as far as it reaches."""
+        cells = merge_cells([delta.cells for delta in deltas])
         for window in self._sums.values():
             window.correct(cells)
-        sketches = merge_sketches([entry.delta.sketches for entry in entries])
         for sketch in self._sketches.values():
-            sketch.correct(sketches)
+            sketch.correct([delta.sketches for delta in deltas])
 
     def kept_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, kept while it is asked for."""

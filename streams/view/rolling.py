@@ -140,10 +140,7 @@ class RollingView:
         largest = self._largest(held, sums, by, limit)
         rest = sums.of(np.setdiff1d(held, largest, assume_unique=True)).sum(axis=0).tolist()
         other = values(_counters(rest, question.scope), question.scope)
-        # Asked for in the order of rows, so that distinct counts are found again when only the ranking changes.
-        answer = await self._answer(moment, sums, self._names(np.sort(largest)), np.sort(largest))
-        place = {name: i for i, name in enumerate(self._names(largest))}
-        answer.items.sort(key=lambda item: place[item.value])
+        answer = await self._answer(moment, sums, self._names(largest), largest)
         return Top(answer, len(held) - len(largest), other)
 
     async def series(
@@ -258,12 +255,15 @@ class RollingView:
     async def _answer(self, moment: _Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
         question = moment.question
         counted = sums.of(rows).tolist()
-        estimated = await self._distincts(moment, rows)
+        # Asked for in the order of rows, so that distinct counts are found again when only the ranking changes.
+        order = np.argsort(rows)
+        estimated = await self._distincts(moment, rows[order])
+        place = np.argsort(order).tolist()
         items = []
         for i, name in enumerate(names):
             numbers = _counters(counted[i], question.scope)
             if estimated is not None:
-                numbers |= _named(estimated[i])
+                numbers |= _named(estimated[place[i]])
             items.append(Item(name, values(numbers, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
 
