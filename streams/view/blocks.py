@@ -70,14 +70,14 @@ class Blocks:
             for partition, position in rolled.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
         for level in self._levels.values():
-            self._spread(level, applied)
+            self._spread(level, applied, {start for name, start in self._blocks if name == level.name})
 
-    def _spread(self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]]) -> None:
-        """Add what was applied to the blocks of a level that are here."""
+    def _spread(self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: set[int]) -> None:
+        """Add what was applied to some blocks of a level, as far as they did not hold it when they were read."""
         parts: dict[int, list[PaneDelta]] = {}
         for partition, entries in applied.items():
             for entry in entries:
-                starts = [start for start in _touched(level, entry.delta) if (level.name, start) in self._blocks]
+                starts = [start for start in _touched(level, entry.delta) if start in among]
                 if not starts:
                     continue
                 cut = dict(level.blocks(entry.delta))
@@ -101,14 +101,10 @@ class Blocks:
                 stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
             finally:
                 self._loading -= 1
-            for (name, start), held in stored.items():
-                level = self._levels[name]
-                parts = [part for _, part in held.parts]
-                for partition, entries in self._recent.items():
-                    for entry in entries:
-                        if entry.next > held.rolled.get(partition, 0) and start in _touched(level, entry.delta):
-                            parts += [part for at, part in level.blocks(entry.delta) if at == start]
-                self._blocks[name, start] = Block(parts, held.rolled)
+            for block_id, held in stored.items():
+                self._blocks[block_id] = Block([part for _, part in held.parts], held.rolled)
+            for level in self._levels.values():
+                self._spread(level, self._recent, {start for name, start in stored if name == level.name})
         size = sum(block.size for block in self._blocks.values())
         while size > self._limit and len(self._blocks) > len(wanted):
             size -= self._blocks.popitem(last=False)[1].size
