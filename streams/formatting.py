@@ -11,7 +11,7 @@ NONE = "–"
 def number(name: str, value: Number, *, currency_exponent: int) -> str:
     """A counter or KPI for a table: money in major units, shares in per cent, a dash for null.
 
-    >>> number("gmv", 1234567, currency_exponent=2), number("order_rate", 0.8125, currency_exponent=2)
+    >>> number("gmv", 1234567, currency_exponent=2), number("order_rate", 0.813, currency_exponent=2)
     ('12,345.67', '81.3 %')
     """
     if value is None:
