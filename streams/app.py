@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from pathlib import Path
+from tempfile import gettempdir
 
 import faust
 
@@ -31,6 +34,7 @@ def create_app(settings: Settings) -> BatchApp:
         broker_heartbeat_interval=settings.session_timeout_s / 5,
         broker_max_poll_records=settings.batch_records,
         web_enabled=False,
+        datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
     )
     app.fetching = Fetching(
         settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms

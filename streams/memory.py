@@ -21,5 +21,5 @@ def settle() -> None:
     gc.set_threshold(200_000, 10, 10)
     with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to tune
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        libc.mallopt(_M_MMAP_THRESHOLD, 16 << 20)
         libc.mallopt(_M_ARENA_MAX, 2)

@@ -72,17 +72,18 @@ def _reasons(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[str]:
     as_of_ms = facts.newest.ms
     if as_of_ms is None:
         if facts.partitions:
-            unread = sorted(partition for partition, held in facts.partitions.items() if held.newest_ms is None)
-            yield f"there is no as-of yet: nothing was counted yet of {', '.join(map(str, unread)) or 'any partition'}"
+            waiting = sorted(partition for partition, held in facts.partitions.items() if held.lag != 0)
+            if waiting:  # where nothing waits there is nothing to show yet, and nothing amiss
+                yield f"there is no as-of yet: nothing was counted yet of {', '.join(map(str, waiting))}"
         elif facts.polled_ms is not None:
             yield "there is no as-of yet: no worker has counted anything in this Redis"
         return
     if now_ms - as_of_ms > CAUGHT_UP_MS:
         for partition, held in sorted(facts.partitions.items()):
             if held.lag != 0 and partition not in facts.stale:
-                waiting = "an unknown number of" if held.lag is None else held.lag
+                how_many = "an unknown number of" if held.lag is None else held.lag
                 yield (
-                    f"partition {partition} has {waiting} records waiting to be counted, "
+                    f"partition {partition} has {how_many} records waiting to be counted, "
                     f"and the as-of stands at {moment(as_of_ms)}"
                 )
 

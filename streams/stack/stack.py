@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from aiokafka.client import AIOKafkaClient
-from redis.exceptions import RedisError
 
 from consumers.errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
@@ -20,9 +19,7 @@ from streams.embedded.redis import redis_child
 from streams.embedded.supervisor import StopRequestedError, Supervisor
 from streams.settings_report import shown
 from streams.stack.plan import Plan, environment
-from streams.store.connection import UNREACHABLE, check, connect
-from streams.store.keys import Keys
-from streams.store.state import read_state
+from streams.store.connection import check, connect
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -73,25 +70,13 @@ class Stack:
         api, waited = ApiClient(self.plan.url), time.monotonic()
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
-            if status == 200 or (status == 503 and await self.unless_over(self._nothing_to_count())):
+            if status == 200:
                 return
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
                 reasons = answer.get("reasons") if isinstance(answer, dict) else None
                 self._tell(f"not ready yet: {'; '.join(reasons or [f'the API answers {status or answer}'])}")
-
-    async def _nothing_to_count(self) -> bool:
-        """Whether every partition is attended and empty: on the event clock there is no as-of then, and no fault."""
-        redis = connect(self.plan.settings)
-        try:
-            state = await read_state(redis, Keys(self.plan.settings.redis_prefix, self.plan.settings.shards))
-        except (RedisError, *UNREACHABLE):
-            return False
-        finally:
-            await redis.aclose()
-        held = state.partitions.values()
-        return bool(held) and all(one.seen_ms and one.lag == 0 and one.newest_ms is None for one in held)
 
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
@@ -157,7 +142,7 @@ class Stack:
             name=name,
             # -P: a folder named like one of our packages, where the user happens to be, must not be taken for it.
             argv=[sys.executable, "-P", "-m", "streams.cli", command],
-            env={**environment(self.plan.settings), "FAUST_DATADIR": str(self.plan.folder / "faust")},
+            env=environment(self.plan.settings),
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
