@@ -70,6 +70,7 @@ class Worker:
         """Whether the producer of dead letters is connected."""
         self._rows = Rows()
         self._locks: dict[Partition, asyncio.Lock] = {}
+        self._rolls: set[asyncio.Task[None]] = set()
         self._sought: dict[Partition, float] = {}
         self._starts: dict[Partition, int] = {}
         self._expired_at = 0.0
@@ -77,6 +78,8 @@ class Worker:
 
     async def stop(self) -> None:
         """Close connections. What was not applied is read again by the next owner."""
+        for task in self._rolls:
+            task.cancel()
         await self._dead_letters.stop()
         await self._redis.aclose()
 
@@ -122,6 +125,24 @@ class Worker:
     async def _roll(self, work: PartitionWork) -> None:
         if not await self._redis_call("roll", work.partition, lambda: work.roll(self.clocks)):
             self.metrics.moved.inc()
+            self._forget(work.partition)
+
+    def _roll_aside(self, work: PartitionWork) -> None:
+        """Roll without making other partitions wait for it: a roll may take seconds."""
+        task = asyncio.create_task(self._roll_when_free(work))
+        self._rolls.add(task)
+        task.add_done_callback(self._rolls.discard)
+
+    async def _roll_when_free(self, work: PartitionWork) -> None:
+        try:
+            async with self._lock(work.partition):
+                if work.loaded and work.roll_due:
+                    await self._roll(work)
+        except RevokedError:
+            self.works.pop(work.partition, None)
+        except Exception:  # a fault of ours: nothing is lost, what was not rolled is still in the log
+            self.metrics.failures.inc()
+            log.exception("a roll failed", partition=str(work.partition))
             self._forget(work.partition)
 
     async def _count_promotions(self, work: PartitionWork, batch: RecordBatch) -> None:
@@ -302,16 +323,22 @@ class Worker:
             del self.works[partition]
         lags: dict[Partition, tuple[int | None, int]] = {}
         for partition, tp in assigned.items():
-            if self._lock(partition).locked():
+            if self._lock(partition).locked():  # being counted or rolled, which may take long: said as it stands
+                busy = self.works.get(partition)
+                if busy is not None and busy.loaded and busy.position is not None and self._hears_of(busy, tp):
+                    lags[partition] = (busy.position, self._waiting(tp, busy.position))
                 continue
             async with self._lock(partition):
                 work = await self._loaded(partition)
                 if self._hears_of(work, tp):
                     lags[partition] = (work.position, await self._lag(work, tp))
-                if work.roll_due:
-                    await self._roll(work)
+            if work.roll_due:
+                self._roll_aside(work)
         for partition in await self._writer.heartbeat(lags):
-            self._forget(partition)
+            said = self.works.get(partition)
+            # Where we moved on meanwhile, it was our own word that was old.
+            if said is not None and said.position == lags[partition][0] and not self._lock(partition).locked():
+                self._forget(partition)
         await self._follow_clock()
         self._measure()
         await self._publish()
@@ -333,7 +360,12 @@ class Worker:
         beyond = end is not None and end < position
         if (beyond or reading != position) and monotonic() - work.touched > _SEEK_AGAIN_S:
             await self._seek(work, position)
-        return 1 if end is None or beyond else int(end - position)
+        return self._waiting(tp, position)
+
+    def _waiting(self, tp: TP, position: int) -> int:
+        """Records from a position to the end; at least one where that is not known."""
+        end = self._app.consumer.highwater(tp)
+        return 1 if end is None or end < position else int(end - position)
 
     async def _follow_clock(self) -> None:
         state = await read_state(self._redis, self._keys)
