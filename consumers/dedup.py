@@ -17,6 +17,8 @@ import xxhash
 Hashes = npt.NDArray[np.uint64]
 
 _LOAD = 0.6
+_LARGE = 250_000
+"""Ids of a generation, at most about: what is forgotten to make room goes by whole generations."""
 _MAX_GENERATIONS = 16
 """Each is one more table to look into. Batches that span hours would make one after the other."""
 _EMPTY = np.uint64(0)
@@ -119,7 +121,8 @@ class SeenIds:
             return
         newest = self._generations[-1] if self._generations else None
         spans = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
-        if newest is None or (spans and len(self._generations) < _MAX_GENERATIONS):
+        full = newest is not None and len(newest.table) >= _LARGE
+        if newest is None or full or (spans and len(self._generations) < _MAX_GENERATIONS):
             newest = _Generation(oldest_ms, newest_ms)
             self._generations.append(newest)
         newest.oldest_ms = min(newest.oldest_ms, oldest_ms)

@@ -105,7 +105,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             remaining = until - monotonic()
             if left <= 0 or remaining <= 0:
                 break
-            await asyncio.wait([fetcher._create_fetch_waiter()], timeout=remaining)
+            waiter = fetcher._create_fetch_waiter()
+            done, _ = await asyncio.wait([waiter], timeout=remaining)
+            if done:
+                waiter.result()  # raises what the broker does not allow
+            else:
+                waiter.cancel()
         return batches
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

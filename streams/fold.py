@@ -197,8 +197,7 @@ def _count(seconds: Ints, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], 
 
 def _sketch(seconds: Ints, pairs: _Pairs, drawn: dict[str, Ints], rows: Rows) -> Sketches:
     """Distinct counts of the coupons that each event drew."""
-    is_sku = np.zeros(len(rows), np.bool_)
-    is_sku[rows.of(Scope.SKU)] = True
+    is_sku = rows.mask(Scope.SKU)
     fine = seconds - seconds % DISTINCT_STEP_S
     coarse = seconds - seconds % SKU_DISTINCT_STEP_S
     place_of: list[Ints] = []

@@ -105,7 +105,9 @@ class PartitionWork:
         self._loaded = False
 
     def renumber(self, rows: Rows) -> None:
-        """Go over to other row numbers."""
+        """Go over to other row numbers; only by whoever holds the partition."""
+        if rows is self._rows:
+            return
         self._pending = [decode(encode(delta, self._rows, compress=False), rows) for delta in self._pending]
         self._rows = rows
 

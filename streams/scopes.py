@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from threading import Lock
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Scope(StrEnum):
     """A dimension. Its place in `SCOPES` is its id in stored panes: append, never reorder."""
@@ -52,18 +55,12 @@ class Rows:
         self.lock = Lock()
         self.labels: list[tuple[Scope, str]] = []
         """# <row>: (scope, value)"""
+        self.scope_ids = bytearray()
+        """# <row>: place of its scope in `SCOPES`"""
         self.by_scope: dict[Scope, ScopeRows] = {scope: ScopeRows(self, scope) for scope in SCOPES}
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def clear(self) -> None:
-        """Forget all pairs; numbers handed out before are void."""
-        with self.lock:
-            self.labels.clear()
-            for scope_rows in self.by_scope.values():
-                scope_rows.clear()
-                scope_rows[None] = -1
 
     def row(self, scope: Scope, value: str) -> int:
         """The row of a pair, made on first sight."""
@@ -71,7 +68,13 @@ class Rows:
 
     def of(self, scope: Scope) -> list[int]:
         """All rows of a scope."""
-        return [row for row in self.by_scope[scope].values() if row >= 0]
+        rows: list[int] = np.flatnonzero(self.mask(scope)).tolist()
+        return rows
+
+    def mask(self, scope: Scope) -> npt.NDArray[np.bool_]:
+        """For each row there is by now, whether it is of a scope."""
+        mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == SCOPE_IDS[scope]
+        return mask
 
     def find(self, scope: Scope, value: str) -> int | None:
         """The row of a pair, or None where it was never seen."""
@@ -100,5 +103,6 @@ class ScopeRows(dict[str | bool | None, int]):
                 return known
             row = len(self._rows.labels)
             self._rows.labels.append((self._scope, value))
+            self._rows.scope_ids.append(SCOPE_IDS[self._scope])
             self[value] = row
             return row

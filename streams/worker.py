@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TypeVar
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import generate_latest
 from redis.exceptions import RedisError
@@ -110,7 +111,8 @@ class Worker:
 
     async def _count(self, work: PartitionWork, batch: RecordBatch) -> None:
         self._make_room()
-        prepared = work.prepare(batch, self.clocks)
+        work.renumber(self._rows)
+        prepared = work.prepare(batch, clocks(self.settings, self.clocks.as_of_ms))
         if prepared.rejected:
             await self._bury(work.partition, batch, prepared.rejected)
         await self._apply(work, prepared)
@@ -213,6 +215,7 @@ class Worker:
         if batch.follows == expected:
             self._sought.pop(work.partition, None)
             return True
+        self._starts.pop(work.partition, None)  # the first records may be gone by now
         await self._seek(work, expected)
         return False
 
@@ -297,9 +300,7 @@ class Worker:
     def _make_room(self) -> None:
         """Keep row numbers and event ids within memory."""
         if len(self._rows) > _MAX_ROWS:
-            self._rows = Rows()
-            for work in self.works.values():
-                work.renumber(self._rows)
+            self._rows = Rows()  # each partition goes over to it with its own next batch
         limit = self.settings.dedup_memory_mb << 20
         while sum(work.seen.nbytes for work in self.works.values()) > limit:
             fullest = max(self.works.values(), key=lambda work: work.seen.nbytes)
@@ -328,12 +329,17 @@ class Worker:
                 if busy is not None and busy.loaded and busy.position is not None and self._hears_of(busy, tp):
                     lags[partition] = (busy.position, self._waiting(tp, busy.position))
                 continue
-            async with self._lock(partition):
-                work = await self._loaded(partition)
-                if self._hears_of(work, tp):
-                    lags[partition] = (work.position, await self._lag(work, tp))
-            if work.roll_due:
-                self._roll_aside(work)
+            try:
+                async with self._lock(partition):
+                    work = await self._loaded(partition)
+                    if self._hears_of(work, tp):
+                        lags[partition] = (work.position, await self._lag(work, tp))
+                if work.roll_due:
+                    self._roll_aside(work)
+            except RevokedError:
+                self.works.pop(partition, None)
+            except (TimeoutError, KafkaError) as error:
+                log.warning("the broker does not answer", partition=str(partition), error=repr(error))
         for partition in await self._writer.heartbeat(lags):
             said = self.works.get(partition)
             # Where we moved on meanwhile, it was our own word that was old.

@@ -7,6 +7,7 @@ Policy (the metric dictionary, section "Prometheus"): scope `all` in every windo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.scopes import SCOPES, Scope
 from streams.serve.budget import share
-from streams.view.asking import Question
+from streams.view.asking import NotAnswerableError, Question
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView
 from streams.windows import Window
@@ -62,13 +63,15 @@ async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int) -> Gau
     available = budget // len(NAMES)
     windows = tuple(Window)
     for window in windows[:available]:
-        for held in (await view.one(Question(window), "", at_ms)).items:
-            gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
+        with contextlib.suppress(NotAnswerableError):  # panes that it needs are gone: absent, as null is
+            for held in (await view.one(Question(window), "", at_ms)).items:
+                gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
     gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
     held_by: dict[Cut, int] = {}
     for scope in SCOPES[1:]:
         for window in PART_WINDOWS:
-            held_by[scope, window] = await asker.count(Question(window, scope))
+            with contextlib.suppress(NotAnswerableError):
+                held_by[scope, window] = await asker.count(Question(window, scope))
             await asyncio.sleep(0)
     wanted = {cut: min(held, TOP_SKUS + 1) if cut[0] is Scope.SKU else held for cut, held in held_by.items()}
     for cut, rows in share(wanted, max(0, available - len(windows))).items():

@@ -16,7 +16,7 @@ from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys, Partition
 from streams.store.reader import PaneReader
 from streams.store.writer import now_ms
-from streams.view.asking import NotReadyError, Question
+from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.rolling import RollingView
 from streams.windows import Window
 
@@ -131,7 +131,8 @@ class Live:
         if as_of_ms is None or as_of_ms == self._warm_ms:
             return
         for window in Window:
-            await self.view.one(Question(window), "", now)
+            with contextlib.suppress(NotAnswerableError):  # who asks is told why
+                await self.view.one(Question(window), "", now)
             await asyncio.sleep(0)
         self._warm_ms = as_of_ms
 

@@ -127,8 +127,7 @@ def _contents(writes: Sequence[_Write], held: Sequence[bytes | None], rows: Rows
 
 
 def _without_sku_distincts(delta: PaneDelta, rows: Rows) -> PaneDelta:
-    is_sku = np.zeros(len(rows), np.bool_)
-    is_sku[rows.of(Scope.SKU)] = True
+    is_sku = rows.mask(Scope.SKU)
     return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_sku[delta.sketches.rows])))
 
 

@@ -88,7 +88,6 @@ class PaneWriter:
         self._redis = redis
         self._keys = keys
         self._levels = levels
-        self._epoch = uuid4().hex
         self._apply = script(redis, "apply")
         self._restart = script(redis, "restart")
         self._heartbeat = script(redis, "heartbeat")
@@ -137,7 +136,7 @@ class PaneWriter:
                 batch.ids.hashes.astype("<u8").tobytes() if batch.ids else b"",
                 batch.ids.oldest_ms if batch.ids else "",
                 batch.ids.newest_ms if batch.ids else "",
-                self._epoch,
+                uuid4().hex,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
@@ -170,7 +169,7 @@ class PaneWriter:
                 follows,
                 next_,
                 int(first),
-                self._epoch,
+                uuid4().hex,
                 *(part for promotion_id, definition in changes for part in (promotion_id, definition or b"")),
             ],
         )

@@ -95,6 +95,8 @@ class Blocks:
                 self._blocks.move_to_end(block_id)
             else:
                 missing.append(block_id)
+        if not missing:
+            return False
         for i in range(0, len(missing), 200):
             self._loading += 1
             try:
@@ -108,7 +110,7 @@ class Blocks:
         size = sum(block.size for block in self._blocks.values())
         while size > self._limit and len(self._blocks) > len(wanted):
             size -= self._blocks.popitem(last=False)[1].size
-        return bool(missing)
+        return True
 
     def needed(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
         """The blocks that stretches of levels lie in."""

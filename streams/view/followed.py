@@ -14,7 +14,7 @@ from streams.store.state import State
 from streams.view.blocks import Blocks
 from streams.view.distinct import WindowSketch
 from streams.view.sums import WindowSum
-from streams.windows import Window
+from streams.windows import Span, Window
 
 _MAX_SUMS = 32
 _MAX_SKETCHES = 96
@@ -24,7 +24,7 @@ SumKey = tuple[Window, str | None]
 SketchKey = tuple[Window, str | None, Scope, tuple[int, ...]]
 """The same, and the rows of a scope."""
 K = TypeVar("K")
-V = TypeVar("V")
+V = TypeVar("V", WindowSum, WindowSketch)
 
 
 class Followed:
@@ -84,5 +84,5 @@ def _kept(kept: OrderedDict[K, V], key: K, fresh: V, most: int) -> V:
     found = kept.setdefault(key, fresh)
     kept.move_to_end(key)
     if len(kept) > most:
-        kept.popitem(last=False)
+        kept.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more: whoever holds it begins anew
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from streams.kpis import PUBLIC_COUNTERS, Number, values
 from streams.scopes import Scope
-from streams.view.asking import Answer, Item, Question, Top
+from streams.view.asking import Answer, Item, NotAnswerableError, Question, Top
 from streams.view.rolling import MAX_ITEMS, RollingView
 from streams.windows import Window
 
@@ -41,12 +42,13 @@ class Asker:
 
     async def _by_promotion(self, question: Question) -> Answer:
         """Each promotion that has begun and counts anything, in its own time."""
-        whole = await self._view.one(replace(question, scope=Scope.ALL), "", self._at_ms)
+        whole = await self._view.one(replace(question, window=Window.M1, scope=Scope.ALL), "", self._at_ms)
         at_moment = replace(question, as_of_ms=whole.as_of_ms)
         begun = [name for name, held in self._view.promotions.items() if held.starts_at <= whole.as_of_ms]
         items: list[Item] = []
         for name in begun:
-            items += (await self._view.one(at_moment, name, self._at_ms)).items
+            with contextlib.suppress(NotAnswerableError):  # panes of its beginning are gone
+                items += (await self._view.one(at_moment, name, self._at_ms)).items
         return Answer(whole.as_of_ms, question.window, question.scope, None, [item for item in items if _counts(item)])
 
 

@@ -65,6 +65,29 @@ class _Moment:
     counted: Span
     live: bool
     """Whether it ends at the newest as-of."""
+    followed: Followed
+    """What it is answered from, whatever is polled meanwhile."""
+
+    def held(self, sums: WindowSum) -> Ints:
+        """Rows of the scope with any counter that is not 0."""
+        rows = np.array(self.followed.rows.of(self.question.scope), np.int64)
+        return rows[sums.of(rows).any(axis=1)]
+
+    def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
+        """The largest `limit` of some rows, the largest first, those alike by name."""
+        counted = sums.of(rows)
+        amounts = counted[:, COUNTER_IDS["gmv" if by == "net_gmv" else by]]
+        if by == "net_gmv":
+            amounts = amounts - counted[:, COUNTER_IDS["refunds"]]
+        chosen = np.arange(len(rows))
+        if len(rows) > limit > 0:
+            chosen = np.flatnonzero(amounts >= -np.partition(-amounts, limit - 1)[limit - 1])
+        names = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
+        return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
+
+    def names(self, rows: Ints) -> list[str]:
+        """The values of rows."""
+        return [self.followed.rows.labels[row][1] for row in rows.tolist()]
 
 
 class RollingView:
@@ -115,7 +138,7 @@ class RollingView:
         """The numbers of one value of a scope; a value that was never seen counts nothing."""
         moment = self._moment(question, value, now_ms)
         sums = await self._sums(moment)
-        row = self._followed.rows.find(question.scope, value)
+        row = moment.followed.rows.find(question.scope, value)
         if row is None:
             return _nothing(moment, value)
         return await self._answer(moment, sums, [value], np.array([row]))
@@ -124,23 +147,24 @@ class RollingView:
         """The numbers of each value with any counter not 0, the largest first."""
         moment = self._moment(question, None, now_ms)
         sums = await self._sums(moment)
-        held = self._held(sums, question.scope)
-        rows = self._largest(held, sums, by, limit)
-        return await self._answer(moment, sums, self._names(rows), rows)
+        held = moment.held(sums)
+        rows = moment.largest(held, sums, by, limit)
+        return await self._answer(moment, sums, moment.names(rows), rows)
 
     async def count(self, question: Question, now_ms: int) -> int:
         """How many values of a scope have any counter that is not 0."""
-        return len(self._held(await self._sums(self._moment(question, None, now_ms)), question.scope))
+        moment = self._moment(question, None, now_ms)
+        return len(moment.held(await self._sums(moment)))
 
     async def top(self, question: Question, now_ms: int, *, by: str, limit: int) -> Top:
         """The largest values of a scope by a counter or `net_gmv`, and the others summed."""
         moment = self._moment(question, None, now_ms)
         sums = await self._sums(moment)
-        held = self._held(sums, question.scope)
-        largest = self._largest(held, sums, by, limit)
+        held = moment.held(sums)
+        largest = moment.largest(held, sums, by, limit)
         rest = sums.of(np.setdiff1d(held, largest, assume_unique=True)).sum(axis=0).tolist()
         other = values(_counters(rest, question.scope), question.scope)
-        answer = await self._answer(moment, sums, self._names(largest), largest)
+        answer = await self._answer(moment, sums, moment.names(largest), largest)
         return Top(answer, len(held) - len(largest), other)
 
     async def series(
@@ -149,7 +173,8 @@ class RollingView:
         """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
         asked = [self._moment(replace(question, as_of_ms=at), value, now_ms) for at in moments_ms]
         moments = list({moment.as_of_ms: moment for moment in asked}.values())
-        history = RowHistory(self._followed.blocks, self._levels, self._followed.rows.row(question.scope, value))
+        followed = self._followed
+        history = RowHistory(followed.blocks, self._levels, followed.rows.row(question.scope, value))
         counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
         points = []
@@ -164,26 +189,6 @@ class RollingView:
         by_span = {covered: _pieces(covered, levels_) for covered, levels_ in held.values()}
         counts = dict(zip(by_span, await history.distincts(list(by_span.items())), strict=True))
         return {at: _named(counts[covered]) for at, (covered, _) in held.items()}
-
-    def _held(self, sums: WindowSum, scope: Scope) -> Ints:
-        """Rows of a scope with any counter that is not 0."""
-        rows = np.array(self._followed.rows.of(scope), np.int64)
-        return rows[sums.of(rows).any(axis=1)]
-
-    def _largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
-        """The largest `limit` of some rows, the largest first, those alike by name."""
-        counted = sums.of(rows)
-        amounts = counted[:, COUNTER_IDS["gmv" if by == "net_gmv" else by]]
-        if by == "net_gmv":
-            amounts = amounts - counted[:, COUNTER_IDS["refunds"]]
-        chosen = np.arange(len(rows))
-        if len(rows) > limit > 0:
-            chosen = np.flatnonzero(amounts >= -np.partition(-amounts, limit - 1)[limit - 1])
-        names = dict(zip(chosen.tolist(), self._names(rows[chosen]), strict=True))
-        return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
-
-    def _names(self, rows: Ints) -> list[str]:
-        return [self._followed.rows.labels[row][1] for row in rows.tolist()]
 
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""
@@ -201,7 +206,7 @@ class RollingView:
         running = None if promotion is None else promotions.running_time(promotion)
         counted = span(question.window, as_of_ms, timezone=self._settings.timezone, promotion=running)
         name = None if promotion is None else promotion.promotion_id
-        return _Moment(question, as_of_ms, finest, name, counted, live=as_of_ms == newest_ms)
+        return _Moment(question, as_of_ms, finest, name, counted, as_of_ms == newest_ms, self._followed)
 
     def _finest(self, as_of_s: int, newest_s: int) -> int:
         """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment."""
@@ -237,7 +242,7 @@ class RollingView:
 
     async def _sums(self, moment: _Moment) -> WindowSum:
         """The counters of a window: moved on if it ends at the newest as-of, else added up."""
-        followed = self._followed
+        followed = moment.followed
         total = followed.kept_sum((moment.question.window, moment.promotion)) if moment.live else WindowSum()
         blocks = followed.blocks
         levels_ = COUNTER_LEVELS[moment.finest :]
@@ -273,7 +278,7 @@ class RollingView:
         if panes is None:
             return None
         covered, levels_ = panes
-        blocks = self._followed.blocks
+        blocks = moment.followed.blocks
         if len(rows) > DENSE_ROWS:
             pieces = _pieces(covered, levels_)
             while await blocks.ensure(blocks.needed(pieces)):
@@ -282,7 +287,7 @@ class RollingView:
         question, sketch = moment.question, WindowSketch(rows)
         if moment.live:
             key = (question.window, moment.promotion, question.scope, tuple(rows.tolist()))
-            sketch = self._followed.kept_sketch(key, sketch)
+            sketch = moment.followed.kept_sketch(key, sketch)
         while True:
             steps = [(anew, _pieces(part, levels_)) for anew, part in sketch.steps_to(covered)]
             if not await blocks.ensure([block for _, pieces in steps for block in blocks.needed(pieces)]):
