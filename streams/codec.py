@@ -16,7 +16,8 @@ import zstandard
 
 from streams.arrays import Ints, compact
 from streams.panes import Cells, PaneDelta, Sketches, cell_keys, group_keys
-from streams.scopes import SCOPE_IDS, SCOPES, Rows
+from streams.rows import Rows
+from streams.scopes import SCOPE_IDS, SCOPES
 from streams.sketch import RANK_BITS
 
 VERSION = 1

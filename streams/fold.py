@@ -18,7 +18,8 @@ from consumers.topics import Topic
 from streams.arrays import Ints, compact
 from streams.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
 from streams.panes import ZERO, Cells, PaneDelta, Sketches, cells_from, group_keys, sketches_from
-from streams.scopes import FIELDS, LINE_SCOPES, Rows, Scope
+from streams.rows import Rows
+from streams.scopes import FIELDS, LINE_SCOPES, Scope
 from streams.sketch import coupons, hashes
 
 DISTINCT_STEP_S = 10

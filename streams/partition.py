@@ -23,7 +23,7 @@ from consumers.transport import RecordBatch
 from streams.codec import decode, encode
 from streams.fold import Batch, fold
 from streams.panes import PaneDelta
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.keys import Partition
 from streams.store.merging import OpenBlocks

@@ -28,7 +28,7 @@ from consumers.transport import BatchApp, RecordBatch
 from streams.asof import as_of
 from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, Prepared, clocks
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys, Partition

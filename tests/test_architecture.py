@@ -33,6 +33,7 @@ PURE = (
     "streams/kpis.py",
     "streams/panes.py",
     "streams/promotions.py",
+    "streams/rows.py",
     "streams/scopes.py",
     "streams/serve/budget.py",
     "streams/serve/standing.py",

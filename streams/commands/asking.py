@@ -113,7 +113,7 @@ def parse_time(flag: str, text: str) -> int:
 
 async def _ask(settings: Settings, asked: Asked) -> Answer:
     from streams.redis_errors import redis_errors
-    from streams.scopes import Rows
+    from streams.rows import Rows
     from streams.store.connection import connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader

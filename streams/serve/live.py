@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 import structlog
 from redis.exceptions import RedisError
 
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.serve.standing import Facts, Standing, standing
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect

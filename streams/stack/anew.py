@@ -11,7 +11,7 @@ from consumers.topics import Topic
 from streams.counted import read_standing
 from streams.partition import PartitionWork, clocks
 from streams.redis_errors import redis_errors
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from consumers.events import Promotion
 from streams.codec import decode
 from streams.panes import PaneDelta
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.store.keys import Keys, Partition
 from streams.store.state import State, read_state
 

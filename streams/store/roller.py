@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 from streams.codec import decode, encode
 from streams.fold import SKU_DISTINCT_STEP_S
 from streams.panes import PaneDelta, merge
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
 from streams.store.levels import Level

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from consumers.dedup import Hashes
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
 from streams.store.levels import Level

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from streams.panes import PaneDelta, merge_cells
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.store.levels import Level
 from streams.store.reader import PaneReader
 from streams.store.state import State

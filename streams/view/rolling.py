@@ -18,7 +18,8 @@ from streams.arrays import Ints
 from streams.asof import AsOf, as_of
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.kpis import KPIS, Number, Sums, absent_counters, values
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.levels import levels
 from streams.store.reader import PaneReader

@@ -11,7 +11,8 @@ import duckdb
 
 from consumers.producing import Outgoing
 from consumers.topics import Topic
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys

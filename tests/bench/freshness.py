@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.settings import Clock
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition

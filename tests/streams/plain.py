@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from streams.arrays import Ints
 from streams.counters import N_COUNTERS
 from streams.panes import ZERO, Cells, PaneDelta, Sketches, cell_keys, group_keys, merge
-from streams.scopes import SCOPES, Rows, Scope
+from streams.rows import Rows
+from streams.scopes import SCOPES, Scope
 from streams.sketch import RANK_BITS
 
 Label = tuple[Scope, str]

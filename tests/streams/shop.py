@@ -16,7 +16,8 @@ from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.panes import PaneDelta, merge
 from streams.partition import PartitionWork, clocks
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition

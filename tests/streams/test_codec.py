@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streams import codec
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta, merge
-from streams.scopes import SCOPES, Rows, Scope
+from streams.rows import Rows
+from streams.scopes import SCOPES, Scope
 from tests.streams.plain import delta_of, deltas, numbered, plain
 
 ROWS = numbered()

@@ -16,7 +16,8 @@ from streams.counters import COUNTERS, DISTINCTS
 from streams.fold import fold
 from streams.kpis import values
 from streams.panes import PaneDelta, merge
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.view.distinct import estimates
 from tests.streams.plain import plain
 from tests.support.events import (

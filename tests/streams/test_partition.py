@@ -8,7 +8,8 @@ import pytest
 
 from consumers.rejects import Reason
 from streams.partition import Clocks, clocks
-from streams.scopes import Rows, Scope
+from streams.rows import Rows
+from streams.scopes import Scope
 from streams.store.writer import Moved
 from tests.streams.plain import plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, opened

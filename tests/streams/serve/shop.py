@@ -15,7 +15,7 @@ from consumers.settings import Clock
 from consumers.topics import Topic
 from consumers.transport import RecordBatch
 from streams.partition import PartitionWork, clocks
-from streams.scopes import Rows
+from streams.rows import Rows
 from streams.serve.app import create_app
 from streams.settings import Settings
 from streams.store.connection import connect

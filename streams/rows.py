@@ -1,0 +1,74 @@
+"""Numbers in place of (scope, value) pairs: what arrays hold."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.scopes import SCOPE_IDS, SCOPES, Scope
+
+
+class Rows:
+    """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
+
+    A row's number is only good within one `Rows`; whatever leaves the process carries the strings. Safe to share
+    between threads.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.labels: list[tuple[Scope, str]] = []
+        """# <row>: (scope, value)"""
+        self.scope_ids = bytearray()
+        """# <row>: place of its scope in `SCOPES`"""
+        self.by_scope: dict[Scope, ScopeRows] = {scope: ScopeRows(self, scope) for scope in SCOPES}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def row(self, scope: Scope, value: str) -> int:
+        """The row of a pair, made on first sight."""
+        return self.by_scope[scope][value]
+
+    def of(self, scope: Scope) -> list[int]:
+        """All rows of a scope."""
+        rows: list[int] = np.flatnonzero(self.mask(scope)).tolist()
+        return rows
+
+    def mask(self, scope: Scope) -> npt.NDArray[np.bool_]:
+        """For each row there is by now, whether it is of a scope."""
+        mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == SCOPE_IDS[scope]
+        return mask
+
+    def find(self, scope: Scope, value: str) -> int | None:
+        """The row of a pair, or None where it was never seen."""
+        return self.by_scope[scope].get(value)
+
+
+class ScopeRows(dict[str | bool | None, int]):
+    """Rows of one scope by value: a dictionary that numbers what it does not know. None (no such field) is -1.
+
+    True and False stand for "true" and "false" (scope `member`).
+    """
+
+    def __init__(self, rows: Rows, scope: Scope) -> None:
+        super().__init__({None: -1})
+        self._rows = rows
+        self._scope = scope
+
+    def __missing__(self, value: str | bool | None) -> int:
+        if isinstance(value, bool):
+            row = self[value] = self["true" if value else "false"]
+            return row
+        assert value is not None
+        with self._rows.lock:
+            known = self.get(value)
+            if known is not None:
+                return known
+            row = len(self._rows.labels)
+            self._rows.labels.append((self._scope, value))
+            self._rows.scope_ids.append(SCOPE_IDS[self._scope])
+            self[value] = row
+            return row
