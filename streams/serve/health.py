@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.serve.asking import LiveView
@@ -19,10 +19,16 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether it is connected and caught up, and if not, each reason in a sentence."""
+    """Whether it is connected and caught up, and if not, each reason in a sentence; and up to where answers count."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     ready: bool
     reasons: list[str]
+    read_at: int | None
+    """Epoch ms: whatever was counted in Redis by then is in every answer from now on. Null: Redis never answered."""
+    positions: dict[str, int]
+    """Offset, by partition (`orders/0`), up to which records are in every answer from now on. Answers may hold more."""
 
 
 @router.get("/healthz", response_model=Health, responses={503: {"model": Health}})
@@ -34,5 +40,7 @@ async def healthz(live: LiveView) -> Response:
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
     """200 when Redis answers, every partition is attended and counted, and there is an as-of; else 503 with reasons."""
-    reasons = live.standing().reasons
-    return json_response({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+    reasons, view = live.standing().reasons, live.view
+    positions = {str(name): held.position for name, held in view.state.partitions.items() if held.position is not None}
+    told = {"ready": not reasons, "reasons": reasons, "read_at": view.polled_ms, "positions": positions}
+    return json_response(told, 503 if reasons else 200)

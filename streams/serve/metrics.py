@@ -89,10 +89,18 @@ class StandingCollector(Collector):
     def _partitions(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
         lag = GaugeMetricFamily("salepulse_partition_lag", "Records not counted yet.", labels=labels)
+        position = GaugeMetricFamily(
+            "salepulse_partition_position",
+            "Offset up to which records are in the answers of this server.",
+            labels=labels,
+        )
         for partition, held in sorted(self._live.view.state.partitions.items()):
             if held.lag is not None:
                 lag.add_metric([partition.topic, str(partition.number)], held.lag)
+            if held.position is not None:
+                position.add_metric([partition.topic, str(partition.number)], held.position)
         yield lag
+        yield position
         incomplete = GaugeMetricFamily(
             "salepulse_incomplete_since_seconds",
             "Event time from which the history of a partition has a hole: records were lost before they were counted.",

