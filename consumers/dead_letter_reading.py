@@ -8,11 +8,8 @@ an offset of its own. To leave out what was dealt with, choose by time (`since_m
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.dead_letters import (
     REPLAYED_HEADER,
@@ -23,12 +20,11 @@ from consumers.dead_letters import (
     from_message,
     whole_message_producer,
 )
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import kafka_errors
 from consumers.metadata import partition_count
+from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
 
-_QUIET_MS = 500
-_SILENT_S = 30
 _REPLAY_TURN_BYTES = 8 * 2**20
 
 
@@ -39,7 +35,7 @@ async def read_dead_letters(bootstrap: str, selection: Selection | None = None) 
     """
     selection = selection or Selection()
     seen: set[tuple[str, int, int, int | None]] = set()
-    async for record in _read_to_end(bootstrap, Topic.DEAD_LETTERS):
+    async for record in read_to_end(bootstrap, Topic.DEAD_LETTERS):
         letter = from_message(Message(record.key, record.value, record.headers))
         if letter is not None and letter.identity not in seen:
             seen.add(letter.identity)
@@ -81,54 +77,3 @@ async def _send_again(producer: Any, letter: DeadLetter) -> asyncio.Future[Any]:
     headers = [(REPLAYED_HEADER, letter.id.encode())]
     answer: asyncio.Future[Any] = await producer.send(letter.topic, value, letter.key, headers=headers)
     return answer
-
-
-async def _read_to_end(bootstrap: str, topic: Topic) -> AsyncIterator[Any]:
-    """Every record that the topic held when this was called."""
-    with kafka_errors(bootstrap):
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=2**22,
-        )
-        try:
-            await consumer.start()
-            count = await partition_count(consumer._client, topic.value, bootstrap)
-            partitions = [TopicPartition(topic.value, n) for n in range(count)]
-            consumer.assign(partitions)
-            ends = await consumer.end_offsets(partitions)
-            began_ms, heard = time.time() * 1000, time.monotonic()
-            # The embedded broker names the start of the last batch as the end, so go on until nothing more comes;
-            # and leave out what was written since, or reading a busy topic would never be done.
-            while True:
-                batches = await consumer.getmany(timeout_ms=_QUIET_MS)
-                for records in batches.values():
-                    heard = time.monotonic()
-                    for record in records:
-                        if record.offset < ends[TopicPartition(topic.value, record.partition)] or (
-                            record.timestamp <= began_ms
-                        ):
-                            yield record
-                if not _anything_old(batches, began_ms) and await _reached(consumer, ends):
-                    return
-                if time.monotonic() - heard > _SILENT_S:
-                    raise SalepulseError(
-                        f"{bootstrap} gave nothing of topic {topic} for {_SILENT_S} s, though there is more: "
-                        "see whether the broker is well, then try again",
-                        retriable=True,
-                    )
-        finally:
-            await consumer.stop()
-
-
-def _anything_old(batches: dict[Any, list[Any]], began_ms: float) -> bool:
-    return any(record.timestamp <= began_ms for records in batches.values() for record in records)
-
-
-async def _reached(consumer: Any, ends: dict[Any, int]) -> bool:
-    for partition, end in ends.items():
-        if await consumer.position(partition) < end:
-            return False
-    return True
