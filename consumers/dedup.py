@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
-Hashes = npt.NDArray[np.uint64]
+from consumers.hashing import Hashes, hash_strings
 
 _LOAD = 0.6
 _LARGE = 250_000
@@ -25,10 +24,8 @@ _EMPTY = np.uint64(0)
 
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
-    """The 64-bit hash of each id; never 0."""
-    hashed = np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
-    hashed[hashed == _EMPTY] = 1
-    return hashed
+    """The hash of each event id as it is kept here: never 0."""
+    return np.maximum(hash_strings(ids), np.uint64(1))
 
 
 class HashTable:
@@ -109,8 +106,7 @@ class SeenIds:
 
     def first_seen(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
         """Which events of a batch bring an id for the first time: not kept, and not earlier in the batch."""
-        first = np.zeros(len(hashed), np.bool_)
-        first[np.unique(hashed, return_index=True)[1]] = True
+        first = _firsts(hashed)
         for generation in self._generations:
             first &= ~generation.table.contains(hashed)
         return first
@@ -138,3 +134,13 @@ class SeenIds:
         """Drop the oldest generation, to make room."""
         if self._generations:
             self.cut_at_ms = self._generations.pop(0).newest_ms
+
+
+def _firsts(hashed: Hashes) -> npt.NDArray[np.bool_]:
+    """Which hashes do not stand earlier in the array."""
+    ordered = np.sort(hashed)
+    if not (ordered[1:] == ordered[:-1]).any():  # as nearly always: the order of the equal need not be known
+        return np.ones(len(hashed), np.bool_)
+    first = np.zeros(len(hashed), np.bool_)
+    first[np.unique(hashed, return_index=True)[1]] = True
+    return first

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.arrays import NO_INTS, Ints, radix_order, ranges
-from streams.sketch import RANK_BITS, REGISTER_BITS, Coupons
+from streams.sketch import RANK_BITS, REGISTER_BITS, REGISTERS, Coupons
 
 COUNTER_BITS = 6
 DISTINCT_BITS = 2
@@ -212,20 +212,29 @@ def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
 
 
 def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
-    """Sketches of single coupons: coupon `drawn[i]` falls in group `table[place[i]]` (distinct, in any order)."""
+    """Sketches of single coupons: `drawn[i]` falls in group `table[place[i]]` (distinct, sorted).
+
+    The coupons of a group come in the order of their registers.
+    """
     if len(place) == 0:
         return ZERO.sketches
-    rank_of = np.empty(len(table), np.int64)
-    order = np.argsort(table)
-    rank_of[order] = np.arange(len(table))
-    groups = rank_of[place]
-    by_coupon = radix_order(groups << REGISTER_BITS | drawn >> RANK_BITS, len(table) << REGISTER_BITS)
-    groups, drawn = groups[by_coupon], drawn[by_coupon]
+    by_group = radix_order(place, len(table))
+    groups, drawn = place[by_group], drawn[by_group]
     registers = groups << REGISTER_BITS | drawn >> RANK_BITS
     firsts = np.flatnonzero(np.append(True, registers[1:] != registers[:-1]))
     greatest = np.maximum.reduceat(drawn, firsts)  # of a register's coupons the one with the greatest rank
     sizes = np.bincount(groups[firsts], minlength=len(table))
-    return Sketches(table[order], np.cumsum(sizes), greatest.astype(np.uint32))
+    return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
+
+
+def side_by_side(parts: Sequence[Sketches]) -> Sketches:
+    """The union of parts that have no group in common."""
+    groups = np.concatenate([part.groups for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
+    coupons = np.concatenate([part.coupons for part in parts])
+    order = np.argsort(groups)
+    starts = np.cumsum(sizes) - sizes
+    return Sketches(groups[order], np.cumsum(sizes[order]), coupons[ranges(starts[order], sizes[order])])
 
 
 def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:
@@ -261,4 +270,6 @@ def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
     if np.all(groups[1:] > groups[:-1]):
         return Sketches(groups, np.cumsum(sizes), coupons)
     table, place = np.unique(groups, return_inverse=True)
-    return sketches_from(table, np.repeat(place, sizes), coupons.astype(np.int64))
+    place, drawn = np.repeat(place, sizes), coupons.astype(np.int64)
+    by_register = radix_order(drawn >> RANK_BITS, REGISTERS)
+    return sketches_from(table, place[by_register], drawn[by_register])

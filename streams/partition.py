@@ -14,14 +14,14 @@ from time import monotonic
 
 import numpy as np
 
-from consumers.decoding import decode_batch
-from consumers.dedup import SeenIds, hash_ids
+from consumers.dedup import SeenIds
 from consumers.rejects import Reason, Rejected
 from consumers.settings import Clock
 from consumers.topics import Topic
 from consumers.transport import RecordBatch
 from streams.codec import decode, encode
-from streams.fold import Batch, fold
+from streams.columns import TYPE_NAMES, Columns, read_columns
+from streams.fold import fold
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.settings import Settings
@@ -113,19 +113,16 @@ class PartitionWork:
 
     def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
-        decoded = decode_batch(self.partition.topic, [record.value for record in batch.records])
-        rejected = decoded.rejected
-        events = Batch(self.partition.topic, decoded.events, decoded.amounts)
-        hashed = hash_ids(events.columns.get("event_id", ()))
-        keep = self.seen.first_seen(hashed)
-        duplicates = len(hashed) - int(keep.sum())
+        events, rejected = read_columns(self.partition.topic, [record.value for record in batch.records], self._rows)
+        keep = self.seen.first_seen(events.ids)
+        duplicates = len(events) - int(keep.sum())
         for at, reason, detail in _out_of_time(events.ts, clocks):
             if keep[at]:
                 keep[at] = False
-                rejected.append(Rejected(decoded.positions[at], reason, detail))
+                rejected.append(Rejected(int(events.positions[at]), reason, detail))
         if not keep.all():
-            events, hashed = events.take(np.flatnonzero(keep)), hashed[keep]
-        oldest, newest = (int(events.ts.min()), int(events.ts.max())) if events.events else (None, None)
+            events = events.take(np.flatnonzero(keep))
+        oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
         return Prepared(
             Applying(
                 partition=self.partition,
@@ -134,7 +131,7 @@ class PartitionWork:
                 first=self.position is None,
                 newest_ms=newest,
                 delta=fold(events, self._rows),
-                ids=None if oldest is None or newest is None else IdEntry(batch.next, hashed, oldest, newest),
+                ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
                 totals=_totals(events, rejected, duplicates),
             ),
             rejected,
@@ -187,10 +184,11 @@ class PartitionWork:
         return done
 
 
-def _totals(events: Batch, rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
+def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
     """What a batch adds to the totals, by name."""
     topic = events.topic
-    totals = {f"events,{topic},{name}": count for name, count in Counter(events.columns.get("type", ())).items()}
+    counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
+    totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
     totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 

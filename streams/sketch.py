@@ -13,12 +13,11 @@ sketches", 2017, algorithm 6 (no bias correction tables, good from 0 to 2^64).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
+from consumers.hashing import Hashes
 from streams.arrays import Ints
 
 REGISTER_BITS = 16
@@ -32,13 +31,8 @@ Coupons = npt.NDArray[np.uint32]
 """Coupons of one or more sketches."""
 
 
-def hashes(ids: Iterable[str], count: int) -> npt.NDArray[np.uint64]:
-    """The 64-bit hash (XXH3) of each of `count` ids: the same on every machine and in every version."""
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, count)
-
-
-def coupons(hashed: npt.NDArray[np.uint64]) -> Ints:
-    """The coupon of each hash."""
+def coupons(hashed: Hashes) -> Ints:
+    """The coupon of each id's hash (`consumers.hashing`)."""
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact
     rank = _HASH_BITS + 1 - np.frexp(rest)[1]

@@ -21,7 +21,7 @@ from uuid import uuid4
 import numpy as np
 from redis.asyncio import Redis
 
-from consumers.dedup import Hashes
+from consumers.hashing import Hashes
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows

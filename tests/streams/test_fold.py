@@ -22,8 +22,8 @@ from streams.view.distinct import estimates
 from tests.streams.plain import plain
 from tests.support.events import (
     Event,
-    batch_of,
     click,
+    columns_of,
     line,
     ms,
     order,
@@ -37,7 +37,7 @@ from tests.support.oracle import SCOPES, Oracle, assert_agree
 
 
 def folded(topic: Topic, events: list[Event], rows: Rows) -> PaneDelta:
-    return fold(batch_of(topic, events), rows)
+    return fold(columns_of(topic, events, rows), rows)
 
 
 def total(delta: PaneDelta, rows: Rows, scope: str = "all", value: str = "") -> dict[str, object]:

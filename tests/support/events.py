@@ -15,12 +15,12 @@ from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 
-from consumers.decoding import decode_batch
 from consumers.events import Promotion
 from consumers.topics import Topic
 from consumers.transport import RecordBatch
+from streams.columns import Columns, read_columns
 from streams.counters import CLICK_TYPES, ORDER_TYPES
-from streams.fold import Batch
+from streams.rows import Rows
 
 Event = dict[str, Any]
 
@@ -83,11 +83,11 @@ def wire(event: Event) -> bytes:
     return json.dumps(event, ensure_ascii=False).encode()
 
 
-def batch_of(topic: Topic, events: Sequence[Event]) -> Batch:
-    """Decoded as in production; none of the events may break the contract."""
-    decoded = decode_batch(topic, [wire(event) for event in events])
-    assert not decoded.rejected, decoded.rejected
-    return Batch(topic, decoded.events, decoded.amounts)
+def columns_of(topic: Topic, events: Sequence[Event], rows: Rows) -> Columns:
+    """Read as in production; none of the events may break the contract."""
+    columns, rejected = read_columns(topic, [wire(event) for event in events], rows)
+    assert not rejected, rejected
+    return columns
 
 
 def records(topic: Topic, number: int, follows: int, values: Sequence[bytes | None]) -> RecordBatch:
