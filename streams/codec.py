@@ -15,7 +15,8 @@ import numpy.typing as npt
 import zstandard
 
 from streams.arrays import Ints, compact
-from streams.panes import Cells, PaneDelta, Sketches, cell_keys, group_keys
+from streams.cells import Cells, cell_keys
+from streams.panes import PaneDelta, Sketches, group_keys
 from streams.rows import Rows
 from streams.scopes import SCOPE_IDS, SCOPES
 from streams.sketch import RANK_BITS

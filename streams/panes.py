@@ -1,9 +1,9 @@
 """What panes hold, as an algebra: `zero`, `merge`, `coarsen`, `between`.
 
-A pane is a step of event time, named by its start in seconds since the epoch. `Cells` are the additive counters of any
-number of panes, `Sketches` their distinct counts; a `PaneDelta` is both, and is at once what a batch of events adds and
-what a stored block holds. Merging is associative and commutative, so the batch sizes that led to a sum cannot be seen
-in it.
+A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.cells`) are the
+additive counters of any number of panes, `Sketches` their distinct counts; a `PaneDelta` is both, and is at once what a
+batch of events adds and what a stored block holds. Merging is associative and commutative, so the batch sizes that led
+to a sum cannot be seen in it.
 """
 
 from __future__ import annotations
@@ -14,58 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.arrays import NO_INTS, Ints, radix_order, ranges
+from streams.cells import ROW_BITS, ROW_MASK, Cells, merge_cells
 from streams.sketch import RANK_BITS, REGISTER_BITS, REGISTERS, Coupons
 
-COUNTER_BITS = 6
 DISTINCT_BITS = 2
-ROW_BITS = 23
-PANE_BITS = 34
-"""Seconds since the epoch, up to the year 2514."""
-MAX_ROWS = 1 << ROW_BITS
-
-_ROW_MASK = (1 << ROW_BITS) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Sums of counters. A key is `pane << 29 | row << 6 | counter`; keys are sorted and distinct, amounts parallel."""
-
-    keys: Ints = field(default_factory=lambda: NO_INTS)
-    amounts: Ints = field(default_factory=lambda: NO_INTS)
-
-    @property
-    def panes(self) -> Ints:
-        """Start of each cell's pane, seconds since the epoch."""
-        return self.keys >> (ROW_BITS + COUNTER_BITS)
-
-    @property
-    def rows(self) -> Ints:
-        """Each cell's row."""
-        return self.keys >> COUNTER_BITS & _ROW_MASK
-
-    @property
-    def counters(self) -> Ints:
-        """Each cell's counter id."""
-        return self.keys & ((1 << COUNTER_BITS) - 1)
-
-    def sorted(self) -> Cells:
-        """The same, for keys made in another order."""
-        return _summed(self.keys, self.amounts)
-
-    def between(self, start_s: int, end_s: int) -> Cells:
-        """The cells of panes that start in [start_s, end_s)."""
-        first, last = np.searchsorted(self.keys, [start_s << ROW_BITS + COUNTER_BITS, end_s << ROW_BITS + COUNTER_BITS])
-        return Cells(self.keys[first:last], self.amounts[first:last])
-
-    def of_row(self, row: int) -> Cells:
-        """The cells of one row."""
-        mine = self.rows == row
-        return Cells(self.keys[mine], self.amounts[mine])
-
-    def coarsen(self, step_s: int) -> Cells:
-        """The same sums in panes of `step_s` seconds."""
-        panes = self.panes
-        return _summed(self.keys - (panes % step_s << ROW_BITS + COUNTER_BITS), self.amounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +39,7 @@ class Sketches:
     @property
     def rows(self) -> Ints:
         """Each group's row."""
-        return self.groups >> DISTINCT_BITS & _ROW_MASK
+        return self.groups >> DISTINCT_BITS & ROW_MASK
 
     @property
     def distincts(self) -> Ints:
@@ -176,14 +128,6 @@ class PaneDelta:
 ZERO = PaneDelta()
 
 
-def merge_cells(parts: Sequence[Cells]) -> Cells:
-    """The sum of all parts."""
-    parts = [part for part in parts if len(part.keys)]
-    if len(parts) <= 1:
-        return parts[0] if parts else ZERO.cells
-    return _summed(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
-
-
 def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
     """The union of all parts."""
     parts = [part for part in parts if len(part.groups)]
@@ -199,11 +143,6 @@ def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
 def merge(parts: Sequence[PaneDelta]) -> PaneDelta:
     """The sum of all parts: associative, commutative, `ZERO` changes nothing."""
     return PaneDelta(merge_cells([part.cells for part in parts]), merge_sketches([part.sketches for part in parts]))
-
-
-def cell_keys(panes: Ints, rows: Ints, counters: Ints) -> Ints:
-    """The keys of `Cells`."""
-    return panes << ROW_BITS + COUNTER_BITS | rows << COUNTER_BITS | counters
 
 
 def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
@@ -235,32 +174,6 @@ def side_by_side(parts: Sequence[Sketches]) -> Sketches:
     order = np.argsort(groups)
     starts = np.cumsum(sizes) - sizes
     return Sketches(groups[order], np.cumsum(sizes[order]), coupons[ranges(starts[order], sizes[order])])
-
-
-def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:
-    """Cells of single contributions.
-
-    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i falls in pair `place[i]`. Each measure
-    is for every contribution the counter (below `size`) and the amount. Sums of 0 are left out: absent means 0.
-    """
-    sums = np.zeros(len(panes) * size, np.int64)
-    for counter, amount in measures:
-        np.add.at(sums, place * size + counter, amount)
-    at = np.flatnonzero(sums)
-    pair, counters = np.divmod(at, size)
-    return Cells(cell_keys(panes[pair], rows[pair], counters), sums[at])
-
-
-def _summed(keys: Ints, amounts: Ints) -> Cells:
-    """Cells with distinct keys, from keys in any order."""
-    if len(keys) == 0:
-        return ZERO.cells
-    if np.all(keys[1:] > keys[:-1]):
-        return Cells(keys, amounts)
-    order = np.argsort(keys)
-    keys, amounts = keys[order], amounts[order]
-    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-    return Cells(keys[firsts], np.add.reduceat(amounts, firsts))
 
 
 def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:

@@ -27,6 +27,7 @@ PURE = (
     "consumers/topics.py",
     "streams/arrays.py",
     "streams/asof.py",
+    "streams/cells.py",
     "streams/codec.py",
     "streams/counters.py",
     "streams/fold.py",

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from streams.panes import Cells, PaneDelta, Sketches, merge
+from streams.cells import Cells
+from streams.panes import PaneDelta, Sketches, merge
 from streams.store.keys import Partition
 from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader

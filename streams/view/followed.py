@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
-from streams.panes import PaneDelta, merge_cells
+from streams.cells import merge_cells
+from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.store.levels import Level

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.arrays import Ints
+from streams.cells import Cells, merge_cells
 from streams.counters import DISTINCTS, N_COUNTERS
-from streams.panes import Cells, Sketches, merge_cells, merge_sketches
+from streams.panes import Sketches, merge_sketches
 from streams.sketch import RANK_BITS, REGISTERS, estimate_all
 from streams.store.levels import Level
 from streams.store.reader import BlockId

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from streams.cells import Cells
 from streams.counters import N_COUNTERS
-from streams.panes import Cells
 from streams.windows import Span
 
 

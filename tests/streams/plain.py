@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streams.arrays import Ints
+from streams.cells import Cells, cell_keys
 from streams.counters import N_COUNTERS
-from streams.panes import ZERO, Cells, PaneDelta, Sketches, cell_keys, group_keys, merge
+from streams.panes import ZERO, PaneDelta, Sketches, group_keys, merge
 from streams.rows import Rows
 from streams.scopes import SCOPES, Scope
 from streams.sketch import RANK_BITS
