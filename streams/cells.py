@@ -96,7 +96,7 @@ def _summed(keys: Ints, amounts: Ints) -> Cells:
         return NO_CELLS
     if np.all(keys[1:] > keys[:-1]):
         return Cells(keys, amounts)
-    order = np.argsort(keys)
+    order = np.argsort(keys, kind="stable")  # sorted parts are runs, which this merges
     keys, amounts = keys[order], amounts[order]
     firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
     return Cells(keys[firsts], np.add.reduceat(amounts, firsts))

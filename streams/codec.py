@@ -16,10 +16,11 @@ import zstandard
 
 from streams.arrays import Ints, compact
 from streams.cells import Cells, cell_keys
-from streams.panes import PaneDelta, Sketches, group_keys
+from streams.panes import PaneDelta
 from streams.rows import Rows
-from streams.scopes import SCOPE_IDS, SCOPES
+from streams.scopes import DIMENSION_IDS, DIMENSIONS
 from streams.sketch import RANK_BITS
+from streams.sketches import Sketches, group_keys
 
 VERSION = 1
 
@@ -76,7 +77,7 @@ def _few(delta: PaneDelta, rows: Rows) -> _Wire:
     coupons = sketches.coupons.tolist()
     return _Wire(
         VERSION,
-        bytes([SCOPE_IDS[scope] for scope, _ in labels]),
+        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
         [value for _, value in labels],
         list(pane_of),
         [pane_of[pane] for pane in cell_panes],
@@ -100,7 +101,7 @@ def _many(delta: PaneDelta, rows: Rows) -> _Wire:
     n = len(cells.keys)
     return _Wire(
         VERSION,
-        bytes([SCOPE_IDS[scope] for scope, _ in labels]),
+        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
         [value for _, value in labels],
         _pack(panes),
         _pack(pane_of[:n]),
@@ -122,7 +123,7 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
     if wire.version != VERSION:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
-    by_scope = [rows.by_scope[scope] for scope in SCOPES]
+    by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
     row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
     panes = _unpack(wire.panes)
     keys = cell_keys(panes[_unpack(wire.cell_panes)], row_of[_unpack(wire.cell_rows)], _unpack(wire.cell_counters))

@@ -18,10 +18,11 @@ from streams.arrays import Ints, compact, radix_order
 from streams.cells import Cells, cells_from
 from streams.columns import TYPE_NAMES, Columns
 from streams.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
-from streams.panes import ZERO, PaneDelta, Sketches, group_keys, side_by_side, sketches_from
+from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.sketch import RANK_BITS, REGISTERS, coupons
+from streams.sketches import Sketches, group_keys, side_by_side, sketches_from
 
 DISTINCT_STEP_S = 10
 """Panes of distinct counts are this long."""

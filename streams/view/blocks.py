@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from streams.cells import Cells
-from streams.panes import PaneDelta, Sketches, merge
+from streams.panes import PaneDelta, merge
+from streams.sketches import Sketches
 from streams.store.keys import Partition
 from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from streams.arrays import Ints
 from streams.counters import DISTINCTS
-from streams.panes import Sketches, merge_sketches
 from streams.sketch import RANK_BITS, REGISTER_BITS, REGISTERS, estimate_all
+from streams.sketches import Sketches, merge_sketches
 from streams.windows import Span
 
 DENSE_ROWS = 64

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from streams.arrays import Ints
 from streams.cells import Cells, merge_cells
 from streams.counters import DISTINCTS, N_COUNTERS
-from streams.panes import Sketches, merge_sketches
 from streams.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.sketches import Sketches, merge_sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from streams.arrays import Ints
 from streams.cells import Cells, cell_keys
 from streams.counters import N_COUNTERS
-from streams.panes import ZERO, PaneDelta, Sketches, group_keys, merge
+from streams.panes import ZERO, PaneDelta, merge
 from streams.rows import Rows
 from streams.scopes import SCOPES, Scope
 from streams.sketch import RANK_BITS
+from streams.sketches import Sketches, group_keys
 
 Label = tuple[Scope, str]
 Plain = tuple[dict[tuple[int, Label, int], int], dict[tuple[int, Label, int], dict[int, int]]]

@@ -1,0 +1,156 @@
+"""Distinct counts of any number of panes and rows, as sorted arrays. One sketch: `streams.sketch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streams.arrays import NO_INTS, Ints, radix_order, ranges
+from streams.cells import ROW_BITS, ROW_MASK
+from streams.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
+
+DISTINCT_BITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sketches:
+    """Distinct counts. A group is `pane << 25 | row << 2 | distinct`; groups are sorted and distinct.
+
+    The coupons of group i are `coupons[ends[i - 1]:ends[i]]`, sorted, one a register.
+    """
+
+    groups: Ints = field(default_factory=lambda: NO_INTS)
+    ends: Ints = field(default_factory=lambda: NO_INTS)
+    coupons: Coupons = field(default_factory=lambda: np.zeros(0, np.uint32))
+
+    @property
+    def panes(self) -> Ints:
+        """Start of each group's pane, seconds since the epoch."""
+        return self.groups >> (ROW_BITS + DISTINCT_BITS)
+
+    @property
+    def rows(self) -> Ints:
+        """Each group's row."""
+        return self.groups >> DISTINCT_BITS & ROW_MASK
+
+    @property
+    def distincts(self) -> Ints:
+        """Each group's distinct-count id."""
+        return self.groups & ((1 << DISTINCT_BITS) - 1)
+
+    @property
+    def sizes(self) -> Ints:
+        """How many coupons each group has."""
+        return np.diff(self.ends, prepend=0)
+
+    def sorted(self) -> Sketches:
+        """The same, for groups made in another order."""
+        return _united(self.groups, self.sizes, self.coupons)
+
+    def between(self, start_s: int, end_s: int) -> Sketches:
+        """The groups of panes that start in [start_s, end_s)."""
+        first, last = np.searchsorted(
+            self.groups, [start_s << ROW_BITS + DISTINCT_BITS, end_s << ROW_BITS + DISTINCT_BITS]
+        )
+        begin = int(self.ends[first - 1]) if first else 0
+        ends = self.ends[first:last]
+        return Sketches(
+            self.groups[first:last],
+            ends - begin,
+            self.coupons[begin : int(ends[-1])] if len(ends) else self.coupons[:0],
+        )
+
+    def __bool__(self) -> bool:
+        return bool(len(self.groups))
+
+    def take(self, chosen: Ints) -> Sketches:
+        """The groups at these places (ascending)."""
+        sizes = self.sizes[chosen]
+        starts = self.ends[chosen] - sizes
+        return Sketches(self.groups[chosen], np.cumsum(sizes), self.coupons[ranges(starts, sizes)])
+
+    def of_row(self, row: int) -> Sketches:
+        """The groups of one row."""
+        return self.take(np.flatnonzero(self.rows == row))
+
+    def in_one_pane(self) -> Sketches:
+        """The unions over all panes, in pane 0."""
+        return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.coupons)
+
+    def coarsen(self, step_s: int) -> Sketches:
+        """The unions in panes of `step_s` seconds."""
+        return _united(self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.coupons)
+
+
+NO_SKETCHES = Sketches()
+
+
+def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
+    """The union of all parts."""
+    parts = [part for part in parts if len(part.groups)]
+    if len(parts) <= 1:
+        return parts[0] if parts else NO_SKETCHES
+    return _united(
+        np.concatenate([part.groups for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+        np.concatenate([part.coupons for part in parts]),
+    )
+
+
+def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
+    """The groups of `Sketches`."""
+    return panes << ROW_BITS + DISTINCT_BITS | rows << DISTINCT_BITS | distinct
+
+
+def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
+    """Sketches of single coupons: `drawn[i]` falls in group `table[place[i]]` (distinct, sorted).
+
+    The coupons of a group come in the order of their registers.
+    """
+    if len(place) == 0:
+        return NO_SKETCHES
+    by_group = radix_order(place, len(table))
+    groups, drawn = place[by_group], drawn[by_group]
+    registers = groups << REGISTER_BITS | drawn >> RANK_BITS
+    firsts = np.flatnonzero(np.append(True, registers[1:] != registers[:-1]))
+    greatest = np.maximum.reduceat(drawn, firsts)  # of a register's coupons the one with the greatest rank
+    sizes = np.bincount(groups[firsts], minlength=len(table))
+    return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
+
+
+def side_by_side(parts: Sequence[Sketches]) -> Sketches:
+    """The union of parts that have no group in common."""
+    groups = np.concatenate([part.groups for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
+    coupons = np.concatenate([part.coupons for part in parts])
+    order = np.argsort(groups)
+    starts = np.cumsum(sizes) - sizes
+    return Sketches(groups[order], np.cumsum(sizes[order]), coupons[ranges(starts[order], sizes[order])])
+
+
+def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
+    """Sketches with distinct groups, from groups in any order."""
+    if len(groups) == 0:
+        return NO_SKETCHES
+    if np.all(groups[1:] > groups[:-1]):
+        return Sketches(groups, np.cumsum(sizes), coupons)
+    table, place = _places(groups)
+    # Sorted parts are runs of these keys, which a stable sort merges instead of sorting them anew.
+    keys = np.repeat(place << COUPON_BITS, sizes) | coupons
+    keys.sort(kind="stable")
+    registers = keys >> RANK_BITS
+    keys = keys[np.append(registers[1:] != registers[:-1], True)]  # of a register's coupons the one of greatest rank
+    ends = np.searchsorted(keys, np.arange(1, len(table) + 1) << COUPON_BITS)
+    return Sketches(table, ends, (keys & ((1 << COUPON_BITS) - 1)).astype(np.uint32))
+
+
+def _places(groups: Ints) -> tuple[Ints, Ints]:
+    """The sorted distinct groups, and for each group its place among them."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])
+    place = np.empty(len(groups), np.int64)
+    place[order] = np.cumsum(first) - 1
+    return ordered[first], place
