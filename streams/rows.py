@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from streams.scopes import SCOPE_IDS, SCOPES, Scope
+from streams.scopes import DIMENSION_IDS, DIMENSIONS, Dimension
 
 
 class Rows:
@@ -19,30 +19,30 @@ class Rows:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.labels: list[tuple[Scope, str]] = []
+        self.labels: list[tuple[Dimension, str]] = []
         """# <row>: (scope, value)"""
         self.scope_ids = bytearray()
-        """# <row>: place of its scope in `SCOPES`"""
-        self.by_scope: dict[Scope, ScopeRows] = {scope: ScopeRows(self, scope) for scope in SCOPES}
+        """# <row>: id of its scope, see `DIMENSION_IDS`"""
+        self.by_scope: dict[Dimension, ScopeRows] = {scope: ScopeRows(self, scope) for scope in DIMENSIONS}
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def row(self, scope: Scope, value: str) -> int:
+    def row(self, scope: Dimension, value: str) -> int:
         """The row of a pair, made on first sight."""
         return self.by_scope[scope][value]
 
-    def of(self, scope: Scope) -> list[int]:
+    def of(self, scope: Dimension) -> list[int]:
         """All rows of a scope."""
         rows: list[int] = np.flatnonzero(self.mask(scope)).tolist()
         return rows
 
-    def mask(self, scope: Scope) -> npt.NDArray[np.bool_]:
+    def mask(self, scope: Dimension) -> npt.NDArray[np.bool_]:
         """For each row there is by now, whether it is of a scope."""
-        mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == SCOPE_IDS[scope]
+        mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == DIMENSION_IDS[scope]
         return mask
 
-    def find(self, scope: Scope, value: str) -> int | None:
+    def find(self, scope: Dimension, value: str) -> int | None:
         """The row of a pair, or None where it was never seen."""
         return self.by_scope[scope].get(value)
 
@@ -53,7 +53,7 @@ class ScopeRows(dict[str | bool | None, int]):
     True and False stand for "true" and "false" (scope `member`).
     """
 
-    def __init__(self, rows: Rows, scope: Scope) -> None:
+    def __init__(self, rows: Rows, scope: Dimension) -> None:
         super().__init__({None: -1})
         self._rows = rows
         self._scope = scope
@@ -69,6 +69,6 @@ class ScopeRows(dict[str | bool | None, int]):
                 return known
             row = len(self._rows.labels)
             self._rows.labels.append((self._scope, value))
-            self._rows.scope_ids.append(SCOPE_IDS[self._scope])
+            self._rows.scope_ids.append(DIMENSION_IDS[self._scope])
             self[value] = row
             return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class Scope(StrEnum):
@@ -20,8 +21,22 @@ class Scope(StrEnum):
     SKU = "sku"
 
 
+class ShippedBy(StrEnum):
+    """A dimension that shipments alone are cut by, and no KPI of the dictionary."""
+
+    CARRIER = "carrier"
+    WAREHOUSE = "warehouse"
+
+
+Dimension: TypeAlias = Scope | ShippedBy
 SCOPES = tuple(Scope)
 SCOPE_IDS = {scope: i for i, scope in enumerate(SCOPES)}
+DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy)
+DIMENSION_IDS: dict[Dimension, int] = {
+    **SCOPE_IDS,
+    **{shipped_by: 128 + i for i, shipped_by in enumerate(ShippedBy)},
+}
+"""Ids in stored panes: they never change."""
 
 LINE_SCOPES = (Scope.CATEGORY, Scope.SKU)
 """Scopes in which an order counts by its item lines."""
