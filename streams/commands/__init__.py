@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import asking, demo, doctor, replay, roles, settings, simulate, up
+from streams.commands import asking, demo, doctor, promotions, replay, roles, settings, simulate, up
 
 app = typer.Typer()
 for part in (roles, up, demo, replay, simulate, asking, settings, doctor):
     app.registered_commands += part.app.registered_commands
+app.add_typer(promotions.app, name="promotions")

@@ -1,0 +1,77 @@
+"""Promotions as a file: YAML to definitions, with every fault found at once and the line that it stands on.
+
+    promotions:
+      - promotion_id: d11-2026
+        name: Double Eleven 2026
+        timezone: Asia/Shanghai
+        starts_at: 2026-11-10 20:00
+        ends_at: 2026-11-12 00:00
+        phases:
+          - {name: opening, starts_at: 2026-11-10 20:00, ends_at: 2026-11-11 02:00}
+        targets: {base: 80000000, sprint: 100000000, challenge: 120000000}
+        skus: [s-00001, s-00002]
+        baseline: d11-2025
+
+What the contract says of a promotion is checked by its model; what only a person's file can get wrong (a name that is
+not known, a phase outside its promotion, targets in the wrong order) is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from consumers.events import Promotion
+from consumers.promotions.definition import DefinitionReader, Fault
+from consumers.promotions.yaml_lines import Fields, Listing, Node, YamlError, parse
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionFile:
+    """What a file says. With any fault, nothing of it is to be used."""
+
+    promotions: tuple[Promotion, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """# promotion_id: the line its definition begins on"""
+
+
+def read_promotions(text: str) -> PromotionFile:
+    """The promotions of a file, in its order; never raises for what the file holds."""
+    try:
+        root = parse(text)
+    except YamlError as error:
+        return PromotionFile(faults=(Fault(error.line, str(error)),))
+    faults: list[Fault] = []
+    promotions: list[Promotion] = []
+    lines: dict[str, int] = {}
+    for node in _definitions(root, faults):
+        promotion = DefinitionReader(node, faults).read()
+        if promotion is None:
+            continue
+        if promotion.promotion_id in lines:
+            said = f"promotion {promotion.promotion_id!r} is defined on line {lines[promotion.promotion_id]} already"
+            faults.append(Fault(node.line, f"{said}: leave one out"))
+        lines.setdefault(promotion.promotion_id, node.line)
+        promotions.append(promotion)
+    return PromotionFile(tuple(promotions), tuple(sorted(faults, key=lambda fault: fault.line)), lines)
+
+
+def _definitions(root: Node, faults: list[Fault]) -> Sequence[Fields]:
+    """The mapping of each promotion: of a list under `promotions`, of a bare list, or the only one of the file."""
+    listed: Node = root
+    if isinstance(root, Fields) and "promotions" in root.values:
+        listed = root.values["promotions"]
+        faults += (
+            Fault(root.lines[name], f"`{name}` beside `promotions`: put it into a promotion, or leave it out")
+            for name in root.values
+            if name != "promotions"
+        )
+    elif isinstance(root, Fields):
+        listed = Listing(root.line, (root,))
+    if not isinstance(listed, Listing) or not listed.items:
+        faults.append(Fault(listed.line, "no promotions: write a list of them under `promotions:`"))
+        return ()
+    wrong = [item for item in listed.items if not isinstance(item, Fields)]
+    faults += (Fault(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
+    return [item for item in listed.items if isinstance(item, Fields)]

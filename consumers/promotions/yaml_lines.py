@@ -1,0 +1,118 @@
+"""YAML with the line of everything in it, so that whoever wrote it can be told where it is wrong.
+
+Scalars stay the text that was written: what a field expects decides what it means. So `no`, `0123` and `12:30` are
+what they look like, and not a truth value, an octal number and 750, as YAML 1.1 would have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import yaml
+
+
+class YamlError(Exception):
+    """Text that is no YAML, or YAML that is not taken; `line` is where, from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """Nothing: an empty value, `~` or `null`."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list."""
+
+    line: int
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping of names to values."""
+
+    line: int
+    values: Mapping[str, Node]
+    lines: Mapping[str, int]
+    """Where each name stands."""
+
+
+Node: TypeAlias = Scalar | Null | Listing | Fields
+
+_NULL_TAG = "tag:yaml.org,2002:null"
+_MAX_NODES = 1_000_000
+
+
+def parse(text: str) -> Node:
+    """The one document that the text holds. Raises YamlError."""
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
+        return Null(1) if root is None else _Converter().node(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlError(mark.line + 1 if mark else 1, f"no YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:  # characters that no YAML may hold
+        raise YamlError(1, f"no YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise YamlError(1, "nested too deeply, or an alias within itself") from None
+
+
+class _Converter:
+    """Counts what it makes: aliases of aliases may stand for far more than was written."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def node(self, found: yaml.Node) -> Node:
+        line = found.start_mark.line + 1
+        self._made += 1
+        if self._made > _MAX_NODES:
+            raise YamlError(line, f"more than {_MAX_NODES:,} values, aliases written out")
+        match found:
+            case yaml.MappingNode():
+                return self._fields(line, found)
+            case yaml.SequenceNode():
+                return Listing(line, tuple(map(self.node, found.value)))
+        return Null(line) if found.tag == _NULL_TAG else Scalar(line, found.value)
+
+    def _fields(self, line: int, found: yaml.MappingNode) -> Fields:
+        values: dict[str, Node] = {}
+        lines: dict[str, int] = {}
+        for key, value in found.value:
+            at = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise YamlError(at, "a name must be plain text, not a list or a mapping")
+            if key.value in values:
+                raise YamlError(at, f"`{key.value}` is given twice, first on line {lines[key.value]}: leave one out")
+            lines[key.value] = at
+            values[key.value] = self.node(value)
+        return Fields(line, values, lines)
+
+
+def walk(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    """(path, line) of a value and of all that is in it."""
+    yield path, node.line
+    match node:
+        case Fields(values=values):
+            for name, value in values.items():
+                yield from walk(value, (*path, name))
+        case Listing(items=items):
+            for i, item in enumerate(items):
+                yield from walk(item, (*path, i))

@@ -1,0 +1,201 @@
+"""`salepulse promotions`: the topic `promotions` written from a file, and shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.topics import CommandSettings
+from consumers.errors import UsageError, check_bootstrap
+from streams.commands.asking import parse_time
+from streams.commands.options import AsJson, Bootstrap
+from streams.commands.output import print_json, print_table, tell
+
+if TYPE_CHECKING:
+    from consumers.events import Promotion
+    from consumers.promotions.topic import Applied, InForce
+
+app = typer.Typer(help="The promotions in force: set them from a file, see them.", no_args_is_help=True)
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.yaml", help="Promotions as YAML; see docs/promotions.md.")
+    ] = None,
+    delete: Annotated[
+        list[str] | None, typer.Option("--delete", metavar="ID", help="Delete this promotion; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the promotions of a file in force, and say what that changed.
+
+    Those that the file does not name stay as they are. Everything that is derived from a promotion that is changed, its
+    window, phases and attainment, is as if it had always been so. With a fault in the file nothing is written at all.
+    """
+    with foreseen():
+        if file is None and not delete:
+            raise UsageError("say which promotions: FILE.yaml, --delete ID, or both")
+        wanted = _read(file) if file is not None else ()
+        if both := {promotion.promotion_id for promotion in wanted} & set(delete or ()):
+            raise UsageError(f"promotion {min(both)!r} is in {file} and to be deleted: choose one")
+    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    with foreseen():
+        check_bootstrap(settings.bootstrap)
+    applied = run(_apply(settings.bootstrap, wanted, delete or (), dry_run))
+    if as_json:
+        print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
+    else:
+        _print(applied, dry_run)
+
+
+@app.command("list")
+def list_(
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="Phases at this moment: epoch ms or ISO 8601.")
+    ] = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the promotions in force, as the topic has them, and the phase each is in."""
+    with foreseen():
+        at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
+    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    with foreseen():
+        check_bootstrap(settings.bootstrap)
+    in_force = run(_in_force(settings.bootstrap))
+    listed = sorted(in_force.promotions.values(), key=lambda held: (held.starts_at, held.promotion_id))
+    if as_json:
+        print_json({"at": at_ms, "promotions": [_standing(promotion, at_ms) for promotion in listed]})
+    else:
+        print_table(
+            ("promotion", "name", "now", "starts", "ends", "time zone", "targets", "SKUs", "baseline"),
+            [_row(promotion, at_ms) for promotion in listed],
+            right=(7,),
+            styles=("bold",),
+        )
+        tell(f"{len(listed)} promotions at {iso(at_ms)}; money in minor units")
+    if in_force.refused:
+        tell(f"{in_force.refused} messages on the topic break the contract and are not in force: see the dead letters")
+
+
+def _read(file: Path) -> Sequence[Promotion]:
+    """The promotions of a file. Faults are told line by line on stderr, then raised as one UsageError."""
+    from consumers.promotions.file import read_promotions
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+    found = read_promotions(text)
+    for fault in found.faults:
+        tell(f"{file}:{fault.line}: {fault.message}")
+    if found.faults:
+        count = "1 fault" if len(found.faults) == 1 else f"{len(found.faults)} faults"
+        raise UsageError(f"{file} has {count}, nothing was written: mend it and apply it again")
+    return found.promotions
+
+
+async def _apply(bootstrap: str, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool) -> list[Applied]:
+    from consumers.promotions.topic import plan, read_in_force, write
+
+    in_force = (await read_in_force(bootstrap)).promotions
+    applied = plan(in_force, wanted, deleted)
+    for promotion in wanted:
+        _check_baseline(promotion, {**in_force, **{held.promotion_id: held for held in wanted}}, deleted)
+    if not dry_run:
+        await write(bootstrap, applied)
+    return applied
+
+
+def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: Sequence[str]) -> None:
+    """A baseline that begins later is refused; one that is not there, or no longer, is only told of."""
+    name = promotion.baseline
+    if name is None:
+        return
+    if name not in known or name in deleted:
+        tell(f"remark: the baseline {name!r} of {promotion.promotion_id!r} is not among the promotions in force")
+    elif known[name].starts_at >= promotion.starts_at:
+        raise UsageError(
+            f"the baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
+        )
+
+
+async def _in_force(bootstrap: str) -> InForce:
+    from consumers.promotions.topic import read_in_force
+
+    return await read_in_force(bootstrap)
+
+
+def _facts(one: Applied) -> dict[str, Any]:
+    changes = [
+        {
+            "field": change.field,
+            "before": change.before,
+            "after": change.after,
+            **({"note": change.note} if change.note else {}),
+        }
+        for change in one.changes
+    ]
+    return {"promotion_id": one.promotion_id, "outcome": one.outcome.value, "changes": changes}
+
+
+def _print(applied: Sequence[Applied], dry_run: bool) -> None:
+    from consumers.promotions.changes import Outcome
+    from consumers.promotions.times import local
+
+    for one in applied:
+        said = "not there" if one.outcome is Outcome.ABSENT else one.outcome.value
+        held = one.definition
+        if one.outcome is Outcome.ADDED and held is not None:
+            said += f": {local(held.starts_at, held.timezone)} to {local(held.ends_at, held.timezone)} {held.timezone}"
+        if one.changes and held is not None:
+            said += ": " + ", ".join(change.text(held.timezone) for change in one.changes)
+        typer.echo(f"{one.promotion_id}: {said}")
+    if dry_run:
+        tell("nothing was written: this was a dry run")
+
+
+def _standing(promotion: Promotion, at_ms: int) -> dict[str, Any]:
+    """A definition and how it stands, as JSON."""
+    from streams.phases import at_moment
+
+    now = at_moment(promotion, at_ms)
+    return {
+        **promotion.model_dump(mode="json", exclude_none=True),
+        "state": now.state.value,
+        "phase": now.phase and now.phase.name,
+        "next_phase": now.next and now.next.name,
+        "elapsed_fraction": round(now.elapsed_fraction, 6),
+    }
+
+
+def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
+    from consumers.promotions.times import local
+    from streams.phases import RunState, at_moment
+
+    now = at_moment(promotion, at_ms)
+    phase = now.phase.name if now.phase else ("between phases" if promotion.phases else "running")
+    targets = promotion.targets
+    return (
+        promotion.promotion_id,
+        promotion.name,
+        f"{phase} ({now.elapsed_fraction:.0%})".replace("%", " %")
+        if now.state is RunState.RUNNING
+        else now.state.value,
+        local(promotion.starts_at, promotion.timezone),
+        local(promotion.ends_at, promotion.timezone),
+        promotion.timezone,
+        " / ".join(f"{amount:,}" for _, amount in targets) if targets else "none",
+        f"{len(promotion.skus or ()):,}",
+        promotion.baseline or "none",
+    )

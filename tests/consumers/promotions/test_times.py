@@ -1,0 +1,56 @@
+"""Moments as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.promotions.times import local, moment_of
+
+MIDNIGHT = 1_794_326_400_000
+"""2026-11-11 00:00 in Shanghai, 2026-11-10 16:00 UTC."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-11 00:00",
+        "2026-11-11",
+        "2026-11-11T00:00:00",
+        " 2026-11-11 00:00:00.000 ",
+        "2026-11-10T16:00Z",
+        "2026-11-10 17:00+01:00",
+        "1794326400000",
+    ],
+)
+def test_local_time_iso_and_epoch_ms_mean_the_same(text: str) -> None:
+    assert moment_of(text, "Asia/Shanghai") == MIDNIGHT
+
+
+def test_local_time_is_of_the_zone_on_that_day() -> None:
+    summer, winter = (moment_of(f"2026-{month}-01 12:00", "Europe/Berlin") for month in ("07", "12"))
+    assert [datetime.fromtimestamp(at / 1000, UTC).hour for at in (summer, winter)] == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("11.11.2026", "is no time: write local time such as"),
+        ("2026-11-11 24:30", "is no time"),
+        ("tomorrow", "is no time"),
+        ("1794326400", "would be in 1970: write epoch milliseconds"),
+        ("2026-03-29 02:30", "does not exist in Europe/Berlin, as clocks are put forward: write 2026-03-29 03:30"),
+        ("2026-10-25 02:30", r"happens twice in Europe/Berlin, as clocks are changed: .* 2026-10-25T02:30:00\+02:00"),
+    ],
+)
+def test_what_is_no_time_or_not_one_time_is_refused_with_what_to_write(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        moment_of(text, "Europe/Berlin")
+
+
+@given(st.integers(10**10, 4 * 10**12).map(lambda at: at // 1000 * 1000), st.sampled_from(["Asia/Kolkata", "UTC"]))
+def test_what_is_shown_can_be_read_back(at_ms: int, timezone: str) -> None:
+    assert moment_of(local(at_ms, timezone), timezone) == at_ms

@@ -1,0 +1,62 @@
+"""YAML keeps its lines and the text that was written; what cannot be taken is said with its line."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.promotions.yaml_lines import Fields, Listing, Null, Scalar, YamlError, parse, walk
+
+
+def test_everything_knows_its_line() -> None:
+    root = parse("a: 1\nb:\n  - x\n  - {c: y}\n")
+    assert dict(walk(root)) == {(): 1, ("a",): 1, ("b",): 3, ("b", 0): 3, ("b", 1): 4, ("b", 1, "c"): 4}
+    assert isinstance(root, Fields)
+    assert root.lines == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("text", ["no", "0123", "12:30", "2026-11-11", "1_000", "1e3", "true", ".5"])
+def test_a_scalar_is_the_text_that_was_written(text: str) -> None:
+    assert parse(f"[{text}]") == Listing(1, (Scalar(1, text),))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "~", "null"])
+def test_nothing_is_null(text: str) -> None:
+    assert parse(text) == Null(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("a: 1\nb: [", 3, "no YAML"),
+        ("a: 1\n\n a: 2", 3, "no YAML"),
+        ("a: 1\na: 2", 2, "`a` is given twice, first on line 1"),
+        ("? [a]\n: 1", 1, "a name must be plain text"),
+        ("a: &a [*a]", 1, "an alias within itself"),
+        ("\x00", 1, "no YAML"),
+        ("a: 1\n---\nb: 2", 2, "no YAML: but found another document"),
+        ("a: &a [1,2]\nb: *c", 2, "found undefined alias"),
+    ],
+)
+def test_what_cannot_be_taken_is_said_with_its_line(text: str, line: int, says: str) -> None:
+    with pytest.raises(YamlError, match=says.replace("[", r"\[")) as raised:
+        parse(text)
+    assert raised.value.line == line
+
+
+def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
+    names = "abcdefgh"
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+    bomb += "".join(f"{name}: &{name} [{','.join([f'*{last}'] * 10)}]\n" for last, name in pairwise(names))
+    with pytest.raises(YamlError, match="more than 1,000,000 values"):
+        parse(bomb)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_tree_or_a_yaml_error(text: str) -> None:
+    with suppress(YamlError):
+        assert all(line >= 1 for _, line in walk(parse(text)))

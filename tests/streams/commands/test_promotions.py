@@ -1,0 +1,158 @@
+"""`salepulse promotions`: what it says, what it writes, how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from consumers.producing import Outgoing, send_all
+from consumers.promotions.topic import InForce, read_in_force
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topics import Topic
+from streams.cli import create_app
+from tests.support.servers import Server
+
+SALE = """\
+promotion_id: d11
+name: Double Eleven
+timezone: Asia/Shanghai
+starts_at: 2026-11-10 20:00
+ends_at: 2026-11-12 00:00
+phases:
+  - {name: opening, starts_at: 2026-11-10 20:00, ends_at: 2026-11-11 02:00}
+targets: {base: 100, sprint: 200, challenge: 300}
+skus: [s-1, s-2]
+"""
+LATER = SALE.replace("d11", "d12").replace("2026", "2027")
+DURING = "2026-11-10T21:00:00+08:00"
+
+
+@pytest.fixture
+def bootstrap(embedded_broker: Server) -> str:
+    asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(1)))
+    return embedded_broker.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sale.yaml").write_text(SALE)
+
+
+def salepulse(*arguments: str) -> Result:
+    return CliRunner().invoke(create_app(), ["promotions", *arguments])
+
+
+def done(*arguments: str) -> str:
+    result = salepulse(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def failure(*arguments: str) -> tuple[int, list[str]]:
+    """Exit code, and the lines on stderr."""
+    result = salepulse(*arguments)
+    assert result.stdout == ""
+    return result.exit_code, result.stderr.splitlines()
+
+
+def in_force(bootstrap: str) -> InForce:
+    return asyncio.run(read_in_force(bootstrap))
+
+
+def test_it_says_what_was_added_changed_left_and_deleted(bootstrap: str) -> None:
+    where = ("--bootstrap", bootstrap)
+    assert done("apply", "sale.yaml", *where) == "d11: added: 2026-11-10 20:00 to 2026-11-12 00:00 Asia/Shanghai\n"
+    assert done("apply", "sale.yaml", *where) == "d11: unchanged\n"
+    Path("sale.yaml").write_text(SALE.replace("11-12 00:00", "11-12 02:00").replace("200", "250").replace("s-2", "s-3"))
+    changed = "ends_at 2026-11-12 00:00 → 2026-11-12 02:00, targets.sprint 200 → 250, skus 2 → 2 (+s-3, −s-2)"
+    assert done("apply", "sale.yaml", *where, "--dry-run") == f"d11: changed: {changed}\n"
+    assert done("apply", "sale.yaml", *where) == f"d11: changed: {changed}\n"
+    assert in_force(bootstrap).promotions["d11"].skus == ("s-1", "s-3")
+    assert done("apply", "--delete", "d11", "--delete", "never", *where) == "d11: deleted\nnever: not there\n"
+    assert in_force(bootstrap) == InForce()
+
+
+def test_those_that_the_file_does_not_name_stay(bootstrap: str) -> None:
+    Path("other.yaml").write_text(LATER + "baseline: d11\n")
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    facts = json.loads(done("apply", "other.yaml", "--bootstrap", bootstrap, "--json"))
+    assert facts == {"promotions": [{"promotion_id": "d12", "outcome": "added", "changes": []}], "dry_run": False}
+    assert set(in_force(bootstrap).promotions) == {"d11", "d12"}
+
+
+def test_changes_as_json_are_field_by_field(bootstrap: str) -> None:
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    Path("sale.yaml").write_text(SALE.replace("[s-1, s-2]", "[s-1]").replace("name: D", "name: The D"))
+    (told,) = json.loads(done("apply", "sale.yaml", "--bootstrap", bootstrap, "--json"))["promotions"]
+    assert told["changes"] == [
+        {"field": "name", "before": "Double Eleven", "after": "The Double Eleven"},
+        {"field": "skus", "before": 2, "after": 1, "note": "−s-2"},
+    ]
+
+
+def test_list_shows_the_phase_now(bootstrap: str) -> None:
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    header, row = done("list", "--bootstrap", bootstrap, "--as-of", DURING).splitlines()
+    assert header.split()[:3] == ["promotion", "name", "now"]
+    assert "opening (4 %)" in row
+    assert "100 / 200 / 300" in row
+    (told,) = json.loads(done("list", "--bootstrap", bootstrap, "--as-of", DURING, "--json"))["promotions"]
+    assert (told["state"], told["phase"], told["next_phase"]) == ("running", "opening", None)
+    assert told["elapsed_fraction"] == pytest.approx(1 / 28, abs=1e-6)
+    assert told["targets"] == {"base": 100, "sprint": 200, "challenge": 300}
+
+
+def test_list_tells_of_messages_that_are_not_in_force(bootstrap: str) -> None:
+    asyncio.run(send_all(bootstrap, [Outgoing(Topic.PROMOTIONS, b"x", b"{}")]))
+    result = salepulse("list", "--bootstrap", bootstrap)
+    assert result.exit_code == 0
+    assert "1 messages on the topic break the contract" in result.stderr
+
+
+def test_a_file_with_faults_writes_nothing_and_names_every_line(bootstrap: str) -> None:
+    Path("bad.yaml").write_text(SALE.replace("2026-11-12 00:00", "later").replace("sprint", "sprit"))
+    code, lines = failure("apply", "bad.yaml", "--bootstrap", bootstrap)
+    assert code == 2
+    assert [line.split(": ")[0] for line in lines[:-1]] == ["bad.yaml:5", "bad.yaml:8", "bad.yaml:8"]
+    assert lines[-1] == "salepulse: bad.yaml has 3 faults, nothing was written: mend it and apply it again"
+    assert in_force(bootstrap) == InForce()
+
+
+def test_a_baseline_must_begin_earlier_and_one_that_is_not_there_is_told_of(bootstrap: str) -> None:
+    Path("other.yaml").write_text(SALE.replace("d11", "d12") + "baseline: d11\n")
+    result = salepulse("apply", "other.yaml", "--bootstrap", bootstrap)
+    assert (result.exit_code, "the baseline 'd11' of 'd12' is not among" in result.stderr) == (0, True)
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    code, lines = failure("apply", "other.yaml", "--bootstrap", bootstrap)
+    assert (code, "does not begin earlier" in lines[-1]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("apply",), 2, "say which promotions"),
+        (("apply", "none.yaml"), 2, "none.yaml cannot be read: No such file"),
+        (("apply", "."), 2, "cannot be read"),
+        (("apply", "latin.yaml"), 2, "is not UTF-8"),
+        (("apply", "sale.yaml", "--delete", "d11"), 2, "choose one"),
+        (("apply", "sale.yaml", "--bootstrap", "here"), 2, "is no Kafka address"),
+        (("list", "--as-of", "soon"), 2, "--as-of 'soon'"),
+        (("apply", "sale.yaml", "--bootstrap", "127.0.0.1:1"), 1, "no Kafka broker answers"),
+        (("list", "--bootstrap", "127.0.0.1:1"), 1, "no Kafka broker answers"),
+    ],
+)
+def test_failures_are_one_line_and_an_exit_code(arguments: tuple[str, ...], code: int, says: str) -> None:
+    Path("latin.yaml").write_bytes(b"name: \xe9")
+    found, lines = failure(*arguments)
+    assert (found, says in lines[-1]) == (code, True), lines
+    assert len(lines) == 1
+
+
+def test_without_the_topic_it_says_how_to_make_it(embedded_broker: Server) -> None:
+    code, lines = failure("list", "--bootstrap", embedded_broker.bootstrap)
+    assert (code, "run `salepulse topics create`" in lines[-1]) == (1, True)
