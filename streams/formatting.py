@@ -19,7 +19,7 @@ def number(name: str, value: Number, *, currency_exponent: int) -> str:
     unit = UNITS.get(name, Unit.RATIO)
     if unit is Unit.MONEY:
         return f"{value / 10**currency_exponent:,.{currency_exponent}f}"
-    if unit is Unit.RATIO and (name.endswith(("_rate", "_share")) or name == "ctr"):
+    if unit is Unit.RATIO and (name.endswith(("_rate", "_share")) or name == "ctr" or name.startswith("target_")):
         return f"{value:.1%}".replace("%", " %")
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 

@@ -15,7 +15,10 @@ from streams.scopes import LINE_SCOPES, SCOPES, Scope
 
 Number: TypeAlias = int | float | None
 Sums: TypeAlias = Mapping[str, int]
-"""Counters and distinct counts by name; a name that is missing is one that the scope or window does not have."""
+"""Counters and distinct counts by name, and what the window brings along (`target_sum`); a name that is missing is one
+that the scope or window does not have."""
+
+TARGET_TIERS = ("base", "sprint", "challenge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class Kpi:
 
 def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: str | None = None) -> Kpi:
     return Kpi(name, formula or f"{above} / {below}", lambda sums: divide(sums[above], sums[below]), unit)
+
+
+def target_sum(tier: str) -> str:
+    """The name under which a promotion's target stands among the sums of its own row in its own window."""
+    return f"target.{tier}"
+
+
+def _attainment(tier: str) -> Kpi:
+    return Kpi(
+        f"target_attainment.{tier}",
+        f"net_gmv / the promotion's target {tier}, in window promotion",
+        lambda sums: divide(sums["gmv"] - sums["refunds"], sums[target_sum(tier)]),
+        scopes=(Scope.PROMOTION,),
+    )
 
 
 def divide(above: float, below: float) -> float | None:
@@ -73,6 +90,7 @@ KPIS = (
         lambda sums: divide(sums["dwell_ms"], sums["dwell_events"] * 1000),
         Unit.SECONDS,
     ),
+    *map(_attainment, TARGET_TIERS),
 )
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from consumers.events import Promotion
+from streams.kpis import target_sum
 from streams.windows import PromotionSpan
 
 
@@ -23,3 +24,8 @@ def current(promotions: Mapping[str, Promotion], as_of_ms: int) -> Promotion | N
 def running_time(promotion: Promotion) -> PromotionSpan:
     """When a promotion runs."""
     return PromotionSpan(promotion.starts_at, promotion.ends_at)
+
+
+def target_sums(promotion: Promotion) -> dict[str, int]:
+    """Its targets, as formulas find them among the sums of its row; empty without targets."""
+    return {} if promotion.targets is None else {target_sum(tier): amount for tier, amount in promotion.targets}

@@ -7,7 +7,7 @@ an earlier moment add up the fewest panes that cover it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from streams import promotions
 from streams.arrays import Ints
 from streams.asof import AsOf, as_of
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import KPIS, Number, Sums, absent_counters, values
+from streams.kpis import KPIS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings
@@ -44,7 +44,7 @@ DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
 
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     try:
-        compute(dict.fromkeys(COUNTER_IDS, 0))
+        compute(dict.fromkeys([*COUNTER_IDS, *map(target_sum, TARGET_TIERS)], 0))
     except KeyError:
         return True
     return False
@@ -63,11 +63,18 @@ class _Moment:
     finest: int
     """Place of the finest level that is kept."""
     promotion: str | None
+    targets: Mapping[str, int]
+    """What the definition of that promotion adds to the sums of its own row."""
     counted: Span
     live: bool
     """Whether it ends at the newest as-of."""
     followed: Followed
     """What it is answered from, whatever is polled meanwhile."""
+
+    def brought(self, value: str) -> Mapping[str, int]:
+        """What the window brings along for a value of the scope, beside what was counted."""
+        own = self.question.scope is Scope.PROMOTION and value == self.promotion
+        return self.targets if own else {}
 
     def held(self, sums: WindowSum) -> Ints:
         """Rows of the scope with any counter that is not 0."""
@@ -181,7 +188,7 @@ class RollingView:
         points = []
         for moment, counts in zip(moments, counted.tolist(), strict=True):
             numbers = _counters(counts, question.scope) | estimated.get(moment.as_of_ms, {})
-            points.append((moment.as_of_ms, values(numbers, question.scope)[name]))
+            points.append((moment.as_of_ms, values({**numbers, **moment.brought(value)}, question.scope)[name]))
         return points
 
     async def _estimated(self, history: RowHistory, moments: Sequence[_Moment]) -> dict[int, dict[str, int]]:
@@ -207,7 +214,8 @@ class RollingView:
         running = None if promotion is None else promotions.running_time(promotion)
         counted = span(question.window, as_of_ms, timezone=self._settings.timezone, promotion=running)
         name = None if promotion is None else promotion.promotion_id
-        return _Moment(question, as_of_ms, finest, name, counted, as_of_ms == newest_ms, self._followed)
+        targets = {} if promotion is None else promotions.target_sums(promotion)
+        return _Moment(question, as_of_ms, finest, name, targets, counted, as_of_ms == newest_ms, self._followed)
 
     def _finest(self, as_of_s: int, newest_s: int) -> int:
         """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment."""
@@ -270,7 +278,7 @@ class RollingView:
             numbers = _counters(counted[i], question.scope)
             if estimated is not None:
                 numbers |= _named(estimated[place[i]])
-            items.append(Item(name, values(numbers, question.scope)))
+            items.append(Item(name, values({**numbers, **moment.brought(name)}, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
 
     async def _distincts(self, moment: _Moment, rows: Ints) -> list[list[int]] | None:
@@ -305,7 +313,7 @@ def _nothing(moment: _Moment, value: str) -> Answer:
     numbers = _counters([0] * len(COUNTERS), question.scope)
     if _distinct_panes(moment) is not None:
         numbers |= _named([0] * len(DISTINCTS))
-    item = Item(value, values(numbers, question.scope))
+    item = Item(value, values({**numbers, **moment.brought(value)}, question.scope))
     return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, [item])
 
 

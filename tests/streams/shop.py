@@ -113,7 +113,10 @@ class Shop:
         by_topic: dict[str, list[Event]] = {topic.value: [] for topic in EVENT_TOPICS}
         for partition, events in self.counted.items():
             by_topic[partition.topic].extend(events)
-        running = {name: Running(held.starts_at, held.ends_at) for name, held in self.promotions.items()}
+        running = {
+            name: Running(held.starts_at, held.ends_at, dict(held.targets or ()))
+            for name, held in self.promotions.items()
+        }
         return Oracle(**by_topic, promotions=running, timezone=self.settings.timezone)
 
     async def stored(self, level: str) -> dict[Partition, PaneDelta]:

@@ -47,6 +47,17 @@ def test_formulas(changes: dict[str, int], name: str, expected: float) -> None:
     assert values({**NOTHING, **changes}, Scope.ALL)[name] == expected
 
 
+TARGETS = {"target.base": 100, "target.sprint": 200, "target.challenge": 0}
+
+
+def test_attainment_is_net_gmv_over_the_targets_that_are_there() -> None:
+    answer = values({**NOTHING, "gmv": 250, "refunds": 50, **TARGETS}, Scope.PROMOTION)
+    attained = [answer[f"target_attainment.{tier}"] for tier in ("base", "sprint", "challenge")]
+    assert attained == [2.0, 1.0, None]
+    assert values({**NOTHING, "gmv": 250}, Scope.PROMOTION)["target_attainment.base"] is None
+    assert values({**NOTHING, "gmv": 250, **TARGETS}, Scope.ALL)["target_attainment.base"] is None
+
+
 def test_the_current_promotion_is_the_one_that_started_last_else_the_next() -> None:
     early, late = promotion("early", starts=100, ends=5_000), promotion("late", starts=200, ends=300)
     held = {"late": late, "early": early}

@@ -70,9 +70,12 @@ def stock_level(on_hand: int, *, at: float = 0, sku: str = "s-1", warehouse: str
     return {**event, "sku": sku, "warehouse": warehouse, "on_hand": on_hand}
 
 
-def promotion(name: str = "d11", *, starts: float = 0, ends: float = 3600, timezone: str = "UTC") -> Promotion:
-    """A definition; `starts` and `ends` are seconds after `T0`."""
-    return Promotion(promotion_id=name, name=name, starts_at=ms(starts), ends_at=ms(ends), timezone=timezone)
+def promotion(
+    name: str = "d11", *, starts: float = 0, ends: float = 3600, timezone: str = "UTC", **fields: Any
+) -> Promotion:
+    """A definition; `starts` and `ends` are seconds after `T0`, `fields` others of the contract."""
+    times = {"starts_at": ms(starts), "ends_at": ms(ends)}
+    return Promotion.model_validate({"promotion_id": name, "name": name, "timezone": timezone, **times, **fields})
 
 
 # On the way to the panes ---------------------------------------------------------------------------------------------

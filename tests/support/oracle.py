@@ -63,6 +63,7 @@ class Running:
 
     starts_at: int
     ends_at: int
+    targets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -82,7 +83,8 @@ class Oracle:
         start, end = self._span(window, as_of_ms, scope, value, promotion)
         numbers = self._counters(start, end, scope, value)
         numbers.update(self._distincts(window, start, end, scope, value))
-        return _with_ratios(numbers, scope)
+        running = self.promotions.get(value) if (window, scope) == ("promotion", "promotion") else None
+        return _with_ratios(numbers, scope) | _attainment(numbers, running)
 
     def values(self, window: str, as_of_ms: int, scope: str, *, promotion: str | None = None) -> dict[str, int]:
         """The values that a list without `value` holds, each with its GMV."""
@@ -230,6 +232,15 @@ def _with_ratios(n: dict[str, Any], scope: str) -> dict[str, Number]:
     }
     public = {name: number for name, number in n.items() if not name.startswith("_")}
     return {**public, **({"discounts": None} if line_scope else {}), **ratios}
+
+
+def _attainment(n: Mapping[str, Any], running: Running | None) -> dict[str, Number]:
+    targets = {} if running is None else running.targets
+    net_gmv = n["gmv"] - n["refunds"]
+    return {
+        f"target_attainment.{tier}": net_gmv / targets[tier] if targets.get(tier) else None
+        for tier in ("base", "sprint", "challenge")
+    }
 
 
 def _values_of(event: Event, scope: str) -> set[str]:

@@ -9,9 +9,10 @@ from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.promotion_scope import Asker
 from streams.windows import Window
-from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask
+from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed
 from tests.streams.view.comparing import assert_true
-from tests.support.events import click, ms, paid, promotion
+from tests.support.events import click, ms, paid, promotion, refunded
+from tests.support.oracle import assert_agree
 
 pytestmark = pytest.mark.anyio
 
@@ -70,3 +71,52 @@ async def test_a_promotion_that_is_moved_or_deleted_is_counted_anew(shop: Shop) 
         await shop.announce(promotion("d11", starts=starts, ends=ends))
         await view.poll(0)
         await assert_true(shop, view, windows=["promotion"], scopes=["all"])
+
+
+TARGETS = {"base": 1_000, "sprint": 3_000, "challenge": 70_000}
+
+
+async def test_attainment_is_of_a_promotions_own_row_in_its_own_window(shop: Shop) -> None:
+    with_targets = [promotion(name, starts=60, ends=600, targets=TARGETS) for name in ("d11", "d12")]
+    await shop.announce(*with_targets, promotion("bare", starts=60, ends=600))
+    names = ("d11", "d12", "bare", "never")
+    await shop.feed(ORDERS_0, [paid(at=at, promotion_id=name) for at in (30, 61, 99, 700) for name in names])
+    await shop.feed(ORDERS_0, [refunded(300, at=100, promotion_id="d11")])
+    view, oracle = await shop.view(), shop.oracle()
+    for at in (30, 61, 90, 101, 600, 700):
+        for name in names:
+            expected = oracle.ask("promotion", ms(at), "promotion", name)
+            assert_agree(await ask(view, "promotion", "promotion", name, at=ms(at)), expected, name, at)
+    own = await ask(view, "promotion", "promotion", "d11")
+    assert [own[f"target_attainment.{tier}"] for tier in TARGETS] == [1.7, 1_700 / 3_000, 1_700 / 70_000]
+    for window, scope, value in (("24h", "promotion", "d11"), ("promotion", "all", ""), ("promotion", "sku", "s-1")):
+        assert (await ask(view, window, scope, value))["target_attainment.base"] is None
+    elsewhere = await listed(view, "promotion", "promotion", promotion="d12")
+    assert [elsewhere[name]["target_attainment.base"] for name in ("d11", "d12")] == [None, 2.0]
+
+
+async def test_attainment_over_time_is_what_was_asked_at_each_moment(shop: Shop) -> None:
+    await shop.announce(promotion("d11", starts=60, ends=600, targets=TARGETS))
+    await shop.feed(ORDERS_0, [paid(at=at, promotion_id="d11") for at in range(0, 700, 7)])
+    view, moments = await shop.view(), [ms(at) for at in range(0, 690, 30)]
+    question = Question(Window.PROMOTION, Scope.PROMOTION)
+    points = await view.series(question, "d11", "target_attainment.sprint", moments, now_ms())
+    for at, attained in points:
+        assert attained == (await ask(view, "promotion", "promotion", "d11", at=at))["target_attainment.sprint"]
+    assert points[-1][1] > points[3][1] > 0
+
+
+async def test_changed_targets_and_times_correct_attainment_at_once(shop: Shop) -> None:
+    await shop.announce(promotion("d11", starts=60, ends=600, targets=TARGETS))
+    await shop.feed(ORDERS_0, [paid(at=at, promotion_id="d11") for at in range(0, 900, 10)])
+    view = await shop.view()
+    for changed in (
+        {"starts": 60, "ends": 600, "targets": {**TARGETS, "base": 500}},
+        {"starts": 300, "ends": 600, "targets": TARGETS},
+        {"starts": 0, "ends": 120, "targets": TARGETS},
+        {"starts": 0, "ends": 120},
+    ):
+        await shop.announce(promotion("d11", **changed))
+        await view.poll(now_ms())
+        expected = shop.oracle().ask("promotion", view.as_of(now_ms()).ms or 0, "promotion", "d11")
+        assert_agree(await ask(view, "promotion", "promotion", "d11"), expected)
