@@ -1,0 +1,56 @@
+"""ABC classes: how much of the GMV each SKU brings in.
+
+SKUs are taken by GMV, the largest first: A are those that make up the first 80 %, B the next 15 %, C the rest. The cuts
+are the usual ones (Silver, Pyke and Thomas, Inventory and Production Management in Supply Chains, 4th ed. 2017).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+
+from streams.arrays import Ints
+
+A_SHARE = 0.80
+B_SHARE = 0.95
+
+
+class AbcClass(StrEnum):
+    """A SKU's part in the GMV."""
+
+    A = "A"
+    """Of the SKUs that bring in the first 80 %."""
+    B = "B"
+    """Of those that bring in the next 15 %."""
+    C = "C"
+    """Of all others, and any that sold nothing."""
+
+
+def abc_class(gmv: int, all_gmv: Ints) -> AbcClass:
+    """The class of a SKU with this GMV, among the GMV of all SKUs (its own with them, minor units).
+
+    By the share of those that brought in more than it: SKUs alike are of one class, and the first one is always A.
+    """
+    total = int(all_gmv.sum())
+    if gmv <= 0 or total <= 0:
+        return AbcClass.C
+    before = int(all_gmv[all_gmv > gmv].sum())
+    if before < A_SHARE * total:
+        return AbcClass.A
+    return AbcClass.B if before < B_SHARE * total else AbcClass.C
+
+
+def abc_classes(all_gmv: Ints) -> list[AbcClass]:
+    """The class of each SKU."""
+    order = np.argsort(-all_gmv, kind="stable")
+    ranked = all_gmv[order]
+    sums = np.concatenate(([0], np.cumsum(ranked)[:-1]))
+    firsts = np.searchsorted(-ranked, -ranked)  # those alike begin where the first of them does
+    before, total = sums[firsts], int(all_gmv.sum())
+    codes = np.where(before < A_SHARE * total, 0, np.where(before < B_SHARE * total, 1, 2))
+    codes[ranked <= 0] = 2
+    placed = np.empty(len(codes), np.int64)
+    placed[order] = codes
+    kinds = tuple(AbcClass)
+    return [kinds[code] for code in placed.tolist()]

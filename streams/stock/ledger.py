@@ -1,0 +1,166 @@
+"""The journal of stock as an algebra: what moved it, what was counted, what was sold under a promotion.
+
+Each Kafka partition records only what it saw; whoever reads adds all of them up and then asks what holds at a moment
+(`streams.stock.state`). Adding up is associative and commutative and `NOTHING` changes nothing, so neither the order of
+arrival nor the batches can be seen in the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streams.arrays import NO_INTS, Ints, ranges
+
+OTHER_BITS = 20
+"""Bits of a pair for what stands beside the SKU: a warehouse or a promotion."""
+_OTHER_MASK = (1 << OTHER_BITS) - 1
+_KEY_LIMIT = 1 << 62
+
+
+def pair_codes(skus: Ints, others: Ints | int) -> Ints:
+    """SKU and warehouse (or promotion) in one number; other -1 is none."""
+    return skus << OTHER_BITS | others + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Numbers by (pair, time): three parallel columns, sorted by both, no (pair, time) twice."""
+
+    pairs: Ints = field(default_factory=lambda: NO_INTS)
+    """`sku << 20 | other + 1`"""
+    times: Ints = field(default_factory=lambda: NO_INTS)
+    """Event time, epoch ms."""
+    amounts: Ints = field(default_factory=lambda: NO_INTS)
+
+    @property
+    def skus(self) -> Ints:
+        """Each entry's SKU."""
+        return self.pairs >> OTHER_BITS
+
+    @property
+    def others(self) -> Ints:
+        """Each entry's warehouse or promotion; -1 is none."""
+        return (self.pairs & _OTHER_MASK) - 1
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def where(self, chosen: np.ndarray) -> Entries:
+        """The entries chosen by a mask, or by ascending places."""
+        return Entries(self.pairs[chosen], self.times[chosen], self.amounts[chosen])
+
+    def between(self, start_ms: int, end_ms: int) -> Entries:
+        """The entries in [start_ms, end_ms)."""
+        inside = (self.times >= start_ms) & (self.times < end_ms)
+        return self if inside.all() else self.where(inside)
+
+    def of_skus(self, skus: Ints) -> Entries:
+        """The entries of these SKUs (ascending, distinct)."""
+        starts = np.searchsorted(self.pairs, skus << OTHER_BITS)
+        return self.where(ranges(starts, np.searchsorted(self.pairs, skus + 1 << OTHER_BITS) - starts))
+
+    def rounded(self, step_ms: int) -> Entries:
+        """The sums in steps of `step_ms`."""
+        return summed(self.pairs, self.times - self.times % step_ms, self.amounts)
+
+
+def summed(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
+    """Entries from columns in any order: amounts of one pair and time are added."""
+    return _combined(pairs, times, amounts, np.add)
+
+
+def least(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
+    """Entries from columns in any order: of several amounts of one pair and time the least holds."""
+    return _combined(pairs, times, amounts, np.minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What some events say of stock."""
+
+    moves: Entries = field(default_factory=Entries)
+    """Units that came (positive) or went: of orders without, of receipts and adjustments with a warehouse."""
+    levels: Entries = field(default_factory=Entries)
+    """Units counted in a warehouse; of two counts at one ms the smaller is in force."""
+    sales: Entries = field(default_factory=Entries)
+    """Units paid for with a promotion's id, by (SKU, promotion), in whole seconds."""
+
+    def __bool__(self) -> bool:
+        return bool(len(self.moves) or len(self.levels) or len(self.sales))
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return len(self.moves) + len(self.levels) + len(self.sales)
+
+    @property
+    def times(self) -> Ints:
+        """Times of all entries, in no order."""
+        return np.concatenate((self.moves.times, self.levels.times, self.sales.times))
+
+    def between(self, start_ms: int, end_ms: int) -> Ledger:
+        """What happened in [start_ms, end_ms)."""
+        return Ledger(*(part.between(start_ms, end_ms) for part in (self.moves, self.levels, self.sales)))
+
+    def of_skus(self, skus: Ints) -> Ledger:
+        """What is said of these SKUs (ascending, distinct)."""
+        return Ledger(*(part.of_skus(skus) for part in (self.moves, self.levels, self.sales)))
+
+    def cut(self, length_ms: int) -> Iterator[tuple[int, Ledger]]:
+        """The parts in each aligned stretch of `length_ms` that is not empty, with its start, in order."""
+        times = self.times
+        starts = np.unique(times - times % length_ms).tolist()
+        if len(starts) == 1:
+            yield starts[0], self
+            return
+        for start in starts:
+            yield start, self.between(start, start + length_ms)
+
+
+NOTHING = Ledger()
+
+
+def merge_ledgers(parts: Sequence[Ledger]) -> Ledger:
+    """The sum of all parts."""
+    parts = [part for part in parts if part]
+    if len(parts) <= 1:
+        return parts[0] if parts else NOTHING
+    return Ledger(
+        _merged([part.moves for part in parts], np.add),
+        _merged([part.levels for part in parts], np.minimum),
+        _merged([part.sales for part in parts], np.add),
+    )
+
+
+def _merged(parts: Sequence[Entries], combine: np.ufunc) -> Entries:
+    parts = [part for part in parts if len(part)]
+    if len(parts) <= 1:
+        return parts[0] if parts else NOTHING.moves
+    columns = [np.concatenate(column) for column in zip(*((p.pairs, p.times, p.amounts) for p in parts), strict=True)]
+    return _combined(columns[0], columns[1], columns[2], combine)
+
+
+def _combined(pairs: Ints, times: Ints, amounts: Ints, combine: np.ufunc) -> Entries:
+    if len(pairs) == 0:
+        return NOTHING.moves
+    order = _order(pairs, times)
+    pairs, times, amounts = pairs[order], times[order], amounts[order]
+    is_first = np.append(True, (pairs[1:] != pairs[:-1]) | (times[1:] != times[:-1]))
+    if is_first.all():
+        return Entries(pairs, times, amounts)
+    firsts = np.flatnonzero(is_first)
+    return Entries(pairs[firsts], times[firsts], combine.reduceat(amounts, firsts))
+
+
+def _order(pairs: Ints, times: Ints) -> Ints:
+    """The order by pair, then time: of one number made of both where it fits, which sorts many times faster."""
+    first, least_pair = int(times.min()), int(pairs.min())
+    span, others = int(times.max()) - first + 1, int((pairs & _OTHER_MASK).max()) + 1
+    least_sku = least_pair >> OTHER_BITS
+    if ((int(pairs.max()) >> OTHER_BITS) - least_sku + 1) * others * span >= _KEY_LIMIT:
+        return np.lexsort((times, pairs))
+    keys = (((pairs >> OTHER_BITS) - least_sku) * others + (pairs & _OTHER_MASK)) * span + (times - first)
+    return np.argsort(keys)

@@ -1,0 +1,95 @@
+"""Places for (SKU, warehouse) and (SKU, promotion) pairs, found many at a time, without a dictionary of millions."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.arrays import NO_INTS, Ints
+from streams.stock.ledger import OTHER_BITS
+
+N = TypeVar("N", np.int64, np.int32)
+_Places = npt.NDArray[np.int32]
+
+
+class PairIndex:
+    """Numbers pairs from 0 as they come. The pairs of a SKU are a chain: 12 bytes a pair, 4 a SKU.
+
+    Finding costs a step for each pair of the longest chain: warehouses of a SKU are few.
+    """
+
+    def __init__(self) -> None:
+        self.codes: Ints = NO_INTS
+        """# <place>: `sku << 20 | other + 1`; longer than there are pairs"""
+        self._next: _Places = np.zeros(0, np.int32)
+        self._last: _Places = np.zeros(0, np.int32)
+        """# <SKU>: its newest pair, -1 is none; beyond its end there are none"""
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def skus(self) -> int:
+        """All SKUs that have a pair are below this."""
+        return len(self._last)
+
+    def find(self, codes: Ints) -> Ints:
+        """The places of pairs; -1 where there is none."""
+        places = self._lasts(codes >> OTHER_BITS)
+        searching = np.flatnonzero(places >= 0)
+        while len(searching):
+            searching = searching[self.codes[places[searching]] != codes[searching]]
+            places[searching] = self._next[places[searching]]
+            searching = searching[places[searching] >= 0]
+        return places
+
+    def place(self, codes: Ints) -> Ints:
+        """The places of pairs; those that are new get one."""
+        places = self.find(codes)
+        fresh = np.unique(codes[places < 0])
+        if len(fresh) == 0:
+            return places
+        self._fit(self._size + len(fresh), int(fresh[-1] >> OTHER_BITS) + 1)
+        while len(fresh):  # of each SKU one a turn
+            skus = fresh >> OTHER_BITS
+            is_first = np.append(True, skus[1:] != skus[:-1])
+            made = np.arange(self._size, self._size + int(is_first.sum()), dtype=np.int32)
+            self._size += len(made)
+            self.codes[made] = fresh[is_first]
+            self._next[made] = self._last[skus[is_first]]
+            self._last[skus[is_first]] = made
+            fresh = fresh[~is_first]
+        return self.find(codes)
+
+    def of_skus(self, skus: Ints) -> Ints:
+        """The places of all pairs of some SKUs, in no order."""
+        found = []
+        places = self._lasts(skus)
+        while len(places := places[places >= 0]):
+            found.append(places)
+            places = self._next[places].astype(np.int64)
+        return np.concatenate(found) if found else NO_INTS
+
+    def _lasts(self, skus: Ints) -> Ints:
+        if len(self._last) == 0:
+            return np.full(len(skus), -1)
+        known = skus < len(self._last)
+        return np.where(known, self._last[np.where(known, skus, 0)], -1).astype(np.int64)
+
+    def _fit(self, pairs: int, skus: int) -> None:
+        self.codes = stretched(self.codes, pairs, 0)
+        self._next = stretched(self._next, pairs, -1)
+        if skus > len(self._last):
+            self._last = stretched(self._last, skus, -1)
+
+
+def stretched(array: npt.NDArray[N], size: int, fill: int) -> npt.NDArray[N]:
+    """The array, or a copy that is longer, half as long again at least, where it is shorter than `size`."""
+    if size <= len(array):
+        return array
+    longer = np.full(max(size, len(array) * 3 // 2), fill, array.dtype)
+    longer[: len(array)] = array
+    return longer

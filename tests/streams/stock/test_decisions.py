@@ -1,0 +1,61 @@
+"""What follows from stock and sales: what to order, what lies too long, what is at risk, which SKUs matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.stock.classes import AbcClass, abc_class, abc_classes
+from streams.stock.outage import out_since_ms
+from streams.stock.replenishment import StockPolicy, gmv_at_risk_per_hour, overstock, replenishment
+
+POLICY = StockPolicy(lead_time_h=10, horizon_h=30, overstock_d=5)
+
+
+@pytest.mark.parametrize(
+    ("stock", "an_hour", "units"), [(0, 2.0, 80), (-5, 2.0, 85), (79, 2.0, 1), (80, 2.0, 0), (0, 0.01, 1), (3, 0, 0)]
+)
+def test_replenishment_lasts_through_lead_time_and_horizon(stock: int, an_hour: float, units: int) -> None:
+    assert replenishment(stock, an_hour, POLICY) == units
+
+
+@pytest.mark.parametrize(("stock", "an_hour", "units"), [(300, 2.0, 60), (240, 2.0, 0), (7, 0, 7), (-2, 0, 0)])
+def test_over_stock_is_what_is_beyond_the_limit(stock: int, an_hour: float, units: int) -> None:
+    assert overstock(stock, an_hour, POLICY) == units
+
+
+def test_gmv_at_risk_is_rounded_half_up() -> None:
+    assert gmv_at_risk_per_hour(101, 2) == 51
+    assert gmv_at_risk_per_hour(0, 1) == 0
+    assert gmv_at_risk_per_hour(5, 0) == 0
+
+
+def test_abc_classes() -> None:
+    assert [kind.value for kind in abc_classes(np.array([5, 800, 150, 0, 45]))] == ["C", "A", "B", "C", "C"]
+    assert [kind.value for kind in abc_classes(np.array([10, 10, 10, 0]))] == ["A", "A", "A", "C"]
+    assert abc_classes(np.array([], np.int64)) == []
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
+def test_one_sku_has_the_class_it_has_among_all(gmv: list[int]) -> None:
+    everything = np.array(gmv)
+    assert abc_classes(everything) == [abc_class(mine, everything) for mine in gmv]
+    if any(gmv):
+        assert abc_class(max(gmv), everything) is AbcClass.A
+
+
+moves = st.lists(st.tuples(st.integers(11, 20), st.integers(-5, 5)), max_size=8)
+
+
+@given(st.integers(-3, 6), moves)
+def test_out_since_the_last_fall_to_nothing(counted: int, happened: list[tuple[int, int]]) -> None:
+    """Counted at 10; the stock is followed moment by moment."""
+    since = 10 if counted <= 0 else None
+    stock = counted
+    for at in range(11, 21):
+        stock += sum(amount for ts, amount in happened if ts == at)
+        since = None if stock > 0 else at if since is None else since
+    times, amounts = np.array(happened, np.int64).reshape(-1, 2).T
+    assert out_since_ms(stock, 10, times, amounts) == since

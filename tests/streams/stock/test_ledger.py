@@ -1,0 +1,83 @@
+"""The ledger adds up in any order, and can be cut and put together again."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.stock.ledger import NOTHING, Entries, Ledger, least, merge_ledgers, pair_codes, summed
+from tests.streams.stock.journal import Event, events, ledger_of, numbered
+
+NAMES = numbered()
+parts = st.lists(events, min_size=1, max_size=4)
+
+
+def said(ledger: Ledger) -> list[list[tuple[int, int, int]]]:
+    return [
+        list(zip(part.pairs.tolist(), part.times.tolist(), part.amounts.tolist(), strict=True))
+        for part in (ledger.moves, ledger.levels, ledger.sales)
+    ]
+
+
+@given(parts, st.randoms())
+def test_any_split_in_any_order_is_the_whole(happened: list[list[Event]], chance: object) -> None:
+    split = [ledger_of(part, NAMES) for part in happened]
+    chance.shuffle(split)  # type: ignore[attr-defined]
+    while len(split) > 1:
+        merged = merge_ledgers(split[:2])
+        split = [*split[2:], merged]
+    assert said(split[0]) == said(ledger_of([event for part in happened for event in part], NAMES))
+
+
+@given(events)
+def test_nothing_changes_nothing(happened: list[Event]) -> None:
+    ledger = ledger_of(happened, NAMES)
+    assert said(merge_ledgers([NOTHING, ledger])) == said(merge_ledgers([ledger])) == said(ledger)
+    assert bool(ledger) == any(said(ledger))
+    assert ledger.size == sum(map(len, said(ledger)))
+
+
+@given(events)
+def test_entries_are_sorted_and_distinct(happened: list[Event]) -> None:
+    for entries in said(ledger_of(happened, NAMES)):
+        keys = [(pair, time) for pair, time, _ in entries]
+        assert keys == sorted(set(keys))
+
+
+@given(events, st.sampled_from([1000, 60_000, 3_600_000]))
+def test_a_cut_partitions_it(happened: list[Event], length_ms: int) -> None:
+    ledger = ledger_of(happened, NAMES)
+    stretches = dict(ledger.cut(length_ms))
+    assert list(stretches) == sorted(stretches)
+    assert said(merge_ledgers(list(stretches.values()))) == said(ledger)
+    for start, stretch in stretches.items():
+        assert stretch
+        assert all(start <= time < start + length_ms for part in said(stretch) for _, time, _ in part)
+
+
+@given(events, st.sets(st.integers(0, 4)))
+def test_some_skus(happened: list[Event], skus: set[int]) -> None:
+    ledger = ledger_of(happened, NAMES)
+    mine = ledger.of_skus(np.array(sorted(skus), np.int64))
+    assert said(mine) == [[entry for entry in part if entry[0] >> 20 in skus] for part in said(ledger)]
+
+
+def test_of_two_counts_at_one_moment_the_smaller_holds() -> None:
+    pair, at = pair_codes(np.array([3, 3]), np.array([0, 0])), np.array([5, 5])
+    assert least(pair, at, np.array([7, 2])).amounts.tolist() == [2]
+    assert summed(pair, at, np.array([7, 2])).amounts.tolist() == [9]
+
+
+def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
+    skus, others, at = np.array([1 << 40, 0, 0]), np.array([1 << 19, 5, -1]), np.array([9, 1 << 43, 7])
+    entries = summed(pair_codes(skus, others), at, np.array([1, 2, 3]))
+    assert entries.skus.tolist() == [0, 0, 1 << 40]
+    assert entries.others.tolist() == [-1, 5, 1 << 19]
+    assert entries.amounts.tolist() == [3, 2, 1]
+
+
+def test_steps() -> None:
+    pairs = pair_codes(np.array([1, 1, 1]), 0)
+    assert summed(pairs, np.array([100, 900, 1100]), np.array([1, 2, 4])).rounded(1000).amounts.tolist() == [3, 4]
+    assert len(Entries().rounded(1000)) == 0
