@@ -33,7 +33,7 @@ SCOPES = tuple(Scope)
 SCOPE_IDS = {scope: i for i, scope in enumerate(SCOPES)}
 DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy)
 DIMENSION_IDS: dict[Dimension, int] = {
-    **SCOPE_IDS,
+    **{scope: i for i, scope in enumerate(Scope)},
     **{shipped_by: 128 + i for i, shipped_by in enumerate(ShippedBy)},
 }
 """Ids in stored panes: they never change."""

@@ -1,0 +1,1 @@
+"""The shipping clock: what becomes of each order between its payment and its delivery, joined exactly across topics."""

@@ -1,0 +1,129 @@
+"""What changed facts of orders add to the panes: the shipping part of a `PaneDelta`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streams.arrays import Ints
+from streams.cells import NO_CELLS, Cells, cell_keys, merge_cells
+from streams.rows import Rows
+from streams.scopes import Dimension, Scope, ShippedBy
+from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
+from streams.shipping.counters import Leg
+from streams.shipping.expansion import Entry, Labels
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingDelta:
+    """Sums of `Leg` counters. What cancels out is gone: absent means 0."""
+
+    legs: Cells = field(default_factory=lambda: NO_CELLS)
+    """All but `WAITING`."""
+    amendments: Amendments = field(default_factory=lambda: NO_AMENDMENTS)
+    """Of the same counters."""
+    waiting: Cells = field(default_factory=lambda: NO_CELLS)
+    """`WAITING`, in panes of payments."""
+
+    def __bool__(self) -> bool:
+        return bool(len(self.legs.keys) or len(self.amendments) or len(self.waiting.keys))
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return len(self.legs.keys) + len(self.amendments) + len(self.waiting.keys)
+
+
+NO_SHIPPING = ShippingDelta()
+
+
+def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
+    """The sum of all parts: associative, commutative."""
+    parts = [part for part in parts if part]
+    if len(parts) <= 1:
+        return parts[0] if parts else NO_SHIPPING
+    return ShippingDelta(
+        nonzero(merge_cells([part.legs for part in parts])),
+        merge_amendments([part.amendments for part in parts]),
+        nonzero(merge_cells([part.waiting for part in parts])),
+    )
+
+
+def nonzero(cells: Cells) -> Cells:
+    """Without what cancelled out."""
+    kept = cells.amounts != 0
+    return cells if kept.all() else Cells(cells.keys[kept], cells.amounts[kept])
+
+
+def delta_of(changes: Iterable[tuple[int, Entry]], rows: Rows) -> ShippingDelta:
+    """The sum of entries, each to be added (1) or taken back (-1), in every scope that they count in."""
+    places = _Places(rows)
+    panes: list[int] = []
+    moments: list[int] = []
+    counters: list[int] = []
+    amounts: list[int] = []
+    sets: list[int] = []
+    for sign, (pane_s, valid_s, labels, counter, amount) in changes:
+        panes.append(pane_s)
+        moments.append(valid_s)
+        counters.append(counter)
+        amounts.append(sign * amount)
+        sets.append(places[labels])
+    if not panes:
+        return NO_SHIPPING
+    table, sizes = places.table()
+    of_set = np.array(sets, np.int64)
+    entry = np.repeat(np.arange(len(panes)), sizes[of_set])
+    row = table[of_set][np.arange(table.shape[1]) < sizes[of_set][:, None]]
+    pane, moment, counter_of, amount_of = (
+        np.array(numbers, np.int64)[entry] for numbers in (panes, moments, counters, amounts)
+    )
+    keys = cell_keys(pane, row, counter_of)
+    late, waits = moment > pane, counter_of == Leg.WAITING
+    legs = ~late & ~waits
+    return ShippingDelta(
+        _cells(keys[legs], amount_of[legs]),
+        Amendments(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_AMENDMENTS,
+        _cells(keys[waits], amount_of[waits]),
+    )
+
+
+def _cells(keys: Ints, amounts: Ints) -> Cells:
+    return nonzero(Cells(keys, amounts).sorted())
+
+
+class _Places(dict[Labels, int]):
+    """Numbers for labels, each standing for the rows that they count in."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self._rows = rows
+        self._of: list[list[int]] = []
+
+    def __missing__(self, labels: Labels) -> int:
+        row = self._rows.row
+        found = [row(Scope.ALL, "")]
+        found += [row(scope, value) for scope, value in zip(LABEL_SCOPES, labels, strict=True) if value]
+        place = self[labels] = len(self._of)
+        self._of.append(found)
+        return place
+
+    def table(self) -> tuple[Ints, Ints]:
+        """Rows of each number, filled up to a rectangle, and how many there are."""
+        sizes = np.array([len(found) for found in self._of], np.int64)
+        table = np.zeros((len(self._of), int(sizes.max())), np.int64)
+        for place, found in enumerate(self._of):
+            table[place, : len(found)] = found
+        return table, sizes
+
+
+LABEL_SCOPES: tuple[Dimension, ...] = (
+    Scope.REGION,
+    Scope.CHANNEL,
+    Scope.PROMOTION,
+    ShippedBy.CARRIER,
+    ShippedBy.WAREHOUSE,
+)
+"""The scopes of the fields of `Labels`."""

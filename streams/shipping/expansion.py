@@ -1,0 +1,169 @@
+"""What one order adds to the panes, as a pure function of its facts.
+
+An entry is an amount of a counter in a pane, valid from a moment on: an answer at an as-of counts it if its pane lies
+in the window and the moment it is valid from lies before the as-of. So answers are right at every as-of, also past
+ones, whatever came to be known later. An entry that is valid by the time its pane begins is an ordinary cell; the
+others are *amendments*. They are rare: a call-off after the order fell due, a payment or dispatch after the delivery.
+
+The states are sums as well. With H the time for which an order counts as unshipped, at an as-of
+
+    unshipped(as_of) = sum of WAITING over panes in [as_of - H, ...) - sum of UNSHIPPED over panes in [as_of, ...)
+    overdue(as_of)   = sum of WAITING over panes in [as_of - H, ...) - sum of OVERDUE over panes in [as_of, ...)
+
+since an order that still waits has one WAITING at its payment and one beginning of each state, and one that waits no
+longer has no WAITING and as many endings as beginnings. What lies before `as_of - H` is never looked at, so it may be
+forgotten, and nothing but the limit reaches into the future.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streams.shipping.counters import Leg
+from streams.shipping.facts import NOTHING, UNKNOWN_MS, Facts, Payment, Shipment, known_before
+
+HOUR_MS = 3_600_000
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The times that the shipping KPIs are defined by."""
+
+    overdue_ms: int = 48 * HOUR_MS
+    """After so long without a dispatch an order is overdue."""
+    horizon_s: int = 180 * DAY_S
+    """For so long after its payment an order counts as unshipped; longer than the limit."""
+
+
+class Labels(NamedTuple):
+    """Where an entry counts, besides in the whole shop; an empty one: nowhere."""
+
+    region: str
+    channel: str = ""
+    promotion: str = ""
+    carrier: str = ""
+    warehouse: str = ""
+
+
+class Entry(NamedTuple):
+    """An amount of a counter in a pane of 1 s."""
+
+    pane_s: int
+    valid_s: int
+    """Counts at an as-of after this second; an amendment where it is after the pane."""
+    labels: Labels
+    counter: Leg
+    amount: int
+
+
+_Cells = dict[tuple[int, Labels, Leg], int]
+
+
+def expand(facts: Facts, limits: Limits) -> list[Entry]:
+    """Everything that an order with these facts adds."""
+    entries: list[Entry] = []
+    if facts.paid is not None:
+        _clock(entries, facts, facts.paid, limits)
+        if facts.dispatched is not None and facts.dispatched.ts_ms >= facts.paid.ts_ms:
+            _ship_leg(entries, facts.paid, facts.dispatched, limits)
+    if facts.delivered is not None or facts.returned_ms is not None:
+        _arrivals(entries, facts)
+    return entries
+
+
+def _clock(entries: list[Entry], facts: Facts, paid: Payment, limits: Limits) -> None:
+    """Waiting, overdue, and due: what runs from the payment on."""
+    labels = Labels(paid.region, paid.channel, paid.promotion)
+    paid_s, due_s = paid.ts_ms // 1000, (paid.ts_ms + limits.overdue_ms) // 1000
+    dispatched_ms = None if facts.dispatched is None else facts.dispatched.ts_ms
+    called_off_s = None if facts.called_off_ms is None else facts.called_off_ms // 1000
+    shipped_s = None if dispatched_ms is None else dispatched_ms // 1000
+    ends = [end for end in (called_off_s, shipped_s) if end is not None]
+    end_s = min(ends) if ends else None
+    if end_s is None or end_s >= paid_s + limits.horizon_s:  # it waited until it was counted no longer
+        entries.append(Entry(paid_s, paid_s, labels, Leg.WAITING, 1))
+        entries.append(Entry(paid_s, paid_s, labels, Leg.UNSHIPPED, 1))
+        entries.append(Entry(due_s, paid_s, labels, Leg.OVERDUE, 1))
+    elif end_s > paid_s:
+        entries.append(Entry(paid_s, paid_s, labels, Leg.UNSHIPPED, 1))
+        entries.append(Entry(end_s, end_s, labels, Leg.UNSHIPPED, -1))
+        if end_s > due_s:
+            entries.append(Entry(due_s, paid_s, labels, Leg.OVERDUE, 1))
+            entries.append(Entry(end_s, end_s, labels, Leg.OVERDUE, -1))
+    if called_off_s is not None and called_off_s <= due_s:
+        return
+    in_time = dispatched_ms is not None and dispatched_ms <= paid.ts_ms + limits.overdue_ms
+    for counter in (Leg.DUE, Leg.DUE_IN_TIME) if in_time else (Leg.DUE,):
+        entries.append(Entry(due_s, paid_s, labels, counter, 1))
+        if called_off_s is not None:  # it fell due, and is left out from the call-off on
+            entries.append(Entry(due_s, called_off_s, labels, counter, -1))
+
+
+def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: Limits) -> None:
+    at_s, took_ms = dispatched.ts_ms // 1000, dispatched.ts_ms - paid.ts_ms
+    labels = Labels(paid.region, paid.channel, paid.promotion, dispatched.carrier, dispatched.warehouse)
+    entries.append(Entry(at_s, at_s, labels, Leg.SHIP_LEGS, 1))
+    entries.append(Entry(at_s, at_s, labels, Leg.SHIP_MS, took_ms))
+    if took_ms <= limits.overdue_ms:
+        entries.append(Entry(at_s, at_s, labels, Leg.SHIPPED_IN_TIME, 1))
+
+
+def _arrivals(entries: list[Entry], facts: Facts) -> None:
+    """Deliveries and returns. They may come before the payment or dispatch that names them, and change with it."""
+    arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:] if at_ms is not None]
+    named_s = [shown.ts_ms // 1000 for shown in (facts.paid, facts.dispatched) if shown is not None]
+    if arrived_s == sorted(arrived_s) and all(at_s <= arrived_s[0] for at_s in named_s):
+        # All that names them is known by then, so nothing about them changes any more.
+        for (pane_s, labels, counter), amount in _arrived(facts).items():
+            entries.append(Entry(pane_s, pane_s, labels, counter, amount))
+        return
+    before: _Cells = {}
+    for valid_s in sorted({*arrived_s, *named_s}):
+        now = _arrived(known_before(facts, valid_s + 1))
+        for key in before.keys() | now.keys():
+            if change := now.get(key, 0) - before.get(key, 0):
+                pane_s, labels, counter = key
+                entries.append(Entry(pane_s, valid_s, labels, counter, change))
+        before = now
+
+
+def _arrived(facts: Facts) -> _Cells:
+    """What the delivery and the return count as, were these all facts there are."""
+    cells: _Cells = {}
+    labels = _labels(facts)
+    delivered, dispatched = facts.delivered, facts.dispatched
+    if delivered is not None:
+        at_s = delivered.ts_ms // 1000
+        cells[at_s, labels, Leg.DELIVERED] = 1
+        promised_ms = delivered.promised_ms
+        if promised_ms == UNKNOWN_MS and dispatched is not None:
+            promised_ms = dispatched.promised_ms
+        if promised_ms != UNKNOWN_MS:
+            cells[at_s, labels, Leg.PROMISED] = 1
+            if delivered.ts_ms <= promised_ms:
+                cells[at_s, labels, Leg.ON_TIME] = 1
+        if dispatched is not None and dispatched.ts_ms <= delivered.ts_ms:
+            cells[at_s, labels, Leg.DELIVERY_LEGS] = 1
+            if took_ms := delivered.ts_ms - dispatched.ts_ms:
+                cells[at_s, labels, Leg.DELIVERY_MS] = took_ms
+    if facts.returned_ms is not None:
+        cells[facts.returned_ms // 1000, labels, Leg.RETURNED] = 1
+    return cells
+
+
+def _labels(facts: Facts) -> Labels:
+    """The payment's, and who shipped; of an order never seen paid the shipment's region."""
+    shipments = [shipment for shipment in (facts.delivered, facts.dispatched) if shipment is not None]
+    carrier = next((held.carrier for held in reversed(shipments) if held.carrier), "")
+    warehouse = next((held.warehouse for held in reversed(shipments) if held.warehouse), "")
+    if facts.paid is not None:
+        return Labels(facts.paid.region, facts.paid.channel, facts.paid.promotion, carrier, warehouse)
+    return Labels(next((held.region for held in shipments if held.region), ""), "", "", carrier, warehouse)
+
+
+def change(before: Facts, after: Facts, limits: Limits) -> list[tuple[int, Entry]]:
+    """What to add (1) and to take back (-1) when an order's facts become others."""
+    taken = [] if before is NOTHING else [(-1, entry) for entry in expand(before, limits)]
+    return taken + [(1, entry) for entry in expand(after, limits)]

@@ -1,0 +1,95 @@
+"""Random lives of a few orders, and the shipping answers by adding up deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from consumers.decoding import decode_batch
+from consumers.topics import Topic
+from streams.rows import Rows
+from streams.scopes import Scope
+from streams.shipping.counters import N_LEGS, Leg
+from streams.shipping.delta import ShippingDelta
+from streams.shipping.expansion import Limits
+from streams.shipping.facts import Facts
+from streams.shipping.kpis import shipping_values
+from streams.shipping.reading import facts_of
+from tests.support.events import T0, Event, line, order, shipment, wire
+
+LIMITS = Limits(overdue_ms=10_000, horizon_s=40)
+ORDER_KINDS = ("order_created", "order_paid", "order_paid", "order_cancelled", "order_refunded")
+SHIPMENT_KINDS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
+
+_labels = st.sampled_from((None, "a", "b"))
+_at = st.integers(0, 240).map(lambda quarter: quarter / 4)
+
+
+@st.composite
+def _lives(draw: Any) -> list[Event]:
+    """Events of up to four orders, each id once, in any order."""
+    made: list[Event] = []
+    for number in range(draw(st.integers(1, 4))):
+        for i in range(draw(st.integers(1, 6))):
+            kind = draw(st.sampled_from((*ORDER_KINDS, *SHIPMENT_KINDS)))
+            fields: dict[str, Any] = {
+                "order_id": f"o-{number}",
+                "event_id": f"e-{draw(st.integers(0, 9))}-{number}-{i}",
+            }
+            fields["region"] = draw(_labels)
+            if kind in ORDER_KINDS:
+                fields |= {"channel": draw(_labels), "promotion_id": draw(_labels), "items": [line()]}
+                fields |= {"refund_amount": 5} if kind == "order_refunded" else {}
+                event = order(kind, at=draw(_at), **fields)
+            else:
+                promised = draw(st.none() | _at)
+                fields |= {"carrier": draw(_labels), "warehouse": draw(_labels)}
+                fields |= {} if promised is None else {"promised_ts": T0 * 1000 + round(promised * 1000)}
+                event = shipment(kind, at=draw(_at), **fields)
+            made.append({name: value for name, value in event.items() if value is not None})
+    shuffled: list[Event] = draw(st.permutations(made))
+    return shuffled
+
+
+lives = _lives()
+
+
+def told(events: Sequence[Event]) -> list[tuple[str, Facts]]:
+    """What events tell, by order."""
+    found: list[tuple[str, Facts]] = []
+    for topic, kinds in ((Topic.ORDERS, ORDER_KINDS), (Topic.LOGISTICS, SHIPMENT_KINDS)):
+        decoded = decode_batch(topic, [wire(event) for event in events if event["type"] in kinds])
+        assert not decoded.rejected
+        found += [(order_id, fact) for _, order_id, fact in facts_of(decoded.events)]
+    return found
+
+
+def answer(
+    delta: ShippingDelta, rows: Rows, start_s: int, end_s: int, as_of_s: int, scope: Scope, value: str
+) -> Mapping[str, int | float | None]:
+    """The KPIs of one value, by looking at every cell."""
+    row = rows.find(scope, value)
+    windowed, from_now_on, waiting = [0] * N_LEGS, [0] * N_LEGS, 0
+
+    def plain(cells: Any) -> Iterable[tuple[int, int, int, int]]:
+        arrays = (cells.panes, cells.rows, cells.counters, cells.amounts)
+        return zip(*(array.tolist() for array in arrays), strict=True)
+
+    for pane, of_row, counter, amount in plain(delta.legs):
+        if of_row == row:
+            windowed[counter] += amount * (start_s <= pane < end_s)
+            from_now_on[counter] += amount * (pane >= as_of_s)
+    for (pane, of_row, counter, amount), valid_s in zip(
+        plain(delta.amendments.cells), delta.amendments.valid_s.tolist(), strict=True
+    ):
+        assert valid_s > pane, "an amendment is late"
+        if of_row == row:
+            windowed[counter] += amount * (start_s <= pane < end_s and valid_s < as_of_s)
+    for pane, of_row, counter, amount in plain(delta.waiting):
+        assert counter == Leg.WAITING
+        waiting += amount * (of_row == row and pane >= as_of_s - LIMITS.horizon_s)
+    windowed[Leg.UNSHIPPED] = waiting - from_now_on[Leg.UNSHIPPED]
+    windowed[Leg.OVERDUE] = waiting - from_now_on[Leg.OVERDUE]
+    return shipping_values(windowed)

@@ -1,0 +1,159 @@
+"""What orders add to the panes gives the dictionary's numbers at every as-of, however their events came."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.rows import Rows
+from streams.scopes import Scope
+from streams.shipping.counters import Leg
+from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
+from streams.shipping.expansion import Entry, Labels, change, expand
+from streams.shipping.facts import NOTHING, Facts, Payment, Shipment, merge
+from tests.streams.shipping.orders import LIMITS, answer, lives, told
+from tests.support.events import T0, Event
+from tests.support.shipping_oracle import ShippingOracle
+
+
+def joined(batches: list[list[tuple[str, Facts]]], rows: Rows) -> list[ShippingDelta]:
+    """What each batch adds, with a record of each order as the store keeps it."""
+    records: dict[str, Facts] = {}
+    deltas = []
+    for batch in batches:
+        changes: list[tuple[int, Entry]] = []
+        for order_id, fact in batch:
+            before = records.get(order_id, NOTHING)
+            records[order_id] = merge(before, fact)
+            changes += change(before, records[order_id], LIMITS)
+        deltas.append(delta_of(changes, rows))
+    return deltas
+
+
+def split(facts: list[tuple[str, Facts]], chance: Random) -> list[list[tuple[str, Facts]]]:
+    """In any order, with repeats, in batches of any size."""
+    facts = facts + chance.sample(facts, len(facts) // 2)
+    chance.shuffle(facts)
+    batches: list[list[tuple[str, Facts]]] = [[]]
+    for fact in facts:
+        if chance.random() < 0.5:
+            batches.append([])
+        batches[-1].append(fact)
+    return batches
+
+
+@settings(max_examples=150, deadline=None)
+@given(lives, st.randoms(use_true_random=False), st.data())
+def test_every_answer_at_every_as_of_is_the_oracles(events: list[Event], chance: Random, data: Any) -> None:
+    rows = Rows()
+    whole = merge_shipping(joined(split(told(events), chance), rows))
+    oracle = ShippingOracle(events, limit_ms=LIMITS.overdue_ms, horizon_ms=LIMITS.horizon_s * 1000)
+    for _ in range(12):
+        as_of_s = T0 + data.draw(st.integers(0, 110))
+        start_s = as_of_s - data.draw(st.integers(0, 70))
+        end_s = data.draw(st.sampled_from((as_of_s, max(start_s, as_of_s - 5), start_s)))
+        for scope, value in (("all", ""), ("region", "a"), ("channel", "a"), ("promotion", "b")):
+            expected = oracle.ask(start_s * 1000, end_s * 1000, as_of_s * 1000, scope, value)
+            got = answer(whole, rows, start_s, end_s, as_of_s, Scope(scope), value)
+            assert got == expected, (scope, value, start_s - T0, end_s - T0, as_of_s - T0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lives, st.randoms(use_true_random=False), st.randoms(use_true_random=False))
+def test_any_order_any_batches_and_any_repeats_add_up_to_the_same(
+    events: list[Event], chance: Random, other: Random
+) -> None:
+    rows, facts = Rows(), told(events)
+    for order_id, fact in facts:
+        delta_of(change(NOTHING, fact, LIMITS), rows)  # so that both number rows alike
+        assert order_id
+    one, two = (merge_shipping(joined(split(facts, how), rows)) for how in (chance, other))
+    for name in ("legs", "waiting"):
+        assert np.array_equal(getattr(one, name).keys, getattr(two, name).keys)
+        assert np.array_equal(getattr(one, name).amounts, getattr(two, name).amounts)
+    for name in ("keys", "valid_s", "amounts"):
+        assert np.array_equal(getattr(one.amendments, name), getattr(two.amendments, name))
+
+
+def paid(at: float) -> Payment:
+    return Payment(round(at * 1000), "e-1", "east", "", "")
+
+
+def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
+    return Shipment(
+        round(at * 1000), "e-2", round(promised * 1000), "west", labels.get("carrier", ""), labels.get("warehouse", "")
+    )
+
+
+def summed(facts: Facts) -> dict[tuple[int, int, Labels, Leg], int]:
+    """Entries by what they are; ordinary cells are valid from their own pane on."""
+    found: dict[tuple[int, int, Labels, Leg], int] = {}
+    for pane_s, valid_s, labels, counter, amount in expand(facts, LIMITS):
+        key = (pane_s, max(pane_s, valid_s), labels, counter)
+        found[key] = found.get(key, 0) + amount
+    return {key: amount for key, amount in found.items() if amount}
+
+
+EAST, WEST = Labels("east"), Labels("west")
+
+
+class TestOneOrder:
+    def test_paid_it_waits_and_will_be_overdue(self) -> None:
+        assert summed(Facts(paid(5))) == {
+            (5, 5, EAST, Leg.WAITING): 1,
+            (5, 5, EAST, Leg.UNSHIPPED): 1,
+            (15, 15, EAST, Leg.OVERDUE): 1,
+            (15, 15, EAST, Leg.DUE): 1,
+        }
+
+    def test_shipped_in_time_nothing_of_overdue_is_left(self) -> None:
+        assert summed(Facts(paid(5), dispatched=shipped(8, carrier="dhl"))) == {
+            (5, 5, EAST, Leg.UNSHIPPED): 1,
+            (8, 8, EAST, Leg.UNSHIPPED): -1,
+            (15, 15, EAST, Leg.DUE): 1,
+            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
+            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIP_LEGS): 1,
+            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIP_MS): 3000,
+            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIPPED_IN_TIME): 1,
+        }
+
+    def test_dispatched_before_it_was_paid_it_never_waits_and_is_in_time(self) -> None:
+        assert summed(Facts(paid(5), dispatched=shipped(2))) == {
+            (15, 15, EAST, Leg.DUE): 1,
+            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
+        }
+
+    def test_called_off_before_it_falls_due_it_never_does(self) -> None:
+        assert (15, 15, EAST, Leg.DUE) not in summed(Facts(paid(5), called_off_ms=15_000))
+
+    def test_called_off_after_it_fell_due_it_did_until_then(self) -> None:
+        found = summed(Facts(paid(5), called_off_ms=16_000, dispatched=shipped(6)))
+        assert {key: amount for key, amount in found.items() if key[3] in (Leg.DUE, Leg.DUE_IN_TIME)} == {
+            (15, 15, EAST, Leg.DUE): 1,
+            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
+            (15, 16, EAST, Leg.DUE): -1,
+            (15, 16, EAST, Leg.DUE_IN_TIME): -1,
+        }
+
+    def test_a_payment_after_the_delivery_moves_it_to_its_labels(self) -> None:
+        found = summed(Facts(paid(20), delivered=shipped(9)))
+        assert {key: amount for key, amount in found.items() if key[3] is Leg.DELIVERED} == {
+            (9, 9, WEST, Leg.DELIVERED): 1,
+            (9, 20, WEST, Leg.DELIVERED): -1,
+            (9, 20, EAST, Leg.DELIVERED): 1,
+        }
+
+    def test_the_promise_is_the_deliverys_own_else_the_dispatchs(self) -> None:
+        late = Facts(dispatched=shipped(1, promised=5), delivered=shipped(9))
+        assert (9, 9, WEST, Leg.ON_TIME) not in summed(late)
+        assert summed(late)[9, 9, WEST, Leg.PROMISED] == 1
+        own = late._replace(delivered=shipped(9, promised=9))
+        assert summed(own)[9, 9, WEST, Leg.ON_TIME] == 1
+
+    def test_beyond_the_horizon_a_dispatch_ends_no_waiting(self) -> None:
+        assert summed(Facts(paid(5), dispatched=shipped(45)))[5, 5, EAST, Leg.WAITING] == 1
+        assert (5, 5, EAST, Leg.WAITING) not in summed(Facts(paid(5), dispatched=shipped(44)))
