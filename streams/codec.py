@@ -7,15 +7,13 @@ are renumbered from 0, since a process's own row numbers mean nothing outside it
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import zstandard
 
-from streams.arrays import Ints, compact
+from streams.arrays import compact
 from streams.cells import Cells, cell_keys
+from streams.packing import Column, pack, unpack
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.scopes import DIMENSION_IDS, DIMENSIONS
@@ -24,15 +22,10 @@ from streams.sketches import Sketches, group_keys
 
 VERSION = 1
 
-_TYPES = tuple(np.dtype(kind) for kind in ("<u1", "<u2", "<u4", "<i8"))
-
 _FEW = 256
 """With fewer numbers than this, walking them one by one costs less than arrays do."""
 _PLAIN, _COMPRESSED = b"\x00", b"\x01"
 _LEVEL = 1
-
-_Column = bytes | list[int]
-"""The items, one by one or packed: a byte that is the place of their type in `_TYPES`, then the items."""
 
 
 class _Wire(msgspec.Struct, array_like=True):
@@ -41,18 +34,18 @@ class _Wire(msgspec.Struct, array_like=True):
     """Scope id of each row."""
     values: list[str]
     """Value of each row, parallel."""
-    panes: _Column
+    panes: Column
     """Distinct pane starts, seconds since the epoch."""
-    cell_panes: _Column
-    cell_rows: _Column
-    cell_counters: _Column
-    cell_amounts: _Column
-    group_panes: _Column
-    group_rows: _Column
-    group_distincts: _Column
-    group_sizes: _Column
-    registers: _Column
-    ranks: _Column
+    cell_panes: Column
+    cell_rows: Column
+    cell_counters: Column
+    cell_amounts: Column
+    group_panes: Column
+    group_rows: Column
+    group_distincts: Column
+    group_sizes: Column
+    registers: Column
+    ranks: Column
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -103,17 +96,17 @@ def _many(delta: PaneDelta, rows: Rows) -> _Wire:
         VERSION,
         bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
         [value for _, value in labels],
-        _pack(panes),
-        _pack(pane_of[:n]),
-        _pack(row_of[:n]),
-        _pack(cells.counters),
-        _pack(cells.amounts),
-        _pack(pane_of[n:]),
-        _pack(row_of[n:]),
-        _pack(sketches.distincts),
-        _pack(sketches.sizes),
-        _pack(sketches.coupons >> RANK_BITS),
-        _pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
+        pack(panes),
+        pack(pane_of[:n]),
+        pack(row_of[:n]),
+        pack(cells.counters),
+        pack(cells.amounts),
+        pack(pane_of[n:]),
+        pack(row_of[n:]),
+        pack(sketches.distincts),
+        pack(sketches.sizes),
+        pack(sketches.coupons >> RANK_BITS),
+        pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
     )
 
 
@@ -125,27 +118,11 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
     by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
     row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
-    panes = _unpack(wire.panes)
-    keys = cell_keys(panes[_unpack(wire.cell_panes)], row_of[_unpack(wire.cell_rows)], _unpack(wire.cell_counters))
-    groups = group_keys(
-        panes[_unpack(wire.group_panes)], row_of[_unpack(wire.group_rows)], _unpack(wire.group_distincts)
-    )
-    coupons = (_unpack(wire.registers) << RANK_BITS | _unpack(wire.ranks)).astype(np.uint32)
+    panes = unpack(wire.panes)
+    keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
+    groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
+    coupons = (unpack(wire.registers) << RANK_BITS | unpack(wire.ranks)).astype(np.uint32)
     return PaneDelta(
-        Cells(keys, _unpack(wire.cell_amounts)).sorted(),
-        Sketches(groups, np.cumsum(_unpack(wire.group_sizes)), coupons).sorted(),
+        Cells(keys, unpack(wire.cell_amounts)).sorted(),
+        Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),
     )
-
-
-def _pack(numbers: npt.NDArray[Any]) -> _Column:
-    if len(numbers) == 0:
-        return []
-    low, high = int(numbers.min()), int(numbers.max())
-    kind = next(i for i, kind in enumerate(_TYPES) if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
-    return bytes((kind,)) + numbers.astype(_TYPES[kind]).tobytes()
-
-
-def _unpack(column: _Column) -> Ints:
-    if isinstance(column, list):
-        return np.array(column, np.int64)
-    return np.frombuffer(column, _TYPES[column[0]], offset=1).astype(np.int64)
