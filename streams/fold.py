@@ -6,7 +6,7 @@ Definitions: the metric dictionary, section "counter".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.sketch import RANK_BITS, REGISTERS, coupons
-from streams.sketches import Sketches, group_keys, side_by_side, sketches_from
+from streams.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
 
 DISTINCT_STEP_S = 10
 """Panes of distinct counts are this long."""
@@ -67,12 +67,8 @@ def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
     if numbers["cost"].any():
         costs = numbers["cost"] * events.is_type("ad_click")
         measures.append((_all("ad_cost", pairs), costs[pairs.event]))
-    sketches = [_draw(events, name, ids, rows) for name, ids in _ids_of_clicks(events).items()]
-    return PaneDelta(_count(events, pairs, measures, rows), side_by_side(sketches))
-
-
-def _ids_of_clicks(events: Columns) -> dict[str, Hashes]:
-    return {"visitors": events.users, "sessions": events.sessions}
+    ids = {"visitors": events.users, "sessions": events.sessions}
+    return PaneDelta(_count(events, pairs, measures, rows), _sketch(events, pairs, ids, rows))
 
 
 def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
@@ -96,7 +92,7 @@ def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
         (_all("member_gmv", pairs), each(numbers["member"]) * worth),
         (_all("campaign_gmv", pairs), each(numbers["campaign"]) * worth),
     ]
-    buyers = _draw_pairs(events, pairs.where(paid), "buyers", coupons(events.users), rows)
+    buyers = _sketch(events, pairs.where(paid), {"buyers": events.users}, rows)
     return PaneDelta(_count(events, pairs, measures, rows), buyers)
 
 
@@ -132,27 +128,20 @@ def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]]
     return cells_from(panes, row, place, measures, N_COUNTERS)
 
 
-def _draw(events: Columns, name: str, ids: Hashes, rows: Rows) -> Sketches:
-    """A distinct count of ids, one of each event."""
-    drawn = coupons(ids)
-    order = radix_order(drawn >> RANK_BITS, REGISTERS)  # sorting the events once is less work than sorting all pairs
-    return _sketch(events.ts[order], _pairs(events.table[:, order]), name, drawn[order], rows)
-
-
-def _draw_pairs(events: Columns, pairs: _Pairs, name: str, drawn: Ints, rows: Rows) -> Sketches:
-    """The same for some pairs only."""
-    order = radix_order(drawn[pairs.event] >> RANK_BITS, REGISTERS)
-    return _sketch(events.ts, pairs.where(order), name, drawn, rows)
-
-
-def _sketch(ts: Ints, pairs: _Pairs, name: str, drawn: Ints, rows: Rows) -> Sketches:
-    """The coupons that each event drew, by pane and row; the pairs of a row come in the order of their registers."""
+def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Rows) -> Sketches:
+    """Distinct counts of ids, by name: in each pair, that of its event."""
     if not len(pairs.event):
-        return ZERO.sketches
-    seconds = (ts // 1000)[pairs.event]
+        return NO_SKETCHES
+    seconds = (events.ts // 1000)[pairs.event]
     steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCT_STEP_S, DISTINCT_STEP_S)[pairs.row]
     panes, row, place = _distinct(seconds - seconds % steps, pairs.row, len(rows))
-    return sketches_from(group_keys(panes, row, DISTINCT_IDS[name]), place, drawn[pairs.event])
+    sketches = []
+    for name, hashed in ids.items():
+        drawn = coupons(hashed)[pairs.event]
+        by_register = radix_order(drawn >> RANK_BITS, REGISTERS)
+        table = group_keys(panes, row, DISTINCT_IDS[name])
+        sketches.append(sketches_from(table, place[by_register], drawn[by_register]))
+    return side_by_side(sketches)
 
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
