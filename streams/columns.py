@@ -103,6 +103,11 @@ class Columns:
             lines=self.lines.take(places, len(self)),
         )
 
+    def row_of(self, scope: Scope) -> Ints:
+        """Each event's row in one of its topic's `EVENT_SCOPES`, -1 where it has no value there."""
+        rows: Ints = self.table[1 + EVENT_SCOPES[self.topic].index(scope)]
+        return rows
+
     def is_type(self, name: str) -> Any:
         """Which events are of a type, as an array of booleans."""
         return self.types == _TYPE_PLACES[self.topic][name]
@@ -129,6 +134,8 @@ def columns_of(
     fields = dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
     numbers, lines = _NUMBERS[topic](fields, n), Lines()
+    if topic is Topic.LOGISTICS:
+        numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
     if topic is Topic.ORDERS:
         numbers |= {"amount": _ints(amounts or (), n), "units": _units(fields["items"], n)}
         lines = _lines(events, fields, rows)
@@ -167,7 +174,15 @@ def _order_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
 
 
 def _logistics_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
-    return {"qty": _or_zero(fields["qty"], n)}
+    return {name: _or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
+
+
+def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
+    """The stock ledger's number of each event's warehouse, -1 where it has none or is no stock event."""
+    if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
+        return np.full(n, -1)
+    numbers = rows.stock.warehouses
+    return _ints([-1 if name is None else numbers[name] for name in fields["warehouse"]], n)
 
 
 _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.scopes import DIMENSION_IDS, DIMENSIONS, Dimension
+from streams.stock.names import StockNames
 
 
 class Rows:
@@ -24,6 +25,8 @@ class Rows:
         self.scope_ids = bytearray()
         """# <row>: id of its scope, see `DIMENSION_IDS`"""
         self.by_scope: dict[Dimension, ScopeRows] = {scope: ScopeRows(self, scope) for scope in DIMENSIONS}
+        self.stock = StockNames()
+        """The numbers that the stock ledger has of its own."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -70,6 +70,12 @@ def stock_level(on_hand: int, *, at: float = 0, sku: str = "s-1", warehouse: str
     return {**event, "sku": sku, "warehouse": warehouse, "on_hand": on_hand}
 
 
+def stock_move(type: str, *, at: float = 0, sku: str = "s-1", warehouse: str = "w-1", **fields: Any) -> Event:  # noqa: A002
+    """A `stock_received` or `stock_adjusted`."""
+    event = {"event_id": f"e-{next(_ids)}", "type": type, "ts": ms(at)}
+    return {**event, "sku": sku, "warehouse": warehouse, **fields}
+
+
 def promotion(
     name: str = "d11", *, starts: float = 0, ends: float = 3600, timezone: str = "UTC", **fields: Any
 ) -> Promotion:
@@ -161,9 +167,18 @@ def _some_order(chance: Random, at: float) -> Event:
     )
 
 
+def _some_stock(chance: Random, at: float) -> Event:
+    place = {"sku": f"s-{chance.randrange(4)}", "warehouse": f"w-{chance.randrange(3)}"}
+    kind = chance.choice(("stock_level", "stock_received", "stock_adjusted"))
+    if kind == "stock_level":
+        return stock_level(chance.randrange(100), at=at, **place)
+    amount = {"qty": chance.randint(1, 30)} if kind == "stock_received" else {"delta": chance.randint(-20, 20)}
+    return stock_move(kind, at=at, **place, **amount)
+
+
 def _some_shipment(chance: Random, at: float) -> Event:
-    if chance.random() < 0.1:
-        return stock_level(chance.randrange(100), at=at)
+    if chance.random() < 0.3:
+        return _some_stock(chance, at)
     kind = chance.choice(SHIPMENTS)
     returned = {"sku": f"s-{chance.randrange(4)}", "qty": chance.randint(1, 3)} if kind == "return_received" else {}
     return shipment(kind, at=at, **returned, **_labels(chance, ("region",)))

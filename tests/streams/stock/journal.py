@@ -69,7 +69,7 @@ def ledger_of(happened: Sequence[Event], names: StockNames) -> Ledger:
             sku, qty = names.skus[item["sku"]], item["qty"]
             if kind in ("order_created", "order_cancelled"):
                 moves.append((sku, -1, ts, -qty if kind == "order_created" else qty))
-            if kind == "order_paid" and event["promotion_id"]:
+            if kind == "order_paid" and event.get("promotion_id"):
                 sales.append((sku, names.promotions[event["promotion_id"]], ts - ts % 1000, qty))
     return Ledger(summed(*_columns(moves)), least(*_columns(levels)), summed(*_columns(sales)))
 

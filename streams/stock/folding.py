@@ -1,0 +1,60 @@
+"""What a batch of events says of stock."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.arrays import Ints, compact
+from streams.columns import Columns
+from streams.rows import Rows
+from streams.scopes import Scope
+from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
+from streams.stock.names import Numbering
+
+SALES_STEP_MS = 1000
+"""Sales add up in whole seconds, as the as-of moves: more is not asked of them."""
+
+
+def ledger_of_orders(events: Columns, rows: Rows) -> Ledger:
+    """Units that orders take and give back, and those paid for under a promotion."""
+    lines = events.lines
+    sign = events.is_type("order_cancelled").astype(np.int64) - events.is_type("order_created")
+    paid = events.is_type("order_paid") & (events.row_of(Scope.PROMOTION) >= 0)
+    told = (sign != 0) | paid
+    if not told.any():
+        return NOTHING
+    of_sku = np.flatnonzero(told[lines.event] & rows.mask(Scope.SKU)[lines.row])
+    event, units = lines.event[of_sku], lines.units[of_sku]
+    sku = _numbers(lines.row[of_sku], rows, rows.stock.skus)
+    moved, sold = np.flatnonzero(sign[event]), np.flatnonzero(paid[event])
+    moves = summed(pair_codes(sku[moved], -1), events.ts[event[moved]], sign[event[moved]] * units[moved])
+    if not len(sold):
+        return Ledger(moves)
+    seller = event[sold]
+    promotion = _numbers(events.row_of(Scope.PROMOTION)[seller], rows, rows.stock.promotions)
+    sales = summed(pair_codes(sku[sold], promotion), events.ts[seller], units[sold]).rounded(SALES_STEP_MS)
+    return Ledger(moves, sales=sales)
+
+
+def ledger_of_logistics(events: Columns, rows: Rows) -> Ledger:
+    """Counts, receipts and adjustments of warehouses."""
+    levels, received, adjusted = map(events.is_type, ("stock_level", "stock_received", "stock_adjusted"))
+    told = np.flatnonzero(levels | received | adjusted)
+    if not len(told):
+        return NOTHING
+    numbers = events.numbers
+    pairs = pair_codes(
+        _numbers(events.row_of(Scope.SKU)[told], rows, rows.stock.skus), numbers["stock_warehouse"][told]
+    )
+    amounts = np.where(received, numbers["qty"], numbers["delta"])[told]
+    level, ts = levels[told], events.ts[told]
+    return Ledger(
+        summed(pairs[~level], ts[~level], amounts[~level]),
+        least(pairs[level], ts[level], numbers["on_hand"][told][level]),
+    )
+
+
+def _numbers(row: Ints, rows: Rows, numbering: Numbering) -> Ints:
+    """The ledger's numbers of what rows stand for."""
+    used, place = compact(row, len(rows))
+    return np.array([numbering[rows.labels[one][1]] for one in used.tolist()], np.int64)[place]

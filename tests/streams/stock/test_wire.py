@@ -1,0 +1,64 @@
+"""What one process wrote of stock, another reads, though every name has another number there."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+
+from streams.stock.ledger import Entries, Ledger, merge_ledgers
+from streams.stock.names import Numbering, StockNames
+from streams.stock.wire import LedgerWire, from_wire, to_wire
+from tests.streams.stock.journal import Event, events, ledger_of, numbered
+
+Named = list[tuple[str, str | None, int, int]]
+
+
+def named(ledger: Ledger, names: StockNames) -> list[Named]:
+    """The ledger in plain words."""
+
+    def words(entries: Entries, others: Numbering) -> Named:
+        rows = zip(
+            entries.skus.tolist(),
+            entries.others.tolist(),
+            entries.times.tolist(),
+            entries.amounts.tolist(),
+            strict=True,
+        )
+        return sorted(
+            ((names.skus.names[sku], others.names[other] if other >= 0 else None, at, n) for sku, other, at, n in rows),
+            key=str,
+        )
+
+    return [
+        words(ledger.moves, names.warehouses),
+        words(ledger.levels, names.warehouses),
+        words(ledger.sales, names.promotions),
+    ]
+
+
+def elsewhere() -> StockNames:
+    """Another process: it met other names first, and some of ours in another order."""
+    names = StockNames()
+    for sku in ("z", "c", "a"):
+        names.skus[sku]
+    for warehouse in ("west", "north"):
+        names.warehouses[warehouse]
+    return names
+
+
+@given(events)
+def test_a_round_trip_changes_nothing_but_numbers(happened: list[Event]) -> None:
+    here, there = numbered(), elsewhere()
+    ledger = ledger_of(happened, here)
+    data = msgspec.msgpack.encode(to_wire(ledger, here))
+    read = from_wire(msgspec.msgpack.decode(data, type=LedgerWire | None), there)
+    assert named(read, there) == named(ledger, here)
+    assert named(merge_ledgers([read]), there) == named(read, there)
+    for entries in (read.moves, read.levels, read.sales):
+        keys = list(zip(entries.pairs.tolist(), entries.times.tolist(), strict=True))
+        assert keys == sorted(set(keys))
+
+
+def test_nothing_takes_no_room() -> None:
+    assert to_wire(Ledger(), StockNames()) is None
+    assert not from_wire(None, StockNames())
