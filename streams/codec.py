@@ -17,6 +17,7 @@ from streams.packing import Column, pack, unpack
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.scopes import DIMENSION_IDS, DIMENSIONS
+from streams.shipping.wire import ShippingWire, from_wire, to_wire
 from streams.sketch import RANK_BITS
 from streams.sketches import Sketches, group_keys
 
@@ -46,6 +47,7 @@ class _Wire(msgspec.Struct, array_like=True):
     group_sizes: Column
     registers: Column
     ranks: Column
+    shipping: ShippingWire | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -54,9 +56,12 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
     """The delta in bytes."""
-    if len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW:
-        return _PLAIN + _encoder.encode(_few(delta, rows))
-    data = _encoder.encode(_many(delta, rows))
+    few = len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW
+    wire = _few(delta, rows) if few else _many(delta, rows)
+    wire.shipping = to_wire(delta.shipping, rows)
+    data = _encoder.encode(wire)
+    if few and delta.shipping.size < _FEW:
+        return _PLAIN + data
     return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
 
 
@@ -125,4 +130,5 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     return PaneDelta(
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),
+        from_wire(wire.shipping, rows),
     )

@@ -1,8 +1,9 @@
 """What panes hold, as an algebra: `zero`, `merge`, `coarsen`, `between`.
 
 A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.cells`) are the
-additive counters of any number of panes, `Sketches` (`streams.sketches`) their distinct counts; a `PaneDelta` is both,
-and is at once what a batch of events adds and what a stored block holds. Merging is associative and commutative, so the
+additive counters of any number of panes, `Sketches` (`streams.sketches`) their distinct counts, a `ShippingDelta`
+(`streams.shipping`) what orders add over their lives; a `PaneDelta` is all of them, and is at once what a batch of
+events adds and what a stored block holds. Merging is associative and commutative, so the
 batch sizes that led to a sum cannot be seen in it.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.cells import Cells, merge_cells
+from streams.shipping.delta import NO_SHIPPING, ShippingDelta, merge_shipping
 from streams.sketches import Sketches, merge_sketches
 
 
@@ -23,6 +25,8 @@ class PaneDelta:
 
     cells: Cells = field(default_factory=Cells)
     sketches: Sketches = field(default_factory=Sketches)
+    shipping: ShippingDelta = field(default_factory=lambda: NO_SHIPPING)
+    """Has levels of its own (`streams.store.levels`): what follows is of the counters and distinct counts alone."""
 
     def between(self, start_s: int, end_s: int) -> PaneDelta:
         """What falls in panes that start in [start_s, end_s)."""
@@ -49,7 +53,7 @@ class PaneDelta:
             yield start, PaneDelta(Cells(keys[cell], amounts[cell]), sketches)
 
     def __bool__(self) -> bool:
-        return bool(len(self.cells.keys) or len(self.sketches.groups))
+        return bool(len(self.cells.keys) or len(self.sketches.groups) or self.shipping)
 
 
 ZERO = PaneDelta()
@@ -57,4 +61,8 @@ ZERO = PaneDelta()
 
 def merge(parts: Sequence[PaneDelta]) -> PaneDelta:
     """The sum of all parts: associative, commutative, `ZERO` changes nothing."""
-    return PaneDelta(merge_cells([part.cells for part in parts]), merge_sketches([part.sketches for part in parts]))
+    return PaneDelta(
+        merge_cells([part.cells for part in parts]),
+        merge_sketches([part.sketches for part in parts]),
+        merge_shipping([part.shipping for part in parts]),
+    )

@@ -26,6 +26,7 @@ from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.keys import Partition
+from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, now_ms
@@ -217,7 +218,7 @@ def _out_of_time(ts: np.ndarray, clocks: Clocks) -> Sequence[tuple[int, Reason, 
 
 
 def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons)
+    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size
 
 
 def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
@@ -227,10 +228,5 @@ def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
     if settings.retain == "all" or as_of_ms is None:
         return Clocks(as_of_ms, None, latest_ms)
     now = min(now_ms(), as_of_ms) if wall else as_of_ms  # a backlog is not late for having waited
-    keep_s = {
-        "s": settings.keep_seconds_h * 3600,
-        "m": settings.keep_minutes_d * 86400,
-        "h": settings.keep_hours_d * 86400,
-    }
-    oldest_s = {level: int(now / 1000 - keep) for level, keep in keep_s.items()}
+    oldest_s = {level.name: now // 1000 - level.keep_s for level in levels(settings) if level.keep_s is not None}
     return Clocks(as_of_ms, oldest_s["h"] * 1000, latest_ms, oldest_s)

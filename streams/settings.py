@@ -21,6 +21,15 @@ class Settings(IngestSettings):
     retain: str = Field(
         "", pattern="^(all)?$", description="all: keep every pane, for replays that are asked about their past."
     )
+    overdue_after_h: float = Field(
+        48,
+        gt=0,
+        le=720,
+        description="Hours after its payment from which on an order that is not dispatched is overdue.",
+    )
+    unshipped_horizon_d: int = Field(
+        180, ge=31, le=3650, description="Days from its payment that an order counts as unshipped, and is remembered."
+    )
     idle_after_s: float = Field(
         10, gt=0, description="A partition without a new event for so long holds no as-of back."
     )

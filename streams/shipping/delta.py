@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,18 @@ class ShippingDelta:
     def size(self) -> int:
         """How many numbers it holds."""
         return len(self.legs.keys) + len(self.amendments) + len(self.waiting.keys)
+
+    def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
+        """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
+        panes = [self.legs.panes, self.amendments.cells.panes, self.waiting.panes]
+        for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
+            end = start + length_s
+            yield (
+                start,
+                ShippingDelta(
+                    self.legs.between(start, end), self.amendments.between(start, end), self.waiting.between(start, end)
+                ),
+            )
 
 
 NO_SHIPPING = ShippingDelta()

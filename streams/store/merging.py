@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from streams.store.levels import Level
 
 _FAN_IN = 8
-_LEFT_BEHIND_S = 60
 
 BlockId = tuple[str, int]
 """Level name and start, seconds since the epoch."""
@@ -81,4 +80,4 @@ class OpenBlocks:
 
     @staticmethod
     def _is_over(level: Level, block: BlockId, newest_s: int) -> bool:
-        return block[1] + level.block_s + _LEFT_BEHIND_S <= newest_s
+        return block[1] + level.block_s + level.settle_s <= newest_s

@@ -21,7 +21,7 @@ from streams.rows import Rows
 from streams.scopes import Scope
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
-from streams.store.levels import Level
+from streams.store.levels import Holds, Level
 from streams.store.merging import Merge, OpenBlocks
 
 _TTL_SLACK_S = 3600
@@ -51,9 +51,19 @@ class _Write:
     new: PaneDelta | None
     merge: Merge
 
+    newest_s: int
+
     @property
     def block(self) -> tuple[str, int]:
         return self.level.name, self.start
+
+    @property
+    def seconds_to_live(self) -> int | str:
+        """A block may lie ahead of the newest event, and must be there when its time comes."""
+        if self.level.keep_s is None:
+            return ""
+        ahead_s = max(0, self.start - self.newest_s) if self.newest_s else 0
+        return self.level.keep_s + self.level.block_s + _TTL_SLACK_S + ahead_s
 
 
 class Roller:
@@ -87,7 +97,7 @@ class Roller:
         for write, content in zip(writes, contents, strict=True):
             keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
             replaced = [part.name for part in write.merge.parts]
-            args += [write.start, _seconds_to_live(write.level), name, content, len(replaced), *replaced]
+            args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
         if await self._roll(keys=keys, args=args) != b"ok":
             return False
         for write in writes:
@@ -96,15 +106,21 @@ class Roller:
 
     def _plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> list[_Write]:
         writes = []
-        total = merge(rolling.pending)
-        newest_s = int(total.cells.panes[-1]) if len(total.cells.keys) else 0
+        total = rest = merge(rolling.pending)
+        newest_s = _newest_s(total)
         for level in self._levels:
-            total = level.coarsen(total)  # each level from the finer one before it, which is smaller than the whole
-            held = total if level.distincts_step_s >= SKU_DISTINCT_STEP_S else _without_sku_distincts(total, rows)
+            if level.holds is Holds.PANES:
+                rest = level.coarsen(rest)  # each level from the finer one before it, which is smaller than the whole
+                held = rest if level.distincts_step_s >= SKU_DISTINCT_STEP_S else _without_sku_distincts(rest, rows)
+            else:
+                held = total
             new = dict(level.blocks(held, rolling.oldest_s.get(level.name, 0)))
-            writes += [_Write(level, start, part, blocks.to_merge((level.name, start))) for start, part in new.items()]
+            writes += [
+                _Write(level, start, part, blocks.to_merge((level.name, start)), newest_s)
+                for start, part in new.items()
+            ]
             over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
-            writes += [_Write(level, block[1], None, parts) for block, parts in over]
+            writes += [_Write(level, block[1], None, parts, newest_s) for block, parts in over]
         blocks.forget({level.name: level for level in self._levels}, newest_s)
         return writes
 
@@ -132,5 +148,6 @@ def _without_sku_distincts(delta: PaneDelta, rows: Rows) -> PaneDelta:
     return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_sku[delta.sketches.rows])))
 
 
-def _seconds_to_live(level: Level) -> int | str:
-    return "" if level.keep_s is None else level.keep_s + level.block_s + _TTL_SLACK_S
+def _newest_s(delta: PaneDelta) -> int:
+    """Event time of the newest event that counts anything; 0 where none does."""
+    return int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0

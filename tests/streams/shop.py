@@ -133,7 +133,7 @@ class Shop:
         return {
             partition: merge(
                 [part for block in blocks.values() for owner, part in block.parts if owner == partition]
-                + [entry.delta.coarsen(step.counters_step_s, step.distincts_step_s) for entry in logs[partition]]
+                + [step.coarsen(entry.delta) for entry in logs[partition]]
             )
             for partition in state.partitions
         }

@@ -11,6 +11,7 @@ from streams.panes import merge
 from streams.partition import PartitionWork, clocks
 from streams.scopes import Scope
 from streams.store.keys import Partition
+from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
 from tests.support.events import T0, click, ms, paid, some_events
@@ -160,7 +161,7 @@ async def test_panes_that_are_not_kept_any_more_are_not_written(redis_url: str) 
         await shop.feed(ORDERS_0, [paid(at=0), paid(at=4 * DAY_S), paid(at=4 * DAY_S + 7_300)])
         await shop.roll(ORDERS_0, ms(4 * DAY_S + 7_300))
         panes = {}
-        for level in shop.levels:
+        for level in pane_levels(shop.settings):
             held = await everything(shop, level.name)
             panes[level.name] = sorted({pane - T0 for pane, _, _ in held[ORDERS_0][0]})
     assert panes == {

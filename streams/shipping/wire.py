@@ -1,0 +1,73 @@
+"""How a `ShippingDelta` is written in Redis, as part of a delta: labels once, then columns (`streams.packing`)."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from streams.arrays import compact
+from streams.cells import Cells, cell_keys
+from streams.packing import Column, pack, unpack
+from streams.rows import Rows
+from streams.scopes import DIMENSION_IDS, DIMENSIONS
+from streams.shipping.amendments import Amendments
+from streams.shipping.delta import NO_SHIPPING, ShippingDelta
+
+
+class ShippingWire(msgspec.Struct, array_like=True):
+    """A delta whose rows and panes are places in its own lists; legs, amendments and waiting one after the other."""
+
+    scopes: bytes
+    """Scope id of each row."""
+    values: list[str]
+    """Value of each row, parallel."""
+    pane_steps: Column
+    """Distinct panes, each less the one before."""
+    sizes: tuple[int, int]
+    """How many legs and amendments."""
+    panes: Column
+    rows: Column
+    counters: Column
+    amounts: Column
+    delays: Column
+    """Of each amendment: seconds from its pane to the moment it is valid from."""
+
+
+def to_wire(delta: ShippingDelta, rows: Rows) -> ShippingWire | None:
+    """The delta, its rows numbered by `rows`; None where it says nothing."""
+    if not delta:
+        return None
+    parts = (delta.legs, delta.amendments.cells, delta.waiting)
+    whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
+    used, row_of = compact(whole.rows, len(rows))
+    panes, pane_of = np.unique(whole.panes, return_inverse=True)
+    labels = [rows.labels[row] for row in used.tolist()]
+    return ShippingWire(
+        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
+        [value for _, value in labels],
+        pack(np.diff(panes, prepend=0)),
+        (len(delta.legs.keys), len(delta.amendments)),
+        pack(pane_of),
+        pack(row_of),
+        pack(whole.counters),
+        pack(whole.amounts),
+        pack(delta.amendments.valid_s - delta.amendments.cells.panes),
+    )
+
+
+def from_wire(wire: ShippingWire | None, rows: Rows) -> ShippingDelta:
+    """The delta, its labels numbered by `rows`."""
+    if wire is None:
+        return NO_SHIPPING
+    by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
+    row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
+    panes = np.cumsum(unpack(wire.pane_steps))[unpack(wire.panes)]
+    keys = cell_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
+    amounts = unpack(wire.amounts)
+    legs, late = wire.sizes[0], wire.sizes[0] + wire.sizes[1]
+    valid_s = panes[legs:late] + unpack(wire.delays)
+    return ShippingDelta(
+        Cells(keys[:legs], amounts[:legs]).sorted(),
+        Amendments(keys[legs:late], valid_s, amounts[legs:late]).sorted(),
+        Cells(keys[late:], amounts[late:]).sorted(),
+    )

@@ -1,0 +1,28 @@
+"""Shipping deltas in plain words: dictionaries that can be compared whatever numbers the rows have."""
+
+from __future__ import annotations
+
+from streams.rows import Rows
+from streams.scopes import Dimension
+from streams.shipping.delta import ShippingDelta
+
+Place = tuple[int, int, tuple[Dimension, str], int]
+"""(pane, valid from, label, counter); what is no amendment is valid from its pane on."""
+
+
+def plain(delta: ShippingDelta, rows: Rows) -> dict[Place, int]:
+    """Every amount by its place; `WAITING` is a counter of its own, so the three parts never meet."""
+    found: dict[Place, int] = {}
+    late = delta.amendments
+    for cells, valid_s in (
+        (delta.legs, delta.legs.panes),
+        (late.cells, late.valid_s),
+        (delta.waiting, delta.waiting.panes),
+    ):
+        arrays = (cells.panes, valid_s, cells.rows, cells.counters, cells.amounts)
+        for pane, valid, row, counter, amount in zip(*(array.tolist() for array in arrays), strict=True):
+            place = (pane, valid, rows.labels[row], counter)
+            assert place not in found
+            assert amount
+            found[place] = amount
+    return found

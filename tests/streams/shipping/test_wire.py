@@ -1,0 +1,40 @@
+"""Bytes in Redis hold what was written, under whatever numbers rows have there."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from streams.codec import decode, encode
+from streams.panes import PaneDelta
+from streams.rows import Rows
+from streams.scopes import Scope
+from streams.shipping.delta import delta_of, merge_shipping
+from streams.shipping.expansion import change
+from streams.shipping.facts import NOTHING
+from tests.streams.shipping.orders import LIMITS, lives, told
+from tests.streams.shipping.plain import plain
+from tests.support.events import Event
+
+
+@settings(deadline=None)
+@given(lives)
+def test_a_round_trip_changes_nothing_but_row_numbers(events: list[Event]) -> None:
+    here, there = Rows(), Rows()
+    there.row(Scope.SKU, "something else")
+    deltas = [delta_of(change(NOTHING, fact, LIMITS), here) for _, fact in told(events)]
+    for delta in (*deltas, merge_shipping(deltas)):
+        held = decode(encode(PaneDelta(shipping=delta), here), there).shipping
+        assert plain(held, there) == plain(delta, here)
+
+
+@settings(deadline=None)
+@given(lives)
+def test_the_parts_of_a_cut_are_the_whole(events: list[Event]) -> None:
+    rows = Rows()
+    whole = merge_shipping([delta_of(change(NOTHING, fact, LIMITS), rows) for _, fact in told(events)])
+    parts = dict(whole.cut(20))
+    assert list(parts) == sorted(parts)
+    for start, part in parts.items():
+        assert part
+        assert all(start <= pane < start + 20 for pane, *_ in plain(part, rows))
+    assert plain(merge_shipping(list(parts.values())), rows) == plain(whole, rows)
