@@ -20,7 +20,7 @@ from streams.commands.progress import progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.simulate import Batch, Simulation, SimulationConfig
+    from streams.simulate import Batch, Season, SimulationConfig
 
 app = typer.Typer()
 
@@ -53,6 +53,9 @@ def simulate(
             "May be repeated; a wrong one is answered with all kinds.",
         ),
     ] = None,
+    earlier: Annotated[
+        int, typer.Option(min=0, max=20, help="So many earlier sales of the same shop before it, to compare with.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write files for `salepulse replay` there.")] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Send to this Kafka, host:port, separated by commas.")] = None,
     speed: Annotated[
@@ -66,8 +69,8 @@ def simulate(
 ) -> None:
     """Simulate a sale: visitors, orders, payments, stock, shipping; late and repeated events; incidents on demand.
 
-    With --out it becomes files, with --bootstrap it is sent as it happens. What was wrong, when and where, and the
-    exact counts go to incidents.json. Ctrl-C ends it early; what was sent stays sent.
+    With --out it becomes files; with --bootstrap it is sent as it happens, earlier sales at once before it. What was
+    wrong, when and where, and the exact counts go to incidents.json. Ctrl-C ends it early; what was sent stays sent.
     """
     with foreseen():
         if (out is None) == (bootstrap is None):
@@ -80,7 +83,7 @@ def simulate(
             # In real time it begins now; faster than life it ends now, as events of the future would be refused.
             start_ms = int(time.time()) * 1000 - (0 if pace == 1 else int(duration * 1000))
         config = _config(seed, rate, duration, start_ms, tuple(incident or ()))
-        facts = _write(config, out) if out is not None else _send(config, str(bootstrap), pace, truth)
+        facts = _write(config, earlier, out) if out is not None else _send(config, earlier, str(bootstrap), pace, truth)
     if as_json:
         print_json(facts)
     else:
@@ -99,58 +102,55 @@ def _config(
     return SimulationConfig.sized(seed=seed, rate=rate, duration_s=duration, incidents=incidents, **when)
 
 
-def _write(config: SimulationConfig, out: Path) -> dict[str, Any]:
-    from streams.simulate import write_folder
+def _write(config: SimulationConfig, earlier: int, out: Path) -> dict[str, Any]:
+    from streams.simulate import Season, write_season
 
+    season = Season(config, earlier)
     with progress("simulating") as shown:
         try:
-            truth = write_folder(
-                config,
+            write_season(
+                season,
                 out,
                 lambda done_ms, all_ms: shown.show(f"{done_ms // 1000:,} of {all_ms // 1000:,} s", done_ms, all_ms),
             )
         except OSError as error:
             raise SalepulseError(f"{error.filename or out} cannot be written: {error.strerror or error}") from error
-    return {
-        "folder": str(out),
-        "messages": truth.total,
-        "incidents": len(config.incidents),
-        "seed": config.seed,
-        "start_ms": config.start_ms,
-        "end_ms": config.end_ms,
-        "truth": asdict(truth),
-    }
+    return {"folder": str(out), "messages": season.messages, **_facts(season), "truth": asdict(season.present.truth)}
 
 
-def _send(config: SimulationConfig, bootstrap: str, speed: float | None, truth: Path) -> dict[str, Any]:
-    from streams.simulate import Simulation, ground_truth
+def _send(config: SimulationConfig, earlier: int, bootstrap: str, speed: float | None, truth: Path) -> dict[str, Any]:
+    from streams.simulate import Season, ground_truth
 
-    simulation = Simulation(config)
+    season = Season(config, earlier)
     load_settings(Settings, bootstrap=bootstrap)
-    sent = run(_send_all(simulation, bootstrap, speed))
+    sent = run(_send_all(season, bootstrap, speed))
     if config.incidents:
         try:
-            truth.write_bytes(ground_truth(simulation))
+            truth.write_bytes(ground_truth(season))
         except OSError as error:
             raise SalepulseError(f"{truth} cannot be written: {error.strerror or error}") from error
         tell(f"what was wrong, when and where: {truth}")
+    return {"bootstrap": bootstrap, "messages": sent.messages, "complete": sent.complete, **_facts(season)}
+
+
+def _facts(season: Season) -> dict[str, Any]:
+    """Of files and of Kafka alike."""
+    config = season.config
     return {
-        "bootstrap": bootstrap,
-        "messages": sent.messages,
-        "complete": sent.complete,
         "incidents": len(config.incidents),
+        "earlier": len(season.earlier),
         "seed": config.seed,
         "start_ms": config.start_ms,
         "end_ms": config.end_ms,
     }
 
 
-async def _send_all(simulation: Simulation, bootstrap: str, speed: float | None) -> Sent:
+async def _send_all(season: Season, bootstrap: str, speed: float | None) -> Sent:
     from consumers.producing import KeyedProducer
     from consumers.topics import EVENT_TOPICS, Topic
     from streams.sending import Pace, send_batches
 
-    config, stop, sent = simulation.config, asyncio.Event(), 0
+    config, stop, sent = season.config, asyncio.Event(), 0
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with progress("sending") as shown:
@@ -158,12 +158,12 @@ async def _send_all(simulation: Simulation, bootstrap: str, speed: float | None)
         def show(batch: Batch) -> None:
             nonlocal sent
             sent += len(batch.messages)
-            done_s = (batch.arrival_ms - config.start_ms) // 1000
+            done_s = max(0, batch.arrival_ms - config.start_ms) // 1000
             shown.show(f"{sent:,} events, {done_s:,} of {config.duration_s:,.0f} s", done_s, config.duration_s)
 
         async with KeyedProducer(bootstrap) as producer:
             for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
                 await producer.partitions(topic)  # raises if it is missing, before anything is sent
             pace = Pace(config.start_ms, speed)
-            await send_batches(producer, simulation.batches(_STEP_MS), pace, stop=stop, on_sent=show)
+            await send_batches(producer, season.batches(_STEP_MS), pace, stop=stop, on_sent=show)
     return Sent(sent, not stop.is_set())

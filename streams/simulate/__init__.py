@@ -6,11 +6,13 @@ files for a replay. The model is described in `docs/simulator.md`.
 
 from streams.simulate.config import SimulationConfig
 from streams.simulate.encode import Message
-from streams.simulate.folder import ground_truth, write_folder
+from streams.simulate.folder import ground_truth, write_folder, write_season
 from streams.simulate.generate import Batch, Simulation, generate
 from streams.simulate.incident_kinds import KINDS
 from streams.simulate.incidents import Incident
 from streams.simulate.plan import Disorder, Funnel, Phase, PromotionPlan, SimulationError, StockPlan
+from streams.simulate.season import Season
+from streams.simulate.sold import Sold
 from streams.simulate.truth import Truth
 
 __all__ = [
@@ -22,12 +24,15 @@ __all__ = [
     "Message",
     "Phase",
     "PromotionPlan",
+    "Season",
     "Simulation",
     "SimulationConfig",
     "SimulationError",
+    "Sold",
     "StockPlan",
     "Truth",
     "generate",
     "ground_truth",
     "write_folder",
+    "write_season",
 ]

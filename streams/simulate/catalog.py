@@ -19,7 +19,7 @@ class Catalog:
     """Products 0 … skus − 1 by popularity. Prices are minor units."""
 
     def __init__(self, config: SimulationConfig) -> None:
-        rng = stream(config.seed, Purpose.CATALOG)
+        rng = stream(config.seed if config.catalog_seed is None else config.catalog_seed, Purpose.CATALOG)
         size = config.skus
         self.category: Bytes = rng.integers(0, len(config.categories), size).astype(np.uint8)
         worth = rng.lognormal(0.0, 0.5, len(config.categories))[self.category]

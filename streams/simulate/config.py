@@ -11,6 +11,8 @@ from streams.simulate.plan import Disorder, Funnel, PromotionPlan, SimulationErr
 
 DAY_MS = 86_400_000
 COMPRESS_BELOW_S = 6 * 3600.0
+SHIP_DAYS = 6.0
+"""So many days of shipping pass in a compressed run: the way of a parcel, its delays and its return fit in."""
 
 DIGITAL = ("phones", "computers", "appliances", "watches", "toys", "books", "baby")
 FASHION = ("womenswear", "menswear", "shoes", "bags", "beauty", "sports")
@@ -28,6 +30,8 @@ class SimulationConfig:
     """One run. The same configuration gives the same bytes (with the same numpy)."""
 
     seed: int = 1
+    catalog_seed: int | None = None
+    """Makes the products and their prices; None: `seed`. Runs that share it are of one shop."""
     rate: float = 1000.0
     """Mean events a second of the run, without the opening stock levels and before incidents."""
     duration_s: float = 600.0
@@ -108,8 +112,13 @@ class SimulationConfig:
 
     @property
     def day_speed(self) -> float:
-        """How much faster than life the day, shipping, refunds and receipts go: 1, or one day a run."""
+        """How much faster than life the day, cancellations and receipts go: 1, or one day a run."""
         return DAY_MS / self.duration_ms if self.compressed else 1.0
+
+    @property
+    def ship_speed(self) -> float:
+        """How much faster than life parcels go, and what follows from them: 1, or six days a compressed run."""
+        return self.day_speed * SHIP_DAYS if self.compressed else 1.0
 
     @property
     def shop_speed(self) -> float:

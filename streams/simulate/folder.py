@@ -17,6 +17,7 @@ from streams.simulate.config import SimulationConfig
 from streams.simulate.generate import Simulation
 from streams.simulate.incident_kinds import KINDS
 from streams.simulate.incidents import Incident
+from streams.simulate.season import Season
 from streams.simulate.truth import Truth
 
 STEP_MS = 1000
@@ -27,19 +28,25 @@ COMPRESSION = 1
 def write_folder(
     config: SimulationConfig, out_dir: Path, on_progress: Callable[[int, int], None] | None = None
 ) -> Truth:
+    """One run without a past; see `write_season`."""
+    season = Season(config)
+    write_season(season, out_dir, on_progress)
+    return season.present.truth
+
+
+def write_season(season: Season, out_dir: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
     """Writes `<topic>.ndjson.gz` of each event topic in order of arrival, `promotions.ndjson` and `incidents.json`.
 
-    Files of these names are replaced. `on_progress` is called with (ms of the run done, ms in all), once a second of
+    Files of these names are replaced. `on_progress` is called with (ms of the runs done, ms in all), once a second of
     arrival time.
     """
-    simulation = Simulation(config)
     out_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         files: dict[str, BufferedWriter | gzip.GzipFile] = {}
         for topic in EVENT_TOPICS:
             files[topic.value] = stack.enter_context(_packed(stack, out_dir / f"{topic}.ndjson.gz"))
         files[Topic.PROMOTIONS.value] = stack.enter_context((out_dir / "promotions.ndjson").open("wb"))
-        for batch in simulation.batches(STEP_MS):
+        for batch in season.batches(STEP_MS):
             lines: dict[str, list[bytes]] = {topic: [] for topic in files}
             for name, _, _, value in batch.messages:
                 lines[name].append(value)
@@ -47,26 +54,29 @@ def write_folder(
                 if values:
                     files[name].write(b"\n".join(values) + b"\n")
             if on_progress:
-                on_progress(batch.arrival_ms - config.start_ms, config.duration_ms)
-    (out_dir / "incidents.json").write_bytes(ground_truth(simulation))
-    return simulation.truth
+                on_progress(batch.arrival_ms - season.start_ms, season.config.end_ms - season.start_ms)
+    (out_dir / "incidents.json").write_bytes(ground_truth(season))
 
 
-def ground_truth(simulation: Simulation) -> bytes:
-    """The JSON of `incidents.json`: the run, what was wrong when and where, and the exact counts so far."""
+def ground_truth(season: Season) -> bytes:
+    """The JSON of `incidents.json`: the runs, what was wrong when and where, and the exact counts so far."""
+    document = {"version": 1, **_run(season.present), "earlier": [_run(run) for run in season.earlier]}
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def _run(simulation: Simulation) -> dict[str, Any]:
     config = simulation.config
-    document = {
-        "version": 1,
+    return {
         "seed": config.seed,
         "start_ms": config.start_ms,
         "end_ms": config.end_ms,
         "day_speed": config.day_speed,
+        "ship_speed": config.ship_speed,
         "shop_speed": config.shop_speed,
         "config": asdict(config),
         "incidents": [describe(incident) for incident in simulation.world.effects.incidents],
         "truth": {**asdict(simulation.truth), "total": simulation.truth.total},
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
 def describe(incident: Incident) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class _Parcels:
 
     def __init__(self, scene: Scene, orders: Orders, paid: Paid, shipped: Ints) -> None:
         rng = scene.rng(Purpose.FULFILMENT)
-        size, speed, sessions = len(shipped), scene.config.day_speed, scene.sessions
+        size, speed, sessions = len(shipped), scene.config.ship_speed, scene.sessions
         self._scene, self._rng, self._orders = scene, rng, orders
         self._order = shipped
         self._line = orders.lines.first[shipped]
@@ -95,7 +95,7 @@ class _Parcels:
 
     def _returns(self) -> list[Rows]:
         """The first line comes back some days after the delivery, then its money goes back (at most the order's)."""
-        rng, speed, size = self._rng, self._scene.config.day_speed, len(self._order)
+        rng, speed, size = self._rng, self._scene.config.ship_speed, len(self._order)
         back = rng.random(size) < self._scene.config.funnel.returned
         at = self._delivered + lognormal_ms(rng, size, RETURN_MEDIAN_H * HOUR_S, 0.5, speed)
         refunded_at = at + lognormal_ms(rng, size, REFUND_MEDIAN_H * HOUR_S, 0.5, speed)

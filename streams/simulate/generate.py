@@ -17,6 +17,7 @@ from streams.simulate.encode import Encoder, Message
 from streams.simulate.pending import Pending
 from streams.simulate.plan import SimulationError
 from streams.simulate.shop import Shop, expectation
+from streams.simulate.sold import Sold
 from streams.simulate.stock import Stock, expected_stock_events
 from streams.simulate.traffic import Traffic
 from streams.simulate.truth import Truth
@@ -75,7 +76,7 @@ class Simulation:
             self.sessions * self._traffic.promotion_share() * (1 - stock.short_share * (1 - config.funnel.substitute))
         )
         messages = announcement(self.world, buyers * self._expected.promotion_gmv)
-        self.truth = Truth(promotions=len(messages))
+        self.truth = Truth(promotions=len(messages), sold=Sold.of(config))
         return messages
 
     def _arrivals(self) -> Iterator[Rows]:

@@ -9,6 +9,7 @@ import numpy as np
 from consumers.topics import EVENT_TOPICS
 from streams.simulate.columns import Kind, Rows
 from streams.simulate.disorder import LATENCY_MAX_MS
+from streams.simulate.sold import Sold
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class Truth:
     refunds: int = 0
     ad_cost: int = 0
     promotions: int = 0
+    sold: Sold | None = None
+    """What the promotion sold; None without one."""
 
     @property
     def total(self) -> int:
@@ -49,3 +52,5 @@ class Truth:
         self.gmv += int(rows.value[fresh & (rows.kind == Kind.ORDER_PAID)].sum())
         self.refunds += int(rows.value[fresh & (rows.kind == Kind.ORDER_REFUNDED)].sum())
         self.ad_cost += int(rows.value[fresh & (rows.kind == Kind.AD_CLICK)].sum())
+        if self.sold is not None:
+            self.sold.count(rows)

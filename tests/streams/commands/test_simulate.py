@@ -106,3 +106,13 @@ async def written(bootstrap: str) -> int:
         while got := await consumer.getmany(timeout_ms=1500):
             count += sum(map(len, got.values()))
     return count
+
+
+def test_earlier_sales_come_with_it(tmp_path: Path) -> None:
+    done = salepulse("simulate", *SMALL, "--earlier", "2", "--out", "s", "--json", cwd=tmp_path)
+    facts = json.loads(done.stdout)
+    promotions = [json.loads(line) for line in (tmp_path / "s" / "promotions.ndjson").read_text().splitlines()]
+    assert [one.get("baseline") for one in promotions] == [None, "sale-1-last-2", "sale-1-last-1"]
+    files = [gzip.open(path).read() for path in (tmp_path / "s").glob("*.gz")]
+    assert facts["messages"] == sum(len(held.splitlines()) for held in files) + 3
+    assert facts["earlier"] == 2
