@@ -20,8 +20,14 @@ from streams.scopes import DIMENSION_IDS, DIMENSIONS
 from streams.shipping.wire import ShippingWire, from_wire, to_wire
 from streams.sketch import RANK_BITS
 from streams.sketches import Sketches, group_keys
+from streams.stock.wire import LedgerWire
+from streams.stock.wire import from_wire as ledger_from_wire
+from streams.stock.wire import to_wire as ledger_to_wire
 
-VERSION = 1
+VERSION = 2
+"""A process that does not know the newest must not read: it would merge parts and lose what it does not see."""
+_READABLE = (1, VERSION)
+"""1 is without `shipping` and `stock`."""
 
 _FEW = 256
 """With fewer numbers than this, walking them one by one costs less than arrays do."""
@@ -48,6 +54,7 @@ class _Wire(msgspec.Struct, array_like=True):
     registers: Column
     ranks: Column
     shipping: ShippingWire | None = None
+    stock: LedgerWire | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -58,9 +65,9 @@ def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
     """The delta in bytes."""
     few = len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW
     wire = _few(delta, rows) if few else _many(delta, rows)
-    wire.shipping = to_wire(delta.shipping, rows)
+    wire.shipping, wire.stock = to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
     data = _encoder.encode(wire)
-    if few and delta.shipping.size < _FEW:
+    if few and delta.shipping.size + delta.stock.size < _FEW:
         return _PLAIN + data
     return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
 
@@ -119,7 +126,7 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     """The delta that `encode` wrote, its strings numbered by `rows`."""
     body = data[1:]
     wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
-    if wire.version != VERSION:
+    if wire.version not in _READABLE:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
     by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
     row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
@@ -131,4 +138,5 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),
         from_wire(wire.shipping, rows),
+        ledger_from_wire(wire.stock, rows.stock),
     )

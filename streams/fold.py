@@ -23,6 +23,7 @@ from streams.rows import Rows
 from streams.scopes import Scope
 from streams.sketch import RANK_BITS, REGISTERS, coupons
 from streams.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
+from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 
 DISTINCT_STEP_S = 10
 """Panes of distinct counts are this long."""
@@ -93,19 +94,20 @@ def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
         (_all("campaign_gmv", pairs), each(numbers["campaign"]) * worth),
     ]
     buyers = _sketch(events, pairs.where(paid), {"buyers": events.users}, rows)
-    return PaneDelta(_count(events, pairs, measures, rows), buyers)
+    return PaneDelta(_count(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
 
 
 def _fold_logistics(events: Columns, rows: Rows) -> PaneDelta:
     returned = events.is_type("return_received")
     counters = np.where(returned, COUNTER_IDS["returned_units"], _counters(events))
     counted = np.flatnonzero(counters != _NO_COUNTER)
+    stock = ledger_of_logistics(events, rows)
     if not len(counted):
-        return ZERO
+        return PaneDelta(stock=stock)
     pairs = _pairs(events.table[:, counted])
     amounts = np.where(returned, events.numbers["qty"], 1)[counted]
     measures = [(counters[counted][pairs.event], amounts[pairs.event])]
-    return PaneDelta(_count(events.take(counted), pairs, measures, rows))
+    return PaneDelta(_count(events.take(counted), pairs, measures, rows), stock=stock)
 
 
 def _counters(events: Columns) -> Ints:

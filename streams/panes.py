@@ -2,9 +2,9 @@
 
 A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.cells`) are the
 additive counters of any number of panes, `Sketches` (`streams.sketches`) their distinct counts, a `ShippingDelta`
-(`streams.shipping`) what orders add over their lives; a `PaneDelta` is all of them, and is at once what a batch of
-events adds and what a stored block holds. Merging is associative and commutative, so the
-batch sizes that led to a sum cannot be seen in it.
+(`streams.shipping`) what orders add over their lives, a `Ledger` (`streams.stock`) what moved stock; a `PaneDelta` is
+all of them, and is at once what a batch of events adds and what a stored block holds. Merging is associative and
+commutative, so the batch sizes that led to a sum cannot be seen in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from streams.cells import Cells, merge_cells
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, merge_shipping
 from streams.sketches import Sketches, merge_sketches
+from streams.stock.ledger import NOTHING, Ledger, merge_ledgers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,9 @@ class PaneDelta:
     cells: Cells = field(default_factory=Cells)
     sketches: Sketches = field(default_factory=Sketches)
     shipping: ShippingDelta = field(default_factory=lambda: NO_SHIPPING)
-    """Has levels of its own (`streams.store.levels`): what follows is of the counters and distinct counts alone."""
+    """This and `stock` have levels of their own (`streams.store.levels`): what follows is of the other two alone."""
+    stock: Ledger = field(default_factory=lambda: NOTHING)
+    """The journal of stock."""
 
     def between(self, start_s: int, end_s: int) -> PaneDelta:
         """What falls in panes that start in [start_s, end_s)."""
@@ -53,7 +56,7 @@ class PaneDelta:
             yield start, PaneDelta(Cells(keys[cell], amounts[cell]), sketches)
 
     def __bool__(self) -> bool:
-        return bool(len(self.cells.keys) or len(self.sketches.groups) or self.shipping)
+        return bool(len(self.cells.keys) or len(self.sketches.groups) or self.shipping or self.stock)
 
 
 ZERO = PaneDelta()
@@ -65,4 +68,5 @@ def merge(parts: Sequence[PaneDelta]) -> PaneDelta:
         merge_cells([part.cells for part in parts]),
         merge_sketches([part.sketches for part in parts]),
         merge_shipping([part.shipping for part in parts]),
+        merge_ledgers([part.stock for part in parts]),
     )

@@ -218,7 +218,7 @@ def _out_of_time(ts: np.ndarray, clocks: Clocks) -> Sequence[tuple[int, Reason, 
 
 
 def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size
+    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size + delta.stock.size
 
 
 def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:

@@ -21,6 +21,9 @@ class Settings(IngestSettings):
     retain: str = Field(
         "", pattern="^(all)?$", description="all: keep every pane, for replays that are asked about their past."
     )
+    keep_stock_d: float = Field(
+        45, ge=1, description="Days that a count of stock counts, and that what moved stock is kept."
+    )
     overdue_after_h: float = Field(
         48,
         gt=0,

@@ -17,6 +17,10 @@ MAY_IMPORT = {
 }
 """Imports point one way: alerts -> streams -> consumers."""
 
+STOCK = (
+    *("beta", "book", "classes", "folding", "forecast", "ledger", "names", "outage", "pairs", "replenishment"),
+    *("sold", "state", "wire"),
+)
 PURE = (
     "consumers/classification.py",
     "consumers/decoding.py",
@@ -54,6 +58,7 @@ PURE = (
     "streams/shipping/reading.py",
     "streams/shipping/record.py",
     "streams/sketch.py",
+    *(f"streams/stock/{name}.py" for name in STOCK),
     "streams/store/merging.py",
     "streams/view/distinct.py",
     "streams/view/sums.py",

@@ -8,10 +8,13 @@ from enum import Enum
 
 from streams.panes import PaneDelta
 from streams.settings import Settings
-from streams.shipping.delta import ShippingDelta
+from streams.stock.ledger import Ledger
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
+
+STOCK, STOCK_SALES = "stock", "sold_d"
+"""Names of levels that are read by name."""
 
 
 class Holds(Enum):
@@ -23,6 +26,10 @@ class Holds(Enum):
     """What orders count in windows and states: up to the overdue limit ahead of the events."""
     WAITING = "waiting"
     """Orders that wait, by payment."""
+    STOCK = "stock"
+    """The journal of stock, to the millisecond."""
+    STOCK_SALES = "stock_sales"
+    """Of it the units sold under promotions, by the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +54,21 @@ class Level:
         """What this level holds of a delta, in its panes."""
         if self.holds is Holds.PANES:
             return delta.coarsen(self.counters_step_s, self.distincts_step_s)
-        held = delta.shipping
+        if self.holds is Holds.STOCK:
+            return PaneDelta(stock=delta.stock)
+        if self.holds is Holds.STOCK_SALES:
+            return PaneDelta(stock=Ledger(sales=delta.stock.sales.rounded(1000 * DAY_S)))
         if self.holds is Holds.LEGS:
-            return PaneDelta(shipping=ShippingDelta(held.legs.coarsen(self.counters_step_s), held.amendments))
-        return PaneDelta(shipping=ShippingDelta(waiting=held.waiting.coarsen(self.counters_step_s)))
+            return PaneDelta(shipping=delta.shipping.legs_by(self.counters_step_s))
+        return PaneDelta(shipping=delta.shipping.waiting_by(self.counters_step_s))
 
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
         """A delta in this level's panes, cut into blocks, those that end before `oldest_s` left out."""
         held = self.coarsen(delta)
         if self.holds is Holds.PANES:
             parts = held.cut(self.block_s)
+        elif self.holds in (Holds.STOCK, Holds.STOCK_SALES):
+            parts = ((ms // 1000, PaneDelta(stock=part)) for ms, part in held.stock.cut(1000 * self.block_s))
         else:
             parts = ((start, PaneDelta(shipping=part)) for start, part in held.shipping.cut(self.block_s))
         for start, part in parts:
@@ -66,7 +78,7 @@ class Level:
 
 def levels(settings: Settings) -> tuple[Level, ...]:
     """Every level there is: `pane_levels` first."""
-    return (*pane_levels(settings), *shipping_levels(settings))
+    return (*pane_levels(settings), *shipping_levels(settings), *stock_levels(settings))
 
 
 def pane_levels(settings: Settings) -> tuple[Level, Level, Level]:
@@ -92,6 +104,19 @@ def shipping_levels(settings: Settings) -> tuple[Level, Level, Level, Level, Lev
         Level("ship_h", HOUR_S, HOUR_S, 10 * DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), Holds.LEGS),
         Level("wait_s", 1, 1, DAY_S, keep_s, Holds.WAITING, settle_s=10 * DAY_S),
         Level("wait_d", DAY_S, DAY_S, 30 * DAY_S, keep_s, Holds.WAITING, settle_s=10 * DAY_S),
+    )
+
+
+def stock_levels(settings: Settings) -> tuple[Level, Level]:
+    """The journal of stock by hours, and what was sold under promotions by days.
+
+    The journal is kept so much longer than a count counts as questions reach back, and one day more, since the sales of
+    whole days before it are taken from the other.
+    """
+    keep_s = (settings.keep_stock_d + settings.keep_minutes_d + 1) * DAY_S
+    return (
+        Level(STOCK, 1, 1, HOUR_S, _keep(settings, keep_s), Holds.STOCK),
+        Level(STOCK_SALES, DAY_S, DAY_S, DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), Holds.STOCK_SALES),
     )
 
 

@@ -150,4 +150,5 @@ def _without_sku_distincts(delta: PaneDelta, rows: Rows) -> PaneDelta:
 
 def _newest_s(delta: PaneDelta) -> int:
     """Event time of the newest event that counts anything; 0 where none does."""
-    return int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0
+    counted = int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0
+    return max(counted, int(delta.stock.times.max()) // 1000) if delta.stock else counted

@@ -140,7 +140,7 @@ class Blocks:
 
 
 def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons)
+    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.stock.size
 
 
 def _touched(level: Level, delta: PaneDelta) -> range:

@@ -180,9 +180,11 @@ def test_sums_of_the_largest_orders_are_exact() -> None:
     assert total(folded(Topic.ORDERS, events, rows), rows)["gmv"] == 10**17
 
 
-def test_stock_events_count_nothing_and_returns_count_units() -> None:
+def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> None:
     rows = Rows()
-    assert not folded(Topic.LOGISTICS, [stock_level(5)], rows)
+    level = folded(Topic.LOGISTICS, [stock_level(5)], rows)
+    assert not len(level.cells.keys)
+    assert level.stock.levels.amounts.tolist() == [5]
     events = [stock_level(5), shipment("return_received", qty=3, region="east"), shipment("return_received", qty=2)]
     delta = folded(Topic.LOGISTICS, events, rows)
     assert total(delta, rows)["returned_units"] == 5

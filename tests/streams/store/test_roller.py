@@ -14,6 +14,7 @@ from streams.store.keys import Partition
 from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
+from tests.streams.stock.test_wire import named
 from tests.support.events import T0, click, ms, paid, some_events
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +54,10 @@ async def test_whatever_the_steps_every_level_holds_what_was_applied(redis_url: 
             for partition, deltas in shop.applied.items():
                 expected = plain(level.coarsen(merge(deltas)), shop.rows)
                 assert held[partition] == (_less_skus(expected) if level.name == "s" else expected), (seed, level.name)
+            journal = {partition: held.stock for partition, held in (await shop.stored(level.name)).items()}
+            for partition, deltas in shop.applied.items():
+                stock = named(level.coarsen(merge(deltas)).stock, shop.rows.stock)
+                assert named(journal[partition], shop.rows.stock) == stock, (seed, level.name)
 
 
 async def test_after_a_roll_the_log_keeps_the_last_entries_for_readers_a_little_behind(shop: Shop) -> None:
