@@ -183,7 +183,7 @@ class TestStopping:
 
         asyncio.run(scenario())
         grandchild = int(log.read_text().split()[0])
-        eventually(lambda: not alive(grandchild), what="the grandchild is gone")
+        assert eventually(lambda: not alive(grandchild), what="the grandchild is gone")
 
 
 PARENT = """
