@@ -35,6 +35,14 @@ class ShippingDelta:
         """How many numbers it holds."""
         return len(self.legs.keys) + len(self.amendments) + len(self.waiting.keys)
 
+    def legs_by(self, step_s: int) -> ShippingDelta:
+        """The legs in panes of `step_s` seconds, and the amendments as they are."""
+        return ShippingDelta(nonzero(self.legs.coarsen(step_s)), self.amendments)
+
+    def waiting_by(self, step_s: int) -> ShippingDelta:
+        """Who waits, in panes of `step_s` seconds."""
+        return ShippingDelta(waiting=nonzero(self.waiting.coarsen(step_s)))
+
     def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
         """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
         panes = [self.legs.panes, self.amendments.cells.panes, self.waiting.panes]
