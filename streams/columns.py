@@ -22,6 +22,7 @@ from consumers.topics import Topic
 from streams.arrays import NO_INTS, Ints
 from streams.rows import Rows
 from streams.scopes import FIELDS, LINE_SCOPES, Scope
+from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by
 
 CHUNK = 1024
 """Events that are decoded and turned into arrays at a time."""
@@ -84,6 +85,8 @@ class Columns:
     users: Hashes = field(default_factory=lambda: NO_HASHES)
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
     lines: Lines = field(default_factory=Lines)
+    told: Told = field(default_factory=Told)
+    """What the events tell of the lives of orders."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -101,6 +104,7 @@ class Columns:
             users=self.users[places] if len(self.users) else self.users,
             sessions=self.sessions[places] if len(self.sessions) else self.sessions,
             lines=self.lines.take(places, len(self)),
+            told=self.told.take(places, len(self)),
         )
 
     def row_of(self, scope: Scope) -> Ints:
@@ -150,6 +154,7 @@ def columns_of(
         users=hash_strings(fields["user_id"]) if topic is not Topic.LOGISTICS else NO_HASHES,
         sessions=hash_strings(fields["session_id"]) if topic is Topic.CLICKS else NO_HASHES,
         lines=lines,
+        told=told_by(events, fields["type"]) if topic is not Topic.CLICKS else NOTHING_TOLD,
     )
 
 
@@ -251,6 +256,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
             worth=np.concatenate([held.worth for held in lines]),
             refund=np.concatenate([held.refund for held in lines]),
         ),
+        told=join_told([part.told for part in parts], shifts),
     )
 
 

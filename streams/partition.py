@@ -8,8 +8,8 @@ says that the partition stands elsewhere, the copy is thrown away and loaded ane
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
@@ -24,12 +24,14 @@ from streams.columns import TYPE_NAMES, Columns, read_columns
 from streams.fold import fold
 from streams.panes import PaneDelta
 from streams.rows import Rows
-from streams.settings import Settings
+from streams.settings import Settings, limits
+from streams.shipping.facts import Facts
+from streams.shipping.join import RecordKey, join, key_of
 from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Roller, Rolling
-from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, now_ms
+from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged, now_ms
 
 ROLL_EVERY_S = 30
 ROLL_CELLS = 1_000_000
@@ -56,6 +58,8 @@ class Prepared:
 
     applying: Applying
     rejected: list[Rejected]
+    told: Mapping[RecordKey, Facts] = field(default_factory=dict)
+    """What the events tell of orders, not joined yet with what is known of them."""
 
 
 class PartitionWork:
@@ -74,6 +78,9 @@ class PartitionWork:
         self._roller = roller
         self._blocks = OpenBlocks()
         self._rows = rows
+        self._limits = limits(settings)
+        self._joined: tuple[Prepared, Applying] | None = None
+        """The batch that is being applied, as it was sent."""
         self._loaded = False
         self._rolled: int | None = None
         self._pending: list[PaneDelta] = []
@@ -136,14 +143,26 @@ class PartitionWork:
                 totals=_totals(events, rejected, duplicates),
             ),
             rejected,
+            {key_of(order): facts for order, facts in events.told.by_order().items()},
         )
 
     async def apply(self, prepared: Prepared) -> Moved | None:
-        """Apply; None when the batch is in, `Moved` when the partition stands elsewhere."""
-        batch = prepared.applying
-        moved = await self._writer.apply(batch, self._rows)
-        if moved is not None:
-            return moved
+        """Apply; None when the batch is in, `Moved` when the partition stands elsewhere.
+
+        To be called again with the same batch when Redis did not answer: what was sent is then sent once more as it
+        was, since it may have got through, and Redis has what it was told.
+        """
+        while True:
+            if self._joined is None or self._joined[0] is not prepared:
+                self._joined = prepared, await self._join(prepared)
+            batch = self._joined[1]
+            refused = await self._writer.apply(batch, self._rows)
+            if not isinstance(refused, RecordsChanged):
+                break
+            self._joined = None
+        self._joined = None
+        if refused is not None:
+            return refused
         if self.position is None:
             self._rolled = batch.follows
         self.position = batch.next
@@ -154,6 +173,15 @@ class PartitionWork:
             self.seen.add(batch.ids.hashes, batch.ids.oldest_ms, batch.ids.newest_ms)
             self._id_entries.append((batch.next, batch.ids.newest_ms))
         return None
+
+    async def _join(self, prepared: Prepared) -> Applying:
+        """The batch with what it changes of its orders."""
+        if not prepared.told:
+            return prepared.applying
+        records = await self._writer.records(self.partition, prepared.told)
+        joined = join(prepared.told, records, self._limits, self._rows)
+        delta = replace(prepared.applying.delta, shipping=joined.delta)
+        return replace(prepared.applying, delta=delta, records=joined.changes)
 
     @property
     def roll_due(self) -> bool:

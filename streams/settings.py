@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from consumers.settings import IngestSettings
+from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
 
 
 class Settings(IngestSettings):
@@ -49,3 +50,8 @@ class Settings(IngestSettings):
     partitions: int = Field(4, ge=1, description="Partitions of topics that `topics create` makes.")
     series_budget: int = Field(20_000, ge=100, description="Most KPI series on /metrics.")
     poll_ms: int = Field(100, ge=10, description="How often `serve` looks for new deltas in Redis.")
+
+
+def limits(settings: Settings) -> Limits:
+    """The times that the shipping KPIs are defined by."""
+    return Limits(round(settings.overdue_after_h * HOUR_MS), settings.unshipped_horizon_d * DAY_S)

@@ -1,14 +1,20 @@
 -- Applies one batch of one partition, results and position together, if and only if it follows what was applied before.
--- KEYS: state, log, ids, totals
+-- Records of orders are written by compare-and-set: another partition may have told something of them meanwhile.
+-- KEYS: state, log, ids, totals, then the bucket of each record
 -- ARGV: partition, follows, next, first ('1': the caller found no position), newest ts or '', now ms, delta or '',
 --       hashes or '', oldest ts of the hashes, newest ts of the hashes, epoch for a new store,
+--       then for each record its field, what it was read as or '', and what it becomes,
 --       then for each total its name and what to add
--- Returns 'ok', or the position to go to ('' when there is none).
+-- Returns 'ok', 'read again' when a record is not what it was, or the position to go to ('' when there is none).
 local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
 if position then
   if position ~= ARGV[2] then return position end
 elseif ARGV[4] ~= '1' then
   return ''
+end
+for i = 5, #KEYS do
+  local at = 12 + 3 * (i - 5)
+  if (redis.call('HGET', KEYS[i], ARGV[at]) or '') ~= ARGV[at + 1] then return 'read again' end
 end
 -- First what could fail, were the log ahead of the position: then nothing is applied.
 redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
@@ -27,5 +33,9 @@ end
 if ARGV[8] ~= '' then
   redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
 end
-for i = 12, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
+for i = 5, #KEYS do
+  local at = 12 + 3 * (i - 5)
+  redis.call('HSET', KEYS[i], ARGV[at], ARGV[at + 2])
+end
+for i = 12 + 3 * (#KEYS - 4), #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
 return 'ok'

@@ -36,6 +36,7 @@ class Keys:
     | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied |
     | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |
     | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
+    | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; what is known of that order |
     | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` |
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
@@ -45,8 +46,9 @@ class Keys:
     shards: int
 
     def shard(self, partition: Partition) -> int:
-        """The shard that a partition lives in."""
-        return zlib.crc32(str(partition).encode()) % self.shards
+        """The shard that a partition lives in: partitions of `orders` and `logistics` with one number share one."""
+        shared = Partition(Topic.ORDERS, partition.number) if partition.topic is Topic.LOGISTICS else partition
+        return zlib.crc32(str(shared).encode()) % self.shards
 
     def state(self, shard: int) -> str:
         return f"{self._tag(shard)}:state"
@@ -59,6 +61,9 @@ class Keys:
 
     def totals(self, shard: int) -> str:
         return f"{self._tag(shard)}:totals"
+
+    def orders(self, shard: int, bucket: int) -> str:
+        return f"{self._tag(shard)}:orders:{bucket:x}"
 
     @property
     def workers(self) -> str:

@@ -6,6 +6,7 @@ The order that exactness rests on:
 2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes
 into the partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a
 rebalance, a batch after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
+What events tell of orders goes into records that two topics share, so these are compared and set in the same call.
 3. `streams.store.roller` moves deltas from the log into blocks of panes, under the same fence.
 
 A call that was cut off may be sent again: it is refused if the first one got through.
@@ -13,7 +14,7 @@ A call that was cut off may be sent again: it is refused if the first one got th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from uuid import uuid4
@@ -25,6 +26,7 @@ from consumers.hashing import Hashes
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
+from streams.shipping.join import RecordChange, RecordKey
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
 from streams.store.levels import Level
@@ -71,6 +73,12 @@ class Applying:
     ids: IdEntry | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     """What to add to the totals, by name."""
+    records: Sequence[RecordChange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsChanged:
+    """The batch was refused: a record is not what it was read as. Nothing was changed; read and try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ class PaneWriter:
         self._restart = script(redis, "restart")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
+        self._fields = script(redis, "parts")
 
     async def load(self, partition: Partition, rows: Rows) -> Loaded:
         """Everything a new owner of a partition needs, read at one moment."""
@@ -116,14 +125,24 @@ class PaneWriter:
             ],
         )
 
-    async def apply(self, batch: Applying, rows: Rows) -> Moved | None:
-        """Apply a batch; None when it is in, `Moved` when it was refused."""
+    async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
+        """The records of orders that a partition tells of; None: there is none."""
+        shard, keys = self._keys.shard(partition), list(orders)
+        held: list[bytes | None] = await self._fields(
+            keys=[self._keys.orders(shard, key.bucket) for key in keys], args=[key.field for key in keys]
+        )
+        return dict(zip(keys, held, strict=True))
+
+    async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
+        """Apply a batch; None when it is in, else why it was refused."""
+        shard = self._keys.shard(batch.partition)
         answer = await self._apply(
             keys=[
-                self._keys.state(self._keys.shard(batch.partition)),
+                self._keys.state(shard),
                 self._keys.log(batch.partition),
                 self._keys.ids(batch.partition),
-                self._keys.totals(self._keys.shard(batch.partition)),
+                self._keys.totals(shard),
+                *(self._keys.orders(shard, change.key.bucket) for change in batch.records),
             ],
             args=[
                 str(batch.partition),
@@ -137,10 +156,11 @@ class PaneWriter:
                 batch.ids.oldest_ms if batch.ids else "",
                 batch.ids.newest_ms if batch.ids else "",
                 uuid4().hex,
+                *(part for key, before, after in batch.records for part in (key.field, before or b"", after)),
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
-        return _moved(answer, batch.next)
+        return RecordsChanged() if answer == b"read again" else _moved(answer, batch.next)
 
     async def restart(self, partition: Partition, position: int, at: int, incomplete_since_ms: int) -> bool:
         """Go to another position, where records were lost before they were read; all of the log must be rolled.

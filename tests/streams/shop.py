@@ -73,7 +73,8 @@ class Shop:
         prepared = work.prepare(batch, clocks(self.settings, None))
         moved = await work.apply(prepared)
         if moved is None:
-            self.applied.setdefault(partition, []).append(prepared.applying.delta)
+            (applied,) = (await self.reader(self.rows).log({partition: batch.follows}))[partition]
+            self.applied.setdefault(partition, []).append(applied.delta)
             self.counted.setdefault(partition, []).extend(events)
         await self.writer.heartbeat({partition: (work.position, lag)})
         return moved

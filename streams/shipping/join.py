@@ -1,0 +1,64 @@
+"""Joining what a batch tells with what is known of its orders: new records, and what their change adds to the panes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import xxhash
+
+from streams.rows import Rows
+from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of
+from streams.shipping.expansion import Entry, Limits, change
+from streams.shipping.facts import NOTHING, Facts, merge
+from streams.shipping.record import decode, encode
+
+BUCKETS = 1 << 17
+"""Records are spread over so many hashes: each small enough for Redis to pack while a shop remembers some millions."""
+
+
+class RecordKey(NamedTuple):
+    """Where an order's record is: its hash among `BUCKETS`, and its field there. 81 bits of XXH3 in all."""
+
+    bucket: int
+    field: bytes
+
+
+class RecordChange(NamedTuple):
+    """A record that is to be written, should it still be what was read."""
+
+    key: RecordKey
+    before: bytes | None
+    """None: there was none."""
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a batch changes of its orders."""
+
+    delta: ShippingDelta = NO_SHIPPING
+    changes: Sequence[RecordChange] = ()
+
+
+def key_of(order_id: str) -> RecordKey:
+    """Where the record of an order is."""
+    digest = xxhash.xxh3_128_digest(order_id.encode())
+    return RecordKey(int.from_bytes(digest[:4], "big") % BUCKETS, digest[4:12])
+
+
+def join(
+    told: Mapping[RecordKey, Facts], records: Mapping[RecordKey, bytes | None], limits: Limits, rows: Rows
+) -> Joined:
+    """What becomes of the records of these orders, all of which were read. What tells nothing new changes nothing."""
+    changes: list[RecordChange] = []
+    entries: list[tuple[int, Entry]] = []
+    for key, facts in told.items():
+        record = records[key]
+        before = NOTHING if record is None else decode(record)
+        after = merge(before, facts)
+        if after != before:
+            changes.append(RecordChange(key, record, encode(after)))
+            entries += change(before, after, limits)
+    return Joined(delta_of(entries, rows), changes) if changes else Joined()

@@ -1,0 +1,152 @@
+"""What events tell of orders is joined in Redis, whatever partition, batch and owner it comes by."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from streams.panes import PaneDelta
+from streams.partition import clocks
+from streams.rows import Rows
+from streams.settings import limits
+from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
+from streams.shipping.expansion import Entry, change
+from streams.shipping.facts import NOTHING, Facts, merge
+from streams.shipping.join import key_of
+from streams.shipping.record import decode
+from streams.store.keys import Partition
+from streams.store.levels import shipping_levels
+from streams.store.writer import RecordsChanged
+from tests.streams.shipping.orders import told
+from tests.streams.shipping.plain import Place, plain
+from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
+from tests.support.events import Event, click, ms, paid, records, shipment, wire
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3600
+
+
+def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
+    """Events of orders over five days, each with its partition, in no order."""
+    made: list[tuple[Partition, Event]] = []
+    for number in range(orders):
+        at = chance.uniform(0, 24 * HOUR)
+        labels = {"order_id": f"o-{chance.random()}", "region": chance.choice(("east", "west"))}
+        made.append((ORDERS_0, paid(at=at, channel=chance.choice(("app", "live")), **labels)))
+        dispatched = at + chance.uniform(-1, 60) * HOUR
+        shipped = {**labels, "carrier": f"c-{number % 2}", "promised_ts": ms(at + 70 * HOUR)}
+        if chance.random() < 0.9:
+            made.append((LOGISTICS_0, shipment(at=dispatched, **shipped)))
+        if chance.random() < 0.7:
+            made.append(
+                (LOGISTICS_0, shipment("shipment_delivered", at=dispatched + chance.uniform(-2, 30) * HOUR, **labels))
+            )
+    chance.shuffle(made)
+    return made
+
+
+def expected(shop: Shop, rows: Rows) -> ShippingDelta:
+    """What all counted events add, joined in memory."""
+    records: dict[str, Facts] = {}
+    for order_id, fact in told([event for events in shop.counted.values() for event in events]):
+        records[order_id] = merge(records.get(order_id, NOTHING), fact)
+    entries: list[tuple[int, Entry]] = []
+    for facts in records.values():
+        entries += change(NOTHING, facts, limits(shop.settings))
+    return delta_of(entries, rows)
+
+
+async def held(shop: Shop, level: str) -> dict[Place, int]:
+    """Blocks and logs of all partitions together."""
+    stored = await shop.stored(level)
+    return plain(merge_shipping([delta.shipping for delta in stored.values()]), shop.rows)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_every_level_holds_what_the_orders_add(redis_url: str, shards: int) -> None:
+    chance = Random(shards)
+    async with opened(redis_url, shards=shards) as shop:
+        events = some_lives(chance, 60)
+        while events:
+            partition = chance.choice([owner for owner, _ in events])
+            batch = [event for owner, event in events if owner == partition][: chance.randint(1, 15)]
+            events = [(owner, event) for owner, event in events if event not in batch]
+            await shop.feed(partition, batch)
+            if chance.random() < 0.4:
+                await shop.roll(partition)
+            if chance.random() < 0.2:
+                shop.works.pop(partition, None)  # the next owner takes over
+        whole = expected(shop, shop.rows)
+        for level in shipping_levels(shop.settings):
+            wanted = plain(
+                merge_shipping([part.shipping for _, part in level.blocks(PaneDelta(shipping=whole))]), shop.rows
+            )
+            assert await held(shop, level.name) == wanted, level.name
+
+
+async def test_a_record_that_changed_meanwhile_is_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1")])
+    read, apply, refused = shop.writer.records, shop.writer.apply, []
+
+    async def read_before_the_other_writes(*args: Any) -> Any:
+        records = await read(*args)
+        if not refused and args[0] == ORDERS_0:
+            monkeypatch.setattr(shop.writer, "records", read)
+            await shop.feed(LOGISTICS_0, [shipment(at=3, order_id="o-1", carrier="dhl")])
+        return records
+
+    async def apply_and_remember(*args: Any) -> Any:
+        answer = await apply(*args)
+        refused.extend([answer] if isinstance(answer, RecordsChanged) else [])
+        return answer
+
+    monkeypatch.setattr(shop.writer, "records", read_before_the_other_writes)
+    monkeypatch.setattr(shop.writer, "apply", apply_and_remember)
+    await shop.feed(ORDERS_0, [paid(at=0.5, order_id="o-1", region="east")])
+    assert len(refused) == 1
+    assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
+    record = (await read(ORDERS_0, [key_of("o-1")]))[key_of("o-1")]
+    facts = decode(record or b"")
+    assert facts.paid is not None
+    assert facts.dispatched is not None
+    assert (facts.paid.ts_ms, facts.dispatched.carrier) == (ms(0.5), "dhl")
+
+
+def _legs(shop: Shop) -> ShippingDelta:
+    level = shipping_levels(shop.settings)[0]
+    return level.coarsen(PaneDelta(shipping=expected(shop, shop.rows))).shipping
+
+
+async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made again it is told that it is in, and what this worker rolls later is what it sent."""
+    work, apply, lost = await shop.work(ORDERS_0), shop.writer.apply, []
+
+    async def apply_and_lose(*args: Any) -> Any:
+        answer = await apply(*args)
+        if not lost:
+            lost.append(answer)
+            raise RedisConnectionError("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(shop.writer, "apply", apply_and_lose)
+    event = paid(at=1, order_id="o-1")
+    prepared = work.prepare(records(ORDERS_0.topic, 0, 0, [wire(event)]), clocks(shop.settings, None))
+    with pytest.raises(RedisConnectionError):
+        await work.apply(prepared)
+    assert await work.apply(prepared) is None
+    shop.counted[ORDERS_0] = [event]
+    assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
+    assert await shop.roll(ORDERS_0)
+    assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
+
+
+async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1")])
+    await shop.feed(ORDERS_0, [paid(at=2, order_id="o-1")])
+    await shop.feed(CLICKS_0, [click(at=3)])
+    assert [bool(delta.shipping) for delta in shop.applied[ORDERS_0]] == [True, False]
+    assert [bool(delta.shipping) for delta in shop.applied[CLICKS_0]] == [False]
