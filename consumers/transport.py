@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
+
+from consumers.room import Room
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ class Record(Protocol):
     value: bytes | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class RecordBatch:
     """Records of one partition, in order, and where they stand in it."""
 
@@ -51,6 +53,13 @@ class RecordBatch:
     next: int
     """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
     records: list[Record]
+    size: int = 0
+    """Bytes of the values."""
+    arrived_s: float = field(default_factory=monotonic)
+    """When the first of them were there, by `time.monotonic`."""
+
+    def __len__(self) -> int:
+        return len(self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ class Fetching:
     """Most records in one go over all partitions."""
     gather_ms: int
     """How long to go on gathering after the first records came."""
+    size: int = 2**25
+    """Bytes of values after which a go is over."""
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -89,7 +100,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         fetching: Fetching = self.app.fetching
         fetcher = consumer._fetcher
         batches: dict[TP, RecordBatch] = {}
-        left, until = fetching.records, monotonic() + (timeout or 0)
+        left, size, until = fetching.records, fetching.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
             # From here to the records there is no suspension, so the offsets are those that the records follow.
             _hand_out_bare_records(fetcher)
@@ -100,10 +111,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 until = monotonic() + fetching.gather_ms / 1000
             for tp, next_ in reached.items():
                 if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
-                    _gather(batches, tp, follows[tp], next_, fetched.get(tp, []))
+                    size -= _gather(batches, tp, follows[tp], next_, fetched.get(tp, []))
             left -= sum(map(len, fetched.values()))
             remaining = until - monotonic()
-            if left <= 0 or remaining <= 0:
+            if left <= 0 or size <= 0 or remaining <= 0:
                 break
             waiter = fetcher._create_fetch_waiter()
             done, _ = await asyncio.wait([waiter], timeout=remaining)
@@ -144,6 +155,7 @@ class BatchConsumer(FaustConsumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""
+        await self.app.room.wait()
         batches, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         for tp, batch in (batches or {}).items():
@@ -152,6 +164,7 @@ class BatchConsumer(FaustConsumer):
             if active is None or tp in active or tp in self._buffered_partitions:
                 # Faust drops what it believes to have read; where a partition stands is decided by the store alone.
                 self._read_offset[tp] = None
+                self.app.room.take(batch)
                 yield tp, self._message(tp, batch)
 
     def _message(self, tp: TP, batch: RecordBatch) -> ConsumerMessage:
@@ -190,9 +203,10 @@ class BatchSchema(faust.Schema):
 
 
 class BatchApp(faust.App):
-    """A Faust app that reads in batches."""
+    """A Faust app that reads in batches. Its agents tell `room` when they are done with one."""
 
     fetching: Fetching
+    room: Room
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -209,13 +223,17 @@ def _bare(_: TopicPartition, record: Record) -> Record:
     return record
 
 
-def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]) -> None:
+def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]) -> int:
+    """Add records to their partition's batch; returns how many bytes of values they have."""
+    size = sum([len(record.value or b"") for record in records])
     batch = batches.get(tp)
     if batch is not None and follows == batch.next:
         batch.records += records
         batch.next = next_
+        batch.size += size
     else:  # a seek came between: what was gathered before it is void
-        batches[tp] = RecordBatch(tp.topic, tp.partition, follows, next_, records)
+        batches[tp] = RecordBatch(tp.topic, tp.partition, follows, next_, records, size)
+    return size
 
 
 def _positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:

@@ -9,14 +9,20 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import faust
+from faust.types import TP
 
 from consumers.metadata import require_topics
+from consumers.room import Room
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
+from streams.lanes import Lanes
 from streams.memory import settle
 from streams.settings import Settings
 from streams.store.connection import check, connect
 from streams.worker import Worker
+
+_NO_LIMIT = 1 << 20
+"""Batches in Faust's own buffers: `Room` is the limit. Theirs would keep a fetch back until nearly all was done."""
 
 
 def create_app(settings: Settings) -> BatchApp:
@@ -29,7 +35,7 @@ def create_app(settings: Settings) -> BatchApp:
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
-        stream_buffer_maxsize=2,
+        stream_buffer_maxsize=_NO_LIMIT,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 5,
         broker_max_poll_records=settings.batch_records,
@@ -37,14 +43,27 @@ def create_app(settings: Settings) -> BatchApp:
         datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
     )
     app.fetching = Fetching(
-        settings.fetch_wait_ms, settings.fetch_bytes, settings.batch_records, settings.batch_wait_ms
+        settings.fetch_wait_ms,
+        settings.fetch_bytes,
+        settings.batch_records,
+        settings.batch_wait_ms,
+        settings.batch_bytes,
     )
+    app.room = Room(settings.batch_records, settings.batch_bytes)
     worker = Worker(settings, app)
     schema = BatchSchema()
 
+    async def carry(batch: RecordBatch) -> None:
+        try:
+            await worker.handle(batch)
+        finally:
+            app.room.give(batch)
+
+    lanes = Lanes(carry)
+
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
         async for batch in stream:
-            await worker.handle(batch)
+            lanes.put(batch)
 
     for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
         app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
@@ -57,8 +76,13 @@ def create_app(settings: Settings) -> BatchApp:
     async def on_rebalance(*_: object, **__: object) -> None:
         worker.metrics.rebalances.inc()
 
+    @app.on_partitions_revoked.connect(weak=False)
+    async def on_revoked(_: object, revoked: set[TP], **__: object) -> None:
+        lanes.drop(revoked)
+
     @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:
+        await lanes.stop()
         await worker.stop()
 
     return app

@@ -13,6 +13,7 @@ import pytest
 from faust.types import TP
 
 from consumers.producing import Outgoing, send_all
+from consumers.room import Room
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from consumers.transport import BatchApp, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
@@ -133,6 +134,16 @@ async def test_a_seek_while_records_are_gathered_voids_those_before_it(clicks: S
 
 
 @pytest.mark.anyio
+async def test_a_go_is_over_after_so_many_bytes(clicks: Server) -> None:
+    values = [b"%03d" % i * 100 for i in range(40)]
+    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000, size=3_000)) as reading:
+        await produce(clicks, {0: values[:20]})
+        batch = (await asyncio.wait_for(reading.fetch(), 0.9))[CLICKS[0]]
+        assert batch.size == sum(len(record.value or b"") for record in batch.records) == 6_000
+        assert len(batch) == 20
+
+
+@pytest.mark.anyio
 async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) -> None:
     async with fetching(clicks) as reading:
         assert await asyncio.wait_for(reading.fetch(timeout=0.3), 3) == {}
@@ -145,7 +156,9 @@ async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) ->
 
 
 @asynccontextmanager
-async def app_reading(broker: Server, take: Callable[[RecordBatch], None]) -> AsyncIterator[BatchApp]:
+async def app_reading(
+    broker: Server, take: Callable[[RecordBatch], None], room: Room | None = None
+) -> AsyncIterator[BatchApp]:
     """A Faust app whose agent takes batches."""
     app = BatchApp(
         "reading",
@@ -155,12 +168,14 @@ async def app_reading(broker: Server, take: Callable[[RecordBatch], None]) -> As
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=1_000,
         stream_wait_empty=False,
         broker_session_timeout=2,  # the embedded broker lets a group wait for half of it
         broker_heartbeat_interval=0.4,
         loop=asyncio.get_running_loop(),
     )
     app.fetching = Fetching(20, 2**20, 10_000, gather_ms=300)
+    app.room = room or Room(10_000, 2**25)
 
     @app.agent(app.topic("clicks", schema=BatchSchema(), acks=False), name="taking")
     async def taking(stream: Any) -> None:
@@ -195,3 +210,19 @@ async def test_one_faust_message_is_all_of_one_partition_and_a_seek_is_followed(
         await until(lambda: len(taken) >= 4)
         assert said(taken[3]) == (2, 3, [b"z"])
     assert len(taken) == 4
+
+
+@pytest.mark.anyio
+async def test_while_one_go_is_held_the_next_is_fetched_and_no_more(clicks: Server) -> None:
+    await produce(clicks, {0: [b"%d" % i for i in range(100)]})
+    taken: list[RecordBatch] = []
+    async with app_reading(clicks, taken.append, Room(records=10, size=2**25)) as app:
+        app.fetching = Fetching(20, 2**20, records=10, gather_ms=0)
+        await until(lambda: len(taken) == 2)
+        await asyncio.sleep(1)
+        assert [said(batch)[:2] for batch in taken] == [(0, 10), (10, 20)]
+        app.room.give(taken[0])
+        await until(lambda: len(taken) == 3)
+        for batch in taken:
+            app.room.give(batch)
+        await until(lambda: len(taken) > 3)
