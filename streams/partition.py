@@ -30,7 +30,7 @@ from streams.shipping.join import RecordKey, join, key_of
 from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
-from streams.store.roller import Roller, Rolling
+from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged, now_ms
 
 ROLL_EVERY_S = 30
@@ -86,6 +86,8 @@ class PartitionWork:
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
         self._rolled_at = monotonic()
+        self._planned: Planned | None = None
+        """The roll made ready last, while it may be written."""
         self._id_entries: deque[tuple[int, int]] = deque()
         """# <(position after the batch, newest event time)> of the id entries in Redis."""
 
@@ -102,6 +104,7 @@ class PartitionWork:
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)
         self._blocks = OpenBlocks()
+        self._planned = None
         self._id_entries.clear()
         for entry in held.ids:
             self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
@@ -192,8 +195,15 @@ class PartitionWork:
 
     async def roll(self, clocks: Clocks) -> bool:
         """Move what waits in the log into the blocks; False if the partition stands elsewhere."""
+        return await self.end_roll(await self.begin_roll(clocks))
+
+    async def begin_roll(self, clocks: Clocks) -> Planned | None:
+        """Make ready what a roll of the log up to here writes, which takes long; batches may be applied meanwhile.
+
+        None when there is nothing to roll. One roll at a time.
+        """
         if self.position is None or self._rolled is None:
-            return True
+            return None
         if clocks.as_of_ms is not None:
             self.seen.forget_before(clocks.as_of_ms)
             while self._id_entries and self._id_entries[0][1] < clocks.as_of_ms - self.seen.horizon_ms:
@@ -203,14 +213,28 @@ class PartitionWork:
             self.partition,
             self.position,
             self._rolled,
-            self._pending,
+            tuple(self._pending),
             self._id_entries[0][0] if self._id_entries else self.position,
             clocks.oldest_s,
         )
-        done = await self._roller.roll(rolling, self._blocks, self._rows)
-        if done:
-            self._rolled, self._pending, self._pending_size = self.position, [], 0
-        return done
+        blocks = self._blocks
+        planned = await self._roller.plan(rolling, blocks, self._rows)
+        if self._blocks is not blocks:  # loaded anew meanwhile
+            return None
+        self._planned = planned
+        return planned
+
+    async def end_roll(self, planned: Planned | None) -> bool:
+        """Write a roll made ready; False if the partition stands elsewhere. Not while a batch is being applied."""
+        if planned is None or planned is not self._planned or self.position is None:
+            return True  # loaded anew meanwhile: what was made ready is void
+        if not await self._roller.write(planned, self.position, self._blocks):
+            return False
+        self._planned = None
+        self._rolled = planned.rolling.upto
+        del self._pending[: len(planned.rolling.pending)]
+        self._pending_size = sum(map(_size, self._pending))
+        return True
 
 
 def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:

@@ -32,12 +32,12 @@ class Rolling:
     """What is to be rolled."""
 
     partition: Partition
-    position: int
-    """Where the partition stands: all of the log up to here is rolled."""
+    upto: int
+    """Where the partition stood: all of the log up to here is rolled."""
     rolled: int
     """Up to where it was rolled before."""
     pending: Sequence[PaneDelta]
-    """The log in (rolled, position]."""
+    """The log in (rolled, upto]."""
     keep_ids_from: int
     """Position of the first id entry that is still needed."""
     oldest_s: Mapping[str, int] = field(default_factory=dict)
@@ -66,6 +66,15 @@ class _Write:
         return self.level.keep_s + self.level.block_s + _TTL_SLACK_S + ahead_s
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A roll that is not written yet."""
+
+    rolling: Rolling
+    writes: Sequence[_Write]
+    contents: Sequence[bytes]
+
+
 class Roller:
     """Writes blocks for one worker."""
 
@@ -75,32 +84,38 @@ class Roller:
         self._roll = script(redis, "roll")
         self._parts = script(redis, "parts")
 
-    async def roll(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> bool:
-        """Roll; False if somebody else wrote meanwhile, and then nothing was changed.
-
-        The log keeps the entries of this roll until the next, for readers that are a little behind.
-        """
+    async def plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> Planned:
+        """Everything that a roll will write. Takes long, and changes nothing: batches may be applied meanwhile."""
         shard = self._keys.shard(rolling.partition)
         writes = await asyncio.to_thread(self._plan, rolling, blocks, rows)
         held = await self._fetch(shard, writes)
-        contents = await asyncio.to_thread(_contents, writes, held, rows)
+        return Planned(rolling, writes, await asyncio.to_thread(_contents, writes, held, rows))
+
+    async def write(self, planned: Planned, position: int, blocks: OpenBlocks) -> bool:
+        """Write what was planned; False if somebody else wrote meanwhile, and then nothing was changed.
+
+        `position` is where the partition stands by now. The log keeps the entries of this roll until the next, for
+        readers that are a little behind.
+        """
+        rolling = planned.rolling
+        shard = self._keys.shard(rolling.partition)
         name = f"{rolling.partition}:{uuid4().hex}"
         keys = [self._keys.state(shard), self._keys.log(rolling.partition), self._keys.ids(rolling.partition)]
         args: list[str | int | bytes] = [
             str(rolling.partition),
-            rolling.position,
+            position,
             rolling.rolled,
-            rolling.position,
+            rolling.upto,
             f"{rolling.rolled + 1}-0",
             f"{rolling.keep_ids_from}-0",
         ]
-        for write, content in zip(writes, contents, strict=True):
+        for write, content in zip(planned.writes, planned.contents, strict=True):
             keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
             replaced = [part.name for part in write.merge.parts]
             args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
         if await self._roll(keys=keys, args=args) != b"ok":
             return False
-        for write in writes:
+        for write in planned.writes:
             blocks.written(write.block, name, write.merge)
         return True
 

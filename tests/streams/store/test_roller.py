@@ -185,3 +185,43 @@ async def test_blocks_of_a_level_that_is_kept_for_a_time_also_die_by_themselves(
         await shop.feed(ORDERS_0, [paid(at=0)])
         await shop.roll(ORDERS_0)
         assert await shop.redis.ttl(shop.keys.pane(0, "s", T0)) == -1
+
+
+async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    await shop.feed(ORDERS_0, [paid(at=2)])
+    work = await shop.work(ORDERS_0)
+    planned = await work.begin_roll(clocks(shop.settings, None))
+    await shop.feed(ORDERS_0, [paid(at=3)])
+    assert await work.end_roll(planned)
+    held = await shop.writer.load(ORDERS_0, shop.rows)
+    assert (held.rolled, held.position, [at for at, _ in held.log]) == (2, 3, [3])
+    assert await everything(shop, "h") == {
+        ORDERS_0: plain(shop.levels[2].coarsen(merge(shop.applied[ORDERS_0])), shop.rows)
+    }
+    assert await shop.roll(ORDERS_0)
+    assert (await shop.writer.load(ORDERS_0, shop.rows)).log == []
+    assert await everything(shop, "h") == {
+        ORDERS_0: plain(shop.levels[2].coarsen(merge(shop.applied[ORDERS_0])), shop.rows)
+    }
+
+
+async def test_a_roll_made_ready_before_the_partition_was_loaded_anew_is_void(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    work = await shop.work(ORDERS_0)
+    planned = await work.begin_roll(clocks(shop.settings, None))
+    await work.load()
+    before = await shop.everything()
+    assert await work.end_roll(planned)
+    assert await shop.everything() == before
+    assert await shop.roll(ORDERS_0)
+
+
+async def test_a_roll_made_ready_is_refused_when_another_owner_has_gone_on(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [paid(at=1)])
+    zombie = await second_owner(shop, ORDERS_0)
+    planned = await zombie.begin_roll(clocks(shop.settings, None))
+    await shop.feed(ORDERS_0, [paid(at=2)])
+    before = await shop.everything()
+    assert not await zombie.end_roll(planned)
+    assert await shop.everything() == before
