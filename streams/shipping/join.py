@@ -9,10 +9,10 @@ from typing import NamedTuple
 import xxhash
 
 from streams.rows import Rows
-from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of
+from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
 from streams.shipping.expansion import Entry, Limits, change
-from streams.shipping.facts import NOTHING, Facts, merge
-from streams.shipping.record import decode, encode
+from streams.shipping.facts import NOTHING, Facts, Payment, merge
+from streams.shipping.record import decode, encode, encode_payment
 
 BUCKETS = 1 << 17
 """Records are spread over so many hashes: each small enough for Redis to pack while a shop remembers some millions."""
@@ -54,11 +54,17 @@ def join(
     """What becomes of the records of these orders, all of which were read. What tells nothing new changes nothing."""
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
+    payments: list[Payment] = []
     for key, facts in told.items():
         record = records[key]
+        if record is None and (paid := facts.paid) is not None and facts.count(None) == len(facts) - 1:
+            changes.append(RecordChange(key, None, encode_payment(paid)))
+            payments.append(paid)
+            continue
         before = NOTHING if record is None else decode(record)
         after = merge(before, facts)
         if after != before:
             changes.append(RecordChange(key, record, encode(after)))
             entries += change(before, after, limits)
-    return Joined(delta_of(entries, rows), changes) if changes else Joined()
+    delta = merge_shipping([delta_of(entries, rows), delta_of_payments(payments, limits, rows)])
+    return Joined(delta, changes) if changes else Joined()

@@ -13,6 +13,7 @@ import msgspec
 from streams.shipping.facts import UNKNOWN_MS, Facts, Payment, Shipment
 
 _UUID_LENGTH = 36
+_DIGITS = "0123456789abcdef"
 _TEXT, _HEX, _UUID = b"t", b"h", b"u"
 """First byte of an id: how the rest is to be read."""
 
@@ -54,6 +55,11 @@ def encode(facts: Facts) -> bytes:
     while fields[-1] is None:
         fields.pop()
     return _encoder.encode(fields)
+
+
+def encode_payment(paid: Payment) -> bytes:
+    """`encode` of an order of which only its payment is known."""
+    return _encoder.encode((paid.ts_ms, _trimmed(0, _packed(paid.event_id), None, list(paid[2:]))))
 
 
 def decode(record: bytes) -> Facts:
@@ -101,6 +107,8 @@ def _labels(fact: _Fact) -> tuple[str, str, str]:
 def _packed(event_id: str) -> bytes:
     """The id, in half its length if it can be had back from that."""
     digits = event_id.replace("-", "") if len(event_id) == _UUID_LENGTH else event_id
+    if len(digits) % 2 or event_id[0] not in _DIGITS:
+        return _TEXT + event_id.encode()
     try:
         packed = bytes.fromhex(digits)
     except ValueError:

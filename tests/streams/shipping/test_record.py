@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.shipping.facts import NOTHING, UNKNOWN_MS, Facts, Payment, Shipment
-from streams.shipping.record import decode, encode
+from streams.shipping.record import decode, encode, encode_payment
 
 _times = st.integers(0, 1 << 44)
 _ids = (
@@ -33,6 +33,11 @@ _facts = st.builds(
 @example(Facts(Payment(1, "00000000-0000-0000-0000-00000000000 ", "", "", "")))
 def test_a_round_trip_changes_nothing(facts: Facts) -> None:
     assert decode(encode(facts)) == facts
+
+
+@given(st.builds(Payment, _times, _ids, _labels, _labels, _labels))
+def test_the_record_of_a_payment_alone(paid: Payment) -> None:
+    assert encode_payment(paid) == encode(Facts(paid))
 
 
 def test_a_record_is_small() -> None:
