@@ -11,14 +11,17 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import UsageError
+from streams.commands.comparing import compared_facts, print_compared
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_table, tell
+from streams.compare import Against
 from streams.scopes import Scope
 from streams.settings import Settings
 from streams.windows import Window
 
 if TYPE_CHECKING:
     from streams.view.asking import Answer
+    from streams.view.compared import Compared
 
 app = typer.Typer()
 
@@ -35,6 +38,8 @@ class Asked:
     value: str | None
     """None: every value of the scope."""
     as_of_ms: int | None
+    promotion: str | None
+    against: Against | None
 
 
 @app.command()
@@ -44,6 +49,12 @@ def kpis(
     value: Annotated[str | None, typer.Option(help="One value of the scope, with all its numbers.")] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="An earlier moment: epoch ms or ISO 8601.")
+    ] = None,
+    promotion: Annotated[
+        str | None, typer.Option(help="Whose time window `promotion` means, and whose baseline is compared with.")
+    ] = None,
+    compare: Annotated[
+        Against | None, typer.Option(help="Beside the same at another time: the difference, and the ratio.")
     ] = None,
     redis_url: RedisUrl = None,
     clock: ClockOption = None,
@@ -59,10 +70,21 @@ def kpis(
         if scope is Scope.ALL and value:
             raise UsageError(f"scope all has no values: leave --value {value!r} out, or name a --scope")
         asked = Asked(
-            window, scope, "" if scope is Scope.ALL else value, None if as_of is None else parse_time("--as-of", as_of)
+            window,
+            scope,
+            "" if scope is Scope.ALL else value,
+            None if as_of is None else parse_time("--as-of", as_of),
+            promotion,
+            compare,
         )
-    answer = run(_ask(settings, asked))
-    if as_json:
+    answer, compared = run(_ask(settings, asked))
+    if compared is not None and compare is not None:
+        one = asked.value is not None
+        if as_json:
+            print_json(compared_facts(compared, compare, one=one))
+        else:
+            print_compared(compared, compare, settings, one=one)
+    elif as_json:
         print_json(_facts(answer, asked))
     else:
         _print(answer, asked, settings)
@@ -111,13 +133,14 @@ def parse_time(flag: str, text: str) -> int:
     return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-async def _ask(settings: Settings, asked: Asked) -> Answer:
+async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None]:
     from streams.redis_errors import redis_errors
     from streams.rows import Rows
     from streams.store.connection import connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
     from streams.view.asking import NotAnswerableError, Question
+    from streams.view.compared import Comparer
     from streams.view.promotion_scope import Asker
     from streams.view.rolling import RollingView
 
@@ -127,10 +150,17 @@ async def _ask(settings: Settings, asked: Asked) -> Answer:
         with redis_errors(redis):
             view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)
             await view.poll(now_ms)
-            question = Question(asked.window, asked.scope, asked.as_of_ms)
+            question = Question(asked.window, asked.scope, asked.as_of_ms, asked.promotion)
+            if asked.against is not None:
+                comparer = Comparer(view, now_ms, settings.timezone)
+                if asked.value is None:
+                    compared = await comparer.every(question, asked.against)
+                else:
+                    compared = await comparer.one(question, asked.value, asked.against)
+                return compared.now, compared
             if asked.value is None:
-                return await Asker(view, now_ms).every(question)
-            return await view.one(question, asked.value, now_ms)
+                return await Asker(view, now_ms).every(question), None
+            return await view.one(question, asked.value, now_ms), None
     except NotAnswerableError as error:
         raise UsageError(str(error)) from error
     finally:

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from streams.compare import Against
 from streams.scopes import Scope
 from streams.serve.encoding import json_response
 from streams.store.connection import UNREACHABLE
@@ -21,7 +22,7 @@ from streams.windows import Window
 
 log = structlog.get_logger()
 
-KNOWN: Mapping[str, Iterable[str]] = {"window": Window, "scope": Scope}
+KNOWN: Mapping[str, Iterable[str]] = {"window": Window, "scope": Scope, "against": Against, "compare": Against}
 """Parameters with a closed set of values."""
 
 

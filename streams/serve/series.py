@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from consumers.events import MAX_TS_MS
+from streams.compare import Against
 from streams.kpis import NAMES, Number
 from streams.scopes import Scope
 from streams.serve.asking import (
@@ -24,6 +25,7 @@ from streams.serve.asking import (
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
 from streams.view.asking import Question
+from streams.view.compared import ComparedSeries, Comparer
 from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
@@ -31,6 +33,21 @@ router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 MAX_POINTS = 2_000
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
+
+
+class ComparedPoints(BaseModel):
+    """The same number at another time, on the time axis of `points`."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    against: Against
+    offset_ms: int
+    """What was added to the as-ofs that are compared with, at the last point; across a clock change earlier points are
+    an hour off it."""
+    promotion: str | None
+    """The baseline, or the promotion whose time window `promotion` covers; else null."""
+    points: list[tuple[int, Number]]
+    """[place on the axis, number or null], ascending. Where only minutes are kept, each at the full minute it is of."""
 
 
 class SeriesAnswer(Frame):
@@ -44,6 +61,8 @@ class SeriesAnswer(Frame):
     value: str | None
     points: list[tuple[int, Number]]
     """[as-of of the point, number or null], ascending. Far back, where only minutes are kept, at most one a minute."""
+    compared: ComparedPoints | None = None
+    """With `compare=` only."""
 
 
 @router.get("/series/{name}", response_model=SeriesAnswer)
@@ -59,6 +78,9 @@ async def series(
     end: Annotated[int | None, Query(ge=0, le=MAX_TS_MS, description="Epoch ms; by default the newest as-of.")] = None,
     step: Annotated[int, Query(ge=1000, le=MAX_TS_MS, multiple_of=1000, description="Ms between points.")] = _MINUTE_MS,
     promotion: PromotionParam = None,
+    compare: Annotated[
+        Against | None, Query(description="Add the points of the baseline, of yesterday or of last_week.")
+    ] = None,
 ) -> Response:
     """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
     if name not in NAMES:
@@ -69,8 +91,17 @@ async def series(
     asked = Asked.of(live, Question(window, scope, None, promotion or None))
     moments = _moments(asked.newest_ms, start, end, step)
     points = await live.view.series(asked.question, row, name, moments, asked.at_ms)
-    about = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
+    about: dict[str, Any] = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
+    if compare is not None:
+        comparer = Comparer(live.view, asked.at_ms, live.settings.timezone)
+        compared = await comparer.series(asked.question, row, name, moments, compare)
+        about["compared"] = _compared(compared, compare)
     return json_response(asked.frame(asked.newest_ms) | about)
+
+
+def _compared(compared: ComparedSeries, against: Against) -> dict[str, Any]:
+    about = {"against": against, "offset_ms": compared.offset_ms, "promotion": compared.promotion}
+    return about | {"points": compared.points}
 
 
 def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:

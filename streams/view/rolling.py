@@ -151,6 +151,15 @@ class RollingView:
             return _nothing(moment, value)
         return await self._answer(moment, sums, [value], np.array([row]))
 
+    async def several(self, question: Question, names: Sequence[str], now_ms: int) -> Answer:
+        """The numbers of some values of a scope, in the order given."""
+        moment = self._moment(question, None, now_ms)
+        sums = await self._sums(moment)
+        found = {name: row for name in names if (row := moment.followed.rows.find(question.scope, name)) is not None}
+        answer = await self._answer(moment, sums, list(found), np.array(list(found.values()), np.int64))
+        items = {item.value: item for item in answer.items}
+        return replace(answer, items=[items.get(name) or _nothing(moment, name).items[0] for name in names])
+
     async def every(self, question: Question, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
         """The numbers of each value with any counter not 0, the largest first."""
         moment = self._moment(question, None, now_ms)
@@ -197,6 +206,10 @@ class RollingView:
         by_span = {covered: _pieces(covered, levels_) for covered, levels_ in held.values()}
         counts = dict(zip(by_span, await history.distincts(list(by_span.items())), strict=True))
         return {at: _named(counts[covered]) for at, (covered, _) in held.items()}
+
+    def moment_ms(self, at_ms: int | None, now_ms: int) -> int:
+        """The as-of of an answer about a moment (None: the newest)."""
+        return self._moment(Question(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
 
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -187,6 +187,17 @@ def midnight(as_of_ms: int, timezone: str) -> int:
     while date_at(start - _MINUTE_MS) == date_at(as_of_ms):
         start -= _MINUTE_MS
     return start
+
+
+def local_days_before(at_ms: int, days: int, timezone: str) -> int:
+    """The first moment that shows the same local time so many dates before; clocks there are changed by whole hours."""
+    zone = ZoneInfo(timezone)
+    wanted = datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None) - timedelta(days=days)
+    for hours in range(24 * days + 2, 24 * days - 3, -1):
+        then = at_ms - hours * 3_600_000
+        if datetime.fromtimestamp(then / 1000, zone).replace(tzinfo=None, fold=0) == wanted.replace(fold=0):
+            return then
+    raise ValueError(f"{wanted} did not exist in {timezone}")
 
 
 def assert_agree(got: Mapping[str, Number], expected: Mapping[str, Number], *context: object) -> None:

@@ -108,11 +108,11 @@ class Shop:
         state = self.keys.state(self.keys.shard(partition))
         await self.redis.hset(state, f"seen:{partition}", str(now_ms() - int(seconds * 1000)))
 
-    async def promote(self, promotion_id: str, start: float, end: float) -> None:
+    async def promote(self, promotion_id: str, start: float, end: float, **fields: Any) -> None:
         """Announce a promotion."""
         definition = {"promotion_id": promotion_id, "name": promotion_id, "timezone": "UTC"}
         times = {"starts_at": at(start), "ends_at": at(end)}
-        await self.redis.hset(self.keys.promotions, promotion_id, json.dumps(definition | times))
+        await self.redis.hset(self.keys.promotions, promotion_id, json.dumps(definition | times | fields))
         await self.redis.hincrby(self.keys.state(0), "promotions", 1)
 
     async def close(self) -> None:

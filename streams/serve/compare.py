@@ -1,0 +1,139 @@
+"""`/api/v1/compare`: every number of a scope beside the same at another time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from streams.compare import Against, differences
+from streams.scopes import Scope
+from streams.serve.asking import (
+    Asked,
+    AsOfParam,
+    KpiFrame,
+    LiveView,
+    PromotionParam,
+    ScopeParam,
+    ValueParam,
+    Values,
+    WindowParam,
+    one_value,
+)
+from streams.serve.encoding import json_response
+from streams.serve.errors import ERRORS
+from streams.view.asking import Question
+from streams.view.compared import Compared, ComparedItem, Comparer, Then
+from streams.windows import Window
+
+router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
+
+AgainstParam = Annotated[
+    Against,
+    Query(
+        description="baseline: the promotion's baseline at the same time since its start; yesterday, last_week: the "
+        "same local time one day or seven days before."
+    ),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class ThenAnswer(_Model):
+    """The moment that is compared with."""
+
+    as_of: int
+    """Epoch ms."""
+    offset_ms: int
+    """From there to the as-of that is compared."""
+    promotion: str | None
+    """The baseline, or the promotion whose time window `promotion` covered; else null."""
+
+
+class _Numbers(_Model):
+    values: Values
+    """Now."""
+    compared: Values | None
+    """Then; null, as `difference` and `ratio`, for a promotion in a list that has no baseline."""
+    difference: Values | None
+    """values - compared; null where either is."""
+    ratio: Values | None
+    """values / compared; null where either is null or `compared` is 0."""
+
+
+class ComparedItemAnswer(_Numbers):
+    """One value of the scope."""
+
+    value: str
+    compared_value: str | None
+    """The value that it is compared with: of a promotion the baseline, else the same."""
+    then: ThenAnswer | None
+
+
+class ComparedFrame(KpiFrame):
+    """Both moments: `as_of` is the one now."""
+
+    against: Against
+    then: ThenAnswer | None
+    """Null where each item is compared by a clock of its own, or there is none."""
+
+
+class CompareOne(ComparedFrame, _Numbers):
+    """One value of a scope, compared."""
+
+    value: str | None
+    compared_value: str | None
+
+
+class CompareEach(ComparedFrame):
+    """Each value of a scope with any counter not 0 now, the largest by GMV first, at most 1,000, compared."""
+
+    items: list[ComparedItemAnswer]
+
+
+@router.get("/compare", response_model=CompareOne | CompareEach)
+async def compare(
+    live: LiveView,
+    against: AgainstParam,
+    window: WindowParam = Window.M5,
+    scope: ScopeParam = Scope.ALL,
+    value: ValueParam = None,
+    promotion: PromotionParam = None,
+    as_of: AsOfParam = None,
+) -> Response:
+    """Every KPI and counter now and then, their difference and ratio."""
+    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
+    comparer = Comparer(live.view, asked.at_ms, live.settings.timezone)
+    name = one_value(scope, value)
+    if name is None:
+        found = await comparer.every(asked.question, against)
+    else:
+        found = await comparer.one(asked.question, name, against)
+    return json_response(asked.kpi_frame(found.now) | compared_answer(found, against, one=name is not None))
+
+
+def compared_answer(found: Compared, against: Against, *, one: bool) -> dict[str, Any]:
+    """A comparison in the API's shape, without the frame: of one value, or of each."""
+    about = {"against": against.value, "then": _then(found.at)}
+    return about | (_item(found.items[0]) if one else {"items": [_item(held) for held in found.items]})
+
+
+def _then(at: Then | None) -> dict[str, Any] | None:
+    return None if at is None else {"as_of": at.as_of_ms, "offset_ms": at.offset_ms, "promotion": at.promotion}
+
+
+def _item(held: ComparedItem) -> dict[str, Any]:
+    about = {"value": held.now.value or None, "then": _then(held.at), "values": held.now.values}
+    if held.then is None:
+        return about | dict.fromkeys(("compared_value", "compared", "difference", "ratio"))
+    apart = differences(held.now.values, held.then.values)
+    return about | {
+        "compared_value": held.then.value or None,
+        "compared": held.then.values,
+        "difference": {name: one.difference for name, one in apart.items()},
+        "ratio": {name: one.ratio for name, one in apart.items()},
+    }
