@@ -17,6 +17,8 @@ class Unit(StrEnum):
     MONEY = "money"
     MILLISECONDS = "milliseconds"
     SECONDS = "seconds"
+    MINUTES = "minutes"
+    HOURS = "hours"
     RATIO = "ratio"
 
 

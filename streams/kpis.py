@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from streams.counters import COUNTERS, DISTINCTS, Unit
 from streams.scopes import LINE_SCOPES, SCOPES, Scope
+from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
+from streams.stock.forecast import minutes_to_stockout
 
 Number: TypeAlias = int | float | None
 Sums: TypeAlias = Mapping[str, int]
@@ -57,6 +59,60 @@ def divide(above: float, below: float) -> float | None:
     return above / below if below else None
 
 
+STOCK_SUMS = ("stock_available", "promotion_units", "units_15m", "stockout_skus", "stocked_skus")
+"""What the stock KPIs are made of: the state of a SKU, and how many SKUs are in which."""
+
+
+def _sell_through(sums: Sums) -> Number:
+    sold, left = sums["promotion_units"], sums["stock_available"]
+    return sold / (sold + left) if sold + left > 0 else None
+
+
+_STOCK_KPIS = (
+    Kpi(
+        "stock_available",
+        "newest on_hand of each warehouse + received + adjusted after it, + units cancelled - units ordered after the "
+        "newest of those; null without any count",
+        lambda sums: sums["stock_available"],
+        Unit.COUNT,
+        (Scope.SKU,),
+    ),
+    Kpi(
+        "sell_through",
+        "units paid with the promotion's id, ever / (those + stock_available)",
+        _sell_through,
+        scopes=(Scope.SKU,),
+    ),
+    Kpi(
+        "minutes_to_stockout",
+        "stock_available / units per minute over the last 15 m; 0 when stock <= 0, null when nothing sells",
+        lambda sums: minutes_to_stockout(sums["stock_available"], sums["units_15m"]),
+        Unit.MINUTES,
+        (Scope.SKU,),
+    ),
+    Kpi(
+        "oversold_units",
+        "max(0, - stock_available)",
+        lambda sums: max(0, -sums["stock_available"]),
+        Unit.COUNT,
+        (Scope.SKU,),
+    ),
+    Kpi(
+        "stockout_skus",
+        "SKUs of the promotion (scope all: all known) with stock_available <= 0",
+        lambda sums: sums["stockout_skus"],
+        Unit.COUNT,
+        (Scope.ALL, Scope.PROMOTION),
+    ),
+    Kpi(
+        "stock_fill_rate",
+        "of the same SKUs, the share with stock_available > 0",
+        lambda sums: divide(sums["stocked_skus"], sums["stocked_skus"] + sums["stockout_skus"]),
+        scopes=(Scope.ALL, Scope.PROMOTION),
+    ),
+)
+STOCK_NAMES = frozenset(kpi.name for kpi in _STOCK_KPIS)
+
 KPIS = (
     Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], Unit.MONEY),
     _ratio("aov", "gmv", "orders_paid", Unit.MONEY),
@@ -91,6 +147,8 @@ KPIS = (
         Unit.SECONDS,
     ),
     *map(_attainment, TARGET_TIERS),
+    *_STOCK_KPIS,
+    *(Kpi(held.name, held.formula, held.compute, held.unit, SHIPPING_SCOPES) for held in SHIPPING_KPIS),
 )
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)

@@ -36,6 +36,9 @@ class StockBook:
         self._buckets: dict[int, list[Ledger]] = {}
         """# <start of the minute, epoch ms>: what happened in it from the floor on, in parts"""
         self._entries = 0
+        self._changes = 0
+        self._counts: tuple[tuple[int, int], tuple[int, int]] | None = None
+        """The answer of `counts`, and which as-of and how many changes ago it was."""
         self._unplaced: list[Ledger] = []
         """Counts that came after the floor had passed them."""
 
@@ -60,6 +63,7 @@ class StockBook:
         """Take in entries of any time."""
         if not ledger:
             return
+        self._changes += 1
         as_of, floor = self.as_of_ms, self.floor_ms
         past = ledger.between(0, as_of)
         self.now.add_moves(past.moves)
@@ -143,6 +147,15 @@ class StockBook:
         if target > self.floor_ms:
             self._floor.advance(NOTHING, target)
 
+    def counts(self) -> tuple[int, int]:
+        """How many of all SKUs with a count are out of stock, and how many are not."""
+        moment = (self.as_of_ms, self._changes)
+        if self._counts is None or self._counts[0] != moment:
+            units, known = self.now.every()
+            out = int(np.count_nonzero(known & (units <= 0)))
+            self._counts = moment, (out, int(np.count_nonzero(known)) - out)
+        return self._counts[1]
+
     # Counts from before the floor ------------------------------------------------------------------------------------
 
     @property
@@ -163,6 +176,7 @@ class StockBook:
     def correct(self, history: Ledger) -> None:
         """Put late counts in their place; `history` is what the journal holds of `wanted_skus` since `wanted_ms`."""
         skus = self.wanted_skus
+        self._changes += 1
         self._unplaced = []
         self._floor.correct(history.of_skus(skus).between(0, self.floor_ms))
         self._again(skus)

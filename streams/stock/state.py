@@ -181,6 +181,10 @@ class Stock:
         known = within & (self._newest_ms[places] != NEVER)
         return np.where(known, self._stored[places] + self._ordered[places], 0), known
 
+    def every(self) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """The same of all SKUs: # [SKU]."""
+        return self._stored + self._ordered, self._newest_ms != NEVER
+
     def known(self) -> Ints:
         """The SKUs with a count in force, ascending."""
         return np.flatnonzero(self._newest_ms != NEVER)

@@ -120,5 +120,10 @@ def stock_levels(settings: Settings) -> tuple[Level, Level]:
     )
 
 
+def stock_keep_ms(settings: Settings) -> int | None:
+    """How old a count of stock may be to count, ms; None: as old as it likes."""
+    return _keep(settings, 1000 * settings.keep_stock_d * DAY_S)
+
+
 def _keep(settings: Settings, seconds: float) -> int | None:
     return None if settings.retain == "all" else int(seconds)

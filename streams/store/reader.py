@@ -97,6 +97,14 @@ class PaneReader:
                     parts[block].append((partition, decode(content, self._rows)))
         return {block: StoredBlock(parts[block], rolled) for block in wanted}
 
+    async def starts(self, level: str) -> set[int]:
+        """Where the blocks of a level begin that there are, seconds since the epoch."""
+        starts: set[int] = set()
+        for shard in range(self._keys.shards):
+            held: list[bytes] = await self._redis.zrange(self._keys.blocks(shard, level), 0, -1)  # type: ignore[assignment]
+            starts.update(map(int, held))
+        return starts
+
     async def totals(self) -> dict[str, int]:
         """What was ever counted, refused and repeated, by the names that `Keys` lists."""
         totals: Counter[str] = Counter()

@@ -76,6 +76,8 @@ class Blocks:
 
     def _spread(self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: set[int]) -> None:
         """Add what was applied to some blocks of a level, as far as they did not hold it when they were read."""
+        if not among:
+            return
         parts: dict[int, list[PaneDelta]] = {}
         for partition, entries in applied.items():
             for entry in entries:
@@ -113,6 +115,23 @@ class Blocks:
         while size > self._limit and len(self._blocks) > len(wanted):
             size -= self._blocks.popitem(last=False)[1].size
         return True
+
+    async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
+        """Blocks of one level with all that was applied until now, past the cache."""
+        self._loading += 1
+        try:
+            stored = await self._reader.blocks(wanted, list(self._recent))
+        finally:
+            self._loading -= 1
+        level = self._levels[wanted[0][0]]
+        parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
+        for partition, entries in self._recent.items():
+            for entry in entries:
+                for start, part in level.blocks(entry.delta):
+                    held = stored.get((level.name, start))
+                    if held is not None and entry.next > held.rolled.get(partition, 0):
+                        parts[level.name, start].append(part)
+        return {block_id: merge(found) for block_id, found in parts.items()}
 
     def needed(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
         """The blocks that stretches of levels lie in."""

@@ -17,17 +17,19 @@ from streams import promotions
 from streams.arrays import Ints
 from streams.asof import AsOf, as_of
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import KPIS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
+from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings
-from streams.store.levels import levels
+from streams.stock.forecast import RATE_MINUTES
+from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
 from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
 from streams.view.followed import Followed
 from streams.view.series import RowHistory
+from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
 
@@ -44,7 +46,7 @@ DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
 
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     try:
-        compute(dict.fromkeys([*COUNTER_IDS, *map(target_sum, TARGET_TIERS)], 0))
+        compute(dict.fromkeys([*COUNTER_IDS, *map(target_sum, TARGET_TIERS), *STOCK_SUMS], 0))
     except KeyError:
         return True
     return False
@@ -107,7 +109,8 @@ class RollingView:
         """When the store last answered, by the machine's clock."""
         self._settings = settings
         self._levels = levels(settings)
-        self._followed = Followed(reader, self._levels, rows, State((), {}, 0))
+        self._stock_keep_ms = stock_keep_ms(settings)
+        self._followed = Followed(reader, self._levels, rows, State((), {}, 0), self._stock_keep_ms)
 
     @property
     def state(self) -> State:
@@ -125,7 +128,7 @@ class RollingView:
         if not followed.goes_on(state) or len(followed.rows) > _MAX_ROWS or not await followed.take_in(state):
             # Questions are answered from what was followed before until the new start has caught up.
             rows = Rows()
-            followed = Followed(followed.reader.with_rows(rows), self._levels, rows, state)
+            followed = Followed(followed.reader.with_rows(rows), self._levels, rows, state, self._stock_keep_ms)
             if not await followed.take_in(state):
                 return
         self._followed, self.polled_ms = followed, now_ms
@@ -148,7 +151,8 @@ class RollingView:
         sums = await self._sums(moment)
         row = moment.followed.rows.find(question.scope, value)
         if row is None:
-            return _nothing(moment, value)
+            (stock,) = await self._stock(moment, [value], [0])
+            return _nothing(moment, value, stock)
         return await self._answer(moment, sums, [value], np.array([row]))
 
     async def several(self, question: Question, names: Sequence[str], now_ms: int) -> Answer:
@@ -158,7 +162,10 @@ class RollingView:
         found = {name: row for name in names if (row := moment.followed.rows.find(question.scope, name)) is not None}
         answer = await self._answer(moment, sums, list(found), np.array(list(found.values()), np.int64))
         items = {item.value: item for item in answer.items}
-        return replace(answer, items=[items.get(name) or _nothing(moment, name).items[0] for name in names])
+        never = [name for name in names if name not in items]
+        for name, stock in zip(never, await self._stock(moment, never, [0] * len(never)), strict=True):
+            items[name] = _nothing(moment, name, stock).items[0]
+        return replace(answer, items=[items[name] for name in names])
 
     async def every(self, question: Question, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
         """The numbers of each value with any counter not 0, the largest first."""
@@ -194,9 +201,11 @@ class RollingView:
         history = RowHistory(followed.blocks, self._levels, followed.rows.row(question.scope, value))
         counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
+        stock = await self._stock_series(history, moments, value) if name in STOCK_NAMES else {}
         points = []
         for moment, counts in zip(moments, counted.tolist(), strict=True):
-            numbers = _counters(counts, question.scope) | estimated.get(moment.as_of_ms, {})
+            at = moment.as_of_ms
+            numbers = _counters(counts, question.scope) | estimated.get(at, {}) | stock.get(at, {})
             points.append((moment.as_of_ms, values({**numbers, **moment.brought(value)}, question.scope)[name]))
         return points
 
@@ -210,6 +219,40 @@ class RollingView:
     def moment_ms(self, at_ms: int | None, now_ms: int) -> int:
         """The as-of of an answer about a moment (None: the newest)."""
         return self._moment(Question(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
+
+    async def _stock_series(self, history: RowHistory, moments: Sequence[_Moment], value: str) -> dict[int, StockSums]:
+        """What the stock KPIs of one value are made of, by as-of."""
+        spans = [_rate_span(moment).counted for moment in moments]
+        units = (await history.counters(spans, _counter_pieces))[:, COUNTER_IDS["units"]].tolist()
+        return {
+            moment.as_of_ms: (await self._stock(moment, [value], [sold]))[0]
+            for moment, sold in zip(moments, units, strict=True)
+        }
+
+    async def _stock(self, moment: _Moment, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
+        """What the stock KPIs of values are made of; of a scope without any, nothing."""
+        scope, asked = moment.question.scope, moment.question.promotion
+        if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU):
+            return [{}] * len(names)
+        followed = moment.followed
+        stock = StockNumbers(followed.stock, followed.rows.stock, self.promotions, moment.as_of_ms, moment.live)
+        if scope is Scope.ALL:
+            return [await stock.of_shop()] * len(names)
+        if scope is Scope.PROMOTION:
+            return await stock.of_promotions(names)
+        if asked is None and (current := promotions.current(self.promotions, moment.as_of_ms)) is not None:
+            asked = current.promotion_id
+        found = await stock.of_skus(names, asked)
+        return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
+
+    async def _units_15m(self, moment: _Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
+        """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
+        if moment.question.scope is not Scope.SKU:
+            return [0] * len(rows)
+        if moment.question.window is not Window.M15:
+            sums = await self._sums(_rate_span(moment))
+        units: list[int] = sums.of(rows)[:, COUNTER_IDS["units"]].tolist()
+        return units
 
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""
@@ -286,12 +329,13 @@ class RollingView:
         order = np.argsort(rows)
         estimated = await self._distincts(moment, rows[order])
         place = np.argsort(order).tolist()
+        stock = await self._stock(moment, names, await self._units_15m(moment, sums, rows))
         items = []
         for i, name in enumerate(names):
             numbers = _counters(counted[i], question.scope)
             if estimated is not None:
                 numbers |= _named(estimated[place[i]])
-            items.append(Item(name, values({**numbers, **moment.brought(name)}, question.scope)))
+            items.append(Item(name, values({**numbers, **moment.brought(name), **stock[i]}, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
 
     async def _distincts(self, moment: _Moment, rows: Ints) -> list[list[int]] | None:
@@ -320,13 +364,20 @@ class RollingView:
         return sketch.estimates
 
 
-def _nothing(moment: _Moment, value: str) -> Answer:
+def _rate_span(moment: _Moment) -> _Moment:
+    """The same as-of in the window that the rate of sale is taken from."""
+    end_s = moment.as_of_ms // 1000
+    question = replace(moment.question, window=Window.M15)
+    return replace(moment, question=question, promotion=None, counted=Span(end_s - 60 * RATE_MINUTES, end_s))
+
+
+def _nothing(moment: _Moment, value: str, stock: StockSums) -> Answer:
     """The answer for a value that was never seen."""
     question = moment.question
     numbers = _counters([0] * len(COUNTERS), question.scope)
     if _distinct_panes(moment) is not None:
         numbers |= _named([0] * len(DISTINCTS))
-    item = Item(value, values({**numbers, **moment.brought(value)}, question.scope))
+    item = Item(value, values({**numbers, **moment.brought(value), **stock}, question.scope))
     return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, [item])
 
 

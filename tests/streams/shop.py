@@ -21,7 +21,7 @@ from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition
-from streams.store.levels import levels
+from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.roller import Roller
 from streams.store.writer import Moved, PaneWriter, now_ms
@@ -115,10 +115,11 @@ class Shop:
         for partition, events in self.counted.items():
             by_topic[partition.topic].extend(events)
         running = {
-            name: Running(held.starts_at, held.ends_at, dict(held.targets or ()))
+            name: Running(held.starts_at, held.ends_at, dict(held.targets or ()), held.skus or ())
             for name, held in self.promotions.items()
         }
-        return Oracle(**by_topic, promotions=running, timezone=self.settings.timezone)
+        keep_ms = stock_keep_ms(self.settings)
+        return Oracle(**by_topic, promotions=running, timezone=self.settings.timezone, keep_stock_ms=keep_ms)
 
     async def stored(self, level: str) -> dict[Partition, PaneDelta]:
         """What blocks and logs hold together, in panes of a level, rows numbered by `rows`."""

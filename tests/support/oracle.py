@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.stock_oracle import SHOP_NAMES, SKU_NAMES, StockOracle
+
 Event = Mapping[str, Any]
 Number = int | float | None
 
@@ -64,6 +66,7 @@ class Running:
     starts_at: int
     ends_at: int
     targets: Mapping[str, int] = field(default_factory=dict)
+    skus: Sequence[str] = ()
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Oracle:
     logistics: Sequence[Event] = ()
     promotions: Mapping[str, Running] = field(default_factory=dict)
     timezone: str = "UTC"
+    keep_stock_ms: int | None = None
 
     def ask(
         self, window: str, as_of_ms: int, scope: str = "all", value: str = "", *, promotion: str | None = None
@@ -84,7 +88,8 @@ class Oracle:
         numbers = self._counters(start, end, scope, value)
         numbers.update(self._distincts(window, start, end, scope, value))
         running = self.promotions.get(value) if (window, scope) == ("promotion", "promotion") else None
-        return _with_ratios(numbers, scope) | _attainment(numbers, running)
+        stock = self._stock(as_of_ms, scope, value, promotion)
+        return _with_ratios(numbers, scope) | _attainment(numbers, running) | stock
 
     def values(self, window: str, as_of_ms: int, scope: str, *, promotion: str | None = None) -> dict[str, int]:
         """The values that a list without `value` holds, each with its GMV."""
@@ -96,6 +101,21 @@ class Oracle:
             if any(numbers.values()):
                 held[value] = numbers["gmv"]
         return held
+
+    def _stock(self, as_of_ms: int, scope: str, value: str, promotion: str | None) -> dict[str, Number]:
+        """The state of stock: the same in every window."""
+        oracle = StockOracle(self.orders, self.logistics, self.keep_stock_ms)
+        numbers: dict[str, Number] = dict.fromkeys((*SKU_NAMES, *SHOP_NAMES))
+        if scope == "all":
+            return numbers | oracle.of_shop(as_of_ms)
+        if scope == "promotion":
+            skus = self.promotions[value].skus if value in self.promotions else ()
+            return numbers | oracle.of_shop(as_of_ms, skus)
+        if scope == "sku":
+            current = self._promotion(as_of_ms, None)
+            named = [name for name, running in sorted(self.promotions.items()) if running is current]
+            return numbers | oracle.of_sku(value, as_of_ms, promotion or (named or [None])[0])
+        return numbers
 
     # Windows ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,92 @@
+"""Reading the journal of stock, block by block, while workers go on writing it: each entry reaches a reader once.
+
+A reader's reach is the stretch of event time that it has been given. Blocks extend it; what is polled falls within it
+and is handed over, or beyond it and will be in a block by the time that one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streams.stock.ledger import Ledger, merge_ledgers
+from streams.store.levels import Level
+from streams.store.reader import PaneReader
+from streams.view.blocks import Blocks
+
+_AT_ONCE = 48
+
+
+@dataclass(slots=True, eq=False)
+class Reach:
+    """What one reader has of a level: all of [start_ms, end_ms)."""
+
+    level: str
+    start_ms: int
+    end_ms: int
+    add: Callable[[Ledger], None]
+    """Takes entries in any order."""
+
+    def polled(self, ledger: Ledger) -> None:
+        """Hand over what came late for this reach."""
+        mine = ledger.between(self.start_ms, self.end_ms)
+        if mine:
+            self.add(mine)
+
+
+class Journal:
+    """The blocks of the stock levels, and what is polled beside them."""
+
+    def __init__(self, reader: PaneReader, blocks: Blocks, levels: Sequence[Level]) -> None:
+        self._reader = reader
+        self._blocks = blocks
+        self._block_ms = {level.name: 1000 * level.block_s for level in levels}
+        self._starts: dict[str, set[int]] = {}
+        """# level: starts of its blocks, epoch ms; none before it is first read"""
+        self._polled: dict[str, set[int]] = {level.name: set() for level in levels}
+        """# level: starts of blocks that were polled for"""
+        self._reaches: list[Reach] = []
+
+    def polled(self, ledgers: Sequence[Ledger]) -> None:
+        """Take in what was applied since the last poll."""
+        whole = merge_ledgers(ledgers)
+        if not whole:
+            return
+        times = whole.times
+        for level, length in self._block_ms.items():
+            self._polled[level].update(set((times - times % length).tolist()))
+        for reach in self._reaches:
+            reach.polled(whole)
+
+    def follow(self, reach: Reach) -> None:
+        """Hand polled entries over to this reach from now on."""
+        self._reaches.append(reach)
+
+    def leave(self, reach: Reach) -> None:
+        """No more."""
+        self._reaches.remove(reach)
+
+    async def read(self, reach: Reach, to_ms: int, passed: Callable[[int], None] = lambda _: None) -> None:
+        """Extend a reach that is followed, at least to `to_ms`; `passed` is told of each step."""
+        length = self._block_ms[reach.level]
+        to_ms = -(-to_ms // length) * length
+        while reach.end_ms < to_ms:
+            wanted = sorted(start for start in await self._known(reach.level) if reach.end_ms <= start < to_ms)
+            wanted = wanted[:_AT_ONCE]
+            if not wanted:
+                reach.end_ms = to_ms
+                return
+            blocks = await self._blocks.read([(reach.level, start // 1000) for start in wanted])
+            # From here on nothing is waited for: what is polled next finds the reach extended.
+            end = wanted[-1] + length
+            if {start for start in self._polled[reach.level] if reach.end_ms <= start < end} - set(wanted):
+                continue  # a block between them came to be meanwhile
+            for delta in blocks.values():
+                reach.add(delta.stock)
+            reach.end_ms = end
+            passed(end)
+
+    async def _known(self, level: str) -> set[int]:
+        if level not in self._starts:
+            self._starts[level] = {1000 * start for start in await self._reader.starts(level)}
+        return self._starts[level] | self._polled[level]

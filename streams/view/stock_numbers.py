@@ -1,0 +1,74 @@
+"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.kpis` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from consumers.events import Promotion
+from streams.arrays import Ints
+from streams.stock.book import StockBook
+from streams.stock.names import StockNames
+from streams.view.stock import StockView
+
+StockSums = dict[str, int]
+
+
+class StockNumbers:
+    """Asks about one moment."""
+
+    def __init__(
+        self, stock: StockView, names: StockNames, promotions: Mapping[str, Promotion], as_of_ms: int, live: bool
+    ) -> None:
+        self._stock = stock
+        self._names = names
+        self._promotions = promotions
+        self._as_of_ms = as_of_ms
+        self._live = live
+
+    async def of_shop(self) -> StockSums:
+        """All known SKUs."""
+
+        def counts(book: StockBook) -> StockSums:
+            out, stocked = book.counts()
+            return {"stockout_skus": out, "stocked_skus": stocked}
+
+        return await self._stock.ask(self._as_of_ms, self._live, counts)
+
+    async def of_promotions(self, promotions: Sequence[str]) -> list[StockSums]:
+        """The SKUs that each promotion's definition names; of one that names none, none."""
+
+        def counts(book: StockBook) -> list[StockSums]:
+            found = []
+            for name in promotions:
+                units, known = book.now.available(self._numbers(tuple(dict.fromkeys(self.skus_of(name)))))
+                out = int(np.count_nonzero(known & (units <= 0)))
+                found.append({"stockout_skus": out, "stocked_skus": int(np.count_nonzero(known)) - out})
+            return found
+
+        return await self._stock.ask(self._as_of_ms, self._live, counts)
+
+    async def of_skus(self, skus: Sequence[str], promotion: str | None) -> list[StockSums]:
+        """SKUs, and what was sold of each under a promotion; nothing of a SKU that was never counted."""
+
+        def states(book: StockBook) -> list[StockSums]:
+            numbers = self._numbers(skus)
+            units, known = book.now.available(numbers)
+            sums = [{"stock_available": n} if k else {} for n, k in zip(units.tolist(), known.tolist(), strict=True)]
+            if promotion is not None:
+                sold = book.sold.units(numbers, self._names.promotions.get(promotion, -1)).tolist()
+                for held, paid in zip(sums, sold, strict=True):
+                    held["promotion_units"] = paid
+            return sums
+
+        return await self._stock.ask(self._as_of_ms, self._live, states)
+
+    def skus_of(self, promotion: str) -> tuple[str, ...]:
+        """What is on promotion."""
+        defined = self._promotions.get(promotion)
+        return (defined.skus or ()) if defined is not None else ()
+
+    def _numbers(self, skus: Sequence[str]) -> Ints:
+        """-1 for a name of which nothing was ever said."""
+        return np.fromiter((self._names.skus.get(sku, -1) for sku in skus), np.int64, len(skus))
