@@ -1,0 +1,168 @@
+"""A rule: what is watched, where, when, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from alerts.findings import Owner, Severity
+from alerts.rules.detect import Change, Detect, OfFact, Sequential, Silence, Strict, Threshold
+from alerts.rules.inputs import topics_of
+from alerts.rules.units import Seconds, Share
+from consumers.topics import EVENT_TOPICS, Topic
+
+
+class Each(StrEnum):
+    """What a rule may be applied to, one by one."""
+
+    ALL = "all"
+    """The whole shop: the parent of what the other scopes cut it into."""
+    PROMOTION = "promotion"
+    CHANNEL = "channel"
+    REGION = "region"
+    CATEGORY = "category"
+    CAMPAIGN = "campaign"
+    LIVE_ROOM = "live_room"
+    VARIANT = "variant"
+    MEMBER = "member"
+    SKU = "sku"
+    """Every SKU that is known; with `promoted: true` those of the running promotions."""
+    SOURCE = "source"
+    """Every producer, as `topic/source`."""
+
+
+class When(Strict):
+    """A condition on the promotions that run; all that is given must hold."""
+
+    running: bool | None = None
+    """true: while any promotion runs; false: while none does."""
+    promotions: tuple[str, ...] = ()
+    """While one of these runs."""
+    phases: tuple[str, ...] = ()
+    """While a promotion is in a phase of one of these names."""
+    first: Seconds | None = None
+    """Only so long after the promotion, or the phase, began."""
+
+
+class During(Strict):
+    """What is different while a condition holds. Of several that hold, the last one given counts for each field."""
+
+    when: When
+    enabled: bool | None = None
+    severity: Severity | None = None
+    detect: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the detector with other values; its kind stays."""
+
+
+class Money(StrEnum):
+    """How a finding is put into money."""
+
+    NONE = "none"
+    SHORTFALL = "shortfall"
+    """The GMV that was to be expected a minute, times the share by which the number falls short."""
+    EXCESS = "excess"
+    """So many more than expected a minute, times the average order."""
+    ALL_OF_IT = "all_of_it"
+    """All GMV of the series a minute, as it was before: it is lost while this lasts."""
+
+
+class Rule(Strict):
+    """One rule of the file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    """Lower-case words with hyphens. An alert's identity: renamed, it is another rule."""
+    title: Annotated[str, Field(min_length=1, max_length=100)]
+    """What is wrong, in a few words."""
+    owner: Owner = Owner.BUSINESS
+    severity: Severity = Severity.WARNING
+    critical_from: Share | None = None
+    """Critical where it loses at least this share of the whole shop's GMV a minute."""
+    incident: str = ""
+    """Rules with the same word here tell of one incident: the first of them pages, the others are held back. Given two
+    at once, the one that stands first in the file. Left out: the rule's own name."""
+    for_each: tuple[Each, ...] = (Each.ALL,)
+    promoted: bool = False
+    """In scope `sku`: only those of the running promotions."""
+    values: tuple[str, ...] = ()
+    """Only these values of the scopes; empty: every one."""
+    detect: Detect
+    when: When = When()
+    """Only then; always, if left out."""
+    during: tuple[During, ...] = ()
+    for_s: Annotated[Seconds, Field(alias="for")] = 0.0
+    """It must last so long before anybody is told."""
+    keep_firing_for: Seconds = 60.0
+    """It must be right again for so long before it counts as resolved."""
+    money: Money = Money.NONE
+    explains: tuple[Topic, ...] = ()
+    """Of a data fault: business alerts that rest on these topics are held back while it lasts. Left out, the topic that
+    the fault's labels name, else all."""
+    runbook: str = ""
+    """Address or path of what to do."""
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _variants_make_sense(self) -> Self:
+        for place, during in enumerate(self.during):
+            if "kind" in during.detect:
+                raise ValueError(f"during {place + 1}: the kind of detector cannot change, leave `kind` out")
+            self.detector(frozenset({place}))
+        return self
+
+    @cached_property
+    def _variants(self) -> dict[frozenset[int], Threshold | Change | Sequential | Silence | OfFact]:
+        return {}
+
+    def detector(self, holding: frozenset[int]) -> Threshold | Change | Sequential | Silence | OfFact:
+        """The detector while these of `during` hold (places, from 0). Raises ValidationError where it is none."""
+        if holding not in self._variants:
+            fields = self.detect.model_dump(exclude_unset=True)
+            for place in sorted(holding):
+                fields |= self.during[place].detect
+            self._variants[holding] = _DETECT.validate_python(fields)
+        return self._variants[holding]
+
+    @property
+    def topics(self) -> frozenset[Topic]:
+        """The topics that what it watches is made of."""
+        match self.detect:
+            case Sequential(count=count, per=per):
+                return frozenset().union(*(topics_of(name) for name in (*count, *per)))
+            case Silence(count=count):
+                return frozenset().union(*(topics_of(name) for name in count))
+            case Threshold(value=value) | Change(value=value):
+                return topics_of(value)
+        return frozenset(EVENT_TOPICS)
+
+    @property
+    def family(self) -> str:
+        """What its findings are one incident with."""
+        return self.incident or self.name
+
+
+_DETECT: TypeAdapter[Threshold | Change | Sequential | Silence | OfFact] = TypeAdapter(Detect)
+
+
+class Budget(Strict):
+    """How often on-call may be woken for nothing."""
+
+    false_pages_per_day: Annotated[float, Field(gt=0, le=100)] = 0.5
+    """Of all sequential rules and all their series together, in a sale where nothing is wrong."""
+
+
+class Rules(Strict):
+    """A rule file."""
+
+    version: Literal["1"] = "1"
+    budget: Budget = Budget()
+    rules: tuple[Rule, ...]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [rule.name for rule in self.rules]
+        if doubled := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"rule {doubled[0]!r} is given twice: rename one, or leave it out")
+        return self

@@ -1,0 +1,33 @@
+"""The numbers that thresholds and changes may ask for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from streams.kpis import NAMES
+from streams.shipping.kpis import SHIPPING_KPIS
+
+STOCK = (
+    "stock_available",
+    "sell_through",
+    "minutes_to_stockout",
+    "oversold_units",
+    "stockout_skus",
+    "stock_fill_rate",
+)
+FORECASTS = {
+    "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
+    "target_probability.sprint": "the same for `sprint`",
+    "target_probability.challenge": "the same for `challenge`",
+    "expected_breaches": "orders that wait now and are to be expected overdue within the next hours",
+}
+"""What is forecast rather than counted, by name."""
+VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *FORECASTS)))
+
+
+def check_value(name: str) -> str:
+    """The name, if there is such a number; ValueError says which there are."""
+    if name not in VALUES:
+        close = get_close_matches(name, VALUES, 1)
+        raise ValueError(f"there is no {name!r}: " + (f"do you mean {close[0]!r}?" if close else "see definitions"))
+    return name

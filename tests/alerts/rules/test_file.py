@@ -1,0 +1,108 @@
+"""Rule files: what they say, and what is wrong with them, line by line."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.rules.detect import Sequential
+from alerts.rules.file import read_rules
+from alerts.rules.loader import default_text
+from alerts.rules.rule import Rules
+from consumers.topics import Topic
+
+ONE = """
+rules:
+  - name: conversion-drop
+    title: Conversion dropped
+    for_each: [all, channel]
+    for: 90s
+    detect:
+      kind: sequential
+      count: orders_created
+      per: [product_views]
+      least_effect: 15%
+    during:
+      - when: {phases: [opening], first: 10m}
+        detect: {least_effect: 30%}
+"""
+
+
+def rules_of(text: str) -> Rules:
+    read = read_rules(text)
+    assert read.faults == ()
+    assert read.rules is not None
+    return read.rules
+
+
+def faults_of(text: str) -> list[tuple[int, str]]:
+    read = read_rules(text)
+    assert read.rules is None
+    return [(fault.line, fault.message) for fault in read.faults]
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    (rule,) = rules_of(ONE).rules
+    assert rule.for_s == 90.0
+    assert isinstance(rule.detect, Sequential)
+    assert rule.detect.count == ("orders_created",)
+    assert rule.detect.least_effect == pytest.approx(0.15)
+
+
+def test_other_thresholds_hold_during_a_phase() -> None:
+    (rule,) = rules_of(ONE).rules
+    during = rule.detector(frozenset({0}))
+    assert isinstance(during, Sequential)
+    assert during.least_effect == pytest.approx(0.30)
+    assert during.count == ("orders_created",), "what is not named stays"
+
+
+def test_a_rule_knows_the_topics_that_it_rests_on() -> None:
+    (rule,) = rules_of(ONE).rules
+    assert rule.topics == {Topic.CLICKS, Topic.ORDERS}
+
+
+def test_the_default_pack_is_good_as_it_is() -> None:
+    rules = rules_of(default_text())
+    assert len(rules.rules) >= 25
+    assert all(rule.runbook for rule in rules.rules)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "line", "said"),
+    [
+        ("for: 90s", "for: 90", 6, "write a number with its unit"),
+        ("least_effect: 15%", "least_efect: 15%", 11, "do you mean `least_effect`?"),
+        ("count: orders_created", "count: order_created", 9, "there is no counter 'order_created'"),
+        ("kind: sequential", "kind: sequentiel", 7, "'sequentiel' is none of"),
+        ("    title: Conversion dropped\n", "", 3, "`title` is missing"),
+        ("detect: {least_effect: 30%}", "detect: {least_effect: much}", 3, "least_effect"),
+        ("[all, channel]", "[all, chanel]", 5, "'chanel'"),
+        ("rules:", "rules: 3", 2, ""),
+    ],
+)
+def test_a_fault_is_told_with_its_line(wrong: str, right: str, line: int, said: str) -> None:
+    assert wrong in ONE
+    (first, *_) = faults_of(ONE.replace(wrong, right))
+    if said:
+        assert first[0] == line
+        assert said in first[1]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    text = ONE.replace("for: 90s", "for: soon").replace("[all, channel]", "[everywhere]")
+    assert [line for line, _ in faults_of(text)] == [5, 6]
+
+
+def test_a_number_that_does_not_exist_is_refused() -> None:
+    text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roaz, above: 1}}]"
+    assert "do you mean 'roas'?" in faults_of(text)[0][1]
+
+
+def test_a_threshold_clears_on_the_right_side() -> None:
+    text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roas, below: 1, clear: 0.5}}]"
+    assert "nearer to what is right" in faults_of(text)[0][1]
+
+
+def test_a_name_is_given_once() -> None:
+    rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
+    assert "given twice" in faults_of(f"rules: [{rule}, {rule}]")[0][1]

@@ -1,0 +1,13 @@
+"""The JSON Schema file says what the models say."""
+
+from __future__ import annotations
+
+import json
+
+from alerts.rules.schema import NAME, rule_schema
+from consumers.schemas import FOLDER
+
+
+def test_the_file_is_what_the_models_give() -> None:
+    """Run `python -m alerts.rules.schema` after a change to the models of rules."""
+    assert json.loads((FOLDER / "alerts" / NAME).read_text(encoding="utf-8")) == rule_schema()
