@@ -1,0 +1,116 @@
+"""One alert: what is known of it between one evaluation and the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from alerts.findings import SEVERITY_ORDER, Finding, Series, Severity
+from alerts.state.fingerprint import fingerprint
+from alerts.state.reasons import Reason
+
+
+class Status(StrEnum):
+    """Where an alert stands. One that is not kept at all is inactive."""
+
+    INACTIVE = "inactive"
+    """Nothing is wrong."""
+    PENDING = "pending"
+    """Something is wrong, but not for long enough, or something else explains it."""
+    FIRING = "firing"
+    """Something is wrong, and people are to know."""
+    RESOLVED = "resolved"
+    """It was firing, and is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Somebody is on it."""
+
+    fired_ms: int
+    """When the incident began to fire that it is about: another one is not acknowledged by it."""
+    severity: Severity
+    """How bad it was then: it calls again when it gets worse."""
+    by: str
+    at_ms: int
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one receiver believes: that this fires."""
+
+    receiver: str
+    severity: Severity
+    at_ms: int
+    """When it was told last."""
+    times: int = 1
+    """How often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert. Times are epoch ms."""
+
+    fingerprint: str
+    series: Series
+    status: Status
+    severity: Severity
+    """The worst that it was in this incident."""
+    since_ms: int
+    """Since when it has this status."""
+    incident: int = 0
+    """How many times it has fired."""
+    finding: Finding
+    """The last one that says what is, or was, wrong."""
+    reason: Reason = Reason.UNCHANGED
+    """Why nobody is told now, or that somebody is."""
+    by: str = ""
+    """What that reason names: a silence's id, the alert that explains it, who acknowledged."""
+    breached_ms: int | None = None
+    """While pending: since when it has been breached at every evaluation; None: it is held back."""
+    fired_ms: int | None = None
+    """When its present or last incident began to fire."""
+    worse_ms: int | None = None
+    """When that incident reached its severity: steps of escalation count from here."""
+    clear_ms: int | None = None
+    """While firing: since when it has been clear at every evaluation."""
+    resolved_ms: int | None = None
+    over: str = ""
+    """Once resolved: what ended it, a reason of the finding."""
+    firings_ms: tuple[int, ...] = ()
+    """When it began to fire lately: what flapping is judged by."""
+    ack: Ack | None = None
+    told: tuple[Told, ...] = ()
+    """Whom a message that it fires was put on the way to, and none yet that it is over."""
+
+    @property
+    def key(self) -> str:
+        """What the incident is called wherever it must not be mistaken for another of the same alert."""
+        return f"{self.fingerprint}-{self.fired_ms or 0}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What silences and routes are matched with."""
+        own = {"rule": self.series.rule, "severity": self.severity.value, "owner": self.finding.owner.value}
+        return dict(self.series.labels) | own
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody is on it, and it did not get worse since."""
+        ack = self.ack
+        return (
+            ack is not None
+            and ack.fired_ms == self.fired_ms
+            and SEVERITY_ORDER[self.severity] >= SEVERITY_ORDER[ack.severity]
+        )
+
+
+def fingerprint_of(series: Series) -> str:
+    """The fingerprint of the alert of a series."""
+    return fingerprint(series.rule, dict(series.labels))
+
+
+def worst(one: Severity, other: Severity) -> Severity:
+    """The worse of two."""
+    return min(one, other, key=SEVERITY_ORDER.__getitem__)

@@ -1,0 +1,35 @@
+"""Times that come back every week: quiet hours, and when a scheduled silence holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+MINUTES_A_DAY = 24 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weekly:
+    """Some days from one time to another, by the clock on the wall of a time zone.
+
+    Where the end is not after the start, it is that time on the day after. `days` are those on which it begins, 0 for
+    Monday. Where clocks are put back, both hours of that name belong to it.
+    """
+
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    start_minute: int
+    """Minutes after midnight."""
+    end_minute: int
+    """Minutes after midnight, not part of it. The same as the start: a whole day."""
+    timezone: str = "UTC"
+
+    def covers(self, at_ms: int) -> bool:
+        """Whether a moment, epoch ms, is in it."""
+        local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(self.timezone))
+        minute = local.hour * 60 + local.minute
+        today, yesterday = local.weekday(), (local - timedelta(days=1)).weekday()
+        if self.start_minute < self.end_minute:
+            return today in self.days and self.start_minute <= minute < self.end_minute
+        begun_today = today in self.days and minute >= self.start_minute
+        return begun_today or (yesterday in self.days and minute < self.end_minute)

@@ -1,0 +1,62 @@
+"""Findings, evaluations and routes as tests say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from alerts.findings import Chart, Evaluation, Finding, Interval, Owner, Reason, Series, Severity
+from alerts.state.policy import Route, Routing, Step
+from streams.counters import Unit
+from streams.scopes import Scope
+from streams.windows import Window
+
+T0 = 1_794_355_200_000
+"""2026-11-11T00:00:00Z, a Wednesday."""
+
+
+def finding(
+    rule: str = "conversion-drop",
+    reason: Reason = Reason.EVIDENCE,
+    *,
+    labels: Mapping[str, str] | None = None,
+    severity: Severity = Severity.CRITICAL,
+    at_ms: int = T0,
+    held_by: Series | None = None,
+    money_per_minute: int | None = 1_234_500,
+    title: str = "Conversion dropped",
+    summary: str = "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
+    runbook: str = "https://wiki.example/conversion",
+    incident: str = "i-1",
+) -> Finding:
+    """A finding that says that conversion dropped in the app."""
+    given = {"channel": "app"} if labels is None else labels
+    return Finding(
+        series=Series(rule, tuple(sorted(given.items()))),
+        reason=reason,
+        severity=severity,
+        owner=Owner.BUSINESS,
+        as_of_ms=at_ms,
+        since_ms=at_ms - 30_000,
+        unit=Unit.RATIO,
+        value=0.021,
+        expected=0.04,
+        interval=Interval(0.036, None),
+        money_per_minute=money_per_minute,
+        contributors=(),
+        held_by=held_by,
+        incident=incident,
+        title=title,
+        summary=summary,
+        runbook=runbook,
+        chart=Chart("conversion_rate", Window.M5, Scope.CHANNEL, "app", at_ms - 3_600_000, at_ms),
+    )
+
+
+def evaluation(*findings: Finding, at_ms: int = T0) -> Evaluation:
+    """All that the rules said at a moment."""
+    return Evaluation(at_ms, findings)
+
+
+def to(*receivers: str, repeat_ms: int | None = None) -> Routing:
+    """Everything goes to these."""
+    return Routing(routes=(Route(steps=(Step(after_ms=0, receivers=receivers),), repeat_ms=repeat_ms),))

@@ -1,0 +1,142 @@
+"""What holds for alerts whatever happens to them."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from alerts.findings import Condition, Finding, Severity
+from alerts.findings import Reason as Cause
+from alerts.state.alert import Ack, Status
+from alerts.state.policy import Route, Routing, Step, Timing
+from alerts.state.silences import Matcher, Silence
+from alerts.state.telling import Kind
+from alerts.state.weekly import Weekly
+from tests.alerts.builders import T0, finding
+from tests.alerts.state.playing import Play
+
+CHANNELS = ("app", "web")
+REASONS = st.sampled_from(
+    [Cause.EVIDENCE, Cause.BEYOND, Cause.WITHIN, Cause.GONE, Cause.NO_DATA, Cause.DATA_FAULT, Cause.PARENT]
+)
+ROUTING = Routing(
+    routes=(
+        Route(matchers=(Matcher.parse("severity=info"),), steps=()),
+        Route(
+            steps=(Step(after_ms=0, receivers=("chat", "pager")), Step(after_ms=40_000, receivers=("lead", "chat"))),
+            repeat_ms=100_000,
+        ),
+    ),
+    quiet=(Weekly(start_minute=2, end_minute=5),),
+)
+
+
+class AlertsOfTwoChannels(RuleBasedStateMachine):
+    """Evaluations at any distance, with silences and acknowledgements in between."""
+
+    @initialize(
+        for_s=st.integers(0, 20), clear_s=st.integers(0, 20), flap_count=st.integers(0, 3), hold_s=st.integers(0, 60)
+    )
+    def begin(self, for_s: int, clear_s: int, flap_count: int, hold_s: int) -> None:
+        self.play = Play(
+            Timing(
+                for_ms=for_s * 1000,
+                clear_ms=clear_s * 1000,
+                flap_count=flap_count,
+                flap_window_ms=120_000,
+                flap_hold_ms=hold_s * 1000,
+            ),
+            ROUTING,
+        )
+        self.second = 0
+        self.sure: dict[str, int | None] = {}  # channel -> since when it has been breached at every evaluation
+
+    @rule(
+        after_s=st.integers(1, 30),
+        found=st.dictionaries(st.sampled_from(CHANNELS), st.tuples(REASONS, st.sampled_from(Severity)), max_size=2),
+    )
+    def evaluate(self, after_s: int, found: dict[str, tuple[Cause, Severity]]) -> None:
+        self.second += after_s
+        findings = [said(channel, *what) for channel, what in found.items()]
+        conditions = {channel: one.condition for channel, one in zip(found, findings, strict=True)}
+        for channel in CHANNELS:
+            condition = conditions.get(channel, Condition.OK)
+            if condition is Condition.BREACHED:
+                self.sure[channel] = self.sure.get(channel) or self.second
+            elif condition is not Condition.UNKNOWN:
+                self.sure[channel] = None
+        self.play.at(self.second, *findings)
+
+    @rule()
+    def acknowledge(self) -> None:
+        for alert in self.play.alerts.values():
+            if alert.status is Status.FIRING:
+                assert alert.fired_ms is not None
+                self.play.acks[alert.fingerprint] = Ack(alert.fired_ms, alert.severity, "ada", self.play.now_ms)
+
+    @rule(for_s=st.integers(1, 100), channel=st.sampled_from(CHANNELS))
+    def silence(self, for_s: int, channel: str) -> None:
+        now_ms = T0 + self.second * 1000
+        self.play.silences = [
+            Silence(
+                id="s", matchers=(Matcher.parse(f"channel={channel}"),), starts_ms=now_ms, ends_ms=now_ms + for_s * 1000
+            )
+        ]
+
+    @invariant()
+    def nobody_is_told_twice_that_it_began_or_that_it_ended(self) -> None:
+        believes: dict[tuple[str, str], bool] = {}
+        for notice in self.play.notices:
+            who = (notice.receiver, notice.alert.fingerprint)
+            if notice.kind in (Kind.FIRING, Kind.ESCALATED):
+                assert not believes.get(who)
+            else:
+                assert believes.get(who)
+            believes[who] = notice.kind is not Kind.RESOLVED
+
+    @invariant()
+    def every_message_has_its_own_name(self) -> None:
+        names = [notice.id for notice in self.play.notices]
+        assert len(set(names)) == len(names)
+
+    @invariant()
+    def what_is_remembered_of_receivers_is_what_they_were_told(self) -> None:
+        believe = set()
+        for notice in self.play.notices:
+            who = (notice.receiver, notice.alert.fingerprint)
+            believe.discard(who) if notice.kind is Kind.RESOLVED else believe.add(who)
+        assert believe == {(told.receiver, a.fingerprint) for a in self.play.alerts.values() for told in a.told}
+
+    @invariant()
+    def what_is_breached_for_long_enough_fires(self) -> None:
+        firing = {dict(a.series.labels)["channel"] for a in self.play.alerts.values() if a.status is Status.FIRING}
+        for channel, since in self.sure.items():
+            if since is not None and (self.second - since) * 1000 >= self.play.timing.for_ms and self._just(channel):
+                assert channel in firing
+
+    def _just(self, channel: str) -> bool:
+        """Whether the last evaluation had it breached."""
+        return any(
+            dict(a.series.labels)["channel"] == channel
+            and a.finding.condition is Condition.BREACHED
+            and a.finding.as_of_ms == self.play.now_ms
+            for a in self.play.alerts.values()
+        )
+
+    def teardown(self) -> None:
+        """When all is well for long enough, in waking hours, nobody believes any more that something is wrong."""
+        self.play.silences = []
+        day = 86_400
+        for second in (0, 100, 1000):
+            self.play.at((self.second // day + 1) * day + 43_200 + second)
+        assert all(a.status is Status.RESOLVED and not a.told for a in self.play.alerts.values())
+        self.what_is_remembered_of_receivers_is_what_they_were_told()
+
+
+def said(channel: str, reason: Cause, severity: Severity) -> Finding:
+    return finding(reason=reason, labels={"channel": channel}, severity=severity)
+
+
+TestAlertsOfTwoChannels = AlertsOfTwoChannels.TestCase
+TestAlertsOfTwoChannels.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

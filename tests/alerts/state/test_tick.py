@@ -1,0 +1,325 @@
+"""The states of an alert, and whom it is told to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alerts.findings import Reason as Cause
+from alerts.findings import Severity
+from alerts.state.alert import Status
+from alerts.state.change import What
+from alerts.state.machine import FORGOTTEN_AFTER_MS
+from alerts.state.policy import Route, Routing, Step, Timing
+from alerts.state.reasons import Reason
+from alerts.state.silences import Matcher, Silence
+from alerts.state.telling import Kind
+from alerts.state.weekly import Weekly
+from tests.alerts.builders import T0, finding, to
+from tests.alerts.state.playing import BAD, FINE, HELD, UNKNOWN, Play
+
+WARNING = finding(severity=Severity.WARNING)
+
+
+class TestFiring:
+    def test_fires_at_once_where_the_rule_does_not_wait(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        assert play.alert.status is Status.FIRING
+        assert play.said == [("on-call", Kind.FIRING)]
+
+    def test_waits_as_long_as_the_rule_says(self) -> None:
+        play = Play(Timing(for_ms=10_000))
+        play.at(0, BAD)
+        play.at(9.9, BAD)
+        assert (play.alert.status, play.alert.reason) == (Status.PENDING, Reason.PENDING)
+        play.at(10, BAD)
+        assert play.alert.status is Status.FIRING
+
+    def test_a_break_while_it_waits_begins_anew(self) -> None:
+        play = Play(Timing(for_ms=10_000))
+        play.at(0, BAD)
+        play.at(9, FINE)
+        assert not play.alerts
+        assert [change.what for change in play.last.changes] == [What.INACTIVE]
+        play.at(10, BAD)
+        assert play.alert.status is Status.PENDING
+
+    def test_is_told_once_however_long_it_lasts(self) -> None:
+        play = Play()
+        for second in range(600):
+            play.at(second, BAD)
+        assert play.said == [("on-call", Kind.FIRING)]
+        assert play.alert.reason is Reason.UNCHANGED
+
+    def test_what_is_not_known_changes_nothing(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        play.at(1, UNKNOWN)
+        assert play.alert.status is Status.FIRING
+        assert Play().at(0, UNKNOWN).changes == ()
+
+    def test_getting_worse_is_told_and_getting_better_is_not(self) -> None:
+        play = Play()
+        for second, found in enumerate([WARNING, BAD, WARNING, BAD]):
+            play.at(second, found)
+        assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.WORSE)]
+
+    def test_is_told_again_where_its_route_says_so(self) -> None:
+        play = Play(routing=to("on-call", repeat_ms=60_000))
+        for second in range(0, 150, 10):
+            play.at(second, BAD)
+        assert play.said == [("on-call", kind) for kind in (Kind.FIRING, Kind.REMINDER, Kind.REMINDER)]
+
+    def test_each_message_has_a_name_of_its_own(self) -> None:
+        play = Play(routing=to("on-call", "chat", repeat_ms=10_000))
+        for second in range(0, 60, 5):
+            play.at(second, BAD if second < 40 else FINE)
+        play.at(61, BAD)
+        names = [notice.id for notice in play.notices]
+        assert len(set(names)) == len(names) > 8
+
+    def test_without_a_route_nobody_is_told_and_that_is_said(self) -> None:
+        play = Play(routing=Routing())
+        play.at(0, BAD)
+        assert play.alert.reason is Reason.NO_ROUTE
+
+
+class TestResolving:
+    def test_everyone_who_was_told_is_told_that_it_is_over(self) -> None:
+        play = Play(routing=to("on-call", "chat"))
+        play.at(0, BAD)
+        play.at(1, FINE)
+        play.at(2, FINE)
+        assert play.alert.status is Status.RESOLVED
+        assert play.said[2:] == [("on-call", Kind.RESOLVED), ("chat", Kind.RESOLVED)]
+
+    def test_it_must_be_clear_as_long_as_the_rule_says(self) -> None:
+        play = Play(Timing(clear_ms=10_000))
+        play.at(0, BAD)
+        play.at(5, FINE)
+        play.at(10, BAD)
+        play.at(14, FINE)
+        play.at(23.9, FINE)
+        assert play.alert.status is Status.FIRING
+        play.at(24, FINE)
+        assert play.alert.status is Status.RESOLVED
+        assert len(play.said) == 2
+
+    def test_a_rule_no_longer_in_force_ends_it_at_once(self) -> None:
+        play = Play(Timing(clear_ms=60_000))
+        play.at(0, BAD)
+        play.at(1, finding(reason=Cause.NOT_IN_FORCE))
+        assert (play.alert.status, play.alert.over) == (Status.RESOLVED, "not_in_force")
+
+    def test_a_rule_that_is_gone_ends_it(self) -> None:
+        play = Play(Timing(clear_ms=60_000))
+        play.at(0, BAD)
+        play.at(1)
+        assert (play.alert.status, play.alert.over) == (Status.RESOLVED, "gone")
+
+    def test_coming_back_is_another_incident(self) -> None:
+        play = Play()
+        for second, found in enumerate([BAD, FINE, BAD, FINE]):
+            play.at(second, found)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.RESOLVED] * 2
+        assert play.alert.incident == 2
+
+    def test_what_nobody_was_told_of_is_not_said_to_be_over(self) -> None:
+        play = Play(routing=Routing())
+        play.at(0, BAD)
+        play.at(1, FINE)
+        play.at(2)
+        assert (play.said, play.alert.reason) == ([], Reason.NEVER_TOLD)
+
+    def test_it_is_shown_for_a_day_and_then_forgotten(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        play.at(1, FINE)
+        play.at(FORGOTTEN_AFTER_MS / 1000)
+        assert play.alerts
+        play.at(1 + FORGOTTEN_AFTER_MS / 1000)
+        assert not play.alerts
+
+
+class TestFlapping:
+    def test_one_that_keeps_coming_back_is_one_page(self) -> None:
+        play = Play(Timing(flap_count=3, flap_window_ms=600_000, flap_hold_ms=120_000))
+        for second in range(0, 400, 10):
+            play.at(second, BAD if second % 20 else FINE)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.RESOLVED] * 2 + [Kind.FIRING]
+
+    def test_says_that_it_flaps_and_ends_when_it_stays_clear(self) -> None:
+        play = Play(Timing(flap_count=2, flap_window_ms=600_000, flap_hold_ms=60_000))
+        for second, found in enumerate([BAD, FINE, BAD, FINE]):
+            play.at(second, found)
+        assert (play.alert.status, play.alert.reason) == (Status.FIRING, Reason.FLAPPING)
+        play.at(63, FINE)
+        assert play.alert.status is Status.RESOLVED
+        assert play.said[-1] == ("on-call", Kind.RESOLVED)
+
+
+class TestHeldBack:
+    def test_what_another_explains_is_told_to_nobody_and_says_by_what(self) -> None:
+        play = Play()
+        play.at(0, HELD)
+        assert (play.alert.status, play.alert.reason) == (Status.PENDING, Reason.HELD_BACK)
+        assert play.alert.by == 'lag{topic="orders"}'
+        assert not play.said
+
+    def test_once_it_is_explained_no_longer_it_must_last_as_long_as_any(self) -> None:
+        play = Play(Timing(for_ms=10_000))
+        for second in (0, 10, 20):
+            play.at(second, HELD)
+        play.at(30, BAD)
+        assert play.alert.status is Status.PENDING
+        play.at(40, BAD)
+        assert play.alert.status is Status.FIRING
+
+    def test_one_that_fires_is_neither_ended_nor_told_again(self) -> None:
+        play = Play(routing=to("on-call", repeat_ms=1000))
+        play.at(0, BAD)
+        play.at(5, HELD)
+        assert (play.alert.status, play.alert.reason) == (Status.FIRING, Reason.HELD_BACK)
+        assert len(play.said) == 1
+
+
+class TestEscalation:
+    ROUTING = Routing(
+        routes=(Route(steps=(Step(after_ms=0, receivers=("on-call",)), Step(after_ms=300_000, receivers=("lead",)))),)
+    )
+
+    def test_the_next_is_called_when_nobody_acknowledges(self) -> None:
+        play = Play(routing=self.ROUTING)
+        for second in (0, 299, 300, 301):
+            play.at(second, BAD)
+        assert play.said == [("on-call", Kind.FIRING), ("lead", Kind.ESCALATED)]
+
+    def test_an_acknowledgement_stops_it_until_the_end(self) -> None:
+        play = Play(routing=self.ROUTING)
+        play.at(0, BAD)
+        play.acknowledge("ada")
+        play.at(300, BAD)
+        assert (play.alert.reason, play.alert.by) == (Reason.ACKNOWLEDGED, "ada")
+        play.at(301, FINE)
+        assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.RESOLVED)]
+
+    def test_what_got_worse_since_it_was_acknowledged_calls_again(self) -> None:
+        play = Play()
+        play.at(0, WARNING)
+        play.acknowledge()
+        play.at(1, WARNING)
+        play.at(2, BAD)
+        assert play.said[-1] == ("on-call", Kind.WORSE)
+
+    def test_an_acknowledgement_is_for_one_incident(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        play.acknowledge()
+        for second, found in enumerate([BAD, FINE, BAD], 1):
+            play.at(second, found)
+        assert play.said[-1] == ("on-call", Kind.FIRING)
+
+    def test_one_that_is_over_calls_nobody_else(self) -> None:
+        play = Play(Timing(clear_ms=600_000), self.ROUTING)
+        play.at(0, BAD)
+        play.at(200, FINE)
+        play.at(400, FINE)
+        assert len(play.said) == 1
+
+
+def silence(*matchers: str, **fields: object) -> Silence:
+    given = {"id": "s-1", "starts_ms": T0, "ends_ms": T0 + 60_000} | fields
+    return Silence(matchers=tuple(map(Matcher.parse, matchers)), **given)  # type: ignore[arg-type]
+
+
+class TestSilences:
+    def test_nobody_is_told_while_it_holds_and_then_they_are(self) -> None:
+        play = Play()
+        play.silences = [silence("rule=conversion-drop", "channel~a*")]
+        play.at(0, BAD)
+        assert (play.alert.reason, play.alert.by) == (Reason.SILENCED, "s-1")
+        play.at(60, BAD)
+        assert play.said == [("on-call", Kind.FIRING)]
+
+    def test_who_was_told_before_is_told_of_the_end(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        play.silences = [silence("rule=conversion-drop")]
+        play.at(1, FINE)
+        assert play.said[-1] == ("on-call", Kind.RESOLVED)
+
+    @pytest.mark.parametrize(
+        ("one", "silenced"),
+        [
+            (silence("rule=other"), False),
+            (silence("rule=conversion-drop", "channel!=app"), False),
+            (silence("region="), True),
+            (silence("severity=critical", "owner=business"), True),
+            (silence("channel!~w*"), True),
+            (silence("rule~*", promotion="d11"), True),
+            (silence("rule~*", promotion="d12"), False),
+            (silence("rule~*", promotion="*"), True),
+            (silence("rule~*", weekly=Weekly(days=(2,), start_minute=0, end_minute=60)), True),
+            (silence("rule~*", weekly=Weekly(days=(3,), start_minute=0, end_minute=60)), False),
+            (silence("rule~[a-z]*"), False),
+        ],
+        ids=str,
+    )
+    def test_what_it_is_about(self, one: Silence, silenced: bool) -> None:
+        play = Play()
+        play.running = {"d11"}
+        play.silences = [one]
+        play.at(0, BAD)
+        assert (play.alert.reason is Reason.SILENCED) is silenced
+
+
+class TestQuietHours:
+    HOURS = (Weekly(start_minute=23 * 60, end_minute=8 * 60),)  # T0 is midnight
+
+    def test_what_is_critical_breaks_them(self) -> None:
+        play = Play(routing=replace(to("on-call"), quiet=self.HOURS))
+        play.at(0, BAD)
+        assert play.said == [("on-call", Kind.FIRING)]
+
+    def test_others_wait_for_the_morning_if_it_is_so_still(self) -> None:
+        play = Play(routing=replace(to("on-call"), quiet=self.HOURS))
+        play.at(0, WARNING)
+        assert play.alert.reason is Reason.QUIET_HOURS
+        play.at(8 * 3600, WARNING)
+        assert play.said == [("on-call", Kind.FIRING)]
+
+    def test_an_end_is_told_in_the_morning_to_who_knows_of_the_beginning(self) -> None:
+        play = Play(routing=to("on-call"))
+        play.at(0, WARNING)
+        play.routing = replace(play.routing, quiet=self.HOURS)
+        play.at(1, FINE)
+        assert (play.alert.status, play.alert.reason) == (Status.RESOLVED, Reason.QUIET_HOURS)
+        play.at(8 * 3600)
+        assert play.said[-1] == ("on-call", Kind.RESOLVED)
+
+
+class TestWhatIsWritten:
+    def test_every_change_once(self) -> None:
+        play = Play(Timing(for_ms=1000))
+        told = [change.what for s, f in enumerate([BAD, BAD, BAD, FINE, FINE]) for change in play.at(s, f).changes]
+        assert told == [What.PENDING, What.FIRING, What.RESOLVED]
+
+    def test_numbers_are_kept_fresh_without_being_a_change(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        play.at(1, BAD)  # that somebody was told becomes that nobody else need be
+        assert play.at(5, BAD).changed == ()
+        fresh = play.at(11, BAD)
+        assert (len(fresh.changed), fresh.changes) == (1, ())
+
+    def test_several_alerts_do_not_touch_each_other(self) -> None:
+        play = Play()
+        web = finding(labels={"channel": "web"})
+        play.at(0, BAD, web)
+        play.at(1, FINE, web)
+        assert {dict(a.series.labels)["channel"]: a.status for a in play.alerts.values()} == {
+            "app": Status.RESOLVED,
+            "web": Status.FIRING,
+        }
