@@ -25,6 +25,12 @@ class Settings(IngestSettings):
     keep_stock_d: float = Field(
         45, ge=1, description="Days that a count of stock counts, and that what moved stock is kept."
     )
+    stock_lead_h: float = Field(24, ge=0, description="Hours from ordering goods to having them.")
+    stock_horizon_h: float = Field(72, gt=0, description="Hours that what is ordered should last, after it arrived.")
+    stock_limit_d: float = Field(30, gt=0, description="Stock for more days than this is too much.")
+    stock_soon_min: float = Field(
+        60, gt=0, description="A SKU that runs out within so many minutes is near the end of its stock."
+    )
     overdue_after_h: float = Field(
         48,
         gt=0,

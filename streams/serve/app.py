@@ -11,14 +11,23 @@ import uvicorn
 from fastapi import FastAPI
 
 from consumers.errors import SalepulseError
-from streams.serve import compare, definitions, docs, errors, health, kpis, metrics, series
+from streams.serve import compare, definitions, docs, errors, health, kpis, metrics, series, stock
 from streams.serve.live import Live
 from streams.settings import Settings
 
 log = structlog.get_logger()
 
-ROUTERS = (kpis.router, compare.router, series.router, definitions.router, metrics.router, health.router, docs.router)
-"""Every group of routes: stock, promotions, alerts, the stream and the page are added here."""
+ROUTERS = (
+    kpis.router,
+    compare.router,
+    series.router,
+    stock.router,
+    definitions.router,
+    metrics.router,
+    health.router,
+    docs.router,
+)
+"""Every group of routes: promotions, alerts, the stream and the page are added here."""
 
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "

@@ -199,6 +199,15 @@ class Stock:
         newest = int(self._newest_ms[sku]) if sku < len(self._newest_ms) else NEVER
         return None if newest == NEVER else newest
 
+    def counting(self, sku: int, moves: Entries) -> Entries:
+        """Of moves before `as_of_ms` those of a SKU that its stock is made of, besides its counts."""
+        mine = moves.of_skus(np.array([sku]))
+        places = self.pairs.find(mine.pairs)
+        pairs = np.where(places >= 0, self._level_ms[places], NEVER) if len(self._level_ms) else places
+        newest = NEVER if (counted := self.counted_ms(sku)) is None else counted
+        since = np.where(mine.others < 0, newest, pairs)
+        return mine.where((since != NEVER) & (mine.times > since))
+
     def shelves(self, sku: int) -> list[Shelf]:
         """What each warehouse with a count holds of a SKU, orders left out."""
         self._fit()

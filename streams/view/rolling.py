@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,7 +22,10 @@ from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Su
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings
+from streams.stock.book import StockBook
 from streams.stock.forecast import RATE_MINUTES
+from streams.stock.ledger import Ledger
+from streams.stock.names import StockNames
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.state import State
@@ -32,6 +36,8 @@ from streams.view.series import RowHistory
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
+
+T = TypeVar("T")
 
 MAX_ITEMS = 1000
 _MAX_ROWS = 3_000_000
@@ -180,6 +186,29 @@ class RollingView:
         moment = self._moment(question, None, now_ms)
         return len(moment.held(await self._sums(moment)))
 
+    async def amounts(self, question: Question, counter: str, now_ms: int) -> Ints:
+        """One counter of each value of a scope with any counter not 0, in no order."""
+        moment = self._moment(question, None, now_ms)
+        sums = await self._sums(moment)
+        return sums.of(moment.held(sums))[:, COUNTER_IDS[counter]]
+
+    async def stock_at(self, as_of_ms: int, now_ms: int, question: Callable[[StockBook, StockNames], T]) -> T:
+        """What a question says of the stock at an as-of, which an answer gave before."""
+        moment = self._moment(Question(Window.M1, as_of_ms=as_of_ms), "", now_ms)
+        names = moment.followed.rows.stock
+        return await moment.followed.stock.ask(moment.as_of_ms, moment.live, lambda book: question(book, names))
+
+    async def stock_journal(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
+        """All that happened to the stock of some SKUs (ascending, as `stock_at` numbers them) in [start_ms, end_ms)."""
+        return await self._followed.stock.journal(skus, start_ms, end_ms)
+
+    def promotion_of(self, name: str | None, as_of_ms: int) -> str | None:
+        """The promotion that is meant: the one named, else the one that started last."""
+        if name is not None:
+            return name
+        current = promotions.current(self.promotions, as_of_ms)
+        return None if current is None else current.promotion_id
+
     async def top(self, question: Question, now_ms: int, *, by: str, limit: int) -> Top:
         """The largest values of a scope by a counter or `net_gmv`, and the others summed."""
         moment = self._moment(question, None, now_ms)
@@ -240,9 +269,7 @@ class RollingView:
             return [await stock.of_shop()] * len(names)
         if scope is Scope.PROMOTION:
             return await stock.of_promotions(names)
-        if asked is None and (current := promotions.current(self.promotions, moment.as_of_ms)) is not None:
-            asked = current.promotion_id
-        found = await stock.of_skus(names, asked)
+        found = await stock.of_skus(names, self.promotion_of(asked, moment.as_of_ms))
         return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
 
     async def _units_15m(self, moment: _Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:

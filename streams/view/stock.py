@@ -48,6 +48,11 @@ class StockView:
             kept = await (self._at_newest(as_of_ms) if live else self._in_the_past(as_of_ms))
             return question(kept.book)
 
+    async def journal(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
+        """All that happened to some SKUs (ascending) in [start_ms, end_ms)."""
+        async with self._one_at_a_time:
+            return (await self._history(skus, start_ms, end_ms)).between(start_ms, end_ms)
+
     async def _at_newest(self, as_of_ms: int) -> _Kept:
         if self._live is None or as_of_ms < self._live.book.floor_ms:
             if self._live is not None:
