@@ -1,7 +1,8 @@
 """The KPI gauges: which rows are on /metrics, and their text.
 
 Policy (the metric dictionary, section "Prometheus"): scope `all` in every window; the other scopes in `5m` and
-`promotion`, the largest values by GMV and the rest as `other`; of SKUs the top 50. What is left out is counted.
+`promotion`, the largest values by GMV and the rest as `other`; of SKUs the top 50, and those on promotion that are out
+of stock or near its end. What is left out is counted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.counters import DISTINCTS, Unit
@@ -25,6 +26,9 @@ from streams.windows import Window
 PART_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""
 TOP_SKUS = 50
+MAX_ON_PROMOTION = 5000
+"""Of more SKUs on promotion the first so many are looked at."""
+_AT_ONCE = 500
 OTHER = "other"
 """The label of all values that have no row of their own."""
 
@@ -57,8 +61,11 @@ class Gauges:
     """Series that were left out, by scope: what the values that are in `other`, or nowhere, would have had."""
 
 
-async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int) -> Gauges:
-    """Ask for every row that the budget holds; others may run between two questions."""
+async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
+    """Ask for every row that the budget holds; others may run between two questions.
+
+    `soon_min`: SKUs on promotion that run out within so many minutes have rows of their own.
+    """
     asker, gauges = Asker(view, at_ms), Gauges(as_of_ms)
     available = budget // len(NAMES)
     windows = tuple(Window)
@@ -73,24 +80,45 @@ async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int) -> Gau
             with contextlib.suppress(NotAnswerableError):
                 held_by[scope, window] = await asker.count(Question(window, scope))
             await asyncio.sleep(0)
+    alarmed = await running_out(view, at_ms, as_of_ms, soon_min)
+    alarmed = alarmed[: max(0, available - len(windows)) // (4 * len(PART_WINDOWS))]
     wanted = {cut: min(held, TOP_SKUS + 1) if cut[0] is Scope.SKU else held for cut, held in held_by.items()}
-    for cut, rows in share(wanted, max(0, available - len(windows))).items():
-        await _add(gauges, asker, cut, held_by[cut], rows)
+    for cut, rows in share(wanted, max(0, available - len(windows) - len(PART_WINDOWS) * len(alarmed))).items():
+        await _add(gauges, asker, cut, held_by[cut], rows, alarmed if cut[0] is Scope.SKU else ())
         await asyncio.sleep(0)
-    # SKUs on promotion that are out of or near the end of stock are added here, out of the same budget.
+    for window in PART_WINDOWS:
+        own = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
+        with contextlib.suppress(NotAnswerableError):
+            found = await view.several(Question(window, Scope.SKU), [sku for sku in alarmed if sku not in own], at_ms)
+            gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in found.items)
     return gauges
 
 
-async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int) -> None:
+async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: float) -> list[str]:
+    """SKUs of running promotions that are out of stock, or will be within `soon_min` minutes; the latter by when."""
+    running = [held for _, held in sorted(view.promotions.items()) if held.starts_at <= as_of_ms < held.ends_at]
+    skus = list(dict.fromkeys(sku for promotion in running for sku in promotion.skus or ()))[:MAX_ON_PROMOTION]
+    ends: list[tuple[float, str]] = []
+    for i in range(0, len(skus), _AT_ONCE):
+        with contextlib.suppress(NotAnswerableError):
+            found = await view.several(Question(Window.M5, Scope.SKU), skus[i : i + _AT_ONCE], at_ms)
+            numbers = [(item.values["minutes_to_stockout"], item.value) for item in found.items]
+            ends += [(end, sku) for end, sku in numbers if end is not None and end <= soon_min]
+        await asyncio.sleep(0)
+    return [sku for _, sku in sorted(ends)]
+
+
+async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int, also: Sequence[str]) -> None:
     """The largest values of one scope in one window; where not all fit, the last row is `other`."""
     scope, window = cut
     fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
     own = held if fits else rows - 1
     if rows and own:
-        found = await asker.top(Question(window, scope), by="gmv", limit=own)
+        found = await asker.top(Question(window, scope), by="gmv", limit=own, also=also)
         gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in found.answer.items)
-        if not fits:
+        if not fits and found.left_out:
             gauges.rows.append(GaugeRow(window, scope, OTHER, found.other))
+        own = len(found.answer.items)
     gauges.dropped[scope] += (held - (own if rows else 0)) * len(NAMES)
 
 

@@ -168,7 +168,7 @@ class Exposition:
     async def _make(self, at_ms: int, as_of_ms: int) -> bytes:
         settings, parts = self._live.settings, []
         async with self._live.paused():
-            taken = await gauges.take(self._live.view, at_ms, as_of_ms, settings.series_budget)
+            taken = await gauges.take(self._live.view, at_ms, as_of_ms, settings.series_budget, settings.stock_soon_min)
         for family in gauges.text(taken, settings.currency_exponent):
             parts.append(family)
             await asyncio.sleep(0)

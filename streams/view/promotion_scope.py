@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from streams.kpis import PUBLIC_COUNTERS, Number, values
@@ -32,10 +33,10 @@ class Asker:
         answer = await self._by_promotion(question)
         return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS])
 
-    async def top(self, question: Question, *, by: str, limit: int) -> Top:
-        """The largest values and the rest."""
+    async def top(self, question: Question, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
+        """The largest values, some others by name (not of promotions), and the rest."""
         if not _each_its_own(question):
-            return await self._view.top(question, self._at_ms, by=by, limit=limit)
+            return await self._view.top(question, self._at_ms, by=by, limit=limit, also=also)
         answer = await self._by_promotion(question)
         items = _ranked(answer.items, by)
         return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:]))

@@ -209,12 +209,14 @@ class RollingView:
         current = promotions.current(self.promotions, as_of_ms)
         return None if current is None else current.promotion_id
 
-    async def top(self, question: Question, now_ms: int, *, by: str, limit: int) -> Top:
-        """The largest values of a scope by a counter or `net_gmv`, and the others summed."""
+    async def top(self, question: Question, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
+        """The largest values of a scope by a counter or `net_gmv`, some others by name, and the rest summed."""
         moment = self._moment(question, None, now_ms)
         sums = await self._sums(moment)
         held = moment.held(sums)
         largest = moment.largest(held, sums, by, limit)
+        named = [row for name in also if (row := moment.followed.rows.find(question.scope, name)) is not None]
+        largest = np.append(largest, np.setdiff1d(np.intersect1d(named, held), largest)).astype(np.int64)
         rest = sums.of(np.setdiff1d(held, largest, assume_unique=True)).sum(axis=0).tolist()
         other = values(_counters(rest, question.scope), question.scope)
         answer = await self._answer(moment, sums, moment.names(largest), largest)

@@ -116,6 +116,26 @@ async def test_the_promotions_skus_count_in_its_own_row(redis_url: str) -> None:
         assert (values["stockout_skus"], values["stock_fill_rate"]) == (1, 0.5)
 
 
+async def test_metrics_hold_the_skus_on_promotion_that_run_out(redis_url: str) -> None:
+    settings = shop_settings(redis_url)
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(ORDERS, *(paid(990, 10**6, f"u{i}", f"best-{i}") for i in range(60)))
+        await sold_out_and_not(made)
+        await until_counted(api, "/api/v1/stock/gone", "available")
+        text = (await api.get("/metrics")).text
+        for window in ("5m", "promotion"):
+            rows = [
+                line for line in text.splitlines() if line.startswith(f'salepulse_gmv{{window="{window}",scope="sku"')
+            ]
+            own = {line.split('value="')[1].split('"')[0] for line in rows}
+            assert len(rows) == len(own) == 50 + 2 + 1
+            assert {"gone", "soon", "other"} <= own, "`never` was never counted, and `calm` is not on promotion"
+            left = next(line for line in rows if 'value="other"' in line)
+            assert left.endswith(f" {10 * 10**4}.0"), "who has a row is not in `other`"
+        assert 'salepulse_minutes_to_stockout{window="5m",scope="sku",value="soon"} 4.0' in text
+        assert 'salepulse_stockout_skus{window="1m",scope="all",value=""} 1' in text
+
+
 async def until_counted(api: Any, path: str, name: str) -> Any:
     """The answer, once the view has caught up with what was sent."""
     for _ in range(200):
