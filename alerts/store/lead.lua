@@ -1,0 +1,20 @@
+-- Takes or keeps the lead, for a while. A new holder gets a new epoch: what an earlier one still writes is refused.
+-- KEYS: lead
+-- ARGV: owner, how long in ms ('0': give it up)
+-- Returns epoch (0: another one leads), version of the states, ms until the lead is free, who leads.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local held = redis.call('HMGET', KEYS[1], 'owner', 'until', 'epoch', 'version')
+local owner, free, epoch, version = held[1] or '', tonumber(held[2] or '0'), tonumber(held[3] or '0'), held[4] or '0'
+if ARGV[2] == '0' then
+  if owner == ARGV[1] then redis.call('HSET', KEYS[1], 'until', '0') end
+  return {0, version, 0, owner}
+end
+if owner ~= ARGV[1] and free > now then return {0, version, free - now, owner} end
+if owner ~= ARGV[1] or free <= now then
+  -- The clock's part keeps epochs growing over a Redis that has forgotten the last one.
+  epoch = math.max(epoch + 1, now)
+end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', string.format('%.0f', now + ARGV[2]),
+  'epoch', string.format('%.0f', epoch), 'version', version)
+return {epoch, version, tonumber(ARGV[2]), ARGV[1]}

@@ -1,0 +1,108 @@
+"""Notices on their way: one sender at a time, none lost with a sender, none forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from alerts.store.outbox import Blocked, Busy, Due, Outbox, Settling
+from tests.alerts.builders import T0
+from tests.alerts.engine import KEYS, Process
+from tests.alerts.state.playing import BAD, FINE
+
+pytestmark = pytest.mark.anyio
+
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A Redis with one notice, and then another, on their way to the receiver `chat`."""
+    client = Redis.from_url(redis_url)
+    one = Process(client)
+    await one.evaluate(0, BAD)
+    await one.evaluate(5, FINE)
+    yield client
+    await client.aclose()
+
+
+def outbox(redis: Redis, owner: str = "a", lease_ms: int = 5000) -> Outbox:
+    return Outbox(redis, KEYS, owner, lease_ms=lease_ms)
+
+
+async def due(box: Outbox, second: float = 10) -> Due:
+    found = await box.take("chat", T0 + round(second * 1000), MINUTE_MS)
+    assert isinstance(found, Due), found
+    return found
+
+
+async def test_only_what_is_due_and_in_order(redis: Redis) -> None:
+    box = outbox(redis)
+    assert (await due(box, -1)).notices == ()
+    assert [notice.kind for notice in (await due(box, 1)).notices] == ["firing"]
+    assert [notice.kind for notice in (await due(box)).notices] == ["firing", "resolved"]
+
+
+async def test_one_sender_at_a_time(redis: Redis) -> None:
+    await due(outbox(redis, "a"))
+    assert await outbox(redis, "b").take("chat", T0 + 10_000, MINUTE_MS) == Busy()
+
+
+async def test_what_a_sender_leaves_behind_is_taken_up_when_its_turn_has_ended(redis: Redis) -> None:
+    first = await due(outbox(redis, "a", lease_ms=20))
+    await asyncio.sleep(0.03)
+    second = await due(outbox(redis, "b"))
+    assert second.notices == first.notices
+
+
+async def test_one_that_slept_through_its_turn_may_not_send(redis: Redis) -> None:
+    sleepy = outbox(redis, "a", lease_ms=20)
+    await due(sleepy)
+    await asyncio.sleep(0.03)
+    assert not await sleepy.attempt("chat", T0 + 10_000, MINUTE_MS)
+    other = outbox(redis, "b")
+    await due(other)
+    assert await other.attempt("chat", T0 + 10_000, MINUTE_MS)
+    assert not await sleepy.attempt("chat", T0 + 10_000, MINUTE_MS)
+
+
+async def test_what_has_arrived_is_gone(redis: Redis) -> None:
+    box = outbox(redis)
+    found = await due(box)
+    await box.settle("chat", Settling([found.notices[0].id], [], failures=0, blocked_ms=0))
+    assert (await due(box)).notices == found.notices[1:]
+    assert await box.waiting("chat") == 1
+
+
+async def test_what_has_not_arrived_is_left_alone_until_then_and_remembers_its_failures(redis: Redis) -> None:
+    box = outbox(redis)
+    found = await due(box)
+    again = [replace(notice, failures=1, due_ms=T0 + 20_000) for notice in found.notices]
+    await box.settle("chat", Settling([], again, failures=1, blocked_ms=T0 + 15_000))
+    assert await box.take("chat", T0 + 14_999, MINUTE_MS) == Blocked(T0 + 15_000)
+    assert (await due(box, 15)).notices == ()
+    later = await due(box, 20)
+    assert (later.failures, [notice.failures for notice in later.notices]) == (1, [1, 1])
+
+
+async def test_what_another_has_delivered_meanwhile_does_not_come_back(redis: Redis) -> None:
+    box = outbox(redis)
+    found = await due(box)
+    await box.settle("chat", Settling([notice.id for notice in found.notices], [], 0, 0))
+    await box.settle("chat", Settling([], found.notices, 1, 0))
+    assert (await due(box)).notices == ()
+
+
+async def test_attempts_count_within_the_window_for_all_senders(redis: Redis) -> None:
+    box = outbox(redis, lease_ms=20)
+    for second in (10, 11, 12):
+        await due(box, second)
+        assert await box.attempt("chat", T0 + second * 1000, MINUTE_MS)
+    await asyncio.sleep(0.03)
+    other = outbox(redis, "b")
+    assert len((await due(other, 12)).attempts_ms) == 3
+    assert len((await due(other, 71)).attempts_ms) == 1

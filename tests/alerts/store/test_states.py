@@ -1,0 +1,188 @@
+"""States of alerts in Redis: through deaths, between two that believe they lead, and without telling anyone twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from alerts.state.alert import Status
+from alerts.state.change import What
+from alerts.state.reasons import Reason
+from alerts.state.silences import Matcher, Silence
+from alerts.state.telling import Kind
+from alerts.store.outbox import Due, Outbox
+from alerts.store.states import Lead, Standby, Written, changes_since
+from tests.alerts.builders import T0
+from tests.alerts.engine import KEYS, Process
+from tests.alerts.state.playing import BAD, FINE
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+async def on_their_way(redis: Redis, receiver: str = "chat", now_ms: int = T0 + 10**9) -> list[Kind]:
+    due = await Outbox(redis, KEYS, "reader", lease_ms=1).take(receiver, now_ms, 60_000)
+    assert isinstance(due, Due)
+    return [notice.kind for notice in due.notices]
+
+
+class TestOneEvaluation:
+    async def test_states_changes_and_notices_are_there_together(self, redis: Redis) -> None:
+        one = Process(redis)
+        done = await one.evaluate(0, BAD)
+        loaded = await one.store.load()
+        assert loaded.alerts == {alert.fingerprint: alert for alert in done.changed}
+        assert [change for _, change in await one.store.unpublished()] == list(done.changes)
+        assert await on_their_way(redis) == [Kind.FIRING]
+
+    async def test_a_restart_tells_nobody_again_and_the_end_is_told(self, redis: Redis) -> None:
+        await Process(redis).evaluate(0, BAD)
+        for second in (1, 2, 3):
+            assert (await Process(redis).evaluate(second, BAD)).notices == ()
+        done = await Process(redis).evaluate(4, FINE)
+        assert [notice.kind for notice in done.notices] == [Kind.RESOLVED]
+        assert (await Process(redis).evaluate(5)).notices == ()
+
+    async def test_dying_before_it_writes_loses_nothing(self, redis: Redis) -> None:
+        dying = Process(redis)
+        await dying.lead()
+        assert (await dying.compute(0, BAD)).notices
+        done = await Process(redis).evaluate(1, BAD)
+        assert [notice.kind for notice in done.notices] == [Kind.FIRING]
+        assert await on_their_way(redis) == [Kind.FIRING]
+
+    async def test_a_call_whose_answer_was_lost_is_not_done_twice(self, redis: Redis) -> None:
+        one = Process(redis)
+        await one.lead()
+        done = await one.compute(0, BAD)
+        assert await one.write(done) is Written.OK
+        assert await one.write(done) is Written.MOVED
+        assert len(await one.store.unpublished()) == 1
+
+    async def test_what_is_no_longer_kept_is_gone_with_its_acknowledgement(self, redis: Redis) -> None:
+        one = Process(redis)
+        await one.evaluate(0, BAD)
+        (alert,) = await one.said.alerts()
+        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0)
+        await one.evaluate(1, FINE)
+        await one.evaluate(100_000)
+        assert await one.said.alerts() == []
+        assert await one.said.acks() == {}
+
+
+class TestTwoThatLead:
+    async def test_the_second_waits_until_the_lead_is_free(self, redis: Redis) -> None:
+        one, two = Process(redis, "one"), Process(redis, "two")
+        await one.lead()
+        waits = await two.store.lead("two")
+        assert isinstance(waits, Standby)
+        assert waits.owner == "one"
+        assert 0 < waits.free_in_ms <= 5000
+        await one.store.give_up("one")
+        assert isinstance(await two.store.lead("two"), Lead)
+
+    async def test_the_first_keeps_its_epoch_and_the_second_gets_a_greater_one(self, redis: Redis) -> None:
+        one, two = Process(redis, "one"), Process(redis, "two")
+        first = await one.lead()
+        assert await one.lead() == first
+        await one.store.give_up("one")
+        assert (await two.lead()).epoch > first.epoch
+
+    async def test_a_deposed_one_writes_nothing(self, redis: Redis) -> None:
+        one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
+        await one.lead()
+        late = await one.compute(0, BAD)
+        await asyncio.sleep(0.01)
+        await two.evaluate(1, BAD)
+        before = await two.store.load()
+        assert await one.write(late) is Written.DEPOSED
+        assert await two.store.load() == before
+        assert await on_their_way(redis) == [Kind.FIRING]
+
+    async def test_a_deposed_one_that_leads_again_reads_first(self, redis: Redis) -> None:
+        one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
+        await one.lead()
+        late = await one.compute(0, BAD)
+        await asyncio.sleep(0.01)
+        await two.evaluate(1, BAD)
+        await two.store.give_up("two")
+        lead = await one.store.lead("one")
+        assert isinstance(lead, Lead)
+        assert await one.store.write(lead, one.loaded.version, late) is Written.MOVED
+        assert (await one.evaluate(2, BAD)).notices == ()
+
+    async def test_a_redis_set_back_is_read_anew(self, redis: Redis) -> None:
+        one = Process(redis)
+        await one.evaluate(0, BAD)
+        await one.lead()
+        next_ = await one.compute(1, FINE)
+        await redis.flushall()
+        assert await one.write(next_) is Written.DEPOSED
+        done = await one.evaluate(2, BAD)
+        assert [change.what for change in done.changes] == [What.FIRING]
+
+    async def test_epochs_grow_over_a_redis_that_forgot(self, redis: Redis) -> None:
+        first = await Process(redis).lead()
+        await redis.flushall()
+        assert (await Process(redis, "two").lead()).epoch >= first.epoch
+
+
+class TestPublishing:
+    async def test_in_order_and_each_until_it_is_said_to_be_published(self, redis: Redis) -> None:
+        one = Process(redis)
+        for second, found in enumerate([BAD, FINE, BAD]):
+            await one.evaluate(second, found)
+        waiting = await one.store.unpublished()
+        assert [change.what for _, change in waiting] == [What.FIRING, What.RESOLVED, What.FIRING]
+        await one.store.published(waiting[1][0])
+        assert await one.store.unpublished() == waiting[2:]
+
+    async def test_who_follows_reads_on_where_he_was(self, redis: Redis) -> None:
+        one = Process(redis)
+        await one.evaluate(0, BAD)
+        ((first, _),) = await changes_since(redis, KEYS, "0-0")
+        await one.evaluate(1, FINE)
+        ((_, change),) = await changes_since(redis, KEYS, first)
+        assert change.what is What.RESOLVED
+
+
+class TestWhatPeopleSay:
+    async def test_an_acknowledgement_is_heeded_by_the_next_evaluation(self, redis: Redis) -> None:
+        one = Process(redis)
+        await one.evaluate(0, BAD)
+        (alert,) = await one.said.alerts()
+        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="on it", now_ms=T0 + 1)
+        done = await one.evaluate(1, BAD)
+        assert [change.what for change in done.changes] == [What.ACKNOWLEDGED]
+        (alert,) = await one.said.alerts()
+        assert alert.ack is not None
+        assert (alert.ack.by, alert.reason) == ("ada", Reason.ACKNOWLEDGED)
+
+    async def test_only_what_fires_can_be_acknowledged(self, redis: Redis) -> None:
+        one = Process(redis)
+        assert await one.said.acknowledge("0" * 16, by="ada", comment="", now_ms=T0) is None
+        await one.evaluate(0, BAD)
+        await one.evaluate(1, FINE)
+        (alert,) = await one.said.alerts()
+        assert alert.status is Status.RESOLVED
+        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0) is None
+
+    async def test_a_silence_is_kept_until_a_day_after_its_end(self, redis: Redis) -> None:
+        one = Process(redis)
+        wanted = Silence(id="", matchers=(Matcher.parse("rule~*"),), starts_ms=T0, ends_ms=T0 + 60_000)
+        kept = await one.said.silence(wanted)
+        assert await one.said.silences(T0) == [kept]
+        assert (await one.evaluate(1, BAD)).notices == ()
+        assert await one.said.end_silence(kept.id, T0 + 2000)
+        assert [notice.kind for notice in (await one.evaluate(3, BAD)).notices] == [Kind.FIRING]
+        assert await one.said.silences(T0 + 90_000_000) == []
+        assert not await one.said.end_silence(kept.id, T0)
