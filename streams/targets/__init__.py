@@ -1,0 +1,11 @@
+"""Will a promotion reach its targets? The net GMV it is expected to come to, and the probability of each tier.
+
+`forecast(now, earlier)` is pure: curves in, a distribution out. The model and its calibration are told in
+`docs/targets.md`.
+"""
+
+from streams.targets.curve import Curve
+from streams.targets.forecast import CELLS, Forecast, Whole, forecast
+from streams.targets.shape import day_curve
+
+__all__ = ["CELLS", "Curve", "Forecast", "Whole", "day_curve", "forecast"]
