@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from streams.counters import COUNTERS, DISTINCTS, Unit
 from streams.scopes import LINE_SCOPES, SCOPES, Scope
+from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
 from streams.stock.forecast import minutes_to_stockout
 
 Number: TypeAlias = int | float | None
@@ -147,6 +148,7 @@ KPIS = (
     ),
     *map(_attainment, TARGET_TIERS),
     *_STOCK_KPIS,
+    *(Kpi(held.name, held.formula, held.compute, held.unit, SHIPPING_SCOPES) for held in SHIPPING_KPIS),
 )
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)

@@ -39,3 +39,11 @@ class Leg(IntEnum):
 
 
 N_LEGS = len(Leg)
+
+
+def leg_name(leg: Leg) -> str:
+    """A counter's name among the sums that formulas take."""
+    return f"leg.{leg.name.lower()}"
+
+
+LEG_NAMES = tuple(map(leg_name, Leg))

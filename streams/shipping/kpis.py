@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from streams.counters import Unit
 from streams.scopes import Scope
-from streams.shipping.counters import Leg
+from streams.shipping.counters import Leg, leg_name
 
+Sums: TypeAlias = Mapping[str, int]
+"""Counters by `leg_name`."""
 HOUR_MS = 3_600_000
 SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
 
@@ -18,26 +22,41 @@ class ShippingKpi:
 
     name: str
     formula: str
-    compute: Callable[[Sequence[int]], int | float | None]
+    compute: Callable[[Sums], int | float | None]
+    """Raises KeyError where a scope has no such counters."""
+    unit: Unit
 
 
-def _ratio(name: str, formula: str, above: Leg, below: Leg, unit: int = 1) -> ShippingKpi:
-    def compute(sums: Sequence[int]) -> float | None:
-        return sums[above] / (sums[below] * unit) if sums[below] else None
+def _state(name: str, formula: str, state: Leg) -> ShippingKpi:
+    return ShippingKpi(name, formula, lambda sums: sums[leg_name(state)], Unit.COUNT)
 
-    return ShippingKpi(name, formula, compute)
+
+def _ratio(name: str, formula: str, above: Leg, below: Leg) -> ShippingKpi:
+    def compute(sums: Sums) -> float | None:
+        whole = sums[leg_name(below)]
+        return sums[leg_name(above)] / whole if whole else None
+
+    return ShippingKpi(name, formula, compute, Unit.RATIO)
+
+
+def _mean(name: str, formula: str, milliseconds: Leg, legs: Leg) -> ShippingKpi:
+    def compute(sums: Sums) -> float | None:
+        count = sums[leg_name(legs)]
+        return sums[leg_name(milliseconds)] / (count * HOUR_MS) if count else None
+
+    return ShippingKpi(name, formula, compute, Unit.HOURS)
 
 
 SHIPPING_KPIS = (
-    ShippingKpi(
+    _state(
         "unshipped_orders",
-        "orders paid and neither dispatched, cancelled nor refunded at the as-of; counted for the horizon (180 days)",
-        lambda sums: sums[Leg.UNSHIPPED],
+        "orders paid and neither dispatched, cancelled nor refunded at the as-of, for 180 days from payment",
+        Leg.UNSHIPPED,
     ),
-    ShippingKpi(
+    _state(
         "overdue_shipments",
-        "of the unshipped orders, those paid more than the limit (48 h) before the as-of",
-        lambda sums: sums[Leg.OVERDUE],
+        "of the unshipped orders, those paid more than 48 h before the as-of",
+        Leg.OVERDUE,
     ),
     _ratio(
         "ship_within_48h_rate",
@@ -51,19 +70,17 @@ SHIPPING_KPIS = (
         Leg.ON_TIME,
         Leg.PROMISED,
     ),
-    _ratio(
+    _mean(
         "ship_hours",
         "mean hours from payment to dispatch, of those dispatched in the window",
         Leg.SHIP_MS,
         Leg.SHIP_LEGS,
-        HOUR_MS,
     ),
-    _ratio(
+    _mean(
         "delivery_hours",
         "mean hours from dispatch to delivery, of those delivered in the window",
         Leg.DELIVERY_MS,
         Leg.DELIVERY_LEGS,
-        HOUR_MS,
     ),
     _ratio(
         "return_rate",
@@ -74,6 +91,4 @@ SHIPPING_KPIS = (
 )
 
 
-def shipping_values(sums: Sequence[int]) -> dict[str, int | float | None]:
-    """Every shipping KPI of one row."""
-    return {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}
+SHIPPING_NAMES = frozenset(kpi.name for kpi in SHIPPING_KPIS)

@@ -6,11 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from streams.arrays import Ints
 from streams.cells import Cells
 from streams.panes import PaneDelta, merge
+from streams.shipping.amendments import Amendments
 from streams.sketches import Sketches
 from streams.store.keys import Partition
-from streams.store.levels import Level
+from streams.store.levels import Holds, Level
 from streams.store.reader import BlockId, LogEntry, PaneReader
 from streams.windows import Span
 
@@ -146,6 +148,21 @@ class Blocks:
         for content, piece in self._pieces(pieces):
             yield content.cells.between(piece.start_s, piece.end_s)
 
+    def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+        """What orders add in stretches of levels whose blocks are here."""
+        for content, piece in self._pieces(pieces):
+            yield content.shipping.legs.between(piece.start_s, piece.end_s)
+
+    def amendments(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Amendments]:
+        """Of it what counts only from a later moment on."""
+        for content, piece in self._pieces(pieces):
+            yield content.shipping.amendments.between(piece.start_s, piece.end_s)
+
+    def waiting(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+        """The orders that wait, by payment, in stretches of levels whose blocks are here."""
+        for content, piece in self._pieces(pieces):
+            yield content.shipping.waiting.between(piece.start_s, piece.end_s)
+
     def sketches(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Sketches]:
         """The distinct counts in stretches of levels whose blocks are here."""
         for content, piece in self._pieces(pieces):
@@ -159,10 +176,17 @@ class Blocks:
 
 
 def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.stock.size
+    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.stock.size + delta.shipping.size
 
 
 def _touched(level: Level, delta: PaneDelta) -> range:
     """Starts of the blocks between the first and the last pane of a delta."""
-    panes = [int(array[at]) for array in (delta.cells.panes, delta.sketches.panes) if len(array) for at in (0, -1)]
+    arrays: tuple[Ints, ...] = ()
+    if level.holds is Holds.PANES:
+        arrays = (delta.cells.panes, delta.sketches.panes)
+    elif delta.shipping and level.holds is Holds.LEGS:
+        arrays = (delta.shipping.legs.panes, delta.shipping.amendments.cells.panes)
+    elif delta.shipping and level.holds is Holds.WAITING:
+        arrays = (delta.shipping.waiting.panes,)
+    panes = [int(array[at]) for array in arrays if len(array) for at in (0, -1)]
     return range(level.block(min(panes)), max(panes) + 1, level.block_s) if panes else range(0)

@@ -10,12 +10,14 @@ from streams.cells import merge_cells
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.scopes import Scope
+from streams.shipping.expansion import Limits
 from streams.store.levels import STOCK, STOCK_SALES, Level
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.blocks import Blocks
 from streams.view.distinct import WindowSketch
 from streams.view.journal import Journal
+from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window
@@ -35,7 +37,13 @@ class Followed:
     """One unbroken stretch of following. It ends when Redis is another, or a log is no longer long enough."""
 
     def __init__(
-        self, reader: PaneReader, levels: Sequence[Level], rows: Rows, state: State, stock_keep_ms: int | None
+        self,
+        reader: PaneReader,
+        levels: Sequence[Level],
+        rows: Rows,
+        state: State,
+        stock_keep_ms: int | None,
+        limits: Limits,
     ) -> None:
         self.reader = reader
         self.rows = rows
@@ -43,9 +51,15 @@ class Followed:
         self.blocks = Blocks(reader, levels, state.partitions)
         self._journal = Journal(reader, self.blocks, [level for level in levels if level.name in (STOCK, STOCK_SALES)])
         self.stock = StockView(self._journal, stock_keep_ms)
+        self.shipping = ShippingView(self.blocks, limits)
         self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
         self._sketches: OrderedDict[SketchKey, WindowSketch] = OrderedDict()
+
+    @property
+    def newest_s(self) -> int:
+        """Event time of the newest event there is."""
+        return max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
 
     def goes_on(self, state: State) -> bool:
         """Whether this state is a later one of the same store and partitions."""
@@ -73,6 +87,7 @@ class Followed:
     def _correct(self, deltas: Sequence[PaneDelta]) -> None:
         """Bring what is kept moving up to date, as far as it reaches."""
         self._journal.polled([delta.stock for delta in deltas])
+        self.shipping.correct([delta.shipping for delta in deltas])
         cells = merge_cells([delta.cells for delta in deltas])
         for window in self._sums.values():
             window.correct(cells)

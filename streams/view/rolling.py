@@ -21,7 +21,9 @@ from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
 from streams.rows import Rows
 from streams.scopes import Scope
-from streams.settings import Settings
+from streams.settings import Settings, limits
+from streams.shipping.counters import LEG_NAMES
+from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.stock.book import StockBook
 from streams.stock.forecast import RATE_MINUTES
 from streams.stock.ledger import Ledger
@@ -33,6 +35,7 @@ from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError,
 from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
 from streams.view.followed import Followed
 from streams.view.series import RowHistory
+from streams.view.shipping import At, named, summed
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
@@ -52,7 +55,7 @@ DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
 
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     try:
-        compute(dict.fromkeys([*COUNTER_IDS, *map(target_sum, TARGET_TIERS), *STOCK_SUMS], 0))
+        compute(dict.fromkeys([*COUNTER_IDS, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *LEG_NAMES], 0))
     except KeyError:
         return True
     return False
@@ -78,6 +81,12 @@ class _Moment:
     """Whether it ends at the newest as-of."""
     followed: Followed
     """What it is answered from, whatever is polled meanwhile."""
+
+    @property
+    def at(self) -> At:
+        """The same for what orders add."""
+        key = (self.question.window.value, self.promotion) if self.live else None
+        return At(self.counted, self.as_of_ms // 1000, self.finest, key)
 
     def brought(self, value: str) -> Mapping[str, int]:
         """What the window brings along for a value of the scope, beside what was counted."""
@@ -116,7 +125,8 @@ class RollingView:
         self._settings = settings
         self._levels = levels(settings)
         self._stock_keep_ms = stock_keep_ms(settings)
-        self._followed = Followed(reader, self._levels, rows, State((), {}, 0), self._stock_keep_ms)
+        self._limits = limits(settings)
+        self._followed = Followed(reader, self._levels, rows, State((), {}, 0), self._stock_keep_ms, self._limits)
 
     @property
     def state(self) -> State:
@@ -134,7 +144,8 @@ class RollingView:
         if not followed.goes_on(state) or len(followed.rows) > _MAX_ROWS or not await followed.take_in(state):
             # Questions are answered from what was followed before until the new start has caught up.
             rows = Rows()
-            followed = Followed(followed.reader.with_rows(rows), self._levels, rows, state, self._stock_keep_ms)
+            reader = followed.reader.with_rows(rows)
+            followed = Followed(reader, self._levels, rows, state, self._stock_keep_ms, self._limits)
             if not await followed.take_in(state):
                 return
         self._followed, self.polled_ms = followed, now_ms
@@ -217,8 +228,10 @@ class RollingView:
         largest = moment.largest(held, sums, by, limit)
         named = [row for name in also if (row := moment.followed.rows.find(question.scope, name)) is not None]
         largest = np.append(largest, np.setdiff1d(np.intersect1d(named, held), largest)).astype(np.int64)
-        rest = sums.of(np.setdiff1d(held, largest, assume_unique=True)).sum(axis=0).tolist()
-        other = values(_counters(rest, question.scope), question.scope)
+        others = np.setdiff1d(held, largest, assume_unique=True)
+        rest = sums.of(others).sum(axis=0).tolist()
+        shipping = summed(await self._shipping(moment, others))
+        other = values({**_counters(rest, question.scope), **shipping}, question.scope)
         answer = await self._answer(moment, sums, moment.names(largest), largest)
         return Top(answer, len(held) - len(largest), other)
 
@@ -233,10 +246,13 @@ class RollingView:
         counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
         stock = await self._stock_series(history, moments, value) if name in STOCK_NAMES else {}
+        shipping = await self._shipping_series(moments, value) if name in SHIPPING_NAMES else {}
         points = []
         for moment, counts in zip(moments, counted.tolist(), strict=True):
             at = moment.as_of_ms
-            numbers = _counters(counts, question.scope) | estimated.get(at, {}) | stock.get(at, {})
+            numbers = (
+                _counters(counts, question.scope) | estimated.get(at, {}) | stock.get(at, {}) | shipping.get(at, {})
+            )
             points.append((moment.as_of_ms, values({**numbers, **moment.brought(value)}, question.scope)[name]))
         return points
 
@@ -273,6 +289,22 @@ class RollingView:
             return await stock.of_promotions(names)
         found = await stock.of_skus(names, self.promotion_of(asked, moment.as_of_ms))
         return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
+
+    async def _shipping(self, moment: _Moment, rows: Ints) -> Sequence[Mapping[str, int]]:
+        """What the shipping KPIs of rows are made of; of a scope without any, nothing."""
+        if moment.question.scope not in SHIPPING_SCOPES:
+            return [{}] * len(rows)
+        followed = moment.followed
+        return named(await followed.shipping.sums(moment.at, followed.newest_s, rows, self._require_kept))
+
+    async def _shipping_series(self, moments: Sequence[_Moment], value: str) -> dict[int, dict[str, int]]:
+        """What the shipping KPIs of one value are made of, by as-of."""
+        scope, followed = moments[0].question.scope, moments[0].followed
+        if scope not in SHIPPING_SCOPES:
+            return {}
+        row = followed.rows.row(scope, value)
+        found = await followed.shipping.series([moment.at for moment in moments], followed.newest_s, self._levels, row)
+        return {moment.as_of_ms: numbers for moment, numbers in zip(moments, named(found), strict=True)}
 
     async def _units_15m(self, moment: _Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
         """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
@@ -359,12 +391,14 @@ class RollingView:
         estimated = await self._distincts(moment, rows[order])
         place = np.argsort(order).tolist()
         stock = await self._stock(moment, names, await self._units_15m(moment, sums, rows))
+        shipping = await self._shipping(moment, rows)
         items = []
         for i, name in enumerate(names):
             numbers = _counters(counted[i], question.scope)
             if estimated is not None:
                 numbers |= _named(estimated[place[i]])
-            items.append(Item(name, values({**numbers, **moment.brought(name), **stock[i]}, question.scope)))
+            brought = {**moment.brought(name), **stock[i], **shipping[i]}
+            items.append(Item(name, values({**numbers, **brought}, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
 
     async def _distincts(self, moment: _Moment, rows: Ints) -> list[list[int]] | None:
@@ -406,7 +440,8 @@ def _nothing(moment: _Moment, value: str, stock: StockSums) -> Answer:
     numbers = _counters([0] * len(COUNTERS), question.scope)
     if _distinct_panes(moment) is not None:
         numbers |= _named([0] * len(DISTINCTS))
-    item = Item(value, values({**numbers, **moment.brought(value), **stock}, question.scope))
+    shipping = dict.fromkeys(LEG_NAMES, 0) if question.scope in SHIPPING_SCOPES else {}
+    item = Item(value, values({**numbers, **moment.brought(value), **stock, **shipping}, question.scope))
     return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, [item])
 
 

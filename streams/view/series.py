@@ -37,8 +37,16 @@ _DENSE_COUPONS = 20_000
 class RowHistory:
     """What the blocks hold of one row. Made for one question, then thrown away."""
 
-    def __init__(self, blocks: Blocks, levels: Sequence[Level], row: int) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        levels: Sequence[Level],
+        row: int,
+        cells: Callable[[Pieces], Iterable[Cells]] | None = None,
+    ) -> None:
+        """`cells`: which of the blocks' counters are meant; None: those of `streams.counters`."""
         self._blocks = blocks
+        self._cells_in = cells or blocks.cells
         self._block_s = {level.name: level.block_s for level in levels}
         self._row = row
         self._cells: dict[BlockId, Cells] = {}
@@ -101,7 +109,7 @@ class RowHistory:
         for name, start in wanted:
             whole = [(name, Span(start, start + self._block_s[name]))]
             if kept is self._cells:
-                self._cells[name, start] = merge_cells([cells.of_row(self._row) for cells in self._blocks.cells(whole)])
+                self._cells[name, start] = merge_cells([cells.of_row(self._row) for cells in self._cells_in(whole)])
             else:
                 mine = [sketches.of_row(self._row) for sketches in self._blocks.sketches(whole)]
                 self._sketches[name, start] = merge_sketches(mine)

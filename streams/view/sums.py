@@ -15,9 +15,9 @@ from streams.windows import Span
 class WindowSum:
     """Sums by row over a span that moves on; exact, since integers are."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: int = N_COUNTERS) -> None:
         self.span = Span(0, 0)
-        self._sums: npt.NDArray[np.int64] = np.zeros((0, N_COUNTERS), np.int64)
+        self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
         """# [row, counter]"""
 
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
@@ -58,6 +58,6 @@ class WindowSum:
 
     def _grow(self, rows: int) -> None:
         if rows > len(self._sums):
-            grown = np.zeros((max(rows, 2 * len(self._sums), 256), N_COUNTERS), np.int64)
+            grown = np.zeros((max(rows, 2 * len(self._sums), 256), self._sums.shape[1]), np.int64)
             grown[: len(self._sums)] = self._sums
             self._sums = grown

@@ -18,7 +18,7 @@ from streams.panes import PaneDelta, merge
 from streams.partition import PartitionWork, clocks
 from streams.rows import Rows
 from streams.scopes import Scope
-from streams.settings import Settings
+from streams.settings import Settings, limits
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels, stock_keep_ms
@@ -41,7 +41,9 @@ class Shop:
     """The write side, and a record of everything that was counted. The clock is event time unless said otherwise."""
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
-        self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **settings})
+        self.settings = Settings(
+            **{"redis_url": redis_url, "clock": "event", "retain": "all", "overdue_after_h": 0.1, **settings}
+        )
         self.redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
         self.levels = levels(self.settings)
@@ -119,7 +121,13 @@ class Shop:
             for name, held in self.promotions.items()
         }
         keep_ms = stock_keep_ms(self.settings)
-        return Oracle(**by_topic, promotions=running, timezone=self.settings.timezone, keep_stock_ms=keep_ms)
+        return Oracle(
+            **by_topic,
+            promotions=running,
+            timezone=self.settings.timezone,
+            keep_stock_ms=keep_ms,
+            overdue_ms=limits(self.settings).overdue_ms,
+        )
 
     async def stored(self, level: str) -> dict[Partition, PaneDelta]:
         """What blocks and logs hold together, in panes of a level, rows numbered by `rows`."""

@@ -27,6 +27,8 @@ Event = dict[str, Any]
 T0 = 1_699_660_800
 """2023-11-11 00:00 UTC, seconds: the start of a minute, an hour and a day."""
 
+SOME_ORDERS = 100
+"""So many orders share the events of `some_events`."""
 SHIPMENTS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
 _ids = count(1)
 
@@ -121,15 +123,31 @@ _LABELS: dict[str, Sequence[Any]] = {
 }
 
 
-def some_events(topic: Topic, n: int, seed: int, *, start: float = 0, length: float = 900) -> list[Event]:
-    """Events of all types of a topic at random moments of [start, start + length), in no order."""
+def some_events(
+    topic: Topic, n: int, seed: int, *, start: float = 0, length: float = 900, orders: str = "o-some"
+) -> list[Event]:
+    """Events of all types of a topic at random moments of [start, start + length), in no order.
+
+    Orders and shipments are of a hundred orders, whose ids begin with `orders`.
+    """
     chance = Random(f"{topic} {seed}")
     make = {Topic.CLICKS: _some_click, Topic.ORDERS: _some_order, Topic.LOGISTICS: _some_shipment}[topic]
-    return [make(chance, start + chance.random() * length) for _ in range(n)]
+    events = [make(chance, start + chance.random() * length) for _ in range(n)]
+    lives = Random(f"lives {topic} {seed}")
+    return [_of_some_order(lives, event, orders) if "order_id" in event else event for event in events]
 
 
 def _labels(chance: Random, names: Sequence[str]) -> Event:
     return {name: value for name in names if (value := chance.choice(_LABELS[name])) is not None}
+
+
+def _of_some_order(chance: Random, event: Event, orders: str) -> Event:
+    event = {**event, "order_id": f"{orders}-{chance.randrange(SOME_ORDERS)}"}
+    if event["type"] in SHIPMENTS:
+        event["carrier"] = chance.choice(("dhl", "ups"))
+        if chance.random() < 0.6:
+            event["promised_ts"] = event["ts"] + chance.randrange(-300_000, 300_000)
+    return event
 
 
 def _some_click(chance: Random, at: float) -> Event:

@@ -15,6 +15,9 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.shipping_oracle import NAMES as SHIPPING_NAMES
+from tests.support.shipping_oracle import SCOPES as SHIPPING_SCOPES
+from tests.support.shipping_oracle import ShippingOracle
 from tests.support.stock_oracle import SHOP_NAMES, SKU_NAMES, StockOracle
 
 Event = Mapping[str, Any]
@@ -79,6 +82,8 @@ class Oracle:
     promotions: Mapping[str, Running] = field(default_factory=dict)
     timezone: str = "UTC"
     keep_stock_ms: int | None = None
+    overdue_ms: int = 48 * 3_600_000
+    _shipping_oracle: ShippingOracle | None = field(default=None, init=False)
 
     def ask(
         self, window: str, as_of_ms: int, scope: str = "all", value: str = "", *, promotion: str | None = None
@@ -89,7 +94,12 @@ class Oracle:
         numbers.update(self._distincts(window, start, end, scope, value))
         running = self.promotions.get(value) if (window, scope) == ("promotion", "promotion") else None
         stock = self._stock(as_of_ms, scope, value, promotion)
-        return _with_ratios(numbers, scope) | _attainment(numbers, running) | stock
+        return (
+            _with_ratios(numbers, scope)
+            | _attainment(numbers, running)
+            | stock
+            | self._shipping(start, end, as_of_ms, scope, value)
+        )
 
     def values(self, window: str, as_of_ms: int, scope: str, *, promotion: str | None = None) -> dict[str, int]:
         """The values that a list without `value` holds, each with its GMV."""
@@ -101,6 +111,13 @@ class Oracle:
             if any(numbers.values()):
                 held[value] = numbers["gmv"]
         return held
+
+    def _shipping(self, start: int, end: int, as_of_ms: int, scope: str, value: str) -> dict[str, Number]:
+        if scope not in SHIPPING_SCOPES:
+            return dict.fromkeys(SHIPPING_NAMES)
+        if self._shipping_oracle is None:
+            self._shipping_oracle = ShippingOracle((*self.orders, *self.logistics), limit_ms=self.overdue_ms)
+        return self._shipping_oracle.ask(start, end, as_of_ms, scope, value)
 
     def _stock(self, as_of_ms: int, scope: str, value: str, promotion: str | None) -> dict[str, Number]:
         """The state of stock: the same in every window."""

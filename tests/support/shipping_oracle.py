@@ -70,10 +70,14 @@ class ShippingOracle:
             if event.get("order_id") is not None:
                 self._events[event["order_id"]].append(event)
         self._limit_ms, self._horizon_ms = limit_ms, horizon_ms
+        self._last: tuple[int, list[Order]] = (-1, [])
 
     def orders(self, as_of_ms: int) -> list[Order]:
         """Every order, from what happened before a moment."""
-        return [Order(event for event in events if event["ts"] < as_of_ms) for events in self._events.values()]
+        if self._last[0] != as_of_ms:
+            held = self._events.values()
+            self._last = as_of_ms, [Order(event for event in events if event["ts"] < as_of_ms) for events in held]
+        return self._last[1]
 
     def ask(self, start_ms: int, end_ms: int, as_of_ms: int, scope: str = "all", value: str = "") -> dict[str, Number]:
         """Every shipping KPI of the window [start, end) at an as-of."""

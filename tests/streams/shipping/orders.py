@@ -11,11 +11,11 @@ from consumers.decoding import decode_batch
 from consumers.topics import Topic
 from streams.rows import Rows
 from streams.scopes import Scope
-from streams.shipping.counters import N_LEGS, Leg
+from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import Limits
 from streams.shipping.facts import Facts
-from streams.shipping.kpis import shipping_values
+from streams.shipping.kpis import SHIPPING_KPIS
 from streams.shipping.reading import facts_of
 from tests.support.events import T0, Event, line, order, shipment, wire
 
@@ -92,4 +92,5 @@ def answer(
         waiting += amount * (of_row == row and pane >= as_of_s - LIMITS.horizon_s)
     windowed[Leg.UNSHIPPED] = waiting - from_now_on[Leg.UNSHIPPED]
     windowed[Leg.OVERDUE] = waiting - from_now_on[Leg.OVERDUE]
-    return shipping_values(windowed)
+    sums = dict(zip(LEG_NAMES, windowed, strict=True))
+    return {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}

@@ -26,7 +26,8 @@ SHORT = ("1m", "5m", "15m")
 async def feed_some(shop: Shop, chance: Random, now: float, *, n: int = 8, late: float = 30) -> Partition:
     """A few events around `now` on one partition, each up to `late` seconds late."""
     partition = chance.choice(PARTITIONS)
-    events = some_events(partition.topic, n, chance.randrange(10**9), start=now - late, length=late)
+    orders = f"o-{partition.number}"  # as keyed events are: all of an order in partitions of one number
+    events = some_events(partition.topic, n, chance.randrange(10**9), start=now - late, length=late, orders=orders)
     await shop.feed(partition, events)
     return partition
 

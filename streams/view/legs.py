@@ -1,0 +1,84 @@
+"""Sums of what orders add in a window: cells, and amendments that count from a moment of their own on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from streams.arrays import Ints
+from streams.cells import Cells
+from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
+from streams.shipping.counters import N_LEGS
+from streams.shipping.delta import ShippingDelta
+from streams.view.sums import WindowSum
+from streams.windows import Span
+
+
+class LegSum:
+    """`Leg` counters by row over a span that moves on, at an as-of that moves with it."""
+
+    def __init__(self) -> None:
+        self.as_of_s = 0
+        self._sum = WindowSum(N_LEGS)
+        self._ahead = NO_AMENDMENTS
+        """In the span, and not valid yet at the as-of."""
+
+    @property
+    def span(self) -> Span:
+        """What is summed."""
+        return self._sum.span
+
+    @span.setter
+    def span(self, span: Span) -> None:
+        self._sum.span = span
+
+    def steps_to(self, span: Span, as_of_s: int) -> Iterator[tuple[int, Span]]:
+        """What to add (1) and take away (-1) to get to another span; everything anew where the as-of went back."""
+        if as_of_s < self.as_of_s and self.span:
+            yield 0, self.span
+            yield 1, span
+        else:
+            yield from self._sum.steps_to(span)
+
+    def move_to(self, as_of_s: int) -> None:
+        """Go to an as-of, before any step is taken."""
+        self.as_of_s = as_of_s
+        self._sum.take(1, [self._ahead.known_at(as_of_s).cells])
+        self._ahead = self._ahead.unknown_at(as_of_s)
+
+    def take(self, sign: int, legs: Iterable[Cells], amendments: Iterable[Amendments]) -> None:
+        """Add (1) or take away (-1) what lies in a stretch; 0 empties."""
+        self._sum.take(sign, legs)
+        if sign == 0:
+            self._ahead = NO_AMENDMENTS
+            return
+        for part in amendments:
+            if len(part):
+                self._sum.take(sign, [part.known_at(self.as_of_s).cells])
+                later = part.unknown_at(self.as_of_s)
+                if sign < 0:
+                    later = Amendments(later.keys, later.valid_s, -later.amounts)
+                self._ahead = merge_amendments([self._ahead, later])
+
+    def correct(self, applied: ShippingDelta) -> None:
+        """Add what was applied meanwhile, as far as it falls in the span."""
+        span = self.span
+        if span and applied:
+            self.take(
+                1,
+                [applied.legs.between(span.start_s, span.end_s)],
+                [applied.amendments.between(span.start_s, span.end_s)],
+            )
+
+    def of(self, rows: Ints) -> Ints:
+        """Sums of these rows: [row, counter]."""
+        return self._sum.of(rows)
+
+
+def known_in(amendments: Amendments, span: Span, as_of_s: int) -> Ints:
+    """The sum of one row's amendments in a span at an as-of: [counter]."""
+    known = amendments.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
+    sums = np.zeros(N_LEGS, np.int64)
+    np.add.at(sums, known.counters, known.amounts)
+    return sums

@@ -1,0 +1,179 @@
+"""What the shipping KPIs are made of, at the newest as-of or an earlier one.
+
+Sums over the window move on as other sums do. The states rest on two more, which all windows share; the formula is that
+of `streams.shipping.expansion`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.arrays import Ints
+from streams.shipping.amendments import merge_amendments
+from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
+from streams.shipping.delta import ShippingDelta
+from streams.shipping.expansion import DAY_S, Limits
+from streams.store.levels import HOUR_S, Level
+from streams.view.blocks import Blocks
+from streams.view.legs import LegSum, known_in
+from streams.view.series import RowHistory
+from streams.view.sums import WindowSum
+from streams.windows import Span, cover
+
+LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
+WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
+"""Levels and their panes' lengths in seconds, finest first."""
+_MAX_SUMS = 32
+
+WindowKey = tuple[str, str | None]
+"""A window, and the promotion whose time it is."""
+Pieces = list[tuple[str, Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A window at a moment."""
+
+    counted: Span
+    as_of_s: int
+    finest: int
+    """Place in `LEG_LEVELS` of the finest level that is kept."""
+    key: WindowKey | None
+    """Under which it is kept moving; None: it does not end at the newest as-of."""
+
+
+class ShippingView:
+    """Follows what orders add, and sums it up when asked."""
+
+    def __init__(self, blocks: Blocks, limits: Limits) -> None:
+        self._blocks = blocks
+        self._limits = limits
+        self._windows: OrderedDict[WindowKey, LegSum] = OrderedDict()
+        self._changes = WindowSum(N_LEGS)
+        """Changes of states from the newest as-of on."""
+        self._waiting = WindowSum(N_LEGS)
+
+    def correct(self, deltas: Sequence[ShippingDelta]) -> None:
+        """Bring what is kept moving up to date."""
+        for delta in deltas:
+            if delta:
+                for window in self._windows.values():
+                    window.correct(delta)
+                self._changes.correct(delta.legs)
+                self._waiting.correct(delta.waiting)
+
+    async def sums(self, at: At, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+        """`Leg` counters of rows: sums over the window, UNSHIPPED and OVERDUE as they stand: [row, counter].
+
+        `newest_s`: event time of the newest event there is. `require_kept` raises where panes are needed that are gone.
+        """
+        window = await self._window(at, require_kept)
+        changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
+        live = at.key is not None
+        changes = await self._moved(
+            self._changes if live else WindowSum(N_LEGS), changes_span, LEG_LEVELS[at.finest :], Blocks.legs
+        )
+        waiting = await self._moved(
+            self._waiting if live else WindowSum(N_LEGS), waiting_span, WAIT_LEVELS, Blocks.waiting
+        )
+        return _with_states(window.of(rows), changes.of(rows), waiting.of(rows))
+
+    async def series(self, moments: Sequence[At], newest_s: int, levels: Sequence[Level], row: int) -> Ints:
+        """The same of one row at many moments: [moment, counter]."""
+        blocks = self._blocks
+        legs = RowHistory(blocks, levels, row, blocks.legs)
+        windowed = await legs.counters([at.counted for at in moments], _leg_pieces)
+        spans = [self._state_spans(at.as_of_s, newest_s) for at in moments]
+        changes = await legs.counters([changes for changes, _ in spans], _leg_pieces)
+        history = RowHistory(blocks, levels, row, blocks.waiting)
+        waiting = await history.counters([waiting for _, waiting in spans], _wait_pieces)
+        whole = Span(min(at.counted.start_s for at in moments), max(at.counted.end_s for at in moments))
+        while await blocks.ensure(blocks.needed(_leg_pieces(whole))):
+            pass
+        amendments = merge_amendments([part.of_row(row) for part in blocks.amendments(_leg_pieces(whole))])
+        amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])
+        return _with_states(windowed[:, :N_LEGS] + amended, changes[:, :N_LEGS], waiting[:, :N_LEGS])
+
+    async def _window(self, at: At, require_kept: Callable[[Pieces], None]) -> LegSum:
+        window = LegSum() if at.key is None else self._kept(at.key)
+        levels, blocks = LEG_LEVELS[at.finest :], self._blocks
+        while True:
+            steps = list(window.steps_to(at.counted, at.as_of_s))
+            pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels)]
+            require_kept(pieces)
+            if not await blocks.ensure(blocks.needed(pieces)):
+                break  # nothing was waited for, so nothing has changed since the steps were made
+        window.move_to(at.as_of_s)
+        for sign, part in steps:
+            held = _pieces(part, levels) if sign else []
+            window.take(sign, blocks.legs(held), blocks.amendments(held))
+        window.span = at.counted
+        return window
+
+    async def _moved(
+        self,
+        total: WindowSum,
+        span: Span,
+        levels: Sequence[tuple[str, int]],
+        cells: Callable[[Blocks, Pieces], object],
+    ) -> WindowSum:
+        blocks = self._blocks
+        while True:
+            steps = list(total.steps_to(span))
+            if not await blocks.ensure(
+                blocks.needed(piece for sign, part in steps if sign for piece in _pieces(part, levels))
+            ):
+                break
+        for sign, part in steps:
+            total.take(sign, cells(blocks, _pieces(part, levels)) if sign else ())  # type: ignore[arg-type]
+        total.span = span
+        return total
+
+    def _state_spans(self, as_of_s: int, newest_s: int) -> tuple[Span, Span]:
+        """What states rest on: changes from the as-of on, and who waits by payments within the horizon.
+
+        Both end after all there is, the first by the limit later, so that they hold the same orders.
+        """
+        end_s = (max(newest_s, as_of_s) // DAY_S + 2) * DAY_S
+        last_s = -(-(end_s + self._limits.overdue_ms // 1000 + 1) // HOUR_S) * HOUR_S
+        return Span(as_of_s, last_s), Span(max(0, as_of_s - self._limits.horizon_s), end_s)
+
+    def _kept(self, key: WindowKey) -> LegSum:
+        found = self._windows.setdefault(key, LegSum())
+        self._windows.move_to_end(key)
+        if len(self._windows) > _MAX_SUMS:
+            self._windows.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more
+        return found
+
+
+def named(sums: Ints) -> list[dict[str, int]]:
+    """[row, counter] as what KPI formulas take."""
+    return [dict(zip(LEG_NAMES, row, strict=True)) for row in sums.tolist()]
+
+
+def summed(rows: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The sums of several rows."""
+    return {name: sum(row[name] for row in rows) for name in rows[0]} if rows else {}
+
+
+def _with_states(windowed: Ints, changes: Ints, waiting: Ints) -> Ints:
+    sums = windowed.copy()
+    for state in (Leg.UNSHIPPED, Leg.OVERDUE):
+        sums[:, state] = waiting[:, Leg.WAITING] - changes[:, state]
+    return sums
+
+
+def _pieces(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
+    return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]
+
+
+def _leg_pieces(whole: Span) -> Pieces:
+    return _pieces(whole, LEG_LEVELS)
+
+
+def _wait_pieces(whole: Span) -> Pieces:
+    return _pieces(whole, WAIT_LEVELS)
