@@ -8,6 +8,9 @@ from consumers.events import Promotion
 from streams.kpis import target_sum
 from streams.windows import PromotionSpan
 
+MOST_BASELINES = 5
+"""So many earlier promotions are gone by, at most: those further back say little of the present."""
+
 
 def current(promotions: Mapping[str, Promotion], as_of_ms: int) -> Promotion | None:
     """The promotion that started last; before any has started, the next one; None where there are none.
@@ -29,3 +32,16 @@ def running_time(promotion: Promotion) -> PromotionSpan:
 def target_sums(promotion: Promotion) -> dict[str, int]:
     """Its targets, as formulas find them among the sums of its row; empty without targets."""
     return {} if promotion.targets is None else {target_sum(tier): amount for tier, amount in promotion.targets}
+
+
+def baselines(promotion: Promotion, known: Mapping[str, Promotion]) -> list[Promotion]:
+    """Its baseline, the baseline of that and so on, as far as they are known and ended before the next began."""
+    found: list[Promotion] = []
+    last = promotion
+    while len(found) < MOST_BASELINES and last.baseline is not None:
+        earlier = known.get(last.baseline)
+        if earlier is None or earlier.ends_at > last.starts_at:
+            break
+        found.append(earlier)
+        last = earlier
+    return found

@@ -11,7 +11,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from consumers.errors import SalepulseError
-from streams.serve import compare, definitions, docs, errors, health, kpis, metrics, series, stock
+from streams.serve import (
+    compare,
+    definitions,
+    docs,
+    errors,
+    forecasts,
+    health,
+    kpis,
+    metrics,
+    promotions,
+    series,
+    stock,
+)
 from streams.serve.live import Live
 from streams.settings import Settings
 
@@ -22,12 +34,13 @@ ROUTERS = (
     compare.router,
     series.router,
     stock.router,
+    promotions.router,
     definitions.router,
     metrics.router,
     health.router,
     docs.router,
 )
-"""Every group of routes: promotions, alerts, the stream and the page are added here."""
+"""Every group of routes: alerts, the stream and the page are added here."""
 
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
@@ -42,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live = app.state.live = Live(settings)
         app.state.exposition = metrics.Exposition(live)
+        app.state.forecasts = forecasts.Forecasts(live)
         await live.start()
         try:
             yield

@@ -115,6 +115,11 @@ class Shop:
         await self.redis.hset(self.keys.promotions, promotion_id, json.dumps(definition | times | fields))
         await self.redis.hincrby(self.keys.state(0), "promotions", 1)
 
+    async def withdraw(self, promotion_id: str) -> None:
+        """Delete a promotion."""
+        await self.redis.hdel(self.keys.promotions, promotion_id)
+        await self.redis.hincrby(self.keys.state(0), "promotions", 1)
+
     async def close(self) -> None:
         await self.redis.aclose()
 

@@ -1,0 +1,196 @@
+"""`/api/v1/promotions`: each promotion's definition, how it stands, its KPIs, and whether it will reach its targets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from consumers.events import Phase, Promotion
+from streams.kpis import TARGET_TIERS, Number
+from streams.phases import RunState, at_moment, elapsed_fraction
+from streams.scopes import Scope
+from streams.serve.asking import Asked, AsOfParam, Frame, LiveView, Values
+from streams.serve.encoding import json_response
+from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
+from streams.serve.forecasts import Basis, Forecasts, Outlook
+from streams.serve.live import Live
+from streams.view.asking import NotAnswerableError, Question
+from streams.windows import Window
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorAnswer, "description": "No such promotion is in force; the message lists those that are."}
+}
+router = APIRouter(prefix="/api/v1", tags=["promotions"], responses=ERRORS)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class PhaseAnswer(_Model):
+    """A phase, half-open, epoch ms."""
+
+    name: str
+    starts_at: int
+    ends_at: int
+    elapsed_fraction: float
+    """How much of it is over, 0 to 1."""
+
+
+class TargetAnswer(_Model):
+    """One target: net GMV of the promotion's own events in its own time."""
+
+    tier: str
+    target: int
+    attainment: Number
+    """Net GMV so far over the target; null where panes that it needs are gone, or the target is 0."""
+    probability: float | None
+    """Of reaching it by the end; null where there is no forecast."""
+
+
+class ForecastAnswer(_Model):
+    """The net GMV that the promotion is expected to end with, minor units."""
+
+    as_of: int
+    """What it rests on; at most 10 s older than the answer."""
+    expected: int
+    """As likely more as less."""
+    low: int
+    high: int
+    """With probability 0.8 it ends between low and high."""
+    basis: Basis
+    earlier: list[str]
+    """The earlier promotions that it goes by."""
+
+
+class PromotionAnswer(_Model):
+    """One promotion at the as-of."""
+
+    promotion_id: str
+    definition: Promotion
+    """As it is in force now."""
+    state: RunState
+    phase: PhaseAnswer | None
+    """The phase that is on; null between phases, before and after them."""
+    next_phase: PhaseAnswer | None
+    elapsed_ms: int
+    """Since its start; never more than its length."""
+    elapsed_fraction: float
+    """How much of its time is over, 0 to 1."""
+    values: Values | None
+    """Every KPI in scope `promotion` and window `promotion`; null where panes that it needs are no longer kept."""
+    targets: list[TargetAnswer]
+    """Base, sprint and challenge; empty without targets."""
+    forecast: ForecastAnswer | None
+    """Null before it begins, and while nothing can be said."""
+
+
+class PromotionsAnswer(Frame):
+    """All promotions in force, by their start."""
+
+    promotions: list[PromotionAnswer]
+
+
+class OnePromotionAnswer(Frame, PromotionAnswer):
+    """One promotion in force."""
+
+
+def forecasts_of(request: Request) -> Forecasts:
+    """The forecasts that this app keeps."""
+    held: Forecasts = request.app.state.forecasts
+    return held
+
+
+ForecastsOfApp = Annotated[Forecasts, Depends(forecasts_of)]
+
+
+@router.get("/promotions", response_model=PromotionsAnswer)
+async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam = None) -> Response:
+    """Every promotion in force: definition, phase, KPIs, targets and whether they will be reached."""
+    asked, as_of_ms = await _asked(live, as_of)
+    ordered = sorted(live.view.promotions.values(), key=lambda held: (held.starts_at, held.promotion_id))
+    told = [await _told(asked, forecasts, promotion, as_of_ms) for promotion in ordered]
+    return json_response(asked.frame(as_of_ms) | {"promotions": told})
+
+
+@router.get("/promotions/{promotion_id}", response_model=OnePromotionAnswer, responses=NOT_FOUND)
+async def promotion(
+    live: LiveView,
+    forecasts: ForecastsOfApp,
+    promotion_id: Annotated[str, Path(max_length=128, description="As events carry it.")],
+    as_of: AsOfParam = None,
+) -> Response:
+    """One promotion: definition, phase, KPIs, targets and whether they will be reached."""
+    asked, as_of_ms = await _asked(live, as_of)
+    held = live.view.promotions.get(promotion_id)
+    if held is None:
+        known = ", ".join(sorted(live.view.promotions)) or "none"
+        raise ApiError(404, "unknown_promotion", f"there is no promotion {promotion_id!r}; in force: {known}")
+    return json_response(asked.frame(as_of_ms) | await _told(asked, forecasts, held, as_of_ms))
+
+
+async def _asked(live: Live, as_of: int | None) -> tuple[Asked, int]:
+    """The question, and the as-of at which all of it is answered."""
+    asked = Asked.of(live, Question(Window.PROMOTION, Scope.PROMOTION, as_of))
+    whole = await live.view.one(Question(Window.M1, as_of_ms=as_of), "", asked.at_ms)
+    return asked, whole.as_of_ms
+
+
+async def _told(asked: Asked, forecasts: Forecasts, held: Promotion, as_of_ms: int) -> dict[str, Any]:
+    """The fields of `PromotionAnswer`."""
+    values: dict[str, Number] | None = None
+    outlook: Outlook | None = None
+    try:
+        question = Question(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
+        values = (await asked.live.view.one(question, held.promotion_id, asked.at_ms)).items[0].values
+        outlook = await forecasts.of(held, as_of_ms, newest=as_of_ms >= asked.newest_ms)
+    except NotAnswerableError:
+        pass  # one promotion of long ago must not hide the others: null says that it is not known any more
+    now = at_moment(held, as_of_ms)
+    return {
+        "promotion_id": held.promotion_id,
+        "definition": held.model_dump(mode="json", exclude_none=True),
+        "state": now.state,
+        "phase": _phase(now.phase, as_of_ms),
+        "next_phase": _phase(now.next, as_of_ms),
+        "elapsed_ms": now.elapsed_ms,
+        "elapsed_fraction": now.elapsed_fraction,
+        "values": values,
+        "targets": _targets(held, values, outlook),
+        "forecast": _forecast(outlook),
+    }
+
+
+def _phase(phase: Phase | None, as_of_ms: int) -> dict[str, Any] | None:
+    return None if phase is None else {**phase.model_dump(), "elapsed_fraction": elapsed_fraction(phase, as_of_ms)}
+
+
+def _targets(held: Promotion, values: dict[str, Number] | None, outlook: Outlook | None) -> list[dict[str, Any]]:
+    if held.targets is None:
+        return []
+    return [
+        {
+            "tier": tier,
+            "target": target,
+            "attainment": values and values[f"target_attainment.{tier}"],
+            "probability": None if outlook is None else outlook.forecast.probability(target),
+        }
+        for tier, target in zip(TARGET_TIERS, dict(held.targets).values(), strict=True)
+    ]
+
+
+def _forecast(outlook: Outlook | None) -> dict[str, Any] | None:
+    if outlook is None:
+        return None
+    said = outlook.forecast
+    return {
+        "as_of": outlook.as_of_ms,
+        "expected": round(said.expected),
+        "low": round(said.low),
+        "high": round(said.high),
+        "basis": outlook.basis,
+        "earlier": list(outlook.earlier),
+    }

@@ -1,0 +1,183 @@
+"""`/api/v1/promotions`: definition, phase, KPIs, attainment, and what is expected of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from streams.kpis import NAMES
+from streams.serve.promotions import OnePromotionAnswer, PromotionsAnswer
+from streams.settings import Settings
+from tests.streams.serve.conftest import ready, soon
+from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, paid, shop
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3_600
+TARGETS = {"base": 8_000, "sprint": 20_000, "challenge": 200_000}
+PHASES = [
+    {"name": "opening", "starts_at": at(2 * HOUR), "ends_at": at(2.5 * HOUR)},
+    {"name": "encore", "starts_at": at(3.5 * HOUR), "ends_at": at(4 * HOUR)},
+]
+
+
+async def told(api: httpx.AsyncClient, path: str = "", **query: int) -> dict[str, Any]:
+    answer = await api.get(f"/api/v1/promotions{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def orders(promotion: str, start_s: float, end_s: float, amount: int, seed: int) -> list[dict[str, Any]]:
+    """An order every half minute or so."""
+    chance = Random(seed)
+    times = sorted(chance.uniform(start_s, end_s) for _ in range(int((end_s - start_s) / 30)))
+    return [paid(time, amount, f"u{i}", promotion_id=promotion) for i, time in enumerate(times)]
+
+
+@pytest.fixture
+async def sale(settings: Settings) -> AsyncIterator[Shop]:
+    """The last sale from 0 to 2 h, the present one from 2 to 4 h with half as much again; it is 3 h."""
+    async with shop(settings) as made:
+        await made.promote("last", 0, 2 * HOUR)
+        await made.promote("now", 2 * HOUR, 4 * HOUR, baseline="last", targets=TARGETS, phases=PHASES, skus=["sku-1"])
+        await made.promote("next", 9 * HOUR, 10 * HOUR, targets=TARGETS)
+        await made.send(ORDERS, *orders("last", 0, 2 * HOUR, 100, 1))
+        await made.send(ORDERS, *orders("now", 2 * HOUR, 3 * HOUR, 150, 2), paid(3 * HOUR, 1, "late"))
+        await made.send(CLICKS, click(3 * HOUR))
+        await made.attend()
+        yield made
+
+
+@pytest.fixture
+async def selling(sale: Shop, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(settings) as made:
+        await ready(made)
+        yield made
+
+
+async def test_the_promotion_that_runs(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling, "/now")
+    OnePromotionAnswer.model_validate(answer)
+    assert (answer["as_of"], answer["state"], answer["phase"]) == (at(3 * HOUR), "running", None)
+    assert (answer["next_phase"]["name"], answer["next_phase"]["elapsed_fraction"]) == ("encore", 0)
+    assert (answer["elapsed_ms"], answer["elapsed_fraction"]) == (HOUR * 1000, 0.5)
+    definition = answer["definition"]
+    assert (definition["baseline"], definition["skus"], definition["targets"]) == ("last", ["sku-1"], TARGETS)
+    assert tuple(answer["values"]) == NAMES
+    kpis = (
+        await selling.get("/api/v1/kpis", params={"window": "promotion", "scope": "promotion", "value": "now"})
+    ).json()
+    assert answer["values"] == kpis["values"]
+    assert [one["tier"] for one in answer["targets"]] == list(TARGETS)
+    for one in answer["targets"]:
+        assert one["attainment"] == kpis["values"]["net_gmv"] / one["target"]
+
+
+async def test_what_is_expected_follows_the_last_sale(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling, "/now")
+    expected, net_gmv = answer["forecast"], answer["values"]["net_gmv"]
+    assert (expected["basis"], expected["earlier"], expected["as_of"]) == ("earlier", ["last"], at(3 * HOUR))
+    assert net_gmv < expected["low"] < expected["expected"] < expected["high"]
+    assert expected["expected"] == pytest.approx(2 * net_gmv, rel=0.25)
+    base, sprint, challenge = (one["probability"] for one in answer["targets"])
+    assert base > 0.999
+    assert 0.001 < challenge < sprint < base or challenge < 0.001
+
+
+async def test_a_promotion_to_come_has_zeros_and_no_forecast(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling, "/next")
+    assert (answer["state"], answer["phase"], answer["elapsed_ms"], answer["forecast"]) == ("upcoming", None, 0, None)
+    assert (answer["values"]["gmv"], answer["targets"][0]["attainment"], answer["targets"][0]["probability"]) == (
+        0,
+        0,
+        None,
+    )
+
+
+async def test_a_promotion_that_has_ended_is_what_it_came_to(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling, "/last")
+    final = answer["values"]["net_gmv"]
+    assert (answer["state"], answer["elapsed_fraction"], answer["targets"]) == ("ended", 1, [])
+    said = answer["forecast"]
+    assert (said["basis"], said["expected"], said["low"], said["high"]) == ("final", final, final, final)
+
+
+async def test_all_of_them_by_their_start(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling)
+    PromotionsAnswer.model_validate(answer)
+    assert [one["promotion_id"] for one in answer["promotions"]] == ["last", "now", "next"]
+    alone = await told(selling, "/now")
+    assert answer["promotions"][1] == {name: alone[name] for name in answer["promotions"][1]}
+
+
+async def test_at_an_earlier_moment_phase_numbers_and_forecast_are_of_then(selling: httpx.AsyncClient) -> None:
+    answer = await told(selling, "/now", as_of=at(2.25 * HOUR))
+    assert (answer["as_of"], answer["live"]) == (at(2.25 * HOUR), False)
+    assert (answer["phase"]["name"], answer["phase"]["elapsed_fraction"]) == ("opening", 0.5)
+    assert answer["forecast"]["as_of"] == at(2.25 * HOUR)
+    later = await told(selling, "/now")
+    assert answer["values"]["gmv"] < later["values"]["gmv"]
+    assert answer["forecast"]["high"] - answer["forecast"]["low"] > later["forecast"]["high"] - later["forecast"]["low"]
+
+
+async def test_without_an_earlier_one_it_goes_by_the_usual_day(sale: Shop, settings: Settings) -> None:
+    await sale.promote("now", 2 * HOUR, 4 * HOUR, targets=TARGETS)
+    async with client(settings) as api:
+        await ready(api)
+        alone = (await told(api, "/now"))["forecast"]
+    assert (alone["basis"], alone["earlier"]) == ("day", [])
+    assert alone["high"] - alone["low"] > 0
+
+
+async def test_a_changed_definition_is_answered_at_once(sale: Shop, settings: Settings) -> None:
+    async with client(settings) as api:
+        await ready(api)
+        before = await told(api, "/now")
+        changed = {"baseline": "last", "targets": {**TARGETS, "base": 4_000}, "phases": PHASES[:1], "skus": ["sku-9"]}
+        await sale.promote("now", 2.5 * HOUR, 3.5 * HOUR, **changed)
+
+        async def seen() -> bool:
+            return (await told(api, "/now"))["definition"]["skus"] == ["sku-9"]
+
+        await soon(seen)
+        after = await told(api, "/now")
+        assert (after["elapsed_fraction"], after["next_phase"]) == (0.5, None)
+        assert after["values"]["gmv"] < before["values"]["gmv"]
+        assert after["targets"][0]["attainment"] == after["values"]["net_gmv"] / 4_000
+        assert after["forecast"]["expected"] < before["forecast"]["expected"]
+        await sale.withdraw("now")
+
+        async def gone() -> bool:
+            return (await api.get("/api/v1/promotions/now")).status_code == 404
+
+        await soon(gone)
+
+
+async def test_an_unknown_promotion_is_a_404_that_lists_the_known_ones(selling: httpx.AsyncClient) -> None:
+    answer = await selling.get("/api/v1/promotions/never")
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["code"], "last, next, now" in error["message"]) == ("unknown_promotion", True)
+
+
+async def test_a_moment_that_is_not_reached_is_refused(selling: httpx.AsyncClient) -> None:
+    assert (await selling.get("/api/v1/promotions", params={"as_of": at(9 * HOUR)})).status_code == 422
+
+
+async def test_of_a_promotion_of_long_ago_the_numbers_are_null_and_the_others_are_there(settings: Settings) -> None:
+    async with shop(settings) as made:
+        await made.promote("old", 100, 5_000, targets=TARGETS)
+        await made.promote("new", 100 * HOUR, 110 * HOUR)
+        await made.send(ORDERS, paid(200, 100, promotion_id="old"), paid(101 * HOUR, 7, promotion_id="new"))
+        await made.send(CLICKS, click(101 * HOUR), click(101 * HOUR + 1))
+        await made.send(ORDERS, paid(101 * HOUR + 1, 1))
+        await made.attend()
+        async with client(settings) as api:
+            await ready(api)
+            old, new = (await told(api))["promotions"]
+    assert (old["values"], old["forecast"], old["targets"][0]["attainment"]) == (None, None, None)
+    assert (new["values"]["gmv"], new["state"]) == (7, "running")
