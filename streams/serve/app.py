@@ -54,8 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live = app.state.live = Live(settings)
-        app.state.exposition = metrics.Exposition(live)
         app.state.forecasts = forecasts.Forecasts(live)
+        app.state.exposition = metrics.Exposition(live, app.state.forecasts)
         await live.start()
         try:
             yield

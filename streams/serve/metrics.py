@@ -20,8 +20,10 @@ from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS
 from streams.scopes import SCOPES
 from streams.serve import gauges
+from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import Gauges
 from streams.serve.live import Live
+from streams.serve.promotion_metrics import PromotionCollector
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
 from streams.store.writer import now_ms
@@ -124,13 +126,15 @@ class _Made:
 class Exposition:
     """The text of a scrape. The KPI gauges are made at most once for each as-of, whoever scrapes."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, forecasts: Forecasts) -> None:
         self._live = live
         self._lock = asyncio.Lock()
         self._made: _Made | None = None
         self._collector = StandingCollector(live)
+        self._promotions = PromotionCollector(live, forecasts)
         self._registry = CollectorRegistry()
         self._registry.register(self._collector)
+        self._registry.register(self._promotions)
 
     async def text(self, encode: Callable[[Collector], bytes]) -> bytes:
         """Everything, in the format that `encode` writes; others may run between two families."""
@@ -163,6 +167,7 @@ class Exposition:
         if old and old.as_of_ms == as_of_ms and (old.rests_on == made.rests_on or now - old.made_ms < _RENEW_AFTER_MS):
             return
         made.text = await self._make(at_ms, as_of_ms)
+        await self._promotions.renew(as_of_ms)
         self._made = made
 
     async def _make(self, at_ms: int, as_of_ms: int) -> bytes:

@@ -19,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 
-from consumers.events import REQUIRED_BY_TYPE, TYPES
+from consumers.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
 from consumers.partitioning import key_field
 from consumers.rejects import Reason
 from consumers.settings import Clock, IngestSettings
@@ -28,16 +28,20 @@ from streams.asof import AsOf, PartitionState
 from streams.counters import COUNTERS, Unit
 from streams.kpis import NAMES, UNITS
 from streams.metrics import WorkerMetrics
+from streams.phases import at_moment
 from streams.scopes import FIELDS, SCOPES
 from streams.serve.definitions import Definition, Kind, definitions
+from streams.serve.forecasts import Basis, Outlook
 from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
 from streams.serve.metrics import StandingCollector
+from streams.serve.promotion_metrics import Running, families
 from streams.serve.standing import Facts, standing
 from streams.settings import Settings
 from streams.settings_report import shown, variable
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
+from streams.targets import Forecast
 from streams.windows import Window
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -152,6 +156,7 @@ def _metrics() -> list[str]:
         for name in NAMES
     ]
     served = [_family_row(family, _sample_labels(family)) for family in StandingCollector(_one_partition()).collect()]
+    running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
     workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
@@ -177,6 +182,12 @@ def _metrics() -> list[str]:
         "## What was counted, and how it stands",
         "",
         *_table(("metric", "type", "labels", "meaning"), served),
+        "",
+        "## Promotions",
+        "",
+        "Of those that run at the newest as-of.",
+        "",
+        *_table(("metric", "type", "labels", "meaning"), running),
         "",
         "## Workers",
         "",
@@ -301,6 +312,22 @@ def _one_partition() -> Live:
         totals={}, workers={}, incomplete=dict.fromkeys(partitions, 0), view=view, standing=lambda: standing(facts, 0)
     )
     return cast(Live, live)
+
+
+def _running() -> Running:
+    """As much of a promotion as every family needs to show one sample."""
+    phase = Phase(name="opening", starts_at=0, ends_at=1)
+    definition = Promotion(
+        promotion_id="sale",
+        name="sale",
+        timezone="UTC",
+        starts_at=0,
+        ends_at=1,
+        phases=(phase,),
+        targets=Targets(base=1, sprint=1, challenge=1),
+    )
+    outlook = Outlook(0, Basis.FINAL, (), Forecast.certain(1))
+    return Running(definition, at_moment(definition, 0), outlook)
 
 
 def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:

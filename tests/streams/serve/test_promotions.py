@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from streams.kpis import NAMES
 from streams.serve.promotions import OnePromotionAnswer, PromotionsAnswer
@@ -181,3 +182,20 @@ async def test_of_a_promotion_of_long_ago_the_numbers_are_null_and_the_others_ar
             old, new = (await told(api))["promotions"]
     assert (old["values"], old["forecast"], old["targets"][0]["attainment"]) == (None, None, None)
     assert (new["values"]["gmv"], new["state"]) == (7, "running")
+
+
+async def test_promotions_that_run_are_on_metrics(selling: httpx.AsyncClient) -> None:
+    answer, text = await told(selling, "/now"), (await selling.get("/metrics")).text
+    samples = {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if "promotion" in sample.labels
+    }
+    assert samples["salepulse_promotion_elapsed_ratio", frozenset({"now"})] == 0.5
+    for bound in ("expected", "low", "high"):
+        told_of = samples["salepulse_promotion_expected_net_gmv", frozenset({"now", bound})]
+        assert told_of == pytest.approx(answer["forecast"][bound] / 100, abs=0.01)
+    for one in answer["targets"]:
+        assert samples["salepulse_target_probability", frozenset({"now", one["tier"]})] == one["probability"]
+    assert all("now" in labels for _, labels in samples)

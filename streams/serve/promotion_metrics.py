@@ -1,0 +1,85 @@
+"""Promotions that run, on /metrics: their phase, how much of them is over, and what they are expected to come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from consumers.events import Promotion
+from streams.phases import PhaseNow, RunState, at_moment
+from streams.serve.forecasts import Forecasts, Outlook
+from streams.serve.live import Live
+from streams.view.asking import NotAnswerableError
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A promotion that runs, as it was last looked at."""
+
+    promotion: Promotion
+    now: PhaseNow
+    outlook: Outlook | None
+
+
+class PromotionCollector(Collector):
+    """Tells what `renew` found. Few series: nobody runs many promotions at a time."""
+
+    def __init__(self, live: Live, forecasts: Forecasts) -> None:
+        self._live = live
+        self._forecasts = forecasts
+        self._running: list[Running] = []
+
+    async def renew(self, as_of_ms: int) -> None:
+        """Look at every promotion that runs at the newest as-of."""
+        running = []
+        for promotion in sorted(self._live.view.promotions.values(), key=lambda held: held.promotion_id):
+            now = at_moment(promotion, as_of_ms)
+            if now.state is not RunState.RUNNING:
+                continue
+            try:
+                outlook = await self._forecasts.of(promotion, as_of_ms, newest=True)
+            except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
+                outlook = None
+            running.append(Running(promotion, now, outlook))
+        self._running = running
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked at registration."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Never waits."""
+        yield from families(self._running, self._live.settings.currency_exponent)
+
+
+def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Metric]:
+    """The gauges of promotions that run."""
+    phase = GaugeMetricFamily("salepulse_promotion_phase", "1 for the phase that is on.", labels=["promotion", "phase"])
+    elapsed = GaugeMetricFamily(
+        "salepulse_promotion_elapsed_ratio", "How much of the promotion's time is over.", labels=["promotion"]
+    )
+    expected = GaugeMetricFamily(
+        "salepulse_promotion_expected_net_gmv",
+        "Net GMV that the promotion is expected to end with, major currency units: it ends between low and high with "
+        "probability 0.8.",
+        labels=["promotion", "bound"],
+    )
+    probability = GaugeMetricFamily(
+        "salepulse_target_probability", "Of reaching the target by the end.", labels=["promotion", "tier"]
+    )
+    for one in running:
+        name = one.promotion.promotion_id
+        elapsed.add_metric([name], one.now.elapsed_fraction)
+        if one.now.phase is not None:
+            phase.add_metric([name, one.now.phase.name], 1)
+        if one.outlook is not None:
+            said = one.outlook.forecast
+            for bound in ("expected", "low", "high"):
+                expected.add_metric([name, bound], getattr(said, bound) / 10**currency_exponent)
+            for tier, target in one.promotion.targets or ():
+                probability.add_metric([name, tier], said.probability(target))
+    yield from (phase, elapsed, expected, probability)
