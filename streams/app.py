@@ -18,6 +18,7 @@ from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
 from streams.lanes import Lanes
 from streams.memory import settle
 from streams.settings import Settings
+from streams.store.agreement import agree
 from streams.store.connection import check, connect
 from streams.worker import Worker
 
@@ -89,13 +90,16 @@ def create_app(settings: Settings) -> BatchApp:
 
 
 async def preflight(settings: Settings) -> None:
-    """Refuse to start where counting could not be right: no broker, a topic missing, a Redis that evicts."""
+    """Refuse to start where counting could not be right.
+
+    No broker, a topic missing, a Redis that evicts or was counted into with other settings.
+    """
     redis = connect(settings)
     try:
         await check(redis)
+        await agree(redis, settings, await require_topics(settings.bootstrap))
     finally:
         await redis.aclose()
-    await require_topics(settings.bootstrap)
 
 
 def run(settings: Settings) -> None:

@@ -29,12 +29,13 @@ from streams.asof import as_of
 from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, Prepared, clocks
 from streams.rows import Rows
-from streams.settings import Settings
+from streams.settings import Settings, limits
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
 from streams.store.roller import Roller
 from streams.store.state import read_state
+from streams.store.sweep import RecordSweep
 from streams.store.writer import Moved, PaneWriter, now_ms
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Worker:
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._writer = PaneWriter(self._redis, self._keys, levels(settings))
         self._roller = Roller(self._redis, self._keys, levels(settings))
+        self._sweep = RecordSweep(self._redis, self._keys, 1000 * limits(settings).horizon_s)
         self._dead_letters = DeadLetterWriter(settings.bootstrap)
         self._bury_lock = asyncio.Lock()
         self._burying = False
@@ -386,6 +388,8 @@ class Worker:
         if self.clocks.oldest_s and monotonic() - self._expired_at > _EXPIRE_EVERY_S:
             self._expired_at = monotonic()
             await self._writer.expire(self.clocks.oldest_s)
+        if self.settings.retain != "all" and now.ms is not None:
+            await self._sweep.turn(now.ms)
 
     async def _publish(self) -> None:
         """Leave our metrics where `serve` finds them, and take away those of workers long gone."""

@@ -12,6 +12,7 @@ from streams.stock.ledger import Ledger
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
+SETTLE_S = 60
 
 STOCK, STOCK_SALES = "stock", "sold_d"
 """Names of levels that are read by name."""
@@ -43,7 +44,7 @@ class Level:
     keep_s: int | None
     """Seconds of event time that its panes are kept; None: for ever."""
     holds: Holds = Holds.PANES
-    settle_s: int = 60
+    settle_s: int = SETTLE_S
     """Seconds after its end from which on little is added to a block any more."""
 
     def block(self, at_s: int) -> int:

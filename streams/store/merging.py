@@ -6,6 +6,7 @@ that its partition has left behind is merged to one part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.store.levels import Level
@@ -39,11 +40,18 @@ class Merge:
 class OpenBlocks:
     """The parts that one owner of a partition has written, of blocks that it still writes to.
 
-    Parts that an earlier owner wrote are left as they are: readers add up all parts, whoever wrote them.
+    Parts that an earlier owner wrote are left as they are: readers add up all parts, whoever wrote them. Only where
+    what is added later cancels what is there, and blocks stay open for days, are they taken over.
     """
 
     def __init__(self) -> None:
         self._parts: dict[BlockId, list[Part]] = {}
+        self.adopted = False
+        """Whether parts of an earlier owner were taken over, of the levels where that matters."""
+
+    def adopt(self, block: BlockId, names: Sequence[str]) -> None:
+        """Take over the parts of an earlier owner of the partition."""
+        self._parts[block] = [*self._parts.get(block, []), *(Part(name, 0) for name in names)]
 
     def to_merge(self, block: BlockId) -> Merge:
         """Which parts of a block a new one should take in."""

@@ -21,7 +21,7 @@ from streams.rows import Rows
 from streams.scopes import Scope
 from streams.store.connection import script
 from streams.store.keys import Keys, Partition
-from streams.store.levels import Holds, Level
+from streams.store.levels import SETTLE_S, Holds, Level
 from streams.store.merging import Merge, OpenBlocks
 
 _TTL_SLACK_S = 3600
@@ -79,6 +79,7 @@ class Roller:
     """Writes blocks for one worker."""
 
     def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level]) -> None:
+        self._redis = redis
         self._keys = keys
         self._levels = levels
         self._roll = script(redis, "roll")
@@ -87,6 +88,8 @@ class Roller:
     async def plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> Planned:
         """Everything that a roll will write. Takes long, and changes nothing: batches may be applied meanwhile."""
         shard = self._keys.shard(rolling.partition)
+        if not blocks.adopted:
+            await self._adopt(rolling, blocks)
         writes = await asyncio.to_thread(self._plan, rolling, blocks, rows)
         held = await self._fetch(shard, writes)
         return Planned(rolling, writes, await asyncio.to_thread(_contents, writes, held, rows))
@@ -118,6 +121,24 @@ class Roller:
         for write in planned.writes:
             blocks.written(write.block, name, write.merge)
         return True
+
+    async def _adopt(self, rolling: Rolling, blocks: OpenBlocks) -> None:
+        """Take over the parts that an earlier owner wrote of blocks that stay open for long."""
+        newest_s = max(map(_newest_s, rolling.pending), default=0)
+        if not newest_s:
+            return
+        shard, prefix = self._keys.shard(rolling.partition), f"{rolling.partition}:"
+        for level in self._levels:
+            if level.settle_s <= SETTLE_S:
+                continue
+            index = self._keys.blocks(shard, level.name)
+            since_s = newest_s - level.settle_s - level.block_s
+            starts: list[bytes] = await self._redis.zrangebyscore(index, since_s, "+inf")  # type: ignore[assignment]
+            for start in map(int, starts):
+                held: list[bytes] = await self._redis.hkeys(self._keys.pane(shard, level.name, start))  # type: ignore[assignment]
+                names = [name.decode() for name in held]
+                blocks.adopt((level.name, start), [name for name in names if name.startswith(prefix)])
+        blocks.adopted = True
 
     def _plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> list[_Write]:
         writes = []

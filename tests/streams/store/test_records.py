@@ -11,7 +11,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from streams.panes import PaneDelta
 from streams.partition import clocks
 from streams.rows import Rows
+from streams.scopes import Scope
 from streams.settings import limits
+from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, change
 from streams.shipping.facts import NOTHING, Facts, merge
@@ -23,7 +25,7 @@ from streams.store.writer import RecordsChanged
 from tests.streams.shipping.orders import told
 from tests.streams.shipping.plain import Place, plain
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
-from tests.support.events import Event, click, ms, paid, records, shipment, wire
+from tests.support.events import T0, Event, click, ms, order, paid, records, shipment, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +152,21 @@ async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=3)])
     assert [bool(delta.shipping) for delta in shop.applied[ORDERS_0]] == [True, False]
     assert [bool(delta.shipping) for delta in shop.applied[CLICKS_0]] == [False]
+
+
+async def test_what_cancels_out_is_gone_when_its_day_is_over_though_owners_changed(shop: Shop) -> None:
+    for number in range(6):
+        await shop.feed(ORDERS_0, [paid(at=number, order_id=f"o-{number}")])
+        await shop.roll(ORDERS_0)
+        shop.works.pop(ORDERS_0)  # the next owner takes over
+    parts = shop.keys.pane(0, "wait_s", T0)
+    assert await shop.redis.hlen(parts) == 6
+    for number in range(5):
+        await shop.feed(ORDERS_0, [order("order_cancelled", at=10, order_id=f"o-{number}")])
+    await shop.roll(ORDERS_0)
+    for days in (11, 12):  # ten days after its end a block is settled
+        await shop.feed(ORDERS_0, [order("order_created", at=days * 24 * HOUR)])
+        await shop.roll(ORDERS_0)
+    assert await shop.redis.hlen(parts) == 1
+    waiting = {place: n for place, n in (await held(shop, "wait_s")).items() if place[2] == (Scope.ALL, "")}
+    assert waiting == {(T0 + 5, T0 + 5, (Scope.ALL, ""), Leg.WAITING): 1}

@@ -1,0 +1,45 @@
+"""Forgetting orders: a slow walk through the buckets of records, for as long as a worker runs."""
+
+from __future__ import annotations
+
+from random import randrange
+
+from redis.asyncio import Redis
+
+from streams.shipping.join import BUCKETS
+from streams.shipping.record import decode
+from streams.store.connection import script
+from streams.store.keys import Keys
+
+AT_ONCE = 4
+"""Buckets looked at each second: all of a shard within ten hours."""
+
+
+class RecordSweep:
+    """One worker's walk. Several workers may walk at once; what one reads another may delete."""
+
+    def __init__(self, redis: Redis, keys: Keys, horizon_ms: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._horizon_ms = horizon_ms
+        self._forget = script(redis, "forget")
+        self._next = randrange(BUCKETS * keys.shards)
+
+    async def turn(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
+        """Look at the next buckets; returns how many orders were forgotten.
+
+        An order is forgotten when the last that was heard of it is older than the horizon.
+        """
+        oldest_ms, forgotten = as_of_ms - self._horizon_ms, 0
+        for _ in range(buckets):
+            self._next = (self._next + 1) % (BUCKETS * self._keys.shards)
+            shard, bucket = divmod(self._next, BUCKETS)
+            forgotten += await self._bucket(self._keys.orders(shard, bucket), oldest_ms)
+        return forgotten
+
+    async def _bucket(self, key: str, oldest_ms: int) -> int:
+        held: dict[bytes, bytes] = await self._redis.hgetall(key)  # type: ignore[assignment]
+        old = [
+            part for field, record in held.items() if decode(record).newest_ms < oldest_ms for part in (field, record)
+        ]
+        return int(await self._forget(keys=[key], args=old)) if old else 0

@@ -1,0 +1,34 @@
+"""Orders that nothing was heard of for longer than the horizon are forgotten, and only those."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.shipping.join import BUCKETS, key_of
+from streams.store.sweep import RecordSweep
+from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask
+from tests.support.events import click, ms, paid, shipment
+
+pytestmark = pytest.mark.anyio
+
+DAY = 86_400
+
+
+async def remembered(shop: Shop, *orders: str) -> list[str]:
+    records = await shop.writer.records(ORDERS_0, [key_of(order) for order in orders])
+    return [order for order in orders if records[key_of(order)] is not None]
+
+
+async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.join.BUCKETS", 64)
+    await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
+    await shop.feed(LOGISTICS_0, [shipment(at=2 * DAY, order_id="alive")])
+    sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY)
+    assert await sweep.turn(ms(DAY), buckets=64) == 0
+    assert await sweep.turn(ms(DAY + 1), buckets=64) == 1
+    assert await remembered(shop, "old", "alive", "new") == ["alive", "new"]
+    await shop.feed(CLICKS_0, [click(at=2 * DAY)])
+    await shop.feed(ORDERS_0, [paid(at=2 * DAY)])
+    assert (await ask(await shop.view(), "1m"))["unshipped_orders"] == 3, "what it added stays"
+    assert BUCKETS == 1 << 17
