@@ -1,0 +1,63 @@
+"""The metrics of one alerts process. It leaves them in Redis, where `salepulse serve` finds them, as workers do."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from alerts.findings import Severity
+from alerts.notify.grouping import Why
+from alerts.notify.outcome import Fault
+from alerts.state.alert import Status
+from alerts.state.reasons import Reason
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+DELIVERED = "delivered"
+GIVEN_UP = "given_up"
+OUTCOMES = (DELIVERED, *Fault, GIVEN_UP)
+
+
+class AlertMetrics:
+    """On a registry of its own. Every label is of a closed set, and there from the start."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"salepulse_{name}", text, labels, registry=self.registry)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"salepulse_{name}", text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, labels: tuple[str, ...] = ()) -> Histogram:
+            return Histogram(f"salepulse_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
+
+        self.leading = gauge("alerts_leading", "1 in the process that evaluates the rules, else 0.")
+        self.as_of = gauge("alerts_as_of_seconds", "Event time of the last evaluation, as its leader says.")
+        self.alerts = gauge("alerts", "Alerts that are kept.", ("state", "severity"))
+        self.reasons = gauge("alerts_told", "Alerts by why people are told of them or not.", ("reason",))
+        self.evaluation_seconds = histogram("alerts_evaluation_seconds", "Time of an evaluation with its write.")
+        self.evaluation_failures = counter("alerts_evaluation_failures", "Evaluations that failed and are repeated.")
+        self.deposed = counter("alerts_refused_writes", "Evaluations that Redis refused, since another one leads.")
+        self.published = counter("alerts_published_changes", "Changes written to the topic alerts.")
+        self.attempts = counter(
+            "notification_attempts", "Attempts to send, by what became of them.", ("receiver", "outcome")
+        )
+        self.notices = counter("notification_notices", "Notices sent, by why they stood in one message.", ("why",))
+        self.send_seconds = histogram("notification_seconds", "Time of an attempt to send.", ("receiver",))
+        self.delay_seconds = histogram(
+            "notification_delay_seconds", "Time from a notice's being owed to its arrival.", ("receiver",)
+        )
+        self.waiting = gauge("notifications_waiting", "Notices on their way, by receiver.", ("receiver",))
+        for status in (Status.PENDING, Status.FIRING, Status.RESOLVED):
+            for severity in Severity:
+                self.alerts.labels(status, severity)
+        for reason in Reason:
+            self.reasons.labels(reason)
+        for why in Why:
+            self.notices.labels(why)
+
+    def know(self, receiver: str) -> None:
+        """Show a receiver before anything was sent to it."""
+        for outcome in OUTCOMES:
+            self.attempts.labels(receiver, outcome)
+        self.waiting.labels(receiver)

@@ -1,0 +1,46 @@
+"""Which addresses of the network messages may go to: nobody gets to our inside by naming it as a receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+"""NAT64: an IPv4 address in the last four bytes."""
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Networks from `10.0.0.0/8` and the like, a single address among them. ValueError where one is none."""
+    return tuple(ip_network(text, strict=False) for text in texts)
+
+
+def forbidden(address: str, allowed: Sequence[Network] = ()) -> str | None:
+    """Why an address is no goal for a message; None where it is one. `allowed`: networks that are in spite of that.
+
+    >>> forbidden("8.8.8.8"), forbidden("::ffff:169.254.169.254")
+    (None, '169.254.169.254 is not a public address')
+    """
+    found = _innermost(ip_address(address.partition("%")[0]))
+    if any(found.version == network.version and found in network for network in allowed):
+        return None
+    if found.is_global and not found.is_multicast:
+        return None
+    return f"{found} is not a public address"
+
+
+def _innermost(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address leads to, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _TRANSLATED):
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address

@@ -1,0 +1,85 @@
+"""DingTalk: a custom robot of a group, signed (open.dingtalk.com, Custom robot: security settings)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+from urllib.parse import quote_plus
+
+from alerts.findings import Severity
+from alerts.notify.channel import JSON, ReceiverConfig, code_of, json_bytes
+from alerts.notify.http import Answer, Request, judge
+from alerts.notify.markup import FullWidthMarkdown
+from alerts.notify.message import Message
+from alerts.notify.outcome import Failed, Fault
+from alerts.notify.secret import Secret, SecretUrl, host_of
+
+MOST_BYTES = 18_000
+"""Of 20,000 that a body may have."""
+TOO_FAST = frozenset({130101, 130102, 410100})
+_BLOCKED_S = 600.0
+"""A robot that was too fast is refused for ten minutes."""
+
+
+class DingTalkConfig(ReceiverConfig):
+    """A robot of a DingTalk group: 20 messages a minute."""
+
+    RATE: ClassVar[int] = 20
+
+    type: Literal["dingtalk"]
+    url: SecretUrl
+    """The robot's webhook, with its access_token."""
+    secret: Secret | None = None
+    """`SEC…`, where the robot is set to signing."""
+    mobiles: tuple[str, ...] = ()
+    """Whom to mention in what is critical, by telephone number."""
+
+
+def sign(secret: str, timestamp_ms: int) -> str:
+    """The signature of a moment: HMAC-SHA256 under the secret over time and secret, in Base64."""
+    digest = hmac.new(secret.encode(), f"{timestamp_ms}\n{secret}".encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+class DingTalk:
+    """Speaks to one robot."""
+
+    def __init__(self, config: DingTalkConfig) -> None:
+        self._config = config
+
+    def requests(self, message: Message) -> Iterator[Request]:
+        """One message in Markdown."""
+        config = self._config
+        url = config.url.get_secret_value()
+        if config.secret is not None:
+            signature = quote_plus(sign(config.secret.get_secret_value(), message.now_ms))
+            url += f"{'&' if '?' in url else '?'}timestamp={message.now_ms}&sign={signature}"
+        markup = FullWidthMarkdown()
+        text = message.body(markup, MOST_BYTES, newline="\n\n")
+        urgent = message.severity is Severity.CRITICAL and not message.over
+        called = list(config.mobiles) if urgent else []
+        if called:
+            text += "\n\n" + " ".join(f"@{mobile}" for mobile in called)
+        body = {
+            "msgtype": "markdown",
+            "markdown": {"title": markup.text(message.title), "text": text},
+            "at": {"atMobiles": called, "isAtAll": False},
+        }
+        yield Request(url, json_bytes(body), JSON)
+
+    def judge(self, answer: Answer) -> Failed | None:
+        """DingTalk answers 200 and says in `errcode` what is wrong."""
+        host = host_of(self._config.url)
+        if (failed := judge(answer, host)) is not None:
+            return failed
+        code, said = code_of(answer, "errcode")
+        if code == 0:
+            return None
+        if code in TOO_FAST:
+            return Failed(Fault.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s or _BLOCKED_S)
+        if code == -1:
+            return Failed(Fault.SERVER_ERROR, f"{host} says {code}: {said}")
+        return Failed(Fault.REFUSED, f"{host} says {code}: {said}")

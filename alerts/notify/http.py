@@ -1,0 +1,181 @@
+"""One HTTP request to a receiver: to the address that was checked, without redirects, bounded in time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from socket import AF_UNSPEC, SOCK_STREAM, AddressFamily
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from alerts.notify.addresses import Network, forbidden
+from alerts.notify.outcome import Failed, Fault
+
+TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+_MOST_BYTES = 64 * 1024
+_LONGEST_WAIT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A POST."""
+
+    url: str = field(repr=False)
+    """May hold a token."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+    """Its first 64 KiB."""
+    retry_after_s: float | None = None
+
+
+class ForbiddenAddressError(OSError):
+    """A name leads to an address that messages may not go to."""
+
+
+async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tuple[AddressFamily, str]]:
+    """Every address of a host, once each of them was found to be a goal for messages.
+
+    Raises:
+        ForbiddenAddressError: one of them is not; a name that leads to both kinds is not to be trusted.
+        OSError: the name is not known.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
+    for _, _, _, _, address in found:
+        if why := forbidden(str(address[0]), allowed):
+            raise ForbiddenAddressError(f"{host} is refused: {why}; allow its network under allow_networks")
+    return [(AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
+
+
+class CheckedResolver(AbstractResolver):
+    """Gives aiohttp only addresses that were checked; it connects to these and asks nobody else."""
+
+    def __init__(self, allowed: Sequence[Network]) -> None:
+        self._allowed = allowed
+
+    async def resolve(
+        self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a host."""
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0)
+            for kind, address in await resolve(host, port, self._allowed)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Http:
+    """A client for receivers. Use as `async with`."""
+
+    def __init__(
+        self, allowed: Sequence[Network] = (), *, timeout_s: float = TIMEOUT_S, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._allowed = allowed
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
+        self._tls = tls
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            resolver=CheckedResolver(self._allowed),
+            use_dns_cache=False,
+            ssl=self._tls or True,
+            force_close=True,  # messages are rare: a kept connection is one that broke since
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def post(self, request: Request) -> Answer | Failed:
+        """Send it once. A Failed says nothing but the host: the rest of a URL may be a secret."""
+        host = urlsplit(request.url).hostname or ""
+        try:
+            await resolve_literal(host, self._allowed)
+            async with self._session.post(
+                request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
+            ) as answer:
+                body = await answer.content.read(_MOST_BYTES)
+                return Answer(answer.status, body, retry_after_s(answer.headers.get("Retry-After"), answer.headers))
+        except TimeoutError:
+            return Failed(Fault.TIMEOUT, f"{host} did not answer in {self._timeout.total:g} s")
+        except ForbiddenAddressError as error:
+            return Failed(Fault.FORBIDDEN_ADDRESS, str(error))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if (cause := _forbidden_cause(error)) is not None:
+                return Failed(Fault.FORBIDDEN_ADDRESS, str(cause))
+            return Failed(Fault.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
+
+
+async def resolve_literal(host: str, allowed: Sequence[Network]) -> None:
+    """Check a host that is an address itself: aiohttp resolves names only."""
+    try:
+        why = forbidden(host.strip("[]"), allowed)
+    except ValueError:
+        return
+    if why:
+        raise ForbiddenAddressError(f"{why}; allow its network under allow_networks")
+
+
+def judge(answer: Answer, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
+    """What an HTTP status says; None where it is well."""
+    if answer.status in accepted:
+        return None
+    said = f"{host} answered {answer.status}"
+    if answer.status == 429:
+        return Failed(Fault.RATE_LIMITED, said, answer.retry_after_s)
+    if answer.status >= 500 or answer.status == 408:
+        return Failed(Fault.SERVER_ERROR, said, answer.retry_after_s)
+    if 300 <= answer.status < 400:
+        return Failed(Fault.REFUSED, f"{said}: redirects are not followed; name the goal itself")
+    return Failed(Fault.REFUSED, said, answer.retry_after_s)
+
+
+def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -> float | None:
+    """Seconds of a Retry-After header, of both of its forms; at most an hour. None where there is none to be read.
+
+    A date is taken relative to the answer's own Date: our clock may differ from the receiver's.
+
+    >>> retry_after_s("7"), retry_after_s("soon"), retry_after_s("-1")
+    (7.0, None, None)
+    >>> retry_after_s("Fri, 13 Nov 2026 00:01:00 GMT", {"Date": "Fri, 13 Nov 2026 00:00:00 GMT"})
+    60.0
+    """
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return min(float(value), _LONGEST_WAIT_S)
+    try:
+        until, said = parsedate_to_datetime(value), parsedate_to_datetime((headers or {}).get("Date", ""))
+    except ValueError:
+        return None
+    return min(max((until - said).total_seconds(), 0.0), _LONGEST_WAIT_S)
+
+
+def _forbidden_cause(error: BaseException) -> ForbiddenAddressError | None:
+    """aiohttp wraps what its resolver raises."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ForbiddenAddressError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

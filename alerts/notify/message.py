@@ -1,0 +1,100 @@
+"""One message to one receiver: the notices that go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import xxhash
+
+from alerts.findings import SEVERITY_ORDER, Severity
+from alerts.notify.markup import Markup, clipped
+from alerts.notify.wording import Place, headline, money, rendered, wording
+from alerts.state.telling import Kind, Notice
+
+MOST_NOTICES = 20
+"""In one message."""
+IN_FULL = 3
+"""Of these, told in full; the others have a line each."""
+_LINE = 110
+"""Characters of such a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent in one go; never empty."""
+
+    notices: tuple[Notice, ...]
+    """The worst first."""
+    place: Place
+    now_ms: int
+
+    @property
+    def id(self) -> str:
+        """The same whenever the same notices are sent again."""
+        first = self.notices[0].id
+        return (
+            first
+            if len(self.notices) == 1
+            else xxhash.xxh3_64_hexdigest("\n".join(n.id for n in self.notices).encode())
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether it only tells of ends."""
+        return all(notice.kind is Kind.RESOLVED for notice in self.notices)
+
+    @property
+    def severity(self) -> Severity:
+        """The worst in it."""
+        return min((notice.alert.severity for notice in self.notices), key=SEVERITY_ORDER.__getitem__)
+
+    @property
+    def title(self) -> str:
+        """One line for all of it."""
+        first = headline(self.notices[0])
+        return first if len(self.notices) == 1 else f"{first} (and {len(self.notices) - 1} more)"
+
+    def body(self, markup: Markup, most_bytes: int, newline: str = "\n") -> str:
+        """All of it within a channel's limit: as much in full as fits, never without a line for what is critical."""
+        for in_full in (IN_FULL, 1, 0):
+            text = self._body(markup, newline, in_full, len(self.notices))
+            if len(text.encode()) <= most_bytes:
+                return text
+        for lines in range(len(self.notices) - 1, 0, -1):
+            text = self._body(markup, newline, 0, lines)
+            if len(text.encode()) <= most_bytes:
+                return text
+        return text.encode()[: most_bytes - 3].decode(errors="ignore") + "…"
+
+    def _body(self, markup: Markup, newline: str, in_full: int, lines: int) -> str:
+        if len(self.notices) == 1:
+            in_full = 1
+        parts = [rendered(wording(notice, self.place), markup, newline) for notice in self.notices[:in_full]]
+        brief = [self._line(notice, markup) for notice in self.notices[in_full:lines]]
+        if left := len(self.notices) - max(lines, in_full):
+            brief.append(markup.text(f"and {left} more"))
+        if brief:
+            parts.append(newline.join(brief))
+        return (newline * 2).join(parts)
+
+    def _line(self, notice: Notice, markup: Markup) -> str:
+        lost = notice.alert.finding.money_per_minute
+        stake = "" if lost is None or notice.kind is Kind.RESOLVED else f", {money(lost, self.place)} a minute"
+        return markup.text(clipped(headline(notice), _LINE) + stake)
+
+
+def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:
+    """Critical ones before others, then those that fire, then the most money, then the oldest."""
+    return tuple(
+        sorted(
+            notices,
+            key=lambda notice: (
+                SEVERITY_ORDER[notice.alert.severity],
+                notice.kind is Kind.RESOLVED,
+                -(notice.alert.finding.money_per_minute or 0),
+                notice.created_ms,
+                notice.id,
+            ),
+        )
+    )

@@ -1,0 +1,73 @@
+"""PagerDuty: Events API v2 (developer.pagerduty.com, Send an alert event). An alert is one incident, by fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from pydantic import SecretStr
+
+from alerts.findings import Severity
+from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
+from alerts.notify.http import Answer, Request, judge
+from alerts.notify.markup import clipped, one_line
+from alerts.notify.message import Message
+from alerts.notify.outcome import Failed
+from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.notify.wording import Place, labels_text, wording
+from alerts.state.telling import Kind, Notice
+
+SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
+
+
+class PagerDutyConfig(ReceiverConfig):
+    """An integration of a PagerDuty service."""
+
+    RATE: ClassVar[int] = 120
+
+    type: Literal["pagerduty"]
+    routing_key: Secret
+    url: SecretUrl = SecretStr("https://events.pagerduty.com/v2/enqueue")
+
+
+class PagerDuty:
+    """Speaks to one integration."""
+
+    def __init__(self, config: PagerDutyConfig) -> None:
+        self._config = config
+
+    def requests(self, message: Message) -> Iterator[Request]:
+        """An event for each notice, in the order in which they came to be: an end before its beginning never ends."""
+        for notice in sorted(message.notices, key=lambda one: one.created_ms):
+            yield Request(self._config.url.get_secret_value(), json_bytes(self._event(notice, message.place)), JSON)
+
+    def judge(self, answer: Answer) -> Failed | None:
+        """PagerDuty says it in the status."""
+        return judge(answer, host_of(self._config.url))
+
+    def _event(self, notice: Notice, place: Place) -> dict[str, object]:
+        alert, said = notice.alert, wording(notice, place)
+        event: dict[str, object] = {
+            "routing_key": self._config.routing_key.get_secret_value(),
+            "event_action": "resolve" if notice.kind is Kind.RESOLVED else "trigger",
+            "dedup_key": f"salepulse-{alert.fingerprint}",
+        }
+        if notice.kind is Kind.RESOLVED:
+            return event
+        summary = f"{alert.finding.title} {labels_text(alert.series.labels)}: {said.summary}"
+        return event | {
+            "payload": {
+                "summary": clipped(one_line(summary), 1024),
+                "source": "salepulse",
+                "severity": SEVERITIES[alert.severity],
+                "timestamp": datetime.fromtimestamp((alert.fired_ms or notice.created_ms) / 1000, UTC).isoformat(),
+                "component": labels_text(alert.series.labels) or "shop",
+                "group": alert.finding.incident or alert.fingerprint,
+                "class": alert.series.rule,
+                "custom_details": {line.name: line.text for line in said.lines},
+            },
+            "links": [{"text": name, "href": url} for name, url in said.links],
+            "client": "salepulse",
+            **({"client_url": place.url} if place.url else {}),
+        }

@@ -1,0 +1,279 @@
+"""Who is told of alerts, and how: the file of receivers, routes and quiet hours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from alerts.notify.addresses import Network, parse_networks
+from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
+from alerts.notify.apprise import Apprise, AppriseConfig
+from alerts.notify.channel import Channel, HttpNotifier, Notifier
+from alerts.notify.dingtalk import DingTalk, DingTalkConfig
+from alerts.notify.email import Email, EmailConfig
+from alerts.notify.feishu import Feishu, FeishuConfig
+from alerts.notify.grouping import Limits
+from alerts.notify.http import Http
+from alerts.notify.pagerduty import PagerDuty, PagerDutyConfig
+from alerts.notify.slack import Slack, SlackConfig
+from alerts.notify.webhook import Webhook, WebhookConfig
+from alerts.notify.wecom import WeCom, WeComConfig
+from alerts.state.policy import Route, Routing, Step
+from alerts.state.silences import Matcher
+from alerts.state.weekly import MINUTES_A_DAY, Weekly
+from consumers.errors import UsageError
+
+AnyConfig = Annotated[
+    AlertmanagerConfig
+    | AppriseConfig
+    | DingTalkConfig
+    | EmailConfig
+    | FeishuConfig
+    | PagerDutyConfig
+    | SlackConfig
+    | WebhookConfig
+    | WeComConfig,
+    Field(discriminator="type"),
+]
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def duration_ms(text: object) -> int:
+    """Milliseconds of `30s`, `5m`, `2h` or `1d`; ValueError otherwise.
+
+    >>> duration_ms("5m"), duration_ms(0)
+    (300000, 0)
+    """
+    if text == 0 and not isinstance(text, bool):
+        return 0
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("write how long, such as 30s, 5m, 2h or 1d")
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def minute_of(text: object) -> int:
+    """Minutes after midnight of `23:30`; ValueError otherwise.
+
+    >>> minute_of("23:30"), minute_of("24:00")
+    (1410, 1440)
+    """
+    found = re.fullmatch(r"(\d\d?):(\d\d)", text) if isinstance(text, str) else None
+    if found is None or int(found[2]) > 59 or (minute := int(found[1]) * 60 + int(found[2])) > MINUTES_A_DAY:
+        raise ValueError('write a time such as "23:30", in quotes')
+    return minute
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no time zone: write a name such as Asia/Shanghai")
+    return name
+
+
+def _matcher(text: object) -> object:
+    return Matcher.parse(text) if isinstance(text, str) else text
+
+
+DurationMs = Annotated[int, BeforeValidator(duration_ms)]
+MinuteOfDay = Annotated[int, BeforeValidator(minute_of)]
+Timezone = Annotated[str, AfterValidator(_zone)]
+Matching = Annotated[Matcher, BeforeValidator(_matcher)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class StepConfig(_Part):
+    """Who is told next."""
+
+    after: DurationMs = 0
+    """How long after it began to fire, if nobody has acknowledged and it is not over."""
+    to: tuple[str, ...] = Field(min_length=1)
+    """Names of receivers."""
+
+
+class RouteConfig(_Part):
+    """The way of some alerts to people. The first route that takes an alert is its route."""
+
+    match: tuple[Matching, ...] = ()
+    """`severity=critical`, `rule~stock-*`, `channel!=app`: all must hold. None: it takes every alert."""
+    steps: tuple[StepConfig, ...] = ()
+    """Without any, nobody is told."""
+    gather: DurationMs = 1000
+    """How long a message that is not critical may wait for others to go with it."""
+    repeat: DurationMs | None = None
+    """Tell again after so long, while it fires and nobody has acknowledged."""
+
+    @model_validator(mode="after")
+    def _steps_in_order(self) -> Self:
+        times = [step.after for step in self.steps]
+        if times != sorted(times):
+            raise ValueError("steps stand in the order of their times: sort them by `after`")
+        return self
+
+
+class WeeklyConfig(_Part):
+    """Hours that come back every week."""
+
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
+    """On which they begin."""
+    start: MinuteOfDay
+    end: MinuteOfDay
+    """Not after the start: on the day after."""
+    timezone: Timezone = "UTC"
+
+    def weekly(self) -> Weekly:
+        """As the alerts' states know them."""
+        return Weekly(
+            days=tuple(sorted(DAYS.index(day) for day in self.days)),
+            start_minute=self.start % MINUTES_A_DAY,
+            end_minute=self.end % MINUTES_A_DAY,
+            timezone=self.timezone,
+        )
+
+
+class ReceiversFile(_Part):
+    """Receivers, routes and quiet hours."""
+
+    receivers: tuple[AnyConfig, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+    """The first that takes an alert is its route. Left out: everything goes to all receivers at once."""
+    quiet_hours: tuple[WeeklyConfig, ...] = ()
+    """Then only what is critical is told."""
+    allow_networks: Annotated[tuple[str, ...], AfterValidator(lambda texts: _networks(texts))] = ()
+    """Networks that are not public and may be sent to all the same, as `10.1.0.0/16`."""
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [receiver.name for receiver in self.receivers]
+        if doubled := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"receiver {doubled[0]!r} is given twice: rename one, or leave it out")
+        named = {name for route in self.routes for step in route.steps for name in step.to}
+        if unknown := sorted(named - set(names)):
+            raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not among the receivers")
+        return self
+
+    @property
+    def routing(self) -> Routing:
+        """As the alerts' states know it."""
+        routes = tuple(
+            Route(
+                matchers=route.match,
+                steps=tuple(Step(after_ms=step.after, receivers=step.to) for step in route.steps),
+                gather_ms=route.gather,
+                repeat_ms=route.repeat,
+            )
+            for route in self.routes
+        )
+        if not self.routes and self.receivers:
+            everyone = tuple(receiver.name for receiver in self.receivers)
+            routes = (Route(steps=(Step(after_ms=0, receivers=everyone),)),)
+        return Routing(routes=routes, quiet=tuple(hours.weekly() for hours in self.quiet_hours))
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Networks that are allowed though they are not public."""
+        return parse_networks(self.allow_networks)
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_networks(texts)
+    return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One receiver, ready to be sent to."""
+
+    name: str
+    kind: str
+    notifier: Notifier
+    limits: Limits
+    refreshed: Alertmanager | None = None
+    """Where what fires must be told again and again."""
+
+
+def built(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
+    """The receivers of a file by name."""
+    return {config.name: _built(config, file.networks, http) for config in file.receivers}
+
+
+def _built(config: AnyConfig, allowed: Iterable[Network], http: Http) -> Receiver:
+    channel: Channel
+    match config:
+        case EmailConfig():
+            return Receiver(config.name, config.type, Email(config, tuple(allowed)), config.limits)
+        case AppriseConfig():
+            return Receiver(config.name, config.type, Apprise(config), config.limits)
+        case AlertmanagerConfig():
+            channel = Alertmanager(config)
+            return Receiver(config.name, config.type, HttpNotifier(channel, http), config.limits, channel)
+        case DingTalkConfig():
+            channel = DingTalk(config)
+        case FeishuConfig():
+            channel = Feishu(config)
+        case PagerDutyConfig():
+            channel = PagerDuty(config)
+        case SlackConfig():
+            channel = Slack(config)
+        case WebhookConfig():
+            channel = Webhook(config)
+        case WeComConfig():
+            channel = WeCom(config)
+    return Receiver(config.name, config.type, HttpNotifier(channel, http), config.limits)
+
+
+def read_receivers(path: Path | None) -> ReceiversFile:
+    """The file; without one, nobody is told anything.
+
+    Raises:
+        UsageError: it cannot be read, or says what it may not; without the values that are wrong, which may be secrets.
+    """
+    if path is None:
+        return ReceiversFile()
+    try:
+        held: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f":{mark.line + 1}"
+        raise UsageError(
+            f"{path}{line}: this is no YAML: {getattr(error, 'problem', None) or 'see its syntax'}"
+        ) from None
+    try:
+        return ReceiversFile.model_validate({} if held is None else held)
+    except ValidationError as error:
+        faults = [
+            f"{path}: {_where(held, one['loc'])}: {one['msg']}"
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise UsageError("\n".join(faults)) from None
+
+
+def _where(held: Any, location: tuple[int | str, ...]) -> str:
+    """`receivers, chat: url` for people: list places by the name of what stands there."""
+    parts: list[str] = []
+    for step in location:
+        try:
+            held = held[step]
+        except (KeyError, IndexError, TypeError):
+            if isinstance(step, str) and (not parts or parts[-1] != step) and step not in _TYPES:
+                parts.append(step)
+            continue
+        name = held.get("name") if isinstance(held, dict) else None
+        parts.append(str(name) if isinstance(step, int) and name else f"{step + 1}" if isinstance(step, int) else step)
+    return ", ".join(parts) or "the file"
+
+
+_TYPES = ("alertmanager", "apprise", "dingtalk", "email", "feishu", "pagerduty", "slack", "webhook", "wecom")

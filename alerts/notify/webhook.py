@@ -1,0 +1,85 @@
+"""A signed webhook, by the Standard Webhooks specification (standardwebhooks.com, version 1.0.0)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, SecretStr
+
+from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
+from alerts.notify.http import Answer, Request, judge
+from alerts.notify.message import Message
+from alerts.notify.outcome import Failed
+from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.notify.shown import iso, shown
+
+PREFIX = "whsec_"
+
+
+def key_of(secret: str) -> bytes:
+    """The key that a secret stands for. ValueError where it is none."""
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError("a secret is whsec_ and Base64") from None
+    if not 24 <= len(key) <= 64:
+        raise ValueError("a secret has 24 to 64 bytes: make one with `openssl rand -base64 32`")
+    return key
+
+
+def _checked(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
+class WebhookConfig(ReceiverConfig):
+    """Any program that takes signed webhooks."""
+
+    RATE: ClassVar[int] = 600
+
+    type: Literal["webhook"]
+    url: SecretUrl
+    secret: Annotated[Secret, AfterValidator(_checked)]
+    """`whsec_` and 24 to 64 bytes in Base64."""
+
+
+def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
+    """The header `webhook-signature`."""
+    signed = f"{message_id}.{timestamp_s}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
+
+
+class Webhook:
+    """Speaks to one program."""
+
+    def __init__(self, config: WebhookConfig) -> None:
+        self._config = config
+
+    def requests(self, message: Message) -> Iterator[Request]:
+        """One event a notice, named so that one that comes again is known as a repeat."""
+        for notice in sorted(message.notices, key=lambda one: one.created_ms):
+            body = json_bytes(
+                {
+                    "type": f"alert.{notice.kind}",
+                    "timestamp": iso(notice.created_ms),
+                    "data": shown(notice.alert, message.place),
+                }
+            )
+            now_s = message.now_ms // 1000
+            name = f"msg_{hashlib.sha256(notice.id.encode()).hexdigest()[:24]}"
+            headers = {
+                **JSON,
+                "webhook-id": name,
+                "webhook-timestamp": str(now_s),
+                "webhook-signature": sign(self._config.secret.get_secret_value(), name, now_s, body),
+            }
+            yield Request(self._config.url.get_secret_value(), body, headers)
+
+    def judge(self, answer: Answer) -> Failed | None:
+        """Any 2xx is well. 410 says that nobody is there any more."""
+        return judge(answer, host_of(self._config.url))

@@ -1,0 +1,52 @@
+"""WeCom: a robot of a group (developer.work.weixin.qq.com, Group robot)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from alerts.notify.channel import JSON, ReceiverConfig, code_of, json_bytes
+from alerts.notify.http import Answer, Request, judge
+from alerts.notify.markup import FullWidthMarkdown
+from alerts.notify.message import Message
+from alerts.notify.outcome import Failed, Fault
+from alerts.notify.secret import SecretUrl, host_of
+
+MOST_BYTES = 4096
+"""Of the text."""
+TOO_FAST = 45009
+BUSY = -1
+
+
+class WeComConfig(ReceiverConfig):
+    """A robot of a WeCom group: 20 messages a minute."""
+
+    RATE: ClassVar[int] = 20
+
+    type: Literal["wecom"]
+    url: SecretUrl
+    """The robot's webhook, with its key: all that proves who sends."""
+
+
+class WeCom:
+    """Speaks to one robot."""
+
+    def __init__(self, config: WeComConfig) -> None:
+        self._config = config
+
+    def requests(self, message: Message) -> Iterator[Request]:
+        """One message in Markdown."""
+        text = message.body(FullWidthMarkdown(), MOST_BYTES)
+        body = {"msgtype": "markdown", "markdown": {"content": text}}
+        yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
+
+    def judge(self, answer: Answer) -> Failed | None:
+        """WeCom answers 200 and says in `errcode` what is wrong."""
+        host = host_of(self._config.url)
+        if (failed := judge(answer, host)) is not None:
+            return failed
+        code, said = code_of(answer, "errcode")
+        if code == 0:
+            return None
+        fault = {TOO_FAST: Fault.RATE_LIMITED, BUSY: Fault.SERVER_ERROR}.get(code or 1, Fault.REFUSED)
+        return Failed(fault, f"{host} says {code}: {said}", answer.retry_after_s)

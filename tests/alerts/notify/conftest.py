@@ -1,0 +1,11 @@
+"""What these tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests, marked `anyio`, run on asyncio."""
+    return "asyncio"

@@ -1,0 +1,223 @@
+"""What each channel sends, verified as its service does, and what it makes of answers."""
+
+from __future__ import annotations
+
+import base64
+import email
+import email.policy
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from email.message import EmailMessage
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from alerts.findings import Severity
+from alerts.notify.http import Http
+from alerts.notify.outcome import Delivered, Failed, Fault
+from alerts.notify.receivers import AnyConfig, Receiver, ReceiversFile, built
+from tests.alerts.builders import finding
+from tests.alerts.notify.notices import NOW_MS, many, message
+from tests.support.receiving import HttpReceiver, Says, http_receiver, mail_server
+
+pytestmark = pytest.mark.anyio
+
+LOOPBACK = ip_network("127.0.0.0/8")
+KEY = base64.b64encode(bytes(range(32))).decode()
+CONFIG: TypeAdapter[Any] = TypeAdapter(AnyConfig)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[HttpReceiver]:
+    async with http_receiver() as receiver:
+        yield receiver
+
+
+async def receiver(http: Http, **config: object) -> Receiver:
+    file = ReceiversFile.model_validate({"receivers": [{"name": "it", **config}], "allow_networks": ["127.0.0.0/8"]})
+    return built(file, http)["it"]
+
+
+async def send(what: Any, **config: object) -> Any:
+    async with Http([LOOPBACK], timeout_s=0.5) as http:
+        return await (await receiver(http, **config)).notifier.send(what)
+
+
+class TestDingTalk:
+    async def test_is_signed_and_says_what_is_wrong(self, service: HttpReceiver) -> None:
+        url = f"{service.url}/robot/send?access_token=t0ken"
+        assert await send(message(), type="dingtalk", url=url, secret="SECabc") == Delivered()
+        (got,) = service.got
+        stamp = got.query["timestamp"]
+        expected = hmac.new(b"SECabc", f"{stamp}\nSECabc".encode(), hashlib.sha256).digest()
+        assert base64.b64decode(got.query["sign"]) == expected
+        assert (stamp, got.query["access_token"]) == (str(NOW_MS), "t0ken")
+        assert got.json["msgtype"] == "markdown"
+        text = got.json["markdown"]["text"]
+        for said in (
+            "Conversion dropped",
+            "channel app",
+            "4 %",
+            "12,345.00 CNY a minute",
+            "https://pulse.example/?series=",
+        ):
+            assert said in text
+
+    async def test_mentions_whom_it_should_in_what_is_critical_only(self, service: HttpReceiver) -> None:
+        config = {"type": "dingtalk", "url": service.url, "mobiles": ["13800000000"]}
+        await send(message(), **config)
+        await send(message(finding(severity=Severity.WARNING)), **config)
+        await send(message(over=True), **config)
+        assert [got.json["at"]["atMobiles"] for got in service.got] == [["13800000000"], [], []]
+
+    @pytest.mark.parametrize(
+        ("code", "fault"), [(130101, Fault.RATE_LIMITED), (310000, Fault.REFUSED), (-1, Fault.SERVER_ERROR)]
+    )
+    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver, code: int, fault: Fault) -> None:
+        service.says.append(Says(body=f'{{"errcode":{code},"errmsg":"no"}}'))
+        failed = await send(message(), type="dingtalk", url=service.url)
+        assert isinstance(failed, Failed)
+        assert failed.fault is fault
+
+
+class TestFeishu:
+    async def test_is_signed(self, service: HttpReceiver) -> None:
+        assert await send(message(), type="feishu", url=f"{service.url}/hook/x", secret="s3cret") == Delivered()
+        held = service.got[0].json
+        key = f"{held['timestamp']}\ns3cret".encode()
+        assert base64.b64decode(held["sign"]) == hmac.new(key, b"", hashlib.sha256).digest()
+        assert held["timestamp"] == str(NOW_MS // 1000)
+        assert held["card"]["header"]["template"] == "red"
+
+    async def test_reads_faults_out_of_its_code(self, service: HttpReceiver) -> None:
+        service.says.append(Says(body='{"code":9499,"msg":"too many request"}'))
+        service.says.append(Says(body='{"code":19021,"msg":"sign match fail"}'))
+        faults = [(await send(message(), type="feishu", url=service.url)).fault for _ in range(2)]
+        assert faults == [Fault.RATE_LIMITED, Fault.REFUSED]
+
+
+class TestWeCom:
+    async def test_keeps_within_its_limit_and_names_everything_critical(self, service: HttpReceiver) -> None:
+        assert await send(message(*many(20, Severity.CRITICAL)), type="wecom", url=service.url) == Delivered()
+        content = service.got[0].json["markdown"]["content"]
+        assert len(content.encode()) <= 4096
+        assert all(f"sku s-{i}" in content for i in range(20))
+
+    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver) -> None:
+        service.says.append(Says(body='{"errcode":45009,"errmsg":"freq"}'))
+        assert (await send(message(), type="wecom", url=service.url)).fault is Fault.RATE_LIMITED
+
+
+class TestSlack:
+    async def test_sections_are_no_longer_than_it_takes(self, service: HttpReceiver) -> None:
+        assert await send(message(*many(20)), type="slack", url=service.url) == Delivered()
+        blocks = service.got[0].json["blocks"]
+        assert all(0 < len(block["text"]["text"]) <= 3000 for block in blocks)
+
+    async def test_429_says_when_to_come_back(self, service: HttpReceiver) -> None:
+        service.says.append(Says(429, "", {"Retry-After": "7"}))
+        failed = await send(message(), type="slack", url=service.url)
+        assert (failed.fault, failed.retry_after_s) == (Fault.RATE_LIMITED, 7)
+
+
+class TestPagerDuty:
+    async def test_one_incident_an_alert_from_its_beginning_to_its_end(self, service: HttpReceiver) -> None:
+        service.says.extend([Says(202), Says(202)])
+        begin, end = message(), message(over=True)
+        both = replace(begin, notices=(*end.notices, *begin.notices))
+        config = {"type": "pagerduty", "url": service.url, "routing_key": "r" * 32}
+        assert await send(both, **config) == Delivered()
+        trigger, resolve = (got.json for got in service.got)
+        assert [trigger["event_action"], resolve["event_action"]] == ["trigger", "resolve"]
+        assert trigger["dedup_key"] == resolve["dedup_key"]
+        assert trigger["payload"]["severity"] == "critical"
+        assert trigger["payload"]["custom_details"]["At stake"] == "12,345.00 CNY a minute"
+        assert {"text": "Runbook", "href": "https://wiki.example/conversion"} in trigger["links"]
+
+
+class TestWebhook:
+    async def test_verifies_as_the_standard_says(self, service: HttpReceiver) -> None:
+        assert await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}") == Delivered()
+        (got,) = service.got
+        name, stamp = got.headers["webhook-id"], got.headers["webhook-timestamp"]
+        signed = name.encode() + b"." + stamp.encode() + b"." + got.body
+        version, _, signature = got.headers["webhook-signature"].partition(",")
+        assert version == "v1"
+        assert base64.b64decode(signature) == hmac.new(bytes(range(32)), signed, hashlib.sha256).digest()
+        assert got.json["type"] == "alert.firing"
+        assert got.json["data"]["labels"] == {"channel": "app"}
+        assert got.json["data"]["money_per_minute"] == 1_234_500
+
+    async def test_the_example_of_the_standard(self) -> None:
+        from alerts.notify.webhook import sign
+
+        secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+        assert sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body) == (
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        )
+
+    async def test_a_repeat_has_the_same_id(self, service: HttpReceiver) -> None:
+        for _ in range(2):
+            await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}")
+        assert service.got[0].headers["webhook-id"] == service.got[1].headers["webhook-id"]
+
+
+class TestEmail:
+    async def test_arrives_in_plain_text_and_html(self) -> None:
+        async with mail_server() as server:
+            config = {"host": "127.0.0.1", "port": server.port, "encryption": "none", "sender": "pulse@shop.example"}
+            assert await send(message(), type="email", to=["ada@shop.example"], **config) == Delivered()
+        letter = email.message_from_bytes(server.letters[0], policy=email.policy.default)
+        assert isinstance(letter, EmailMessage)
+        assert letter["Subject"] == "[FIRING, critical] Conversion dropped: channel app"
+        assert letter["Message-ID"].endswith("@shop.example>")
+        for kind in ("plain", "html"):
+            part = letter.get_body((kind,))
+            assert part is not None
+            assert "12,345.00 CNY a minute" in part.get_content()
+
+    @pytest.mark.parametrize(("says", "fault"), [("451 later", Fault.SERVER_ERROR), ("550 no", Fault.REFUSED)])
+    async def test_what_the_server_says(self, says: str, fault: Fault) -> None:
+        async with mail_server() as server:
+            server.says.append(says)
+            config = {"host": "127.0.0.1", "port": server.port, "encryption": "none", "sender": "pulse@shop.example"}
+            assert (await send(message(), type="email", to=["ada@shop.example"], **config)).fault is fault
+
+    async def test_a_server_that_offers_no_encryption_gets_nothing(self) -> None:
+        async with mail_server() as server:
+            config = {"host": "127.0.0.1", "port": server.port, "sender": "pulse@shop.example"}
+            assert (await send(message(), type="email", to=["ada@shop.example"], **config)).fault is Fault.REFUSED
+        assert not server.letters
+
+
+class TestAnyHttp:
+    """What all of them have in common, tried on one."""
+
+    @pytest.mark.parametrize(
+        ("says", "fault"),
+        [
+            (Says(500), Fault.SERVER_ERROR),
+            (Says(503, headers={"Retry-After": "3"}), Fault.SERVER_ERROR),
+            (Says(429), Fault.RATE_LIMITED),
+            (Says(403), Fault.REFUSED),
+            (Says(302, headers={"Location": "http://169.254.169.254/"}), Fault.REFUSED),
+            (Says(after_s=5), Fault.TIMEOUT),
+            (Says(body="<html>"), Fault.REFUSED),
+        ],
+        ids=lambda value: str(getattr(value, "status", value)),
+    )
+    async def test_faults(self, service: HttpReceiver, says: Says, fault: Fault) -> None:
+        service.says.append(says)
+        failed = await send(message(), type="wecom", url=f"{service.url}/send?key=t0ps3cret")
+        assert failed.fault is fault
+        assert "t0ps3cret" not in repr(failed)
+        assert len(service.got) == 1  # no redirect is followed
+
+    async def test_nobody_there(self) -> None:
+        failed = await send(message(), type="slack", url="http://127.0.0.1:1/t0ps3cret")
+        assert failed.fault is Fault.UNREACHABLE
+        assert "t0ps3cret" not in repr(failed)

@@ -1,0 +1,114 @@
+"""What messages say, and that names cannot make them say anything else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.findings import Contributor, Severity
+from alerts.notify.markup import FullWidthMarkdown, Html, LarkMarkdown, Markup, Plain, SlackMarkup
+from alerts.notify.message import Message, worst_first
+from alerts.notify.shown import shown
+from tests.alerts.builders import finding
+from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
+
+MARKUPS = (Plain(), Html(), SlackMarkup(), FullWidthMarkdown(), LarkMarkdown())
+
+CHART = (
+    "https://pulse.example/?series=conversion_rate&window=5m&scope=channel&value=app"
+    "&start=1794351600000&end=1794355200000"
+)
+
+CAUSED = replace(
+    finding(),
+    contributors=(
+        Contributor((("channel", "app"), ("region", "east")), 0.8, 0.05, 0.01, 0.04),
+        Contributor((("channel", "web"),), 0.0, 0.15, 0.04, 0.04),
+    ),
+)
+
+
+def test_everything_that_on_call_needs_in_the_order_of_need() -> None:
+    assert message(CAUSED).body(Plain(), 10_000).splitlines() == [
+        "[FIRING, critical] Conversion dropped: channel app",
+        "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
+        "Since: 2026-11-11 07:59:30 Asia/Shanghai",
+        "Actual: 2.1 %",
+        "Expected: 4 %, at least 3.6 %",
+        "Cause: channel app, region east (80 % by its rate and 5 % by its share); channel web (15 % by its share)",
+        "At stake: 12,345.00 CNY a minute",
+        'Rule: conversion-drop{channel="app"}',
+        f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
+        f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
+    ]
+
+
+def test_an_end_says_how_long_it_lasted_and_what_ended_it() -> None:
+    text = message(over=True).body(Plain(), 10_000)
+    assert text.startswith("[RESOLVED] Conversion dropped: channel app")
+    assert "Lasted: 4 min 30 s, until 2026-11-11 08:04:00 Asia/Shanghai" in text
+    assert "Ended by: it is as expected again" in text
+    assert "Acknowledge" not in text
+
+
+def test_a_runbook_may_be_a_path() -> None:
+    assert "https://wiki.example/runbooks/conv%20drop#app" in message(finding(runbook="/conv drop#app")).body(
+        Plain(), 10_000
+    )
+    assert "javascript" not in message(finding(runbook="javascript:alert(1)")).body(Html(), 10_000).replace(
+        "runbooks/javascript", ""
+    )
+
+
+EVIL = 'x](https://evil.example) <!channel> <@all> <at id=all></at> <img src=x onerror=1> *b* `c` @13800000000 "q"\n[y'
+
+
+@pytest.mark.parametrize("markup", MARKUPS, ids=lambda markup: type(markup).__name__)
+def test_a_name_links_mentions_and_formats_nothing(markup: Markup) -> None:
+    text = message(finding(labels={"channel": EVIL}, summary=EVIL, title=EVIL)).body(markup, 100_000)
+    match markup:
+        case Html():
+            assert "<img" not in text
+            assert "<at" not in text
+        case SlackMarkup():
+            assert "<!channel>" not in text
+            assert "<@all>" not in text
+        case FullWidthMarkdown() | LarkMarkdown():
+            for sign in ("](https://evil", "<at", "<@", "`c`", "*b*"):
+                assert sign not in text
+        case _:
+            assert "\n[y" not in text
+    if isinstance(markup, FullWidthMarkdown):
+        assert "@138" not in text
+
+
+@given(
+    st.integers(1, 60), st.integers(0, 20), st.integers(700, 20_000), st.sampled_from(MARKUPS), st.text(max_size=128)
+)
+def test_a_message_stays_within_its_limit_with_a_line_for_all_that_is_critical(
+    others: int, critical: int, most: int, markup: Markup, name: str
+) -> None:
+    most = max(most, 700 + 700 * critical)
+    found = [*many(critical, Severity.CRITICAL)]
+    found += [finding(labels={"sku": f"{name}{i}"}, severity=Severity.WARNING) for i in range(others)]
+    text = message(*found).body(markup, most)
+    assert len(text.encode()) <= most
+    assert all(markup.text(f"sku s-{i}") in text for i in range(critical))
+
+
+def test_a_message_sent_again_has_the_same_id_and_another_has_another() -> None:
+    both = noticed(finding(), finding(labels={"channel": "web"}))
+    one = Message(worst_first(both), PLACE, NOW_MS)
+    assert one.id == Message(worst_first(both[::-1]), PLACE, NOW_MS + 5).id
+    assert one.id != Message(both[:1], PLACE, NOW_MS).id
+
+
+def test_programs_see_the_same() -> None:
+    alert = noticed(CAUSED)[0].alert
+    told = shown(alert, PLACE)
+    assert (told["state"], told["rule"], told["labels"]) == ("firing", "conversion-drop", {"channel": "app"})
+    assert told["interval"] == [0.036, None]
+    assert told["contributors"][0]["labels"] == {"channel": "app", "region": "east"}

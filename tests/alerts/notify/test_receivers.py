@@ -1,0 +1,91 @@
+"""The file of receivers, routes and quiet hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alerts.notify.receivers import ReceiversFile, read_receivers
+from alerts.state.policy import Step
+from consumers.errors import UsageError
+
+GOOD = """
+receivers:
+  - {name: chat, type: dingtalk, url: "https://oapi.dingtalk.com/robot/send?access_token=t0ps3cret", secret: env:ROBOT}
+  - {name: pager, type: pagerduty, routing_key: "file:KEYFILE"}
+routes:
+  - match: [severity=critical]
+    steps: [{to: [pager, chat]}, {after: 10m, to: [chat]}]
+  - steps: [{to: [chat]}]
+    repeat: 4h
+quiet_hours: [{days: [fri, sat], start: "22:30", end: "08:00", timezone: Asia/Shanghai}]
+allow_networks: [10.1.0.0/16]
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("ROBOT", "SECt0ps3cret")
+    (tmp_path / "key").write_text("t0ps3cret-key\n")
+
+    def reading(text: str) -> ReceiversFile:
+        path = tmp_path / "receivers.yaml"
+        path.write_text(text.replace("KEYFILE", str(tmp_path / "key")))
+        return read_receivers(path)
+
+    return reading
+
+
+def test_what_it_says(read) -> None:  # type: ignore[no-untyped-def]
+    file = read(GOOD)
+    routing = file.routing
+    assert routing.routes[0].steps == (
+        Step(after_ms=0, receivers=("pager", "chat")),
+        Step(after_ms=600_000, receivers=("chat",)),
+    )
+    assert routing.routes[1].repeat_ms == 4 * 3_600_000
+    assert (routing.quiet[0].days, routing.quiet[0].start_minute) == ((4, 5), 22 * 60 + 30)
+    assert file.receivers[0].limits.messages == 20
+    assert file.receivers[1].routing_key.get_secret_value() == "t0ps3cret-key"
+
+
+def test_secrets_are_shown_nowhere(read) -> None:  # type: ignore[no-untyped-def]
+    file = read(GOOD)
+    assert "t0ps3cret" not in repr(file) + str(file) + file.model_dump_json()
+
+
+def test_without_routes_everybody_is_told_of_everything(read) -> None:  # type: ignore[no-untyped-def]
+    routing = read(GOOD.partition("routes:")[0]).routing
+    assert list(routing.receivers) == ["chat", "pager"]
+
+
+def test_without_a_file_nobody_is_told() -> None:
+    assert read_receivers(None).routing.routes == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("type: pagerduty, ", ""), "receivers, pager: Unable to extract tag"),
+        (("routing_key", "routingkey"), "receivers, pager, routing_key: Field required"),
+        (("env:ROBOT", "env:NOWHERE"), "the environment variable NOWHERE is not set"),
+        (("https://oapi", "ftp://oapi"), "this is no address: write https://host/path"),
+        (("[pager, chat]", "[pgaer]"), "'pgaer', which is not among the receivers"),
+        (("name: pager", "name: chat"), "receiver 'chat' is given twice"),
+        (("after: 10m", "after: 10"), "write how long, such as 30s"),
+        (("severity=critical", "critical"), "'critical' is no matcher"),
+        (('"22:30"', '"25:30"'), 'write a time such as "23:30"'),
+        (("Asia/Shanghai", "Asia/Nowhere"), "is no time zone"),
+        (("10.1.0.0/16", "10.1.0.0/99"), "does not appear to be an IPv4 or IPv6 network"),
+        (("routes:", "routes: ["), "this is no YAML"),
+    ],
+)
+def test_faults_say_where_and_what_and_never_a_secret(  # type: ignore[no-untyped-def]
+    read, change: tuple[str, str], said: str
+) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(UsageError) as wrong:
+        read(GOOD.replace(*change))
+    assert said in str(wrong.value)
+    assert "t0ps3cret" not in str(wrong.value)
