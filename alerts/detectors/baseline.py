@@ -1,0 +1,142 @@
+"""The level that is usual: how many events follow from one, lately, and how much that varies.
+
+- **Lately** is an exponential mean over minutes, once with a half-life of an hour and once of ten minutes. The last
+  three minutes are left out, so that what is being tested is not yet part of what it is compared with; minutes in which
+  something was wrong never become part of it.
+- **For a drop** the level of the hour counts, or that of the ten minutes where it is surely lower: a surge that ends is
+  no drop. For a rise, the other way round.
+- **Uncertainty**: the level is taken to be one standard error lower (for a rise: higher) than estimated.
+- **Variation**: Pearson's index, the mean of (y - mu)^2 / mu, over blocks of 10 s and of 60 s; the greater counts, and
+  at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5). A block counts 16 at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, grown, ratio
+
+MINUTE_S = 60
+PENDING = 3
+"""Minutes that are left out."""
+FAST_MIN = 10.0
+SLOW_MIN = 60.0
+_MOST = 16.0
+_PRIOR_MIN = 5.0
+_MARGIN_SE = 1.0
+
+
+class Part(IntEnum):
+    """What is kept of a minute."""
+
+    COUNT = 0
+    INPUT = 1
+    """Delayed `per` events."""
+    GMV = 2
+    SPREAD_10S = 3
+    """Sum of Pearson's terms of its blocks of 10 s."""
+    SPREAD_60S = 4
+    MINUTES = 5
+    """1 where the spreads are known, else 0."""
+
+
+N_PARTS = len(Part)
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Usual levels. Arrays are [series, …, part]."""
+
+    minute: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """The one that is under way."""
+    block: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    """Counted and expected in the block of 10 s that is under way."""
+    pending: Floats = field(default_factory=lambda: np.zeros((0, PENDING, N_PARTS)))
+    """The last minutes, the oldest first."""
+    fast: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    slow: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+
+    def fit(self, size: int) -> None:
+        """Room for so many series."""
+        self.minute, self.block = grown(self.minute, size), grown(self.block, size)
+        self.pending = grown(self.pending, size)
+        self.fast, self.slow = grown(self.fast, size), grown(self.slow, size)
+
+    def take(self, y: Floats, inputs: Floats, gmv: Floats) -> None:
+        """Part of the minute under way."""
+        self.minute[:, Part.COUNT] += y
+        self.minute[:, Part.INPUT] += inputs
+        self.minute[:, Part.GMV] += gmv
+        self.block[:, 0] += y
+        self.block[:, 1] += inputs
+
+    def end_block(self) -> None:
+        """10 s are over."""
+        level = self.level()
+        mu = np.nan_to_num(level) * self.block[:, 1]
+        self.minute[:, Part.SPREAD_10S] += _pearson(self.block[:, 0], mu)
+        self.block[:] = 0.0
+
+    def end_minute(self, sound: Bools) -> None:
+        """A minute is over; of series that are not `sound` it is not taken."""
+        minute, level = self.minute, self.level()
+        mu = np.nan_to_num(level) * minute[:, Part.INPUT]
+        minute[:, Part.SPREAD_60S] = _pearson(minute[:, Part.COUNT], mu)
+        minute[:, Part.MINUTES] = mu > 0
+        minute[mu <= 0, Part.SPREAD_10S] = 0.0
+        minute[~sound] = 0.0
+        oldest = self.pending[:, 0]
+        some = (oldest[:, Part.INPUT] > 0)[:, None]
+        for kept, half_life in ((self.fast, FAST_MIN), (self.slow, SLOW_MIN)):
+            kept *= np.where(some, 0.5 ** (1 / half_life), 1.0)
+            kept += oldest
+        self.pending[:, :-1] = self.pending[:, 1:]
+        self.pending[:, -1] = minute
+        self.minute = np.zeros_like(minute)
+
+    def drop_recent(self, which: Bools) -> None:
+        """The last minutes of these series never become part of the baseline."""
+        self.pending[which] = 0.0
+        self.minute[which] = 0.0
+        self.block[which] = 0.0
+
+    def accept(self, which: Bools, y: Floats, inputs: Floats) -> None:
+        """What has been lately is what is usual from now on."""
+        for kept in (self.fast, self.slow):
+            kept[which] = 0.0
+            kept[which, Part.COUNT], kept[which, Part.INPUT] = y[which], inputs[which]
+
+    def level(self) -> Floats:
+        """Events that follow from one, estimated; NaN where nothing is known."""
+        return ratio(self.slow[:, Part.COUNT], self.slow[:, Part.INPUT])
+
+    def bounded(self, *, rise: bool) -> Floats:
+        """The level that a change is measured from: never further on the side of the change than is sure."""
+        slow, fast = self.level(), ratio(self.fast[:, Part.COUNT], self.fast[:, Part.INPUT])
+        phi = self.dispersion()
+        slow_se = slow * np.sqrt(phi / np.maximum(self.slow[:, Part.COUNT], 1.0))
+        fast_se = slow * np.sqrt(phi / np.maximum(self.fast[:, Part.COUNT], 1.0))
+        sign = 1.0 if rise else -1.0
+        nearer = np.fmax(slow * sign, (fast - sign * 2 * fast_se) * sign) * sign
+        answer: Floats = np.maximum(nearer + sign * _MARGIN_SE * slow_se, 0.0)
+        return answer
+
+    def dispersion(self) -> Floats:
+        """Variance over mean of the counts around what is expected, at least 1."""
+        minutes = self.slow[:, Part.MINUTES]
+        short = (self.slow[:, Part.SPREAD_10S] / 6 + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
+        long = (self.slow[:, Part.SPREAD_60S] + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
+        answer: Floats = np.maximum(1.0, np.maximum(short, long))
+        return answer
+
+    def gmv_per_input(self) -> Floats:
+        """GMV for each delayed `per` event, minor units."""
+        return ratio(self.slow[:, Part.GMV], self.slow[:, Part.INPUT])
+
+
+def _pearson(y: Floats, mu: Floats) -> Floats:
+    answer: Floats = np.minimum(np.divide((y - mu) ** 2, mu, out=np.zeros_like(mu), where=mu > 0), _MOST)
+    return answer

@@ -1,0 +1,108 @@
+"""A sequential test that may be looked at after every second: has the rate changed by at least so much?
+
+Counts y are compared with what is expected of them, mu. For each of a few sizes of change r (the true mean is r mu) the
+likelihood ratio of a step is L = r^y exp(-mu (r - 1)), by the Poisson distribution. A rate of success is tested so
+too, by the successes that follow from a known number of trials.
+
+- **Shiryaev-Roberts**: R <- (R + dt) L, summed over the sizes with weights that add up to 1. While nothing has changed,
+  R - t is a martingale with mean 0, whenever one looks, so the mean time until R first reaches A is at least A: with A
+  in seconds, one false alarm in A seconds at most, on average (Roberts, Technometrics 8, 1966; Pollak, Annals of
+  Statistics 13, 1985). Where the change is smaller than nothing (the rate rose, and a drop is looked for), R falls, so
+  the same bound holds for every such rate: R is an e-detector (Shin, Ramdas and Rinaldo, New England Journal of
+  Statistics in Data Science 2, 2024), and it restarts by itself.
+- **Delay**: after a change by r, log R grows by mu (r log r - r + 1) a second. So the mean delay is about log A over
+  this, which no test with as few false alarms can beat by much (Lorden, Annals of Mathematical Statistics 42, 1971).
+- **Over-dispersion**: where counts vary phi times as much as Poisson's, log L is divided by phi (quasi-likelihood:
+  McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
+- **Since when**: for each size, the moment at which the sum of log L was last at its least (Page's CUSUM, Biometrika
+  41, 1954): the maximum-likelihood estimate of the moment of change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, Ints, grown
+
+SIZES = 6
+_MOST = 1e30
+
+
+def sizes_of(least_effect: float, *, rise: bool) -> Floats:
+    """The changes r that are looked for: from the least effect to a stop, or to ten times the least effect."""
+    if rise:
+        return 1 + least_effect * 10 ** (np.arange(SIZES) / (SIZES - 1))
+    most = 0.97
+    least = min(least_effect, most)
+    return 1 - least * (most / least) ** (np.arange(SIZES) / (SIZES - 1))
+
+
+def information(r: float) -> float:
+    """Kullback-Leibler information of an expected event, where the true mean is r times it: r log r - r + 1."""
+    return r * float(np.log(r)) - r + 1 if r > 0 else 1.0
+
+
+def _table() -> Floats:
+    return np.zeros((0, SIZES))
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What has been seen against "nothing has changed". Arrays are [series, size]."""
+
+    log_r: Floats = field(default_factory=lambda: np.zeros((0, SIZES)))
+    """Log of R, seconds."""
+    cusum: Floats = field(default_factory=_table)
+    since_s: Floats = field(default_factory=_table)
+    """When the CUSUM was last 0."""
+    seen: Floats = field(default_factory=_table)
+    """Counted since then."""
+    expected: Floats = field(default_factory=_table)
+    """Expected since then."""
+
+    def fit(self, size: int) -> None:
+        """Room for so many series."""
+        self.log_r = grown(self.log_r, size, -np.inf)
+        self.cusum, self.since_s = grown(self.cusum, size), grown(self.since_s, size)
+        self.seen, self.expected = grown(self.seen, size), grown(self.expected, size)
+
+    def step(
+        self, y: Floats, mu: Floats, *, sizes: Floats, phi: Floats, end_s: float, dt_s: float, weighs: Bools
+    ) -> None:
+        """Take in `dt_s` seconds up to `end_s`. Series where `weighs` is false stay as they are.
+
+        `sizes`: (series, size) or (size). A zero expectation says nothing.
+        """
+        log_l = (y[:, None] * np.log(sizes) - mu[:, None] * (sizes - 1)) / phi[:, None]
+        log_l[~weighs] = 0.0
+        weighing = weighs[:, None]
+        grown_r = np.logaddexp(self.log_r, np.log(dt_s)) + log_l
+        self.log_r = np.where(weighing, np.minimum(grown_r, np.log(_MOST)), self.log_r)
+        anew = (self.cusum <= 0) & weighing
+        self.since_s[anew] = end_s - dt_s
+        self.seen[anew] = 0.0
+        self.expected[anew] = 0.0
+        self.cusum = np.maximum(self.cusum, 0.0) + log_l
+        self.seen += np.where(weighing, y[:, None], 0.0)
+        self.expected += np.where(weighing, mu[:, None], 0.0)
+
+    def reset(self, which: Bools) -> None:
+        """Forget."""
+        self.log_r[which] = -np.inf
+        for array in (self.cusum, self.seen, self.expected):
+            array[which] = 0.0
+
+    def total(self) -> Floats:
+        """Log of R over all sizes, seconds: (series)."""
+        top = self.log_r.max(axis=1, initial=-np.inf)
+        base = np.where(np.isfinite(top), top, 0.0)
+        with np.errstate(divide="ignore"):
+            answer: Floats = base + np.log(np.exp(self.log_r - base[:, None]).mean(axis=1))
+        return answer
+
+    def best(self) -> Ints:
+        """The size that the evidence is greatest for: (series)."""
+        answer: Ints = self.cusum.argmax(axis=1)
+        return answer

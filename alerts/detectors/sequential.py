@@ -1,0 +1,171 @@
+"""A rate that is followed second by second: delays, usual level and evidence put together.
+
+Each step: what is to be expected is the delayed `per` events (`delays`) times the usual level (`baseline`), both taken
+on the side where nothing is wrong; the evidence (`evidence`) weighs the counts against that. An alarm needs as much
+evidence as the budget of false alarms asks for, the least sample, and an estimated change of at least the least effect;
+it ends when the latest counts are back within half of it. While an alarm lasts, nothing is learnt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, grown, ratio
+from alerts.detectors.baseline import MINUTE_S, Baseline, Part
+from alerts.detectors.delays import BLOCK_S, PLACES, Chain, Lag, stages
+from alerts.detectors.evidence import Evidence, sizes_of
+
+_RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
+_LEARN_EVERY_S = 60
+NEW_NORMAL_S = 2 * 3600.0
+"""An alarm that has lasted so long ends: the new level becomes the usual one."""
+_LEAST_SEEN = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a rule's author has set."""
+
+    rise: bool
+    least_effect: float
+    least_sample: float
+    least_baseline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came in during `dt_s` seconds up to `end_s`: arrays by series."""
+
+    end_s: int
+    dt_s: int
+    count: Floats
+    per: Floats
+    gmv: Floats
+    frozen: Bools
+    """Where what came in is not to be believed: nothing is tested, nothing learnt."""
+
+
+def _flags() -> Bools:
+    return np.zeros(0, np.bool_)
+
+
+def _numbers() -> Floats:
+    return np.zeros(0)
+
+
+@dataclass(slots=True)
+class Followed:
+    """All series of one rule. Series 0 is the whole shop: the lag is learnt from it."""
+
+    lag: Lag
+    chain: Chain
+    baseline: Baseline = field(default_factory=Baseline)
+    evidence: Evidence = field(default_factory=Evidence)
+    alarm: Bools = field(default_factory=_flags)
+    since_s: Floats = field(default_factory=_numbers)
+    """When the change happened, of alarms."""
+    alarm_s: Floats = field(default_factory=_numbers)
+    """When the alarm was raised."""
+    renewed: Bools = field(default_factory=_flags)
+    """Alarms that ended in the last step because the new level has become the usual one."""
+    recent: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    """# [series, (counted, expected, delayed `per`, GMV)]: exponential sums of the latest seconds"""
+    inputs: Floats = field(default_factory=_numbers)
+    """# [series]: delayed `per` events a second, at the last step"""
+    block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
+    block_count: float = 0.0
+
+    @classmethod
+    def of(cls, lag_s: float) -> Followed:
+        """Nothing seen yet; the lag is about this long."""
+        return cls(Lag.of(lag_s), Chain(stages(lag_s)))
+
+    def fit(self, size: int) -> None:
+        """Room for so many series."""
+        for part in (self.chain, self.baseline, self.evidence):
+            part.fit(size)
+        self.alarm, self.renewed = grown(self.alarm, size, False), grown(self.renewed, size, False)
+        self.since_s, self.alarm_s = grown(self.since_s, size), grown(self.alarm_s, size)
+        self.recent, self.inputs = grown(self.recent, size), grown(self.inputs, size)
+
+    def step(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
+        """Go on by one step. `log_threshold`: log of the seconds between false alarms, by series."""
+        outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
+        rate, off = self.lag.delayed(outputs)
+        self.inputs = rate
+        inputs = rate * step.dt_s
+        self._follow(step, inputs, terms)
+        level = self.baseline.bounded(rise=terms.rise)
+        known = self.ready(terms)
+        sure = np.maximum(rate + off if terms.rise else rate - off, 0.0) * step.dt_s
+        mu = np.where(known, np.nan_to_num(level) * sure, 0.0)
+        weighs = known & ~step.frozen & ~self.alarm
+        phi = self.baseline.dispersion()
+        sizes = sizes_of(terms.least_effect, rise=terms.rise)
+        self.evidence.step(step.count, mu, sizes=sizes, phi=phi, end_s=step.end_s, dt_s=step.dt_s, weighs=weighs)
+        self._raise(step, terms, log_threshold)
+        self._learn(step, inputs, outputs)
+
+    def ready(self, terms: Terms) -> Bools:
+        """Series whose baseline is large enough to test against, once most of a lag has been seen to its end."""
+        seen = float(self.chain.known @ self.lag.weights)
+        answer: Bools = (self.baseline.slow[:, Part.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
+        return answer
+
+    def _follow(self, step: Step, inputs: Floats, terms: Terms) -> None:
+        """The latest seconds; and alarms that are over."""
+        level = np.nan_to_num(self.baseline.level())
+        expected = level * inputs
+        with np.errstate(divide="ignore"):
+            lasting = 2 * terms.least_sample * step.dt_s / expected
+        lasting = np.clip(lasting, _RECENT_LEAST_S, _RECENT_MOST_S)
+        self.recent *= np.exp(-step.dt_s / lasting)[:, None]
+        self.recent += np.stack((step.count, expected, inputs, step.gmv), axis=1)
+        change = self.change()
+        half = terms.least_effect / 2
+        well = change <= 1 + half if terms.rise else change >= 1 - half
+        over = self.alarm & well & ~step.frozen
+        self.renewed = self.alarm & ~over & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
+        self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
+        over |= self.renewed
+        self.alarm &= ~over
+        self.evidence.reset(over)
+
+    def change(self) -> Floats:
+        """Counted over expected in the latest seconds; NaN where nothing is expected."""
+        return ratio(self.recent[:, 0], self.recent[:, 1])
+
+    def _raise(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
+        evidence = self.evidence
+        enough = ~self.alarm & (evidence.total() >= log_threshold)
+        if not enough.any():
+            return
+        best = (np.arange(len(enough)), evidence.best())
+        seen, expected = evidence.seen[best], evidence.expected[best]
+        effect = ratio(seen, expected) - 1
+        large = effect >= terms.least_effect if terms.rise else effect <= -terms.least_effect
+        raised = enough & large & (expected >= terms.least_sample)
+        self.alarm |= raised
+        self.since_s[raised] = evidence.since_s[best][raised]
+        self.alarm_s[raised] = step.end_s
+        self.baseline.drop_recent(raised)
+        if raised[:1].any():
+            self.lag.forget_recent()
+
+    def _learn(self, step: Step, inputs: Floats, outputs: Floats) -> None:
+        sound = ~self.alarm & ~step.frozen
+        self.baseline.take(step.count * sound, inputs * sound, step.gmv * sound)
+        if sound[0]:
+            self.block_count += float(step.count[0])
+            self.block_outputs += outputs[0] * step.dt_s
+        if step.end_s % BLOCK_S < step.dt_s:
+            self.baseline.end_block()
+            if sound[0]:
+                self.lag.take(self.block_count, self.block_outputs)
+            self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
+        if step.end_s % MINUTE_S < step.dt_s:
+            self.baseline.end_minute(sound)
+        if step.end_s % _LEARN_EVERY_S < step.dt_s:
+            self.lag.learn(float(self.baseline.dispersion()[0]))

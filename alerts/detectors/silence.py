@@ -1,0 +1,77 @@
+"""Nothing comes where something was to be expected.
+
+At a rate of lambda a Poisson process is silent for t seconds with chance exp(-lambda t), so a silence in which 30 events
+were to be expected is no accident (1e-13). Events that come in bursts are silent for longer: three times the longest
+silence of the last hours, in events to be expected, is asked for as well. The rate is the least of exponential means over
+1, 15 and 60 minutes at the last event, so that traffic that dies down is no silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, grown
+
+_MEANS_S = np.array([60.0, 900.0, 3600.0])
+_USUAL_HALF_LIFE_S = 3600.0
+_BURSTS = 3.0
+_GIVEN_UP_S = 2 * 3600.0
+"""After so long, silence is what is usual."""
+
+
+@dataclass(slots=True)
+class Silences:
+    """Arrays by series."""
+
+    rates: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
+    """# [series, mean]: events a second, not yet divided by `known`"""
+    known: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
+    """How much of each mean has been seen, 0 to 1."""
+    rate: Floats = field(default_factory=lambda: np.zeros(0))
+    """At the last event."""
+    total: Floats = field(default_factory=lambda: np.zeros(0))
+    """Events seen in all."""
+    quiet_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """Since the last event."""
+    usual: Floats = field(default_factory=lambda: np.zeros(0))
+    """The longest silence of late, in events to be expected."""
+
+    def fit(self, size: int) -> None:
+        """Room for so many series."""
+        self.rates, self.known = grown(self.rates, size), grown(self.known, size)
+        self.rate, self.total = grown(self.rate, size), grown(self.total, size)
+        self.quiet_s, self.usual = grown(self.quiet_s, size), grown(self.usual, size)
+
+    def step(self, count: Floats, dt_s: float) -> None:
+        """Let `dt_s` seconds pass in which so many came."""
+        some = count > 0
+        self.usual *= 0.5 ** (dt_s / _USUAL_HALF_LIFE_S)
+        self.usual = np.where(some, np.maximum(self.usual, self.missed), self.usual)
+        self.quiet_s = np.where(some, 0.0, self.quiet_s + dt_s)
+        self.total += count
+        passes = -np.expm1(-dt_s / _MEANS_S)
+        begun = (self.total > 0)[:, None]
+        self.rates += passes * (count[:, None] / dt_s - self.rates) * begun
+        self.known += passes * (1 - self.known) * begun
+        with np.errstate(invalid="ignore"):
+            least = np.min(self.rates / self.known, axis=1, initial=np.inf)
+        self.rate = np.where(some, np.nan_to_num(least), self.rate)
+
+    @property
+    def missed(self) -> Floats:
+        """Events that were to be expected since the last one."""
+        answer: Floats = self.rate * self.quiet_s
+        return answer
+
+    def silent(self, *, after_s: float, least_expected: float) -> Bools:
+        """Which are silent for longer than can be an accident."""
+        needed = np.maximum(least_expected, _BURSTS * self.usual)
+        answer: Bools = (
+            (self.quiet_s >= after_s)
+            & (self.quiet_s < _GIVEN_UP_S)
+            & (self.missed >= needed)
+            & (self.total >= 2 * least_expected)
+        )
+        return answer

@@ -1,0 +1,79 @@
+"""Counters second by second, as rules ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from alerts.detectors.arrays import Floats, Ints
+from streams.cells import NO_CELLS, Cells
+from streams.counters import COUNTER_IDS
+
+Label = tuple[str, str]
+"""(scope, value); in scope `all` the value is empty, in scope `source` it is `topic/source`."""
+
+
+class Panes(Protocol):
+    """A stretch of seconds that is complete: nothing more is expected to come for it, but late events."""
+
+    @property
+    def start_s(self) -> int: ...
+    @property
+    def end_s(self) -> int: ...
+    @property
+    def labels(self) -> Sequence[Label]:
+        """# [row]"""
+        ...
+
+    def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
+        """Sums of some counters in [start_s, end_s), by row; a row of -1 is one that is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CellPanes:
+    """What the view holds."""
+
+    start_s: int
+    end_s: int
+    labels: Sequence[Label]
+    cells: Cells = NO_CELLS
+
+    def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
+        cells = self.cells.between(start_s, end_s)
+        wanted = np.zeros(1 << 6, np.bool_)
+        wanted[[COUNTER_IDS[name] for name in counters]] = True
+        chosen = wanted[cells.counters]
+        sums = np.zeros(len(self.labels) + 1)  # the last place is what is not there
+        np.add.at(sums, cells.rows[chosen], cells.amounts[chosen])
+        answer: Floats = sums[rows]
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class DensePanes:
+    """The same as a table, for sales that are played at full speed."""
+
+    start_s: int
+    labels: Sequence[Label]
+    counters: Sequence[str]
+    """Those that are not always 0."""
+    table: npt.NDArray[np.int32]
+    """# [second, row, counter]"""
+
+    @property
+    def end_s(self) -> int:
+        return self.start_s + len(self.table)
+
+    def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
+        part = self.table[start_s - self.start_s : end_s - self.start_s].sum(axis=0, dtype=np.float64)
+        sums = np.zeros(len(self.labels) + 1)
+        for name in counters:
+            if name in self.counters:
+                sums[:-1] += part[:, self.counters.index(name)]
+        answer: Floats = sums[rows]
+        return answer
