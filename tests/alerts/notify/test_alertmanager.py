@@ -1,0 +1,152 @@
+"""A real Alertmanager receives, groups and resolves; and what is told to it again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from alerts.findings import Reason, Severity
+from alerts.notify.alertmanager import RESOLVED_FOR_MS
+from alerts.notify.alertmanager import Alertmanager as Channel
+from alerts.notify.http import Http
+from alerts.notify.message import Message, worst_first
+from alerts.notify.outcome import Delivered
+from alerts.notify.receivers import Receiver, ReceiversFile, built
+from alerts.state.policy import Timing
+from tests.alerts.builders import T0, finding, to
+from tests.alerts.notify.notices import PLACE
+from tests.alerts.state.playing import Play
+from tests.support.alertmanager import Alertmanager, alertmanager
+from tests.support.receiving import HttpReceiver, http_receiver
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Stage:
+    manager: Alertmanager
+    hook: HttpReceiver
+    http: Http
+    play: Play
+
+    @property
+    def receiver(self) -> Receiver:
+        config = {"name": "manager", "type": "alertmanager", "url": self.manager.base, "resend_s": 1}
+        file = ReceiversFile.model_validate({"receivers": [config], "allow_networks": ["127.0.0.1"]})
+        return built(file, self.http)["manager"]
+
+    async def tell(self) -> None:
+        """What the last evaluation brought."""
+        message = Message(worst_first(self.play.last.notices), PLACE, self.play.now_ms)
+        assert await self.receiver.notifier.send(message) == Delivered()
+
+    async def refresh(self) -> None:
+        channel = self.receiver.refreshed
+        assert isinstance(channel, Channel)
+        request = channel.refreshing(self.play.alerts.values(), PLACE, self.play.now_ms)
+        assert request is not None
+        assert not channel.judge(await self.http.post(request))  # type: ignore[arg-type]
+
+    async def until(self, condition: Callable[[], Any], within_s: float = 15) -> Any:
+        deadline = time.monotonic() + within_s
+        while not (found := condition()):
+            assert time.monotonic() < deadline, [got.json for got in self.hook.got]
+            await asyncio.sleep(0.1)
+        return found
+
+    def told(self, status: str) -> list[Any]:
+        return [got.json for got in self.hook.got if got.json["status"] == status]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with http_receiver() as hook, Http([ip_network("127.0.0.1")]) as http:
+        with alertmanager(hook.url) as manager:
+            play = Play(Timing(), to("manager"))
+            yield Stage(manager, hook, http, play)
+
+
+def now_s() -> float:
+    """Seconds since the tests' own beginning: Alertmanager goes by the machine's clock."""
+    return time.time() - T0 / 1000
+
+
+APP, WEB = finding(), finding(labels={"channel": "web"})
+
+
+async def test_receives_groups_and_resolves(stage: Stage) -> None:
+    stage.play.at(now_s(), APP, WEB)
+    await stage.tell()
+    (group,) = await stage.until(lambda: stage.told("firing"))
+    assert {alert["labels"]["channel"] for alert in group["alerts"]} == {"app", "web"}
+    labels = group["commonLabels"]
+    assert (labels["alertname"], labels["severity"], labels["owner"]) == ("conversion-drop", "critical", "business")
+    assert group["commonAnnotations"]["title"] == "Conversion dropped"
+    await asyncio.sleep(0.1)
+    stage.play.at(now_s(), replace(APP, reason=Reason.WITHIN), replace(WEB, reason=Reason.WITHIN))
+    await stage.tell()
+    (group,) = await stage.until(lambda: stage.told("resolved"))
+    assert len(group["alerts"]) == 2
+    assert await stage.until(lambda: not stage.manager.alerts())
+
+
+async def test_what_fires_is_kept_up_by_telling_it_again_and_ends_by_itself_without(stage: Stage) -> None:
+    stage.play.at(now_s(), APP)
+    await stage.tell()
+    for _ in range(6):
+        await stage.refresh()
+        stage.play.at(now_s(), APP)
+        await asyncio.sleep(1)
+    assert stage.manager.alerts()  # it would have ended after four seconds
+    assert await stage.until(lambda: not stage.manager.alerts())
+
+
+async def test_one_that_forgot_everything_learns_of_it(stage: Stage) -> None:
+    stage.play.at(now_s(), APP)
+    await stage.tell()
+    stage.manager.restart()
+    stage.play.at(now_s(), APP)
+    await stage.refresh()
+    assert [alert["labels"]["channel"] for alert in stage.manager.alerts()] == ["app"]
+
+
+async def test_what_gets_worse_ends_under_its_former_severity(stage: Stage) -> None:
+    stage.play.at(now_s(), replace(APP, severity=Severity.WARNING))
+    await stage.tell()
+    await stage.until(lambda: stage.told("firing"))
+    await asyncio.sleep(0.1)
+    stage.play.at(now_s(), APP)
+    await stage.tell()
+    assert [alert["labels"]["severity"] for alert in stage.manager.alerts()] == ["critical"]
+
+
+def test_what_is_over_is_told_for_five_minutes_more() -> None:
+    play = Play(Timing(), to("manager"))
+    config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
+    channel = built(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].refreshed
+    assert channel is not None
+    play.at(0, APP)
+    play.at(10, replace(APP, reason=Reason.WITHIN))
+
+    def ends(second: float) -> list[str]:
+        request = channel.refreshing(play.alerts.values(), PLACE, T0 + round(1000 * second))
+        return [] if request is None else [alert["endsAt"] for alert in json.loads(request.body)]
+
+    assert ends(200) == ["2026-11-11T00:00:10.000Z"]
+    assert ends(10 + RESOLVED_FOR_MS / 1000) == []
+
+
+def test_only_what_was_routed_to_it() -> None:
+    play = Play(Timing(), to("somebody-else"))
+    config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
+    channel = built(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].refreshed
+    assert channel is not None
+    play.at(0, APP)
+    assert channel.refreshing(play.alerts.values(), PLACE, play.now_ms) is None

@@ -1,0 +1,67 @@
+"""A real Alertmanager, which tells a webhook what it makes of what it hears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import http_ready
+from streams.embedded.workdir import temporary_data_dir
+from tests.support.servers import Server, running
+
+COMMANDS = ("prometheus-alertmanager", "alertmanager")
+"""As Debian calls it, and as its own releases do."""
+
+_CONFIG = """
+route:
+  receiver: hook
+  group_by: [alertname]
+  group_wait: 300ms
+  group_interval: 300ms
+  repeat_interval: 1h
+receivers:
+  - name: hook
+    webhook_configs: [{{url: "{url}", send_resolved: true}}]
+"""
+
+
+class Alertmanager(Server):
+    """Its HTTP API."""
+
+    @property
+    def base(self) -> str:
+        return f"http://{self.address}"
+
+    def alerts(self) -> list[Any]:
+        """What it holds for firing."""
+        with urllib.request.urlopen(f"{self.base}/api/v2/alerts", timeout=5) as answer:
+            held: list[Any] = json.load(answer)
+        return held
+
+
+@contextlib.contextmanager
+def alertmanager(webhook_url: str) -> Iterator[Alertmanager]:
+    """One that posts to this address. Skips the test where there is none on this machine."""
+    command = next(filter(None, map(shutil.which, COMMANDS)), None)
+    if command is None:
+        pytest.skip("no Alertmanager on this machine: apt-get install prometheus-alertmanager")
+    port = free_port()
+    with temporary_data_dir() as folder:
+        (folder / "alertmanager.yml").write_text(_CONFIG.format(url=webhook_url))
+        argv = [
+            command,
+            f"--config.file={folder / 'alertmanager.yml'}",
+            f"--storage.path={folder}",
+            f"--web.listen-address={LOOPBACK}:{port}",
+            "--cluster.listen-address=",
+        ]
+        server = Alertmanager("alertmanager", argv, port, http_ready(LOOPBACK, port, "/-/ready"), folder)
+        with running(server):
+            yield server
