@@ -27,6 +27,7 @@ from streams.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.facts import Facts
 from streams.shipping.join import RecordKey, join, key_of
+from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
 from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
@@ -50,6 +51,13 @@ class Clocks:
     """Events after this are from the future; None: none are."""
     oldest_s: dict[str, int] = field(default_factory=dict)
     """Per level: event time, seconds, before which panes are no longer kept."""
+    kept: Kept = NOTHING_KEPT
+    """What of them is kept nevertheless."""
+
+    def keeping(self, kept: Kept) -> Clocks:
+        """The same, with what is kept for years. Of such levels only that is old which was said to be dropped."""
+        dropped = {name: kept.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
+        return replace(self, oldest_s={**self.oldest_s, **dropped}, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,7 @@ class PartitionWork:
             tuple(self._pending),
             self._id_entries[0][0] if self._id_entries else self.position,
             clocks.oldest_s,
+            clocks.kept,
         )
         blocks = self._blocks
         planned = await self._roller.plan(rolling, blocks, self._rows)

@@ -19,6 +19,12 @@ class Settings(IngestSettings):
     keep_seconds_h: float = Field(2, gt=0.5, description="Hours that panes of 1 s (distinct counts: 10 s) are kept.")
     keep_minutes_d: float = Field(3, gt=1, description="Days that panes of 1 min (distinct counts: 10 min) are kept.")
     keep_hours_d: float = Field(400, gt=3, description="Days that panes of 1 h are kept.")
+    keep_promotions_d: float = Field(
+        1096, gt=3, description="Days that panes of 1 min within the time of a promotion are kept, for comparison."
+    )
+    keep_promotions_first_d: float = Field(
+        31, gt=0, description="Of one promotion at most so many days, from its start, are kept that long."
+    )
     retain: str = Field(
         "", pattern="^(all)?$", description="all: keep every pane, for replays that are asked about their past."
     )

@@ -31,6 +31,7 @@ from streams.partition import PartitionWork, Prepared, clocks
 from streams.rows import Rows
 from streams.settings import Settings, limits
 from streams.store.connection import UNREACHABLE, connect
+from streams.store.keeper import Keeper
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
 from streams.store.roller import Roller
@@ -67,6 +68,7 @@ class Worker:
         self._writer = PaneWriter(self._redis, self._keys, levels(settings))
         self._roller = Roller(self._redis, self._keys, levels(settings))
         self._sweep = RecordSweep(self._redis, self._keys, 1000 * limits(settings).horizon_s)
+        self._keeper = Keeper(self._redis, self._keys, levels(settings), settings)
         self._dead_letters = DeadLetterWriter(settings.bootstrap)
         self._bury_lock = asyncio.Lock()
         self._burying = False
@@ -384,10 +386,12 @@ class Worker:
             idle_after_ms=int(self.settings.idle_after_s * 1000),
             stale_after_ms=int(self.settings.stale_after_s * 1000),
         )
-        self.clocks = clocks(self.settings, now.ms)
-        if self.clocks.oldest_s and monotonic() - self._expired_at > _EXPIRE_EVERY_S:
+        self.clocks = clocks(self.settings, now.ms).keeping(self._keeper.kept)
+        if self.clocks.oldest_s and now.ms is not None and monotonic() - self._expired_at > _EXPIRE_EVERY_S:
             self._expired_at = monotonic()
-            await self._writer.expire(self.clocks.oldest_s)
+            fresh = clocks(self.settings, now.ms)
+            self.clocks = fresh.keeping(await self._keeper.say(oldest_s=fresh.oldest_s["m"], as_of_s=now.ms // 1000))
+            await self._writer.expire(self.clocks.oldest_s, self.clocks.kept)
         if self.settings.retain != "all" and now.ms is not None:
             await self._sweep.turn(now.ms)
 

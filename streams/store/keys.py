@@ -40,6 +40,7 @@ class Keys:
     | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` |
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
+    | `prefix:{0}:kept` | string | minutes that are kept for years, and up to where others may be gone, JSON |
     """
 
     prefix: str
@@ -78,6 +79,10 @@ class Keys:
     @property
     def promotions(self) -> str:
         return f"{self._tag(0)}:promotions"
+
+    @property
+    def kept(self) -> str:
+        return f"{self._tag(0)}:kept"
 
     def _tag(self, shard: int) -> str:
         return f"{self.prefix}:{{{shard}}}"

@@ -12,6 +12,7 @@ from consumers.events import Promotion
 from streams.codec import decode
 from streams.panes import PaneDelta
 from streams.rows import Rows
+from streams.store.kept import Kept, from_json
 from streams.store.keys import Keys, Partition
 from streams.store.state import State, read_state
 
@@ -56,6 +57,10 @@ class PaneReader:
         """The promotions in force, by id."""
         held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
         return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
+
+    async def kept(self) -> Kept:
+        """What minutes are kept beyond their time."""
+        return from_json(await self._redis.get(self._keys.kept))
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
         """What was applied to each partition after a position, oldest first, as far as it is still in the log."""

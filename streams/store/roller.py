@@ -20,6 +20,7 @@ from streams.panes import PaneDelta, merge
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.store.connection import script
+from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys, Partition
 from streams.store.levels import SETTLE_S, Holds, Level
 from streams.store.merging import Merge, OpenBlocks
@@ -42,6 +43,17 @@ class Rolling:
     """Position of the first id entry that is still needed."""
     oldest_s: Mapping[str, int] = field(default_factory=dict)
     """By level: event time, seconds, before which panes are not kept."""
+    kept: Kept = NOTHING_KEPT
+    """What of them is kept nevertheless."""
+
+    def keeps(self, level: Level, start_s: int) -> bool:
+        """Whether a block is still to be written."""
+        young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
+        return young or self.kept.holds(level.name, start_s, level.block_s)
+
+    def keep_s(self, level: Level, start_s: int) -> int:
+        """How long a block is kept beyond its time."""
+        return self.kept.keep_s if self.kept.holds(level.name, start_s, level.block_s) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ class _Write:
     merge: Merge
 
     newest_s: int
+    keep_s: int
+    """How long it is kept beyond its time; 0 where it is not."""
 
     @property
     def block(self) -> tuple[str, int]:
@@ -63,7 +77,7 @@ class _Write:
         if self.level.keep_s is None:
             return ""
         ahead_s = max(0, self.start - self.newest_s) if self.newest_s else 0
-        return self.level.keep_s + self.level.block_s + _TTL_SLACK_S + ahead_s
+        return max(self.level.keep_s, self.keep_s) + self.level.block_s + _TTL_SLACK_S + ahead_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +164,15 @@ class Roller:
                 held = rest if level.distincts_step_s >= SKU_DISTINCT_STEP_S else _without_sku_distincts(rest, rows)
             else:
                 held = total
-            new = dict(level.blocks(held, rolling.oldest_s.get(level.name, 0)))
+            new = {start: part for start, part in level.blocks(held) if rolling.keeps(level, start)}
             writes += [
-                _Write(level, start, part, blocks.to_merge((level.name, start)), newest_s)
+                _Write(level, start, part, blocks.to_merge((level.name, start)), newest_s, rolling.keep_s(level, start))
                 for start, part in new.items()
             ]
             over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
-            writes += [_Write(level, block[1], None, parts, newest_s) for block, parts in over]
+            writes += [
+                _Write(level, block[1], None, parts, newest_s, rolling.keep_s(level, block[1])) for block, parts in over
+            ]
         blocks.forget({level.name: level for level in self._levels}, newest_s)
         return writes
 

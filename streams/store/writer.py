@@ -28,6 +28,7 @@ from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
 from streams.shipping.join import RecordChange, RecordKey
 from streams.store.connection import script
+from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys, Partition
 from streams.store.levels import Level
 
@@ -207,24 +208,28 @@ class PaneWriter:
             moved |= {Partition.parse(name.decode()) for name in answer}
         return moved
 
-    async def expire(self, oldest_s: dict[str, int]) -> int:
-        """Delete blocks whose panes are all older than their level keeps; returns how many."""
+    async def expire(self, oldest_s: Mapping[str, int], kept: Kept = NOTHING_KEPT) -> int:
+        """Delete blocks whose panes are all older than their level keeps, and not kept for years; returns how many."""
         deleted = 0
         for shard in range(self._keys.shards):
             for level in self._levels:
                 if level.name not in oldest_s:
                     continue
-                index = self._keys.blocks(shard, level.name)
-                last = oldest_s[level.name] - level.block_s
-                found: list[bytes] = await self._redis.zrangebyscore(index, "-inf", last, start=0, num=5000)  # type: ignore[assignment]
-                starts = [int(start) for start in found]
-                if starts:
-                    async with self._redis.pipeline(transaction=False) as pipe:
-                        pipe.unlink(*(self._keys.pane(shard, level.name, start) for start in starts))
-                        pipe.zrem(index, *starts)
-                        await pipe.execute()
-                deleted += len(starts)
+                for first, last in kept.droppable(level.name, level.block_s, oldest_s[level.name]):
+                    deleted += await self._drop(shard, level.name, first, last)
         return deleted
+
+    async def _drop(self, shard: int, level: str, first: int, last: int) -> int:
+        """Delete blocks that begin in [first, last], a few thousand at a time; returns how many."""
+        index = self._keys.blocks(shard, level)
+        found: list[bytes] = await self._redis.zrangebyscore(index, first, last, start=0, num=5000)  # type: ignore[assignment]
+        starts = [int(start) for start in found]
+        if starts:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.unlink(*(self._keys.pane(shard, level, start) for start in starts))
+                pipe.zrem(index, *starts)
+                await pipe.execute()
+        return len(starts)
 
 
 def now_ms() -> int:

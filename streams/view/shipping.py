@@ -14,7 +14,7 @@ import numpy as np
 
 from streams.arrays import Ints
 from streams.shipping.amendments import merge_amendments
-from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
+from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import DAY_S, Limits
 from streams.store.levels import HOUR_S, Level
@@ -28,6 +28,8 @@ LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
 """Levels and their panes' lengths in seconds, finest first."""
 _MAX_SUMS = 32
+_STATES = tuple(map(leg_name, (Leg.UNSHIPPED, Leg.OVERDUE)))
+NOTHING = Span(0, 0)
 
 WindowKey = tuple[str, str | None]
 """A window, and the promotion whose time it is."""
@@ -44,6 +46,10 @@ class At:
     """Place in `LEG_LEVELS` of the finest level that is kept."""
     key: WindowKey | None
     """Under which it is kept moving; None: it does not end at the newest as-of."""
+    coarsest: int = 2
+    """Place of the coarsest level that is kept."""
+    states: bool = True
+    """Whether what the states rest on is kept: it is not as long as windows of promotions are."""
 
 
 class ShippingView:
@@ -72,6 +78,8 @@ class ShippingView:
         `newest_s`: event time of the newest event there is. `require_kept` raises where panes are needed that are gone.
         """
         window = await self._window(at, require_kept)
+        if not at.states:
+            return window.of(rows)
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
         live = at.key is not None
         changes = await self._moved(
@@ -82,25 +90,33 @@ class ShippingView:
         )
         return _with_states(window.of(rows), changes.of(rows), waiting.of(rows))
 
-    async def series(self, moments: Sequence[At], newest_s: int, levels: Sequence[Level], row: int) -> Ints:
-        """The same of one row at many moments: [moment, counter]."""
+    async def series(
+        self,
+        moments: Sequence[At],
+        newest_s: int,
+        levels: Sequence[Level],
+        row: int,
+        pieces: Callable[[Span], Pieces],
+    ) -> Ints:
+        """The same of one row at many moments: [moment, counter]. `pieces`: the panes of a span, refused if gone."""
         blocks = self._blocks
         legs = RowHistory(blocks, levels, row, blocks.legs)
-        windowed = await legs.counters([at.counted for at in moments], _leg_pieces)
-        spans = [self._state_spans(at.as_of_s, newest_s) for at in moments]
+        windowed = await legs.counters([at.counted for at in moments], pieces)
+        spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (NOTHING, NOTHING) for at in moments]
         changes = await legs.counters([changes for changes, _ in spans], _leg_pieces)
         history = RowHistory(blocks, levels, row, blocks.waiting)
         waiting = await history.counters([waiting for _, waiting in spans], _wait_pieces)
         whole = Span(min(at.counted.start_s for at in moments), max(at.counted.end_s for at in moments))
-        while await blocks.ensure(blocks.needed(_leg_pieces(whole))):
+        amended_in = pieces(whole)
+        while await blocks.ensure(blocks.needed(amended_in)):
             pass
-        amendments = merge_amendments([part.of_row(row) for part in blocks.amendments(_leg_pieces(whole))])
+        amendments = merge_amendments([part.of_row(row) for part in blocks.amendments(amended_in)])
         amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])
         return _with_states(windowed[:, :N_LEGS] + amended, changes[:, :N_LEGS], waiting[:, :N_LEGS])
 
     async def _window(self, at: At, require_kept: Callable[[Pieces], None]) -> LegSum:
         window = LegSum() if at.key is None else self._kept(at.key)
-        levels, blocks = LEG_LEVELS[at.finest :], self._blocks
+        levels, blocks = LEG_LEVELS[at.finest : at.coarsest + 1], self._blocks
         while True:
             steps = list(window.steps_to(at.counted, at.as_of_s))
             pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels)]
@@ -153,6 +169,11 @@ class ShippingView:
 def named(sums: Ints) -> list[dict[str, int]]:
     """[row, counter] as what KPI formulas take."""
     return [dict(zip(LEG_NAMES, row, strict=True)) for row in sums.tolist()]
+
+
+def known(row: dict[str, int], at: At) -> dict[str, int]:
+    """Of these sums those that are known at a moment."""
+    return row if at.states else {name: count for name, count in row.items() if name not in _STATES}
 
 
 def summed(rows: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -20,6 +20,8 @@ from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings, limits
 from streams.store.connection import connect
+from streams.store.keeper import Keeper
+from streams.store.kept import NOTHING_KEPT
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
@@ -55,6 +57,8 @@ class Shop:
         self.applied: dict[Partition, list[PaneDelta]] = {}
         """The deltas of all batches, rows numbered by `rows`."""
         self.promotions: dict[str, Promotion] = {}
+        self.kept = NOTHING_KEPT
+        """What was last said to be kept for years."""
 
     async def work(self, partition: Partition) -> PartitionWork:
         """The owner's work on a partition, loaded."""
@@ -82,7 +86,15 @@ class Shop:
         return moved
 
     async def roll(self, partition: Partition, as_of_ms: int | None = None) -> bool:
-        return await (await self.work(partition)).roll(clocks(self.settings, as_of_ms))
+        now = clocks(self.settings, as_of_ms)
+        return await (await self.work(partition)).roll(now if self.kept is NOTHING_KEPT else now.keeping(self.kept))
+
+    async def drop(self, as_of_ms: int) -> int:
+        """Say what is kept for years, and delete what is not kept at a moment; returns how many blocks that were."""
+        now = clocks(self.settings, as_of_ms)
+        keeper = Keeper(self.redis, self.keys, self.levels, self.settings)
+        self.kept = await keeper.say(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
+        return await self.writer.expire(now.keeping(self.kept).oldest_s, self.kept)
 
     async def announce(self, *promotions: Promotion) -> None:
         """Put promotions in force."""

@@ -42,6 +42,11 @@ def comparer(view: RollingView, timezone: str = "UTC") -> Comparer:
     return Comparer(view, now_ms(), timezone)
 
 
+def asked_about(against: str, window: str) -> str | None:
+    """The promotion that the question about then names: the baseline; else the present, where it decides the window."""
+    return "d12" if against == "baseline" else ("d11" if window == "promotion" else None)
+
+
 async def compare(
     view: RollingView, against: str, window: str, scope: str = "all", value: str = "", **more
 ) -> Compared:
@@ -57,7 +62,7 @@ def anyio_backend() -> str:
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("against", Against)
 async def test_both_sides_are_what_the_oracle_says_of_their_moments(shop: Shop, against: str, window: str) -> None:
-    view, oracle = await two_sales(shop), None
+    view = await two_sales(shop)
     oracle = shop.oracle()
     cuts = (
         ("all", ""),
@@ -73,7 +78,7 @@ async def test_both_sides_are_what_the_oracle_says_of_their_moments(shop: Shop, 
             if against == "baseline"
             else at - (1 if against == "yesterday" else 7) * 1000 * DAY_S
         )
-        then_promotion = "d12" if against == "baseline" else "d11"
+        then_promotion = asked_about(against, window)
         for scope, value in cuts:
             found = await compare(view, against, window, scope, value, at=at)
             assert (found.now.as_of_ms, found.at.as_of_ms, found.at.offset_ms) == (at, then_at, at - then_at)
@@ -152,7 +157,7 @@ async def test_compare_is_two_independent_questions(
     own = {"d11": "d12"}.get(value, value) if against is Against.BASELINE else value
     days = {Against.YESTERDAY: 1, Against.LAST_WEEK: 7}
     then_at = ms(at - 60) if against is Against.BASELINE else ms(apart_s + at - days[against] * DAY_S)
-    whose = "d12" if against is Against.BASELINE else "d11"
+    whose = asked_about(against, window)
     assert found.at.as_of_ms == then_at
     assert item.then.values == await ask(view, window, scope, own, at=then_at, promotion=whose)
 

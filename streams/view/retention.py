@@ -1,0 +1,85 @@
+"""Which panes are still there to answer from, as a server knows it. A number must not lack a part: what is not there is
+refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
+from streams.store.levels import Level
+from streams.view.asking import NotAnswerableError
+from streams.windows import Span
+
+LONGEST_IN_SECONDS_S = 900
+"""Windows that start at a second are no longer than this."""
+SECONDS, MINUTES, HOURS = range(3)
+"""Places of the levels of panes, finest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept of each level."""
+
+    keep_s: Mapping[str, int | None]
+    """By level: for so long after the newest event; None: for ever."""
+    newest_s: int = 0
+    """Newest event time counted."""
+    kept: Kept = NOTHING_KEPT
+    """Minutes that are kept for years."""
+
+    @classmethod
+    def of(cls, levels: Sequence[Level], newest_ms: Iterable[int | None], kept: Kept) -> Retention:
+        """After the newest of some events."""
+        newest_s = max((at or 0 for at in newest_ms), default=0) // 1000
+        return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
+
+    def finest(self, at_s: int, newest_s: int) -> int:
+        """Place of the finest panes that are kept at a moment; `newest_s` is the newest as-of.
+
+        Raises:
+            NotAnswerableError: only hours are, if anything.
+        """
+        for place, name in ((SECONDS, "s"), (MINUTES, "m")):
+            keep_s = self.keep_s[name]
+            if keep_s is None or at_s - LONGEST_IN_SECONDS_S >= newest_s - keep_s:
+                return place
+        if self.kept.covers(Span(at_s - 1, at_s), self.newest_s):
+            return MINUTES
+        raise NotAnswerableError(
+            f"as_of {at_s * 1000} is further back than panes are kept ({self.keep_s['m']} seconds), "
+            "and no promotion was then"
+        )
+
+    def recent(self, at_s: int) -> bool:
+        """Whether minutes are kept at a moment in any case, promotion or not."""
+        keep_s = self.keep_s["m"]
+        return keep_s is None or at_s >= self.newest_s - keep_s
+
+    def minutes_only(self, at_s: int, newest_s: int) -> bool:
+        """Whether minutes are the finest panes that are kept at a moment."""
+        keep_s = self.keep_s["s"]
+        return keep_s is not None and at_s - LONGEST_IN_SECONDS_S < newest_s - keep_s
+
+    def coarsest(self, at_s: int) -> int:
+        """Place of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""
+        keep_s = self.keep_s["h"]
+        gone = keep_s is not None and at_s < self.newest_s - keep_s
+        return MINUTES if gone and self.kept.covers(Span(at_s, at_s + 1), self.newest_s) else HOURS
+
+    def has(self, name: str, piece: Span) -> bool:
+        """Whether the panes of a level are there in a stretch."""
+        keep_s = self.keep_s[name]
+        if keep_s is None or not piece:
+            return True
+        oldest_s = self.newest_s - keep_s
+        return self.kept.covers(piece, oldest_s) if name in KEPT_LEVELS else piece.start_s >= oldest_s
+
+    def require(self, pieces: Iterable[tuple[str, Span]]) -> None:
+        """Raise NotAnswerableError where panes that are needed are no longer kept."""
+        for name, piece in pieces:
+            if not self.has(name, piece):
+                raise NotAnswerableError(
+                    f"this needs panes from {piece.start_s * 1000} that are no longer kept "
+                    f"(level {name}: {self.keep_s[name]} s)"
+                )
