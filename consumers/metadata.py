@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 
 from consumers.errors import SalepulseError, kafka_errors
-from consumers.topics import Topic
+from consumers.topics import WORKED_TOPICS, Topic
 
 _TRIES = 5
 _PAUSE_S = 0.2
@@ -36,6 +36,6 @@ async def require_topics(bootstrap: str) -> dict[Topic, int]:
         client = AIOKafkaClient(bootstrap_servers=bootstrap)
         try:
             await client.bootstrap()
-            return {topic: await partition_count(client, topic.value, bootstrap) for topic in Topic}
+            return {topic: await partition_count(client, topic.value, bootstrap) for topic in WORKED_TOPICS}
         finally:
             await client.close()

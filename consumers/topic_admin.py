@@ -62,10 +62,12 @@ def default_plans(partitions: int) -> list[TopicPlan]:
     # Twice the contract's limit: the largest event fits with what is around it, and one that is somewhat too large
     # becomes a dead letter instead of an error at its producer.
     event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), "max.message.bytes": str(2 * 2**20)}
+    alerts = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
     dead = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 2**20)}
     return [
         *(TopicPlan(topic.value, partitions, event) for topic in EVENT_TOPICS),
         TopicPlan(Topic.PROMOTIONS.value, 1, {"cleanup.policy": "compact"}),
+        TopicPlan(Topic.ALERTS.value, 1, alerts),
         TopicPlan(Topic.DEAD_LETTERS.value, partitions, dead),
     ]
 

@@ -18,7 +18,12 @@ class Topic(StrEnum):
     """Compacted, keyed by `promotion_id`; a null value deletes the promotion."""
     DEAD_LETTERS = "dead-letters"
     """Written by salepulse: what was refused, keyed like the original."""
+    ALERTS = "alerts"
+    """Written by salepulse: every change of an alert, keyed by its fingerprint."""
 
+
+WORKED_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
+"""The topics that workers read or write."""
 
 EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
 """The topics whose events are counted, and whose partitions carry the as-of."""

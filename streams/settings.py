@@ -62,6 +62,19 @@ class Settings(IngestSettings):
     partitions: int = Field(4, ge=1, description="Partitions of topics that `topics create` makes.")
     series_budget: int = Field(20_000, ge=100, description="Most KPI series on /metrics.")
     poll_ms: int = Field(100, ge=10, description="How often `serve` looks for new deltas in Redis.")
+    public_url: str = Field(
+        "", pattern="^(https?://.+)?$", description="Where people reach `serve`, for links in messages of alerts."
+    )
+    alerts_group: str = Field("salepulse-alerts", min_length=1, description="Kafka consumer group of `alerts`.")
+    alerts_rules: str = Field("", description="File of alert rules (YAML); empty: the default rules.")
+    alerts_receivers: str = Field(
+        "", description="File of receivers, routes and quiet hours (YAML); empty: nobody is told of alerts."
+    )
+    alerts_runbooks: str = Field(
+        "", pattern="^(https?://.+)?$", description="Address that the runbooks of rules are relative to."
+    )
+    alerts_interval_s: float = Field(1, ge=0.1, le=60, description="How often the rules are evaluated.")
+    alerts_lease_s: float = Field(5, ge=1, le=60, description="How soon another process may evaluate in place of one.")
 
 
 def limits(settings: Settings) -> Limits:

@@ -32,7 +32,8 @@ async def settings_of(bootstrap: str, name: str) -> dict[str, str]:
 async def test_all_topics_are_created_and_the_second_time_they_are_right(broker: Server) -> None:
     first = await create_topics(broker.bootstrap, default_plans(3))
     second = await create_topics(broker.bootstrap, default_plans(3))
-    assert [report.name for report in first] == ["clicks", "orders", "logistics", "promotions", "dead-letters"]
+    names = ["clicks", "orders", "logistics", "promotions", "alerts", "dead-letters"]
+    assert [report.name for report in first] == names
     assert {report.outcome for report in first} == {Outcome.CREATED}
     assert {report.outcome for report in second} == {Outcome.RIGHT}
     assert first[0].detail.startswith("3 partitions, 1 copy, cleanup.policy=delete")

@@ -102,5 +102,5 @@ def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: S
     done = salepulse("doctor", *flags, cwd=tmp_path)
     wrong = {f["what"]: f["mend"] for f in json.loads(done.stdout)["findings"] if f["level"] == "wrong"}
     assert done.returncode == 1
-    assert wrong.keys() == {"topic logistics", "topic promotions", "topic dead-letters", "workers"}
+    assert wrong.keys() == {"topic logistics", "topic promotions", "topic alerts", "topic dead-letters", "workers"}
     assert wrong["workers"] == "start one with `salepulse worker`"
