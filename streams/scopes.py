@@ -26,6 +26,8 @@ class ShippedBy(StrEnum):
 
     CARRIER = "carrier"
     WAREHOUSE = "warehouse"
+    SPREAD = "spread"
+    """No value of a field: a row beside another one, for the histogram of how long its legs take."""
 
 
 Dimension: TypeAlias = Scope | ShippedBy

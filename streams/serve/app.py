@@ -22,6 +22,7 @@ from streams.serve import (
     metrics,
     promotions,
     series,
+    shipping,
     stock,
 )
 from streams.serve.live import Live
@@ -34,6 +35,7 @@ ROUTERS = (
     compare.router,
     series.router,
     stock.router,
+    shipping.router,
     promotions.router,
     definitions.router,
     metrics.router,

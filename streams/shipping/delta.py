@@ -15,6 +15,7 @@ from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendme
 from streams.shipping.counters import Leg
 from streams.shipping.expansion import Entry, Labels, Limits
 from streams.shipping.facts import Payment
+from streams.shipping.spread import IN_A_ROW, share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +125,34 @@ def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts
     entry = np.repeat(np.arange(len(panes)), sizes[sets])
     row = table[sets][np.arange(table.shape[1]) < sizes[sets][:, None]]
     pane, moment, counter_of, amount_of = (numbers[entry] for numbers in (panes, moments, counters, amounts))
-    keys = cell_keys(pane, row, counter_of)
     late, waits = moment > pane, counter_of == Leg.WAITING
+    spread = np.flatnonzero(counter_of >= IN_A_ROW)
+    if len(spread):
+        row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], places.rows)
+    keys = cell_keys(pane, row, counter_of)
     legs = ~late & ~waits
     return ShippingDelta(
         _cells(keys[legs], amount_of[legs]),
         Amendments(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_AMENDMENTS,
         _cells(keys[waits], amount_of[waits]),
     )
+
+
+def _spread(beside: Ints, counters: Ints, rows: Rows) -> tuple[Ints, Ints]:
+    """Rows and counters of histograms, from the rows they are beside and `spread_counter`s."""
+    found, place = np.unique(beside << 16 | counters, return_inverse=True)
+    row_of, counter_of = [], []
+    for row, counter in zip((found >> 16).tolist(), (found & 0xFFFF).tolist(), strict=True):
+        kind, share, own = share_of(counter)
+        row_of.append(rows.row(*spread_row(rows.labels[row], kind, share)))
+        counter_of.append(own)
+    return np.array(row_of, np.int64)[place], np.array(counter_of, np.int64)[place]
+
+
+def spread_row(label: tuple[Dimension, str], kind: int, share: int) -> tuple[Dimension, str]:
+    """The row that holds a share of the histogram of a kind of leg of another row."""
+    scope, value = label
+    return ShippedBy.SPREAD, f"{kind}{share} {scope} {value}"
 
 
 def _cells(keys: Ints, amounts: Ints) -> Cells:
@@ -143,11 +164,11 @@ class _Places(dict[Labels, int]):
 
     def __init__(self, rows: Rows) -> None:
         super().__init__()
-        self._rows = rows
+        self.rows = rows
         self._of: list[list[int]] = []
 
     def __missing__(self, labels: Labels) -> int:
-        row = self._rows.row
+        row = self.rows.row
         found = [row(Scope.ALL, "")]
         found += [row(scope, value) for scope, value in zip(LABEL_SCOPES, labels, strict=True) if value]
         place = self[labels] = len(self._of)

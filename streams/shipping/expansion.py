@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from streams.shipping.counters import Leg
 from streams.shipping.facts import NOTHING, UNKNOWN_MS, Facts, Payment, Shipment, known_before
+from streams.shipping.spread import DELIVERY, SHIP, spread_counter
 
 HOUR_MS = 3_600_000
 DAY_S = 86_400
@@ -54,11 +55,12 @@ class Entry(NamedTuple):
     valid_s: int
     """Counts at an as-of after this second; an amendment where it is after the pane."""
     labels: Labels
-    counter: Leg
+    counter: int
+    """A `Leg`, or a `spread_counter`."""
     amount: int
 
 
-_Cells = dict[tuple[int, Labels, Leg], int]
+_Cells = dict[tuple[int, Labels, int], int]
 
 
 def expand(facts: Facts, limits: Limits) -> list[Entry]:
@@ -106,6 +108,7 @@ def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits:
     labels = Labels(paid.region, paid.channel, paid.promotion, dispatched.carrier, dispatched.warehouse)
     entries.append(Entry(at_s, at_s, labels, Leg.SHIP_LEGS, 1))
     entries.append(Entry(at_s, at_s, labels, Leg.SHIP_MS, took_ms))
+    entries.append(Entry(at_s, at_s, labels, spread_counter(SHIP, took_ms), 1))
     if took_ms <= limits.overdue_ms:
         entries.append(Entry(at_s, at_s, labels, Leg.SHIPPED_IN_TIME, 1))
 
@@ -146,8 +149,9 @@ def _arrived(facts: Facts) -> _Cells:
                 cells[at_s, labels, Leg.ON_TIME] = 1
         if dispatched is not None and dispatched.ts_ms <= delivered.ts_ms:
             cells[at_s, labels, Leg.DELIVERY_LEGS] = 1
-            if took_ms := delivered.ts_ms - dispatched.ts_ms:
-                cells[at_s, labels, Leg.DELIVERY_MS] = took_ms
+            took_ms = delivered.ts_ms - dispatched.ts_ms
+            cells[at_s, labels, Leg.DELIVERY_MS] = took_ms
+            cells[at_s, labels, spread_counter(DELIVERY, took_ms)] = 1
     if facts.returned_ms is not None:
         cells[facts.returned_ms // 1000, labels, Leg.RETURNED] = 1
     return cells

@@ -7,12 +7,34 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from streams.arrays import Ints
-from streams.cells import Cells
+from streams.cells import Cells, cell_keys
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
-from streams.shipping.counters import N_LEGS
 from streams.shipping.delta import ShippingDelta
+from streams.shipping.spread import IN_A_ROW
 from streams.view.sums import WindowSum
 from streams.windows import Span
+
+
+class RowSums(WindowSum):
+    """`WindowSum` for counters that few of all rows have."""
+
+    def __init__(self) -> None:
+        super().__init__(IN_A_ROW)
+        self._place: dict[int, int] = {}
+        """# row: its place among those that are kept"""
+
+    def take(self, sign: int, parts: Iterable[Cells]) -> None:
+        super().take(sign, (self._placed(cells) for cells in parts if len(cells.keys)))
+
+    def of(self, rows: Ints) -> Ints:
+        none = len(self._place)
+        return super().of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
+
+    def _placed(self, cells: Cells) -> Cells:
+        """The cells with places in place of rows, in any order."""
+        rows, back = np.unique(cells.rows, return_inverse=True)
+        places = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
+        return Cells(cell_keys(cells.panes, places[back], cells.counters), cells.amounts)
 
 
 class LegSum:
@@ -20,7 +42,7 @@ class LegSum:
 
     def __init__(self) -> None:
         self.as_of_s = 0
-        self._sum = WindowSum(N_LEGS)
+        self._sum = RowSums()
         self._ahead = NO_AMENDMENTS
         """In the span, and not valid yet at the as-of."""
 
@@ -79,6 +101,6 @@ class LegSum:
 def known_in(amendments: Amendments, span: Span, as_of_s: int) -> Ints:
     """The sum of one row's amendments in a span at an as-of: [counter]."""
     known = amendments.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
-    sums = np.zeros(N_LEGS, np.int64)
+    sums = np.zeros(IN_A_ROW, np.int64)
     np.add.at(sums, known.counters, known.amounts)
     return sums

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.arrays import Ints
+from streams.cells import merge_cells
+from streams.rows import Rows
 from streams.shipping.amendments import merge_amendments
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
-from streams.shipping.delta import ShippingDelta
+from streams.shipping.delta import ShippingDelta, nonzero
 from streams.shipping.expansion import DAY_S, Limits
 from streams.store.levels import HOUR_S, Level
 from streams.view.blocks import Blocks
-from streams.view.legs import LegSum, known_in
+from streams.view.legs import LegSum, RowSums, known_in
 from streams.view.series import RowHistory
 from streams.view.sums import WindowSum
 from streams.windows import Span, cover
@@ -59,9 +61,9 @@ class ShippingView:
         self._blocks = blocks
         self._limits = limits
         self._windows: OrderedDict[WindowKey, LegSum] = OrderedDict()
-        self._changes = WindowSum(N_LEGS)
+        self._changes = RowSums()
         """Changes of states from the newest as-of on."""
-        self._waiting = WindowSum(N_LEGS)
+        self._waiting = RowSums()
 
     def correct(self, deltas: Sequence[ShippingDelta]) -> None:
         """Bring what is kept moving up to date."""
@@ -83,12 +85,23 @@ class ShippingView:
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
         live = at.key is not None
         changes = await self._moved(
-            self._changes if live else WindowSum(N_LEGS), changes_span, LEG_LEVELS[at.finest :], Blocks.legs
+            self._changes if live else RowSums(), changes_span, LEG_LEVELS[at.finest :], Blocks.legs
         )
-        waiting = await self._moved(
-            self._waiting if live else WindowSum(N_LEGS), waiting_span, WAIT_LEVELS, Blocks.waiting
-        )
+        waiting = await self._moved(self._waiting if live else RowSums(), waiting_span, WAIT_LEVELS, Blocks.waiting)
         return _with_states(window.of(rows), changes.of(rows), waiting.of(rows))
+
+    async def windowed(self, at: At, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+        """Sums over the window alone: [row, counter]."""
+        return (await self._window(at, require_kept)).of(rows)
+
+    async def falling_due(self, as_of_s: int, hours: int, row: int) -> list[tuple[int, int]]:
+        """See `ShippingMoment`; by all that is known, so of the newest as-of alone."""
+        limit_s, blocks = self._limits.overdue_ms // 1000, self._blocks
+        pieces = [("wait_s", Span(max(0, as_of_s - limit_s), max(0, as_of_s - limit_s + hours * HOUR_S)))]
+        while await blocks.ensure(blocks.needed(pieces)):
+            pass
+        cells = nonzero(merge_cells([part.of_row(row) for part in blocks.waiting(pieces)]))
+        return list(zip((cells.panes + limit_s).tolist(), cells.amounts.tolist(), strict=True))
 
     async def series(
         self,
@@ -111,7 +124,7 @@ class ShippingView:
         while await blocks.ensure(blocks.needed(amended_in)):
             pass
         amendments = merge_amendments([part.of_row(row) for part in blocks.amendments(amended_in)])
-        amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])
+        amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])[:, :N_LEGS]
         return _with_states(windowed[:, :N_LEGS] + amended, changes[:, :N_LEGS], waiting[:, :N_LEGS])
 
     async def _window(self, at: At, require_kept: Callable[[Pieces], None]) -> LegSum:
@@ -166,9 +179,39 @@ class ShippingView:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class ShippingMoment:
+    """Everything about shipping at one moment, whatever is polled meanwhile."""
+
+    view: ShippingView
+    at: At
+    newest_s: int
+    rows: Rows
+    require_kept: Callable[[Pieces], None]
+
+    async def sums(self, rows: Ints) -> Ints:
+        """Of these rows: [row, counter]."""
+        return await self.view.sums(self.at, self.newest_s, rows, self.require_kept)
+
+    async def windowed(self, rows: Ints) -> Ints:
+        """Of these rows what lies in the window alone, for rows of histograms."""
+        return await self.view.windowed(self.at, rows, self.require_kept)
+
+    async def unshipped(self, hours_ago: int, row: int) -> int:
+        """How many orders waited so many hours before."""
+        as_of_s = self.at.as_of_s - hours_ago * HOUR_S
+        then = At(Span(0, 0), as_of_s - as_of_s % 60, 1, None)
+        sums = await self.view.sums(then, self.newest_s, np.array([row], np.int64), self.require_kept)
+        return int(sums[0, Leg.UNSHIPPED])
+
+    async def falling_due(self, hours: int, row: int) -> list[tuple[int, int]]:
+        """(second at which they fall due, how many wait now) of the orders that do so in the next hours."""
+        return await self.view.falling_due(self.at.as_of_s, hours, row)
+
+
 def named(sums: Ints) -> list[dict[str, int]]:
     """[row, counter] as what KPI formulas take."""
-    return [dict(zip(LEG_NAMES, row, strict=True)) for row in sums.tolist()]
+    return [dict(zip(LEG_NAMES, row, strict=False)) for row in sums.tolist()]
 
 
 def known(row: dict[str, int], at: At) -> dict[str, int]:

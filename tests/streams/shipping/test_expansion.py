@@ -15,6 +15,7 @@ from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, Labels, change, expand
 from streams.shipping.facts import NOTHING, Facts, Payment, Shipment, merge
+from streams.shipping.spread import IN_A_ROW
 from tests.streams.shipping.orders import LIMITS, answer, lives, told
 from tests.support.events import T0, Event
 from tests.support.shipping_oracle import ShippingOracle
@@ -90,10 +91,12 @@ def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
 
 
 def summed(facts: Facts) -> dict[tuple[int, int, Labels, Leg], int]:
-    """Entries by what they are; ordinary cells are valid from their own pane on."""
+    """Entries by what they are, histograms left out; ordinary cells are valid from their own pane on."""
     found: dict[tuple[int, int, Labels, Leg], int] = {}
     for pane_s, valid_s, labels, counter, amount in expand(facts, LIMITS):
-        key = (pane_s, max(pane_s, valid_s), labels, counter)
+        if counter >= IN_A_ROW:
+            continue
+        key = (pane_s, max(pane_s, valid_s), labels, Leg(counter))
         found[key] = found.get(key, 0) + amount
     return {key: amount for key, amount in found.items() if amount}
 

@@ -1,0 +1,122 @@
+"""`/api/v1/shipping`: what waits, what is late, what will be, and how long parcels take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from streams.serve.asking import Asked, Frame, LiveView, Values, WindowParam
+from streams.serve.encoding import json_response
+from streams.serve.errors import ERRORS
+from streams.view.asking import Question
+from streams.view.parcels import Parcels, standing
+from streams.windows import Window
+
+router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class TimesAnswer(_Model):
+    """How long a kind of leg took, hours; null without any."""
+
+    count: int
+    mean: float | None
+    p50: float | None
+    """Within 2 %, like `p90`."""
+    p90: float | None
+
+
+class ParcelsAnswer(_Model):
+    """The whole shop, or one region, carrier or warehouse."""
+
+    values: Values
+    """The shipping KPIs. By carrier and warehouse those of orders not dispatched yet are null: nobody has them."""
+    shipped_in_time: int
+    """Of the orders dispatched in the window, those dispatched within 48 h of their payment."""
+    ship: TimesAnswer
+    """From payment to dispatch, of those dispatched in the window."""
+    delivery: TimesAnswer
+    """From dispatch to delivery, of those delivered in the window."""
+
+
+class ItemAnswer(ParcelsAnswer):
+    """One region, carrier or warehouse."""
+
+    value: str
+
+
+class BreachesAnswer(_Model):
+    """What is to be expected of one hour ahead."""
+
+    start: int
+    """Epoch ms."""
+    end: int
+    falling_due: int
+    """Orders that wait now and reach 48 h after their payment in it."""
+    expected: float
+    """How many of them will not be dispatched by then."""
+    low: float
+    """With `high` an interval that holds it in nine cases of ten, if shipping goes on as it does."""
+    high: float
+
+
+class ShippingAnswer(Frame):
+    """Where shipping stands at the newest as-of."""
+
+    window: Window
+    by: str
+    whole: ParcelsAnswer
+    items: list[ItemAnswer]
+    """The most overdue first, then those that shipped the most."""
+    hazard_per_hour: float
+    """Chance of a waiting order to be dispatched within an hour, as of the last 24."""
+    forecast: list[BreachesAnswer]
+
+
+@router.get("/shipping", response_model=ShippingAnswer)
+async def shipping(
+    live: LiveView,
+    window: WindowParam = Window.H24,
+    by: Annotated[Literal["region", "carrier", "warehouse"], Query(description="What the items are.")] = "region",
+    hours: Annotated[int, Query(ge=1, le=48, description="How far ahead.")] = 12,
+) -> Response:
+    """Waiting and late orders, how long parcels take, and how many will be late in the next hours."""
+    asked = Asked.of(live, Question(window))
+    found = await standing(live.view, window, by, hours, asked.at_ms)
+    return json_response(
+        asked.frame(found.as_of_ms)
+        | {
+            "window": window,
+            "by": by,
+            "whole": _parcels(found.whole),
+            "items": [{"value": held.value, **_parcels(held)} for held in found.items],
+            "hazard_per_hour": found.hazard_per_hour,
+            "forecast": [
+                {
+                    "start": ahead.start_s * 1000,
+                    "end": ahead.end_s * 1000,
+                    "falling_due": ahead.falling_due,
+                    "expected": ahead.expected,
+                    "low": ahead.low,
+                    "high": ahead.high,
+                }
+                for ahead in found.forecast
+            ],
+        }
+    )
+
+
+def _parcels(held: Parcels) -> dict[str, object]:
+    return {
+        "values": dict(held.values),
+        "shipped_in_time": held.shipped_in_time,
+        "ship": asdict(held.ship),
+        "delivery": asdict(held.delivery),
+    }
