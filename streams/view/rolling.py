@@ -28,14 +28,16 @@ from streams.stock.book import StockBook
 from streams.stock.forecast import RATE_MINUTES
 from streams.stock.ledger import Ledger
 from streams.stock.names import StockNames
+from streams.store.kept import NOTHING_KEPT
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
 from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
 from streams.view.followed import Followed
+from streams.view.retention import Retention
 from streams.view.series import RowHistory
-from streams.view.shipping import At, ShippingMoment, named, summed
+from streams.view.shipping import LEG_LEVELS, At, ShippingMoment, known, named, summed
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window, cover, distinct_span, span
@@ -44,9 +46,7 @@ T = TypeVar("T")
 
 MAX_ITEMS = 1000
 _MAX_ROWS = 3_000_000
-_LONGEST_IN_SECONDS_S = 900
-"""Windows that start at a second are no longer than this."""
-
+_KEPT_EVERY_MS = 10_000
 
 COUNTER_LEVELS = (("s", 1), ("m", 60), ("h", 3600))
 DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
@@ -73,6 +73,9 @@ class _Moment:
     as_of_ms: int
     finest: int
     """Place of the finest level that is kept."""
+    coarsest: int
+    """Place of the coarsest."""
+    retention: Retention
     promotion: str | None
     targets: Mapping[str, int]
     """What the definition of that promotion adds to the sums of its own row."""
@@ -86,7 +89,12 @@ class _Moment:
     def at(self) -> At:
         """The same for what orders add."""
         key = (self.question.window.value, self.promotion) if self.live else None
-        return At(self.counted, self.as_of_ms // 1000, self.finest, key)
+        return At(self.counted, self.as_of_ms // 1000, self.finest, key, self.coarsest, self.recent)
+
+    @property
+    def recent(self) -> bool:
+        """Whether stock and the states of orders, which are kept for weeks, are known."""
+        return self.retention.recent(self.as_of_ms // 1000)
 
     def brought(self, value: str) -> Mapping[str, int]:
         """What the window brings along for a value of the scope, beside what was counted."""
@@ -124,6 +132,9 @@ class RollingView:
         """When the store last answered, by the machine's clock."""
         self._settings = settings
         self._levels = levels(settings)
+        self._kept = NOTHING_KEPT
+        self._kept_at_ms = 0
+        self._retention = Retention.of(self._levels, (), NOTHING_KEPT)
         self._stock_keep_ms = stock_keep_ms(settings)
         self._limits = limits(settings)
         self._followed = Followed(reader, self._levels, rows, State((), {}, 0), self._stock_keep_ms, self._limits)
@@ -141,6 +152,9 @@ class RollingView:
         state = await followed.reader.state()
         if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
             self.promotions = await followed.reader.promotions()
+            self._kept_at_ms = 0
+        if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS:
+            self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
         if not followed.goes_on(state) or len(followed.rows) > _MAX_ROWS or not await followed.take_in(state):
             # Questions are answered from what was followed before until the new start has caught up.
             rows = Rows()
@@ -148,6 +162,8 @@ class RollingView:
             followed = Followed(reader, self._levels, rows, state, self._stock_keep_ms, self._limits)
             if not await followed.take_in(state):
                 return
+        newest_ms = (held.newest_ms for held in state.partitions.values())
+        self._retention = Retention.of(self._levels, newest_ms, self._kept)
         self._followed, self.polled_ms = followed, now_ms
 
     def as_of(self, now_ms: int) -> AsOf:
@@ -243,7 +259,7 @@ class RollingView:
         moments = list({moment.as_of_ms: moment for moment in asked}.values())
         followed = self._followed
         history = RowHistory(followed.blocks, self._levels, followed.rows.row(question.scope, value))
-        counted = await history.counters([moment.counted for moment in moments], _counter_pieces)
+        counted = await history.counters([moment.counted for moment in moments], self._counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
         stock = await self._stock_series(history, moments, value) if name in STOCK_NAMES else {}
         shipping = await self._shipping_series(moments, value) if name in SHIPPING_NAMES else {}
@@ -270,7 +286,7 @@ class RollingView:
     async def _stock_series(self, history: RowHistory, moments: Sequence[_Moment], value: str) -> dict[int, StockSums]:
         """What the stock KPIs of one value are made of, by as-of."""
         spans = [_rate_span(moment).counted for moment in moments]
-        units = (await history.counters(spans, _counter_pieces))[:, COUNTER_IDS["units"]].tolist()
+        units = (await history.counters(spans, self._counter_pieces))[:, COUNTER_IDS["units"]].tolist()
         return {
             moment.as_of_ms: (await self._stock(moment, [value], [sold]))[0]
             for moment, sold in zip(moments, units, strict=True)
@@ -279,7 +295,7 @@ class RollingView:
     async def _stock(self, moment: _Moment, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
         """What the stock KPIs of values are made of; of a scope without any, nothing."""
         scope, asked = moment.question.scope, moment.question.promotion
-        if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU):
+        if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not moment.recent:
             return [{}] * len(names)
         followed = moment.followed
         stock = StockNumbers(followed.stock, followed.rows.stock, self.promotions, moment.as_of_ms, moment.live)
@@ -295,7 +311,8 @@ class RollingView:
         if moment.question.scope not in SHIPPING_SCOPES:
             return [{}] * len(rows)
         followed = moment.followed
-        return named(await followed.shipping.sums(moment.at, followed.newest_s, rows, self._require_kept))
+        found = await followed.shipping.sums(moment.at, followed.newest_s, rows, self._require_kept)
+        return [known(row, moment.at) for row in named(found)]
 
     def shipping_at(self, question: Question, now_ms: int) -> ShippingMoment:
         """A question about shipping beyond its KPIs."""
@@ -309,8 +326,9 @@ class RollingView:
         if scope not in SHIPPING_SCOPES:
             return {}
         row = followed.rows.row(scope, value)
-        found = await followed.shipping.series([moment.at for moment in moments], followed.newest_s, self._levels, row)
-        return {moment.as_of_ms: numbers for moment, numbers in zip(moments, named(found), strict=True)}
+        asked = [moment.at for moment in moments]
+        found = await followed.shipping.series(asked, followed.newest_s, self._levels, row, self._leg_pieces)
+        return {at.as_of_s * 1000: known(row, at) for at, row in zip(asked, named(found), strict=True)}
 
     async def _units_15m(self, moment: _Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
         """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
@@ -331,34 +349,58 @@ class RollingView:
         as_of_ms = newest_ms if question.as_of_ms is None else question.as_of_ms
         if as_of_ms > newest_ms:
             raise NotAnswerableError(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
-        finest = self._finest(as_of_ms // 1000, newest_ms // 1000)
+        retention = self._retention
+        finest = self._finest(question, value, as_of_ms, newest_ms)
         as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
         promotion = self._promotion(question, value, as_of_ms)
         running = None if promotion is None else promotions.running_time(promotion)
         counted = span(question.window, as_of_ms, timezone=self._settings.timezone, promotion=running)
+        if counted and counted.end_s < as_of_ms // 1000 and retention.minutes_only(counted.end_s, newest_ms // 1000):
+            counted = Span(counted.start_s, counted.end_s - counted.end_s % 60)  # a promotion that was over long since
         name = None if promotion is None else promotion.promotion_id
         targets = {} if promotion is None else promotions.target_sums(promotion)
-        return _Moment(question, as_of_ms, finest, name, targets, counted, as_of_ms == newest_ms, self._followed)
-
-    def _finest(self, as_of_s: int, newest_s: int) -> int:
-        """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment."""
-        for place, level in enumerate(self._levels[:2]):
-            if level.keep_s is None or as_of_s - _LONGEST_IN_SECONDS_S >= newest_s - level.keep_s:
-                return place
-        raise NotAnswerableError(
-            f"as_of {as_of_s * 1000} is further back than panes are kept ({self._levels[1].keep_s} seconds)"
+        return _Moment(
+            question,
+            as_of_ms,
+            finest,
+            retention.coarsest(counted.start_s),
+            retention,
+            name,
+            targets,
+            counted,
+            as_of_ms == newest_ms,
+            self._followed,
         )
+
+    def _finest(self, question: Question, value: str | None, as_of_ms: int, newest_ms: int) -> int:
+        """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment.
+
+        Of a promotion that was over by then, its end is the moment that matters: nothing has changed since.
+        """
+        try:
+            return self._retention.finest(as_of_ms // 1000, newest_ms // 1000)
+        except NotAnswerableError:
+            promotion = self._promotion(question, value, as_of_ms)
+            if promotion is None or promotion.ends_at >= as_of_ms:
+                raise
+            return self._retention.finest(-(-promotion.ends_at // 1000), newest_ms // 1000)
 
     def _require_kept(self, pieces: Sequence[tuple[str, Span]]) -> None:
         """Raise NotAnswerableError where panes that are needed are no longer kept: a number must not lack a part."""
-        newest = max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
-        keep_s = {level.name: level.keep_s for level in self._levels}
-        for name, piece in pieces:
-            kept = keep_s[name]
-            if kept is not None and piece.start_s < newest - kept:
-                raise NotAnswerableError(
-                    f"this needs panes from {piece.start_s * 1000} that are no longer kept (level {name}: {kept} s)"
-                )
+        self._retention.require(pieces)
+
+    def _counter_pieces(self, whole: Span) -> list[tuple[str, Span]]:
+        """A span in the fewest panes of counters; refused where one of them is not kept."""
+        return self._kept_pieces(whole, COUNTER_LEVELS)
+
+    def _leg_pieces(self, whole: Span) -> list[tuple[str, Span]]:
+        """The same of what orders add."""
+        return self._kept_pieces(whole, LEG_LEVELS)
+
+    def _kept_pieces(self, whole: Span, levels_: Sequence[tuple[str, int]]) -> list[tuple[str, Span]]:
+        pieces = _pieces(whole, levels_[: self._retention.coarsest(whole.start_s) + 1])
+        self._require_kept(pieces)
+        return pieces
 
     def _promotion(self, question: Question, value: str | None, as_of_ms: int) -> Promotion | None:
         if question.window is not Window.PROMOTION:
@@ -377,7 +419,7 @@ class RollingView:
         followed = moment.followed
         total = followed.kept_sum((moment.question.window, moment.promotion)) if moment.live else WindowSum()
         blocks = followed.blocks
-        levels_ = COUNTER_LEVELS[moment.finest :]
+        levels_ = COUNTER_LEVELS[moment.finest : moment.coarsest + 1]
         while True:
             steps = list(total.steps_to(moment.counted))
             pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels_)]
@@ -456,18 +498,16 @@ def _pieces(whole: Span, levels_: Sequence[tuple[str, int]]) -> list[tuple[str, 
     return [(levels_[place][0], piece) for place, piece in cover(whole, [step for _, step in levels_])]
 
 
-def _counter_pieces(whole: Span) -> list[tuple[str, Span]]:
-    return _pieces(whole, COUNTER_LEVELS)
-
-
 def _distinct_panes(moment: _Moment) -> tuple[Span, Sequence[tuple[str, int]]] | None:
     """What distinct counts cover at a moment, and the levels they are kept in; None where there are none."""
     scope = moment.question.scope
     covered = distinct_span(moment.question.window, scope, moment.counted)
     if covered is None:
         return None
-    levels_ = DISTINCT_LEVELS[max(moment.finest, 1 if scope is Scope.SKU else 0) :]
+    levels_ = DISTINCT_LEVELS[max(moment.finest, 1 if scope is Scope.SKU else 0) : moment.coarsest + 1]
     if covered and (covered.start_s % levels_[0][1] or covered.end_s % levels_[0][1]):
+        return None
+    if not all(moment.retention.has(name, piece) for name, piece in _pieces(covered, levels_)):
         return None
     return covered, levels_
 
