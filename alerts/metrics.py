@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.findings import Severity
@@ -13,6 +15,7 @@ from alerts.state.reasons import Reason
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 DELIVERED = "delivered"
 GIVEN_UP = "given_up"
+SHOWN = (Status.PENDING, Status.FIRING, Status.RESOLVED)
 OUTCOMES = (DELIVERED, *Fault, GIVEN_UP)
 
 
@@ -48,13 +51,21 @@ class AlertMetrics:
             "notification_delay_seconds", "Time from a notice's being owed to its arrival.", ("receiver",)
         )
         self.waiting = gauge("notifications_waiting", "Notices on their way, by receiver.", ("receiver",))
-        for status in (Status.PENDING, Status.FIRING, Status.RESOLVED):
-            for severity in Severity:
-                self.alerts.labels(status, severity)
-        for reason in Reason:
-            self.reasons.labels(reason)
+        for _, shown in (*self.alert_gauges(), *self.reason_gauges()):
+            shown.set(0)
         for why in Why:
             self.notices.labels(why)
+
+    def alert_gauges(self) -> Iterator[tuple[tuple[str, str], Gauge]]:
+        """The gauges of alerts by state and severity."""
+        for status in SHOWN:
+            for severity in Severity:
+                yield (status.value, severity.value), self.alerts.labels(status, severity)
+
+    def reason_gauges(self) -> Iterator[tuple[Reason, Gauge]]:
+        """The gauges of alerts by why people are told."""
+        for reason in Reason:
+            yield reason, self.reasons.labels(reason)
 
     def know(self, receiver: str) -> None:
         """Show a receiver before anything was sent to it."""

@@ -80,12 +80,18 @@ class StateStore:
         self._keys = keys
         self._lease_ms = lease_ms
         self._lead = script(redis, "lead")
+        self._holder = script(redis, "holder")
         self._write = script(redis, "write")
 
     async def lead(self, owner: str) -> Lead | Standby:
         """Take the lead if nobody has it, or keep it. A new holder must `load`."""
         epoch, _, free_in_ms, held_by = await self._lead(keys=[self._keys.lead], args=[owner, self._lease_ms])
         return Lead(owner, int(epoch)) if epoch else Standby(held_by.decode(), int(free_in_ms))
+
+    async def holder(self) -> str | None:
+        """Who leads now; None: nobody."""
+        owner = (await self._holder(keys=[self._keys.lead], args=[])).decode()
+        return owner or None
 
     async def give_up(self, owner: str) -> None:
         """Let the next one lead at once, if this one did."""

@@ -1,0 +1,159 @@
+"""The evaluating process: leads if it may, evaluates, and writes what that comes to. All else follows from there.
+
+One round: keep the lead; read the states if it was somebody else's before; evaluate; work out what that comes to; write
+it in one call. A write that is refused, or whose answer is lost, is forgotten: the states are read again first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+import structlog
+
+from alerts.evaluator import Evaluator
+from alerts.metrics import AlertMetrics
+from alerts.state.policy import Routing
+from alerts.state.telling import Surroundings
+from alerts.state.tick import Tick, tick, watched
+from alerts.store.said import Said
+from alerts.store.states import Lead, Loaded, StateStore, Written
+
+log = structlog.get_logger()
+
+VACANT_MS = 3000
+"""How long the lead must have been free before a process takes it that Kafka has not made leader."""
+
+
+class Round(StrEnum):
+    """What became of one round."""
+
+    EVALUATED = "evaluated"
+    STANDBY = "standby"
+    """Another process leads, or has the first claim to."""
+    NO_AS_OF = "no_as_of"
+    """There is nothing to evaluate yet."""
+    REFUSED = "refused"
+    """Another process has taken the lead meanwhile, or the states have changed."""
+
+
+class Engine:
+    """One process's part in evaluating."""
+
+    def __init__(
+        self,
+        owner: str,
+        store: StateStore,
+        said: Said,
+        evaluator: Evaluator,
+        routing: Callable[[], Routing],
+        metrics: AlertMetrics,
+        *,
+        first_claim: Callable[[], bool],
+        clock: Callable[[], int],
+    ) -> None:
+        self._owner = owner
+        self._store = store
+        self._said = said
+        self._evaluator = evaluator
+        self._routing = routing
+        self._metrics = metrics
+        self._first_claim = first_claim
+        self._clock = clock
+        self._lead: Lead | None = None
+        self._loaded: Loaded | None = None
+        self._vacant_since: float | None = None
+
+    @property
+    def leading(self) -> bool:
+        """Whether it led in the last round."""
+        return self._lead is not None
+
+    async def round(self) -> Round:
+        """Evaluate once, if it is ours to do. Raises what a Redis that does not answer raises; call again then."""
+        lead = await self._leads()
+        if lead is None:
+            return Round.STANDBY
+        began = time.monotonic()
+        try:
+            loaded = self._loaded or await self._store.load()
+            self._loaded = None  # whatever happens now but a write that got through, they are to be read again
+            return await self._evaluate(lead, loaded)
+        except BaseException:
+            self._metrics.evaluation_failures.inc()
+            raise
+        finally:
+            self._metrics.evaluation_seconds.observe(time.monotonic() - began)
+
+    async def stop(self) -> None:
+        """Let another process lead at once."""
+        self._lead = self._loaded = None
+        await self._store.give_up(self._owner)
+
+    async def _leads(self) -> Lead | None:
+        before = self._lead
+        lead = await self._store.lead(self._owner) if await self._may_lead() else None
+        self._lead = lead if isinstance(lead, Lead) else None
+        self._metrics.leading.set(1 if self._lead else 0)
+        if self._lead != before:
+            self._loaded = None
+            log.info("evaluating" if self._lead else "standing by", epoch=self._lead.epoch if self._lead else None)
+        return self._lead
+
+    async def _may_lead(self) -> bool:
+        """Who leads goes on; the one that Kafka made leader takes what is free; others take what stays free."""
+        holder = await self._store.holder()
+        if holder is None:
+            self._vacant_since = self._vacant_since or time.monotonic()
+        else:
+            self._vacant_since = None
+        if self._first_claim() or holder == self._owner:
+            return True
+        return self._vacant_since is not None and (time.monotonic() - self._vacant_since) * 1000 >= VACANT_MS
+
+    async def _evaluate(self, lead: Lead, loaded: Loaded) -> Round:
+        now_ms = self._clock()
+        evaluated = await self._evaluator.evaluate(watched(loaded.alerts), now_ms)
+        if evaluated is None:
+            return Round.NO_AS_OF
+        around = Surroundings(self._routing(), await self._said.silences(now_ms), evaluated.running)
+        done = tick(
+            loaded.alerts,
+            evaluated.evaluation,
+            timing=self._evaluator.timing,
+            acks=await self._said.acks(),
+            around=around,
+            now_ms=now_ms,
+        )
+        if done.changed or done.gone:
+            written = await self._store.write(lead, loaded.version, done)
+            if written is not Written.OK:
+                self._metrics.deposed.inc()
+                log.warning("what was evaluated was refused", why=written.value)
+                return Round.REFUSED
+            loaded = Loaded(done.applied(loaded.alerts), loaded.version + 1)
+        self._loaded = loaded
+        self._count(loaded, done, evaluated.evaluation.as_of_ms)
+        return Round.EVALUATED
+
+    def _count(self, loaded: Loaded, done: Tick, as_of_ms: int) -> None:
+        metrics = self._metrics
+        metrics.as_of.set(as_of_ms / 1000)
+        counted: dict[tuple[str, str], int] = {}
+        for alert in loaded.alerts.values():
+            labels = (alert.status.value, alert.severity.value)
+            counted[labels] = counted.get(labels, 0) + 1
+        for labels, gauge in metrics.alert_gauges():
+            gauge.set(counted.get(labels, 0))
+        for reason, gauge in metrics.reason_gauges():
+            gauge.set(done.reasons.get(reason, 0))
+        for change in done.changes:
+            log.info(
+                "alert changed",
+                what=change.what.value,
+                alert=str(change.alert.series),
+                fingerprint=change.alert.fingerprint,
+                severity=change.alert.severity.value,
+                told=change.alert.reason.value,
+            )

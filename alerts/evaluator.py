@@ -1,0 +1,32 @@
+"""What the engine asks of whatever evaluates the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from alerts.findings import Evaluation, Series
+from alerts.state.policy import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One evaluation, and what went with it."""
+
+    evaluation: Evaluation
+    running: frozenset[str]
+    """Ids of the promotions that run at its as-of."""
+
+
+class Evaluator(Protocol):
+    """Evaluates the rules; what it remembers between two evaluations is its own."""
+
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+        """All rules at the newest as-of; None while there is none. `watched`: series that must be among the findings.
+
+        Raises what a Redis that does not answer raises.
+        """
+
+    def timing(self, rule: str) -> Timing:
+        """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""

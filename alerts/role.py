@@ -1,0 +1,167 @@
+"""Everything that one `salepulse alerts` process does, each in a loop of its own: none can hold up another.
+
+All processes send; one evaluates, publishes and refreshes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import structlog
+from prometheus_client import generate_latest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alerts.engine import Engine
+from alerts.evaluator import Evaluator
+from alerts.metrics import AlertMetrics
+from alerts.notify.dispatcher import LEASE_MS, Dispatcher
+from alerts.notify.http import Http
+from alerts.notify.receivers import Receiver, ReceiversFile, built, read_receivers
+from alerts.notify.wording import Place
+from alerts.publishing import Publisher
+from alerts.refreshing import Refresher
+from alerts.store.keys import AlertKeys
+from alerts.store.outbox import Outbox
+from alerts.store.said import Said
+from alerts.store.states import StateStore
+from consumers.errors import SalepulseError
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, connect
+from streams.store.keys import Keys
+from streams.store.writer import now_ms
+
+log = structlog.get_logger()
+
+_SEND_EVERY_S = 0.25
+_PUBLISH_EVERY_S = 0.25
+_REFRESH_EVERY_S = 1.0
+_METRICS_EVERY_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+
+
+def place_of(settings: Settings) -> Place:
+    """Where the shop is and how it counts, for messages."""
+    return Place(
+        url=settings.public_url,
+        runbooks=settings.alerts_runbooks,
+        timezone=settings.timezone,
+        currency=settings.currency,
+        currency_exponent=settings.currency_exponent,
+    )
+
+
+def receivers_of(settings: Settings) -> ReceiversFile:
+    """The file of receivers that the settings name. Raises UsageError."""
+    return read_receivers(Path(settings.alerts_receivers) if settings.alerts_receivers else None)
+
+
+class Role:
+    """One process. Use as `async with`; `run` goes on until it is cancelled."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        file: ReceiversFile,
+        evaluator: Callable[[Settings, Redis], Evaluator],
+        *,
+        first_claim: Callable[[], bool] = lambda: True,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._settings = settings
+        self._file = file
+        self._clock = clock
+        self.name = f"alerts-{os.getpid()}-{uuid4().hex[:8]}"
+        self.metrics = AlertMetrics()
+        self._place = place_of(settings)
+        self._redis = connect(settings)
+        self._keys = Keys(settings.redis_prefix, settings.shards)
+        keys = AlertKeys(settings.redis_prefix)
+        self._store = StateStore(self._redis, keys, lease_ms=round(settings.alerts_lease_s * 1000))
+        self._said = Said(self._redis, keys)
+        self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
+        self._http = Http(file.networks)
+        self._publisher = Publisher(self._store, settings.bootstrap, self._place, self.metrics)
+        self.engine = Engine(
+            self.name,
+            self._store,
+            self._said,
+            evaluator(settings, self._redis),
+            lambda: file.routing,
+            self.metrics,
+            first_claim=first_claim,
+            clock=clock,
+        )
+        self._receivers: dict[str, Receiver] = {}
+        self.beat_s = time.monotonic()
+        """When a round was last completed, by the monotonic clock: for a watchdog."""
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        self._receivers = built(self._file, self._http)
+        self._dispatcher = Dispatcher(self._outbox, self._receivers, self._place, self.metrics, clock=self._clock)
+        self._refresher = Refresher(self._receivers, self._http, self._place)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self.engine.stop()
+        except (RedisError, *UNREACHABLE):
+            pass  # the lease ends by itself
+        await self._publisher.stop()
+        await self._http.__aexit__()
+        await self._redis.aclose()
+
+    async def run(self) -> None:
+        """All loops, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_every(self._settings.alerts_interval_s, "evaluating", self._evaluate))
+            group.create_task(_every(_PUBLISH_EVERY_S, "publishing", self._publish))
+            group.create_task(_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
+            group.create_task(_every(_METRICS_EVERY_S, "leaving metrics", self._leave_metrics))
+            for name in self._receivers:
+                group.create_task(_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name)))
+
+    async def _evaluate(self) -> None:
+        await self.engine.round()
+        self.beat_s = time.monotonic()
+
+    async def _publish(self) -> None:
+        if self.engine.leading:
+            await self._publisher.publish()
+
+    async def _refresh(self) -> None:
+        if self.engine.leading:
+            await self._refresher.refresh(await self._said.alerts(), self._clock())
+
+    async def _leave_metrics(self) -> None:
+        text = b"%d\n" % now_ms() + generate_latest(self.metrics.registry)
+        await self._redis.hset(self._keys.workers, self.name, text)
+
+
+async def _every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Do it again and again. A failure is told once, and tried again with growing pauses until it passes."""
+    failures, told = 0, ""
+    while True:
+        began = time.monotonic()
+        try:
+            await work()
+        except Exception as error:  # a loop that ended would never be noticed
+            why = f"{type(error).__name__}: {error}"
+            if why != told:
+                foreseen = isinstance(error, (SalepulseError, RedisError, *UNREACHABLE))
+                (log.warning if foreseen else log.exception)(f"{what} failed; trying again", error=why)
+            failures, told = failures + 1, why
+        else:
+            if failures:
+                log.info(f"{what} goes on")
+            failures, told = 0, ""
+        pause = interval_s if not failures else min(interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
+        await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

@@ -1,0 +1,34 @@
+"""An evaluator that says what a test has it say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from alerts.evaluator import Evaluated
+from alerts.findings import Finding, Series
+from alerts.state.policy import Timing
+from tests.alerts.builders import evaluation
+
+
+class Scripted:
+    """Says the same findings until a test says others."""
+
+    def __init__(self, *found: Finding, timing: Timing | None = None) -> None:
+        self.found: tuple[Finding, ...] = found
+        self.watched: Collection[Series] = ()
+        self._timing = timing or Timing()
+        self.raises: Exception | None = None
+        self.before: Callable[[], object] = lambda: None
+
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+        self.watched = watched
+        self.before()
+        if self.raises is not None:
+            raise self.raises
+        return Evaluated(
+            evaluation(*(replace(one, as_of_ms=now_ms) for one in self.found), at_ms=now_ms), frozenset({"d11"})
+        )
+
+    def timing(self, rule: str) -> Timing:
+        return self._timing

@@ -1,0 +1,191 @@
+"""Who evaluates, and that it goes on through deaths, standstills and cut connections without telling anyone twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+
+from alerts import engine as engine_module
+from alerts.engine import Engine, Round
+from alerts.metrics import AlertMetrics
+from alerts.state.telling import Kind
+from alerts.store.outbox import Due, Outbox
+from alerts.store.said import Said
+from alerts.store.states import StateStore
+from tests.alerts.builders import T0, to
+from tests.alerts.engine import KEYS
+from tests.alerts.scripted import Scripted
+from tests.alerts.state.playing import BAD, FINE
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Made:
+    """A process that may evaluate."""
+
+    engine: Engine
+    evaluator: Scripted
+    metrics: AlertMetrics
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ms = T0
+
+    def __call__(self) -> int:
+        self.now_ms += 1000
+        return self.now_ms
+
+
+Making = Callable[..., Made]
+Owed = Callable[[], Awaitable[list[Kind]]]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def make(redis: Redis) -> Making:
+    clock = Clock()
+
+    def making(name: str = "one", *, lease_ms: int = 5000, claims: bool = True) -> Made:
+        evaluator, metrics = Scripted(BAD), AlertMetrics()
+        store = StateStore(redis, KEYS, lease_ms=lease_ms)
+        routing = to("chat")
+        engine = Engine(
+            name,
+            store,
+            Said(redis, KEYS),
+            evaluator,
+            lambda: routing,
+            metrics,
+            first_claim=lambda: claims,
+            clock=clock,
+        )
+        return Made(engine, evaluator, metrics)
+
+    return making
+
+
+@pytest.fixture
+def owed(redis: Redis) -> Owed:
+    async def reading() -> list[Kind]:
+        due = await Outbox(redis, KEYS, "reader", lease_ms=1).take("chat", T0 + 10**9, 60_000)
+        assert isinstance(due, Due)
+        return [notice.kind for notice in due.notices]
+
+    return reading
+
+
+async def test_evaluates_and_what_that_comes_to_is_written(make: Making, owed: Owed) -> None:
+    one = make()
+    assert [await one.engine.round() for _ in range(3)] == [Round.EVALUATED] * 3
+    assert await owed() == [Kind.FIRING]
+    assert [str(series) for series in one.evaluator.watched] == ['conversion-drop{channel="app"}']
+    value = one.metrics.registry.get_sample_value
+    assert value("salepulse_alerts", {"state": "firing", "severity": "critical"}) == 1
+    assert value("salepulse_alerts_told", {"reason": "unchanged"}) == 1
+    assert value("salepulse_alerts_leading") == 1
+
+
+async def test_one_evaluates_and_the_other_stands_by(make: Making) -> None:
+    one, two = make("one"), make("two")
+    assert await one.engine.round() is Round.EVALUATED
+    assert await two.engine.round() is Round.STANDBY
+    await one.engine.stop()
+    assert await two.engine.round() is Round.EVALUATED
+    assert await one.engine.round() is Round.STANDBY
+
+
+async def test_a_standby_takes_over_from_one_that_was_killed_and_goes_on_where_it_was(make: Making, owed: Owed) -> None:
+    killed, standby = make("killed", lease_ms=50), make("standby")
+    await killed.engine.round()
+    await asyncio.sleep(0.06)
+    assert await standby.engine.round() is Round.EVALUATED
+    standby.evaluator.found = (FINE,)
+    await standby.engine.round()
+    assert await owed() == [Kind.FIRING, Kind.RESOLVED]
+
+
+async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owed: Owed) -> None:
+    sleepy, other = make("sleepy", lease_ms=50), make("other")
+    await sleepy.engine.round()
+    sleepy.evaluator.found = (FINE,)
+    woken = asyncio.Event()
+
+    async def meanwhile() -> None:
+        await asyncio.sleep(0.06)
+        assert await other.engine.round() is Round.EVALUATED
+        woken.set()
+
+    original = sleepy.evaluator.evaluate
+
+    async def sleeping(*args: object) -> object:
+        task = asyncio.create_task(meanwhile())
+        await woken.wait()
+        await task
+        return await original(*args)  # type: ignore[arg-type]
+
+    sleepy.evaluator.evaluate = sleeping  # type: ignore[method-assign, assignment]
+    assert await sleepy.engine.round() is Round.REFUSED
+    assert await owed() == [Kind.FIRING]
+    assert sleepy.metrics.registry.get_sample_value("salepulse_alerts_refused_writes_total") == 1
+    assert await sleepy.engine.round() is Round.STANDBY
+
+
+async def test_a_lead_that_stays_free_is_taken_by_one_without_the_first_claim(
+    make: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "VACANT_MS", 50)
+    second = make("second", claims=False)
+    assert await second.engine.round() is Round.STANDBY
+    await asyncio.sleep(0.06)
+    assert await second.engine.round() is Round.EVALUATED
+    assert await make("first").engine.round() is Round.STANDBY, "who leads goes on"
+
+
+async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, owed: Owed) -> None:
+    one = make()
+    await one.engine.round()
+    one.evaluator.raises = RuntimeError("a fault")
+    with pytest.raises(RuntimeError):
+        await one.engine.round()
+    one.evaluator.raises, one.evaluator.found = None, (FINE,)
+    assert await one.engine.round() is Round.EVALUATED
+    assert await owed() == [Kind.FIRING, Kind.RESOLVED]
+
+
+async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
+    make: Making, owed: Owed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make()
+    store = one.engine._store
+    written = store.write
+
+    async def lost(*args: object) -> None:
+        await written(*args)  # type: ignore[arg-type]
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", lost)
+        with pytest.raises(ConnectionError):
+            await one.engine.round()
+    await one.engine.round()
+    assert await owed() == [Kind.FIRING]
+
+
+async def test_a_redis_that_forgot_everything_is_told_again(make: Making, redis: Redis, owed: Owed) -> None:
+    one = make()
+    await one.engine.round()
+    await redis.flushall()
+    assert await one.engine.round() is Round.EVALUATED
+    assert await owed() == [Kind.FIRING]
