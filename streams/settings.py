@@ -46,6 +46,9 @@ class Settings(IngestSettings):
     unshipped_horizon_d: int = Field(
         180, ge=31, le=3650, description="Days from its payment that an order counts as unshipped, and is remembered."
     )
+    delivered_horizon_d: int = Field(
+        60, ge=1, le=3650, description="Days that an order is remembered for which nothing came after its delivery."
+    )
     idle_after_s: float = Field(
         10, gt=0, description="A partition without a new event for so long holds no as-of back."
     )

@@ -67,7 +67,9 @@ class Worker:
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._writer = PaneWriter(self._redis, self._keys, levels(settings))
         self._roller = Roller(self._redis, self._keys, levels(settings))
-        self._sweep = RecordSweep(self._redis, self._keys, 1000 * limits(settings).horizon_s)
+        self._sweep = RecordSweep(
+            self._redis, self._keys, 1000 * limits(settings).horizon_s, settings.delivered_horizon_d * 86_400_000
+        )
         self._keeper = Keeper(self._redis, self._keys, levels(settings), settings)
         self._dead_letters = DeadLetterWriter(settings.bootstrap)
         self._bury_lock = asyncio.Lock()

@@ -6,6 +6,7 @@ from random import randrange
 
 from redis.asyncio import Redis
 
+from streams.shipping.facts import Facts
 from streams.shipping.join import BUCKETS
 from streams.shipping.record import decode
 from streams.store.connection import script
@@ -18,28 +19,29 @@ AT_ONCE = 4
 class RecordSweep:
     """One worker's walk. Several workers may walk at once; what one reads another may delete."""
 
-    def __init__(self, redis: Redis, keys: Keys, horizon_ms: int) -> None:
+    def __init__(self, redis: Redis, keys: Keys, horizon_ms: int, delivered_ms: int) -> None:
+        """`horizon_ms`: since when nothing must have been heard of an order; `delivered_ms`: of one delivered."""
         self._redis = redis
         self._keys = keys
         self._horizon_ms = horizon_ms
+        self._delivered_ms = delivered_ms
         self._forget = script(redis, "forget")
         self._next = randrange(BUCKETS * keys.shards)
 
     async def turn(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
-        """Look at the next buckets; returns how many orders were forgotten.
-
-        An order is forgotten when the last that was heard of it is older than the horizon.
-        """
-        oldest_ms, forgotten = as_of_ms - self._horizon_ms, 0
+        """Look at the next buckets; returns how many orders were forgotten."""
+        forgotten = 0
         for _ in range(buckets):
             self._next = (self._next + 1) % (BUCKETS * self._keys.shards)
             shard, bucket = divmod(self._next, BUCKETS)
-            forgotten += await self._bucket(self._keys.orders(shard, bucket), oldest_ms)
+            forgotten += await self._bucket(self._keys.orders(shard, bucket), as_of_ms)
         return forgotten
 
-    async def _bucket(self, key: str, oldest_ms: int) -> int:
+    async def _bucket(self, key: str, as_of_ms: int) -> int:
         held: dict[bytes, bytes] = await self._redis.hgetall(key)  # type: ignore[assignment]
-        old = [
-            part for field, record in held.items() if decode(record).newest_ms < oldest_ms for part in (field, record)
-        ]
+        old = [part for item in held.items() if self._is_over(decode(item[1]), as_of_ms) for part in item]
         return int(await self._forget(keys=[key], args=old)) if old else 0
+
+    def _is_over(self, facts: Facts, as_of_ms: int) -> bool:
+        keep_ms = self._horizon_ms if facts.delivered is None else self._delivered_ms
+        return facts.newest_ms < as_of_ms - keep_ms

@@ -24,7 +24,7 @@ async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatc
     monkeypatch.setattr("streams.shipping.join.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
     await shop.feed(LOGISTICS_0, [shipment(at=2 * DAY, order_id="alive")])
-    sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY)
+    sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
     assert await sweep.turn(ms(DAY), buckets=64) == 0
     assert await sweep.turn(ms(DAY + 1), buckets=64) == 1
     assert await remembered(shop, "old", "alive", "new") == ["alive", "new"]
@@ -32,3 +32,13 @@ async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatc
     await shop.feed(ORDERS_0, [paid(at=2 * DAY)])
     assert (await ask(await shop.view(), "1m"))["unshipped_orders"] == 3, "what it added stays"
     assert BUCKETS == 1 << 17
+
+
+async def test_one_that_was_delivered_is_forgotten_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.join.BUCKETS", 64)
+    await shop.feed(ORDERS_0, [paid(at=0, order_id="there"), paid(at=0, order_id="on its way")])
+    await shop.feed(LOGISTICS_0, [shipment("shipment_delivered", at=10, order_id="there")])
+    sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
+    assert await sweep.turn(ms(10 + DAY / 2 + 1), buckets=64) == 1
+    assert await remembered(shop, "there", "on its way") == ["on its way"]
