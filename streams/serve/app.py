@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator
 
 import structlog
@@ -44,6 +45,8 @@ ROUTERS = (
 )
 """Every group of routes: alerts, the stream and the page are added here."""
 
+_SWITCH_S = 0.001
+"""So long the view's thread may keep the interpreter from the one that serves HTTP."""
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
     "Every answer about KPIs carries the as-of: the event time up to which it counts."
@@ -56,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live = app.state.live = Live(settings)
-        app.state.forecasts = forecasts.Forecasts(live)
+        app.state.forecasts = forecasts.Forecasts(settings)
         app.state.exposition = metrics.Exposition(live, app.state.forecasts)
         await live.start()
         try:
@@ -101,6 +104,7 @@ def run(settings: Settings) -> None:
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        sys.setswitchinterval(_SWITCH_S)
         config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",

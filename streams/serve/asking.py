@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -11,9 +10,11 @@ from pydantic import BaseModel, ConfigDict
 from consumers.events import MAX_TS_MS
 from streams.kpis import Number
 from streams.scopes import Scope
+from streams.serve.asks import Ask, Told
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
-from streams.view.asking import Answer, Item, NotReadyError, Question
+from streams.store.writer import now_ms
+from streams.view.asking import NotReadyError
 from streams.windows import Window
 
 
@@ -70,44 +71,40 @@ Values = dict[str, Number]
 """Every counter, distinct count and KPI by name; null where the scope has none or a denominator is 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question and the moment it was asked at."""
+async def answer(live: Live, ask: Ask[Told]) -> dict[str, Any]:
+    """The whole answer: the fields of `KpiFrame` and its own.
 
-    question: Question
-    live: Live
-    at_ms: int
-    newest_ms: int
+    Raises:
+        NotReadyError: while there is no as-of.
+    """
+    if ask.newest:
+        require_ready(live)
+    told = await live.tell(ask)
+    head = told.answer
+    about = {"window": head.window, "scope": head.scope, "promotion": head.promotion}
+    return {**frame(live, head.as_of_ms, newest=ask.newest), **about, **told.fields}
 
-    @classmethod
-    def of(cls, live: Live, question: Question) -> Asked:
-        """Raises NotReadyError while there is no as-of."""
-        newest_ms = live.view.as_of(live.at_ms).ms
-        if newest_ms is None:
-            raise NotReadyError("; ".join(live.standing().reasons) or "there is no as-of yet: ask again soon")
-        return cls(question, live, live.at_ms, newest_ms)
 
-    def frame(self, as_of_ms: int) -> dict[str, Any]:
-        """The fields of `Frame`."""
-        settings, standing = self.live.settings, self.live.standing()
-        newest = self.question.as_of_ms is None or as_of_ms >= self.newest_ms
-        return {
-            "as_of": as_of_ms,
-            "timezone": settings.timezone,
-            "currency": settings.currency,
-            "currency_exponent": settings.currency_exponent,
-            "live": standing.live and newest,
-            "stale": [str(partition) for partition in standing.stale],
-            "age_ms": (standing.age_ms or 0) + (standing.as_of_ms or as_of_ms) - as_of_ms,
-        }
+def require_ready(live: Live) -> int:
+    """The newest as-of. Raises NotReadyError while there is none."""
+    newest_ms = live.newest_ms()
+    if newest_ms is None:
+        raise NotReadyError("; ".join(live.standing().reasons) or "there is no as-of yet: ask again soon")
+    return newest_ms
 
-    def kpi_frame(self, answer: Answer) -> dict[str, Any]:
-        """The fields of `KpiFrame`."""
-        return self.frame(answer.as_of_ms) | {
-            "window": answer.window,
-            "scope": answer.scope,
-            "promotion": answer.promotion,
-        }
+
+def frame(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
+    """The fields of `Frame`. `newest`: whether the newest as-of was asked for."""
+    settings, standing = live.settings, live.standing()
+    return {
+        "as_of": as_of_ms,
+        "timezone": settings.timezone,
+        "currency": settings.currency,
+        "currency_exponent": settings.currency_exponent,
+        "live": standing.live and (newest or (standing.as_of_ms is not None and as_of_ms >= standing.as_of_ms)),
+        "stale": [str(partition) for partition in standing.stale],
+        "age_ms": now_ms() - as_of_ms,
+    }
 
 
 def one_value(scope: Scope, value: str | None) -> str | None:
@@ -119,8 +116,3 @@ def one_value(scope: Scope, value: str | None) -> str | None:
             )
         return ""
     return value or None
-
-
-def item(held: Item) -> dict[str, Any]:
-    """One item of a list."""
-    return {"value": held.value, "values": held.values}

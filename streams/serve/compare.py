@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,7 +12,6 @@ from starlette.responses import Response
 from streams.compare import Against, differences
 from streams.scopes import Scope
 from streams.serve.asking import (
-    Asked,
     AsOfParam,
     KpiFrame,
     LiveView,
@@ -20,12 +20,15 @@ from streams.serve.asking import (
     ValueParam,
     Values,
     WindowParam,
+    answer,
     one_value,
 )
+from streams.serve.asks import AboutKpis, Told, told
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
 from streams.view.asking import Question
 from streams.view.compared import Compared, ComparedItem, Comparer, Then
+from streams.view.rolling import RollingView
 from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
@@ -95,6 +98,23 @@ class CompareEach(ComparedFrame):
     items: list[ComparedItemAnswer]
 
 
+@dataclass(frozen=True, slots=True)
+class Beside(AboutKpis):
+    """What `compare` asks for: an `Ask`."""
+
+    value: str | None
+    against: Against
+    timezone: str
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> Told:
+        comparer, question = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)
+        if self.value is None:
+            found = await comparer.every(question, self.against)
+        else:
+            found = await comparer.one(question, self.value, self.against)
+        return told(found.now, **compared_answer(found, self.against, one=self.value is not None))
+
+
 @router.get("/compare", response_model=CompareOne | CompareEach)
 async def compare(
     live: LiveView,
@@ -106,14 +126,9 @@ async def compare(
     as_of: AsOfParam = None,
 ) -> Response:
     """Every KPI and counter now and then, their difference and ratio."""
-    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
-    comparer = Comparer(live.view, asked.at_ms, live.settings.timezone)
-    name = one_value(scope, value)
-    if name is None:
-        found = await comparer.every(asked.question, against)
-    else:
-        found = await comparer.one(asked.question, name, against)
-    return json_response(asked.kpi_frame(found.now) | compared_answer(found, against, one=name is not None))
+    question = Question(window, scope, as_of, promotion or None)
+    ask = Beside(question, value=one_value(scope, value), against=against, timezone=live.settings.timezone)
+    return json_response(await answer(live, ask))
 
 
 def compared_answer(found: Compared, against: Against, *, one: bool) -> dict[str, Any]:

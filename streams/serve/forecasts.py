@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from consumers.events import Promotion
 from streams.promotions import baselines
 from streams.scopes import Scope
-from streams.serve.live import Live
+from streams.settings import Settings
 from streams.store.levels import levels
 from streams.targets import CELLS, Curve, Forecast, Whole, day_curve, forecast
 from streams.view.asking import NotAnswerableError, Question
+from streams.view.rolling import RollingView
 from streams.windows import Window
 
 KEEP_MS = 10_000
@@ -61,39 +62,40 @@ class _Kept:
 
 
 class Forecasts:
-    """Forecasts of one server."""
+    """Forecasts of one server. What is asked runs in the thread of the view that it is given (`Live.ask`)."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         """# (what, promotion_id)"""
 
-    async def of(self, promotion: Promotion, as_of_ms: int, *, newest: bool) -> Outlook | None:
+    async def of(
+        self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int, *, newest: bool
+    ) -> Outlook | None:
         """What a promotion will come to, as of a moment; None before it begins and while nothing can be said.
 
         `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
         where panes that it needs are no longer kept.
         """
-        at_ms, known = self._live.at_ms, self._live.view.promotions
-        rests_on = (promotion, tuple(baselines(promotion, known)), self._live.view.state.epochs)
+        rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs)
         kept = self._kept.get(("outlook", promotion.promotion_id))
         if newest and kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
             return kept.outlook
-        found = await self._ask(promotion, as_of_ms, at_ms)
+        found = await self._ask(view, at_ms, promotion, as_of_ms)
         if newest:
             self._keep("outlook", promotion, _Kept(rests_on, at_ms + KEEP_MS, outlook=found))
         return found
 
-    async def _ask(self, promotion: Promotion, as_of_ms: int, at_ms: int) -> Outlook | None:
-        now = await self._curve(promotion, as_of_ms, at_ms)
+    async def _ask(self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int) -> Outlook | None:
+        now = await self._curve(view, at_ms, promotion, as_of_ms)
         if now is None:
             return None
         if as_of_ms >= promotion.ends_at:
             return Outlook(as_of_ms, Basis.FINAL, (), Forecast.certain(now.last))
         earlier = [
             Whole(one.promotion_id, curve)
-            for one in baselines(promotion, self._live.view.promotions)
-            if one.ends_at <= as_of_ms and (curve := await self._whole(one, at_ms)) is not None
+            for one in baselines(promotion, view.promotions)
+            if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
         ]
         day = day_curve(_length(promotion), partial(_local_hour, promotion.starts_at, ZoneInfo(promotion.timezone)))
         said = forecast(now, earlier, day)
@@ -101,19 +103,21 @@ class Forecasts:
         names = tuple(one.promotion_id for one in earlier)
         return None if said is None else Outlook(as_of_ms, basis, names, said)
 
-    async def _whole(self, promotion: Promotion, at_ms: int) -> Curve | None:
+    async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
         """The curve of a promotion that has ended; None where its panes are gone."""
-        rests_on = (promotion, self._live.view.state.epochs)
+        rests_on = (promotion, view.state.epochs)
         kept = self._kept.get(("whole", promotion.promotion_id))
         if kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
             return kept.curve
         curve = None
         with contextlib.suppress(NotAnswerableError):
-            curve = await self._curve(promotion, promotion.ends_at, at_ms, whole=True)
+            curve = await self._curve(view, at_ms, promotion, promotion.ends_at, whole=True)
         self._keep("whole", promotion, _Kept(rests_on, at_ms + KEEP_WHOLE_MS, curve=curve))
         return curve
 
-    async def _curve(self, promotion: Promotion, until_ms: int, at_ms: int, *, whole: bool = False) -> Curve | None:
+    async def _curve(
+        self, view: RollingView, at_ms: int, promotion: Promotion, until_ms: int, *, whole: bool = False
+    ) -> Curve | None:
         """What it sold until a moment of its time; None before it begins.
 
         Where panes of its beginning are gone, the curve begins with the first moment that is kept, or with `whole` it
@@ -122,8 +126,8 @@ class Forecasts:
         until_ms = min(until_ms, promotion.ends_at)
         begins_ms, step_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS, _step_ms(promotion)
         first_ms = begins_ms + step_ms
-        newest_ms = self._live.view.as_of(at_ms).ms
-        keep_s = levels(self._live.settings)[1].keep_s
+        newest_ms = view.as_of(at_ms).ms
+        keep_s = levels(self._settings)[1].keep_s
         if keep_s is not None and newest_ms is not None and not whole:
             oldest_ms = newest_ms - (keep_s - 900) * 1000
             first_ms = max(first_ms, begins_ms - (begins_ms - oldest_ms) // step_ms * step_ms)
@@ -133,7 +137,7 @@ class Forecasts:
         if last_ms <= begins_ms:
             return None
         moments = [*range(first_ms, min(until_ms, last_ms), step_ms), last_ms]
-        points = await self._live.view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
+        points = await view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
         length = _length(promotion)
         told = [
             (min((at - begins_ms) / _MINUTE_MS, length), float(sold))

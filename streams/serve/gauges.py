@@ -13,12 +13,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.scopes import SCOPES, Scope
 from streams.serve.budget import share
-from streams.view.asking import NotAnswerableError, Question
+from streams.serve.forecasts import Forecasts
+from streams.serve.promotion_metrics import Running, running
+from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView
 from streams.windows import Window
@@ -61,8 +64,44 @@ class Gauges:
     """Series that were left out, by scope: what the values that are in `other`, or nowhere, would have had."""
 
 
+@dataclass(frozen=True, slots=True)
+class GaugeText:
+    """Every KPI gauge of one as-of, as text."""
+
+    as_of_ms: int
+    text: bytes
+    dropped: Mapping[Scope, int]
+    """See `Gauges`."""
+    running: tuple[Running, ...]
+    """The promotions that run then."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllGauges:
+    """What a scrape asks for: an `Ask`."""
+
+    budget: int
+    currency_exponent: int
+    soon_min: float
+    forecasts: Forecasts
+    slow: ClassVar[bool] = True
+    newest: ClassVar[bool] = True
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> GaugeText:
+        """The text. Raises NotReadyError while there is no as-of."""
+        newest_ms = view.as_of(at_ms).ms if as_of_ms is None else as_of_ms
+        if newest_ms is None:
+            raise NotReadyError("there is no as-of yet")
+        taken, families = await take(view, at_ms, newest_ms, self.budget, self.soon_min), []
+        for family in text(taken, self.currency_exponent):
+            families.append(family)
+            await asyncio.sleep(0)
+        promotions = await running(view, at_ms, self.forecasts, newest_ms)
+        return GaugeText(newest_ms, "".join(families).encode(), taken.dropped, promotions)
+
+
 async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
-    """Ask for every row that the budget holds; others may run between two questions.
+    """Ask for every row that the budget holds, all at one as-of; others may run between two questions.
 
     `soon_min`: SKUs on promotion that run out within so many minutes have rows of their own.
     """
@@ -71,14 +110,14 @@ async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_m
     windows = tuple(Window)
     for window in windows[:available]:
         with contextlib.suppress(NotAnswerableError):  # panes that it needs are gone: absent, as null is
-            for held in (await view.one(Question(window), "", at_ms)).items:
+            for held in (await view.one(Question(window, as_of_ms=as_of_ms), "", at_ms)).items:
                 gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
     gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
     held_by: dict[Cut, int] = {}
     for scope in SCOPES[1:]:
         for window in PART_WINDOWS:
             with contextlib.suppress(NotAnswerableError):
-                held_by[scope, window] = await asker.count(Question(window, scope))
+                held_by[scope, window] = await asker.count(Question(window, scope, as_of_ms))
             await asyncio.sleep(0)
     alarmed = await running_out(view, at_ms, as_of_ms, soon_min)
     alarmed = alarmed[: max(0, available - len(windows)) // (4 * len(PART_WINDOWS))]
@@ -88,8 +127,9 @@ async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_m
         await asyncio.sleep(0)
     for window in PART_WINDOWS:
         own = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
+        others = [sku for sku in alarmed if sku not in own]
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(Question(window, Scope.SKU), [sku for sku in alarmed if sku not in own], at_ms)
+            found = await view.several(Question(window, Scope.SKU, as_of_ms), others, at_ms)
             gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in found.items)
     return gauges
 
@@ -101,7 +141,7 @@ async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: fl
     ends: list[tuple[float, str]] = []
     for i in range(0, len(skus), _AT_ONCE):
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(Question(Window.M5, Scope.SKU), skus[i : i + _AT_ONCE], at_ms)
+            found = await view.several(Question(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
             numbers = [(item.values["minutes_to_stockout"], item.value) for item in found.items]
             ends += [(end, sku) for end, sku in numbers if end is not None and end <= soon_min]
         await asyncio.sleep(0)
@@ -114,7 +154,7 @@ async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int, als
     fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
     own = held if fits else rows - 1
     if rows and own:
-        found = await asker.top(Question(window, scope), by="gmv", limit=own, also=also)
+        found = await asker.top(Question(window, scope, gauges.as_of_ms), by="gmv", limit=own, also=also)
         gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in found.answer.items)
         if not fits and found.left_out:
             gauges.rows.append(GaugeRow(window, scope, OTHER, found.other))

@@ -40,7 +40,6 @@ async def healthz(live: LiveView) -> Response:
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
     """200 when Redis answers, every partition is attended and counted, and there is an as-of; else 503 with reasons."""
-    reasons, view = live.standing().reasons, live.view
-    positions = {str(name): held.position for name, held in view.state.partitions.items() if held.position is not None}
-    told = {"ready": not reasons, "reasons": reasons, "read_at": view.polled_ms, "positions": positions}
+    reasons, held = live.standing().reasons, live.snapshot
+    told = {"ready": not reasons, "reasons": reasons, "read_at": held.read_ms or None, "positions": held.positions}
     return json_response(told, 503 if reasons else 200)

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from streams.kpis import PUBLIC_COUNTERS, absent_counters
 from streams.scopes import Scope
 from streams.serve.asking import (
-    Asked,
     AsOfParam,
     KpiFrame,
     LiveView,
@@ -20,13 +19,13 @@ from streams.serve.asking import (
     ValueParam,
     Values,
     WindowParam,
-    item,
+    answer,
     one_value,
 )
+from streams.serve.asks import Largest, OfEach, OfOne
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
 from streams.view.asking import Question
-from streams.view.promotion_scope import Asker
 from streams.view.rolling import MAX_ITEMS
 from streams.windows import Window
 
@@ -88,13 +87,9 @@ async def kpis(
     as_of: AsOfParam = None,
 ) -> Response:
     """Every KPI and counter of one value of a scope, or of each."""
-    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
-    name = one_value(scope, value)
-    if name is None:
-        answer = await Asker(live.view, asked.at_ms).every(asked.question)
-        return json_response(asked.kpi_frame(answer) | {"items": [item(held) for held in answer.items]})
-    answer = await live.view.one(asked.question, name, asked.at_ms)
-    return json_response(asked.kpi_frame(answer) | {"value": name or None, "values": answer.items[0].values})
+    question, name = Question(window, scope, as_of, promotion or None), one_value(scope, value)
+    ask = OfEach(question) if name is None else OfOne(question, name)
+    return json_response(await answer(live, ask))
 
 
 @router.get("/top", response_model=TopAnswer)
@@ -112,13 +107,5 @@ async def top(
         raise unknown("counter", by, TOP_BY)
     if by in absent_counters(scope):
         raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it is a number of whole orders")
-    asked = Asked.of(live, Question(window, scope, as_of, promotion or None))
-    found = await Asker(live.view, asked.at_ms).top(asked.question, by=by, limit=n)
-    return json_response(
-        asked.kpi_frame(found.answer)
-        | {
-            "by": by,
-            "items": [item(held) for held in found.answer.items],
-            "other": {"count": found.left_out, "values": found.other},
-        }
-    )
+    question = Question(window, scope, as_of, promotion or None)
+    return json_response(await answer(live, Largest(question, by=by, limit=n)))

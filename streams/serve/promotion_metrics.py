@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from consumers.events import Promotion
 from streams.phases import PhaseNow, RunState, at_moment
 from streams.serve.forecasts import Forecasts, Outlook
-from streams.serve.live import Live
 from streams.view.asking import NotAnswerableError
+from streams.view.rolling import RollingView
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +25,27 @@ class Running:
     outlook: Outlook | None
 
 
+async def running(view: RollingView, at_ms: int, forecasts: Forecasts, as_of_ms: int) -> tuple[Running, ...]:
+    """Every promotion that runs at the newest as-of."""
+    found = []
+    for promotion in sorted(view.promotions.values(), key=lambda held: held.promotion_id):
+        now = at_moment(promotion, as_of_ms)
+        if now.state is not RunState.RUNNING:
+            continue
+        try:
+            outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
+        except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
+            outlook = None
+        found.append(Running(promotion, now, outlook))
+    return tuple(found)
+
+
 class PromotionCollector(Collector):
-    """Tells what `renew` found. Few series: nobody runs many promotions at a time."""
+    """Tells what `running` found. Few series: nobody runs many promotions at a time."""
 
-    def __init__(self, live: Live, forecasts: Forecasts) -> None:
-        self._live = live
-        self._forecasts = forecasts
-        self._running: list[Running] = []
-
-    async def renew(self, as_of_ms: int) -> None:
-        """Look at every promotion that runs at the newest as-of."""
-        running = []
-        for promotion in sorted(self._live.view.promotions.values(), key=lambda held: held.promotion_id):
-            now = at_moment(promotion, as_of_ms)
-            if now.state is not RunState.RUNNING:
-                continue
-            try:
-                outlook = await self._forecasts.of(promotion, as_of_ms, newest=True)
-            except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
-                outlook = None
-            running.append(Running(promotion, now, outlook))
+    def __init__(self, running: Iterable[Running], currency_exponent: int) -> None:
         self._running = running
+        self._currency_exponent = currency_exponent
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is asked at registration."""
@@ -53,7 +53,7 @@ class PromotionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Never waits."""
-        yield from families(self._running, self._live.settings.currency_exponent)
+        yield from families(self._running, self._currency_exponent)
 
 
 def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -12,12 +13,13 @@ from consumers.events import Phase, Promotion
 from streams.kpis import TARGET_TIERS, Number
 from streams.phases import RunState, at_moment, elapsed_fraction
 from streams.scopes import Scope
-from streams.serve.asking import Asked, AsOfParam, Frame, LiveView, Values
+from streams.serve.asking import AsOfParam, Frame, LiveView, Values, frame, require_ready
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.forecasts import Basis, Forecasts, Outlook
 from streams.serve.live import Live
 from streams.view.asking import NotAnswerableError, Question
+from streams.view.rolling import RollingView
 from streams.windows import Window
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
@@ -110,10 +112,8 @@ ForecastsOfApp = Annotated[Forecasts, Depends(forecasts_of)]
 @router.get("/promotions", response_model=PromotionsAnswer)
 async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam = None) -> Response:
     """Every promotion in force: definition, phase, KPIs, targets and whether they will be reached."""
-    asked, as_of_ms = await _asked(live, as_of)
-    ordered = sorted(live.view.promotions.values(), key=lambda held: (held.starts_at, held.promotion_id))
-    told = [await _told(asked, forecasts, promotion, as_of_ms) for promotion in ordered]
-    return json_response(asked.frame(as_of_ms) | {"promotions": told})
+    as_of_ms, told = await _ask(live, forecasts, as_of, lambda known: list(known.values()))
+    return json_response(frame(live, as_of_ms, newest=as_of is None) | {"promotions": told})
 
 
 @router.get("/promotions/{promotion_id}", response_model=OnePromotionAnswer, responses=NOT_FOUND)
@@ -124,29 +124,45 @@ async def promotion(
     as_of: AsOfParam = None,
 ) -> Response:
     """One promotion: definition, phase, KPIs, targets and whether they will be reached."""
-    asked, as_of_ms = await _asked(live, as_of)
-    held = live.view.promotions.get(promotion_id)
-    if held is None:
-        known = ", ".join(sorted(live.view.promotions)) or "none"
-        raise ApiError(404, "unknown_promotion", f"there is no promotion {promotion_id!r}; in force: {known}")
-    return json_response(asked.frame(as_of_ms) | await _told(asked, forecasts, held, as_of_ms))
+
+    def named(known: Mapping[str, Promotion]) -> list[Promotion]:
+        if promotion_id not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ApiError(404, "unknown_promotion", f"there is no promotion {promotion_id!r}; in force: {names}")
+        return [known[promotion_id]]
+
+    as_of_ms, (told,) = await _ask(live, forecasts, as_of, named)
+    return json_response(frame(live, as_of_ms, newest=as_of is None) | told)
 
 
-async def _asked(live: Live, as_of: int | None) -> tuple[Asked, int]:
-    """The question, and the as-of at which all of it is answered."""
-    asked = Asked.of(live, Question(Window.PROMOTION, Scope.PROMOTION, as_of))
-    whole = await live.view.one(Question(Window.M1, as_of_ms=as_of), "", asked.at_ms)
-    return asked, whole.as_of_ms
+async def _ask(
+    live: Live,
+    forecasts: Forecasts,
+    as_of: int | None,
+    chosen: Callable[[Mapping[str, Promotion]], list[Promotion]],
+) -> tuple[int, list[dict[str, Any]]]:
+    """The as-of at which all of it is answered, and what is told of the promotions `chosen` from those in force."""
+    if as_of is None:
+        require_ready(live)
+
+    async def question(view: RollingView, at_ms: int) -> tuple[int, list[dict[str, Any]]]:
+        as_of_ms = view.moment_ms(as_of, at_ms)
+        ordered = sorted(chosen(view.promotions), key=lambda held: (held.starts_at, held.promotion_id))
+        return as_of_ms, [await _told(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
+
+    return await live.ask(question, still=True)
 
 
-async def _told(asked: Asked, forecasts: Forecasts, held: Promotion, as_of_ms: int) -> dict[str, Any]:
+async def _told(view: RollingView, at_ms: int, forecasts: Forecasts, held: Promotion, as_of_ms: int) -> dict[str, Any]:
     """The fields of `PromotionAnswer`."""
+    newest_ms = view.as_of(at_ms).ms
     values: dict[str, Number] | None = None
     outlook: Outlook | None = None
     try:
         question = Question(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
-        values = (await asked.live.view.one(question, held.promotion_id, asked.at_ms)).items[0].values
-        outlook = await forecasts.of(held, as_of_ms, newest=as_of_ms >= asked.newest_ms)
+        values = (await view.one(question, held.promotion_id, at_ms)).items[0].values
+        newest = newest_ms is not None and as_of_ms >= newest_ms
+        outlook = await forecasts.of(view, at_ms, held, as_of_ms, newest=newest)
     except NotAnswerableError:
         pass  # one promotion of long ago must not hide the others: null says that it is not known any more
     now = at_moment(held, as_of_ms)

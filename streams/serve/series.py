@@ -13,14 +13,15 @@ from streams.compare import Against
 from streams.kpis import NAMES, Number
 from streams.scopes import Scope
 from streams.serve.asking import (
-    Asked,
     Frame,
     LiveView,
     PromotionParam,
     ScopeParam,
     ValueParam,
     WindowParam,
+    frame,
     one_value,
+    require_ready,
 )
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
@@ -88,15 +89,17 @@ async def series(
     row = one_value(scope, value)
     if row is None:
         raise ApiError(422, "invalid_parameter", f"a series is of one value: add value= to scope={scope}")
-    asked = Asked.of(live, Question(window, scope, None, promotion or None))
-    moments = _moments(asked.newest_ms, start, end, step)
-    points = await live.view.series(asked.question, row, name, moments, asked.at_ms)
+    newest_ms = live.newest_ms() or (end is not None and live.reached_ms()) or require_ready(live)
+    moments, question = _moments(newest_ms, start, end, step), Question(window, scope, None, promotion or None)
+    points = await live.ask(lambda view, at_ms: view.series(question, row, name, moments, at_ms))
     about: dict[str, Any] = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
     if compare is not None:
-        comparer = Comparer(live.view, asked.at_ms, live.settings.timezone)
-        compared = await comparer.series(asked.question, row, name, moments, compare)
+        zone = live.settings.timezone
+        compared = await live.ask(
+            lambda view, at_ms: Comparer(view, at_ms, zone).series(question, row, name, moments, compare)
+        )
         about["compared"] = _compared(compared, compare)
-    return json_response(asked.frame(asked.newest_ms) | about)
+    return json_response(frame(live, newest_ms, newest=True) | about)
 
 
 def _compared(compared: ComparedSeries, against: Against) -> dict[str, Any]:

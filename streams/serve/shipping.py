@@ -9,10 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from streams.serve.asking import Asked, Frame, LiveView, Values, WindowParam
+from streams.serve.asking import Frame, LiveView, Values, WindowParam, frame, require_ready
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
-from streams.view.asking import Question
 from streams.view.parcels import Parcels, standing
 from streams.windows import Window
 
@@ -88,10 +87,10 @@ async def shipping(
     hours: Annotated[int, Query(ge=1, le=48, description="How far ahead.")] = 12,
 ) -> Response:
     """Waiting and late orders, how long parcels take, and how many will be late in the next hours."""
-    asked = Asked.of(live, Question(window))
-    found = await standing(live.view, window, by, hours, asked.at_ms)
+    require_ready(live)
+    found = await live.ask(lambda view, at_ms: standing(view, window, by, hours, at_ms), still=True)
     return json_response(
-        asked.frame(found.as_of_ms)
+        frame(live, found.as_of_ms, newest=True)
         | {
             "window": window,
             "by": by,

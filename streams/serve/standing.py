@@ -28,6 +28,8 @@ class Facts:
     """When Redis last answered, epoch ms."""
     failure: str | None
     """What it said instead since then."""
+    prepared: bool = True
+    """Whether answers have been made ahead once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def _reasons(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[str]:
         elif facts.polled_ms is not None:
             yield "there is no as-of yet: no worker has counted anything in this Redis"
         return
+    if not facts.prepared:
+        yield "the first answers are being made: ask again soon"
     if now_ms - as_of_ms > CAUGHT_UP_MS:
         for partition, held in sorted(facts.partitions.items()):
             if held.lag != 0 and partition not in facts.stale:

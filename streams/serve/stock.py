@@ -9,14 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.kpis import Number
-from streams.serve.asking import Asked, AsOfParam, Frame, LiveView, PromotionParam, Values, item
+from streams.serve.asking import AsOfParam, Frame, LiveView, PromotionParam, Values, frame, require_ready
+from streams.serve.asks import item
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
 from streams.stock.classes import AbcClass
 from streams.stock.forecast import COVERAGE, Interval
-from streams.view.asking import Question
 from streams.view.outlook import Outage, Outlook, SkuOutlook
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
 
@@ -118,11 +117,11 @@ async def whole_stock(
     as_of: AsOfParam = None,
 ) -> Response:
     """What is out of stock and what that costs, and what runs out next."""
-    async with live.paused():
-        asked = Asked.of(live, Question(Window.H24, as_of_ms=as_of))
-        found = await Outlook(live.view, live.settings, asked.at_ms).of_shop(n, as_of)
+    if as_of is None:
+        require_ready(live)
+    found = await live.ask(lambda view, at_ms: Outlook(view, live.settings, at_ms).of_shop(n, as_of), still=True)
     return json_response(
-        asked.frame(found.as_of_ms)
+        frame(live, found.as_of_ms, newest=as_of is None)
         | {name: found.values[name] for name in ("stockout_skus", "stock_fill_rate")}
         | {
             "gmv_at_risk_per_hour": found.gmv_at_risk_per_hour,
@@ -140,10 +139,12 @@ async def stock_of_sku(
     as_of: AsOfParam = None,
 ) -> Response:
     """What is there of one SKU, what was sold, when it runs out, and what to do about it."""
-    async with live.paused():
-        asked = Asked.of(live, Question(Window.H1, as_of_ms=as_of))
-        found = await Outlook(live.view, live.settings, asked.at_ms).of_sku(sku, promotion or None, as_of)
-    return json_response(asked.frame(found.as_of_ms) | _of_sku(found))
+    if as_of is None:
+        require_ready(live)
+    found = await live.ask(
+        lambda view, at_ms: Outlook(view, live.settings, at_ms).of_sku(sku, promotion or None, as_of), still=True
+    )
+    return json_response(frame(live, found.as_of_ms, newest=as_of is None) | _of_sku(found))
 
 
 def _of_sku(found: SkuOutlook) -> dict[str, Any]:

@@ -7,8 +7,10 @@ an earlier moment add up the fewest panes that cover it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from consumers.events import Promotion
 from streams import promotions
 from streams.arrays import Ints
-from streams.asof import AsOf, as_of
+from streams.asof import AsOf
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
 from streams.rows import Rows
@@ -35,6 +37,7 @@ from streams.store.state import State
 from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
 from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
 from streams.view.followed import Followed
+from streams.view.reached import newest, reached_ms
 from streams.view.retention import Retention
 from streams.view.series import RowHistory
 from streams.view.shipping import LEG_LEVELS, At, ShippingMoment, known, named, summed
@@ -47,6 +50,8 @@ T = TypeVar("T")
 MAX_ITEMS = 1000
 _MAX_ROWS = 3_000_000
 _KEPT_EVERY_MS = 10_000
+_AT_ONCE = 100
+"""Moments of a series that are looked at before others may run."""
 
 COUNTER_LEVELS = (("s", 1), ("m", 60), ("h", 3600))
 DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
@@ -168,13 +173,7 @@ class RollingView:
 
     def as_of(self, now_ms: int) -> AsOf:
         """The newest as-of, and what it rests on."""
-        return as_of(
-            self.state.partitions,
-            now_ms=now_ms,
-            clock=self._settings.clock,
-            idle_after_ms=int(self._settings.idle_after_s * 1000),
-            stale_after_ms=int(self._settings.stale_after_s * 1000),
-        )
+        return newest(self.state, now_ms, self._settings)
 
     # Asking ----------------------------------------------------------------------------------------------------------
 
@@ -255,10 +254,13 @@ class RollingView:
         self, question: Question, value: str, name: str, moments_ms: Sequence[int], now_ms: int
     ) -> list[tuple[int, Number]]:
         """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
-        asked = [self._moment(replace(question, as_of_ms=at), value, now_ms) for at in moments_ms]
+        followed, asked = self._followed, []
+        for i, at in enumerate(moments_ms, 1):
+            asked.append(self._moment(replace(question, as_of_ms=at), value, now_ms))
+            if i % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         moments = list({moment.as_of_ms: moment for moment in asked}.values())
-        followed = self._followed
-        history = RowHistory(followed.blocks, self._levels, followed.rows.row(question.scope, value))
+        history = RowHistory(followed.blocks, self._levels, partial(followed.rows.find, question.scope, value))
         counted = await history.counters([moment.counted for moment in moments], self._counter_pieces)
         estimated = await self._estimated(history, moments) if name in DISTINCT_NAMES else {}
         stock = await self._stock_series(history, moments, value) if name in STOCK_NAMES else {}
@@ -325,8 +327,7 @@ class RollingView:
         scope, followed = moments[0].question.scope, moments[0].followed
         if scope not in SHIPPING_SCOPES:
             return {}
-        row = followed.rows.row(scope, value)
-        asked = [moment.at for moment in moments]
+        row, asked = partial(followed.rows.find, scope, value), [moment.at for moment in moments]
         found = await followed.shipping.series(asked, followed.newest_s, self._levels, row, self._leg_pieces)
         return {at.as_of_s * 1000: known(row, at) for at, row in zip(asked, named(found), strict=True)}
 
@@ -342,6 +343,8 @@ class RollingView:
     def _moment(self, question: Question, value: str | None, now_ms: int) -> _Moment:
         """What a question comes to."""
         newest_ms = self.as_of(now_ms).ms
+        if question.as_of_ms is not None:
+            newest_ms = reached_ms(self.state, now_ms, self._settings)
         if newest_ms is None:
             raise NotReadyError(
                 "there is no as-of yet: not every partition with events waiting has been read; ask again soon"

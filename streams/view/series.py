@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.arrays import Ints
-from streams.cells import Cells, merge_cells
+from streams.cells import NO_CELLS, Cells, merge_cells
 from streams.counters import DISTINCTS, N_COUNTERS
 from streams.sketch import RANK_BITS, REGISTERS, estimate_all
-from streams.sketches import Sketches, merge_sketches
+from streams.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks
@@ -41,10 +41,11 @@ class RowHistory:
         self,
         blocks: Blocks,
         levels: Sequence[Level],
-        row: int,
+        row: Callable[[], int | None],
         cells: Callable[[Pieces], Iterable[Cells]] | None = None,
     ) -> None:
-        """`cells`: which of the blocks' counters are meant; None: those of `streams.counters`."""
+        """`row`: its number, None while no block that holds it was ever read. `cells`: which of the blocks' counters
+        are meant; None: those of `streams.counters`."""
         self._blocks = blocks
         self._cells_in = cells or blocks.cells
         self._block_s = {level.name: level.block_s for level in levels}
@@ -106,12 +107,15 @@ class RowHistory:
         wanted = list({block_id for part in parts for block_id in self._blocks.needed(part) if block_id not in kept})
         while wanted and await self._blocks.ensure(wanted):
             pass  # something was waited for, and meanwhile a block may have been dropped
+        row = self._row()
         for name, start in wanted:
             whole = [(name, Span(start, start + self._block_s[name]))]
-            if kept is self._cells:
-                self._cells[name, start] = merge_cells([cells.of_row(self._row) for cells in self._cells_in(whole)])
+            if row is None:
+                self._cells[name, start], self._sketches[name, start] = NO_CELLS, NO_SKETCHES
+            elif kept is self._cells:
+                self._cells[name, start] = merge_cells([cells.of_row(row) for cells in self._cells_in(whole)])
             else:
-                mine = [sketches.of_row(self._row) for sketches in self._blocks.sketches(whole)]
+                mine = [sketches.of_row(row) for sketches in self._blocks.sketches(whole)]
                 self._sketches[name, start] = merge_sketches(mine)
 
     def _by_block(self, pieces: Pieces) -> Iterable[tuple[BlockId, Span]]:

@@ -108,10 +108,13 @@ class ShippingView:
         moments: Sequence[At],
         newest_s: int,
         levels: Sequence[Level],
-        row: int,
+        row: Callable[[], int | None],
         pieces: Callable[[Span], Pieces],
     ) -> Ints:
-        """The same of one row at many moments: [moment, counter]. `pieces`: the panes of a span, refused if gone."""
+        """The same of one row at many moments: [moment, counter].
+
+        `row`: see `RowHistory`. `pieces`: the panes of a span, refused if gone.
+        """
         blocks = self._blocks
         legs = RowHistory(blocks, levels, row, blocks.legs)
         windowed = await legs.counters([at.counted for at in moments], pieces)
@@ -123,7 +126,9 @@ class ShippingView:
         amended_in = pieces(whole)
         while await blocks.ensure(blocks.needed(amended_in)):
             pass
-        amendments = merge_amendments([part.of_row(row) for part in blocks.amendments(amended_in)])
+        found = row()
+        parts = () if found is None else (part.of_row(found) for part in blocks.amendments(amended_in))
+        amendments = merge_amendments(list(parts))
         amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])[:, :N_LEGS]
         return _with_states(windowed[:, :N_LEGS] + amended, changes[:, :N_LEGS], waiting[:, :N_LEGS])
 

@@ -31,11 +31,13 @@ from streams.metrics import WorkerMetrics
 from streams.phases import at_moment
 from streams.scopes import FIELDS, SCOPES
 from streams.serve.definitions import Definition, Kind, definitions
+from streams.serve.following import Aside
 from streams.serve.forecasts import Basis, Outlook
 from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
 from streams.serve.metrics import StandingCollector
 from streams.serve.promotion_metrics import Running, families
+from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, standing
 from streams.settings import Settings
 from streams.settings_report import shown, variable
@@ -307,9 +309,11 @@ def _one_partition() -> Live:
     """As much of a followed view as every family needs to show one sample."""
     partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
     facts = Facts(AsOf(0, (), 0), partitions, (), 0, None)
-    view = SimpleNamespace(state=SimpleNamespace(partitions=partitions))
     live = SimpleNamespace(
-        totals={}, workers={}, incomplete=dict.fromkeys(partitions, 0), view=view, standing=lambda: standing(facts, 0)
+        aside=Aside({}, {}, dict.fromkeys(partitions, 0)),
+        state=SimpleNamespace(partitions=partitions),
+        snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
+        standing=lambda: standing(facts, 0),
     )
     return cast(Live, live)
 

@@ -1,0 +1,261 @@
+"""The view, followed in a thread and an event loop of its own: HTTP never waits for its work.
+
+Each look into Redis (`_look`) takes in what was counted since. When that has moved the as-of, all hot questions are
+answered (`_prepare`) and published at once as a new `Snapshot`. Whatever else is asked runs here too, in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from streams.rows import Rows
+from streams.serve.asks import Ask
+from streams.serve.snapshot import Hot, Snapshot, content
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, connect
+from streams.store.keys import Keys, Partition
+from streams.store.reader import PaneReader
+from streams.store.state import State
+from streams.store.writer import now_ms
+from streams.view.asking import NotAnswerableError, NotReadyError
+from streams.view.rolling import RollingView
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+Answers = dict[Ask[Any], Any]
+
+_SLOWEST_RETRY_S = 1.0
+_ASIDE_EVERY_MS = 1000
+_CORRECT_EVERY_S = 1.0
+"""While the as-of stays, late events are taken into the snapshot so often."""
+_LONGEST_PAUSE_S = 1.0
+"""While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look into Redis found."""
+
+    state: State
+    polled_ms: int
+    """When it began, by the machine's clock: the clock of questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What else Redis holds for metrics, read once a second."""
+
+    totals: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    incomplete: Mapping[Partition, int] = field(default_factory=dict)
+
+
+class Following:
+    """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
+
+    def __init__(self, settings: Settings, hot: Hot) -> None:
+        self.look: Look | None = None
+        self.snapshot = Snapshot()
+        self.aside = Aside()
+        self.failure: str | None = None
+        """Why Redis was not read since `look`."""
+        self._settings = settings
+        self._hot = hot
+        self._began = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="view", daemon=True)
+
+    # From other threads ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; does not wait for Redis."""
+        self._thread.start()
+        self._began.wait()
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        self._stopping = True
+        if self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # it has ended just now
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the view is still followed: it always is, but for a fault of ours."""
+        return self._thread.is_alive()
+
+    def ask(self, question: Callable[[RollingView, int], Awaitable[T]], *, still: bool = False) -> Future[T]:
+        """Ask the view, at the clock of its last look. Raises RuntimeError when the thread has ended.
+
+        `still`: the next look waits for the answer, for a while.
+        """
+        return asyncio.run_coroutine_threadsafe(self._answer(question, still), self._loop)
+
+    def make(self, ask: Ask[T]) -> Future[T]:
+        """Have the view answer what no snapshot holds; kept in the snapshot where it is of the same state."""
+        return self.ask(lambda view, at_ms: self._made(ask, view, at_ms))
+
+    # In the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._settled = asyncio.Event()
+        self._settled.set()
+        redis, rows = connect(self._settings), Rows()
+        self._reader = PaneReader(redis, Keys(self._settings.redis_prefix, self._settings.shards), rows)
+        self._view = RollingView(self._reader, rows, self._settings)
+        self._still: set[asyncio.Future[Any]] = set()
+        """Questions that the next look waits for."""
+        self._preparing: asyncio.Task[None] | None = None
+        self._preparing_slow: asyncio.Task[Answers] | None = None
+        self._prepared_s = 0.0
+        self._aside_ms = 0
+        self._began.set()
+        try:
+            await self._follow(redis)
+        finally:
+            await redis.aclose()
+
+    async def _follow(self, redis: Redis) -> None:
+        delay = interval = self._settings.poll_ms / 1000
+        while not self._stopping:
+            if self._still:
+                await asyncio.wait(self._still, timeout=_LONGEST_PAUSE_S)
+            try:
+                await self._look()
+                await self._answer_ahead()
+            except Exception as error:
+                self._failed(error)
+                delay = min(max(2 * delay, 0.1), _SLOWEST_RETRY_S)
+            else:
+                if self.failure is not None:
+                    log.info("Redis answers again")
+                self.failure, delay = None, interval
+            await asyncio.sleep(delay)
+
+    async def _look(self) -> None:
+        """Take in what was counted since the last look."""
+        now = now_ms()
+        await self._view.poll(now)
+        if now - self._aside_ms >= _ASIDE_EVERY_MS:
+            reader = self._reader
+            self.aside = Aside(await reader.totals(), await reader.workers(), await reader.incomplete())
+            self._aside_ms = now
+        if self._view.polled_ms is not None:
+            self.look = Look(self._view.state, self._view.polled_ms)
+
+    async def _answer_ahead(self) -> None:
+        """Have a new snapshot made if this one is behind; wait for it, for a while."""
+        if self.look is None or (self._preparing is not None and not self._preparing.done()):
+            return
+        old, rests_on, now_s = self.snapshot, content(self.look.state), time.monotonic()
+        as_of_ms = self._view.as_of(self.look.polled_ms).ms
+        if as_of_ms == old.as_of_ms and rests_on == old.rests_on:
+            self.snapshot = replace(old, read_ms=self.look.polled_ms)
+            return
+        if as_of_ms == old.as_of_ms and now_s - self._prepared_s < _CORRECT_EVERY_S:
+            return
+        self._prepared_s = now_s
+        positions = {str(name): held.position for name, held in self.look.state.partitions.items() if held.position}
+        fresh = Snapshot(as_of_ms, rests_on, self.look.polled_ms, positions)
+        self._settled.clear()
+        self._preparing = asyncio.create_task(self._prepare(fresh))
+        try:
+            await asyncio.wait({self._preparing}, timeout=_LONGEST_PAUSE_S)
+        finally:
+            self._settled.set()
+
+    async def _prepare(self, fresh: Snapshot) -> None:
+        """Answer what is hot, all at one as-of. Published when it is there, or the pause is over."""
+        asks = list(self._hot.current(time.monotonic())) if fresh.as_of_ms is not None else []
+        made: Answers = {}
+        publish = asyncio.get_running_loop().call_later(
+            _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, made=dict(made)))
+        )
+        await self._make([ask for ask in asks if not ask.slow], fresh, made)
+        publish.cancel()
+        self._publish(replace(fresh, made=made))
+        slow = [ask for ask in asks if ask.slow]
+        if slow and (self._preparing_slow is None or self._preparing_slow.done()):
+            self._preparing_slow = asyncio.create_task(self._prepare_slow(slow, fresh))
+            self._wait_for(self._preparing_slow)
+
+    async def _prepare_slow(self, asks: list[Ask[Any]], fresh: Snapshot) -> Answers:
+        """Add what takes long to the snapshot, unless there is a newer one by then."""
+        made: Answers = {}
+        await self._make(asks, fresh, made)
+        for ask, answer in made.items():
+            if self.snapshot.as_of_ms == fresh.as_of_ms:
+                self.snapshot = self.snapshot.having(ask, answer)
+        return made
+
+    async def _make(self, asks: list[Ask[Any]], fresh: Snapshot, made: Answers) -> None:
+        try:
+            for ask in asks:
+                with contextlib.suppress(NotAnswerableError, NotReadyError):  # who asks is told why
+                    made[ask] = await ask.make(self._view, fresh.read_ms, fresh.as_of_ms)
+                await asyncio.sleep(0)
+        except (RedisError, *UNREACHABLE) as error:
+            log.warning("answers are not made ahead: Redis does not answer", error=str(error))
+        except Exception:
+            log.exception("answers are not made ahead")
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._settled.set()
+
+    async def _answer(self, question: Callable[[RollingView, int], Awaitable[T]], still: bool) -> T:
+        """What the view says to a question. It waits for what is to be published: no as-of is seen before that."""
+        await self._settled.wait()
+        if self._view.polled_ms is None:
+            raise NotReadyError(f"Redis has not answered yet: {self.failure or 'it was only just asked'}")
+        answering = asyncio.ensure_future(question(self._view, self._view.polled_ms))
+        if still:
+            self._wait_for(answering)
+        return await answering
+
+    def _wait_for(self, question: asyncio.Future[Any]) -> None:
+        """Let the next look wait for it, for a while."""
+        self._still.add(question)
+        question.add_done_callback(self._still.discard)
+
+    async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
+        if ask.slow and self._preparing_slow is not None and not self._preparing_slow.done():
+            coming = cast(T | None, (await asyncio.shield(self._preparing_slow)).get(ask))
+            if coming is not None:
+                return coming
+        answer = await ask.make(view, at_ms, None)
+        held = self.snapshot
+        if ask.newest and self._view.as_of(at_ms).ms == held.as_of_ms and content(view.state) == held.rests_on:
+            self.snapshot = held.having(ask, answer)
+        return answer
+
+    def _failed(self, error: Exception) -> None:
+        """Said once, until another failure or none."""
+        why = f"{type(error).__name__}: {error}"
+        if why != self.failure:
+            if isinstance(error, (RedisError, *UNREACHABLE)):
+                log.warning("Redis does not answer; the last view is kept and no longer called live", error=str(error))
+            else:
+                log.exception("following the view failed; trying again")
+        self.failure = why

@@ -1,0 +1,76 @@
+"""Answers that are made before they are asked for: a snapshot is what all hot questions come to at one as-of.
+
+`streams.serve.following` makes one at each new as-of; `streams.serve.live` answers from the newest that is finished.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+from streams.serve.asks import ALWAYS, Ask
+from streams.store.state import State
+
+T = TypeVar("T")
+
+STAYS_HOT_S = 3.0
+"""A question is answered ahead for so long after it was asked last."""
+_MOST_HOT = 64
+_MOST_MADE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Answers of one as-of, made from one state of the store. Never changed: the next one takes its place."""
+
+    as_of_ms: int | None = None
+    rests_on: Hashable = None
+    """What was counted when it was made, see `content`."""
+    read_ms: int = 0
+    """Machine's clock: what was counted in Redis by then is in it."""
+    positions: Mapping[str, int] = field(default_factory=dict)
+    """Of each partition the offset up to which records are in it."""
+    made: Mapping[Ask[Any], Any] = field(default_factory=dict)
+
+    def answer(self, ask: Ask[T]) -> T | None:
+        """The answer, if it is among those made ahead."""
+        return cast(T | None, self.made.get(ask))
+
+    def having(self, ask: Ask[T], answer: T) -> Snapshot:
+        """The same with one more answer, made from the same state."""
+        return self if len(self.made) >= _MOST_MADE else replace(self, made={**self.made, ask: answer})
+
+
+def content(state: State) -> Hashable:
+    """What answers at one as-of depend on: while it stays the same, they do."""
+    positions = tuple((partition, held.position, held.newest_ms) for partition, held in state.partitions.items())
+    return state.epochs, state.promotions_version, positions
+
+
+class Hot:
+    """Which questions were asked lately. Noted in one thread, read in another."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._asked: OrderedDict[Ask[Any], float] = OrderedDict()
+        """# <question: when it was asked last, s>; the last asked at the end"""
+
+    def note(self, ask: Ask[Any], now_s: float) -> None:
+        """It was asked just now."""
+        with self._lock:
+            self._asked[ask] = now_s
+            self._asked.move_to_end(ask)
+            if len(self._asked) > _MOST_HOT:
+                self._asked.popitem(last=False)
+
+    def current(self, now_s: float) -> Iterator[Ask[Any]]:
+        """What to answer ahead."""
+        with self._lock:
+            while self._asked and next(iter(self._asked.values())) < now_s - STAYS_HOT_S:
+                self._asked.popitem(last=False)
+            asked = [ask for ask in self._asked if ask not in ALWAYS]
+        yield from ALWAYS
+        yield from asked

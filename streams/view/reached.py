@@ -1,0 +1,29 @@
+"""Up to which moment there is an answer."""
+
+from __future__ import annotations
+
+from streams.asof import AsOf, as_of
+from streams.settings import Settings
+from streams.store.state import State
+
+
+def newest(state: State, now_ms: int, settings: Settings) -> AsOf:
+    """The newest as-of, and what it rests on."""
+    return as_of(
+        state.partitions,
+        now_ms=now_ms,
+        clock=settings.clock,
+        idle_after_ms=int(settings.idle_after_s * 1000),
+        stale_after_ms=int(settings.stale_after_s * 1000),
+    )
+
+
+def reached_ms(state: State, now_ms: int, settings: Settings) -> int | None:
+    """Up to where earlier moments can be asked about.
+
+    That is the newest as-of; where some partition never had an event, and nothing is known of the present for it, that
+    of the others.
+    """
+    known = {name: held for name, held in state.partitions.items() if held.newest_ms is not None}
+    moment = newest(state, now_ms, settings).ms
+    return newest(State(state.epochs, known, 0), now_ms, settings).ms if moment is None else moment
