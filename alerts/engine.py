@@ -18,7 +18,7 @@ from alerts.state.policy import Routing
 from alerts.state.telling import Surroundings
 from alerts.state.tick import Tick, tick, watched
 from alerts.store.said import Said
-from alerts.store.states import Lead, Loaded, StateStore, Written
+from alerts.store.states import Lead, Loaded, StateStore, WriteResult
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ class Engine:
         )
         if done.changed or done.gone:
             written = await self._store.write(lead, loaded.version, done)
-            if written is not Written.OK:
+            if written is not WriteResult.OK:
                 self._metrics.deposed.inc()
                 log.warning("what was evaluated was refused", why=written.value)
                 return Round.REFUSED

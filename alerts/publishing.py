@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from alerts.metrics import AlertMetrics
-from alerts.notify.shown import shown_change
-from alerts.notify.wording import Place
 from alerts.store.states import StateStore
 from consumers.errors import SalepulseError
 from consumers.producing import KeyedProducer, Outgoing
@@ -16,10 +12,9 @@ from consumers.topics import Topic
 class Publisher:
     """Publishes for the process that leads. While Kafka is away, changes wait in Redis."""
 
-    def __init__(self, store: StateStore, bootstrap: str, place: Place, metrics: AlertMetrics) -> None:
+    def __init__(self, store: StateStore, bootstrap: str, metrics: AlertMetrics) -> None:
         self._store = store
         self._bootstrap = bootstrap
-        self._place = place
         self._metrics = metrics
         self._producer: KeyedProducer | None = None
 
@@ -32,20 +27,13 @@ class Publisher:
         while waiting := await self._store.unpublished():
             try:
                 producer = await self._started()
-                await producer.put(
-                    Outgoing(
-                        Topic.ALERTS,
-                        change.alert.fingerprint.encode(),
-                        msgspec.json.encode(shown_change(name, change, self._place)),
-                    )
-                    for name, change in waiting
-                )
+                await producer.put(Outgoing(Topic.ALERTS, change.fingerprint, change.json) for change in waiting)
                 await producer.flush()
             except SalepulseError:
                 await self.stop()
                 raise
             # Only now: dying in between publishes these once more, never not at all.
-            await self._store.published(waiting[-1][0])
+            await self._store.published(waiting[-1].at)
             self._metrics.published.inc(len(waiting))
             count += len(waiting)
         return count

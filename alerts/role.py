@@ -84,11 +84,11 @@ class Role:
         self._redis = connect(settings)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         keys = AlertKeys(settings.redis_prefix)
-        self._store = StateStore(self._redis, keys, lease_ms=round(settings.alerts_lease_s * 1000))
+        self._store = StateStore(self._redis, keys, self._place, lease_ms=round(settings.alerts_lease_s * 1000))
         self._said = Said(self._redis, keys)
         self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
         self._http = Http(file.networks)
-        self._publisher = Publisher(self._store, settings.bootstrap, self._place, self.metrics)
+        self._publisher = Publisher(self._store, settings.bootstrap, self.metrics)
         self.engine = Engine(
             self.name,
             self._store,

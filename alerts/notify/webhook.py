@@ -67,7 +67,7 @@ class Webhook:
                 {
                     "type": f"alert.{notice.kind}",
                     "timestamp": iso(notice.created_ms),
-                    "data": shown(notice.alert, message.place),
+                    "data": shown(notice.alert, message.place).model_dump(mode="json"),
                 }
             )
             now_s = message.now_ms // 1000

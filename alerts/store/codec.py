@@ -1,4 +1,4 @@
-"""Alerts, changes, notices, silences and acknowledgements as JSON, in Redis and in Kafka."""
+"""Alerts, notices, silences and acknowledgements as JSON, in Redis and in Kafka."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import TypeVar
 import msgspec
 
 from alerts.state.alert import Ack, Alert
-from alerts.state.change import Change
 from alerts.state.silences import Silence
 from alerts.state.telling import Notice
 
-Kept = TypeVar("Kept", Alert, Change, Notice, Silence, Ack)
+Kept = TypeVar("Kept", Alert, Notice, Silence, Ack)
 
 _encoder = msgspec.json.Encoder()
-_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (Alert, Change, Notice, Silence, Ack)}
+_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (Alert, Notice, Silence, Ack)}
 
 
-def encode(held: Alert | Change | Notice | Silence | Ack) -> bytes:
+def encode(held: Alert | Notice | Silence | Ack) -> bytes:
     """As JSON."""
     return _encoder.encode(held)
 

@@ -15,7 +15,6 @@ states say so: nobody is told a second time. After a call whose answer was lost,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,8 +22,9 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from alerts.notify.shown import shown_change
+from alerts.notify.wording import Place
 from alerts.state.alert import Alert
-from alerts.state.change import Change
 from alerts.state.tick import Tick
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
@@ -62,7 +62,18 @@ class Loaded:
     """The next write must name it."""
 
 
-class Written(StrEnum):
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change that is in Redis."""
+
+    at: str
+    """Its place in the stream of changes."""
+    fingerprint: bytes
+    json: bytes
+    """As the topic `alerts` has it."""
+
+
+class WriteResult(StrEnum):
     """What became of a write."""
 
     OK = "ok"
@@ -75,9 +86,10 @@ class Written(StrEnum):
 class StateStore:
     """The states of alerts for one process."""
 
-    def __init__(self, redis: Redis, keys: AlertKeys, *, lease_ms: int) -> None:
+    def __init__(self, redis: Redis, keys: AlertKeys, place: Place, *, lease_ms: int) -> None:
         self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
         self._keys = keys
+        self._place = place
         self._lease_ms = lease_ms
         self._lead = script(redis, "lead")
         self._holder = script(redis, "holder")
@@ -105,14 +117,18 @@ class StateStore:
             states, version = await pipe.execute()
         return Loaded({name.decode(): decode(Alert, text) for name, text in states.items()}, int(version or 0))
 
-    async def write(self, lead: Lead, version: int, tick: Tick) -> Written:
+    async def write(self, lead: Lead, version: int, tick: Tick) -> WriteResult:
         """Write an evaluation, worked out from the states of that version; the next version is one more."""
         receivers = list(dict.fromkeys(notice.receiver for notice in tick.notices))
         place = {name: at for at, name in enumerate(receivers)}
         work = [  # text throughout: Redis reads no MessagePack with bytes in it
             [part for alert in tick.changed for part in (alert.fingerprint, encode(alert).decode())],
             list(tick.gone),
-            [encode(change).decode() for change in tick.changes],
+            [
+                part
+                for change in tick.changes
+                for part in (change.alert.fingerprint, shown_change(change, self._place).model_dump_json())
+            ],
             [
                 part
                 for notice in tick.notices
@@ -129,22 +145,16 @@ class StateStore:
             ],
             args=[lead.owner, lead.epoch, version, self._lease_ms, _encoder.encode(work), MOST_CHANGES],
         )
-        return Written(answer.decode())
+        return WriteResult(answer.decode())
 
     # Publishing ------------------------------------------------------------------------------------------------------
 
-    async def unpublished(self, most: int = 500) -> list[tuple[str, Change]]:
-        """Changes that are not known to be in Kafka, oldest first, each with its id."""
+    async def unpublished(self, most: int = 500) -> list[Written]:
+        """Changes that are not known to be in Kafka, oldest first."""
         after = await self._redis.hget(self._keys.lead, "published") or b"0-0"
         entries = await self._redis.xrange(self._keys.changes, f"({after.decode()}", "+", count=most)
-        return [(name.decode(), decode(Change, entry[b"c"])) for name, entry in entries]
+        return [Written(name.decode(), entry[b"fingerprint"], entry[b"json"]) for name, entry in entries]
 
     async def published(self, upto: str) -> None:
         """Everything up to this change is in Kafka. Said twice, or by two, it is published again at worst."""
         await self._redis.hset(self._keys.lead, "published", upto)
-
-
-async def changes_since(redis: Any, keys: AlertKeys, after: str, most: int = 500) -> Sequence[tuple[str, Change]]:
-    """Changes after an id (`0-0` for all that are kept), oldest first, each with its id: for who follows."""
-    entries = await redis.xrange(keys.changes, f"({after}", "+", count=most)
-    return [(name.decode(), decode(Change, entry[b"c"])) for name, entry in entries]

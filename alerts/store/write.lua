@@ -2,7 +2,7 @@
 -- Only for who leads, and only if the states are those that it worked from.
 -- KEYS: lead, states, changes, acks, then outbox and due of each receiver that is told something
 -- ARGV: owner, epoch, version, lease ms, work (MessagePack: set {fingerprint, JSON, ...}, gone {fingerprint, ...},
---       changes {JSON, ...}, notices {place of the receiver, id, JSON, due ms, ...}), most changes kept
+--       changes {fingerprint, JSON, ...}, notices {place of the receiver, id, JSON, due ms, ...}), most changes kept
 -- Returns 'ok', 'deposed' (another one leads), or 'moved' (the states are others).
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'version')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 'deposed' end
@@ -16,7 +16,9 @@ for i = 1, #gone do
   redis.call('HDEL', KEYS[2], gone[i])
   redis.call('HDEL', KEYS[4], gone[i])
 end
-for i = 1, #changes do redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'c', changes[i]) end
+for i = 1, #changes, 2 do
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'fingerprint', changes[i], 'json', changes[i + 1])
+end
 for i = 1, #notices, 4 do
   local at = 5 + 2 * notices[i]
   redis.call('HSET', KEYS[at], notices[i + 1], notices[i + 2])

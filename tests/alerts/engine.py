@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from redis.asyncio import Redis
 
 from alerts.findings import Finding
+from alerts.notify.wording import Place
 from alerts.state.policy import Routing, Timing
 from alerts.state.telling import Surroundings
 from alerts.state.tick import Tick, tick
 from alerts.store.keys import AlertKeys
 from alerts.store.said import Said
-from alerts.store.states import Lead, StateStore, Written
+from alerts.store.states import Lead, StateStore, WriteResult
 from tests.alerts.builders import T0, evaluation, to
 
 KEYS = AlertKeys("test")
@@ -29,7 +30,7 @@ class Process:
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
-        self.store = StateStore(self.redis, KEYS, lease_ms=self.lease_ms)
+        self.store = StateStore(self.redis, KEYS, Place(), lease_ms=self.lease_ms)
         self.said = Said(self.redis, KEYS)
 
     async def lead(self) -> Lead:
@@ -49,12 +50,12 @@ class Process:
             now_ms=now_ms,
         )
 
-    async def write(self, done: Tick) -> Written:
+    async def write(self, done: Tick) -> WriteResult:
         return await self.store.write(self.held, self.loaded.version, done)
 
     async def evaluate(self, second: float, *found: Finding) -> Tick:
         """One evaluation from beginning to end, from what Redis holds."""
         await self.lead()
         done = await self.compute(second, *found)
-        assert await self.write(done) is Written.OK
+        assert await self.write(done) is WriteResult.OK
         return done

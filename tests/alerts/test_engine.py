@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from alerts import engine as engine_module
 from alerts.engine import Engine, Round
 from alerts.metrics import AlertMetrics
+from alerts.notify.wording import Place
 from alerts.state.telling import Kind
 from alerts.store.outbox import Due, Outbox
 from alerts.store.said import Said
@@ -59,7 +60,7 @@ def make(redis: Redis) -> Making:
 
     def making(name: str = "one", *, lease_ms: int = 5000, claims: bool = True) -> Made:
         evaluator, metrics = Scripted(BAD), AlertMetrics()
-        store = StateStore(redis, KEYS, lease_ms=lease_ms)
+        store = StateStore(redis, KEYS, Place(), lease_ms=lease_ms)
         routing = to("chat")
         engine = Engine(
             name,

@@ -109,6 +109,6 @@ def test_a_message_sent_again_has_the_same_id_and_another_has_another() -> None:
 def test_programs_see_the_same() -> None:
     alert = noticed(CAUSED)[0].alert
     told = shown(alert, PLACE)
-    assert (told["state"], told["rule"], told["labels"]) == ("firing", "conversion-drop", {"channel": "app"})
-    assert told["interval"] == [0.036, None]
-    assert told["contributors"][0]["labels"] == {"channel": "app", "region": "east"}
+    assert (told.state, told.rule, told.labels) == ("firing", "conversion-drop", {"channel": "app"})
+    assert told.interval == (0.036, None)
+    assert told.contributors[0].labels == {"channel": "app", "region": "east"}
