@@ -6,7 +6,9 @@ sold lately (gamma-Poisson), and will drift.
 - Orders of several units: a unit is no event by itself. With `clump` = variance / mean of the units a minute (the index
   of dispersion, at least 1), `n = sold / clump` orders were seen, and `s = stock / clump` are to come (quasi-Poisson;
   McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 6).
-- The rate, seen for `t` minutes, is Gamma(n + 1/2, t) (Jeffreys' prior of a Poisson rate); until the s-th order it
+- What was sold `a` minutes ago counts by `DISCOUNT ** a`, units and time alike, since rates change: the gamma-Poisson
+  model with discounting (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed. 1997).
+- The rate, seen for `t` such minutes, is Gamma(n + 1/2, t) (Jeffreys' prior of a Poisson rate); until the s-th order it
   takes Gamma(s, rate). So time / t is beta prime(s, n + 1/2): its quantile q is b / (1 - b), b the quantile q of
   Beta(s, n + 1/2) (the predictive distribution of gamma-Poisson; Gelman et al., Bayesian Data Analysis, 3rd ed. 2013,
   section 2.6).
@@ -17,6 +19,7 @@ sold lately (gamma-Poisson), and will drift.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +29,13 @@ RATE_MINUTES = 15
 """The rate is that of the last 15 minutes (metric dictionary)."""
 COVERAGE = 0.8
 """The interval is to hold the true moment in so many of the cases."""
-DRIFT = 0.15
-"""Variance that the log of a rate gains in an hour."""
+LOOK_BACK_MINUTES = 60
+"""What the interval looks at; more than the point does, since 15 minutes of a slow product say next to nothing."""
+DISCOUNT = 0.98
+DRIFT = 0.3
+"""Variance that the log of a rate gains in an hour. Both were fitted on simulated sales, see docs/stock.md."""
+_LONGEST_DRIFT_H = 8
+"""A rate does not wander off for ever: it has a day."""
 _PRIOR = 0.5
 
 
@@ -57,21 +65,27 @@ def clump(units: Sequence[int]) -> float:
 
 
 def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) -> Interval | None:
-    """When `stock` will be gone, judged by the units sold in each of the last minutes.
+    """When `stock` will be gone, judged by the units sold in each of the last minutes, the last one at the end.
 
-    None when nothing sold: then anything may be.
+    It reaches to the point as well, where a sudden change puts that outside. None when nothing sold: then anything may
+    be.
     """
     if stock <= 0:
         return Interval(0.0, 0.0)
-    sold, minutes = sum(units), len(units)
+    weights = [DISCOUNT**age for age in range(len(units))]
+    sold, minutes = math.fsum(map(operator.mul, weights, reversed(units))), math.fsum(weights)
     if sold <= 0:
         return None
     orders = clump(units)
-    seen, ahead = sold / orders + _PRIOR, max(stock / orders, _PRIOR)
-    hours = minutes * (ahead / seen) / 60
-    seen = 1 / (1 / seen + DRIFT * hours / 2)
+    estimated, ahead = sold / orders + _PRIOR, max(stock / orders, _PRIOR)
+    hours = minutes * (ahead / estimated) / 60
+    seen = 1 / (1 / estimated + DRIFT * min(hours, _LONGEST_DRIFT_H) / 2)
     tail = (1 - coverage) / 2
     low, high = (beta_quantile(q, ahead, seen) for q in (tail, 1 - tail))
     # The middle of the posterior is where the rate puts it, however much was added to its width.
-    scale = minutes * seen / (sold / orders + _PRIOR)
-    return Interval(scale * low / (1 - low), scale * high / (1 - high) if high < 1 - 1e-12 else None)
+    scale = minutes * seen / estimated
+    point = minutes_to_stockout(stock, sum(units[-RATE_MINUTES:]))
+    soonest, latest = scale * low / (1 - low), scale * high / (1 - high) if high < 1 - 1e-12 else None
+    if point is None:
+        return Interval(soonest, latest)
+    return Interval(min(soonest, point), None if latest is None else max(latest, point))

@@ -17,7 +17,7 @@ from streams.scopes import Scope
 from streams.settings import Settings
 from streams.stock.book import StockBook
 from streams.stock.classes import AbcClass, abc_class
-from streams.stock.forecast import RATE_MINUTES, Interval, interval
+from streams.stock.forecast import LOOK_BACK_MINUTES, RATE_MINUTES, Interval, interval
 from streams.stock.names import StockNames
 from streams.stock.outage import out_since_ms
 from streams.stock.replenishment import StockPolicy, gmv_at_risk_per_hour, overstock, replenishment
@@ -146,8 +146,8 @@ class Outlook:
         return ShopOutlook(as_of_ms, whole.items[0].values, out[:limit], [items[sku] for _, sku in soon[:limit]])
 
     async def _by_minute(self, sku: str, as_of_ms: int) -> list[int]:
-        """Units sold in each of the last 15 minutes."""
-        moments = [as_of_ms - _MINUTE_MS * i for i in reversed(range(RATE_MINUTES))]
+        """Units sold in each of the last 60 minutes."""
+        moments = [as_of_ms - _MINUTE_MS * i for i in reversed(range(LOOK_BACK_MINUTES))]
         points = await self._view.series(Question(Window.M1, Scope.SKU), sku, "units", moments, self._at_ms)
         return [int(units or 0) for _, units in points]
 

@@ -45,6 +45,15 @@ def test_the_interval_holds_the_point_and_narrows_with_what_was_seen() -> None:
     assert many.high / many.low < few.high / few.low
 
 
+def test_the_interval_reaches_to_the_point_when_the_rate_has_just_changed() -> None:
+    for units in ([0] * 45 + [10] * 15, [50] * 45 + [1] * 15):
+        found, point = interval(300, units), minutes_to_stockout(300, sum(units[-15:]))
+        assert found is not None
+        assert point is not None
+        assert found.low <= point
+        assert found.high is None or point <= found.high
+
+
 def test_out_of_stock_already_and_nothing_sold() -> None:
     assert interval(0, [1, 2]) == interval(-3, []) == Interval(0.0, 0.0)
     assert interval(5, [0, 0, 0]) is None
