@@ -1,0 +1,35 @@
+"""Orders are joined over two topics while workers die: every shipping number is right all the same."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.chaos.conftest import Recording
+from tests.support.servers import Server
+from tests.support.stack import stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+
+DAYS = 525
+"""From the first event of the recording to the last."""
+
+
+@pytest.fixture(scope="module")
+def parcels(shared_data: Path) -> Recording:
+    return Recording(shared_data / "olist")
+
+
+def test_kill_9_while_orders_are_joined(broker: Server, redis_server: Server, parcels: Recording, rng: Random) -> None:
+    small = partial(stack, timezone=parcels.expected.timezone, batch_records=1000, roll_every_s=1.5)
+    with small(broker, redis_server, workers=2, session_timeout_s=6) as shop:
+        with shop.replaying(parcels.folder, speed=DAYS * 86_400 / 12):
+            for _ in range(4):
+                time.sleep(rng.uniform(1, 4))
+                shop.kill_worker(rng.randrange(2))
+                shop.start_worker()
+        parcels.check(shop)
