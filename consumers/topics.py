@@ -1,7 +1,8 @@
-"""The topics of the event contract: their names, which are events, and how each message is keyed."""
+"""The topics of the event contract: their names, which are events, how each message is keyed; their partitions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -27,3 +28,20 @@ WORKED_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
 
 EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
 """The topics whose events are counted, and whose partitions carry the as-of."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """A partition of a topic."""
+
+    topic: Topic
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Partition:
+        """The partition that `str` wrote."""
+        topic, _, number = text.rpartition("/")
+        return cls(Topic(topic), int(number))

@@ -12,10 +12,10 @@ import faust
 from faust.types import TP
 
 from consumers.metadata import require_topics
+from consumers.reading import Reading, partition_of
 from consumers.room import Room
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
-from streams.lanes import Lanes
 from streams.memory import settle
 from streams.settings import Settings
 from streams.store.agreement import agree
@@ -51,20 +51,12 @@ def create_app(settings: Settings) -> BatchApp:
         settings.batch_bytes,
     )
     app.room = Room(settings.batch_records, settings.batch_bytes)
-    worker = Worker(settings, app)
+    worker = Worker(settings, Reading(app), app.room)
     schema = BatchSchema()
-
-    async def carry(batch: RecordBatch) -> None:
-        try:
-            await worker.handle(batch)
-        finally:
-            app.room.give(batch)
-
-    lanes = Lanes(carry)
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
         async for batch in stream:
-            lanes.put(batch)
+            worker.take(batch)
 
     for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
         app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
@@ -79,11 +71,10 @@ def create_app(settings: Settings) -> BatchApp:
 
     @app.on_partitions_revoked.connect(weak=False)
     async def on_revoked(_: object, revoked: set[TP], **__: object) -> None:
-        lanes.drop(revoked)
+        worker.revoked({partition_of(tp) for tp in revoked})
 
     @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:
-        await lanes.stop()
         await worker.stop()
 
     return app

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consumers.settings import Clock
-from streams.store.keys import Partition
+from consumers.topics import Partition
 
 STEP_MS = 1000
 """As-of times are multiples of this."""

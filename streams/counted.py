@@ -15,10 +15,10 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.asof import PartitionState
-from streams.redis_errors import redis_errors
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, address, connect
 from streams.store.keys import Keys, Partition
+from streams.store.redis_errors import redis_errors
 from streams.store.state import read_state
 
 Ends: TypeAlias = Mapping[tuple[str, int], int]

@@ -17,8 +17,9 @@ import numpy as np
 from consumers.dedup import SeenIds
 from consumers.rejects import Reason, Rejected
 from consumers.settings import Clock
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
+from streams.clock import now_ms
 from streams.codec import decode, encode
 from streams.columns import TYPE_NAMES, Columns, read_columns
 from streams.fold import fold
@@ -28,11 +29,10 @@ from streams.settings import Settings, limits
 from streams.shipping.facts import Facts
 from streams.shipping.join import RecordKey, join, key_of
 from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
-from streams.store.keys import Partition
 from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Planned, Roller, Rolling
-from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged, now_ms
+from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
 
 ROLL_EVERY_S = 30
 ROLL_CELLS = 1_000_000
@@ -200,6 +200,11 @@ class PartitionWork:
         return self.position != self._rolled and (
             self._pending_size >= ROLL_CELLS or monotonic() - self._rolled_at >= ROLL_EVERY_S
         )
+
+    @property
+    def roll_overdue(self) -> bool:
+        """Whether so much waits that a roll under way must be waited for."""
+        return self._pending_size >= 2 * ROLL_CELLS
 
     async def roll(self, clocks: Clocks) -> bool:
         """Move what waits in the log into the blocks; False if the partition stands elsewhere."""

@@ -134,11 +134,11 @@ def parse_time(flag: str, text: str) -> int:
 
 
 async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None]:
-    from streams.redis_errors import redis_errors
     from streams.rows import Rows
     from streams.store.connection import connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
+    from streams.store.redis_errors import redis_errors
     from streams.view.asking import NotAnswerableError, Question
     from streams.view.compared import Comparer
     from streams.view.promotion_scope import Asker

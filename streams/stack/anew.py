@@ -10,12 +10,12 @@ from consumers.errors import SalepulseError
 from consumers.topics import Topic
 from streams.counted import read_standing
 from streams.partition import PartitionWork, clocks
-from streams.redis_errors import redis_errors
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys, Partition
 from streams.store.levels import levels
+from streams.store.redis_errors import redis_errors
 from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
 

@@ -9,14 +9,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.errors import SalepulseError
 from streams.settings import Settings
 
 MIN_VERSION = (7, 0)
-SAFE_POLICIES = ("noeviction",)
+SAFE_POLICY = "noeviction"
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is not there raises: worth trying again."""
@@ -58,10 +58,10 @@ async def check(redis: Redis) -> None:
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise SalepulseError(f"Redis at {address(redis)} is version {version}; salepulse needs 7.0 or newer")
     policy = memory.get("maxmemory_policy", "noeviction")
-    if policy not in SAFE_POLICIES and memory.get("maxmemory", 0):
+    if policy != SAFE_POLICY and memory.get("maxmemory", 0):
         raise SalepulseError(
             f"Redis at {address(redis)} may evict keys (maxmemory-policy {policy}), which would lose counts; "
-            "set it to noeviction"
+            f"set it to {SAFE_POLICY}"
         )
 
 
@@ -69,6 +69,3 @@ def address(redis: Redis) -> str:
     """host:port, without secrets."""
     args = redis.connection_pool.connection_kwargs
     return str(args.get("path") or f"{args.get('host', 'localhost')}:{args.get('port', 6379)}")
-
-
-__all__ = ["UNREACHABLE", "ResponseError", "address", "check", "connect", "script"]

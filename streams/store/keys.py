@@ -5,24 +5,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+from consumers.topics import Partition as Partition
 from consumers.topics import Topic
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
-    """A partition of a topic."""
-
-    topic: Topic
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> Partition:
-        """The partition that `str` wrote."""
-        topic, _, number = text.rpartition("/")
-        return cls(Topic(topic), int(number))
 
 
 @dataclass(frozen=True, slots=True)

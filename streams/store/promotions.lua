@@ -1,6 +1,7 @@
 -- Applies changes of promotions, with the position of their partition, under the same fence as `apply`.
--- KEYS: state, promotions
--- ARGV: partition, follows, next, first, epoch, then for each change its id and its definition ('' deletes)
+-- KEYS: state, promotions, totals
+-- ARGV: partition, follows, next, first, epoch, how many totals, then for each its name and what to add,
+--       then for each change its id and its definition ('' deletes)
 local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
 if position then
   if position ~= ARGV[2] then return position end
@@ -9,7 +10,9 @@ elseif ARGV[4] ~= '1' then
 end
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[5])
 redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3], 'rolled:' .. ARGV[1], ARGV[3])
-for i = 6, #ARGV, 2 do
+local changes = 7 + 2 * tonumber(ARGV[6])
+for i = 7, changes - 1, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = changes, #ARGV, 2 do
   if ARGV[i + 1] == '' then
     redis.call('HDEL', KEYS[2], ARGV[i])
   else

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import time
+from types import MappingProxyType
 from uuid import uuid4
 
 import numpy as np
 from redis.asyncio import Redis
 
 from consumers.hashing import Hashes
+from streams.clock import now_ms as now_ms
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
@@ -180,17 +181,26 @@ class PaneWriter:
         return bool(answer == b"ok")
 
     async def apply_promotions(
-        self, partition: Partition, follows: int, next_: int, first: bool, changes: Sequence[tuple[str, bytes | None]]
+        self,
+        partition: Partition,
+        follows: int,
+        next_: int,
+        first: bool,
+        changes: Sequence[tuple[str, bytes | None]],
+        totals: Mapping[str, int] = MappingProxyType({}),
     ) -> Moved | None:
-        """Set (JSON) or delete (None) promotions, in order, with the position of their partition."""
+        """Set (JSON) or delete (None) promotions, in order, and add to totals, with the position of their partition."""
+        shard = self._keys.shard(partition)
         answer = await self._promotions(
-            keys=[self._keys.state(self._keys.shard(partition)), self._keys.promotions],
+            keys=[self._keys.state(shard), self._keys.promotions, self._keys.totals(shard)],
             args=[
                 str(partition),
                 follows,
                 next_,
                 int(first),
                 uuid4().hex,
+                len(totals),
+                *(part for total in totals.items() for part in total),
                 *(part for promotion_id, definition in changes for part in (promotion_id, definition or b"")),
             ],
         )
@@ -230,11 +240,6 @@ class PaneWriter:
                 pipe.zrem(index, *starts)
                 await pipe.execute()
         return len(starts)
-
-
-def now_ms() -> int:
-    """The machine's clock, epoch ms."""
-    return int(time() * 1000)
 
 
 def _moved(answer: bytes, next_: int) -> Moved | None:

@@ -6,12 +6,14 @@ import asyncio
 from collections import defaultdict
 
 import pytest
-from faust.types import TP
 
+from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
-from streams.lanes import Lanes
+from streams.worker.lanes import Lanes
 
 pytestmark = pytest.mark.anyio
+
+CLICKS_0 = Partition(Topic.CLICKS, 0)
 
 
 @pytest.fixture
@@ -53,12 +55,14 @@ async def test_of_one_partition_each_begins_when_the_one_before_it_has_ended() -
         lanes.put(batch(0, follows))
     await pause()
     assert counter.begun == [(0, 0)]
+    assert lanes.busy(CLICKS_0)
     await counter.done(0)
     assert (counter.begun, counter.ended) == ([(0, 0), (0, 1)], [(0, 0)])
     lanes.put(batch(0, 3))
     for _ in range(3):
         await counter.done(0)
     assert counter.ended == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert not lanes.busy(CLICKS_0)
 
 
 async def test_a_partition_that_waits_holds_no_other_up() -> None:
@@ -91,7 +95,7 @@ async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_be
         for follows in range(2):
             lanes.put(batch(partition, follows))
     await pause()
-    lanes.drop({TP("clicks", 0)})
+    lanes.drop({CLICKS_0})
     for partition in (0, 0, 1, 1):
         await counter.done(partition)
     assert counter.ended == [(0, 0), (1, 0), (1, 1)]

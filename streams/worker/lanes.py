@@ -9,8 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Container
 
-from faust.types import TP
-
+from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
@@ -21,24 +20,29 @@ class Lanes:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._waiting: dict[TP, deque[RecordBatch]] = {}
+        self._waiting: dict[Partition, deque[RecordBatch]] = {}
+        """Batches not begun, of partitions of which one is being handled."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, batch: RecordBatch) -> None:
         """Have a batch handled after those of its partition that were put before it."""
-        tp = TP(batch.topic, batch.partition)
-        if tp in self._waiting:
-            self._waiting[tp].append(batch)
+        partition = Partition(Topic(batch.topic), batch.partition)
+        if partition in self._waiting:
+            self._waiting[partition].append(batch)
             return
-        self._waiting[tp] = deque([batch])
-        task = asyncio.create_task(self._go(tp))
+        self._waiting[partition] = deque([batch])
+        task = asyncio.create_task(self._go(partition))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def drop(self, partitions: Container[TP]) -> None:
+    def busy(self, partition: Partition) -> bool:
+        """Whether a batch of a partition is being handled."""
+        return partition in self._waiting
+
+    def drop(self, partitions: Container[Partition]) -> None:
         """Forget what waits of some partitions, which are not ours any more. What was begun goes on to its end."""
-        for tp, waiting in self._waiting.items():
-            if tp in partitions:
+        for partition, waiting in self._waiting.items():
+            if partition in partitions:
                 waiting.clear()
 
     async def stop(self) -> None:
@@ -47,10 +51,10 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _go(self, tp: TP) -> None:
-        waiting = self._waiting[tp]
+    async def _go(self, partition: Partition) -> None:
+        waiting = self._waiting[partition]
         try:
             while waiting:
                 await self._handle(waiting.popleft())
         finally:
-            del self._waiting[tp]
+            del self._waiting[partition]

@@ -1,0 +1,75 @@
+"""What a worker asks of the consumer that Faust runs, in our own terms and never for longer than some seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
+
+from faust.types import TP
+
+from consumers.topics import Partition, Topic
+from consumers.transport import BatchApp
+
+T = TypeVar("T")
+
+_PATIENCE_S = 5
+
+
+class Reading:
+    """The partitions that are read: where reading stands, and what the broker last said of them.
+
+    What asks the broker raises TimeoutError or aiokafka's KafkaError when it does not answer.
+    """
+
+    def __init__(self, app: BatchApp) -> None:
+        self._app = app
+
+    def assigned(self) -> set[Partition]:
+        """The partitions that are ours."""
+        return {partition_of(tp) for tp in self._app.consumer.assignment()}
+
+    def heard_ms(self, partition: Partition) -> int | None:
+        """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
+        answered: int | None = self._app.consumer.answered_ms(_tp(partition))
+        return answered
+
+    def end(self, partition: Partition) -> int | None:
+        """Offset after the last record, as a fetch was last told; None while none was answered."""
+        end: int | None = self._app.consumer.highwater(_tp(partition))
+        return end
+
+    async def at(self, partition: Partition) -> int:
+        """Offset of the record that is read next."""
+        return int(await _soon(self._app.consumer.position(_tp(partition))))
+
+    async def first(self, partition: Partition) -> int:
+        """Offset of the oldest record that there is."""
+        tp = _tp(partition)
+        return int((await _soon(self._app.consumer.earliest_offsets(tp)))[tp])
+
+    async def last(self, partition: Partition) -> int:
+        """Offset after the last record, asked for now; the embedded broker names the start of the last batch."""
+        tp = _tp(partition)
+        return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
+
+    async def seek(self, partition: Partition, position: int) -> None:
+        """Read on from there. Batches that were fetched before may still come."""
+        await _soon(self._app.consumer.seek_wait({_tp(partition): position}))
+
+    async def tell(self, positions: Mapping[Partition, int]) -> None:
+        """Tell Kafka up to where is counted. It is advice, for tools that watch lag; whether it arrives is not said."""
+        await self._app.consumer._commit({_tp(partition): position for partition, position in positions.items()})
+
+
+def partition_of(tp: TP) -> Partition:
+    """The same in our terms."""
+    return Partition(Topic(tp.topic), tp.partition)
+
+
+def _tp(partition: Partition) -> TP:
+    return TP(partition.topic.value, partition.number)
+
+
+async def _soon(asked: Awaitable[T]) -> T:
+    return await asyncio.wait_for(asked, _PATIENCE_S)

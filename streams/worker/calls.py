@@ -1,0 +1,59 @@
+"""Calls to Redis that are made until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from consumers.reading import Reading
+from consumers.topics import Partition
+from streams.metrics import WorkerMetrics
+from streams.store.connection import UNREACHABLE
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+class RevokedError(Exception):
+    """The partition is no longer this worker's."""
+
+
+class RedisCalls:
+    """Calls Redis for a partition: nothing is skipped, and fetching stops meanwhile."""
+
+    def __init__(self, reading: Reading, metrics: WorkerMetrics) -> None:
+        self._reading = reading
+        self._metrics = metrics
+        self.answered_s = monotonic()
+        """When Redis last took a call, by `time.monotonic`."""
+
+    async def __call__(self, name: str, partition: Partition, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call again and again until Redis answers. Raises RevokedError when the partition is taken away."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            started = monotonic()
+            try:
+                answer = await call()
+            except (RedisError, *UNREACHABLE) as error:
+                self._metrics.redis_errors.inc()
+                log.warning(
+                    "Redis does not take our writes, trying again",
+                    call=name,
+                    error=str(error),
+                    partition=str(partition),
+                )
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                if partition not in self._reading.assigned():
+                    raise RevokedError from None
+            else:
+                self.answered_s = monotonic()
+                self._metrics.redis_seconds.labels(name).observe(self.answered_s - started)
+                return answer

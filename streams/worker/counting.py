@@ -1,0 +1,153 @@
+"""Carrying a batch: decode, refuse, bury, apply. The position moves last, in the call that writes the results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from time import monotonic
+
+import structlog
+
+from consumers.dead_letters import DeadLetter, DeadLetterWriter
+from consumers.decoding import decode_promotion
+from consumers.rejects import Rejected
+from consumers.topics import Partition, Topic
+from consumers.transport import RecordBatch
+from streams.clock import now_ms
+from streams.metrics import WorkerMetrics
+from streams.partition import PartitionWork
+from streams.store.writer import Moved, PaneWriter
+from streams.worker.calls import RedisCalls, RevokedError
+from streams.worker.holding import Holding
+from streams.worker.rolls import Rolls
+from streams.worker.standing import Standing
+
+log = structlog.get_logger()
+
+_PAUSE_S = 1.0
+"""After a batch that failed: it is read again, and may fail again."""
+
+
+class Counting:
+    """Counts batches. Those of one partition must come one after the other."""
+
+    def __init__(
+        self,
+        *,
+        calls: RedisCalls,
+        holding: Holding,
+        standing: Standing,
+        rolls: Rolls,
+        writer: PaneWriter,
+        bootstrap: str,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._calls = calls
+        self._holding = holding
+        self._standing = standing
+        self._rolls = rolls
+        self._writer = writer
+        self._metrics = metrics
+        self._dead_letters = DeadLetterWriter(bootstrap)
+        self._bury_lock = asyncio.Lock()
+        self._burying = False
+        """Whether the producer of dead letters is connected."""
+
+    async def stop(self) -> None:
+        await self._dead_letters.stop()
+
+    async def handle(self, batch: RecordBatch) -> None:
+        """Count a batch, or leave it uncounted and see to it that it is read again."""
+        partition = Partition(Topic(batch.topic), batch.partition)
+        try:
+            async with self._holding.lock(partition):
+                work = await self._holding.loaded(partition)
+                work.touched = monotonic()
+                counted = await self._standing.follows(work, batch) and await self._count(work, batch)
+            if counted:
+                self._metrics.batch_records.labels(batch.topic).observe(len(batch))
+                self._metrics.batch_seconds.labels(batch.topic).observe(monotonic() - batch.arrived_s)
+                self._rolls.look(work)
+                await self._rolls.catch_up(work)
+        except RevokedError:
+            self._holding.let_go(partition)
+        except Exception:  # a fault of ours: the position has not moved, so nothing is lost
+            self._metrics.failures.inc()
+            log.exception("batch failed, it will be read again", partition=str(partition), follows=batch.follows)
+            if partition in self._holding.works:
+                self._standing.forget(self._holding.works[partition])
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _count(self, work: PartitionWork, batch: RecordBatch) -> bool:
+        """Whether it is counted; else the partition stands elsewhere."""
+        if work.partition.topic is Topic.PROMOTIONS:
+            moved = await self._count_promotions(work, batch)
+        else:
+            moved = await self._count_events(work, batch)
+        if moved is not None:
+            self._metrics.moved.inc()
+            log.info("partition stands elsewhere, going there", partition=str(work.partition), position=moved.position)
+            self._standing.forget(work)
+        return moved is None
+
+    async def _count_events(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
+        self._holding.make_room(work)
+        prepared = work.prepare(batch, self._holding.clocks())
+        if prepared.rejected:
+            await self._bury(work.partition, batch, prepared.rejected)
+        return await self._calls("apply", work.partition, lambda: work.apply(prepared))
+
+    async def _count_promotions(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
+        changes: list[tuple[str, bytes | None]] = []
+        rejected: list[Rejected] = []
+        for i, record in enumerate(batch.records):
+            change = decode_promotion(record.key, record.value)
+            if isinstance(change, Rejected):
+                rejected.append(Rejected(i, change.reason, change.detail))
+            else:
+                definition = change.promotion
+                text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
+                changes.append((change.promotion_id, text))
+        if rejected:
+            await self._bury(work.partition, batch, rejected)
+        reasons = Counter(refused.reason for refused in rejected)
+        moved = await self._calls(
+            "promotions",
+            work.partition,
+            lambda: self._writer.apply_promotions(
+                work.partition,
+                batch.follows,
+                batch.next,
+                work.position is None,
+                changes,
+                {f"rejected,{work.partition.topic},{reason}": count for reason, count in reasons.items()},
+            ),
+        )
+        if moved is None:
+            work.position = batch.next
+        return moved
+
+    async def _bury(self, partition: Partition, batch: RecordBatch, rejected: list[Rejected]) -> None:
+        """Dead letters are acknowledged before the position moves: a crash between may repeat them, not lose them."""
+        at = now_ms()
+        letters = []
+        for refused in rejected:
+            record = batch.records[refused.index]
+            letters.append(
+                DeadLetter(
+                    partition.topic,
+                    partition.number,
+                    record.offset,
+                    record.key,
+                    record.value,
+                    refused.reason,
+                    refused.detail,
+                    at,
+                    record.timestamp,
+                )
+            )
+        async with self._bury_lock:
+            if not self._burying:
+                await self._dead_letters.start()
+                self._burying = True
+        await self._dead_letters.write(letters)

@@ -1,0 +1,131 @@
+"""Every second: say that we are at work, follow the clock, and take up partitions that nothing was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.reading import Reading
+from consumers.topics import Partition
+from streams.asof import as_of
+from streams.clock import now_ms
+from streams.metrics import WorkerMetrics
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE
+from streams.store.keys import Keys
+from streams.store.state import read_state
+from streams.store.writer import PaneWriter
+from streams.worker.calls import RevokedError
+from streams.worker.forgetting import Forgetting
+from streams.worker.holding import Holding
+from streams.worker.publishing import Publishing
+from streams.worker.rolls import Rolls
+from streams.worker.standing import Standing
+
+log = structlog.get_logger()
+
+_TELL_EVERY_S = 5.0
+
+Lags = dict[Partition, tuple[int | None, int]]
+"""# <(position, records that wait)>"""
+
+
+class Housekeeping:
+    """What is to be done whether batches come or not."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        redis: Redis,
+        keys: Keys,
+        writer: PaneWriter,
+        reading: Reading,
+        holding: Holding,
+        standing: Standing,
+        rolls: Rolls,
+        busy: Callable[[Partition], bool],
+        forgetting: Forgetting,
+        publishing: Publishing,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._keys = keys
+        self._writer = writer
+        self._reading = reading
+        self._holding = holding
+        self._standing = standing
+        self._rolls = rolls
+        self._busy = busy
+        self._forgetting = forgetting
+        self._publishing = publishing
+        self._metrics = metrics
+        self._told_s = 0.0
+
+    async def tick(self) -> None:
+        """One turn; what fails is tried again in the next one."""
+        try:
+            await self._tick()
+        except (RedisError, *UNREACHABLE) as error:
+            log.warning("Redis does not answer", error=str(error))
+        except Exception:  # a rebalance or a broker away in between; raising would end the worker
+            self._metrics.failures.inc()
+            log.exception("a turn of housekeeping failed, the next one is in a second")
+
+    async def _tick(self) -> None:
+        assigned = self._reading.assigned()
+        self._holding.keep(assigned)
+        lags: Lags = {}
+        for partition in assigned:
+            if (said := await self._look_at(partition)) is not None:
+                lags[partition] = said
+        await self._say(lags)
+        await self._follow_clock()
+        await self._forgetting.turn()
+        await self._publishing.publish()
+        if monotonic() - self._told_s > _TELL_EVERY_S:
+            self._told_s = monotonic()
+            await self._reading.tell({partition: at for partition, (at, _) in lags.items() if at})
+
+    async def _look_at(self, partition: Partition) -> tuple[int | None, int] | None:
+        """Where a partition stands and how much waits; None where nothing can be said."""
+        if self._busy(partition) or self._holding.lock(partition).locked():  # may take long: said as it stands
+            busy = self._holding.works.get(partition)
+            if busy is None or not busy.loaded or busy.position is None or not self._standing.hears_of(busy):
+                return None
+            return busy.position, self._standing.waiting(partition, busy.position)
+        try:
+            async with self._holding.lock(partition):
+                work = await self._holding.loaded(partition)
+                said = (work.position, await self._standing.lag(work)) if self._standing.hears_of(work) else None
+            self._rolls.look(work)
+        except RevokedError:
+            self._holding.let_go(partition)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("the broker does not answer", partition=str(partition), error=repr(error))
+        else:
+            return said
+        return None
+
+    async def _say(self, lags: Lags) -> None:
+        for partition in await self._writer.heartbeat(lags):
+            work = self._holding.works.get(partition)
+            # Where we moved on meanwhile, it was our own word that was old.
+            if work and work.position == lags[partition][0] and not self._holding.lock(partition).locked():
+                self._standing.forget(work)
+
+    async def _follow_clock(self) -> None:
+        state = await read_state(self._redis, self._keys)
+        self._holding.as_of_ms = as_of(
+            state.partitions,
+            now_ms=now_ms(),
+            clock=self._settings.clock,
+            idle_after_ms=int(self._settings.idle_after_s * 1000),
+            stale_after_ms=int(self._settings.stale_after_s * 1000),
+        ).ms

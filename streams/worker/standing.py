@@ -1,0 +1,118 @@
+"""Where a partition stands, and seeing to it that reading goes on from there.
+
+The position in Redis is the truth. A batch that does not follow it is not looked at, and reading goes to the position;
+so it does where nothing was read for a while and reading stands elsewhere.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import structlog
+
+from consumers.reading import Reading
+from consumers.topics import Partition
+from consumers.transport import RecordBatch
+from streams.clock import now_ms
+from streams.partition import PartitionWork
+from streams.store.writer import PaneWriter
+from streams.worker.calls import RedisCalls
+from streams.worker.holding import Holding
+
+log = structlog.get_logger()
+
+_SEEK_AGAIN_S = 5.0
+SILENT_S = 3.0
+"""What the broker has said nothing of for so long, nothing is known of."""
+
+
+class Standing:
+    """Compares where partitions stand with what is read. Every method wants the partition's lock to be held."""
+
+    def __init__(self, reading: Reading, calls: RedisCalls, holding: Holding, writer: PaneWriter) -> None:
+        self._reading = reading
+        self._calls = calls
+        self._holding = holding
+        self._writer = writer
+        self._sought: dict[Partition, float] = {}
+        self._first: dict[Partition, int] = {}
+
+    def forget(self, work: PartitionWork) -> None:
+        """Believe nothing of a partition any more: it is loaded anew, and sought anew."""
+        self._sought.pop(work.partition, None)
+        self._first.pop(work.partition, None)
+        work.forget()
+
+    async def follows(self, work: PartitionWork, batch: RecordBatch) -> bool:
+        """Whether the batch is the next one; if not, reading goes to where the partition stands."""
+        expected = await self._position(work)
+        if batch.follows == expected:
+            self._sought.pop(work.partition, None)
+            return True
+        self._first.pop(work.partition, None)  # the first records may be gone by now
+        await self._seek(work, expected)
+        return False
+
+    async def lag(self, work: PartitionWork) -> int:
+        """Records of a partition that are not counted yet; seeks where reading stands off the position."""
+        position = await self._position(work)
+        reading = await self._reading.at(work.partition)
+        end = self._reading.end(work.partition)
+        # Beyond the end nothing will ever come: the topic was made anew. Not every broker calls it an error.
+        beyond = end is not None and end < position
+        if (beyond or reading != position) and monotonic() - work.touched > _SEEK_AGAIN_S:
+            await self._seek(work, position)
+        return self.waiting(work.partition, position)
+
+    def waiting(self, partition: Partition, position: int) -> int:
+        """Records from a position to the end; at least one where that is not known."""
+        end = self._reading.end(partition)
+        return 1 if end is None or end < position else end - position
+
+    def hears_of(self, work: PartitionWork) -> bool:
+        """Whether the broker lately answered for a partition: of one that it is silent about we know nothing to say."""
+        heard_ms = self._reading.heard_ms(work.partition) or 0
+        return monotonic() - work.touched < SILENT_S or now_ms() - heard_ms < SILENT_S * 1000
+
+    async def _position(self, work: PartitionWork) -> int:
+        """Where a partition stands: one that was never counted stands at its first record."""
+        if work.position is not None:
+            return work.position
+        if work.partition not in self._first:
+            self._first[work.partition] = await self._reading.first(work.partition)
+        return self._first[work.partition]
+
+    async def _seek(self, work: PartitionWork, position: int) -> None:
+        """Read on from a position; batches already fetched are passed over, so once is enough."""
+        if monotonic() - self._sought.get(work.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
+            return
+        await self._reading.seek(work.partition, await self._reachable(work, position))
+        self._sought[work.partition] = monotonic()
+
+    async def _reachable(self, work: PartitionWork, position: int) -> int:
+        """The position, or the beginning where Kafka no longer holds it."""
+        first = await self._reading.first(work.partition)
+        end = self._reading.end(work.partition)
+        if work.position is None or (first <= position and end is None):  # beyond the end? a fetch will tell
+            return position
+        last = max(await self._reading.last(work.partition), end or 0)
+        if first <= position <= max(last, first):
+            return position
+        await self._restart(work, position, first, last)
+        return first
+
+    async def _restart(self, work: PartitionWork, position: int, first: int, last: int) -> None:
+        """Go on with the oldest record there is: said aloud, and kept with the panes."""
+        log.error(
+            "records were lost before they were counted: history is incomplete",
+            partition=str(work.partition),
+            position=position,
+            earliest=first,
+            end=last,
+        )
+        if await self._calls("roll", work.partition, lambda: work.roll(self._holding.clocks())):
+            since_ms = self._holding.as_of_ms or 0
+            await self._calls(
+                "restart", work.partition, lambda: self._writer.restart(work.partition, position, first, since_ms)
+            )
+        self.forget(work)

@@ -1,0 +1,94 @@
+"""One worker process's work, apart from Faust itself: its parts, put together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Container
+
+from consumers.reading import Reading
+from consumers.room import Room
+from consumers.topics import Partition
+from consumers.transport import RecordBatch
+from streams.metrics import WorkerMetrics
+from streams.settings import Settings
+from streams.store.connection import connect
+from streams.store.keys import Keys
+from streams.store.levels import levels
+from streams.store.roller import Roller
+from streams.store.writer import PaneWriter
+from streams.worker.calls import RedisCalls
+from streams.worker.counting import Counting
+from streams.worker.forgetting import Forgetting
+from streams.worker.holding import Holding
+from streams.worker.housekeeping import Housekeeping
+from streams.worker.lanes import Lanes
+from streams.worker.publishing import Publishing
+from streams.worker.rolls import Rolls
+from streams.worker.standing import Standing
+
+
+class Worker:
+    """Takes batches, and a turn of housekeeping every second."""
+
+    def __init__(self, settings: Settings, reading: Reading, room: Room) -> None:
+        self.metrics = WorkerMetrics()
+        self._room = room
+        self._redis = connect(settings)
+        keys = Keys(settings.redis_prefix, settings.shards)
+        writer = PaneWriter(self._redis, keys, levels(settings))
+        roller = Roller(self._redis, keys, levels(settings))
+        calls = RedisCalls(reading, self.metrics)
+        holding = Holding(settings, calls, writer, roller)
+        standing = Standing(reading, calls, holding, writer)
+        self._rolls = Rolls(calls, holding, standing, self.metrics)
+        self._counting = Counting(
+            calls=calls,
+            holding=holding,
+            standing=standing,
+            rolls=self._rolls,
+            writer=writer,
+            bootstrap=settings.bootstrap,
+            metrics=self.metrics,
+        )
+        self._lanes = Lanes(self._carry)
+        worker_id = f"{socket.gethostname()}-{os.getpid()}"
+        self._housekeeping = Housekeeping(
+            settings,
+            redis=self._redis,
+            keys=keys,
+            writer=writer,
+            reading=reading,
+            holding=holding,
+            standing=standing,
+            rolls=self._rolls,
+            busy=self._lanes.busy,
+            forgetting=Forgetting(settings, self._redis, keys, writer, holding),
+            publishing=Publishing(self._redis, keys, worker_id, holding, self.metrics),
+            metrics=self.metrics,
+        )
+
+    def take(self, batch: RecordBatch) -> None:
+        """Have a batch counted after those of its partition that came before it."""
+        self._lanes.put(batch)
+
+    def revoked(self, partitions: Container[Partition]) -> None:
+        """Partitions are taken away: what waits of them is not ours to count any more."""
+        self._lanes.drop(partitions)
+
+    async def tick(self) -> None:
+        """Every second."""
+        await self._housekeeping.tick()
+
+    async def stop(self) -> None:
+        """Break off and close connections. What was not applied is read again by the next owner."""
+        await self._lanes.stop()
+        await self._rolls.stop()
+        await self._counting.stop()
+        await self._redis.aclose()
+
+    async def _carry(self, batch: RecordBatch) -> None:
+        try:
+            await self._counting.handle(batch)
+        finally:
+            self._room.give(batch)

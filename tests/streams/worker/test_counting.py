@@ -1,0 +1,116 @@
+"""A batch is counted if it follows where its partition stands, and is told in metrics only then."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topics import Topic
+from streams.partition import PartitionWork
+from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0
+from tests.streams.worker.conftest import Office, opened
+from tests.support.events import click, paid, promotion, records
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_batches_of_a_partition_count_one_after_the_other(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(10)))
+    for _ in range(4):
+        office.worker.take(office.topics.fetch(CLICKS_0, most=3))
+    async with asyncio.timeout(5):
+        while await office.position(CLICKS_0) != 10:
+            await asyncio.sleep(0.01)
+    assert await office.totals() == {"events,clicks,page_view": 10}
+    assert office.metric("batch_records_count", topic="clicks") == 4
+    assert office.metric("batch_records_sum", topic="clicks") == 10
+
+
+async def test_partitions_do_not_wait_for_each_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two partitions, one waits for Redis and the other is prepared."""
+    begun: list[str] = []
+    apply, going = PartitionWork.apply, asyncio.Event()
+
+    async def slow(self: PartitionWork, prepared: object) -> object:
+        begun.append(str(self.partition))
+        await going.wait()
+        return await apply(self, prepared)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PartitionWork, "apply", slow)
+    office.topics.write(CLICKS_0, click(at=1))
+    office.topics.write(ORDERS_0, paid(at=1))
+    for partition in (CLICKS_0, ORDERS_0):
+        office.worker.take(office.topics.fetch(partition))
+    async with asyncio.timeout(5):
+        while len(begun) < 2:
+            await asyncio.sleep(0.01)
+        going.set()
+        while await office.position(ORDERS_0) is None or await office.position(CLICKS_0) is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_batch_that_does_not_follow_is_passed_over_and_reading_goes_back(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    await office.count(office.topics.fetch(CLICKS_0, most=1))
+    office.topics.fetch(CLICKS_0, most=1)  # lost on the way
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert (await office.position(CLICKS_0), office.topics.sought) == (1, [(CLICKS_0, 1)])
+    assert office.metric("batch_records_sum", topic="clicks") == 1
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.position(CLICKS_0) == 4
+    assert office.metric("batch_seconds_count", topic="clicks") == 2
+
+
+async def test_a_batch_that_fails_is_counted_as_a_failure_and_read_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.topics.write(CLICKS_0, click(at=1))
+    monkeypatch.setattr("streams.worker.counting._PAUSE_S", 0)
+    with monkeypatch.context() as broken:
+        broken.setattr(PartitionWork, "prepare", lambda *_: 1 / 0)
+        await office.count(office.topics.fetch(CLICKS_0))
+    assert office.metric("batch_failures_total") == 1
+    assert office.metric("batch_records_count", topic="clicks") == 0
+    assert await office.position(CLICKS_0) is None
+    office.topics.reads[CLICKS_0] = 0
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.position(CLICKS_0) == 1
+
+
+async def test_what_another_owner_has_counted_is_refused_and_not_told_as_counted(
+    office: Office, redis_url: str
+) -> None:
+    events = [click(at=at) for at in range(3)]
+    office.topics.write(CLICKS_0, *events)
+    await office.count(office.topics.fetch(CLICKS_0, most=1))
+    async with opened(redis_url) as other:
+        other.topics.write(CLICKS_0, *events)
+        other.topics.reads[CLICKS_0] = 1
+        await other.count(other.topics.fetch(CLICKS_0, most=1))
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert office.metric("refused_batches_total") == 1
+    assert office.metric("batch_records_sum", topic="clicks") == 1
+    assert await office.totals() == {"events,clicks,page_view": 2}
+
+
+async def test_a_partition_taken_away_is_not_counted_on(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    first, second = office.topics.fetch(CLICKS_0, most=2), office.topics.fetch(CLICKS_0)
+    office.worker.take(first)
+    office.worker.take(second)
+    office.worker.revoked({CLICKS_0})
+    await asyncio.sleep(0.1)
+    assert await office.totals() == {}
+
+
+async def test_refused_promotions_are_dead_letters_and_in_the_totals(embedded_broker: Server, redis_url: str) -> None:
+    await create_topics(embedded_broker.bootstrap, default_plans(1))
+    async with opened(redis_url, bootstrap=embedded_broker.bootstrap) as office:
+        values = [promotion("d11").model_dump_json(exclude_none=True).encode(), b"{", b"", b"{"]
+        await office.count(records(Topic.PROMOTIONS, 0, 0, values))
+        assert await office.position(PROMOTIONS_0) == 4
+        assert await office.totals() == {"rejected,promotions,bad_json": 2, "rejected,promotions,empty": 1}
+        assert set(await office.redis.hgetall(office.keys.promotions)) == {b"d11"}

@@ -1,0 +1,85 @@
+"""What is done every second: word of each partition, reading led to where it stands, own metrics."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.clock import now_ms
+from tests.streams.shop import CLICKS_0, ORDERS_0
+from tests.streams.worker.conftest import Clock, Office
+from tests.support.events import click, paid
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_partition_is_said_to_be_attended_with_what_waits_in_it(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    office.topics.write(ORDERS_0)
+    await office.count(office.topics.fetch(CLICKS_0, most=2))
+    before = now_ms()
+    await office.worker.tick()
+    held = (await office.state()).partitions
+    assert {partition: state.lag for partition, state in held.items()} == {CLICKS_0: 3, ORDERS_0: 0}
+    assert all((state.seen_ms or 0) >= before for state in held.values())
+
+
+async def test_of_a_partition_that_the_broker_is_silent_about_nothing_is_said(passing: Clock, office: Office) -> None:
+    office.topics.write(CLICKS_0, click(at=1))
+    office.topics.write(ORDERS_0, paid(at=1))
+    office.topics.heard[CLICKS_0] = None
+    await office.worker.tick()
+    passing.pass_(60)
+    office.topics.heard[ORDERS_0] = now_ms() - 4_000
+    await office.worker.tick()
+    assert {partition for partition, state in (await office.state()).partitions.items() if state.seen_ms} == {ORDERS_0}
+
+
+async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(passing: Clock, office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    await office.count(office.topics.fetch(CLICKS_0, most=2))
+    office.topics.reads[CLICKS_0] = 5
+    await office.worker.tick()
+    assert office.topics.sought == []  # what was fetched may be on its way
+    passing.pass_(6)
+    await office.worker.tick()
+    assert office.topics.sought == [(CLICKS_0, 2)]
+
+
+async def test_kafka_is_told_now_and_then(passing: Clock, office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    await office.count(office.topics.fetch(CLICKS_0, most=2))
+    await office.worker.tick()
+    assert office.topics.told == {CLICKS_0: 2}
+    await office.count(office.topics.fetch(CLICKS_0))
+    await office.worker.tick()
+    assert office.topics.told == {CLICKS_0: 2}
+    passing.pass_(6)
+    await office.worker.tick()
+    assert office.topics.told == {CLICKS_0: 5}
+
+
+async def test_partitions_of_others_are_let_go(office: Office) -> None:
+    office.topics.write(CLICKS_0, click(at=1))
+    await office.worker.tick()
+    assert office.metric("assigned_partitions") == 1
+    del office.topics.values[CLICKS_0]
+    await office.worker.tick()
+    assert office.metric("assigned_partitions") == 0
+
+
+async def test_metrics_of_workers_long_gone_are_looked_for_once_a_minute(passing: Clock, office: Office) -> None:
+    at = now_ms()
+    said = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
+    await office.redis.hset(office.keys.workers, mapping=said)
+    for _ in range(3):
+        await office.worker.tick()
+    assert set(said) < set(await office.redis.hkeys(office.keys.workers))
+    passing.pass_(61)
+    await office.worker.tick()
+    assert set(await office.redis.hkeys(office.keys.workers)) & set(said) == {b"away"}
+
+
+async def test_a_turn_that_fails_does_not_end_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(office.topics, "assigned", lambda: 1 / 0)
+    await office.worker.tick()
+    assert office.metric("batch_failures_total") == 1

@@ -1,0 +1,70 @@
+"""Topics that are not there: what a worker asks of its consumer, answered from lists of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from consumers.reading import Reading
+from consumers.topics import Partition
+from consumers.transport import RecordBatch
+from streams.clock import now_ms
+from tests.support.events import Event, records, wire
+
+
+class Topics(Reading):
+    """Partitions with their records, and where they are read. Offsets below `begins` are deleted."""
+
+    def __init__(self) -> None:
+        self.values: dict[Partition, list[bytes | None]] = {}
+        self.begins: dict[Partition, int] = {}
+        self.reads: dict[Partition, int] = {}
+        """# <offset of the record that is read next>; a seek changes it"""
+        self.sought: list[tuple[Partition, int]] = []
+        self.told: dict[Partition, int] = {}
+        self.heard: dict[Partition, int | None] = {}
+        """# <epoch ms>; where nothing is set, the broker answers all the time"""
+        self.ids: dict[str, str] = {}
+
+    def write(self, partition: Partition, *events: Event | bytes) -> None:
+        values = self.values.setdefault(partition, [])
+        values += [event if isinstance(event, bytes) else wire(event) for event in events]
+        self.reads.setdefault(partition, 0)
+
+    def make_anew(self, partition: Partition, *events: Event) -> None:
+        """Delete a topic's partition and make it again with other records; reading stays where it was."""
+        self.values[partition] = []
+        self.write(partition, *events)
+
+    def fetch(self, partition: Partition, most: int = 1000) -> RecordBatch:
+        """The next batch from where reading stands."""
+        at = self.reads[partition]
+        batch = records(partition.topic, partition.number, at, self.values[partition][at : at + most])
+        self.reads[partition] = batch.next
+        return batch
+
+    # As the worker sees it -------------------------------------------------------------------------------------------
+
+    def assigned(self) -> set[Partition]:
+        return set(self.values)
+
+    def heard_ms(self, partition: Partition) -> int | None:
+        return self.heard.get(partition, now_ms())
+
+    def end(self, partition: Partition) -> int | None:
+        return len(self.values[partition])
+
+    async def at(self, partition: Partition) -> int:
+        return self.reads[partition]
+
+    async def first(self, partition: Partition) -> int:
+        return self.begins.get(partition, 0)
+
+    async def last(self, partition: Partition) -> int:
+        return len(self.values[partition])
+
+    async def seek(self, partition: Partition, position: int) -> None:
+        self.sought.append((partition, position))
+        self.reads[partition] = position
+
+    async def tell(self, positions: Mapping[Partition, int]) -> None:
+        self.told.update(positions)
