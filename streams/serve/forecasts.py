@@ -97,11 +97,11 @@ class Forecasts:
             for one in baselines(promotion, view.promotions)
             if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
         ]
-        day = day_curve(_length(promotion), partial(_local_hour, promotion.starts_at, ZoneInfo(promotion.timezone)))
-        said = forecast(now, earlier, day)
-        basis = Basis.EARLIER if earlier else Basis.DAY
-        names = tuple(one.promotion_id for one in earlier)
-        return None if said is None else Outlook(as_of_ms, basis, names, said)
+        said = forecast(now, earlier)
+        if said is not None:
+            return Outlook(as_of_ms, Basis.EARLIER, tuple(one.promotion_id for one in earlier), said)
+        said = forecast(now, (), _usual_day(promotion))
+        return None if said is None else Outlook(as_of_ms, Basis.DAY, (), said)
 
     async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
         """The curve of a promotion that has ended; None where its panes are gone."""
@@ -163,6 +163,10 @@ def _length(promotion: Promotion) -> float:
     """Minutes that window `promotion` covers in the end."""
     begins_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS
     return (promotion.ends_at - promotion.ends_at % 1000 - begins_ms) / _MINUTE_MS
+
+
+def _usual_day(promotion: Promotion) -> Curve:
+    return day_curve(_length(promotion), partial(_local_hour, promotion.starts_at, ZoneInfo(promotion.timezone)))
 
 
 def _local_hour(begins_ms: int, zone: ZoneInfo, minute: float) -> float:

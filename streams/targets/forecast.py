@@ -22,7 +22,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 
@@ -36,7 +35,7 @@ CELLS = 240
 LIKELY = 0.8
 """The probability of the interval between `low` and `high`."""
 _QUANTILES = 200
-_NORMAL = NormalDist()
+_SQRT_2 = math.sqrt(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +81,12 @@ class Forecast:
         """The median: as likely more as less. (The mean of a log-t distribution does not exist.)"""
         return self.quantile(0.5)
 
-    @property
+    @cached_property
     def low(self) -> float:
         """With `high`: the interval that holds the final net GMV with probability `LIKELY`."""
         return self.quantile((1 - LIKELY) / 2)
 
-    @property
+    @cached_property
     def high(self) -> float:
         return self.quantile((1 + LIKELY) / 2)
 
@@ -207,4 +206,4 @@ def _phi(sold: Floats) -> float | None:
 def _normal_above(mean: float, deviation: float, bound: float) -> float:
     if deviation == 0:
         return 1.0 if mean >= bound else 0.0
-    return 1 - _NORMAL.cdf((bound - mean) / deviation)
+    return 0.5 * math.erfc((bound - mean) / deviation / _SQRT_2)
