@@ -6,10 +6,11 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
+from importlib.metadata import entry_points
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from consumers.errors import SalepulseError
 from streams.serve import (
@@ -30,6 +31,8 @@ from streams.serve.live import Live
 from streams.settings import Settings
 
 log = structlog.get_logger()
+
+ROUTER_GROUP = "salepulse.routers"
 
 ROUTERS = (
     kpis.router,
@@ -69,9 +72,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
     return app
+
+
+def declared_routers() -> list[APIRouter]:
+    """Routes of packages that this one may not import; each declares its own as an entry point."""
+    return [found.load() for found in sorted(entry_points(group=ROUTER_GROUP), key=lambda found: found.name)]
 
 
 def bind(settings: Settings) -> socket.socket:
