@@ -73,17 +73,16 @@ class Baseline:
         self.block[:, 0] += y
         self.block[:, 1] += inputs
 
-    def end_block(self) -> None:
-        """10 s are over."""
-        level = self.level()
-        mu = np.nan_to_num(level) * self.block[:, 1]
+    def end_block(self, level: Floats) -> None:
+        """10 s are over; `level` is the usual one, 0 where it is not known."""
+        mu = level * self.block[:, 1]
         self.minute[:, Part.SPREAD_10S] += _pearson(self.block[:, 0], mu)
         self.block[:] = 0.0
 
-    def end_minute(self, sound: Bools) -> None:
+    def end_minute(self, level: Floats, sound: Bools) -> None:
         """A minute is over; of series that are not `sound` it is not taken."""
-        minute, level = self.minute, self.level()
-        mu = np.nan_to_num(level) * minute[:, Part.INPUT]
+        minute = self.minute
+        mu = level * minute[:, Part.INPUT]
         minute[:, Part.SPREAD_60S] = _pearson(minute[:, Part.COUNT], mu)
         minute[:, Part.MINUTES] = mu > 0
         minute[mu <= 0, Part.SPREAD_10S] = 0.0

@@ -117,6 +117,8 @@ class Lag:
     prior_se: float
     se: float
     """Standard error of the lags' place, in stages."""
+    slope: Floats
+    """# [place]: how the weights change as all lags grow by a stage"""
     counts: Floats = field(default_factory=lambda: np.zeros(0))
     """# [block]"""
     inputs: Floats = field(default_factory=lambda: np.zeros((0, PLACES)))
@@ -126,7 +128,8 @@ class Lag:
     def of(cls, lag_s: float) -> Lag:
         """Begins with a guess; without a lag there is nothing to learn."""
         se = _PRIOR_SE if lag_s < _LONG_S else _PRIOR_SE_LONG
-        return cls(kernel(lag_s), se, se if lag_s > 0 else 0.0)
+        weights = kernel(lag_s)
+        return cls(weights, se, se if lag_s > 0 else 0.0, _slope(weights))
 
     @property
     def learns(self) -> bool:
@@ -156,15 +159,17 @@ class Lag:
             amounts = (amounts * (inputs.T @ (counts / expected)) + prior) / (exposure + _PRIOR_EVENTS / level)
         self.weights = amounts / amounts.sum()
         expected = np.maximum(inputs @ amounts, 1e-9)
-        slope = amounts.sum() * (inputs @ self._slope())
+        self.slope = _slope(self.weights)
+        slope = amounts.sum() * (inputs @ self.slope)
         information = float((slope**2 / expected).sum()) / max(dispersion, 1.0)
         self.se = max(_LEAST_SE, (1 / self.prior_se**2 + information) ** -0.5)
 
-    def _slope(self) -> Floats:
-        answer: Floats = moved(self.weights, 0.5) - moved(self.weights, -0.5)
-        return answer
-
     def delayed(self, outputs: Floats) -> tuple[Floats, Floats]:
         """(what comes out delayed, how far it may be off) of the outputs of a chain: (series, place) to (series)."""
-        off: Floats = np.abs(outputs @ self._slope()) * self.se
+        off: Floats = np.abs(outputs @ self.slope) * self.se
         return outputs @ self.weights, off
+
+
+def _slope(weights: Floats) -> Floats:
+    answer: Floats = moved(weights, 0.5) - moved(weights, -0.5)
+    return answer

@@ -18,6 +18,7 @@ from alerts.detectors.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.detectors.evidence import Evidence, sizes_of
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
+_LATELY_S = 60.0
 _LEARN_EVERY_S = 60
 NEW_NORMAL_S = 2 * 3600.0
 """An alarm that has lasted so long ends: the new level becomes the usual one."""
@@ -70,10 +71,18 @@ class Followed:
     """When the alarm was raised."""
     renewed: Bools = field(default_factory=_flags)
     """Alarms that ended in the last step because the new level has become the usual one."""
-    recent: Floats = field(default_factory=lambda: np.zeros((0, 4)))
-    """# [series, (counted, expected, delayed `per`, GMV)]: exponential sums of the latest seconds"""
+    recent: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    """# [series, (counted, expected, delayed `per`)]: exponential sums of the latest seconds, as many as the least
+    sample takes"""
+    lately: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    """# [series, (counted, expected, delayed `per`)]: of about the last minute, the same for all series"""
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events a second, at the last step"""
+    level: Floats = field(default_factory=_numbers)
+    """The usual level, 0 where nothing is known; this and the next two are the baseline's, taken anew every minute."""
+    tested: Floats = field(default_factory=_numbers)
+    """The level that a change is measured from."""
+    phi: Floats = field(default_factory=_numbers)
     block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
     block_count: float = 0.0
 
@@ -84,11 +93,15 @@ class Followed:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
+        if len(self.alarm) >= size:
+            return
         for part in (self.chain, self.baseline, self.evidence):
             part.fit(size)
+        self.level, self.tested, self.phi = grown(self.level, size), grown(self.tested, size), grown(self.phi, size, 1)
         self.alarm, self.renewed = grown(self.alarm, size, False), grown(self.renewed, size, False)
         self.since_s, self.alarm_s = grown(self.since_s, size), grown(self.alarm_s, size)
-        self.recent, self.inputs = grown(self.recent, size), grown(self.inputs, size)
+        self.recent, self.lately = grown(self.recent, size), grown(self.lately, size)
+        self.inputs = grown(self.inputs, size)
 
     def step(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
         """Go on by one step. `log_threshold`: log of the seconds between false alarms, by series."""
@@ -97,16 +110,14 @@ class Followed:
         self.inputs = rate
         inputs = rate * step.dt_s
         self._follow(step, inputs, terms)
-        level = self.baseline.bounded(rise=terms.rise)
         known = self.ready(terms)
         sure = np.maximum(rate + off if terms.rise else rate - off, 0.0) * step.dt_s
-        mu = np.where(known, np.nan_to_num(level) * sure, 0.0)
+        mu = np.where(known, self.tested * sure, 0.0)
         weighs = known & ~step.frozen & ~self.alarm
-        phi = self.baseline.dispersion()
         sizes = sizes_of(terms.least_effect, rise=terms.rise)
-        self.evidence.step(step.count, mu, sizes=sizes, phi=phi, end_s=step.end_s, dt_s=step.dt_s, weighs=weighs)
+        self.evidence.step(step.count, mu, sizes=sizes, phi=self.phi, end_s=step.end_s, dt_s=step.dt_s, weighs=weighs)
         self._raise(step, terms, log_threshold)
-        self._learn(step, inputs, outputs)
+        self._learn(step, terms, inputs, outputs)
 
     def ready(self, terms: Terms) -> Bools:
         """Series whose baseline is large enough to test against, once most of a lag has been seen to its end."""
@@ -116,20 +127,24 @@ class Followed:
 
     def _follow(self, step: Step, inputs: Floats, terms: Terms) -> None:
         """The latest seconds; and alarms that are over."""
-        level = np.nan_to_num(self.baseline.level())
-        expected = level * inputs
+        expected = self.level * inputs
         with np.errstate(divide="ignore"):
             lasting = 2 * terms.least_sample * step.dt_s / expected
         lasting = np.clip(lasting, _RECENT_LEAST_S, _RECENT_MOST_S)
         self.recent *= np.exp(-step.dt_s / lasting)[:, None]
-        self.recent += np.stack((step.count, expected, inputs, step.gmv), axis=1)
+        came = np.stack((step.count, expected, inputs), axis=1)
+        self.recent += came
+        self.lately = self.lately * np.exp(-step.dt_s / _LATELY_S) + came
         change = self.change()
         half = terms.least_effect / 2
         well = change <= 1 + half if terms.rise else change >= 1 - half
         over = self.alarm & well & ~step.frozen
         self.renewed = self.alarm & ~over & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
-        self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
         over |= self.renewed
+        if not over.any():
+            return
+        self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
+        self._take_anew(terms)
         self.alarm &= ~over
         self.evidence.reset(over)
 
@@ -154,18 +169,25 @@ class Followed:
         if raised[:1].any():
             self.lag.forget_recent()
 
-    def _learn(self, step: Step, inputs: Floats, outputs: Floats) -> None:
+    def _learn(self, step: Step, terms: Terms, inputs: Floats, outputs: Floats) -> None:
         sound = ~self.alarm & ~step.frozen
         self.baseline.take(step.count * sound, inputs * sound, step.gmv * sound)
         if sound[0]:
             self.block_count += float(step.count[0])
             self.block_outputs += outputs[0] * step.dt_s
         if step.end_s % BLOCK_S < step.dt_s:
-            self.baseline.end_block()
+            self.baseline.end_block(self.level)
             if sound[0]:
                 self.lag.take(self.block_count, self.block_outputs)
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
-            self.baseline.end_minute(sound)
+            self.baseline.end_minute(self.level, sound)
+            self._take_anew(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
-            self.lag.learn(float(self.baseline.dispersion()[0]))
+            self.lag.learn(float(self.phi[0]))
+
+    def _take_anew(self, terms: Terms) -> None:
+        """What the baseline says."""
+        self.level = np.nan_to_num(self.baseline.level())
+        self.tested = np.nan_to_num(self.baseline.bounded(rise=terms.rise))
+        self.phi = self.baseline.dispersion()

@@ -1,9 +1,9 @@
 """Nothing comes where something was to be expected.
 
-At a rate of lambda a Poisson process is silent for t seconds with chance exp(-lambda t), so a silence in which 30 events
-were to be expected is no accident (1e-13). Events that come in bursts are silent for longer: three times the longest
-silence of the last hours, in events to be expected, is asked for as well. The rate is the least of exponential means over
-1, 15 and 60 minutes at the last event, so that traffic that dies down is no silence.
+At a rate of lambda a Poisson process is silent for t seconds with chance exp(-lambda t), so a silence in which 30
+events were to be expected is no accident (1e-13). Events that come in bursts are silent for longer: three times the
+longest silence of the last hours, in events to be expected, is asked for as well. The rate is the least of exponential
+means over 1, 15 and 60 minutes at the last event, so that traffic that dies down is no silence.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from streams.kpis import NAMES
+from streams.counters import Unit
+from streams.kpis import NAMES, UNITS
 from streams.shipping.kpis import SHIPPING_KPIS
 
 STOCK = (
@@ -31,3 +32,11 @@ def check_value(name: str) -> str:
         close = get_close_matches(name, VALUES, 1)
         raise ValueError(f"there is no {name!r}: " + (f"do you mean {close[0]!r}?" if close else "see definitions"))
     return name
+
+
+def unit_of(name: str) -> Unit:
+    """Its unit; of forecasts and stock, a ratio where it is a share."""
+    if name in UNITS:
+        return UNITS[name]
+    is_share = name.startswith("target_probability") or name.endswith("_rate") or name == "sell_through"
+    return Unit.RATIO if is_share else Unit.COUNT

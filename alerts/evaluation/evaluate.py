@@ -1,0 +1,211 @@
+"""All rules at one as-of: facts and silences first, for they say which numbers are to be believed; then the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from alerts.evaluation import numbers, own_facts, quiet, rates
+from alerts.evaluation.calendar import InForce, in_force, promoted_skus
+from alerts.evaluation.judged import Judged
+from alerts.evaluation.memory import Memory, RuleMemory
+from alerts.evaluation.numbers import NumberMemory
+from alerts.evaluation.own_facts import FactMemory
+from alerts.evaluation.panes import Label, Panes
+from alerts.evaluation.quiet import QuietMemory
+from alerts.evaluation.rates import RateMemory
+from alerts.evaluation.series import ALL
+from alerts.evaluation.snapshot import Snapshot
+from alerts.findings import Evaluation, Finding, Reason, Series
+from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
+from alerts.rules.rule import Each, Rule, Rules
+from alerts.verdicts.verdict import decide, faulty_topics, plain
+from consumers.topics import EVENT_TOPICS
+
+STEP_S = 10
+"""What has piled up is taken in by steps of so many seconds."""
+
+
+def evaluate(
+    rules: Rules, snapshot: Snapshot, memory: Memory, watched: Collection[Series] = ()
+) -> tuple[Evaluation, Memory]:
+    """What the rules say of a snapshot, and what to remember.
+
+    `memory` is used up. `watched`: the series that there is an alert of; each gets a finding whatever it is.
+    """
+    at_ms = snapshot.as_of_ms
+    now = {rule.name: in_force(rule, snapshot.promotions, at_ms) for rule in rules.rules}
+    _make_room(rules, memory)
+    skus = promoted_skus(snapshot.promotions, at_ms)
+    steps = _steps(snapshot.panes, memory.until_s)
+    row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}
+    _take(memory, snapshot.panes, row_of, steps)
+    found: dict[str, list[Judged]] = {}
+    for name, current in now.items():
+        found[name] = list(_first(memory, current, snapshot, row_of, steps)) if current.enabled else []
+    faults = [one for judged in found.values() for one in judged]
+    unheard = _unheard(rules, memory)
+    budgets = _budgets(rules)
+    faulty = {*faulty_topics(faults, now, unheard), *memory.verdicts.faulty}
+    for name, current in now.items():
+        frozen = bool(faulty & {str(topic) for topic in current.rule.topics})
+        held = memory.rules[name]
+        detect = current.detect
+        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
+            # Learnt from also while the rule is not in force, so that it is ready when it is.
+            rates.follow(
+                held,
+                current.rule,
+                detect,
+                snapshot.panes,
+                row_of,
+                steps,
+                budget=budgets[name],
+                frozen=frozen,
+                skus=skus,
+            )
+            found[name] = list(rates.judge(held, current.rule, detect, memory.shop)) if current.enabled else []
+        elif isinstance(held, NumberMemory) and current.enabled:
+            found[name] = list(numbers.judge(held, current, snapshot, skus, frozen=frozen))
+    judged = [one for rule in rules.rules for one in found[rule.name]]
+    findings = decide(judged, now, memory.verdicts, memory.shop, at_ms, unheard)
+    findings += _watched(watched, findings, now, memory, at_ms)
+    if steps:
+        memory.until_s = steps[-1][1]
+    return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory))), memory
+
+
+def _steps(panes: Panes, until_s: int | None) -> list[tuple[int, int]]:
+    start = panes.start_s if until_s is None else max(until_s, panes.start_s)
+    edges = [*range(start, panes.end_s, STEP_S), panes.end_s]
+    return list(pairwise(edges)) if panes.end_s > start else []
+
+
+def _take(memory: Memory, panes: Panes, row_of: Mapping[Label, int], steps: list[tuple[int, int]]) -> None:
+    """What the whole shop takes."""
+    if ALL not in row_of:
+        return
+    row = np.array([row_of[ALL]])
+    for start_s, end_s in steps:
+        gmv, paid = (float(panes.counts((name,), row, start_s, end_s)[0]) for name in ("gmv", "orders_paid"))
+        memory.shop.take(gmv, paid, end_s - start_s)
+
+
+def _make_room(rules: Rules, memory: Memory) -> None:
+    """A memory for each rule; a changed detector never reads what another one remembered."""
+    for rule in rules.rules:
+        made_for = _signature(rule)
+        if memory.made_for.get(rule.name) != made_for:
+            memory.rules[rule.name] = _new_memory(rule)
+            memory.made_for[rule.name] = made_for
+    names = {rule.name for rule in rules.rules}
+    memory.rules = {name: held for name, held in memory.rules.items() if name in names}
+    memory.made_for = {name: made for name, made in memory.made_for.items() if name in names}
+
+
+def _signature(rule: Rule) -> str:
+    match rule.detect:
+        case Sequential() as detect:
+            return f"sequential {rates.signature(detect)}"
+        case Silence(count=count):
+            return f"silence {','.join(count)} {Each.SOURCE in rule.for_each}"
+        case Threshold(value=value, window=window):
+            return f"threshold {value} {window}"
+        case Change(value=value, window=window, direction=direction):
+            return f"change {value} {window} {direction}"
+        case OfFact(fact=fact):
+            return f"fact {fact}"
+
+
+def _new_memory(rule: Rule) -> RuleMemory:
+    match rule.detect:
+        case Sequential() as detect:
+            return RateMemory.of(detect)
+        case Silence():
+            return QuietMemory()
+        case OfFact():
+            return FactMemory()
+    return NumberMemory()
+
+
+def _budgets(rules: Rules) -> dict[str, float]:
+    """False alarms a day for each sequential rule."""
+    weights = {one.name: one.detect.weight for one in rules.rules if isinstance(one.detect, Sequential) and one.enabled}
+    total = sum(weights.values())
+    shares = {name: rules.budget.false_pages_per_day * weight / total for name, weight in weights.items()}
+    return {one.name: shares.get(one.name, rules.budget.false_pages_per_day) for one in rules.rules}
+
+
+def _first(
+    memory: Memory, current: InForce, snapshot: Snapshot, row_of: Mapping[Label, int], steps: list[tuple[int, int]]
+) -> Iterator[Judged]:
+    """Facts and silences."""
+    held = memory.rules[current.rule.name]
+    if isinstance(held, FactMemory):
+        yield from own_facts.judge(held, current, snapshot)
+    elif isinstance(held, QuietMemory) and isinstance(current.detect, Silence):
+        quiet.listen(held, current.rule, current.detect, snapshot.panes, row_of, steps)
+        yield from quiet.judge(held, current.rule, current.detect, memory.shop)
+
+
+def _unheard(rules: Rules, memory: Memory) -> frozenset[str]:
+    """Topics of which no producer is heard."""
+    found: set[str] = set()
+    for rule in rules.rules:
+        held = memory.rules[rule.name]
+        if isinstance(held, QuietMemory) and Each.SOURCE in rule.for_each:
+            found |= {str(topic) for topic in EVENT_TOPICS if not quiet.heard(held, str(topic))}
+    return frozenset(found)
+
+
+def _watched(
+    watched: Collection[Series], findings: list[Finding], now: Mapping[str, InForce], memory: Memory, at_ms: int
+) -> list[Finding]:
+    """A finding for each watched series that is not wrong; those of rules that are no more have none."""
+    told = {finding.series for finding in findings}
+    return [
+        plain(now[series.rule].rule, series, _state(now[series.rule], memory, series), now[series.rule].severity, at_ms)
+        for series in sorted(set(watched) - told, key=str)
+        if series.rule in now
+    ]
+
+
+def _state(current: InForce, memory: Memory, series: Series) -> Reason:
+    """Why a series that is not wrong is not."""
+    if not current.enabled:
+        return Reason.NOT_IN_FORCE
+    held, detect = memory.rules[series.rule], current.detect
+    label = _label(series)
+    if isinstance(held, RateMemory) and isinstance(detect, Sequential):
+        return rates.state_of(held, detect, label)
+    if isinstance(held, QuietMemory) and isinstance(detect, Silence):
+        return quiet.state_of(held, detect, label)
+    if isinstance(held, NumberMemory):
+        return numbers.state_of(held, label)
+    assert isinstance(held, FactMemory)
+    return own_facts.state_of(held, series.labels)
+
+
+def _label(series: Series) -> Label:
+    labels = dict(series.labels)
+    if not labels:
+        return ALL
+    if "source" in labels:
+        return "source", f"{labels.get('topic', '')}/{labels['source']}"
+    return series.labels[0]
+
+
+def _unknown(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, Reason, int]]:
+    for name, current in now.items():
+        held, detect = memory.rules[name], current.detect
+        if not current.enabled:
+            continue
+        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
+            learning, few = rates.unsure(held, detect)
+            yield from ((name, why, many) for why, many in ((Reason.LEARNING, learning), (Reason.TOO_FEW, few)) if many)
+        elif isinstance(held, NumberMemory) and len(held.seen):
+            missing = int((held.seen & ~held.known).sum())
+            if missing:
+                yield name, Reason.NO_DATA, missing

@@ -1,0 +1,204 @@
+"""Threshold and change rules: tables in, what is wrong out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, Ints, grown
+from alerts.detectors.change import Usual, changed, usual
+from alerts.detectors.threshold import beyond
+from alerts.evaluation.calendar import InForce
+from alerts.evaluation.judged import Judged
+from alerts.evaluation.panes import Label
+from alerts.evaluation.series import Places, labels_of
+from alerts.evaluation.snapshot import Snapshot, Table
+from alerts.findings import Interval, Reason
+from alerts.rules.detect import Against, Change, Direction, Threshold
+from alerts.rules.rule import Each, Money
+from alerts.rules.values import unit_of
+from streams.windows import LENGTH_S
+
+HISTORY_MIN = 60
+_LEFT_OUT_MIN = 5
+"""The latest minutes of the own history: what is being judged is not what it is compared with."""
+_LEAST_MIN = 15
+_DAY_S = 86_400
+
+
+@dataclass(slots=True)
+class NumberMemory:
+    """What one threshold or change rule remembers. Arrays by series."""
+
+    places: Places = field(default_factory=Places)
+    wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether there is a number to judge."""
+    seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether it is of the rule's scopes now."""
+    history: Floats = field(default_factory=lambda: np.zeros((0, HISTORY_MIN)))
+    """# [series, minute]: of change rules that compare with RECENT; NaN where nothing is known"""
+    minute: int = -1
+    """The newest in the history, minutes since the epoch."""
+
+    def fit(self, size: int) -> None:
+        """Room for so many series."""
+        self.wrong, self.known = grown(self.wrong, size), grown(self.known, size)
+        self.seen, self.since_ms = grown(self.seen, size), grown(self.since_ms, size)
+        self.history = grown(self.history, size, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """One scope's numbers in the order of places."""
+
+    at: Ints
+    """# [row]: place"""
+    values: Floats
+    enough: Bools
+    money: Floats
+    """Minor units a minute."""
+
+
+def judge(
+    memory: NumberMemory, now: InForce, snapshot: Snapshot, skus: frozenset[str], *, frozen: bool
+) -> Iterator[Judged]:
+    """The series that are wrong. `frozen`: the numbers are not to be believed, so everything stays as it was."""
+    detect = now.detect
+    assert isinstance(detect, Threshold | Change)
+    memory.seen = np.zeros(len(memory.places), np.bool_)
+    for scope in now.rule.for_each:
+        table = snapshot.tables.get((detect.window, scope))
+        if table is None:
+            continue
+        numbers = _numbers(memory, now, detect, scope, table, skus)
+        baseline = None
+        if isinstance(detect, Change):
+            baseline = _baseline(memory, detect, scope, numbers, snapshot)
+        if not frozen:
+            _decide(memory, detect, numbers, baseline, snapshot.as_of_ms)
+        yield from _found(memory, now, detect, numbers, baseline)
+
+
+def state_of(memory: NumberMemory, label: Label) -> Reason:
+    """Why a series that is not wrong is not."""
+    place = memory.places.of.get(label)
+    if place is None or place >= len(memory.seen) or not memory.seen[place]:
+        return Reason.GONE
+    return Reason.WITHIN if memory.known[place] else Reason.NO_DATA
+
+
+def _numbers(
+    memory: NumberMemory, now: InForce, detect: Threshold | Change, scope: Each, table: Table, skus: frozenset[str]
+) -> _Numbers:
+    rule = now.rule
+    chosen = [
+        (row, place)
+        for row, value in enumerate(table.values)
+        if not (rule.promoted and scope is Each.SKU and value not in skus)
+        and not (rule.values and value not in rule.values)
+        and (place := memory.places.add((scope.value, value))) >= 0
+    ]
+    memory.fit(len(memory.places))
+    rows = np.array([row for row, _ in chosen], np.int64)
+    at = np.array([place for _, place in chosen], np.int64)
+    values = table.column(detect.value)[rows]
+    enough = ~np.isnan(values)
+    if detect.least is not None:
+        enough &= np.nan_to_num(table.column(detect.least[0])[rows]) >= detect.least[1]
+    memory.seen[at] = True
+    memory.known[at] = enough
+    minutes = LENGTH_S.get(detect.window, _DAY_S) / 60
+    return _Numbers(at, values, enough, table.column("gmv")[rows] / minutes)
+
+
+def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbers, snapshot: Snapshot) -> Usual:
+    """Of the first kind that has one, series by series."""
+    middle, spread = np.full(len(numbers.at), np.nan), np.zeros(len(numbers.at))
+    labels = [memory.places.labels[place][1] for place in numbers.at.tolist()]
+    _remember(memory, numbers, snapshot.as_of_ms)
+    for against in detect.against:
+        if against is Against.RECENT:
+            past = memory.history[numbers.at, :-_LEFT_OUT_MIN].T
+            past = np.where((~np.isnan(past)).sum(axis=0) >= _LEAST_MIN, past, np.nan)
+        else:
+            tables = snapshot.past.get((detect.window, scope, against), ())
+            past = np.array([_column(table, detect.value, labels) for table in tables]).reshape(-1, len(labels))
+        found = usual(past)
+        missing = np.isnan(middle)
+        middle, spread = np.where(missing, found.middle, middle), np.where(missing, found.spread, spread)
+    return Usual(middle, spread)
+
+
+def _remember(memory: NumberMemory, numbers: _Numbers, as_of_ms: int) -> None:
+    minute = as_of_ms // 60_000
+    ahead = HISTORY_MIN if memory.minute < 0 else max(0, min(minute - memory.minute, HISTORY_MIN))
+    if ahead:
+        memory.history = np.roll(memory.history, -ahead, axis=1)
+        memory.history[:, HISTORY_MIN - ahead :] = np.nan
+        memory.minute = minute
+    sound = numbers.enough & ~memory.wrong[numbers.at]
+    memory.history[numbers.at[sound], -1] = numbers.values[sound]
+
+
+def _column(table: Table, name: str, labels: list[str]) -> Floats:
+    row_of: Mapping[str, int] = {value: row for row, value in enumerate(table.values)}
+    column = np.append(table.column(name), np.nan)
+    answer: Floats = column[[row_of.get(label, -1) for label in labels]]
+    return answer
+
+
+def _decide(
+    memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None, as_of_ms: int
+) -> None:
+    values = np.where(numbers.enough, numbers.values, np.nan)
+    was = memory.wrong[numbers.at]
+    if isinstance(detect, Threshold):
+        clear = detect.limit if detect.clear is None else detect.clear
+        wrong = beyond(values, was, limit=detect.limit, clear=clear, above=detect.above is not None)
+    else:
+        assert baseline is not None
+        wrong = changed(
+            values,
+            baseline,
+            was,
+            by=detect.by,
+            clear_by=detect.by / 2 if detect.clear_by is None else detect.clear_by,
+            spreads=detect.spreads,
+            rise=detect.direction is Direction.RISE,
+        )
+    memory.since_ms[numbers.at] = np.where(wrong & ~was, as_of_ms, memory.since_ms[numbers.at])
+    memory.wrong[numbers.at] = wrong
+
+
+def _found(
+    memory: NumberMemory, now: InForce, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None
+) -> Iterator[Judged]:
+    rule = now.rule
+    for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
+        place = int(numbers.at[i])
+        label, value = memory.places.labels[place], float(numbers.values[i])
+        expected, interval = None, None
+        if isinstance(detect, Threshold):
+            low, high = (None, detect.limit) if detect.above is not None else (detect.limit, None)
+            interval = Interval(low, high)
+        elif baseline is not None and not np.isnan(baseline.middle[i]):
+            expected = float(baseline.middle[i])
+        money = float(numbers.money[i]) if rule.money is Money.ALL_OF_IT else None
+        if rule.money is Money.SHORTFALL and expected:
+            money = float(numbers.money[i]) * max(0.0, expected / value - 1) if value > 0 else None
+        yield Judged(
+            rule=rule.name,
+            label=label,
+            labels=labels_of(label),
+            reason=Reason.BEYOND if isinstance(detect, Threshold) else Reason.CHANGED,
+            unit=unit_of(detect.value),
+            value=None if np.isnan(value) else value,
+            expected=expected,
+            interval=interval,
+            since_ms=int(memory.since_ms[place]),
+            money_per_minute=None if money is None or np.isnan(money) else money,
+        )

@@ -1,0 +1,33 @@
+"""What the whole shop makes: the measure of how bad something is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_HALF_LIFE_S = 1800.0
+
+
+@dataclass(slots=True)
+class Takings:
+    """GMV and paid orders, exponential sums; minor units."""
+
+    seconds: float = 0.0
+    gmv: float = 0.0
+    paid: float = 0.0
+
+    def take(self, gmv: float, paid: float, dt_s: float) -> None:
+        """So many more seconds."""
+        keep = 0.5 ** (dt_s / _HALF_LIFE_S)
+        self.seconds = self.seconds * keep + dt_s
+        self.gmv = self.gmv * keep + gmv
+        self.paid = self.paid * keep + paid
+
+    @property
+    def gmv_per_minute(self) -> float:
+        return 60 * self.gmv / self.seconds if self.seconds else math.nan
+
+    @property
+    def aov(self) -> float:
+        """The average order."""
+        return self.gmv / self.paid if self.paid else math.nan

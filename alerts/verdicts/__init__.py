@@ -1,0 +1,1 @@
+"""What of all that is wrong is worth a page: causes before effects, the whole before its parts, the dearest first."""

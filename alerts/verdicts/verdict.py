@@ -1,0 +1,249 @@
+"""Weighs all that is wrong: what explains what, so that one incident is one page.
+
+In this order:
+
+1. **Data faults** first: business findings that rest on the same topics are held back, and for three minutes after, for
+   numbers of those minutes are wrong too. What had already been told before the fault goes on.
+2. **The whole and its parts**, rule by rule: where the whole shop is wrong its parts are held back, unless one part
+   explains it (`contributors.one_part`): then that part tells of it and the whole is held back.
+3. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
+   A value of the same dimension beside it is an incident of its own, and what concerns the whole shop and costs half
+   as much again takes over from what concerned a part.
+
+What 2 and 3 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches
+some tests later than others. Then each finding gets its severity, by the money that it loses, and its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from alerts.evaluation.calendar import InForce
+from alerts.evaluation.judged import Judged
+from alerts.evaluation.series import ALL
+from alerts.evaluation.shop import Takings
+from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
+from alerts.rules.rule import Rule
+from alerts.verdicts.words import chart, summary
+from consumers.topics import EVENT_TOPICS
+
+AFTER_FAULT_MS = 180_000
+AFTER_LEADER_MS = 600_000
+_TAKES_OVER = 1.5
+
+
+@dataclass(slots=True)
+class VerdictMemory:
+    """What was decided before, so that it stays so."""
+
+    faulty: dict[str, tuple[Series, int]] = field(default_factory=dict)
+    """# topic: (the fault, until when (ms) it explains what is odd)"""
+    leaders: dict[str, Series] = field(default_factory=dict)
+    """# incident: who tells of it"""
+    held: dict[Series, tuple[Series, int]] = field(default_factory=dict)
+    """Held back by another rule: (which, until when, ms)."""
+    told: dict[Series, Severity] = field(default_factory=dict)
+    """What is told of now, and how bad it has been at its worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One judged series on its way to a finding."""
+
+    judged: Judged
+    now: InForce
+    series: Series
+    reason: Reason
+    held_by: Series | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.held_by is None
+
+    def behind(self, reason: Reason, by: Series) -> _Case:
+        return _Case(self.judged, self.now, self.series, reason, by)
+
+
+def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unheard: frozenset[str]) -> dict[str, Series]:
+    """The topics that data faults make untrustworthy, and by which. `unheard`: topics of which no producer is heard;
+    that is no fault of one producer."""
+    found: dict[str, Series] = {}
+    for one in judged:
+        rule = rules[one.rule].rule
+        if rule.owner is not Owner.DATA:
+            continue
+        labels = dict(one.labels)
+        if "source" in labels and labels.get("topic") in unheard:
+            continue
+        topics = rule.explains or ((labels["topic"],) if "topic" in labels else EVENT_TOPICS)
+        for topic in topics:
+            found.setdefault(str(topic), Series(one.rule, one.labels))
+    return found
+
+
+def decide(
+    judged: Sequence[Judged],
+    rules: Mapping[str, InForce],
+    memory: VerdictMemory,
+    shop: Takings,
+    as_of_ms: int,
+    unheard: frozenset[str] = frozenset(),
+) -> list[Finding]:
+    """The findings, worst first. `judged` is in the order of the rule file."""
+    for topic, fault in faulty_topics(judged, rules, unheard).items():
+        memory.faulty[topic] = (fault, as_of_ms + AFTER_FAULT_MS)
+    memory.faulty = {topic: held for topic, held in memory.faulty.items() if held[1] > as_of_ms}
+    cases = [_Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
+    cases = [_by_fault(case, memory) for case in cases]
+    memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
+    cases = _by_incident(_by_whole(cases), memory)
+    cases = _in_the_wake(cases, memory, as_of_ms)
+    findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
+    memory.told = {found.series: found.severity for found in findings if found.held_by is None}
+    return sorted(findings, key=order)
+
+
+def order(finding: Finding) -> tuple[int, int, float, str]:
+    """What stands before what is held back, then the worst, then the dearest."""
+    return (
+        int(finding.held_by is not None),
+        SEVERITY_ORDER[finding.severity],
+        -float(finding.money_per_minute or 0),
+        str(finding.series),
+    )
+
+
+def _by_fault(case: _Case, memory: VerdictMemory) -> _Case:
+    rule = case.now.rule
+    if rule.owner is Owner.DATA or case.series in memory.told:
+        return case
+    for topic in sorted(rule.topics):
+        if topic in memory.faulty:
+            return case.behind(Reason.DATA_FAULT, memory.faulty[topic][0])
+    return case
+
+
+def _by_whole(cases: Sequence[_Case]) -> list[_Case]:
+    """Within each rule: the whole before its parts, or one part before all."""
+    wholes = {case.judged.rule: case for case in cases if case.judged.label == ALL}
+    found = []
+    for case in cases:
+        whole = wholes.get(case.judged.rule)
+        if whole is None or not case.stands:
+            found.append(case)
+            continue
+        named = whole.judged.explained_by
+        teller = Series(case.judged.rule, ((named[0], named[1]),)) if named else whole.series
+        if case.series == teller:
+            found.append(case)
+        elif case is whole:
+            found.append(case.behind(Reason.CHILD, teller))
+        else:
+            found.append(case.behind(Reason.SAME_INCIDENT if named else Reason.PARENT, teller))
+    return found
+
+
+def _by_incident(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
+    """Across rules: one of them leads."""
+    families: dict[str, list[_Case]] = {}
+    for case in cases:
+        if case.stands and case.now.rule.incident and case.series not in memory.held:
+            families.setdefault(case.now.rule.family, []).append(case)
+    leaders, behind = dict[str, Series](), dict[Series, Series]()
+    for family, members in families.items():
+        first = next((case for case in members if case.series == memory.leaders.get(family)), members[0])
+        leader = _leader(first, members)
+        leaders[family] = leader.series
+        behind |= {case.series: leader.series for case in members if not _on_its_own(case, leader)}
+    memory.leaders = leaders
+    return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
+
+
+def _in_the_wake(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:
+    """What was held back lately by what is right again, and what is held back now."""
+    standing = {case.series for case in cases if case.stands}
+    found = []
+    for case in cases:
+        held = memory.held.get(case.series)
+        if case.stands and held is not None and case.series not in memory.told:
+            case = case.behind(Reason.SAME_INCIDENT, held[0])
+        if case.held_by is not None and case.reason is not Reason.DATA_FAULT and case.held_by in standing:
+            memory.held[case.series] = (case.held_by, as_of_ms + AFTER_LEADER_MS)
+        found.append(case)
+    return found
+
+
+def _leader(first: _Case, fresh: Sequence[_Case]) -> _Case:
+    """The first, unless it concerns a part and the whole shop is losing far more."""
+    if not first.judged.labels:
+        return first
+    lost = (first.judged.money_per_minute or 0.0) * _TAKES_OVER
+    return next(
+        (case for case in fresh if not case.judged.labels and (case.judged.money_per_minute or 0.0) > lost), first
+    )
+
+
+def _on_its_own(case: _Case, leader: _Case) -> bool:
+    if case.series == leader.series:
+        return True
+    mine, theirs = case.judged.labels, leader.judged.labels
+    return bool(mine and theirs) and mine != theirs and [name for name, _ in mine] == [name for name, _ in theirs]
+
+
+def _finding(case: _Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -> Finding:
+    judged, rule = case.judged, case.now.rule
+    money = judged.money_per_minute
+    return Finding(
+        series=case.series,
+        reason=case.reason,
+        severity=_severity(case, memory, shop),
+        owner=rule.owner,
+        as_of_ms=as_of_ms,
+        since_ms=judged.since_ms,
+        unit=judged.unit,
+        value=judged.value,
+        expected=judged.expected,
+        interval=judged.interval,
+        money_per_minute=None if money is None else round(money),
+        contributors=judged.contributors,
+        held_by=case.held_by,
+        incident=rule.family,
+        title=rule.title,
+        summary=summary(rule, judged),
+        runbook=rule.runbook,
+        chart=chart(rule, judged, as_of_ms),
+    )
+
+
+def _severity(case: _Case, memory: VerdictMemory, shop: Takings) -> Severity:
+    """The rule's, or critical for its loss; never less than it was while it has been told."""
+    rule, money, severity = case.now.rule, case.judged.money_per_minute, case.now.severity
+    if rule.critical_from is not None and money is not None and money >= rule.critical_from * shop.gmv_per_minute:
+        severity = Severity.CRITICAL
+    before = memory.told.get(case.series, severity)
+    return min(severity, before, key=SEVERITY_ORDER.__getitem__)
+
+
+def plain(rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_ms: int) -> Finding:
+    """A finding that nothing is wrong, or that it cannot be said."""
+    return Finding(
+        series=series,
+        reason=reason,
+        severity=severity,
+        owner=rule.owner,
+        as_of_ms=as_of_ms,
+        since_ms=None,
+        unit=Judged(rule.name, ALL, (), reason).unit,
+        value=None,
+        expected=None,
+        interval=None,
+        money_per_minute=None,
+        contributors=(),
+        held_by=None,
+        incident=rule.family,
+        title=rule.title,
+        summary=rule.title,
+        runbook=rule.runbook,
+        chart=None,
+    )
