@@ -42,7 +42,16 @@ def demo(
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
     with foreseen():
-        _play(settings.model_copy(update={"idle_after_s": IDLE_AFTER_S}), duration, rate, seed, as_json)
+        _play(settings.model_copy(update=_in_little_time(settings, duration)), duration, rate, seed, as_json)
+
+
+def _in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
+    """Settings of a sale in which days pass in minutes: its parcels and its stock are late as much sooner."""
+    from streams.simulate import SimulationConfig
+
+    pace = SimulationConfig(duration_s=duration_s)
+    hours = settings.overdue_after_h / pace.ship_speed
+    return {"idle_after_s": IDLE_AFTER_S, "overdue_after_h": hours, "stock_soon_min": max(1.0, 60 / pace.shop_speed)}
 
 
 def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: bool) -> None:

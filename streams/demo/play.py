@@ -118,7 +118,7 @@ class Demo:
             waiting.result()
         finally:
             waiting.cancel()
-        window = _covering(time.time() - sale.config.start_ms / 1000)
+        window = _covering(time.time() - sale.season.start_ms / 1000)
         last = await self._last(sale, window)
         await self._look(sale, "over")
         totals = await read_totals(self._redis, self._keys)
@@ -140,7 +140,7 @@ class Demo:
 
     async def _look(self, sale: Sale, phase: str) -> None:
         """Take a snapshot and show it."""
-        snapshot = await take(self._api)
+        snapshot = await take(self._api, sale.promotion_id)
         if snapshot is not None:
             self._history.see(snapshot, sale.incident_ms[0])
         counted = await read_totals(self._redis, self._keys)

@@ -1,4 +1,4 @@
-"""The sale that the demo plays: on the machine's clock, with one incident."""
+"""The sale that the demo plays: on the machine's clock, with one incident, and after an earlier one to compare with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from consumers.producing import Ends, KeyedProducer
 from streams.demo.tally import Tally
 from streams.sending import Pace, send_batches
-from streams.simulate import Batch, Simulation, SimulationConfig
+from streams.simulate import Batch, Season, SimulationConfig
 
 INCIDENT = "conversion_drop@+22%/20%:size=0.8,channel=app"
 """At the opening, when most is at stake and most is seen of it, and early enough to see it pass."""
@@ -20,9 +20,9 @@ _STEP_MS = 100
 
 @dataclass(slots=True)
 class Sale:
-    """A simulated sale that begins now, and what was sent of it."""
+    """A simulated sale that begins now, the one before it, and what was sent of both."""
 
-    simulation: Simulation
+    season: Season
     tally: Tally = field(default_factory=Tally)
 
     @classmethod
@@ -32,24 +32,32 @@ class Sale:
         config = SimulationConfig.sized(
             seed=seed, rate=rate, duration_s=duration_s, start_ms=start_ms, incidents=(INCIDENT,)
         )
-        return cls(Simulation(config))
+        # A long sale runs at life's own speed, and the one before it would lie days back.
+        return cls(Season(config, earlier=int(config.compressed)))
 
     @property
     def config(self) -> SimulationConfig:
-        return self.simulation.config
+        """Of the sale that begins now."""
+        return self.season.config
 
     @property
     def incident_ms(self) -> tuple[int, int]:
         """When the incident begins and ends, epoch ms."""
-        incident = self.simulation.world.effects.incidents[0]
+        incident = self.season.present.world.effects.incidents[0]
         return incident.start_ms, incident.end_ms
 
+    @property
+    def promotion_id(self) -> str:
+        """The promotion that the sale is."""
+        assert self.config.promotion is not None
+        return self.config.promotion.promotion_id
+
     async def play(self, bootstrap: str, stop: asyncio.Event) -> Ends:
-        """Send it as it happens, to its end or until `stop`. All that the tally holds is in Kafka then."""
+        """Send it as it happens, what is past at once, to its end or until `stop`. The tally is all in Kafka then."""
         async with KeyedProducer(bootstrap) as producer:
             return await send_batches(
                 producer,
-                self.simulation.batches(_STEP_MS),
+                self.season.batches(_STEP_MS),
                 Pace.on_the_clock(self.config.start_ms),
                 stop=stop,
                 on_sent=self._count,

@@ -1,4 +1,4 @@
-"""The demo on a terminal: one screen of 100 x 30, drawn anew every second."""
+"""The demo on a terminal: one screen of 100 x 36, drawn anew every second."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.frame import TRENDS, Frame, clock
+from streams.demo.goods import goods_panel, promotion_panel
 from streams.demo.sale import CHANNEL
 from streams.demo.snapshot import WINDOWS, Values
 from streams.formatting import compact, number
@@ -67,6 +68,7 @@ def render(frame: Frame) -> RenderableType:
         parts += [
             _side_by_side(_kpis(frame), _channels(frame)),
             _side_by_side(_funnel(frame.snapshot.windows["5m"]), _skus(frame)),
+            _side_by_side(promotion_panel(frame), goods_panel(frame)),
         ]
     return Group(*parts, *_foot(frame))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from streams.api_client import ApiClient
 from streams.kpis import Number
 
 WINDOWS = ("1m", "5m", "15m")
 TOP = 6
+SOON = 3
+"""SKUs shown that run out next."""
 Values = Mapping[str, Number]
 
 
@@ -26,13 +29,19 @@ class Snapshot:
     """Over 1m, the largest first."""
     skus: list[tuple[str, Values]]
     """Over 5m, the largest first."""
+    promotion: Mapping[str, Any] | None = None
+    """As `/api/v1/promotions/{id}` tells of it."""
+    ratios: Values = field(default_factory=dict)
+    """Since the promotion's start: each number over that of the earlier promotion at the same elapsed time."""
+    stock: Mapping[str, Any] = field(default_factory=dict)
+    """As `/api/v1/stock` tells of it."""
 
     def channel(self, name: str) -> Values:
         """The numbers of one channel."""
         return dict(self.channels).get(name, {})
 
 
-async def take(api: ApiClient) -> Snapshot | None:
+async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
     """Ask for all of it; None while the API does not answer."""
     windows: dict[str, Values] = {}
     as_of_ms = 0
@@ -46,7 +55,19 @@ async def take(api: ApiClient) -> Snapshot | None:
     by_sku, skus = await api.get("/api/v1/top", window="5m", scope="sku", by="gmv", n=TOP)
     if by_channel != 200 or by_sku != 200:
         return None
-    return Snapshot(as_of_ms, int(time.time() * 1000), windows, _items(channels), _items(skus))
+    known, promotion = await api.get(f"/api/v1/promotions/{promotion_id}")
+    compared, ratios = await api.get("/api/v1/compare", window="promotion", against="baseline", promotion=promotion_id)
+    counted, stock = await api.get("/api/v1/stock", n=SOON)
+    return Snapshot(
+        as_of_ms,
+        int(time.time() * 1000),
+        windows,
+        _items(channels),
+        _items(skus),
+        promotion if known == 200 else None,
+        ratios["ratio"] or {} if compared == 200 else {},
+        stock if counted == 200 else {},
+    )
 
 
 def _items(answer: Mapping[str, list[dict[str, object]]]) -> list[tuple[str, Values]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import msgspec
@@ -37,7 +37,7 @@ _decoder = msgspec.json.Decoder(_Head)
 
 
 class Tally:
-    """Exact counts of messages of one simulated run. Shares nothing with the code that counts for the monitor."""
+    """Exact counts of messages of simulated runs. Shares nothing with the code that counts for the monitor."""
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
@@ -47,8 +47,8 @@ class Tally:
         self.gmv = 0
         self.newest_ms = 0
         """Newest event time sent."""
-        self._seen: dict[str, bytearray] = {topic.value: bytearray() for topic in EVENT_TOPICS}
-        """# topic: one bit for each running number that the simulator makes its event ids of"""
+        self._seen: defaultdict[tuple[str, str], bytearray] = defaultdict(bytearray)
+        """# (topic, run): one bit for each running number that the simulator makes its event ids of"""
 
     @property
     def distinct(self) -> int:
@@ -60,15 +60,16 @@ class Tally:
         for topic, _, ts_ms, value in messages:
             if topic in EVENT_TOPICS:
                 head = _decoder.decode(value)
-                if self._is_new(topic, int(head.event_id.rpartition("-")[2], 16)):
+                run, _, number = head.event_id.rpartition("-")
+                if self._is_new((topic, run), int(number, 16)):
                     self.events[head.type] += 1
                     self.gmv += head.amount if head.type == "order_paid" else 0
                 else:
                     self.repeats += 1
                 self.newest_ms = max(self.newest_ms, ts_ms)
 
-    def _is_new(self, topic: str, number: int) -> bool:
-        seen, place, bit = self._seen[topic], number >> 3, 1 << (number & 7)
+    def _is_new(self, numbered: tuple[str, str], number: int) -> bool:
+        seen, place, bit = self._seen[numbered], number >> 3, 1 << (number & 7)
         if place >= len(seen):
             seen.extend(bytes(place + 1024 - len(seen)))
         known = seen[place] & bit

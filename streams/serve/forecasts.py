@@ -136,7 +136,8 @@ class Forecasts:
             last_ms = min(-(-until_ms // _MINUTE_MS) * _MINUTE_MS, last_ms if newest_ms is None else newest_ms)
         if last_ms <= begins_ms:
             return None
-        moments = [*range(first_ms, min(until_ms, last_ms), step_ms), last_ms]
+        ends_ms = until_ms - until_ms % 1000  # a promotion may end within a second; a curve does not
+        moments = [*range(first_ms, min(ends_ms, last_ms), step_ms), last_ms]
         points = await view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
         length = _length(promotion)
         told = [

@@ -199,3 +199,17 @@ async def test_promotions_that_run_are_on_metrics(selling: httpx.AsyncClient) ->
     for one in answer["targets"]:
         assert samples["salepulse_target_probability", frozenset({"now", one["tier"]})] == one["probability"]
     assert all("now" in labels for _, labels in samples)
+
+
+async def test_a_promotion_may_end_within_a_second(settings: Settings) -> None:
+    async with shop(settings) as made:
+        await made.promote("short", 0, 34.6, targets=TARGETS)
+        await made.send(ORDERS, *(paid(second, 100, f"u{second}", promotion_id="short") for second in range(34)))
+        await made.send(CLICKS, click(36))
+        await made.send(ORDERS, paid(36, 100, "u"))
+        await made.attend()
+        async with client(settings) as api:
+            await ready(api)
+            answer = await told(api, "/short")
+    assert (answer["state"], answer["forecast"]["basis"]) == ("ended", "final")
+    assert answer["forecast"]["expected"] == answer["values"]["net_gmv"] == 3_400
