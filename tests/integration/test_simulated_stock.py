@@ -1,0 +1,143 @@
+"""A simulated sale in which stock runs out: the stock KPIs are the oracle's at every moment asked about, in whatever
+order topics arrive, with repeats, and after kill -9."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from consumers.ndjson import find_recordings, read_merged
+from consumers.producing import Outgoing
+from consumers.topics import Topic
+from streams.simulate import SimulationConfig, StockPlan, write_folder
+from tests.support.servers import Server
+from tests.support.stack import Shop, stack
+from tests.support.stock_oracle import SHOP_NAMES, Number, StockOracle
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+
+CONFIG = SimulationConfig(
+    seed=11, rate=150.0, duration_s=400.0, users=4000, skus=80, stock=StockPlan(cover=1.0, short=30, recounts=3.0)
+)
+MOMENTS = (0.35, 0.6, 0.9)
+"""Of the past, as parts of the run."""
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A recorded run, each event once, and its messages as producers send them."""
+
+    folder: Path
+    orders: list[Mapping[str, Any]]
+    logistics: list[Mapping[str, Any]]
+    promotion: Mapping[str, Any]
+    messages: list[Outgoing]
+
+    def of_sku(self, sku: str) -> StockOracle:
+        """An oracle that need not look at other SKUs."""
+        orders = [event for event in self.orders if any(item["sku"] == sku for item in event["items"])]
+        return StockOracle(orders, [event for event in self.logistics if event.get("sku") == sku])
+
+    def skus(self) -> list[str]:
+        return sorted({event["sku"] for event in self.logistics if event["type"] == "stock_level"})
+
+
+@pytest.fixture(scope="module")
+def sale(tmp_path_factory: pytest.TempPathFactory) -> Sale:
+    folder = tmp_path_factory.mktemp("sale")
+    write_folder(CONFIG, folder)
+    messages = [Outgoing(line.topic, line.key, line.value) for line in read_merged(find_recordings([folder]))]
+    promotion = json.loads((folder / "promotions.ndjson").read_text().splitlines()[-1])
+    return Sale(
+        folder,
+        list(_once(folder / "orders.ndjson.gz")),
+        list(_once(folder / "logistics.ndjson.gz")),
+        promotion,
+        messages,
+    )
+
+
+def _once(path: Path) -> Iterator[Mapping[str, Any]]:
+    seen: set[str] = set()
+    with gzip.open(path) as lines:
+        for event in map(json.loads, lines):
+            if event["event_id"] not in seen:
+                seen.add(event["event_id"])
+                yield event
+
+
+def is_right(shop: Shop, sale: Sale) -> None:
+    """At the end of the run and at moments of the past, of every SKU, of the promotion and of the whole shop."""
+    newest = shop.api.as_of_ms()
+    assert newest is not None
+    past = [int(CONFIG.at(part)) // 1000 * 1000 for part in MOMENTS]
+    name = sale.promotion["promotion_id"]
+    with httpx.Client(base_url=shop.api.url, timeout=60) as client:
+        for as_of in (newest, past[1], past[0], past[2]):
+            stocks = {sku: sale.of_sku(sku).of_sku(sku, as_of, name) for sku in sale.skus()}
+            answers = asked(client, as_of, scope="sku", window="1h", promotion=name)["items"]
+            assert len(answers) > 40
+            for item in answers:
+                agree(item["values"], stocks[item["value"]], item["value"], as_of)
+            for scope, skus in (("all", sale.skus()), ("promotion", sale.promotion["skus"])):
+                known = [stock for sku in skus if (stock := stocks[sku]["stock_available"]) is not None]
+                out = sum(stock <= 0 for stock in known)
+                right = dict(zip(SHOP_NAMES, (out, (len(known) - out) / len(known)), strict=True))
+                value = {} if scope == "all" else {"value": name}
+                agree(asked(client, as_of, scope=scope, **value)["values"], right, scope, as_of)
+        assert sum(stock["stock_available"] <= 0 for stock in stocks.values()) >= 5, "the sale is one that sells out"
+        for sku in sale.skus()[:10]:
+            told = client.get(f"/api/v1/stock/{sku}", params={"as_of": past[2]}).json()
+            held = {shelf["warehouse"]: shelf["units"] for shelf in told["warehouses"]}
+            assert held == sale.of_sku(sku).by_warehouse(sku, past[2])
+            assert told["sold"] == sale.of_sku(sku).sold(sku, name, past[2])
+
+
+def asked(client: httpx.Client, as_of: int, **query: str) -> dict[str, Any]:
+    answer = client.get("/api/v1/kpis", params={**query, "as_of": as_of})
+    assert answer.status_code == HTTPStatus.OK, answer.text
+    return dict(answer.json())
+
+
+def agree(got: Mapping[str, Number], right: Mapping[str, Number], *context: object) -> None:
+    for name, number in right.items():
+        told = got[name]
+        assert (told is None) == (number is None), (name, told, number, context)
+        assert number is None or math.isclose(told, number, rel_tol=1e-12), (name, told, number, context)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (12, 2)])
+@pytest.mark.parametrize("first", [Topic.ORDERS, Topic.LOGISTICS])
+def test_whichever_topic_comes_first(
+    broker: Server, redis_server: Server, sale: Sale, partitions: int, workers: int, first: Topic
+) -> None:
+    others = [message for message in sale.messages if message.topic is not first]
+    with stack(broker, redis_server, partitions=partitions, workers=workers) as shop:
+        shop.send([message for message in sale.messages if message.topic is first])
+        shop.until_counted()
+        shop.send(others)
+        shop.until_counted()
+        is_right(shop, sale)
+
+
+def test_repeats_and_kill_9_at_random_moments(broker: Server, redis_server: Server, sale: Sale, rng: Random) -> None:
+    with stack(broker, redis_server, workers=2, session_timeout_s=6, batch_records=500, roll_every_s=1.5) as shop:
+        with shop.replaying(sale.folder, speed=CONFIG.duration_s / 12):
+            for _ in range(3):
+                time.sleep(rng.uniform(1, 4))
+                shop.kill_worker(rng.randrange(2))
+                shop.start_worker()
+        shop.send(rng.sample(sale.messages, len(sale.messages) // 10))
+        shop.until_counted()
+        is_right(shop, sale)

@@ -1,0 +1,132 @@
+"""Stock in a view that follows: late counts, an as-of that goes back, moments of the past, and what is kept."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from streams.partition import clocks
+from streams.scopes import Scope
+from streams.store.writer import now_ms
+from streams.view.asking import Question
+from streams.view.rolling import RollingView
+from streams.windows import Window
+from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
+from tests.support.events import Event, click, line, ms, order, paid, promotion, some_events, stock_level, stock_move
+from tests.support.oracle import assert_agree
+from tests.support.stock_oracle import SHOP_NAMES, SKU_NAMES
+
+pytestmark = pytest.mark.anyio
+
+HOUR_S, DAY_S = 3600, 86_400
+
+
+def bought(sku: str, at: float, qty: int = 1) -> Event:
+    return order("order_created", at=at, items=[line(sku, qty=qty)])
+
+
+async def is_right(shop: Shop, view: RollingView, *, at: int | None = None) -> None:
+    """The stock of every SKU, of the shop and of each promotion is the oracle's."""
+    as_of = view.as_of(now_ms()).ms if at is None else at
+    assert as_of is not None
+    oracle = shop.oracle()
+    for sku in (f"s-{i}" for i in range(4)):
+        right = oracle.ask("5m", as_of, "sku", sku)
+        answer = await ask(view, "5m", "sku", sku, at=at)
+        assert_agree(answer, {name: right[name] for name in SKU_NAMES}, sku, as_of)
+    for scope, value in (("all", ""), *(("promotion", name) for name in shop.promotions)):
+        right = oracle.ask("5m", as_of, scope, value)
+        answer = await ask(view, "5m", scope, value, at=at)
+        assert_agree(answer, {name: right[name] for name in SHOP_NAMES}, scope, value, as_of)
+
+
+async def test_a_count_that_comes_hours_late(shop: Shop) -> None:
+    await shop.feed(LOGISTICS_0, [stock_level(50, at=0, sku="s-1"), stock_level(9, at=1, sku="s-1", warehouse="w-2")])
+    await shop.feed(ORDERS_0, [bought("s-1", at=600 * i) for i in range(30)])
+    view = await shop.view()
+    await is_right(shop, view)
+    await shop.roll(ORDERS_0)
+    for late in (stock_level(20, at=3000, sku="s-1"), stock_level(3, at=7000, sku="s-1", warehouse="w-2")):
+        await shop.feed(LOGISTICS_0, [late, stock_move("stock_received", at=4000, sku="s-1", qty=7)])
+        await view.poll(now_ms())
+        await is_right(shop, view)
+        await is_right(shop, view, at=ms(5000))
+
+
+async def test_an_as_of_that_goes_back_for_hours(shop: Shop) -> None:
+    await shop.feed(LOGISTICS_0, [stock_level(50, at=0, sku="s-1"), stock_level(10, at=9000, sku="s-1")])
+    await shop.feed(ORDERS_0, [bought("s-1", at=1000 * i) for i in range(20)])
+    view = await shop.view()
+    await is_right(shop, view)
+    # Another partition has much to tell of earlier: everything is held back until it is told.
+    await shop.feed(ORDERS_1, [bought("s-1", at=4000, qty=5)], lag=10)
+    await view.poll(now_ms())
+    assert view.as_of(now_ms()).ms == ms(4000)
+    await is_right(shop, view)
+    await shop.feed(ORDERS_1, [bought("s-1", at=4001, qty=5)])
+    await view.poll(now_ms())
+    await is_right(shop, view)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_moment_in_any_order_while_events_come_in(shop: Shop, seed: int) -> None:
+    chance = Random(seed)
+    await shop.announce(
+        promotion("d11", starts=0, ends=9 * HOUR_S, skus=["s-1", "s-3", "s-never"]), promotion("d12", starts=99)
+    )
+    view, asked = await shop.view(), []
+    for turn in range(12):
+        partition = chance.choice((ORDERS_0, ORDERS_1, LOGISTICS_0, LOGISTICS_0))
+        events = some_events(partition.topic, 30, 100 * seed + turn, start=chance.choice((0, 1000 * turn)), length=9000)
+        await shop.feed(partition, events)
+        if chance.random() < 0.3:
+            await shop.roll(partition)
+        await view.poll(now_ms())
+        await is_right(shop, view)
+        newest = view.as_of(now_ms()).ms
+        assert newest is not None
+        asked = [at for at in (*asked, newest) if at <= newest]
+        await is_right(shop, view, at=chance.choice(asked))
+    await is_right(shop, await shop.view())
+
+
+async def test_a_series_is_what_was_asked_at_each_moment(shop: Shop) -> None:
+    for partition in (LOGISTICS_0, ORDERS_0):
+        await shop.feed(partition, some_events(partition.topic, 200, 5, length=7000))
+    view, moments = await shop.view(), [ms(500 * i) for i in range(1, 13)]
+    for scope, value, names in (("sku", "s-1", SKU_NAMES), ("all", "", SHOP_NAMES)):
+        for name in names:
+            question = Question(Window.M5, Scope(scope))
+            points = await view.series(question, value, name, moments, now_ms())
+            expected = [shop.oracle().ask("5m", at, scope, value)[name] for at in moments]
+            assert points == [(at, pytest.approx(number)) for at, number in zip(moments, expected, strict=True)]
+
+
+async def test_a_count_is_in_force_for_so_many_days_and_sales_count_for_longer(redis_url: str) -> None:
+    async with opened(redis_url, retain="", keep_stock_d=2) as shop:
+        await shop.announce(promotion("d11", starts=0, ends=20 * DAY_S, skus=["s-1", "s-2"]))
+        sold = paid(at=10, items=[line("s-1", qty=4)], promotion_id="d11")
+        await shop.feed(ORDERS_0, [sold, bought("s-1", at=20)])
+        await shop.feed(LOGISTICS_0, [stock_level(5, at=5, sku="s-1"), stock_level(6, at=DAY_S, sku="s-2")])
+        late = [
+            (2 * DAY_S, stock_move("stock_adjusted", at=2 * DAY_S, sku="s-1", delta=1)),
+            (2.5 * DAY_S, stock_level(7, at=2.5 * DAY_S, sku="s-2", warehouse="w-2")),
+            (8 * DAY_S, stock_level(8, at=8 * DAY_S, sku="s-1")),
+            (9 * DAY_S, stock_level(9, at=9 * DAY_S, sku="s-2")),
+        ]
+        following = await shop.view()
+        for at, event in late:
+            await shop.feed(LOGISTICS_0, [event])
+            await shop.feed(CLICKS_0, [click(at=at + 60)])
+            await shop.feed(ORDERS_0, [bought("s-2", at=at + 60)])
+            now = clocks(shop.settings, ms(at))
+            for partition in (LOGISTICS_0, ORDERS_0, CLICKS_0):
+                work = await shop.work(partition)
+                assert await work.roll(now)
+            await shop.writer.expire(now.oldest_s)
+            await following.poll(now_ms())
+            for view in (following, await shop.view()):
+                await is_right(shop, view)
+                await is_right(shop, view, at=ms(at - 60))
+        assert shop.oracle().ask("5m", ms(9 * DAY_S), "sku", "s-1")["sell_through"] == 4 / 12
