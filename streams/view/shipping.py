@@ -17,7 +17,7 @@ from streams.cells import merge_cells
 from streams.rows import Rows
 from streams.shipping.amendments import merge_amendments
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
-from streams.shipping.delta import ShippingDelta, nonzero
+from streams.shipping.delta import ShippingDelta, merge_shipping, nonzero
 from streams.shipping.expansion import DAY_S, Limits
 from streams.store.levels import HOUR_S, Level
 from streams.view.blocks import Blocks
@@ -67,12 +67,12 @@ class ShippingView:
 
     def correct(self, deltas: Sequence[ShippingDelta]) -> None:
         """Bring what is kept moving up to date."""
-        for delta in deltas:
-            if delta:
-                for window in self._windows.values():
-                    window.correct(delta)
-                self._changes.correct(delta.legs)
-                self._waiting.correct(delta.waiting)
+        applied = merge_shipping(deltas)
+        if applied:
+            for window in self._windows.values():
+                window.correct(applied)
+            self._changes.correct(applied.legs)
+            self._waiting.correct(applied.waiting)
 
     async def sums(self, at: At, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
         """`Leg` counters of rows: sums over the window, UNSHIPPED and OVERDUE as they stand: [row, counter].

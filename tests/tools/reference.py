@@ -246,7 +246,8 @@ def _keys() -> list[str]:
         "",
         *_prose("""
             `prefix` is the setting `redis_prefix`. `{n}` is the shard, from 0 up to the setting `shards`, in the
-            braces that Redis Cluster hashes by. A partition lives in the shard that the CRC-32 of `topic/p` names.
+            braces that Redis Cluster hashes by. A partition lives in the shard that the CRC-32 of `topic/p` names, one
+            of `logistics` where that of `orders` with its number does.
             How they are used is told in [architecture.md](../architecture.md).
         """),
         "",
