@@ -14,7 +14,9 @@ from streams.store.levels import Level
 from streams.store.reader import PaneReader
 from streams.view.blocks import Blocks
 
-_AT_ONCE = 48
+_FIRST, _MOST = 4, 256
+_ENTRIES = 50_000
+"""So many blocks are read at once, more while they hold fewer entries than this: others wait meanwhile."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +71,10 @@ class Journal:
     async def read(self, reach: Reach, to_ms: int, passed: Callable[[int], None] = lambda _: None) -> None:
         """Extend a reach that is followed, at least to `to_ms`; `passed` is told of each step."""
         length = self._block_ms[reach.level]
-        to_ms = -(-to_ms // length) * length
+        to_ms, at_once = -(-to_ms // length) * length, _FIRST
         while reach.end_ms < to_ms:
             wanted = sorted(start for start in await self._known(reach.level) if reach.end_ms <= start < to_ms)
-            wanted = wanted[:_AT_ONCE]
+            wanted = wanted[:at_once]
             if not wanted:
                 reach.end_ms = to_ms
                 return
@@ -85,6 +87,8 @@ class Journal:
                 reach.add(delta.stock)
             reach.end_ms = end
             passed(end)
+            entries = sum(delta.stock.size for delta in blocks.values())
+            at_once = min(_MOST, 2 * at_once) if entries < _ENTRIES else max(1, at_once // 2)
 
     async def _known(self, level: str) -> set[int]:
         if level not in self._starts:

@@ -1,4 +1,4 @@
-"""Stock as of a moment, for the view: a book at the newest as-of, and one or two at moments of the past."""
+"""Stock as of a moment, for the view: a book at the newest as-of, and a few at moments of the past."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from streams.stock.ledger import Ledger, merge_ledgers
 from streams.store.levels import DAY_S, HOUR_S, STOCK, STOCK_SALES
 from streams.view.journal import Journal, Reach
 
-_PAST_BOOKS = 2
+_PAST_BOOKS = 4
+"""Comparisons ask about yesterday, last week and an earlier promotion by turns."""
+_PAST_LAG_MS = 600_000
 _NEAR_MS = 1000 * DAY_S
 """A book of the past is moved on so far rather than a new one made."""
 
@@ -57,7 +59,7 @@ class StockView:
         if self._live is None or as_of_ms < self._live.book.floor_ms:
             if self._live is not None:
                 self._drop(self._live)
-            self._live = self._begin(as_of_ms)
+            self._live = self._begin(as_of_ms, live=True)
         await self._bring(self._live, as_of_ms)
         return self._live
 
@@ -67,7 +69,7 @@ class StockView:
             for kept in self._past
             if kept.book.floor_ms <= as_of_ms and abs(as_of_ms - kept.book.as_of_ms) <= _NEAR_MS
         ]
-        kept = max(near, key=lambda kept: kept.book.as_of_ms, default=None) or self._begin(as_of_ms)
+        kept = max(near, key=lambda kept: kept.book.as_of_ms, default=None) or self._begin(as_of_ms, live=False)
         if kept in self._past:
             self._past.remove(kept)
         self._past.append(kept)
@@ -76,11 +78,11 @@ class StockView:
         await self._bring(kept, as_of_ms)
         return kept
 
-    def _begin(self, as_of_ms: int) -> _Kept:
+    def _begin(self, as_of_ms: int, *, live: bool) -> _Kept:
         """A book that has read nothing yet."""
         start_ms = 0 if self._keep_ms is None else max(0, as_of_ms - self._keep_ms)
         start_ms -= start_ms % (1000 * DAY_S)
-        book = StockBook(self._keep_ms)
+        book = StockBook(self._keep_ms) if live else StockBook(self._keep_ms, lag_ms=_PAST_LAG_MS)
         kept = _Kept(
             book,
             Reach(STOCK_SALES, 0, 0, lambda ledger: book.add(Ledger(sales=ledger.sales))),
