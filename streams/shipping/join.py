@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import xxhash
+from xxhash import xxh3_128_digest
 
 from streams.rows import Rows
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
@@ -18,11 +18,8 @@ BUCKETS = 1 << 17
 """Records are spread over so many hashes: each small enough for Redis to pack while a shop remembers some millions."""
 
 
-class RecordKey(NamedTuple):
-    """Where an order's record is: its hash among `BUCKETS`, and its field there. 81 bits of XXH3 in all."""
-
-    bucket: int
-    field: bytes
+RecordKey: TypeAlias = bytes
+"""Where an order's record is: its hash among `BUCKETS` (4 bytes, big-endian), and its field there (8 bytes)."""
 
 
 class RecordChange(NamedTuple):
@@ -43,9 +40,9 @@ class Joined:
 
 
 def key_of(order_id: str) -> RecordKey:
-    """Where the record of an order is."""
-    digest = xxhash.xxh3_128_digest(order_id.encode())
-    return RecordKey(int.from_bytes(digest[:4], "big") % BUCKETS, digest[4:12])
+    """Where the record of an order is, by 81 bits of XXH3."""
+    digest = xxh3_128_digest(order_id.encode())
+    return (int.from_bytes(digest[:4], "big") % BUCKETS).to_bytes(4, "big") + digest[4:12]
 
 
 def join(

@@ -1,9 +1,10 @@
 -- Applies one batch of one partition, results and position together, if and only if it follows what was applied before.
 -- Records of orders are written by compare-and-set: another partition may have told something of them meanwhile.
--- KEYS: state, log, ids, totals, then the bucket of each record
+-- KEYS: state, log, ids, totals, the common beginning of the records' buckets
 -- ARGV: partition, follows, next, first ('1': the caller found no position), newest ts or '', now ms, delta or '',
 --       hashes or '', oldest ts of the hashes, newest ts of the hashes, epoch for a new store,
---       then for each record its field, what it was read as or '', and what it becomes,
+--       records, one after the other: bucket (4 bytes, big-endian), field (8), what it was read as or nothing, what it
+--       becomes (each after its length in 2 bytes),
 --       then for each total its name and what to add
 -- Returns 'ok', 'read again' when a record is not what it was, or the position to go to ('' when there is none).
 local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
@@ -12,9 +13,13 @@ if position then
 elseif ARGV[4] ~= '1' then
   return ''
 end
-for i = 5, #KEYS do
-  local at = 12 + 3 * (i - 5)
-  if (redis.call('HGET', KEYS[i], ARGV[at]) or '') ~= ARGV[at + 1] then return 'read again' end
+local records, at = {}, 1
+while at <= #ARGV[12] do
+  local bucket, field, before, after
+  bucket, field, before, after, at = struct.unpack('>I4c8Hc0Hc0', ARGV[12], at)
+  local key = string.format('%s:%x', KEYS[5], bucket)
+  if (redis.call('HGET', key, field) or '') ~= before then return 'read again' end
+  records[#records + 1] = { key, field, after }
 end
 -- First what could fail, were the log ahead of the position: then nothing is applied.
 redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
@@ -33,9 +38,6 @@ end
 if ARGV[8] ~= '' then
   redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
 end
-for i = 5, #KEYS do
-  local at = 12 + 3 * (i - 5)
-  redis.call('HSET', KEYS[i], ARGV[at], ARGV[at + 2])
-end
-for i = 12 + 3 * (#KEYS - 4), #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
+for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
+for i = 13, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
 return 'ok'

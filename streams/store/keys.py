@@ -47,8 +47,12 @@ class Keys:
     def totals(self, shard: int) -> str:
         return f"{self._tag(shard)}:totals"
 
+    def buckets(self, shard: int) -> str:
+        """What the names of all buckets of orders begin with."""
+        return f"{self._tag(shard)}:orders"
+
     def orders(self, shard: int, bucket: int) -> str:
-        return f"{self._tag(shard)}:orders:{bucket:x}"
+        return f"{self.buckets(shard)}:{bucket:x}"
 
     @property
     def workers(self) -> str:

@@ -102,7 +102,7 @@ class PaneWriter:
         self._restart = script(redis, "restart")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
-        self._fields = script(redis, "parts")
+        self._records = script(redis, "records")
 
     async def load(self, partition: Partition, rows: Rows) -> Loaded:
         """Everything a new owner of a partition needs, read at one moment."""
@@ -129,11 +129,12 @@ class PaneWriter:
 
     async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
         """The records of orders that a partition tells of; None: there is none."""
-        shard, keys = self._keys.shard(partition), list(orders)
-        held: list[bytes | None] = await self._fields(
-            keys=[self._keys.orders(shard, key.bucket) for key in keys], args=[key.field for key in keys]
-        )
-        return dict(zip(keys, held, strict=True))
+        keys = list(orders)
+        records: dict[RecordKey, bytes | None] = dict.fromkeys(keys)
+        held = iter(await self._records(keys=[self._keys.buckets(self._keys.shard(partition))], args=[b"".join(keys)]))
+        for place, record in zip(held, held, strict=True):
+            records[keys[place]] = record
+        return records
 
     async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
         """Apply a batch; None when it is in, else why it was refused."""
@@ -144,7 +145,7 @@ class PaneWriter:
                 self._keys.log(batch.partition),
                 self._keys.ids(batch.partition),
                 self._keys.totals(shard),
-                *(self._keys.orders(shard, change.key.bucket) for change in batch.records),
+                self._keys.buckets(shard),
             ],
             args=[
                 str(batch.partition),
@@ -158,7 +159,7 @@ class PaneWriter:
                 batch.ids.oldest_ms if batch.ids else "",
                 batch.ids.newest_ms if batch.ids else "",
                 uuid4().hex,
-                *(part for key, before, after in batch.records for part in (key.field, before or b"", after)),
+                _packed(batch.records),
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
@@ -240,6 +241,15 @@ class PaneWriter:
                 pipe.zrem(index, *starts)
                 await pipe.execute()
         return len(starts)
+
+
+def _packed(records: Sequence[RecordChange]) -> bytes:
+    """As `apply.lua` reads them."""
+    parts: list[bytes] = []
+    for key, before, after in records:
+        held = before or b""
+        parts += (key, len(held).to_bytes(2, "big"), held, len(after).to_bytes(2, "big"), after)
+    return b"".join(parts)
 
 
 def _moved(answer: bytes, next_: int) -> Moved | None:
