@@ -107,7 +107,9 @@ def delta_of_payments(payments: Sequence[Payment], limits: Limits, rows: Rows) -
         return NO_SHIPPING
     places, n = _Places(rows), len(payments)
     paid_ms = np.fromiter((paid.ts_ms for paid in payments), np.int64, n)
-    sets = np.fromiter((places[Labels(*paid[2:])] for paid in payments), np.int64, n)
+    labels = [paid[2:] for paid in payments]
+    place_of = {found: places[Labels(*found)] for found in set(labels)}
+    sets = np.fromiter(map(place_of.__getitem__, labels), np.int64, n)
     paid_s, due_s = paid_ms // 1000, (paid_ms + limits.overdue_ms) // 1000
     return _summed(
         places,

@@ -21,9 +21,9 @@ def fact_of(event: Any) -> Facts:
     match event.type:
         case "order_paid":
             paid = Payment(event.ts, event.event_id, event.region or "", event.channel or "", event.promotion_id or "")
-            return Facts(paid=paid)
+            return Facts(paid, None, None, None, None)
         case "order_cancelled" | "order_refunded":
-            return Facts(called_off_ms=event.ts)
+            return Facts(None, event.ts, None, None, None)
         case "shipment_dispatched":
             return Facts(dispatched=_shipment(event))
         case "shipment_delivered":

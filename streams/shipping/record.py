@@ -59,7 +59,12 @@ def encode(facts: Facts) -> bytes:
 
 def encode_payment(paid: Payment) -> bytes:
     """`encode` of an order of which only its payment is known."""
-    return _encoder.encode((paid.ts_ms, _trimmed(0, _packed(paid.event_id), None, list(paid[2:]))))
+    ts_ms, event_id, region, channel, promotion = paid
+    labels: tuple[str, ...] = (region, channel, promotion)
+    while labels and not labels[-1]:
+        labels = labels[:-1]
+    fact = (0, _packed(event_id), None, labels) if labels else (0, _packed(event_id))
+    return _encoder.encode((ts_ms, fact))
 
 
 def decode(record: bytes) -> Facts:
