@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.evaluation.panes import DensePanes, Label
+from consumers.events import Phase, Promotion
 from streams.simulate import SimulationConfig
 from streams.simulate.browsing import STEP_MEDIAN_S, STEP_SIGMA
 from streams.simulate.chance import Purpose, lognormal_ms, pick, stream
@@ -214,3 +215,23 @@ def _with_cart(config: SimulationConfig, view_share: float) -> float:
     extra = (config.funnel.steps - 1) * view_share * config.funnel.cart
     share: float = 1 - (2 / (2 + extra)) ** 2
     return share
+
+
+def promotions_of(config: SimulationConfig) -> dict[str, Promotion]:
+    """The sale's promotion, as rules see it."""
+    plan = config.promotion
+    if plan is None:
+        return {}
+    phases = tuple(
+        Phase(name=phase.name, starts_at=config.at(phase.begins), ends_at=config.at(phase.ends))
+        for phase in plan.phases
+    )
+    promotion = Promotion(
+        promotion_id=plan.promotion_id,
+        name=plan.name,
+        starts_at=phases[0].starts_at,
+        ends_at=phases[-1].ends_at,
+        timezone=config.timezone,
+        phases=phases,
+    )
+    return {plan.promotion_id: promotion}

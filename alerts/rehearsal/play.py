@@ -1,0 +1,121 @@
+"""Rules played over a sale: every page that on-call would have had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from alerts.evaluation.evaluate import evaluate
+from alerts.evaluation.memory import Memory
+from alerts.evaluation.panes import DensePanes
+from alerts.evaluation.snapshot import Snapshot
+from alerts.findings import Condition, Finding, Reason, Series
+from alerts.rules.rule import Rules
+from alerts.state.alert import Alert, Status
+from alerts.state.machine import advance
+from alerts.state.policy import Timing
+from consumers.events import TOPIC_OF_TYPE, Promotion
+from consumers.topics import Topic
+from streams.counters import COUNTERS, TYPE_COUNTERS
+
+SETTLE_S = 2
+"""What is younger than this, by the as-of, is not judged yet: some of it is still under way."""
+IDLE_AFTER_S = 10
+"""The as-of waits so long for a topic of which nothing comes any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One alert, from its firing on."""
+
+    series: Series
+    incident: str
+    fired_ms: int
+    """By the clock of the sale: when people were told."""
+    finding: Finding
+    """As it was then."""
+    resolved_ms: int | None = None
+    """None: not before the end."""
+
+
+@dataclass(slots=True)
+class Played:
+    """A sale that was played."""
+
+    pages: list[Page] = field(default_factory=list)
+    """In the order of firing."""
+    held: dict[tuple[str, Reason], int] = field(default_factory=dict)
+    """# (rule, why): series that were held back at some time"""
+    start_ms: int = 0
+    end_ms: int = 0
+
+    @property
+    def days(self) -> float:
+        return (self.end_ms - self.start_ms) / 86_400_000
+
+
+def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
+    """All snapshots in turn."""
+    played, memory = Played(), Memory()
+    timing = {
+        rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
+        for rule in rules.rules
+    }
+    alerts: dict[Series, Alert] = {}
+    open_pages: dict[Series, int] = {}
+    held: set[tuple[Series, Reason]] = set()
+    for snapshot in snapshots:
+        at_ms = snapshot.as_of_ms
+        played.start_ms = played.start_ms or at_ms
+        played.end_ms = at_ms
+        evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys())
+        for finding in evaluation.findings:
+            series = finding.series
+            if finding.condition is Condition.HELD_BACK:
+                held.add((series, finding.reason))
+            alert = advance(alerts.get(series), finding, timing[series.rule], at_ms)
+            firing = alert is not None and alert.status is Status.FIRING
+            if firing and series not in open_pages:
+                open_pages[series] = len(played.pages)
+                played.pages.append(Page(series, finding.incident, at_ms, finding))
+            elif not firing and series in open_pages:
+                place = open_pages.pop(series)
+                played.pages[place] = replace(played.pages[place], resolved_ms=at_ms)
+            if alert is None or alert.status is Status.RESOLVED:
+                alerts.pop(series, None)
+            else:
+                alerts[series] = alert
+    for series, reason in held:
+        played.held[series.rule, reason] = played.held.get((series.rule, reason), 0) + 1
+    return played
+
+
+def snapshots(panes: DensePanes, *, every_s: int = 2, promotions: Mapping[str, Promotion]) -> Iterator[Snapshot]:
+    """A sale as it would have been seen live: an evaluation every few seconds, up to where the as-of lets it see.
+
+    Beyond what the panes say nothing is known: there are no tables and no facts.
+    """
+    last = _last_events(panes)
+    taken = 0
+    for now in range(every_s, len(panes.table) + 1, every_s):
+        waits = [int(seconds[now - 1]) for seconds in last if now - seconds[now - 1] < IDLE_AFTER_S]
+        until = min([*waits, now]) - SETTLE_S
+        if until <= taken:
+            continue
+        part = DensePanes(panes.start_s + taken, panes.labels, panes.counters, panes.table[taken:until])
+        taken = until
+        yield Snapshot((panes.start_s + now) * 1000, part, promotions=promotions)
+
+
+def _last_events(panes: DensePanes) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """For clicks and orders: at each second, the end of the last one with an event of the topic."""
+    whole = panes.labels.index(("all", ""))
+    found = []
+    for topic in (Topic.CLICKS, Topic.ORDERS):
+        names = {COUNTERS[place].name for kind, place in TYPE_COUNTERS.items() if TOPIC_OF_TYPE[kind] is topic}
+        columns = [i for i, name in enumerate(panes.counters) if name in names]
+        some = panes.table[:, whole][:, columns].sum(axis=1) > 0
+        found.append(np.maximum.accumulate(np.where(some, np.arange(1, len(some) + 1), 0)))
+    return found

@@ -1,0 +1,104 @@
+"""Pages against what really happened: which were right, what was missed, how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from alerts.rehearsal.play import Page, Played
+
+AFTERWARDS_MS = 300_000
+"""A page so long after an incident's end is still about it."""
+
+TOLD_BY: Mapping[str, frozenset[str]] = {
+    "conversion_drop": frozenset({"orders"}),
+    "payment_failures": frozenset({"orders"}),
+    "order_stop": frozenset({"orders"}),
+    "click_stop": frozenset({"clicks", "orders"}),
+    "stockout": frozenset({"stock-out", "stock-out-soon", "oversold"}),
+    "producer_silent": frozenset({"producer"}),
+    "refund_surge": frozenset({"refunds"}),
+    "ship_delay": frozenset({"overdue-shipments", "shipping-breach-ahead"}),
+    "price_error": frozenset(),
+    "traffic_surge": frozenset(),
+    "traffic_drop": frozenset(),
+}
+"""# kind of the simulator's incidents: what rules may call it (their `incident`)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that really went wrong, `[start_ms, end_ms)`."""
+
+    kind: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of something that happened; `first` is None where nobody was told."""
+
+    happened: Happened
+    first: Page | None
+    pages: int
+
+    @property
+    def delay_s(self) -> float | None:
+        return None if self.first is None else (self.first.fired_ms - self.happened.start_ms) / 1000
+
+
+@dataclass(slots=True)
+class RuleScore:
+    """One rule over some sales."""
+
+    right: int = 0
+    false: int = 0
+    delays_s: list[float] = field(default_factory=list)
+    """Of its right pages."""
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / (self.right + self.false) if self.right + self.false else None
+
+
+@dataclass(slots=True)
+class Score:
+    """Some sales."""
+
+    days: float = 0.0
+    rules: dict[str, RuleScore] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    false: list[Page] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float | None:
+        """The share of what happened, and somebody is to be told of, that somebody was told of."""
+        return sum(one.first is not None for one in self.told) / len(self.told) if self.told else None
+
+    @property
+    def false_per_day(self) -> float | None:
+        return len(self.false) / self.days if self.days else None
+
+
+def score(score: Score, played: Played, happened: Sequence[Happened]) -> None:
+    """Add one sale."""
+    score.days += played.days
+    wanted = [one for one in happened if TOLD_BY[one.kind]]
+    pages: dict[int, list[Page]] = {i: [] for i in range(len(wanted))}
+    for page in played.pages:
+        about = [i for i, one in enumerate(wanted) if _is_about(page, one)]
+        of_rule = score.rules.setdefault(page.series.rule, RuleScore())
+        if not about:
+            of_rule.false += 1
+            score.false.append(page)
+            continue
+        of_rule.right += 1
+        of_rule.delays_s.append((page.fired_ms - wanted[about[-1]].start_ms) / 1000)
+        pages[about[-1]].append(page)
+    score.told += [Told(one, pages[i][0] if pages[i] else None, len(pages[i])) for i, one in enumerate(wanted)]
+
+
+def _is_about(page: Page, happened: Happened) -> bool:
+    in_time = happened.start_ms <= page.fired_ms < happened.end_ms + AFTERWARDS_MS
+    return in_time and page.incident in TOLD_BY[happened.kind]
