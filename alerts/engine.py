@@ -22,6 +22,8 @@ from alerts.store.states import Lead, Loaded, StateStore, WriteResult
 
 log = structlog.get_logger()
 
+KEEP_EVERY_S = 10.0
+"""How often what the evaluation remembers is kept."""
 VACANT_MS = 3000
 """How long the lead must have been free before a process takes it that Kafka has not made leader."""
 
@@ -64,6 +66,8 @@ class Engine:
         self._lead: Lead | None = None
         self._loaded: Loaded | None = None
         self._vacant_since: float | None = None
+        self._begun = False
+        self._kept_at = time.monotonic()
 
     @property
     def leading(self) -> bool:
@@ -78,6 +82,9 @@ class Engine:
         began = time.monotonic()
         try:
             loaded = self._loaded or await self._store.load()
+            if not self._begun:
+                self._evaluator.begin(loaded.memory)
+                self._begun = True
             self._loaded = None  # whatever happens now but a write that got through, they are to be read again
             return await self._evaluate(lead, loaded)
         except BaseException:
@@ -97,7 +104,7 @@ class Engine:
         self._lead = lead if isinstance(lead, Lead) else None
         self._metrics.leading.set(1 if self._lead else 0)
         if self._lead != before:
-            self._loaded = None
+            self._loaded, self._begun = None, False
             log.info("evaluating" if self._lead else "standing by", epoch=self._lead.epoch if self._lead else None)
         return self._lead
 
@@ -135,7 +142,17 @@ class Engine:
             loaded = Loaded(done.applied(loaded.alerts), loaded.version + 1)
         self._loaded = loaded
         self._count(loaded, done, evaluated.evaluation.as_of_ms)
+        await self._keep(lead)
         return Round.EVALUATED
+
+    async def _keep(self, lead: Lead) -> None:
+        """At times: what is remembered since is worked out again from panes by who comes after."""
+        if time.monotonic() - self._kept_at < KEEP_EVERY_S:
+            return
+        self._kept_at = time.monotonic()
+        memory = self._evaluator.remembered()
+        if memory is not None:
+            await self._store.keep(lead, memory)
 
     def _count(self, loaded: Loaded, done: Tick, as_of_ms: int) -> None:
         metrics = self._metrics

@@ -28,5 +28,11 @@ class Evaluator(Protocol):
         Raises what a Redis that does not answer raises.
         """
 
+    def begin(self, kept: bytes | None) -> None:
+        """Begin to evaluate, from what a process before had remembered (None: nothing is kept)."""
+
+    def remembered(self) -> bytes | None:
+        """What another process would need to go on from here; None: nothing."""
+
     def timing(self, rule: str) -> Timing:
         """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""

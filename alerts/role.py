@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
@@ -24,10 +23,10 @@ from alerts.evaluator import Evaluator
 from alerts.metrics import AlertMetrics
 from alerts.notify.dispatcher import LEASE_MS, Dispatcher
 from alerts.notify.http import Http
-from alerts.notify.receivers import Receiver, ReceiversFile, built, read_receivers
-from alerts.notify.wording import Place
+from alerts.notify.receivers import Receiver, ReceiversFile, built
 from alerts.publishing import Publisher
 from alerts.refreshing import Refresher
+from alerts.settings import place_of
 from alerts.store.keys import AlertKeys
 from alerts.store.outbox import Outbox
 from alerts.store.said import Said
@@ -47,20 +46,7 @@ _METRICS_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 
 
-def place_of(settings: Settings) -> Place:
-    """Where the shop is and how it counts, for messages."""
-    return Place(
-        url=settings.public_url,
-        runbooks=settings.alerts_runbooks,
-        timezone=settings.timezone,
-        currency=settings.currency,
-        currency_exponent=settings.currency_exponent,
-    )
-
-
-def receivers_of(settings: Settings) -> ReceiversFile:
-    """The file of receivers that the settings name. Raises UsageError."""
-    return read_receivers(Path(settings.alerts_receivers) if settings.alerts_receivers else None)
+MakeEvaluator = Callable[[Settings, Redis], Evaluator]
 
 
 class Role:
@@ -70,7 +56,7 @@ class Role:
         self,
         settings: Settings,
         file: ReceiversFile,
-        evaluator: Callable[[Settings, Redis], Evaluator],
+        evaluator: MakeEvaluator,
         *,
         first_claim: Callable[[], bool] = lambda: True,
         clock: Callable[[], int] = now_ms,

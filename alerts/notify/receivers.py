@@ -27,7 +27,7 @@ from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.notify.wecom import WeCom, WeComConfig
 from alerts.state.policy import Route, Routing, Step
 from alerts.state.silences import Matcher
-from alerts.state.weekly import MINUTES_A_DAY, Weekly
+from alerts.state.weekly import DAYS, MINUTES_A_DAY, Weekly
 from consumers.errors import UsageError
 
 AnyConfig = Annotated[
@@ -43,7 +43,6 @@ AnyConfig = Annotated[
     Field(discriminator="type"),
 ]
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 

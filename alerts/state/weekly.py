@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MINUTES_A_DAY = 24 * 60
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,11 @@ class Weekly:
     end_minute: int
     """Minutes after midnight, not part of it. The same as the start: a whole day."""
     timezone: str = "UTC"
+
+    def __str__(self) -> str:
+        days = " ".join(DAYS[day] for day in self.days)
+        start, end = (f"{minute // 60:02d}:{minute % 60:02d}" for minute in (self.start_minute, self.end_minute))
+        return f"{days} {start}-{end} {self.timezone}"
 
     def covers(self, at_ms: int) -> bool:
         """Whether a moment, epoch ms, is in it."""

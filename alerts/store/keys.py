@@ -14,6 +14,7 @@ class AlertKeys:
     | `prefix:{0}:alerts:lead` | hash | who evaluates, its epoch, until when; version of the states; what is published |
     | `prefix:{0}:alerts:states` | hash | field fingerprint: the alert, JSON |
     | `prefix:{0}:alerts:changes` | stream | `fingerprint`, and `json`: a change as the topic `alerts` has it |
+    | `prefix:{0}:alerts:memory` | string | what the evaluation of the rules remembers |
     | `prefix:{0}:alerts:acks` | hash | field fingerprint: who acknowledged it, JSON |
     | `prefix:{0}:alerts:silences` | hash | field id: the silence, JSON |
     | `prefix:{0}:alerts:outbox:receiver` | hash | field notice id: a notice that is on its way, JSON |
@@ -35,6 +36,10 @@ class AlertKeys:
     @property
     def changes(self) -> str:
         return self._named("changes")
+
+    @property
+    def memory(self) -> str:
+        return self._named("memory")
 
     @property
     def acks(self) -> str:

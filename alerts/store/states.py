@@ -60,6 +60,8 @@ class Loaded:
     alerts: dict[str, Alert]
     version: int
     """The next write must name it."""
+    memory: bytes | None = None
+    """What the evaluation remembered, by the last `keep`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class StateStore:
         self._place = place
         self._lease_ms = lease_ms
         self._lead = script(redis, "lead")
+        self._keep = script(redis, "keep")
         self._holder = script(redis, "holder")
         self._write = script(redis, "write")
 
@@ -114,8 +117,10 @@ class StateStore:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._keys.states)
             pipe.hget(self._keys.lead, "version")
-            states, version = await pipe.execute()
-        return Loaded({name.decode(): decode(Alert, text) for name, text in states.items()}, int(version or 0))
+            pipe.get(self._keys.memory)
+            states, version, memory = await pipe.execute()
+        alerts = {name.decode(): decode(Alert, text) for name, text in states.items()}
+        return Loaded(alerts, int(version or 0), memory)
 
     async def write(self, lead: Lead, version: int, tick: Tick) -> WriteResult:
         """Write an evaluation, worked out from the states of that version; the next version is one more."""
@@ -146,6 +151,10 @@ class StateStore:
             args=[lead.owner, lead.epoch, version, self._lease_ms, _encoder.encode(work), MOST_CHANGES],
         )
         return WriteResult(answer.decode())
+
+    async def keep(self, lead: Lead, memory: bytes) -> bool:
+        """Keep what the evaluation remembers. False: another one leads; nothing was written."""
+        return bool(await self._keep(keys=[self._keys.lead, self._keys.memory], args=[lead.owner, lead.epoch, memory]))
 
     # Publishing ------------------------------------------------------------------------------------------------------
 

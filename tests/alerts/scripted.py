@@ -18,6 +18,8 @@ class Scripted:
         self.found: tuple[Finding, ...] = found
         self.watched: Collection[Series] = ()
         self._timing = timing or Timing()
+        self.begun_with: list[bytes | None] = []
+        self.memory: bytes | None = None
         self.raises: Exception | None = None
         self.before: Callable[[], object] = lambda: None
 
@@ -29,6 +31,12 @@ class Scripted:
         return Evaluated(
             evaluation(*(replace(one, as_of_ms=now_ms) for one in self.found), at_ms=now_ms), frozenset({"d11"})
         )
+
+    def begin(self, kept: bytes | None) -> None:
+        self.begun_with.append(kept)
+
+    def remembered(self) -> bytes | None:
+        return self.memory
 
     def timing(self, rule: str) -> Timing:
         return self._timing

@@ -184,6 +184,18 @@ async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
     assert await owed() == [Kind.FIRING]
 
 
+async def test_who_takes_over_goes_on_from_what_was_remembered(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "KEEP_EVERY_S", 0)
+    one, two = make("one"), make("two")
+    one.evaluator.memory = b"\x00what one knows"
+    await one.engine.round()
+    await one.engine.round()
+    assert one.evaluator.begun_with == [None]
+    await one.engine.stop()
+    await two.engine.round()
+    assert two.evaluator.begun_with == [b"\x00what one knows"]
+
+
 async def test_a_redis_that_forgot_everything_is_told_again(make: Making, redis: Redis, owed: Owed) -> None:
     one = make()
     await one.engine.round()

@@ -1,0 +1,84 @@
+"""The Faust app of the role: Kafka says which process has the first claim to evaluate; how a process starts and ends.
+
+Only that comes from Faust: what is evaluated is read from Redis, and so is who leads in the end. With Kafka away, the
+process that leads goes on; where a leader has died, another takes what stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import gettempdir
+
+import faust
+
+from alerts.notify.receivers import ReceiversFile
+from alerts.role import MakeEvaluator, Role
+from alerts.settings import receivers_of
+from consumers.metadata import require_topics
+from consumers.topic_admin import TopicPlan, create_topics
+from streams.memory import settle
+from streams.settings import Settings
+from streams.store.connection import check, connect
+
+
+def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator) -> faust.App:
+    """The Faust app around one role; nothing is connected before it runs."""
+    app = faust.App(
+        settings.alerts_group,
+        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
+        store="memory://",
+        topic_allow_declare=False,
+        stream_wait_empty=False,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 5,
+        web_enabled=False,
+        datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
+    )
+    held = AsyncExitStack()
+
+    @app.task
+    async def watch() -> None:
+        role = await held.enter_async_context(Role(settings, file, evaluator, first_claim=app.is_leader))
+        await role.run()
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def on_shutdown(*_: object, **__: object) -> None:
+        await held.aclose()
+
+    return app
+
+
+def leader_topic(settings: Settings) -> str:
+    """The topic whose only partition is given to the leader; nothing is ever written to it."""
+    return f"{settings.alerts_group}-__assignor-__leader"
+
+
+async def preflight(settings: Settings) -> None:
+    """Refuse to start where nothing could be watched; make the topic that Kafka elects the leader by."""
+    redis = connect(settings)
+    try:
+        await check(redis)
+    finally:
+        await redis.aclose()
+    await require_topics(settings.bootstrap)
+    await create_topics(settings.bootstrap, [TopicPlan(leader_topic(settings), 1)])
+
+
+def run(settings: Settings, evaluator: MakeEvaluator) -> None:
+    """Run until SIGINT or SIGTERM; never returns.
+
+    Raises:
+        SalepulseError: what is wrong with the rules, the receivers, the broker or Redis.
+    """
+    file = receivers_of(settings)
+    logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
+    asyncio.run(preflight(settings))
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
+    settle()
+    worker = faust.Worker(create_app(settings, file, evaluator), loglevel="WARNING", override_logging=False, quiet=True)
+    worker.spinner = None
+    worker.execute_from_commandline()

@@ -1,0 +1,57 @@
+"""`salepulse alerts check`: are the rules and the receivers as they should be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumers.commands.running import foreseen, load_settings
+from consumers.errors import UsageError
+from streams.commands.options import AsJson
+from streams.commands.output import print_json, tell
+from streams.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def check(
+    rules: Annotated[
+        Path | None, typer.Argument(metavar="RULES.yaml", help="By default the file of the settings, or the built-in.")
+    ] = None,
+    receivers: Annotated[Path | None, typer.Option(help="File of receivers; by default that of the settings.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the rules and the receivers as the role does, and say what is wrong, line by line. Nothing is sent."""
+    from alerts.notify.receivers import read_receivers
+    from alerts.rules.file import read_rules
+    from alerts.rules.loader import DEFAULT, default_text, told
+    from alerts.settings import receivers_of, rules_path
+
+    settings = load_settings(Settings)
+    with foreseen():
+        path = rules or rules_path(settings)
+        try:
+            text = default_text() if path is None else path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from None
+        read = read_rules(text)
+        for line in told(tuple(read.faults), DEFAULT if path is None else str(path)):
+            tell(line)
+        if read.rules is None:
+            count = "1 fault" if len(read.faults) == 1 else f"{len(read.faults)} faults"
+            raise UsageError(f"the rules have {count}: mend them and check again")
+        file = receivers_of(settings) if receivers is None else read_receivers(receivers)
+    facts = {
+        "rules": [rule.name for rule in read.rules.rules],
+        "receivers": [{"name": receiver.name, "type": receiver.type} for receiver in file.receivers],
+        "routes": len(file.routing.routes),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    typer.echo(f"{len(read.rules.rules)} rules are well: {', '.join(rule.name for rule in read.rules.rules)}")
+    named = ", ".join(f"{receiver.name} ({receiver.type})" for receiver in file.receivers)
+    typer.echo(f"{len(file.receivers)} receivers are well: {named}" if named else "no receivers: nobody is told")

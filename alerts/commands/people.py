@@ -1,0 +1,180 @@
+"""`salepulse alerts list, ack, silence`: what fires, and what people say of it."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.errors import SalepulseError, UsageError
+from streams.commands.options import AsJson, RedisUrl
+from streams.commands.output import print_json, print_table, tell
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from alerts.state.alert import Alert
+    from alerts.store.said import Said
+
+app = typer.Typer()
+Result = TypeVar("Result")
+By = Annotated[str | None, typer.Option(help="Who says so; by default you.")]
+Comment = Annotated[str, typer.Option(help="What for.")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str | None, typer.Option(help="Only those in this state: pending, firing or resolved.")] = None,
+    redis_url: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the alerts, newest first, and why people are told of each or not."""
+    from alerts.notify.shown import shown
+    from alerts.settings import place_of
+    from alerts.state.alert import Status
+
+    with foreseen():
+        wanted = (Status.PENDING, Status.FIRING, Status.RESOLVED)
+        if state is not None and state not in wanted:
+            raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
+    settings = load_settings(Settings, redis_url=redis_url)
+    held = run(_said(settings, lambda said: said.alerts()))
+    found = [alert for alert in held if state in (None, alert.status)]
+    if as_json:
+        print_json({"alerts": [shown(alert, place_of(settings)).model_dump(mode="json") for alert in found]})
+        return
+    print_table(
+        ("state", "severity", "alert", "since", "people", "fingerprint"),
+        [_row(alert) for alert in found],
+        styles=("bold",),
+    )
+    tell(f"{len(found)} alerts")
+
+
+@app.command()
+def ack(
+    fingerprints: Annotated[list[str], typer.Argument(metavar="FINGERPRINT...", help="As in `salepulse alerts list`.")],
+    by: By = None,
+    comment: Comment = "",
+    redis_url: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that you are on it: nobody else is called in this incident, unless it gets worse."""
+    settings = load_settings(Settings, redis_url=redis_url)
+    who = by or getpass.getuser()
+
+    async def saying(said: Said) -> list[str]:
+        refused = []
+        for fingerprint in fingerprints:
+            if await said.acknowledge(fingerprint, by=who, comment=comment, now_ms=_now_ms()) is None:
+                refused.append(fingerprint)
+        return refused
+
+    refused = run(_said(settings, saying))
+    taken = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
+    if as_json:
+        print_json({"acknowledged": taken, "not_firing": refused, "by": who})
+    else:
+        for fingerprint in taken:
+            typer.echo(f"{fingerprint}: acknowledged by {who}")
+    with foreseen():
+        if refused:
+            raise SalepulseError(f"no alert {refused[0]} fires: see `salepulse alerts list --state firing`")
+
+
+@app.command()
+def silence(
+    matchers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MATCHER...", help="rule=order-silence, channel~a*, severity!=critical: all must hold."),
+    ] = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.")] = None,
+    promotion: Annotated[str | None, typer.Option(help="Only while this promotion runs; *: while any does.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now, instead.")] = None,
+    by: By = None,
+    comment: Comment = "",
+    redis_url: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have nobody told of some alerts for a while; without arguments, show the silences."""
+    from pydantic import ValidationError
+
+    from alerts.silencing import SilenceWish, shown_silence
+
+    settings = load_settings(Settings, redis_url=redis_url)
+    if end is not None:
+        known = run(_said(settings, lambda said: said.end_silence(end, _now_ms())))
+        with foreseen():
+            if not known:
+                raise SalepulseError(f"there is no silence {end}: see `salepulse alerts silence`")
+        typer.echo(f"{end}: ended")
+        return
+    if not matchers:
+        held = [shown_silence(one) for one in run(_said(settings, lambda said: said.silences(_now_ms())))]
+        if as_json:
+            print_json({"silences": [one.model_dump(mode="json") for one in held]})
+            return
+        rows = [
+            (
+                one.id,
+                " ".join(one.matchers),
+                iso(one.starts_at),
+                iso(one.ends_at),
+                one.promotion or "",
+                one.by,
+                one.comment,
+            )
+            for one in held
+        ]
+        print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
+        return
+    with foreseen():
+        if for_ is None:
+            raise UsageError("say how long: --for 2h")
+        try:
+            wish = SilenceWish.model_validate(
+                {
+                    "matchers": matchers,
+                    "duration": for_,
+                    "promotion": promotion,
+                    "by": by or getpass.getuser(),
+                    "comment": comment,
+                }
+            )
+            wanted = wish.silence(_now_ms())
+        except ValidationError as error:
+            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    kept = shown_silence(run(_said(settings, lambda said: said.silence(wanted))))
+    if as_json:
+        print_json(kept.model_dump(mode="json"))
+    else:
+        typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
+
+
+async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:
+    from alerts.store.keys import AlertKeys
+    from alerts.store.said import Said
+    from streams.store.connection import connect
+    from streams.store.redis_errors import redis_errors
+
+    redis = connect(settings)
+    try:
+        with redis_errors(redis):
+            return await work(Said(redis, AlertKeys(settings.redis_prefix)))
+    finally:
+        await redis.aclose()
+
+
+def _row(alert: Alert) -> tuple[str, ...]:
+    told = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
+    since = alert.finding.since_ms or alert.since_ms
+    return alert.status.value, alert.severity.value, str(alert.series), iso(since), told, alert.fingerprint
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,87 @@
+"""Silences as people ask for them, over HTTP and on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from alerts.notify.receivers import Matching, WeeklyConfig, duration_ms
+from alerts.state.silences import Silence
+
+LONGEST_MS = 400 * 86_400_000
+
+
+class SilenceWish(BaseModel):
+    """A silence that somebody wants. Times are epoch ms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    matchers: Annotated[tuple[Matching, ...], Field(min_length=1, max_length=20)]
+    """`rule=order-silence`, `channel~a*`, `severity!=critical`: alerts that meet all of them."""
+    starts_at: int | None = Field(None, ge=0)
+    """Left out: now."""
+    ends_at: int | None = Field(None, ge=0)
+    duration: Annotated[int, BeforeValidator(duration_ms)] | None = None
+    """`30m`, `2h`, `1d`: instead of an end."""
+    promotion: str | None = Field(None, max_length=128)
+    """Only while this promotion runs; `*`: while any does."""
+    weekly: WeeklyConfig | None = None
+    """Only in these hours."""
+    by: str = Field(max_length=128)
+    comment: str = Field("", max_length=1000)
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.ends_at is None) == (self.duration is None):
+            raise ValueError("say when it ends: either ends_at or duration")
+        return self
+
+    def silence(self, now_ms: int) -> Silence:
+        """The silence, from now on. ValueError where it would end before it starts, or not within 400 days."""
+        starts_ms = now_ms if self.starts_at is None else self.starts_at
+        ends_ms = starts_ms + (self.duration or 0) if self.ends_at is None else self.ends_at
+        if ends_ms <= max(starts_ms, now_ms):
+            raise ValueError("it ends before it starts, or is over already")
+        if ends_ms - now_ms > LONGEST_MS:
+            raise ValueError("it ends in more than 400 days")
+        return Silence(
+            id="",
+            matchers=self.matchers,
+            starts_ms=starts_ms,
+            ends_ms=ends_ms,
+            promotion=self.promotion,
+            weekly=None if self.weekly is None else self.weekly.weekly(),
+            by=self.by,
+            comment=self.comment,
+            created_ms=now_ms,
+        )
+
+
+class ShownSilence(BaseModel):
+    """A silence as it may be shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: str
+    matchers: list[str]
+    starts_at: int
+    ends_at: int
+    promotion: str | None
+    weekly: str | None
+    by: str
+    comment: str
+
+
+def shown_silence(silence: Silence) -> ShownSilence:
+    """A silence as it may be shown."""
+    return ShownSilence(
+        id=silence.id,
+        matchers=[str(matcher) for matcher in silence.matchers],
+        starts_at=silence.starts_ms,
+        ends_at=silence.ends_ms,
+        promotion=silence.promotion,
+        weekly=None if silence.weekly is None else str(silence.weekly),
+        by=silence.by,
+        comment=silence.comment,
+    )

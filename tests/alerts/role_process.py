@@ -1,0 +1,36 @@
+"""`python -m tests.alerts.role_process`: the role with findings that a test leaves in Redis.
+
+Settings come from the environment, as for `salepulse alerts`. The key `said` holds `bad` or `fine`: what is said of
+conversion in the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from redis.asyncio import Redis
+
+from alerts.app import run
+from alerts.evaluator import Evaluated
+from alerts.findings import Series
+from streams.role_logs import configure_role_logs
+from streams.settings import Settings
+from tests.alerts.scripted import Scripted
+from tests.alerts.state.playing import BAD, FINE
+
+
+class FromRedis(Scripted):
+    """What the key says."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        self._redis = redis
+
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+        self.found = (BAD,) if await self._redis.get("said") == b"bad" else (FINE,)
+        return await super().evaluate(watched, now_ms)
+
+
+if __name__ == "__main__":
+    configure_role_logs()
+    run(Settings(), lambda settings, redis: FromRedis(redis))

@@ -1,0 +1,128 @@
+"""`salepulse alerts check, test, list, ack, silence`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from typer.testing import CliRunner, Result
+
+from alerts.commands import app
+from alerts.store.keys import AlertKeys
+from tests.alerts import engine as engine_module
+from tests.alerts.engine import Process
+from tests.alerts.state.playing import BAD
+from tests.support.receiving import Says, http_receiver
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Path:
+    """Where there are no settings but these."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SALEPULSE_REDIS_URL", redis_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def salepulse(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["alerts", *arguments])
+
+
+@pytest.fixture
+def firing(in_folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The fingerprint of an alert that fires."""
+    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
+
+    async def fire() -> str:
+        async with Redis.from_url(redis_url) as redis:
+            done = await Process(redis).evaluate(0, BAD)
+        return done.changed[0].fingerprint
+
+    return asyncio.run(fire())
+
+
+class TestCheck:
+    def test_the_default_rules_are_well(self, in_folder: Path) -> None:
+        done = salepulse("check")
+        assert done.exit_code == 0
+        assert "rules are well" in done.output
+        assert "nobody is told" in done.output
+
+    def test_faults_have_lines_and_the_exit_code_is_2(self, in_folder: Path) -> None:
+        (in_folder / "rules.yaml").write_text('version: "1"\nrules:\n  - name: Nonsense\n')
+        done = salepulse("check", "rules.yaml")
+        assert done.exit_code == 2
+        assert "rules.yaml:3: " in done.stderr
+
+    def test_receivers_are_checked_without_telling_their_secrets(self, in_folder: Path) -> None:
+        (in_folder / "r.yaml").write_text("receivers: [{name: chat, type: slack, url: 'gopher://t0ps3cret'}]")
+        done = salepulse("check", "--receivers", "r.yaml")
+        assert done.exit_code == 2
+        assert "chat, url" in done.stderr
+        assert "t0ps3cret" not in done.output + done.stderr
+
+
+class TestTrial:
+    def test_goes_through_each_receiver_and_says_what_became_of_it(
+        self, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SALEPULSE_ALERTS_RECEIVERS", str(in_folder / "r.yaml"))
+
+        async def trying() -> tuple[Result, list[str]]:
+            async with http_receiver() as good, http_receiver() as bad:
+                bad.says.append(Says(500))
+                receivers = [{"name": n, "type": "slack", "url": f"{r.url}/k3y"} for n, r in (("a", good), ("b", bad))]
+                (in_folder / "r.yaml").write_text(json.dumps({"receivers": receivers, "allow_networks": ["127.0.0.1"]}))
+                done = await asyncio.to_thread(salepulse, "test", "--json")
+                return done, [got.json["text"] for got in good.got]
+
+        done, texts = asyncio.run(trying())
+        assert done.exit_code == 1
+        (a, b) = json.loads(done.stdout)["receivers"]
+        assert (a["arrived"], b["arrived"], b["fault"]) == (True, False, "server_error")
+        assert [text.partition("]")[0] for text in texts] == ["[FIRING, info", "[RESOLVED"]
+        assert "k3y" not in done.output + done.stderr
+
+    def test_an_unknown_receiver(self, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (in_folder / "r.yaml").write_text("receivers: [{name: chat, type: slack, url: 'https://hooks.slack.com/x'}]")
+        monkeypatch.setenv("SALEPULSE_ALERTS_RECEIVERS", "r.yaml")
+        done = salepulse("test", "cat")
+        assert done.exit_code == 2
+        assert "known: chat" in done.stderr
+
+
+class TestPeople:
+    def test_what_fires(self, firing: str) -> None:
+        (one,) = json.loads(salepulse("list", "--json").stdout)["alerts"]
+        assert (one["fingerprint"], one["state"]) == (firing, "firing")
+        assert firing in salepulse("list", "--state", "firing").stdout
+        assert json.loads(salepulse("list", "--state", "resolved", "--json").stdout)["alerts"] == []
+        assert salepulse("list", "--state", "burning").exit_code == 2
+
+    def test_acknowledging(self, firing: str) -> None:
+        done = salepulse("ack", firing, "--by", "ada")
+        assert (done.exit_code, done.stdout) == (0, f"{firing}: acknowledged by ada\n")
+        assert salepulse("ack", "0" * 16).exit_code == 1
+
+    def test_silencing(self, firing: str) -> None:
+        made = json.loads(salepulse("silence", "rule=conversion-drop", "--for", "2h", "--by", "ada", "--json").stdout)
+        (held,) = json.loads(salepulse("silence", "--json").stdout)["silences"]
+        assert held == made
+        assert salepulse("silence", "--end", made["id"]).exit_code == 0
+        assert salepulse("silence", "--end", "nothing").exit_code == 1
+
+    @pytest.mark.parametrize(
+        "arguments", [["rule=x"], ["nonsense", "--for", "2h"], ["rule=x", "--for", "long"]], ids=str
+    )
+    def test_silences_that_make_no_sense(self, in_folder: Path, arguments: list[str]) -> None:
+        done = salepulse("silence", *arguments)
+        assert done.exit_code == 2
+        assert "salepulse: " in done.stderr
+
+    def test_without_redis_it_says_so(self, in_folder: Path) -> None:
+        done = salepulse("list", "--redis-url", "redis://127.0.0.1:1/0")
+        assert done.exit_code == 1
+        assert "no Redis answers" in done.stderr

@@ -1,0 +1,213 @@
+"""Whole processes, with a real broker, a real Redis and a receiver: killed, stopped in their tracks, and cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from alerts.store.keys import AlertKeys
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topic_reading import read_to_end
+from consumers.topics import Topic
+from streams.embedded.probes import always_ready
+from streams.embedded.workdir import temporary_data_dir
+from tests.support.fault_proxy import FaultProxy
+from tests.support.receiving import HttpReceiver, http_receiver
+from tests.support.servers import Server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+REPOSITORY = Path(__file__).parents[2]
+KEYS = AlertKeys("salepulse")
+TAKEN_OVER_WITHIN_S = 15
+
+
+@dataclass
+class Stage:
+    """Processes, and what people were told."""
+
+    bootstrap: str
+    redis_url: str
+    redis: Redis
+    chat: HttpReceiver
+    folder: Path
+    processes: list[Server] = field(default_factory=list)
+
+    def start(self, name: str, redis_url: str = "") -> Server:
+        """A process of the role."""
+        folder = self.folder / name
+        folder.mkdir()
+        receivers = {
+            "receivers": [{"name": "chat", "type": "slack", "url": f"{self.chat.url}/hook"}],
+            "allow_networks": ["127.0.0.1"],
+        }
+        (folder / "receivers.yaml").write_text(json.dumps(receivers))
+        env = {
+            "SALEPULSE_BOOTSTRAP": self.bootstrap,
+            "SALEPULSE_REDIS_URL": redis_url or self.redis_url,
+            "SALEPULSE_ALERTS_RECEIVERS": str(folder / "receivers.yaml"),
+            "SALEPULSE_ALERTS_INTERVAL_S": "0.2",
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        argv = [sys.executable, "-m", "tests.alerts.role_process"]
+        process = Server(name, argv, 0, always_ready(), folder, env=env)
+        process.start()
+        self.processes.append(process)
+        return process
+
+    async def say(self, what: str) -> None:
+        await self.redis.set("said", what)
+
+    @property
+    def told(self) -> list[str]:
+        """`FIRING` and `RESOLVED` as they came."""
+        return [got.json["text"].partition("[")[2].partition(",")[0].partition("]")[0] for got in self.chat.got]
+
+    async def until_told(self, *expected: str, within_s: float = 30) -> float:
+        """Until people were told just this; how long that took."""
+        began = time.monotonic()
+        while self.told != list(expected):
+            assert time.monotonic() - began < within_s, f"told {self.told}, not {expected}: {self.logs}"
+            await anyio.sleep(0.05)
+        return time.monotonic() - began
+
+    async def leader(self, other_than: str = "", within_s: float = 30) -> str:
+        """Who leads, once somebody does."""
+        deadline = time.monotonic() + within_s
+        while True:
+            held = await self.redis.hmget(KEYS.lead, "owner", "until")  # type: ignore[misc]
+            owner = (held[0] or b"").decode()
+            if owner and owner != other_than and float(held[1]) > time.time() * 1000:
+                return owner
+            assert time.monotonic() < deadline, f"nobody leads: {self.logs}"
+            await anyio.sleep(0.05)
+
+    def process(self, owner: str) -> Server:
+        """The process of a name that it gave itself."""
+        return next(one for one in self.processes if one.running and _is(one.pid, owner))
+
+    @property
+    def logs(self) -> str:
+        return "\n".join(f"{one.name}:\n{one.log_path.read_text()[-3000:]}" for one in self.processes)
+
+
+def _is(pid: int, owner: str) -> bool:
+    number = int(owner.split("-")[1])
+    return number == pid or str(pid) in Path(f"/proc/{number}/stat").read_text().split()[3]
+
+
+@contextlib.contextmanager
+def stopping(stage: Stage) -> Iterator[Stage]:
+    try:
+        yield stage
+    finally:
+        for process in stage.processes:
+            if process.running:
+                process.kill()
+
+
+@pytest.fixture
+async def stage(embedded_broker: Server, redis_url: str) -> AsyncIterator[Stage]:
+    await create_topics(embedded_broker.bootstrap, default_plans(1))
+    redis = Redis.from_url(redis_url)
+    async with http_receiver() as chat:
+        with (
+            temporary_data_dir() as folder,
+            stopping(Stage(embedded_broker.bootstrap, redis_url, redis, chat, folder)) as made,
+        ):
+            yield made
+    await redis.aclose()
+
+
+async def published(stage: Stage) -> list[Any]:
+    return [json.loads(record.value) async for record in read_to_end(stage.bootstrap, Topic.ALERTS)]
+
+
+async def test_from_a_finding_to_people_and_the_topic(stage: Stage) -> None:
+    await stage.say("bad")
+    stage.start("one")
+    await stage.until_told("FIRING")
+    await stage.say("fine")
+    assert await stage.until_told("FIRING", "RESOLVED") < 5
+    changes = await published(stage)
+    assert [change["change"] for change in changes if change["change"] != "reason"] == ["firing", "resolved"]
+
+
+async def test_a_leader_killed_while_firing_is_replaced_and_nobody_is_told_twice(stage: Stage) -> None:
+    await stage.say("bad")
+    for name in ("one", "two"):
+        stage.start(name)
+    await stage.until_told("FIRING")
+    first = await stage.leader()
+    began = time.monotonic()
+    stage.process(first).kill()
+    await stage.say("fine")
+    await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+    assert time.monotonic() - began < TAKEN_OVER_WITHIN_S
+    await anyio.sleep(1)
+    assert stage.told == ["FIRING", "RESOLVED"]
+
+
+async def test_a_restart_of_all_tells_nobody_again(stage: Stage) -> None:
+    await stage.say("bad")
+    stage.start("one")
+    await stage.until_told("FIRING")
+    stage.processes[0].kill()
+    stage.start("two")
+    await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
+    await anyio.sleep(2)
+    assert stage.told == ["FIRING"]
+
+
+async def test_a_leader_that_stood_still_and_goes_on_changes_nothing(stage: Stage) -> None:
+    await stage.say("bad")
+    for name in ("one", "two"):
+        stage.start(name)
+    await stage.until_told("FIRING")
+    first = await stage.leader()
+    asleep = stage.process(first)
+    asleep.pause()
+    await stage.say("fine")
+    await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+    second = await stage.leader(other_than=first)
+    asleep.resume()
+    await anyio.sleep(3)
+    assert stage.told == ["FIRING", "RESOLVED"]
+    assert await stage.leader() == second
+
+
+async def test_two_cut_apart_tell_people_once(stage: Stage) -> None:
+    await stage.say("bad")
+    host, _, port = stage.redis_url.removeprefix("redis://").removesuffix("/0").partition(":")
+    with FaultProxy((host, int(port))) as proxy:
+        stage.start("cut", f"redis://{proxy.address}/0")
+        await stage.until_told("FIRING")
+        cut = await stage.leader()
+        stage.start("other")
+        await anyio.sleep(3)
+        proxy.black_hole()
+        await stage.leader(other_than=cut, within_s=TAKEN_OVER_WITHIN_S)
+        await stage.say("fine")
+        await stage.until_told("FIRING", "RESOLVED")
+        proxy.heal()
+        await anyio.sleep(3)
+    assert stage.told == ["FIRING", "RESOLVED"]
+
+
+async def test_a_receiver_that_was_away_gets_everything(stage: Stage) -> None:
+    from tests.support.receiving import Says
+
+    stage.chat.says.extend([Says(503), Says(after_s=11), Says(429, headers={"Retry-After": "2"})])
+    await stage.say("bad")
+    stage.start("one")
+    await stage.until_told(*["FIRING"] * 4, within_s=40)
