@@ -79,13 +79,16 @@ class Baseline:
         self.minute[:, Part.SPREAD_10S] += _pearson(self.block[:, 0], mu)
         self.block[:] = 0.0
 
-    def end_minute(self, level: Floats, sound: Bools) -> None:
-        """A minute is over; of series that are not `sound` it is not taken."""
+    def end_minute(self, level: Floats, sound: Bools, *, spreads: bool) -> None:
+        """A minute is over; of series that are not `sound` it is not taken. `spreads`: whether what was to be expected
+        was known well enough for the counts' spread around it to say anything."""
         minute = self.minute
         mu = level * minute[:, Part.INPUT]
         minute[:, Part.SPREAD_60S] = _pearson(minute[:, Part.COUNT], mu)
-        minute[:, Part.MINUTES] = mu > 0
-        minute[mu <= 0, Part.SPREAD_10S] = 0.0
+        known = (mu > 0) & spreads
+        minute[:, Part.MINUTES] = known
+        minute[~known, Part.SPREAD_10S] = 0.0
+        minute[~known, Part.SPREAD_60S] = 0.0
         minute[~sound] = 0.0
         oldest = self.pending[:, 0]
         some = (oldest[:, Part.INPUT] > 0)[:, None]

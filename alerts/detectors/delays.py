@@ -38,8 +38,8 @@ _PRIOR_EVENTS = 50.0
 _PRIOR_SE = 0.5
 _PRIOR_SE_LONG = 1.5
 """Of the lags' place before anything is learnt, in stages: about a factor of 1.4, and a quarter."""
-_LEAST_SE = 0.10
-_STEPS = 10
+_LEAST_SE = 0.2
+_STEPS = 30
 
 
 def stages(lag_s: float) -> Floats:
@@ -134,6 +134,11 @@ class Lag:
     @property
     def learns(self) -> bool:
         return bool(self.weights[0] < 1)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the sale has told what the lag is, as far as it has told anything."""
+        return not self.learns or len(self.counts) >= _LEAST_BLOCKS + _PENDING_BLOCKS
 
     def take(self, count: float, inputs: Floats) -> None:
         """One block more, in which nothing was wrong."""

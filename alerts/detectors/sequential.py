@@ -181,7 +181,7 @@ class Followed:
                 self.lag.take(self.block_count, self.block_outputs)
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
-            self.baseline.end_minute(self.level, sound)
+            self.baseline.end_minute(self.level, sound, spreads=self.lag.learnt)
             self._take_anew(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.phi[0]))

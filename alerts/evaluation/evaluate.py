@@ -26,6 +26,9 @@ from consumers.topics import EVENT_TOPICS
 
 STEP_S = 10
 """What has piled up is taken in by steps of so many seconds."""
+FINE_S = 60
+"""Silences are looked for second by second where no more than this has piled up: in longer steps the last event of
+before would hide the first seconds of silence."""
 
 
 def evaluate(
@@ -39,12 +42,14 @@ def evaluate(
     now = {rule.name: in_force(rule, snapshot.promotions, at_ms) for rule in rules.rules}
     _make_room(rules, memory)
     skus = promoted_skus(snapshot.promotions, at_ms)
-    steps = _steps(snapshot.panes, memory.until_s)
+    steps = _steps(snapshot.panes, memory.until_s, STEP_S)
+    piled_up = sum(end_s - start_s for start_s, end_s in steps) > FINE_S
+    fine = steps if piled_up else _steps(snapshot.panes, memory.until_s, 1)
     row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}
     _take(memory, snapshot.panes, row_of, steps)
     found: dict[str, list[Judged]] = {}
     for name, current in now.items():
-        found[name] = list(_first(memory, current, snapshot, row_of, steps)) if current.enabled else []
+        found[name] = list(_first(memory, current, snapshot, row_of, fine)) if current.enabled else []
     faults = [one for judged in found.values() for one in judged]
     unheard = _unheard(rules, memory)
     budgets = _budgets(rules)
@@ -77,9 +82,9 @@ def evaluate(
     return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory))), memory
 
 
-def _steps(panes: Panes, until_s: int | None) -> list[tuple[int, int]]:
+def _steps(panes: Panes, until_s: int | None, step_s: int) -> list[tuple[int, int]]:
     start = panes.start_s if until_s is None else max(until_s, panes.start_s)
-    edges = [*range(start, panes.end_s, STEP_S), panes.end_s]
+    edges = [*range(start, panes.end_s, step_s), panes.end_s]
     return list(pairwise(edges)) if panes.end_s > start else []
 
 

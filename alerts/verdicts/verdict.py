@@ -162,16 +162,29 @@ def _by_incident(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
 
 def _in_the_wake(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:
     """What was held back lately by what is right again, and what is held back now."""
-    standing = {case.series for case in cases if case.stands}
+    by_series = {case.series: case for case in cases}
     found = []
     for case in cases:
         held = memory.held.get(case.series)
         if case.stands and held is not None and case.series not in memory.told:
             case = case.behind(Reason.SAME_INCIDENT, held[0])
-        if case.held_by is not None and case.reason is not Reason.DATA_FAULT and case.held_by in standing:
-            memory.held[case.series] = (case.held_by, as_of_ms + AFTER_LEADER_MS)
+        root = by_series.get(_root(case, by_series))
+        by_fault = case.reason is Reason.DATA_FAULT
+        if case.held_by is not None and not by_fault and root is not None and root.stands:
+            memory.held[case.series] = (root.series, as_of_ms + AFTER_LEADER_MS)
         found.append(case)
     return found
+
+
+def _root(case: _Case, by_series: Mapping[Series, _Case]) -> Series:
+    """What tells of it in the end: a part may be held back by a whole that is held back itself."""
+    series = case.series
+    for _ in range(3):
+        held_by = by_series[series].held_by if series in by_series else None
+        if held_by is None:
+            break
+        series = held_by
+    return series
 
 
 def _leader(first: _Case, fresh: Sequence[_Case]) -> _Case:

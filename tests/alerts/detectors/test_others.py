@@ -1,0 +1,93 @@
+"""Thresholds, changes, silences, budgets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.detectors.budget import DAY_S, log_seconds_between
+from alerts.detectors.change import changed, usual
+from alerts.detectors.silence import Silences
+from alerts.detectors.threshold import beyond
+
+
+def test_a_number_that_hovers_about_its_limit_does_not_flap() -> None:
+    was = np.zeros(1, np.bool_)
+    said = []
+    for value in (9.0, 11.0, 9.5, 10.5, 8.0, 7.9, 9.5):
+        was = beyond(np.array([value]), was, limit=10, clear=8, above=True)
+        said.append(bool(was[0]))
+    assert said == [False, True, True, True, False, False, False]
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1), st.booleans())
+def test_without_a_number_it_stays_as_it_was(values: list[float], wrong: bool) -> None:
+    was = np.full(len(values), wrong)
+    assert (beyond(np.full(len(values), np.nan), was, limit=1, clear=0, above=True) == was).all()
+
+
+def test_what_is_usual_is_not_moved_by_an_outage_nobody_knew_of() -> None:
+    past = np.array([[100.0], [102], [98], [0], [101], [99]])
+    found = usual(past)
+    assert found.middle[0] == pytest.approx(99.5)
+    assert found.spread[0] < 4
+
+
+def test_a_change_must_be_large_and_unusual() -> None:
+    quiet, noisy = np.array([100.0, 100, 101, 99, 100, 100]), np.array([100.0, 40, 160, 90, 130, 60])
+    baseline = usual(np.stack((quiet, noisy), axis=1))
+    drop = changed(np.array([70.0, 70.0]), baseline, np.zeros(2, np.bool_), by=0.2, clear_by=0.1, spreads=3, rise=False)
+    assert drop.tolist() == [True, False]
+
+
+def test_without_a_baseline_nothing_has_changed() -> None:
+    baseline = usual(np.full((3, 1), np.nan))
+    assert not changed(np.ones(1), baseline, np.zeros(1, np.bool_), by=0.2, clear_by=0.1, spreads=3, rise=True)[0]
+
+
+@given(st.floats(0.001, 10), st.integers(0, 500), st.booleans())
+def test_shares_of_the_budget_add_up_to_no_more_than_it(per_day: float, children: int, parent: bool) -> None:
+    is_parent = np.array([True] * parent + [False] * children, np.bool_)
+    rates = DAY_S / np.exp(log_seconds_between(per_day, is_parent))
+    assert rates.sum() <= per_day * 1.000001
+
+
+def heard(counts: list[float], dt_s: float = 1.0) -> Silences:
+    silences = Silences()
+    silences.fit(1)
+    for count in counts:
+        silences.step(np.array([count]), dt_s)
+    return silences
+
+
+def test_a_busy_series_that_stops_is_silent_within_seconds() -> None:
+    silences = heard([16.0] * 300)
+    assert not silences.silent(after_s=5, least_expected=30)[0]
+    for second in range(1, 7):
+        silences.step(np.zeros(1), 1.0)
+        assert silences.silent(after_s=5, least_expected=30)[0] == (second >= 5)
+    silences.step(np.array([12.0]), 1.0)
+    assert not silences.silent(after_s=5, least_expected=30)[0]
+
+
+def test_a_slow_series_is_given_its_time() -> None:
+    silences = heard(([1.0] + [0.0] * 59) * 60)
+    for _ in range(10 * 60):
+        silences.step(np.zeros(1), 1.0)
+    assert not silences.silent(after_s=5, least_expected=30)[0], "ten missed events may be chance"
+    for _ in range(40 * 60):
+        silences.step(np.zeros(1), 1.0)
+    assert silences.silent(after_s=5, least_expected=30)[0]
+
+
+def test_a_series_that_comes_in_bursts_is_not_silent_between_them() -> None:
+    silences = heard(([600.0] + [0.0] * 59) * 30)
+    for _ in range(90):
+        silences.step(np.zeros(1), 1.0)
+        assert not silences.silent(after_s=5, least_expected=30)[0]
+
+
+def test_a_series_never_heard_of_is_not_silent() -> None:
+    assert not heard([0.0] * 500).silent(after_s=5, least_expected=30)[0]

@@ -1,0 +1,121 @@
+"""A rate followed through a sale: the opening, an incident, its end, a fault of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alerts.detectors.arrays import Floats
+from alerts.detectors.budget import log_seconds_between
+from alerts.detectors.sequential import NEW_NORMAL_S, Followed, Step, Terms
+
+DROP = Terms(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
+RISE = Terms(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)
+WARM_S = 3000
+P = 0.05
+
+
+def orders_of(views: Floats, rng: np.random.Generator, kept: Floats | float = 1.0) -> Floats:
+    """Orders that follow from views after 40 s or so; `kept`: the share that is not lost, by second."""
+    lags = np.histogram(40 * rng.gamma(3, 1 / 3, 4000), np.arange(0, 300))[0] / 4000
+    return rng.poisson(P * np.convolve(views, lags)[: len(views)] * kept).astype(np.float64)
+
+
+def played(
+    views: Floats, orders: Floats, terms: Terms = DROP, frozen: range = range(0), per_day: float = 0.1
+) -> tuple[Followed, list[int], list[int]]:
+    """The whole shop alone: (state, seconds at which it alarms, seconds at which that ends)."""
+    followed = Followed.of(40)
+    followed.fit(1)
+    threshold = log_seconds_between(per_day, np.ones(1, np.bool_))
+    began, ended, was = [], [], False
+    for second in range(len(views)):
+        one = np.ones(1)
+        step = Step(
+            second + 1, 1, orders[second] * one, views[second] * one, 100 * orders[second] * one,
+            np.array([second in frozen]),
+        )  # fmt: skip
+        followed.step(step, terms, threshold)
+        now = bool(followed.alarm[0])
+        if now != was:
+            (began if now else ended).append(second + 1)
+        was = now
+    return followed, began, ended
+
+
+def even(rng: np.random.Generator, seconds: int, rate: float = 330.0) -> Floats:
+    return rng.poisson(rate * np.repeat(rng.gamma(100, 0.01, seconds // 60 + 1), 60)[:seconds]).astype(np.float64)
+
+
+def test_a_fifth_lost_is_seen_within_two_minutes_and_so_is_its_end() -> None:
+    rng = np.random.default_rng(1)
+    views = even(rng, WARM_S + 600)
+    kept = np.ones(len(views))
+    kept[WARM_S : WARM_S + 300] = 0.8
+    followed, began, ended = played(views, orders_of(views, rng, kept))
+    assert len(began) == 1
+    assert WARM_S < began[0] <= WARM_S + 120
+    assert WARM_S + 300 < ended[0] <= WARM_S + 400
+    assert followed.since_s[0] == pytest.approx(WARM_S, abs=40)
+
+
+def test_an_opening_is_no_drop() -> None:
+    """Views rise sixfold within a second and decay; orders come a while after. Conversion is the same throughout."""
+    rng = np.random.default_rng(2)
+    seconds = np.arange(1800)
+    surge = 100 * (1.2 + 4.8 * np.exp(-seconds / 1200))
+    views = np.concatenate((even(rng, WARM_S, 100.0), rng.poisson(surge).astype(np.float64)))
+    assert played(views, orders_of(views, rng))[1] == []
+
+
+def test_a_drop_in_traffic_is_no_drop_in_conversion() -> None:
+    rng = np.random.default_rng(3)
+    views = np.concatenate((even(rng, WARM_S), even(rng, 900, 60.0)))
+    assert played(views, orders_of(views, rng))[1] == []
+
+
+def test_a_change_well_below_the_least_effect_is_not_looked_for() -> None:
+    rng = np.random.default_rng(4)
+    views = even(rng, WARM_S + 1200)
+    kept = np.ones(len(views))
+    kept[WARM_S:] = 0.97
+    assert played(views, orders_of(views, rng, kept))[1] == []
+
+
+def test_while_the_data_are_not_to_be_believed_nothing_is_tested_or_learnt() -> None:
+    rng = np.random.default_rng(5)
+    views = even(rng, WARM_S + 600)
+    kept = np.ones(len(views))
+    kept[WARM_S : WARM_S + 240] = 0.0
+    followed, began, _ = played(views, orders_of(views, rng, kept), frozen=range(WARM_S, WARM_S + 250))
+    assert began == []
+    assert followed.level[0] == pytest.approx(P, rel=0.03)
+
+
+def test_failures_that_rise_are_seen() -> None:
+    rng = np.random.default_rng(6)
+    tries = np.full(WARM_S + 200, 17.0)
+    rate = np.where(np.arange(len(tries)) < WARM_S, 0.07, 0.2)
+    followed = Followed.of(0)
+    followed.fit(1)
+    threshold = log_seconds_between(0.1, np.ones(1, np.bool_))
+    began = 0
+    for second, failed in enumerate(rng.binomial(17, rate).tolist()):
+        one = np.ones(1)
+        step = Step(second + 1, 1, failed * one, tries[second] * one, 0 * one, np.zeros(1, np.bool_))
+        followed.step(step, RISE, threshold)
+        if followed.alarm[0] and not began:
+            began = second + 1
+    assert WARM_S < began <= WARM_S + 40
+
+
+def test_a_level_that_stays_becomes_the_usual_one() -> None:
+    rng = np.random.default_rng(7)
+    seconds = WARM_S + int(NEW_NORMAL_S) + 900
+    views = np.full(seconds, 330.0)
+    kept = np.ones(seconds)
+    kept[WARM_S:] = 0.6
+    followed, began, ended = played(views, orders_of(views, rng, kept))
+    assert len(began) == len(ended) == 1
+    assert ended[0] - began[0] >= NEW_NORMAL_S
+    assert followed.level[0] == pytest.approx(0.6 * P, rel=0.1)

@@ -1,0 +1,261 @@
+"""All rules at one as-of: what is in force, what is remembered, what is said of what is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alerts.evaluation.evaluate import evaluate
+from alerts.evaluation.memory import Memory, from_bytes, to_bytes
+from alerts.evaluation.panes import CellPanes, DensePanes, Label
+from alerts.evaluation.series import ALL
+from alerts.evaluation.snapshot import Fact, Snapshot, Table, asks, no_panes
+from alerts.findings import Condition, Evaluation, Finding, Reason, Series
+from alerts.rules.detect import Against, FactName
+from alerts.rules.file import read_rules
+from alerts.rules.loader import default_text
+from alerts.rules.rule import Each, Rules
+from consumers.events import Phase, Promotion
+from streams.cells import Cells, cell_keys
+from streams.counters import COUNTER_IDS
+from streams.scopes import Scope
+from streams.windows import Window
+
+START_S = 1_762_776_000
+APP, WEB = ("channel", "app"), ("channel", "web")
+DROP = """
+rules:
+  - name: drop
+    title: Fewer checkouts become orders
+    for_each: [all, channel]
+    detect: {kind: sequential, count: orders_created, per: checkouts, lag: 15s}
+    money: shortfall
+"""
+LOW = """
+rules:
+  - name: sold-out
+    title: Sold out
+    for_each: [sku]
+    promoted: true
+    when: {running: true}
+    detect: {kind: threshold, value: stock_available, window: 15m, below: 1, clear: 5}
+    during:
+      - when: {phases: [opening]}
+        detect: {below: 10, clear: 20}
+"""
+SALE = Promotion(
+    promotion_id="d11",
+    name="Sale",
+    starts_at=START_S * 1000,
+    ends_at=(START_S + 7200) * 1000,
+    timezone="Asia/Shanghai",
+    phases=(Phase(name="opening", starts_at=START_S * 1000, ends_at=(START_S + 600) * 1000),),
+    skus=("s-1", "s-2"),
+)
+
+
+def rules_of(text: str) -> Rules:
+    rules = read_rules(text).rules
+    assert rules is not None, read_rules(text).faults
+    return rules
+
+
+def counted(seconds: int, kept: dict[Label, float], seed: int = 1, rate: float = 20.0) -> DensePanes:
+    """Checkouts of two channels, and the orders that are `kept` of them."""
+    rng = np.random.default_rng(seed)
+    table = np.zeros((seconds, 3, 3), np.int32)
+    for row, label in enumerate((APP, WEB), start=1):
+        checkouts = rng.poisson(rate / 2, seconds)
+        table[:, row, 0] = checkouts
+        table[:, row, 1] = rng.binomial(checkouts, 0.8 * kept.get(label, 1.0))
+        table[:, row, 2] = table[:, row, 1] * 1000
+    table[:, 0] = table[:, 1:].sum(axis=1)
+    return DensePanes(START_S, [ALL, APP, WEB], ("checkouts", "orders_created", "gmv"), table)
+
+
+def after(panes: DensePanes, end_s: int) -> DensePanes:
+    """The same, beginning at another second."""
+    return replace(panes, start_s=end_s)
+
+
+def played(rules: Rules, parts: Iterable[DensePanes], memory: Memory | None = None) -> tuple[Evaluation, Memory]:
+    memory = memory or Memory()
+    evaluation = None
+    for part in parts:
+        evaluation, memory = evaluate(rules, Snapshot(part.end_s * 1000, part), memory)
+    assert evaluation is not None
+    return evaluation, memory
+
+
+def found(evaluation: Evaluation) -> dict[str, Finding]:
+    return {str(finding.series): finding for finding in evaluation.findings}
+
+
+def test_a_drop_everywhere_is_one_finding_that_stands() -> None:
+    calm = counted(1800, {})
+    bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
+    evaluation, _ = played(rules_of(DROP), [calm, bad])
+    standing = [finding for finding in evaluation.findings if finding.condition is Condition.BREACHED]
+    assert [str(finding.series) for finding in standing] == ["drop"]
+    (finding,) = standing
+    assert finding.value is not None
+    assert finding.value < 0.7
+    assert finding.expected == pytest.approx(0.8, rel=0.05)
+    assert finding.since_ms == pytest.approx(calm.end_s * 1000, abs=15_000)
+    assert finding.money_per_minute == pytest.approx(60 * 8 * 1000, rel=0.5), "half of 16 orders a second are lost"
+    assert finding.chart is not None
+    assert (finding.chart.name, finding.chart.window, finding.chart.scope) == ("order_rate", Window.M1, Scope.ALL)
+
+
+def test_a_drop_in_one_channel_names_it() -> None:
+    calm = counted(1800, {})
+    bad = after(counted(60, {APP: 0.4}, seed=2), calm.end_s)
+    findings = found(played(rules_of(DROP), [calm, bad])[0])
+    assert findings['drop{channel="app"}'].condition is Condition.BREACHED
+    assert findings["drop"].reason is Reason.CHILD
+    assert findings["drop"].contributors[0].labels == (APP,)
+
+
+@pytest.mark.parametrize("cut_s", [1, 7, 10, 60])
+def test_it_does_not_matter_how_the_panes_are_cut(cut_s: int) -> None:
+    calm = counted(1200, {})
+    bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
+    parts = [
+        DensePanes(bad.start_s + i, bad.labels, bad.counters, bad.table[i : i + cut_s]) for i in range(0, 60, cut_s)
+    ]
+    assert found(played(rules_of(DROP), [calm, *parts])[0])["drop"].condition is Condition.BREACHED
+
+
+def test_what_is_remembered_survives_a_kill() -> None:
+    rules, calm = rules_of(DROP), counted(1800, {})
+    bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
+    _, memory = played(rules, [calm])
+    read = from_bytes(to_bytes(memory))
+    assert read is not None
+    assert to_bytes(read) == to_bytes(memory)
+    assert found(played(rules, [bad], read)[0]).keys() == found(played(rules, [bad], memory)[0]).keys()
+
+
+def test_a_memory_that_cannot_be_read_is_none() -> None:
+    assert from_bytes(b"") is None
+    assert from_bytes(b"\x92\x07\xc0") is None
+    assert from_bytes(to_bytes(Memory())[:-3]) is None
+
+
+def test_panes_that_were_taken_in_are_not_taken_in_again() -> None:
+    rules, calm = rules_of(DROP), counted(600, {})
+    _, memory = played(rules, [calm])
+    before = to_bytes(memory)
+    _, memory = played(rules, [calm], memory)
+    assert to_bytes(memory) == before
+
+
+def test_what_is_watched_has_a_finding_whatever_it_is() -> None:
+    rules, calm = rules_of(DROP), counted(1800, {})
+    watched = {
+        Series("drop"),
+        Series("drop", (("channel", "gone"),)),
+        Series("another-rule"),
+    }
+    evaluation, _ = evaluate(rules, Snapshot(calm.end_s * 1000, calm), Memory(), watched)
+    findings = found(evaluation)
+    assert findings["drop"].reason is Reason.WITHIN
+    assert findings['drop{channel="gone"}'].reason is Reason.GONE
+    assert "another-rule" not in findings
+
+
+def test_before_anything_is_learnt_it_says_so() -> None:
+    rules, calm = rules_of(DROP), counted(60, {})
+    evaluation, _ = evaluate(rules, Snapshot(calm.end_s * 1000, calm), Memory(), {Series("drop")})
+    assert found(evaluation)["drop"].reason is Reason.LEARNING
+    assert ("drop", Reason.TOO_FEW, 3) in evaluation.unknown
+
+
+def test_a_changed_detector_reads_nothing_that_another_remembered() -> None:
+    calm = counted(1800, {})
+    _, memory = played(rules_of(DROP), [calm])
+    other = rules_of(DROP.replace("per: checkouts", "per: cart_adds"))
+    evaluation, _ = evaluate(other, Snapshot(calm.end_s * 1000, no_panes(calm.end_s)), memory, {Series("drop")})
+    assert found(evaluation)["drop"].reason in (Reason.LEARNING, Reason.GONE)
+
+
+def stock(at_s: int, units: dict[str, float], *, running: bool = True) -> Snapshot:
+    table = Table(tuple(units), {"stock_available": np.array(list(units.values())), "gmv": np.full(len(units), 9000.0)})
+    return Snapshot(
+        (START_S + at_s) * 1000,
+        no_panes(START_S + at_s),
+        {(Window.M15, Each.SKU): table},
+        promotions={"d11": SALE} if running else {},
+    )
+
+
+def test_only_skus_on_promotion_are_watched_while_it_runs() -> None:
+    evaluation, _ = evaluate(rules_of(LOW), stock(900, {"s-1": 0, "s-2": 50, "s-9": 0}), Memory())
+    assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
+    evaluation, _ = evaluate(rules_of(LOW), stock(900, {"s-1": 0}, running=False), Memory(), {Series("sold-out")})
+    assert found(evaluation)["sold-out"].reason is Reason.NOT_IN_FORCE
+
+
+def test_during_a_phase_other_thresholds_hold() -> None:
+    evaluation, memory = evaluate(rules_of(LOW), stock(60, {"s-1": 8}), Memory())
+    assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
+    evaluation, _ = evaluate(rules_of(LOW), stock(700, {"s-1": 8}), memory)
+    assert list(found(evaluation)) == [], "after the opening, 8 are enough"
+
+
+def test_what_has_no_number_stays_as_it_was_and_is_counted() -> None:
+    _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), Memory())
+    evaluation, _ = evaluate(rules_of(LOW), stock(910, {"s-1": float("nan")}), memory)
+    assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
+    assert evaluation.unknown == (("sold-out", Reason.NO_DATA, 1),)
+
+
+def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None:
+    rules = rules_of(
+        "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
+        "direction: rise, by: 50%, against: [yesterday, recent]}}]"
+    )
+    key = (Window.M15, Each.CAMPAIGN)
+    now = Table(("a", "b"), {"cpc": np.array([200.0, 200.0])})
+    before = Table(("a",), {"cpc": np.array([100.0])})
+    snapshot = Snapshot(0, no_panes(0), {key: now}, {(*key, Against.YESTERDAY): (before,)})
+    findings = found(evaluate(rules, snapshot, Memory())[0])
+    assert list(findings) == ['dear{campaign="a"}'], "of b nothing is known to compare with"
+    assert findings['dear{campaign="a"}'].expected == 100.0
+
+
+def test_facts_that_could_not_be_found_out_change_nothing() -> None:
+    rules = rules_of("rules: [{name: down, title: Down, owner: data, detect: {kind: fact, fact: store_down}}]")
+    at = no_panes(0)
+    evaluation, memory = evaluate(rules, Snapshot(0, at, facts=(Fact(FactName.STORE_DOWN, 1.0),)), Memory())
+    assert list(found(evaluation)) == ["down"]
+    evaluation, memory = evaluate(rules, Snapshot(1000, at, facts=None), memory)
+    assert list(found(evaluation)) == ["down"]
+    evaluation, _ = evaluate(rules, Snapshot(2000, at, facts=(Fact(FactName.STORE_DOWN, 0.0),)), memory)
+    assert list(found(evaluation)) == []
+
+
+def test_the_view_is_asked_once_for_each_window_and_scope() -> None:
+    asked = asks(rules_of(default_text()))
+    of_skus = [ask for ask in asked if ask.scope is Each.SKU and ask.window is Window.M15]
+    assert len(of_skus) == 1
+    assert {"stock_available", "minutes_to_stockout", "oversold_units"} <= of_skus[0].names
+    assert Against.RECENT not in {ask.against for ask in asked}
+
+
+def test_cells_of_the_view_count_the_same_as_a_table() -> None:
+    dense = counted(20, {})
+    seconds, rows, columns = np.nonzero(dense.table)
+    ids = np.array([COUNTER_IDS[name] for name in dense.counters])
+    keys = cell_keys(START_S + seconds, rows, ids[columns])
+    order = np.argsort(keys)
+    cells = Cells(keys[order], dense.table[seconds, rows, columns].astype(np.int64)[order])
+    view = CellPanes(START_S, START_S + 20, dense.labels, cells)
+    wanted = np.array([2, -1, 0])
+    for names in (("checkouts",), ("checkouts", "orders_created")):
+        expected = dense.counts(names, wanted, START_S + 3, START_S + 9)
+        assert (view.counts(names, wanted, START_S + 3, START_S + 9) == expected).all()
+        assert expected[1] == 0

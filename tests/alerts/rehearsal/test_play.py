@@ -1,0 +1,99 @@
+"""A sale played against the rules: who is told of what, and when."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from alerts.evaluation.panes import DensePanes
+from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
+from alerts.rehearsal.quick_sale import QuickSale, promotions_of
+from alerts.rehearsal.score import Happened, Score, score
+from alerts.rules.file import read_rules
+from alerts.rules.rule import Rules
+from streams.simulate import SimulationConfig
+
+RULES = """
+rules:
+  - name: order-silence
+    title: No orders come in
+    incident: orders
+    keep_firing_for: 10s
+    detect: {kind: silence, count: orders_created, after: 5s, least_expected: 30}
+"""
+START_S = 1_762_776_000
+STOPS_S, LASTS_S = 600, 60
+
+
+def rules_of(text: str) -> Rules:
+    rules = read_rules(text).rules
+    assert rules is not None
+    return rules
+
+
+def stopped() -> DensePanes:
+    """Twenty orders a second, none for a minute, and twenty again."""
+    table = np.zeros((900, 1, 2), np.int32)
+    table[:, 0, 0], table[:, 0, 1] = 100, 20
+    table[STOPS_S : STOPS_S + LASTS_S, 0, 1] = 0
+    return DensePanes(START_S, [("all", "")], ("page_views", "orders_created"), table)
+
+
+def test_the_as_of_waits_for_a_topic_that_stops() -> None:
+    seen = list(snapshots(stopped(), every_s=1, promotions={}))
+    ends = [one.panes.end_s - START_S for one in seen]
+    nows = [one.as_of_ms // 1000 - START_S for one in seen]
+    missing = [now for now, end in zip(nows, ends, strict=True) if end > STOPS_S - SETTLE_S]
+    assert missing[0] >= STOPS_S + IDLE_AFTER_S
+    assert all(one.panes.start_s == before.panes.end_s for before, one in pairwise(seen))
+
+
+def test_a_stop_is_told_within_fifteen_seconds_and_resolved() -> None:
+    played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
+    (page,) = played.pages
+    fired_s = page.fired_ms // 1000 - START_S
+    assert STOPS_S < fired_s <= STOPS_S + 15
+    assert page.resolved_ms is not None
+    assert STOPS_S + LASTS_S < page.resolved_ms // 1000 - START_S <= STOPS_S + LASTS_S + 20
+
+
+def test_pages_are_scored_against_what_happened() -> None:
+    played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
+    start_ms = (START_S + STOPS_S) * 1000
+    found = Score()
+    score(found, played, [Happened("order_stop", start_ms, start_ms + LASTS_S * 1000)])
+    assert found.recall == 1.0
+    assert found.false == []
+    assert found.rules["order-silence"].precision == 1.0
+    nothing = Score()
+    score(nothing, played, [Happened("traffic_surge", start_ms, start_ms + 1000)])
+    assert [page.series.rule for page in nothing.false] == ["order-silence"]
+    assert nothing.recall is None, "nobody was to be told of a surge"
+
+
+def test_a_quick_sale_counts_as_the_funnel_says() -> None:
+    config = SimulationConfig(seed=3, duration_s=900, compress=False, promotion=None)
+    panes = QuickSale(config, 300.0).panes()
+    everyone = np.array([0])
+
+    def total(name: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]] = everyone) -> float:
+        return float(panes.counts((name,), rows, panes.start_s, panes.end_s).sum())
+
+    funnel = config.funnel
+    assert abs(total("orders_created") / 15 / 300 - 1) < 0.15
+    assert abs(total("cart_adds") / total("product_views") / funnel.cart - 1) < 0.05
+    assert abs(total("orders_created") / total("checkouts") / funnel.order - 1) < 0.05
+    assert total("product_views", np.arange(1, 5)) == total("product_views"), "each view has one channel"
+
+
+def test_a_quick_sale_is_seeded_and_what_befalls_orders_changes_no_click() -> None:
+    def sale(*incidents: str) -> DensePanes:
+        config = SimulationConfig(seed=3, duration_s=600, compress=False, promotion=None, incidents=incidents)
+        assert promotions_of(config) == {}
+        return QuickSale(config, 300.0).panes()
+
+    calm, struck = sale(), sale("conversion_drop@+300s/300s:size=0.5")
+    assert (calm.table[:, :, :4] == struck.table[:, :, :4]).all(), "no click is different"
+    kept = struck.table[300:, 0, 4].sum() / calm.table[300:, 0, 4].sum()
+    assert 0.4 < kept < 0.6

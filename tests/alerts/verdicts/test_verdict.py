@@ -1,0 +1,127 @@
+"""One incident, one page: what holds back what."""
+
+from __future__ import annotations
+
+from alerts.evaluation.calendar import InForce
+from alerts.evaluation.judged import Judged
+from alerts.evaluation.panes import Label
+from alerts.evaluation.series import ALL, labels_of
+from alerts.evaluation.shop import Takings
+from alerts.findings import Condition, Finding, Labels, Reason, Severity
+from alerts.rules.loader import default_text, load
+from alerts.verdicts.verdict import AFTER_FAULT_MS, AFTER_LEADER_MS, VerdictMemory, decide
+
+RULES = {
+    rule.name: InForce(rule, True, rule.severity, rule.detect) for rule in load(default_text(), "default").rules.rules
+}
+SHOP = Takings(seconds=60.0, gmv=1_000_000.0, paid=100.0)
+APP, WEB = ("channel", "app"), ("channel", "web")
+
+
+def wrong(
+    rule: str, label: Label = ALL, *, money: float | None = None, by: Label | None = None, labels: Labels | None = None
+) -> Judged:
+    return Judged(
+        rule, label, labels_of(label) if labels is None else labels, Reason.EVIDENCE, money_per_minute=money,
+        explained_by=by,
+    )  # fmt: skip
+
+
+def told(
+    *judged: Judged, memory: VerdictMemory | None = None, at_ms: int = 0, unheard: frozenset[str] = frozenset()
+) -> dict[str, Finding]:
+    places = {name: place for place, name in enumerate(RULES)}
+    ordered = sorted(judged, key=lambda one: places[one.rule])
+    found = decide(ordered, RULES, memory or VerdictMemory(), SHOP, at_ms, unheard)
+    return {str(finding.series): finding for finding in found}
+
+
+def pages(found: dict[str, Finding]) -> list[str]:
+    return [name for name, finding in found.items() if finding.condition is Condition.BREACHED]
+
+
+def test_the_whole_holds_back_its_parts() -> None:
+    found = told(wrong("conversion-drop"), wrong("conversion-drop", APP), wrong("conversion-drop", WEB))
+    assert pages(found) == ["conversion-drop"]
+    assert found['conversion-drop{channel="app"}'].reason is Reason.PARENT
+    assert str(found['conversion-drop{channel="app"}'].held_by) == "conversion-drop"
+
+
+def test_one_part_that_explains_the_whole_tells_of_it() -> None:
+    found = told(wrong("conversion-drop", by=APP), wrong("conversion-drop", APP), wrong("conversion-drop", WEB))
+    assert pages(found) == ['conversion-drop{channel="app"}']
+    assert found["conversion-drop"].reason is Reason.CHILD
+
+
+def test_of_rules_of_one_incident_the_first_in_the_file_tells_and_goes_on_telling() -> None:
+    memory = VerdictMemory()
+    assert pages(told(wrong("conversion-drop"), memory=memory)) == ["conversion-drop"]
+    found = told(wrong("conversion-drop"), wrong("order-drop"), memory=memory, at_ms=1000)
+    assert pages(found) == ["conversion-drop"], "who began to tell goes on, though another would come first"
+    assert pages(told(wrong("conversion-drop"), wrong("order-drop"))) == ["order-drop"]
+
+
+def test_what_was_held_back_does_not_page_when_the_incident_ends() -> None:
+    memory = VerdictMemory()
+    told(wrong("conversion-drop"), wrong("conversion-drop", APP), wrong("order-drop"), memory=memory)
+    after = told(wrong("conversion-drop", APP), memory=memory, at_ms=60_000)
+    assert pages(after) == []
+    much_later = told(wrong("conversion-drop", APP), memory=memory, at_ms=AFTER_LEADER_MS + 60_001)
+    assert pages(much_later) == ['conversion-drop{channel="app"}']
+
+
+def test_another_value_of_the_dimension_is_an_incident_of_its_own() -> None:
+    assert len(pages(told(wrong("order-drop", APP), wrong("cart-drop", WEB)))) == 2
+
+
+def test_what_costs_the_whole_shop_far_more_takes_over_from_a_part() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop", APP, money=1000), memory=memory)
+    found = told(wrong("order-drop", APP, money=1000), wrong("conversion-drop", money=5000), memory=memory)
+    assert pages(found) == ["conversion-drop"]
+
+
+def test_a_fault_of_the_data_pages_its_owner_and_nobody_else() -> None:
+    fault = wrong("input-lagging", labels=(("partition", "0"), ("topic", "orders")))
+    memory = VerdictMemory()
+    found = told(fault, wrong("order-silence"), wrong("conversion-drop"), memory=memory)
+    assert pages(found) == ['input-lagging{partition="0",topic="orders"}']
+    assert found["conversion-drop"].reason is Reason.DATA_FAULT
+    afterwards = told(wrong("conversion-drop"), memory=memory, at_ms=AFTER_FAULT_MS - 1)
+    assert pages(afterwards) == [], "numbers of those minutes are wrong, too"
+    assert pages(told(wrong("conversion-drop"), memory=memory, at_ms=2 * AFTER_FAULT_MS)) == ["conversion-drop"]
+
+
+def test_a_fault_of_one_topic_does_not_hide_what_rests_on_others() -> None:
+    fault = wrong("input-lagging", labels=(("partition", "0"), ("topic", "clicks")))
+    found = told(fault, wrong("payment-failures"), wrong("conversion-drop"))
+    assert "payment-failures" in pages(found)
+    assert found["conversion-drop"].reason is Reason.DATA_FAULT
+
+
+def test_what_was_told_before_the_fault_goes_on() -> None:
+    memory = VerdictMemory()
+    told(wrong("conversion-drop"), memory=memory)
+    fault = wrong("input-stale", labels=(("partition", "0"), ("topic", "orders")))
+    assert "conversion-drop" in pages(told(fault, wrong("conversion-drop"), memory=memory, at_ms=1000))
+
+
+def test_one_silent_producer_explains_missing_orders_but_all_of_them_do_not() -> None:
+    silent = wrong("producer-silent", ("source", "orders/oms-1"))
+    one = told(silent, wrong("conversion-drop"))
+    assert pages(one) == ['producer-silent{source="oms-1",topic="orders"}']
+    all_of_them = told(silent, wrong("order-silence"), unheard=frozenset({"orders"}))
+    assert "order-silence" in pages(all_of_them)
+
+
+def test_money_makes_it_critical_and_comes_first() -> None:
+    found = told(wrong("order-drop", APP, money=1_000), wrong("refund-surge", money=500_000))
+    assert next(iter(found)) == "refund-surge"
+    assert found["refund-surge"].severity is Severity.CRITICAL
+    assert found['order-drop{channel="app"}'].severity is Severity.WARNING
+
+
+def test_what_was_critical_stays_so_while_it_lasts() -> None:
+    memory = VerdictMemory()
+    told(wrong("refund-surge", money=500_000), memory=memory)
+    assert told(wrong("refund-surge", money=1_000), memory=memory)["refund-surge"].severity is Severity.CRITICAL
