@@ -38,6 +38,7 @@ PURE = (
     "streams/asof.py",
     "streams/cells.py",
     "streams/codec.py",
+    "streams/compare.py",
     "streams/counters.py",
     "streams/fold.py",
     "streams/kpis.py",
@@ -66,8 +67,10 @@ PURE = (
     "streams/targets/shape.py",
     "streams/targets/student.py",
     *(f"streams/stock/{name}.py" for name in STOCK),
+    "streams/store/kept.py",
     "streams/store/merging.py",
     "streams/view/distinct.py",
+    "streams/view/retention.py",
     "streams/view/sums.py",
     "streams/windows.py",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
@@ -105,6 +105,7 @@ class Beside(AboutKpis):
     value: str | None
     against: Against
     timezone: str
+    slow: ClassVar[bool] = True
 
     async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> Told:
         comparer, question = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)

@@ -18,6 +18,7 @@ from typing import ClassVar
 from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.scopes import SCOPES, Scope
+from streams.serve.baselines import Baselines
 from streams.serve.budget import share
 from streams.serve.forecasts import Forecasts
 from streams.serve.promotion_metrics import Running, running
@@ -84,6 +85,7 @@ class AllGauges:
     currency_exponent: int
     soon_min: float
     forecasts: Forecasts
+    baselines: Baselines
     slow: ClassVar[bool] = True
     newest: ClassVar[bool] = True
 
@@ -96,7 +98,7 @@ class AllGauges:
         for family in text(taken, self.currency_exponent):
             families.append(family)
             await asyncio.sleep(0)
-        promotions = await running(view, at_ms, self.forecasts, newest_ms)
+        promotions = await running(view, at_ms, self.forecasts, self.baselines, newest_ms)
         return GaugeText(newest_ms, "".join(families).encode(), taken.dropped, promotions)
 
 

@@ -18,6 +18,7 @@ from consumers.events import TYPES
 from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS
 from streams.scopes import SCOPES
+from streams.serve.baselines import Baselines
 from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText
 from streams.serve.live import Live
@@ -119,7 +120,10 @@ class Exposition:
     def __init__(self, live: Live, forecasts: Forecasts) -> None:
         self._live = live
         settings = live.settings
-        self._ask = AllGauges(settings.series_budget, settings.currency_exponent, settings.stock_soon_min, forecasts)
+        baselines = Baselines(settings.timezone)
+        self._ask = AllGauges(
+            settings.series_budget, settings.currency_exponent, settings.stock_soon_min, forecasts, baselines
+        )
         self._making: asyncio.Task[None] | None = None
         self._last: GaugeText | None = None
         live.expect(self._ask)  # the first scrape, too, finds them made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.core import GaugeMetricFamily
@@ -10,7 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from consumers.events import Promotion
+from streams.kpis import MONEY_NAMES, Number
 from streams.phases import PhaseNow, RunState, at_moment
+from streams.serve.baselines import Baselines
 from streams.serve.forecasts import Forecasts, Outlook
 from streams.view.asking import NotAnswerableError
 from streams.view.rolling import RollingView
@@ -23,9 +25,13 @@ class Running:
     promotion: Promotion
     now: PhaseNow
     outlook: Outlook | None
+    baseline: Mapping[str, Number]
+    """What its baseline had come to at the same time of its own; empty without one."""
 
 
-async def running(view: RollingView, at_ms: int, forecasts: Forecasts, as_of_ms: int) -> tuple[Running, ...]:
+async def running(
+    view: RollingView, at_ms: int, forecasts: Forecasts, baselines: Baselines, as_of_ms: int
+) -> tuple[Running, ...]:
     """Every promotion that runs at the newest as-of."""
     found = []
     for promotion in sorted(view.promotions.values(), key=lambda held: held.promotion_id):
@@ -36,7 +42,7 @@ async def running(view: RollingView, at_ms: int, forecasts: Forecasts, as_of_ms:
             outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
         except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
             outlook = None
-        found.append(Running(promotion, now, outlook))
+        found.append(Running(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
     return tuple(found)
 
 
@@ -71,6 +77,12 @@ def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Met
     probability = GaugeMetricFamily(
         "salepulse_target_probability", "Of reaching the target by the end.", labels=["promotion", "tier"]
     )
+    baseline = GaugeMetricFamily(
+        "salepulse_promotion_baseline",
+        "KPIs and counters of the promotion's baseline, in scope and window promotion, at the same time since its "
+        "start, as of the last full minute; money in major currency units.",
+        labels=["promotion", "kpi"],
+    )
     for one in running:
         name = one.promotion.promotion_id
         elapsed.add_metric([name], one.now.elapsed_fraction)
@@ -82,4 +94,7 @@ def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Met
                 expected.add_metric([name, bound], getattr(said, bound) / 10**currency_exponent)
             for tier, target in one.promotion.targets or ():
                 probability.add_metric([name, tier], said.probability(target))
-    yield from (phase, elapsed, expected, probability)
+        for kpi, number in one.baseline.items():
+            if number is not None:
+                baseline.add_metric([name, kpi], number / (10**currency_exponent if kpi in MONEY_NAMES else 1))
+    yield from (phase, elapsed, expected, probability, baseline)

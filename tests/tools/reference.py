@@ -332,7 +332,7 @@ def _running() -> Running:
         targets=Targets(base=1, sprint=1, challenge=1),
     )
     outlook = Outlook(0, Basis.FINAL, (), Forecast.certain(1))
-    return Running(definition, at_moment(definition, 0), outlook)
+    return Running(definition, at_moment(definition, 0), outlook, {"gmv": 1})
 
 
 def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:

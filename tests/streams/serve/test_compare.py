@@ -120,3 +120,13 @@ async def test_what_cannot_be_compared_is_a_422_that_says_why(api: httpx.AsyncCl
     assert "later than the newest" in await refused(api, against="yesterday", as_of=at(91))
     series = await api.get("/api/v1/series/gmv", params={"compare": "baseline", "promotion": "last"})
     assert series.json()["error"]["code"] == "not_answerable"
+
+
+async def test_the_baseline_is_on_metrics(api: httpx.AsyncClient) -> None:
+    lines = (await api.get("/metrics")).text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("salepulse_promotion_baseline{"))
+    by_kpi = {name.split('kpi="')[1].split('"')[0]: float(number) for name, number in found.items()}
+    then = await get(api, "kpis", window="promotion", scope="promotion", value="last", as_of=at(60 - APART_S))
+    told = {name: number for name, number in then["values"].items() if number is not None}
+    assert set(by_kpi) == set(told)
+    assert (by_kpi["gmv"], by_kpi["orders_paid"]) == (told["gmv"] / 100, told["orders_paid"]) == (10.0, 2)
