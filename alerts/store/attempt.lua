@@ -1,11 +1,10 @@
 -- Says that an attempt to send begins now: it counts against the receiver's rate limit whatever becomes of it.
 -- KEYS: turn, sent
 -- ARGV: owner, lease ms, now ms, name of the attempt, how long attempts are remembered in ms
--- Returns 1, or 0 when the turn is another's: then nothing may be sent.
+-- Returns 1, or 0 when another one has taken the turn: then nothing may be sent.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(redis.call('HGET', KEYS[1], 'until') or '0') <= clock then return 0 end
 redis.call('HSET', KEYS[1], 'until', string.format('%.0f', clock + ARGV[2]))
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])

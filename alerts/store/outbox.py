@@ -1,8 +1,8 @@
 """Notices on their way: who may send to a receiver now, and what became of it.
 
-A process takes its turn with a receiver for as long as the lease, says before each attempt that it begins, and
-afterwards what became of it. Dying in between leaves the notices where they are: another process takes the turn when
-the lease has ended, and what had arrived without being settled is sent once more.
+A process takes its turn with a receiver, says before each attempt that it begins, which makes the turn last as long as
+the lease, and afterwards what became of it, which ends the turn. Dying in between leaves the notices where they are:
+another process takes the turn when the lease has ended, and what had arrived without being settled is sent once more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from alerts.store.keys import AlertKeys
 from alerts.store.scripts import script
 
 MOST_AT_ONCE = 500
+CHOOSING_MS = 3000
+"""How long a turn lasts before an attempt begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,13 @@ class Outbox:
         keys = self._keys
         answer = await self._take(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver), keys.sent(receiver)],
-            args=[self._owner, self._lease_ms, now_ms, now_ms - rate_window_ms, MOST_AT_ONCE],
+            args=[
+                self._owner,
+                min(self._lease_ms, CHOOSING_MS),
+                now_ms,
+                now_ms - rate_window_ms,
+                MOST_AT_ONCE,
+            ],
         )
         match answer[0]:
             case b"busy":
@@ -104,6 +112,7 @@ class Outbox:
         await self._settle(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver)],
             args=[
+                self._owner,
                 what.failures,
                 what.blocked_ms,
                 len(what.gone),

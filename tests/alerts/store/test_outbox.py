@@ -63,11 +63,19 @@ async def test_one_that_slept_through_its_turn_may_not_send(redis: Redis) -> Non
     sleepy = outbox(redis, "a", lease_ms=20)
     await due(sleepy)
     await asyncio.sleep(0.03)
-    assert not await sleepy.attempt("chat", T0 + 10_000, MINUTE_MS)
     other = outbox(redis, "b")
     await due(other)
     assert await other.attempt("chat", T0 + 10_000, MINUTE_MS)
     assert not await sleepy.attempt("chat", T0 + 10_000, MINUTE_MS)
+
+
+async def test_between_attempts_the_turn_is_anybodys(redis: Redis) -> None:
+    one = outbox(redis, "a")
+    found = await due(one)
+    assert await one.attempt("chat", T0 + 10_000, MINUTE_MS)
+    assert await outbox(redis, "b").take("chat", T0 + 10_000, MINUTE_MS) == Busy()
+    await one.settle("chat", Settling([found.notices[0].id], [], failures=0, blocked_ms=0))
+    assert len((await due(outbox(redis, "b"))).notices) == 1
 
 
 async def test_what_has_arrived_is_gone(redis: Redis) -> None:
