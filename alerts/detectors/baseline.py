@@ -5,7 +5,8 @@
   something was wrong never become part of it.
 - **For a drop** the level of the hour counts, or that of the ten minutes where it is surely lower: a surge that ends is
   no drop. For a rise, the other way round.
-- **Uncertainty**: the level is taken to be one standard error lower (for a rise: higher) than estimated.
+- **Uncertainty**: the level is taken to be half a standard error lower (for a rise: higher) than estimated; the rest of
+  it is weighed when it comes to an alarm (`evidence`).
 - **Variation**: Pearson's index, the mean of (y - mu)^2 / mu, over blocks of 10 s and of 60 s; the greater counts, and
   at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5). A block counts 16 at most.
 """
@@ -26,7 +27,7 @@ FAST_MIN = 10.0
 SLOW_MIN = 60.0
 _MOST = 16.0
 _PRIOR_MIN = 5.0
-_MARGIN_SE = 1.0
+_MARGIN_SE = 0.5
 
 
 class Part(IntEnum):

@@ -12,6 +12,9 @@ too, by the successes that follow from a known number of trials.
   Statistics in Data Science 2, 2024), and it restarts by itself.
 - **Delay**: after a change by r, log R grows by mu (r log r - r + 1) a second. So the mean delay is about log A over
   this, which no test with as few false alarms can beat by much (Lorden, Annals of Mathematical Statistics 42, 1971).
+- **The level is an estimate** from a counts seen before. Given a + y counts in all, y is binomial whatever the level is
+  (Przyborowski and Wilenski, Biometrika 31, 1940), so since the change the likelihood ratio is in truth
+  r^y ((a + mu) / (a + r mu))^(a + y), which is less than with a known level. `unsure` says by how much.
 - **Over-dispersion**: where counts vary phi times as much as Poisson's, log L is divided by phi (quasi-likelihood:
   McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
 - **Since when**: for each size, the moment at which the sum of log L was last at its least (Page's CUSUM, Biometrika
@@ -100,6 +103,15 @@ class Evidence:
         base = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(divide="ignore"):
             answer: Floats = base + np.log(np.exp(self.log_r - base[:, None]).mean(axis=1))
+        return answer
+
+    def unsure(self, sizes: Floats, best: Ints, usual: Floats, phi: Floats) -> Floats:
+        """How much of the log evidence is owed to taking the level for known, where it comes from `usual` counts."""
+        at = (np.arange(len(best)), best)
+        y, mu, r = self.seen[at], self.expected[at], sizes[best]
+        known = -mu * (r - 1)
+        estimated = (usual + y) * np.log((usual + mu) / np.maximum(usual + r * mu, 1e-9))
+        answer: Floats = np.maximum(known - estimated, 0.0) / phi
         return answer
 
     def best(self) -> Ints:

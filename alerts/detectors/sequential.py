@@ -154,10 +154,14 @@ class Followed:
 
     def _raise(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
         evidence = self.evidence
-        enough = ~self.alarm & (evidence.total() >= log_threshold)
-        if not enough.any():
+        total = evidence.total()
+        if not (total >= log_threshold).any():
             return
-        best = (np.arange(len(enough)), evidence.best())
+        sizes = evidence.best()
+        usual = self.baseline.slow[:, Part.COUNT]
+        total -= evidence.unsure(sizes_of(terms.least_effect, rise=terms.rise), sizes, usual, self.phi)
+        enough = ~self.alarm & (total >= log_threshold)
+        best = (np.arange(len(enough)), sizes)
         seen, expected = evidence.seen[best], evidence.expected[best]
         effect = ratio(seen, expected) - 1
         large = effect >= terms.least_effect if terms.rise else effect <= -terms.least_effect
