@@ -113,6 +113,6 @@ def test_earlier_sales_come_with_it(tmp_path: Path) -> None:
     facts = json.loads(done.stdout)
     promotions = [json.loads(line) for line in (tmp_path / "s" / "promotions.ndjson").read_text().splitlines()]
     assert [one.get("baseline") for one in promotions] == [None, "sale-1-last-2", "sale-1-last-1"]
-    files = [gzip.open(path).read() for path in (tmp_path / "s").glob("*.gz")]
+    files = [gzip.decompress(path.read_bytes()) for path in (tmp_path / "s").glob("*.gz")]
     assert facts["messages"] == sum(len(held.splitlines()) for held in files) + 3
     assert facts["earlier"] == 2
