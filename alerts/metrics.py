@@ -45,7 +45,9 @@ class AlertMetrics:
         self.attempts = counter(
             "notification_attempts", "Attempts to send, by what became of them.", ("receiver", "outcome")
         )
-        self.notices = counter("notification_notices", "Notices sent, by why they stood in one message.", ("why",))
+        self.notices = counter(
+            "notification_notices", "Notices by why they stood in one message, or had to wait.", ("why",)
+        )
         self.send_seconds = histogram("notification_seconds", "Time of an attempt to send.", ("receiver",))
         self.delay_seconds = histogram(
             "notification_delay_seconds", "Time from a notice's being owed to its arrival.", ("receiver",)

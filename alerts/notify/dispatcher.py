@@ -48,6 +48,7 @@ class Dispatcher:
         self._metrics = metrics
         self._clock = clock
         self._longest_send_s = longest_send_s
+        self._waits: dict[str, int] = {}
         for name in receivers:
             metrics.know(name)
 
@@ -65,7 +66,9 @@ class Dispatcher:
             if step is None:
                 return None
             if isinstance(step, Wait):
-                self._metrics.notices.labels(step.why).inc(len(notices))
+                if self._waits.get(name) != step.until_ms:  # each wait once, however often it is looked at
+                    self._metrics.notices.labels(step.why).inc(len(notices))
+                self._waits[name] = step.until_ms
                 return step.until_ms
             begun_ms = self._clock()
             if not await self._outbox.attempt(name, begun_ms, window_ms):

@@ -19,6 +19,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
 
+from alerts.metrics import AlertMetrics
+from alerts.store.keys import AlertKeys
 from consumers.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
 from consumers.partitioning import key_field
 from consumers.rejects import Reason
@@ -162,6 +164,8 @@ def _metrics() -> list[str]:
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
     workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
+    watch = [found for found in vars(AlertMetrics()).values() if isinstance(found, MetricWrapperBase)]
+    alerts = [_family_row(family, ("worker", *found._labelnames)) for found in watch for family in found.describe()]
     return [
         "# Prometheus metrics",
         "",
@@ -199,6 +203,12 @@ def _metrics() -> list[str]:
         """),
         "",
         *_table(("metric", "type", "labels", "meaning"), workers),
+        "",
+        "## Alerts",
+        "",
+        "Each process of `salepulse alerts` leaves these in the same way.",
+        "",
+        *_table(("metric", "type", "labels", "meaning"), alerts),
     ]
 
 
@@ -233,7 +243,7 @@ def _settings() -> list[str]:
 
 
 def _keys() -> list[str]:
-    table = [line.strip() for line in (Keys.__doc__ or "").splitlines() if line.strip().startswith("|")]
+    table = _key_table(Keys)
     held = [
         (
             f"`{level.name}`",
@@ -253,12 +263,20 @@ def _keys() -> list[str]:
         "",
         *table,
         "",
+        "## Alerts",
+        "",
+        *_key_table(AlertKeys),
+        "",
         "## Levels of panes",
         "",
         "With the default settings. With `retain` = `all` every level is kept for ever.",
         "",
         *_table(("level", "counters", "distinct counts", "block", "kept, of event time"), held),
     ]
+
+
+def _key_table(kind: type[Keys] | type[AlertKeys]) -> list[str]:
+    return [line.strip() for line in (kind.__doc__ or "").splitlines() if line.strip().startswith("|")]
 
 
 # Parts of pages ------------------------------------------------------------------------------------------------------
