@@ -110,7 +110,7 @@ class Evidence:
         at = (np.arange(len(best)), best)
         y, mu, r = self.seen[at], self.expected[at], sizes[best]
         known = -mu * (r - 1)
-        estimated = (usual + y) * np.log((usual + mu) / np.maximum(usual + r * mu, 1e-9))
+        estimated = (usual + y) * np.log((usual + mu + 1e-9) / (usual + r * mu + 1e-9))
         answer: Floats = np.maximum(known - estimated, 0.0) / phi
         return answer
 

@@ -100,6 +100,8 @@ class Rule(Strict):
     explains: tuple[Topic, ...] = ()
     """Of a data fault: business alerts that rest on these topics are held back while it lasts. Left out, the topic that
     the fault's labels name, else all."""
+    causes: tuple[str, ...] = ()
+    """Incidents (see `incident`) that follow from this one: held back while it lasts and ten minutes more."""
     runbook: str = ""
     """Address or path of what to do."""
     enabled: bool = True

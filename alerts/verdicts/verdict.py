@@ -4,13 +4,14 @@ In this order:
 
 1. **Data faults** first: business findings that rest on the same topics are held back, and for three minutes after, for
    numbers of those minutes are wrong too. What had already been told before the fault goes on.
-2. **The whole and its parts**, rule by rule: where the whole shop is wrong its parts are held back, unless one part
+2. **Causes**: what a rule says that it `causes` is held back while it lasts, and for ten minutes after.
+3. **The whole and its parts**, rule by rule: where the whole shop is wrong its parts are held back, unless one part
    explains it (`contributors.one_part`): then that part tells of it and the whole is held back.
-3. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
+4. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
    A value of the same dimension beside it is an incident of its own, and what concerns the whole shop and costs half
    as much again takes over from what concerned a part.
 
-What 2 and 3 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches
+What 3 and 4 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches
 some tests later than others. Then each finding gets its severity, by the money that it loses, and its words.
 """
 
@@ -43,6 +44,8 @@ class VerdictMemory:
     """# incident: who tells of it"""
     held: dict[Series, tuple[Series, int]] = field(default_factory=dict)
     """Held back by another rule: (which, until when, ms)."""
+    caused: dict[str, tuple[Series, int]] = field(default_factory=dict)
+    """# incident: (what causes it, until when (ms))"""
     told: dict[Series, Severity] = field(default_factory=dict)
     """What is told of now, and how bad it has been at its worst."""
 
@@ -96,6 +99,7 @@ def decide(
     memory.faulty = {topic: held for topic, held in memory.faulty.items() if held[1] > as_of_ms}
     cases = [_Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
     cases = [_by_fault(case, memory) for case in cases]
+    cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
     cases = _by_incident(_by_whole(cases), memory)
     cases = _in_the_wake(cases, memory, as_of_ms)
@@ -122,6 +126,21 @@ def _by_fault(case: _Case, memory: VerdictMemory) -> _Case:
         if topic in memory.faulty:
             return case.behind(Reason.DATA_FAULT, memory.faulty[topic][0])
     return case
+
+
+def _by_cause(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:
+    """What follows from an incident of another kind."""
+    for case in cases:
+        if case.stands:
+            until = (case.series, as_of_ms + AFTER_LEADER_MS)
+            memory.caused.update(dict.fromkeys(case.now.rule.causes, until))
+    memory.caused = {incident: held for incident, held in memory.caused.items() if held[1] > as_of_ms}
+    return [
+        case.behind(Reason.SAME_INCIDENT, memory.caused[case.now.rule.family][0])
+        if case.stands and case.now.rule.family in memory.caused and case.series not in memory.told
+        else case
+        for case in cases
+    ]
 
 
 def _by_whole(cases: Sequence[_Case]) -> list[_Case]:

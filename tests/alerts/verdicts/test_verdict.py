@@ -114,6 +114,14 @@ def test_one_silent_producer_explains_missing_orders_but_all_of_them_do_not() ->
     assert "order-silence" in pages(all_of_them)
 
 
+def test_what_follows_from_an_incident_of_another_kind_is_held_back() -> None:
+    """Orders that waited for the end of a stop are given up all at once: the cancellations are no news."""
+    memory = VerdictMemory()
+    told(wrong("order-silence"), memory=memory)
+    found = told(wrong("cancellation-surge"), memory=memory, at_ms=60_000)
+    assert str(found["cancellation-surge"].held_by) == "order-silence"
+
+
 def test_money_makes_it_critical_and_comes_first() -> None:
     found = told(wrong("order-drop", APP, money=1_000), wrong("refund-surge", money=500_000))
     assert next(iter(found)) == "refund-surge"
