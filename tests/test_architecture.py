@@ -111,6 +111,7 @@ PURE = (
     "streams/store/merging.py",
     "streams/view/distinct.py",
     "streams/view/retention.py",
+    "streams/view/row_panes.py",
     "streams/view/sums.py",
     "streams/windows.py",
 )

@@ -17,6 +17,7 @@ from streams.store.reader import BlockId, LogEntry, PaneReader
 from streams.windows import Span
 
 _FAN_IN = 8
+_CHUNK = 16
 
 
 class Block:
@@ -134,6 +135,14 @@ class Blocks:
                     if held is not None and entry.next > held.rolled.get(partition, 0):
                         parts[level.name, start].append(part)
         return {block_id: merge(found) for block_id, found in parts.items()}
+
+    def chunks(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[list[tuple[str, Span]]]:
+        """The same stretches in parts that lie in few blocks each."""
+        for name, piece in pieces:
+            starts = [start for _, start in self.needed([(name, piece)])]
+            for i in range(0, len(starts), _CHUNK):
+                first, last = starts[i], starts[min(i + _CHUNK, len(starts)) - 1] + self._levels[name].block_s
+                yield [(name, Span(max(first, piece.start_s), min(last, piece.end_s)))]
 
     def needed(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
         """The blocks that stretches of levels lie in."""

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TypeVar
 
 from streams.cells import merge_cells
 from streams.panes import PaneDelta
 from streams.rows import Rows
-from streams.scopes import Scope
 from streams.shipping.expansion import Limits
 from streams.store.levels import STOCK, STOCK_SALES, Level
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.blocks import Blocks
-from streams.view.distinct import WindowSketch
 from streams.view.journal import Journal
+from streams.view.live_distincts import LiveDistincts
 from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window
 
 _MAX_SUMS = 32
-_MAX_SKETCHES = 96
 
 SumKey = tuple[Window, str | None]
 """A window, and the promotion whose time it is."""
-SketchKey = tuple[Window, str | None, Scope, tuple[int, ...]]
-"""The same, and the rows of a scope."""
-K = TypeVar("K")
-V = TypeVar("V", WindowSum, WindowSketch)
 
 
 class Followed:
@@ -54,7 +47,7 @@ class Followed:
         self.shipping = ShippingView(self.blocks, limits)
         self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
-        self._sketches: OrderedDict[SketchKey, WindowSketch] = OrderedDict()
+        self.distincts = LiveDistincts(self.blocks)
 
     @property
     def newest_s(self) -> int:
@@ -91,22 +84,12 @@ class Followed:
         cells = merge_cells([delta.cells for delta in deltas])
         for window in self._sums.values():
             window.correct(cells)
-        for sketch in self._sketches.values():
-            sketch.correct([delta.sketches for delta in deltas])
+        self.distincts.feed([delta.sketches for delta in deltas])
 
     def kept_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, kept while it is asked for."""
-        return _kept(self._sums, key, WindowSum(), _MAX_SUMS)
-
-    def kept_sketch(self, key: SketchKey, fresh: WindowSketch) -> WindowSketch:
-        """The distinct counts of a window that ends at the newest as-of, kept while they are asked for."""
-        return _kept(self._sketches, key, fresh, _MAX_SKETCHES)
-
-
-def _kept(kept: OrderedDict[K, V], key: K, fresh: V, most: int) -> V:
-    """What is kept under a key, else `fresh`; the one not asked for the longest makes room."""
-    found = kept.setdefault(key, fresh)
-    kept.move_to_end(key)
-    if len(kept) > most:
-        kept.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more: whoever holds it begins anew
-    return found
+        found = self._sums.setdefault(key, WindowSum())
+        self._sums.move_to_end(key)
+        if len(self._sums) > _MAX_SUMS:
+            self._sums.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more: who holds it begins anew
+        return found

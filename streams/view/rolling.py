@@ -35,7 +35,7 @@ from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.asking import Answer, Item, NotAnswerableError, NotReadyError, Question, Top
-from streams.view.distinct import DENSE_ROWS, WindowSketch, estimates
+from streams.view.distinct import Union
 from streams.view.followed import Followed
 from streams.view.reached import newest, reached_ms
 from streams.view.retention import Retention
@@ -437,17 +437,14 @@ class RollingView:
     async def _answer(self, moment: _Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
         question = moment.question
         counted = sums.of(rows).tolist()
-        # Asked for in the order of rows, so that distinct counts are found again when only the ranking changes.
-        order = np.argsort(rows)
-        estimated = await self._distincts(moment, rows[order])
-        place = np.argsort(order).tolist()
+        estimated = await self._distincts(moment, rows)
         stock = await self._stock(moment, names, await self._units_15m(moment, sums, rows))
         shipping = await self._shipping(moment, rows)
         items = []
         for i, name in enumerate(names):
             numbers = _counters(counted[i], question.scope)
             if estimated is not None:
-                numbers |= _named(estimated[place[i]])
+                numbers |= _named(estimated[i])
             brought = {**moment.brought(name), **stock[i], **shipping[i]}
             items.append(Item(name, values({**numbers, **brought}, question.scope)))
         return Answer(moment.as_of_ms, question.window, question.scope, moment.promotion, items)
@@ -457,25 +454,16 @@ class RollingView:
         panes = _distinct_panes(moment)
         if panes is None:
             return None
-        covered, levels_ = panes
-        blocks = moment.followed.blocks
-        if len(rows) > DENSE_ROWS:
-            pieces = _pieces(covered, levels_)
-            while await blocks.ensure(blocks.needed(pieces)):
-                pass
-            return estimates(blocks.sketches(pieces), rows)
-        question, sketch = moment.question, WindowSketch(rows)
+        (covered, levels_), followed = panes, moment.followed
         if moment.live:
-            key = (question.window, moment.promotion, question.scope, tuple(rows.tolist()))
-            sketch = moment.followed.kept_sketch(key, sketch)
-        while True:
-            steps = [(anew, _pieces(part, levels_)) for anew, part in sketch.steps_to(covered)]
-            if not await blocks.ensure([block for _, pieces in steps for block in blocks.needed(pieces)]):
-                break
-        for anew, pieces in steps:
-            sketch.take(anew, blocks.sketches(pieces))
-        sketch.span = covered
-        return sketch.estimates
+            steps = [step for _, step in levels_]
+            return await followed.distincts.counts(rows.tolist(), covered, steps, followed.newest_s)
+        union = Union(rows)
+        for pieces in followed.blocks.chunks(_pieces(covered, levels_)):
+            while await followed.blocks.ensure(followed.blocks.needed(pieces)):
+                pass
+            union.take(followed.blocks.sketches(pieces))
+        return union.counts()
 
 
 def _rate_span(moment: _Moment) -> _Moment:

@@ -1,0 +1,243 @@
+"""Distinct counts of rows in windows that end at the newest as-of, kept while they are asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from streams.arrays import ranges
+from streams.counters import DISTINCTS
+from streams.sketch import estimate_all
+from streams.sketches import Sketches
+from streams.view.blocks import Blocks
+from streams.view.row_panes import (
+    BLOCK_STEPS,
+    SIZE,
+    STEPS,
+    Marks,
+    PaneId,
+    Registers,
+    RowPanes,
+    histogram,
+    marks_of,
+    raise_to,
+)
+from streams.windows import Span
+
+LIMIT_BYTES = 200_000_000
+_FORGOTTEN_AFTER_S = 300
+"""Event time after which a row that nobody asks about is no longer followed."""
+_WINDOW_FORGOTTEN_AFTER_S = 20
+"""The same for one of its windows: most begin elsewhere with every pane that closes."""
+_DENSE = 20_000
+"""A union of so many coupons is kept, so that it need not be made again for a late one."""
+_BLOCKS_AT_ONCE = 8
+
+
+class _Window:
+    """What one window of a row has come to."""
+
+    def __init__(self, span: Span, registers: Registers) -> None:
+        self.span = span
+        self.registers: Registers | None = registers
+        self.counts: list[int] | None = None
+        """Its distinct counts; None where they have to be estimated again."""
+        self.asked_s = 0
+        """Latest end of its row's windows when it was asked about."""
+
+    def raise_to(self, start_s: int, marks: Marks) -> None:
+        """Take in what came late for a pane."""
+        if self.span.start_s <= start_s < self.span.end_s:
+            self.counts = None
+            if self.registers is not None:
+                raise_to(self.registers, marks)
+
+
+class _Row:
+    """One row that is followed."""
+
+    def __init__(self, panes: RowPanes) -> None:
+        self.panes = panes
+        self.windows: dict[int, _Window] = {}
+        """# <start>: the window"""
+        self.size = 0
+        """Bytes, about."""
+        self.end_s = 0
+        """Latest end of a window that was asked about."""
+
+    def feed(self, start_s: int, marks: Marks) -> None:
+        self.panes.feed(start_s, marks)
+        for window in self.windows.values():
+            window.raise_to(start_s, marks)
+
+    def to_unite(self, span: Span) -> Span:
+        """What of a span is not in its window yet; all of it where that begins anew."""
+        window = self.windows.get(span.start_s)
+        if window is None or window.span.end_s > span.end_s:
+            return span
+        if window.counts is None and window.registers is None:
+            return span
+        if window.registers is None and window.span != span:
+            return span
+        return Span(window.span.end_s, span.end_s)
+
+    def window(self, span: Span, longest: int) -> _Window:
+        """The window over a span of which nothing is missing."""
+        part = self.to_unite(span)
+        window = self.windows.get(span.start_s)
+        if window is None or (part == span and span):
+            window = self.windows[span.start_s] = _Window(span, np.zeros(SIZE, np.uint8))
+        if part:
+            assert window.registers is not None
+            self.panes.unite(part, longest, window.registers)
+            window.counts = None
+        window.span = span
+        self.end_s = max(self.end_s, span.end_s)
+        window.asked_s = self.end_s
+        return window
+
+    def forget(self) -> None:
+        """Drop what is not needed any more."""
+        for start, window in list(self.windows.items()):
+            if window.asked_s < self.end_s - _WINDOW_FORGOTTEN_AFTER_S:
+                del self.windows[start]
+        longest_s = max((self.end_s - start for start in self.windows), default=0)
+        kept = sum(window.registers is not None for window in self.windows.values())
+        self.size = self.panes.forget(self.end_s, longest_s) + kept * SIZE
+
+
+class LiveDistincts:
+    """Follows the rows that are asked about."""
+
+    def __init__(self, blocks: Blocks, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._blocks = blocks
+        self._limit = limit_bytes
+        self._rows: OrderedDict[int, _Row] = OrderedDict()
+        """# <row>; the last asked at the end"""
+        self._newest_s = 0
+        """Start of the newest pane that was polled."""
+
+    def feed(self, polled: Sequence[Sketches]) -> None:
+        """Take in what was polled."""
+        parts = [part for part in polled if part]
+        self._newest_s = max([self._newest_s, *(int(part.panes[-1]) for part in parts)])
+        if not self._rows or not parts:
+            return
+        wanted = np.zeros(1 + max(self._rows), np.bool_)
+        wanted[list(self._rows)] = True
+        for start_s, row, marks in _by_pane_and_row([_of_rows(part, wanted) for part in parts]):
+            self._rows[row].feed(start_s, marks)
+
+    async def counts(self, rows: Sequence[int], span: Span, steps: Sequence[int], newest_s: int) -> list[list[int]]:
+        """Distinct counts of rows over a span: [row][distinct]. It is aligned as windows are.
+
+        `steps`: lengths of the panes that blocks have of these rows, finest first. `newest_s`: newest event time.
+        """
+        if not span:
+            return [[0] * len(DISTINCTS) for _ in rows]
+        self._newest_s = max(self._newest_s, newest_s)
+        longest = steps[-1]
+        while True:
+            held = {row: self._row(row, steps[0]) for row in rows}
+            missing: dict[PaneId, list[int]] = defaultdict(list)
+            for row, found in held.items():
+                for pane_id in found.panes.missing(found.to_unite(span), longest):
+                    missing[pane_id].append(row)
+            if not missing:
+                break  # nothing is waited for from here on
+            await self._read(missing)
+        ends = {row: found.end_s for row, found in held.items()}
+        windows = [held[row].window(span, longest) for row in rows]
+        _estimate([window for window in windows if window.counts is None])
+        self._forget(held, [row for row in held if held[row].end_s > ends[row]], span.end_s)
+        return [window.counts or [] for window in windows]
+
+    def _row(self, row: int, finest: int) -> _Row:
+        held = self._rows.get(row)
+        if held is None:
+            fed_from_s = (self._newest_s // finest + 1) * finest
+            held = self._rows[row] = _Row(RowPanes(STEPS[STEPS.index(finest) :], fed_from_s))
+        self._rows.move_to_end(row)
+        return held
+
+    async def _read(self, missing: Mapping[PaneId, Sequence[int]]) -> None:
+        """Fill panes from blocks, a few blocks at a time: what is read of more rows than these need not stay."""
+        by_block: dict[tuple[str, int], list[PaneId]] = defaultdict(list)
+        for step, start in missing:
+            (block_id,) = self._blocks.needed([(BLOCK_STEPS[step], Span(start, start + step))])
+            by_block[block_id].append((step, start))
+        block_ids = sorted(by_block)
+        for i in range(0, len(block_ids), _BLOCKS_AT_ONCE):
+            chunk = block_ids[i : i + _BLOCKS_AT_ONCE]
+            while await self._blocks.ensure(chunk):
+                pass
+            for block_id in chunk:
+                for pane_id in by_block[block_id]:
+                    self._fill(pane_id, missing[pane_id])
+
+    def _fill(self, pane_id: PaneId, rows: Sequence[int]) -> None:
+        step, start = pane_id
+        rows = [row for row in rows if row in self._rows and self._rows[row].panes.lacks(pane_id)]
+        if not rows:  # somebody else had it read meanwhile
+            return
+        wanted = np.zeros(1 + max(rows), np.bool_)
+        wanted[list(rows)] = True
+        panes = {row: self._rows[row].panes.begin(pane_id) for row in rows}
+        pieces = [(BLOCK_STEPS[step], Span(start, start + step))]
+        for sketches in self._blocks.sketches(pieces):
+            for _, row, marks in _by_pane_and_row([_of_rows(sketches, wanted)]):
+                panes[row].add(marks)
+
+    def _forget(self, asked: Mapping[int, _Row], moved: Sequence[int], end_s: int) -> None:
+        """Make room, once for every pane that closes."""
+        for number in moved:
+            asked[number].forget()
+        if not moved:
+            return
+        total = sum(row.size for row in self._rows.values())
+        for number, row in list(self._rows.items()):
+            if number in asked:
+                return
+            if total <= self._limit and row.end_s >= end_s - _FORGOTTEN_AFTER_S:
+                return
+            total -= row.size
+            del self._rows[number]
+
+
+def _of_rows(sketches: Sketches, wanted: np.ndarray) -> Sketches:
+    """The groups of wanted rows."""
+    rows = sketches.rows
+    known = rows < len(wanted)
+    return sketches.take(np.flatnonzero(known & wanted[np.where(known, rows, 0)]))
+
+
+def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, Marks]]:
+    """(pane, row, marks) of all parts together."""
+    panes = np.concatenate([part.panes for part in parts])
+    if not len(panes):
+        return
+    rows = np.concatenate([part.rows for part in parts])
+    sizes = np.concatenate([part.sizes for part in parts])
+    marks = np.concatenate([marks_of(part) for part in parts])
+    order = np.lexsort((rows, panes))
+    starts = (np.cumsum(sizes) - sizes)[order]
+    panes, rows, sizes = panes[order], rows[order], sizes[order]
+    marks = marks[ranges(starts, sizes)]
+    first = np.flatnonzero(np.append(True, (panes[1:] != panes[:-1]) | (rows[1:] != rows[:-1])))
+    edges = np.append(np.cumsum(sizes) - sizes, len(marks))[np.append(first, len(panes))].tolist()
+    for i, (pane, row) in enumerate(zip(panes[first].tolist(), rows[first].tolist(), strict=True)):
+        yield pane, row, marks[edges[i] : edges[i + 1]]
+
+
+def _estimate(windows: Sequence[_Window]) -> None:
+    """Estimate what these windows have come to, all at once."""
+    registers = [window.registers for window in windows if window.registers is not None]
+    if not registers:
+        return
+    counted = estimate_all(np.concatenate([histogram(held) for held in registers])).reshape(len(registers), -1)
+    for window, counts in zip(windows, counted.tolist(), strict=True):
+        window.counts = counts
+        if window.registers is not None and np.count_nonzero(window.registers) < _DENSE:
+            window.registers = None  # made again quickly, should something come late

@@ -1,0 +1,39 @@
+"""Distinct counts that are kept moving are those of a view that never saw the past, whatever is kept and dropped."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from streams.store.writer import now_ms
+from streams.view import live_distincts
+from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, Shop, listed
+from tests.support.events import some_events
+
+pytestmark = pytest.mark.anyio
+
+WINDOWS = ("1m", "5m", "15m", "1h", "24h")
+SCOPES = ("all", "channel", "sku")
+
+
+@pytest.mark.parametrize("limit", [1, 300_000, 10**9])
+async def test_rows_that_are_dropped_and_taken_up_again(
+    shop: Shop, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small limit drops all rows but those of the question; a little longer than a pane passes between questions."""
+    monkeypatch.setattr(live_distincts.LiveDistincts.__init__, "__defaults__", (limit,))
+    chance = Random(limit)
+    view = await shop.view()
+    for now in range(7_200, 7_200 + 40 * 37, 37):
+        for partition in (CLICKS_0, CLICKS_1, ORDERS_0, LOGISTICS_0):
+            late = chance.choice((5, 40, 700, 4_000))
+            events = some_events(partition.topic, 6, chance.randrange(10**9), start=now - late, length=late)
+            await shop.feed(partition, events)
+        if chance.random() < 0.3:
+            await shop.roll(chance.choice((CLICKS_0, CLICKS_1, ORDERS_0)))
+        await view.poll(now_ms())
+        fresh = await shop.view()
+        for window in chance.sample(WINDOWS, 2):
+            for scope in SCOPES:
+                assert await listed(view, window, scope) == await listed(fresh, window, scope), (now, window, scope)

@@ -1,0 +1,87 @@
+"""Panes of one row give the union of all that was marked in a span, however it came to them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.sketch import RANK_BITS, REGISTERS
+from streams.view.row_panes import BLOCK_STEPS, SIZE, STEPS, Marks, Pane, RowPanes, histogram
+from streams.windows import Span
+
+DAY_S = 86_400
+marks_ = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(1, 49)), max_size=5)
+events = st.lists(st.tuples(st.integers(0, DAY_S // 10 - 1), marks_), max_size=40)
+
+
+def marks(pairs: list[tuple[int, int]]) -> Marks:
+    return np.array([at << RANK_BITS | rank for at, rank in pairs], np.uint32)
+
+
+def united(panes: RowPanes, span: Span) -> dict[int, int]:
+    registers = np.zeros(SIZE, np.uint8)
+    panes.unite(span, STEPS[-1], registers)
+    return {int(at): int(registers[at]) for at in np.flatnonzero(registers)}
+
+
+def expected(held: list[tuple[int, list[tuple[int, int]]]], span: Span) -> dict[int, int]:
+    greatest: dict[int, int] = {}
+    for pane, pairs in held:
+        if span.start_s <= 10 * pane < span.end_s:
+            for at, rank in pairs:
+                greatest[at] = max(rank, greatest.get(at, 0))
+    return greatest
+
+
+@given(
+    before=events,
+    after=events,
+    spans=st.lists(st.tuples(st.integers(0, 8640), st.integers(0, 8640)), min_size=1, max_size=6),
+    fed_from=st.integers(0, DAY_S // 10),
+    forget=st.booleans(),
+)
+def test_a_union_holds_what_was_read_and_what_was_fed(
+    before: list[tuple[int, list[tuple[int, int]]]],
+    after: list[tuple[int, list[tuple[int, int]]]],
+    spans: list[tuple[int, int]],
+    fed_from: int,
+    forget: bool,
+) -> None:
+    before = [(pane, pairs) for pane, pairs in before if pane < fed_from]
+    held = list(before)
+    panes = RowPanes(STEPS, 10 * fed_from)
+    for i, (one, other) in enumerate(spans):
+        for pane, pairs in after[i :: len(spans)]:
+            held.append((pane, pairs))
+            panes.feed(10 * pane, marks(pairs))
+        span = Span(10 * min(one, other), 10 * max(one, other))
+        for step, start in list(panes.missing(span, STEPS[-1])):
+            assert step in BLOCK_STEPS
+            read = panes.begin((step, start))
+            for at, rank in expected(held, Span(start, start + step)).items():
+                read.add(marks([(at, rank)]))
+        assert not list(panes.missing(span, STEPS[-1]))
+        assert united(panes, span) == expected(held, span)
+        if forget:
+            panes.forget(span.end_s, span.end_s - span.start_s)
+
+
+def test_a_pane_of_many_parts_is_what_they_are_together() -> None:
+    chance, pane, greatest = np.random.default_rng(1), Pane(), np.zeros(SIZE, np.uint8)
+    for _ in range(100):
+        at, ranks = chance.integers(0, SIZE, 3_000), chance.integers(1, 49, 3_000)
+        np.maximum.at(greatest, at, ranks.astype(np.uint8))
+        pane.add((at << RANK_BITS | ranks).astype(np.uint32))
+    registers = np.zeros(SIZE, np.uint8)
+    pane.unite_into(registers)
+    assert np.array_equal(registers, greatest)
+    assert pane.size <= SIZE + 33 * 12_000
+
+
+def test_a_histogram_counts_every_register() -> None:
+    registers = np.zeros(SIZE, np.uint8)
+    registers[[0, 5, REGISTERS, SIZE - 1]] = [3, 3, 7, 49]
+    by_rank = histogram(registers)
+    assert by_rank.sum(axis=1).tolist() == [REGISTERS] * 3
+    assert (by_rank[0, 3], by_rank[1, 7], by_rank[2, 49]) == (2, 1, 1)
