@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from consumers.errors import SalepulseError
 from streams.compare import Against
 from streams.scopes import Scope
 from streams.serve.encoding import json_response
@@ -66,6 +67,7 @@ def install(app: FastAPI) -> None:
     """Have every error told in this shape."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(NotAnswerableError, _not_answerable)
+    app.add_exception_handler(SalepulseError, _foreseen)
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -89,6 +91,10 @@ async def _not_answerable(_: Request, error: Exception) -> Response:
 
 async def _not_ready(_: Request, error: Exception) -> Response:
     return _answer(503, "not_ready", str(error), {"retry-after": "1"})
+
+
+async def _foreseen(_: Request, error: Exception) -> Response:
+    return _answer(503, "not_now", str(error), {"retry-after": "1"})
 
 
 async def _redis(_: Request, error: Exception) -> Response:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from consumers.errors import SalepulseError
 from consumers.events import Promotion
+from streams.cells import MAX_ROWS
 from streams.codec import decode
 from streams.panes import PaneDelta
 from streams.rows import Rows
@@ -68,20 +71,17 @@ class PaneReader:
             for partition, position in after.items():
                 pipe.xrange(self._keys.log(partition), min=f"({position}-0")
             logs = await pipe.execute()
-        return {
-            partition: [
-                LogEntry(
-                    int(entry[b"f"]),
-                    int(entry_id.split(b"-")[0]),
-                    decode(entry[b"d"], self._rows) if entry[b"d"] else PaneDelta(),
-                )
+        found: dict[Partition, list[LogEntry]] = {}
+        for partition, entries in zip(after, logs, strict=True):
+            found[partition] = [
+                LogEntry(int(entry[b"f"]), int(entry_id.split(b"-")[0]), self._decoded(entry[b"d"]))
                 for entry_id, entry in entries
             ]
-            for partition, entries in zip(after, logs, strict=True)
-        }
+            await asyncio.sleep(0)
+        return found
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
-        """Blocks with the positions that they hold, read together shard by shard."""
+        """Blocks with the positions that they hold, read together shard by shard. Others may run between two."""
         parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = {block: [] for block in wanted}
         rolled: dict[Partition, int] = {}
         for shard in range(self._keys.shards):
@@ -99,8 +99,18 @@ class PaneReader:
             for block, fields in zip(wanted, answers, strict=True):
                 for name, content in fields.items():
                     partition = Partition.parse(name.decode().rpartition(":")[0])
-                    parts[block].append((partition, decode(content, self._rows)))
+                    parts[block].append((partition, self._decoded(content)))
+                await asyncio.sleep(0)
         return {block: StoredBlock(parts[block], rolled) for block in wanted}
+
+    def _decoded(self, content: bytes) -> PaneDelta:
+        delta = decode(content, self._rows) if content else PaneDelta()
+        if len(self._rows) > MAX_ROWS:
+            raise SalepulseError(
+                f"more than {MAX_ROWS:,} values of all scopes are in what has been read: ask about less at a time",
+                retriable=True,
+            )
+        return delta
 
     async def starts(self, level: str) -> set[int]:
         """Where the blocks of a level begin that there are, seconds since the epoch."""

@@ -2,70 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from streams.arrays import Ints
 from streams.cells import Cells
 from streams.panes import PaneDelta, merge
 from streams.shipping.amendments import Amendments
 from streams.sketches import Sketches
 from streams.store.keys import Partition
-from streams.store.levels import Holds, Level
-from streams.store.reader import BlockId, LogEntry, PaneReader
+from streams.store.levels import Level
+from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
+from streams.view.pile import CONTENTS, Content, Pile, touched
 from streams.windows import Span
 
-_FAN_IN = 8
+LIMIT_BYTES = 400_000_000
 _CHUNK = 16
+"""Blocks that are read at a time."""
+_MOST_WAITING = 256
+"""What nobody asked for while so many deltas came in is dropped, and read again should it be asked for."""
 
-
-class Block:
-    """All partitions' panes of one stretch of time, at one level."""
-
-    def __init__(self, parts: Sequence[PaneDelta], rolled: Mapping[Partition, int]) -> None:
-        self.rolled = rolled
-        """Up to which position of each partition it was complete when it was read."""
-        self._tiers: list[list[PaneDelta]] = []
-        self.add(merge(parts))
-
-    def add(self, part: PaneDelta) -> None:
-        """Add what was applied since. Eight parts of a tier become one of the next: each number is merged few times."""
-        tier = 0
-        while part:
-            if tier == len(self._tiers):
-                self._tiers.append([])
-            self._tiers[tier].append(part)
-            if len(self._tiers[tier]) < _FAN_IN:
-                return
-            part = merge(self._tiers[tier])
-            self._tiers[tier] = []
-            tier += 1
-
-    @property
-    def parts(self) -> Iterator[PaneDelta]:
-        """Its content is their sum."""
-        return chain.from_iterable(self._tiers)
-
-    @property
-    def size(self) -> int:
-        """How many numbers it holds."""
-        return sum(map(_size, self.parts))
+PileId: TypeAlias = tuple[BlockId, Content]
 
 
 class Blocks:
-    """A cache of blocks, the least recently used dropped beyond `limit` numbers."""
+    """A cache of blocks, the least recently asked for dropped beyond `limit` bytes."""
 
     def __init__(
-        self, reader: PaneReader, levels: Sequence[Level], partitions: Iterable[Partition], limit: int = 100_000_000
+        self, reader: PaneReader, levels: Sequence[Level], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
     ) -> None:
         self._reader = reader
         self._levels = {level.name: level for level in levels}
         self._limit = limit
-        self._blocks: OrderedDict[BlockId, Block] = OrderedDict()
+        self._piles: OrderedDict[PileId, Pile] = OrderedDict()
+        """# <the last asked for at the end>"""
         self._recent: dict[Partition, list[LogEntry]] = {partition: [] for partition in partitions}
         """Deltas that may not be in the blocks of Redis yet."""
         self._loading = 0
+        self._one_at_a_time = asyncio.Lock()
 
     def apply(self, applied: Mapping[Partition, Sequence[LogEntry]], rolled: Mapping[Partition, int]) -> None:
         """Take in what was applied, of which Redis has put into blocks what is up to `rolled`."""
@@ -75,57 +50,82 @@ class Blocks:
             for partition, position in rolled.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
         for level in self._levels.values():
-            self._spread(level, applied, {start for name, start in self._blocks if name == level.name})
+            self._spread(level, applied)
+        for pile_id in [pile_id for pile_id, pile in self._piles.items() if pile.waiting > _MOST_WAITING]:
+            del self._piles[pile_id]
+        self._make_room(())
 
-    def _spread(self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: set[int]) -> None:
-        """Add what was applied to some blocks of a level, as far as they did not hold it when they were read."""
-        if not among:
-            return
-        parts: dict[int, list[PaneDelta]] = {}
+    def _spread(
+        self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: Collection[PileId] | None = None
+    ) -> None:
+        """Add what was applied to the piles of a level, as far as they did not hold it when they were read."""
         for partition, entries in applied.items():
             for entry in entries:
-                starts = [start for start in _touched(level, entry.delta) if start in among]
-                if not starts:
-                    continue
-                cut = dict(level.blocks(entry.delta))
-                for start in starts:
-                    if start in cut and entry.next > self._blocks[level.name, start].rolled.get(partition, 0):
-                        parts.setdefault(start, []).append(cut[start])
-        for start, added in parts.items():
-            self._blocks[level.name, start].add(merge(added))
+                for start in touched(level, entry.delta):
+                    for content in CONTENTS[level.holds]:
+                        pile_id = (level.name, start), content
+                        pile = self._piles.get(pile_id)
+                        if pile is None or (among is not None and pile_id not in among):
+                            continue
+                        if entry.next > pile.rolled.get(partition, 0):
+                            pile.add(entry.delta)
 
-    async def ensure(self, wanted: Sequence[BlockId]) -> bool:
-        """Load the blocks that are not here; returns whether any had to be."""
-        missing = []
-        for block_id in dict.fromkeys(wanted):  # what moves on at both ends may want a block twice
-            if block_id in self._blocks:
-                self._blocks.move_to_end(block_id)
-            else:
-                missing.append(block_id)
-        if not missing:
+    async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
+        """Load what is not here of blocks; returns whether anything had to be, and so was waited for.
+
+        `sketches`: their distinct counts are meant, else their counters or what orders add.
+        """
+        pile_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
+        for pile_id in pile_ids:
+            if pile_id in self._piles:
+                self._piles.move_to_end(pile_id)
+        if all(pile_id in self._piles for pile_id in pile_ids):
             return False
-        for i in range(0, len(missing), 200):
-            self._loading += 1
-            try:
-                stored = await self._reader.blocks(missing[i : i + 200], list(self._recent))
-            finally:
-                self._loading -= 1
-            for block_id, held in stored.items():
-                self._blocks[block_id] = Block([part for _, part in held.parts], held.rolled)
-            for level in self._levels.values():
-                self._spread(level, self._recent, {start for name, start in stored if name == level.name})
-        size = sum(block.size for block in self._blocks.values())
-        while size > self._limit and len(self._blocks) > len(wanted):
-            size -= self._blocks.popitem(last=False)[1].size
+        for i in range(0, len(pile_ids), _CHUNK):
+            async with self._one_at_a_time:  # somebody else may have had them read meanwhile
+                missing = [pile_id for pile_id in pile_ids[i : i + _CHUNK] if pile_id not in self._piles]
+                if missing:
+                    await self._load(missing)
+                    self._make_room(pile_ids)
         return True
+
+    async def _load(self, pile_ids: Sequence[PileId]) -> None:
+        stored = await self._read([block_id for block_id, _ in pile_ids])
+        loaded: set[PileId] = set()
+        for (name, start), held in stored.items():
+            level = self._levels[name]
+            for content in CONTENTS[level.holds]:
+                pile_id = (name, start), content
+                if pile_id not in self._piles:
+                    parts = [part for _, part in held.parts]
+                    self._piles[pile_id] = Pile(content, level, start, parts, held.rolled)
+                    self._piles.move_to_end(pile_id, last=pile_id in pile_ids)
+                    loaded.add(pile_id)
+        for level in self._levels.values():
+            self._spread(level, self._recent, loaded)
+
+    async def _read(self, block_ids: Sequence[BlockId]) -> dict[BlockId, StoredBlock]:
+        self._loading += 1
+        try:
+            return await self._reader.blocks(block_ids, list(self._recent))
+        finally:
+            self._loading -= 1
+
+    def _content(self, block_id: BlockId, sketches: bool) -> Content:
+        return Content.SKETCHES if sketches else CONTENTS[self._levels[block_id[0]].holds][0]
+
+    def _make_room(self, kept: Collection[PileId]) -> None:
+        size = sum(pile.size for pile in self._piles.values())
+        if size <= self._limit:
+            return
+        for pile_id in [pile_id for pile_id in self._piles if pile_id not in kept]:
+            size -= self._piles.pop(pile_id).size
+            if size <= self._limit:
+                return
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
         """Blocks of one level with all that was applied until now, past the cache."""
-        self._loading += 1
-        try:
-            stored = await self._reader.blocks(wanted, list(self._recent))
-        finally:
-            self._loading -= 1
+        stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
         parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
         for partition, entries in self._recent.items():
@@ -154,48 +154,31 @@ class Blocks:
 
     def cells(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
         """The counters in stretches of levels whose blocks are here."""
-        for content, piece in self._pieces(pieces):
-            yield content.cells.between(piece.start_s, piece.end_s)
-
-    def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
-        """What orders add in stretches of levels whose blocks are here."""
-        for content, piece in self._pieces(pieces):
-            yield content.shipping.legs.between(piece.start_s, piece.end_s)
-
-    def amendments(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Amendments]:
-        """Of it what counts only from a later moment on."""
-        for content, piece in self._pieces(pieces):
-            yield content.shipping.amendments.between(piece.start_s, piece.end_s)
-
-    def waiting(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
-        """The orders that wait, by payment, in stretches of levels whose blocks are here."""
-        for content, piece in self._pieces(pieces):
-            yield content.shipping.waiting.between(piece.start_s, piece.end_s)
+        for part, piece in self._parts(pieces, Content.CELLS):
+            yield part.cells.between(piece.start_s, piece.end_s)
 
     def sketches(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Sketches]:
         """The distinct counts in stretches of levels whose blocks are here."""
-        for content, piece in self._pieces(pieces):
-            yield content.sketches.between(piece.start_s, piece.end_s)
+        for part, piece in self._parts(pieces, Content.SKETCHES):
+            yield part.sketches.between(piece.start_s, piece.end_s)
 
-    def _pieces(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[tuple[PaneDelta, Span]]:
+    def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+        """What orders add in stretches of levels whose blocks are here."""
+        for part, piece in self._parts(pieces, Content.SHIPPING):
+            yield part.shipping.legs.between(piece.start_s, piece.end_s)
+
+    def amendments(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Amendments]:
+        """Of it what counts only from a later moment on."""
+        for part, piece in self._parts(pieces, Content.SHIPPING):
+            yield part.shipping.amendments.between(piece.start_s, piece.end_s)
+
+    def waiting(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+        """The orders that wait, by payment, in stretches of levels whose blocks are here."""
+        for part, piece in self._parts(pieces, Content.SHIPPING):
+            yield part.shipping.waiting.between(piece.start_s, piece.end_s)
+
+    def _parts(self, pieces: Iterable[tuple[str, Span]], content: Content) -> Iterator[tuple[PaneDelta, Span]]:
         for name, piece in pieces:
             for block_id in self.needed([(name, piece)]):
-                for part in self._blocks[block_id].parts:
+                for part in self._piles[block_id, content].parts():
                     yield part, piece
-
-
-def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.stock.size + delta.shipping.size
-
-
-def _touched(level: Level, delta: PaneDelta) -> range:
-    """Starts of the blocks between the first and the last pane of a delta."""
-    arrays: tuple[Ints, ...] = ()
-    if level.holds is Holds.PANES:
-        arrays = (delta.cells.panes, delta.sketches.panes)
-    elif delta.shipping and level.holds is Holds.LEGS:
-        arrays = (delta.shipping.legs.panes, delta.shipping.amendments.cells.panes)
-    elif delta.shipping and level.holds is Holds.WAITING:
-        arrays = (delta.shipping.waiting.panes,)
-    panes = [int(array[at]) for array in arrays if len(array) for at in (0, -1)]
-    return range(level.block(min(panes)), max(panes) + 1, level.block_s) if panes else range(0)

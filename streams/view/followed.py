@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from streams.cells import merge_cells
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.shipping.expansion import Limits
@@ -20,7 +19,8 @@ from streams.view.stock import StockView
 from streams.view.sums import WindowSum
 from streams.windows import Span, Window
 
-_MAX_SUMS = 32
+_MAX_SUMS = 64
+_MAX_SUMS_BYTES = 300_000_000
 
 SumKey = tuple[Window, str | None]
 """A window, and the promotion whose time it is."""
@@ -81,15 +81,18 @@ class Followed:
         """Bring what is kept moving up to date, as far as it reaches."""
         self._journal.polled([delta.stock for delta in deltas])
         self.shipping.correct([delta.shipping for delta in deltas])
-        cells = merge_cells([delta.cells for delta in deltas])
         for window in self._sums.values():
-            window.correct(cells)
+            for delta in deltas:
+                window.correct(delta.cells)
         self.distincts.feed([delta.sketches for delta in deltas])
 
     def kept_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, kept while it is asked for."""
         found = self._sums.setdefault(key, WindowSum())
         self._sums.move_to_end(key)
-        if len(self._sums) > _MAX_SUMS:
-            self._sums.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more: who holds it begins anew
+        size = sum(held.size for held in self._sums.values())
+        while len(self._sums) > 1 and (len(self._sums) > _MAX_SUMS or size > _MAX_SUMS_BYTES):
+            _, dropped = self._sums.popitem(last=False)
+            dropped.span = Span(0, 0)  # nobody corrects it any more: who holds it begins anew
+            size -= dropped.size
         return found

@@ -171,7 +171,7 @@ class LiveDistincts:
         block_ids = sorted(by_block)
         for i in range(0, len(block_ids), _BLOCKS_AT_ONCE):
             chunk = block_ids[i : i + _BLOCKS_AT_ONCE]
-            while await self._blocks.ensure(chunk):
+            while await self._blocks.ensure(chunk, sketches=True):
                 pass
             for block_id in chunk:
                 for pane_id in by_block[block_id]:

@@ -460,7 +460,7 @@ class RollingView:
             return await followed.distincts.counts(rows.tolist(), covered, steps, followed.newest_s)
         union = Union(rows)
         for pieces in followed.blocks.chunks(_pieces(covered, levels_)):
-            while await followed.blocks.ensure(followed.blocks.needed(pieces)):
+            while await followed.blocks.ensure(followed.blocks.needed(pieces), sketches=True):
                 pass
             union.take(followed.blocks.sketches(pieces))
         return union.counts()

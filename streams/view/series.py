@@ -105,7 +105,7 @@ class RowHistory:
     async def _have(self, kept: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
         """Take the row's share of the blocks that these panes lie in, of those not taken yet."""
         wanted = list({block_id for part in parts for block_id in self._blocks.needed(part) if block_id not in kept})
-        while wanted and await self._blocks.ensure(wanted):
+        while wanted and await self._blocks.ensure(wanted, sketches=kept is self._sketches):
             pass  # something was waited for, and meanwhile a block may have been dropped
         row = self._row()
         for name, start in wanted:

@@ -20,6 +20,11 @@ class WindowSum:
         self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
         """# [row, counter]"""
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._sums.nbytes
+
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
         """What to add (1) and take away (-1) to get to another span; everything anew where they hardly overlap."""
         old = self.span
