@@ -140,7 +140,8 @@ class Following:
         delay = interval = self._settings.poll_ms / 1000
         while not self._stopping:
             if self._still:
-                await asyncio.wait(self._still, timeout=_LONGEST_PAUSE_S)
+                _, late = await asyncio.wait(self._still, timeout=_LONGEST_PAUSE_S)
+                self._still -= late
             try:
                 await self._look()
                 await self._answer_ahead()
