@@ -157,11 +157,12 @@ class Following:
     async def _look(self) -> None:
         """Take in what was counted since the last look."""
         now = now_ms()
-        await self._view.poll(now)
         if now - self._aside_ms >= _ASIDE_EVERY_MS:
             reader = self._reader
             self.aside = Aside(await reader.totals(), await reader.workers(), await reader.incomplete())
             self._aside_ms = now
+        await self._view.poll(now_ms())
+        # From here on nothing is waited for before `_answer_ahead`: nobody is to see an as-of that is not published.
         if self._view.polled_ms is not None:
             self.look = Look(self._view.state, self._view.polled_ms)
 
