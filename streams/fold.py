@@ -23,12 +23,8 @@ from streams.rows import Rows
 from streams.scopes import Scope
 from streams.sketch import RANK_BITS, REGISTERS, coupons
 from streams.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
+from streams.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
-
-DISTINCT_STEP_S = 10
-"""Panes of distinct counts are this long."""
-SKU_DISTINCT_STEP_S = 600
-"""The same in scope `sku`, of which there are many."""
 
 _NO_COUNTER = -1
 _COUNTERS_OF = {
@@ -135,7 +131,7 @@ def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Row
     if not len(pairs.event):
         return NO_SKETCHES
     seconds = (events.ts // 1000)[pairs.event]
-    steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCT_STEP_S, DISTINCT_STEP_S)[pairs.row]
+    steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
     panes, row, place = _distinct(seconds - seconds % steps, pairs.row, len(rows))
     sketches = []
     for name, hashed in ids.items():

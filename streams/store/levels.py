@@ -8,10 +8,9 @@ from enum import Enum
 
 from streams.panes import PaneDelta
 from streams.settings import Settings
+from streams.steps import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
 from streams.stock.ledger import Ledger
 
-HOUR_S = 3600
-DAY_S = 24 * HOUR_S
 SETTLE_S = 60
 
 STOCK, STOCK_SALES = "stock", "sold_d"
@@ -85,10 +84,14 @@ def levels(settings: Settings) -> tuple[Level, ...]:
 def pane_levels(settings: Settings) -> tuple[Level, Level, Level]:
     """Seconds, minutes, hours: finest first."""
     return (
-        Level("s", 1, 10, 60, _keep(settings, settings.keep_seconds_h * HOUR_S)),
-        Level("m", 60, 600, 600, _keep(settings, settings.keep_minutes_d * DAY_S)),
-        Level("h", HOUR_S, HOUR_S, HOUR_S, _keep(settings, settings.keep_hours_d * DAY_S)),
+        _panes("s", MINUTE_S, _keep(settings, settings.keep_seconds_h * HOUR_S)),
+        _panes("m", 10 * MINUTE_S, _keep(settings, settings.keep_minutes_d * DAY_S)),
+        _panes("h", HOUR_S, _keep(settings, settings.keep_hours_d * DAY_S)),
     )
+
+
+def _panes(name: str, block_s: int, keep_s: int | None) -> Level:
+    return Level(name, COUNTERS_STEP_S[name], DISTINCTS_STEP_S[name], block_s, keep_s)
 
 
 def shipping_levels(settings: Settings) -> tuple[Level, Level, Level, Level, Level]:

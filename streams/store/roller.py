@@ -15,10 +15,10 @@ import numpy as np
 from redis.asyncio import Redis
 
 from streams.codec import decode, encode
-from streams.fold import SKU_DISTINCT_STEP_S
 from streams.panes import PaneDelta, merge
 from streams.rows import Rows
 from streams.scopes import Scope
+from streams.steps import SKU_DISTINCTS_STEP_S
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys, Partition
@@ -161,7 +161,7 @@ class Roller:
         for level in self._levels:
             if level.holds is Holds.PANES:
                 rest = level.coarsen(rest)  # each level from the finer one before it, which is smaller than the whole
-                held = rest if level.distincts_step_s >= SKU_DISTINCT_STEP_S else _without_sku_distincts(rest, rows)
+                held = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
             else:
                 held = total
             new = {start: part for start, part in level.blocks(held) if rolling.keeps(level, start)}

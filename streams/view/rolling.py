@@ -26,6 +26,7 @@ from streams.scopes import Scope
 from streams.settings import Settings, limits
 from streams.shipping.counters import LEG_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
+from streams.steps import COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.stock.book import StockBook
 from streams.stock.forecast import RATE_MINUTES
 from streams.stock.ledger import Ledger
@@ -53,8 +54,8 @@ _KEPT_EVERY_MS = 10_000
 _AT_ONCE = 100
 """Moments of a series that are looked at before others may run."""
 
-COUNTER_LEVELS = (("s", 1), ("m", 60), ("h", 3600))
-DISTINCT_LEVELS = (("s", 10), ("m", 600), ("h", 3600))
+COUNTER_LEVELS = tuple(COUNTERS_STEP_S.items())
+DISTINCT_LEVELS = tuple(DISTINCTS_STEP_S.items())
 """Levels and their panes' lengths in seconds, finest first."""
 
 

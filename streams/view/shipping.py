@@ -19,7 +19,8 @@ from streams.shipping.amendments import merge_amendments
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
 from streams.shipping.delta import ShippingDelta, merge_shipping, nonzero
 from streams.shipping.expansion import DAY_S, Limits
-from streams.store.levels import HOUR_S, Level
+from streams.steps import HOUR_S
+from streams.store.levels import Level
 from streams.view.blocks import Blocks
 from streams.view.legs import LegSum, RowSums, known_in
 from streams.view.series import RowHistory

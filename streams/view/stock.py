@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from streams.arrays import Ints
+from streams.steps import DAY_S, HOUR_S
 from streams.stock.book import StockBook
 from streams.stock.ledger import Ledger, merge_ledgers
-from streams.store.levels import DAY_S, HOUR_S, STOCK, STOCK_SALES
+from streams.store.levels import STOCK, STOCK_SALES
 from streams.view.journal import Journal, Reach
 
 _PAST_BOOKS = 4
