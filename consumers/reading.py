@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import TypeVar
 
 from faust.types import TP
@@ -29,6 +29,11 @@ class Reading:
         """The partitions that are ours."""
         return {partition_of(tp) for tp in self._app.consumer.assignment()}
 
+    @property
+    def rebalancing(self) -> bool:
+        """Whether the group is sharing partitions out anew."""
+        return bool(self._app.rebalancing)
+
     def heard_ms(self, partition: Partition) -> int | None:
         """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
         answered: int | None = self._app.consumer.answered_ms(_tp(partition))
@@ -52,6 +57,11 @@ class Reading:
         """Offset after the last record, asked for now; the embedded broker names the start of the last batch."""
         tp = _tp(partition)
         return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
+
+    async def topic_ids(self, topics: Collection[Topic]) -> Mapping[Topic, str]:
+        """The ids of topics, of those that there are; empty where the broker tells none."""
+        told = await _soon(self._app.consumer.topic_ids([topic.value for topic in topics]))
+        return {Topic(name): topic_id for name, topic_id in told.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:
         """Read on from there. Batches that were fetched before may still come."""

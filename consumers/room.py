@@ -44,6 +44,11 @@ class Room:
         """Bytes of values held now."""
         return sum(held.size for held in self._held)
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is fetched for now."""
+        return self.records > self._records or self.size > self._size
+
     def take(self, held: Held) -> None:
         """A batch was fetched."""
         self._held.add(held)
@@ -55,7 +60,7 @@ class Room:
 
     async def wait(self) -> None:
         """Until there is room for one more go."""
-        while self.records > self._records or self.size > self._size:
+        while self.full:
             self._given.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._given.wait(), _LOOK_AGAIN_S)

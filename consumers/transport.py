@@ -9,7 +9,8 @@ guards every override.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
@@ -26,10 +27,12 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
 from consumers.room import Room
+from consumers.topic_ids import topic_ids
 
 log = structlog.get_logger()
 
-_COMMIT_WITHIN_S = 5
+_COMMIT_WITHIN_S = 2
+_STOP_WITHIN_S = 2
 
 
 class Record(Protocol):
@@ -88,6 +91,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = fetching.wait_ms
         consumer._max_partition_fetch_bytes = fetching.bytes
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """End the consumer, in some seconds at most.
+
+        A fetcher of aiokafka that is closed while it pauses after a failed fetch lets its own cancellation out. This
+        thread would end of it without a word to the main one, which would wait for it for ever.
+        """
+        try:
+            await asyncio.wait_for(super().on_thread_stop(), _STOP_WITHIN_S)
+        except (asyncio.CancelledError, TimeoutError, KafkaError) as error:
+            log.warning("the consumer did not end in order", error=repr(error))
+            with suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(self._ensure_consumer()._client.close(), _STOP_WITHIN_S)
 
     async def _fetch_records(
         self,
@@ -152,6 +168,12 @@ class BatchConsumer(FaustConsumer):
         """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
         answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
         return answered
+
+    async def topic_ids(self, topics: Collection[str]) -> Mapping[str, str]:
+        """The ids that the broker gave its topics; empty where it tells none. Raises KafkaError."""
+        client = self._thread._ensure_consumer()._client
+        told: Mapping[str, str] | None = await self._thread.call_thread(topic_ids, client, topics)
+        return told or {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""

@@ -16,7 +16,9 @@ from consumers.reading import Reading, partition_of
 from consumers.room import Room
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
+from streams.ending import Ending
 from streams.memory import settle
+from streams.process import run_process
 from streams.settings import Settings
 from streams.store.agreement import agree
 from streams.store.connection import check, connect
@@ -26,7 +28,15 @@ _NO_LIMIT = 1 << 20
 """Batches in Faust's own buffers: `Room` is the limit. Theirs would keep a fetch back until nearly all was done."""
 
 
-def create_app(settings: Settings) -> BatchApp:
+_TURN_WITHIN_S = 30
+"""How long the main loop may be held up at least: loading a partition with a long log takes seconds."""
+_REBALANCE_WITHIN_S = 15
+_ANSWER_WITHIN_S = 20
+"""Shorter than a worker may be stuck: a connection that is silent for so long is closed, and another made. Longer than
+a rebalance may take, which is one request."""
+
+
+def create_app(settings: Settings, ending: Ending) -> BatchApp:
     """The Faust app with its agents and timers; nothing is connected before it runs."""
     app = BatchApp(
         settings.group,
@@ -39,6 +49,8 @@ def create_app(settings: Settings) -> BatchApp:
         stream_buffer_maxsize=_NO_LIMIT,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 5,
+        broker_rebalance_timeout=max(_REBALANCE_WITHIN_S, settings.session_timeout_s),
+        broker_request_timeout=max(_ANSWER_WITHIN_S, 2 * settings.session_timeout_s),
         broker_max_poll_records=settings.batch_records,
         web_enabled=False,
         datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
@@ -51,7 +63,7 @@ def create_app(settings: Settings) -> BatchApp:
         settings.batch_bytes,
     )
     app.room = Room(settings.batch_records, settings.batch_bytes)
-    worker = Worker(settings, Reading(app), app.room)
+    worker = Worker(settings, Reading(app), app.room, ending)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -64,6 +76,10 @@ def create_app(settings: Settings) -> BatchApp:
     @app.timer(1.0)
     async def tick() -> None:
         await worker.tick()
+
+    @app.task
+    async def watch() -> None:
+        await worker.watch()
 
     @app.on_partitions_assigned.connect(weak=False)
     async def on_rebalance(*_: object, **__: object) -> None:
@@ -96,6 +112,8 @@ async def preflight(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM; never returns.
 
+    It ends with 1 where it was stuck: then it is to be started again.
+
     Raises:
         SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
     """
@@ -103,6 +121,5 @@ def run(settings: Settings) -> None:
     asyncio.run(preflight(settings))
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
     settle()
-    worker = faust.Worker(create_app(settings), loglevel="WARNING", override_logging=False, quiet=True)
-    worker.spinner = None
-    worker.execute_from_commandline()
+    ending = Ending(silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0)
+    run_process(create_app(settings, ending), ending)

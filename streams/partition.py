@@ -81,6 +81,8 @@ class PartitionWork:
         self.touched = monotonic()
         """When a batch was last taken up."""
         self.seen = SeenIds(_horizon_ms(partition.topic, settings))
+        self.topic_ids: tuple[str, ...] = ()
+        """The topic that was counted, and the one before it; empty while that is not known."""
         self._settings = settings
         self._writer = writer
         self._roller = roller
@@ -107,7 +109,7 @@ class PartitionWork:
     async def load(self) -> None:
         """Take over what Redis holds: position, deltas not rolled yet, event ids."""
         held = await self._writer.load(self.partition, self._rows)
-        self.position, self._rolled = held.position, held.rolled
+        self.position, self._rolled, self.topic_ids = held.position, held.rolled, held.topic_ids
         self._pending = [delta for _, delta in held.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)

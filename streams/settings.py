@@ -55,6 +55,12 @@ class Settings(IngestSettings):
     stale_after_s: float = Field(
         12, gt=0, description="Without word from a partition's worker for so long, it is stale."
     )
+    stuck_after_s: float = Field(
+        30,
+        ge=0,
+        description="A worker that reads nothing for so long, though the broker answers others, ends, to be started "
+        "anew. 0: never.",
+    )
     timezone: str = Field("UTC", description="IANA time zone of the shop: where `day` begins.")
     currency: str = Field("CNY", min_length=3, max_length=3, description="ISO 4217 code of all money.")
     currency_exponent: int = Field(

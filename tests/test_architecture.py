@@ -108,12 +108,14 @@ PURE = (
     "streams/targets/student.py",
     *(f"streams/stock/{name}.py" for name in STOCK),
     "streams/store/kept.py",
+    "streams/steps.py",
     "streams/store/merging.py",
     "streams/view/distinct.py",
     "streams/view/retention.py",
     "streams/view/row_panes.py",
     "streams/view/sums.py",
     "streams/windows.py",
+    "streams/worker/watchdog.py",
 )
 """What is computed, apart from where it comes from and goes to: no I/O, and no clock but the times passed in."""
 

@@ -56,6 +56,8 @@ class Loaded:
     log: list[tuple[int, PaneDelta]]
     """Deltas after that, each with the position after it."""
     ids: list[IdEntry]
+    topic_ids: tuple[str, ...] = ()
+    """The topic that was counted, and the one before it; empty while that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class PaneWriter:
         self._levels = levels
         self._apply = script(redis, "apply")
         self._restart = script(redis, "restart")
+        self._identify = script(redis, "identify")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
         self._records = script(redis, "records")
@@ -108,10 +111,10 @@ class PaneWriter:
         """Everything a new owner of a partition needs, read at one moment."""
         state = self._keys.state(self._keys.shard(partition))
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(state, [f"pos:{partition}", f"rolled:{partition}"])
+            pipe.hmget(state, [f"pos:{partition}", f"rolled:{partition}", f"topic:{partition}"])
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
-            (position, rolled), log, ids = await pipe.execute()
+            (position, rolled, topic), log, ids = await pipe.execute()
         rolled_to = None if rolled is None else int(rolled)
         return Loaded(
             position=None if position is None else int(position),
@@ -125,7 +128,13 @@ class PaneWriter:
                 IdEntry(_offset(i), np.frombuffer(e[b"h"], "<u8").astype(np.uint64), int(e[b"o"]), int(e[b"n"]))
                 for i, e in ids
             ],
+            topic_ids=tuple((topic or b"").decode().split()),
         )
+
+    async def identify(self, partition: Partition, position: int, topic_id: str) -> bool:
+        """Note the topic that a partition is counted from, where none is noted; False if it stands elsewhere."""
+        keys = [self._keys.state(self._keys.shard(partition))]
+        return bool(await self._identify(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
 
     async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
         """The records of orders that a partition tells of; None: there is none."""
@@ -165,10 +174,13 @@ class PaneWriter:
         )
         return RecordsChanged() if answer == b"read again" else _moved(answer, batch.next)
 
-    async def restart(self, partition: Partition, position: int, at: int, incomplete_since_ms: int) -> bool:
+    async def restart(
+        self, partition: Partition, position: int, at: int, incomplete_since_ms: int, topic_id: str = ""
+    ) -> bool:
         """Go to another position, where records were lost before they were read; all of the log must be rolled.
 
-        `incomplete_since_ms` is the event time from which on the history has a hole. False if the partition stands
+        `incomplete_since_ms` is the event time from which on the history has a hole; `topic_id` the topic that is read
+        now, empty where that is to be found out. False if the partition stands
         elsewhere, or something is not rolled: nothing is changed then.
         """
         answer = await self._restart(
@@ -177,7 +189,7 @@ class PaneWriter:
                 self._keys.log(partition),
                 self._keys.ids(partition),
             ],
-            args=[str(partition), position, at, incomplete_since_ms],
+            args=[str(partition), position, at, incomplete_since_ms, topic_id],
         )
         return bool(answer == b"ok")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from time import monotonic
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
@@ -24,6 +26,7 @@ from streams.worker.standing import Standing
 
 log = structlog.get_logger()
 
+_STOP_WITHIN_S = 2.0
 _PAUSE_S = 1.0
 """After a batch that failed: it is read again, and may fail again."""
 
@@ -54,7 +57,9 @@ class Counting:
         """Whether the producer of dead letters is connected."""
 
     async def stop(self) -> None:
-        await self._dead_letters.stop()
+        """Let go of the broker, whether it answers or not: batches whose letters are not confirmed are read again."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._dead_letters.stop(), _STOP_WITHIN_S)
 
     async def handle(self, batch: RecordBatch) -> None:
         """Count a batch, or leave it uncounted and see to it that it is read again."""
@@ -71,6 +76,10 @@ class Counting:
                 await self._rolls.catch_up(work)
         except RevokedError:
             self._holding.let_go(partition)
+        except (TimeoutError, KafkaError) as error:
+            log.warning(
+                "the broker does not answer, a batch will be read again", partition=str(partition), error=repr(error)
+            )
         except Exception:  # a fault of ours: the position has not moved, so nothing is lost
             self._metrics.failures.inc()
             log.exception("batch failed, it will be read again", partition=str(partition), follows=batch.follows)

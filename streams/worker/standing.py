@@ -18,6 +18,7 @@ from streams.partition import PartitionWork
 from streams.store.writer import PaneWriter
 from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
+from streams.worker.identity import Identity
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Standing:
         self._writer = writer
         self._sought: dict[Partition, float] = {}
         self._first: dict[Partition, int] = {}
+        self._identity = Identity(reading)
 
     def forget(self, work: PartitionWork) -> None:
         """Believe nothing of a partition any more: it is loaded anew, and sought anew."""
@@ -45,6 +47,8 @@ class Standing:
 
     async def follows(self, work: PartitionWork, batch: RecordBatch) -> bool:
         """Whether the batch is the next one; if not, reading goes to where the partition stands."""
+        if not await self._is_same_topic(work):
+            return False
         expected = await self._position(work)
         if batch.follows == expected:
             self._sought.pop(work.partition, None)
@@ -55,6 +59,8 @@ class Standing:
 
     async def lag(self, work: PartitionWork) -> int:
         """Records of a partition that are not counted yet; seeks where reading stands off the position."""
+        if not await self._is_same_topic(work):
+            return 1
         position = await self._position(work)
         reading = await self._reading.at(work.partition)
         end = self._reading.end(work.partition)
@@ -74,6 +80,31 @@ class Standing:
         heard_ms = self._reading.heard_ms(work.partition) or 0
         return monotonic() - work.touched < SILENT_S or now_ms() - heard_ms < SILENT_S * 1000
 
+    async def _is_same_topic(self, work: PartitionWork) -> bool:
+        """Whether the topic is the one that was counted; if not, counting goes on with the first record of this one.
+
+        Offsets alone cannot tell: a new topic may have grown beyond the position. An id that was left behind is told by
+        a broker that has not heard yet.
+        """
+        told, position = await self._identity.of(work.partition), work.position
+        if not told or position is None or told in work.topic_ids:
+            return True
+        if not work.topic_ids:
+            if await self._calls(
+                "identify", work.partition, lambda: self._writer.identify(work.partition, position, told)
+            ):
+                work.topic_ids = (told,)
+            return True
+        first = await self._reading.first(work.partition)
+        log.error(
+            "the topic was made anew: what it held before and was not counted is lost, history is incomplete",
+            partition=str(work.partition),
+            position=position,
+            earliest=first,
+        )
+        await self._restart(work, position, first, told)
+        return False
+
     async def _position(self, work: PartitionWork) -> int:
         """Where a partition stands: one that was never counted stands at its first record."""
         if work.position is not None:
@@ -85,6 +116,9 @@ class Standing:
     async def _seek(self, work: PartitionWork, position: int) -> None:
         """Read on from a position; batches already fetched are passed over, so once is enough."""
         if monotonic() - self._sought.get(work.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
+            return
+        self._identity.doubt(work.partition)
+        if not await self._is_same_topic(work):
             return
         await self._reading.seek(work.partition, await self._reachable(work, position))
         self._sought[work.partition] = monotonic()
@@ -98,11 +132,6 @@ class Standing:
         last = max(await self._reading.last(work.partition), end or 0)
         if first <= position <= max(last, first):
             return position
-        await self._restart(work, position, first, last)
-        return first
-
-    async def _restart(self, work: PartitionWork, position: int, first: int, last: int) -> None:
-        """Go on with the oldest record there is: said aloud, and kept with the panes."""
         log.error(
             "records were lost before they were counted: history is incomplete",
             partition=str(work.partition),
@@ -110,9 +139,16 @@ class Standing:
             earliest=first,
             end=last,
         )
+        await self._restart(work, position, first, await self._identity.of(work.partition))
+        return first
+
+    async def _restart(self, work: PartitionWork, position: int, first: int, topic_id: str) -> None:
+        """Go on with the oldest record there is; that something is missing is kept with the panes."""
         if await self._calls("roll", work.partition, lambda: work.roll(self._holding.clocks())):
             since_ms = self._holding.as_of_ms or 0
             await self._calls(
-                "restart", work.partition, lambda: self._writer.restart(work.partition, position, first, since_ms)
+                "restart",
+                work.partition,
+                lambda: self._writer.restart(work.partition, position, first, since_ms, topic_id),
             )
         self.forget(work)

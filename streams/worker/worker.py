@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Container
+from functools import partial
 
+from consumers.probing import can_be_read
 from consumers.reading import Reading
 from consumers.room import Room
 from consumers.topics import Partition
 from consumers.transport import RecordBatch
+from streams.ending import Ending
 from streams.metrics import WorkerMetrics
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -26,12 +30,13 @@ from streams.worker.lanes import Lanes
 from streams.worker.publishing import Publishing
 from streams.worker.rolls import Rolls
 from streams.worker.standing import Standing
+from streams.worker.watching import Watching
 
 
 class Worker:
     """Takes batches, and a turn of housekeeping every second."""
 
-    def __init__(self, settings: Settings, reading: Reading, room: Room) -> None:
+    def __init__(self, settings: Settings, reading: Reading, room: Room, ending: Ending) -> None:
         self.metrics = WorkerMetrics()
         self._room = room
         self._redis = connect(settings)
@@ -67,6 +72,16 @@ class Worker:
             publishing=Publishing(self._redis, keys, worker_id, holding, self.metrics),
             metrics=self.metrics,
         )
+        self._watching = Watching(
+            settings.stuck_after_s,
+            redis=self._redis,
+            reading=reading,
+            holding=holding,
+            room=room,
+            can_be_read=partial(can_be_read, settings.bootstrap),
+            ending=ending,
+            stop=partial(os.kill, os.getpid(), signal.SIGTERM),
+        )
 
     def take(self, batch: RecordBatch) -> None:
         """Have a batch counted after those of its partition that came before it."""
@@ -79,6 +94,10 @@ class Worker:
     async def tick(self) -> None:
         """Every second."""
         await self._housekeeping.tick()
+
+    async def watch(self) -> None:
+        """See to it that the worker gets on, for as long as it runs."""
+        await self._watching.run()
 
     async def stop(self) -> None:
         """Break off and close connections. What was not applied is read again by the next owner."""

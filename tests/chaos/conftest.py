@@ -34,7 +34,7 @@ class Recording:
     def check(self, shop: Shop) -> None:
         """Everything counted exactly once, and every answer right."""
         shop.until_counted()
-        assert shop.totals() == self._totals
+        assert shop.totals() == self._totals, shop.log()
         check(shop.api, self.expected)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -38,6 +39,27 @@ def test_kill_9_while_records_are_read(
             time.sleep(rng.uniform(0, 3))
             own_broker.restart()
         recording.check(shop)
+
+
+@pytest.mark.parametrize("when", ["away", "coming back", "back"])
+def test_a_worker_told_to_end_while_its_broker_is_restarted_does(
+    own_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random, when: str
+) -> None:
+    with open_shop(own_broker, redis_server, workers=2) as shop:
+        shop.replay(recording.folder / "promotions.ndjson.gz", recording.folder / "orders.ndjson.gz")
+        shop.until_working()
+        own_broker.kill()
+        time.sleep(rng.uniform(0, 2))
+        if when != "away":
+            own_broker.spawn()
+        if when == "back":
+            own_broker.wait_ready()
+            time.sleep(rng.uniform(0, 2))
+        with ThreadPoolExecutor(2) as hands:
+            ended = list(hands.map(lambda worker: worker.terminate(within_s=10), shop.workers))
+        shop.workers.clear()
+        assert ended == [0, 0]
+        assert "ended by force" not in shop.log()
 
 
 class TestRecordsDeletedBeforeTheyWereCounted:

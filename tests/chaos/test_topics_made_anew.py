@@ -1,10 +1,12 @@
-"""An embedded broker keeps nothing over a restart: topics begin again at offset 0. What was counted stays counted."""
+"""Topics made anew, by hand or by an embedded broker that keeps nothing: offsets begin again, nothing counts twice."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.ndjson import find_recordings, read_merged
 from consumers.producing import Outgoing
@@ -17,14 +19,21 @@ from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
 
+GAP_S = 2.5
+"""Within two seconds no topic is thought to be made anew and filled again."""
 
-def halves(recording: Recording) -> tuple[list[Outgoing], list[Outgoing]]:
-    """Every other event of each topic; promotions in the first half. Both cover the same time and end at one offset."""
+
+def parts(recording: Recording, every: int = 2) -> tuple[list[Outgoing], list[Outgoing]]:
+    """Every second event of each topic, or every third, ..., and the rest; promotions first. Both cover the same time.
+
+    With every second, both end at one offset.
+    """
     messages = [Outgoing(*line[1:]) for line in read_merged(find_recordings([recording.folder]))]
     by_topic = [[message for message in messages if message.topic is topic] for topic in (Topic.CLICKS, Topic.ORDERS)]
     promotions = [message for message in messages if message.topic is Topic.PROMOTIONS]
-    first = [message for held in by_topic for message in held[0::2]]
-    return promotions + first, [message for held in by_topic for message in held[1::2]]
+    first = [message for held in by_topic for message in held[0::every]]
+    rest = [message for held in by_topic for i, message in enumerate(held) if i % every]
+    return promotions + first, rest
 
 
 def begin_anew(shop: Shop) -> None:
@@ -38,7 +47,7 @@ def begin_anew(shop: Shop) -> None:
 def test_topics_made_anew(
     embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
 ) -> None:
-    first, second = halves(recording)
+    first, second = parts(recording)
     with open_shop(embedded_broker, redis_server, partitions=1) as shop:
         shop.send(first)
         shop.until_counted()
@@ -54,3 +63,42 @@ def test_topics_made_anew(
         shop.send(second)
         eventually(lambda: shop.counted() == 2 * counted, within_s=60, what="the second half is counted too")
         recording.check(shop)
+
+
+@pytest.mark.parametrize("worker", ["the same worker", "another worker"])
+def test_a_topic_that_has_grown_beyond_the_position_before_anybody_looks(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
+) -> None:
+    """Offsets cannot tell: the id of the topic does."""
+    first, rest = parts(recording, every=3)
+    with open_shop(broker, redis_server, partitions=1) as shop:
+        shop.send(first)
+        shop.until_counted()
+        counted = shop.counted()
+        shop.workers[0].pause() if worker == "the same worker" else shop.stop_worker()
+        paused = time.monotonic()
+        asyncio.run(delete_topics(shop.settings.bootstrap, Topic.CLICKS, Topic.ORDERS))
+        asyncio.run(create_topics(shop.settings.bootstrap, default_plans(shop.settings.partitions)))
+        before = dict(shop.ends)
+        shop.ends.clear()
+        shop.send(rest)
+        assert all(end > before[place] for place, end in shop.ends.items())
+        time.sleep(max(0, GAP_S - (time.monotonic() - paused)))
+        shop.workers[0].resume() if worker == "the same worker" else shop.start_worker()
+        eventually(lambda: {"clicks/0", "orders/0"} <= set(shop.incomplete()), within_s=30, what="it is said")
+        assert "the topic was made anew" in shop.log()
+        recording.check(shop)
+        assert shop.counted() == counted + len(rest)
+
+
+async def delete_topics(bootstrap: str, *topics: Topic) -> None:
+    """Delete topics, and wait until they are gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic.value for topic in topics])
+        async with asyncio.timeout(20):
+            while {topic.value for topic in topics} & set(await admin.list_topics()):
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()

@@ -3,6 +3,7 @@
     with FaultProxy(("127.0.0.1", 9092)) as proxy:
         client.connect(proxy.address)
         proxy.black_hole()   # connections stay open, nothing passes
+    proxy.silence()      # those open now stay so and pass nothing more; new ones work
         proxy.heal()
 
 It runs in a thread of its own. All its methods may be called from any thread, and have taken effect when they are back.
@@ -34,6 +35,8 @@ class FaultProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._delay_s = 0.0
+        self._age = 0
+        """Connections of an earlier age than this one are silent."""
 
     @property
     def address(self) -> str:
@@ -68,6 +71,10 @@ class FaultProxy:
         """Take connections and bytes, and pass nothing on: what a dead link or a hung server looks like."""
         self._call(self._flowing.clear)
 
+    def silence(self) -> None:
+        """Pass nothing more on connections that are open now, and tell nobody: half-open links. New ones work."""
+        self._call(self._silence)
+
     def delay(self, seconds: float) -> None:
         """Hold every piece of data for so long, each way."""
         self._call(lambda: setattr(self, "_delay_s", seconds))
@@ -82,6 +89,9 @@ class FaultProxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
+
+    def _silence(self) -> None:
+        self._age += 1
 
     def _cut(self) -> None:
         if self._server:
@@ -123,11 +133,14 @@ class FaultProxy:
                 end.close()  # what is on its way still arrives; after a cut there is nothing left to send
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        age = self._age
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._flowing.wait()
+                if age < self._age:
+                    continue
                 writer.write(data)
                 await writer.drain()
 

@@ -109,6 +109,15 @@ class Server:
         self.spawn()
         self.wait_ready()
 
+    def terminate(self, within_s: float) -> int:
+        """SIGTERM; its exit code. Raises subprocess.TimeoutExpired when it does not end in time."""
+        self._present().terminate()
+        return self._present().wait(within_s)
+
+    def ended(self, within_s: float) -> int:
+        """Wait for its end; its exit code. Raises subprocess.TimeoutExpired when it does not end in time."""
+        return self._present().wait(within_s)
+
     def kill(self) -> None:
         """kill -9, and wait for its end."""
         self._signal_group(signal.SIGKILL)

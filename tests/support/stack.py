@@ -101,10 +101,10 @@ class Shop:
 
     # Workers ---------------------------------------------------------------------------------------------------------
 
-    def start_worker(self) -> Server:
-        """One more worker; does not wait for it to be at work."""
+    def start_worker(self, program: str = WORKER) -> Server:
+        """One more worker; does not wait for it to be at work. `program`: one that has something wrong with it."""
         self._started += 1
-        argv = [sys.executable, "-c", WORKER, str(self._roll_every_s)]
+        argv = [sys.executable, "-c", program, str(self._roll_every_s)]
         worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self._folder, env=self._environment)
         worker.start()
         self.workers.append(worker)

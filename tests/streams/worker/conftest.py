@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from consumers.room import Room
 from consumers.topics import Partition
 from consumers.transport import RecordBatch
+from streams.ending import Ending
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
@@ -27,7 +28,8 @@ class Office:
         self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
         self.topics = Topics()
         self.room = Room(10_000, 2**25)
-        self.worker = Worker(self.settings, self.topics, self.room)
+        self.ending = Ending()
+        self.worker = Worker(self.settings, self.topics, self.room, self.ending)
         self.redis: Redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
@@ -82,7 +84,7 @@ async def office(redis_url: str) -> AsyncIterator[Office]:
 def passing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """The clock that only goes forward, moved by hand, in every module of the worker."""
     clock = Clock()
-    for module in ("publishing", "housekeeping", "standing", "counting"):
+    for module in ("publishing", "housekeeping", "standing", "counting", "watching", "identity"):
         monkeypatch.setattr(f"streams.worker.{module}.monotonic", clock)
     return clock
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from consumers.reading import Reading
-from consumers.topics import Partition
+from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.clock import now_ms
 from tests.support.events import Event, records, wire
@@ -23,7 +23,8 @@ class Topics(Reading):
         self.told: dict[Partition, int] = {}
         self.heard: dict[Partition, int | None] = {}
         """# <epoch ms>; where nothing is set, the broker answers all the time"""
-        self.ids: dict[str, str] = {}
+        self.ids: dict[Topic, str] = {}
+        self.in_rebalance = False
 
     def write(self, partition: Partition, *events: Event | bytes) -> None:
         values = self.values.setdefault(partition, [])
@@ -31,7 +32,8 @@ class Topics(Reading):
         self.reads.setdefault(partition, 0)
 
     def make_anew(self, partition: Partition, *events: Event) -> None:
-        """Delete a topic's partition and make it again with other records; reading stays where it was."""
+        """Delete a topic of one partition and make it again with other records; reading stays where it was."""
+        self.ids[partition.topic] += "+"
         self.values[partition] = []
         self.write(partition, *events)
 
@@ -47,6 +49,10 @@ class Topics(Reading):
     def assigned(self) -> set[Partition]:
         return set(self.values)
 
+    @property
+    def rebalancing(self) -> bool:
+        return self.in_rebalance
+
     def heard_ms(self, partition: Partition) -> int | None:
         return self.heard.get(partition, now_ms())
 
@@ -61,6 +67,9 @@ class Topics(Reading):
 
     async def last(self, partition: Partition) -> int:
         return len(self.values[partition])
+
+    async def topic_ids(self, topics: Collection[Topic]) -> Mapping[Topic, str]:
+        return {topic: topic_id for topic, topic_id in self.ids.items() if topic in topics}
 
     async def seek(self, partition: Partition, position: int) -> None:
         self.sought.append((partition, position))

@@ -1,0 +1,34 @@
+"""Whether a broker answers others: asked over connections of its own, apart from those of the consumer in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumers.topics import Partition
+
+
+async def can_be_read(bootstrap: str, partition: Partition, *, within_s: float = 5.0) -> bool:
+    """Whether a fetch from a partition is answered to somebody else. In no consumer group, and nothing is moved."""
+    tp = TopicPartition(partition.topic.value, partition.number)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        request_timeout_ms=round(within_s * 1000),
+    )
+    try:
+        async with asyncio.timeout(within_s):
+            await consumer.start()
+            consumer.assign([tp])
+            while consumer.highwater(tp) is None:  # told by the answer to a fetch, whether there are records or not
+                await consumer.getmany(timeout_ms=50)
+            return True
+    except (KafkaError, TimeoutError, OSError):
+        return False
+    finally:
+        with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
+            await asyncio.wait_for(consumer.stop(), within_s)

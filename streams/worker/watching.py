@@ -1,0 +1,146 @@
+"""Looking every second whether the worker gets on, and ending it where it does not and a new one would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.reading import Reading
+from consumers.room import Room
+from consumers.topics import Partition, Topic
+from streams.clock import now_ms
+from streams.ending import Ending
+from streams.store.connection import UNREACHABLE
+from streams.worker.holding import Holding
+from streams.worker.standing import SILENT_S
+from streams.worker.watchdog import Seen, Sight, Watchdog
+
+log = structlog.get_logger()
+
+_EVERY_S = 1.0
+_REDIS_WITHIN_S = 2.0
+_ASK_EVERY_S = 5.0
+
+_ANY = Partition(Topic.CLICKS, 0)
+"""Whom to ask of, where nothing is assigned."""
+
+CanBeRead = Callable[[Partition], Awaitable[bool]]
+
+
+class Watching:
+    """Takes a watchdog's word to the broker: only what can be read by somebody else is our own fault."""
+
+    def __init__(
+        self,
+        after_s: float,
+        *,
+        redis: Redis,
+        reading: Reading,
+        holding: Holding,
+        room: Room,
+        can_be_read: CanBeRead,
+        ending: Ending,
+        stop: Callable[[], None],
+    ) -> None:
+        self._after_s = after_s
+        self._redis = redis
+        self._reading = reading
+        self._holding = holding
+        self._room = room
+        self._can_be_read = can_be_read
+        self._ending = ending
+        self._stop = stop
+        self._dog = Watchdog(after_s)
+        self._away: Partition | None = None
+        """A partition that nobody could read when we last asked."""
+        self._asked_s = 0.0
+
+    async def run(self) -> None:
+        """Until the worker is told to end, by us or by somebody else."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self._look_on()
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        """Say that the main loop turns, also while looking takes long."""
+        while True:
+            self._ending.alive()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _look_on(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                why = await self.look() if self._after_s else ""
+            except Exception:  # a rebalance in between; who watches must not be what fails
+                log.exception("could not see whether the worker gets on, looking again")
+                continue
+            if why:
+                log.error("this worker is stuck and ends, to be started anew; nothing is lost", why=why)
+                self._ending.begin("being stuck", code=1)
+                self._stop()
+                return
+
+    async def look(self) -> str:
+        """Why the worker should end; empty when it should not."""
+        seen = Seen(
+            {partition: await self._see(partition) for partition in self._assigned()},
+            redis_answers=await self._redis_answers(),
+            rebalancing=self._reading.rebalancing,
+            full=self._room.full,
+        )
+        doubted = self._dog.look(monotonic(), seen)
+        if self._away:
+            return await self._wait_for_broker(self._away)
+        if self._dog.rebalance_is_stuck(monotonic()):
+            doubted = doubted or list(seen.partitions) or [_ANY]
+            why = f"a rebalance has not ended for {2 * self._after_s:g} s"
+        elif doubted:
+            why = f"nothing was read of {doubted[0]} for {self._after_s:g} s"
+        else:
+            return ""
+        if await self._can_be_read(doubted[0]):
+            return f"{why}, and the broker answers others"
+        log.warning("the broker does not answer, waiting for it", partition=str(doubted[0]))
+        self._away = doubted[0]
+        return ""
+
+    async def _wait_for_broker(self, partition: Partition) -> str:
+        """A broker that was away: from the moment that it answers, our own connections have as long as ever."""
+        if monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = monotonic()
+            if await self._can_be_read(partition):
+                log.info("the broker answers again", partition=str(partition))
+                self._away = None
+                self._dog.excuse(monotonic())
+        return ""
+
+    def _assigned(self) -> set[Partition]:
+        with suppress(Exception):  # Faust has no consumer yet, or none any more
+            return self._reading.assigned()
+        return set()
+
+    async def _see(self, partition: Partition) -> Sight:
+        work = self._holding.works.get(partition)
+        position = None if work is None else work.position
+        waits = now_ms() - (self._reading.heard_ms(partition) or 0) > SILENT_S * 1000
+        if not waits:
+            end = self._reading.end(partition)
+            with suppress(TimeoutError):
+                waits = end is None or end > (await self._reading.at(partition) if position is None else position)
+        return Sight(work and (work.position, work.touched), waits)
+
+    async def _redis_answers(self) -> bool:
+        try:
+            await asyncio.wait_for(self._redis.ping(), _REDIS_WITHIN_S)
+        except (RedisError, TimeoutError, *UNREACHABLE):
+            return False
+        return True

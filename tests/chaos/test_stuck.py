@@ -1,0 +1,112 @@
+"""A worker that reads nothing any more, though its broker is there: it is noticed, and counting goes on soon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from streams.embedded.ports import LOOPBACK, free_port
+from tests.chaos.conftest import Opening, Recording
+from tests.support.fault_proxy import FaultProxy
+from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.servers import Server, tansu_broker
+from tests.support.stack import WORKER
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+
+WITHIN_S = 60
+DEAF = """
+from consumers.transport import BatchConsumerThread
+import asyncio
+fetch, left = BatchConsumerThread._fetch_records, 3
+async def deaf(self, *args, **kwargs):
+    global left
+    batches = await fetch(self, *args, **kwargs)
+    left -= bool(batches)
+    return batches if left > 0 else await asyncio.sleep(3600)
+BatchConsumerThread._fetch_records = deaf
+"""
+"""A consumer that is handed some batches and then waits for ever, as Faust's has been seen to do."""
+
+
+class Linked(NamedTuple):
+    """A broker that is reached through a proxy."""
+
+    broker: Server
+    proxy: FaultProxy
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
+def linked(request: pytest.FixtureRequest) -> Iterator[Linked]:
+    if request.param == "apache":
+        request.getfixturevalue("shared_apache_kafka")  # skips where there is none
+    start = tansu_broker if request.param == "embedded" else start_apache_kafka
+    port = free_port()
+    with FaultProxy((LOOPBACK, port)) as proxy, start(port=port, advertised=proxy.address) as broker:
+        yield Linked(broker, proxy)
+
+
+def test_connections_that_fall_silent_are_made_anew(
+    linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(linked.broker, redis_server) as shop:
+        shop.until_working()
+        linked.proxy.silence()
+        shop.replay(recording.folder)
+        shop.until_at(recording.events, within_s=WITHIN_S)
+        recording.check(shop)
+
+
+def test_a_worker_that_is_stuck_ends_and_another_one_counts_on(
+    linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
+        shop.until_working()
+        linked.proxy.silence()
+        shop.replay(recording.folder)
+        assert shop.workers.pop().ended(within_s=30) == 1
+        assert "this worker is stuck and ends" in shop.log()
+        shop.start_worker()
+        recording.check(shop)
+
+
+def test_a_consumer_that_waits_for_ever(
+    embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(embedded_broker, redis_server, workers=0) as shop:
+        shop.replay(recording.folder)
+        began = time.monotonic()
+        assert shop.start_worker(DEAF + WORKER).ended(within_s=WITHIN_S) == 1
+        assert "this worker is stuck and ends" in shop.log()
+        shop.workers.clear()
+        shop.start_worker()
+        recording.check(shop)
+        assert time.monotonic() - began < WITHIN_S
+
+
+def test_a_broker_that_answers_nobody_is_waited_for(
+    linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
+        with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
+            shop.until_at(0.05 * recording.events)
+        linked.proxy.black_hole()
+        time.sleep(15)
+        assert shop.workers[0].running, shop.log()
+        linked.proxy.heal()
+        recording.check(shop)
+
+
+def test_idle_partitions_are_no_reason_to_end(
+    embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
+    with open_shop(embedded_broker, redis_server, stuck_after_s=2) as shop:
+        shop.replay(recording.folder / "orders.ndjson.gz")
+        shop.until_working()
+        time.sleep(12)
+        assert shop.workers[0].running, shop.log()
+        shop.replay(recording.folder)
+        shop.until_at(shop.position() + 1)

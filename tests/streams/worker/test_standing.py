@@ -1,0 +1,132 @@
+"""Where a partition stands when its records are gone, or its topic is another: said aloud, never silently."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.topics import Topic
+from streams.clock import now_ms
+from tests.streams.shop import CLICKS_0, ORDERS_0
+from tests.streams.worker.conftest import Clock, Office, opened
+from tests.support.events import click, ms, paid
+
+pytestmark = pytest.mark.anyio
+
+
+async def counted(office: Office, n: int) -> None:
+    """A partition of which n clicks were counted, and the topic noted."""
+    office.topics.ids = {Topic.CLICKS: "a", Topic.ORDERS: "o"}
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(n)))
+    await office.count(office.topics.fetch(CLICKS_0))
+    await office.worker.tick()
+
+
+async def test_the_topic_is_noted_with_the_position(office: Office) -> None:
+    await counted(office, 3)
+    assert await office.field("topic:clicks/0") == "a"
+
+
+async def test_a_topic_made_anew_that_has_grown_beyond_the_position_is_read_from_its_beginning(
+    passing: Clock, office: Office
+) -> None:
+    await counted(office, 3)
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    passing.pass_(6)
+    await office.worker.tick()
+    assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (0, str(ms(2)))
+    assert await office.field("topic:clicks/0") == "a+ a"
+    await office.worker.tick()
+    assert office.topics.sought == [(CLICKS_0, 0)]
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.totals() == {"events,clicks,page_view": 13}
+
+
+async def test_whoever_takes_a_partition_up_sees_that_its_topic_is_another(office: Office, redis_url: str) -> None:
+    await counted(office, 3)
+    async with opened(redis_url) as other:
+        other.topics.ids = {Topic.CLICKS: "b"}
+        other.topics.write(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+        other.topics.reads[CLICKS_0] = 3
+        await other.worker.tick()
+        assert await other.position(CLICKS_0) == 0
+        assert await other.field("incomplete:clicks/0") is not None
+
+
+async def test_what_was_counted_of_the_new_topic_before_it_was_noticed_counts_once(
+    passing: Clock, office: Office
+) -> None:
+    await counted(office, 3)
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    await office.count(office.topics.fetch(CLICKS_0, most=4))  # offsets 3 to 6
+    passing.pass_(6)
+    for _ in range(2):
+        await office.worker.tick()
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.totals() == {"events,clicks,page_view": 13, "duplicates,clicks": 4}
+
+
+async def test_records_that_do_not_follow_are_not_sought_in_another_topic(office: Office) -> None:
+    """Who is reset to the first record of a new topic must not go back to where the old one stood."""
+    await counted(office, 3)
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.reads[CLICKS_0] = 0
+    await office.count(office.topics.fetch(CLICKS_0, most=2))
+    assert (await office.position(CLICKS_0), office.topics.sought) == (0, [])
+    assert await office.field("incomplete:clicks/0") == str(ms(2))
+
+
+async def test_what_comes_after_a_gap_is_not_counted_before_the_topic_is_known(office: Office) -> None:
+    await counted(office, 3)
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.heard[CLICKS_0] = now_ms() + 2_500
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.totals() == {"events,clicks,page_view": 3}
+    assert await office.position(CLICKS_0) == 0
+
+
+async def test_a_broker_that_has_not_heard_of_the_new_topic_is_not_believed(passing: Clock, office: Office) -> None:
+    await counted(office, 3)
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    for told in ("a+", "a", "a+"):
+        office.topics.ids[Topic.CLICKS] = told
+        passing.pass_(6)
+        await office.worker.tick()
+        await office.worker.tick()
+        await office.count(office.topics.fetch(CLICKS_0, most=2))
+    assert await office.position(CLICKS_0) == 6
+
+
+async def test_only_the_topic_that_is_another_begins_anew(passing: Clock, office: Office) -> None:
+    await counted(office, 3)
+    office.topics.write(ORDERS_0, paid(at=1))
+    await office.count(office.topics.fetch(ORDERS_0))
+    await office.worker.tick()
+    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    passing.pass_(6)
+    await office.worker.tick()
+    assert (await office.position(CLICKS_0), await office.position(ORDERS_0)) == (0, 1)
+    assert await office.field("incomplete:orders/0") is None
+
+
+async def test_where_the_broker_tells_no_ids_offsets_alone_are_looked_at(passing: Clock, office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(3)))
+    await office.count(office.topics.fetch(CLICKS_0))
+    await office.worker.tick()
+    assert await office.field("topic:clicks/0") is None
+    office.topics.values[CLICKS_0] = []
+    office.topics.write(CLICKS_0, click(at=100))
+    passing.pass_(6)
+    await office.worker.tick()
+    assert await office.position(CLICKS_0) == 0  # the end lies before the position
+
+
+async def test_records_deleted_before_they_were_counted(passing: Clock, office: Office) -> None:
+    await counted(office, 3)
+    office.topics.write(CLICKS_0, *(click(at=50 + at) for at in range(10)))
+    office.topics.begins[CLICKS_0] = office.topics.reads[CLICKS_0] = 8
+    passing.pass_(6)
+    await office.worker.tick()
+    assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (8, str(ms(2)))
+    assert await office.field("topic:clicks/0") == "a "
+    await office.worker.tick()
+    assert await office.position(CLICKS_0) == 8

@@ -1,0 +1,99 @@
+"""A worker that reads nothing ends itself only where the broker answers somebody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.topics import Partition
+from streams.clock import now_ms
+from streams.worker.watching import Watching
+from tests.streams.shop import CLICKS_0, ORDERS_0
+from tests.streams.worker.conftest import Clock, Office
+from tests.support.events import click
+
+pytestmark = pytest.mark.anyio
+
+
+class Watched:
+    """Looks once a second, for as long as asked; the broker answers others or does not."""
+
+    def __init__(self, office: Office, clock: Clock) -> None:
+        self.office, self.clock = office, clock
+        self.answers = True
+        self.asked: list[Partition] = []
+        self.watching: Watching = office.worker._watching
+        self.watching._can_be_read = self._can_be_read
+
+    async def _can_be_read(self, partition: Partition) -> bool:
+        self.asked.append(partition)
+        return self.answers
+
+    async def look(self, seconds: int) -> str:
+        """What it says at last, at once if it has something to say."""
+        for _ in range(seconds):
+            self.clock.pass_(1)
+            if why := await self.watching.look():
+                return why
+        return ""
+
+
+@pytest.fixture
+def watched(passing: Clock, office: Office) -> Watched:
+    return Watched(office, passing)
+
+
+async def test_records_that_wait_and_are_not_read_although_others_can_read_them(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=2))
+    assert await watched.look(30) == ""
+    assert await watched.look(5) == "nothing was read of clicks/0 for 30 s, and the broker answers others"
+
+
+async def test_a_partition_that_the_broker_is_silent_about_is_in_doubt_too(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0))
+    assert await watched.look(100) == ""
+    watched.office.topics.heard[CLICKS_0] = now_ms() - 4_000
+    assert "clicks/0" in await watched.look(40)
+
+
+async def test_idle_and_never_counted_partitions_are_not(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0)
+    watched.office.topics.write(ORDERS_0, click(at=1))
+    watched.office.topics.begins[ORDERS_0] = watched.office.topics.reads[ORDERS_0] = 1  # deleted before anybody read it
+    assert await watched.look(100) == ""
+    assert watched.asked == []
+
+
+async def test_where_the_broker_answers_nobody_it_is_waited_for(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.answers = False
+    assert await watched.look(300) == ""
+    watched.answers = True
+    assert await watched.look(30) == ""  # our own connections have as long as ever from now on
+    assert await watched.look(10) != ""
+
+
+async def test_a_broker_that_is_back_is_read_on(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.answers = False
+    assert await watched.look(60) == ""
+    watched.answers = True
+    assert await watched.look(20) == ""
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0))
+    assert await watched.look(100) == ""
+
+
+async def test_a_rebalance_that_never_ends(watched: Watched) -> None:
+    watched.office.topics.in_rebalance = True
+    assert await watched.look(60) == ""
+    assert "a rebalance has not ended for 60 s" in await watched.look(5)
+
+
+async def test_not_while_redis_is_away(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent() -> bool:
+        return False
+
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    monkeypatch.setattr(watched.watching, "_redis_answers", silent)
+    assert await watched.look(100) == ""
