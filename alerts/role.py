@@ -32,10 +32,10 @@ from alerts.store.outbox import Outbox
 from alerts.store.said import Said
 from alerts.store.states import StateStore
 from consumers.errors import SalepulseError
+from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys
-from streams.store.writer import now_ms
 
 log = structlog.get_logger()
 

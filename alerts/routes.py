@@ -21,10 +21,10 @@ from alerts.silencing import ShownSilence, SilenceWish, shown_silence
 from alerts.state.alert import Status
 from alerts.store.keys import AlertKeys
 from alerts.store.said import Said
+from streams.clock import now_ms
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
 from streams.store.connection import connect
-from streams.store.writer import now_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, address, connect
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.redis_errors import redis_errors
 from streams.store.state import read_state
 

@@ -9,12 +9,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.commands.running import iso
+from consumers.topics import Partition
 from streams.asof import PartitionState, as_of
 from streams.counted import read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.state import State, read_state
 
 START = "start one with `salepulse worker`"

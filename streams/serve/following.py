@@ -19,15 +19,16 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from consumers.topics import Partition
+from streams.clock import now_ms
 from streams.rows import Rows
 from streams.serve.asks import Ask
 from streams.serve.snapshot import Hot, Snapshot, content
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.reader import PaneReader
 from streams.store.state import State
-from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from streams.clock import now_ms
 from streams.serve.asks import Ask
 from streams.serve.following import Aside, Following, Look
 from streams.serve.snapshot import Hot, Snapshot
 from streams.serve.standing import Facts, Standing, standing
 from streams.settings import Settings
 from streams.store.state import State
-from streams.store.writer import now_ms
 from streams.view.asking import NotReadyError
 from streams.view.reached import newest, reached_ms
 from streams.view.rolling import RollingView

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from consumers.events import TYPES
 from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS
+from streams.clock import now_ms
 from streams.scopes import SCOPES
 from streams.serve.baselines import Baselines
 from streams.serve.forecasts import Forecasts
@@ -25,7 +26,6 @@ from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
-from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError, NotReadyError
 
 router = APIRouter(tags=["health"])

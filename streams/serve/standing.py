@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from consumers.topics import Partition
 from streams.asof import AsOf, PartitionState
-from streams.store.keys import Partition
 
 POLLED_WITHIN_MS = 2_000
 """A Redis that has not answered for so long is down."""

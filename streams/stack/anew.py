@@ -7,13 +7,13 @@ import asyncio
 from redis.asyncio import Redis
 
 from consumers.errors import SalepulseError
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from streams.counted import read_standing
 from streams.partition import PartitionWork, clocks
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.redis_errors import redis_errors
 from streams.store.roller import Roller

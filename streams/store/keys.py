@@ -5,8 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from consumers.topics import Partition as Partition
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from redis.asyncio import Redis
 
 from consumers.errors import SalepulseError
 from consumers.events import Promotion
+from consumers.topics import Partition
 from streams.cells import MAX_ROWS
 from streams.codec import decode
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.store.kept import Kept, from_json
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.state import State, read_state
 
 BlockId = tuple[str, int]

@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 from redis.asyncio import Redis
 
+from consumers.topics import Partition
 from streams.codec import decode, encode
 from streams.panes import PaneDelta, merge
 from streams.rows import Rows
@@ -21,7 +22,7 @@ from streams.scopes import Scope
 from streams.steps import SKU_DISTINCTS_STEP_S
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import SETTLE_S, Holds, Level
 from streams.store.merging import Merge, OpenBlocks
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from consumers.topics import EVENT_TOPICS
+from consumers.topics import EVENT_TOPICS, Partition
 from streams.asof import PartitionState
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,15 @@ import numpy as np
 from redis.asyncio import Redis
 
 from consumers.hashing import Hashes
-from streams.clock import now_ms as now_ms
+from consumers.topics import Partition
+from streams.clock import now_ms
 from streams.codec import decode, encode
 from streams.panes import ZERO, PaneDelta
 from streams.rows import Rows
 from streams.shipping.join import RecordChange, RecordKey
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import Level
 
 

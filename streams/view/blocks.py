@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from consumers.topics import Partition
 from streams.cells import Cells
 from streams.panes import PaneDelta, merge
 from streams.shipping.amendments import Amendments
 from streams.sketches import Sketches
-from streams.store.keys import Partition
 from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
 from streams.view.pile import CONTENTS, Content, Pile, touched

@@ -11,13 +11,13 @@ import duckdb
 
 from consumers.producing import Outgoing
 from consumers.topics import Topic
+from streams.clock import now_ms
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
-from streams.store.writer import now_ms
 from streams.view.asking import Item, Question
 from streams.view.rolling import RollingView
 from streams.windows import LENGTH_S, Window

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.settings import Clock
+from consumers.topics import Partition
+from streams.clock import now_ms
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.reader import PaneReader
-from streams.store.writer import now_ms
 from streams.view.rolling import RollingView
 from tests.bench.asking import Asker
 from tests.bench.checking import wrong_totals

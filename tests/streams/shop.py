@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from consumers.events import Promotion
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.clock import now_ms
 from streams.panes import PaneDelta, merge
 from streams.partition import PartitionWork, clocks
 from streams.rows import Rows
@@ -22,11 +23,11 @@ from streams.settings import Settings, limits
 from streams.store.connection import connect
 from streams.store.keeper import Keeper
 from streams.store.kept import NOTHING_KEPT
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.roller import Roller
-from streams.store.writer import Moved, PaneWriter, now_ms
+from streams.store.writer import Moved, PaneWriter
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
 from streams.windows import Window

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.settings import Clock
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState, as_of
-from streams.store.keys import Partition
 from tests.support.events import ms
 
 NOW = ms(1_000)

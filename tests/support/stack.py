@@ -27,15 +27,15 @@ from consumers.producing import Ends, Outgoing, send_all
 from consumers.replaying import Replayed, replay_files
 from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.clock import now_ms
 from streams.embedded.logs import tail
 from streams.embedded.ports import free_port
 from streams.embedded.probes import always_ready, http_ready
 from streams.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.state import State, parse_state
-from streams.store.writer import now_ms
 from tests.support.answers import HttpApi
 from tests.support.servers import Server
 from tests.support.wait import eventually

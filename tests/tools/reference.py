@@ -25,7 +25,7 @@ from consumers.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
 from consumers.partitioning import key_field
 from consumers.rejects import Reason
 from consumers.settings import Clock, IngestSettings
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.counters import COUNTERS, Unit
 from streams.kpis import NAMES, UNITS
@@ -43,7 +43,7 @@ from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, standing
 from streams.settings import Settings
 from streams.settings_report import shown, variable
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.targets import Forecast
 from streams.windows import Window

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence
 from streams.doctor.workers import at_work, incomplete, partitions
 from streams.settings import Settings
-from streams.store.keys import Partition
 from tests.streams.commands.salepulse import salepulse
 from tests.support.servers import Server
 

@@ -12,17 +12,18 @@ import httpx
 from fastapi import FastAPI
 
 from consumers.settings import Clock
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
+from streams.clock import now_ms
 from streams.partition import PartitionWork, clocks
 from streams.rows import Rows
 from streams.serve.app import create_app
 from streams.settings import Settings
 from streams.store.connection import connect
-from streams.store.keys import Keys, Partition
+from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.roller import Roller
-from streams.store.writer import PaneWriter, now_ms
+from streams.store.writer import PaneWriter
 
 T0 = 1_764_590_400_000
 """2025-12-01T12:00:00Z: events are given in seconds after it."""

@@ -14,11 +14,10 @@ import msgspec
 import pytest
 
 from consumers.events import Promotion
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.kpis import STOCK_NAMES
 from streams.simulate import Simulation, SimulationConfig
 from streams.simulate.plan import PromotionPlan
-from streams.store.keys import Partition
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.shop import client
 from tests.streams.shop import Shop, opened

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from consumers.errors import SalepulseError
+from streams.clock import now_ms
 from streams.serve.app import bind, run
 from streams.serve.live import Live
 from streams.settings import Settings
-from streams.store.writer import now_ms
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from consumers.topics import Partition
 from streams.panes import PaneDelta
 from streams.partition import clocks
 from streams.rows import Rows
@@ -19,7 +20,6 @@ from streams.shipping.expansion import Entry, change
 from streams.shipping.facts import NOTHING, Facts, merge
 from streams.shipping.join import key_of
 from streams.shipping.record import decode
-from streams.store.keys import Partition
 from streams.store.levels import shipping_levels
 from streams.store.writer import RecordsChanged
 from tests.streams.shipping.orders import told

@@ -6,11 +6,10 @@ from random import Random
 
 import pytest
 
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from streams.panes import merge
 from streams.partition import PartitionWork, clocks
 from streams.scopes import Scope
-from streams.store.keys import Partition
 from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from consumers.dedup import hash_ids
+from consumers.topics import Partition
 from streams.partition import Clocks
 from streams.scopes import Scope
-from streams.store.keys import Partition
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
 from tests.streams.plain import delta_of, plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0, Shop

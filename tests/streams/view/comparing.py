@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.store.writer import now_ms
+from streams.clock import now_ms
 from streams.view.rolling import RollingView
 from tests.streams.shop import Shop, ask, listed
 from tests.support.oracle import SCOPES, WINDOWS, assert_agree

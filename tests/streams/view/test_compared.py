@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams.clock import now_ms
 from streams.compare import Against, differences
 from streams.kpis import NAMES
 from streams.scopes import Scope
-from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.compared import Compared, Comparer
 from streams.view.rolling import RollingView

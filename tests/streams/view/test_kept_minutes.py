@@ -6,12 +6,11 @@ from random import Random
 
 import pytest
 
-from consumers.topics import EVENT_TOPICS
+from consumers.topics import EVENT_TOPICS, Partition
+from streams.clock import now_ms
 from streams.compare import Against
 from streams.kpis import STOCK_NAMES
 from streams.scopes import Scope
-from streams.store.keys import Partition
-from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.compared import Comparer
 from streams.view.rolling import RollingView

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from streams.store.writer import now_ms
+from streams.clock import now_ms
 from streams.view import live_distincts
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, Shop, listed
 from tests.support.events import some_events

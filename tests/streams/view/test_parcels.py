@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from streams.store.writer import now_ms
+from streams.clock import now_ms
 from streams.view.parcels import standing
 from streams.windows import Window
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened

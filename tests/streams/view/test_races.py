@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from streams.store.keys import Partition
+from consumers.topics import Partition
+from streams.clock import now_ms
 from streams.store.reader import BlockId, PaneReader, StoredBlock
-from streams.store.writer import now_ms
 from streams.view.asking import Question
 from streams.windows import Window
 from tests.streams.shop import CLICKS_0, CLICKS_1, ORDERS_0, Shop, ask

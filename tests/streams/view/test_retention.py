@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from streams.clock import now_ms
 from streams.partition import clocks
-from streams.store.writer import now_ms
 from streams.view.asking import NotAnswerableError
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.streams.view.comparing import assert_true

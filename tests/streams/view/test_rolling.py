@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from streams.store.keys import Partition
-from streams.store.writer import now_ms
+from consumers.topics import Partition
+from streams.clock import now_ms
 from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.blocks import Blocks
 from streams.windows import Window

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from streams.clock import now_ms
 from streams.partition import clocks
 from streams.scopes import Scope
-from streams.store.writer import now_ms
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
 from streams.windows import Window
