@@ -57,6 +57,22 @@ class Entries:
         inside = (self.times >= start_ms) & (self.times < end_ms)
         return self if inside.all() else self.where(inside)
 
+    def cut(self, length_ms: int) -> dict[int, Entries]:
+        """The entries of each aligned stretch of `length_ms` that holds any, by its start."""
+        if not len(self):
+            return {}
+        starts = self.times - self.times % length_ms
+        if (starts == starts[0]).all():
+            return {int(starts[0]): self}
+        order = np.argsort(starts, kind="stable")  # in a stretch the order stays
+        held, starts = self.where(order), starts[order]
+        firsts = np.flatnonzero(np.append(True, starts[1:] != starts[:-1]))
+        edges = [*firsts.tolist(), len(starts)]
+        return {
+            start: Entries(held.pairs[first:last], held.times[first:last], held.amounts[first:last])
+            for start, first, last in zip(starts[firsts].tolist(), edges, edges[1:], strict=False)
+        }
+
     def of_skus(self, skus: Ints) -> Entries:
         """The entries of these SKUs (ascending, distinct)."""
         starts = np.searchsorted(self.pairs, skus << OTHER_BITS)
@@ -65,6 +81,9 @@ class Entries:
     def rounded(self, step_ms: int) -> Entries:
         """The sums in steps of `step_ms`."""
         return summed(self.pairs, self.times - self.times % step_ms, self.amounts)
+
+
+_NONE = Entries()
 
 
 def summed(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
@@ -111,13 +130,9 @@ class Ledger:
 
     def cut(self, length_ms: int) -> Iterator[tuple[int, Ledger]]:
         """The parts in each aligned stretch of `length_ms` that is not empty, with its start, in order."""
-        times = self.times
-        starts = np.unique(times - times % length_ms).tolist()
-        if len(starts) == 1:
-            yield starts[0], self
-            return
-        for start in starts:
-            yield start, self.between(start, start + length_ms)
+        moves, levels, sales = (part.cut(length_ms) for part in (self.moves, self.levels, self.sales))
+        for start in sorted({*moves, *levels, *sales}):
+            yield start, Ledger(moves.get(start, _NONE), levels.get(start, _NONE), sales.get(start, _NONE))
 
 
 NOTHING = Ledger()

@@ -59,9 +59,11 @@ class Blocks:
         self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: Collection[PileId] | None = None
     ) -> None:
         """Add what was applied to the piles of a level, as far as they did not hold it when they were read."""
+        here = {start for (name, start), _ in self._piles if name == level.name}
         for partition, entries in applied.items():
             for entry in entries:
-                for start in touched(level, entry.delta):
+                stretch = touched(level, entry.delta)  # may be years long, with few piles in it
+                for start in [start for start in here if start in stretch]:
                     for content in CONTENTS[level.holds]:
                         pile_id = (level.name, start), content
                         pile = self._piles.get(pile_id)
