@@ -64,8 +64,9 @@ class Standing:
         position = await self._position(work)
         reading = await self._reading.at(work.partition)
         end = self._reading.end(work.partition)
-        # Beyond the end nothing will ever come: the topic was made anew. Not every broker calls it an error.
-        beyond = end is not None and end < position
+        # Beyond the end nothing will ever come: the topic was made anew, which not every broker calls an error. Where
+        # topics have ids these tell it, and need no end, which a broker may know a little late.
+        beyond = end is not None and end < position and not work.topic_ids
         if (beyond or reading != position) and monotonic() - work.touched > _SEEK_AGAIN_S:
             await self._seek(work, position)
         return self.waiting(work.partition, position)
