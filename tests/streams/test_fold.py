@@ -19,7 +19,7 @@ from streams.panes import PaneDelta, merge
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.shipping.kpis import SHIPPING_NAMES
-from streams.view.distinct import estimates
+from tests.streams.distincts import estimates
 from tests.streams.plain import plain
 from tests.support.events import (
     Event,

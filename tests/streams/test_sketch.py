@@ -13,7 +13,7 @@ from consumers.hashing import hash_strings
 from streams.panes import PaneDelta, merge
 from streams.sketch import RANK_BITS, coupons
 from streams.sketches import Sketches, sketches_from
-from streams.view.distinct import estimates
+from tests.streams.distincts import estimates
 
 SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 150_000, 300_000]
 

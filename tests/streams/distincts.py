@@ -1,0 +1,16 @@
+"""Distinct counts of sketches, as servers estimate them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.arrays import Ints
+from streams.sketches import Sketches
+from streams.view.distinct import Union
+
+
+def estimates(parts: Iterable[Sketches], rows: Ints) -> list[list[int]]:
+    """Of the union of all panes in `parts`: [row][distinct], rows in the order given."""
+    union = Union(rows)
+    union.take(parts)
+    return union.counts()
