@@ -47,6 +47,11 @@ class Sketches:
 
     def sorted(self) -> Sketches:
         """The same, for groups made in another order."""
+        if _ascends(self.groups):
+            return self
+        order = np.argsort(self.groups, kind="stable")
+        if _ascends(self.groups[order]):  # no group twice: whole groups change places
+            return self.take(order)
         return _united(self.groups, self.sizes, self.coupons)
 
     def between(self, start_s: int, end_s: int) -> Sketches:
@@ -66,7 +71,7 @@ class Sketches:
         return bool(len(self.groups))
 
     def take(self, chosen: Ints) -> Sketches:
-        """The groups at these places (ascending)."""
+        """The groups at these places, in this order."""
         sizes = self.sizes[chosen]
         starts = self.ends[chosen] - sizes
         return Sketches(self.groups[chosen], np.cumsum(sizes), self.coupons[ranges(starts, sizes)])
@@ -85,6 +90,10 @@ class Sketches:
 
 
 NO_SKETCHES = Sketches()
+
+
+def _ascends(numbers: Ints) -> bool:
+    return bool(np.all(numbers[1:] > numbers[:-1]))
 
 
 def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
@@ -134,7 +143,7 @@ def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
     """Sketches with distinct groups, from groups in any order."""
     if len(groups) == 0:
         return NO_SKETCHES
-    if np.all(groups[1:] > groups[:-1]):
+    if _ascends(groups):
         return Sketches(groups, np.cumsum(sizes), coupons)
     table, place = _places(groups)
     # Sorted parts are runs of these keys, which a stable sort merges instead of sorting them anew.

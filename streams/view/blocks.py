@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -49,27 +49,24 @@ class Blocks:
         if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
             for partition, position in rolled.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
-        for level in self._levels.values():
-            self._spread(level, applied)
+        self._spread(applied, self._piles)
         for pile_id in [pile_id for pile_id, pile in self._piles.items() if pile.waiting > _MOST_WAITING]:
             del self._piles[pile_id]
         self._make_room(())
 
-    def _spread(
-        self, level: Level, applied: Mapping[Partition, Sequence[LogEntry]], among: Collection[PileId] | None = None
-    ) -> None:
-        """Add what was applied to the piles of a level, as far as they did not hold it when they were read."""
-        here = {start for (name, start), _ in self._piles if name == level.name}
-        for partition, entries in applied.items():
-            for entry in entries:
-                stretch = touched(level, entry.delta)  # may be years long, with few piles in it
-                for start in [start for start in here if start in stretch]:
-                    for content in CONTENTS[level.holds]:
-                        pile_id = (level.name, start), content
-                        pile = self._piles.get(pile_id)
-                        if pile is None or (among is not None and pile_id not in among):
-                            continue
-                        if entry.next > pile.rolled.get(partition, 0):
+    def _spread(self, applied: Mapping[Partition, Sequence[LogEntry]], among: Iterable[PileId]) -> None:
+        """Add what was applied to some piles, as far as they did not hold it when they were read."""
+        piles: dict[str, list[tuple[int, Pile]]] = defaultdict(list)
+        for pile_id in among:
+            (name, start), _ = pile_id
+            piles[name].append((start, self._piles[pile_id]))
+        for name, here in piles.items():
+            level = self._levels[name]
+            for partition, entries in applied.items():
+                for entry in entries:
+                    stretch = touched(level, entry.delta)  # may be years long, with few piles in it
+                    for start, pile in here:
+                        if start in stretch and entry.next > pile.rolled.get(partition, 0):
                             pile.add(entry.delta)
 
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
@@ -103,8 +100,7 @@ class Blocks:
                     self._piles[pile_id] = Pile(content, level, start, parts, held.rolled)
                     self._piles.move_to_end(pile_id, last=pile_id in pile_ids)
                     loaded.add(pile_id)
-        for level in self._levels.values():
-            self._spread(level, self._recent, loaded)
+        self._spread(self._recent, loaded)
 
     async def _read(self, block_ids: Sequence[BlockId]) -> dict[BlockId, StoredBlock]:
         self._loading += 1

@@ -6,6 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.arrays import ranges
 from streams.counters import DISTINCTS
@@ -206,7 +207,7 @@ class LiveDistincts:
             del self._rows[number]
 
 
-def _of_rows(sketches: Sketches, wanted: np.ndarray) -> Sketches:
+def _of_rows(sketches: Sketches, wanted: npt.NDArray[np.bool_]) -> Sketches:
     """The groups of wanted rows."""
     rows = sketches.rows
     known = rows < len(wanted)

@@ -109,7 +109,7 @@ class _Moment:
 
     def held(self, sums: WindowSum) -> Ints:
         """Rows of the scope with any counter that is not 0."""
-        rows = np.array(self.followed.rows.of(self.question.scope), np.int64)
+        rows = np.flatnonzero(self.followed.rows.mask(self.question.scope))
         return rows[sums.of(rows).any(axis=1)]
 
     def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:

@@ -30,6 +30,8 @@ PATHS = {
     "category": "/api/v1/kpis?scope=category",
     "sku, top 50": "/api/v1/top?scope=sku&by=gmv&window=5m&n=50",
 }
+PROBE = "/healthz"
+"""Asks nothing of the view: how long it takes is how long the event loop was held up, and the machine's own share."""
 ASK_EVERY_S = 0.05
 SCRAPE_EVERY_S = 1.0
 ON_PROMOTION = 200
@@ -92,11 +94,12 @@ def measure(ground: Ground, *, rate: int, requests: int, backfill_s: int, promot
 
 def _tell(part: Part, quiet: _Asked, scraped: _Asked, load: str) -> None:
     table = Table(f"At {load}: ms", ["request", "requests", "p50", "p99", "max"])
-    everything = [ms for held in quiet.ms.values() for ms in held]
+    everything = [ms for name in PATHS for ms in quiet.ms[name]]
     beside = [ms for name, held in scraped.ms.items() if name in PATHS for ms in held]
     rows = [(f"scope {name}", quiet.ms[name]) for name in PATHS]
     rows += [("all of these", everything), ("all, with a scrape every second", beside)]
     rows += [("/metrics", scraped.ms["/metrics"])]
+    rows += [(f"{PROBE}, between them", [*quiet.ms[PROBE], *scraped.ms[PROBE]])]
     for name, held in rows:
         table.rows.append([name, len(held), *_percentiles(held)])
         part.runs.append({"request": name, "ms": [round(ms, 3) for ms in held]})
@@ -111,7 +114,7 @@ def _tell(part: Part, quiet: _Asked, scraped: _Asked, load: str) -> None:
 
 
 def _ask(server: Server, requests: int, asked: _Asked) -> None:
-    """Requests of all kinds in turn, twenty a second, each on time however long the last one took."""
+    """Requests of all kinds in turn, twenty a second, each on time however long the last took; probes between them."""
     names = list(PATHS)
     began = time.monotonic()
     with Asker(server) as asker:
@@ -119,6 +122,8 @@ def _ask(server: Server, requests: int, asked: _Asked) -> None:
             time.sleep(max(0.0, began + i * ASK_EVERY_S - time.monotonic()))
             name = names[i % len(names)]
             asked.take(name, *asker.get(PATHS[name]))
+            time.sleep(max(0.0, began + (i + 0.5) * ASK_EVERY_S - time.monotonic()))
+            asked.take(PROBE, *asker.get(PROBE))
 
 
 class _Scraper:
