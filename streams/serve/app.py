@@ -48,7 +48,7 @@ ROUTERS = (
 )
 """Every group of routes: alerts, the stream and the page are added here."""
 
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0005
 """So long the view's thread may keep the interpreter from the one that serves HTTP."""
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "

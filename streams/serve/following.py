@@ -41,6 +41,8 @@ _SLOWEST_RETRY_S = 1.0
 _ASIDE_EVERY_MS = 1000
 _CORRECT_EVERY_S = 1.0
 """While the as-of stays, late events are taken into the snapshot so often."""
+_WARM_EVERY_S = 5.0
+"""See `STAYS_WARM_S`."""
 _LONGEST_PAUSE_S = 1.0
 """While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
 
@@ -130,6 +132,7 @@ class Following:
         self._preparing: asyncio.Task[None] | None = None
         self._preparing_slow: asyncio.Task[Answers] | None = None
         self._prepared_s = 0.0
+        self._warmed_s = 0.0
         self._aside_ms = 0
         self._began.set()
         try:
@@ -190,16 +193,18 @@ class Following:
 
     async def _prepare(self, fresh: Snapshot) -> None:
         """Answer what is hot, all at one as-of. Published when it is there, or the pause is over."""
-        asks = list(self._hot.current(time.monotonic())) if fresh.as_of_ms is not None else []
-        made: Answers = {}
+        now_s, made = time.monotonic(), Answers()
+        known = fresh.as_of_ms is not None
         publish = asyncio.get_running_loop().call_later(
             _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, made=dict(made)))
         )
-        await self._make([ask for ask in asks if not ask.slow], fresh, made)
+        await self._make(list(self._hot.quick(now_s)) if known else [], fresh, made)
         publish.cancel()
         self._publish(replace(fresh, made=made))
-        slow = [ask for ask in asks if ask.slow]
+        warm = now_s - self._warmed_s >= _WARM_EVERY_S
+        slow = list(self._hot.slow(now_s, warm=warm)) if known else []
         if slow and (self._preparing_slow is None or self._preparing_slow.done()):
+            self._warmed_s = now_s
             self._preparing_slow = asyncio.create_task(self._prepare_slow(slow, fresh))
             self._wait_for(self._preparing_slow)
 

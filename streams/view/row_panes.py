@@ -54,7 +54,7 @@ class Pane:
         registers, whole = np.zeros(SIZE, np.uint8), cls()
         for part in parts:
             part.unite_into(registers)
-        at = np.flatnonzero(registers)
+        at = _raised(registers)
         if 4 * len(at) < SIZE:
             whole._parts = [(at << RANK_BITS | registers[at]).astype(np.uint32)]
         else:
@@ -168,9 +168,14 @@ class RowPanes:
         return ((finer, at) for at in range(start, start + step, finer))
 
 
+def _raised(registers: Registers) -> npt.NDArray[np.int64]:
+    """Places of those that are not 0; of booleans numpy finds them ten times as fast."""
+    return np.flatnonzero(registers != 0)
+
+
 def histogram(registers: Registers) -> npt.NDArray[np.int64]:
     """How many registers of each distinct count have each rank: [distinct, rank]."""
-    at = np.flatnonzero(registers)
+    at = _raised(registers)
     counts = np.bincount(at // REGISTERS << RANK_BITS | registers[at], minlength=len(DISTINCTS) << RANK_BITS)
     by_rank: npt.NDArray[np.int64] = counts.reshape(len(DISTINCTS), 1 << RANK_BITS)
     by_rank[:, 0] = REGISTERS - by_rank.sum(axis=1)

@@ -12,7 +12,7 @@ import pytest
 
 from streams.serve.asks import ALWAYS, OfEach, OfOne
 from streams.serve.live import Live
-from streams.serve.snapshot import STAYS_HOT_S, Hot, Snapshot
+from streams.serve.snapshot import STAYS_HOT_S, STAYS_WARM_S, Hot, Snapshot
 from streams.settings import Settings
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
@@ -183,15 +183,24 @@ class TestHot:
     def test_what_was_asked_lately_is_answered_ahead_and_the_whole_shop_always(self) -> None:
         hot, ask = Hot(), OfOne(Question(Window.H1), "x")
         hot.note(ask, 100)
-        assert list(hot.current(100)) == [*ALWAYS, ask]
-        assert list(hot.current(100 + STAYS_HOT_S + 0.1)) == list(ALWAYS)
+        assert list(hot.quick(100)) == [*ALWAYS, ask]
+        assert list(hot.quick(100 + STAYS_HOT_S + 0.1)) == list(ALWAYS)
+
+    def test_what_takes_long_is_kept_warm_for_a_while(self) -> None:
+        hot, ask = Hot(), EndlessAndSlow(threading.Event(), threading.Event())
+        hot.note(ask, 100)
+        assert list(hot.quick(100)) == list(ALWAYS)
+        assert list(hot.slow(100, warm=False)) == [ask]
+        later_s = 100 + STAYS_HOT_S + 0.1
+        assert (list(hot.slow(later_s, warm=False)), list(hot.slow(later_s, warm=True))) == ([], [ask])
+        assert list(hot.slow(100 + STAYS_WARM_S + 0.1, warm=True)) == []
 
     def test_no_question_is_answered_twice(self) -> None:
         hot = Hot()
         for now in range(3):
             hot.note(OfOne(Question(Window.M1), ""), now)
             hot.note(OfOne(Question(Window.H1), "x"), now)
-        assert len(list(hot.current(2))) == len(ALWAYS) + 1
+        assert len(list(hot.quick(2))) == len(ALWAYS) + 1
 
     def test_it_is_bounded(self) -> None:
         hot, snapshot = Hot(), Snapshot()
@@ -199,7 +208,7 @@ class TestHot:
             ask = OfOne(Question(Window.H1), str(number))
             hot.note(ask, 0)
             snapshot = snapshot.having(ask, "made")
-        asked = list(hot.current(0))
+        asked = list(hot.quick(0))
         assert len(asked) == len(ALWAYS) + 64
         assert asked[-1] == OfOne(Question(Window.H1), "999")
         assert len(snapshot.made) == 256
