@@ -60,19 +60,25 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Server]:
-    """One Redis for the whole run. A test that kills it or changes its settings starts one of its own."""
+def shared_redis() -> Iterator[Server]:
+    """One Redis for the whole run; tests ask for `redis_server` or `redis_url` instead."""
     with start_redis_server() as server:
         yield server
 
 
 @pytest.fixture
-def redis_url(redis_server: Server) -> str:
-    """URL of a Redis without keys, functions or scripts."""
-    with redis.Redis.from_url(redis_server.url) as client:
+def redis_server(shared_redis: Server) -> Server:
+    """A Redis without keys, functions or scripts. A test that kills or sets it up otherwise starts one of its own."""
+    with redis.Redis.from_url(shared_redis.url) as client:
         client.flushall()
         client.function_flush()
         client.script_flush()
+    return shared_redis
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """URL of a Redis without keys, functions or scripts."""
     return redis_server.url
 
 

@@ -16,7 +16,7 @@ from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.servers import Server
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.usefixtures("redis_url")]
+pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 
 @pytest.fixture

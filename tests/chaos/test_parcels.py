@@ -13,7 +13,7 @@ from tests.chaos.conftest import Recording
 from tests.support.servers import Server
 from tests.support.stack import stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 DAYS = 525
 """From the first event of the recording to the last."""

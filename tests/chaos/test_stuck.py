@@ -15,7 +15,7 @@ from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.servers import Server, tansu_broker
 from tests.support.stack import WORKER
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 WITHIN_S = 60
 DEAF = """

@@ -17,7 +17,7 @@ from tests.support.servers import Server
 from tests.support.stack import Shop
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 GAP_S = 2.5
 """Within two seconds no topic is thought to be made anew and filled again."""

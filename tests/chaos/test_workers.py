@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.conftest import Opening, Recording
 from tests.support.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 SESSION_S = 6
 

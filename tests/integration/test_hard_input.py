@@ -17,7 +17,7 @@ from tests.support.servers import Server
 from tests.support.stack import stack
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

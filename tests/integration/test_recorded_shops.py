@@ -10,7 +10,7 @@ from tests.support.expected import Expected, recorded_totals
 from tests.support.servers import Server
 from tests.support.stack import stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 
 def what_is_wrong(broker: Server, store: Server, folder: Path, *, partitions: int, workers: int) -> list[str]:

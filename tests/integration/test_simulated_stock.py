@@ -25,7 +25,7 @@ from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.stock_oracle import SHOP_NAMES, Number, StockOracle
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("redis_url")]
+pytestmark = pytest.mark.slow
 
 CONFIG = SimulationConfig(
     seed=11, rate=150.0, duration_s=400.0, users=4000, skus=80, stock=StockPlan(cover=1.0, short=30, recounts=3.0)
