@@ -40,8 +40,8 @@ bench: install  ## how much one machine carries
 	$(BIN)/python -m tests.bench $(ARGS)
 
 # For every supported Python, system and processor at once: markers tell them apart.
-lock: $(UV)  ## write requirements.lock anew, with the newest versions that pyproject.toml allows
-	$(UV) pip compile pyproject.toml --all-extras --upgrade --universal --python-version 3.11 --generate-hashes \
+lock: $(UV)  ## write requirements.lock for pyproject.toml; ARGS=--upgrade for the newest versions it allows
+	$(UV) pip compile pyproject.toml --all-extras $(ARGS) --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock --quiet
 
 $(UV):
