@@ -24,6 +24,14 @@ def current(promotions: Mapping[str, Promotion], as_of_ms: int) -> Promotion | N
     return min(ordered, key=lambda promotion: promotion.starts_at, default=None)
 
 
+def meant(promotions: Mapping[str, Promotion], name: str | None, as_of_ms: int) -> str | None:
+    """The promotion that a question names, else the current one."""
+    if name is not None:
+        return name
+    found = current(promotions, as_of_ms)
+    return None if found is None else found.promotion_id
+
+
 def running_time(promotion: Promotion) -> PromotionSpan:
     """When a promotion runs."""
     return PromotionSpan(promotion.starts_at, promotion.ends_at)

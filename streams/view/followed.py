@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.shipping.expansion import Limits
+from streams.store.kept import NOTHING_KEPT
 from streams.store.levels import STOCK, STOCK_SALES, Level
 from streams.store.reader import PaneReader
 from streams.store.state import State
 from streams.view.blocks import Blocks
 from streams.view.journal import Journal
 from streams.view.live_distincts import LiveDistincts
+from streams.view.retention import Retention
 from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
 from streams.view.sums import WindowSum
@@ -48,6 +50,8 @@ class Followed:
         self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
         self.distincts = LiveDistincts(self.blocks)
+        self.retention = Retention.of(levels, (), NOTHING_KEPT)
+        """Which panes there still are, as of the last poll."""
 
     @property
     def newest_s(self) -> int:

@@ -1,0 +1,131 @@
+"""The numbers of a moment: its counters, distinct counts, stock and shipping, made into KPIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from streams import promotions
+from streams.arrays import Ints
+from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
+from streams.kpis import absent_counters, values
+from streams.scopes import Scope
+from streams.shipping.counters import LEG_NAMES
+from streams.shipping.kpis import SHIPPING_SCOPES
+from streams.view.asking import Answer, Item
+from streams.view.distinct import Union
+from streams.view.moment import Moment, pieces
+from streams.view.shipping import known, named
+from streams.view.stock_numbers import StockNumbers, StockSums
+from streams.view.sums import WindowSum
+from streams.windows import Window
+
+
+async def answer(moment: Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
+    """The numbers of rows, which have these names, in this order."""
+    scope = moment.question.scope
+    counted = sums.of(rows).tolist()
+    estimated = await distincts_of(moment, rows)
+    stock = await stock_of(moment, names, await _units_15m(moment, sums, rows))
+    shipping = await shipping_of(moment, rows)
+    items = []
+    for i, name in enumerate(names):
+        numbers = named_counters(counted[i], scope)
+        if estimated is not None:
+            numbers |= named_distincts(estimated[i])
+        brought = {**moment.brought(name), **stock[i], **shipping[i]}
+        items.append(Item(name, values({**numbers, **brought}, scope)))
+    return Answer(moment.as_of_ms, moment.question.window, scope, moment.promotion, items)
+
+
+async def nothing(moment: Moment, names: Sequence[str]) -> list[Item]:
+    """The numbers of values that were never seen; there may be stock of them nevertheless."""
+    scope = moment.question.scope
+    numbers = named_counters([0] * len(COUNTERS), scope)
+    if moment.distinct_pieces is not None:
+        numbers |= named_distincts([0] * len(DISTINCTS))
+    if scope in SHIPPING_SCOPES:
+        numbers |= dict.fromkeys(LEG_NAMES, 0)
+    stock = await stock_of(moment, names, [0] * len(names))
+    return [
+        Item(name, values({**numbers, **moment.brought(name), **held}, scope))
+        for name, held in zip(names, stock, strict=True)
+    ]
+
+
+async def sums_of(moment: Moment) -> WindowSum:
+    """The counters of a window: moved on if it ends at the newest as-of, else added up."""
+    followed = moment.followed
+    total = followed.kept_sum((moment.question.window, moment.promotion)) if moment.live else WindowSum()
+    blocks = followed.blocks
+    while True:
+        steps = list(total.steps_to(moment.counted))
+        needed = [piece for sign, part in steps if sign for piece in pieces(part, moment.levels)]
+        moment.require_kept(needed)
+        if not await blocks.ensure(blocks.needed(needed)):
+            break  # nothing was waited for, so nothing has changed since the steps were made
+    for sign, part in steps:
+        total.take(sign, blocks.cells(pieces(part, moment.levels)) if sign else ())
+    total.span = moment.counted
+    return total
+
+
+async def distincts_of(moment: Moment, rows: Ints) -> list[list[int]] | None:
+    """Distinct counts of rows; None where the scope, or a moment so far back, has none."""
+    panes = moment.distinct_pieces
+    if panes is None:
+        return None
+    (covered, found, steps_s), followed = panes, moment.followed
+    if moment.live:
+        return await followed.distincts.counts(rows.tolist(), covered, steps_s, followed.newest_s)
+    union = Union(rows)
+    for part in followed.blocks.chunks(found):
+        while await followed.blocks.ensure(followed.blocks.needed(part), sketches=True):
+            pass
+        union.take(followed.blocks.sketches(part))
+    return union.counts()
+
+
+async def stock_of(moment: Moment, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
+    """What the stock KPIs of values are made of; of a scope without any, nothing."""
+    scope = moment.question.scope
+    if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not moment.recent:
+        return [{}] * len(names)
+    followed = moment.followed
+    stock = StockNumbers(followed.stock, followed.rows.stock, moment.promotions, moment.as_of_ms, moment.live)
+    if scope is Scope.ALL:
+        return [await stock.of_shop()] * len(names)
+    if scope is Scope.PROMOTION:
+        return await stock.of_promotions(names)
+    promotion = promotions.meant(moment.promotions, moment.question.promotion, moment.as_of_ms)
+    found = await stock.of_skus(names, promotion)
+    return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
+
+
+async def shipping_of(moment: Moment, rows: Ints) -> Sequence[Mapping[str, int]]:
+    """What the shipping KPIs of rows are made of; of a scope without any, nothing."""
+    if moment.question.scope not in SHIPPING_SCOPES:
+        return [{}] * len(rows)
+    followed = moment.followed
+    found = await followed.shipping.sums(moment.at, followed.newest_s, rows, moment.require_kept)
+    return [known(row, moment.at) for row in named(found)]
+
+
+async def _units_15m(moment: Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
+    """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
+    if moment.question.scope is not Scope.SKU:
+        return [0] * len(rows)
+    if moment.question.window is not Window.M15:
+        sums = await sums_of(moment.of_rate())
+    units: list[int] = sums.of(rows)[:, COUNTER_IDS["units"]].tolist()
+    return units
+
+
+def named_counters(counted: Sequence[int], scope: Scope) -> dict[str, int]:
+    """Counters by name, without those that a scope does not have."""
+    absent = absent_counters(scope)
+    return {c.name: n for c, n in zip(COUNTERS, counted, strict=True) if c.name not in absent}
+
+
+def named_distincts(estimated: Sequence[int]) -> dict[str, int]:
+    """Distinct counts by name."""
+    return {d.name: n for d, n in zip(DISTINCTS, estimated, strict=True)}
