@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 
 from fastapi import APIRouter, Request
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -33,6 +35,8 @@ router = APIRouter(tags=["health"])
 _PATIENCE_S = 0.15
 """So long a scrape waits for gauges of the newest as-of where there are some of a moment before."""
 _RECENT_MS = 5_000
+SERVE_PROCESS = "salepulse_serve"
+"""First part of the names of what the system says of this process."""
 TOTALS = {
     "events": ("Events counted.", ("topic", "type")),
     "rejected": ("Messages refused: they are on the topic dead-letters.", ("topic", "reason")),
@@ -76,6 +80,7 @@ class StandingCollector(Collector):
         for scope in SCOPES:
             dropped.add_metric([scope], self._gauges.dropped.get(scope, 0) if self._gauges else 0)
         yield dropped
+        yield _build_info()
         yield from worker_families(self._live.aside.workers, now)
 
     def _totals(self) -> Iterator[Metric]:
@@ -124,6 +129,7 @@ class Exposition:
         self._ask = AllGauges(
             settings.series_budget, settings.currency_exponent, settings.stock_soon_min, forecasts, baselines
         )
+        self._process = ProcessCollector(SERVE_PROCESS, registry=None)
         self._making: asyncio.Task[None] | None = None
         self._last: GaugeText | None = None
         live.expect(self._ask)  # the first scrape, too, finds them made
@@ -136,6 +142,7 @@ class Exposition:
     def _text(self, encode: Callable[[Collector], bytes], gauges: GaugeText | None) -> bytes:
         registry = CollectorRegistry()
         registry.register(StandingCollector(self._live, gauges))
+        registry.register(self._process)
         if gauges is not None:
             registry.register(PromotionCollector(gauges.running, self._live.settings.currency_exponent))
         return (gauges.text if gauges else b"") + encode(registry)
@@ -162,6 +169,13 @@ class Exposition:
 
 def _gauge(name: str, about: str, value: float) -> Metric:
     return GaugeMetricFamily(f"salepulse_{name}", about, value=value)
+
+
+@functools.cache
+def _build_info() -> Metric:
+    info = GaugeMetricFamily("salepulse_build_info", "Always 1; says which version this is.", labels=["version"])
+    info.add_metric([version("salepulse")], 1)
+    return info
 
 
 @router.get("/metrics", responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}})

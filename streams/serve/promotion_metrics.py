@@ -74,6 +74,13 @@ def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Met
         "probability 0.8.",
         labels=["promotion", "bound"],
     )
+    starts = GaugeMetricFamily("salepulse_promotion_starts_seconds", "When it starts, epoch.", labels=["promotion"])
+    ends = GaugeMetricFamily("salepulse_promotion_ends_seconds", "When it ends, epoch.", labels=["promotion"])
+    target = GaugeMetricFamily(
+        "salepulse_promotion_target_net_gmv",
+        "Net GMV that is aimed at, major currency units.",
+        labels=["promotion", "tier"],
+    )
     probability = GaugeMetricFamily(
         "salepulse_target_probability", "Of reaching the target by the end.", labels=["promotion", "tier"]
     )
@@ -86,15 +93,19 @@ def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Met
     for one in running:
         name = one.promotion.promotion_id
         elapsed.add_metric([name], one.now.elapsed_fraction)
+        starts.add_metric([name], one.promotion.starts_at / 1000)
+        ends.add_metric([name], one.promotion.ends_at / 1000)
+        for tier, net_gmv in one.promotion.targets or ():
+            target.add_metric([name, tier], net_gmv / 10**currency_exponent)
         if one.now.phase is not None:
             phase.add_metric([name, one.now.phase.name], 1)
         if one.outlook is not None:
             said = one.outlook.forecast
             for bound in ("expected", "low", "high"):
                 expected.add_metric([name, bound], getattr(said, bound) / 10**currency_exponent)
-            for tier, target in one.promotion.targets or ():
-                probability.add_metric([name, tier], said.probability(target))
+            for tier, net_gmv in one.promotion.targets or ():
+                probability.add_metric([name, tier], said.probability(net_gmv))
         for kpi, number in one.baseline.items():
             if number is not None:
                 baseline.add_metric([name, kpi], number / (10**currency_exponent if kpi in MONEY_NAMES else 1))
-    yield from (phase, elapsed, expected, probability, baseline)
+    yield from (phase, elapsed, starts, ends, target, expected, probability, baseline)

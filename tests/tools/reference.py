@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from prometheus_client import ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from pydantic.fields import FieldInfo
@@ -29,7 +30,7 @@ from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.counters import COUNTERS, Unit
 from streams.kpis import NAMES, UNITS
-from streams.metrics import WorkerMetrics
+from streams.metrics import WORKER_PROCESS, WorkerMetrics
 from streams.phases import at_moment
 from streams.scopes import FIELDS, SCOPES
 from streams.serve.definitions import Definition, Kind, definitions
@@ -37,7 +38,7 @@ from streams.serve.following import Aside
 from streams.serve.forecasts import Basis, Outlook
 from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
-from streams.serve.metrics import StandingCollector
+from streams.serve.metrics import SERVE_PROCESS, StandingCollector
 from streams.serve.promotion_metrics import Running, families
 from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, standing
@@ -160,10 +161,12 @@ def _metrics() -> list[str]:
         for name in NAMES
     ]
     served = [_family_row(family, _sample_labels(family)) for family in StandingCollector(_one_partition()).collect()]
+    served += _process(SERVE_PROCESS)
     running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
     workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
+    workers += _process(WORKER_PROCESS, ("worker",))
     watch = [found for found in vars(AlertMetrics()).values() if isinstance(found, MetricWrapperBase)]
     alerts = [_family_row(family, ("worker", *found._labelnames)) for found in watch for family in found.describe()]
     return [
@@ -210,6 +213,11 @@ def _metrics() -> list[str]:
         "",
         *_table(("metric", "type", "labels", "meaning"), alerts),
     ]
+
+
+def _process(namespace: str, labels: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """What the system says of a process; on Linux only."""
+    return [_family_row(family, labels) for family in ProcessCollector(namespace, registry=None).collect()]
 
 
 def _settings() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -76,6 +77,13 @@ async def test_how_things_stand(api: httpx.AsyncClient, open_shop: Shop) -> None
     assert (samples[key("partitions_stale")], samples[key("redis_up")], samples[key("ready")]) == (0, 1, 0)
 
 
+async def test_what_runs_and_what_it_takes(api: httpx.AsyncClient) -> None:
+    samples = await scrape(api)
+    assert samples[key("build_info", version=version("salepulse"))] == 1
+    assert samples[key("serve_process_resident_memory_bytes")] > 10_000_000
+    assert samples[key("serve_process_cpu_seconds_total")] > 0
+
+
 async def test_workers_own_metrics(api: httpx.AsyncClient, open_shop: Shop) -> None:
     own = WorkerMetrics()
     own.batch_records.labels("orders").observe(5)
@@ -95,6 +103,7 @@ async def test_workers_own_metrics(api: httpx.AsyncClient, open_shop: Shop) -> N
 
     await soon(told)
     samples = await scrape(api)
+    assert samples[key("worker_process_resident_memory_bytes", worker="w1")] > 10_000_000
     assert samples[key("batch_records_bucket", topic="orders", le="10.0", worker="w1")] == 1
     assert {dict(labels).get("worker") for _, labels in samples} == {None, "w1", "w2"}
 

@@ -1,0 +1,38 @@
+"""Alertmanager's configuration: amtool accepts it, and each alert gets to where it belongs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deploy.files import DEPLOY, alert_rules, loaded
+from tests.support.commands import needed, output
+
+CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"
+RECEIVERS = {"critical": "page", "warning": "ticket", "info": "ticket", "none": "heartbeat"}
+
+
+@pytest.fixture(scope="module")
+def amtool() -> str:
+    return needed("amtool", package="prometheus-alertmanager")
+
+
+def test_amtool_accepts_it(amtool: str) -> None:
+    assert "SUCCESS" in output(amtool, "check-config", CONFIG)
+
+
+@pytest.mark.parametrize("severity", [*RECEIVERS, None])
+def test_severity_decides_who_is_told(amtool: str, severity: str | None) -> None:
+    name = next((name for name, rule in alert_rules().items() if rule["labels"]["severity"] == severity), "Other")
+    labels = [f"alertname={name}", *([f"severity={severity}"] if severity else [])]
+    said = output(amtool, "config", "routes", "test", f"--config.file={CONFIG}", *labels)
+    assert said.splitlines()[-1] == RECEIVERS.get(severity or "", "ticket")
+
+
+def test_what_is_inhibited_is_an_alert_that_there_is() -> None:
+    names = {
+        name
+        for rule in loaded(CONFIG)["inhibit_rules"]
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"])
+        for name in matcher.split("~")[-1].split("=")[-1].strip().strip('"').split("|")
+    }
+    assert names - {"Salepulse.+"} <= set(alert_rules())

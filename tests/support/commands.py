@@ -1,0 +1,32 @@
+"""Programs that are not Python's, from the machine's packages."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def needed(*names: str, package: str) -> str:
+    """The path of the first of these that is there. Skips the test where none is."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip(f"no {names[0]} on this machine: apt-get install {package}")
+    return found
+
+
+def output(*argv: str | Path, cwd: Path | None = None) -> str:
+    """What a program says, on both channels; fails with it where the program fails."""
+    done = subprocess.run(
+        list(map(str, argv)),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
