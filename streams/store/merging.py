@@ -6,7 +6,7 @@ that its partition has left behind is merged to one part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.store.levels import Level
@@ -49,9 +49,16 @@ class OpenBlocks:
         self.adopted = False
         """Whether parts of an earlier owner were taken over, of the levels where that matters."""
 
-    def adopt(self, block: BlockId, names: Sequence[str]) -> None:
-        """Take over the parts of an earlier owner of the partition."""
-        self._parts[block] = [*self._parts.get(block, []), *(Part(name, 0) for name in names)]
+    def adopt(self, found: Mapping[BlockId, Sequence[str]]) -> None:
+        """Take over the parts of earlier owners of the partition: all at once, and once, since a part that stood here
+        twice would be merged with itself."""
+        if self.adopted:
+            return
+        for block, names in found.items():
+            ours = self._parts.get(block, [])
+            held = {part.name for part in ours}
+            self._parts[block] = [*ours, *(Part(name, 0) for name in names if name not in held)]
+        self.adopted = True
 
     def to_merge(self, block: BlockId) -> Merge:
         """Which parts of a block a new one should take in."""

@@ -24,7 +24,7 @@ from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
 from streams.store.levels import SETTLE_S, Holds, Level
-from streams.store.merging import Merge, OpenBlocks
+from streams.store.merging import BlockId, Merge, OpenBlocks
 
 _TTL_SLACK_S = 3600
 
@@ -138,11 +138,15 @@ class Roller:
         return True
 
     async def _adopt(self, rolling: Rolling, blocks: OpenBlocks) -> None:
-        """Take over the parts that an earlier owner wrote of blocks that stay open for long."""
+        """Take over the parts that an earlier owner wrote of blocks that stay open for long.
+
+        Redis may fail in the middle, and two rolls may come here at once: nothing is taken over before all is read.
+        """
         newest_s = max(map(_newest_s, rolling.pending), default=0)
         if not newest_s:
             return
         shard, prefix = self._keys.shard(rolling.partition), f"{rolling.partition}:"
+        found: dict[BlockId, list[str]] = {}
         for level in self._levels:
             if level.settle_s <= SETTLE_S:
                 continue
@@ -152,8 +156,8 @@ class Roller:
             for start in map(int, starts):
                 held: list[bytes] = await self._redis.hkeys(self._keys.pane(shard, level.name, start))  # type: ignore[assignment]
                 names = [name.decode() for name in held]
-                blocks.adopt((level.name, start), [name for name in names if name.startswith(prefix)])
-        blocks.adopted = True
+                found[level.name, start] = [name for name in names if name.startswith(prefix)]
+        blocks.adopt(found)
 
     def _plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> list[_Write]:
         writes = []

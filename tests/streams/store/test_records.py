@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from consumers.topics import Partition
 from streams.panes import PaneDelta
-from streams.partition import clocks
+from streams.partition import PartitionWork, clocks
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import limits
@@ -30,6 +31,8 @@ from tests.support.events import T0, Event, click, ms, order, paid, records, shi
 pytestmark = pytest.mark.anyio
 
 HOUR = 3600
+DAY = 24 * HOUR
+WAITING_IN_ALL = (Scope.ALL, ""), Leg.WAITING
 
 
 def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
@@ -170,3 +173,52 @@ async def test_what_cancels_out_is_gone_when_its_day_is_over_though_owners_chang
     assert await shop.redis.hlen(parts) == 1
     waiting = {place: n for place, n in (await held(shop, "wait_s")).items() if place[2] == (Scope.ALL, "")}
     assert waiting == {(T0 + 5, T0 + 5, (Scope.ALL, ""), Leg.WAITING): 1}
+
+
+async def waiting(shop: Shop, level: str) -> int:
+    """Orders that wait, by the blocks and logs of a level."""
+    return sum(n for (_, _, label, leg), n in (await held(shop, level)).items() if (label, leg) == WAITING_IN_ALL)
+
+
+async def two_owners(shop: Shop) -> PartitionWork:
+    """Four orders that wait, in several blocks that an earlier owner wrote, and one in the log of a new owner."""
+    for number in range(4):
+        await shop.feed(ORDERS_0, [paid(at=number * DAY, order_id=f"o-{number}")])
+    await shop.roll(ORDERS_0)
+    shop.works.pop(ORDERS_0)
+    await shop.feed(ORDERS_0, [paid(at=4 * DAY, order_id="o-4")])
+    return await shop.work(ORDERS_0)
+
+
+async def leave_behind(shop: Shop) -> None:
+    """Let all blocks be over, so that each is merged to one part."""
+    for days in (45, 46, 75, 76):
+        await shop.feed(ORDERS_0, [order("order_created", at=days * DAY)])
+        assert await shop.roll(ORDERS_0)
+
+
+async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, read, failing = await two_owners(shop), shop.redis.hkeys, iter([False, False, True])
+
+    async def now_and_then(key: str) -> Any:
+        if next(failing, False):
+            raise RedisConnectionError
+        return await read(key)
+
+    monkeypatch.setattr(shop.redis, "hkeys", now_and_then)
+    with pytest.raises(RedisConnectionError):
+        await work.begin_roll(clocks(shop.settings, None))
+    assert await shop.roll(ORDERS_0)
+    await leave_behind(shop)
+    assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
+
+
+async def test_two_rolls_begun_at_once_take_each_stored_part_over_once(shop: Shop) -> None:
+    work = await two_owners(shop)
+    first, second = await asyncio.gather(*(work.begin_roll(clocks(shop.settings, None)) for _ in range(2)))
+    assert await work.end_roll(first)
+    assert await work.end_roll(second)
+    await leave_behind(shop)
+    assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
