@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from zoneinfo import available_timezones
+
+from pydantic import Field, SecretStr, field_validator
 
 from consumers.settings import IngestSettings
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
+
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Settings(IngestSettings):
@@ -62,7 +66,7 @@ class Settings(IngestSettings):
         "anew. 0: never.",
     )
     timezone: str = Field("UTC", description="IANA time zone of the shop: where `day` begins.")
-    currency: str = Field("CNY", min_length=3, max_length=3, description="ISO 4217 code of all money.")
+    currency: str = Field("CNY", pattern="^[A-Z]{3}$", description="ISO 4217 code of all money.")
     currency_exponent: int = Field(
         2, ge=0, le=4, description="Decimal places of the currency: money / 10^exponent = major units."
     )
@@ -84,6 +88,20 @@ class Settings(IngestSettings):
     )
     alerts_interval_s: float = Field(1, ge=0.1, le=60, description="How often the rules are evaluated.")
     alerts_lease_s: float = Field(5, ge=1, le=60, description="How soon another process may evaluate in place of one.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, timezone: str) -> str:
+        if timezone not in available_timezones():
+            raise ValueError(f"{timezone!r} is no IANA time zone; write one such as Asia/Shanghai")
+        return timezone
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_redis(cls, redis_url: SecretStr) -> SecretStr:
+        if not redis_url.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"an address of Redis begins with {', '.join(_REDIS_SCHEMES)}")
+        return redis_url
 
 
 def limits(settings: Settings) -> Limits:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -130,7 +130,7 @@ class Following:
         self._still: set[asyncio.Future[Any]] = set()
         """Questions that the next look waits for."""
         self._preparing: asyncio.Task[None] | None = None
-        self._preparing_slow: asyncio.Task[Answers] | None = None
+        self._preparing_slow: asyncio.Task[None] | None = None
         self._prepared_s = 0.0
         self._warmed_s = 0.0
         self._aside_ms = 0
@@ -176,7 +176,7 @@ class Following:
             return
         old, rests_on, now_s = self.snapshot, content(self.look.state), time.monotonic()
         as_of_ms = self._view.as_of(self.look.polled_ms).ms
-        if as_of_ms == old.as_of_ms and rests_on == old.rests_on:
+        if old.is_of(as_of_ms, rests_on):
             self.snapshot = replace(old, read_ms=self.look.polled_ms)
             return
         if as_of_ms == old.as_of_ms and now_s - self._prepared_s < _CORRECT_EVERY_S:
@@ -208,14 +208,13 @@ class Following:
             self._preparing_slow = asyncio.create_task(self._prepare_slow(slow, fresh))
             self._wait_for(self._preparing_slow)
 
-    async def _prepare_slow(self, asks: list[Ask[Any]], fresh: Snapshot) -> Answers:
+    async def _prepare_slow(self, asks: list[Ask[Any]], fresh: Snapshot) -> None:
         """Add what takes long to the snapshot, unless there is a newer one by then."""
-        made: Answers = {}
+        made = Answers()
         await self._make(asks, fresh, made)
         for ask, answer in made.items():
-            if self.snapshot.as_of_ms == fresh.as_of_ms:
+            if self.snapshot.is_of(fresh.as_of_ms, fresh.rests_on):
                 self.snapshot = self.snapshot.having(ask, answer)
-        return made
 
     async def _make(self, asks: list[Ask[Any]], fresh: Snapshot, made: Answers) -> None:
         try:
@@ -249,13 +248,13 @@ class Following:
 
     async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
         if ask.slow and self._preparing_slow is not None and not self._preparing_slow.done():
-            coming = cast(T | None, (await asyncio.shield(self._preparing_slow)).get(ask))
+            await asyncio.shield(self._preparing_slow)
+            coming = self.snapshot.answer(ask)
             if coming is not None:
                 return coming
         answer = await ask.make(view, at_ms, None)
-        held = self.snapshot
-        if ask.newest and self._view.as_of(at_ms).ms == held.as_of_ms and content(view.state) == held.rests_on:
-            self.snapshot = held.having(ask, answer)
+        if ask.newest and self.snapshot.is_of(self._view.as_of(at_ms).ms, content(view.state)):
+            self.snapshot = self.snapshot.having(ask, answer)
         return answer
 
     def _failed(self, error: Exception) -> None:

@@ -37,6 +37,10 @@ class Snapshot:
     """Of each partition the offset up to which records are in it."""
     made: Mapping[Ask[Any], Any] = field(default_factory=dict)
 
+    def is_of(self, as_of_ms: int | None, rests_on: Hashable) -> bool:
+        """Whether it is of this as-of and this state: late events change a state, and leave the as-of."""
+        return (self.as_of_ms, self.rests_on) == (as_of_ms, rests_on)
+
     def answer(self, ask: Ask[T]) -> T | None:
         """The answer, if it is among those made ahead."""
         return cast(T | None, self.made.get(ask))

@@ -8,6 +8,7 @@ from consumers.errors import SalepulseError
 from consumers.topics import Topic
 from streams.settings import Settings
 from streams.store.keys import Keys
+from streams.store.redis_errors import redis_errors
 
 
 async def agree(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
@@ -23,8 +24,9 @@ async def agree(redis: Redis, settings: Settings, partitions: dict[Topic, int]) 
         )
     state = Keys(settings.redis_prefix, settings.shards).state(0)
     ours = f"overdue_after_h={settings.overdue_after_h:g} unshipped_horizon_d={settings.unshipped_horizon_d}"
-    await redis.hsetnx(state, "orders", ours)
-    held: bytes | None = await redis.hget(state, "orders")  # type: ignore[assignment]
+    with redis_errors(redis):
+        await redis.hsetnx(state, "orders", ours)
+        held: bytes | None = await redis.hget(state, "orders")  # type: ignore[assignment]
     theirs = ours if held is None else held.decode()
     if theirs != ours:
         raise SalepulseError(

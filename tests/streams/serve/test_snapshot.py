@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 from typing import ClassVar
@@ -123,6 +124,43 @@ async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, 
             await soon(goes_on)
             ask.let.set()
             assert await live.tell(ask) == "done"
+    finally:
+        ask.let.set()
+        await live.stop()
+
+
+@dataclass(frozen=True)
+class LongCount(EndlessAndSlow):
+    """Says what was counted when it began."""
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.make(self, view, at_ms, as_of_ms)
+        return str(views)
+
+
+async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Shop) -> None:
+    ask = LongCount(threading.Event(), threading.Event())
+    live = Live(open_shop.settings)
+    live.expect(ask)
+
+    async def views() -> str:
+        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
+
+    await live.start()
+    try:
+        with anyio.fail_after(15):
+            await anyio.to_thread.run_sync(ask.began.wait)
+            before = await views()
+            await open_shop.send(CLICKS, click(30))
+
+            async def is_in() -> bool:
+                return await views() not in ("", before)
+
+            await soon(is_in)
+            ask.let.set()
+            assert await live.tell(ask) == await views() == str(int(before) + 1)
     finally:
         ask.let.set()
         await live.stop()

@@ -22,6 +22,15 @@ async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> No
         await agree(shop.redis, other, ALIKE)
 
 
+async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) -> None:
+    await shop.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(SalepulseError, match=r"Redis at .* refused us: .*maxmemory"):
+            await agree(shop.redis, shop.settings, ALIKE)
+    finally:
+        await shop.redis.config_set("maxmemory", "0")
+
+
 async def test_over_several_shards_orders_and_logistics_need_as_many_partitions(shop: Shop) -> None:
     unlike = {**ALIKE, Topic.LOGISTICS: 2}
     await agree(shop.redis, shop.settings, unlike)
