@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from consumers.topics import EVENT_TOPICS, Topic
 _DAY_MS = 86_400_000
 _AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
 """Settings where more is fine; -1 is without limit."""
-_TRIES = 50
-_PAUSE_S = 0.2
 _DYNAMIC = 1
 """Kafka's source code for a setting that was made on the topic itself."""
 
@@ -110,15 +107,6 @@ async def _create(admin: Any, plan: TopicPlan, copies: int) -> TopicReport:
             )
     copied = "1 copy" if copies == 1 else f"{copies} copies"
     return TopicReport(plan.name, Outcome.CREATED, f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}")
-
-
-async def _all_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
-    """Wait until the broker tells clients of every topic, which is a little after it has created one."""
-    for _ in range(_TRIES):
-        if {plan.name for plan in plans} <= set(await admin.list_topics()):
-            return
-        await asyncio.sleep(_PAUSE_S)
-    raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
 
 
 async def _mend(admin: Any, plan: TopicPlan, partitions: int) -> TopicReport:

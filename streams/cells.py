@@ -11,8 +11,6 @@ from streams.arrays import NO_INTS, Ints
 
 COUNTER_BITS = 6
 ROW_BITS = 23
-PANE_BITS = 34
-"""Seconds since the epoch, up to the year 2514."""
 MAX_ROWS = 1 << ROW_BITS
 
 ROW_MASK = MAX_ROWS - 1

@@ -32,7 +32,6 @@ class ShippedBy(StrEnum):
 
 Dimension: TypeAlias = Scope | ShippedBy
 SCOPES = tuple(Scope)
-SCOPE_IDS = {scope: i for i, scope in enumerate(SCOPES)}
 DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy)
 DIMENSION_IDS: dict[Dimension, int] = {
     **{scope: i for i, scope in enumerate(Scope)},

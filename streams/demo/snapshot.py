@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,6 @@ class Snapshot:
     """The numbers of one look. Each answer has its own as-of; the first one's is shown."""
 
     as_of_ms: int
-    taken_ms: int
     windows: dict[str, Values]
     """# window: all numbers of scope `all`"""
     channels: list[tuple[str, Values]]
@@ -60,7 +58,6 @@ async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
     counted, stock = await api.get("/api/v1/stock", n=SOON)
     return Snapshot(
         as_of_ms,
-        int(time.time() * 1000),
         windows,
         _items(channels),
         _items(skus),

@@ -60,13 +60,6 @@ class Union:
         return known & (place[np.where(known, rows, 0)] >= 0) if len(place) else known
 
 
-def estimates(parts: Iterable[Sketches], rows: Ints) -> list[list[int]]:
-    """Distinct counts of the union of all panes in `parts`: [row][distinct], rows in the order given."""
-    union = Union(rows)
-    union.take(parts)
-    return union.counts()
-
-
 def _places(rows: Ints) -> Ints:
     """For each row number its place among `rows`, -1 where it is not among them."""
     place = np.full(int(rows.max()) + 1 if len(rows) else 0, -1, np.int64)

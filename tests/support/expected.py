@@ -18,26 +18,8 @@ from typing import Any, Protocol
 import msgspec
 
 from consumers.topics import EVENT_TOPICS
-from streams.kpis import NAMES, Number
+from streams.kpis import Number
 
-NOT_YET = frozenset(
-    {
-        *(
-            "stock_available",
-            "sell_through",
-            "minutes_to_stockout",
-            "oversold_units",
-            "stockout_skus",
-            "stock_fill_rate",
-        ),
-        *("unshipped_orders", "overdue_shipments", "ship_within_48h_rate", "on_time_delivery_rate"),
-        *("ship_hours", "delivery_hours"),
-        *("target_attainment.base", "target_attainment.sprint", "target_attainment.challenge"),
-    }
-)
-"""Left out of the comparison for as long as `streams.kpis.NAMES` does not hold them, and compared from then on."""
-
-LEFT_OUT = NOT_YET - set(NAMES)
 RELATIVE = 1e-9
 
 Values = Mapping[str, Number]
@@ -97,7 +79,7 @@ class Expected:
                 yield f"{query}: values {sorted(answers)} instead of {sorted(query.answers)}"
                 continue
             for value, numbers in query.answers.items():
-                for name in numbers.keys() - LEFT_OUT:
+                for name in numbers:
                     if name not in answers[value]:
                         yield f"{query} {value}: there is no {name}"
                     elif not self._near(name, answers[value][name], numbers[name]):
