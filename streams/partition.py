@@ -93,6 +93,8 @@ class PartitionWork:
         """The batch that is being applied, as it was sent."""
         self._loaded = False
         self._rolled: int | None = None
+        self._batch_id = ""
+        """The batch that led to the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
         self._rolled_at = monotonic()
@@ -110,6 +112,7 @@ class PartitionWork:
         """Take over what Redis holds: position, deltas not rolled yet, event ids."""
         held = await self._writer.load(self.partition, self._rows)
         self.position, self._rolled, self.topic_ids = held.position, held.rolled, held.topic_ids
+        self._batch_id = held.batch_id
         self._pending = [delta for _, delta in held.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)
@@ -178,7 +181,7 @@ class PartitionWork:
             return refused
         if self.position is None:
             self._rolled = batch.follows
-        self.position = batch.next
+        self.position, self._batch_id = batch.next, batch.batch_id
         if batch.delta:
             self._pending.append(batch.delta)
             self._pending_size += _size(batch.delta)
@@ -244,7 +247,7 @@ class PartitionWork:
         """Write a roll made ready; False if the partition stands elsewhere. Not while a batch is being applied."""
         if planned is None or planned is not self._planned or self.position is None:
             return True  # loaded anew meanwhile: what was made ready is void
-        if not await self._roller.write(planned, self.position, self._blocks):
+        if not await self._roller.write(planned, self.position, self._batch_id, self._blocks):
             return False
         self._planned = None
         self._rolled = planned.rolling.upto

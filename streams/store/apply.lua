@@ -1,43 +1,47 @@
 -- Applies one batch of one partition, results and position together, if and only if it follows what was applied before.
 -- Records of orders are written by compare-and-set: another partition may have told something of them meanwhile.
 -- KEYS: state, log, ids, totals, the common beginning of the records' buckets
--- ARGV: partition, follows, next, first ('1': the caller found no position), newest ts or '', now ms, delta or '',
---       hashes or '', oldest ts of the hashes, newest ts of the hashes, epoch for a new store,
---       records, one after the other: bucket (4 bytes, big-endian), field (8), what it was read as or nothing, what it
---       becomes (each after its length in 2 bytes),
---       then for each total its name and what to add
--- Returns 'ok', 'read again' when a record is not what it was, or the position to go to ('' when there is none).
-local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
+-- ARGV: as named below, then for each total its name and what to add.
+--       first: '1': the caller found no position · batch: an id of its own of what is sent · delta, hashes, and the times
+--       of these: or '' · epoch: for a new store · changes: records, one after the other: bucket (4 bytes, big-endian),
+--       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes)
+-- Returns 'ok', also when this very call got through before; 'read again' when a record is not what it was; or the
+-- position to go to ('' when there is none).
+local state, log, ids, totals, buckets = unpack(KEYS)
+local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
+local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes = unpack(ARGV, 8, 13)
+local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
-  if position ~= ARGV[2] then return position end
-elseif ARGV[4] ~= '1' then
+  if position == next_ and redis.call('HGET', state, 'by:' .. partition) == batch then return 'ok' end
+  if position ~= follows then return position end
+elseif first ~= '1' then
   return ''
 end
 local records, at = {}, 1
-while at <= #ARGV[12] do
+while at <= #changes do
   local bucket, field, before, after
-  bucket, field, before, after, at = struct.unpack('>I4c8Hc0Hc0', ARGV[12], at)
-  local key = string.format('%s:%x', KEYS[5], bucket)
+  bucket, field, before, after, at = struct.unpack('>I4c8Hc0Hc0', changes, at)
+  local key = string.format('%s:%x', buckets, bucket)
   if (redis.call('HGET', key, field) or '') ~= before then return 'read again' end
   records[#records + 1] = { key, field, after }
 end
 -- First what could fail, were the log ahead of the position: then nothing is applied.
-redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'f', ARGV[2], 'd', ARGV[7])
-redis.call('HSETNX', KEYS[1], 'epoch', ARGV[11])
-redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3])
+redis.call('XADD', log, next_ .. '-0', 'f', follows, 'd', delta)
+redis.call('HSETNX', state, 'epoch', epoch)
+redis.call('HSET', state, 'pos:' .. partition, next_, 'by:' .. partition, batch)
 if not position then
-  redis.call('HSET', KEYS[1], 'rolled:' .. ARGV[1], ARGV[2])
+  redis.call('HSET', state, 'rolled:' .. partition, follows)
 end
-if ARGV[5] ~= '' then
-  local newest = redis.call('HGET', KEYS[1], 'max:' .. ARGV[1])
-  if not newest or tonumber(newest) < tonumber(ARGV[5]) then
-    redis.call('HSET', KEYS[1], 'max:' .. ARGV[1], ARGV[5])
+if newest_ms ~= '' then
+  local newest = redis.call('HGET', state, 'max:' .. partition)
+  if not newest or tonumber(newest) < tonumber(newest_ms) then
+    redis.call('HSET', state, 'max:' .. partition, newest_ms)
   end
-  redis.call('HSET', KEYS[1], 'new:' .. ARGV[1], ARGV[6])
+  redis.call('HSET', state, 'new:' .. partition, now_ms)
 end
-if ARGV[8] ~= '' then
-  redis.call('XADD', KEYS[3], ARGV[3] .. '-0', 'h', ARGV[8], 'o', ARGV[9], 'n', ARGV[10])
+if hashes ~= '' then
+  redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
 end
 for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
-for i = 13, #ARGV, 2 do redis.call('HINCRBY', KEYS[4], ARGV[i], ARGV[i + 1]) end
+for i = 14, #ARGV, 2 do redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1]) end
 return 'ok'

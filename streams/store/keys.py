@@ -14,7 +14,7 @@ class Keys:
 
     | key | type | holds |
     | --- | --- | --- |
-    | `prefix:{n}:state` | hash | of each partition: position, newest event, what is rolled, last word of its worker |
+    | `prefix:{n}:state` | hash | of each partition: position, its batch, newest event, what is rolled, worker's word |
     | `prefix:{n}:log:topic/p` | stream | deltas in the order they were applied, id = the position after it |
     | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied |
     | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |

@@ -1,23 +1,29 @@
 -- Applies changes of promotions, with the position of their partition, under the same fence as `apply`.
 -- KEYS: state, promotions, totals
--- ARGV: partition, follows, next, first, epoch, how many totals, then for each its name and what to add,
---       then for each change its id and its definition ('' deletes)
-local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1])
+-- ARGV: as named below, then for each total its name and what to add, then for each change its id and its definition (''
+--       deletes)
+-- Returns 'ok', also where somebody has come to the same position before: definitions are what the records say, whoever
+-- applied them; or the position to go to ('' when there is none).
+local state, promotions, totals = unpack(KEYS)
+local partition, follows, next_, first, epoch, totals_count = unpack(ARGV, 1, 6)
+local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
-  if position ~= ARGV[2] then return position end
-elseif ARGV[4] ~= '1' then
+  if position == next_ then return 'ok' end
+  if position ~= follows then return position end
+elseif first ~= '1' then
   return ''
 end
-redis.call('HSETNX', KEYS[1], 'epoch', ARGV[5])
-redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3], 'rolled:' .. ARGV[1], ARGV[3])
-local changes = 7 + 2 * tonumber(ARGV[6])
-for i = 7, changes - 1, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
+redis.call('HSETNX', state, 'epoch', epoch)
+redis.call('HSET', state, 'pos:' .. partition, next_, 'rolled:' .. partition, next_)
+local changes = 7 + 2 * tonumber(totals_count)
+for i = 7, changes - 1, 2 do redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1]) end
 for i = changes, #ARGV, 2 do
-  if ARGV[i + 1] == '' then
-    redis.call('HDEL', KEYS[2], ARGV[i])
+  local promotion_id, definition = ARGV[i], ARGV[i + 1]
+  if definition == '' then
+    redis.call('HDEL', promotions, promotion_id)
   else
-    redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+    redis.call('HSET', promotions, promotion_id, definition)
   end
 end
-redis.call('HINCRBY', KEYS[1], 'promotions', 1)
+redis.call('HINCRBY', state, 'promotions', 1)
 return 'ok'

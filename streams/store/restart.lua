@@ -9,6 +9,7 @@ if position ~= ARGV[2] or rolled ~= ARGV[2] then return position end
 local ids = redis.call('XRANGE', KEYS[3], '-', '+')
 redis.call('DEL', KEYS[2], KEYS[3])
 for i, entry in ipairs(ids) do redis.call('XADD', KEYS[3], '0-' .. i, unpack(entry[2])) end
+redis.call('HDEL', KEYS[1], 'by:' .. ARGV[1])
 redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3], 'rolled:' .. ARGV[1], ARGV[3], 'incomplete:' .. ARGV[1], ARGV[4])
 if ARGV[5] == '' then
   redis.call('HDEL', KEYS[1], 'topic:' .. ARGV[1])

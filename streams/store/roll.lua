@@ -1,22 +1,30 @@
 -- Moves deltas of one partition from its log into blocks of panes, if and only if nobody else wrote meanwhile.
 -- KEYS: state, log, ids, then for each write the index of its level and the key of its block
--- ARGV: partition, position, rolled from, rolled to, log entries kept from, id entries kept from,
---       then for each write: block start, seconds to live or '', name and content of the part, how many parts it replaces,
---       and their names
+-- ARGV: as named below, then for each write: block start, seconds to live or '', name and content of the part, how many
+--       parts it replaces, and their names.
+--       batch: id of the batch that the caller believes to be the last: who stands at the same position may have come
+--       there by another one
 -- Returns 'ok', or the position found.
-local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1]) or ''
-local rolled = redis.call('HGET', KEYS[1], 'rolled:' .. ARGV[1]) or ''
-if position ~= ARGV[2] or rolled ~= ARGV[3] then return position end
-local at = 7
+local state, log, ids = KEYS[1], KEYS[2], KEYS[3]
+local partition, position, batch, rolled_from, rolled_to, log_kept_from, ids_kept_from = unpack(ARGV, 1, 7)
+local found = redis.call('HGET', state, 'pos:' .. partition) or ''
+local by = redis.call('HGET', state, 'by:' .. partition) or ''
+local rolled = redis.call('HGET', state, 'rolled:' .. partition) or ''
+if found ~= position or by ~= batch or rolled ~= rolled_from then return found end
+local at = 8
 for i = 4, #KEYS, 2 do
-  local index, key = KEYS[i], KEYS[i + 1]
-  redis.call('ZADD', index, ARGV[at], ARGV[at])
-  for j = 1, tonumber(ARGV[at + 4]) do redis.call('HDEL', key, ARGV[at + 4 + j]) end
-  redis.call('HSET', key, ARGV[at + 2], ARGV[at + 3])
-  if ARGV[at + 1] ~= '' then redis.call('EXPIRE', key, ARGV[at + 1]) end
-  at = at + 5 + tonumber(ARGV[at + 4])
+  local index, block = KEYS[i], KEYS[i + 1]
+  local start, seconds_to_live, name, content, replaces = unpack(ARGV, at, at + 4)
+  at = at + 5
+  redis.call('ZADD', index, start, start)
+  for _ = 1, tonumber(replaces) do
+    redis.call('HDEL', block, ARGV[at])
+    at = at + 1
+  end
+  redis.call('HSET', block, name, content)
+  if seconds_to_live ~= '' then redis.call('EXPIRE', block, seconds_to_live) end
 end
-redis.call('HSET', KEYS[1], 'rolled:' .. ARGV[1], ARGV[4])
-redis.call('XTRIM', KEYS[2], 'MINID', ARGV[5])
-redis.call('XTRIM', KEYS[3], 'MINID', ARGV[6])
+redis.call('HSET', state, 'rolled:' .. partition, rolled_to)
+redis.call('XTRIM', log, 'MINID', log_kept_from)
+redis.call('XTRIM', ids, 'MINID', ids_kept_from)
 return 'ok'

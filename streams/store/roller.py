@@ -109,11 +109,11 @@ class Roller:
         held = await self._fetch(shard, writes)
         return Planned(rolling, writes, await asyncio.to_thread(_contents, writes, held, rows))
 
-    async def write(self, planned: Planned, position: int, blocks: OpenBlocks) -> bool:
+    async def write(self, planned: Planned, position: int, batch_id: str, blocks: OpenBlocks) -> bool:
         """Write what was planned; False if somebody else wrote meanwhile, and then nothing was changed.
 
-        `position` is where the partition stands by now. The log keeps the entries of this roll until the next, for
-        readers that are a little behind.
+        `position` is where the partition stands by now, `batch_id` the batch that led there. The log keeps the entries
+        of this roll until the next, for readers that are a little behind.
         """
         rolling = planned.rolling
         shard = self._keys.shard(rolling.partition)
@@ -122,6 +122,7 @@ class Roller:
         args: list[str | int | bytes] = [
             str(rolling.partition),
             position,
+            batch_id,
             rolling.rolled,
             rolling.upto,
             f"{rolling.rolled + 1}-0",

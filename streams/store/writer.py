@@ -9,7 +9,9 @@ rebalance, a batch after a lost one, a wiped Redis) changes nothing and is answe
 What events tell of orders goes into records that two topics share, so these are compared and set in the same call.
 3. `streams.store.roller` moves deltas from the log into blocks of panes, under the same fence.
 
-A call that was cut off may be sent again: it is refused if the first one got through.
+A call that was cut off may be sent again: each batch has an id of its own, which is kept beside the position that it
+led to, so its sender is told that the first call got through. Somebody else's batch may lead to the same position, and
+may have been joined with other records: whose word stands there is told by the id, and asked by rolls too.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class Loaded:
     ids: list[IdEntry]
     topic_ids: tuple[str, ...] = ()
     """The topic that was counted, and the one before it; empty while that is not known."""
+    batch_id: str = ""
+    """Which batch led to the position; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Applying:
     totals: Mapping[str, int] = field(default_factory=dict)
     """What to add to the totals, by name."""
     records: Sequence[RecordChange] = ()
+    batch_id: str = field(init=False, default_factory=lambda: uuid4().hex)
+    """Another one of each such object, also of copies with something changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +118,10 @@ class PaneWriter:
         """Everything a new owner of a partition needs, read at one moment."""
         state = self._keys.state(self._keys.shard(partition))
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(state, [f"pos:{partition}", f"rolled:{partition}", f"topic:{partition}"])
+            pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by")])
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
-            (position, rolled, topic), log, ids = await pipe.execute()
+            (position, rolled, topic, batch_id), log, ids = await pipe.execute()
         rolled_to = None if rolled is None else int(rolled)
         return Loaded(
             position=None if position is None else int(position),
@@ -130,6 +136,7 @@ class PaneWriter:
                 for i, e in ids
             ],
             topic_ids=tuple((topic or b"").decode().split()),
+            batch_id=(batch_id or b"").decode(),
         )
 
     async def identify(self, partition: Partition, position: int, topic_id: str) -> bool:
@@ -147,7 +154,7 @@ class PaneWriter:
         return records
 
     async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
-        """Apply a batch; None when it is in, else why it was refused."""
+        """Apply a batch; None when it is in, by this call or by an earlier one of the same, else why it was refused."""
         shard = self._keys.shard(batch.partition)
         answer = await self._apply(
             keys=[
@@ -162,6 +169,7 @@ class PaneWriter:
                 batch.follows,
                 batch.next,
                 int(batch.first),
+                batch.batch_id,
                 "" if batch.newest_ms is None else batch.newest_ms,
                 now_ms(),
                 encode(batch.delta, rows, compress=False) if batch.delta else b"",
@@ -173,7 +181,7 @@ class PaneWriter:
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
-        return RecordsChanged() if answer == b"read again" else _moved(answer, batch.next)
+        return RecordsChanged() if answer == b"read again" else _moved(answer)
 
     async def restart(
         self, partition: Partition, position: int, at: int, incomplete_since_ms: int, topic_id: str = ""
@@ -218,7 +226,7 @@ class PaneWriter:
                 *(part for promotion_id, definition in changes for part in (promotion_id, definition or b"")),
             ],
         )
-        return _moved(answer, next_)
+        return _moved(answer)
 
     async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
         """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved."""
@@ -265,9 +273,8 @@ def _packed(records: Sequence[RecordChange]) -> bytes:
     return b"".join(parts)
 
 
-def _moved(answer: bytes, next_: int) -> Moved | None:
-    """A position that is already ours means that an earlier call got through though its answer did not."""
-    if answer == b"ok" or answer == str(next_).encode():
+def _moved(answer: bytes) -> Moved | None:
+    if answer == b"ok":
         return None
     return Moved(int(answer) if answer else None)
 

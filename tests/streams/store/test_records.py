@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -22,7 +23,7 @@ from streams.shipping.facts import NOTHING, Facts, merge
 from streams.shipping.join import key_of
 from streams.shipping.record import decode
 from streams.store.levels import shipping_levels
-from streams.store.writer import RecordsChanged
+from streams.store.writer import Applying, Moved, PaneWriter, RecordsChanged
 from tests.streams.shipping.orders import told
 from tests.streams.shipping.plain import Place, plain
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
@@ -222,3 +223,50 @@ async def test_two_rolls_begun_at_once_take_each_stored_part_over_once(shop: Sho
     assert await work.end_roll(second)
     await leave_behind(shop)
     assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
+
+
+class Stopped(PaneWriter):
+    """A worker that is stopped after it read the records of its orders, and goes on when `meanwhile` has happened."""
+
+    meanwhile: Callable[[], Awaitable[None]]
+
+    async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
+        await self.meanwhile()
+        return await super().apply(batch, rows)
+
+
+async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_is_refused(shop: Shop) -> None:
+    await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
+    payment = [paid(at=1, order_id="o-1", region="east")]
+    stopped = Stopped(shop.redis, shop.keys, shop.levels)
+    zombie = PartitionWork(ORDERS_0, shop.settings, stopped, shop.roller, shop.rows)
+    await zombie.load()
+
+    async def meanwhile() -> None:
+        await shop.feed(LOGISTICS_0, [shipment(at=2, order_id="o-1", region="west")])
+        await shop.feed(ORDERS_0, payment)
+
+    stopped.meanwhile = meanwhile
+    batch = records(ORDERS_0.topic, 0, 1, list(map(wire, payment)))
+    assert await zombie.apply(zombie.prepare(batch, clocks(shop.settings, None))) == Moved(2)
+    assert zombie.position == 1
+    assert not await zombie.roll(clocks(shop.settings, None))
+    await shop.roll(ORDERS_0)
+    assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
+
+
+async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop: Shop) -> None:
+    """A Redis that was set back to a moment before both: each has applied its own batch."""
+    await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
+    before = await shop.everything()
+    await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
+    zombie = shop.works.pop(ORDERS_0)
+    await shop.redis.flushall()
+    for key, dumped in before.items():
+        await shop.redis.restore(key, 0, dumped)
+    await shop.feed(LOGISTICS_0, [shipment(at=2, order_id="o-1", region="west")])
+    await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
+    stands = await shop.everything()
+    assert not await zombie.roll(clocks(shop.settings, None))
+    assert await shop.everything() == stands
+    assert await shop.roll(ORDERS_0)

@@ -78,18 +78,29 @@ async def test_a_batch_of_a_known_partition_is_refused_by_a_redis_that_knows_not
 
 async def test_a_call_that_was_cut_off_may_be_made_again(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    await apply(shop, 10, 20)
+    sent = batch(shop, 10, 20)
+    assert await shop.writer.apply(sent, shop.rows) is None
     before = await shop.everything()
-    assert await apply(shop, 10, 20) is None
+    assert await shop.writer.apply(sent, shop.rows) is None
     assert await shop.everything() == before
     assert await apply(shop, 20, 30) is None
     assert await page_views(shop) == 30
 
 
 async def test_the_first_call_too_may_be_made_again(shop: Shop) -> None:
+    sent = batch(shop, 5, 10, first=True)
     for _ in range(3):
-        assert await apply(shop, 5, 10, first=True) is None
+        assert await shop.writer.apply(sent, shop.rows) is None
     assert await page_views(shop) == 5
+
+
+async def test_who_would_come_to_the_same_position_by_another_batch_is_refused(shop: Shop) -> None:
+    await apply(shop, 0, 10, first=True)
+    assert await apply(shop, 0, 10, first=True) == Moved(10)
+    assert await apply(shop, 10, 20) is None
+    before = await shop.everything()
+    assert await apply(shop, 10, 20) == Moved(20)
+    assert await shop.everything() == before
 
 
 async def test_of_two_that_begin_a_partition_one_is_refused(shop: Shop) -> None:
@@ -117,8 +128,9 @@ async def test_the_newest_event_time_never_goes_back(shop: Shop) -> None:
 
 async def test_totals_add_up_and_repeats_add_nothing(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    await apply(shop, 10, 25)
-    await apply(shop, 10, 25)
+    sent = batch(shop, 10, 25)
+    for _ in range(2):
+        await shop.writer.apply(sent, shop.rows)
     await apply(shop, 3, 9)
     await shop.writer.apply(batch(shop, 0, 4, first=True, partition=CLICKS_0), shop.rows)
     totals = await shop.redis.hgetall(shop.keys.totals(0))
