@@ -11,7 +11,7 @@ from random import Random
 
 from consumers.ndjson import Line, find_recordings, read_merged
 from consumers.producing import Outgoing
-from consumers.topics import Topic
+from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import poison
 
 MINUTE_MS = 60_000
@@ -65,7 +65,7 @@ def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
 
 
 def _poison(mess: Mess, rng: Random, lines: list[Line]) -> Iterator[tuple[float, Outgoing]]:
-    for topic in (Topic.CLICKS, Topic.ORDERS):
+    for topic in EVENT_TOPICS:
         places = [line for line in lines if line.topic is topic]
         for value, reason in poison(rng, topic, len(places) // 100):
             place = rng.choice(places)

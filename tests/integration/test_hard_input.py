@@ -20,11 +20,6 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def shop_folder(shared_data: Path) -> Path:
-    return shared_data / "taobao"
-
-
 def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
     """How many there are, by topic and reason."""
 
@@ -34,9 +29,17 @@ def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
     return asyncio.run(read())
 
 
-def test_a_mess_gives_the_same_answers(broker: Server, redis_server: Server, shop_folder: Path, rng: Random) -> None:
-    expected, mess = Expected.read(shop_folder), make_mess(shop_folder, rng)
-    counted = recorded_totals(shop_folder) | {f"duplicates,{topic}": n for topic, n in mess.repeats.items()}
+@pytest.mark.parametrize(
+    ("broker", "name"),
+    [("embedded", "olist"), pytest.param("apache", "taobao", marks=pytest.mark.kafka)],
+    indirect=["broker"],
+)
+def test_a_mess_gives_the_same_answers(
+    broker: Server, redis_server: Server, shared_data: Path, name: str, rng: Random
+) -> None:
+    folder = shared_data / name
+    expected, mess = Expected.read(folder), make_mess(folder, rng)
+    counted = recorded_totals(folder) | {f"duplicates,{topic}": n for topic, n in mess.repeats.items()}
     with stack(broker, redis_server, workers=2, timezone=expected.timezone) as shop:
         shop.send(mess.messages)
         shop.until_counted()
@@ -52,8 +55,9 @@ def test_a_mess_gives_the_same_answers(broker: Server, redis_server: Server, sho
         check(shop.api, expected)
 
 
-def test_what_is_mended_counts(broker: Server, redis_server: Server, shop_folder: Path, rng: Random) -> None:
-    expected, mess = Expected.read(shop_folder), make_mess(shop_folder, rng, broken=300)
+def test_what_is_mended_counts(broker: Server, redis_server: Server, shared_data: Path, rng: Random) -> None:
+    folder = shared_data / "taobao"
+    expected, mess = Expected.read(folder), make_mess(folder, rng, broken=300)
     with stack(broker, redis_server, timezone=expected.timezone) as shop:
         shop.send(mess.messages)
         shop.until_counted()
