@@ -168,7 +168,7 @@ async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | Non
 
 
 def _facts(answer: Answer, asked: Asked) -> dict[str, Any]:
-    """The answer in the API's shape."""
+    """The answer, named as the API names it; without what only a server that follows can say."""
     facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope.value}
     if asked.value is None:
         return facts | {"items": [{"value": item.value, "values": item.values} for item in answer.items]}

@@ -42,7 +42,7 @@ def serve(
     clock: ClockOption = None,
     retain: Retain = None,
 ) -> None:
-    """Answer: the HTTP API and /metrics, read from Redis. Run any number side by side; none of them writes."""
+    """Answer: the HTTP API and /metrics, read from Redis. Run any number side by side; none of them counts."""
     from streams.role_logs import configure_role_logs
     from streams.serve.app import run
 

@@ -46,7 +46,7 @@ ROUTERS = (
     health.router,
     docs.router,
 )
-"""Every group of routes: alerts, the stream and the page are added here."""
+"""Every group of routes of our own; other packages add theirs by entry points."""
 
 _SWITCH_S = 0.0005
 """So long the view's thread may keep the interpreter from the one that serves HTTP."""

@@ -86,7 +86,7 @@ class ShopOutlook:
 
 
 class Outlook:
-    """Asks the view; no poll should come between (`Live.paused`)."""
+    """Asks the view; no poll should come between its questions (`Following.ask` with `still`)."""
 
     def __init__(self, view: RollingView, settings: Settings, at_ms: int) -> None:
         self._view = view

@@ -1,4 +1,4 @@
-"""`serve` writes nothing: it works for a Redis user who may only read."""
+"""Whatever is only asked, `serve` answers for a Redis user who may only read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.streams.serve.shop import Shop, client, shop_settings
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_route_for_a_user_who_may_only_read(open_shop: Shop, settings: Settings) -> None:
+async def test_every_question_is_answered_for_a_user_who_may_only_read(open_shop: Shop, settings: Settings) -> None:
     rules = ["on", ">secret", "~*", "-@all", "+@read", "+@connection", "+@transaction"]
     await open_shop.redis.execute_command("ACL", "SETUSER", "reader", *rules)
     await open_shop.redis.acl_log_reset()
@@ -27,6 +27,12 @@ async def test_every_route_for_a_user_who_may_only_read(open_shop: Shop, setting
                 "/api/v1/kpis?scope=channel",
                 "/api/v1/top?window=day",
                 "/api/v1/series/conversion_rate?window=1h",
+                "/api/v1/compare?against=yesterday",
+                "/api/v1/stock",
+                "/api/v1/shipping",
+                "/api/v1/promotions",
+                "/api/v1/alerts",
+                "/api/v1/silences",
                 "/api/v1/definitions",
                 "/metrics",
             ):
