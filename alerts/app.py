@@ -29,7 +29,7 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
     """The Faust app around one role; nothing is connected before it runs."""
     app = faust.App(
         settings.alerts_group,
-        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
+        **settings.kafka.faust_options(),
         store="memory://",
         topic_allow_declare=False,
         stream_wait_empty=False,
@@ -64,8 +64,8 @@ async def preflight(settings: Settings) -> None:
         await check(redis)
     finally:
         await redis.aclose()
-    await require_topics(settings.bootstrap)
-    await create_topics(settings.bootstrap, [TopicPlan(leader_topic(settings), 1)])
+    await require_topics(settings.kafka)
+    await create_topics(settings.kafka, [TopicPlan(leader_topic(settings), 1)])
 
 
 def run(settings: Settings, evaluator: MakeEvaluator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alerts.metrics import AlertMetrics
 from alerts.store.states import StateStore
 from consumers.errors import SalepulseError
+from consumers.kafka import Where
 from consumers.producing import KeyedProducer, Outgoing
 from consumers.topics import Topic
 
@@ -12,9 +13,9 @@ from consumers.topics import Topic
 class Publisher:
     """Publishes for the process that leads. While Kafka is away, changes wait in Redis."""
 
-    def __init__(self, store: StateStore, bootstrap: str, metrics: AlertMetrics) -> None:
+    def __init__(self, store: StateStore, kafka: Where, metrics: AlertMetrics) -> None:
         self._store = store
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._metrics = metrics
         self._producer: KeyedProducer | None = None
 
@@ -46,5 +47,5 @@ class Publisher:
 
     async def _started(self) -> KeyedProducer:
         if self._producer is None:
-            self._producer = await KeyedProducer(self._bootstrap).__aenter__()
+            self._producer = await KeyedProducer(self._kafka).__aenter__()
         return self._producer

@@ -74,7 +74,7 @@ class Role:
         self._said = Said(self._redis, keys)
         self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
         self._http = Http(file.networks)
-        self._publisher = Publisher(self._store, settings.bootstrap, self.metrics)
+        self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
             self._store,

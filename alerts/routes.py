@@ -24,7 +24,7 @@ from alerts.store.said import Said
 from streams.clock import now_ms
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
-from streams.store.connection import connect
+from streams.store.connection import Access, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Kept:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     live: Live = app.state.live
-    redis = connect(live.settings)
+    redis = connect(live.settings, Access.READ)
     app.state.alerts = _Kept(Said(redis, AlertKeys(live.settings.redis_prefix)), place_of(live.settings))
     try:
         yield

@@ -20,7 +20,8 @@ from consumers.dead_letters import (
     from_message,
     whole_message_producer,
 )
-from consumers.errors import kafka_errors
+from consumers.kafka import Where
+from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
 from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
@@ -28,14 +29,14 @@ from consumers.topics import Topic
 _REPLAY_TURN_BYTES = 8 * 2**20
 
 
-async def read_dead_letters(bootstrap: str, selection: Selection | None = None) -> AsyncIterator[DeadLetter]:
+async def read_dead_letters(kafka: Where, selection: Selection | None = None) -> AsyncIterator[DeadLetter]:
     """The dead letters that were there when this was called, each once, oldest first within a key.
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
     """
     selection = selection or Selection()
     seen: set[tuple[str, int, int, int | None]] = set()
-    async for record in read_to_end(bootstrap, Topic.DEAD_LETTERS):
+    async for record in read_to_end(kafka, Topic.DEAD_LETTERS):
         letter = from_message(Message(record.key, record.value, record.headers))
         if letter is not None and letter.identity not in seen:
             seen.add(letter.identity)
@@ -44,20 +45,20 @@ async def read_dead_letters(bootstrap: str, selection: Selection | None = None) 
 
 
 async def replay_dead_letters(
-    bootstrap: str, selection: Selection, on_progress: Callable[[int], None] | None = None
+    kafka: Where, selection: Selection, on_progress: Callable[[int], None] | None = None
 ) -> dict[str, int]:
     """Send the selected dead letters to their topics again: original key and bytes, with a header that names the
     dead letter. Returns how many went to each topic, once the broker has confirmed them.
     """
     sent: dict[str, int] = {}
-    with kafka_errors(bootstrap):
-        producer = whole_message_producer(bootstrap)
+    async with kafka_errors(kafka):
+        producer = whole_message_producer(kafka)
         try:
             await producer.start()
             answers: list[asyncio.Future[Any]] = []
             held = 0
-            async for letter in read_dead_letters(bootstrap, selection):
-                await partition_count(producer.client, letter.topic, bootstrap)
+            async for letter in read_dead_letters(kafka, selection):
+                await partition_count(producer.client, letter.topic, kafka)
                 answers.append(await _send_again(producer, letter))
                 sent[letter.topic] = sent.get(letter.topic, 0) + 1
                 held += len(letter.value or b"") + 1_000

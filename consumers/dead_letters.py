@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from consumers.errors import kafka_errors
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
 from consumers.producing import MAX_REQUEST_BYTES
 from consumers.topics import Topic
@@ -124,18 +125,18 @@ class Selection:
 class DeadLetterWriter:
     """Writes dead letters. Use as `async with`, or `start` and `stop`."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
         self._producer: Any = None
 
     async def start(self) -> None:
         """Connect. Raises SalepulseError without a broker, or where the topic is missing."""
-        with kafka_errors(self._bootstrap):
-            self._producer = whole_message_producer(self._bootstrap)
+        async with kafka_errors(self._kafka):
+            self._producer = whole_message_producer(self._kafka)
             try:
                 await self._producer.start()
                 # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
-                await partition_count(self._producer.client, Topic.DEAD_LETTERS.value, self._bootstrap)
+                await partition_count(self._producer.client, Topic.DEAD_LETTERS.value, self._kafka)
             except BaseException:
                 await self.stop()
                 raise
@@ -156,7 +157,7 @@ class DeadLetterWriter:
 
         Raises SalepulseError if it did not: then some may be written, and all are to be written again.
         """
-        with kafka_errors(self._bootstrap):
+        async with kafka_errors(self._kafka):
             answers = []
             for letter in letters:
                 message = to_message(letter)
@@ -168,10 +169,10 @@ class DeadLetterWriter:
             await all_confirmed(answers)
 
 
-def whole_message_producer(bootstrap: str) -> Any:
+def whole_message_producer(kafka: Where) -> Any:
     """An aiokafka producer that takes messages as large as any topic does, and sends each once confirmed by all."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=2**18
+        **kafka_at(kafka).options(), acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=2**18
     )
 
 

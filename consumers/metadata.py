@@ -7,14 +7,16 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import SalepulseError
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors
 from consumers.topics import WORKED_TOPICS, Topic
 
 _TRIES = 5
 _PAUSE_S = 0.2
 
 
-async def partition_count(client: Any, topic: str, bootstrap: str) -> int:
+async def partition_count(client: Any, topic: str, kafka: Where) -> int:
     """How many partitions the topic has, asked of a started `AIOKafkaClient`. Never creates it.
 
     Raises SalepulseError if there is no such topic. Brokers learn of a new topic one after the other, so this asks
@@ -27,15 +29,15 @@ async def partition_count(client: Any, topic: str, bootstrap: str) -> int:
         cluster = await client.fetch_all_metadata()
         if not cluster.partitions_for_topic(topic):
             await asyncio.sleep(_PAUSE_S)
-    raise SalepulseError(f"topic {topic} does not exist at {bootstrap}: run `salepulse topics create`", retriable=True)
+    raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
 
 
-async def require_topics(bootstrap: str) -> dict[Topic, int]:
+async def require_topics(kafka: Where) -> dict[Topic, int]:
     """How many partitions each topic has that a worker reads or writes. Raises SalepulseError if one is missing."""
-    with kafka_errors(bootstrap):
-        client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    async with kafka_errors(kafka):
+        client = AIOKafkaClient(**kafka_at(kafka).options())
         try:
             await client.bootstrap()
-            return {topic: await partition_count(client, topic.value, bootstrap) for topic in WORKED_TOPICS}
+            return {topic: await partition_count(client, topic.value, kafka) for topic in WORKED_TOPICS}
         finally:
             await client.close()

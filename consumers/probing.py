@@ -8,14 +8,16 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.errors import SalepulseError
+from consumers.kafka import Where, kafka_at
 from consumers.topics import Partition
 
 
-async def can_be_read(bootstrap: str, partition: Partition, *, within_s: float = 5.0) -> bool:
+async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5.0) -> bool:
     """Whether a fetch from a partition is answered to somebody else. In no consumer group, and nothing is moved."""
     tp = TopicPartition(partition.topic.value, partition.number)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka_at(kafka).options(),
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
         request_timeout_ms=round(within_s * 1000),
@@ -27,7 +29,7 @@ async def can_be_read(bootstrap: str, partition: Partition, *, within_s: float =
             while consumer.highwater(tp) is None:  # told by the answer to a fetch, whether there are records or not
                 await consumer.getmany(timeout_ms=50)
             return True
-    except (KafkaError, TimeoutError, OSError):
+    except (KafkaError, SalepulseError, TimeoutError, OSError):
         return False
     finally:
         with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):

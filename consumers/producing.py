@@ -14,8 +14,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
-from consumers.errors import kafka_errors
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors, told
 from consumers.metadata import partition_count
 from consumers.partitioning import partition_of
 from consumers.topics import Topic
@@ -45,8 +47,8 @@ class KeyedProducer:
     the next call, as a SalepulseError.
     """
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
         self._batches: dict[tuple[Topic, int], Any] = {}  # being gathered
         self._partitions: dict[Topic, int] = {}  # how many each topic has
         self._unanswered: set[asyncio.Task[None]] = set()
@@ -57,12 +59,12 @@ class KeyedProducer:
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **kafka_at(self._kafka).options(),
             acks="all",
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_REQUEST_BYTES,
         )
-        with kafka_errors(self._bootstrap):
+        async with kafka_errors(self._kafka):
             try:
                 await self._producer.start()
             except BaseException:
@@ -84,8 +86,8 @@ class KeyedProducer:
     async def partitions(self, topic: Topic) -> int:
         """How many partitions the topic has. Raises SalepulseError if it does not exist."""
         if topic not in self._partitions:
-            with kafka_errors(self._bootstrap):
-                self._partitions[topic] = await partition_count(self._producer.client, topic.value, self._bootstrap)
+            async with kafka_errors(self._kafka):
+                self._partitions[topic] = await partition_count(self._producer.client, topic.value, self._kafka)
         return self._partitions[topic]
 
     async def put(self, messages: Iterable[Outgoing]) -> None:
@@ -115,7 +117,7 @@ class KeyedProducer:
     async def _send(self, topic: Topic, partition: int, batch: Any) -> None:
         self._raise_failure()
         self._batches.pop((topic, partition), None)
-        with kafka_errors(self._bootstrap):
+        async with kafka_errors(self._kafka):
             # Waits while the partition's last batch has not left yet: this is what bounds memory, and keeps order.
             answer = await self._producer.send_batch(batch, topic.value, partition=partition)
         task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), answer))
@@ -133,12 +135,13 @@ class KeyedProducer:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            with kafka_errors(self._bootstrap):
-                raise self._failure
+            if isinstance(self._failure, (KafkaError, OSError)):
+                raise told(self._failure, self._kafka) from self._failure
+            raise self._failure
 
 
 async def send_all(
-    bootstrap: str, messages: Iterable[Outgoing], on_progress: Callable[[int], None] | None = None
+    kafka: Where, messages: Iterable[Outgoing], on_progress: Callable[[int], None] | None = None
 ) -> Ends:
     """Write all the messages, in order within a key, and return where they ended once all are confirmed.
 
@@ -147,7 +150,7 @@ async def send_all(
     """
     sent = 0
     remaining = iter(messages)
-    async with KeyedProducer(bootstrap) as producer:
+    async with KeyedProducer(kafka) as producer:
         while turn := list(itertools.islice(remaining, _TURN)):
             await producer.put(turn)
             await asyncio.sleep(0)

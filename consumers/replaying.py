@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.kafka import Where
 from consumers.ndjson import Line, find_recordings, read_merged
 from consumers.producing import Ends, KeyedProducer, Outgoing
 from consumers.topics import Topic
@@ -42,7 +43,7 @@ class Replayed:
 async def replay_files(
     paths: Iterable[Path],
     *,
-    bootstrap: str,
+    kafka: Where,
     speed: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Replayed:
@@ -61,7 +62,7 @@ async def replay_files(
         if on_progress:
             on_progress(Progress(sum(messages.values()), at_ms, pace.elapsed_s()))
 
-    async with KeyedProducer(bootstrap) as producer:
+    async with KeyedProducer(kafka) as producer:
         for topic in {recording.topic for recording in recordings}:
             await producer.partitions(topic)  # raises if there is no such topic, before anything is sent
         at_ms: int | None = None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from consumers.kafka import Kafka, Sasl
+from consumers.tls import TlsFiles
 
 
 class Clock(StrEnum):
@@ -23,6 +27,18 @@ class IngestSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SALEPULSE_", toml_file="salepulse.toml", extra="forbid", frozen=True)
 
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port, separated by commas.")
+    kafka_tls: bool = Field(False, description="Connect to Kafka over TLS; its certificate and name are checked.")
+    kafka_ca_file: str = Field(
+        "", description="PEM of the authorities to trust for Kafka; empty: those that this machine trusts."
+    )
+    kafka_cert_file: str = Field("", description="PEM of our own certificate, where Kafka asks for one.")
+    kafka_key_file: str = Field("", description="PEM of its key, not encrypted; empty: it is in `kafka_cert_file`.")
+    kafka_sasl: Sasl = Field(
+        Sasl.NONE, description="How the user of Kafka proves who it is; PLAIN sends the password: use it over TLS only."
+    )
+    kafka_user: str = Field("", description="User of Kafka.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    kafka_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
     clock: Clock = Field(Clock.WALL, description="wall: the machine's clock; event: the newest event time (replays).")
     future_limit_s: float = Field(300, ge=0, description="Seconds ahead of the clock beyond which an event is refused.")
@@ -35,6 +51,34 @@ class IngestSettings(BaseSettings):
     dedup_clicks_s: int = Field(600, ge=0, description="Seconds of event time that a click's event_id is remembered.")
     dedup_orders_s: int = Field(3600, ge=0, description="The same for orders and logistics events.")
     dedup_memory_mb: int = Field(160, ge=1, description="Memory set aside for event ids in one worker, in MiB.")
+
+    @property
+    def kafka(self) -> Kafka:
+        """The broker, and how to be let in."""
+        return Kafka(
+            self.bootstrap,
+            TlsFiles(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file) if self.kafka_tls else None,
+            self.kafka_sasl,
+            self.kafka_user,
+            self.kafka_password,
+            self.kafka_password_file,
+        )
+
+    @model_validator(mode="after")
+    def _kafka_fits(self) -> Self:
+        """Nothing of what protects the connection may be given in vain."""
+        password = self.kafka_password.get_secret_value()
+        if password and self.kafka_password_file:
+            raise ValueError("kafka_password and kafka_password_file are both given: leave one of them out")
+        if self.kafka_sasl and not (self.kafka_user and (password or self.kafka_password_file)):
+            raise ValueError(f"kafka_sasl is {self.kafka_sasl}: give kafka_user, and kafka_password or its file, too")
+        if not self.kafka_sasl and (self.kafka_user or password or self.kafka_password_file):
+            raise ValueError("a user or password of Kafka is given without kafka_sasl: name PLAIN or SCRAM-SHA-512")
+        if not self.kafka_tls and (self.kafka_ca_file or self.kafka_cert_file or self.kafka_key_file):
+            raise ValueError("certificates are given for Kafka without TLS: set kafka_tls = true")
+        if self.kafka_key_file and not self.kafka_cert_file:
+            raise ValueError("kafka_key_file is given without kafka_cert_file: name the certificate, too")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -12,7 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import SalepulseError
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
@@ -70,7 +72,7 @@ def default_plans(partitions: int) -> list[TopicPlan]:
 
 
 async def create_topics(
-    bootstrap: str, plans: Sequence[TopicPlan], *, replication: int | None = None
+    kafka: Where, plans: Sequence[TopicPlan], *, replication: int | None = None
 ) -> list[TopicReport]:
     """Create what is missing and put settings right. Raises SalepulseError when the broker refuses.
 
@@ -79,8 +81,8 @@ async def create_topics(
     A topic's number of partitions is never changed: the same key would go to another partition from then on, and its
     events would no longer be in order.
     """
-    with kafka_errors(bootstrap):
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    async with kafka_errors(kafka):
+        admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
         try:
             await admin.start()
             found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}

@@ -8,7 +8,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import SalepulseError
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
 from consumers.topics import Topic
 
@@ -16,14 +18,14 @@ _QUIET_MS = 500
 _SILENT_S = 30
 
 
-async def read_to_end(bootstrap: str, topic: Topic) -> AsyncIterator[Any]:
+async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
     """Every record that the topic held when this was called, in order within a partition.
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
     """
-    with kafka_errors(bootstrap):
+    async with kafka_errors(kafka):
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **kafka_at(kafka).options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=50,
@@ -31,7 +33,7 @@ async def read_to_end(bootstrap: str, topic: Topic) -> AsyncIterator[Any]:
         )
         try:
             await consumer.start()
-            count = await partition_count(consumer._client, topic.value, bootstrap)
+            count = await partition_count(consumer._client, topic.value, kafka)
             partitions = [TopicPartition(topic.value, n) for n in range(count)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
@@ -51,7 +53,7 @@ async def read_to_end(bootstrap: str, topic: Topic) -> AsyncIterator[Any]:
                     return
                 if time.monotonic() - heard > _SILENT_S:
                     raise SalepulseError(
-                        f"{bootstrap} gave nothing of topic {topic} for {_SILENT_S} s, though there is more: "
+                        f"{kafka} gave nothing of topic {topic} for {_SILENT_S} s, though there is more: "
                         "see whether the broker is well, then try again",
                         retriable=True,
                     )

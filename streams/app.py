@@ -40,7 +40,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
     """The Faust app with its agents and timers; nothing is connected before it runs."""
     app = BatchApp(
         settings.group,
-        broker=";".join(f"kafka://{address.strip()}" for address in settings.bootstrap.split(",")),
+        **settings.kafka.faust_options(),
         store="memory://",
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -104,7 +104,7 @@ async def preflight(settings: Settings) -> None:
     redis = connect(settings)
     try:
         await check(redis)
-        await agree(redis, settings, await require_topics(settings.bootstrap))
+        await agree(redis, settings, await require_topics(settings.kafka))
     finally:
         await redis.aclose()
 

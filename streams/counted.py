@@ -16,7 +16,7 @@ from consumers.errors import SalepulseError
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, address, connect
+from streams.store.connection import UNREACHABLE, Access, address, connect
 from streams.store.keys import Keys
 from streams.store.redis_errors import redis_errors
 from streams.store.state import read_state
@@ -92,7 +92,7 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
 
 async def read_positions(settings: Settings) -> Positions:
     """Where counting stands; nothing where Redis does not answer."""
-    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
         return (await read_standing(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
     except (RedisError, *UNREACHABLE):
@@ -115,7 +115,7 @@ async def wait_counted(
     before the records were written (`read_positions`). `on_progress` is told how many records are missing. Raises
     SalepulseError when there was no progress at all for `patience_s`.
     """
-    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     patience = _Patience(patience_s)
     try:
         while True:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from consumers.settings import IngestSettings
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
@@ -16,8 +18,22 @@ class Settings(IngestSettings):
     """Ingest settings, and what the panes, the read side and the HTTP server need."""
 
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, version 7 or newer."
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis or Valkey, version 7 or newer; rediss:// is TLS: its certificate and name are checked.",
     )
+    redis_ca_file: str = Field(
+        "", description="PEM of the authorities to trust for Redis; empty: those that this machine trusts."
+    )
+    redis_cert_file: str = Field("", description="PEM of our own certificate, where Redis asks for one.")
+    redis_key_file: str = Field("", description="PEM of its key, not encrypted; empty: it is in `redis_cert_file`.")
+    redis_user: str = Field("", description="User of Redis; empty: the one of the URL, or nobody in particular.")
+    redis_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    redis_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
+    redis_read_user: str = Field(
+        "", description="User of Redis for whoever only reads: `serve`, `kpis`, `doctor`; empty: `redis_user`."
+    )
+    redis_read_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    redis_read_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
     redis_prefix: str = Field("salepulse", min_length=1, description="First part of every key in Redis.")
     shards: int = Field(1, ge=1, le=256, description="Hash tags that the partitions are spread over (Redis Cluster).")
     keep_seconds_h: float = Field(2, gt=0.5, description="Hours that panes of 1 s (distinct counts: 10 s) are kept.")
@@ -102,6 +118,29 @@ class Settings(IngestSettings):
         if not redis_url.get_secret_value().startswith(_REDIS_SCHEMES):
             raise ValueError(f"an address of Redis begins with {', '.join(_REDIS_SCHEMES)}")
         return redis_url
+
+    @property
+    def redis_tls(self) -> bool:
+        """Whether Redis is reached over TLS."""
+        return self.redis_url.get_secret_value().startswith("rediss://")
+
+    @model_validator(mode="after")
+    def _redis_fits(self) -> Self:
+        """Nothing of what protects the connection may be given in vain, or twice."""
+        for name in ("redis_password", "redis_read_password"):
+            if getattr(self, name).get_secret_value() and getattr(self, f"{name}_file"):
+                raise ValueError(f"{name} and {name}_file are both given: leave one of them out")
+        reading = bool(self.redis_read_password.get_secret_value() or self.redis_read_password_file)
+        if reading != bool(self.redis_read_user):
+            raise ValueError("redis_read_user goes with redis_read_password or its file: give both, or neither")
+        named = self.redis_user or self.redis_password.get_secret_value() or self.redis_password_file or reading
+        if named and "@" in urlsplit(self.redis_url.get_secret_value()).netloc:
+            raise ValueError("redis_url has a user or password, and so have other settings: leave them out of the URL")
+        if not self.redis_tls and (self.redis_ca_file or self.redis_cert_file or self.redis_key_file):
+            raise ValueError("certificates are given for Redis without TLS: write rediss:// in redis_url")
+        if self.redis_key_file and not self.redis_cert_file:
+            raise ValueError("redis_key_file is given without redis_cert_file: name the certificate, too")
+        return self
 
 
 def limits(settings: Settings) -> Limits:

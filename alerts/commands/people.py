@@ -159,10 +159,10 @@ def silence(
 async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:
     from alerts.store.keys import AlertKeys
     from alerts.store.said import Said
-    from streams.store.connection import connect
+    from streams.store.connection import Access, connect
     from streams.store.redis_errors import redis_errors
 
-    redis = connect(settings)
+    redis = connect(settings, Access.READ)
     try:
         with redis_errors(redis):
             return await work(Said(redis, AlertKeys(settings.redis_prefix)))

@@ -19,6 +19,7 @@ from consumers.commands.topics import AsJson, Bootstrap, CommandSettings
 from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
 from consumers.dead_letters import DeadLetter, Selection
 from consumers.errors import SalepulseError, UsageError
+from consumers.kafka import Where
 from consumers.rejects import Reason
 from consumers.topics import Topic
 
@@ -41,7 +42,7 @@ def list_(
     """List dead letters, the newest last, and count all that match by reason."""
     selection = _selection(reason, topic, since)
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    newest, counts = run(_newest(settings.bootstrap, selection, limit))
+    newest, counts = run(_newest(settings.kafka, selection, limit))
     total = sum(counts.values())
     if as_json:
         typer.echo(json.dumps({"total": total, "by_reason": dict(counts.most_common()), "dead_letters": newest}))
@@ -64,7 +65,7 @@ def show(
     """Show one dead letter with the message as it came."""
     _selection(ids=[letter_id])
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    letter = run(_find(settings.bootstrap, letter_id))
+    letter = run(_find(settings.kafka, letter_id))
     if raw:
         sys.stdout.buffer.write(letter.value or b"")
     elif as_json:
@@ -97,7 +98,7 @@ def replay(
         if everything == (selection != Selection()):
             raise UsageError("say which: --reason, --topic, --since or --id, or else --all")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    sent = run(replay_dead_letters(settings.bootstrap, selection))
+    sent = run(replay_dead_letters(settings.kafka, selection))
     if as_json:
         typer.echo(json.dumps({"replayed": sent}))
     else:
@@ -126,11 +127,11 @@ def _selection(
         )
 
 
-async def _newest(bootstrap: str, selection: Selection, limit: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+async def _newest(kafka: Where, selection: Selection, limit: int) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The facts of the `limit` newest, in the order they were refused, and how many there are of each reason."""
     counts: Counter[str] = Counter()
     newest: list[tuple[int, int, dict[str, Any]]] = []  # a heap of (when refused, tie-breaker, facts)
-    async for letter in read_dead_letters(bootstrap, selection):
+    async for letter in read_dead_letters(kafka, selection):
         counts[letter.reason] += 1
         heapq.heappush(newest, (letter.rejected_at_ms, counts.total(), _facts(letter)))
         if len(newest) > limit:
@@ -138,9 +139,9 @@ async def _newest(bootstrap: str, selection: Selection, limit: int) -> tuple[lis
     return [facts for _, _, facts in sorted(newest)], counts
 
 
-async def _find(bootstrap: str, letter_id: str) -> DeadLetter:
+async def _find(kafka: Where, letter_id: str) -> DeadLetter:
     found = None
-    async for letter in read_dead_letters(bootstrap, Selection(ids={letter_id})):
+    async for letter in read_dead_letters(kafka, Selection(ids={letter_id})):
         if found is None or letter.rejected_at_ms >= found.rejected_at_ms:
             found = letter
     if found is None:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 from consumers.errors import SalepulseError, UsageError
+from consumers.masking import conceal
 
 Result = TypeVar("Result")
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
@@ -48,15 +49,21 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
     """Settings from flags (None: not given), environment and `salepulse.toml`. Ends the command if they are wrong."""
     with foreseen():
         try:
-            return kind(**{name: given for name, given in flags.items() if given is not None})
+            settings = kind(**{name: given for name, given in flags.items() if given is not None})
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(str(part) for part in wrong["loc"])
+            if not name:
+                raise UsageError(f"settings: {wrong['msg'].removeprefix('Value error, ')}") from None
             raise UsageError(
                 f"setting {name} (flag, SALEPULSE_{name.upper()} or salepulse.toml): {wrong['msg']}"
             ) from None
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"salepulse.toml is no TOML: {error}") from None
+        for name in kind.model_fields:
+            if isinstance(secret := getattr(settings, name), SecretStr):
+                conceal(secret.get_secret_value())
+        return settings
 
 
 def parse_since(text: str, now: datetime) -> int:

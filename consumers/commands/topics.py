@@ -48,7 +48,7 @@ def create(
     """
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions)
     plans = default_plans(settings.partitions)
-    reports = run(create_topics(settings.bootstrap, plans, replication=replication))
+    reports = run(create_topics(settings.kafka, plans, replication=replication))
     if as_json:
         typer.echo(json.dumps({"topics": [asdict(report) for report in reports]}))
         return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from consumers.decoding import decode_promotion
 from consumers.events import Promotion
+from consumers.kafka import Where
 from consumers.producing import Outgoing, send_all
 from consumers.promotions.changes import FieldChange, Outcome, field_changes
 from consumers.promotions.definition import encoded
@@ -36,11 +37,11 @@ class Applied:
     """What is in force after it; None where it is deleted or absent."""
 
 
-async def read_in_force(bootstrap: str) -> InForce:
+async def read_in_force(kafka: Where) -> InForce:
     """Everything on the topic, added up. Raises SalepulseError without a broker or the topic."""
     promotions: dict[str, Promotion] = {}
     refused = 0
-    async for record in read_to_end(bootstrap, Topic.PROMOTIONS):
+    async for record in read_to_end(kafka, Topic.PROMOTIONS):
         change = decode_promotion(record.key, record.value)
         if isinstance(change, Rejected):
             refused += 1
@@ -67,7 +68,7 @@ def plan(in_force: Mapping[str, Promotion], wanted: Sequence[Promotion], deleted
     return applied
 
 
-async def write(bootstrap: str, applied: Sequence[Applied]) -> int:
+async def write(kafka: Where, applied: Sequence[Applied]) -> int:
     """Write what is different; returns how many messages that were, once the broker has confirmed them."""
     messages = [
         Outgoing(
@@ -77,5 +78,5 @@ async def write(bootstrap: str, applied: Sequence[Applied]) -> int:
         if one.outcome in (Outcome.ADDED, Outcome.CHANGED, Outcome.DELETED)
     ]
     if messages:
-        await send_all(bootstrap, messages)
+        await send_all(kafka, messages)
     return len(messages)

@@ -135,7 +135,7 @@ def parse_time(flag: str, text: str) -> int:
 
 async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None]:
     from streams.rows import Rows
-    from streams.store.connection import connect
+    from streams.store.connection import Access, connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
     from streams.store.redis_errors import redis_errors
@@ -145,7 +145,7 @@ async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | Non
     from streams.view.rolling import RollingView
 
     now_ms = int(time.time() * 1000)
-    redis, rows = connect(settings), Rows()
+    redis, rows = connect(settings, Access.READ), Rows()
     try:
         with redis_errors(redis):
             view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)

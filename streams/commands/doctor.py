@@ -53,9 +53,9 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
     from streams.doctor.broker import examine_broker
     from streams.doctor.redis import examine_redis
     from streams.doctor.workers import examine_workers
-    from streams.store.connection import connect
+    from streams.store.connection import Access, connect
 
-    redis = connect(settings)
+    redis = connect(settings, Access.READ)
     try:
         return [
             *_examine_settings(),

@@ -12,6 +12,7 @@ import typer
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import UsageError, check_bootstrap
+from consumers.kafka import Where
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, Bootstrap
 from streams.commands.output import print_json, print_table, tell
@@ -49,7 +50,7 @@ def apply(
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     with foreseen():
         check_bootstrap(settings.bootstrap)
-    applied = run(_apply(settings.bootstrap, wanted, delete or (), dry_run))
+    applied = run(_apply(settings.kafka, wanted, delete or (), dry_run))
     if as_json:
         print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
     else:
@@ -70,7 +71,7 @@ def list_(
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     with foreseen():
         check_bootstrap(settings.bootstrap)
-    in_force = run(_in_force(settings.bootstrap))
+    in_force = run(_in_force(settings.kafka))
     listed = sorted(in_force.promotions.values(), key=lambda held: (held.starts_at, held.promotion_id))
     if as_json:
         print_json({"at": at_ms, "promotions": [_standing(promotion, at_ms) for promotion in listed]})
@@ -105,15 +106,15 @@ def _read(file: Path) -> Sequence[Promotion]:
     return found.promotions
 
 
-async def _apply(bootstrap: str, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool) -> list[Applied]:
+async def _apply(kafka: Where, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool) -> list[Applied]:
     from consumers.promotions.topic import plan, read_in_force, write
 
-    in_force = (await read_in_force(bootstrap)).promotions
+    in_force = (await read_in_force(kafka)).promotions
     applied = plan(in_force, wanted, deleted)
     for promotion in wanted:
         _check_baseline(promotion, {**in_force, **{held.promotion_id: held for held in wanted}}, deleted)
     if not dry_run:
-        await write(bootstrap, applied)
+        await write(kafka, applied)
     return applied
 
 
@@ -130,10 +131,10 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
         )
 
 
-async def _in_force(bootstrap: str) -> InForce:
+async def _in_force(kafka: Where) -> InForce:
     from consumers.promotions.topic import read_in_force
 
-    return await read_in_force(bootstrap)
+    return await read_in_force(kafka)
 
 
 def _facts(one: Applied) -> dict[str, Any]:

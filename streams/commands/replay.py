@@ -77,7 +77,7 @@ async def _send(settings: Settings, paths: list[Path], speed: float | None) -> R
             reached = "" if come.at_ms is None else f", at {iso(come.at_ms)}"
             shown.show(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
 
-        return await replay_files(paths, bootstrap=settings.bootstrap, speed=speed, on_progress=show)
+        return await replay_files(paths, kafka=settings.kafka, speed=speed, on_progress=show)
 
 
 async def _positions(settings: Settings) -> Positions:

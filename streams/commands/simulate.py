@@ -13,6 +13,7 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
+from consumers.kafka import Where
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, checked_speed, speed_of
 from streams.commands.output import print_json, tell
@@ -122,8 +123,8 @@ def _send(config: SimulationConfig, earlier: int, bootstrap: str, speed: float |
     from streams.simulate import Season, ground_truth
 
     season = Season(config, earlier)
-    load_settings(Settings, bootstrap=bootstrap)
-    sent = run(_send_all(season, bootstrap, speed))
+    settings = load_settings(Settings, bootstrap=bootstrap)
+    sent = run(_send_all(season, settings.kafka, speed))
     if config.incidents:
         try:
             truth.write_bytes(ground_truth(season))
@@ -145,7 +146,7 @@ def _facts(season: Season) -> dict[str, Any]:
     }
 
 
-async def _send_all(season: Season, bootstrap: str, speed: float | None) -> Sent:
+async def _send_all(season: Season, kafka: Where, speed: float | None) -> Sent:
     from consumers.producing import KeyedProducer
     from consumers.topics import EVENT_TOPICS, Topic
     from streams.sending import Pace, send_batches
@@ -161,7 +162,7 @@ async def _send_all(season: Season, bootstrap: str, speed: float | None) -> Sent
             done_s = max(0, batch.arrival_ms - config.start_ms) // 1000
             shown.show(f"{sent:,} events, {done_s:,} of {config.duration_s:,.0f} s", done_s, config.duration_s)
 
-        async with KeyedProducer(bootstrap) as producer:
+        async with KeyedProducer(kafka) as producer:
             for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
                 await producer.partitions(topic)  # raises if it is missing, before anything is sent
             pace = Pace(config.start_ms, speed)

@@ -21,7 +21,7 @@ from streams.embedded.child import Event, What
 from streams.embedded.supervisor import Supervisor
 from streams.stack.plan import Plan
 from streams.stack.stack import Stack, describe
-from streams.store.connection import connect
+from streams.store.connection import Access, connect
 from streams.store.keys import Keys
 from streams.windows import LENGTH_S, Window
 
@@ -68,7 +68,7 @@ class Demo:
         self._options = options
         self._view = view
         self._api = ApiClient(plan.url)
-        self._redis = connect(plan.settings)
+        self._redis = connect(plan.settings, Access.READ)
         self._keys = Keys(plan.settings.redis_prefix, plan.settings.shards)
         self._history = History()
         self._began = time.monotonic()
@@ -82,7 +82,7 @@ class Demo:
         sale = await asyncio.to_thread(
             Sale.beginning_now, seed=options.seed, rate=options.rate, duration_s=options.duration_s
         )
-        selling = asyncio.create_task(sale.play(self._plan.settings.bootstrap, stop))
+        selling = asyncio.create_task(sale.play(self._plan.settings.kafka, stop))
         over = asyncio.create_task(supervisor.wait())
         over.add_done_callback(lambda _: stop.set())
         try:

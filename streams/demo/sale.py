@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from consumers.kafka import Where
 from consumers.producing import Ends, KeyedProducer
 from streams.demo.tally import Tally
 from streams.sending import Pace, send_batches
@@ -52,9 +53,9 @@ class Sale:
         assert self.config.promotion is not None
         return self.config.promotion.promotion_id
 
-    async def play(self, bootstrap: str, stop: asyncio.Event) -> Ends:
+    async def play(self, kafka: Where, stop: asyncio.Event) -> Ends:
         """Send it as it happens, what is past at once, to its end or until `stop`. The tally is all in Kafka then."""
-        async with KeyedProducer(bootstrap) as producer:
+        async with KeyedProducer(kafka) as producer:
             return await send_batches(
                 producer,
                 self.season.batches(_STEP_MS),

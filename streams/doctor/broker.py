@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from consumers.errors import SalepulseError, kafka_errors
+from consumers.errors import SalepulseError
+from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import TopicPlan, default_plans
 from consumers.topics import EVENT_TOPICS
 from streams.doctor.findings import Finding, ok, warning, wrong
@@ -25,8 +26,8 @@ FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), 
 async def examine_broker(settings: Settings) -> list[Finding]:
     """Whether it answers, what it is, and whether the topics are right."""
     try:
-        with kafka_errors(settings.bootstrap):
-            admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+        async with kafka_errors(settings.kafka):
+            admin = AIOKafkaAdminClient(**settings.kafka.options())
             try:
                 await admin.start()
                 return [finding async for finding in _examine(admin, settings)]

@@ -19,15 +19,17 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from consumers.masking import masked
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.rows import Rows
 from streams.serve.asks import Ask
 from streams.serve.snapshot import Hot, Snapshot, content
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, connect
+from streams.store.connection import UNREACHABLE, Access, connect, visit
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
+from streams.store.refusals import told
 from streams.store.state import State
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
@@ -124,7 +126,8 @@ class Following:
         self._task = task
         self._settled = asyncio.Event()
         self._settled.set()
-        redis, rows = connect(self._settings), Rows()
+        redis, rows = connect(self._settings, Access.READ), Rows()
+        self._visit = visit(redis)
         self._reader = PaneReader(redis, Keys(self._settings.redis_prefix, self._settings.shards), rows)
         self._view = RollingView(self._reader, rows, self._settings)
         self._still: set[asyncio.Future[Any]] = set()
@@ -259,10 +262,12 @@ class Following:
 
     def _failed(self, error: Exception) -> None:
         """Said once, until another failure or none."""
-        why = f"{type(error).__name__}: {error}"
-        if why != self.failure:
-            if isinstance(error, (RedisError, *UNREACHABLE)):
-                log.warning("Redis does not answer; the last view is kept and no longer called live", error=str(error))
-            else:
+        if isinstance(error, (RedisError, OSError)):
+            why = str(told(error, self._visit))
+            if why != self.failure:
+                log.warning("Redis does not answer; the last view is kept and no longer called live", error=why)
+        else:
+            why = masked(f"{type(error).__name__}: {error}")
+            if why != self.failure:
                 log.exception("following the view failed; trying again")
         self.failure = why

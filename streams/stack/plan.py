@@ -70,8 +70,9 @@ def plan(wanted: Wanted, folder: Path) -> Plan:
         redis_port = None if wanted.redis_port is None else claim_port(wanted.redis_port, "--redis-port")
         changes: dict[str, object] = {"http_port": _http_port(wanted)}
     if kafka_port is not None:
-        changes["bootstrap"] = f"{LOOPBACK}:{kafka_port}"
+        changes |= {**_defaults("kafka_"), "bootstrap": f"{LOOPBACK}:{kafka_port}"}
     if redis_port is not None:
+        changes |= {**_defaults("redis_"), "redis_prefix": wanted.settings.redis_prefix}
         changes["redis_url"] = SecretStr(f"redis://{LOOPBACK}:{redis_port}/0")
     return Plan(
         settings=wanted.settings.model_copy(update=changes),
@@ -80,6 +81,11 @@ def plan(wanted: Wanted, folder: Path) -> Plan:
         redis_port=redis_port,
         workers=wanted.workers,
     )
+
+
+def _defaults(prefix: str) -> dict[str, object]:
+    """The embedded servers want no users and no TLS: what is set for others does not apply to them."""
+    return {name: field.default for name, field in Settings.model_fields.items() if name.startswith(prefix)}
 
 
 def _http_port(wanted: Wanted) -> int:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from aiokafka.client import AIOKafkaClient
 
-from consumers.errors import kafka_errors
+from consumers.kafka import Where, kafka_at
+from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
 from streams.api_client import ApiClient
 from streams.embedded.broker import broker_child
@@ -94,7 +95,7 @@ class Stack:
     async def _broker(self) -> None:
         plan = self.plan
         if plan.kafka_port is None:
-            await require_broker(plan.settings.bootstrap)
+            await require_broker(plan.settings.kafka)
             self._tell(f"broker: {plan.settings.bootstrap}, given")
             return
         child = broker_child(plan.kafka_port, plan.log_folder / "broker.log", on_ready=self._broker_ready)
@@ -133,7 +134,7 @@ class Stack:
 
     async def _create_topics(self) -> None:
         settings = self.plan.settings
-        for report in await create_topics(settings.bootstrap, default_plans(settings.partitions)):
+        for report in await create_topics(settings.kafka, default_plans(settings.partitions)):
             if report.outcome in (Outcome.CHANGED, Outcome.OTHER_PARTITIONS):
                 self._tell(f"topic {report.name}: {report.outcome.replace('_', ' ')}: {report.detail}")
 
@@ -148,10 +149,10 @@ class Stack:
         )
 
 
-async def require_broker(bootstrap: str) -> None:
+async def require_broker(kafka: Where) -> None:
     """Raise SalepulseError unless a given broker answers."""
-    with kafka_errors(bootstrap):
-        client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    async with kafka_errors(kafka):
+        client = AIOKafkaClient(**kafka_at(kafka).options())
         try:
             await client.bootstrap()
         finally:

@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.resources import files
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.errors import SalepulseError
+from consumers.secret_files import secret_of
+from consumers.tls import TlsFiles, client_context
 from streams.settings import Settings
+from streams.store.refusals import UNREACHABLE, Visit, told
+
+__all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "script", "visit"]
 
 MIN_VERSION = (7, 0)
 SAFE_POLICY = "noeviction"
 
-UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a Redis that is not there raises: worth trying again."""
+
+class Access(StrEnum):
+    """What a connection is for: each has a user of its own, where the settings name one."""
+
+    WRITE = "write"
+    """Counting and alerting."""
+    READ = "read"
+    """Answering, and what people say of alerts."""
 
 
-def connect(settings: Settings) -> Redis:
-    """A client that does not retry by itself: who calls knows whether a command may be sent twice."""
+def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
+    """A client that does not retry by itself: who calls knows whether a command may be sent twice.
+
+    Raises:
+        UsageError: a file of a password or of certificates that cannot be used.
+    """
     return Redis.from_url(
         settings.redis_url.get_secret_value(),
         retry=Retry(NoBackoff(), 0),
         socket_timeout=5,
         socket_connect_timeout=5,
         health_check_interval=15,
+        driver_info=None,  # telling it is one command more that users would have to be allowed
+        **_tls(settings),
+        **_login(settings, access),
     )
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    """The server's certificate and its name are checked, unless the URL itself says otherwise."""
+    if not settings.redis_tls:
+        return {}
+    files = TlsFiles(settings.redis_ca_file, settings.redis_cert_file, settings.redis_key_file)
+    client_context(files, "redis")  # the client would tell less of what is wrong with a file, and later
+    return {
+        "ssl_check_hostname": True,
+        "ssl_ca_certs": files.ca or None,
+        "ssl_certfile": files.cert or None,
+        "ssl_keyfile": files.key or files.cert or None,
+    }
+
+
+def _login(settings: Settings, access: Access) -> dict[str, Any]:
+    if access is Access.READ and settings.redis_read_user:
+        given, file = settings.redis_read_password, settings.redis_read_password_file
+        return {"username": settings.redis_read_user, "password": secret_of("redis_read_password", given, file)}
+    if settings.redis_user or settings.redis_password.get_secret_value() or settings.redis_password_file:
+        password = secret_of("redis_password", settings.redis_password, settings.redis_password_file)
+        return {"username": settings.redis_user or None, "password": password}
+    return {}
 
 
 def script(redis: Redis, name: str) -> AsyncScript:
@@ -47,13 +89,8 @@ async def check(redis: Redis) -> None:
     try:
         server = await redis.info("server")
         memory = await redis.info("memory")
-    except UNREACHABLE as error:
-        raise SalepulseError(
-            f"no Redis answers at {address(redis)} ({error}); start one, or name another with --redis-url",
-            retriable=True,
-        ) from error
-    except RedisError as error:
-        raise SalepulseError(f"Redis at {address(redis)} refused us: {error}; check user and password") from error
+    except (RedisError, *UNREACHABLE) as error:
+        raise told(error, visit(redis)) from error
     version = str(server.get("valkey_version") or server["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise SalepulseError(f"Redis at {address(redis)} is version {version}; salepulse needs 7.0 or newer")
@@ -69,3 +106,12 @@ def address(redis: Redis) -> str:
     """host:port, without secrets."""
     args = redis.connection_pool.connection_kwargs
     return str(args.get("path") or f"{args.get('host', 'localhost')}:{args.get('port', 6379)}")
+
+
+def visit(redis: Redis) -> Visit:
+    """Where the client goes, and as whom, for messages."""
+    pool = redis.connection_pool
+    args, tls = pool.connection_kwargs, None
+    if issubclass(pool.connection_class, SSLConnection):
+        tls = TlsFiles(*(str(args.get(name) or "") for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")))
+    return Visit(address(redis), str(args.get("username") or ""), tls)

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
+from consumers.kafka import Where
 from consumers.rejects import Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
@@ -42,7 +43,7 @@ class Counting:
         standing: Standing,
         rolls: Rolls,
         writer: PaneWriter,
-        bootstrap: str,
+        kafka: Where,
         metrics: WorkerMetrics,
     ) -> None:
         self._calls = calls
@@ -51,7 +52,7 @@ class Counting:
         self._rolls = rolls
         self._writer = writer
         self._metrics = metrics
-        self._dead_letters = DeadLetterWriter(bootstrap)
+        self._dead_letters = DeadLetterWriter(kafka)
         self._bury_lock = asyncio.Lock()
         self._burying = False
         """Whether the producer of dead letters is connected."""

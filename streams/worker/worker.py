@@ -53,7 +53,7 @@ class Worker:
             standing=standing,
             rolls=self._rolls,
             writer=writer,
-            bootstrap=settings.bootstrap,
+            kafka=settings.kafka,
             metrics=self.metrics,
         )
         self._lanes = Lanes(self._carry)
@@ -78,7 +78,7 @@ class Worker:
             reading=reading,
             holding=holding,
             room=room,
-            can_be_read=partial(can_be_read, settings.bootstrap),
+            can_be_read=partial(can_be_read, settings.kafka),
             ending=ending,
             stop=partial(os.kill, os.getpid(), signal.SIGTERM),
         )

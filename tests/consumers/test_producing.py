@@ -108,7 +108,7 @@ async def test_a_replay_sends_every_line_keyed(broker: Server, tmp_path: Path) -
     recording(tmp_path, Topic.ORDERS, list(range(0, 9_000, 30)))
     progress: list[Progress] = []
 
-    replayed = await replay_files([tmp_path], bootstrap=broker.bootstrap, on_progress=progress.append)
+    replayed = await replay_files([tmp_path], kafka=broker.bootstrap, on_progress=progress.append)
 
     assert replayed.messages == {Topic.CLICKS: 3_000, Topic.ORDERS: 300}
     assert sum(replayed.ends.values()) == 3_300
@@ -121,7 +121,7 @@ async def test_a_replay_keeps_the_recorded_pace(embedded_broker: Server, tmp_pat
     await create_topics(embedded_broker.bootstrap, default_plans(1))
     recording(tmp_path, Topic.CLICKS, list(range(0, 60_001, 100)))
     began = time.monotonic()
-    replay = asyncio.create_task(replay_files([tmp_path], bootstrap=embedded_broker.bootstrap, speed=60))
+    replay = asyncio.create_task(replay_files([tmp_path], kafka=embedded_broker.bootstrap, speed=60))
     replayed = await replay
     assert 0.95 < time.monotonic() - began < 5
     assert replayed.ends == {("clicks", 0): 601}
@@ -133,7 +133,7 @@ async def test_a_replay_to_a_broker_without_its_topic_sends_nothing(embedded_bro
     plans = [plan for plan in default_plans(1) if plan.name == "clicks"]
     await create_topics(embedded_broker.bootstrap, plans)
     with pytest.raises(SalepulseError, match="topic orders does not exist"):
-        await replay_files([tmp_path], bootstrap=embedded_broker.bootstrap)
+        await replay_files([tmp_path], kafka=embedded_broker.bootstrap)
     async with KeyedProducer(embedded_broker.bootstrap) as producer:
         await producer.put([Outgoing(Topic.CLICKS, b"k", b"first")])
     assert producer.ends == {("clicks", 0): 1}

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streams.embedded.ports import LOOPBACK, free_port
@@ -33,6 +34,22 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 LARGEST_MESSAGE = 17 * 2**20
 """Bytes: a value of 16 MiB, and what is around it."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One more address that a broker answers at, as `localhost`."""
+
+    name: str
+    """In lower case; also the beginning of its settings."""
+    protocol: str
+    """SSL, SASL_SSL, SASL_PLAINTEXT or PLAINTEXT."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+
+    @property
+    def bootstrap(self) -> str:
+        return f"localhost:{self.port}"
 
 
 class KafkaUnavailableError(Exception):
@@ -92,10 +109,21 @@ def random_id() -> str:
 
 @contextlib.contextmanager
 def apache_kafka(
-    *, version: str = VERSION, memory: str = "512m", port: int = 0, advertised: str = "", settings: Sequence[str] = ()
+    *,
+    version: str = VERSION,
+    memory: str = "512m",
+    port: int = 0,
+    advertised: str = "",
+    settings: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    scram: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """One node, broker and controller, without topics. `advertised`: a proxy's host:port; `settings`: NAME=VALUE."""
-    with _nodes([port or free_port()], version, memory, [advertised], settings) as nodes:
+    """One node, broker and controller, without topics.
+
+    `advertised`: a proxy's host:port; `settings`: NAME=VALUE; `listeners`: beside its own, which is not protected;
+    `scram`: users, as `SCRAM-SHA-256=[name=...,password=...]`.
+    """
+    with _nodes([port or free_port()], version, memory, [advertised], settings, listeners, scram) as nodes:
         yield nodes[0]
 
 
@@ -108,7 +136,13 @@ def kafka_cluster(nodes: int = 3, *, version: str = VERSION, memory: str = "384m
 
 @contextlib.contextmanager
 def _nodes(
-    ports: list[int], version: str, memory: str, advertised: list[str], settings: Sequence[str]
+    ports: list[int],
+    version: str,
+    memory: str,
+    advertised: list[str],
+    settings: Sequence[str],
+    listeners: Sequence[Listener] = (),
+    scram: Sequence[str] = (),
 ) -> Iterator[list[Server]]:
     jars, cluster, count = kafka_jars(version), random_id(), len(ports)
     controllers = [free_port() for _ in ports]
@@ -118,9 +152,10 @@ def _nodes(
         for node, port in enumerate(ports, 1):
             home = folder / str(node)
             home.mkdir()
-            lines = [*_properties(node, port, controllers, advertised[node - 1], home, count), *settings]
+            lines = [*_properties(node, port, controllers, advertised[node - 1], home, count, listeners), *settings]
             (home / "server.properties").write_text("\n".join(lines) + "\n")
             formatting = ["format", "-t", cluster, "-c", "server.properties", "--initial-controllers", initial]
+            formatting += [text for user in scram for text in ("--add-scram", user)]
             subprocess.run(
                 java_command(jars, "kafka.tools.StorageTool", *formatting), cwd=home, check=True, capture_output=True
             )
@@ -134,16 +169,23 @@ def _nodes(
         yield servers
 
 
-def _properties(node: int, port: int, controllers: list[int], advertised: str, home: Path, count: int) -> list[str]:
+def _properties(
+    node: int, port: int, controllers: list[int], advertised: str, home: Path, count: int, more: Sequence[Listener]
+) -> list[str]:
     controller = controllers[node - 1]
     replicas, in_sync = min(count, 3), min(count, 2)
+    at_loopback = "".join(f",{one.name.upper()}://{LOOPBACK}:{one.port}" for one in more)
+    at_localhost = "".join(f",{one.name.upper()}://{one.bootstrap}" for one in more)
+    at_broker = f"BROKER://{advertised or f'{LOOPBACK}:{port}'}"
+    protocols = "".join(f",{one.name.upper()}:{one.protocol}" for one in more)
     return [
         "process.roles=broker,controller",
         f"node.id={node}",
         f"controller.quorum.bootstrap.servers={','.join(f'{LOOPBACK}:{port}' for port in controllers)}",
-        f"listeners=BROKER://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
-        f"advertised.listeners=BROKER://{advertised or f'{LOOPBACK}:{port}'},CONTROLLER://{LOOPBACK}:{controller}",
-        "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        f"listeners=BROKER://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}{at_loopback}",
+        f"advertised.listeners={at_broker},CONTROLLER://{LOOPBACK}:{controller}{at_localhost}",
+        f"listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
+        *(f"listener.name.{one.name}.{name}={text}" for one in more for name, text in one.settings.items()),
         "inter.broker.listener.name=BROKER",
         "controller.listener.names=CONTROLLER",
         f"log.dirs={home / 'data'}",

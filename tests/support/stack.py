@@ -79,7 +79,7 @@ class Shop:
 
     def replay(self, *paths: Path, speed: float | None = None) -> Replayed:
         """Write recordings to the broker; all of it is there when this is back."""
-        done = asyncio.run(replay_files(paths, bootstrap=self.settings.bootstrap, speed=speed))
+        done = asyncio.run(replay_files(paths, kafka=self.settings.bootstrap, speed=speed))
         self._written(done.ends)
         return done
 

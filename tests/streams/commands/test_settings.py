@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from streams.settings import Settings
 from streams.settings_report import mask_url, misspelt
@@ -36,6 +37,18 @@ def test_no_password_is_shown(tmp_path: Path, form: tuple[str, ...]) -> None:
     assert "redis://shop:***@cache:6379/0" in done.stdout
 
 
+def test_no_password_of_any_setting_is_shown(tmp_path: Path) -> None:
+    secrets = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr} - {"redis_url"}
+    users = {"kafka_sasl": "PLAIN", "kafka_user": "shop", "redis_user": "writer", "redis_read_user": "reader"}
+    given = users | dict.fromkeys(secrets, "hunter2")
+    done = salepulse(
+        "settings", "--json", cwd=tmp_path, env={f"SALEPULSE_{name.upper()}": text for name, text in given.items()}
+    )
+    assert "hunter2" not in done.stdout + done.stderr
+    values = {fact["name"]: fact["value"] for fact in json.loads(done.stdout)["settings"]}
+    assert {values[name] for name in secrets} == {"***"}
+
+
 @pytest.mark.parametrize(
     ("url", "masked"),
     [
@@ -63,6 +76,7 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
         ('timezone = "Mars/Phobos"\n', "'Mars/Phobos' is no IANA time zone"),
         ('currency = "yuan"\n', "setting currency"),
         ('redis_url = "http://cache"\n', "an address of Redis begins with redis://"),
+        ('kafka_user = "shop"', "settings: a user or password of Kafka is given without kafka_sasl"),
     ],
 )
 def test_a_wrong_file_ends_a_command_with_2_and_one_line(tmp_path: Path, text: str, says: str) -> None:

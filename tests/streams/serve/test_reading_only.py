@@ -1,4 +1,4 @@
-"""Whatever is only asked, `serve` answers for a Redis user who may only read."""
+"""Whatever is only asked, `serve` answers for the reading user of docs/security.md."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from streams.serve.definitions import definitions
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.shop import Shop, client, shop_settings
+from tests.support.secure_redis import READER, documented_rules
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_every_question_is_answered_for_a_user_who_may_only_read(open_shop: Shop, settings: Settings) -> None:
-    rules = ["on", ">secret", "~*", "-@all", "+@read", "+@connection", "+@transaction"]
+    rules = documented_rules(READER, "secret")
     await open_shop.redis.execute_command("ACL", "SETUSER", "reader", *rules)
     await open_shop.redis.acl_log_reset()
     try:

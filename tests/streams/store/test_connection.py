@@ -1,0 +1,200 @@
+"""Redis with TLS and users, tried against a real one: who is let in, and what is said to who is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from consumers.errors import SalepulseError
+from consumers.tls import TlsFiles
+from streams.settings import Settings
+from streams.store.connection import Access, check, connect
+from streams.store.keys import Keys
+from streams.store.redis_errors import redis_errors
+from streams.store.refusals import Visit, told
+from tests.support.certificates import Authority
+from tests.support.secure_redis import (
+    READ_PASSWORD,
+    READER,
+    WRITE_PASSWORD,
+    WRITER,
+    SecureRedis,
+    documented_users,
+    secure_redis,
+)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom clients trust."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureRedis]:
+    """A Redis with the documented users."""
+    with secure_redis(tmp_path_factory.mktemp("redis"), authority, authority.issue("redis")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def showing(authority: Authority, folder: Path, **how: Any) -> Iterator[SecureRedis]:
+    """A Redis with another certificate."""
+    with secure_redis(folder, authority, authority.issue("another", **how)) as server:
+        yield server
+
+
+def settings(server: SecureRedis, authority: Authority, **changes: Any) -> Settings:
+    given = {"redis_user": WRITER, "redis_password": WRITE_PASSWORD, "redis_ca_file": str(authority.ca)}
+    reading = {"redis_read_user": READER, "redis_read_password": READ_PASSWORD}
+    return Settings(**{"redis_url": server.url, **given, **reading, **changes})
+
+
+async def look(settings: Settings, access: Access = Access.WRITE) -> str:
+    """The server's idea of who we are, once it has passed the checks."""
+    redis = connect(settings, access)
+    try:
+        await check(redis)
+        return str(redis.connection_pool.connection_kwargs["username"])
+    finally:
+        await redis.aclose()
+
+
+def refusal(settings: Settings, access: Access = Access.WRITE) -> str:
+    with pytest.raises(SalepulseError) as caught:
+        asyncio.run(look(settings, access))
+    said = str(caught.value)
+    assert "\n" not in said
+    assert WRITE_PASSWORD not in said
+    assert READ_PASSWORD not in said
+    return said
+
+
+class TestLetIn:
+    @pytest.mark.parametrize(("access", "user"), [(Access.WRITE, WRITER), (Access.READ, READER)])
+    def test_the_user_for_each_purpose(
+        self, server: SecureRedis, authority: Authority, access: Access, user: str
+    ) -> None:
+        assert asyncio.run(look(settings(server, authority), access)) == user
+
+    def test_one_user_for_everything_where_only_one_is_named(self, server: SecureRedis, authority: Authority) -> None:
+        alone = settings(server, authority, redis_read_user="", redis_read_password="")
+        assert asyncio.run(look(alone, Access.READ)) == WRITER
+
+    def test_a_user_whose_password_is_in_a_file(
+        self, server: SecureRedis, authority: Authority, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "password"
+        file.write_text(f"{WRITE_PASSWORD}\n")
+        assert asyncio.run(look(settings(server, authority, redis_password="", redis_password_file=str(file))))
+
+
+class TestRefused:
+    """One line each: what was wrong, where, and what to do."""
+
+    def test_a_wrong_password(self, server: SecureRedis, authority: Authority) -> None:
+        assert refusal(settings(server, authority, redis_password="something else")) == (
+            f"Redis at localhost:{server.tls_port} refuses user 'salepulse-write': the name or the password is wrong; "
+            "see redis_user and redis_password or redis_password_file"
+        )
+
+    def test_nobody_in_particular(self, server: SecureRedis, authority: Authority) -> None:
+        said = refusal(settings(server, authority, redis_user="", redis_password=""))
+        assert said.startswith(
+            f"Redis at localhost:{server.tls_port} lets nobody in without a password; see redis_user"
+        )
+
+    def test_a_certificate_that_has_expired(self, authority: Authority, tmp_path: Path) -> None:
+        with showing(authority, tmp_path, days=-1) as server:
+            assert refusal(settings(server, authority)) == (
+                f"Redis at localhost:{server.tls_port}: its certificate has expired; renew it there"
+            )
+
+    def test_a_certificate_for_another_name(self, authority: Authority, tmp_path: Path) -> None:
+        with showing(authority, tmp_path, names=["redis.example.com"]) as server:
+            assert refusal(settings(server, authority)) == (
+                f"Redis at localhost:{server.tls_port}: its certificate is for another name; connect by a name that is "
+                "in it, or have it made for this one"
+            )
+
+    def test_a_certificate_from_an_unknown_authority(self, server: SecureRedis, authority: Authority) -> None:
+        assert refusal(settings(server, authority, redis_ca_file="")) == (
+            f"Redis at localhost:{server.tls_port}: its certificate is from nobody that is trusted here; name the file "
+            "of its authority in redis_ca_file"
+        )
+
+    def test_tls_where_plain_text_is_spoken(self) -> None:
+        """Such a Redis says nothing, until the client has no patience left."""
+        said = str(told(RedisTimeoutError("Timeout connecting to server"), Visit("cache:6379", "", TlsFiles())))
+        assert said == (
+            "no Redis answers at cache:6379 (Timeout connecting to server); start one, or name another with "
+            "--redis-url, or write redis:// if it does not speak TLS there"
+        )
+
+    def test_plain_text_where_tls_is_spoken(self, server: SecureRedis, authority: Authority) -> None:
+        url = f"redis://localhost:{server.tls_port}/0"
+        said = refusal(settings(server, authority, redis_url=url, redis_ca_file=""))
+        assert said.startswith(f"no Redis answers at localhost:{server.tls_port} (")
+        assert said.endswith("or write rediss:// if it speaks TLS there")
+
+    def test_the_reader_who_wants_to_write(self, server: SecureRedis, authority: Authority) -> None:
+        async def write() -> None:
+            redis = connect(settings(server, authority), Access.READ)
+            try:
+                with redis_errors(redis):
+                    await redis.hset(Keys("salepulse", 1).state(0), "pos:clicks/0", "0")  # type: ignore[misc]
+            finally:
+                await redis.aclose()
+
+        with pytest.raises(
+            SalepulseError, match=r"does not allow user 'salepulse-read' this: .*docs/security\.md lists"
+        ):
+            asyncio.run(write())
+
+
+class TestDocumentedUsers:
+    def test_nobody_else_gets_in(self) -> None:
+        assert documented_users()[0] == "user default off"
+
+    def test_together_they_may_do_what_the_code_does_and_nothing_more(self) -> None:
+        """By the code, not by a run: what is done only once in a while counts, too."""
+        granted = {word[1:] for line in documented_users() for word in re.findall(r"\+[a-z|]+", line)}
+        scripts, modules = _sources("*.lua"), _sources("*.py")
+        called = {name.lower() for text in scripts for name in re.findall(r"redis\.call\('(\w+)'", text)}
+        called |= {name for text in modules for name in re.findall(r"\b(?:_?redis|pipe)\.([a-z]+)\(", text)}
+        by_the_client = {"ping", "evalsha", "script|load", "exec", "unwatch", "discard"}
+        assert granted == (called - {"aclose", "pipeline", "execute", "call"}) | by_the_client
+
+    def test_none_may_do_what_has_no_place_here(self, server: SecureRedis) -> None:
+        with server.admin() as admin:
+            for user in (WRITER, READER):
+                for command in (
+                    ("FLUSHALL",),
+                    ("KEYS", "*"),
+                    ("CONFIG", "GET", "*"),
+                    ("GET", "another:key"),
+                    ("SAVE",),
+                ):
+                    answer = admin.execute_command("ACL", "DRYRUN", user, *command)
+                    assert "permission" in str(answer), (user, command)
+
+    @pytest.mark.parametrize("command", ["HSET", "HDEL"])
+    def test_the_reader_writes_what_people_say_of_alerts_and_nothing_else(
+        self, server: SecureRedis, command: str
+    ) -> None:
+        with server.admin() as admin:
+            for name, allowed in (("acks", True), ("silences", True), ("states", False), ("lead", False)):
+                words = [command, f"salepulse:{{0}}:alerts:{name}", "field", *(["text"] if command == "HSET" else [])]
+                assert (admin.execute_command("ACL", "DRYRUN", READER, *words) == "OK") is allowed, name
+
+
+def _sources(pattern: str) -> list[str]:
+    repository = Path(__file__).parents[3]
+    return [path.read_text() for package in ("streams", "alerts") for path in (repository / package).rglob(pattern)]

@@ -1,0 +1,50 @@
+"""Settings that do not fit together are refused: nothing that protects a connection is given in vain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from streams.settings import Settings
+
+SCRAM = {"kafka_sasl": "SCRAM-SHA-512", "kafka_user": "shop"}
+URL = {"redis_url": "rediss://cache:6379/0"}
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({**SCRAM, "kafka_password": "a", "kafka_password_file": "f"}, "leave one of them out"),
+        (SCRAM, "give kafka_user, and kafka_password or its file"),
+        ({"kafka_sasl": "PLAIN", "kafka_password": "a"}, "give kafka_user, and kafka_password or its file"),
+        ({"kafka_user": "shop", "kafka_password": "a"}, "without kafka_sasl"),
+        ({"kafka_ca_file": "ca.pem"}, "set kafka_tls = true"),
+        ({"kafka_tls": True, "kafka_key_file": "key.pem"}, "name the certificate, too"),
+        ({"redis_password": "a", "redis_password_file": "f"}, "leave one of them out"),
+        ({"redis_read_user": "reader"}, "redis_read_user goes with redis_read_password"),
+        ({"redis_read_password": "a"}, "redis_read_user goes with redis_read_password"),
+        ({"redis_url": "redis://shop:a@cache:6379/0", "redis_user": "shop"}, "leave them out of the URL"),
+        ({"redis_ca_file": "ca.pem"}, "write rediss://"),
+        ({**URL, "redis_key_file": "key.pem"}, "name the certificate, too"),
+    ],
+)
+def test_what_is_given_in_vain_or_twice_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {**SCRAM, "kafka_password": "a"},
+        {**SCRAM, "kafka_password_file": "f", "kafka_tls": True, "kafka_ca_file": "ca.pem"},
+        {"kafka_tls": True, "kafka_cert_file": "both.pem"},
+        {"redis_url": "redis://shop:a@cache:6379/0"},
+        {"redis_user": "writer", "redis_password": "a", "redis_read_user": "reader", "redis_read_password_file": "f"},
+        {**URL, "redis_ca_file": "ca.pem"},
+    ],
+)
+def test_what_fits_is_taken(given: dict[str, Any]) -> None:
+    Settings(**given)

@@ -1,0 +1,80 @@
+"""A Redis with TLS and the users of docs/security.md; nobody else is let in."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from streams.embedded.ports import free_port
+from tests.support.certificates import Authority, Pair
+from tests.support.servers import Server, redis_server
+
+WRITER, READER = "salepulse-write", "salepulse-read"
+WRITE_PASSWORD, READ_PASSWORD = "write/this+down&now", "only:looking@you"
+_ADMIN, _ADMIN_PASSWORD = "keeper", "of-the-test"
+_DOCS = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+@dataclass(frozen=True)
+class SecureRedis:
+    """The server, and where it answers."""
+
+    server: Server
+    tls_port: int
+
+    @property
+    def url(self) -> str:
+        """Over TLS, without a user."""
+        return f"rediss://localhost:{self.tls_port}/0"
+
+    def admin(self) -> redis.Redis:
+        """As somebody who may do anything, for the test itself."""
+        return redis.Redis(port=self.server.port, username=_ADMIN, password=_ADMIN_PASSWORD, decode_responses=True)
+
+    def denied(self) -> list[str]:
+        """What users wanted to do and were not allowed: `user: reason object`."""
+        with self.admin() as client:
+            entries = client.execute_command("ACL", "LOG")
+        return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in map(_fields, entries)]
+
+
+def documented_users() -> list[str]:
+    """The `user` lines of docs/security.md."""
+    return re.findall(r"^user .*$", _DOCS.read_text(), re.MULTILINE)
+
+
+def documented_rules(user: str, password: str) -> list[str]:
+    """What docs/security.md lets a user do, as words of ACL SETUSER."""
+    line = next(line for line in documented_users() if line.split()[1] == user)
+    return [re.sub(r"^>.*", f">{password}", word) for word in re.findall(r"\(.*?\)|\S+", line)[2:]]
+
+
+@contextlib.contextmanager
+def secure_redis(folder: Path, authority: Authority, pair: Pair, options: Sequence[str] = ()) -> Iterator[SecureRedis]:
+    """A server that shows this certificate, on an encrypted port and, for its own probe, on a plain one."""
+    lines = [
+        line.replace(">WRITE-PASSWORD", f">{WRITE_PASSWORD}").replace(">READ-PASSWORD", f">{READ_PASSWORD}")
+        for line in documented_users()
+    ]
+    users = folder / "users.acl"
+    users.write_text("\n".join([*lines, f"user {_ADMIN} on >{_ADMIN_PASSWORD} ~* &* +@all", ""]))
+    tls_port = free_port()
+    tls = [
+        *("--tls-port", str(tls_port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(pair.cert), "--tls-key-file", str(pair.key), "--tls-ca-cert-file", str(authority.ca)),
+        *("--aclfile", str(users)),
+    ]
+    with redis_server(*tls, *options) as server:
+        yield SecureRedis(server, tls_port)
+
+
+def _fields(entry: object) -> dict[str, str]:
+    if isinstance(entry, dict):
+        return {str(name): str(value) for name, value in entry.items()}
+    assert isinstance(entry, list)
+    return {str(name): str(value) for name, value in zip(entry[::2], entry[1::2], strict=True)}
