@@ -106,10 +106,14 @@ class SeenIds:
 
     def first_seen(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
         """Which events of a batch bring an id for the first time: not kept, and not earlier in the batch."""
-        first = _firsts(hashed)
+        return _firsts(hashed) & ~self.knows(hashed)
+
+    def knows(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
+        """Which ids are kept."""
+        known = np.zeros(len(hashed), np.bool_)
         for generation in self._generations:
-            first &= ~generation.table.contains(hashed)
-        return first
+            known |= generation.table.contains(hashed)
+        return known
 
     def add(self, hashed: Hashes, oldest_ms: int, newest_ms: int) -> None:
         """Remember ids that `first_seen` let through, of events in [oldest_ms, newest_ms]."""

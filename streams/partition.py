@@ -15,21 +15,18 @@ from time import monotonic
 import numpy as np
 
 from consumers.dedup import SeenIds
-from consumers.rejects import Reason, Rejected
-from consumers.settings import Clock
+from consumers.rejects import Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
-from streams.clock import now_ms
 from streams.codec import decode, encode
 from streams.columns import TYPE_NAMES, Columns, read_columns
 from streams.fold import fold
+from streams.lateness import Clocks, judge
 from streams.panes import PaneDelta
 from streams.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.facts import Facts
 from streams.shipping.join import RecordKey, join, key_of
-from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
-from streams.store.levels import levels
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
@@ -37,27 +34,6 @@ from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsCh
 ROLL_EVERY_S = 30
 ROLL_CELLS = 1_000_000
 """Deltas are rolled after so long, or when so many numbers wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The moments that decide what is too late, too early, or may be forgotten."""
-
-    as_of_ms: int | None
-    """Event time up to which everything is counted; None while unknown."""
-    oldest_ms: int | None
-    """Events before this are older than every kept pane; None: none are."""
-    latest_ms: int | None
-    """Events after this are from the future; None: none are."""
-    oldest_s: dict[str, int] = field(default_factory=dict)
-    """Per level: event time, seconds, before which panes are no longer kept."""
-    kept: Kept = NOTHING_KEPT
-    """What of them is kept nevertheless."""
-
-    def keeping(self, kept: Kept) -> Clocks:
-        """The same, with what is kept for years. Of such levels only that is old which was said to be dropped."""
-        dropped = {name: kept.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
-        return replace(self, oldest_s={**self.oldest_s, **dropped}, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +114,11 @@ class PartitionWork:
     def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
         events, rejected = read_columns(self.partition.topic, [record.value for record in batch.records], self._rows)
-        keep = self.seen.first_seen(events.ids)
-        duplicates = len(events) - int(keep.sum())
-        for at, reason, detail in _out_of_time(events.ts, clocks):
-            if keep[at]:
-                keep[at] = False
-                rejected.append(Rejected(int(events.positions[at]), reason, detail))
-        if not keep.all():
-            events = events.take(np.flatnonzero(keep))
+        judged = judge(events.ids, events.ts, self.seen, clocks)
+        for at, reason, detail in judged.refused:
+            rejected.append(Rejected(int(events.positions[at]), reason, detail))
+        if not judged.counts.all():
+            events = events.take(np.flatnonzero(judged.counts))
         oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
         return Prepared(
             Applying(
@@ -156,7 +129,7 @@ class PartitionWork:
                 newest_ms=newest,
                 delta=fold(events, self._rows),
                 ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
-                totals=_totals(events, rejected, duplicates),
+                totals=_totals(events, rejected, judged.repeats),
             ),
             rejected,
             {key_of(order): facts for order, facts in events.told.by_order().items()},
@@ -269,35 +242,5 @@ def _horizon_ms(topic: Topic, settings: Settings) -> int:
     return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)
 
 
-def _out_of_time(ts: np.ndarray, clocks: Clocks) -> Sequence[tuple[int, Reason, str]]:
-    found = []
-    if clocks.oldest_ms is not None:
-        for i in np.flatnonzero(ts < clocks.oldest_ms).tolist():
-            found.append(
-                (i, Reason.TOO_LATE, f"ts {ts[i]} is older than every kept pane (those from {clocks.oldest_ms} on)")
-            )
-    if clocks.latest_ms is not None:
-        for i in np.flatnonzero(ts > clocks.latest_ms).tolist():
-            found.append(
-                (
-                    i,
-                    Reason.FROM_THE_FUTURE,
-                    f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})",
-                )
-            )
-    return found
-
-
 def _size(delta: PaneDelta) -> int:
     return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size + delta.stock.size
-
-
-def clocks(settings: Settings, as_of_ms: int | None) -> Clocks:
-    """What is too late or too early at this moment, on the clock that the settings name."""
-    wall = settings.clock is Clock.WALL
-    latest_ms = now_ms() + int(settings.future_limit_s * 1000) if wall else None
-    if settings.retain == "all" or as_of_ms is None:
-        return Clocks(as_of_ms, None, latest_ms)
-    now = min(now_ms(), as_of_ms) if wall else as_of_ms  # a backlog is not late for having waited
-    oldest_s = {level.name: now // 1000 - level.keep_s for level in levels(settings) if level.keep_s is not None}
-    return Clocks(as_of_ms, oldest_s["h"] * 1000, latest_ms, oldest_s)

@@ -81,6 +81,7 @@ PURE = (
     "streams/compare.py",
     "streams/counters.py",
     "streams/fold.py",
+    "streams/lateness.py",
     "streams/kpis.py",
     "streams/panes.py",
     "streams/phases.py",

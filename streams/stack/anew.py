@@ -8,8 +8,10 @@ from redis.asyncio import Redis
 
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
+from streams.clock import now_ms
 from streams.counted import read_standing
-from streams.partition import PartitionWork, clocks
+from streams.lateness import clocks
+from streams.partition import PartitionWork
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -50,7 +52,8 @@ async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: P
         await work.load()
         if not work.position:
             return
-        if await work.roll(clocks(settings, None)) and await writer.restart(partition, work.position, 0, newest_ms):
+        rolled = await work.roll(clocks(settings, None, now_ms()))
+        if rolled and await writer.restart(partition, work.position, 0, newest_ms):
             return
         await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had
     raise SalepulseError(f"partition {partition} would not begin anew: see the workers' logs", retriable=True)

@@ -21,6 +21,7 @@ from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork
 from streams.store.writer import Moved, PaneWriter
 from streams.worker.calls import RedisCalls, RevokedError
+from streams.worker.clock import WorkerClock
 from streams.worker.holding import Holding
 from streams.worker.rolls import Rolls
 from streams.worker.standing import Standing
@@ -40,6 +41,7 @@ class Counting:
         *,
         calls: RedisCalls,
         holding: Holding,
+        clock: WorkerClock,
         standing: Standing,
         rolls: Rolls,
         writer: PaneWriter,
@@ -48,6 +50,7 @@ class Counting:
     ) -> None:
         self._calls = calls
         self._holding = holding
+        self._clock = clock
         self._standing = standing
         self._rolls = rolls
         self._writer = writer
@@ -101,6 +104,8 @@ class Counting:
         return moved is None
 
     async def _count_events(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
+        if not self._clock.followed:
+            await self._calls("clock", work.partition, self._clock.follow)
         self._holding.make_room(work)
         prepared = work.prepare(batch, self._holding.clocks())
         if prepared.rejected:

@@ -6,7 +6,8 @@ from time import monotonic
 
 from redis.asyncio import Redis
 
-from streams.partition import clocks
+from streams.clock import now_ms
+from streams.lateness import clocks
 from streams.settings import Settings, limits
 from streams.store.keeper import Keeper
 from streams.store.keys import Keys
@@ -38,7 +39,7 @@ class Forgetting:
             return
         if monotonic() - self._expired_s > _EXPIRE_EVERY_S:
             self._expired_s = monotonic()
-            oldest_s = clocks(self._settings, as_of_ms).oldest_s["m"]
+            oldest_s = clocks(self._settings, as_of_ms, now_ms()).oldest_s["m"]
             self._holding.kept = await self._keeper.say(oldest_s=oldest_s, as_of_s=as_of_ms // 1000)
             await self._writer.expire(self._holding.clocks().oldest_s, self._holding.kept)
         await self._sweep.turn(as_of_ms)

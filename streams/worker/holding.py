@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Container
 
 from consumers.topics import Partition
-from streams.partition import Clocks, PartitionWork, clocks
+from streams.clock import now_ms
+from streams.lateness import Clocks, clocks
+from streams.partition import PartitionWork
 from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.kept import NOTHING_KEPT
@@ -35,7 +37,7 @@ class Holding:
 
     def clocks(self) -> Clocks:
         """What is too late, too early or may be forgotten at this moment."""
-        return clocks(self._settings, self.as_of_ms).keeping(self.kept)
+        return clocks(self._settings, self.as_of_ms, now_ms()).keeping(self.kept)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         return self._locks.setdefault(partition, asyncio.Lock())

@@ -7,20 +7,15 @@ from time import monotonic
 
 import structlog
 from aiokafka.errors import KafkaError
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.reading import Reading
 from consumers.topics import Partition
-from streams.asof import as_of
-from streams.clock import now_ms
 from streams.metrics import WorkerMetrics
-from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
-from streams.store.keys import Keys
-from streams.store.state import read_state
 from streams.store.writer import PaneWriter
 from streams.worker.calls import RevokedError
+from streams.worker.clock import WorkerClock
 from streams.worker.forgetting import Forgetting
 from streams.worker.holding import Holding
 from streams.worker.publishing import Publishing
@@ -40,29 +35,25 @@ class Housekeeping:
 
     def __init__(
         self,
-        settings: Settings,
         *,
-        redis: Redis,
-        keys: Keys,
         writer: PaneWriter,
         reading: Reading,
         holding: Holding,
         standing: Standing,
         rolls: Rolls,
         busy: Callable[[Partition], bool],
+        clock: WorkerClock,
         forgetting: Forgetting,
         publishing: Publishing,
         metrics: WorkerMetrics,
     ) -> None:
-        self._settings = settings
-        self._redis = redis
-        self._keys = keys
         self._writer = writer
         self._reading = reading
         self._holding = holding
         self._standing = standing
         self._rolls = rolls
         self._busy = busy
+        self._clock = clock
         self._forgetting = forgetting
         self._publishing = publishing
         self._metrics = metrics
@@ -86,7 +77,7 @@ class Housekeeping:
             if (said := await self._look_at(partition)) is not None:
                 lags[partition] = said
         await self._say(lags)
-        await self._follow_clock()
+        await self._clock.follow()
         await self._forgetting.turn()
         await self._publishing.publish()
         if monotonic() - self._told_s > _TELL_EVERY_S:
@@ -119,13 +110,3 @@ class Housekeeping:
             # Where we moved on meanwhile, it was our own word that was old.
             if work and work.position == lags[partition][0] and not self._holding.lock(partition).locked():
                 self._standing.forget(work)
-
-    async def _follow_clock(self) -> None:
-        state = await read_state(self._redis, self._keys)
-        self._holding.as_of_ms = as_of(
-            state.partitions,
-            now_ms=now_ms(),
-            clock=self._settings.clock,
-            idle_after_ms=int(self._settings.idle_after_s * 1000),
-            stale_after_ms=int(self._settings.stale_after_s * 1000),
-        ).ms

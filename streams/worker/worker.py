@@ -22,6 +22,7 @@ from streams.store.levels import levels
 from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
 from streams.worker.calls import RedisCalls
+from streams.worker.clock import WorkerClock
 from streams.worker.counting import Counting
 from streams.worker.forgetting import Forgetting
 from streams.worker.holding import Holding
@@ -46,10 +47,12 @@ class Worker:
         calls = RedisCalls(reading, self.metrics)
         holding = Holding(settings, calls, writer, roller)
         standing = Standing(reading, calls, holding, writer)
+        clock = WorkerClock(settings, self._redis, keys, holding)
         self._rolls = Rolls(calls, holding, standing, self.metrics)
         self._counting = Counting(
             calls=calls,
             holding=holding,
+            clock=clock,
             standing=standing,
             rolls=self._rolls,
             writer=writer,
@@ -59,15 +62,13 @@ class Worker:
         self._lanes = Lanes(self._carry)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
         self._housekeeping = Housekeeping(
-            settings,
-            redis=self._redis,
-            keys=keys,
             writer=writer,
             reading=reading,
             holding=holding,
             standing=standing,
             rolls=self._rolls,
             busy=self._lanes.busy,
+            clock=clock,
             forgetting=Forgetting(settings, self._redis, keys, writer, holding),
             publishing=Publishing(self._redis, keys, worker_id, holding, self.metrics),
             metrics=self.metrics,

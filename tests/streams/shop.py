@@ -15,8 +15,9 @@ from typing import Any
 from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
+from streams.lateness import clocks
 from streams.panes import PaneDelta, merge
-from streams.partition import PartitionWork, clocks
+from streams.partition import PartitionWork
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import Settings, limits
@@ -77,7 +78,7 @@ class Shop:
         work = await self.work(partition)
         values = [wire(event) for event in events]
         batch = records(partition.topic, partition.number, begins if work.position is None else work.position, values)
-        prepared = work.prepare(batch, clocks(self.settings, None))
+        prepared = work.prepare(batch, clocks(self.settings, None, now_ms()))
         moved = await work.apply(prepared)
         if moved is None:
             (applied,) = (await self.reader(self.rows).log({partition: batch.follows}))[partition]
@@ -87,12 +88,12 @@ class Shop:
         return moved
 
     async def roll(self, partition: Partition, as_of_ms: int | None = None) -> bool:
-        now = clocks(self.settings, as_of_ms)
+        now = clocks(self.settings, as_of_ms, now_ms())
         return await (await self.work(partition)).roll(now if self.kept is NOTHING_KEPT else now.keeping(self.kept))
 
     async def drop(self, as_of_ms: int) -> int:
         """Say what is kept for years, and delete what is not kept at a moment; returns how many blocks that were."""
-        now = clocks(self.settings, as_of_ms)
+        now = clocks(self.settings, as_of_ms, now_ms())
         keeper = Keeper(self.redis, self.keys, self.levels, self.settings)
         self.kept = await keeper.say(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
         return await self.writer.expire(now.keeping(self.kept).oldest_s, self.kept)

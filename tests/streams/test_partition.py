@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumers.rejects import Reason
-from streams.partition import Clocks, clocks
+from streams.lateness import Clocks
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.store.writer import Moved
@@ -122,11 +122,18 @@ async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
     assert (await ask(view, "24h", "region", "east"))["page_views"] == 2
 
 
-async def test_too_late_is_what_is_older_than_every_kept_pane(redis_url: str) -> None:
-    async with opened(redis_url, retain="") as shop:
-        as_of_ms = ms(0)
-        oldest = clocks(shop.settings, as_of_ms).oldest_ms
-        assert oldest == as_of_ms - 400 * 86_400_000
-        assert clocks(shop.settings, None).oldest_ms is None
-    async with opened(redis_url, retain="all") as shop:
-        assert clocks(shop.settings, ms(0)).oldest_ms is None
+async def test_what_is_refused_or_repeats_is_counted_once_each(shop: Shop) -> None:
+    early, counted = click(at=300), click(at=150)
+    again = {**counted, "event_id": early["event_id"]}
+    values = [wire(event) for event in (early, early, again, again, counted, {**counted, "ts": ms(300)})]
+    work = await shop.work(CLICKS_0)
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    assert [(rejected.index, rejected.reason) for rejected in prepared.rejected] == [
+        (0, Reason.FROM_THE_FUTURE),
+        (1, Reason.FROM_THE_FUTURE),
+    ]
+    assert prepared.applying.totals == {
+        "events,clicks,page_view": 2,
+        "rejected,clicks,from_the_future": 2,
+        "duplicates,clicks": 2,
+    }

@@ -15,7 +15,8 @@ from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.clock import now_ms
-from streams.partition import PartitionWork, clocks
+from streams.lateness import clocks
+from streams.partition import PartitionWork
 from streams.rows import Rows
 from streams.serve.app import create_app
 from streams.settings import Settings
@@ -92,12 +93,12 @@ class Shop:
         values = [event if isinstance(event, bytes) else self._encoded(event) for event in events]
         records = [Message(follows + i, value) for i, value in enumerate(values)]
         batch = RecordBatch(partition.topic, partition.number, follows, follows + len(records), records)
-        moved = await work.apply(work.prepare(batch, clocks(self.settings, None)))
+        moved = await work.apply(work.prepare(batch, clocks(self.settings, None, now_ms())))
         assert moved is None
 
     async def roll(self) -> None:
         for work in self.works.values():
-            assert await work.roll(clocks(self.settings, None))
+            assert await work.roll(clocks(self.settings, None, now_ms()))
 
     async def attend(self, lag: int = 0, *only: Partition) -> None:
         """Say that partitions are attended; those that nothing was sent to as well."""

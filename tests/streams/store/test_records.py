@@ -11,8 +11,10 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from consumers.topics import Partition
+from streams.clock import now_ms
+from streams.lateness import clocks
 from streams.panes import PaneDelta
-from streams.partition import PartitionWork, clocks
+from streams.partition import PartitionWork
 from streams.rows import Rows
 from streams.scopes import Scope
 from streams.settings import limits
@@ -140,7 +142,7 @@ async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch:
 
     monkeypatch.setattr(shop.writer, "apply", apply_and_lose)
     event = paid(at=1, order_id="o-1")
-    prepared = work.prepare(records(ORDERS_0.topic, 0, 0, [wire(event)]), clocks(shop.settings, None))
+    prepared = work.prepare(records(ORDERS_0.topic, 0, 0, [wire(event)]), clocks(shop.settings, None, now_ms()))
     with pytest.raises(RedisConnectionError):
         await work.apply(prepared)
     assert await work.apply(prepared) is None
@@ -210,7 +212,7 @@ async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once
 
     monkeypatch.setattr(shop.redis, "hkeys", now_and_then)
     with pytest.raises(RedisConnectionError):
-        await work.begin_roll(clocks(shop.settings, None))
+        await work.begin_roll(clocks(shop.settings, None, now_ms()))
     assert await shop.roll(ORDERS_0)
     await leave_behind(shop)
     assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
@@ -218,7 +220,7 @@ async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once
 
 async def test_two_rolls_begun_at_once_take_each_stored_part_over_once(shop: Shop) -> None:
     work = await two_owners(shop)
-    first, second = await asyncio.gather(*(work.begin_roll(clocks(shop.settings, None)) for _ in range(2)))
+    first, second = await asyncio.gather(*(work.begin_roll(clocks(shop.settings, None, now_ms())) for _ in range(2)))
     assert await work.end_roll(first)
     assert await work.end_roll(second)
     await leave_behind(shop)
@@ -248,9 +250,9 @@ async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_
 
     stopped.meanwhile = meanwhile
     batch = records(ORDERS_0.topic, 0, 1, list(map(wire, payment)))
-    assert await zombie.apply(zombie.prepare(batch, clocks(shop.settings, None))) == Moved(2)
+    assert await zombie.apply(zombie.prepare(batch, clocks(shop.settings, None, now_ms()))) == Moved(2)
     assert zombie.position == 1
-    assert not await zombie.roll(clocks(shop.settings, None))
+    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
     await shop.roll(ORDERS_0)
     assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
 
@@ -267,6 +269,6 @@ async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop
     await shop.feed(LOGISTICS_0, [shipment(at=2, order_id="o-1", region="west")])
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
     stands = await shop.everything()
-    assert not await zombie.roll(clocks(shop.settings, None))
+    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
     assert await shop.everything() == stands
     assert await shop.roll(ORDERS_0)

@@ -7,8 +7,10 @@ from random import Random
 import pytest
 
 from consumers.topics import Partition, Topic
+from streams.clock import now_ms
+from streams.lateness import clocks
 from streams.panes import merge
-from streams.partition import PartitionWork, clocks
+from streams.partition import PartitionWork
 from streams.scopes import Scope
 from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
@@ -94,7 +96,7 @@ async def test_a_zombie_with_an_older_position_cannot_roll(shop: Shop) -> None:
     zombie = await second_owner(shop, ORDERS_0)
     await shop.feed(ORDERS_0, [paid(at=2)])
     before = await shop.everything()
-    assert not await zombie.roll(clocks(shop.settings, None))
+    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
     assert await shop.everything() == before
     assert await shop.roll(ORDERS_0)
 
@@ -104,7 +106,7 @@ async def test_what_was_rolled_cannot_be_rolled_again(shop: Shop) -> None:
     zombie = await second_owner(shop, ORDERS_0)
     assert await shop.roll(ORDERS_0)
     before = await shop.everything()
-    assert not await zombie.roll(clocks(shop.settings, None))
+    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
     assert await shop.everything() == before
 
 
@@ -190,7 +192,7 @@ async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: 
     await shop.feed(ORDERS_0, [paid(at=1)])
     await shop.feed(ORDERS_0, [paid(at=2)])
     work = await shop.work(ORDERS_0)
-    planned = await work.begin_roll(clocks(shop.settings, None))
+    planned = await work.begin_roll(clocks(shop.settings, None, now_ms()))
     await shop.feed(ORDERS_0, [paid(at=3)])
     assert await work.end_roll(planned)
     held = await shop.writer.load(ORDERS_0, shop.rows)
@@ -208,7 +210,7 @@ async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: 
 async def test_a_roll_made_ready_before_the_partition_was_loaded_anew_is_void(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     work = await shop.work(ORDERS_0)
-    planned = await work.begin_roll(clocks(shop.settings, None))
+    planned = await work.begin_roll(clocks(shop.settings, None, now_ms()))
     await work.load()
     before = await shop.everything()
     assert await work.end_roll(planned)
@@ -219,7 +221,7 @@ async def test_a_roll_made_ready_before_the_partition_was_loaded_anew_is_void(sh
 async def test_a_roll_made_ready_is_refused_when_another_owner_has_gone_on(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     zombie = await second_owner(shop, ORDERS_0)
-    planned = await zombie.begin_roll(clocks(shop.settings, None))
+    planned = await zombie.begin_roll(clocks(shop.settings, None, now_ms()))
     await shop.feed(ORDERS_0, [paid(at=2)])
     before = await shop.everything()
     assert not await zombie.end_roll(planned)

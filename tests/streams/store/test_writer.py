@@ -9,7 +9,7 @@ import pytest
 
 from consumers.dedup import hash_ids
 from consumers.topics import Partition
-from streams.partition import Clocks
+from streams.lateness import Clocks
 from streams.scopes import Scope
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
 from tests.streams.plain import delta_of, plain

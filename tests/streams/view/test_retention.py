@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.clock import now_ms
-from streams.partition import clocks
+from streams.lateness import clocks
 from streams.view.asking import NotAnswerableError
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.streams.view.comparing import assert_true
@@ -21,7 +21,7 @@ async def counted(shop: Shop, *times: float) -> None:
     for at in times:
         await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}")])
         await shop.roll(CLICKS_0, ms(at))
-    await shop.writer.expire(clocks(shop.settings, ms(max(times))).oldest_s)
+    await shop.writer.expire(clocks(shop.settings, ms(max(times)), now_ms()).oldest_s)
 
 
 def every(step: int, start: int, end: int) -> range:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from streams.clock import now_ms
-from streams.partition import clocks
+from streams.lateness import clocks
 from streams.scopes import Scope
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
@@ -120,7 +120,7 @@ async def test_a_count_is_in_force_for_so_many_days_and_sales_count_for_longer(r
             await shop.feed(LOGISTICS_0, [event])
             await shop.feed(CLICKS_0, [click(at=at + 60)])
             await shop.feed(ORDERS_0, [bought("s-2", at=at + 60)])
-            now = clocks(shop.settings, ms(at))
+            now = clocks(shop.settings, ms(at), now_ms())
             for partition in (LOGISTICS_0, ORDERS_0, CLICKS_0):
                 work = await shop.work(partition)
                 assert await work.roll(now)

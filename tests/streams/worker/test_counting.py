@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import ClassVar
 
 import pytest
 
+from consumers.dead_letters import DeadLetter
+from consumers.rejects import Reason
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
+from streams.clock import now_ms
 from streams.partition import PartitionWork
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0
 from tests.streams.worker.conftest import Office, opened
-from tests.support.events import click, paid, promotion, records
+from tests.support.events import T0, click, paid, promotion, records
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
+
+DAY_S = 86_400
 
 
 async def test_batches_of_a_partition_count_one_after_the_other(office: Office) -> None:
@@ -114,3 +121,43 @@ async def test_refused_promotions_are_dead_letters_and_in_the_totals(embedded_br
         assert await office.position(PROMOTIONS_0) == 4
         assert await office.totals() == {"rejected,promotions,bad_json": 2, "rejected,promotions,empty": 1}
         assert set(await office.redis.hgetall(office.keys.promotions)) == {b"d11"}
+
+
+class Letters:
+    """Dead letters that are written nowhere."""
+
+    written: ClassVar[list[DeadLetter]] = []
+
+    def __init__(self, bootstrap: str) -> None:
+        self.written.clear()
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        self.written.extend(letters)
+
+
+@pytest.mark.parametrize("clock", ["wall", "event"])
+async def test_what_is_older_than_every_pane_is_refused_from_a_workers_first_batch_on(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    monkeypatch.setattr("streams.worker.counting.DeadLetterWriter", Letters)
+    now_s = now_ms() / 1000 - T0
+    async with opened(redis_url, clock=clock, retain="") as before:
+        before.topics.write(CLICKS_0, click(at=now_s))
+        await before.count(before.topics.fetch(CLICKS_0))
+    async with opened(redis_url, clock=clock, retain="") as office:
+        office.topics.write(CLICKS_0, click(at=now_s), click(at=now_s - 401 * DAY_S), click(at=now_s - 399 * DAY_S))
+        office.topics.reads[CLICKS_0] = 1
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 2, "rejected,clicks,too_late": 1}
+        assert [(letter.offset, letter.reason) for letter in Letters.written] == [(1, Reason.TOO_LATE)]
+
+
+async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redis_url: str) -> None:
+    async with opened(redis_url, clock="event", retain="") as office:
+        office.topics.write(CLICKS_0, click(at=0), click(at=500 * DAY_S))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 2}
