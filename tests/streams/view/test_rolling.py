@@ -169,6 +169,19 @@ async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     await assert_true(shop, view, scopes=["all"])
 
 
+async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_looks(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=at) for at in range(0, 100, 2)])
+    view = await shop.view()
+    await assert_true(shop, view, scopes=["all"])
+    await shop.roll(CLICKS_0)
+    assert await shop.writer.restart(CLICKS_0, 50, 0, ms(100))
+    shop.works.clear()
+    await shop.feed(CLICKS_0, [click(at=at) for at in range(1, 100, 2)])
+    for _ in range(2):
+        await view.poll(now_ms())
+    await assert_true(shop, view, scopes=["all"])
+
+
 async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop) -> None:
     """State and position go back together, in the same epoch; the worker replays in batches of its own."""
     await shop.feed(CLICKS_0, [click(at=at) for at in range(50)])
