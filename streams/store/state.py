@@ -16,7 +16,7 @@ class State:
     """All shards at about one moment."""
 
     epochs: tuple[str, ...]
-    """One of each shard: with another one, Redis is another or a topic was made anew, and what was read before is void."""
+    """One of each shard. With another one Redis is another, or a topic was made anew: what was read before is void."""
     partitions: dict[Partition, PartitionState]
     """The partitions of the event topics."""
     promotions_version: int

@@ -189,8 +189,8 @@ class PaneWriter:
         """Go to another position, where records were lost before they were read; all of the log must be rolled.
 
         `incomplete_since_ms` is the event time from which on the history has a hole; `topic_id` the topic that is read
-        now, empty where that is to be found out. Views begin anew. False if the partition stands elsewhere, or something
-        is not rolled: nothing is changed then.
+        now, empty where that is to be found out. Views begin anew. False if the partition stands elsewhere, or
+        something is not rolled: nothing is changed then.
         """
         answer = await self._restart(
             keys=[
