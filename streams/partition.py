@@ -73,7 +73,7 @@ class PartitionWork:
         """The batch that led to the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
-        self._rolled_at = monotonic()
+        self._rolled_at = monotonic() - ROLL_EVERY_S * _phase(partition)
         self._planned: Planned | None = None
         """The roll made ready last, while it may be written."""
         self._id_entries: deque[tuple[int, int]] = deque()
@@ -236,6 +236,13 @@ def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> d
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
     totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
+
+
+def _phase(partition: Partition) -> float:
+    """In [0, 1): partitions are rolled one after the other, not all at once. (Multiples of the golden ratio are spread
+    evenly however many there are.)
+    """
+    return (partition.number * len(Topic) + list(Topic).index(partition.topic)) * 0.6180339887 % 1
 
 
 def _horizon_ms(topic: Topic, settings: Settings) -> int:
