@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from consumers.errors import SalepulseError
-from tests.bench import api, freshness, outage, peers, sale, throughput
+from tests.bench import api, freshness, kills, outage, peers, sale, throughput
 from tests.bench.ground import BenchError, Ground, ground
 from tests.bench.report import Part, document, machine, say, say_result, show
 
-PARTS = ("throughput", "freshness", "api", "sale", "outage")
+PARTS = ("throughput", "freshness", "api", "sale", "outage", "kills")
 RATE = 30_000
 OUTAGE_RATE = 20_000
 DEFAULT_SIZES, FULL_SIZES = "1m,2m", "1m,5m,20m"
@@ -49,6 +49,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--plain-events", type=count_of, default=50_000, help="events of plain Faust; 0: leave it out (default: 50k)")
     add("--sale-events", type=count_of, help="events of the 24 h sale (default: 2m)")
     add("--away", type=float, help="seconds without Redis (default: 20)")
+    add("--kills", type=int, help="how often something is killed (default: 5)")
     add("--seconds", type=float, help="seconds that freshness is measured (default: 30)")
     add("--requests", type=int, help="requests to the API, twice (default: 500)")
     add("--promotions", type=int, default=5, help="promotions running while the API is asked, 1 to 40 (default: 5)")
@@ -62,6 +63,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     chosen.sizes = counts_of(FULL_SIZES if full else DEFAULT_SIZES) if chosen.sizes is None else chosen.sizes
     chosen.sale_events = chosen.sale_events or (20_000_000 if full else 2_000_000)
     chosen.away = chosen.away or (120.0 if full else 20.0)
+    chosen.kills = chosen.kills or (100 if full else 5)
     chosen.seconds = chosen.seconds or (120.0 if full else 30.0)
     chosen.requests = chosen.requests or (2_000 if full else 500)
     return chosen
@@ -83,6 +85,7 @@ def parts_of(chosen: argparse.Namespace) -> dict[str, Callable[[Ground], Part]]:
         ),
         "sale": lambda g: sale.measure(g, count=chosen.sale_events),
         "outage": lambda g: outage.measure(g, rate=OUTAGE_RATE, away_s=chosen.away),
+        "kills": lambda g: kills.measure(g, kills=chosen.kills),
     }
     if chosen.peers:
         names = chosen.peer or ["aiokafka", "faust-raw"]

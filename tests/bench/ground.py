@@ -77,7 +77,11 @@ class Ground:
     def workers(self, count: int, settings: Settings) -> Iterator[list[Server]]:
         """Worker processes, as `salepulse worker` starts them; they are at work some seconds later."""
         with contextlib.ExitStack() as stack:
-            yield [stack.enter_context(self._role("worker", settings)) for _ in range(count)]
+            yield [stack.enter_context(self.worker(settings)) for _ in range(count)]
+
+    def worker(self, settings: Settings) -> contextlib.AbstractContextManager[Server]:
+        """One of them; it may be killed before the end."""
+        return self._role("worker", settings)
 
     @contextlib.contextmanager
     def serve(self, settings: Settings) -> Iterator[Server]:
