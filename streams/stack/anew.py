@@ -46,7 +46,7 @@ async def begin_anew(settings: Settings) -> int:
 
 async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: Partition, newest_ms: int) -> None:
     kept, rows = levels(settings), Rows()
-    writer, roller = PaneWriter(redis, keys, kept), Roller(redis, keys, kept)
+    writer, roller = PaneWriter(redis, keys, kept), Roller(redis, keys, kept, settings.clock)
     for _ in range(_TRIES):
         work = PartitionWork(partition, settings, writer, roller, rows)
         await work.load()

@@ -39,6 +39,8 @@ class StoredBlock:
 
     parts: list[tuple[Partition, PaneDelta]]
     rolled: Mapping[Partition, int]
+    gone: bool = False
+    """Whether some of it was there and has expired: then `parts` are not all that was counted."""
 
 
 class PaneReader:
@@ -85,24 +87,28 @@ class PaneReader:
         """Blocks with the positions that they hold, read together shard by shard. Others may run between two."""
         parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = {block: [] for block in wanted}
         rolled: dict[Partition, int] = {}
+        gone: set[BlockId] = set()
         for shard in range(self._keys.shards):
             mine = [partition for partition in partitions if self._keys.shard(partition) == shard]
             async with self._redis.pipeline(transaction=True) as pipe:
                 if mine:
                     pipe.hmget(self._keys.state(shard), [f"rolled:{partition}" for partition in mine])
                 for level, start in wanted:
+                    pipe.zrangebyscore(self._keys.blocks(shard, level), start, start)
                     pipe.hgetall(self._keys.pane(shard, level, start))
                 answers = await pipe.execute()
             if mine:
                 rolled |= {
                     partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)
                 }
-            for block, fields in zip(wanted, answers, strict=True):
+            for block, listed, fields in zip(wanted, answers[::2], answers[1::2], strict=True):
+                if listed and not fields:
+                    gone.add(block)
                 for name, content in fields.items():
                     partition = Partition.parse(name.decode().rpartition(":")[0])
                     parts[block].append((partition, self._decoded(content)))
                 await asyncio.sleep(0)
-        return {block: StoredBlock(parts[block], rolled) for block in wanted}
+        return {block: StoredBlock(parts[block], rolled, block in gone) for block in wanted}
 
     def _decoded(self, content: bytes) -> PaneDelta:
         delta = decode(content, self._rows) if content else PaneDelta()

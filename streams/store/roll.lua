@@ -16,13 +16,14 @@ for i = 4, #KEYS, 2 do
   local index, block = KEYS[i], KEYS[i + 1]
   local start, seconds_to_live, name, content, replaces = unpack(ARGV, at, at + 4)
   at = at + 5
-  redis.call('ZADD', index, start, start)
-  for _ = 1, tonumber(replaces) do
-    redis.call('HDEL', block, ARGV[at])
-    at = at + 1
+  local is_new = redis.call('ZADD', index, start, start) == 1
+  -- What is listed and not there has expired. It stays so, for readers to see: with a new part it would look whole.
+  if is_new or redis.call('HLEN', block) > 0 then
+    for i = at, at + tonumber(replaces) - 1 do redis.call('HDEL', block, ARGV[i]) end
+    redis.call('HSET', block, name, content)
+    if seconds_to_live ~= '' then redis.call('EXPIRE', block, seconds_to_live) end
   end
-  redis.call('HSET', block, name, content)
-  if seconds_to_live ~= '' then redis.call('EXPIRE', block, seconds_to_live) end
+  at = at + tonumber(replaces)
 end
 redis.call('HSET', state, 'rolled:' .. partition, rolled_to)
 redis.call('XTRIM', log, 'MINID', log_kept_from)

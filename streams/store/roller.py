@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 from redis.asyncio import Redis
 
+from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.codec import decode, encode
 from streams.panes import PaneDelta, merge
@@ -66,7 +67,7 @@ class _Write:
 
     newest_s: int
     keep_s: int
-    """How long it is kept beyond its time; 0 where it is not."""
+    """How long it is kept at least, also beyond its level's time."""
 
     @property
     def block(self) -> tuple[str, int]:
@@ -93,10 +94,15 @@ class Planned:
 class Roller:
     """Writes blocks for one worker."""
 
-    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level]) -> None:
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level], clock: Clock) -> None:
         self._redis = redis
         self._keys = keys
         self._levels = levels
+        # Redis counts seconds by the wall. Where event time does not, a block may be needed for as long as a replay is
+        # asked about: workers drop it by event time, and the longest of all retentions is for a store left behind.
+        longest_s = max((level.keep_s or 0 for level in levels), default=0)
+        self._live_s = longest_s if clock is Clock.EVENT else 0
+        """How long a block lives at least."""
         self._roll = script(redis, "roll")
         self._parts = script(redis, "parts")
 
@@ -172,15 +178,26 @@ class Roller:
                 held = total
             new = {start: part for start, part in level.blocks(held) if rolling.keeps(level, start)}
             writes += [
-                _Write(level, start, part, blocks.to_merge((level.name, start)), newest_s, rolling.keep_s(level, start))
+                _Write(
+                    level,
+                    start,
+                    part,
+                    blocks.to_merge((level.name, start)),
+                    newest_s,
+                    self._keep_s(rolling, level, start),
+                )
                 for start, part in new.items()
             ]
             over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
             writes += [
-                _Write(level, block[1], None, parts, newest_s, rolling.keep_s(level, block[1])) for block, parts in over
+                _Write(level, block[1], None, parts, newest_s, self._keep_s(rolling, level, block[1]))
+                for block, parts in over
             ]
         blocks.forget({level.name: level for level in self._levels}, newest_s)
         return writes
+
+    def _keep_s(self, rolling: Rolling, level: Level, start_s: int) -> int:
+        return max(self._live_s, rolling.keep_s(level, start_s))
 
     async def _fetch(self, shard: int, writes: Sequence[_Write]) -> list[bytes | None]:
         """The contents of all parts that are to be merged, in the order of the writes."""

@@ -14,6 +14,7 @@ from streams.shipping.amendments import Amendments
 from streams.sketches import Sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
+from streams.view.asking import NotAnswerableError
 from streams.view.pile import CONTENTS, Content, Pile, touched
 from streams.windows import Span
 
@@ -72,7 +73,8 @@ class Blocks:
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
         """Load what is not here of blocks; returns whether anything had to be, and so was waited for.
 
-        `sketches`: their distinct counts are meant, else their counters or what orders add.
+        `sketches`: their distinct counts are meant, else their counters or what orders add. Raises NotAnswerableError
+        where one of them has expired.
         """
         pile_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
         for pile_id in pile_ids:
@@ -105,9 +107,16 @@ class Blocks:
     async def _read(self, block_ids: Sequence[BlockId]) -> dict[BlockId, StoredBlock]:
         self._loading += 1
         try:
-            return await self._reader.blocks(block_ids, list(self._recent))
+            stored = await self._reader.blocks(block_ids, list(self._recent))
         finally:
             self._loading -= 1
+        for (name, start), held in stored.items():
+            if held.gone:
+                raise NotAnswerableError(
+                    f"this needs panes from {start * 1000} that are no longer kept: they expired while no worker was "
+                    f"at work for longer than the level is kept (level {name}: {self._levels[name].keep_s} s)"
+                )
+        return stored
 
     def _content(self, block_id: BlockId, sketches: bool) -> Content:
         return Content.SKETCHES if sketches else CONTENTS[self._levels[block_id[0]].holds][0]
@@ -122,7 +131,7 @@ class Blocks:
                 return
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
-        """Blocks of one level with all that was applied until now, past the cache."""
+        """Blocks of one level with all that was applied until now, past the cache. Raises NotAnswerableError."""
         stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
         parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}

@@ -22,15 +22,15 @@ class Retention:
     """What is kept of each level."""
 
     keep_s: Mapping[str, int | None]
-    """By level: for so long after the newest event; None: for ever."""
+    """By level: for so long after `newest_s`; None: for ever."""
     newest_s: int = 0
-    """Newest event time counted."""
+    """Newest event time counted, or the as-of where that is later."""
     kept: Kept = NOTHING_KEPT
     """Minutes that are kept for years."""
 
     @classmethod
     def of(cls, levels: Sequence[Level], newest_ms: Iterable[int | None], kept: Kept) -> Retention:
-        """After the newest of some events."""
+        """After the newest of some moments."""
         newest_s = max((at or 0 for at in newest_ms), default=0) // 1000
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
 

@@ -83,8 +83,9 @@ class RollingView:
             followed = self._begun(followed.reader.with_rows(rows), rows, state)
             if not await followed.take_in(state):
                 return
-        newest_ms = (held.newest_ms for held in state.partitions.values())
-        followed.retention = Retention.of(self._levels, newest_ms, self._kept)
+        newest_ms = [held.newest_ms for held in state.partitions.values()]
+        as_of_ms = newest(state, now_ms, self._settings).ms  # of a shop that is quiet the clock goes on, and panes go
+        followed.retention = Retention.of(self._levels, [*newest_ms, as_of_ms], self._kept)
         self._followed, self.polled_ms = followed, now_ms
 
     def _begun(self, reader: PaneReader, rows: Rows, state: State) -> Followed:

@@ -43,7 +43,7 @@ class Worker:
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
         writer = PaneWriter(self._redis, keys, levels(settings))
-        roller = Roller(self._redis, keys, levels(settings))
+        roller = Roller(self._redis, keys, levels(settings), settings.clock)
         calls = RedisCalls(reading, self.metrics)
         holding = Holding(settings, calls, writer, roller)
         standing = Standing(reading, calls, holding, writer)

@@ -53,7 +53,7 @@ class Shop:
         self.levels = levels(self.settings)
         self.rows = Rows()
         self.writer = PaneWriter(self.redis, self.keys, self.levels)
-        self.roller = Roller(self.redis, self.keys, self.levels)
+        self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
         self.works: dict[Partition, PartitionWork] = {}
         self.counted: dict[Partition, list[Event]] = {}
         self.applied: dict[Partition, list[PaneDelta]] = {}
@@ -111,7 +111,7 @@ class Shop:
         self.works.clear()
         self.rows = Rows()
         self.writer = PaneWriter(self.redis, self.keys, self.levels)
-        self.roller = Roller(self.redis, self.keys, self.levels)
+        self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 

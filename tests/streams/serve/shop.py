@@ -76,7 +76,7 @@ class Shop:
         self.redis = connect(settings)
         self.keys = Keys(settings.redis_prefix, settings.shards)
         self.writer = PaneWriter(self.redis, self.keys, levels(settings))
-        self._roller = Roller(self.redis, self.keys, levels(settings))
+        self._roller = Roller(self.redis, self.keys, levels(settings), settings.clock)
         self.works: dict[Partition, PartitionWork] = {}
         self._rows = Rows()
         self._ids = 0

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from consumers.topics import Partition, Topic
+from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.lateness import clocks
 from streams.panes import merge
@@ -178,14 +178,41 @@ async def test_panes_that_are_not_kept_any_more_are_not_written(redis_url: str) 
 
 
 async def test_blocks_of_a_level_that_is_kept_for_a_time_also_die_by_themselves(redis_url: str) -> None:
-    async with opened(redis_url, retain="") as shop:
-        await shop.feed(Partition(Topic.ORDERS, 0), [paid(at=0)])
-        await shop.roll(ORDERS_0, ms(0))
-        assert 7_200 < await shop.redis.ttl(shop.keys.pane(0, "s", T0)) <= 7_200 + 3_660
+    async with opened(redis_url, retain="", clock="wall") as shop:
+        now_s = now_ms() // 1000 - T0
+        await shop.feed(ORDERS_0, [paid(at=now_s)])
+        await shop.roll(ORDERS_0, ms(now_s))
+        block = shop.keys.pane(0, "s", shop.levels[0].block(T0 + now_s))
+        assert 7_200 < await shop.redis.ttl(block) <= 7_200 + 3_660
     async with opened(redis_url, redis_prefix="forever") as shop:
         await shop.feed(ORDERS_0, [paid(at=0)])
         await shop.roll(ORDERS_0)
         assert await shop.redis.ttl(shop.keys.pane(0, "s", T0)) == -1
+
+
+async def test_on_the_event_clock_no_block_dies_of_the_machines_time_before_the_longest_retention(
+    redis_url: str,
+) -> None:
+    async with opened(redis_url, retain="") as shop:
+        await shop.feed(ORDERS_0, [paid(at=0)])
+        await shop.roll(ORDERS_0, ms(0))
+        for level in shop.levels:
+            for start in await shop.redis.zrange(shop.keys.blocks(0, level.name), 0, -1):
+                assert await shop.redis.ttl(shop.keys.pane(0, level.name, int(start))) >= 400 * DAY_S
+
+
+async def test_a_block_that_has_expired_is_not_begun_anew(redis_url: str) -> None:
+    async with opened(redis_url, retain="", clock="wall") as shop:
+        now_s = now_ms() // 1000 - T0
+        await shop.feed(ORDERS_0, [paid(at=now_s)])
+        await shop.roll(ORDERS_0, ms(now_s))
+        block = shop.levels[0].block(T0 + now_s)
+        await shop.redis.delete(shop.keys.pane(0, "s", block))
+        await shop.feed(ORDERS_0, [paid(at=now_s)])
+        assert await shop.roll(ORDERS_0, ms(now_s))
+        assert not await shop.redis.exists(shop.keys.pane(0, "s", block))
+        held = await shop.reader(shop.rows).blocks([("s", block), ("m", block - block % 600)], [ORDERS_0])
+        assert [stored.gone for stored in held.values()] == [True, False]
 
 
 async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: Shop) -> None:

@@ -85,3 +85,41 @@ async def test_a_backlog_older_than_the_seconds_kept_is_counted_right(redis_url:
         await shop.roll(CLICKS_0)
         assert before["page_views"] == 60
         assert (await ask(await shop.view(), "1m"))["page_views"] == 60
+
+
+async def test_blocks_that_expired_while_no_worker_was_at_work_are_refused_and_not_taken_for_silence(
+    redis_url: str,
+) -> None:
+    """As after three hours without workers: what a block held is gone from Redis, that it was there is not."""
+    now_s = now_ms() // 1000 - T0
+    async with opened(redis_url, retain="", clock="wall") as shop:
+        await shop.feed(CLICKS_0, [click(at=now_s - 10 * HOUR_S + at) for at in range(1_000)], lag=1)
+        await shop.roll(CLICKS_0)
+        following = await shop.view()
+        right = await ask(following, "5m")
+        for key in await shop.redis.keys("*pane:s:*"):
+            await shop.redis.delete(key)
+        with pytest.raises(NotAnswerableError, match="no longer kept"):
+            await ask(await shop.view(), "5m")
+        assert right["page_views"] == 300
+        assert await ask(following, "5m") == right
+
+
+async def test_a_shop_that_is_quiet_lets_go_of_its_panes_by_the_clock(redis_url: str) -> None:
+    """Workers drop what is old by now, and servers know it, though the newest event is hours old."""
+    now_s = now_ms() // 1000 - T0
+    now_s -= now_s % 60
+    quiet_s = now_s - 5 * HOUR_S
+    async with opened(redis_url, retain="", clock="wall", idle_after_s=0.001) as shop:
+        await shop.feed(CLICKS_0, [click(at=quiet_s - 3 * DAY_S + 60 * at) for at in range(24 * 60)])
+        await shop.feed(CLICKS_0, [click(at=quiet_s)])
+        await shop.roll(CLICKS_0)
+        await shop.writer.expire(clocks(shop.settings, now_ms(), now_ms()).oldest_s)
+        view = await shop.view()
+        for minutes, kept in ((20, False), (100, True)):
+            at = ms(now_s - 3 * DAY_S + 60 * minutes)
+            if kept:
+                assert (await ask(view, "1h", at=at))["page_views"] == 60
+            else:
+                with pytest.raises(NotAnswerableError):
+                    await ask(view, "1h", at=at)
