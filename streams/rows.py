@@ -31,6 +31,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def names(self) -> int:
+        """How many names there are of one kind, at most: what memory goes by. The stock ledger's are a kind."""
+        return max(len(self), len(self.stock))
+
     def row(self, scope: Dimension, value: str) -> int:
         """The row of a pair, made on first sight."""
         return self.by_scope[scope][value]

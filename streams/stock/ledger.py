@@ -14,8 +14,9 @@ import numpy as np
 
 from streams.arrays import NO_INTS, Ints, ranges
 
-OTHER_BITS = 20
-"""Bits of a pair for what stands beside the SKU: a warehouse or a promotion."""
+OTHER_BITS = 31
+"""Bits of a pair for what stands beside the SKU, a warehouse or a promotion: more than there is memory for names. They
+leave 32 for the SKU."""
 _OTHER_MASK = (1 << OTHER_BITS) - 1
 _KEY_LIMIT = 1 << 62
 
@@ -30,7 +31,7 @@ class Entries:
     """Numbers by (pair, time): three parallel columns, sorted by both, no (pair, time) twice."""
 
     pairs: Ints = field(default_factory=lambda: NO_INTS)
-    """`sku << 20 | other + 1`"""
+    """`sku << 31 | other + 1`"""
     times: Ints = field(default_factory=lambda: NO_INTS)
     """Event time, epoch ms."""
     amounts: Ints = field(default_factory=lambda: NO_INTS)

@@ -22,7 +22,7 @@ class PairIndex:
 
     def __init__(self) -> None:
         self.codes: Ints = NO_INTS
-        """# <place>: `sku << 20 | other + 1`; longer than there are pairs"""
+        """# <place>: `sku << 31 | other + 1`; longer than there are pairs"""
         self._next: _Places = np.zeros(0, np.int32)
         self._last: _Places = np.zeros(0, np.int32)
         """# <SKU>: its newest pair, -1 is none; beyond its end there are none"""

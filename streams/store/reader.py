@@ -112,9 +112,10 @@ class PaneReader:
 
     def _decoded(self, content: bytes) -> PaneDelta:
         delta = decode(content, self._rows) if content else PaneDelta()
-        if len(self._rows) > MAX_ROWS:
+        if self._rows.names > MAX_ROWS:
             raise SalepulseError(
-                f"more than {MAX_ROWS:,} values of all scopes are in what has been read: ask about less at a time",
+                f"more than {MAX_ROWS:,} values of all scopes, or names in the journal of stock, are in what has been "
+                "read: ask about less at a time",
                 retriable=True,
             )
         return delta

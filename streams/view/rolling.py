@@ -42,7 +42,7 @@ from streams.windows import Window
 T = TypeVar("T")
 
 MAX_ITEMS = 1000
-_MAX_ROWS = 3_000_000
+_MAX_NAMES = 3_000_000
 _KEPT_EVERY_MS = 10_000
 _AT_ONCE = 100
 """Moments of a series that are looked at before others may run."""
@@ -77,7 +77,7 @@ class RollingView:
             self._kept_at_ms = 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS:
             self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
-        if not followed.goes_on(state) or len(followed.rows) > _MAX_ROWS or not await followed.take_in(state):
+        if not followed.goes_on(state) or followed.rows.names > _MAX_NAMES or not await followed.take_in(state):
             # Questions are answered from what was followed before until the new start has caught up.
             rows = Rows()
             followed = self._begun(followed.reader.with_rows(rows), rows, state)

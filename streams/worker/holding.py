@@ -16,7 +16,7 @@ from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
 from streams.worker.calls import RedisCalls
 
-_MAX_ROWS = 1_000_000
+_MAX_NAMES = 1_000_000
 
 
 class Holding:
@@ -64,7 +64,7 @@ class Holding:
 
     def make_room(self, work: PartitionWork) -> None:
         """Keep row numbers and event ids within memory, before a batch of this partition is counted."""
-        if len(self._rows) > _MAX_ROWS:
+        if self._rows.names > _MAX_NAMES:
             self._rows = Rows()  # each partition goes over to it with its own next batch
         limit = self._settings.dedup_memory_mb << 20
         while sum(held.seen.nbytes for held in self.works.values()) > limit:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.stock.ledger import NOTHING, Entries, Ledger, least, merge_ledgers, pair_codes, summed
+from streams.stock.ledger import NOTHING, OTHER_BITS, Entries, Ledger, least, merge_ledgers, pair_codes, summed
 from tests.streams.stock.journal import Event, events, ledger_of, numbered
 
 NAMES = numbered()
@@ -60,7 +60,7 @@ def test_a_cut_partitions_it(happened: list[Event], length_ms: int) -> None:
 def test_some_skus(happened: list[Event], skus: set[int]) -> None:
     ledger = ledger_of(happened, NAMES)
     mine = ledger.of_skus(np.array(sorted(skus), np.int64))
-    assert said(mine) == [[entry for entry in part if entry[0] >> 20 in skus] for part in said(ledger)]
+    assert said(mine) == [[entry for entry in part if entry[0] >> OTHER_BITS in skus] for part in said(ledger)]
 
 
 def test_of_two_counts_at_one_moment_the_smaller_holds() -> None:
@@ -70,10 +70,10 @@ def test_of_two_counts_at_one_moment_the_smaller_holds() -> None:
 
 
 def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
-    skus, others, at = np.array([1 << 40, 0, 0]), np.array([1 << 19, 5, -1]), np.array([9, 1 << 43, 7])
+    skus, others, at = np.array([1 << 30, 0, 0]), np.array([1 << 29, 5, -1]), np.array([9, 1 << 43, 7])
     entries = summed(pair_codes(skus, others), at, np.array([1, 2, 3]))
-    assert entries.skus.tolist() == [0, 0, 1 << 40]
-    assert entries.others.tolist() == [-1, 5, 1 << 19]
+    assert entries.skus.tolist() == [0, 0, 1 << 30]
+    assert entries.others.tolist() == [-1, 5, 1 << 29]
     assert entries.amounts.tolist() == [3, 2, 1]
 
 
@@ -81,3 +81,10 @@ def test_steps() -> None:
     pairs = pair_codes(np.array([1, 1, 1]), 0)
     assert summed(pairs, np.array([100, 900, 1100]), np.array([1, 2, 4])).rounded(1000).amounts.tolist() == [3, 4]
     assert len(Entries().rounded(1000)) == 0
+
+
+def test_more_warehouses_than_anybody_has_are_still_warehouses_of_their_own_skus() -> None:
+    for other in (2**20 - 2, 2**20 - 1, 2**20, 2**31 - 3):
+        entries = summed(pair_codes(np.array([0, 1]), other), np.array([5, 5]), np.array([7, 8]))
+        assert (entries.skus.tolist(), entries.others.tolist()) == ([0, 1], [other, other])
+        assert entries.of_skus(np.array([1])).amounts.tolist() == [8]
