@@ -17,15 +17,23 @@ import faust
 
 from alerts.notify.receivers import ReceiversFile
 from alerts.role import MakeEvaluator, Role
-from alerts.settings import receivers_of
+from alerts.rules.loader import RuleLoader
+from alerts.settings import receivers_of, rules_path
+from alerts.viewing.watcher import Watcher
 from consumers.metadata import require_topics
 from consumers.topic_admin import TopicPlan, create_topics
+from streams.ending import Ending
 from streams.memory import settle
+from streams.process import run_process
 from streams.settings import Settings
 from streams.store.connection import check, connect
 
 
-def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator) -> faust.App:
+_HUNG_AFTER_S = 30
+"""A main loop that has not turned for so long never will: another process goes on in its place."""
+
+
+def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator, ending: Ending) -> faust.App:
     """The Faust app around one role; nothing is connected before it runs."""
     app = faust.App(
         settings.alerts_group,
@@ -44,6 +52,10 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
     async def watch() -> None:
         role = await held.enter_async_context(Role(settings, file, evaluator, first_claim=app.is_leader))
         await role.run()
+
+    @app.timer(1.0)
+    async def tick() -> None:
+        ending.alive()
 
     @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:
@@ -68,17 +80,23 @@ async def preflight(settings: Settings) -> None:
     await create_topics(settings.kafka, [TopicPlan(leader_topic(settings), 1)])
 
 
-def run(settings: Settings, evaluator: MakeEvaluator) -> None:
-    """Run until SIGINT or SIGTERM; never returns.
+def run(settings: Settings, evaluator: MakeEvaluator | None = None) -> None:
+    """Run until SIGINT or SIGTERM; never returns. `evaluator`: in place of the rules over what workers count.
 
     Raises:
         SalepulseError: what is wrong with the rules, the receivers, the broker or Redis.
     """
     file = receivers_of(settings)
+    make = evaluator or watching(settings)
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
     settle()
-    worker = faust.Worker(create_app(settings, file, evaluator), loglevel="WARNING", override_logging=False, quiet=True)
-    worker.spinner = None
-    worker.execute_from_commandline()
+    ending = Ending(silent_s=_HUNG_AFTER_S)
+    run_process(create_app(settings, file, make, ending), ending)
+
+
+def watching(settings: Settings) -> MakeEvaluator:
+    """The rules that the settings name, over what workers count. Raises RulesError."""
+    loader = RuleLoader(rules_path(settings))
+    return lambda settings, _redis: Watcher(settings, loader)

@@ -36,3 +36,6 @@ class Evaluator(Protocol):
 
     def timing(self, rule: str) -> Timing:
         """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""
+
+    async def stop(self) -> None:
+        """Nothing will be asked any more."""

@@ -74,12 +74,13 @@ class Role:
         self._said = Said(self._redis, keys)
         self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
         self._http = Http(file.networks)
+        self._evaluator = evaluator(settings, self._redis)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
             self._store,
             self._said,
-            evaluator(settings, self._redis),
+            self._evaluator,
             lambda: file.routing,
             self.metrics,
             first_claim=first_claim,
@@ -101,6 +102,7 @@ class Role:
             await self.engine.stop()
         except (RedisError, *UNREACHABLE):
             pass  # the lease ends by itself
+        await self._evaluator.stop()
         await self._publisher.stop()
         await self._http.__aexit__()
         await self._redis.aclose()

@@ -21,7 +21,7 @@ from consumers.rejects import Rejected
 from consumers.topics import Topic
 from streams.arrays import NO_INTS, Ints
 from streams.rows import Rows
-from streams.scopes import FIELDS, LINE_SCOPES, Scope
+from streams.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
 from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by
 
 CHUNK = 1024
@@ -81,7 +81,7 @@ class Columns:
     table: Ints
     """# [scope, event]: the event's row in a scope, -1 where it has no value there; the first line is scope `all`"""
     numbers: Mapping[str, Ints] = field(default_factory=dict)
-    """Other fields by name: absent is 0, true is 1."""
+    """Other fields by name: absent is 0, true is 1. Rows and the like are numbers too: absent is -1."""
     users: Hashes = field(default_factory=lambda: NO_HASHES)
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
     lines: Lines = field(default_factory=Lines)
@@ -137,7 +137,7 @@ def columns_of(
     n = len(events)
     fields = dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
-    numbers, lines = _NUMBERS[topic](fields, n), Lines()
+    numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, Lines()
     if topic is Topic.LOGISTICS:
         numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
     if topic is Topic.ORDERS:
@@ -166,6 +166,13 @@ def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: Rows) -> Ints
         if values.count(None) < n:
             table[i] = _ints(map(rows.by_scope[scope].__getitem__, values), n)
     return table
+
+
+def _sources(topic: Topic, fields: _Fields, n: int, rows: Rows) -> Ints:
+    """The row of who wrote each event, -1 where it does not say."""
+    names = fields["source"]
+    row_of = {name: rows.row(WrittenBy.SOURCE, f"{topic}/{name}") for name in set(names) - {None}}
+    return _ints(map({None: -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
 
 
 def _click_numbers(fields: _Fields, n: int) -> dict[str, Ints]:

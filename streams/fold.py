@@ -15,7 +15,7 @@ import numpy as np
 from consumers.hashing import Hashes
 from consumers.topics import Topic
 from streams.arrays import Ints, compact, radix_order
-from streams.cells import Cells, cells_from
+from streams.cells import Cells, cells_from, merge_cells
 from streams.columns import TYPE_NAMES, Columns
 from streams.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
 from streams.panes import ZERO, PaneDelta
@@ -65,7 +65,7 @@ def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
         costs = numbers["cost"] * events.is_type("ad_click")
         measures.append((_all("ad_cost", pairs), costs[pairs.event]))
     ids = {"visitors": events.users, "sessions": events.sessions}
-    return PaneDelta(_count(events, pairs, measures, rows), _sketch(events, pairs, ids, rows))
+    return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, pairs, ids, rows))
 
 
 def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
@@ -90,7 +90,7 @@ def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
         (_all("campaign_gmv", pairs), each(numbers["campaign"]) * worth),
     ]
     buyers = _sketch(events, pairs.where(paid), {"buyers": events.users}, rows)
-    return PaneDelta(_count(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
+    return PaneDelta(_counted(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
 
 
 def _fold_logistics(events: Columns, rows: Rows) -> PaneDelta:
@@ -103,7 +103,7 @@ def _fold_logistics(events: Columns, rows: Rows) -> PaneDelta:
     pairs = _pairs(events.table[:, counted])
     amounts = np.where(returned, events.numbers["qty"], 1)[counted]
     measures = [(counters[counted][pairs.event], amounts[pairs.event])]
-    return PaneDelta(_count(events.take(counted), pairs, measures, rows), stock=stock)
+    return PaneDelta(_counted(events.take(counted), pairs, measures, rows), stock=stock)
 
 
 def _counters(events: Columns) -> Ints:
@@ -118,6 +118,18 @@ def _pairs(table: Ints) -> _Pairs:
         np.concatenate(held),
         np.concatenate([of_scope[places] for of_scope, places in zip(table, held, strict=True)]),
     )
+
+
+def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:
+    """Sums of measures, and how many events of each type each source wrote."""
+    written = np.flatnonzero(events.numbers["source_row"] >= 0)
+    counters = _counters(events)[written]
+    written, counters = written[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
+    if not len(written):
+        return _count(events, pairs, measures, rows)
+    by_source = _Pairs(written, events.numbers["source_row"][written])
+    ones = [(counters, np.ones(len(written), np.int64))]
+    return merge_cells([_count(events, pairs, measures, rows), _count(events, by_source, ones, rows)])
 
 
 def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:

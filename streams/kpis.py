@@ -167,11 +167,14 @@ def absent_counters(scope: Scope) -> frozenset[str]:
     return frozenset({"discounts"}) if scope in LINE_SCOPES else frozenset()
 
 
-def values(sums: Sums, scope: Scope) -> dict[str, Number]:
-    """Every counter and KPI of one row; None where the scope does not have it or a denominator is 0."""
+def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:
+    """Every counter and KPI of one row; None where the scope does not have it or a denominator is 0.
+
+    `only`: the KPIs that are wanted; None: all of them.
+    """
     answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
     answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})
-    for kpi in KPIS:
+    for kpi in KPIS if only is None else [kpi for kpi in KPIS if kpi.name in only]:
         try:
             answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes else None
         except KeyError:

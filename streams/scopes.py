@@ -30,12 +30,20 @@ class ShippedBy(StrEnum):
     """No value of a field: a row beside another one, for the histogram of how long its legs take."""
 
 
-Dimension: TypeAlias = Scope | ShippedBy
+class WrittenBy(StrEnum):
+    """A dimension that events alone are counted by, and no KPI: it tells whose events no longer come."""
+
+    SOURCE = "source"
+    """Values are `topic/source`."""
+
+
+Dimension: TypeAlias = Scope | ShippedBy | WrittenBy
 SCOPES = tuple(Scope)
-DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy)
+DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy, *WrittenBy)
 DIMENSION_IDS: dict[Dimension, int] = {
     **{scope: i for i, scope in enumerate(Scope)},
     **{shipped_by: 128 + i for i, shipped_by in enumerate(ShippedBy)},
+    **{written_by: 160 + i for i, written_by in enumerate(WrittenBy)},
 }
 """Ids in stored panes: they never change."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from alerts.commands import check, people, trial
+from alerts.commands import check, people, role, trial
 
 app = typer.Typer()
-alerts = typer.Typer(
-    help="Alerts: check and try the settings, see what fires, acknowledge, silence.", no_args_is_help=True
-)
+alerts = typer.Typer()
+alerts.callback(invoke_without_command=True)(role.alerts)
 for part in (check, trial, people):
     alerts.registered_commands += part.app.registered_commands
 app.add_typer(alerts, name="alerts")

@@ -20,7 +20,7 @@ FORECASTS = {
     "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
-    "expected_breaches": "orders that wait now and are to be expected overdue within the next hours",
+    "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
 }
 """What is forecast rather than counted, by name."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *FORECASTS)))

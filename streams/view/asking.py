@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from consumers.errors import SalepulseError
@@ -31,6 +32,12 @@ class Question:
     """Epoch ms; None: the newest."""
     promotion: str | None = None
     """Whose time window `promotion` means; None: the scope's value, else the one that started last."""
+    only: frozenset[str] | None = None
+    """The KPIs and distinct counts that are wanted; others may be missing in the answer, or None. None: all of them."""
+
+    def wants(self, names: Collection[str]) -> bool:
+        """Whether any of these is wanted."""
+        return self.only is None or not self.only.isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True)

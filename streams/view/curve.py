@@ -26,7 +26,7 @@ def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     return False
 
 
-_DISTINCT_NAMES = frozenset(
+DISTINCT_NAMES = frozenset(
     {*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))}
 )
 """Distinct counts, and the KPIs made of them."""
@@ -39,7 +39,7 @@ async def curve(moments: Sequence[Moment], value: str, name: str, levels: Sequen
     scope = moments[0].question.scope
     history = RowHistory(moments[0].followed.blocks, levels, partial(moments[0].row, value))
     counted = await history.counters([moment.counted for moment in moments], moments[0].counter_pieces)
-    estimated = await _distincts(history, moments) if name in _DISTINCT_NAMES else {}
+    estimated = await _distincts(history, moments) if name in DISTINCT_NAMES else {}
     stock = await _stock(history, moments, value) if name in STOCK_NAMES else {}
     shipping = await _shipping(moments, value, levels) if name in SHIPPING_NAMES else {}
     points = []

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from streams import promotions
 from streams.arrays import Ints
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import absent_counters, values
+from streams.kpis import STOCK_NAMES, absent_counters, values
 from streams.scopes import Scope
 from streams.shipping.counters import LEG_NAMES
-from streams.shipping.kpis import SHIPPING_SCOPES
+from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.asking import Answer, Item
+from streams.view.curve import DISTINCT_NAMES
 from streams.view.distinct import Union
 from streams.view.moment import Moment, pieces
 from streams.view.shipping import known, named
@@ -22,19 +23,23 @@ from streams.windows import Window
 
 async def answer(moment: Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
     """The numbers of rows, which have these names, in this order."""
-    scope = moment.question.scope
-    counted = sums.of(rows).tolist()
-    estimated = await distincts_of(moment, rows)
-    stock = await stock_of(moment, names, await _units_15m(moment, sums, rows))
-    shipping = await shipping_of(moment, rows)
+    question = moment.question
+    scope, counted = question.scope, sums.of(rows).tolist()
+    estimated = await distincts_of(moment, rows) if question.wants(DISTINCT_NAMES) else None
+    stock: Sequence[StockSums] = [{}] * len(names)
+    if question.wants(STOCK_NAMES):
+        stock = await stock_of(moment, names, await _units_15m(moment, sums, rows))
+    shipping: Sequence[Mapping[str, int]] = [{}] * len(names)
+    if question.wants(SHIPPING_NAMES):
+        shipping = await shipping_of(moment, rows)
     items = []
     for i, name in enumerate(names):
         numbers = named_counters(counted[i], scope)
         if estimated is not None:
             numbers |= named_distincts(estimated[i])
         brought = {**moment.brought(name), **stock[i], **shipping[i]}
-        items.append(Item(name, values({**numbers, **brought}, scope)))
-    return Answer(moment.as_of_ms, moment.question.window, scope, moment.promotion, items)
+        items.append(Item(name, values({**numbers, **brought}, scope, question.only)))
+    return Answer(moment.as_of_ms, question.window, scope, moment.promotion, items)
 
 
 async def nothing(moment: Moment, names: Sequence[str]) -> list[Item]:

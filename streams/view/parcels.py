@@ -93,6 +93,17 @@ async def standing(view: RollingView, window: Window, by: str, hours: int, now_m
     )
 
 
+async def breaches_ahead(view: RollingView, hours: int, now_ms: int) -> float:
+    """Orders that wait now and are to be expected overdue within so many hours. Raises as `standing` does."""
+    day = view.shipping_at(Question(Window.H24), now_ms)
+    whole = day.rows.row(Scope.ALL, "")
+    sums = await day.sums(np.array([whole], np.int64))
+    before = await day.unshipped(LOOK_BACK_H, whole)
+    hazard_h = hazard(int(sums[0, Leg.SHIP_LEGS]), before, int(sums[0, Leg.UNSHIPPED]), LOOK_BACK_H)
+    due = await day.falling_due(hours, whole)
+    return sum(held.expected for held in breaches(due, as_of_s=day.at.as_of_s, hazard_h=hazard_h, hours=hours))
+
+
 def _histograms(label: Label) -> list[Label]:
     return [spread_row(label, kind, share) for kind in (SHIP, DELIVERY) for share in range(SHARES)]
 

@@ -36,8 +36,9 @@ from streams.view.moment import Moment, moment_of
 from streams.view.numbers import answer, named_counters, nothing, shipping_of, sums_of
 from streams.view.reached import newest
 from streams.view.retention import Retention
+from streams.view.seconds import Seconds, seconds
 from streams.view.shipping import ShippingMoment, summed
-from streams.windows import Window
+from streams.windows import Span, Window
 
 T = TypeVar("T")
 
@@ -158,6 +159,11 @@ class RollingView:
             if i % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return await curve(list(asked.values()), value, name, self._levels)
+
+    async def seconds(self, span: Span) -> Seconds:
+        """What was counted second by second in a span, be it complete or not. Raises NotAnswerableError where seconds
+        are no longer kept."""
+        return await seconds(self._followed, span)
 
     async def stock_at(self, as_of_ms: int, now_ms: int, question: Callable[[StockBook, StockNames], T]) -> T:
         """What a question says of the stock at an as-of, which an answer gave before."""

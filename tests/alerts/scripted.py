@@ -40,3 +40,6 @@ class Scripted:
 
     def timing(self, rule: str) -> Timing:
         return self._timing
+
+    async def stop(self) -> None:
+        pass

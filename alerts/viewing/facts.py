@@ -1,0 +1,93 @@
+"""What the monitor knows of itself, for fact rules. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from alerts.evaluation.snapshot import Fact
+from alerts.rules.detect import FactName
+from consumers.settings import Clock
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.asof import PartitionState
+
+RATE_OVER_MS = 300_000
+"""Shares of refused and repeated messages are of so long."""
+LEAST_MESSAGES = 200
+"""Of fewer, no share is told: one bad message of three is no surge."""
+_DOWN_AFTER_MS = 3_000
+_TOLD_FOR_MS = 86_400_000
+"""A hole in the history is no news for longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look into the store found."""
+
+    now_ms: int
+    """By the machine's clock."""
+    polled_ms: int
+    """When the store last answered."""
+    clock: Clock
+    as_of_ms: int
+    partitions: Mapping[Partition, PartitionState]
+    stale: tuple[Partition, ...]
+    incomplete: Mapping[Partition, int]
+    totals: Mapping[str, int]
+    """As `streams.store.keys` names them."""
+
+
+@dataclass(slots=True)
+class Shares:
+    """The totals of the last minutes, to tell rates by."""
+
+    _past: deque[tuple[int, Mapping[str, int]]] = field(default_factory=deque)
+
+    def take(self, at_ms: int, totals: Mapping[str, int]) -> None:
+        """How much it was at a moment."""
+        if totals and (not self._past or at_ms - self._past[-1][0] >= 1000):
+            self._past.append((at_ms, totals))
+        while len(self._past) > 1 and at_ms - self._past[1][0] >= RATE_OVER_MS:
+            self._past.popleft()
+
+    def of(self, kind: str, topic: Topic) -> float | None:
+        """The share of a topic's messages that were `rejected` or `duplicates`; None of too few."""
+        if not self._past:
+            return None
+        first, last = self._past[0][1], self._past[-1][1]
+        counts = {
+            name: sum(last[key] - first.get(key, 0) for key in last if key.split(",")[:2] == [name, topic.value])
+            for name in ("events", "rejected", "duplicates")
+        }
+        whole = sum(counts.values())
+        return counts[kind] / whole if whole >= LEAST_MESSAGES else None
+
+
+def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
+    """All facts. What cannot be said now is left out."""
+    yield Fact(FactName.STORE_DOWN, float(seen.now_ms - seen.polled_ms > _DOWN_AFTER_MS))
+    yield Fact(FactName.STALE, float(len(seen.stale)))
+    for topic in EVENT_TOPICS:
+        mine = {partition: held for partition, held in seen.partitions.items() if partition.topic is topic}
+        about = (("topic", topic.value),)
+        if mine:
+            yield Fact(FactName.LAG, float(sum(held.lag or 0 for held in mine.values())), about)
+            if seen.clock is Clock.WALL:
+                yield Fact(FactName.LAG_AGE, _lag_age_s(mine, seen.now_ms), about)
+        for name, kind in ((FactName.REFUSED, "rejected"), (FactName.REPEATED, "duplicates")):
+            share = shares.of(kind, topic)
+            if share is not None:
+                yield Fact(name, share, about)
+    if seen.clock is Clock.WALL:
+        yield Fact(FactName.AS_OF_AGE, (seen.now_ms - seen.as_of_ms) / 1000)
+    for partition, since_ms in sorted(seen.incomplete.items()):
+        if seen.as_of_ms - since_ms >= _TOLD_FOR_MS:
+            continue
+        yield Fact(FactName.INCOMPLETE, 1.0, (("partition", str(partition.number)), ("topic", partition.topic.value)))
+
+
+def _lag_age_s(partitions: Mapping[Partition, PartitionState], now_ms: int) -> float:
+    """How far the newest event of the one furthest behind is behind the clock."""
+    waiting = (held.newest_ms for held in partitions.values() if held.lag and held.newest_ms is not None)
+    return max((now_ms - newest_ms for newest_ms in waiting), default=0) / 1000

@@ -1,0 +1,123 @@
+"""Snapshots of the view: what the rules ask for, at one as-of. Nothing is asked more often than it can change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from alerts.evaluation.panes import CellPanes
+from alerts.evaluation.snapshot import Ask, Fact, Snapshot, Table, asks
+from alerts.rules.detect import Against
+from alerts.rules.rule import Each, Rules
+from alerts.viewing.horizon import Horizon
+from alerts.viewing.past import is_whole, moments
+from alerts.viewing.seconds import Chosen, chosen_for
+from alerts.viewing.tables import NO_TABLE, Tables, wants_all_skus
+from consumers.topics import Partition
+from streams import promotions
+from streams.serve.forecasts import Forecasts
+from streams.settings import Settings
+from streams.view.asking import NotAnswerableError
+from streams.view.rolling import RollingView
+from streams.windows import Span, Window
+
+HISTORY_S = 3600
+"""A start without a memory learns from so long."""
+_QUICK_S, _SLOW_S, _PAST_S = 2.0, 10.0, 60.0
+"""How old an answer may be: about SKUs and short windows, about others, about the past."""
+_SHARE = 10
+"""And no question is asked again before ten times as long as it took to answer."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Answers of one question."""
+
+    tables: tuple[Table, ...]
+    until_s: float
+    """By the monotonic clock."""
+
+
+class Snapshots:
+    """Takes snapshots of one view for one set of rules at a time. All of it runs in the view's thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tables = Tables(Forecasts(settings))
+        self._chosen: Chosen | None = None
+        self._kept: dict[Ask, _Kept] = {}
+
+    async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
+        """What was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
+        self._chosen = chosen_for(rules, () if self._chosen is None else (self._chosen,))
+        return self._chosen.panes(await view.seconds(span))
+
+    async def take(
+        self,
+        view: RollingView,
+        at_ms: int,
+        rules: Rules,
+        panes: CellPanes,
+        seen: Horizon,
+        facts: Collection[Fact],
+        holes_ms: Mapping[Partition, int],
+    ) -> Snapshot:
+        """All that the rules ask for. Raises NotReadyError while there is no as-of."""
+        now: dict[tuple[Window, Each], Table] = {}
+        past: dict[tuple[Window, Each, Against], tuple[Table, ...]] = {}
+        all_skus = wants_all_skus(rules)
+        asked = asks(rules)
+        for ask in sorted(asked, key=str):
+            if ask.scope is Each.SOURCE:
+                continue  # producers have seconds alone
+            if ask.against is None:
+                answer = await self._answer(view, at_ms, seen.as_of_ms, ask, all_skus)
+                now[ask.window, ask.scope] = answer
+            else:
+                past[ask.window, ask.scope, ask.against] = await self._past(view, at_ms, seen.as_of_ms, ask, holes_ms)
+        self._kept = {ask: kept for ask, kept in self._kept.items() if ask in asked}
+        return Snapshot(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions)
+
+    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, all_skus: bool) -> Table:
+        kept, began_s = self._kept.get(ask), time.monotonic()
+        if kept is None or began_s >= kept.until_s:
+            try:
+                answer = await self._tables.now(view, at_ms, as_of_ms, ask, all_skus=all_skus)
+            except NotAnswerableError:
+                answer = NO_TABLE
+            quick = ask.scope is Each.SKU or ask.window in (Window.M1, Window.M5)
+            kept = self._keep(ask, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
+        return kept.tables[0]
+
+    async def _past(
+        self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, holes_ms: Mapping[Partition, int]
+    ) -> tuple[Table, ...]:
+        kept, began_s = self._kept.get(ask), time.monotonic()
+        if kept is None or began_s >= kept.until_s:
+            assert ask.against is not None
+            found: list[Table] = []
+            as_of_ms -= as_of_ms % 60_000  # further back only minutes are kept
+            for questions in moments(ask.against, ask.window, as_of_ms, view.promotions, self._settings):
+                for question in questions:
+                    if is_whole(question, holes_ms, self._settings):
+                        table = await self._tables.past(view, at_ms, ask, question)
+                        if table is not None:
+                            found.append(_named_now(table, ask, question.promotion, view, as_of_ms))
+                if found:
+                    break
+            kept = self._keep(ask, tuple(found), began_s, _PAST_S)
+        return kept.tables
+
+    def _keep(self, ask: Ask, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _Kept:
+        ended_s = time.monotonic()
+        kept = self._kept[ask] = _Kept(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
+        return kept
+
+
+def _named_now(table: Table, ask: Ask, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
+    """An earlier promotion stands for the one that is compared with it."""
+    current = promotions.current(view.promotions, as_of_ms)
+    if ask.scope is not Each.PROMOTION or baseline is None or current is None:
+        return table
+    return replace(table, values=tuple(current.promotion_id if one == baseline else one for one in table.values))

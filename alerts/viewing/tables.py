@@ -1,0 +1,130 @@
+"""What rules want to know of the view, answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from alerts.evaluation.calendar import promoted_skus, running
+from alerts.evaluation.snapshot import Ask, Table
+from alerts.rules.detect import Threshold
+from alerts.rules.rule import Each, Rules
+from alerts.rules.values import FORECASTS
+from streams.kpis import TARGET_TIERS
+from streams.scopes import Scope
+from streams.serve.forecasts import Forecasts
+from streams.stock.book import StockBook
+from streams.stock.names import StockNames
+from streams.view.asking import Item, NotAnswerableError, Question
+from streams.view.parcels import breaches_ahead
+from streams.view.promotion_scope import Asker
+from streams.view.rolling import MAX_ITEMS, RollingView
+
+HOURS_AHEAD = 12
+MOST_SKUS = 5000
+NO_TABLE = Table((), {})
+_BREACHES = "expected_breaches"
+
+
+class Tables:
+    """Asks the view on behalf of rules."""
+
+    def __init__(self, forecasts: Forecasts) -> None:
+        self._forecasts = forecasts
+
+    async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, *, all_skus: bool) -> Table:
+        """The newest numbers. `all_skus`: also of SKUs that are not on promotion, those that sell best.
+
+        Raises NotReadyError, NotAnswerableError.
+        """
+        question = _question(ask)
+        if ask.scope is Each.SKU:
+            names = await _skus(view, at_ms, question if all_skus else None)
+            items = (await view.several(question, names, at_ms)).items
+        elif ask.scope is Each.ALL:
+            items = (await view.one(question, "", at_ms)).items
+        else:
+            items = (await Asker(view, at_ms).every(question)).items
+        extra: dict[str, list[float]] = {}
+        if ask.scope is Each.ALL and _BREACHES in ask.names:
+            extra[_BREACHES] = [await breaches_ahead(view, HOURS_AHEAD, at_ms)]
+        if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(FORECASTS):
+            extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
+        return table(items, ask.names, extra)
+
+    async def past(self, view: RollingView, at_ms: int, ask: Ask, moment: Question) -> Table | None:
+        """The numbers of another moment; None where they are not kept."""
+        question = replace(_question(ask), as_of_ms=moment.as_of_ms, promotion=moment.promotion)
+        try:
+            if ask.scope is Each.ALL:
+                items = (await view.one(question, "", at_ms)).items
+            else:
+                items = (await Asker(view, at_ms).every(question)).items
+        except NotAnswerableError:
+            return None
+        return table(items, ask.names, {})
+
+    async def _targets(
+        self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]
+    ) -> dict[str, list[float]]:
+        """How probable it is that each promotion reaches its targets, of those that run."""
+        found = {f"target_probability.{tier}": [np.nan] * len(names) for tier in TARGET_TIERS}
+        for promotion in running(view.promotions, as_of_ms):
+            if promotion.targets is None or promotion.promotion_id not in names:
+                continue
+            try:
+                outlook = await self._forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
+            except NotAnswerableError:
+                continue
+            if outlook is not None:
+                place = names.index(promotion.promotion_id)
+                for tier, target in zip(TARGET_TIERS, dict(promotion.targets).values(), strict=True):
+                    found[f"target_probability.{tier}"][place] = outlook.forecast.probability(target)
+        return found
+
+
+def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[float]]) -> Table:
+    """Items as columns; NaN for null."""
+    held = list(items)
+    columns = {
+        name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in held], np.float64)
+        for name in names
+        if name not in FORECASTS
+    }
+    forecast = {name: np.array(numbers, np.float64) for name, numbers in extra.items()}
+    return Table(tuple(item.value for item in held), {**columns, **forecast})
+
+
+def wants_all_skus(rules: Rules) -> bool:
+    """Whether some rule is about SKUs that are neither on promotion nor oversold."""
+    return any(
+        rule.enabled
+        and Each.SKU in rule.for_each
+        and not rule.promoted
+        and not (isinstance(rule.detect, Threshold) and rule.detect.value == "oversold_units")
+        for rule in rules.rules
+    )
+
+
+def _question(ask: Ask) -> Question:
+    return Question(ask.window, Scope(ask.scope.value), only=ask.names)
+
+
+async def _skus(view: RollingView, at_ms: int, best: Question | None) -> list[str]:
+    """The SKUs that are looked at: on promotion, oversold, and the best of a question."""
+    as_of_ms = view.moment_ms(None, at_ms)
+    names = sorted(promoted_skus(view.promotions, as_of_ms))[:MOST_SKUS]
+    names += await view.stock_at(as_of_ms, at_ms, _oversold)
+    if best is not None:
+        asked = replace(best, only=frozenset())
+        names += [item.value for item in (await view.every(asked, at_ms)).items]
+    return list(dict.fromkeys(names))
+
+
+def _oversold(book: StockBook, names: StockNames) -> list[str]:
+    units, known = book.now.every()
+    numbers = np.flatnonzero(known & (units < 0))
+    worst = numbers[np.argsort(units[numbers], kind="stable")][:MAX_ITEMS]
+    return [names.skus.names[number] for number in worst.tolist()]

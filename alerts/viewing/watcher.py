@@ -1,0 +1,186 @@
+"""The evaluator of `salepulse alerts`: the rules, over the view that follows what workers count.
+
+The view is followed in a thread of its own, as in `salepulse serve`; evaluations run there too, so that sending goes on
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from alerts.evaluation.calendar import running
+from alerts.evaluation.evaluate import evaluate
+from alerts.evaluation.memory import Memory, from_bytes, to_bytes
+from alerts.evaluation.snapshot import Fact, Snapshot
+from alerts.evaluator import Evaluated
+from alerts.findings import Evaluation, Series
+from alerts.rules.loader import RuleLoader
+from alerts.rules.rule import Rules
+from alerts.state.policy import Timing
+from alerts.viewing.facts import Seen, Shares, facts
+from alerts.viewing.horizon import Horizon, horizon
+from alerts.viewing.snapshots import HISTORY_S, Snapshots
+from consumers.topics import Partition
+from streams.clock import now_ms
+from streams.serve.asks import Ask
+from streams.serve.following import Following
+from streams.serve.snapshot import Hot
+from streams.settings import Settings
+from streams.store.levels import levels
+from streams.view.asking import NotAnswerableError, NotReadyError
+from streams.view.reached import newest
+from streams.view.rolling import RollingView
+from streams.windows import Span
+
+log = structlog.get_logger()
+
+_STRETCH_S = 300
+"""What has piled up is taken in by stretches of so long."""
+_AT_ONCE_S = 1.5
+"""And no longer than this at a time: whoever leads must say so in between."""
+_SWITCH_S = 0.0005
+"""So long the view's thread may keep the interpreter from the one that sends."""
+
+
+class _Nothing(Hot):
+    """Nobody asks this view the same again and again: nothing is answered ahead."""
+
+    def quick(self, now_s: float) -> Iterator[Ask[object]]:
+        yield from ()
+
+    def slow(self, now_s: float, *, warm: bool) -> Iterator[Ask[object]]:
+        yield from ()
+
+
+@dataclass(slots=True)
+class _Round:
+    """One evaluation."""
+
+    rules: Rules
+    watched: Collection[Series]
+
+
+class Watcher:
+    """An `Evaluator`. It begins to follow the view when it is to evaluate for the first time."""
+
+    def __init__(self, settings: Settings, loader: RuleLoader) -> None:
+        self._settings = settings
+        self._loader = loader
+        self._following = Following(settings, _Nothing())
+        self._follows = False
+        self._snapshots = Snapshots(settings)
+        self._memory = Memory()
+        self._shares = Shares()
+
+    def begin(self, kept: bytes | None) -> None:
+        self._memory = Memory()
+        if kept is not None:
+            memory = from_bytes(kept)
+            if memory is None:
+                log.warning("what another version remembered cannot be read: the last hour is learnt from instead")
+            self._memory = memory or self._memory
+        if not self._follows:
+            self._follows = True
+            sys.setswitchinterval(_SWITCH_S)
+            self._following.start()
+
+    def remembered(self) -> bytes | None:
+        return to_bytes(self._memory)
+
+    def timing(self, rule: str) -> Timing:
+        for one in self._loader.loaded.rules.rules:
+            if one.name == rule:
+                return Timing(for_ms=round(one.for_s * 1000), clear_ms=round(one.keep_firing_for * 1000))
+        return Timing()
+
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+        self._reload()
+        one = _Round(self._loader.loaded.rules, watched)
+        try:
+            return await asyncio.wrap_future(
+                self._following.ask(lambda view, at_ms: self._evaluate(view, at_ms, one), still=True)
+            )
+        except (NotReadyError, NotAnswerableError):
+            return None
+
+    async def stop(self) -> None:
+        if self._follows:
+            await asyncio.to_thread(self._following.stop)
+
+    def _reload(self) -> None:
+        if not self._loader.refresh():
+            return
+        loaded = self._loader.loaded
+        if loaded.faults:
+            log.error("the rules have faults: those before stay in force", faults=[str(one) for one in loaded.faults])
+        else:
+            log.info("rules were read anew", rules=len(loaded.rules.rules), version=loaded.version)
+
+    # In the view's thread ---------------------------------------------------------------------------------------------
+
+    async def _evaluate(self, view: RollingView, at_ms: int, one: _Round) -> Evaluated | None:
+        seen = horizon(view.state, at_ms, self._settings)
+        if seen is None:
+            return None
+        start_s = await self._catch_up(view, seen, one)
+        if start_s is None:
+            return None
+        panes = await self._snapshots.seconds(view, one.rules, Span(start_s, max(start_s, seen.settled_s)))
+        told = self._facts(view, at_ms, seen)
+        holes = self._following.aside.incomplete
+        snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, told, holes)
+        evaluation = self._judge(one.rules, snapshot, one.watched)
+        ids = frozenset(held.promotion_id for held in running(view.promotions, seen.as_of_ms))
+        return Evaluated(evaluation, ids)
+
+    def _judge(self, rules: Rules, snapshot: Snapshot, watched: Collection[Series]) -> Evaluation:
+        memory, self._memory = self._memory, Memory()  # what fails half-way is not gone on with
+        evaluation, self._memory = evaluate(rules, snapshot, memory, watched)
+        return evaluation
+
+    async def _catch_up(self, view: RollingView, seen: Horizon, one: _Round) -> int | None:
+        """Take in what has piled up, without telling of it; where to go on from, None: there is still more."""
+        began_s = time.monotonic()
+        if self._memory.until_s is not None and self._memory.until_s > seen.settled_s + HISTORY_S:
+            log.warning("the as-of has gone back: the rules begin anew")
+            self._memory = Memory()
+        start_s = max(self._memory.until_s or 0, self._oldest_s(seen))
+        while seen.settled_s - start_s > _STRETCH_S:
+            if time.monotonic() - began_s > _AT_ONCE_S:
+                return None
+            panes = await self._snapshots.seconds(view, one.rules, Span(start_s, start_s + _STRETCH_S))
+            self._judge(one.rules, Snapshot(panes.end_s * 1000, panes, facts=None, promotions=view.promotions), ())
+            start_s = panes.end_s
+            await asyncio.sleep(0)
+        return start_s
+
+    def _oldest_s(self, seen: Horizon) -> int:
+        """From where on seconds are of use, and kept."""
+        keep_s = levels(self._settings)[0].keep_s
+        return seen.settled_s - (HISTORY_S if keep_s is None else min(HISTORY_S, keep_s - 2 * _STRETCH_S))
+
+    def _facts(self, view: RollingView, at_ms: int, seen: Horizon) -> list[Fact]:
+        now, aside = now_ms(), self._following.aside
+        self._shares.take(now, aside.totals)
+        stale: tuple[Partition, ...] = newest(view.state, now, self._settings).stale
+        return list(
+            facts(
+                Seen(
+                    now_ms=now,
+                    polled_ms=at_ms,
+                    clock=self._settings.clock,
+                    as_of_ms=seen.as_of_ms,
+                    partitions=view.state.partitions,
+                    stale=stale,
+                    incomplete=aside.incomplete,
+                    totals=aside.totals,
+                ),
+                self._shares,
+            )
+        )
