@@ -28,7 +28,6 @@ from streams.process import run_process
 from streams.settings import Settings
 from streams.store.connection import check, connect
 
-
 _HUNG_AFTER_S = 30
 """A main loop that has not turned for so long never will: another process goes on in its place."""
 

@@ -43,6 +43,12 @@ class CellPanes:
     labels: Sequence[Label]
     cells: Cells = NO_CELLS
 
+    def from_first(self) -> CellPanes:
+        """Without the seconds before the first event. Where counting begins in the middle of a sale, what went before
+        is unknown: taken for nothing, it would make orders look as if they followed from no clicks."""
+        first_s = int(self.cells.panes[0]) if len(self.cells.keys) else self.end_s
+        return CellPanes(max(first_s, self.start_s), self.end_s, self.labels, self.cells)
+
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
         cells = self.cells.between(start_s, end_s)
         wanted = np.zeros(1 << 6, np.bool_)

@@ -132,6 +132,8 @@ class Watcher:
         if start_s is None:
             return None
         panes = await self._snapshots.seconds(view, one.rules, Span(start_s, max(start_s, seen.settled_s)))
+        if self._memory.until_s is None:
+            panes = panes.from_first()
         told = self._facts(view, at_ms, seen)
         holes = self._following.aside.incomplete
         snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, told, holes)
@@ -155,8 +157,10 @@ class Watcher:
             if time.monotonic() - began_s > _AT_ONCE_S:
                 return None
             panes = await self._snapshots.seconds(view, one.rules, Span(start_s, start_s + _STRETCH_S))
+            if self._memory.until_s is None:
+                panes = panes.from_first()
             self._judge(one.rules, Snapshot(panes.end_s * 1000, panes, facts=None, promotions=view.promotions), ())
-            start_s = panes.end_s
+            start_s += _STRETCH_S
             await asyncio.sleep(0)
         return start_s
 

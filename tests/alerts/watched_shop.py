@@ -1,0 +1,181 @@
+"""A simulated sale that goes on now, counted by a worker and watched by `salepulse alerts`; and who is told of what."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from redis.asyncio import Redis
+
+from alerts.rules.loader import default_text
+from consumers.producing import KeyedProducer
+from consumers.settings import Clock
+from consumers.topics import Topic
+from streams.embedded.probes import always_ready
+from streams.sending import Pace, send_batches
+from streams.simulate import Season, SimulationConfig
+from streams.simulate.plan import StockPlan
+from tests.support.receiving import HttpReceiver, http_receiver
+from tests.support.servers import Server
+from tests.support.stack import Shop, environment, stack
+
+SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
+PAST_S = 780
+"""The rules want ten minutes to learn from."""
+
+
+@dataclass
+class Watched:
+    """What goes on."""
+
+    shop: Shop
+    chat: HttpReceiver
+    alerts: Server
+    began_ms: int
+    """When the present of the sale began, epoch ms."""
+    seen: set[int] = field(default_factory=set)
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Every notice as it came: `type`, `data`."""
+        return [got.json for got in self.chat.got]
+
+    def pages(self, owner: str) -> list[str]:
+        """What an owner was told, in turn: `conversion-drop firing`."""
+        return [
+            f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
+            for one in self.told
+            if one["data"]["owner"] == owner
+        ]
+
+    @property
+    def summaries(self) -> list[str]:
+        """All that people were told, in words."""
+        return [f"{one['type']}: {one['data']['summary']}" for one in self.told]
+
+    async def until(self, what: str, condition: Callable[[], object], within_s: float) -> float:
+        """Wait for something; how long that took."""
+        began = time.monotonic()
+        while not condition():
+            assert self.alerts.running, self.log
+            assert time.monotonic() - began < within_s, f"{what}: told {self.summaries} {self.log}"
+            await anyio.sleep(0.1)
+        return time.monotonic() - began
+
+    @property
+    def log(self) -> str:
+        return self.alerts.log_path.read_text()[-4000:]
+
+    async def until_leading(self, redis: Redis, within_s: float = 60) -> None:
+        """Until an evaluation has been of the present."""
+        began = time.monotonic()
+        while True:
+            held = await redis.hgetall(f"{self.shop.settings.redis_prefix}:{{0}}:workers")  # type: ignore[misc]
+            texts = [text.decode() for name, text in held.items() if name.startswith(b"alerts-")]
+            as_of = [
+                float(line.rpartition(" ")[2])
+                for text in texts
+                for line in text.splitlines()
+                if line.startswith("salepulse_alerts_as_of_seconds ")
+            ]
+            if as_of and time.time() - max(as_of) < 5:
+                return
+            assert time.monotonic() - began < within_s, f"no evaluation is of the present: {self.log}"
+            await anyio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def watched_shop(
+    broker: Server, store: Server, folder: Path, *, incidents: Sequence[str] = (), rate: float = 150, **changes: Any
+) -> AsyncIterator[Watched]:
+    """`incidents`: as the simulator takes them, with times since the present began, `+10s`."""
+    async with http_receiver() as chat:
+        settings = {
+            "clock": Clock.WALL,
+            "retain": "",
+            "partitions": 2,
+            "idle_after_s": 5.0,
+            "alerts_rules": str(_rules(folder)),
+            "alerts_receivers": str(_receivers(folder, chat.url)),
+            **changes,
+        }
+        with contextlib.ExitStack() as ending:
+            shop = await anyio.to_thread.run_sync(
+                lambda: ending.enter_context(stack(broker, store, **settings))  # type: ignore[arg-type]
+            )
+            sale = _sale(rate, incidents)
+            began_ms = sale.config.start_ms + PAST_S * 1000
+            stop = asyncio.Event()
+            selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
+            argv = [sys.executable, "-m", "streams.cli", "alerts"]
+            alerts = Server("alerts", argv, 0, always_ready(), folder, env=environment(shop.settings))
+            await _until_counted(shop)  # else the owner of the pipeline is told, rightly, that it is behind
+            await anyio.to_thread.run_sync(alerts.start)
+            try:
+                yield Watched(shop, chat, alerts, began_ms)
+            finally:
+                stop.set()
+                await asyncio.gather(selling, return_exceptions=True)
+                await anyio.to_thread.run_sync(alerts.stop)
+                await anyio.to_thread.run_sync(ending.close)
+
+
+async def _until_counted(shop: Shop, within_s: float = 60) -> None:
+    """Until the past of the sale is counted."""
+    began = time.monotonic()
+    while True:
+        state = await anyio.to_thread.run_sync(shop.state)
+        newest = [held.newest_ms or 0 for name, held in state.partitions.items() if name.topic is not Topic.LOGISTICS]
+        if newest and time.time() * 1000 - min(newest) < 3_000:
+            return
+        assert time.monotonic() - began < within_s, shop.log()
+        await anyio.sleep(0.1)
+
+
+def _sale(rate: float, incidents: Sequence[str]) -> Season:
+    start_ms = int(time.time() * 1000) - PAST_S * 1000
+    specs = []
+    for spec in incidents:
+        kind, _, rest = spec.partition("@+")
+        seconds, _, others = rest.partition("s/")
+        specs.append(f"{kind}@+{PAST_S + float(seconds):g}s/{others}")
+    config = SimulationConfig.sized(
+        seed=5,
+        rate=rate,
+        duration_s=PAST_S + 240,
+        start_ms=start_ms,
+        compress=False,
+        promotion=None,
+        stock=StockPlan(cover=1000, short=0),  # nothing is sold out, nor oversold
+        incidents=tuple(specs),
+    )
+    return Season(config)
+
+
+async def _sell(bootstrap: str, sale: Season, stop: asyncio.Event) -> None:
+    async with KeyedProducer(bootstrap) as producer:
+        pace = Pace.on_the_clock(sale.config.start_ms)
+        await send_batches(producer, sale.batches(200), pace, stop=stop, on_sent=lambda _: None)
+
+
+def _rules(folder: Path) -> Path:
+    """The default rules, whose alerts are over sooner."""
+    path = folder / "rules.yaml"
+    path.write_text(default_text().replace("    runbook: ", "    keep_firing_for: 3s\n    runbook: "))
+    return path
+
+
+def _receivers(folder: Path, url: str) -> Path:
+    path = folder / "receivers.yaml"
+    receivers = [{"name": "chat", "type": "webhook", "url": f"{url}/hook", "secret": SECRET}]
+    path.write_text(json.dumps({"receivers": receivers, "allow_networks": ["127.0.0.1"]}))
+    return path
