@@ -62,6 +62,8 @@ PURE = (
     "alerts/verdicts/contributors.py",
     "alerts/verdicts/verdict.py",
     "alerts/verdicts/words.py",
+    "alerts/viewing/facts.py",
+    "alerts/viewing/past.py",
     "consumers/classification.py",
     "consumers/decoding.py",
     "consumers/dedup.py",

@@ -101,7 +101,7 @@ def decide(
     cases = [_by_fault(case, memory) for case in cases]
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_incident(_by_whole(cases), memory)
+    cases = _by_incident(_by_whole(cases, memory), memory)
     cases = _in_the_wake(cases, memory, as_of_ms)
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
     memory.told = {found.series: found.severity for found in findings if found.held_by is None}
@@ -143,8 +143,9 @@ def _by_cause(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> l
     ]
 
 
-def _by_whole(cases: Sequence[_Case]) -> list[_Case]:
-    """Within each rule: the whole before its parts, or one part before all."""
+def _by_whole(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
+    """Within each rule: the whole before its parts, or one part before all. A whole that is told of stays so: what is
+    left when an incident ends is chance, and falls to some part."""
     wholes = {case.judged.rule: case for case in cases if case.judged.label == ALL}
     found = []
     for case in cases:
@@ -152,7 +153,7 @@ def _by_whole(cases: Sequence[_Case]) -> list[_Case]:
         if whole is None or not case.stands:
             found.append(case)
             continue
-        named = whole.judged.explained_by
+        named = None if whole.series in memory.told else whole.judged.explained_by
         teller = Series(case.judged.rule, ((named[0], named[1]),)) if named else whole.series
         if case.series == teller:
             found.append(case)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from alerts.rules.detect import Sequential, Silence
+from alerts.rules.rule import Each, Rules
 from consumers.settings import Clock
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.asof import PartitionState
 from streams.settings import Settings
 from streams.store.state import State
-from streams.view.reached import newest, reached_ms
 
 SETTLE_S = 2
-"""What is younger than this, by the as-of, is not judged yet: some of it is still under way."""
+"""What is younger than this, by the horizon, is not judged yet: some of it is still under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +22,59 @@ class Horizon:
     """Where a look into the store ends."""
 
     as_of_ms: int
+    """A multiple of 1 s. Not before the as-of of the API, which waits for every partition that had an event lately."""
     settled_s: int
     """Seconds that ended by then are complete, but for late events."""
 
 
-def horizon(state: State, at_ms: int, settings: Settings) -> Horizon | None:
+def flowing(rules: Rules) -> frozenset[Topic]:
+    """The topics whose standstill rules take for a standstill of the shop."""
+    found: set[Topic] = set()
+    for rule in rules.rules:
+        if rule.enabled and isinstance(rule.detect, Sequential | Silence) and Each.SOURCE not in rule.for_each:
+            found |= rule.topics
+    return frozenset(found)
+
+
+def horizon(state: State, at_ms: int, settings: Settings, flowing: Collection[Topic]) -> Horizon | None:
     """Up to where can be judged; None while there is no event at all. `at_ms`: when the store was looked at.
 
-    A partition that brings nothing lets the as-of go on by the clock. But that nothing came is known only up to its
-    worker's last word: a worker that has just died is no silence of the shop.
+    - A partition of which everything is counted holds nothing back while others of its topic go on: its worker says
+      that nothing waits. That is known up to the worker's last word, and no further: a worker that has just died is no
+      silence of the shop.
+    - A topic that goes on no more, of those that are `flowing`, is waited for as the as-of does (`idle_after_s`): else
+      a broker that holds its breath looked like a shop without orders.
     """
-    as_of_ms = newest(state, at_ms, settings).ms
-    if as_of_ms is None:
-        as_of_ms = reached_ms(state, at_ms, settings)
-    if as_of_ms is None:
+    counted = [held.newest_ms for held in state.partitions.values() if held.newest_ms is not None]
+    if not counted:
         return None
-    if settings.clock is Clock.WALL:
-        heard_ms = (max(held.newest_ms or 0, held.seen_ms or 0) for held in state.partitions.values() if held.newest_ms)
-        as_of_ms = min([as_of_ms, *heard_ms])
-        as_of_ms -= as_of_ms % 1000
+    last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
+    reached = [last_ms]
+    for topic in EVENT_TOPICS:
+        mine = [held for name, held in state.partitions.items() if name.topic is topic]
+        newest_ms = max((held.newest_ms or 0 for held in mine), default=0)
+        if newest_ms:
+            waits = topic in flowing and not _idle(mine, at_ms, settings)
+            reached += _reached(mine, newest_ms if waits else last_ms, settings.clock)
+    as_of_ms = min(reached)
+    as_of_ms -= as_of_ms % 1000
     return Horizon(as_of_ms, as_of_ms // 1000 - SETTLE_S)
+
+
+def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) -> Iterable[int]:
+    """Up to where each partition is counted; no further than the topic goes on."""
+    for held in partitions:
+        newest_ms = held.newest_ms
+        if held.lag == 0:
+            heard_ms = until_ms if clock is Clock.EVENT else min(held.seen_ms or 0, until_ms)
+            yield max(newest_ms or 0, heard_ms)
+        elif newest_ms is not None:
+            yield newest_ms
+
+
+def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings) -> bool:
+    """Whether a topic has brought nothing for so long that this is how it is."""
+    if any(held.lag != 0 for held in partitions):
+        return False
+    fresh_ms = max((held.fresh_ms or 0 for held in partitions), default=0)
+    return settings.clock is Clock.EVENT or at_ms - fresh_ms >= settings.idle_after_s * 1000

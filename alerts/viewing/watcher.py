@@ -24,7 +24,7 @@ from alerts.rules.loader import RuleLoader
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
 from alerts.viewing.facts import Seen, Shares, facts
-from alerts.viewing.horizon import Horizon, horizon
+from alerts.viewing.horizon import Horizon, flowing, horizon
 from alerts.viewing.snapshots import HISTORY_S, Snapshots
 from consumers.topics import Partition
 from streams.clock import now_ms
@@ -125,7 +125,7 @@ class Watcher:
     # In the view's thread ---------------------------------------------------------------------------------------------
 
     async def _evaluate(self, view: RollingView, at_ms: int, one: _Round) -> Evaluated | None:
-        seen = horizon(view.state, at_ms, self._settings)
+        seen = horizon(view.state, at_ms, self._settings, flowing(one.rules))
         if seen is None:
             return None
         start_s = await self._catch_up(view, seen, one)

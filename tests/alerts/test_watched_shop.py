@@ -18,18 +18,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 async def test_a_conversion_drop_is_one_page_with_cause_and_money_and_its_resolve(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    incident = "conversion_drop@+25s/25s:size=0.9,stage=order"
+    incident = "conversion_drop@+16s/16s:size=0.9,stage=order"
     async with watched_shop(embedded_broker, redis_server, tmp_path, incidents=[incident]) as watched:
         await watched.until("somebody is told", lambda: watched.pages("business"), within_s=70)
         page = watched.told[0]["data"]
         assert page["incident"] == "orders", page
         assert page["money_per_minute"] > 0
-        assert page["since"] == pytest.approx(watched.began_ms + 25_000, abs=12_000)
+        assert page["since"] == pytest.approx(watched.began_ms + 16_000, abs=12_000)
         assert page["value"] < 0.8 * page["expected"]
         assert page["runbook"]
         await watched.until("it is over", lambda: len(watched.pages("business")) > 1, within_s=60)
         (first, second) = watched.pages("business")
-        assert (first.split()[1], second.split()[1]) == ("firing", "resolved")
+        assert (first.split()[1], second.split()[1]) == ("firing", "resolved"), watched.summaries
         assert first.split()[0] == second.split()[0]
         assert watched.pages("data") == []
 

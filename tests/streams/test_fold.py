@@ -17,7 +17,7 @@ from streams.fold import fold
 from streams.kpis import STOCK_NAMES, values
 from streams.panes import PaneDelta, merge
 from streams.rows import Rows
-from streams.scopes import Scope
+from streams.scopes import Scope, WrittenBy
 from streams.shipping.kpis import SHIPPING_NAMES
 from tests.streams.distincts import estimates
 from tests.streams.plain import plain
@@ -200,3 +200,22 @@ def test_an_event_without_member_counts_in_scope_member_nowhere() -> None:
     delta = folded(Topic.CLICKS, [click(), click(member=False), click(member=True)], rows)
     assert total(delta, rows, "member", "false")["page_views"] == 1
     assert total(delta, rows, "member", "true")["page_views"] == 1
+
+
+def test_what_each_source_wrote_is_counted_by_topic_and_type() -> None:
+    rows = Rows()
+    events = [click("page_view", source="web-1"), click("product_view", source="web-1"), click("page_view")]
+    orders = [paid(source="web-1", items=[line()])]
+    delta = merge([folded(Topic.CLICKS, events, rows), folded(Topic.ORDERS, orders, rows)])
+    found = {
+        (rows.labels[row][1], COUNTERS[counter].name): amount
+        for row, counter, amount in zip(
+            delta.cells.rows.tolist(), delta.cells.counters.tolist(), delta.cells.amounts.tolist(), strict=True
+        )
+        if rows.labels[row][0] is WrittenBy.SOURCE
+    }
+    assert found == {
+        ("clicks/web-1", "page_views"): 1,
+        ("clicks/web-1", "product_views"): 1,
+        ("orders/web-1", "orders_paid"): 1,
+    }

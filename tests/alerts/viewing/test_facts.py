@@ -1,0 +1,90 @@
+"""What the monitor says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from alerts.evaluation.snapshot import Fact
+from alerts.rules.detect import FactName
+from alerts.viewing.facts import LEAST_MESSAGES, RATE_OVER_MS, Seen, Shares, facts
+from consumers.settings import Clock
+from consumers.topics import Partition, Topic
+from streams.asof import PartitionState
+
+NOW = 1_762_776_000_000
+CLICKS, ORDERS = Partition(Topic.CLICKS, 0), Partition(Topic.ORDERS, 0)
+WELL = PartitionState(position=9, rolled=9, newest_ms=NOW - 1000, fresh_ms=NOW - 900, seen_ms=NOW - 500, lag=0)
+SEEN = Seen(
+    now_ms=NOW,
+    polled_ms=NOW - 100,
+    clock=Clock.WALL,
+    as_of_ms=NOW - 2000,
+    partitions={CLICKS: WELL, ORDERS: WELL},
+    stale=(),
+    incomplete={},
+    totals={},
+)
+
+
+def told(name: FactName, shares: Shares | None = None, **changes: Any) -> list[Fact]:
+    return [fact for fact in facts(replace(SEEN, **changes), shares or Shares()) if fact.name is name]
+
+
+def test_all_is_well() -> None:
+    assert [fact.value for fact in told(FactName.STORE_DOWN)] == [0.0]
+    assert [fact.value for fact in told(FactName.STALE)] == [0.0]
+    assert {fact.value for fact in told(FactName.LAG_AGE)} == {0.0}
+    assert [fact.value for fact in told(FactName.AS_OF_AGE)] == [2.0]
+    assert told(FactName.INCOMPLETE) == []
+
+
+def test_however_many_partitions_nobody_attends_to_it_is_one_fact() -> None:
+    assert told(FactName.STALE, stale=(CLICKS, ORDERS)) == [Fact(FactName.STALE, 2.0)]
+
+
+def test_a_topic_is_as_far_behind_as_its_worst_partition_with_records_waiting() -> None:
+    behind = replace(WELL, newest_ms=NOW - 45_000, lag=7)
+    quiet = replace(WELL, newest_ms=NOW - 900_000)
+    (fact,) = told(FactName.LAG_AGE, partitions={CLICKS: behind, Partition(Topic.CLICKS, 1): quiet})
+    assert fact == Fact(FactName.LAG_AGE, 45.0, (("topic", "clicks"),))
+    assert told(FactName.LAG_AGE, clock=Clock.EVENT) == [], "old events are no lag in a replay"
+
+
+def test_a_redis_that_does_not_answer_is_down() -> None:
+    assert told(FactName.STORE_DOWN, polled_ms=NOW - 4000) == [Fact(FactName.STORE_DOWN, 1.0)]
+
+
+def test_a_hole_is_told_for_a_day() -> None:
+    assert told(FactName.INCOMPLETE, incomplete={ORDERS: NOW - 3_600_000}) == [
+        Fact(FactName.INCOMPLETE, 1.0, (("partition", "0"), ("topic", "orders")))
+    ]
+    assert told(FactName.INCOMPLETE, incomplete={ORDERS: NOW - 90_000_000}) == []
+
+
+def totals(events: int, rejected: int, duplicates: int) -> dict[str, int]:
+    return {
+        "events,orders,order_paid": events,
+        "rejected,orders,bad_json": rejected,
+        "duplicates,orders": duplicates,
+        "events,clicks,page_view": 10**6,
+    }
+
+
+def test_shares_are_of_the_last_minutes() -> None:
+    shares = Shares()
+    shares.take(NOW, totals(50_000, 40_000, 0))
+    shares.take(NOW + RATE_OVER_MS, totals(50_000, 40_000, 0))
+    shares.take(NOW + 2 * RATE_OVER_MS, totals(50_900, 40_020, 80))
+    assert shares.of("rejected", Topic.ORDERS) == pytest.approx(0.02)
+    assert shares.of("duplicates", Topic.ORDERS) == pytest.approx(0.08)
+
+
+def test_of_few_messages_there_is_no_share() -> None:
+    shares = Shares()
+    shares.take(NOW, totals(0, 0, 0))
+    shares.take(NOW + 5000, totals(LEAST_MESSAGES // 2, 3, 0))
+    assert shares.of("rejected", Topic.ORDERS) is None
+    assert Shares().of("rejected", Topic.ORDERS) is None

@@ -1,0 +1,89 @@
+"""Up to which moment the rules judge: never further than is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alerts.rules.file import read_rules
+from alerts.rules.loader import default_text
+from alerts.viewing.horizon import SETTLE_S, flowing, horizon
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.asof import PartitionState
+from streams.settings import Settings
+from streams.store.state import State
+
+NOW = 1_762_776_000_000
+WALL, EVENT = Settings(clock="wall"), Settings(clock="event")
+SHOP = {Topic.CLICKS, Topic.ORDERS}
+
+
+def counted(newest_s: float, *, lag: int | None = 0, seen_s: float = 0, fresh_s: float | None = None) -> PartitionState:
+    """Seconds before now."""
+    fresh = newest_s if fresh_s is None else fresh_s
+    return PartitionState(
+        position=1,
+        rolled=1,
+        newest_ms=NOW - round(newest_s * 1000),
+        fresh_ms=NOW - round(fresh * 1000),
+        seen_ms=NOW - round(seen_s * 1000),
+        lag=lag,
+    )
+
+
+def state(**topics: list[PartitionState]) -> State:
+    held = {Partition(Topic(topic), i): one for topic, several in topics.items() for i, one in enumerate(several)}
+    return State(("e",), held, 0)
+
+
+def behind_s(of: State, settings: Settings = WALL, flowing: set[Topic] = SHOP) -> float | None:
+    found = horizon(of, NOW, settings, flowing)
+    return None if found is None else (NOW - found.as_of_ms) / 1000
+
+
+def test_nothing_is_judged_before_there_is_anything() -> None:
+    assert behind_s(State((), {}, 0)) is None
+    assert behind_s(state(clicks=[replace(counted(0), newest_ms=None)])) is None
+
+
+def test_a_quiet_partition_holds_nothing_back_while_its_topic_goes_on() -> None:
+    assert behind_s(state(clicks=[counted(1), counted(8)], orders=[counted(1)])) == 1
+
+
+def test_a_partition_with_records_waiting_holds_back() -> None:
+    assert behind_s(state(clicks=[counted(1), counted(8, lag=5)], orders=[counted(1)])) == 8
+
+
+def test_a_topic_that_stops_is_waited_for_before_that_is_taken_for_silence() -> None:
+    stopped = state(clicks=[counted(1)], orders=[counted(8), counted(9)])
+    assert behind_s(stopped) == 8
+    silent = state(clicks=[counted(1)], orders=[counted(12), counted(13)])
+    assert behind_s(silent) == 1
+
+
+def test_a_topic_that_no_rule_takes_for_the_shop_is_not_waited_for() -> None:
+    assert behind_s(state(clicks=[counted(1)], orders=[counted(1)], logistics=[counted(8)])) == 1
+
+
+def test_a_dead_worker_is_no_silence_of_the_shop() -> None:
+    dead = state(clicks=[counted(11, seen_s=11)], orders=[counted(11, seen_s=11)])
+    assert behind_s(dead) == 11
+    one_of_two = state(clicks=[counted(1), counted(11, seen_s=11)], orders=[counted(1)])
+    assert behind_s(one_of_two) == 11
+
+
+def test_on_the_event_clock_all_that_was_counted_is_judged() -> None:
+    replayed = state(clicks=[counted(100)], orders=[counted(90, seen_s=50)], logistics=[counted(120)])
+    assert behind_s(replayed, EVENT) == 90
+
+
+def test_what_is_young_is_left_out() -> None:
+    found = horizon(state(clicks=[counted(0)]), NOW, WALL, SHOP)
+    assert found is not None
+    assert found.settled_s == NOW // 1000 - SETTLE_S
+
+
+def test_the_default_rules_wait_for_clicks_and_orders() -> None:
+    rules = read_rules(default_text()).rules
+    assert rules is not None
+    assert flowing(rules) == {Topic.CLICKS, Topic.ORDERS}
+    assert set(EVENT_TOPICS) > flowing(rules)
