@@ -36,7 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One stack on the recorded clock for the tests of this file that leave it as it was."""
     up = Up("--clock", "event", "--retain", "all", "--partitions", "2", cwd=tmp_path_factory.mktemp("up"))
     with started(up):
-        up.until("ready ")
+        up.until("ready http")
         yield up
 
 
@@ -104,7 +104,7 @@ def test_a_producer_in_real_time_is_followed(running: Up, tmp_path: Path) -> Non
 def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
     with started(Up(cwd=tmp_path)) as up:
         assert isinstance(up, Up)
-        up.until("ready ")
+        up.until("ready http")
         for part, name in (("worker", "worker-1"), ("serve", "serve"), (f"127.0.0.1:{up.redis_port}", "redis")):
             child = up.child(part)
             assert child is not None
@@ -122,7 +122,7 @@ def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
     tmp_path: Path, sale: tuple[Path, dict[str, int]]
 ) -> None:
     with started(up := Up("--clock", "event", "--retain", "all", cwd=tmp_path)):
-        up.until("ready ")
+        up.until("ready http")
         first = salepulse("replay", sale[0], "--wait", *up.servers, cwd=tmp_path)
         assert first.returncode == 0, first.stderr
         broker = up.child("memory://tansu/")
