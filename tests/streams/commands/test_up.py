@@ -179,7 +179,7 @@ def test_given_servers_are_used_as_they_are(tmp_path: Path, embedded_broker: Ser
         up.until("serve runs")
         assert f"broker: {embedded_broker.bootstrap}, given" in up.stderr
         assert "topic clicks: other partitions" in up.stderr
-        assert len(up.family()) == 2
+        assert len(up.family()) == 3, "a worker, the API and alerts"
 
 
 def _free_ports() -> tuple[str, ...]:
