@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, target_sum, values
-from streams.shipping.counters import LEG_NAMES
+from streams.counters import COUNTER_IDS
+from streams.kpis import STOCK_NAMES, Number, values
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.store.levels import Level
 from streams.view.moment import Moment
-from streams.view.numbers import named_counters, named_distincts, stock_of
+from streams.view.numbers import DISTINCT_NAMES, named_counters, named_distincts, stock_of
 from streams.view.series import RowHistory
 from streams.view.shipping import known, named
 from streams.view.stock_numbers import StockSums
-
-
-def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
-    counted = [counter.name for counter in COUNTERS]
-    try:
-        compute(dict.fromkeys([*counted, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *LEG_NAMES], 0))
-    except KeyError:
-        return True
-    return False
-
-
-DISTINCT_NAMES = frozenset(
-    {*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))}
-)
-"""Distinct counts, and the KPIs made of them."""
 
 
 async def curve(moments: Sequence[Moment], value: str, name: str, levels: Sequence[Level]) -> list[tuple[int, Number]]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from streams import promotions
 from streams.arrays import Ints
 from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.kpis import STOCK_NAMES, absent_counters, values
+from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
 from streams.scopes import Scope
 from streams.shipping.counters import LEG_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.asking import Answer, Item
-from streams.view.curve import DISTINCT_NAMES
 from streams.view.distinct import Union
 from streams.view.moment import Moment, pieces
 from streams.view.shipping import known, named
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 from streams.windows import Window
+
+
+def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
+    counted = [counter.name for counter in COUNTERS]
+    try:
+        compute(dict.fromkeys([*counted, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *LEG_NAMES], 0))
+    except KeyError:
+        return True
+    return False
+
+
+DISTINCT_NAMES = frozenset({*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))})
+"""Distinct counts, and the KPIs made of them."""
 
 
 async def answer(moment: Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
