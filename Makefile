@@ -5,7 +5,7 @@ STAMP  := $(VENV)/.installed
 UV     := .cache/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test check dashboards format bench lock clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -30,7 +30,11 @@ check: install  ## lint, format, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --package deploy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+dashboards: install  ## Grafana's dashboards anew, from their code in deploy/grafana
+	$(BIN)/python -W ignore::DeprecationWarning -m deploy.grafana
 
 format: install  ## put the code into the project's format
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""Deployment. Its only code is what writes Grafana's dashboards."""

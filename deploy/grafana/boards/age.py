@@ -1,0 +1,25 @@
+"""How old the data is: what every dashboard begins with."""
+
+from __future__ import annotations
+
+from deploy.grafana.panels import Line, Panel, Panels, low_is_good
+from deploy.grafana.queries import of
+from deploy.grafana.words import Text
+
+TO_PIPELINE = (Text("Pipeline", "链路健康"), "/d/salepulse-pipeline")
+
+
+def age(panels: Panels) -> Panel:
+    """A tile. Of several servers the one that is up to date counts."""
+    return panels.tile(
+        Text("Age of the data", "数据延迟"),
+        Text(
+            "How far the newest numbers are behind the clock. Green: live. Red or no data: nothing here is now.",
+            "最新数字落后时钟多久。绿色为实时;红色或无数据时,此页并非当前情况。",
+        ),
+        Line(f"min({of('as_of_age_seconds')})", ""),
+        "s",
+        steps=low_is_good(15, 60),
+        decimals=0,
+        link=TO_PIPELINE,
+    )

@@ -1,0 +1,307 @@
+"""The pipeline's own health: is what is shown live, is everything counted, what does it take."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.grafana.board import Board
+from deploy.grafana.boards.age import age
+from deploy.grafana.panels import GREEN, RED, Line, Panel, Panels, high_is_good, low_is_good
+from deploy.grafana.queries import SERVERS, of, or_zero, quantile, rate, top
+from deploy.grafana.words import Text
+
+UID = "salepulse-pipeline"
+NO, YES = (Text("not live", "非实时"), RED), (Text("live", "实时"), GREEN)
+
+
+def build(panels: Panels) -> Dashboard:
+    """The dashboard."""
+    board = Board(
+        panels,
+        UID,
+        Text("pipeline", "链路健康"),
+        Text(
+            "Whether the numbers of the other dashboards are live, whole and right.",
+            "其他看板的数字是否实时、完整、正确。",
+        ),
+    )
+    board.first(*_tiles(panels))
+    board.row(Text("What comes in", "流入"), *_incoming(panels))
+    board.row(Text("Counting", "计数"), *_counting(panels))
+    board.row(Text("Redis, memory and CPU", "Redis、内存与处理器"), *_resources(panels))
+    board.row(Text("Servers and scrapes", "服务与抓取"), *_serving(panels))
+    board.row(Text("Alerts and their messages", "告警与通知"), *_alerting(panels))
+    return board.build()
+
+
+def _tiles(panels: Panels) -> list[Panel]:
+    lag = f"sum({top('topic, partition', of('partition_lag'))})"
+    return [
+        age(panels),
+        panels.tile(
+            Text("State", "状态"),
+            Text(
+                "Whether any server holds its numbers for the present; /readyz says why not.",
+                "是否有服务认为其数字为当前;原因见 /readyz。",
+            ),
+            Line(top("", of("ready")), ""),
+            "none",
+            steps=high_is_good(1, 1),
+            words={"0": NO, "1": YES},
+            spark=False,
+        ),
+        panels.tile(
+            Text("Workers", "计数进程数"),
+            Text("At work: heard of within a minute.", "一分钟内有消息的进程。"),
+            Line(f"count({top('worker', of('assigned_partitions'))})", ""),
+            "none",
+            steps=high_is_good(1, 1),
+        ),
+        panels.tile(
+            Text("Partitions without a worker", "无人处理的分区"),
+            Text(
+                "No word from their worker for longer than `stale_after_s`.",
+                "超过 `stale_after_s` 没有处理进程的消息。",
+            ),
+            Line(top("", of("partitions_stale")), ""),
+            "none",
+            steps=low_is_good(1, 1),
+        ),
+        panels.tile(
+            Text("Records that wait", "待计数消息"),
+            Text("In Kafka, and not counted yet.", "已在 Kafka、尚未计数。"),
+            Line(lag, ""),
+            "short",
+            steps=low_is_good(10_000, 100_000),
+        ),
+        panels.tile(
+            Text("Partitions with a hole", "有缺失的分区"),
+            Text("Records were lost before they were counted.", "消息在计数前丢失。"),
+            Line(or_zero(f"count({top('topic, partition', of('incomplete_since_seconds'))})"), ""),
+            "none",
+            steps=low_is_good(1, 1),
+        ),
+    ]
+
+
+def _incoming(panels: Panels) -> list[Panel]:
+    refused = rate("rejected_total", by="topic, reason")
+    return [
+        panels.trend(
+            Text("Events counted", "已计数事件"),
+            Text("A second, by topic.", "每秒,按主题。"),
+            [Line(f"sum by (topic) ({rate('events_total', by='topic, type')})", "{{topic}}")],
+            "cps",
+            width=8,
+        ),
+        panels.trend(
+            Text("Messages refused", "被拒消息"),
+            Text(
+                "A second, by topic and reason; they are on the topic dead-letters.",
+                "每秒,按主题与原因;存于 dead-letters 主题。",
+            ),
+            [Line(f"sum by (topic, reason) ({refused})", "{{topic}} {{reason}}")],
+            "cps",
+            width=8,
+        ),
+        panels.trend(
+            Text("Repeats", "重复事件"),
+            Text("Events seen before and not counted again, a second.", "每秒已见过而未再计数的事件。"),
+            [Line(rate("duplicates_total", by="topic"), "{{topic}}")],
+            "cps",
+            width=8,
+        ),
+    ]
+
+
+def _counting(panels: Panels) -> list[Panel]:
+    taken = rate("batch_records_sum", by="worker, topic")
+    batches = rate("batch_records_count", by="worker, topic")
+    return [
+        panels.trend(
+            Text("Records that wait", "待计数消息"),
+            Text("By topic and partition.", "按主题与分区。"),
+            [Line(top("topic, partition", of("partition_lag")), "{{topic}}/{{partition}}")],
+            "short",
+        ),
+        panels.trend(
+            Text("Time of a batch", "每批用时"),
+            Text(
+                "From its arrival to its being applied in Redis: 50 and 99 of 100.",
+                "从到达到写入 Redis:中位数与第 99 百分位。",
+            ),
+            [
+                Line(quantile(0.5, "batch_seconds", by="topic"), "{{topic}} p50"),
+                Line(quantile(0.99, "batch_seconds", by="topic"), "{{topic}} p99"),
+            ],
+            "s",
+        ),
+        panels.trend(
+            Text("Records in a batch", "每批消息数"),
+            Text(
+                "On average. Few: there is room; the most there can be: workers are behind.",
+                "平均值。少则有余量,达到上限则跟不上。",
+            ),
+            [Line(f"sum by (topic) ({taken}) / (sum by (topic) ({batches}) > 0)", "{{topic}}")],
+            "short",
+            width=8,
+        ),
+        panels.trend(
+            Text("Partitions of each worker", "各进程的分区"),
+            Text("Who has how many.", "各进程分得的分区数。"),
+            [Line(top("worker", of("assigned_partitions")), "{{worker}}")],
+            "none",
+            width=8,
+            stacked=True,
+        ),
+        panels.trend(
+            Text("How far back repeats are known", "去重时间范围"),
+            Text("Below the setting: the memory for ids is full.", "低于设置值时,去重内存已满。"),
+            [Line(f"min by (topic) ({of('dedup_horizon_seconds')} > 0)", "{{topic}}")],
+            "s",
+            width=8,
+        ),
+        panels.trend(
+            Text("Rebalances, refusals, failures", "再均衡、拒写与失败"),
+            Text(
+                "A second: partitions that change hands; batches that Redis refused, as their partition stood "
+                "elsewhere; batches that failed and are read again.",
+                "每秒:分区易主;因分区位置不符被 Redis 拒绝的批次;失败并重读的批次。",
+            ),
+            [
+                Line(f"sum({rate('rebalances_total', by='worker')})", Text("rebalances", "再均衡")),
+                Line(f"sum({rate('refused_batches_total', by='worker')})", Text("refused", "被拒")),
+                Line(f"sum({rate('batch_failures_total', by='worker')})", Text("failed", "失败")),
+            ],
+            "cps",
+            width=24,
+            height=6,
+        ),
+    ]
+
+
+def _resources(panels: Panels) -> list[Panel]:
+    return [
+        panels.trend(
+            Text("Time of a call to Redis", "Redis 调用用时"),
+            Text("99 of 100 are quicker, by call.", "第 99 百分位,按调用。"),
+            [Line(quantile(0.99, "redis_call_seconds", by="call"), "{{call}}")],
+            "s",
+        ),
+        panels.trend(
+            Text("Calls to Redis that fail", "失败的 Redis 调用"),
+            Text("A second, by worker. They are repeated.", "每秒,按进程;会重试。"),
+            [Line(rate("redis_errors_total", by="worker"), "{{worker}}")],
+            "cps",
+        ),
+        panels.trend(
+            Text("Memory", "内存"),
+            Text("Resident, of workers and servers.", "计数进程与服务的常驻内存。"),
+            [
+                Line(top("worker", of("worker_process_resident_memory_bytes")), "{{worker}}"),
+                Line(top("instance", of("serve_process_resident_memory_bytes")), "{{instance}}"),
+            ],
+            "bytes",
+        ),
+        panels.trend(
+            Text("CPU", "处理器"),
+            Text("Cores in use, of workers and servers. A worker can use one.", "占用核数;每个计数进程最多用一核。"),
+            [
+                Line(rate("worker_process_cpu_seconds_total", by="worker"), "{{worker}}"),
+                Line(rate("serve_process_cpu_seconds_total", by="instance"), "{{instance}}"),
+            ],
+            "short",
+        ),
+    ]
+
+
+def _serving(panels: Panels) -> list[Panel]:
+    return [
+        panels.trend(
+            Text("Servers that answer", "可用服务"),
+            Text("Targets of Prometheus that were scraped.", "Prometheus 抓取成功的目标。"),
+            [Line(top("instance", f"up{{{SERVERS}}}"), "{{instance}}")],
+            "none",
+            width=6,
+        ),
+        panels.trend(
+            Text("Time of a scrape", "抓取用时"),
+            Text("Given up after 4 s.", "超过 4 秒即放弃。"),
+            [Line(top("instance", f"scrape_duration_seconds{{{SERVERS}}}"), "{{instance}}")],
+            "s",
+            width=6,
+        ),
+        panels.trend(
+            Text("Series of a scrape", "抓取的序列数"),
+            Text("Over 30,000 every scrape fails.", "超过 30,000 抓取即失败。"),
+            [Line(top("instance", f"scrape_samples_scraped{{{SERVERS}}}"), "{{instance}}")],
+            "short",
+            width=6,
+        ),
+        panels.trend(
+            Text("Series left out", "未输出的序列"),
+            Text(
+                "KPI series that the budget leaves out, by scope; the API has them.",
+                "超出序列预算的指标,按维度;API 中仍有。",
+            ),
+            [Line(top("scope", of("series_dropped")), "{{scope}}")],
+            "short",
+            width=6,
+        ),
+    ]
+
+
+def _alerting(panels: Panels) -> list[Panel]:
+    behind = f"{top('', of('as_of_seconds'))} - {top('', of('alerts_as_of_seconds'))}"
+    attempts = rate("notification_attempts_total", by="worker, receiver, outcome")
+    return [
+        panels.tile(
+            Text("Who evaluates", "规则评估者"),
+            Text(
+                "Processes of `salepulse alerts` that lead; there should be one.",
+                "正在评估规则的 `salepulse alerts` 进程数,应为 1。",
+            ),
+            Line(f"sum({top('worker', of('alerts_leading'))})", ""),
+            "none",
+            steps=high_is_good(1, 1),
+        ),
+        panels.tile(
+            Text("Evaluation behind the numbers", "评估落后"),
+            Text("From the last evaluation to the newest numbers.", "最近一次评估落后最新数字多久。"),
+            Line(behind, ""),
+            "s",
+            steps=low_is_good(10, 60),
+        ),
+        panels.tile(
+            Text("Messages that wait", "待发通知"),
+            Text("Owed to a receiver and not delivered yet.", "应发而未送达。"),
+            Line(or_zero(f"sum({top('receiver', of('notifications_waiting'))})"), ""),
+            "none",
+            steps=low_is_good(1, 10),
+        ),
+        panels.trend(
+            Text("Messages by outcome", "通知结果"),
+            Text("Attempts a second, by what became of them.", "每秒尝试次数,按结果。"),
+            [Line(f"sum by (receiver, outcome) ({attempts})", "{{receiver}} {{outcome}}")],
+            "cps",
+            width=12,
+            height=5,
+        ),
+        panels.trend(
+            Text("Time of an evaluation", "评估用时"),
+            Text("Of all rules, with what is written; 99 of 100 are quicker.", "全部规则连同写入,第 99 百分位。"),
+            [Line(_evaluation(), "p99")],
+            "s",
+        ),
+        panels.trend(
+            Text("Alerts by why people are told or not", "通知与否的原因"),
+            Text("Grouped, silenced, acknowledged, unchanged and so on.", "分组、静默、已确认、未变化等。"),
+            [Line(top("reason", of("alerts_told")), "{{reason}}")],
+            "none",
+        ),
+    ]
+
+
+def _evaluation() -> str:
+    buckets = top("worker, le", f"rate({of('alerts_evaluation_seconds_bucket')}[$__rate_interval])")
+    return f"histogram_quantile(0.99, sum by (le) ({buckets}))"

@@ -1,0 +1,52 @@
+"""PromQL. Servers say the same of the shop, so every query takes the maximum over instances before anything else."""
+
+from __future__ import annotations
+
+SERVERS = 'job=~"$job", instance=~"$instance"'
+"""The servers that a dashboard looks at."""
+RATE = "$__rate_interval"
+
+
+def of(metric: str, *matchers: str) -> str:
+    """A selector: a metric without its `salepulse_`, with matchers such as `topic="orders"`."""
+    return f"salepulse_{metric}{{{', '.join((SERVERS, *matchers))}}}"
+
+
+def top(by: str, selector: str) -> str:
+    """The maximum over servers, by labels such as `topic, partition`; all in one without any."""
+    return f"max by ({by}) ({selector})" if by else f"max({selector})"
+
+
+def kpi(name: str, *, window: str = "$window", scope: str = "all", by: str = "", value: str = "") -> str:
+    """A KPI or counter of the shop: of scope `all`, or of a scope's values, by `value`.
+
+    `value`: a matcher of values, such as `=~"$value"`.
+    """
+    matchers = (f'window="{window}"', f'scope="{scope}"', *([f"value{value}"] if value else []))
+    return top(by, of(name, *matchers))
+
+
+def promoted(name: str) -> str:
+    """A KPI of the promotion that is looked at, since its start."""
+    return kpi(name, window="promotion", scope="promotion", value='="$promotion"')
+
+
+def baseline(name: str) -> str:
+    """The same of its baseline, at the same time since its start."""
+    return top("", of("promotion_baseline", 'promotion="$promotion"', f'kpi="{name}"'))
+
+
+def rate(counter: str, *matchers: str, by: str) -> str:
+    """A second's increase of a counter, by labels."""
+    return top(by, f"rate({of(counter, *matchers)}[{RATE}])")
+
+
+def quantile(q: float, histogram: str, *, by: str) -> str:
+    """A quantile over all workers, by labels that a worker's histogram has."""
+    per_worker = top(f"worker, {by}, le", f"rate({of(f'{histogram}_bucket')}[{RATE}])")
+    return f"histogram_quantile({q}, sum by ({by}, le) ({per_worker}))"
+
+
+def or_zero(query: str) -> str:
+    """The query, and 0 where it finds nothing: for what is only there when something is wrong."""
+    return f"{query} or vector(0)"

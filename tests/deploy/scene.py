@@ -1,0 +1,186 @@
+"""Everything at once: `salepulse up` under a simulated sale, and Prometheus, Alertmanager and a receiver beside it.
+
+Configurations are those of `deploy/`, with this machine's ports and shorter times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+from prometheus_client import generate_latest
+
+from alerts.metrics import AlertMetrics
+from consumers.producing import KeyedProducer
+from streams.cli import command_names
+from streams.clock import now_ms
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import http_ready
+from streams.embedded.workdir import temporary_data_dir
+from streams.sending import Pace, send_batches
+from streams.settings import Settings
+from streams.simulate import Season, SimulationConfig
+from streams.store.keys import Keys
+from tests.deploy.files import DEPLOY
+from tests.streams.commands.salepulse import Up, started
+from tests.support.commands import needed
+from tests.support.prometheus import Prometheus, prometheus
+from tests.support.servers import Server, running
+
+RECEIVER = DEPLOY / "receiver" / "receiver.py"
+DURATION_S = 600
+BEGUN_S = 340
+"""The sale began so long ago: some of all that happens in a sale has happened."""
+
+
+@dataclass
+class Scene:
+    """What is there."""
+
+    up: Up
+    prometheus: Prometheus
+    alertmanager: Server
+    receiver: Server
+
+    def received(self, path: str) -> list[Any]:
+        """What the receiver was sent on a path."""
+        said = [json.loads(line) for line in self.receiver.log_path.read_text().splitlines()]
+        return [one["body"] for one in said if one["path"] == path]
+
+
+@contextlib.contextmanager
+def scene() -> Iterator[Scene]:
+    """All of it, and a sale that goes on."""
+    with ExitStack() as ending:
+        folder = ending.enter_context(temporary_data_dir())
+        receiver = ending.enter_context(_receiver(folder))
+        up = ending.enter_context(_up(folder, receiver.port))
+        ending.enter_context(_sale(up))
+        if "alerts" not in command_names():
+            ending.enter_context(_alerts_process(up))
+        alertmanager = ending.enter_context(_alertmanager(folder, receiver.port))
+        port = free_port()
+        config = _prometheus_config(folder, up.http_port, alertmanager.port, port)
+        yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, receiver)
+
+
+@contextlib.contextmanager
+def _up(folder: Path, receiver_port: int) -> Iterator[Up]:
+    """`salepulse up`, whose alerts would be told to the receiver."""
+    told = {
+        "receivers": [{"name": "ops", "type": "webhook", "url": f"http://{LOOPBACK}:{receiver_port}/alerts"}],
+        "allow_networks": ["127.0.0.0/8"],
+        "routes": [{"receivers": ["ops"]}],
+    }
+    receivers = folder / "receivers.yaml"
+    receivers.write_text(yaml.safe_dump(told))
+    (folder / "salepulse.toml").write_text(f'alerts_receivers = "{receivers}"\n')
+    with started(Up("--partitions", "2", cwd=folder)) as up:
+        assert isinstance(up, Up)
+        up.until("ready ")
+        yield up
+
+
+@contextlib.contextmanager
+def _sale(up: Up) -> Iterator[None]:
+    """A sale that began a while ago and goes on, after an earlier one to compare with."""
+    start_ms = now_ms() - BEGUN_S * 1000
+    season = Season(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=start_ms), earlier=1)
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def play() -> None:
+        async with KeyedProducer(f"{LOOPBACK}:{up.kafka_port}") as producer:
+            pace = Pace.on_the_clock(start_ms)
+            await send_batches(producer, season.batches(200), pace, stop=stop, on_sent=lambda batch: None)
+
+    player = threading.Thread(target=lambda: loop.run_until_complete(play()), name="sale")
+    player.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        player.join(20)
+        loop.close()
+
+
+@contextlib.contextmanager
+def _alerts_process(up: Up) -> Iterator[None]:
+    """Where there is no role `alerts` to start: the metrics that one would leave in Redis."""
+    metrics, over = AlertMetrics(), threading.Event()
+    metrics.know("ops")
+    metrics.leading.set(1)
+    key = Keys(Settings.model_fields["redis_prefix"].default, 1).workers
+
+    def leave() -> None:
+        with redis.Redis(port=up.redis_port) as client:
+            while not over.wait(1):
+                metrics.as_of.set(time.time())
+                metrics.evaluation_seconds.observe(0.02)
+                client.hset(key, "alerts-1", b"%d\n" % now_ms() + generate_latest(metrics.registry))
+
+    process = threading.Thread(target=leave, name="alerts")
+    process.start()
+    try:
+        yield
+    finally:
+        over.set()
+        process.join(5)
+
+
+@contextlib.contextmanager
+def _receiver(folder: Path) -> Iterator[Server]:
+    port = free_port()
+    server = Server(
+        "receiver", [sys.executable, str(RECEIVER), str(port)], port, http_ready(LOOPBACK, port, "/"), folder
+    )
+    with running(server):
+        yield server
+
+
+@contextlib.contextmanager
+def _alertmanager(folder: Path, receiver_port: int) -> Iterator[Server]:
+    command = needed("prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager")
+    config = folder / "alertmanager.yml"
+    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
+    config.write_text(text.replace("http://receiver:9099", f"http://{LOOPBACK}:{receiver_port}"))
+    port = free_port()
+    argv = [
+        command,
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--cluster.listen-address=",
+    ]
+    server = Server("alertmanager", argv, port, http_ready(LOOPBACK, port, "/-/ready"), folder)
+    with running(server):
+        yield server
+
+
+def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, own_port: int) -> Path:
+    """That of `deploy/`, with these targets; rules and limits as they are."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(DEPLOY / "prometheus" / "rules" / "*.yml")]
+    config["alerting"]["alertmanagers"] = _static(alertmanager_port)
+    targets: dict[str, int] = {"salepulse": serve_port, "prometheus": own_port, "alertmanager": alertmanager_port}
+    for job in config["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = _static(targets[job["job_name"]])[0]["static_configs"]
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _static(port: int) -> list[dict[str, Any]]:
+    return [{"static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}]}]

@@ -1,0 +1,139 @@
+"""Real Prometheus and Alertmanager beside a shop: rules are evaluated, every panel has data, series stay few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+
+import msgspec
+import pytest
+
+from consumers.producing import Outgoing, send_all
+from consumers.topics import Topic
+from streams.clock import now_ms
+from streams.kpis import NAMES
+from streams.serve.gauges import metric_name
+from streams.settings import Settings
+from tests.deploy.boards import Target, board, choices, filled, names, targets, variables
+from tests.deploy.files import recorded
+from tests.deploy.scene import Scene, scene
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.slow
+
+LABELS = ("channel", "region", "category", "campaign", "live_room", "variant")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Scene]:
+    """One for all tests of this file."""
+    with scene() as made:
+        eventually(
+            lambda: made.prometheus.ask("salepulse_promotion_baseline"), within_s=60, what="a sale beside its baseline"
+        )
+        yield made
+
+
+def test_every_target_is_up(shop: Scene) -> None:
+    up = eventually(lambda: len(found := shop.prometheus.ask("up")) == 3 and found, what="three targets")
+    assert {dict(labels)["job"]: value for labels, value in up.items()} == {
+        "salepulse": 1,
+        "prometheus": 1,
+        "alertmanager": 1,
+    }
+
+
+def test_every_rule_is_evaluated(shop: Scene) -> None:
+    def evaluated() -> list[str]:
+        groups = shop.prometheus.get("/api/v1/rules")["groups"]
+        return [rule["name"] for group in groups for rule in group["rules"] if rule["health"] != "ok"]
+
+    eventually(lambda: not evaluated(), within_s=30, what="all rules are well")
+    eventually(lambda: not [name for name in recorded() if not shop.prometheus.ask(name)], within_s=30)
+
+
+def test_every_panel_of_every_dashboard_has_data(shop: Scene) -> None:
+    missing = list(dict.fromkeys(_asked(shop)))
+
+    def all_have() -> bool:
+        missing[:] = [one for one in missing if not shop.prometheus.ask(one.expression)]
+        return not missing
+
+    try:
+        eventually(all_have, within_s=60, every_s=1)
+    except AssertionError:
+        pytest.fail("\n".join(map(str, missing)))
+
+
+def test_every_variable_has_values_and_phases_are_marked(shop: Scene) -> None:
+    for name in names():
+        assert all(_values(shop, name).values())
+        (phases,) = board(name)["annotations"]["list"]
+        found = shop.prometheus.ask(filled(phases["expr"], _values(shop, name)))
+        assert {dict(labels)["phase"] for labels in found} <= {"burst", "encore"}
+        assert found
+
+
+def test_the_watchdog_gets_through_to_whoever_waits_for_it(shop: Scene) -> None:
+    told = eventually(lambda: shop.received("/heartbeat"), within_s=40, what="a heartbeat")
+    assert told[0]["alerts"][0]["labels"]["alertname"] == "SalepulseWatchdog"
+    assert not shop.received("/page"), "nothing else is wrong"
+
+
+def test_series_stay_few_however_many_values_are_sent(shop: Scene) -> None:
+    budget = Settings.model_fields["series_budget"].default
+    _flood(shop, "first", 5_000)
+    first = _series(shop)
+    _flood(shop, "second", 15_000)
+    second = _series(shop)
+    assert second <= first * 1.02, "three times as many values again are no more series"
+    assert max(first, second) <= budget
+    assert shop.prometheus.one('up{job="salepulse"}') == 1, "the scrape is within its limits"
+
+
+def _asked(shop: Scene) -> Iterator[Target]:
+    """Every query of every panel, under every choice of the variables of given values."""
+    for name in names():
+        values = _values(shop, name)
+        for chosen in choices(name):
+            for target in targets(name):
+                yield Target(name, target.panel, filled(target.expression, values | chosen))
+
+
+def _values(shop: Scene, name: str) -> Mapping[str, str]:
+    """Values of a dashboard's variables as it opens, with those of queries asked for."""
+    held = {"__rate_interval": "10s"}
+    for variable in variables(name).values():
+        if variable["type"] == "custom":
+            held[variable["name"]] = variable["current"]["value"]
+        elif variable["type"] == "query":
+            selector, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+            found = shop.prometheus.get(f"/api/v1/label/{label}/values", **{"match[]": filled(selector, held)})
+            assert found, variable["name"]
+            held[variable["name"]] = ".+" if variable.get("includeAll") else found[-1]
+    return held
+
+
+def _flood(shop: Scene, name: str, many: int) -> None:
+    """Clicks, each with values of its own in every label; back when a scrape tells that they are left out."""
+    at_ms = now_ms()
+
+    def clicks() -> Iterator[Outgoing]:
+        for i in range(many):
+            mine = f"{name}-{i}"
+            event = {"event_id": mine, "type": "page_view", "ts": at_ms, "user_id": f"u{i}", "session_id": "s"}
+            yield Outgoing(Topic.CLICKS, mine.encode(), msgspec.json.encode(event | dict.fromkeys(LABELS, mine)))
+
+    left_out = _left_out(shop)
+    asyncio.run(send_all(f"127.0.0.1:{shop.up.kafka_port}", clicks()))
+    many_series = 0.9 * many * len(LABELS) * len(NAMES)
+    eventually(lambda: _left_out(shop) > left_out + many_series, within_s=60, every_s=0.5, what="all are left out")
+
+
+def _left_out(shop: Scene) -> float:
+    return shop.prometheus.one(f'sum(salepulse_series_dropped{{scope=~"{"|".join(LABELS)}"}})') or 0
+
+
+def _series(shop: Scene) -> float:
+    kpis = "|".join(metric_name(name) for name in NAMES)
+    return shop.prometheus.one(f'count({{__name__=~"{kpis}"}})') or 0

@@ -1,0 +1,65 @@
+"""A real Prometheus, and asking it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import http_ready
+from streams.embedded.workdir import temporary_data_dir
+from tests.support.commands import needed
+from tests.support.servers import Server, running
+
+
+class Prometheus(Server):
+    """Its HTTP API."""
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The data of an answer; fails with the error of one."""
+        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}{query}", timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{path}{query}: {error.read().decode()}") from None
+
+    def ask(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """What an expression comes to now, by sorted labels; what is not a number is left out."""
+        found = self.get("/api/v1/query", query=expression)
+        if found["resultType"] == "scalar":
+            return {(): float(found["result"][1])}
+        values = {tuple(sorted(one["metric"].items())): float(one["value"][1]) for one in found["result"]}
+        return {labels: value for labels, value in values.items() if not math.isnan(value)}
+
+    def one(self, expression: str) -> float | None:
+        """The single number that an expression comes to; None if there is none."""
+        found = self.ask(expression)
+        assert len(found) < 2, found
+        return next(iter(found.values()), None)
+
+
+@contextlib.contextmanager
+def prometheus(config: Path, port: int | None = None) -> Iterator[Prometheus]:
+    """One with this configuration. Skips the test where there is none on this machine."""
+    command, port = needed("prometheus", package="prometheus"), port or free_port()
+    with temporary_data_dir() as folder:
+        argv = [
+            command,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address={LOOPBACK}:{port}",
+            # The first time that an alert is sent Alertmanager is not known yet.
+            "--rules.alert.resend-delay=2s",
+            "--log.level=warn",
+        ]
+        server = Prometheus("prometheus", argv, port, http_ready(LOOPBACK, port, "/-/ready"), folder)
+        with running(server):
+            yield server
