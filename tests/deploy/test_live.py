@@ -19,7 +19,7 @@ from tests.deploy.files import recorded
 from tests.deploy.scene import Scene, scene
 from tests.support.wait import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("one shop beside Prometheus")]
 
 LABELS = ("channel", "region", "category", "campaign", "live_room", "variant")
 
