@@ -110,7 +110,7 @@ def _values(shop: Scene, name: str) -> Mapping[str, str]:
             selector, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
             found = shop.prometheus.get(f"/api/v1/label/{label}/values", **{"match[]": filled(selector, held)})
             assert found, variable["name"]
-            held[variable["name"]] = ".+" if variable.get("includeAll") else found[-1]
+            held[variable["name"]] = ".+" if variable.get("includeAll") else sorted(found)[0]
     return held
 
 
