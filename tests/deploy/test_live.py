@@ -28,9 +28,8 @@ LABELS = ("channel", "region", "category", "campaign", "live_room", "variant")
 def shop() -> Iterator[Scene]:
     """One for all tests of this file."""
     with scene() as made:
-        eventually(
-            lambda: made.prometheus.ask("salepulse_promotion_baseline"), within_s=60, what="a sale beside its baseline"
-        )
+        live = "salepulse_promotion_baseline and on (job) salepulse_as_of_age_seconds < 20"
+        eventually(lambda: made.prometheus.ask(live), within_s=90, what="a sale beside its baseline, as it is now")
         yield made
 
 
