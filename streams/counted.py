@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """How far counting has come at one moment."""
 
     positions: dict[Partition, int]
@@ -64,7 +64,7 @@ class Totals:
     """Messages that became dead letters."""
 
 
-async def read_standing(redis: Redis, keys: Keys, ends: Ends) -> Standing:
+async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
     """Where every event partition stands, and the partitions of other topics that are waited for."""
     state = await read_state(redis, keys)
     positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
@@ -73,7 +73,7 @@ async def read_standing(redis: Redis, keys: Keys, ends: Ends) -> Standing:
         if partition.topic not in EVENT_TOPICS:
             held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if held is None else {partition: int(held)}
-    return Standing(positions, state.partitions)
+    return Progress(positions, state.partitions)
 
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
@@ -94,7 +94,7 @@ async def read_positions(settings: Settings) -> Positions:
     """Where counting stands; nothing where Redis does not answer."""
     redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
-        return (await read_standing(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
+        return (await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
     except (RedisError, *UNREACHABLE):
         return {}
     finally:
@@ -119,19 +119,19 @@ async def wait_counted(
     patience = _Patience(patience_s)
     try:
         while True:
-            standing = await patience.read(redis, lambda: read_standing(redis, keys, ends))
-            missing = standing.missing(ends, before or {})
+            progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
+            missing = progress.missing(ends, before or {})
             on_progress(missing)
             if not missing:
                 break
-            patience.check(standing.positions, _stuck(missing, standing, settings, patience_s))
+            patience.check(progress.positions, _stuck(missing, progress, settings, patience_s))
             await asyncio.sleep(LOOK_EVERY_S)
-        counted = standing
-        while behind := _behind(counted, standing):
+        counted = progress
+        while behind := _behind(counted, progress):
             await asyncio.sleep(LOOK_EVERY_S)
-            standing = await patience.read(redis, lambda: read_standing(redis, keys, ends))
+            progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
             patience.check(
-                standing.partitions,
+                progress.partitions,
                 f"no worker has said for {patience_s:g} s that it is caught up with {behind}",
             )
         await asyncio.sleep(3 * settings.poll_ms / 1000)
@@ -139,7 +139,7 @@ async def wait_counted(
         await redis.aclose()
 
 
-def _behind(counted: Standing, now: Standing) -> Partition | None:
+def _behind(counted: Progress, now: Progress) -> Partition | None:
     """A partition whose worker has not said, since all was counted, that nothing waits there.
 
     Where others go on writing something always waits: there it is enough to have moved on meanwhile.
@@ -153,9 +153,9 @@ def _behind(counted: Standing, now: Standing) -> Partition | None:
     return None
 
 
-def _stuck(missing: int, standing: Standing, settings: Settings, patience_s: float) -> str:
+def _stuck(missing: int, progress: Progress, settings: Settings, patience_s: float) -> str:
     oldest_ms = time.time() * 1000 - settings.stale_after_s * 1000
-    working = any((held.seen_ms or 0) > oldest_ms for held in standing.partitions.values())
+    working = any((held.seen_ms or 0) > oldest_ms for held in progress.partitions.values())
     why = (
         "a worker is there but does not get on, see its log"
         if working
@@ -179,7 +179,7 @@ class _Patience:
         elif time.monotonic() - self._since > self._seconds:
             raise SalepulseError(why, retriable=True)
 
-    async def read(self, redis: Redis, read: Callable[[], Awaitable[Standing]]) -> Standing:
+    async def read(self, redis: Redis, read: Callable[[], Awaitable[Progress]]) -> Progress:
         """Read, again and again while Redis does not answer."""
         while True:
             try:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from streams.serve.asking import Frame, LiveView, Values, WindowParam, frame, require_ready
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
-from streams.view.parcels import Parcels, standing
+from streams.view.parcels import Parcels, shipping_report
 from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
@@ -88,7 +88,7 @@ async def shipping(
 ) -> Response:
     """Waiting and late orders, how long parcels take, and how many will be late in the next hours."""
     require_ready(live)
-    found = await live.ask(lambda view, at_ms: standing(view, window, by, hours, at_ms), still=True)
+    found = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), still=True)
     return json_response(
         frame(live, found.as_of_ms, newest=True)
         | {

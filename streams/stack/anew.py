@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.counted import read_standing
+from streams.counted import read_progress
 from streams.lateness import clocks
 from streams.partition import PartitionWork
 from streams.rows import Rows
@@ -34,9 +34,9 @@ async def begin_anew(settings: Settings) -> int:
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     try:
         with redis_errors(redis):
-            standing = await read_standing(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
-            newest_ms = max((held.newest_ms or 0 for held in standing.partitions.values()), default=0)
-            passed = [partition for partition, position in standing.positions.items() if position]
+            progress = await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
+            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0)
+            passed = [partition for partition, position in progress.positions.items() if position]
             for partition in passed:
                 await _begin_anew(redis, keys, settings, partition, newest_ms)
             return len(passed)

@@ -57,7 +57,7 @@ class Parcels:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ShippingReport:
     """The answer."""
 
     as_of_ms: int
@@ -68,7 +68,7 @@ class Standing:
     forecast: Sequence[Breaches]
 
 
-async def standing(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> Standing:
+async def shipping_report(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> ShippingReport:
     """Where shipping stands at the newest as-of. Raises NotReadyError, NotAnswerableError."""
     moment = view.shipping_at(Question(window), now_ms)
     rows, dimension = moment.rows, BY[by]
@@ -84,7 +84,7 @@ async def standing(view: RollingView, window: Window, by: str, hours: int, now_m
     hazard_h = hazard(int(day[0, Leg.SHIP_LEGS]), before, now, LOOK_BACK_H)
     due = await moment.falling_due(hours, whole)
     as_of_s = moment.at.as_of_s
-    return Standing(
+    return ShippingReport(
         as_of_s * 1000,
         replace(found[0], value=""),
         sorted(filter(_says_something, found[1:]), key=_most_overdue),
@@ -94,7 +94,7 @@ async def standing(view: RollingView, window: Window, by: str, hours: int, now_m
 
 
 async def breaches_ahead(view: RollingView, hours: int, now_ms: int) -> float:
-    """Orders that wait now and are to be expected overdue within so many hours. Raises as `standing` does."""
+    """Orders that wait now and are to be expected overdue within so many hours. Raises as `shipping_report` does."""
     day = view.shipping_at(Question(Window.H24), now_ms)
     whole = day.rows.row(Scope.ALL, "")
     sums = await day.sums(np.array([whole], np.int64))

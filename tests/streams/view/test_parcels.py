@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from streams.clock import now_ms
-from streams.view.parcels import standing
+from streams.view.parcels import shipping_report
 from streams.windows import Window
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
 from tests.support.events import Event, click, ms, paid, shipment
@@ -54,7 +54,7 @@ async def test_by_region_carrier_and_warehouse(redis_url: str) -> None:
         view = await shop.view()
         start, orders = ms(6 * HOUR), oracle.orders(ms(NOW))
         for by, field in (("region", "region"), ("carrier", "carrier"), ("warehouse", "warehouse")):
-            found = await standing(view, Window.H24, by, 6, now_ms())
+            found = await shipping_report(view, Window.H24, by, 6, now_ms())
             assert found.as_of_ms == ms(NOW)
             assert dict(found.whole.values) == oracle.ask(start, ms(NOW), ms(NOW))
             for held in found.items:
@@ -78,7 +78,7 @@ async def test_by_region_carrier_and_warehouse(redis_url: str) -> None:
 async def test_what_falls_due_and_how_much_of_it_will_be_late(redis_url: str) -> None:
     async with opened(redis_url, overdue_after_h=12) as shop:
         oracle = await a_day(shop)
-        found = await standing(await shop.view(), Window.H24, "region", 12, now_ms())
+        found = await shipping_report(await shop.view(), Window.H24, "region", 12, now_ms())
         waiting = [
             order.paid["ts"] + 12 * 3_600_000
             for order in oracle.orders(ms(NOW))

@@ -1,0 +1,59 @@
+"""What the docs say can be followed: the site builds without a warning, and every command in them is one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from streams.cli import create_app
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`(salepulse [^`\n]+)`")
+_CALL = re.compile(r"(?:^|[\s(])(?:\.venv/bin/)?salepulse +(.+)")
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """(page, what is written after `salepulse`) of every command in a shell block or between backticks."""
+    for page in PAGES:
+        text, name = page.read_text(), str(page.relative_to(REPOSITORY))
+        lines = [line for block in _BLOCK.findall(text) for line in block.replace("\\\n", " ").splitlines()]
+        for line in (*lines, *_INLINE.findall(text)):
+            if call := _CALL.search(line.split(" #")[0]):
+                yield name, re.split(r" [|>&] ?|;|&&", call[1])[0].strip()
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
+def test_every_command_in_the_docs_is_one(page: str, command: str) -> None:
+    """Sub-commands exist, and take the options that are written. (What they do is tried by their own tests.)"""
+    words = [word for word in shlex.split(command) if word not in ("…", "...")]
+    found: Any = typer.main.get_command(create_app())
+    while (known := getattr(found, "commands", None)) and words and not words[0].startswith("-"):
+        assert words[0] in known, f"{page}: salepulse {command}: there is no {words[0]!r} among {', '.join(known)}"
+        found = known[words.pop(0)]
+    options = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    given = {word.split("=")[0] for word in words if word.startswith("--")} - {"--help"}
+    assert given <= options, f"{page}: salepulse {command}: no option {', '.join(given - options)}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=REPOSITORY,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "index.html").is_file()
