@@ -42,10 +42,10 @@ def demo(
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
     with foreseen():
-        _play(settings.model_copy(update=_in_little_time(settings, duration)), duration, rate, seed, as_json)
+        _play(settings.model_copy(update=in_little_time(settings, duration)), duration, rate, seed, as_json)
 
 
-def _in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
+def in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
     """Settings of a sale in which days pass in minutes: its parcels and its stock are late as much sooner."""
     from streams.simulate import SimulationConfig
 

@@ -1,0 +1,58 @@
+"""The picture of the demo in the README: `python -m tests.tools.picture [SECONDS]`, so long after the sale began."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from consumers.settings import Clock
+from streams.commands.demo import in_little_time
+from streams.demo.frame import Frame
+from streams.demo.play import Options, play
+from streams.demo.screen import WIDTH, render
+from streams.settings import Settings
+from streams.stack.plan import Wanted, data_folder, plan
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
+OPTIONS = Options(duration_s=120, rate=1000, seed=1)
+
+
+class Camera:
+    """Looks on until the moment has come."""
+
+    def __init__(self, at_s: float) -> None:
+        self._at_s = at_s
+        self._taken = False
+
+    def show(self, frame: Frame) -> None:
+        if self._taken or frame.elapsed_s < self._at_s or frame.snapshot is None:
+            return
+        self._taken = True
+        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+        console.print(render(frame))
+        drawn = console.export_svg(title="salepulse demo")
+        PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))  # fonts of somebody's server
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def tell(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+
+def main() -> None:
+    at_s = float(sys.argv[1]) if len(sys.argv) > 1 else 75.0
+    settings = Settings(http_port=0, clock=Clock.WALL)
+    settings = settings.model_copy(update=in_little_time(settings, OPTIONS.duration_s))
+    wanted = Wanted(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
+    with data_folder(None) as folder:
+        asyncio.run(play(plan(wanted, folder), OPTIONS, Camera(at_s)))
+
+
+if __name__ == "__main__":
+    main()
