@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,18 +42,40 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield up
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """What was said once the sale had been replayed into it."""
+
+    facts: dict[str, Any]
+    """By `replay`."""
+    answer: dict[str, Any]
+    """By the API, of window 15m."""
+    told: dict[str, Any]
+    """By `kpis`."""
+
+
+@pytest.fixture(scope="module")
+def replayed(running: Up, sale: tuple[Path, dict[str, int]]) -> Replayed:
+    folder, _ = sale
+    done = salepulse("replay", folder, "--wait", "--json", *running.servers, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    running.until_read()
+    answer = running.get("/api/v1/kpis?window=15m")
+    told = salepulse(
+        "kpis", "--window", "15m", "--json", "--clock", "event", "--retain", "all", *running.redis, cwd=folder
+    )
+    return Replayed(json.loads(done.stdout), answer, json.loads(told.stdout))
+
+
 def test_it_says_ready_once_and_the_api_answers(running: Up) -> None:
     assert running.stdout == f"ready {running.url}\n"
     assert running.get("/healthz") == {"alive": True}
 
 
-def test_what_replay_has_waited_for_is_in_the_apis_answers(running: Up, sale: tuple[Path, dict[str, int]]) -> None:
-    folder, truth = sale
-    done = salepulse("replay", folder, "--wait", "--json", *running.servers, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    running.until_read()
-    answer = running.get("/api/v1/kpis?window=15m")
-    facts = json.loads(done.stdout)
+def test_what_replay_has_waited_for_is_in_the_apis_answers(
+    replayed: Replayed, sale: tuple[Path, dict[str, int]]
+) -> None:
+    (_, truth), facts, answer = sale, replayed.facts, replayed.answer
     assert facts["counted"]
     assert facts["sent"] == sum(end["end"] for end in facts["ends"])
     newest_ms = START_MS + DURATION_S * 1000
@@ -63,20 +87,23 @@ def test_what_replay_has_waited_for_is_in_the_apis_answers(running: Up, sale: tu
         ("dispatched", "shipment_dispatched"),
     ):
         assert 0.85 * truth[kind] <= answer["values"][name] <= truth[kind]
+    assert replayed.told == {name: answer[name] for name in ("as_of", "window", "scope", "value", "values")}
 
-    told = salepulse(
-        "kpis", "--window", "15m", "--json", "--clock", "event", "--retain", "all", *running.redis, cwd=folder
-    )
-    assert json.loads(told.stdout) == {name: answer[name] for name in ("as_of", "window", "scope", "value", "values")}
-    again = salepulse("replay", folder, "--wait", *running.servers, cwd=folder)
-    assert again.stdout == f"counted all of {facts['sent']:,} messages\n"
+
+def test_what_is_replayed_again_counts_nothing(
+    running: Up, replayed: Replayed, sale: tuple[Path, dict[str, int]]
+) -> None:
+    again = salepulse("replay", sale[0], "--wait", *running.servers, cwd=sale[0])
+    assert again.stdout == f"counted all of {replayed.facts['sent']:,} messages\n"
     running.until_read()
-    assert running.get("/api/v1/kpis?window=15m")["values"] == answer["values"]
+    then = running.get(f"/api/v1/kpis?window=15m&as_of={replayed.answer['as_of']}")
+    assert then["values"] == replayed.answer["values"]
 
 
-def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, tmp_path: Path) -> None:
+def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, replayed: Replayed, tmp_path: Path) -> None:
     common = ("--clock", "event", "--retain", "all", *running.redis)
-    table = salepulse("kpis", "--scope", "channel", "--window", "15m", *common, cwd=tmp_path)
+    then = ("--as-of", str(replayed.answer["as_of"]))
+    table = salepulse("kpis", "--scope", "channel", "--window", "15m", *then, *common, cwd=tmp_path)
     assert {line.split()[0] for line in table.stdout.splitlines()[1:]} == {"app", "web", "mini", "live"}
     earlier = salepulse("kpis", "--as-of", str(START_MS + 5000), "--json", *common, cwd=tmp_path)
     assert json.loads(earlier.stdout)["as_of"] == START_MS + 5000
@@ -93,6 +120,7 @@ def test_doctor_finds_nothing_wrong(running: Up, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("replayed")  # which is about earlier events, and comes before
 def test_a_producer_in_real_time_is_followed(running: Up, tmp_path: Path) -> None:
     flags = ("--bootstrap", running.servers[1], "--rate", "100", "--duration", "2", "--json")
     done = salepulse("simulate", *flags, "--incident", "order_stop@+1s/1s", cwd=tmp_path)
