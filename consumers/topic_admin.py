@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from consumers.kafka_errors import kafka_errors
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
+_TRIES = 50
+_PAUSE_S = 0.2
 _AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
 """Settings where more is fine; -1 is without limit."""
 _DYNAMIC = 1
@@ -87,10 +90,12 @@ async def create_topics(
             await admin.start()
             found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
             copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
-            return [
+            reports = [
                 await _mend(admin, plan, found[plan.name]) if plan.name in found else await _create(admin, plan, copies)
                 for plan in plans
             ]
+            await _until_known(admin, plans)
+            return reports
         finally:
             await admin.close()
 
@@ -109,6 +114,15 @@ async def _create(admin: Any, plan: TopicPlan, copies: int) -> TopicReport:
             )
     copied = "1 copy" if copies == 1 else f"{copies} copies"
     return TopicReport(plan.name, Outcome.CREATED, f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}")
+
+
+async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
+    """Wait until the broker tells clients of every topic, which is a little after it has created one."""
+    for _ in range(_TRIES):
+        if {plan.name for plan in plans} <= set(await admin.list_topics()):
+            return
+        await asyncio.sleep(_PAUSE_S)
+    raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
 
 
 async def _mend(admin: Any, plan: TopicPlan, partitions: int) -> TopicReport:
