@@ -18,7 +18,7 @@ from tests.support.servers import redis_server as start_redis_server
 
 REPOSITORY = Path(__file__).parents[1]
 REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
-ONE_AT_A_TIME = frozenset({"test_role.py", "test_up.py", "test_demo.py"})
+ONE_AT_A_TIME = frozenset({"test_role.py", "test_up.py", "test_demo.py", "test_watched_shop.py"})
 
 hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=50)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from alerts.commands import check, people, role, trial
+from alerts.commands import check, people, rehearse, role, trial
 
 app = typer.Typer()
 alerts = typer.Typer()
 alerts.callback(invoke_without_command=True)(role.alerts)
-for part in (check, trial, people):
+for part in (check, rehearse, trial, people):
     alerts.registered_commands += part.app.registered_commands
 app.add_typer(alerts, name="alerts")

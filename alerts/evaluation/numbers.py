@@ -126,7 +126,8 @@ def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbe
             past = np.where((~np.isnan(past)).sum(axis=0) >= _LEAST_MIN, past, np.nan)
         else:
             tables = snapshot.past.get((detect.window, scope, against), ())
-            past = np.array([_column(table, detect.value, labels) for table in tables]).reshape(-1, len(labels))
+            past = np.array([_column(table, detect.value, labels) for table in tables], np.float64)
+            past = past.reshape(len(tables), len(labels))
         found = usual(past)
         missing = np.isnan(middle)
         middle, spread = np.where(missing, found.middle, middle), np.where(missing, found.spread, spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alerts.rehearsal.play import Page, Played
@@ -54,8 +54,14 @@ class RuleScore:
 
     right: int = 0
     false: int = 0
+    plain: int = 0
+    """See `Score.plain`."""
     delays_s: list[float] = field(default_factory=list)
     """Of its right pages."""
+
+    @property
+    def pages(self) -> int:
+        return self.right + self.false + self.plain
 
     @property
     def precision(self) -> float | None:
@@ -70,6 +76,8 @@ class Score:
     rules: dict[str, RuleScore] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     false: list[Page] = field(default_factory=list)
+    plain: list[Page] = field(default_factory=list)
+    """About nothing that was meant to happen, and not false: a number did pass the limit that its rule sets."""
 
     @property
     def recall(self) -> float | None:
@@ -81,14 +89,18 @@ class Score:
         return len(self.false) / self.days if self.days else None
 
 
-def score(score: Score, played: Played, happened: Sequence[Happened]) -> None:
-    """Add one sale."""
+def score(score: Score, played: Played, happened: Sequence[Happened], plain: Collection[str] = ()) -> None:
+    """Add one sale. `plain`: rules whose pages say what is counted, whatever the reason."""
     score.days += played.days
     wanted = [one for one in happened if TOLD_BY[one.kind]]
     pages: dict[int, list[Page]] = {i: [] for i in range(len(wanted))}
     for page in played.pages:
         about = [i for i, one in enumerate(wanted) if _is_about(page, one)]
         of_rule = score.rules.setdefault(page.series.rule, RuleScore())
+        if not about and page.series.rule in plain:
+            of_rule.plain += 1
+            score.plain.append(page)
+            continue
         if not about:
             of_rule.false += 1
             score.false.append(page)

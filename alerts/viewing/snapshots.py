@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from alerts.evaluation.panes import CellPanes
@@ -36,14 +36,16 @@ class _Kept:
 
     tables: tuple[Table, ...]
     until_s: float
-    """By the monotonic clock."""
+    """By the clock."""
 
 
 class Snapshots:
     """Takes snapshots of one view for one set of rules at a time. All of it runs in the view's thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, of any beginning."""
         self._settings = settings
+        self._clock = clock
         self._tables = Tables(Forecasts(settings))
         self._chosen: Chosen | None = None
         self._kept: dict[Ask, _Kept] = {}
@@ -80,7 +82,7 @@ class Snapshots:
         return Snapshot(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions)
 
     async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, all_skus: bool) -> Table:
-        kept, began_s = self._kept.get(ask), time.monotonic()
+        kept, began_s = self._kept.get(ask), self._clock()
         if kept is None or began_s >= kept.until_s:
             try:
                 answer = await self._tables.now(view, at_ms, as_of_ms, ask, all_skus=all_skus)
@@ -93,7 +95,7 @@ class Snapshots:
     async def _past(
         self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, holes_ms: Mapping[Partition, int]
     ) -> tuple[Table, ...]:
-        kept, began_s = self._kept.get(ask), time.monotonic()
+        kept, began_s = self._kept.get(ask), self._clock()
         if kept is None or began_s >= kept.until_s:
             assert ask.against is not None
             found: list[Table] = []
@@ -110,7 +112,7 @@ class Snapshots:
         return kept.tables
 
     def _keep(self, ask: Ask, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _Kept:
-        ended_s = time.monotonic()
+        ended_s = self._clock()
         kept = self._kept[ask] = _Kept(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
         return kept
 

@@ -227,6 +227,18 @@ def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None
     assert findings['dear{campaign="a"}'].expected == 100.0
 
 
+def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
+    rules = rules_of(
+        "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
+        "direction: rise, by: 50%, against: [yesterday, recent]}}]"
+    )
+    key = (Window.M15, Each.CAMPAIGN)
+    nothing, before = Table((), {}), Table(("a",), {"cpc": np.array([100.0])})
+    for past in ((before,), (nothing,), ()):
+        snapshot = Snapshot(0, no_panes(0), {key: nothing}, {(*key, Against.YESTERDAY): past})
+        assert found(evaluate(rules, snapshot, Memory())[0]) == {}
+
+
 def test_facts_that_could_not_be_found_out_change_nothing() -> None:
     rules = rules_of("rules: [{name: down, title: Down, owner: data, detect: {kind: fact, fact: store_down}}]")
     at = no_panes(0)

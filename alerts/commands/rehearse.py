@@ -1,0 +1,108 @@
+"""`salepulse alerts rehearse`: a sale at full speed against the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumers.commands.running import foreseen, iso, load_settings
+from consumers.errors import SalepulseError, UsageError
+from streams.commands.asking import parse_time
+from streams.commands.options import AsJson
+from streams.commands.output import print_json, print_table, tell
+from streams.commands.progress import progress
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from alerts.evaluation.snapshot import Snapshot
+    from alerts.rehearsal.report import Report
+
+app = typer.Typer()
+
+
+@app.command()
+def rehearse(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Recorded events, as `salepulse replay` takes them; without: simulated.")
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="By default those of the settings, or the built-in.")] = None,
+    incident: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="Into the simulated sale; as `salepulse simulate` takes it, repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated sale.")] = 1,
+    rate: Annotated[float, typer.Option(help="Events a second of the simulated sale.")] = 100,
+    duration: Annotated[float, typer.Option(help="Seconds of the simulated sale; a day of it is not squeezed.")] = 3600,
+    every: Annotated[float, typer.Option(min=1, help="Seconds of the sale between two evaluations.")] = 5,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Stop there: epoch ms or ISO 8601.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with a chart there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a sale at full speed against the rules: every page that on-call would have had, and whether rightly.
+
+    Nothing is sent, no Kafka and no Redis are needed. What really went wrong is taken from incidents.json in the
+    folder, or from --incident.
+    """
+    settings = load_settings(Settings)
+    with foreseen():
+        if folder is not None and incident:
+            raise UsageError("--incident goes into a simulated sale: leave the folder out")
+        until_ms = None if until is None else parse_time("--until", until)
+        done = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every, until_ms)
+        if report is not None:
+            try:
+                report.write_text(done.html(), encoding="utf-8")
+            except OSError as error:
+                raise SalepulseError(f"{report} cannot be written: {error.strerror or error}") from None
+    if as_json:
+        print_json(done.facts())
+        return
+    from alerts.rehearsal.report import HEADER
+
+    print_table(HEADER, done.rows(), right=range(1, len(HEADER)), styles=("bold",))
+    if done.happened is not None:
+        typer.echo()
+        print_table(("incident", "at", "told by", "after", "pages"), done.incidents(), right=(3, 4), styles=("bold",))
+    typer.echo()
+    print_table(("at", "until", "severity", "verdict", "page"), done.pages())
+    tell(done.verdict())
+
+
+def _rehearse(
+    settings: Settings,
+    rules: Path | None,
+    folder: Path | None,
+    incidents: tuple[str, ...],
+    sale: tuple[int, float, float],
+    every_s: float,
+    until_ms: int | None,
+) -> Report:
+    from alerts.rehearsal.play import play
+    from alerts.rehearsal.recorded import Rehearsal
+    from alerts.rehearsal.report import report
+    from alerts.rehearsal.sources import recorded, simulated
+    from alerts.rules.loader import RuleLoader
+    from alerts.settings import rules_path
+    from streams.simulate import SimulationConfig
+
+    loaded = RuleLoader(rules or rules_path(settings)).loaded.rules
+    if folder is not None:
+        source = recorded(folder)
+    else:
+        seed, rate, duration = sale
+        source = simulated(
+            SimulationConfig.sized(seed=seed, rate=rate, duration_s=duration, compress=False, incidents=incidents)
+        )
+    rehearsal = Rehearsal(settings, loaded, every_s=every_s, until_ms=until_ms)
+    with progress("rehearsing") as shown:
+
+        def told() -> Iterator[Snapshot]:
+            for snapshot in rehearsal.snapshots(source.messages):
+                shown.show(f"at {iso(snapshot.as_of_ms)}")
+                yield snapshot
+
+        played = play(loaded, told())
+    return report(loaded, played, source.happened, rehearsal.course)

@@ -1,0 +1,127 @@
+"""Messages played at full speed: counted as workers do, seen through the view that is used live, and judged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.evaluation.panes import CellPanes
+from alerts.evaluation.series import ALL
+from alerts.evaluation.snapshot import Snapshot
+from alerts.rehearsal.counting import MemoryStore
+from alerts.rehearsal.sources import Arrival
+from alerts.rules.rule import Rules
+from alerts.viewing.facts import Seen, Shares, facts
+from alerts.viewing.horizon import flowing, horizon
+from alerts.viewing.snapshots import Snapshots
+from consumers.settings import Clock
+from consumers.topics import Topic
+from streams.rows import Rows
+from streams.settings import Settings
+from streams.view.asking import NotReadyError
+from streams.view.rolling import RollingView
+from streams.windows import Span
+
+DRAWN = ("product_views", "orders_created")
+MINUTE_MS = 60_000
+
+
+@dataclass(slots=True)
+class Course:
+    """How the sale went, for charts."""
+
+    by_minute: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in DRAWN})
+    """# counter: <minute since the epoch: how many>"""
+
+    def take(self, panes: CellPanes) -> None:
+        """A stretch of it."""
+        if ALL not in panes.labels:
+            return
+        row = np.array([panes.labels.index(ALL)])
+        for name, counts in self.by_minute.items():
+            counts[panes.start_s // 60] += int(panes.counts((name,), row, panes.start_s, panes.end_s)[0])
+
+
+class Rehearsal:
+    """One sale against one set of rules. Iterate over `snapshots` once; `course` is whole then."""
+
+    def __init__(self, settings: Settings, rules: Rules, *, every_s: float, until_ms: int | None = None) -> None:
+        self.course = Course()
+        self._settings = settings.model_copy(update={"clock": Clock.WALL, "retain": "all"})
+        self._rules = rules
+        self._every_ms = round(every_s * 1000)
+        self._until_ms = until_ms
+        self._now_ms = 0
+        self._snapshots = Snapshots(self._settings, clock=lambda: self._now_ms / 1000)
+        self._store = MemoryStore(self._settings)
+        self._view = RollingView(self._store, Rows(), self._settings)
+        self._shares = Shares()
+        self._until_s: int | None = None
+
+    def snapshots(self, messages: Iterable[Arrival]) -> Iterator[Snapshot]:
+        """As it would have been seen live, an evaluation every few seconds."""
+        with asyncio.Runner() as runner:
+            waiting = iter(messages)
+            first = next(waiting, None)
+            arrived: dict[Topic, list[bytes]] = defaultdict(list)
+            while first is not None and (first.at_ms == 0 or first.topic is Topic.PROMOTIONS):
+                self._store_promotion(first)
+                first = next(waiting, None)
+            runner.run(self._view.poll(0))
+            if first is None:
+                return
+            self._now_ms = first.at_ms - first.at_ms % 1000
+            message: Arrival | None = first
+            while message is not None and (self._until_ms is None or self._now_ms < self._until_ms):
+                self._now_ms += self._every_ms
+                while message is not None and message.at_ms < self._now_ms:
+                    if message.topic is Topic.PROMOTIONS:
+                        self._store_promotion(message)
+                    else:
+                        arrived[message.topic].append(message.value)
+                    message = next(waiting, None)
+                snapshot = runner.run(self._look(arrived))
+                arrived.clear()
+                if snapshot is not None:
+                    yield snapshot
+
+    def _store_promotion(self, message: Arrival) -> None:
+        if message.topic is Topic.PROMOTIONS:
+            self._store.announce(message.value)
+
+    async def _look(self, arrived: dict[Topic, list[bytes]]) -> Snapshot | None:
+        now_ms = self._now_ms
+        for topic, values in arrived.items():
+            self._store.count(topic, values, now_ms)
+        self._store.passed(now_ms)
+        await self._view.poll(now_ms)
+        seen = horizon(self._view.state, now_ms, self._settings, flowing(self._rules))
+        if seen is None:
+            return None
+        start_s = seen.settled_s if self._until_s is None else self._until_s
+        panes = await self._snapshots.seconds(self._view, self._rules, Span(start_s, max(start_s, seen.settled_s)))
+        self._until_s = panes.end_s
+        self.course.take(panes)
+        totals = await self._store.totals()
+        self._shares.take(now_ms, totals)
+        told = facts(
+            Seen(
+                now_ms=now_ms,
+                polled_ms=now_ms,
+                clock=Clock.EVENT,  # a recording lags behind no clock
+                as_of_ms=seen.as_of_ms,
+                partitions=self._view.state.partitions,
+                stale=(),
+                incomplete={},
+                totals=totals,
+            ),
+            self._shares,
+        )
+        try:
+            return await self._snapshots.take(self._view, now_ms, self._rules, panes, seen, list(told), {})
+        except NotReadyError:
+            return None

@@ -1,0 +1,189 @@
+"""What a rehearsal comes to: for people as lines, for programs as JSON, and as a page with a chart."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from alerts.notify.shown import iso
+from alerts.rehearsal.play import Page, Played
+from alerts.rehearsal.recorded import Course
+from alerts.rehearsal.score import Happened, Score, score
+from alerts.rules.detect import OfFact, Threshold
+from alerts.rules.rule import Rules
+
+_WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
+_COLOURS = {"product_views": "#8aa4c8", "orders_created": "#1d6f42"}
+_STYLE = (
+    "body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;color:#1c2430}"
+    "table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{padding:.3rem .6rem;border-bottom:1px solid #dde3ea;"
+    "text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
+    "svg{width:100%;height:auto}.false{color:#b3261e}small{color:#5d6b7d}"
+)
+HEADER = ("rule", "pages", "right", "false", "plain", "precision", "median delay", "false/day")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One sale against one set of rules."""
+
+    played: Played
+    happened: Sequence[Happened] | None
+    """None: nobody knows what went wrong."""
+    found: Score
+    course: Course
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row of `HEADER` for each rule that paged, those with most pages first."""
+        ranked = sorted(self.found.rules.items(), key=lambda one: (-one[1].pages, one[0]))
+        return [
+            (
+                name,
+                str(one.pages),
+                self._known(one.right),
+                self._known(one.false),
+                str(one.plain),
+                "–" if one.precision is None or self.happened is None else f"{one.precision:.0%}",
+                f"{statistics.median(one.delays_s):.0f} s" if one.delays_s else "–",
+                self._known(one.false / self.found.days if self.found.days else 0),
+            )
+            for name, one in ranked
+        ]
+
+    def _known(self, number: float) -> str:
+        return "?" if self.happened is None else f"{number:.3g}"
+
+    def verdict(self) -> str:
+        """One line."""
+        found = self.found
+        whole = f"{len(self.played.pages)} pages in {found.days * 24:.1f} h"
+        if self.happened is None:
+            return f"{whole}; what really went wrong is not known"
+        told = sum(one.first is not None for one in found.told)
+        per_day = found.false_per_day
+        rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
+        return f"{whole}: {told} of {len(found.told)} incidents were told of, {len(found.false)} pages were false{rate}"
+
+    def incidents(self) -> list[tuple[str, ...]]:
+        """(what, when, who told of it first, after how long, pages)."""
+        return [
+            (
+                one.happened.kind,
+                iso(one.happened.start_ms),
+                str(one.first.series) if one.first else "nobody",
+                f"{one.delay_s:.0f} s" if one.delay_s is not None else "–",
+                str(one.pages),
+            )
+            for one in self.found.told
+        ]
+
+    def pages(self) -> list[tuple[str, ...]]:
+        """(when, until, severity, verdict, what) in the order of firing."""
+        false, plain = set(map(id, self.found.false)), set(map(id, self.found.plain))
+
+        def judged(page: Page) -> str:
+            if self.happened is None:
+                return ""
+            return "false" if id(page) in false else "plain" if id(page) in plain else "right"
+
+        return [
+            (
+                iso(page.fired_ms),
+                iso(page.resolved_ms) if page.resolved_ms else "",
+                page.finding.severity.value,
+                judged(page),
+                page.finding.summary,
+            )
+            for page in self.played.pages
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
+            "verdict": self.verdict(),
+            "days": self.found.days,
+            "recall": self.found.recall if self.happened is not None else None,
+            "false_pages_per_day": self.found.false_per_day if self.happened is not None else None,
+            "rules": [dict(zip(HEADER, row, strict=True)) for row in self.rows()],
+            "incidents": [
+                dict(zip(("kind", "at", "told_by", "delay", "pages"), row, strict=True)) for row in self.incidents()
+            ],
+            "pages": [
+                dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
+            ],
+            "held_back": [
+                {"rule": rule, "why": why.value, "series": many} for (rule, why), many in self.played.held.items()
+            ],
+        }
+
+    def html(self) -> str:
+        """One page that needs nothing else."""
+        parts = [
+            "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
+            f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p>",
+            self._chart(),
+            "<h2>Rules</h2>",
+            _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
+        ]
+        if self.happened is not None:
+            header = ("incident", "at", "told by", "after", "pages")
+            parts += ["<h2>Incidents</h2>", _table(header, self.incidents(), numbers=(3, 4))]
+        parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "what"), self.pages())]
+        return "\n".join(parts) + "\n"
+
+    def _chart(self) -> str:
+        """Counters by the minute, what happened as bands, pages as marks."""
+        minutes = [minute for counts in self.course.by_minute.values() for minute in counts]
+        if not minutes:
+            return ""
+        first, last = min(minutes), max(minutes) + 1
+
+        def x(at_ms: float) -> float:
+            return _MARGIN + (at_ms / 60_000 - first) / (last - first) * (_WIDTH - 2 * _MARGIN)
+
+        drawn = [
+            f'<rect x="{x(one.start_ms):.1f}" width="{max(1.0, x(one.end_ms) - x(one.start_ms)):.1f}" y="{_MARGIN}" '
+            f'height="{_HEIGHT - 2 * _MARGIN}" fill="#f4c7c3"><title>{escape(one.kind)}</title></rect>'
+            for one in self.happened or ()
+        ]
+        for name, counts in self.course.by_minute.items():
+            highest = max(counts.values(), default=0) or 1
+            points = " ".join(
+                f"{x(minute * 60_000):.1f},"
+                f"{_HEIGHT - _MARGIN - counts.get(minute, 0) / highest * (_HEIGHT - 2 * _MARGIN):.1f}"
+                for minute in range(first, last, max(1, (last - first) // 2000))
+            )
+            drawn.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[name]}" stroke-width="1.2"/>')
+        drawn += [
+            f'<circle cx="{x(page.fired_ms):.1f}" cy="{_MARGIN / 2}" r="4" fill="#b3261e">'
+            f"<title>{escape(page.finding.summary)}</title></circle>"
+            for page in self.played.pages
+        ]
+        legend = " · ".join(f'<span style="color:{_COLOURS[name]}">{name} a minute</span>' for name in _COLOURS)
+        return (
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(drawn)}</svg>'
+            f"<small>{legend} (each by its own scale) · bands: what went wrong · dots: pages</small>"
+        )
+
+
+def report(rules: Rules, played: Played, happened: Sequence[Happened] | None, course: Course) -> Report:
+    """Pages against the truth."""
+    found = Score()
+    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, Threshold | OfFact)}
+    score(found, played, happened or (), plain)
+    return Report(played, happened, found, course)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    def cells(row: Sequence[str], tag: str) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if i in numbers else ''}{' class=false' if cell == 'false' and tag == 'td' else ''}>"
+            f"{escape(cell)}</{tag}>"
+            for i, cell in enumerate(row)
+        )
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<table><tr>{cells(header, 'th')}</tr>{body}</table>"

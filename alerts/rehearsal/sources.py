@@ -1,0 +1,72 @@
+"""What is rehearsed on: recorded messages or a simulated sale, and what really went wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from alerts.rehearsal.score import TOLD_BY, Happened
+from consumers.errors import UsageError
+from consumers.ndjson import find_recordings, read_merged
+from consumers.topics import EVENT_TOPICS, Topic
+from streams.simulate import Season, SimulationConfig
+
+TRUTH = "incidents.json"
+_STEP_MS = 1000
+
+
+class Arrival(NamedTuple):
+    """One message."""
+
+    at_ms: int
+    """When it arrives; 0 for what is known before anything happens."""
+    topic: Topic
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Messages in the order in which they arrive, and the truth where it is known."""
+
+    messages: Iterator[Arrival]
+    happened: Sequence[Happened] | None
+    """None: nobody knows what went wrong; no page can be called right or false then."""
+
+
+def recorded(folder: Path) -> Source:
+    """A folder as `salepulse replay` takes it, or `salepulse simulate --out` writes it."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder of recorded events")
+    truth = folder / TRUTH
+    happened = None
+    if truth.is_file():
+        try:
+            told: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
+            happened = [Happened(one["kind"], one["start_ms"], one["end_ms"]) for one in told if one["kind"] in TOLD_BY]
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise UsageError(f"{truth} does not say what went wrong: {error}") from None
+    return Source(_lines(folder), happened)
+
+
+def _lines(folder: Path) -> Iterator[Arrival]:
+    for line in read_merged(find_recordings([folder])):
+        if line.topic is Topic.PROMOTIONS or line.topic in EVENT_TOPICS:
+            yield Arrival(line.at_ms or 0, line.topic, line.value)
+
+
+def simulated(config: SimulationConfig) -> Source:
+    """A sale with the incidents that its configuration asks for."""
+    season = Season(config)
+    incidents = season.present.world.effects.incidents
+    happened = [Happened(one.kind, one.start_ms, one.end_ms) for one in incidents]
+    return Source(_messages(season), happened)
+
+
+def _messages(season: Season) -> Iterator[Arrival]:
+    for batch in season.batches(_STEP_MS):
+        for topic, _, _, value in batch.messages:
+            yield Arrival(0 if topic == Topic.PROMOTIONS else batch.arrival_ms - 1, Topic(topic), value)
