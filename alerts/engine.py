@@ -13,6 +13,7 @@ from enum import StrEnum
 import structlog
 
 from alerts.evaluator import Evaluator
+from alerts.heartbeat import Last
 from alerts.metrics import AlertMetrics
 from alerts.state.policy import Routing
 from alerts.state.telling import Surroundings
@@ -68,6 +69,8 @@ class Engine:
         self._vacant_since: float | None = None
         self._begun = False
         self._kept_at = time.monotonic()
+        self.last: Last | None = None
+        """The last evaluation of this process."""
 
     @property
     def leading(self) -> bool:
@@ -141,6 +144,7 @@ class Engine:
                 return Round.REFUSED
             loaded = Loaded(done.applied(loaded.alerts), loaded.version + 1)
         self._loaded = loaded
+        self.last = Last(now_ms, evaluated.evaluation.as_of_ms)
         self._count(loaded, done, evaluated.evaluation.as_of_ms)
         await self._keep(lead)
         return Round.EVALUATED

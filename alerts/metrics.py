@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.findings import Severity
+from alerts.heartbeat import Beat
 from alerts.notify.grouping import Why
 from alerts.notify.outcome import Fault
 from alerts.state.alert import Status
@@ -53,6 +54,9 @@ class AlertMetrics:
             "notification_delay_seconds", "Time from a notice's being owed to its arrival.", ("receiver",)
         )
         self.waiting = gauge("notifications_waiting", "Notices on their way, by receiver.", ("receiver",))
+        self.heartbeats = counter("alerts_heartbeats", "Signs of life, by what became of them.", ("outcome",))
+        for beat in Beat:
+            self.heartbeats.labels(beat)
         for _, shown in (*self.alert_gauges(), *self.reason_gauges()):
             shown.set(0)
         for why in Why:

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from alerts.engine import Engine
 from alerts.evaluator import Evaluator
+from alerts.heartbeat import Beat, Heartbeat
 from alerts.metrics import AlertMetrics
 from alerts.notify.dispatcher import LEASE_MS, Dispatcher
 from alerts.notify.http import Http
@@ -75,6 +76,7 @@ class Role:
         self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
         self._http = Http(file.networks)
         self._evaluator = evaluator(settings, self._redis)
+        self._heartbeat = Heartbeat(settings.alerts_heartbeat_url, self._http, settings.clock)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
@@ -114,6 +116,8 @@ class Role:
             group.create_task(_every(_PUBLISH_EVERY_S, "publishing", self._publish))
             group.create_task(_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
             group.create_task(_every(_METRICS_EVERY_S, "leaving metrics", self._leave_metrics))
+            if self._settings.alerts_heartbeat_url.get_secret_value():
+                group.create_task(_every(self._settings.alerts_heartbeat_s, "giving a sign of life", self._beat))
             for name in self._receivers:
                 group.create_task(_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name)))
 
@@ -128,6 +132,14 @@ class Role:
     async def _refresh(self) -> None:
         if self.engine.leading:
             await self._refresher.refresh(await self._said.alerts(), self._clock())
+
+    async def _beat(self) -> None:
+        beat = await self._heartbeat.beat(self.engine.last, self._clock(), leading=self.engine.leading)
+        self.metrics.heartbeats.labels(beat).inc()
+        if beat is Beat.FAILED:
+            raise SalepulseError(self._heartbeat.failure)
+        if beat not in (Beat.SENT, Beat.STANDBY):
+            log.warning("no sign of life is given", why=beat.value)
 
     async def _leave_metrics(self) -> None:
         text = b"%d\n" % now_ms() + generate_latest(self.metrics.registry)

@@ -103,6 +103,12 @@ class Settings(IngestSettings):
         "", pattern="^(https?://.+)?$", description="Address that the runbooks of rules are relative to."
     )
     alerts_interval_s: float = Field(1, ge=0.1, le=60, description="How often the rules are evaluated.")
+    alerts_heartbeat_url: SecretStr = Field(
+        SecretStr(""),
+        description="Address of an outside watcher that is told again and again that all of salepulse works, and calls "
+        "somebody when that fails to come; empty: none.",
+    )
+    alerts_heartbeat_s: float = Field(30, ge=1, le=600, description="How often the outside watcher is told.")
     alerts_lease_s: float = Field(5, ge=1, le=60, description="How soon another process may evaluate in place of one.")
 
     @field_validator("timezone")

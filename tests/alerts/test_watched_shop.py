@@ -32,6 +32,7 @@ async def test_a_conversion_drop_is_one_page_with_cause_and_money_and_its_resolv
         assert (first.split()[1], second.split()[1]) == ("firing", "resolved"), watched.summaries
         assert first.split()[0] == second.split()[0]
         assert watched.pages("data") == []
+        assert watched.signs_of_life > 0
 
 
 async def test_a_dead_worker_pages_its_owner_once_and_nobody_else(

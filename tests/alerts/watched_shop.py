@@ -47,7 +47,12 @@ class Watched:
     @property
     def told(self) -> list[dict[str, Any]]:
         """Every notice as it came: `type`, `data`."""
-        return [got.json for got in self.chat.got]
+        return [got.json for got in self.chat.got if got.path == "/hook"]
+
+    @property
+    def signs_of_life(self) -> int:
+        """How many there have been."""
+        return sum(got.path == "/alive" for got in self.chat.got)
 
     def pages(self, owner: str) -> list[str]:
         """What an owner was told, in turn: `conversion-drop firing`."""
@@ -106,6 +111,8 @@ async def watched_shop(
             "idle_after_s": 5.0,
             "alerts_rules": str(_rules(folder)),
             "alerts_receivers": str(_receivers(folder, chat.url)),
+            "alerts_heartbeat_url": f"{chat.url}/alive",
+            "alerts_heartbeat_s": 1,
             **changes,
         }
         with contextlib.ExitStack() as ending:
