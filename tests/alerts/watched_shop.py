@@ -24,9 +24,10 @@ from streams.embedded.probes import always_ready
 from streams.sending import Pace, send_batches
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.plan import StockPlan
+from streams.stack.plan import environment
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
-from tests.support.stack import Shop, environment, stack
+from tests.support.stack import REPOSITORY, Shop, stack
 
 SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
 PAST_S = 660
@@ -124,7 +125,7 @@ async def watched_shop(
             stop = asyncio.Event()
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
-            alerts = Server("alerts", argv, 0, always_ready(), folder, env=environment(shop.settings))
+            alerts = Server("alerts", argv, 0, always_ready(), folder, env=_environment(shop))
             await _until_counted(shop)  # else the owner of the pipeline is told, rightly, that it is behind
             await anyio.to_thread.run_sync(alerts.start)
             try:
@@ -134,6 +135,11 @@ async def watched_shop(
                 await asyncio.gather(selling, return_exceptions=True)
                 await anyio.to_thread.run_sync(alerts.stop)
                 await anyio.to_thread.run_sync(ending.close)
+
+
+def _environment(shop: Shop) -> dict[str, str]:
+    """With all secrets, as `up` passes them on."""
+    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings)}
 
 
 async def _until_counted(shop: Shop, within_s: float = 60) -> None:
