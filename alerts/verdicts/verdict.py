@@ -25,9 +25,10 @@ from alerts.evaluation.judged import Judged
 from alerts.evaluation.series import ALL
 from alerts.evaluation.shop import Takings
 from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
+from alerts.rules.detect import Silence
 from alerts.rules.rule import Rule
 from alerts.verdicts.words import chart, summary
-from consumers.topics import EVENT_TOPICS
+from consumers.topics import EVENT_TOPICS, Topic
 
 AFTER_FAULT_MS = 180_000
 AFTER_LEADER_MS = 600_000
@@ -98,7 +99,7 @@ def decide(
         memory.faulty[topic] = (fault, as_of_ms + AFTER_FAULT_MS)
     memory.faulty = {topic: held for topic, held in memory.faulty.items() if held[1] > as_of_ms}
     cases = [_Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
-    cases = [_by_fault(case, memory) for case in cases]
+    cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
     cases = _by_incident(_by_whole(cases, memory), memory)
@@ -126,6 +127,26 @@ def _by_fault(case: _Case, memory: VerdictMemory) -> _Case:
         if topic in memory.faulty:
             return case.behind(Reason.DATA_FAULT, memory.faulty[topic][0])
     return case
+
+
+def _by_standstill(cases: Sequence[_Case], memory: VerdictMemory, unheard: frozenset[str]) -> list[_Case]:
+    """Where a whole topic stands still, that is one incident: not one of each of its producers."""
+    behind: dict[Series, Series] = {}
+    for topic in unheard:
+        mine = [case for case in cases if case.stands and {"source", "topic"} <= dict(case.series.labels).keys()]
+        mine = [case for case in mine if dict(case.series.labels)["topic"] == topic]
+        whole = (case for case in cases if case.stands and _is_silence_of(case, topic))
+        told = (case for case in mine if case.series in memory.told)
+        leader = next(whole, None) or next(told, None) or next(iter(mine), None)
+        if leader is not None:
+            late = (case.series for case in mine if case is not leader and case.series not in memory.told)
+            behind |= dict.fromkeys(late, leader.series)
+    return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
+
+
+def _is_silence_of(case: _Case, topic: str) -> bool:
+    """Whether it tells that a whole topic brings nothing."""
+    return isinstance(case.now.detect, Silence) and not case.series.labels and Topic(topic) in case.now.rule.topics
 
 
 def _by_cause(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:

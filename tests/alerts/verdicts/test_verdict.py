@@ -114,6 +114,31 @@ def test_one_silent_producer_explains_missing_orders_but_all_of_them_do_not() ->
     assert "order-silence" in pages(all_of_them)
 
 
+def test_a_whole_that_is_told_of_is_not_replaced_by_a_part_when_the_incident_ends() -> None:
+    memory = VerdictMemory()
+    assert pages(told(wrong("order-drop"), wrong("order-drop", APP), memory=memory)) == ["order-drop"]
+    found = told(wrong("order-drop", by=APP), wrong("order-drop", APP), memory=memory, at_ms=60_000)
+    assert pages(found) == ["order-drop"]
+
+
+def test_a_topic_that_stands_still_is_one_incident_and_not_one_of_each_producer() -> None:
+    sources = [
+        wrong("producer-silent", ("source", f"clicks/web-{i}"), labels=(("source", f"web-{i}"), ("topic", "clicks")))
+        for i in range(3)
+    ]
+    still = frozenset({"clicks"})
+    assert len(pages(told(*sources, unheard=still))) == 1, "the first of them tells"
+    assert len(pages(told(*sources))) == 3, "others of the topic go on: each is a fault of its own"
+    assert pages(told(*sources, wrong("click-silence"), unheard=still)) == ["click-silence"]
+    memory = VerdictMemory()
+    assert pages(told(sources[1], memory=memory)) == [str_of(1)]
+    assert pages(told(*sources, memory=memory, unheard=still, at_ms=1000)) == [str_of(1)], "who told first goes on"
+
+
+def str_of(source: int) -> str:
+    return f'producer-silent{{source="web-{source}",topic="clicks"}}'
+
+
 def test_what_follows_from_an_incident_of_another_kind_is_held_back() -> None:
     """Orders that waited for the end of a stop are given up all at once: the cancellations are no news."""
     memory = VerdictMemory()
