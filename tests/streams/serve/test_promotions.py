@@ -200,7 +200,8 @@ async def test_promotions_that_run_are_on_metrics(selling: httpx.AsyncClient) ->
         assert samples["salepulse_target_probability", frozenset({"now", one["tier"]})] == one["probability"]
         assert samples["salepulse_promotion_target_net_gmv", frozenset({"now", one["tier"]})] == one["target"] / 100
     for edge in ("starts", "ends"):
-        assert samples[f"salepulse_promotion_{edge}_seconds", frozenset({"now"})] == answer["definition"][f"{edge}_at"] / 1000
+        at_ms = answer["definition"][f"{edge}_at"]
+        assert samples[f"salepulse_promotion_{edge}_seconds", frozenset({"now"})] == at_ms / 1000
     assert all("now" in labels for _, labels in samples)
 
 
