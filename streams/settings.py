@@ -35,7 +35,13 @@ class Settings(IngestSettings):
     redis_read_password: SecretStr = Field(SecretStr(""), description="Its password.")
     redis_read_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
     redis_prefix: str = Field("salepulse", min_length=1, description="First part of every key in Redis.")
-    shards: int = Field(1, ge=1, le=256, description="Hash tags that the partitions are spread over (Redis Cluster).")
+    shards: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Hash tags that the keys are spread over. The client speaks to one Redis, "
+        "or to a proxy before several: it is none of Redis Cluster.",
+    )
     keep_seconds_h: float = Field(2, gt=0.5, description="Hours that panes of 1 s (distinct counts: 10 s) are kept.")
     keep_minutes_d: float = Field(3, gt=1, description="Days that panes of 1 min (distinct counts: 10 min) are kept.")
     keep_hours_d: float = Field(400, gt=3, description="Days that panes of 1 h are kept.")

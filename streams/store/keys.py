@@ -30,7 +30,12 @@ class Keys:
     shards: int
 
     def shard(self, partition: Partition) -> int:
-        """The shard that a partition lives in: partitions of `orders` and `logistics` with one number share one."""
+        """The shard that a partition lives in.
+
+        Partitions of `orders` and `logistics` with one number share one; `promotions` is where the definitions are.
+        """
+        if partition.topic is Topic.PROMOTIONS:
+            return 0
         shared = Partition(Topic.ORDERS, partition.number) if partition.topic is Topic.LOGISTICS else partition
         return zlib.crc32(str(shared).encode()) % self.shards
 

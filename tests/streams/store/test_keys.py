@@ -1,0 +1,71 @@
+"""All keys that are touched in one call share a hash tag: tried on a Redis that refuses anything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+
+import pytest
+from redis import Redis
+
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.clock import now_ms
+from streams.embedded.ports import free_port
+from streams.store.keys import Keys
+from streams.store.sweep import RecordSweep
+from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, ask, opened
+from tests.support.events import click, ms, paid, promotion, shipment, some_events, stock_level
+from tests.support.servers import redis_server
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+def test_promotions_live_where_their_definitions_do() -> None:
+    for shards in range(1, 257):
+        keys = Keys("shop", shards)
+        assert keys.shard(Partition(Topic.PROMOTIONS, 0)) == 0
+        assert keys.promotions.startswith("shop:{0}:")
+
+
+def test_partitions_that_tell_of_one_order_share_a_shard_and_all_are_within_reach() -> None:
+    for shards, number in product(range(1, 20), range(8)):
+        keys = Keys("shop", shards)
+        assert keys.shard(Partition(Topic.ORDERS, number)) == keys.shard(Partition(Topic.LOGISTICS, number))
+        assert all(0 <= keys.shard(Partition(topic, number)) < shards for topic in EVENT_TOPICS)
+
+
+@pytest.fixture(scope="module")
+def cluster_url() -> Iterator[str]:
+    """One node that holds all slots: it refuses a call whose keys are in several, as a node of many does."""
+    with redis_server("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
+        with Redis.from_url(server.url) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)  # type: ignore[no-untyped-call]
+            answers = partial(client.execute_command, "CLUSTER", "INFO")
+            eventually(lambda: b"cluster_state:ok" in answers(), within_s=10, what="the node does not take its slots")
+        yield server.url
+
+
+@pytest.mark.parametrize("shards", [3, 4])
+async def test_no_call_touches_two_shards(cluster_url: str, shards: int) -> None:
+    async with opened(cluster_url, shards=shards, retain="", redis_prefix=f"of-{shards}") as shop:
+        await shop.announce(promotion("d11"))
+        for partition, events in (
+            (CLICKS_0, [click(at=at) for at in range(0, 4000, 100)]),
+            (ORDERS_0, [paid(at=1, order_id="o-1"), *some_events(Topic.ORDERS, 20, 1)]),
+            (ORDERS_1, some_events(Topic.ORDERS, 20, 2)),
+            (LOGISTICS_0, [shipment(at=9, order_id="o-1"), stock_level(5, at=2)]),
+        ):
+            await shop.feed(partition, events)
+            assert await shop.roll(partition)
+            await shop.feed(partition, [{**events[0], "event_id": f"again-{partition}"}])
+        assert (await ask(await shop.view(), "promotion"))["orders_paid"]
+        assert await shop.drop(ms(86_400 * 500)) > 0
+        sweep = RecordSweep(shop.redis, shop.keys, 0, 0)
+        await asyncio.gather(*(sweep.turn(now_ms(), 50) for _ in range(2)))
+        position = (await shop.work(ORDERS_0)).position or 0
+        assert await shop.roll(ORDERS_0)
+        assert await shop.writer.restart(ORDERS_0, position, 0, ms(0), "t")
+        assert await shop.writer.identify(ORDERS_1, 0, "t") in (True, False)
