@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
+from consumers.errors import SalepulseError
 from consumers.kafka import Where
 from consumers.rejects import Rejected
 from consumers.topics import Partition, Topic
@@ -84,12 +85,23 @@ class Counting:
             log.warning(
                 "the broker does not answer, a batch will be read again", partition=str(partition), error=repr(error)
             )
-        except Exception:  # a fault of ours: the position has not moved, so nothing is lost
-            self._metrics.failures.inc()
-            log.exception("batch failed, it will be read again", partition=str(partition), follows=batch.follows)
-            if partition in self._holding.works:
-                self._standing.forget(self._holding.works[partition])
+        except Exception as error:  # the position has not moved, so nothing is lost
+            self._failed(partition, batch, error)
             await asyncio.sleep(_PAUSE_S)
+
+    def _failed(self, partition: Partition, batch: RecordBatch, error: Exception) -> None:
+        """Tell of a batch that failed: what the broker does not take now, it may take later; all else is our fault."""
+        if isinstance(error, SalepulseError) and error.retriable:
+            log.warning(
+                "dead letters are not taken, a batch will be read again", partition=str(partition), error=str(error)
+            )
+            return
+        self._metrics.failures.inc()
+        log.error(
+            "batch failed, it will be read again", partition=str(partition), follows=batch.follows, exc_info=error
+        )
+        if partition in self._holding.works:
+            self._standing.forget(self._holding.works[partition])
 
     async def _count(self, work: PartitionWork, batch: RecordBatch) -> bool:
         """Whether it is counted; else the partition stands elsewhere."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 
 from consumers.dead_letters import DeadLetter
+from consumers.errors import SalepulseError
 from consumers.rejects import Reason
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
@@ -127,6 +128,8 @@ class Letters:
     """Dead letters that are written nowhere."""
 
     written: ClassVar[list[DeadLetter]] = []
+    failing: ClassVar[list[Exception]] = []
+    """What the next calls end with."""
 
     def __init__(self, bootstrap: str) -> None:
         self.written.clear()
@@ -136,6 +139,8 @@ class Letters:
     async def stop(self) -> None: ...
 
     async def write(self, letters: Iterable[DeadLetter]) -> None:
+        if self.failing:
+            raise self.failing.pop()
         self.written.extend(letters)
 
 
@@ -161,3 +166,21 @@ async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redi
         office.topics.write(CLICKS_0, click(at=0), click(at=500 * DAY_S))
         await office.count(office.topics.fetch(CLICKS_0))
         assert await office.totals() == {"events,clicks,page_view": 2}
+
+
+@pytest.mark.parametrize(("retriable", "failures"), [(True, 0), (False, 1)])
+async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, retriable: bool, failures: int
+) -> None:
+    monkeypatch.setattr("streams.worker.counting.DeadLetterWriter", Letters)
+    monkeypatch.setattr("streams.worker.counting._PAUSE_S", 0)
+    monkeypatch.setattr(Letters, "failing", [SalepulseError("no Kafka broker answers", retriable=retriable)])
+    async with opened(redis_url) as office:
+        office.topics.write(CLICKS_0, b"{", click(at=1))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert (await office.totals(), Letters.written) == ({}, [])
+        assert office.metric("batch_failures_total") == failures
+        office.topics.reads[CLICKS_0] = 0
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 1, "rejected,clicks,bad_json": 1}
+        assert [letter.offset for letter in Letters.written] == [0]
