@@ -2,13 +2,14 @@
 -- KEYS: state
 -- ARGV: now ms, then for each partition its name, position or '', records not yet counted
 -- Returns the names of the partitions whose position is another.
+local state, now_ms = KEYS[1], ARGV[1]
 local moved = {}
 for i = 2, #ARGV, 3 do
-  local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[i]) or ''
-  if position == ARGV[i + 1] then
-    redis.call('HSET', KEYS[1], 'seen:' .. ARGV[i], ARGV[1], 'lag:' .. ARGV[i], ARGV[i + 2])
+  local partition, position, lag = unpack(ARGV, i, i + 2)
+  if (redis.call('HGET', state, 'pos:' .. partition) or '') == position then
+    redis.call('HSET', state, 'seen:' .. partition, now_ms, 'lag:' .. partition, lag)
   else
-    moved[#moved + 1] = ARGV[i]
+    moved[#moved + 1] = partition
   end
 end
 return moved

@@ -2,7 +2,8 @@
 -- KEYS: state
 -- ARGV: partition, position, id of the topic
 -- Returns 'ok', or the position found.
-local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1]) or ''
-if position ~= ARGV[2] then return position end
-redis.call('HSETNX', KEYS[1], 'topic:' .. ARGV[1], ARGV[3])
+local state, partition, position, topic_id = KEYS[1], unpack(ARGV)
+local found = redis.call('HGET', state, 'pos:' .. partition) or ''
+if found ~= position then return found end
+redis.call('HSETNX', state, 'topic:' .. partition, topic_id)
 return 'ok'

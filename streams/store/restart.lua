@@ -1,24 +1,25 @@
 -- Sets a partition to another position, where its topic was made anew or lost what came next. All of its log must be rolled.
--- The epoch becomes another: who followed the log may not have looked between the old position and the same one again.
 -- Event ids stay, under entry ids below those of all new positions: what is sent again to a new topic is a repeat.
 -- KEYS: state, log, ids
--- ARGV: partition, position, new position, event time from which on the history has a hole, id of the topic or '', the epoch
+-- ARGV: as named below. incomplete_ms: event time from which on the history has a hole · topic_id: of the topic, or ''
 -- Returns 'ok', or the position found.
-local position = redis.call('HGET', KEYS[1], 'pos:' .. ARGV[1]) or ''
-local rolled = redis.call('HGET', KEYS[1], 'rolled:' .. ARGV[1]) or ''
-if position ~= ARGV[2] or rolled ~= ARGV[2] then return position end
-local ids = redis.call('XRANGE', KEYS[3], '-', '+')
-redis.call('DEL', KEYS[2], KEYS[3])
-for i, entry in ipairs(ids) do redis.call('XADD', KEYS[3], '0-' .. i, unpack(entry[2])) end
-redis.call('HDEL', KEYS[1], 'by:' .. ARGV[1])
-redis.call('HSET', KEYS[1], 'epoch', ARGV[6])
-redis.call('HSET', KEYS[1], 'pos:' .. ARGV[1], ARGV[3], 'rolled:' .. ARGV[1], ARGV[3], 'incomplete:' .. ARGV[1], ARGV[4])
-if ARGV[5] == '' then
-  redis.call('HDEL', KEYS[1], 'topic:' .. ARGV[1])
+local state, log, ids = unpack(KEYS)
+local partition, position, new_position, incomplete_ms, topic_id = unpack(ARGV)
+local found = redis.call('HGET', state, 'pos:' .. partition) or ''
+local rolled = redis.call('HGET', state, 'rolled:' .. partition) or ''
+if found ~= position or rolled ~= position then return found end
+local kept = redis.call('XRANGE', ids, '-', '+')
+redis.call('DEL', log, ids)
+for i, entry in ipairs(kept) do redis.call('XADD', ids, '0-' .. i, unpack(entry[2])) end
+redis.call('HDEL', state, 'by:' .. partition)
+redis.call('HSET', state, 'pos:' .. partition, new_position, 'rolled:' .. partition, new_position)
+redis.call('HSET', state, 'incomplete:' .. partition, incomplete_ms)
+if topic_id == '' then
+  redis.call('HDEL', state, 'topic:' .. partition)
 else
-  local topic = redis.call('HGET', KEYS[1], 'topic:' .. ARGV[1]) or ''
+  local topic = redis.call('HGET', state, 'topic:' .. partition) or ''
   local last, before = string.match(topic, '^(%S*) ?(%S*)$')
-  if last == ARGV[5] then last = before end
-  redis.call('HSET', KEYS[1], 'topic:' .. ARGV[1], ARGV[5] .. ' ' .. last)
+  if last == topic_id then last = before end
+  redis.call('HSET', state, 'topic:' .. partition, topic_id .. ' ' .. last)
 end
 return 'ok'
