@@ -63,10 +63,11 @@ def simulated(config: SimulationConfig) -> Source:
     season = Season(config)
     incidents = season.present.world.effects.incidents
     happened = [Happened(one.kind, one.start_ms, one.end_ms) for one in incidents]
-    return Source(_messages(season), happened)
+    return Source(season_messages(season), happened)
 
 
-def _messages(season: Season) -> Iterator[Arrival]:
+def season_messages(season: Season) -> Iterator[Arrival]:
+    """What it sends, in the order in which it arrives."""
     for batch in season.batches(_STEP_MS):
         for topic, _, _, value in batch.messages:
             yield Arrival(0 if topic == Topic.PROMOTIONS else batch.arrival_ms - 1, Topic(topic), value)

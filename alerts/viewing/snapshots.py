@@ -25,7 +25,7 @@ from streams.windows import Span, Window
 HISTORY_S = 3600
 """A start without a memory learns from so long."""
 _QUICK_S, _SLOW_S, _PAST_S = 2.0, 10.0, 60.0
-"""How old an answer may be: about SKUs and short windows, about others, about the past."""
+"""How old an answer may be: about SKUs and short windows, about others, about the past (short windows: as others)."""
 _SHARE = 10
 """And no question is asked again before ten times as long as it took to answer."""
 
@@ -99,7 +99,6 @@ class Snapshots:
         if kept is None or began_s >= kept.until_s:
             assert ask.against is not None
             found: list[Table] = []
-            as_of_ms -= as_of_ms % 60_000  # further back only minutes are kept
             for questions in moments(ask.against, ask.window, as_of_ms, view.promotions, self._settings):
                 for question in questions:
                     if is_whole(question, holes_ms, self._settings):
@@ -108,7 +107,8 @@ class Snapshots:
                             found.append(_named_now(table, ask, question.promotion, view, as_of_ms))
                 if found:
                     break
-            kept = self._keep(ask, tuple(found), began_s, _PAST_S)
+            short = ask.window in (Window.M1, Window.M5)
+            kept = self._keep(ask, tuple(found), began_s, _SLOW_S if short else _PAST_S)
         return kept.tables
 
     def _keep(self, ask: Ask, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _Kept:

@@ -13,6 +13,7 @@ from consumers.commands.running import foreseen, load_settings
 from consumers.settings import Clock
 from streams.commands.options import AsJson, HttpPort
 from streams.commands.output import print_json
+from streams.commands.up import installed_roles
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def demo(
 ) -> None:
     """See it work: a simulated sale on this machine, counted live by a real broker, Redis, worker and API.
 
-    Nothing else is touched: a broker or Redis that the settings name is left alone. On the way an incident is injected
-    that the KPIs show. At the end it proves that each event counted once. Ctrl-C ends it early, with the same proof;
-    once more ends it at once. With --json the last line on stdout is the API's last answer, all else is on stderr.
+    Nothing else is touched: a broker or Redis that the settings name is left alone. On the way an incident is
+    injected that the KPIs show, and what on-call is told of it. At the end it proves that each event counted once.
+    Ctrl-C ends it early, with the same proof; once more ends it at once. With --json the last line on stdout is the
+    API's last answer, all else is on stderr.
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
     with foreseen():
@@ -64,7 +66,7 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
     with data_folder(None) as folder, embedded_errors():
         planned = plan(wanted, folder)
         with _view(planned, as_json) as view:
-            ending = asyncio.run(play(planned, Options(duration, rate, seed), view))
+            ending = asyncio.run(play(planned, Options(duration, rate, seed, installed_roles()), view))
     if ending is None:
         typer.echo("stopped before everything was counted", err=True)
         return

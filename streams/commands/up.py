@@ -83,19 +83,24 @@ def _one_of(flag: str, given: object, other: str, port: object) -> None:
 def _run(
     settings: Settings, kafka_port: int | None, redis_port: int | None, workers: int, data_dir: Path | None
 ) -> None:
-    from streams.cli import command_names
     from streams.stack.plan import Wanted, data_folder, embedded_errors, plan
 
-    extra_roles = [role for role in EXTRA_ROLES if role in command_names()]
     wanted = Wanted(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
     with data_folder(data_dir) as folder, embedded_errors():
         planned = plan(wanted, folder)
         if data_dir is None:
             tell("data: in a temporary folder that is gone at the end; keep it with --data-dir")
-        asyncio.run(_keep(planned, extra_roles))
+        asyncio.run(_keep(planned, installed_roles()))
 
 
-async def _keep(planned: Plan, extra_roles: list[str]) -> None:
+def installed_roles() -> tuple[str, ...]:
+    """The extra roles that there are."""
+    from streams.cli import command_names
+
+    return tuple(role for role in EXTRA_ROLES if role in command_names())
+
+
+async def _keep(planned: Plan, extra_roles: tuple[str, ...]) -> None:
     from streams.embedded.supervisor import Supervisor
     from streams.stack.stack import Stack, describe
 

@@ -14,6 +14,7 @@ from consumers.producing import Ends
 from streams.api_client import ApiClient
 from streams.counted import read_totals, wait_counted
 from streams.demo.frame import SELLING, Frame, History
+from streams.demo.on_call import on_call
 from streams.demo.proof import Proof
 from streams.demo.sale import Sale
 from streams.demo.snapshot import Snapshot, take
@@ -49,6 +50,8 @@ class Options:
     duration_s: float
     rate: float
     seed: int
+    extra_roles: tuple[str, ...] = ()
+    """Roles that are started beside workers and the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Demo:
 
     async def play(self, supervisor: Supervisor) -> Ending:
         """Until the sale is over or a stop is asked for, and everything is counted."""
-        stack = Stack(self._plan, supervisor, lambda _line: None)
+        stack = Stack(self._plan, supervisor, lambda _line: None, extra_roles=self._options.extra_roles)
         self._show("starting a broker and a Redis")
         await stack.start_servers()
         options, stop = self._options, asyncio.Event()
@@ -181,9 +184,9 @@ async def play(plan: Plan, options: Options, view: View) -> Ending | None:
             view.tell(line)
 
     ending = None
-    async with Supervisor(on_event=on_event) as supervisor:
+    async with on_call(plan, view.tell) as watched, Supervisor(on_event=on_event) as supervisor:
         try:
-            ending = await Demo(plan, options, view).play(supervisor)
+            ending = await Demo(watched, options, view).play(supervisor)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

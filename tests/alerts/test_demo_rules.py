@@ -1,0 +1,68 @@
+"""What the demo's on-call is told: by its rules, of its incident, through a chat of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from alerts.notify.http import Http
+from alerts.notify.receivers import built, read_receivers
+from alerts.notify.trial import trial
+from alerts.rehearsal.play import play
+from alerts.rehearsal.recorded import Rehearsal
+from alerts.rehearsal.sources import season_messages
+from alerts.rules.file import read_rules
+from alerts.settings import place_of
+from streams.demo.on_call import RULES, as_read, on_call
+from streams.demo.sale import CHANNEL, INCIDENT
+from streams.settings import Settings
+from streams.simulate import Season, SimulationConfig
+from streams.stack.plan import Plan
+
+START_MS = 1_762_776_000_000
+TEXT = files("streams.demo").joinpath(RULES).read_text(encoding="utf-8")
+
+
+def test_the_incident_is_one_page_soon_and_its_resolve_before_the_end() -> None:
+    rules = read_rules(TEXT).rules
+    assert rules is not None
+    config = SimulationConfig.sized(seed=1, rate=300, duration_s=120, start_ms=START_MS, incidents=(INCIDENT,))
+    season = Season(config, earlier=1)
+    (incident,) = season.present.world.effects.incidents
+    rehearsal = Rehearsal(Settings(idle_after_s=3), rules, every_s=2)
+    (page,) = play(rules, rehearsal.snapshots(season_messages(season))).pages
+    assert page.series.labels == (("channel", CHANNEL),)
+    assert incident.start_ms < page.fired_ms < incident.start_ms + 15_000
+    assert page.resolved_ms is not None
+    assert incident.end_ms < page.resolved_ms < config.end_ms
+    assert page.finding.money_per_minute
+    assert page.finding.expected == pytest.approx(0.8, abs=0.12)
+
+
+@pytest.mark.anyio
+async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None:
+    shown: list[str] = []
+    production = Settings(alerts_receivers="/etc/pager.yaml", alerts_heartbeat_url="https://example.com/x")  # type: ignore[arg-type]
+    plan = Plan(settings=production, folder=tmp_path, kafka_port=None, redis_port=None, workers=1)
+    async with on_call(plan, shown.append) as watched:
+        settings = watched.settings
+        assert settings.alerts_heartbeat_url.get_secret_value() == "", "nobody outside is told of a demo"
+        assert read_rules(Path(settings.alerts_rules).read_text()).rules is not None
+        file = read_receivers(Path(settings.alerts_receivers))
+        async with Http((ipaddress.ip_network("127.0.0.1/32"),)) as http:
+            (receiver,) = built(file, http).values()
+            for message in trial("on-call", place_of(settings), START_MS):
+                await receiver.notifier.send(message)
+    assert all(line.startswith("on call reads │ ") for line in shown)
+    assert any("FIRING" in line for line in shown)
+    assert any("RESOLVED" in line for line in shown)
+
+
+def test_markup_of_the_chat_is_taken_off() -> None:
+    text = "*[FIRING]* a &lt; b\n\n<http://x/runbook|Runbook>"
+    lines = as_read({"blocks": [{"text": {"text": text}}]})
+    assert lines == ["on call reads │ [FIRING] a < b", "on call reads │ Runbook: http://x/runbook"]
+    assert as_read({"text": "short"}) == ["on call reads │ short"]
