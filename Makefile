@@ -5,7 +5,7 @@ STAMP  := $(VENV)/.installed
 UV     := .cache/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check dashboards format bench lock clean
+.PHONY: help install demo test check containers dashboards format bench lock clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -33,6 +33,11 @@ check: install  ## lint, format, types, architecture
 	$(BIN)/mypy --package deploy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
+# The image is built on the way. Ends with the containers running; `docker compose -f deploy/compose.yaml down` stops them.
+containers:  ## everything in containers, with a simulated sale: Grafana at http://127.0.0.1:3000
+	$(PYTHON) deploy/compose/make_secrets.py
+	docker compose -f deploy/compose.yaml --profile sale up --build --detach
+
 dashboards: install  ## Grafana's dashboards anew, from their code in deploy/grafana
 	$(BIN)/python -W ignore::DeprecationWarning -m deploy.grafana
 
@@ -47,6 +52,8 @@ bench: install  ## how much one machine carries
 lock: $(UV)  ## write requirements.lock for pyproject.toml; ARGS=--upgrade for the newest versions it allows
 	$(UV) pip compile pyproject.toml --all-extras $(ARGS) --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock --quiet
+	$(UV) pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file deploy/requirements.lock --quiet
 
 $(UV):
 	$(PYTHON) -m venv .cache/uv

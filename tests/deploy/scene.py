@@ -65,26 +65,22 @@ def scene() -> Iterator[Scene]:
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
         receiver = ending.enter_context(_receiver(folder))
-        up = ending.enter_context(_up(folder, receiver.port))
+        alertmanager = ending.enter_context(_alertmanager(folder, receiver.port))
+        up = ending.enter_context(_up(folder, alertmanager.port))
         ending.enter_context(_sale(up))
         if "alerts" not in command_names():
             ending.enter_context(_alerts_process(up))
-        alertmanager = ending.enter_context(_alertmanager(folder, receiver.port))
         port = free_port()
         config = _prometheus_config(folder, up.http_port, alertmanager.port, port)
         yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, receiver)
 
 
 @contextlib.contextmanager
-def _up(folder: Path, receiver_port: int) -> Iterator[Up]:
-    """`salepulse up`, whose alerts would be told to the receiver."""
-    told = {
-        "receivers": [{"name": "ops", "type": "webhook", "url": f"http://{LOOPBACK}:{receiver_port}/alerts"}],
-        "allow_networks": ["127.0.0.0/8"],
-        "routes": [{"receivers": ["ops"]}],
-    }
+def _up(folder: Path, alertmanager_port: int) -> Iterator[Up]:
+    """`salepulse up`, whose alerts go to Alertmanager, too."""
+    to = {"name": "alertmanager", "type": "alertmanager", "url": f"http://{LOOPBACK}:{alertmanager_port}"}
     receivers = folder / "receivers.yaml"
-    receivers.write_text(yaml.safe_dump(told))
+    receivers.write_text(yaml.safe_dump({"receivers": [to], "allow_networks": ["127.0.0.0/8"]}))
     (folder / "salepulse.toml").write_text(f'alerts_receivers = "{receivers}"\n')
     with started(Up("--partitions", "2", cwd=folder)) as up:
         assert isinstance(up, Up)
@@ -118,7 +114,7 @@ def _sale(up: Up) -> Iterator[None]:
 def _alerts_process(up: Up) -> Iterator[None]:
     """Where there is no role `alerts` to start: the metrics that one would leave in Redis."""
     metrics, over = AlertMetrics(), threading.Event()
-    metrics.know("ops")
+    metrics.know("alertmanager")
     metrics.leading.set(1)
     key = Keys(Settings.model_fields["redis_prefix"].default, 1).workers
 
@@ -176,6 +172,7 @@ def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, ow
     targets: dict[str, int] = {"salepulse": serve_port, "prometheus": own_port, "alertmanager": alertmanager_port}
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
+        job.pop("authorization", None)  # on loopback nobody asks for a token
         job["static_configs"] = _static(targets[job["job_name"]])[0]["static_configs"]
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,12 @@ def promtool() -> str:
     return needed("promtool", package="prometheus")
 
 
-def test_promtool_accepts_configuration_and_rules(promtool: str) -> None:
-    said = output(promtool, "check", "config", "--lint=all", "--lint-fatal", CONFIG)
+def test_promtool_accepts_configuration_and_rules(promtool: str, tmp_path: Path) -> None:
+    folder = tmp_path / "prometheus"
+    shutil.copytree(CONFIG.parent, folder)
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "token").write_text("sp_token")
+    said = output(promtool, "check", "config", "--lint=all", "--lint-fatal", folder / CONFIG.name)
     assert said.count("SUCCESS") >= 1 + len(RULES)
 
 

@@ -1,0 +1,168 @@
+"""What the compose file starts, started without containers: its commands, settings, secrets and health checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from streams.cli import command_names
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import always_ready, http_ready
+from streams.embedded.workdir import temporary_data_dir
+from tests.deploy.composed import health, written
+from tests.deploy.files import DEPLOY
+from tests.support.commands import needed
+from tests.support.servers import Server, running, tansu_broker
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("parts of the compose file")]
+
+SALEPULSE = [sys.executable, "-m", "streams.cli"]
+FILES = {"redis_users": "redis_users.acl", "tokens": "tokens.json"}
+"""Secrets whose file has another name."""
+
+
+@dataclass
+class Parts:
+    """The addresses that this machine has for those of the containers."""
+
+    folder: Path
+    broker: str
+    redis_port: int
+    serve_port: int
+    worker: Server | None = None
+
+    def here(self, word: str) -> str:
+        """A word of the compose file, as it is on this machine."""
+        name = word.removeprefix("/run/secrets/")
+        if name != word:
+            return str(self.folder / "secrets" / FILES.get(name, name))
+        word = word.replace("kafka:9092", self.broker).replace("redis:6379", f"{LOOPBACK}:{self.redis_port}")
+        return {"0.0.0.0": LOOPBACK, "8080": str(self.serve_port)}.get(word, word)
+
+    def environment(self, service: str) -> dict[str, str]:
+        """Of a service, and nothing else of ours."""
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
+        plain |= {"SALEPULSE_HTTP_PORT": str(self.serve_port), "TMPDIR": str(self.folder)}
+        return plain | {name: self.here(str(value)) for name, value in written()[service]["environment"].items()}
+
+    def command(self, service: str) -> list[str]:
+        return [self.here(word) for word in written()[service]["command"]]
+
+    def run(self, service: str, *changed: str) -> subprocess.CompletedProcess[str]:
+        """A service that ends by itself. `changed`: its command, where it is not the one that is written."""
+        argv = [*SALEPULSE, *(changed or self.command(service))]
+        return subprocess.run(
+            argv,
+            env=self.environment(service),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def health(self, service: str) -> subprocess.CompletedProcess[str]:
+        """What the health check of a role of ours comes to."""
+        argv = [sys.executable, str(DEPLOY / "compose" / "healthcheck.py"), *health(service)[2:]]
+        return subprocess.run(
+            argv, env=self.environment(service), capture_output=True, text=True, timeout=30, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[Parts]:
+    """Broker, Redis, topics, a worker and a server, each as the compose file has them."""
+    with ExitStack() as ending:
+        folder = ending.enter_context(temporary_data_dir())
+        broker = ending.enter_context(tansu_broker())
+        subprocess.run([sys.executable, DEPLOY / "compose" / "make_secrets.py", folder / "secrets"], check=True)
+        made = Parts(folder, broker.bootstrap, free_port(), free_port())
+        ending.enter_context(running(_redis(made)))
+        topics = made.run("topics")
+        assert topics.returncode == 0, topics.stderr
+        made.worker = _role(made, "worker", 0)
+        ending.enter_context(running(made.worker))
+        ending.enter_context(running(_role(made, "serve", made.serve_port)))
+        yield made
+
+
+def _redis(parts: Parts) -> Server:
+    _, *flags = parts.command("redis")
+    argv = [needed("redis-server", package="redis-server"), *flags, "--port", str(parts.redis_port)]
+    return Server("redis", [*argv, "--bind", LOOPBACK], parts.redis_port, always_ready(), parts.folder)
+
+
+def _role(parts: Parts, service: str, port: int) -> Server:
+    ready = http_ready(LOOPBACK, port, "/healthz") if port else always_ready()
+    argv = [*SALEPULSE, *parts.command(service)]
+    return Server(service, argv, port, ready, parts.folder, env=parts.environment(service))
+
+
+def test_redis_is_healthy_for_a_user_of_ours_and_lets_nobody_else_in(parts: Parts) -> None:
+    shell = health("redis")
+    text = shell[-1].replace("valkey-cli", f"redis-cli -p {parts.redis_port}")
+    text = text.replace("/run/secrets/", f"{parts.folder / 'secrets'}/")
+    eventually(lambda: subprocess.run([*shell[:-1], text], check=False).returncode == 0, what="PONG")
+    with redis.Redis(port=parts.redis_port) as nobody, pytest.raises(redis.AuthenticationError):
+        nobody.ping()
+    assert written()["redis"]["command"][-1] == "noeviction"
+
+
+def test_a_sale_is_played_counted_and_answered(parts: Parts) -> None:
+    short = parts.command("sale")
+    for flag, value in (("--duration", "20"), ("--rate", "100"), ("--truth", str(parts.folder / "truth.json"))):
+        short[short.index(flag) + 1] = value
+    played = parts.run("sale", *short, "--speed", "max")
+    assert played.returncode == 0, played.stderr
+    incident = json.loads((parts.folder / "truth.json").read_text())["incidents"]
+    assert [one["kind"] for one in incident] == ["conversion_drop"]
+    eventually(lambda: "salepulse_gmv{" in _metrics(parts), within_s=60, every_s=0.5, what="GMV on /metrics")
+
+
+@pytest.mark.skipif("tokens" not in command_names(), reason="this build has no tokens")
+def test_metrics_are_for_who_has_the_token(parts: Parts) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"http://{LOOPBACK}:{parts.serve_port}/metrics", timeout=10)
+
+
+def test_who_makes_progress_is_healthy(parts: Parts) -> None:
+    for service in ("worker", "serve"):
+        eventually(lambda name=service: parts.health(name).returncode == 0, within_s=40, every_s=0.5, what=service)
+
+
+def test_who_is_not_heard_of_is_not_healthy(parts: Parts) -> None:
+    done = parts.health("alerts")
+    assert (done.returncode, done.stdout) == (1, "it has not been heard of\n")
+
+
+def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
+    assert parts.worker is not None
+    parts.worker.pause()
+    try:
+        told = eventually(
+            lambda: (done := parts.health("worker")).returncode == 1 and done.stdout, within_s=40, every_s=1
+        )
+        assert told.startswith("it was last heard of")
+    finally:
+        parts.worker.resume()
+    eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=1, what="healthy again")
+
+
+def _metrics(parts: Parts) -> str:
+    token = (parts.folder / "secrets" / "prometheus_token").read_text()
+    asked = urllib.request.Request(f"http://{LOOPBACK}:{parts.serve_port}/metrics")
+    asked.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return str(answer.read().decode())
