@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -11,10 +12,12 @@ import pytest
 from consumers.producing import Outgoing, send_all
 from consumers.topics import Topic
 from streams.clock import now_ms
+from streams.embedded.ports import free_port
 from streams.kpis import NAMES
 from streams.serve.gauges import metric_name
 from streams.settings import Settings
 from tests.deploy.boards import Target, board, choices, filled, names, targets, variables
+from tests.deploy.composed import health
 from tests.deploy.files import alert_rules, recorded
 from tests.deploy.scene import Scene, scene
 from tests.support.wait import eventually
@@ -78,6 +81,16 @@ def test_the_watchdog_gets_through_to_whoever_waits_for_it(shop: Scene) -> None:
     assert told[0]["alerts"][0]["labels"]["alertname"] == "SalepulseWatchdog"
     paged = {alert["labels"]["alertname"] for said in shop.received("/page") for alert in said["alerts"]}
     assert not paged & set(alert_rules()), "nothing else is wrong with the pipeline"
+
+
+@pytest.mark.parametrize(("service", "port"), [("prometheus", 9090), ("alertmanager", 9093)])
+def test_health_checks_of_the_compose_file_find_progress(shop: Scene, service: str, port: int) -> None:
+    server = {"prometheus": shop.prometheus, "alertmanager": shop.alertmanager}[service]
+    shell = health(service)
+    here = [*shell[:-1], shell[-1].replace(f":{port}", f":{server.port}")]
+    nowhere = [*shell[:-1], shell[-1].replace(f":{port}", f":{free_port()}")]
+    eventually(lambda: subprocess.run(here, check=False).returncode == 0, within_s=30, every_s=1, what=" ".join(here))
+    assert subprocess.run(nowhere, check=False, capture_output=True).returncode != 0
 
 
 def test_series_stay_few_however_many_values_are_sent(shop: Scene) -> None:
