@@ -22,6 +22,7 @@ from streams.cli import command_names
 from streams.settings import Settings
 from tests.deploy.composed import ONCE, OURS, ROLES, config, written
 from tests.deploy.files import DEPLOY, REPOSITORY
+from tests.support.kafka import VERSION
 
 SERVICES = {
     "kafka",
@@ -101,6 +102,10 @@ class TestServices:
         if name != "kafka":  # its start script prepares files
             assert what["cap_drop"] == ["ALL"]
             assert what["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_broker_is_the_one_that_is_tested() -> None:
+    assert written()["kafka"]["image"] == f"apache/kafka:{VERSION}"
 
 
 class TestOurs:

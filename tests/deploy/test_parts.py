@@ -18,11 +18,12 @@ import redis
 
 from streams.cli import command_names
 from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import always_ready, http_ready
+from streams.embedded.probes import always_ready, http_ready, kafka_ready
 from streams.embedded.workdir import temporary_data_dir
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
 from tests.support.commands import needed
+from tests.support.kafka import KafkaUnavailableError, java, java_command, kafka_jars, random_id
 from tests.support.servers import Server, running, tansu_broker
 from tests.support.wait import eventually
 
@@ -158,6 +159,35 @@ def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
     finally:
         parts.worker.resume()
     eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=1, what="healthy again")
+
+
+@pytest.mark.kafka
+def test_kafka_starts_with_the_settings_of_the_compose_file(tmp_path: Path) -> None:
+    try:
+        jars = kafka_jars()
+        java()
+    except KafkaUnavailableError as missing:
+        pytest.skip(str(missing))
+    port, controller = free_port(), free_port()
+    places = {"://:9092": f"://{LOOPBACK}:{port}", "://kafka:9092": f"://{LOOPBACK}:{port}"}
+    places |= {"://:9093": f"://{LOOPBACK}:{controller}", "@localhost:9093": f"@{LOOPBACK}:{controller}"}
+    places |= {"/var/lib/kafka/data": str(tmp_path / "data")}
+    lines = []
+    for name, value in written()["kafka"]["environment"].items():
+        text = str(value)
+        for there, here in places.items():
+            text = text.replace(there, here)
+        if name != "KAFKA_HEAP_OPTS":  # of the image's start script; the others are the broker's own
+            lines.append(f"{name.removeprefix('KAFKA_').lower().replace('_', '.')}={text}")
+    (tmp_path / "server.properties").write_text("\n".join(lines))
+    formatting = java_command(jars, "kafka.tools.StorageTool", "format", "-t", random_id(), "-c", "server.properties")
+    subprocess.run(formatting, cwd=tmp_path, check=True, capture_output=True)
+    argv = java_command(jars, "kafka.Kafka", "server.properties")
+    with running(Server("kafka", argv, port, kafka_ready(LOOPBACK, port, 1), tmp_path)) as kafka:
+        here = Parts(tmp_path, kafka.bootstrap, 0, 0)
+        made = here.run("topics")
+        assert made.returncode == 0, made.stderr
+        assert "created" in made.stdout
 
 
 def _metrics(parts: Parts) -> str:
