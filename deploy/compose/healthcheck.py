@@ -17,6 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 HEARD_WITHIN_S = 15.0
@@ -40,9 +41,10 @@ def healthy(role: str) -> None:
 
 def _serve() -> None:
     """It looked into Redis lately; if Redis is away it says so, and starting it again would help nobody."""
+    from consumers.commands.running import load_settings
     from streams.settings import Settings
 
-    port = Settings().http_port
+    port = load_settings(Settings).http_port
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=4) as answer:
             said = json.load(answer)
@@ -60,12 +62,13 @@ async def _published(role: str) -> None:
     """Ours was heard of lately, and counts if anything waits."""
     from redis.exceptions import RedisError
 
+    from consumers.commands.running import load_settings
     from streams.settings import Settings
     from streams.store.connection import UNREACHABLE, connect
     from streams.store.keys import Keys
     from streams.store.state import read_state
 
-    settings = Settings()
+    settings = load_settings(Settings)
     keys, redis = Keys(settings.redis_prefix, settings.shards), connect(settings)
     try:
         held = await redis.hgetall(keys.workers)
@@ -76,7 +79,7 @@ async def _published(role: str) -> None:
         await redis.aclose()
     # Processes of `alerts` do not carry their host's name: that one of them is at work is enough.
     prefix = f"{socket.gethostname()}-" if role == "worker" else f"{role}-"
-    mine = newest({bytes(name): bytes(text) for name, text in held.items()}, prefix)
+    mine = newest(held, prefix)
     if mine is None:
         raise UnhealthyError("it has not been heard of")
     said_ms, text = mine
@@ -87,10 +90,14 @@ async def _published(role: str) -> None:
         _moves(sum(map(float, _COUNTED.findall(text))), waiting)
 
 
-def newest(held: dict[bytes, bytes], prefix: str) -> tuple[int, bytes] | None:
+def newest(held: Mapping[bytes | str, bytes | str], prefix: str) -> tuple[int, bytes] | None:
     """When a process whose name begins so was last heard of, epoch ms, and what it left."""
-    said = [text.split(b"\n", 1) for name, text in held.items() if name.startswith(prefix.encode())]
-    return max(((int(at), text) for at, text in said), default=None)
+    found = []
+    for name, text in held.items():
+        if isinstance(name, bytes) and isinstance(text, bytes) and name.startswith(prefix.encode()):
+            said_ms, _, metrics = text.partition(b"\n")
+            found.append((int(said_ms), metrics))
+    return max(found, default=None)
 
 
 def _moves(counted: float, waiting: float) -> None:

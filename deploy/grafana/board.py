@@ -85,8 +85,11 @@ class Board:
         return self
 
     def build(self) -> Dashboard:
-        """The dashboard."""
-        return self._made.build()
+        """The dashboard, each panel with an id of its own."""
+        made = self._made.build()
+        for number, panel in enumerate(made.panels or (), 1):
+            panel.id_val = number
+        return made
 
 
 def _datasource() -> dashboard.DatasourceVariable:

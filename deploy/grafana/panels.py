@@ -122,13 +122,12 @@ class Panels:
         decimals: float | None = None,
         words: dict[str, tuple[Text, str]] | None = None,
         link: tuple[Text, str] | None = None,
-        spark: bool = True,
     ) -> Panel:
         """One number, large, with its colour. `words`: a text and a colour instead of some values."""
         made = (
             stat.Panel()
             .color_mode(BigValueColorMode.VALUE if steps is PLAIN else BigValueColorMode.BACKGROUND)
-            .graph_mode(BigValueGraphMode.AREA if spark else BigValueGraphMode.NONE)
+            .graph_mode(BigValueGraphMode.NONE)
             .text_mode(BigValueTextMode.VALUE)
             .reduce_options(_last())
         )
@@ -252,7 +251,9 @@ class Panels:
     ) -> Panel:
         made = self._described(made, title, about, unit, steps, width, height)
         for letter, line in zip(LETTERS, lines, strict=False):
-            made = made.with_target(self._query(line, letter))
+            query = self._query(line, letter)
+            # What shows the present asks for it alone: of a range, the last number there was would be shown for ever.
+            made = made.with_target(query if isinstance(made, timeseries.Panel) else query.instant())
         return made
 
     def _described(

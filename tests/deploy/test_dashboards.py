@@ -67,6 +67,12 @@ class TestEveryDashboard:
     def test_says_so_where_there_is_no_data(self, name: str) -> None:
         assert all(panel["fieldConfig"]["defaults"]["noValue"] == "no data" for panel in panels(board(name)))
 
+    def test_shows_no_number_of_before_for_the_present(self, name: str) -> None:
+        for panel in panels(board(name)):
+            for target in panel["targets"]:
+                assert target.get("instant", False) is (panel["type"] != "timeseries"), panel["title"]
+                assert not (target.get("instant") and target.get("range")), panel["title"]
+
     def test_leads_to_the_others_with_time_and_variables(self, name: str) -> None:
         (link,) = board(name)["links"]
         assert (link["type"], link["tags"], link["keepTime"], link["includeVars"]) == (
@@ -107,7 +113,9 @@ class TestEveryDashboard:
         uids = {board(other)["uid"] for other in names()}
         assert set(re.findall(r'"/d/([\w-]+)', str(board(name)).replace("'", '"'))) <= uids
 
-    def test_queries_of_a_panel_have_letters_of_their_own(self, name: str) -> None:
+    def test_panels_and_their_queries_have_names_of_their_own(self, name: str) -> None:
+        ids = [panel["id"] for panel in board(name)["panels"]]
+        assert sorted(ids) == list(range(1, len(ids) + 1))
         for panel in panels(board(name)):
             letters = [target["refId"] for target in panel["targets"]]
             assert len(set(letters)) == len(letters), panel["title"]

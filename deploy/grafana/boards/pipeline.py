@@ -48,7 +48,6 @@ def _tiles(panels: Panels) -> list[Panel]:
             "none",
             steps=high_is_good(1, 1),
             words={"0": NO, "1": YES},
-            spark=False,
         ),
         panels.tile(
             Text("Workers", "计数进程数"),
