@@ -59,7 +59,7 @@ class Parts:
         return plain | {name: self.here(str(value)) for name, value in written()[service]["environment"].items()}
 
     def command(self, service: str) -> list[str]:
-        return [self.here(word) for word in written()[service]["command"]]
+        return [self.here(str(word)) for word in written()[service]["command"]]
 
     def run(self, service: str, *changed: str) -> subprocess.CompletedProcess[str]:
         """A service that ends by itself. `changed`: its command, where it is not the one that is written."""
@@ -152,6 +152,7 @@ def test_who_is_not_heard_of_is_not_healthy(parts: Parts) -> None:
 
 def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
     assert parts.worker is not None
+    eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=0.5, what="healthy at first")
     parts.worker.pause()
     try:
         told = eventually(
