@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.compare import Against, differences
@@ -26,6 +25,7 @@ from streams.serve.asking import (
 from streams.serve.asks import AboutKpis, Told, told
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
+from streams.serve.model import ApiModel
 from streams.view.asking import Question
 from streams.view.compared import Compared, ComparedItem, Comparer, Then
 from streams.view.rolling import RollingView
@@ -42,11 +42,7 @@ AgainstParam = Annotated[
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class ThenAnswer(_Model):
+class ThenAnswer(ApiModel):
     """The moment that is compared with."""
 
     as_of: int
@@ -57,7 +53,7 @@ class ThenAnswer(_Model):
     """The baseline, or the promotion whose time window `promotion` covered; else null."""
 
 
-class _Numbers(_Model):
+class _Numbers(ApiModel):
     values: Values
     """Now."""
     compared: Values | None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.kpis import PUBLIC_COUNTERS, absent_counters
@@ -25,6 +24,7 @@ from streams.serve.asking import (
 from streams.serve.asks import Largest, OfEach, OfOne
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
+from streams.serve.model import ApiModel
 from streams.view.asking import Question
 from streams.view.rolling import MAX_ITEMS
 from streams.windows import Window
@@ -35,11 +35,7 @@ TOP_BY = (*(counter.name for counter in PUBLIC_COUNTERS), "net_gmv")
 """What values can be ranked by: what may be added up."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class ItemAnswer(_Model):
+class ItemAnswer(ApiModel):
     """One value of the scope."""
 
     value: str
@@ -60,7 +56,7 @@ class KpisOfEach(KpiFrame):
     items: list[ItemAnswer]
 
 
-class OtherAnswer(_Model):
+class OtherAnswer(ApiModel):
     """All other values together."""
 
     count: int

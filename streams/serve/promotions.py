@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from consumers.events import Phase, Promotion
@@ -18,6 +17,7 @@ from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.forecasts import Basis, Forecasts, Outlook
 from streams.serve.live import Live
+from streams.serve.model import ApiModel
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.rolling import RollingView
 from streams.windows import Window
@@ -28,11 +28,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/api/v1", tags=["promotions"], responses=ERRORS)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class PhaseAnswer(_Model):
+class PhaseAnswer(ApiModel):
     """A phase, half-open, epoch ms."""
 
     name: str
@@ -42,7 +38,7 @@ class PhaseAnswer(_Model):
     """How much of it is over, 0 to 1."""
 
 
-class TargetAnswer(_Model):
+class TargetAnswer(ApiModel):
     """One target: net GMV of the promotion's own events in its own time."""
 
     tier: str
@@ -53,7 +49,7 @@ class TargetAnswer(_Model):
     """Of reaching it by the end; null where there is no forecast."""
 
 
-class ForecastAnswer(_Model):
+class ForecastAnswer(ApiModel):
     """The net GMV that the promotion is expected to end with, minor units."""
 
     as_of: int
@@ -68,7 +64,7 @@ class ForecastAnswer(_Model):
     """The earlier promotions that it goes by."""
 
 
-class PromotionAnswer(_Model):
+class PromotionAnswer(ApiModel):
     """One promotion at the as-of."""
 
     promotion_id: str

@@ -6,23 +6,19 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.serve.asking import Frame, LiveView, Values, WindowParam, frame, require_ready
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
+from streams.serve.model import ApiModel
 from streams.view.parcels import Parcels, shipping_report
 from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class TimesAnswer(_Model):
+class TimesAnswer(ApiModel):
     """How long a kind of leg took, hours; null without any."""
 
     count: int
@@ -32,7 +28,7 @@ class TimesAnswer(_Model):
     p90: float | None
 
 
-class ParcelsAnswer(_Model):
+class ParcelsAnswer(ApiModel):
     """The whole shop, or one region, carrier or warehouse."""
 
     values: Values
@@ -51,7 +47,7 @@ class ItemAnswer(ParcelsAnswer):
     value: str
 
 
-class BreachesAnswer(_Model):
+class BreachesAnswer(ApiModel):
     """What is to be expected of one hour ahead."""
 
     start: int

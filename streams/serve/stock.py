@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.kpis import Number
@@ -13,6 +12,7 @@ from streams.serve.asking import AsOfParam, Frame, LiveView, PromotionParam, Val
 from streams.serve.asks import item
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
+from streams.serve.model import ApiModel
 from streams.stock.classes import AbcClass
 from streams.stock.forecast import COVERAGE, Interval
 from streams.view.outlook import Outage, Outlook, SkuOutlook
@@ -20,11 +20,7 @@ from streams.view.outlook import Outage, Outlook, SkuOutlook
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class WarehouseAnswer(_Model):
+class WarehouseAnswer(ApiModel):
     """What one warehouse has: its newest count, and what was received and adjusted after it."""
 
     warehouse: str
@@ -34,7 +30,7 @@ class WarehouseAnswer(_Model):
     """When it was counted, epoch ms."""
 
 
-class StockoutAnswer(_Model):
+class StockoutAnswer(ApiModel):
     """Minutes until the stock is gone, as an interval that holds the true moment in `coverage` of the cases."""
 
     low: float
@@ -43,7 +39,7 @@ class StockoutAnswer(_Model):
     coverage: float
 
 
-class OutageAnswer(_Model):
+class OutageAnswer(ApiModel):
     """Of a SKU that is out of stock."""
 
     since: int | None
@@ -80,7 +76,7 @@ class SkuStockAnswer(Frame):
     warehouses: list[WarehouseAnswer]
 
 
-class OutItemAnswer(_Model):
+class OutItemAnswer(ApiModel):
     """A SKU that is out of stock."""
 
     value: str
@@ -89,7 +85,7 @@ class OutItemAnswer(_Model):
     outage: OutageAnswer
 
 
-class SoonItemAnswer(_Model):
+class SoonItemAnswer(ApiModel):
     """A SKU that is near the end of its stock."""
 
     value: str
