@@ -7,28 +7,33 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
+from streams.serve.certificate import trusting
+
 TIMEOUT_S = 5.0
-# Straight to the server: a proxy that the environment names is for other hosts.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ApiClient:
-    """GET requests to one server."""
+    """GET requests to one server, which is our own: over TLS it is known by its very certificate."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cert_file: str = "") -> None:
         self.url = url
+        # Straight to the server: a proxy that the environment names is for other hosts.
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if cert_file:
+            handlers.append(urllib.request.HTTPSHandler(context=trusting(Path(cert_file))))
+        self._opener = urllib.request.build_opener(*handlers)
 
     async def get(self, path: str, **parameters: str | int) -> tuple[int, Any]:
         """Status and JSON of an answer; status 0 and the reason when there is none."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         return await asyncio.to_thread(self._get, f"{self.url}{path}{query}")
 
-    @staticmethod
-    def _get(url: str) -> tuple[int, Any]:
+    def _get(self, url: str) -> tuple[int, Any]:
         try:
-            with _opener.open(url, timeout=TIMEOUT_S) as answer:
+            with self._opener.open(url, timeout=TIMEOUT_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

@@ -94,6 +94,14 @@ class Settings(IngestSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
+    http_cert_file: str = Field(
+        "", description="PEM of the certificate that `serve` shows, with its chain; empty: without TLS."
+    )
+    http_key_file: str = Field("", description="PEM of its key, not encrypted; empty: it is in `http_cert_file`.")
+    tokens_file: str = Field(
+        "",
+        description="File of API tokens, made by `salepulse tokens create`; needed where others can reach `serve`.",
+    )
     partitions: int = Field(4, ge=1, description="Partitions of topics that `topics create` makes.")
     series_budget: int = Field(20_000, ge=100, description="Most KPI series on /metrics.")
     poll_ms: int = Field(100, ge=10, description="How often `serve` looks for new deltas in Redis.")
@@ -152,6 +160,8 @@ class Settings(IngestSettings):
             raise ValueError("certificates are given for Redis without TLS: write rediss:// in redis_url")
         if self.redis_key_file and not self.redis_cert_file:
             raise ValueError("redis_key_file is given without redis_cert_file: name the certificate, too")
+        if self.http_key_file and not self.http_cert_file:
+            raise ValueError("http_key_file is given without http_cert_file: name the certificate, too")
         return self
 
 

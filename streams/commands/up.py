@@ -54,6 +54,9 @@ def up(
     settings name (--bootstrap, --redis-url, environment or salepulse.toml) is used as it is, none is started then.
     The embedded broker keeps everything in memory; what was counted is kept with --data-dir.
     """
+    from streams.serve.certificate import examine
+    from streams.serve.exposure import check_exposure
+
     settings = load_settings(
         Settings,
         bootstrap=bootstrap,
@@ -67,6 +70,9 @@ def up(
     with foreseen():
         _one_of("--bootstrap", bootstrap, "--kafka-port", kafka_port)
         _one_of("--redis-url", redis_url, "--redis-port", redis_port)
+        check_exposure(settings)
+        if settings.http_cert_file:
+            examine(settings.http_cert_file, settings.http_key_file)
         given = settings.model_fields_set
         own_kafka = kafka_port if kafka_port is not None else None if "bootstrap" in given else DEFAULT_KAFKA_PORT
         own_redis = redis_port if redis_port is not None else None if "redis_url" in given else DEFAULT_REDIS_PORT

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -27,8 +29,13 @@ from streams.serve import (
     shipping,
     stock,
 )
+from streams.serve.certificate import examine, expiry
+from streams.serve.exposure import check_exposure, is_loopback
+from streams.serve.guard import Guard
 from streams.serve.live import Live
 from streams.settings import Settings
+from streams.store.connection import Access, connect
+from streams.tokens.book import TokenBook
 
 log = structlog.get_logger()
 
@@ -50,6 +57,7 @@ ROUTERS = (
 
 _SWITCH_S = 0.0005
 """So long the view's thread may keep the interpreter from the one that serves HTTP."""
+_EXPIRES_SOON_S = 14 * 86_400
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
     "Every answer about KPIs carries the as-of: the event time up to which it counts."
@@ -72,6 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
+    if settings.tokens_file:
+        app.add_middleware(Guard, book=TokenBook(Path(settings.tokens_file)))
     for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
     return app
@@ -108,10 +118,17 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        SalepulseError: others could reach it without a token, a file is not what it should be, or the port is taken.
+    """
+    check_exposure(settings)
+    connect(settings, Access.READ)  # a wrong file is to be told here, and not in the thread of the view
+    scheme = "https" if _certified(settings) else "http"
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
-        log.info("serving", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         sys.setswitchinterval(_SWITCH_S)
         config = uvicorn.Config(
             create_app(settings),
@@ -120,5 +137,20 @@ def run(settings: Settings) -> None:
             log_level="warning",
             timeout_graceful_shutdown=5,
             server_header=False,
+            ssl_certfile=settings.http_cert_file or None,
+            ssl_keyfile=settings.http_key_file or None,
         )
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def _certified(settings: Settings) -> bool:
+    """Whether it is served over TLS; warns of what is not as it should be. Raises UsageError."""
+    if not settings.http_cert_file:
+        if settings.tokens_file and not is_loopback(settings.http_host):
+            log.warning("tokens can be read on the network: set http_cert_file, or let a proxy speak TLS before this")
+        return False
+    certificate = examine(settings.http_cert_file, settings.http_key_file)
+    if certificate.expires_ms < (time.time() + _EXPIRES_SOON_S) * 1000:
+        at = f"{expiry(certificate):%Y-%m-%d %H:%M}Z"
+        log.warning("the certificate expires soon: renew it, and start anew", at=at)
+    return True

@@ -52,7 +52,8 @@ class Plan:
     def url(self) -> str:
         """Where the API answers, as this machine reaches it."""
         host = ANY_ADDRESS.get(self.settings.http_host, self.settings.http_host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
+        scheme = "https" if self.settings.http_cert_file else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
 
     @property
     def log_folder(self) -> Path:

@@ -68,7 +68,7 @@ class Stack:
 
     async def until_ready(self) -> None:
         """Until /readyz is 200, or nothing was ever written that could be counted. Says at times what it waits for."""
-        api, waited = ApiClient(self.plan.url), time.monotonic()
+        api, waited = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
             if status == 200:

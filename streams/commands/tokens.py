@@ -1,0 +1,122 @@
+"""`salepulse tokens`: who may use the API."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumers.commands.running import foreseen, iso, load_settings
+from consumers.errors import UsageError
+from streams.commands.options import AsJson
+from streams.commands.output import print_json, print_table, tell
+from streams.settings import Settings
+from streams.tokens.token import Right
+
+app = typer.Typer(help="Tokens of the API: make, list, take away. Only their hashes are kept.", no_args_is_help=True)
+
+File = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="The file of tokens; else the setting tokens_file.")
+]
+Name = Annotated[str, typer.Argument(help="Whose it is: letters, digits, and . _ @ -")]
+
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@app.command()
+def create(
+    name: Name,
+    scope: Annotated[Right, typer.Option(help="What it lets one do; each includes those before it.")] = Right.READ,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long it is valid, such as 12h or 90d; without: for ever.")
+    ] = None,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token, and print it: this once, as only its hash is kept. Running servers know it within a second."""
+    from streams.clock import now_ms
+    from streams.tokens.file import change_tokens
+    from streams.tokens.token import PREFIX, Token, digest
+
+    with foreseen():
+        path, now = _path(file), now_ms()
+        if not re.fullmatch(r"[\w.@-]{1,64}", name):
+            raise UsageError(f"{name!r} is no name for a token: write up to 64 letters, digits, and . _ @ -")
+        secret = PREFIX + secrets.token_urlsafe(32)
+        expires_ms = None if expires is None else now + _length_ms(expires)
+        made = Token(name=name, scope=scope, sha256=digest(secret), created_ms=now, expires_ms=expires_ms)
+
+        def add(held: tuple[Token, ...]) -> list[Token]:
+            if any(token.name == name for token in held):
+                raise UsageError(f"there is a token {name!r} in {path}: choose another name, or revoke that one first")
+            return [*held, made]
+
+        change_tokens(path, add)
+    if as_json:
+        print_json({"name": name, "scope": scope.value, "token": secret, "expires_ms": expires_ms, "file": str(path)})
+        return
+    until = f", until {iso(expires_ms)}" if expires_ms is not None else ""
+    tell(f"token {name!r} of scope {scope}{until}, its hash in {path}; it is shown this once:")
+    typer.echo(secret)
+
+
+@app.command("list")
+def list_(file: File = None, as_json: AsJson = False) -> None:
+    """List the tokens: whose, what for, until when."""
+    from streams.clock import now_ms
+    from streams.tokens.file import read_tokens
+
+    with foreseen():
+        held, now = read_tokens(_path(file)), now_ms()
+    if as_json:
+        shown = [token.model_dump(mode="json", exclude={"sha256"}) | {"expired": token.expired(now)} for token in held]
+        print_json({"tokens": shown})
+        return
+    rows = [
+        (
+            token.name,
+            token.scope.value,
+            iso(token.created_ms),
+            "never" if token.expires_ms is None else iso(token.expires_ms) + (" (over)" if token.expired(now) else ""),
+        )
+        for token in held
+    ]
+    print_table(("name", "scope", "made", "expires"), rows, styles=("bold",))
+
+
+@app.command()
+def revoke(name: Name, file: File = None) -> None:
+    """Take a token away: within a second nobody gets in with it."""
+    from streams.tokens.file import change_tokens, read_tokens
+    from streams.tokens.token import Token
+
+    with foreseen():
+        path = _path(file)
+        read_tokens(path)  # a file that is not there is not made
+
+        def drop(held: tuple[Token, ...]) -> list[Token]:
+            if all(token.name != name for token in held):
+                raise UsageError(f"there is no token {name!r} in {path}: `salepulse tokens list` shows all")
+            return [token for token in held if token.name != name]
+
+        change_tokens(path, drop)
+    tell(f"token {name!r} is revoked")
+
+
+def _path(file: Path | None) -> Path:
+    if file is not None:
+        return file
+    settings = load_settings(Settings)
+    if not settings.tokens_file:
+        raise UsageError("say where the tokens are: --file FILE, or the setting tokens_file")
+    return Path(settings.tokens_file)
+
+
+def _length_ms(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text)
+    if found is None:
+        raise UsageError(f"--expires {text!r}: write how long it is valid, such as 12h or 90d")
+    return int(found[1]) * _UNIT_MS[found[2]]

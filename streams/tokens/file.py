@@ -1,0 +1,79 @@
+"""The file of tokens: JSON, for its owner only, written whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from consumers.errors import SalepulseError, UsageError
+from streams.tokens.token import Token
+
+
+class TokensFile(BaseModel):
+    """All of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: tuple[Token, ...] = ()
+
+
+def read_tokens(path: Path) -> tuple[Token, ...]:
+    """The tokens in a file. Raises UsageError where it cannot be read, or is none of ours."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(
+            f"tokens_file: {path} is not there: make it with `salepulse tokens create NAME --file {path}`"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"tokens_file: {path} cannot be read ({error.strerror})") from None
+    try:
+        return TokensFile.model_validate_json(text).tokens
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise UsageError(
+            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{wrong['msg']}"
+        ) from None
+
+
+def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], Sequence[Token]]) -> None:
+    """Replace the tokens by what `change` makes of them; one process at a time. A file that is not there is empty.
+
+    Raises:
+        SalepulseError: the file cannot be written.
+    """
+    try:
+        with _held(path):
+            held = read_tokens(path) if path.exists() else ()
+            _write(path, TokensFile(tokens=tuple(change(held))))
+    except OSError as error:
+        raise SalepulseError(f"{path} cannot be written ({error.strerror}): name another --file") from error
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, content: TokensFile) -> None:
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(made, mode)
+        os.replace(made, path)
+    except BaseException:
+        os.unlink(made)
+        raise

@@ -1,0 +1,22 @@
+"""Tokens for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streams.clock import now_ms
+from streams.tokens.file import change_tokens
+from streams.tokens.token import Right, Token, digest
+
+
+def token(name: str, scope: Right = Right.READ, *, secret: str = "", expires_ms: int | None = None) -> Token:
+    """A token whose secret is `sp_` and its name, unless another is given."""
+    return Token(
+        name=name, scope=scope, sha256=digest(secret or f"sp_{name}"), created_ms=now_ms(), expires_ms=expires_ms
+    )
+
+
+def write(path: Path, *tokens: Token) -> Path:
+    """A file that holds these and no others."""
+    change_tokens(path, lambda _: tokens)
+    return path
