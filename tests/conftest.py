@@ -13,6 +13,8 @@ import redis
 from tests.support.cleaning import empty_broker
 from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
 from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.secure_kafka import SecureKafka
+from tests.support.secure_kafka import secure_kafka as start_secure_kafka
 from tests.support.servers import Server, tansu_broker
 from tests.support.servers import redis_server as start_redis_server
 
@@ -115,6 +117,25 @@ def apache_kafka(shared_apache_kafka: Server) -> Server:
     """An Apache Kafka without topics or groups."""
     empty_broker(shared_apache_kafka.bootstrap)
     return shared_apache_kafka
+
+
+@pytest.fixture(scope="session")
+def shared_secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """One Apache Kafka with TLS and users for the whole run; tests ask for `protected_kafka` instead."""
+    try:
+        kafka_jars()
+        java()
+    except KafkaUnavailableError as missing:
+        pytest.skip(str(missing))
+    with start_secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def protected_kafka(shared_secure_kafka: SecureKafka) -> SecureKafka:
+    """An Apache Kafka with TLS and users, without topics or groups."""
+    empty_broker(shared_secure_kafka.server.bootstrap)
+    return shared_secure_kafka
 
 
 @pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])

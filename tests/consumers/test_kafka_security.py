@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,23 +19,18 @@ from consumers.topic_admin import create_topics, default_plans
 from consumers.topic_reading import read_to_end
 from consumers.topics import Partition, Topic
 from tests.support.certificates import Authority
-from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
-from tests.support.secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
+from tests.support.cleaning import empty_broker
+from tests.support.secure_kafka import PASSWORD, USER, SecureKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+def broker(shared_secure_kafka: SecureKafka) -> SecureKafka:
     """One broker for all of them, with its topics."""
-    try:
-        kafka_jars()
-        java()
-    except KafkaUnavailableError as missing:
-        pytest.skip(str(missing))
-    with secure_kafka(tmp_path_factory.mktemp("secure-kafka")) as broker:
-        asyncio.run(create_topics(broker.server.bootstrap, default_plans(1)))
-        yield broker
+    empty_broker(shared_secure_kafka.server.bootstrap)
+    asyncio.run(create_topics(shared_secure_kafka.server.bootstrap, default_plans(1)))
+    return shared_secure_kafka
 
 
 def trusting(broker: SecureKafka) -> TlsFiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 
@@ -11,20 +12,21 @@ from tests.support.expected import Query, Values
 
 
 class HttpApi:
-    """The API at a URL."""
+    """The API at a URL. `how`: what else httpx is to be told, such as headers or whom to trust."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **how: Any) -> None:
         self.url = url
+        self._how = how
 
     def ask(self, queries: Sequence[Query]) -> list[Mapping[str, Values]]:
         """The answers of each query, by value of the scope."""
-        with httpx.Client(base_url=self.url, timeout=30) as client:
+        with httpx.Client(base_url=self.url, timeout=30, **self._how) as client:
             return [_answer(client, query) for query in queries]
 
     def as_of_ms(self) -> int | None:
         """The newest as-of; None while there is none, or nobody answers."""
         try:
-            answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5)
+            answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5, **self._how)
         except httpx.TransportError:
             return None
         return int(answer.json()["as_of"]) if answer.status_code == HTTPStatus.OK else None
@@ -32,7 +34,7 @@ class HttpApi:
     def read_ms(self) -> int:
         """What was counted in Redis by then is in every answer from now on; 0 while nobody answers."""
         try:
-            return int(httpx.get(f"{self.url}/readyz", timeout=5).json()["read_at"] or 0)
+            return int(httpx.get(f"{self.url}/readyz", timeout=5, **self._how).json()["read_at"] or 0)
         except httpx.TransportError:
             return 0
 
