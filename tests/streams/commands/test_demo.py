@@ -42,6 +42,8 @@ def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(t
 
 def test_it_leaves_given_servers_alone_and_ends_well_when_stopped(tmp_path: Path) -> None:
     production = {"SALEPULSE_BOOTSTRAP": "127.0.0.1:1", "SALEPULSE_REDIS_URL": "redis://127.0.0.1:1/0"}
+    production |= {"SALEPULSE_HTTP_HOST": "0.0.0.0", "SALEPULSE_TOKENS_FILE": "/nowhere/tokens.json"}
+    production |= {"SALEPULSE_HTTP_CERT_FILE": "/nowhere/serve.pem"}
     running = Running("demo", "--http-port", "0", "--rate", "200", cwd=tmp_path, env=production)
     running.until("events counted")
     family = running.family()
