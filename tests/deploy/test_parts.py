@@ -46,6 +46,8 @@ class Parts:
 
     def here(self, word: str) -> str:
         """A word of the compose file, as it is on this machine."""
+        if word.startswith("/etc/salepulse/"):
+            return str(DEPLOY / "compose" / Path(word).name)
         name = word.removeprefix("/run/secrets/")
         if name != word:
             return str(self.folder / "secrets" / FILES.get(name, name))
@@ -145,9 +147,11 @@ def test_who_makes_progress_is_healthy(parts: Parts) -> None:
         eventually(lambda name=service: parts.health(name).returncode == 0, within_s=40, every_s=0.5, what=service)
 
 
-def test_who_is_not_heard_of_is_not_healthy(parts: Parts) -> None:
-    done = parts.health("alerts")
-    assert (done.returncode, done.stdout) == (1, "it has not been heard of\n")
+def test_alerts_are_not_healthy_until_they_are_heard_of(parts: Parts) -> None:
+    before = parts.health("alerts")
+    assert (before.returncode, before.stdout) == (1, "it has not been heard of\n")
+    with running(_role(parts, "alerts", 0)):
+        eventually(lambda: parts.health("alerts").returncode == 0, within_s=40, every_s=0.5, what="alerts")
 
 
 def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
