@@ -128,7 +128,7 @@ class Followed:
     def _follow(self, step: Step, inputs: Floats, terms: Terms) -> None:
         """The latest seconds; and alarms that are over."""
         expected = self.level * inputs
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             lasting = 2 * terms.least_sample * step.dt_s / expected
         lasting = np.clip(lasting, _RECENT_LEAST_S, _RECENT_MOST_S)
         self.recent *= np.exp(-step.dt_s / lasting)[:, None]
