@@ -36,8 +36,6 @@ SERVICES = {
     "alertmanager",
     "grafana",
 }
-LATER = {"SALEPULSE_TOKENS_FILE"}
-"""A setting that not every build has."""
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 LOCK = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
 
@@ -119,7 +117,7 @@ class TestOurs:
     def test_commands_and_settings_are_there(self, name: str) -> None:
         what = written()[name]
         assert {what["command"][0]} <= set(command_names())
-        known = {f"SALEPULSE_{field.upper()}" for field in Settings.model_fields} | LATER
+        known = {f"SALEPULSE_{field.upper()}" for field in Settings.model_fields}
         assert set(what["environment"]) <= known
 
     def test_who_only_answers_may_only_read(self) -> None:
