@@ -21,6 +21,8 @@ from streams.store.state import State, read_state
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
 AHEAD_MS = 2_000
+ALERTS = "alerts-"
+"""How names of `salepulse alerts` begin, which says that it is there in the same place."""
 
 
 async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
@@ -53,11 +55,12 @@ def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
 def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterator[Finding]:
     """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms."""
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    present = sorted(name for name, at_ms in heard.items() if at_ms >= since_ms)
+    workers = {name: at_ms for name, at_ms in heard.items() if not name.startswith(ALERTS)}
+    present = sorted(name for name, at_ms in workers.items() if at_ms >= since_ms)
     if present:
         yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
     else:
-        last = f", the last one was heard of at {iso(max(heard.values()))}" if heard else ""
+        last = f", the last one was heard of at {iso(max(workers.values()))}" if workers else ""
         yield wrong("workers", f"none at work{last}", START)
     if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + AHEAD_MS]:
         yield warning("clock", f"the clocks of {', '.join(sorted(ahead))} are ahead of this machine's", "use NTP")

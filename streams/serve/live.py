@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from consumers.settings import Clock
 from streams.clock import now_ms
 from streams.serve.asks import Ask
 from streams.serve.following import Aside, Following, Look
@@ -122,5 +123,6 @@ class Live:
             polled_ms=polled_ms,
             failure=self._following.failure,
             prepared=self.snapshot.as_of_ms is not None,
+            wall=self.settings.clock is Clock.WALL,
         )
         return standing(facts, now)

@@ -13,6 +13,8 @@ POLLED_WITHIN_MS = 2_000
 """A Redis that has not answered for so long is down."""
 CAUGHT_UP_MS = 30_000
 """Records may wait to be counted while the as-of is no older than this."""
+OLD_MS = 3_600_000
+"""An as-of that is older is not the present, though nothing waits: events of the past are coming in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Facts:
     """What it said instead since then."""
     prepared: bool = True
     """Whether answers have been made ahead once."""
+    wall: bool = False
+    """Whether the clock is the machine's, so that an as-of can be old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,11 @@ def _reasons(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[str]:
         return
     if not facts.prepared:
         yield "the first answers are being made: ask again soon"
+    if facts.wall and now_ms - as_of_ms > OLD_MS and all(held.lag == 0 for held in facts.partitions.values()):
+        yield (
+            f"the events that come in are old: the as-of stands at {moment(as_of_ms)}; what is replayed from the past "
+            "belongs into a store of its own, with --clock event"
+        )
     if now_ms - as_of_ms > CAUGHT_UP_MS:
         for partition, held in sorted(facts.partitions.items()):
             if held.lag != 0 and partition not in facts.stale:

@@ -38,13 +38,16 @@ async def begin_anew(settings: Settings) -> int:
             newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0)
             passed = [partition for partition, position in progress.positions.items() if position]
             for partition in passed:
-                await _begin_anew(redis, keys, settings, partition, newest_ms)
+                held = progress.partitions.get(partition)
+                nothing_waited = held is not None and held.lag == 0  # the last that its worker said
+                await _begin_anew(redis, keys, settings, partition, None if nothing_waited else newest_ms)
             return len(passed)
     finally:
         await redis.aclose()
 
 
-async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: Partition, newest_ms: int) -> None:
+async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None) -> None:
+    """`since_ms`: from where on events may be missing; None: as far as is known, none is."""
     kept, rows = levels(settings), Rows()
     writer, roller = PaneWriter(redis, keys, kept), Roller(redis, keys, kept, settings.clock)
     for _ in range(_TRIES):
@@ -53,7 +56,7 @@ async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: P
         if not work.position:
             return
         rolled = await work.roll(clocks(settings, None, now_ms()))
-        if rolled and await writer.restart(partition, work.position, 0, newest_ms):
+        if rolled and await writer.restart(partition, work.position, 0, since_ms):
             return
         await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had
     raise SalepulseError(f"partition {partition} would not begin anew: see the workers' logs", retriable=True)

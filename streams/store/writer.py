@@ -184,21 +184,23 @@ class PaneWriter:
         return RecordsChanged() if answer == b"read again" else _moved(answer)
 
     async def restart(
-        self, partition: Partition, position: int, at: int, incomplete_since_ms: int, topic_id: str = ""
+        self, partition: Partition, position: int, at: int, incomplete_since_ms: int | None, topic_id: str = ""
     ) -> bool:
         """Go to another position, where records were lost before they were read; all of the log must be rolled.
 
-        `incomplete_since_ms` is the event time from which on the history has a hole; `topic_id` the topic that is read
+        `incomplete_since_ms` is the event time from which on the history has a hole, None where nothing is known to be
+        missing; `topic_id` the topic that is read
         now, empty where that is to be found out. Views begin anew. False if the partition stands elsewhere, or
         something is not rolled: nothing is changed then.
         """
+        missing = incomplete_since_ms
         answer = await self._restart(
             keys=[
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
                 self._keys.ids(partition),
             ],
-            args=[str(partition), position, at, incomplete_since_ms, topic_id, uuid4().hex],
+            args=[str(partition), position, at, "" if missing is None else missing, topic_id, uuid4().hex],
         )
         return bool(answer == b"ok")
 

@@ -66,6 +66,7 @@ def test_workers() -> None:
     assert levels(list(at_work({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["wrong"]
     assert levels(list(at_work({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
     assert levels(list(at_work({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
+    assert levels(list(at_work({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
 
 
 def test_what_waits() -> None:

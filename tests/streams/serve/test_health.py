@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from consumers.errors import SalepulseError
+from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.serve.app import bind, run
 from streams.serve.live import Live
+from streams.serve.standing import Facts, standing
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, shop, shop_settings
@@ -22,6 +24,15 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
     answer = await api.get("/readyz")
     assert (answer.status_code == 200) == answer.json()["ready"]
     return answer.json()["reasons"]
+
+
+@pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 60, True), (True, 7_200, False), (False, 7_200, True)])
+def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool, age_s: int, live: bool) -> None:
+    now, counted = 10_000_000, PartitionState(9, 0, 1, 1, 10_000_000, 0)
+    facts = Facts(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
+    found = standing(facts, now)
+    assert found.live is live
+    assert live or "the events that come in are old" in found.reasons[0]
 
 
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:

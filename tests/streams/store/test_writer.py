@@ -163,6 +163,13 @@ async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop:
     assert await page_views(shop) == 110
 
 
+async def test_where_nothing_waited_nothing_is_called_missing(shop: Shop) -> None:
+    await apply(shop, 0, 10, first=True)
+    await (await shop.work(ORDERS_0)).roll(Clocks(None, None, None))
+    assert await shop.writer.restart(ORDERS_0, 10, 0, None)
+    assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") is None
+
+
 async def test_a_heartbeat_counts_only_where_its_worker_stands_at_the_position(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert await shop.writer.heartbeat({ORDERS_0: (10, 7), CLICKS_0: (None, 0)}) == set()
