@@ -24,7 +24,7 @@ demo: install  ## a simulated sale on this machine, with its own broker and Redi
 	$(BIN)/salepulse demo
 
 test: install  ## all tests; ARGS="-m 'not kafka'" for those without Java
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: install  ## lint, format, types, architecture
 	$(BIN)/ruff check .

@@ -20,7 +20,6 @@ from tests.support.servers import redis_server as start_redis_server
 
 REPOSITORY = Path(__file__).parents[1]
 REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
-ONE_AT_A_TIME = frozenset({"test_role.py", "test_up.py", "test_demo.py", "test_watched_shop.py"})
 
 hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=50)
@@ -30,14 +29,6 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings that our own code causes are errors."""
     config.addinivalue_line("filterwarnings", r"error:::(consumers|streams|alerts)(\.|$)")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run two at a time: never two of those in which something is killed and must be back in time."""
-    for item in items:
-        if item.path.is_relative_to(REPOSITORY / "tests" / "chaos") or item.path.name in ONE_AT_A_TIME:
-            item.add_marker(pytest.mark.xdist_group("in time"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,7 +15,7 @@ from tests.support.servers import Server
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-async def test_a_conversion_drop_is_one_page_with_cause_and_money_and_its_resolve(
+async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     incident = "conversion_drop@+16s/16s:size=0.9,stage=order"
@@ -27,10 +27,12 @@ async def test_a_conversion_drop_is_one_page_with_cause_and_money_and_its_resolv
         assert page["since"] == pytest.approx(watched.began_ms + 16_000, abs=12_000)
         assert page["value"] < 0.8 * page["expected"]
         assert page["runbook"]
-        await watched.until("it is over", lambda: len(watched.pages("business")) > 1, within_s=60)
-        (first, second) = watched.pages("business")
-        assert (first.split()[1], second.split()[1]) == ("firing", "resolved"), watched.summaries
-        assert first.split()[0] == second.split()[0]
+        await watched.until("it is over", lambda: watched.all_over("business"), within_s=90)
+        pages = watched.pages("business")
+        assert pages[0].endswith("firing")
+        # At three orders a second a part of the shop may be told of before the whole is known to be struck.
+        assert len(pages) <= 4, watched.summaries
+        assert {told["data"]["incident"] for told in watched.told} == {"orders"}, watched.summaries
         assert watched.pages("data") == []
         assert watched.signs_of_life > 0
 

@@ -63,6 +63,11 @@ class Watched:
             if one["data"]["owner"] == owner
         ]
 
+    def all_over(self, owner: str) -> bool:
+        """Whether everything that an owner was told of is over, and he knows."""
+        last = dict(page.split() for page in self.pages(owner))
+        return bool(last) and set(last.values()) == {"resolved"}
+
     @property
     def summaries(self) -> list[str]:
         """All that people were told, in words."""

@@ -22,7 +22,7 @@ from tests.deploy.files import alert_rules, recorded
 from tests.deploy.scene import Scene, scene
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("one shop beside Prometheus")]
+pytestmark = pytest.mark.slow
 
 LABELS = ("channel", "region", "category", "campaign", "live_room", "variant")
 

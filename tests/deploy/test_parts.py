@@ -27,7 +27,7 @@ from tests.support.kafka import KafkaUnavailableError, java, java_command, kafka
 from tests.support.servers import Server, running, tansu_broker
 from tests.support.wait import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("parts of the compose file")]
+pytestmark = pytest.mark.slow
 
 SALEPULSE = [sys.executable, "-m", "streams.cli"]
 FILES = {"redis_users": "redis_users.acl", "tokens": "tokens.json"}
