@@ -36,7 +36,7 @@ from consumers.errors import SalepulseError
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
-from streams.store.keys import Keys
+from streams.store.keys import ALERTS_NAME, Keys
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Role:
         self._settings = settings
         self._file = file
         self._clock = clock
-        self.name = f"alerts-{os.getpid()}-{uuid4().hex[:8]}"
+        self.name = f"{ALERTS_NAME}{os.getpid()}-{uuid4().hex[:8]}"
         self.metrics = AlertMetrics()
         self._place = place_of(settings)
         self._redis = connect(settings)

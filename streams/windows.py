@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from streams.scopes import Scope
@@ -107,3 +108,12 @@ def _midnight(at_s: int, timezone: str) -> int:
     zone = ZoneInfo(timezone)
     local = datetime.fromtimestamp(at_s, zone)
     return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
+
+
+Pieces: TypeAlias = list[tuple[str, Span]]
+"""Spans, each in the panes of one level."""
+
+
+def in_panes(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
+    """A span in the fewest panes of these levels (name, length in seconds), finest first."""
+    return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]

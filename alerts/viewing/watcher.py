@@ -7,7 +7,6 @@ meanwhile.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -44,8 +43,6 @@ _STRETCH_S = 300
 """What has piled up is taken in by stretches of so long."""
 _AT_ONCE_S = 1.5
 """And no longer than this at a time: whoever leads must say so in between."""
-_SWITCH_S = 0.0005
-"""So long the view's thread may keep the interpreter from the one that sends."""
 
 
 class _Nothing(Hot):
@@ -87,7 +84,6 @@ class Watcher:
             self._memory = memory or self._memory
         if not self._follows:
             self._follows = True
-            sys.setswitchinterval(_SWITCH_S)
             self._following.start()
 
     def remembered(self) -> bytes | None:

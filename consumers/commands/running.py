@@ -21,7 +21,7 @@ from consumers.masking import conceal
 Result = TypeVar("Result")
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def parse_since(text: str, now: datetime) -> int:
     True
     """
     if ago := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        then = now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        then = now - timedelta(seconds=int(ago[1]) * UNITS_S[ago[2]])
     else:
         try:
             then = datetime.fromisoformat(text)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings
+from consumers.commands.running import UNITS_S, foreseen, iso, load_settings
 from consumers.errors import UsageError
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, print_table, tell
@@ -22,8 +22,6 @@ File = Annotated[
     Path | None, typer.Option("--file", metavar="FILE", help="The file of tokens; else the setting tokens_file.")
 ]
 Name = Annotated[str, typer.Argument(help="Whose it is: letters, digits, and . _ @ -")]
-
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @app.command()
@@ -119,4 +117,4 @@ def _length_ms(text: str) -> int:
     found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text)
     if found is None:
         raise UsageError(f"--expires {text!r}: write how long it is valid, such as 12h or 90d")
-    return int(found[1]) * _UNIT_MS[found[2]]
+    return 1000 * int(found[1]) * UNITS_S[found[2]]

@@ -10,19 +10,18 @@ from redis.exceptions import RedisError
 
 from consumers.commands.running import iso
 from consumers.topics import Partition
-from streams.asof import PartitionState, as_of
+from streams.asof import PartitionState
 from streams.counted import read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
-from streams.store.keys import Keys
+from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.state import State, read_state
+from streams.view.reached import newest
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
 AHEAD_MS = 2_000
-ALERTS = "alerts-"
-"""How names of `salepulse alerts` begin, which says that it is there in the same place."""
 
 
 async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
@@ -55,7 +54,7 @@ def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
 def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterator[Finding]:
     """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms."""
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    workers = {name: at_ms for name, at_ms in heard.items() if not name.startswith(ALERTS)}
+    workers = {name: at_ms for name, at_ms in heard.items() if not name.startswith(ALERTS_NAME)}
     present = sorted(name for name, at_ms in workers.items() if at_ms >= since_ms)
     if present:
         yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
@@ -100,13 +99,7 @@ def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
 
 def answers(state: State, now_ms: int, settings: Settings) -> Finding:
     """How old what is shown is."""
-    now = as_of(
-        state.partitions,
-        now_ms=now_ms,
-        clock=settings.clock,
-        idle_after_ms=int(settings.idle_after_s * 1000),
-        stale_after_ms=int(settings.stale_after_s * 1000),
-    )
+    now = newest(state, now_ms, settings)
     if now.ms is None:
         return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
     return ok("as-of", iso(now.ms))

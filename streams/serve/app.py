@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
@@ -55,8 +54,6 @@ ROUTERS = (
 )
 """Every group of routes of our own; other packages add theirs by entry points."""
 
-_SWITCH_S = 0.0005
-"""So long the view's thread may keep the interpreter from the one that serves HTTP."""
 _EXPIRES_SOON_S = 14 * 86_400
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
@@ -129,7 +126,6 @@ def run(settings: Settings) -> None:
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        sys.setswitchinterval(_SWITCH_S)
         config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",

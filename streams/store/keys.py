@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from consumers.topics import Partition, Topic
 
+ALERTS_NAME = "alerts-"
+"""How the names of `salepulse alerts` begin, which says among the workers that it is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -189,18 +189,17 @@ class PaneWriter:
         """Go to another position, where records were lost before they were read; all of the log must be rolled.
 
         `incomplete_since_ms` is the event time from which on the history has a hole, None where nothing is known to be
-        missing; `topic_id` the topic that is read
-        now, empty where that is to be found out. Views begin anew. False if the partition stands elsewhere, or
-        something is not rolled: nothing is changed then.
+        missing; `topic_id` the topic that is read now, empty where that is to be found out. Views begin anew. False if
+        the partition stands elsewhere, or something is not rolled: nothing is changed then.
         """
-        missing = incomplete_since_ms
+        since = "" if incomplete_since_ms is None else incomplete_since_ms
         answer = await self._restart(
             keys=[
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
                 self._keys.ids(partition),
             ],
-            args=[str(partition), position, at, "" if missing is None else missing, topic_id, uuid4().hex],
+            args=[str(partition), position, at, since, topic_id, uuid4().hex],
         )
         return bool(answer == b"ok")
 

@@ -21,14 +21,11 @@ from streams.view.reached import newest, reached_ms
 from streams.view.retention import Retention
 from streams.view.shipping import LEG_LEVELS, At
 from streams.view.sums import WindowSum
-from streams.windows import Span, Window, cover, distinct_span, span
+from streams.windows import Pieces, Span, Window, distinct_span, in_panes, span
 
 COUNTER_LEVELS = tuple(COUNTERS_STEP_S.items())
 DISTINCT_LEVELS = tuple(DISTINCTS_STEP_S.items())
 """Levels and their panes' lengths in seconds, finest first."""
-
-Pieces = list[tuple[str, Span]]
-"""Spans, each in the panes of one level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ class Moment:
         levels = DISTINCT_LEVELS[max(self.finest, 1 if scope is Scope.SKU else 0) : self.coarsest + 1]
         if covered and (covered.start_s % levels[0][1] or covered.end_s % levels[0][1]):
             return None
-        found = pieces(covered, levels)
+        found = in_panes(covered, levels)
         if not all(self.retention.has(name, piece) for name, piece in found):
             return None
         return covered, found, [step_s for _, step_s in levels]
@@ -97,7 +94,7 @@ class Moment:
         return self._kept_pieces(whole, LEG_LEVELS)
 
     def _kept_pieces(self, whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
-        found = pieces(whole, levels[: self.followed.retention.coarsest(whole.start_s) + 1])
+        found = in_panes(whole, levels[: self.followed.retention.coarsest(whole.start_s) + 1])
         self.require_kept(found)
         return found
 
@@ -141,11 +138,6 @@ class Moment:
         return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
 
 
-def pieces(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
-    """A span in the fewest panes of these levels."""
-    return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]
-
-
 def moment_of(
     question: Question,
     value: str | None,
@@ -160,8 +152,9 @@ def moment_of(
         NotReadyError: there is no as-of yet.
         NotAnswerableError: its moment is yet to come or no longer kept, or its promotion is not known.
     """
-    newest_ms = newest(followed.state, now_ms, settings).ms
-    if question.as_of_ms is not None:
+    if question.as_of_ms is None:
+        newest_ms = newest(followed.state, now_ms, settings).ms
+    else:
         newest_ms = reached_ms(followed.state, now_ms, settings)
     if newest_ms is None:
         raise NotReadyError(

@@ -13,11 +13,11 @@ from streams.shipping.counters import LEG_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.asking import Answer, Item
 from streams.view.distinct import Union
-from streams.view.moment import Moment, pieces
+from streams.view.moment import Moment
 from streams.view.shipping import known, named
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
-from streams.windows import Window
+from streams.windows import Window, in_panes
 
 
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
@@ -62,9 +62,11 @@ async def nothing(moment: Moment, names: Sequence[str]) -> list[Item]:
         numbers |= named_distincts([0] * len(DISTINCTS))
     if scope in SHIPPING_SCOPES:
         numbers |= dict.fromkeys(LEG_NAMES, 0)
-    stock = await stock_of(moment, names, [0] * len(names))
+    stock: Sequence[StockSums] = [{}] * len(names)
+    if moment.question.wants(STOCK_NAMES):
+        stock = await stock_of(moment, names, [0] * len(names))
     return [
-        Item(name, values({**numbers, **moment.brought(name), **held}, scope))
+        Item(name, values({**numbers, **moment.brought(name), **held}, scope, moment.question.only))
         for name, held in zip(names, stock, strict=True)
     ]
 
@@ -76,12 +78,12 @@ async def sums_of(moment: Moment) -> WindowSum:
     blocks = followed.blocks
     while True:
         steps = list(total.steps_to(moment.counted))
-        needed = [piece for sign, part in steps if sign for piece in pieces(part, moment.levels)]
+        needed = [piece for sign, part in steps if sign for piece in in_panes(part, moment.levels)]
         moment.require_kept(needed)
         if not await blocks.ensure(blocks.needed(needed)):
             break  # nothing was waited for, so nothing has changed since the steps were made
     for sign, part in steps:
-        total.take(sign, blocks.cells(pieces(part, moment.levels)) if sign else ())
+        total.take(sign, blocks.cells(in_panes(part, moment.levels)) if sign else ())
     total.span = moment.counted
     return total
 

@@ -18,6 +18,7 @@ from streams.shipping.kpis import SHIPPING_KPIS
 from streams.shipping.spread import DELIVERY, IN_A_ROW, SHARES, SHIP, quantile_ms
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
+from streams.view.shipping import ShippingMoment
 from streams.windows import Window
 
 Label = tuple[Dimension, str]
@@ -70,38 +71,37 @@ class ShippingReport:
 
 async def shipping_report(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> ShippingReport:
     """Where shipping stands at the newest as-of. Raises NotReadyError, NotAnswerableError."""
-    moment = view.shipping_at(Question(window), now_ms)
+    moment, day = (view.shipping_at(Question(over), now_ms) for over in (window, Window.H24))
     rows, dimension = moment.rows, BY[by]
     labels: list[Label] = [(Scope.ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
     histograms = [label for one in labels for label in _histograms(one)]
     sums = await moment.sums(_numbers(rows, labels))
     spread = (await moment.windowed(_numbers(rows, histograms))).reshape(len(labels), -1, IN_A_ROW)
     found = [_parcels(*held, by) for held in zip((value for _, value in labels), sums, spread, strict=True)]
-    whole = rows.row(Scope.ALL, "")
-    before = await moment.unshipped(LOOK_BACK_H, whole)
-    day = await view.shipping_at(Question(Window.H24), now_ms).sums(np.array([whole], np.int64))
-    now = int(sums[0, Leg.UNSHIPPED])
-    hazard_h = hazard(int(day[0, Leg.SHIP_LEGS]), before, now, LOOK_BACK_H)
-    due = await moment.falling_due(hours, whole)
-    as_of_s = moment.at.as_of_s
+    hazard_h, forecast = await _ahead(day, hours)
     return ShippingReport(
-        as_of_s * 1000,
+        moment.at.as_of_s * 1000,
         replace(found[0], value=""),
         sorted(filter(_says_something, found[1:]), key=_most_overdue),
         hazard_h,
-        breaches(due, as_of_s=as_of_s, hazard_h=hazard_h, hours=hours),
+        forecast,
     )
 
 
 async def breaches_ahead(view: RollingView, hours: int, now_ms: int) -> float:
     """Orders that wait now and are to be expected overdue within so many hours. Raises as `shipping_report` does."""
-    day = view.shipping_at(Question(Window.H24), now_ms)
+    _, forecast = await _ahead(view.shipping_at(Question(Window.H24), now_ms), hours)
+    return sum(held.expected for held in forecast)
+
+
+async def _ahead(day: ShippingMoment, hours: int) -> tuple[float, list[Breaches]]:
+    """Chance of a waiting order to be dispatched within an hour, by the last 24 h, and what it leaves to fall due."""
     whole = day.rows.row(Scope.ALL, "")
     sums = await day.sums(np.array([whole], np.int64))
     before = await day.unshipped(LOOK_BACK_H, whole)
     hazard_h = hazard(int(sums[0, Leg.SHIP_LEGS]), before, int(sums[0, Leg.UNSHIPPED]), LOOK_BACK_H)
     due = await day.falling_due(hours, whole)
-    return sum(held.expected for held in breaches(due, as_of_s=day.at.as_of_s, hazard_h=hazard_h, hours=hours))
+    return hazard_h, breaches(due, as_of_s=day.at.as_of_s, hazard_h=hazard_h, hours=hours)
 
 
 def _histograms(label: Label) -> list[Label]:

@@ -21,10 +21,8 @@ from streams.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks
-from streams.windows import Span
+from streams.windows import Pieces, Span
 
-Pieces = list[tuple[str, Span]]
-"""A span in panes: (level, stretch of its panes)."""
 Registers = npt.NDArray[np.uint8]
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from streams.view.blocks import Blocks
 from streams.view.legs import LegSum, RowSums, known_in
 from streams.view.series import RowHistory
 from streams.view.sums import WindowSum
-from streams.windows import Span, cover
+from streams.windows import Pieces, Span, in_panes
 
 LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
@@ -36,7 +36,6 @@ NOTHING = Span(0, 0)
 
 WindowKey = tuple[str, str | None]
 """A window, and the promotion whose time it is."""
-Pieces = list[tuple[str, Span]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +137,13 @@ class ShippingView:
         levels, blocks = LEG_LEVELS[at.finest : at.coarsest + 1], self._blocks
         while True:
             steps = list(window.steps_to(at.counted, at.as_of_s))
-            pieces = [piece for sign, part in steps if sign for piece in _pieces(part, levels)]
+            pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
             require_kept(pieces)
             if not await blocks.ensure(blocks.needed(pieces)):
                 break  # nothing was waited for, so nothing has changed since the steps were made
         window.move_to(at.as_of_s)
         for sign, part in steps:
-            held = _pieces(part, levels) if sign else []
+            held = in_panes(part, levels) if sign else []
             window.take(sign, blocks.legs(held), blocks.amendments(held))
         window.span = at.counted
         return window
@@ -160,11 +159,11 @@ class ShippingView:
         while True:
             steps = list(total.steps_to(span))
             if not await blocks.ensure(
-                blocks.needed(piece for sign, part in steps if sign for piece in _pieces(part, levels))
+                blocks.needed(piece for sign, part in steps if sign for piece in in_panes(part, levels))
             ):
                 break
         for sign, part in steps:
-            total.take(sign, cells(blocks, _pieces(part, levels)) if sign else ())  # type: ignore[arg-type]
+            total.take(sign, cells(blocks, in_panes(part, levels)) if sign else ())  # type: ignore[arg-type]
         total.span = span
         return total
 
@@ -237,13 +236,9 @@ def _with_states(windowed: Ints, changes: Ints, waiting: Ints) -> Ints:
     return sums
 
 
-def _pieces(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
-    return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]
-
-
 def _leg_pieces(whole: Span) -> Pieces:
-    return _pieces(whole, LEG_LEVELS)
+    return in_panes(whole, LEG_LEVELS)
 
 
 def _wait_pieces(whole: Span) -> Pieces:
-    return _pieces(whole, WAIT_LEVELS)
+    return in_panes(whole, WAIT_LEVELS)

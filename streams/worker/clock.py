@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from streams.asof import as_of
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.state import read_state
+from streams.view.reached import newest
 from streams.worker.holding import Holding
 
 
@@ -26,11 +26,5 @@ class WorkerClock:
     async def follow(self) -> None:
         """Ask where all partitions stand."""
         state = await read_state(self._redis, self._keys)
-        self._holding.as_of_ms = as_of(
-            state.partitions,
-            now_ms=now_ms(),
-            clock=self._settings.clock,
-            idle_after_ms=int(self._settings.idle_after_s * 1000),
-            stale_after_ms=int(self._settings.stale_after_s * 1000),
-        ).ms
+        self._holding.as_of_ms = newest(state, now_ms(), self._settings).ms
         self.followed = True

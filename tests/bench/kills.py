@@ -6,17 +6,14 @@ import contextlib
 import time
 from random import Random
 
-import redis
-
 from streams.windows import Window
 from tests.bench.checking import wrong_totals
 from tests.bench.facts import Facts, differences
-from tests.bench.ground import BenchError, Ground, require_running
+from tests.bench.ground import Ground, require_running
 from tests.bench.loading import load
-from tests.bench.recorder import positions
+from tests.bench.recorder import Recorder
 from tests.bench.report import Part, Table, say
 from tests.bench.workload import events
-from tests.support.servers import Server
 
 WORKERS = 2
 EVENTS_A_KILL = 20_000
@@ -51,7 +48,8 @@ def measure(ground: Ground, *, kills: int, seed: int = 1) -> Part:
                 workers.pop(chance.randrange(WORKERS)).kill()
                 workers.append(stack.enter_context(ground.worker(settings)))
                 killed["a worker"] += 1
-        _until_counted(ground, workers, total)
+        with Recorder(ground, workers) as recorder:
+            recorder.until_counted(total, CATCH_UP_S)
         facts.done()
         part.wrong += wrong_totals(ground.totals(settings), facts.types)
         part.wrong += differences(settings, facts, (Window.M1, Window.H1), facts.newest_ms)
@@ -65,14 +63,3 @@ def measure(ground: Ground, *, kills: int, seed: int = 1) -> Part:
     part.tables.append(table)
     part.runs.append({str(name): value for name, value in table.rows})
     return part
-
-
-def _until_counted(ground: Ground, workers: list[Server], total: int) -> None:
-    deadline, counted = time.monotonic() + CATCH_UP_S, 0
-    while counted < total:
-        if time.monotonic() > deadline:
-            raise BenchError(f"after {CATCH_UP_S} s only {counted:,} of {total:,} events are counted")
-        require_running(workers)
-        time.sleep(0.2)
-        with contextlib.suppress(redis.ConnectionError, redis.TimeoutError), ground.client() as client:
-            counted = positions(client)
