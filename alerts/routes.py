@@ -19,9 +19,11 @@ from alerts.notify.wording import Place
 from alerts.settings import place_of
 from alerts.silencing import ShownSilence, SilenceWish, shown_silence
 from alerts.state.alert import Status
+from alerts.store.changes import StoredChanges
 from alerts.store.keys import AlertKeys
 from alerts.store.said import Said
 from streams.clock import now_ms
+from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
 from streams.store.connection import Access, connect
@@ -36,10 +38,12 @@ class _Kept:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     live: Live = app.state.live
-    redis = connect(live.settings, Access.READ)
-    app.state.alerts = _Kept(Said(redis, AlertKeys(live.settings.redis_prefix)), place_of(live.settings))
+    broadcast: Broadcast = app.state.broadcast
+    redis, keys = connect(live.settings, Access.READ), AlertKeys(live.settings.redis_prefix)
+    app.state.alerts = _Kept(Said(redis, keys), place_of(live.settings))
     try:
-        yield
+        async with broadcast.alerts_from(StoredChanges(redis, keys)):
+            yield
     finally:
         await redis.aclose()
 

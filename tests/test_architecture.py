@@ -92,6 +92,7 @@ PURE = (
     "streams/scopes.py",
     "streams/serve/budget.py",
     "streams/serve/standing.py",
+    "streams/serve/sse.py",
     "streams/shipping/amendments.py",
     "streams/shipping/counters.py",
     "streams/shipping/delta.py",

@@ -27,7 +27,9 @@ from streams.serve import (
     series,
     shipping,
     stock,
+    stream,
 )
+from streams.serve.broadcast import Broadcast
 from streams.serve.certificate import examine, expiry
 from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.guard import Guard
@@ -44,6 +46,7 @@ ROUTERS = (
     kpis.router,
     compare.router,
     series.router,
+    stream.router,
     stock.router,
     shipping.router,
     promotions.router,
@@ -67,12 +70,14 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live = app.state.live = Live(settings)
+        app.state.broadcast = Broadcast(live)
         app.state.forecasts = forecasts.Forecasts(settings)
         app.state.exposition = metrics.Exposition(live, app.state.forecasts)
         await live.start()
         try:
             yield
         finally:
+            app.state.broadcast.close()
             await live.stop()
 
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -126,17 +131,35 @@ def run(settings: Settings) -> None:
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        config = uvicorn.Config(
-            create_app(settings),
-            loop="uvloop",
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-            server_header=False,
-            ssl_certfile=settings.http_cert_file or None,
-            ssl_keyfile=settings.http_key_file or None,
-        )
-        uvicorn.Server(config).run(sockets=[bound])
+        server(create_app(settings), settings).run(sockets=[bound])
+
+
+def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """What serves it."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        ssl_certfile=settings.http_cert_file or None,
+        ssl_keyfile=settings.http_key_file or None,
+    )
+    return _Server(config, app)
+
+
+class _Server(uvicorn.Server):
+    """Lets go who follows before it waits for answers to end: those would go on for ever."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is being answered, and stop."""
+        self._app.state.broadcast.close()
+        await super().shutdown(sockets)
 
 
 def _certified(settings: Settings) -> bool:

@@ -73,7 +73,7 @@ class Aside:
 class Following:
     """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
 
-    def __init__(self, settings: Settings, hot: Hot) -> None:
+    def __init__(self, settings: Settings, hot: Hot, on_publish: Callable[[int | None], None]) -> None:
         self.look: Look | None = None
         self.snapshot = Snapshot()
         self.aside = Aside()
@@ -81,6 +81,8 @@ class Following:
         """Why Redis was not read since `look`."""
         self._settings = settings
         self._hot = hot
+        self._on_publish = on_publish
+        """Called in the thread, with the as-of of each snapshot that is there."""
         self._began = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
@@ -237,6 +239,7 @@ class Following:
     def _publish(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._settled.set()
+        self._on_publish(snapshot.as_of_ms)
 
     async def _answer(self, question: Callable[[RollingView, int], Awaitable[T]], still: bool) -> T:
         """What the view says to a question. It waits for what is to be published: no as-of is seen before that."""

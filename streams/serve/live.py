@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from consumers.settings import Clock
 from streams.clock import now_ms
 from streams.serve.asks import Ask
+from streams.serve.bell import Bell
 from streams.serve.following import Aside, Following, Look
 from streams.serve.snapshot import Hot, Snapshot
 from streams.serve.standing import Facts, Standing, standing
@@ -34,11 +35,17 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.bell = Bell()
+        """Rung at each new as-of."""
+        self.turn = 0
+        """How many as-ofs there were."""
         self._hot = Hot()
-        self._following = Following(settings, self._hot)
+        self._following = Following(settings, self._hot, self._published)
+        self._published_ms: int | None = None
 
     async def start(self) -> None:
         """Begin to follow; does not wait for Redis."""
+        self._loop = asyncio.get_running_loop()
         self._following.start()
 
     async def stop(self) -> None:
@@ -49,6 +56,16 @@ class Live:
     def alive(self) -> bool:
         """Whether the view is still followed."""
         return self._following.alive
+
+    def _published(self, as_of_ms: int | None) -> None:
+        """In the thread of the view."""
+        self._loop.call_soon_threadsafe(self._new, as_of_ms)
+
+    def _new(self, as_of_ms: int | None) -> None:
+        if as_of_ms != self._published_ms:
+            self._published_ms = as_of_ms
+            self.turn += 1
+            self.bell.ring()
 
     # Asking ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,117 @@
+"""Changes of alerts on `/api/v1/stream`: every one once, at whichever server, though servers die."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from alerts.store.changes import StoredChanges
+from alerts.store.keys import AlertKeys
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import http_ready
+from streams.serve.sse import Seen
+from tests.alerts import engine as engine_module
+from tests.alerts.builders import finding
+from tests.alerts.engine import Process
+from tests.alerts.state.playing import BAD, FINE
+from tests.streams.serve.following import Event, received
+from tests.streams.serve.shop import shop_settings
+from tests.support.servers import Server, running
+from tests.support.stack import SERVE, environment
+
+pytestmark = pytest.mark.anyio
+
+WEB = finding(labels={"channel": "web"})
+
+
+@pytest.fixture
+async def process(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
+    """One that evaluates; nothing has happened yet."""
+    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
+    redis = Redis.from_url(redis_url)
+    yield Process(redis)
+    await redis.aclose()
+
+
+def told(event: Event) -> tuple[str, str]:
+    return event.data["change"], event.data["alert"]["labels"]["channel"]
+
+
+async def test_the_log_has_every_change_in_order_as_the_topic_has_it(process: Process) -> None:
+    log = StoredChanges(process.redis, engine_module.KEYS)
+    assert await log.oldest() is None
+    assert await log.after(await log.end(), 10) == []
+    for second, found in enumerate((WEB, BAD, FINE), 1):
+        await process.evaluate(10 * second, found)
+    changes = await log.after((0, 0), 100)
+    published = await process.store.unpublished()
+    assert [change.json for change in changes] == [written.json for written in published]
+    assert (await log.oldest(), await log.end()) == (changes[0].place, changes[-1].place)
+    assert await log.after(changes[0].place, 1) == [changes[1]]
+
+
+class TestServers:
+    """Two `salepulse serve`."""
+
+    pytestmark = pytest.mark.slow
+
+    @pytest.fixture
+    def servers(self, redis_url: str, tmp_path: Path) -> Iterator[list[Server]]:
+        made = []
+        for name in ("one", "two"):
+            settings = shop_settings(redis_url, http_port=free_port())
+            folder = tmp_path / name
+            folder.mkdir()
+            answering = http_ready(LOOPBACK, settings.http_port, "/healthz")
+            argv = [sys.executable, "-c", SERVE]
+            made.append(Server(name, argv, settings.http_port, answering, folder, env=environment(settings)))
+        with running(made[0]), running(made[1]):
+            yield made
+
+    async def test_nothing_is_missed_and_nothing_told_twice_when_a_server_dies(
+        self, servers: list[Server], process: Process
+    ) -> None:
+        one, two = (f"http://{server.address}/api/v1/stream" for server in servers)
+        async with httpx.AsyncClient(timeout=15) as http:
+            begin = Seen(None, await StoredChanges(process.redis, engine_module.KEYS).end())
+            async with http.stream("GET", one, headers={"last-event-id": str(begin)}) as answer:
+                coming = received(answer)
+                await process.evaluate(0, WEB, BAD)
+                first = await anext(coming)
+                second = await anext(coming)
+                assert {told(first), told(second)} == {("firing", "web"), ("firing", "app")}
+                await anyio.to_thread.run_sync(servers[0].kill)
+                with pytest.raises(httpx.TransportError):
+                    await anext(coming)
+            await process.evaluate(60, WEB)
+            async with http.stream("GET", two, headers={"last-event-id": str(first.id)}) as answer:
+                coming = received(answer)
+                again = await anext(coming)
+                assert (again.id, again.data) == (second.id, second.data), "the same id, at whichever server"
+                assert told(await anext(coming)) == ("resolved", "app")
+                await process.evaluate(120, FINE)
+                assert told(await anext(coming)) == ("resolved", "web")
+
+    async def test_a_server_ends_though_some_follow_and_one_does_not_read(
+        self, servers: list[Server], process: Process
+    ) -> None:
+        server = servers[0]
+        entry = {"fingerprint": "x", "json": json.dumps({"much": "x" * 100_000})}
+        added = [await process.redis.xadd(engine_module.KEYS.changes, entry) for _ in range(100)]
+        after = f".{added[0].decode()}"
+        async with (
+            await anyio.connect_tcp(server.host, server.port) as stuck,
+            httpx.AsyncClient(timeout=15) as http,
+            http.stream("GET", f"http://{server.address}/api/v1/stream", headers={"last-event-id": after}) as answer,
+        ):
+            await stuck.send(f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {after}\r\n\r\n".encode())
+            assert (await anext(received(answer))).data["much"]
+            await stuck.receive(1)
+            assert await anyio.to_thread.run_sync(server.terminate, 15) in (0, -15)

@@ -1,0 +1,106 @@
+"""Following a server in tests: events as they come over HTTP, and a log of changes in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from redis.exceptions import ConnectionError as RedisDown
+
+from streams.embedded.ports import free_port
+from streams.serve.app import bind, create_app, server
+from streams.serve.changes import Change
+from streams.serve.sse import Place
+from streams.settings import Settings
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as a client gets it."""
+
+    name: str
+    id: str | None
+    data: Any
+
+
+def events(text: str) -> list[Event]:
+    """All events of a part of a stream."""
+    return [found for block in text.split("\n\n") if (found := _event(block))]
+
+
+def _event(block: str) -> Event | None:
+    fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+    return Event(fields["event"], fields.get("id"), json.loads(fields["data"])) if "data" in fields else None
+
+
+async def received(answer: httpx.Response) -> AsyncIterator[Event]:
+    """The events of a stream as they come."""
+    block: list[str] = []
+    async for line in answer.aiter_lines():
+        block.append(line)
+        if line == "" and (found := _event("\n".join(block))):
+            yield found
+        if line == "":
+            block = []
+
+
+@dataclass
+class Log:
+    """Changes in memory; `down`: as if Redis were away."""
+
+    held: list[Change] = field(default_factory=list)
+    down: bool = False
+    given: int = 0
+    """How many changes were asked for so far."""
+
+    def add(self, *numbers: int, size: int = 0) -> None:
+        """Changes, each at (number, 0)."""
+        self.held += [
+            Change((number, 0), json.dumps({"number": number, "much": "x" * size}).encode()) for number in numbers
+        ]
+
+    async def end(self) -> Place:
+        self._answer()
+        return self.held[-1].place if self.held else (0, 0)
+
+    async def oldest(self) -> Place | None:
+        self._answer()
+        return self.held[0].place if self.held else None
+
+    async def after(self, place: Place, most: int) -> list[Change]:
+        self._answer()
+        found = [change for change in self.held if change.place > place][:most]
+        self.given += len(found)
+        return found
+
+    def _answer(self) -> None:
+        if self.down:
+            raise RedisDown("away")
+
+
+@contextlib.asynccontextmanager
+async def served(settings: Settings, log: Log | None = None) -> AsyncIterator[str]:
+    """A server on a port of its own, and its URL; it has ended after the block. `log`: changes that it passes on."""
+    settings = settings.model_copy(update={"http_port": free_port()})
+    app = create_app(settings)
+    with bind(settings) as bound:
+        running = server(app, settings)
+        task = asyncio.create_task(running.serve(sockets=[bound]))
+        while not running.started:
+            assert not task.done()
+            await asyncio.sleep(0.01)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if log is not None:
+                    await stack.enter_async_context(app.state.broadcast.alerts_from(log))
+                yield f"http://127.0.0.1:{settings.http_port}"
+                running.should_exit = True
+                await asyncio.wait_for(task, 10)
+        finally:
+            running.should_exit = True
+            await task

@@ -1,0 +1,205 @@
+"""One who follows is told everything once, or told what is not told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streams.scopes import Scope
+from streams.serve import changes, follower
+from streams.serve.app import create_app
+from streams.serve.asks import OfEach, OfOne
+from streams.serve.broadcast import Broadcast
+from streams.serve.follower import Follower
+from streams.serve.sse import Seen, parse
+from streams.settings import Settings
+from streams.view.asking import Question
+from streams.windows import Window
+from tests.streams.serve.conftest import soon
+from tests.streams.serve.following import Event, Log, events
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid
+
+pytestmark = pytest.mark.anyio
+
+ASK = OfOne(Question(Window.M1, Scope.ALL, None, None), "")
+
+
+@pytest.fixture
+async def broadcast(open_shop: Shop, settings: Settings) -> AsyncIterator[Broadcast]:
+    """Of an app that has caught up with the shop, as of second 60."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        made: Broadcast = app.state.broadcast
+        made.alerts = None  # tests say what becomes of alerts
+        await reached(made, 60)
+        yield made
+
+
+async def reached(broadcast: Broadcast, second: int) -> None:
+    async def so() -> bool:
+        return broadcast.live.snapshot.as_of_ms == at(second)
+
+    await soon(so)
+    await asyncio.sleep(0)  # what the thread of the view has called for is done
+
+
+async def move(shop: Shop, broadcast: Broadcast, second: int) -> None:
+    """The as-of moves on."""
+    await shop.send(CLICKS, click(second, user="u9"))
+    await shop.send(ORDERS, paid(second, 500, f"u{second}"))
+    await shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(second), "order_id": "o-u2"})
+    await reached(broadcast, second)
+
+
+async def news(of: Follower) -> list[Event]:
+    return events("".join([told.decode() async for told in of.news()]))
+
+
+def kpis(told: list[Event]) -> list[float]:
+    """The seconds of the as-ofs, and gaps as what they are."""
+    return [(one.data["as_of"] - at(0)) / 1000 for one in told if one.name == "kpis"]
+
+
+def seconds(gap: Event) -> tuple[str, float, float]:
+    return gap.data["of"], (gap.data["after"] - at(0)) / 1000, (gap.data["before"] - at(0)) / 1000
+
+
+class TestNumbers:
+    async def test_the_newest_at_once_and_then_each_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
+        one = Follower(broadcast, ASK, None)
+        first = await news(one)
+        assert kpis(first) == [60]
+        assert (first[0].data["values"]["gmv"], first[0].data["window"], first[0].data["live"]) == (1300, "1m", True)
+        assert await news(one) == []
+        for second in (61, 62):
+            await move(open_shop, broadcast, second)
+            assert kpis(await news(one)) == [second]
+            assert await news(one) == []
+
+    async def test_late_events_make_no_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
+        one = Follower(broadcast, ASK, None)
+        await news(one)
+        await open_shop.send(CLICKS, click(30, "search"))
+
+        async def taken_in() -> bool:
+            return broadcast.live.snapshot.positions["clicks/0"] == 9
+
+        await soon(taken_in)
+        assert await news(one) == []
+
+    async def test_of_each_value_of_a_scope(self, broadcast: Broadcast) -> None:
+        ask = OfEach(Question(Window.M5, Scope.CHANNEL, None, None))
+        (told,) = await news(Follower(broadcast, ask, None))
+        assert [item["value"] for item in told.data["items"]] == ["app", "web"]
+
+    async def test_who_was_slow_gets_the_newest_and_is_told_of_the_others(
+        self, open_shop: Shop, broadcast: Broadcast
+    ) -> None:
+        one = Follower(broadcast, ASK, None)
+        await news(one)
+        for second in (61, 62, 63):
+            await move(open_shop, broadcast, second)
+        gap, newest = await news(one)
+        assert (gap.name, seconds(gap), kpis([newest])) == ("gap", ("kpis", 60, 63), [63])
+
+    @pytest.mark.parametrize(("resumed", "told"), [(60, []), (59, ["kpis"]), (55, ["gap", "kpis"])])
+    async def test_after_what_was_seen_elsewhere(self, broadcast: Broadcast, resumed: int, told: list[str]) -> None:
+        one = Follower(broadcast, ASK, Seen(at(resumed), None))
+        assert [event.name for event in await news(one)] == told
+
+    async def test_a_server_that_is_behind_the_one_before_tells_nothing_twice(
+        self, open_shop: Shop, broadcast: Broadcast
+    ) -> None:
+        one = Follower(broadcast, ASK, Seen(at(61), None))
+        assert await news(one) == []
+        await move(open_shop, broadcast, 61)
+        assert await news(one) == []
+        await move(open_shop, broadcast, 62)
+        assert kpis(await news(one)) == [62]
+
+    async def test_an_as_of_that_has_gone_back(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(follower, "BEHIND_S", 0)
+        assert kpis(await news(Follower(broadcast, ASK, Seen(at(3600), None)))) == [60]
+
+    async def test_an_answer_is_made_once_for_all(self, broadcast: Broadcast) -> None:
+        one, other = await broadcast.numbers(ASK), await broadcast.numbers(ASK)
+        assert one is other
+
+
+class TestAlerts:
+    @pytest.fixture
+    async def log(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Log]:
+        """One with change 1, that the server passes on."""
+        monkeypatch.setattr(changes, "_EVERY_S", 0.01)
+        log = Log()
+        log.add(1)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(broadcast.alerts_from(log))
+            await self.upto(broadcast, 1)
+            yield log
+
+    @staticmethod
+    async def upto(broadcast: Broadcast, number: int) -> None:
+        async def so() -> bool:
+            return broadcast.alerts is not None and broadcast.alerts.upto == (number, 0)
+
+        await soon(so)
+
+    @staticmethod
+    def numbers(told: list[Event]) -> list[int]:
+        return [one.data["number"] for one in told if one.name == "alert"]
+
+    async def test_each_once_in_order_from_now_on(self, broadcast: Broadcast, log: Log) -> None:
+        one = Follower(broadcast, ASK, None)
+        assert self.numbers(await news(one)) == []
+        log.add(2, 3)
+        await self.upto(broadcast, 3)
+        assert self.numbers(await news(one)) == [2, 3]
+        assert await news(one) == []
+
+    async def test_after_any_event_the_rest_comes_and_nothing_twice(
+        self, broadcast: Broadcast, log: Log, open_shop: Shop
+    ) -> None:
+        one = Follower(broadcast, ASK, None)
+        told = await news(one)
+        log.add(*range(2, 6))
+        await self.upto(broadcast, 5)
+        await move(open_shop, broadcast, 61)
+        told += await news(one)
+        assert [event.name for event in told] == ["kpis", *["alert"] * 4, "kpis"]
+        for place, event in enumerate(told):
+            rest = await news(Follower(broadcast, ASK, parse(event.id or "")))
+            assert [(one.name, one.id) for one in rest] == [(one.name, one.id) for one in told[place + 1 :]]
+
+    async def test_further_back_than_the_server_remembers(
+        self, broadcast: Broadcast, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(changes, "_MOST_HELD", 3)
+        log.add(*range(2, 1000))
+        await self.upto(broadcast, 999)
+        for seen in (1, 500, 995, 996, 998):
+            told = await news(Follower(broadcast, ASK, Seen(at(60), (seen, 0))))
+            assert self.numbers(told) == list(range(seen + 1, 1000))
+            assert {event.name for event in told} == {"alert"}
+
+    async def test_what_is_no_longer_kept_is_told_of(self, broadcast: Broadcast, log: Log) -> None:
+        del log.held[0]
+        log.add(5, 6)
+        async with broadcast.alerts_from(log):
+            await self.upto(broadcast, 6)
+            gap, *rest = await news(Follower(broadcast, ASK, Seen(at(60), (1, 0))))
+            assert (gap.name, gap.data) == ("gap", {"of": "alerts", "after": 1, "before": 6})
+            assert self.numbers(rest) == [5, 6]
+
+    async def test_while_redis_is_away_nothing_is_lost(self, broadcast: Broadcast, log: Log) -> None:
+        one = Follower(broadcast, ASK, Seen(at(60), (0, 1)))
+        log.down = True
+        assert await news(one) == []
+        log.add(2)
+        log.down = False
+        await self.upto(broadcast, 2)
+        told = await news(one)
+        assert self.numbers(told) == [1, 2]

@@ -1,0 +1,131 @@
+"""Following over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from streams.serve import stream
+from streams.settings import Settings
+from streams.tokens.token import Right
+from tests.streams.serve.conftest import ready
+from tests.streams.serve.following import Log, events, received, served
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid, shop_settings
+from tests.streams.tokens.making import token, write
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/v1/stream"
+
+
+async def move(shop: Shop, second: int) -> None:
+    await shop.send(CLICKS, click(second, user="u9"))
+    await shop.send(ORDERS, paid(second, 500, f"u{second}"))
+    await shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(second), "order_id": "o-u2"})
+
+
+async def test_new_numbers_as_they_come_and_on_at_another_server(open_shop: Shop, settings: Settings) -> None:
+    async with served(settings) as url, served(settings) as other, httpx.AsyncClient(timeout=15) as http:
+        async with http.stream("GET", url + PATH) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.headers["cache-control"] == "no-store"
+            coming = received(answer)
+            first = await anext(coming)
+            assert (first.name, first.data["as_of"], first.data["values"]["gmv"]) == ("kpis", at(60), 1300)
+            await move(open_shop, 61)
+            second = await anext(coming)
+            assert (second.name, second.data["as_of"]) == ("kpis", at(61))
+        await move(open_shop, 62)
+        async with http.stream("GET", other + PATH, headers={"last-event-id": str(second.id)}) as answer:
+            third = await anext(received(answer))
+            assert (third.name, third.data["as_of"], third.data["values"]["gmv"]) == ("kpis", at(62), 1800)
+
+
+@pytest.mark.parametrize(
+    ("query", "last", "said"),
+    [
+        ("window=2m", "", "unknown window '2m'; known: 1m, 5m"),
+        ("scope=planet", "", "unknown scope 'planet'; known: all, "),
+        ("scope=all&value=x", "", "scope all has no values"),
+        ("", "yesterday", "Last-Event-ID: 'yesterday' is no id of an event of this stream; leave it out"),
+    ],
+)
+async def test_what_cannot_be_followed(api: httpx.AsyncClient, query: str, last: str, said: str) -> None:
+    answer = await api.get(f"{PATH}?{query}", headers={"last-event-id": last} if last else {})
+    assert (answer.status_code, said in answer.json()["error"]["message"]) == (422, True), answer.text
+
+
+async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_FOLLOWERS", 0)
+    answer = await api.get(PATH)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
+
+
+async def test_before_there_is_anything_there_are_signs_of_life(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
+    async with served(settings) as url, httpx.AsyncClient() as http, http.stream("GET", url + PATH) as answer:
+        lines = answer.aiter_lines()
+        assert [await anext(lines) for _ in range(4)] == [": nothing new", ""] * 2
+
+
+async def test_it_ends_some_time_so_that_tokens_are_looked_at_anew(
+    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
+    async with served(settings) as url, httpx.AsyncClient() as http:
+        assert (await http.get(url + PATH)).status_code == 200
+
+
+async def test_with_a_token_that_may_read(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
+    tokens = write(tmp_path / "tokens.json", token("read", Right.READ))
+    bearer = {"authorization": "Bearer sp_read"}
+    async with served(shop_settings(redis_url, tokens_file=str(tokens))) as url, httpx.AsyncClient() as http:
+        assert (await http.get(url + PATH)).status_code == 401
+        async with http.stream("GET", url + PATH, headers=bearer) as answer:
+            assert (await anext(received(answer))).name == "kpis"
+
+
+async def test_a_server_that_ends_lets_everybody_go(open_shop: Shop, settings: Settings) -> None:
+    async with httpx.AsyncClient(timeout=15) as http:
+        async with served(settings) as url:
+            answer = await http.send(http.build_request("GET", url + PATH), stream=True)
+            coming = received(answer)
+            await anext(coming)
+            began = anyio.current_time()
+        assert anyio.current_time() - began < 3
+        with pytest.raises(StopAsyncIteration):
+            await anext(coming)
+
+
+async def test_one_that_does_not_read_holds_nothing_up_and_gets_everything_later(
+    open_shop: Shop, settings: Settings
+) -> None:
+    log = Log()
+    log.add(*range(1, 4001), size=5000)
+    async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+        await ready(http)
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(f"GET {PATH} HTTP/1.0\r\nHost: x\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
+            slow.setblocking(False)
+            given = 0
+            while log.given > given or not given:  # page by page, until nothing more goes out
+                given = log.given
+                await asyncio.sleep(0.3)
+            assert given < 3000
+            async with http.stream("GET", PATH) as answer:
+                assert (await anext(received(answer))).name == "kpis", "others are not held up"
+            text = b""
+            loop = asyncio.get_running_loop()
+            while b'"number": 4000,' not in text[-20_000:]:
+                text += await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 10)
+    told = events(text.partition(b"\r\n\r\n")[2].decode().rpartition("\n\n")[0])
+    assert [one.data["number"] for one in told if one.name == "alert"] == list(range(1, 4001))
