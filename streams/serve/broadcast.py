@@ -56,13 +56,13 @@ class Broadcast:
     @contextlib.asynccontextmanager
     async def alerts_from(self, log: ChangeLog) -> AsyncIterator[None]:
         """Pass changes of alerts on, meanwhile."""
-        self.alerts = Tail(log, self.bell)
-        following = asyncio.create_task(self.alerts.follow())
+        tail = self.alerts = Tail(log, self.bell)
+        following = asyncio.create_task(tail.follow())
         try:
             yield
         finally:
-            following.cancel()
-            await asyncio.wait({following})
+            tail.end()
+            await following
 
     async def numbers(self, ask: Ask[Told]) -> Numbers:
         """The newest answer to a question.

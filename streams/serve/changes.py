@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from streams.serve.bell import Bell
+from streams.serve.bell import Bell, rings
 from streams.serve.sse import Place
 from streams.store.connection import UNREACHABLE
 
@@ -50,18 +51,21 @@ class Tail:
         """What was read up to; None: Redis has not answered yet."""
         self._log = log
         self._bell = bell
+        self._ending = asyncio.Event()
         self._held: deque[Change] = deque()
         self._from: Place = (0, 0)
         """Everything after this and up to `upto` is held."""
 
     async def follow(self) -> None:
-        """Read what comes, until cancelled. While Redis is away nothing comes; the view tells of that."""
-        while True:
-            try:
+        """Read what comes, until told to end. While Redis is away nothing comes; the view tells of that."""
+        while not self._ending.is_set():
+            with contextlib.suppress(RedisError, *UNREACHABLE):
                 await self._read()
-            except (RedisError, *UNREACHABLE):
-                pass
-            await asyncio.sleep(_EVERY_S)
+            await rings(self._ending, _EVERY_S)
+
+    def end(self) -> None:
+        """Follow no longer. By this and not by cancelling, which a client of Redis may swallow."""
+        self._ending.set()
 
     async def after(self, place: Place) -> Sequence[Change]:
         """The first changes after a place, none when there is nothing new. Errors are those of Redis."""

@@ -70,10 +70,14 @@ class Aside:
     incomplete: Mapping[Partition, int] = field(default_factory=dict)
 
 
+def _nobody(_: int | None) -> None:
+    """Nobody wants to be told of snapshots."""
+
+
 class Following:
     """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
 
-    def __init__(self, settings: Settings, hot: Hot, on_publish: Callable[[int | None], None]) -> None:
+    def __init__(self, settings: Settings, hot: Hot, on_publish: Callable[[int | None], None] = _nobody) -> None:
         self.look: Look | None = None
         self.snapshot = Snapshot()
         self.aside = Aside()
