@@ -15,4 +15,4 @@ NO_HASHES: Hashes = np.zeros(0, np.uint64)
 
 def hash_strings(strings: Sequence[str]) -> Hashes:
     """The XXH3 hash of each string, as UTF-8."""
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, strings)), np.uint64, len(strings))
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, strings), np.uint64, len(strings))

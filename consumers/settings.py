@@ -45,7 +45,7 @@ class IngestSettings(BaseSettings):
     session_timeout_s: float = Field(6, gt=0, description="Kafka session time-out: how soon a dead worker is noticed.")
     fetch_wait_ms: int = Field(50, ge=1, description="How long the broker may hold a fetch while it has nothing new.")
     fetch_bytes: int = Field(2**20, ge=2**16, description="Most bytes fetched from one partition at a time.")
-    batch_records: int = Field(20_000, ge=1, description="Most records fetched in one go, over all partitions.")
+    batch_records: int = Field(50_000, ge=1, description="Most records fetched in one go, over all partitions.")
     batch_bytes: int = Field(2**25, ge=2**16, description="Bytes of values after which a go is over.")
     batch_wait_ms: int = Field(200, ge=0, description="How long records may be gathered into a larger batch.")
     dedup_clicks_s: int = Field(600, ge=0, description="Seconds of event time that a click's event_id is remembered.")

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000)
+_RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 
 
 class WorkerMetrics:

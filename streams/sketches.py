@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from streams.cells import ROW_BITS, ROW_MASK
 from streams.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
 
 DISTINCT_BITS = 2
+_AT_ONCE = 250_000
+"""Coupons that are united at a time: what that takes stays in the processor's cache, and in a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,14 @@ class Sketches:
         first, last = np.searchsorted(
             self.groups, [start_s << ROW_BITS + DISTINCT_BITS, end_s << ROW_BITS + DISTINCT_BITS]
         )
+        return self.stretch(int(first), int(last))
+
+    def stretch(self, first: int, last: int) -> Sketches:
+        """The groups at the places [first, last)."""
         begin = int(self.ends[first - 1]) if first else 0
         ends = self.ends[first:last]
-        return Sketches(
-            self.groups[first:last],
-            ends - begin,
-            self.coupons[begin : int(ends[-1])] if len(ends) else self.coupons[:0],
-        )
+        end = int(ends[-1]) if len(ends) else begin
+        return Sketches(self.groups[first:last], ends - begin, self.coupons[begin:end])
 
     def __bool__(self) -> bool:
         return bool(len(self.groups))
@@ -101,11 +105,7 @@ def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
     parts = [part for part in parts if len(part.groups)]
     if len(parts) <= 1:
         return parts[0] if parts else NO_SKETCHES
-    return _united(
-        np.concatenate([part.groups for part in parts]),
-        np.concatenate([part.sizes for part in parts]),
-        np.concatenate([part.coupons for part in parts]),
-    )
+    return _in_a_row([_united(*_one_after_another(beside)) for beside in _slices(parts)])
 
 
 def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
@@ -131,12 +131,39 @@ def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
 
 def side_by_side(parts: Sequence[Sketches]) -> Sketches:
     """The union of parts that have no group in common."""
-    groups = np.concatenate([part.groups for part in parts])
-    sizes = np.concatenate([part.sizes for part in parts])
-    coupons = np.concatenate([part.coupons for part in parts])
+    groups, sizes, coupons = _one_after_another(parts)
     order = np.argsort(groups)
     starts = np.cumsum(sizes) - sizes
     return Sketches(groups[order], np.cumsum(sizes[order]), coupons[ranges(starts[order], sizes[order])])
+
+
+def _one_after_another(parts: Sequence[Sketches]) -> tuple[Ints, Ints, Coupons]:
+    """Groups, sizes and coupons of all parts."""
+    return (
+        np.concatenate([part.groups for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+        np.concatenate([part.coupons for part in parts]),
+    )
+
+
+def _in_a_row(parts: Sequence[Sketches]) -> Sketches:
+    """The union of parts of which each has greater groups than the one before."""
+    if len(parts) == 1:
+        return parts[0]
+    groups, sizes, coupons = _one_after_another(parts)
+    return Sketches(groups, np.cumsum(sizes), coupons)
+
+
+def _slices(parts: Sequence[Sketches]) -> Iterator[list[Sketches]]:
+    """All parts cut at the same groups, into slices of about `_AT_ONCE` coupons: where that cuts the largest evenly."""
+    slices = -(-sum(len(part.coupons) for part in parts) // _AT_ONCE)
+    largest = max(parts, key=lambda part: len(part.coupons))
+    cuts = np.searchsorted(largest.ends, np.arange(1, slices) * len(largest.coupons) // slices)
+    at = [[0, *np.searchsorted(part.groups, largest.groups[cuts]).tolist(), len(part.groups)] for part in parts]
+    for edges in zip(*map(pairwise, at), strict=True):
+        beside = [part.stretch(first, last) for part, (first, last) in zip(parts, edges, strict=True) if first < last]
+        if beside:
+            yield beside
 
 
 def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:

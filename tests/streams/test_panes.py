@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,16 @@ def test_merging_is_commutative(parts: list[PaneDelta], chance: object) -> None:
 @given(deltas, deltas, deltas)
 def test_merging_is_associative(a: PaneDelta, b: PaneDelta, c: PaneDelta) -> None:
     assert said(merge([merge([a, b]), c])) == said(merge([a, merge([b, c])])) == said(merge([a, b, c]))
+
+
+@few
+@given(st.lists(deltas, min_size=2, max_size=5), st.integers(1, 20))
+def test_how_much_is_united_at_a_time_cannot_be_seen(parts: list[PaneDelta], at_once: int) -> None:
+    with mock.patch("streams.sketches._AT_ONCE", at_once):
+        sliced = merge(parts)
+    whole = merge(parts)
+    for name in ("groups", "ends", "coupons"):
+        assert getattr(sliced.sketches, name).tolist() == getattr(whole.sketches, name).tolist()
 
 
 @few
