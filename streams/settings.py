@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Self
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -12,6 +13,7 @@ from consumers.settings import IngestSettings
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_CLUSTER_URL = re.compile(r"rediss?://[^/?]*(/0?)?(\?(?!(.*&)?db=).*)?$")
 
 
 class Settings(IngestSettings):
@@ -34,13 +36,15 @@ class Settings(IngestSettings):
     )
     redis_read_password: SecretStr = Field(SecretStr(""), description="Its password.")
     redis_read_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
+    redis_cluster: bool = Field(
+        False, description="`redis_url` leads to a node of a Redis Cluster, any one: the others are asked of it."
+    )
     redis_prefix: str = Field("salepulse", min_length=1, description="First part of every key in Redis.")
     shards: int = Field(
         1,
         ge=1,
         le=256,
-        description="Hash tags that the keys are spread over. The client speaks to one Redis, "
-        "or to a proxy before several: it is none of Redis Cluster.",
+        description="Hash tags that the keys are spread over: each lies on one node of a Redis Cluster.",
     )
     keep_seconds_h: float = Field(2, gt=0.5, description="Hours that panes of 1 s (distinct counts: 10 s) are kept.")
     keep_minutes_d: float = Field(3, gt=1, description="Days that panes of 1 min (distinct counts: 10 min) are kept.")
@@ -158,6 +162,8 @@ class Settings(IngestSettings):
             raise ValueError("redis_url has a user or password, and so have other settings: leave them out of the URL")
         if not self.redis_tls and (self.redis_ca_file or self.redis_cert_file or self.redis_key_file):
             raise ValueError("certificates are given for Redis without TLS: write rediss:// in redis_url")
+        if self.redis_cluster and not _CLUSTER_URL.match(self.redis_url.get_secret_value()):
+            raise ValueError("a Redis Cluster is reached by redis:// or rediss://, and has no database but 0")
         if self.redis_key_file and not self.redis_cert_file:
             raise ValueError("redis_key_file is given without redis_cert_file: name the certificate, too")
         if self.http_key_file and not self.http_cert_file:

@@ -10,9 +10,11 @@ import hypothesis
 import pytest
 import redis
 
+from streams.settings import Settings
 from tests.support.cleaning import empty_broker
 from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
 from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.redis_cluster import Cluster, redis_cluster
 from tests.support.secure_kafka import SecureKafka
 from tests.support.secure_kafka import secure_kafka as start_secure_kafka
 from tests.support.servers import Server, tansu_broker
@@ -82,6 +84,28 @@ def redis_server(shared_redis: Server) -> Server:
 def redis_url(redis_server: Server) -> str:
     """URL of a Redis without keys, functions or scripts."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[Cluster]:
+    """One Redis Cluster of three nodes for the whole run; tests ask for `cluster` instead."""
+    with redis_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    """A Redis Cluster of three nodes without keys or scripts. A test that kills one starts a cluster of its own."""
+    shared_cluster.empty()
+    return shared_cluster
+
+
+@pytest.fixture(params=["one", "cluster"])
+def redis_settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings that lead to an empty Redis: the test runs once on one, and once on a cluster."""
+    if request.param == "one":
+        return Settings(redis_url=request.getfixturevalue("redis_url"))
+    return Settings(redis_url=request.getfixturevalue("cluster").url, redis_cluster=True)
 
 
 @pytest.fixture

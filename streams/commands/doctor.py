@@ -60,7 +60,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
         return [
             *_examine_settings(),
             *await examine_broker(settings),
-            *await examine_redis(redis),
+            *await examine_redis(redis, settings),
             *await examine_workers(redis, settings),
         ]
     finally:

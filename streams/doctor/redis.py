@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -11,26 +12,51 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from streams.doctor.findings import Finding, ok, warning, wrong
-from streams.store.connection import UNREACHABLE, address, check
+from streams.settings import Settings
+from streams.store.cluster import Cluster
+from streams.store.connection import UNREACHABLE, address, check, servers
+from streams.store.keys import Keys
 
 SKEW_WARNING_S, SKEW_WRONG_S = 1.0, 5.0
 FULL_WARNING, FULL_WRONG = 0.8, 0.95
 MIB = 2**20
 
 
-async def examine_redis(redis: Redis) -> list[Finding]:
-    """Version, eviction, memory, persistence and clock; one finding if it cannot be used at all."""
+async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
+    """Version, eviction, memory, persistence and clock of each server; one finding if it cannot be used at all."""
     try:
         await check(redis)
-        info = await redis.info()
-        before = time.time()
-        seconds, micros = await redis.time()
-        after = time.time()
+        async with servers(redis) as each:
+            found = [await _examine(server) for server in each]
     except SalepulseError as error:
         what, _, mend = str(error).partition("; ")
         return [wrong("redis", what, mend or "see its log")]
     except (RedisError, *UNREACHABLE) as error:
         return [wrong("redis", f"{address(redis)} does not answer: {error}", "see its log")]
+    if not isinstance(redis, Cluster):
+        return found[0]
+    keys = Keys(settings.redis_prefix, settings.shards)
+    holders = {redis.holder(keys.state(shard)) for shard in range(keys.shards)}
+    named = zip(map(address, each), found, strict=True)
+    return [
+        spread(len(each), len(holders), keys.shards),
+        *(replace(one, what=f"{one.what} {where}") for where, findings in named for one in findings),
+    ]
+
+
+def spread(nodes: int, holders: int, shards: int) -> Finding:
+    """Whether all nodes of a cluster have something to do."""
+    found = f"{nodes} nodes hold keys, and the {shards} shards lie on {holders} of them"
+    if holders == nodes:
+        return ok("redis cluster", found)
+    return warning("redis cluster", found, "set shards to several times the nodes, before the first event")
+
+
+async def _examine(redis: Redis) -> list[Finding]:
+    info = await redis.info()
+    before = time.time()
+    seconds, micros = await redis.time()
+    after = time.time()
     skew_s = int(seconds) + int(micros) / 1e6 - (before + after) / 2
     return [
         ok("redis", f"{address(redis)} answers: {_version(info)}"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
@@ -16,9 +18,10 @@ from consumers.errors import SalepulseError
 from consumers.secret_files import secret_of
 from consumers.tls import TlsFiles, client_context
 from streams.settings import Settings
+from streams.store.cluster import Cluster
 from streams.store.refusals import UNREACHABLE, Visit, told
 
-__all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "script", "visit"]
+__all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "script", "servers", "visit"]
 
 MIN_VERSION = (7, 0)
 SAFE_POLICY = "noeviction"
@@ -36,10 +39,13 @@ class Access(StrEnum):
 def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
     """A client that does not retry by itself: who calls knows whether a command may be sent twice.
 
+    That of a cluster does all that is used here of the client of one Redis.
+
     Raises:
         UsageError: a file of a password or of certificates that cannot be used.
     """
-    return Redis.from_url(
+    client: Any = Cluster.at if settings.redis_cluster else Redis.from_url
+    redis: Redis = client(
         settings.redis_url.get_secret_value(),
         retry=Retry(NoBackoff(), 0),
         socket_timeout=5,
@@ -49,6 +55,7 @@ def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
         **_tls(settings),
         **_login(settings, access),
     )
+    return redis
 
 
 def _tls(settings: Settings) -> dict[str, Any]:
@@ -80,17 +87,37 @@ def script(redis: Redis, name: str) -> AsyncScript:
     return redis.register_script(files("streams.store").joinpath(f"{name}.lua").read_text())
 
 
+@asynccontextmanager
+async def servers(redis: Redis) -> AsyncIterator[Sequence[Redis]]:
+    """A client of each server that holds keys: the one Redis, or each such node of a cluster."""
+    async with AsyncExitStack() as ending:
+        if isinstance(redis, Cluster):
+            nodes = await redis.servers()
+            for node in nodes:
+                ending.push_async_callback(node.aclose)
+            yield nodes
+        else:
+            yield [redis]
+
+
 async def check(redis: Redis) -> None:
-    """Refuse a Redis that could lose or evict panes.
+    """Refuse a Redis that could lose or evict panes, in a cluster any such node.
 
     Raises:
         SalepulseError: what is wrong with it and what to do; `retriable` if it just is not there.
     """
+    server = redis
     try:
-        server = await redis.info("server")
-        memory = await redis.info("memory")
+        async with servers(redis) as each:
+            for server in each:
+                await _check(server)
     except (RedisError, *UNREACHABLE) as error:
-        raise told(error, visit(redis)) from error
+        raise told(error, visit(server)) from error
+
+
+async def _check(redis: Redis) -> None:
+    server = await redis.info("server")
+    memory = await redis.info("memory")
     version = str(server.get("valkey_version") or server["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
         raise SalepulseError(f"Redis at {address(redis)} is version {version}; salepulse needs 7.0 or newer")
@@ -103,15 +130,21 @@ async def check(redis: Redis) -> None:
 
 
 def address(redis: Redis) -> str:
-    """host:port, without secrets."""
+    """host:port, without secrets; of a cluster, that of the node that was given."""
+    if isinstance(redis, Cluster):
+        return "{}:{}".format(*redis.named)
     args = redis.connection_pool.connection_kwargs
     return str(args.get("path") or f"{args.get('host', 'localhost')}:{args.get('port', 6379)}")
 
 
 def visit(redis: Redis) -> Visit:
     """Where the client goes, and as whom, for messages."""
-    pool = redis.connection_pool
-    args, tls = pool.connection_kwargs, None
-    if issubclass(pool.connection_class, SSLConnection):
+    if isinstance(redis, Cluster):
+        args = redis.get_connection_kwargs()
+        kind = args["connection_class"]
+    else:
+        args, kind = redis.connection_pool.connection_kwargs, redis.connection_pool.connection_class
+    tls = None
+    if issubclass(kind, SSLConnection):
         tls = TlsFiles(*(str(args.get(name) or "") for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")))
     return Visit(address(redis), str(args.get("username") or ""), tls)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from time import monotonic
 
 from redis.asyncio import Redis
-from redis.exceptions import WatchError
 
 from consumers.events import Promotion
 from streams.settings import Settings
+from streams.store.connection import script
 from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Keeping, Kept, from_json, revise, to_json, wanted
 from streams.store.keys import Keys
 from streams.store.levels import Level
@@ -33,6 +33,7 @@ class Keeper:
         self._keys = keys
         self._levels = [level for level in levels if level.name in KEPT_LEVELS]
         self._keeping = Keeping.of(settings)
+        self._keep = script(redis, "keep")
         self._lengthened = NOTHING_KEPT.spans
         self._lengthened_at = 0.0
 
@@ -41,20 +42,13 @@ class Keeper:
 
         `oldest_s`: event time from which on minutes are kept in any case.
         """
-        async with self._redis.pipeline(transaction=True) as pipe:
-            while True:
-                try:
-                    await pipe.watch(self._keys.kept)
-                    held = from_json(await pipe.get(self._keys.kept))
-                    definitions = await self._redis.hvals(self._keys.promotions)
-                    spans = wanted(map(Promotion.model_validate_json, definitions), self._keeping)
-                    self.kept = revise(held, spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
-                    pipe.multi()  # type: ignore[no-untyped-call]
-                    pipe.set(self._keys.kept, to_json(self.kept))
-                    await pipe.execute()
-                except WatchError:
-                    continue  # another worker has said so meanwhile
-                break
+        while True:
+            held = await self._redis.get(self._keys.kept)
+            definitions = await self._redis.hvals(self._keys.promotions)
+            spans = wanted(map(Promotion.model_validate_json, definitions), self._keeping)
+            self.kept = revise(from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
+            if await self._keep(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
+                break  # else another worker has said so meanwhile
         await self._lengthen()
         return self.kept
 

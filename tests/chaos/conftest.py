@@ -13,7 +13,7 @@ import pytest
 from tests.support.expected import Expected, check, recorded_totals
 from tests.support.seed import rng
 from tests.support.servers import Server, redis_server
-from tests.support.stack import Shop, stack
+from tests.support.stack import Shop, Store, stack
 
 __all__ = ["rng"]
 
@@ -41,7 +41,7 @@ class Recording:
 class Opening(Protocol):
     """Opens a shop for the recording."""
 
-    def __call__(self, broker: Server, store: Server, **changes: object) -> AbstractContextManager[Shop]: ...
+    def __call__(self, broker: Server, store: Store, **changes: object) -> AbstractContextManager[Shop]: ...
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,15 @@ import asyncio
 import contextlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import redis
+from redis.exceptions import ClusterDownError, RedisClusterException
 
 from consumers.producing import Ends, Outgoing, send_all
 from consumers.replaying import Replayed, replay_files
@@ -55,10 +58,21 @@ app.run(Settings())
 """
 
 
+AWAY = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, ClusterDownError)
+"""What a Redis raises that is being harmed."""
+
+
+class Store(Protocol):
+    """A Redis, or a cluster of them."""
+
+    @property
+    def url(self) -> str: ...
+
+
 class Shop:
     """What `stack` started, and what can be done to it."""
 
-    def __init__(self, broker: Server, store: Server, settings: Settings, folder: Path, roll_every_s: float) -> None:
+    def __init__(self, broker: Server, store: Store, settings: Settings, folder: Path, roll_every_s: float) -> None:
         self.broker, self.redis, self.settings = broker, store, settings
         self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
         self.workers: list[Server] = []
@@ -155,9 +169,12 @@ class Shop:
 
     def totals(self) -> dict[str, int]:
         """The exact totals kept beside the panes, by name: `events,topic,type`, `rejected,topic,reason`, ..."""
-        with redis.Redis.from_url(self.redis.url) as client:
+        with self._client() as client:
             held = [client.hgetall(self._keys.totals(shard)) for shard in range(self._keys.shards)]
-        return {name.decode(): int(count) for shard in held for name, count in shard.items()}
+        totals: Counter[str] = Counter()
+        for shard in held:
+            totals.update({name.decode(): int(count) for name, count in shard.items()})
+        return dict(totals)
 
     def counted(self) -> int:
         """Distinct events counted ever."""
@@ -169,8 +186,12 @@ class Shop:
 
     def fields(self) -> list[dict[bytes, bytes]]:
         """The same as Redis has it, a hash for each shard."""
-        with redis.Redis.from_url(self.redis.url) as client:
+        with self._client() as client:
             return [client.hgetall(self._keys.state(shard)) for shard in range(self._keys.shards)]
+
+    def _client(self) -> redis.Redis | redis.RedisCluster:
+        kind = redis.RedisCluster if self.settings.redis_cluster else redis.Redis
+        return kind.from_url(self.redis.url)
 
     def incomplete(self) -> list[str]:
         """Partitions of which records are known to be missing."""
@@ -204,14 +225,14 @@ class Shop:
         def checked() -> bool:
             for server in (*self.workers, self.serve):
                 assert server.running, f"{server.name} ended by itself"
-            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+            with contextlib.suppress(*AWAY):
                 return bool(condition())
             return False
 
         try:
             eventually(checked, within_s=within_s, every_s=0.1, what=what)
         except AssertionError as error:
-            with contextlib.suppress(redis.ConnectionError):
+            with contextlib.suppress(*AWAY):
                 error.add_note(f"not counted: {self._uncounted()}; unattended: {self._unattended(lag=0)}")
             for server in (*self.workers, self.serve):
                 error.add_note("\n".join([f"{server.name}:", *tail(server.log_path)]))
@@ -226,7 +247,7 @@ class Shop:
 
 @contextlib.contextmanager
 def stack(
-    broker: Server, store: Server, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 5, **changes: object
+    broker: Server, store: Store, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 5, **changes: object
 ) -> Iterator[Shop]:
     """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
     chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, "http_port": free_port(), **changes}

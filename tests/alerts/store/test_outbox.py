@@ -10,6 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from alerts.store.outbox import Blocked, Busy, Due, Outbox, Settling
+from streams.settings import Settings
+from streams.store.connection import connect
 from tests.alerts.builders import T0
 from tests.alerts.engine import KEYS, Process
 from tests.alerts.state.playing import BAD, FINE
@@ -20,9 +22,9 @@ MINUTE_MS = 60_000
 
 
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
+async def redis(redis_settings: Settings) -> AsyncIterator[Redis]:
     """A Redis with one notice, and then another, on their way to the receiver `chat`."""
-    client = Redis.from_url(redis_url)
+    client = connect(redis_settings)
     one = Process(client)
     await one.evaluate(0, BAD)
     await one.evaluate(5, FINE)

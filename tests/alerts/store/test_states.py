@@ -17,6 +17,8 @@ from alerts.state.silences import Matcher, Silence
 from alerts.state.telling import Kind
 from alerts.store.outbox import Due, Outbox
 from alerts.store.states import Lead, Standby, WriteResult
+from streams.settings import Settings
+from streams.store.connection import connect
 from tests.alerts.builders import T0
 from tests.alerts.engine import KEYS, Process
 from tests.alerts.state.playing import BAD, FINE
@@ -25,8 +27,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url)
+async def redis(redis_settings: Settings) -> AsyncIterator[Redis]:
+    client = connect(redis_settings)
     yield client
     await client.aclose()
 

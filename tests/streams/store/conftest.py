@@ -16,7 +16,13 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def shop(redis_url: str) -> AsyncIterator[Shop]:
-    """A shop on an empty Redis."""
-    async with opened(redis_url) as shop:
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    """A shop on an empty Redis; where the parameter says so, on a cluster."""
+    on_cluster = getattr(request, "param", "one") == "cluster"
+    url = request.getfixturevalue("cluster").url if on_cluster else request.getfixturevalue("redis_url")
+    async with opened(url, redis_cluster=on_cluster) as shop:
         yield shop
+
+
+ON_BOTH = pytest.mark.parametrize("shop", ["one", "cluster"], indirect=True)
+"""Tried on one Redis and on a cluster."""

@@ -1,24 +1,19 @@
-"""All keys that are touched in one call share a hash tag: tried on a Redis that refuses anything else."""
+"""All keys that are touched in one call share a hash tag: tried on a cluster, which refuses anything else."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from functools import partial
 from itertools import product
 
 import pytest
-from redis import Redis
 
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
-from streams.embedded.ports import free_port
 from streams.store.keys import Keys
 from streams.store.sweep import RecordSweep
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, ask, opened
 from tests.support.events import click, ms, paid, promotion, shipment, some_events, stock_level
-from tests.support.servers import redis_server
-from tests.support.wait import eventually
+from tests.support.redis_cluster import Cluster
 
 pytestmark = pytest.mark.anyio
 
@@ -37,20 +32,9 @@ def test_partitions_that_tell_of_one_order_share_a_shard_and_all_are_within_reac
         assert all(0 <= keys.shard(Partition(topic, number)) < shards for topic in EVENT_TOPICS)
 
 
-@pytest.fixture(scope="module")
-def cluster_url() -> Iterator[str]:
-    """One node that holds all slots: it refuses a call whose keys are in several, as a node of many does."""
-    with redis_server("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
-        with Redis.from_url(server.url) as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)  # type: ignore[no-untyped-call]
-            answers = partial(client.execute_command, "CLUSTER", "INFO")
-            eventually(lambda: b"cluster_state:ok" in answers(), within_s=10, what="the node does not take its slots")
-        yield server.url
-
-
 @pytest.mark.parametrize("shards", [3, 4])
-async def test_no_call_touches_two_shards(cluster_url: str, shards: int) -> None:
-    async with opened(cluster_url, shards=shards, retain="", redis_prefix=f"of-{shards}") as shop:
+async def test_no_call_touches_two_shards(cluster: Cluster, shards: int) -> None:
+    async with opened(cluster.url, redis_cluster=True, shards=shards, retain="") as shop:
         await shop.announce(promotion("d11"))
         for partition, events in (
             (CLICKS_0, [click(at=at) for at in range(0, 4000, 100)]),

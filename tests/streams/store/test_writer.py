@@ -14,9 +14,10 @@ from streams.scopes import Scope
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
 from tests.streams.plain import delta_of, plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0, Shop
+from tests.streams.store.conftest import ON_BOTH
 from tests.support.events import T0, click, ms, paid, promotion
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, ON_BOTH]
 
 
 def batch(shop: Shop, follows: int, next_: int, *, first: bool = False, partition: Partition = ORDERS_0) -> Applying:

@@ -1,0 +1,269 @@
+"""The client of a Redis Cluster, which does what the client of one Redis does.
+
+Every call keeps to the keys of one shard, and so to one node. redis-py's client of a cluster knows the nodes, their
+slots and their connections; how commands are sent is written here, so that nobody else needs to know which client it
+is:
+
+- what fails raises what other clients raise, and is never sent again by the client: who calls knows whether it may be.
+  Only what a node says that it did not do goes on to where the node says (MOVED, ASK, TRYAGAIN);
+- a pipeline with `transaction` is one MULTI … EXEC at one node. redis-py would run each of its commands in a thread and
+  an event loop of its own;
+- after a failure the nodes are looked for anew, but no connection is closed under the hands of another call, as
+  redis-py does. When all nodes that were known are gone, the address that was given first is asked: it may be a name
+  with other machines behind it by now;
+- what names no key is done by every node that holds keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
+from redis.asyncio.connection import Connection, ConnectionPool, parse_url
+from redis.cluster import PRIMARY
+from redis.commands import AsyncCoreCommands
+from redis.exceptions import (
+    AskError,
+    ExecAbortError,
+    MovedError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+_NOT_DONE = (AskError, TryAgainError)
+"""MOVED is a kind of AskError."""
+_MOST_TURNS, _PAUSE_S = 10, 0.02
+_NO_CLUSTER = "it is none of a Redis Cluster, and redis_cluster is true: leave that out, or name a node of the cluster"
+
+
+class Cluster(RedisCluster):
+    """A client of all nodes."""
+
+    finding: asyncio.Lock
+    named: tuple[str, int]
+    """Host and port of the node that was given."""
+
+    @classmethod
+    def at(cls, url: str, **options: Any) -> Self:
+        """The cluster that the node at a URL belongs to. Nothing is asked of it yet."""
+        given: dict[str, Any] = {"host": "localhost", "port": 6379, **parse_url(url)}
+        client: Any = cls.from_url(url, host="localhost", **options)
+        client.named, client.finding = (given["host"], given["port"]), asyncio.Lock()
+        return client  # type: ignore[no-any-return]
+
+    async def initialize(self, *_: object, **__: object) -> Self:
+        """Find the nodes, if that is due. Raises what a Redis raises that is not there, or does not let us in."""
+        if self._initialize:
+            async with self.finding:
+                if self._initialize:
+                    with _raised_plainly():
+                        await self.nodes_manager.initialize([self.named])
+                    self._initialize = False
+        return self
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self._initialize = True
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command to the node of its key, or without a key to all; then the answer of one of them."""
+        await self.initialize()
+        if args[0] not in self.command_flags:
+            return (await self.together([PipelineCommand(0, *args, **options)]))[0]
+        asked = [(node, [PipelineCommand(0, *args, **options)]) for node in self.get_primaries()]
+        await self._pipelines(asked)
+        return _answers(command for _, (command,) in asked)[0]
+
+    def pipeline(self, transaction: bool | None = True, shard_hint: str | None = None) -> Pipeline:  # type: ignore[override]
+        """Commands to be sent together: with `transaction` those of one shard, at one moment."""
+        return Pipeline(self, at_one_moment=bool(transaction))
+
+    async def servers(self) -> list[Redis]:
+        """A client of each node that holds keys, for what is asked of a server. To be closed by who asked."""
+        await self.initialize()
+        return [
+            Redis.from_pool(ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs))
+            for node in self.get_primaries()
+        ]
+
+    def holder(self, key: str) -> str:
+        """Which node holds a key, once the nodes are known: host:port."""
+        return self.nodes_manager.get_node_from_slot(self.keyslot(key)).name
+
+    async def together(self, commands: Sequence[PipelineCommand]) -> list[Any]:
+        """The answers to commands, sent to all nodes at once. Raises the first error among them."""
+        await self.initialize()
+        work: dict[ClusterNode, list[PipelineCommand]] = {}
+        for command in commands:
+            work.setdefault(self._node_of(command), []).append(command)
+        await self._pipelines(work.items())
+        for command in commands:
+            if isinstance(command.result, _NOT_DONE):
+                await self._follow(command)
+        return _answers(commands)
+
+    async def at_one_moment(self, commands: Sequence[PipelineCommand]) -> list[Any]:
+        """The answers to commands that are about one shard, as they stood together. Raises the first error."""
+        await self.initialize()
+        for _ in range(_MOST_TURNS):
+            node = self._node_of(commands[0])
+            try:
+                with self._looking_anew():
+                    answers = await _exec(node, commands)
+            except MovedError as moved:
+                await self.nodes_manager.move_slot(moved)
+                continue
+            for command, answer in zip(commands, answers, strict=True):
+                command.result = answer if isinstance(answer, Exception) else self._read(command, answer)
+            return _answers(commands)
+        raise RedisConnectionError(f"the nodes of the cluster do not agree on who holds {_key(commands[0])!r}")
+
+    async def _follow(self, command: PipelineCommand) -> None:
+        """Send a command again that was not done, to where its keys are by now."""
+        for _ in range(_MOST_TURNS):
+            node, words = self._node_of(command), [command]
+            match command.result:
+                case MovedError() as moved:
+                    await self.nodes_manager.move_slot(moved)
+                    node = self._node_of(command)
+                case AskError() as ask:  # holds for one command, so it must go before it on the same connection
+                    node, words = self._node_at(ask.host, ask.port), [PipelineCommand(0, "ASKING"), command]
+                case TryAgainError():  # its keys are on two nodes, for the time of a move
+                    await asyncio.sleep(_PAUSE_S)
+                case _:
+                    return
+            await self._pipelines([(node, words)])
+
+    async def _pipelines(self, work: Iterable[tuple[ClusterNode, list[PipelineCommand]]]) -> None:
+        """Send each node its commands, and wait for all: an answer nobody reads would be taken for that of the next."""
+        with self._looking_anew():
+            sent = [(node.execute_pipeline(commands), commands) for node, commands in work]
+            for end in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
+                if isinstance(end, BaseException):
+                    raise end
+            for lost in (command.result for _, commands in sent for command in commands):
+                if isinstance(lost, _LOST):
+                    raise lost
+
+    @contextmanager
+    def _looking_anew(self) -> Iterator[None]:
+        """Look for the nodes before the next call, when this one is lost."""
+        try:
+            yield
+        except _LOST:
+            self._initialize = True
+            raise
+
+    def _node_of(self, command: PipelineCommand) -> ClusterNode:
+        return self.nodes_manager.get_node_from_slot(self.keyslot(_key(command)))
+
+    def _node_at(self, host: str, port: int) -> ClusterNode:
+        """A node, also one that holds no slots yet: its first may be on its way."""
+        node = self.get_node(host, port)
+        if node is None:
+            node = ClusterNode(host, port, PRIMARY, **self.connection_kwargs)
+            self.nodes_manager.set_nodes(self.nodes_manager.nodes_cache, {node.name: node})
+        return node
+
+    def _read(self, command: PipelineCommand, answer: Any) -> Any:
+        options = {name: value for name, value in command.kwargs.items() if name != "keys"}
+        read = self.response_callbacks.get(command.args[0])
+        return read(answer, **options) if read else answer
+
+
+class Pipeline(AsyncCoreCommands):
+    """Commands that wait to be sent together."""
+
+    _event_dispatcher: Any = None  # its base is declared to have one
+
+    def __init__(self, cluster: Cluster, *, at_one_moment: bool) -> None:
+        self._send = cluster.at_one_moment if at_one_moment else cluster.together
+        self._commands: list[PipelineCommand] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._commands = []
+
+    def execute_command(self, *args: Any, **options: Any) -> Self:
+        """Take in one more."""
+        self._commands.append(PipelineCommand(len(self._commands), *args, **options))
+        return self
+
+    async def execute(self) -> list[Any]:
+        """Send them; the answers in their order."""
+        commands, self._commands = self._commands, []
+        return await self._send(commands) if commands else []
+
+
+def _key(command: PipelineCommand) -> Any:
+    """The first key. What is called without one cannot be sent here."""
+    return command.args[3 if command.args[0] in ("EVAL", "EVALSHA") else 1]
+
+
+def _answers(commands: Iterable[PipelineCommand]) -> list[Any]:
+    answers = [command.result for command in commands]
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+async def _exec(node: ClusterNode, commands: Sequence[PipelineCommand]) -> list[Any]:
+    """What EXEC answers. Raises why a command was not even queued: then none was done."""
+    connection = node.acquire_connection()
+    try:
+        await node.disconnect_if_needed(connection)
+        words = [("MULTI",), *(command.args for command in commands), ("EXEC",)]
+        await connection.send_packed_command(connection.pack_commands(words))
+        refusals = [await _refusal(connection) for _ in words[:-1]]
+        try:
+            answers: list[Any] = await connection.read_response()
+        except ExecAbortError as aborted:
+            raise next((refusal for refusal in refusals if refusal), aborted) from None
+        return answers
+    finally:
+        try:
+            await node.disconnect_if_needed(connection)
+        finally:
+            node.release(connection)
+
+
+async def _refusal(connection: Connection) -> ResponseError | None:
+    try:
+        await connection.read_response()
+    except ResponseError as refusal:
+        return refusal
+    return None
+
+
+@contextmanager
+def _raised_plainly() -> Iterator[None]:
+    """Raise what went wrong in place of the cluster's own kind of exception, which is no RedisError."""
+    try:
+        yield
+    except RedisClusterException as error:
+        causes = list(_causes(error))
+        if any("cluster support disabled" in str(cause) for cause in causes):
+            raise ResponseError(_NO_CLUSTER) from error
+        plain = (cause for cause in causes if isinstance(cause, (RedisError, OSError)))
+        raise next(plain, RedisConnectionError(str(error))) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

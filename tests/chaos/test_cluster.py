@@ -1,0 +1,33 @@
+"""A Redis Cluster of which one node dies: what lies on it waits, and in the end everything has counted once."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+import pytest
+
+from tests.chaos.conftest import Opening, Recording
+from tests.support.redis_cluster import redis_cluster
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.slow
+
+
+def test_kill_9_of_nodes_under_load(
+    embedded_broker: Server, open_shop: Opening, recording: Recording, rng: Random
+) -> None:
+    with (
+        redis_cluster() as cluster,
+        open_shop(embedded_broker, cluster, workers=2, redis_cluster=True, shards=6) as shop,
+    ):
+        with shop.replaying(recording.folder, speed=recording.over(seconds=12)):
+            shop.until_at(0.02 * recording.events)
+            for node in (cluster.nodes[1], rng.choice(cluster.nodes)):
+                node.kill()
+                time.sleep(rng.uniform(0, 3))  # the others may or may not have noticed
+                node.restart()
+                time.sleep(rng.uniform(0.5, 2))
+        recording.check(shop)
+        assert all(cluster.keys())
+        assert not shop.incomplete()

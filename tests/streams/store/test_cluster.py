@@ -1,0 +1,149 @@
+"""A Redis Cluster of several nodes: the keys are spread, and whatever becomes of nodes and slots, all counts once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+
+import pytest
+from redis.exceptions import RedisError
+
+from consumers.errors import SalepulseError
+from consumers.topics import Partition, Topic
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, check, connect
+from tests.streams.shop import CLICKS_0, Shop, ask, opened
+from tests.support.events import Event, some_events
+from tests.support.redis_cluster import Cluster, redis_cluster
+
+pytestmark = pytest.mark.anyio
+
+SHARDS = 6
+AGAIN_S = 30
+
+
+@pytest.fixture
+async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
+    """A shop whose shards lie on all three nodes."""
+    async with opened(cluster.url, redis_cluster=True, shards=SHARDS) as shop:
+        yield shop
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster of the test's own: three nodes that hold keys, and one that holds none."""
+    with redis_cluster(idle=1) as cluster:
+        yield cluster
+
+
+ALL = [Partition(topic, number) for topic in (Topic.CLICKS, Topic.ORDERS) for number in range(4)]
+
+
+def some(partition: Partition, seed: int = 0) -> list[Event]:
+    return some_events(partition.topic, 30, 100 * seed + partition.number)
+
+
+async def feed_at_last(shop: Shop, partition: Partition, events: list[Event]) -> None:
+    """Count a batch as a worker does: again and again until Redis takes it."""
+    async with asyncio.timeout(AGAIN_S):
+        while True:
+            try:
+                assert await shop.feed(partition, events) is None
+            except (RedisError, *UNREACHABLE):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def check_answers(shop: Shop) -> None:
+    answers, expected = await ask(await shop.view(), "24h"), shop.oracle()
+    assert answers["page_views"] == sum(event["type"] == "page_view" for event in expected.clicks)
+    assert answers["orders_paid"] == sum(event["type"] == "order_paid" for event in expected.orders)
+
+
+async def test_the_shards_lie_on_all_nodes_and_answers_are_exact(shop: Shop, cluster: Cluster) -> None:
+    for partition in ALL:
+        await shop.feed(partition, some(partition))
+        assert await shop.roll(partition)
+        await shop.feed(partition, some(partition, seed=1))
+    assert all(cluster.keys())
+    await check_answers(shop)
+
+
+async def test_a_node_that_forgot_the_scripts_is_taught_again(shop: Shop, cluster: Cluster) -> None:
+    await shop.feed(CLICKS_0, some(CLICKS_0))
+    for node in cluster.nodes:
+        cluster.ask(node, "SCRIPT", "FLUSH")
+    assert await shop.feed(CLICKS_0, some(CLICKS_0, seed=1)) is None
+
+
+async def test_a_slot_moves_to_a_node_that_held_none(own_cluster: Cluster) -> None:
+    async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
+        for partition in ALL:
+            await shop.feed(partition, some(partition))
+            await shop.roll(partition)
+        for shard in range(SHARDS):
+            move = own_cluster.begin_move(str(shard), to=own_cluster.nodes[3])
+            move.carry(3)
+            feeding = [asyncio.create_task(feed_at_last(shop, at, some(at, seed=2 + shard))) for at in ALL]
+            await asyncio.sleep(0.2)
+            move.finish()
+            await asyncio.gather(*feeding)
+        assert own_cluster.keys()[:3] == [0, 0, 0]
+        await check_answers(shop)
+
+
+async def test_a_node_dies_and_comes_back(own_cluster: Cluster) -> None:
+    async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
+        for partition in ALL:
+            await shop.feed(partition, some(partition))
+        own_cluster.nodes[1].kill()
+        feeding = [asyncio.create_task(feed_at_last(shop, at, some(at, seed=1))) for at in ALL]
+        await asyncio.sleep(0.5)
+        assert not all(task.done() for task in feeding)
+        await asyncio.to_thread(own_cluster.nodes[1].restart)
+        await asyncio.gather(*feeding)
+        await check_answers(shop)
+
+
+async def test_all_of_it_is_checked(cluster: Cluster) -> None:
+    redis = connect(Settings(redis_url=cluster.url, redis_cluster=True))
+    last = cluster.nodes[2]
+    set_ = partial(cluster.ask, last, "CONFIG", "SET")
+    try:
+        await check(redis)
+        set_("maxmemory", "1gb")
+        set_("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(SalepulseError, match=rf"Redis at {last.address} may evict keys"):
+            await check(redis)
+    finally:
+        set_("maxmemory", "0")
+        set_("maxmemory-policy", "noeviction")
+        await redis.aclose()
+
+
+async def test_a_redis_that_is_none_of_a_cluster_is_refused_with_its_name(redis_url: str) -> None:
+    redis = connect(Settings(redis_url=redis_url, redis_cluster=True))
+    with pytest.raises(SalepulseError, match=r"Redis at 127\.0\.0\.1:\d+ refused us: it is none of a Redis Cluster"):
+        await check(redis)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("url", ["redis://a/1", "unix:///run/redis.sock", "redis://a/?db=2", "redis://a?x=1&db=2"])
+def test_an_address_that_can_be_no_cluster_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(ValueError, match="a Redis Cluster is reached by"):
+        Settings(redis_url=url, redis_cluster=True)
+
+
+@pytest.mark.parametrize("url", ["redis://a", "rediss://a:7000/", "redis://u:p@a:7000/0", "redis://a?health=1"])
+def test_any_node_may_be_named(url: str) -> None:
+    assert Settings(redis_url=url, redis_cluster=True).redis_cluster
+
+
+async def test_nobody_there_is_told_with_the_address() -> None:
+    redis = connect(Settings(redis_url="redis://127.0.0.1:1/0", redis_cluster=True))
+    with pytest.raises(SalepulseError, match=r"no Redis answers at 127\.0\.0\.1:1 ") as told:
+        await check(redis)
+    assert told.value.retriable
+    await redis.aclose()
