@@ -64,6 +64,18 @@ class Cluster:
         said = str(self.ask(node, "CLUSTER", "INFO"))
         return "cluster_state:ok" in said and f"cluster_known_nodes:{len(self.nodes)}" in said
 
+    def replicate(self, primary: Server, replica: Server) -> None:
+        """Make an idle node the replica of another, and wait until it has everything."""
+        self.ask(replica, "CLUSTER", "REPLICATE", _text(self.ask(primary, "CLUSTER", "MYID")))
+        with Redis.from_url(primary.url) as client:
+
+            def level() -> bool:
+                said = client.info("replication")
+                held = said.get("slave0", {})
+                return held.get("state") == "online" and held["offset"] == said["master_repl_offset"]  # type: ignore[no-any-return]
+
+            eventually(level, within_s=20, what=f"{replica.address} has all of {primary.address}")
+
     # Moving a slot ---------------------------------------------------------------------------------------------------
 
     def begin_move(self, tag: str, to: Server) -> Move:

@@ -54,6 +54,13 @@ def documented_rules(user: str, password: str) -> list[str]:
     return [re.sub(r"^>.*", f">{password}", word) for word in re.findall(r"\(.*?\)|\S+", line)[2:]]
 
 
+def documented_on_a_cluster() -> list[str]:
+    """What docs/security.md lets both users do besides, on the nodes of a cluster."""
+    told = re.search(r"Redis Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
+    assert told
+    return told[1].split()
+
+
 @contextlib.contextmanager
 def secure_redis(folder: Path, authority: Authority, pair: Pair, options: Sequence[str] = ()) -> Iterator[SecureRedis]:
     """A server that shows this certificate, on an encrypted port and, for its own probe, on a plain one."""

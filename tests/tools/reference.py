@@ -264,8 +264,7 @@ def _keys() -> list[str]:
         "",
         *_prose("""
             `prefix` is the setting `redis_prefix`. `{n}` is the shard, from 0 up to the setting `shards`, in the
-            braces that Redis Cluster hashes by: every call keeps to one shard. The client itself speaks to one Redis,
-            or to a proxy that spreads keys over several; it follows no redirections of Redis Cluster. A partition lives
+            braces that Redis Cluster hashes by: every call keeps to one shard, and so to one node. A partition lives
             in the shard that the CRC-32 of `topic/p` names, one of `logistics` where that of `orders` with its number
             does, `promotions` in shard 0.
             How they are used is told in [architecture.md](../architecture.md).

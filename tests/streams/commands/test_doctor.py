@@ -13,10 +13,11 @@ from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
-from streams.doctor.redis import clock, eviction, memory, persistence
+from streams.doctor.redis import clock, eviction, memory, persistence, spread
 from streams.doctor.workers import at_work, incomplete, partitions
 from streams.settings import Settings
 from tests.streams.commands.salepulse import salepulse
+from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server
 
 SETTINGS = Settings()
@@ -59,6 +60,10 @@ def test_redis() -> None:
     assert levels(list(persistence({"aof_enabled": 0}))) == ["warning"]
     assert levels(list(persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
     assert [clock(skew_s).level for skew_s in (0.1, -2, 60)] == ["ok", "warning", "wrong"]
+
+
+def test_the_nodes_of_a_cluster() -> None:
+    assert [spread(3, holders, 6).level for holders in (3, 1)] == ["ok", "warning"]
 
 
 def test_workers() -> None:
@@ -104,3 +109,13 @@ def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: S
     assert done.returncode == 1
     assert wrong.keys() == {"topic logistics", "topic promotions", "topic alerts", "topic dead-letters", "workers"}
     assert wrong["workers"] == "start one with `salepulse worker`"
+
+
+def test_every_node_of_a_cluster_is_examined(tmp_path: Path, cluster: Cluster) -> None:
+    flags = ("--bootstrap", "127.0.0.1:1", "--redis-url", cluster.url, "--json")
+    chosen = {"SALEPULSE_REDIS_CLUSTER": "true", "SALEPULSE_SHARDS": "6"}
+    done = salepulse("doctor", *flags, cwd=tmp_path, env=chosen)
+    found = {f["what"]: f["found"] for f in json.loads(done.stdout)["findings"] if f["what"].startswith("redis")}
+    assert found["redis cluster"] == "3 nodes hold keys, and the 6 shards lie on 3 of them"
+    for node in cluster.nodes:
+        assert found[f"redis persistence {node.address}"] == "append-only file on"

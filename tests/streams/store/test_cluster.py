@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from itertools import product
 
 import pytest
 from redis.exceptions import RedisError
@@ -12,10 +13,11 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, check, connect
+from streams.store.connection import UNREACHABLE, Access, check, connect
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.support.events import Event, some_events
 from tests.support.redis_cluster import Cluster, redis_cluster
+from tests.support.secure_redis import READER, WRITER, documented_on_a_cluster, documented_rules
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +107,40 @@ async def test_a_node_dies_and_comes_back(own_cluster: Cluster) -> None:
         await asyncio.to_thread(own_cluster.nodes[1].restart)
         await asyncio.gather(*feeding)
         await check_answers(shop)
+
+
+async def test_a_replica_takes_over(own_cluster: Cluster) -> None:
+    dying, replica = own_cluster.nodes[1], own_cluster.nodes[3]
+    async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
+        for partition in ALL:
+            await shop.feed(partition, some(partition))
+        await asyncio.to_thread(own_cluster.replicate, dying, replica)
+        dying.kill()
+        await asyncio.gather(*(feed_at_last(shop, at, some(at, seed=1)) for at in ALL))
+        await check_answers(shop)
+
+
+async def test_the_documented_users_may_do_all_of_it(cluster: Cluster) -> None:
+    rules = {name: [*documented_rules(name, "secret"), *documented_on_a_cluster()] for name in (WRITER, READER)}
+    for node, (name, words) in product(cluster.nodes, rules.items()):
+        cluster.ask(node, "ACL", "SETUSER", name, *words)
+        cluster.ask(node, "ACL", "LOG", "RESET")
+    login = {"redis_user": WRITER, "redis_password": "secret"}
+    reading = {"redis_read_user": READER, "redis_read_password": "secret"}
+    try:
+        async with opened(cluster.url, redis_cluster=True, shards=SHARDS, **login, **reading) as shop:
+            await check(shop.redis)
+            for partition in ALL:
+                await shop.feed(partition, some(partition))
+                assert await shop.roll(partition)
+            reader = shop.redis
+            shop.redis = connect(shop.settings, Access.READ)
+            await check_answers(shop)
+            await reader.aclose()
+        assert [cluster.ask(node, "ACL", "LOG") for node in cluster.nodes] == [[], [], []]
+    finally:
+        for node in cluster.nodes:
+            cluster.ask(node, "ACL", "DELUSER", WRITER, READER)
 
 
 async def test_all_of_it_is_checked(cluster: Cluster) -> None:
