@@ -146,6 +146,7 @@ def chart_url(finding: Finding, place: Place) -> str | None:
         "value": chart.value,
         "start": str(chart.start_ms),
         "end": str(chart.end_ms),
+        "since": str(finding.since_ms or ""),
     }
     return f"{place.url.rstrip('/')}/?{urlencode({name: text for name, text in asked.items() if text})}"
 

@@ -23,6 +23,7 @@ from streams.serve import (
     health,
     kpis,
     metrics,
+    page,
     promotions,
     series,
     shipping,
@@ -54,6 +55,7 @@ ROUTERS = (
     metrics.router,
     health.router,
     docs.router,
+    page.router,
 )
 """Every group of routes of our own; other packages add theirs by entry points."""
 

@@ -19,7 +19,7 @@ MARKUPS = (Plain(), Html(), SlackMarkup(), FullWidthMarkdown(), LarkMarkdown())
 
 CHART = (
     "https://pulse.example/?series=conversion_rate&window=5m&scope=channel&value=app"
-    "&start=1794351600000&end=1794355200000"
+    "&start=1794351600000&end=1794355200000&since=1794355170000"
 )
 
 CAUSED = replace(

@@ -1,0 +1,29 @@
+// Numbers and times as people read them, by the shop's currency and time zone.
+export class Format {
+  constructor({ definitions, timezone, currency, currency_exponent }) {
+    this.units = new Map(definitions.map((one) => [one.name, one.unit]));
+    this.minor = 10 ** currency_exponent;
+    this.money = new Intl.NumberFormat("en", { style: "currency", currency, maximumFractionDigits: currency_exponent });
+    this.plain = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+    this.share = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 2 });
+    this.clock = new Intl.DateTimeFormat("en-GB", { timeZone: timezone, timeStyle: "medium" });
+    this.day = new Intl.DateTimeFormat("en-GB", { timeZone: timezone, dateStyle: "medium", timeStyle: "medium" });
+  }
+
+  number(name, value) {
+    if (value === null || value === undefined) return "–";
+    const unit = this.units.get(name);
+    if (unit === "money") return this.money.format(value / this.minor);
+    if (unit === "ratio" && name.includes("rate")) return this.share.format(value);
+    const written = this.plain.format(value);
+    return ["count", "ratio", undefined].includes(unit) ? written : `${written} ${unit}`;
+  }
+
+  time(ms) {
+    return this.day.format(ms);
+  }
+
+  hour(ms) {
+    return this.clock.format(ms);
+  }
+}

@@ -1,0 +1,143 @@
+// The page: what is now, what fires, and the chart that a link leads to. Text goes in as text, never as markup.
+import { drawn } from "./chart.js";
+import { Format } from "./format.js";
+import { Standing } from "./standing.js";
+
+const SHOWN = [
+  ["gmv", "GMV"], ["orders_paid", "Orders paid"], ["conversion_rate", "Conversion"], ["page_views", "Page views"],
+  ["stockout_skus", "SKUs out of stock"],
+];
+const CHART_EVERY_MS = 5000;
+const AGAIN_MS = 3000;
+
+const at = (id) => document.getElementById(id);
+const asked = new URLSearchParams(location.search);
+const standing = new Standing();
+const firing = new Map(); // <fingerprint: alert>
+let format = null;
+let charted = 0; // when the chart was last asked for
+
+function made(tag, text, attributes = {}) {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+async function ask(path) {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(10000) });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error?.message ?? `${path} answers ${answer.status}`);
+  return told;
+}
+
+function showNumbers(kpis) {
+  at("window").textContent = `last ${kpis.window}, at ${format.time(kpis.as_of)}`;
+  at("numbers").replaceChildren(...SHOWN.map(([name, title]) => {
+    const box = made("div");
+    box.append(made("dt", title), made("dd", format.number(name, kpis.values[name]), { "data-name": name }));
+    return box;
+  }));
+}
+
+function link(text, url) {
+  const safe = url && /^https?:\/\//.test(url);
+  return safe ? made("a", text, { href: url, rel: "noopener noreferrer" }) : "";
+}
+
+function showAlert(alert) {
+  const item = made("li", "", { "data-severity": alert.severity, "data-rule": alert.rule });
+  const head = made("p");
+  head.append(made("strong", `${alert.severity}: ${alert.title}`));
+  const since = `since ${format.time(alert.since ?? alert.changed_at)}`;
+  const ack = alert.ack ? `, ${alert.ack.by} is on it` : "";
+  const links = made("p");
+  links.append(made("small", `${since}${ack} `), link("chart", alert.chart), " ", link("runbook", alert.runbook));
+  item.append(head, made("p", alert.summary), links);
+  return item;
+}
+
+function showAlerts() {
+  const order = { critical: 0, warning: 1, info: 2 };
+  const held = [...firing.values()].sort((a, b) => order[a.severity] - order[b.severity] || b.changed_at - a.changed_at);
+  at("alerts-note").textContent = held.length ? "" : "Nothing.";
+  at("alerts").replaceChildren(...held.map(showAlert));
+}
+
+async function readAlerts() {
+  try {
+    const { alerts } = await ask("api/v1/alerts?state=firing");
+    firing.clear();
+    for (const alert of alerts) firing.set(alert.fingerprint, alert);
+    showAlerts();
+  } catch (error) {
+    at("alerts-note").textContent = `Not known: ${error.message}`;
+  }
+}
+
+function taken({ alert }) {
+  if (alert.state === "firing") firing.set(alert.fingerprint, alert);
+  else firing.delete(alert.fingerprint);
+  showAlerts();
+}
+
+async function showChart() {
+  const name = asked.get("series");
+  if (!name) return;
+  charted = performance.now();
+  at("charted").hidden = false;
+  const query = new URLSearchParams();
+  for (const key of ["window", "scope", "value", "start", "end"]) if (asked.get(key)) query.set(key, asked.get(key));
+  const end = Number(asked.get("end")) || Date.now();
+  const start = Number(asked.get("start")) || end - 3_600_000;
+  query.set("step", Math.max(1, Math.ceil((end - start) / 600_000)) * 1000);
+  const of = [asked.get("scope"), asked.get("value")].filter((part) => part && part !== "all").join(" ");
+  at("chart-title").textContent = [name, of].filter(Boolean).join(", ");
+  try {
+    const told = await ask(`api/v1/series/${encodeURIComponent(name)}?${query}`);
+    at("chart").replaceChildren(drawn(told.points, Number(asked.get("since")) || null, format, name));
+    at("chart-note").textContent = `window ${told.window}, times in ${told.timezone}`;
+  } catch (error) {
+    at("chart-note").textContent = `No chart: ${error.message}`;
+  }
+}
+
+function follow() {
+  const events = new EventSource("api/v1/stream?window=1m");
+  events.onopen = () => {
+    standing.following = true;
+    readAlerts();
+  };
+  events.onerror = () => {
+    standing.following = false;
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS); // refused: it would not try again
+  };
+  events.addEventListener("kpis", (event) => {
+    const kpis = JSON.parse(event.data);
+    standing.counted(kpis);
+    showNumbers(kpis);
+    if (!asked.get("end") && performance.now() - charted > CHART_EVERY_MS) showChart();
+  });
+  events.addEventListener("alert", (event) => taken(JSON.parse(event.data)));
+  events.addEventListener("gap", (event) => JSON.parse(event.data).of === "alerts" && readAlerts());
+}
+
+async function begin() {
+  try {
+    format = new Format(await ask("api/v1/definitions"));
+  } catch {
+    setTimeout(begin, AGAIN_MS);
+    return;
+  }
+  if (asked.get("end")) {
+    const on = new URLSearchParams(asked);
+    on.delete("end");
+    at("until-now").href = `?${on}`;
+    at("until-now").hidden = false;
+  }
+  follow();
+  showChart();
+}
+
+standing.watch();
+begin();

@@ -1,0 +1,57 @@
+// Whether what is shown may be taken for the present, and how old it is. What is not known to be live is not called so.
+const EVERY_MS = 3000;
+const WITHIN_MS = 2500;
+
+export class Standing {
+  constructor() {
+    this.following = false; // whether the stream is open
+    this.asOf = null;
+    this.aged = 0; // how old the numbers were when they came, ms
+    this.cameAt = 0;
+    this.readyAt = -Infinity; // when the server last said that it is ready
+    this.reasons = ["nothing was heard of the server yet"];
+  }
+
+  /** Numbers have come. */
+  counted(kpis) {
+    this.asOf = kpis.as_of;
+    this.aged = kpis.age_ms;
+    this.cameAt = performance.now();
+    this.show();
+  }
+
+  /** Ask the server how it stands, again and again. */
+  async watch() {
+    try {
+      const answer = await fetch("readyz", { signal: AbortSignal.timeout(WITHIN_MS) });
+      const told = await answer.json();
+      this.reasons = told.reasons;
+      if (told.ready) this.readyAt = performance.now();
+    } catch {
+      this.reasons = ["the server does not answer"];
+    }
+    this.show();
+    setTimeout(() => this.watch(), EVERY_MS);
+  }
+
+  show() {
+    const late = performance.now() - this.readyAt > 2 * EVERY_MS + WITHIN_MS;
+    const reasons = [...this.reasons];
+    if (late && !reasons.length) reasons.push("the server has not said for a while that it is ready");
+    if (!this.following) reasons.push("the stream of numbers is not open; trying again");
+    const live = !reasons.length && this.asOf !== null ? "yes" : "no";
+    document.getElementById("standing").dataset.live = document.querySelector("main").dataset.live = live;
+    document.getElementById("live").textContent = live === "yes" ? "live" : "not live";
+    document.getElementById("age").textContent = this.age();
+    const shown = reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason }));
+    document.getElementById("reasons").replaceChildren(...shown);
+  }
+
+  age() {
+    if (this.asOf === null) return "no numbers yet";
+    const seconds = Math.max(0, Math.round((this.aged + performance.now() - this.cameAt) / 1000));
+    const [count, unit] = seconds < 120 ? [seconds, "s"] : seconds < 7200 ? [Math.round(seconds / 60), "min"]
+      : [Math.round(seconds / 3600), "h"];
+    return `numbers are ${count} ${unit} old`;
+  }
+}

@@ -1,0 +1,100 @@
+"""The page: self-contained, locked down, and true in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from alerts.store.keys import AlertKeys
+from streams.serve import page
+from streams.settings import Settings
+from streams.tokens.token import Right
+from tests.alerts import engine as engine_module
+from tests.alerts.builders import finding
+from tests.alerts.engine import Process
+from tests.alerts.state.playing import FINE
+from tests.streams.serve.conftest import ready
+from tests.streams.serve.following import served
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid, shop_settings
+from tests.streams.tokens.making import token, write
+from tests.support.browser import browser
+
+pytestmark = pytest.mark.anyio
+
+LIVE = 'id="standing" data-live="yes"'
+EVIL = "<img src=x onerror=\"document.title='broken into'\">"
+
+
+async def test_everything_that_it_needs_is_here_and_nothing_else_is_let_in(api: httpx.AsyncClient) -> None:
+    text = (await api.get("/")).text
+    for name in page._TYPES:
+        answer = await api.get(f"/page/{name}")
+        assert answer.status_code == 200
+        assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'" in str(answer.headers)
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)\w|innerHTML|eval\(", answer.text), name
+        text += answer.text
+    assert set(re.findall(r"[\w.]+\.(?:js|css)\b", text)) <= page._TYPES.keys()
+    assert "<style" not in text
+    assert not re.search(r"<script(?! type=\"module\" src=)|\son\w+=|\sstyle=", text.partition("</html>")[0])
+    assert (await api.get("/page/..%2fapp.py")).status_code == 404
+    assert (await api.get("/page/app.py")).status_code == 404
+
+
+async def test_with_tokens_the_browser_asks_for_one(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
+    tokens = write(tmp_path / "tokens.json", token("read", Right.READ))
+    async with client(shop_settings(redis_url, tokens_file=str(tokens))) as made:
+        await ready(made)
+        for path in ("/", "/page/main.js"):
+            refused = await made.get(path)
+            assert (refused.status_code, refused.headers["www-authenticate"][:5]) == (401, "Basic")
+            assert (await made.get(path, auth=("", "sp_read"))).status_code == 200
+
+
+@pytest.mark.slow
+async def test_a_browser_shows_what_is_true(
+    settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody follows the link of an alert, whose texts are hostile, and keeps the page open."""
+    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
+    redis = Redis.from_url(redis_url)
+    process, link = Process(redis), {"series": "gmv", "window": "1m", "scope": "channel", "value": EVIL}
+    await process.evaluate(0, finding(title=EVIL))
+    with browser(tmp_path) as chromium:
+
+        async def seen(so: Callable[[str], object]) -> str:
+            return await anyio.to_thread.run_sync(chromium.until, so)
+
+        async with served(settings) as url:
+            await anyio.to_thread.run_sync(
+                chromium.open, f"{url}/?{urlencode({**link, 'start': at(0), 'end': at(60), 'since': at(30)})}"
+            )
+            html = await seen(lambda html: LIVE in html and "<polyline" in html and "critical: " in html)
+            assert re.search(r'id="age">numbers are \d+ h old<', html), "the shop is one of 2025, and it says so"
+            assert numbers(html) | {"gmv": "CN¥13.00", "orders_paid": "2", "stockout_skus": "0"} == numbers(html)
+            assert "critical: &lt;img src=x onerror=" in html
+            assert "gmv, channel &lt;img src=x" in html
+            assert ">began " in html
+            await open_shop.send(CLICKS, click(61, user="u9"))
+            await open_shop.send(ORDERS, paid(61, 700, "u9"), paid(62, 1, "u9"))
+            await open_shop.send(CLICKS, click(62, user="u9"))
+            await open_shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(62), "order_id": "o-u2"})
+            await process.evaluate(60, FINE)
+            await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and ">Nothing.<" in html)
+            await open_shop.silent_since(ORDERS, 60)
+            await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)
+            await open_shop.attend()
+            await seen(lambda html: LIVE in html)
+        html = await seen(lambda html: LIVE not in html and "the server does not answer" in html)
+        assert "<title>salepulse</title>" in html
+    await redis.aclose()
+
+
+def numbers(html: str) -> dict[str, str]:
+    return dict(re.findall(r'<dd data-name="(\w+)">([^<]*)</dd>', html))

@@ -1,0 +1,93 @@
+"""A real browser without a screen: chromium, told what to do through a pipe.
+
+with browser(folder) as chromium:
+    chromium.open("http://127.0.0.1:8080/")
+    html = chromium.until(lambda html: "live" in html)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.commands import needed
+from tests.support.wait import eventually
+
+_PAGE = 'document.documentElement?.outerHTML ?? ""'
+_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+
+
+class Browser:
+    """One tab. `ask` and `tell`: the ends of the pipes to it, of messages that end with a zero byte."""
+
+    def __init__(self, ask: int, told: int) -> None:
+        self._ask, self._told = os.fdopen(ask, "wb", 0), os.fdopen(told, "rb", 0)
+        self._rest = b""
+        self._asked = 0
+        self._session: dict[str, str] = {}
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
+
+    def open(self, url: str) -> None:
+        """Go there; does not wait for it."""
+        self._call("Page.navigate", url=url)
+
+    def until(self, so: Callable[[str], object], within_s: float = 15) -> str:
+        """The page as HTML once it is so; fails with the page when it does not become so."""
+        html = ""
+
+        def found() -> object:
+            nonlocal html
+            html = self._call("Runtime.evaluate", expression=_PAGE)["result"]["value"]
+            return so(html)
+
+        try:
+            eventually(found, within_s=within_s, what="the page shows what it should")
+        except AssertionError as error:
+            error.add_note(html)
+            raise
+        return html
+
+    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._asked += 1
+        message = {"id": self._asked, "method": method, "params": parameters, **self._session}
+        self._ask.write(json.dumps(message).encode() + b"\0")
+        while True:
+            *answers, self._rest = self._rest.split(b"\0")
+            for answer in map(json.loads, answers):
+                if answer.get("id") == self._asked:
+                    assert "error" not in answer, answer
+                    return dict(answer["result"])
+            got = self._told.read(1 << 16)
+            assert got, "the browser has ended"
+            self._rest += got
+
+
+@contextlib.contextmanager
+def browser(folder: Path) -> Iterator[Browser]:
+    """A browser that keeps what it keeps in a folder; ended after the block. Skips the test where there is none."""
+    program = needed("chromium", "chromium-browser", "google-chrome", package="chromium")
+    argv = shlex.join([program, *_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder}"])
+    (read, ask), (told, write) = os.pipe(), os.pipe()
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {argv} 3<&{read} 4>&{write}"],
+        pass_fds=(read, write),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(read)
+    os.close(write)
+    try:
+        yield Browser(ask, told)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
