@@ -51,7 +51,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 router = APIRouter(prefix="/api/v1", tags=["alerts"], lifespan=_lifespan)
 
 
-def _kept(request: Request) -> _Kept:
+async def _kept(request: Request) -> _Kept:
     kept: _Kept = request.app.state.alerts
     return kept
 

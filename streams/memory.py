@@ -1,4 +1,4 @@
-"""Keeping a worker's memory small and its pauses short."""
+"""Keeping the memory of workers and servers small and their pauses short."""
 
 from __future__ import annotations
 

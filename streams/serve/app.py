@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from consumers.errors import SalepulseError
+from streams.memory import settle
 from streams.serve import (
     compare,
     definitions,
@@ -133,7 +134,9 @@ def run(settings: Settings) -> None:
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        server(create_app(settings), settings).run(sockets=[bound])
+        app = create_app(settings)
+        settle()
+        server(app, settings).run(sockets=[bound])
 
 
 def server(app: FastAPI, settings: Settings) -> uvicorn.Server:

@@ -18,8 +18,8 @@ from streams.view.asking import NotReadyError
 from streams.windows import Window
 
 
-def live_of(request: Request) -> Live:
-    """The view that this app follows."""
+async def live_of(request: Request) -> Live:
+    """The view that this app follows. No dependency is a plain function: it would be called in another thread."""
     live: Live = request.app.state.live
     return live
 

@@ -96,7 +96,7 @@ class OnePromotionAnswer(Frame, PromotionAnswer):
     """One promotion in force."""
 
 
-def forecasts_of(request: Request) -> Forecasts:
+async def forecasts_of(request: Request) -> Forecasts:
     """The forecasts that this app keeps."""
     held: Forecasts = request.app.state.forecasts
     return held

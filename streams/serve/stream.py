@@ -33,7 +33,7 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _EVENTS = "text/event-stream"
 
 
-def broadcast_of(request: Request) -> Broadcast:
+async def broadcast_of(request: Request) -> Broadcast:
     """The news of this app."""
     broadcast: Broadcast = request.app.state.broadcast
     return broadcast
