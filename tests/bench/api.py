@@ -32,6 +32,8 @@ PATHS = {
 }
 PROBE = "/healthz"
 """Asks nothing of the view: how long it takes is how long the event loop was held up, and the machine's own share."""
+PING = "Redis PING"
+"""Asks nothing of salepulse: the machine's own share, and that of who asks."""
 ASK_EVERY_S = 0.05
 SCRAPE_EVERY_S = 1.0
 ON_PROMOTION = 200
@@ -79,9 +81,9 @@ def measure(ground: Ground, *, rate: int, requests: int, backfill_s: int, promot
             time.sleep(_LEFT_OVER_S / 2)
             quiet, scraped = _Asked(), _Asked()
             with Cores(serve=server.pid) as asked_only:
-                _ask(server, requests, quiet)
+                _ask(ground, server, requests, quiet)
             with Cores(serve=server.pid) as asked_and_scraped, _Scraper(server, scraped):
-                _ask(server, requests, scraped)
+                _ask(ground, server, requests, scraped)
         fed = feed.done()
         recorder.until_counted(fed.total, CATCH_UP_S)
     part.wrong += wrong_totals(ground.totals(settings), fed.types) + quiet.failed[:3] + scraped.failed[:3]
@@ -99,7 +101,7 @@ def _tell(part: Part, quiet: _Asked, scraped: _Asked, load: str) -> None:
     rows = [(f"scope {name}", quiet.ms[name]) for name in PATHS]
     rows += [("all of these", everything), ("all, with a scrape every second", beside)]
     rows += [("/metrics", scraped.ms["/metrics"])]
-    rows += [(f"{PROBE}, between them", [*quiet.ms[PROBE], *scraped.ms[PROBE]])]
+    rows += [(f"{name}, between them", [*quiet.ms[name], *scraped.ms[name]]) for name in (PROBE, PING)]
     for name, held in rows:
         table.rows.append([name, len(held), *_percentiles(held)])
         part.runs.append({"request": name, "ms": [round(ms, 3) for ms in held]})
@@ -113,17 +115,21 @@ def _tell(part: Part, quiet: _Asked, scraped: _Asked, load: str) -> None:
     ]
 
 
-def _ask(server: Server, requests: int, asked: _Asked) -> None:
+def _ask(ground: Ground, server: Server, requests: int, asked: _Asked) -> None:
     """Requests of all kinds in turn, twenty a second, each on time however long the last took; probes between them."""
     names = list(PATHS)
     began = time.monotonic()
-    with Asker(server) as asker:
+    with Asker(server) as asker, ground.client() as redis:
         for i in range(requests):
             time.sleep(max(0.0, began + i * ASK_EVERY_S - time.monotonic()))
             name = names[i % len(names)]
             asked.take(name, *asker.get(PATHS[name]))
-            time.sleep(max(0.0, began + (i + 0.5) * ASK_EVERY_S - time.monotonic()))
+            time.sleep(max(0.0, began + (i + 0.4) * ASK_EVERY_S - time.monotonic()))
             asked.take(PROBE, *asker.get(PROBE))
+            time.sleep(max(0.0, began + (i + 0.7) * ASK_EVERY_S - time.monotonic()))
+            pinged = time.perf_counter()
+            redis.ping()
+            asked.ms[PING].append((time.perf_counter() - pinged) * 1000)
 
 
 class _Scraper:
