@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from redis.asyncio import Redis
@@ -28,10 +30,11 @@ class Process:
     lease_ms: int = 5000
     routing: Routing = field(default_factory=lambda: to("chat"))
     timing: Timing = field(default_factory=Timing)
+    keys: AlertKeys = KEYS
 
     def __post_init__(self) -> None:
-        self.store = StateStore(self.redis, KEYS, Place(), lease_ms=self.lease_ms)
-        self.said = Said(self.redis, KEYS)
+        self.store = StateStore(self.redis, self.keys, Place(), lease_ms=self.lease_ms)
+        self.said = Said(self.redis, self.keys)
 
     async def lead(self) -> Lead:
         lead = await self.store.lead(self.name)
@@ -59,3 +62,13 @@ class Process:
         done = await self.compute(second, *found)
         assert await self.write(done) is WriteResult.OK
         return done
+
+
+@contextlib.asynccontextmanager
+async def beside_servers(redis_url: str) -> AsyncIterator[Process]:
+    """One that evaluates where servers with default settings look for alerts."""
+    redis = Redis.from_url(redis_url)
+    try:
+        yield Process(redis, keys=AlertKeys("salepulse"))
+    finally:
+        await redis.aclose()

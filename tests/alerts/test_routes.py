@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from alerts.routes import router
-from alerts.store.keys import AlertKeys
 from streams.serve.app import create_app
-from tests.alerts import engine as engine_module
 from tests.alerts.builders import T0, finding
-from tests.alerts.engine import Process
+from tests.alerts.engine import Process, beside_servers
 from tests.alerts.state.playing import BAD, FINE
 from tests.streams.serve.shop import client, shop_settings
 
@@ -24,15 +21,12 @@ WEB = finding(labels={"channel": "web"})
 
 
 @pytest.fixture
-async def process(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
+async def process(redis_url: str) -> AsyncIterator[Process]:
     """One that has alerts: the app's fires, the web's is over."""
-    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
-    redis = Redis.from_url(redis_url)
-    made = Process(redis)
-    await made.evaluate(0, WEB)
-    await made.evaluate(10, BAD)
-    yield made
-    await redis.aclose()
+    async with beside_servers(redis_url) as made:
+        await made.evaluate(0, WEB)
+        await made.evaluate(10, BAD)
+        yield made
 
 
 @pytest.fixture

@@ -10,16 +10,13 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from alerts.store.changes import StoredChanges
-from alerts.store.keys import AlertKeys
 from streams.embedded.ports import LOOPBACK, free_port
 from streams.embedded.probes import http_ready
 from streams.serve.sse import Seen
-from tests.alerts import engine as engine_module
 from tests.alerts.builders import finding
-from tests.alerts.engine import Process
+from tests.alerts.engine import Process, beside_servers
 from tests.alerts.state.playing import BAD, FINE
 from tests.streams.serve.following import Event, received
 from tests.streams.serve.shop import shop_settings
@@ -32,12 +29,10 @@ WEB = finding(labels={"channel": "web"})
 
 
 @pytest.fixture
-async def process(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
+async def process(redis_url: str) -> AsyncIterator[Process]:
     """One that evaluates; nothing has happened yet."""
-    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
-    redis = Redis.from_url(redis_url)
-    yield Process(redis)
-    await redis.aclose()
+    async with beside_servers(redis_url) as made:
+        yield made
 
 
 def told(event: Event) -> tuple[str, str]:
@@ -45,7 +40,7 @@ def told(event: Event) -> tuple[str, str]:
 
 
 async def test_the_log_has_every_change_in_order_as_the_topic_has_it(process: Process) -> None:
-    log = StoredChanges(process.redis, engine_module.KEYS)
+    log = StoredChanges(process.redis, process.keys)
     assert await log.oldest() is None
     assert await log.after(await log.end(), 10) == []
     for second, found in enumerate((WEB, BAD, FINE), 1):
@@ -80,7 +75,7 @@ class TestServers:
     ) -> None:
         one, two = (f"http://{server.address}/api/v1/stream" for server in servers)
         async with httpx.AsyncClient(timeout=15) as http:
-            begin = Seen(None, await StoredChanges(process.redis, engine_module.KEYS).end())
+            begin = Seen(None, await StoredChanges(process.redis, process.keys).end())
             async with http.stream("GET", one, headers={"last-event-id": str(begin)}) as answer:
                 coming = received(answer)
                 await process.evaluate(0, WEB, BAD)
@@ -104,7 +99,7 @@ class TestServers:
     ) -> None:
         server = servers[0]
         entry = {"fingerprint": "x", "json": json.dumps({"much": "x" * 100_000})}
-        added = [await process.redis.xadd(engine_module.KEYS.changes, entry) for _ in range(100)]
+        added = [await process.redis.xadd(process.keys.changes, entry) for _ in range(100)]
         after = f".{added[0].decode()}"
         async with (
             await anyio.connect_tcp(server.host, server.port) as stuck,

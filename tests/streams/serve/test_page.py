@@ -10,15 +10,12 @@ from urllib.parse import urlencode
 import anyio
 import httpx
 import pytest
-from redis.asyncio import Redis
 
-from alerts.store.keys import AlertKeys
 from streams.serve import page
 from streams.settings import Settings
 from streams.tokens.token import Right
-from tests.alerts import engine as engine_module
 from tests.alerts.builders import finding
-from tests.alerts.engine import Process
+from tests.alerts.engine import beside_servers
 from tests.alerts.state.playing import FINE
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.following import served
@@ -59,19 +56,17 @@ async def test_with_tokens_the_browser_asks_for_one(redis_url: str, open_shop: S
 
 @pytest.mark.slow
 async def test_a_browser_shows_what_is_true(
-    settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
     """Somebody follows the link of an alert, whose texts are hostile, and keeps the page open."""
-    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
-    redis = Redis.from_url(redis_url)
-    process, link = Process(redis), {"series": "gmv", "window": "1m", "scope": "channel", "value": EVIL}
-    await process.evaluate(0, finding(title=EVIL))
+    link = {"series": "gmv", "window": "1m", "scope": "channel", "value": EVIL}
     with browser(tmp_path) as chromium:
 
         async def seen(so: Callable[[str], object]) -> str:
             return await anyio.to_thread.run_sync(chromium.until, so)
 
-        async with served(settings) as url:
+        async with beside_servers(redis_url) as process, served(settings) as url:
+            await process.evaluate(0, finding(title=EVIL))
             await anyio.to_thread.run_sync(
                 chromium.open, f"{url}/?{urlencode({**link, 'start': at(0), 'end': at(60), 'since': at(30)})}"
             )
@@ -93,7 +88,6 @@ async def test_a_browser_shows_what_is_true(
             await seen(lambda html: LIVE in html)
         html = await seen(lambda html: LIVE not in html and "the server does not answer" in html)
         assert "<title>salepulse</title>" in html
-    await redis.aclose()
 
 
 def numbers(html: str) -> dict[str, str]:
