@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.alerts.watched_shop import watched_shop
+from tests.support.alertmanager import alertmanager
+from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -19,7 +22,11 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     incident = "conversion_drop@+16s/16s:size=0.9,stage=order"
-    async with watched_shop(embedded_broker, redis_server, tmp_path, incidents=[incident]) as watched:
+    async with http_receiver() as beyond, contextlib.AsyncExitStack() as ending:
+        manager = ending.enter_context(alertmanager(f"{beyond.url}/"))
+        also = [{"name": "manager", "type": "alertmanager", "url": manager.base}]
+        shop = watched_shop(embedded_broker, redis_server, tmp_path, incidents=[incident], also=also)
+        watched = await ending.enter_async_context(shop)
         await watched.until("somebody is told", lambda: watched.pages("business"), within_s=70)
         page = watched.told[0]["data"]
         assert page["incident"] == "orders", page
@@ -27,7 +34,9 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
         assert page["since"] == pytest.approx(watched.began_ms + 16_000, abs=12_000)
         assert page["value"] < 0.8 * page["expected"]
         assert page["runbook"]
+        await watched.until("Alertmanager tells of it", lambda: "firing" in managed(beyond), within_s=10)
         await watched.until("it is over", lambda: watched.all_over("business"), within_s=90)
+        await watched.until("Alertmanager says so", lambda: managed(beyond) == {"resolved"}, within_s=10)
         pages = watched.pages("business")
         assert pages[0].endswith("firing")
         # At three orders a second a part of the shop may be told of before the whole is known to be struck.
@@ -35,6 +44,12 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
         assert {told["data"]["incident"] for told in watched.told} == {"orders"}, watched.summaries
         assert watched.pages("data") == []
         assert watched.signs_of_life > 0
+
+
+def managed(beyond: HttpReceiver) -> set[str]:
+    """What a receiver behind Alertmanager was told last of each alert: firing, resolved."""
+    alerts = [alert for got in beyond.got for alert in got.json["alerts"]]
+    return set({tuple(alert["labels"].items()): alert["status"] for alert in alerts}.values())
 
 
 async def test_a_dead_worker_pages_its_owner_once_and_nobody_else(

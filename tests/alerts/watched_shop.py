@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,16 @@ class Watched:
 
 @contextlib.asynccontextmanager
 async def watched_shop(
-    broker: Server, store: Server, folder: Path, *, incidents: Sequence[str] = (), rate: float = 250, **changes: Any
+    broker: Server,
+    store: Server,
+    folder: Path,
+    *,
+    incidents: Sequence[str] = (),
+    rate: float = 250,
+    also: Sequence[Mapping[str, str]] = (),
+    **changes: Any,
 ) -> AsyncIterator[Watched]:
-    """`incidents`: as the simulator takes them, with times since the present began, `+10s`."""
+    """`incidents`: as the simulator takes them, with times since the present began, `+10s`. `also`: more receivers."""
     async with http_receiver() as chat:
         settings = {
             "clock": Clock.WALL,
@@ -116,7 +123,7 @@ async def watched_shop(
             "partitions": 2,
             "idle_after_s": 5.0,
             "alerts_rules": str(_rules(folder)),
-            "alerts_receivers": str(_receivers(folder, chat.url)),
+            "alerts_receivers": str(_receivers(folder, chat.url, also)),
             "alerts_heartbeat_url": f"{chat.url}/alive",
             "alerts_heartbeat_s": 1,
             **changes,
@@ -192,8 +199,8 @@ def _rules(folder: Path) -> Path:
     return path
 
 
-def _receivers(folder: Path, url: str) -> Path:
+def _receivers(folder: Path, url: str, also: Sequence[Mapping[str, str]]) -> Path:
     path = folder / "receivers.yaml"
-    receivers = [{"name": "chat", "type": "webhook", "url": f"{url}/hook", "secret": SECRET}]
+    receivers = [{"name": "chat", "type": "webhook", "url": f"{url}/hook", "secret": SECRET}, *also]
     path.write_text(json.dumps({"receivers": receivers, "allow_networks": ["127.0.0.1"]}))
     return path

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from consumers.errors import SalepulseError
-from tests.bench import api, freshness, kills, outage, peers, sale, throughput
+from tests.bench import api, freshness, kills, labels, outage, path, peers, sale, throughput
 from tests.bench.ground import BenchError, Ground, ground
 from tests.bench.report import Part, document, machine, say, say_result, show
 
 PARTS = ("throughput", "freshness", "api", "sale", "outage", "kills")
+APART = ("path", "labels", "peers")
+"""Those that are measured only where they are named, the first two also with `--full`."""
 RATE = 30_000
 OUTAGE_RATE = 20_000
 DEFAULT_SIZES, FULL_SIZES = "1m,2m", "1m,5m,20m"
@@ -42,7 +44,7 @@ def counts_of(text: str) -> list[int]:
 def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     add = parser.add_argument
-    add("--only", choices=(*PARTS, "peers"), action="append", help="this part alone; may be repeated")
+    add("--only", choices=(*PARTS, *APART), action="append", help="this part alone; may be repeated")
     add("--full", action="store_true", help=f"everything at full length: sizes {FULL_SIZES}, 20 M events of sale, ...")
     add("--events", type=count_of, default=1_000_000, help="events of the comparison (default: 1m)")
     add("--sizes", type=counts_of, help=f"sizes that one worker is tried on (default: {DEFAULT_SIZES})")
@@ -52,6 +54,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--kills", type=int, help="how often something is killed (default: 5)")
     add("--seconds", type=float, help="seconds that freshness is measured (default: 30)")
     add("--requests", type=int, help="requests to the API, twice (default: 500)")
+    add("--values", type=count_of, default=1_000_000, help="distinct label values (default: 1m)")
     add("--promotions", type=int, default=5, help="promotions running while the API is asked, 1 to 40 (default: 5)")
     add("--repeats", type=int, default=1, help="of each run of the comparison; the median counts (default: 1)")
     add("--broker", choices=("embedded", "apache"), default="embedded", help="default: embedded")
@@ -87,6 +90,9 @@ def parts_of(chosen: argparse.Namespace) -> dict[str, Callable[[Ground], Part]]:
         "outage": lambda g: outage.measure(g, rate=OUTAGE_RATE, away_s=chosen.away),
         "kills": lambda g: kills.measure(g, kills=chosen.kills),
     }
+    if chosen.full or chosen.only:
+        every["path"] = path.measure
+        every["labels"] = lambda g: labels.measure(g, values=chosen.values)
     if chosen.peers:
         names = chosen.peer or ["aiokafka", "faust-raw"]
         every["peers"] = lambda g: peers.measure(g, python=chosen.peers, names=names)

@@ -37,7 +37,7 @@ PING = "Redis PING"
 ASK_EVERY_S = 0.05
 SCRAPE_EVERY_S = 1.0
 ON_PROMOTION = 200
-_SERIES = re.compile(rb"^salepulse_\w+\{[^}]*window=", re.MULTILINE)
+SERIES = re.compile(rb"^salepulse_\w+\{[^}]*window=", re.MULTILINE)
 _LEFT_OVER_S = 8
 CATCH_UP_S = 180
 
@@ -157,7 +157,7 @@ class _Scraper:
                     began = time.monotonic()
                     status, body, ms = asker.get("/metrics")
                     self._asked.take("/metrics", status, body, ms)
-                    self._asked.series, self._asked.scrape_bytes = len(_SERIES.findall(body)), len(body)
+                    self._asked.series, self._asked.scrape_bytes = len(SERIES.findall(body)), len(body)
                     self._stop.wait(max(0.0, SCRAPE_EVERY_S - (time.monotonic() - began)))
         except Exception as error:
             self._failure = error

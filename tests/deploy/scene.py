@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,19 +24,17 @@ from consumers.producing import KeyedProducer
 from streams.cli import command_names
 from streams.clock import now_ms
 from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import http_ready
 from streams.embedded.workdir import temporary_data_dir
 from streams.sending import Pace, send_batches
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
 from streams.store.keys import Keys
+from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.deploy.files import DEPLOY
 from tests.streams.commands.salepulse import Up, started
-from tests.support.commands import needed
 from tests.support.prometheus import Prometheus, prometheus
-from tests.support.servers import Server, running
+from tests.support.servers import Server
 
-RECEIVER = DEPLOY / "receiver" / "receiver.py"
 DURATION_S = 600
 BEGUN_S = 340
 """The sale began so long ago: some of all that happens in a sale has happened."""
@@ -55,8 +51,7 @@ class Scene:
 
     def received(self, path: str) -> list[Any]:
         """What the receiver was sent on a path."""
-        said = [json.loads(line) for line in self.receiver.log_path.read_text().splitlines()]
-        return [one["body"] for one in said if one["path"] == path]
+        return [one["body"] for one in received(self.receiver) if one["path"] == path]
 
 
 @contextlib.contextmanager
@@ -64,15 +59,15 @@ def scene() -> Iterator[Scene]:
     """All of it, and a sale that goes on."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
-        receiver = ending.enter_context(_receiver(folder))
-        alertmanager = ending.enter_context(_alertmanager(folder, receiver.port))
+        told = ending.enter_context(receiver(folder))
+        alertmanager = ending.enter_context(deployed_alertmanager(folder, told.port))
         up = ending.enter_context(_up(folder, alertmanager.port))
         ending.enter_context(_sale(up))
         if "alerts" not in command_names():
             ending.enter_context(_alerts_process(up))
         port = free_port()
         config = _prometheus_config(folder, up.http_port, alertmanager.port, port)
-        yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, receiver)
+        yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, told)
 
 
 @contextlib.contextmanager
@@ -132,35 +127,6 @@ def _alerts_process(up: Up) -> Iterator[None]:
     finally:
         over.set()
         process.join(5)
-
-
-@contextlib.contextmanager
-def _receiver(folder: Path) -> Iterator[Server]:
-    port = free_port()
-    server = Server(
-        "receiver", [sys.executable, str(RECEIVER), str(port)], port, http_ready(LOOPBACK, port, "/"), folder
-    )
-    with running(server):
-        yield server
-
-
-@contextlib.contextmanager
-def _alertmanager(folder: Path, receiver_port: int) -> Iterator[Server]:
-    command = needed("prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager")
-    config = folder / "alertmanager.yml"
-    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
-    config.write_text(text.replace("http://receiver:9099", f"http://{LOOPBACK}:{receiver_port}"))
-    port = free_port()
-    argv = [
-        command,
-        f"--config.file={config}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address={LOOPBACK}:{port}",
-        "--cluster.listen-address=",
-    ]
-    server = Server("alertmanager", argv, port, http_ready(LOOPBACK, port, "/-/ready"), folder)
-    with running(server):
-        yield server
 
 
 def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, own_port: int) -> Path:
