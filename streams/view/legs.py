@@ -30,6 +30,12 @@ class RowSums(WindowSum):
         none = len(self._place)
         return super().of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
 
+    def total(self, rows: Ints) -> Ints:
+        places = np.array(list(self._place.values()), np.int64)
+        wanted = np.isin(np.array(list(self._place), np.int64), rows)
+        total: Ints = super().of(places[wanted]).sum(axis=0, keepdims=True)
+        return total
+
     def _placed(self, cells: Cells) -> Cells:
         """The cells with places in place of rows, in any order."""
         rows, back = np.unique(cells.rows, return_inverse=True)
@@ -96,6 +102,10 @@ class LegSum:
     def of(self, rows: Ints) -> Ints:
         """Sums of these rows: [row, counter]."""
         return self._sum.of(rows)
+
+    def total(self, rows: Ints) -> Ints:
+        """The sum of these rows, which are distinct: [1, counter]."""
+        return self._sum.total(rows)
 
 
 def known_in(amendments: Amendments, span: Span, as_of_s: int) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 import numpy as np
 
@@ -122,20 +123,23 @@ class Moment:
 
     def held(self, sums: WindowSum) -> Ints:
         """Rows of the scope with any counter that is not 0."""
-        rows = np.flatnonzero(self.followed.rows.mask(self.question.scope))
-        return rows[sums.of(rows).any(axis=1)]
+        return sums.held(self.followed.rows.mask(self.question.scope))
 
     def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
         """The largest `limit` of some rows, the largest first, those alike by name."""
-        counted = sums.of(rows)
-        amounts = counted[:, COUNTER_IDS["gmv" if by == "net_gmv" else by]]
+        amounts = sums.column(rows, COUNTER_IDS["gmv" if by == "net_gmv" else by])
         if by == "net_gmv":
-            amounts = amounts - counted[:, COUNTER_IDS["refunds"]]
+            amounts = amounts - sums.column(rows, COUNTER_IDS["refunds"])
         chosen = np.arange(len(rows))
         if len(rows) > limit > 0:
-            chosen = np.flatnonzero(amounts >= -np.partition(-amounts, limit - 1)[limit - 1])
-        names = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
-        return rows[sorted(names, key=lambda i: (-int(amounts[i]), names[i]))[:limit]]
+            least = -np.partition(-amounts, limit - 1)[limit - 1]
+            chosen = np.flatnonzero(amounts > least)
+            alike = np.flatnonzero(amounts == least)  # may be nearly all of them
+            names = dict(zip(self.names(rows[alike]), alike.tolist(), strict=True))
+            first = [names[name] for name in nsmallest(limit - len(chosen), names)]
+            chosen = np.append(chosen, np.array(first, np.int64))
+        found = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
+        return rows[sorted(found, key=lambda i: (-int(amounts[i]), found[i]))[:limit]]
 
 
 def moment_of(

@@ -129,13 +129,22 @@ async def shipping_of(moment: Moment, rows: Ints) -> Sequence[Mapping[str, int]]
     return [known(row, moment.at) for row in named(found)]
 
 
+async def shipping_total(moment: Moment, rows: Ints) -> Mapping[str, int]:
+    """What the shipping KPIs of some rows together are made of; of a scope without any, or of no row, nothing."""
+    if moment.question.scope not in SHIPPING_SCOPES or not len(rows):
+        return {}
+    followed = moment.followed
+    found = await followed.shipping.total(moment.at, followed.newest_s, rows, moment.require_kept)
+    return known(named(found)[0], moment.at)
+
+
 async def _units_15m(moment: Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
     """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
     if moment.question.scope is not Scope.SKU:
         return [0] * len(rows)
     if moment.question.window is not Window.M15:
         sums = await sums_of(moment.of_rate())
-    units: list[int] = sums.of(rows)[:, COUNTER_IDS["units"]].tolist()
+    units: list[int] = sums.column(rows, COUNTER_IDS["units"]).tolist()
     return units
 
 

@@ -33,11 +33,11 @@ from streams.view.asking import Answer, Question, Top
 from streams.view.curve import curve
 from streams.view.followed import Followed
 from streams.view.moment import Moment, moment_of
-from streams.view.numbers import answer, named_counters, nothing, shipping_of, sums_of
+from streams.view.numbers import answer, named_counters, nothing, shipping_total, sums_of
 from streams.view.reached import newest
 from streams.view.retention import Retention
 from streams.view.seconds import Seconds, seconds
-from streams.view.shipping import ShippingMoment, summed
+from streams.view.shipping import ShippingMoment
 from streams.windows import Span, Window
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class RollingView:
         """One counter of each value of a scope with any counter not 0, in no order."""
         moment = self._moment(question, None, now_ms)
         sums = await sums_of(moment)
-        return sums.of(moment.held(sums))[:, COUNTER_IDS[counter]]
+        return sums.column(moment.held(sums), COUNTER_IDS[counter])
 
     async def top(self, question: Question, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
         """The largest values of a scope by a counter or `net_gmv`, some others by name, and the rest summed."""
@@ -141,10 +141,10 @@ class RollingView:
         held = moment.held(sums)
         largest = moment.largest(held, sums, by, limit)
         named = [row for name in also if (row := moment.row(name)) is not None]
-        largest = np.append(largest, np.setdiff1d(np.intersect1d(named, held), largest)).astype(np.int64)
-        others = np.setdiff1d(held, largest, assume_unique=True)
-        rest = named_counters(sums.of(others).sum(axis=0).tolist(), question.scope)
-        shipping = summed(await shipping_of(moment, others))
+        largest = np.append(largest, held[np.isin(held, named) & ~np.isin(held, largest)])
+        others = held[~np.isin(held, largest)]
+        rest = named_counters(sums.total(others)[0].tolist(), question.scope)
+        shipping = await shipping_total(moment, others)
         found = await answer(moment, sums, moment.names(largest), largest)
         return Top(found, len(held) - len(largest), values({**rest, **shipping}, question.scope))
 

@@ -7,7 +7,7 @@ of `streams.shipping.expansion`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,6 @@ from streams.store.levels import Level
 from streams.view.blocks import Blocks
 from streams.view.legs import LegSum, RowSums, known_in
 from streams.view.series import RowHistory
-from streams.view.sums import WindowSum
 from streams.windows import Pieces, Span, in_panes
 
 LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
@@ -79,16 +78,28 @@ class ShippingView:
 
         `newest_s`: event time of the newest event there is. `require_kept` raises where panes are needed that are gone.
         """
+        window, states = await self._standing(at, newest_s, require_kept)
+        return _with_states(window.of(rows), *(held.of(rows) for held in states))
+
+    async def total(self, at: At, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+        """The same of these rows, which are distinct, together: [1, counter]."""
+        window, states = await self._standing(at, newest_s, require_kept)
+        return _with_states(window.total(rows), *(held.total(rows) for held in states))
+
+    async def _standing(
+        self, at: At, newest_s: int, require_kept: Callable[[Pieces], None]
+    ) -> tuple[LegSum, tuple[RowSums, ...]]:
+        """The window, and where states are known the changes of states and those that wait."""
         window = await self._window(at, require_kept)
         if not at.states:
-            return window.of(rows)
+            return window, ()
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
         live = at.key is not None
         changes = await self._moved(
             self._changes if live else RowSums(), changes_span, LEG_LEVELS[at.finest :], Blocks.legs
         )
         waiting = await self._moved(self._waiting if live else RowSums(), waiting_span, WAIT_LEVELS, Blocks.waiting)
-        return _with_states(window.of(rows), changes.of(rows), waiting.of(rows))
+        return window, (changes, waiting)
 
     async def windowed(self, at: At, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
         """Sums over the window alone: [row, counter]."""
@@ -150,11 +161,11 @@ class ShippingView:
 
     async def _moved(
         self,
-        total: WindowSum,
+        total: RowSums,
         span: Span,
         levels: Sequence[tuple[str, int]],
         cells: Callable[[Blocks, Pieces], object],
-    ) -> WindowSum:
+    ) -> RowSums:
         blocks = self._blocks
         while True:
             steps = list(total.steps_to(span))
@@ -224,13 +235,11 @@ def known(row: dict[str, int], at: At) -> dict[str, int]:
     return row if at.states else {name: count for name, count in row.items() if name not in _STATES}
 
 
-def summed(rows: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """The sums of several rows."""
-    return {name: sum(row[name] for row in rows) for name in rows[0]} if rows else {}
-
-
-def _with_states(windowed: Ints, changes: Ints, waiting: Ints) -> Ints:
-    sums = windowed.copy()
+def _with_states(windowed: Ints, *states: Ints) -> Ints:
+    """`states`: changes and those that wait; none where they are not known."""
+    if not states:
+        return windowed
+    sums, (changes, waiting) = windowed.copy(), states
     for state in (Leg.UNSHIPPED, Leg.OVERDUE):
         sums[:, state] = waiting[:, Leg.WAITING] - changes[:, state]
     return sums

@@ -147,7 +147,7 @@ class _Observer:
             [
                 Hop("its first second is on the broker", "that second itself, producing", broker_ms),
                 Hop("counted", "gathering of a batch (0.2 s), counting, Redis", counted_ms),
-                Hop("in an answer of the API", "a look of `serve` every 0.1 s, answers made ahead", answered_ms),
+                Hop("in an answer of the API", "the slowest of the other partitions; a look every 0.1 s", answered_ms),
                 Hop("decided", "2 s until a second is complete, evidence enough", int(alert["fired_at"])),
                 Hop("fires in the API", "one write to Redis", api_ms),
                 Hop("taken by Alertmanager", "the outbox, one POST", held_ms),
@@ -155,7 +155,11 @@ class _Observer:
             ],
             self._ended_ms,
             [
-                Hop("decided that it is over", "evidence enough, `keep_firing_for` of 1 min", int(resolved["resolved_at"])),
+                Hop(
+                    "decided that it is over",
+                    "evidence enough, `keep_firing_for`, 1 min",
+                    int(resolved["resolved_at"]),
+                ),
                 Hop("over in the API", "one write to Redis", api_over_ms),
                 Hop("taken by Alertmanager", "the outbox, one POST", gone_ms),
                 Hop("told to the receiver", "what is left of `group_interval`, 1 min", _ms(end["at"])),

@@ -1,0 +1,59 @@
+"""Sums of a window are the same whether rows have places of their own or are among the many that have little."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.cells import Cells, cell_keys
+from streams.view import sums
+from streams.view.legs import RowSums
+from streams.view.sums import WindowSum
+
+ROWS, COUNTERS = 12, 5
+Taken = list[tuple[int, list[tuple[int, int, int, int]]]]
+"""# [(sign, [(pane, row, counter, amount)])]"""
+
+cell = st.tuples(st.integers(0, 3), st.integers(0, ROWS - 1), st.integers(0, COUNTERS - 1), st.integers(-3, 5))
+taken = st.lists(st.tuples(st.sampled_from((1, 1, -1, 0)), st.lists(cell, max_size=8)), max_size=12)
+
+
+@pytest.fixture(params=[0, 4, ROWS], ids=["all rare", "some rare", "none rare"], autouse=True)
+def common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "COMMON", request.param)
+
+
+def cells(held: list[tuple[int, int, int, int]]) -> Cells:
+    panes, rows, counters, amounts = (np.array(column, np.int64) for column in zip(*held, strict=True))
+    return Cells(cell_keys(panes, rows, counters), amounts).sorted()
+
+
+@pytest.mark.parametrize("kind", [WindowSum, RowSums])
+@given(taken=taken, asked=st.lists(st.integers(0, ROWS + 3), unique=True))
+@settings(max_examples=60, deadline=None)
+def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum], taken: Taken, asked: list[int]) -> None:
+    window, expected = WindowSum(COUNTERS) if kind is WindowSum else RowSums(), Counter[tuple[int, int]]()
+    for sign, held in taken:
+        window.take(sign, [cells(held)] if held else [])
+        if sign == 0:
+            expected.clear()
+        for _, row, counter, amount in held if sign else ():
+            expected[row, counter] += sign * amount
+        assert window.of(np.array([0], np.int64))[0, 0] == expected[0, 0]
+    rows = np.array(asked, np.int64)
+    wanted = [[expected[row, counter] for counter in range(COUNTERS)] for row in asked]
+    assert window.of(rows)[:, :COUNTERS].tolist() == wanted
+    assert (
+        window.total(rows)[0, :COUNTERS].tolist() == [sum(column) for column in zip(*wanted, strict=True)]
+        or [0] * COUNTERS
+    )
+    if kind is WindowSum:
+        mask = np.isin(np.arange(ROWS + 4), asked)
+        holding = sorted({row for (row, _), amount in expected.items() if amount and row in asked})
+        assert window.held(mask).tolist() == holding
+        for counter in range(COUNTERS):
+            assert window.column(rows, counter).tolist() == [expected[row, counter] for row in asked]
