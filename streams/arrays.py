@@ -36,6 +36,13 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     return shift + np.arange(total)
 
 
+def among(numbers: Ints, some: Ints) -> npt.NDArray[np.bool_]:
+    """For each number, none below 0, whether it is one of some."""
+    present = np.zeros(1 + int(max(numbers.max(initial=0), some.max(initial=0))), np.bool_)
+    present[some] = True
+    return present[numbers]
+
+
 def radix_order(numbers: Ints, bound: int) -> Ints:
     """The order that sorts numbers in [0, bound): 16 bits at a time, which numpy sorts in linear time."""
     order = np.argsort(numbers.astype(np.uint16), kind="stable")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from streams.arrays import Ints
+from streams.arrays import Ints, among
 from streams.cells import Cells, cell_keys
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
 from streams.shipping.delta import ShippingDelta
@@ -32,7 +32,7 @@ class RowSums(WindowSum):
 
     def total(self, rows: Ints) -> Ints:
         places = np.array(list(self._place.values()), np.int64)
-        wanted = np.isin(np.array(list(self._place), np.int64), rows)
+        wanted = among(np.array(list(self._place), np.int64), rows)
         total: Ints = super().of(places[wanted]).sum(axis=0, keepdims=True)
         return total
 

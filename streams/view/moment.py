@@ -135,9 +135,8 @@ class Moment:
             least = -np.partition(-amounts, limit - 1)[limit - 1]
             chosen = np.flatnonzero(amounts > least)
             alike = np.flatnonzero(amounts == least)  # may be nearly all of them
-            names = dict(zip(self.names(rows[alike]), alike.tolist(), strict=True))
-            first = [names[name] for name in nsmallest(limit - len(chosen), names)]
-            chosen = np.append(chosen, np.array(first, np.int64))
+            first = nsmallest(limit - len(chosen), zip(self.names(rows[alike]), alike.tolist(), strict=True))
+            chosen = np.append(chosen, np.array([at for _, at in first], np.int64))
         found = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
         return rows[sorted(found, key=lambda i: (-int(amounts[i]), found[i]))[:limit]]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from consumers.events import Promotion
 from streams import promotions
-from streams.arrays import Ints
+from streams.arrays import Ints, among
 from streams.asof import AsOf
 from streams.counters import COUNTER_IDS
 from streams.kpis import Number, values
@@ -140,9 +140,9 @@ class RollingView:
         sums = await sums_of(moment)
         held = moment.held(sums)
         largest = moment.largest(held, sums, by, limit)
-        named = [row for name in also if (row := moment.row(name)) is not None]
-        largest = np.append(largest, held[np.isin(held, named) & ~np.isin(held, largest)])
-        others = held[~np.isin(held, largest)]
+        named = np.array([row for name in also if (row := moment.row(name)) is not None], np.int64)
+        largest = np.append(largest, held[among(held, named) & ~among(held, largest)])
+        others = held[~among(held, largest)]
         rest = named_counters(sums.total(others)[0].tolist(), question.scope)
         shipping = await shipping_total(moment, others)
         found = await answer(moment, sums, moment.names(largest), largest)
