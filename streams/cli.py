@@ -1,19 +1,32 @@
-"""`salepulse`: the command line, put together from the sub-commands that each package declares."""
+"""`salepulse`: the command line, put together from the sub-commands that each package declares.
+
+Everything is imported within `main`: the first moments of a command are spent on that, and Ctrl-C is to end these
+quietly, too.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+import sys
+from typing import TYPE_CHECKING
 
-import typer
+if TYPE_CHECKING:
+    import typer
 
 GROUP = "salepulse.commands"
+INTERRUPTED = 130
 
 
 def create_app() -> typer.Typer:
     """The root command with every declared sub-command."""
+    from importlib.metadata import entry_points
+
+    import typer
+
+    from streams.commands.root import root as what_holds_for_all
+
     root = typer.Typer(
         name="salepulse",
-        help="A monitor for the biggest hours of an online shop.",
+        callback=what_holds_for_all,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -33,8 +46,11 @@ def command_names() -> set[str]:
 
 
 def main() -> None:
-    """Run the command line."""
-    create_app()(prog_name="salepulse")
+    """Run the command line. Ends with 130 when it is interrupted."""
+    try:
+        create_app()(prog_name="salepulse")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import SalepulseError, UsageError
+from consumers.plain_words import plainly
 from streams.commands.options import AsJson, RedisUrl
 from streams.commands.output import print_json, print_table, tell
 from streams.settings import Settings
@@ -94,6 +95,7 @@ def silence(
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.")] = None,
     promotion: Annotated[str | None, typer.Option(help="Only while this promotion runs; *: while any does.")] = None,
     end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now, instead.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show those, too, that have ended in the last day.")] = False,
     by: By = None,
     comment: Comment = "",
     redis_url: RedisUrl = None,
@@ -113,7 +115,8 @@ def silence(
         typer.echo(f"{end}: ended")
         return
     if not matchers:
-        held = [shown_silence(one) for one in run(_said(settings, lambda said: said.silences(_now_ms())))]
+        found, now_ms = run(_said(settings, lambda said: said.silences(_now_ms()))), _now_ms()
+        held = [shown_silence(one) for one in found if all_ or one.ends_ms > now_ms]
         if as_json:
             print_json({"silences": [one.model_dump(mode="json") for one in held]})
             return
@@ -130,6 +133,8 @@ def silence(
             for one in held
         ]
         print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
+        if len(held) < len(found):
+            tell(f"{len(found) - len(held)} more have ended: --all shows them")
         return
     with foreseen():
         if for_ is None:
@@ -146,7 +151,7 @@ def silence(
             )
             wanted = wish.silence(_now_ms())
         except ValidationError as error:
-            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            raise UsageError(plainly(error.errors()[0])) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
     kept = shown_silence(run(_said(settings, lambda said: said.silence(wanted))))

@@ -29,6 +29,7 @@ from alerts.state.policy import Route, Routing, Step
 from alerts.state.silences import Matcher
 from alerts.state.weekly import DAYS, MINUTES_A_DAY, Weekly
 from consumers.errors import UsageError
+from consumers.plain_words import plainly
 
 AnyConfig = Annotated[
     AlertmanagerConfig
@@ -254,8 +255,8 @@ def read_receivers(path: Path | None) -> ReceiversFile:
         return ReceiversFile.model_validate({} if held is None else held)
     except ValidationError as error:
         faults = [
-            f"{path}: {_where(held, one['loc'])}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
+            f"{path}: {_where(held, one['loc'])}: {plainly(one)}"
+            for one in error.errors(include_url=False, include_input=False)
         ]
         raise UsageError("\n".join(faults)) from None
 

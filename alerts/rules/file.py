@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
 from alerts.rules.rule import Budget, During, Rule, Rules, When
+from consumers.plain_words import plainly
 from consumers.promotions.definition import Fault
 from consumers.promotions.yaml_lines import Fields, Listing, Node, Null, Scalar, YamlError, parse, walk
 
@@ -106,8 +107,8 @@ def _message(wrong: Any, path: Path) -> str:
             return "`kind` is missing: write threshold, change, sequential, silence or fact"
         case "union_tag_invalid":
             return f"`kind` {wrong['ctx']['tag']!r} is none of {wrong['ctx']['expected_tags']}"
-    said = wrong["msg"].removeprefix("Value error, ")
+    said = plainly(wrong)
     given = (
         f" (it says {wrong['input']!r})" if isinstance(wrong["input"], str) and repr(wrong["input"]) not in said else ""
     )
-    return f"{where}{said[:1].lower()}{said[1:]}{given}"
+    return f"{where}{said}{given}"

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import typer
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings
 
 from consumers.errors import SalepulseError, UsageError
 from consumers.masking import conceal
+from consumers.plain_words import plainly
 
 Result = TypeVar("Result")
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
@@ -51,19 +53,25 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
         try:
             settings = kind(**{name: given for name, given in flags.items() if given is not None})
         except ValidationError as error:
-            wrong = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in wrong["loc"])
-            if not name:
-                raise UsageError(f"settings: {wrong['msg'].removeprefix('Value error, ')}") from None
-            raise UsageError(
-                f"setting {name} (flag, SALEPULSE_{name.upper()} or salepulse.toml): {wrong['msg']}"
-            ) from None
+            raise UsageError(_wrong_setting(kind, error)) from None
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"salepulse.toml is no TOML: {error}") from None
         for name in kind.model_fields:
             if isinstance(secret := getattr(settings, name), SecretStr):
                 conceal(secret.get_secret_value())
         return settings
+
+
+def _wrong_setting(kind: type[BaseSettings], error: ValidationError) -> str:
+    wrong = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in wrong["loc"])
+    if not name:
+        return f"settings: {plainly(wrong)}"
+    if wrong["type"] == "extra_forbidden":  # only the file can hold one: the environment is full of others' names
+        close = get_close_matches(name, kind.model_fields, 1)
+        mend = f"do you mean {close[0]}?" if close else "leave it out"
+        return f"salepulse.toml: there is no setting {name}: {mend}"
+    return f"setting {name} (flag, SALEPULSE_{name.upper()} or salepulse.toml): {plainly(wrong)}"
 
 
 def parse_since(text: str, now: datetime) -> int:

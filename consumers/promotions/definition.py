@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from pydantic import ValidationError
 
 from consumers.events import MAX_MESSAGE_BYTES, Promotion
+from consumers.plain_words import plainly
 from consumers.promotions.times import moment_of
 from consumers.promotions.yaml_lines import Fields, Listing, Node, Null, Scalar, walk
 
@@ -211,7 +212,7 @@ class DefinitionReader:
             for wrong in error.errors(include_url=False):
                 path: Path = tuple(wrong["loc"])
                 name = ".".join(map(str, path)) or "promotion"
-                self._faults.append(Fault(_line(lines, path), f"`{name}`: {wrong['msg']}"))
+                self._faults.append(Fault(_line(lines, path), f"`{name}`: {plainly(wrong)}"))
             return None
         if promotion.baseline == promotion.promotion_id:
             self._fault(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +12,30 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.commands.topics import CommandSettings
-from consumers.errors import UsageError, check_bootstrap
+from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka import Where
 from streams.commands.asking import parse_time
-from streams.commands.options import AsJson, Bootstrap
+from streams.commands.options import AsJson, Bootstrap, RedisUrl
 from streams.commands.output import print_json, print_table, tell
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.events import Promotion
     from consumers.promotions.topic import Applied, InForce
+
+
+class Source(StrEnum):
+    """Who knows of a promotion."""
+
+    BOTH = "topic and shop"
+    TOPIC = "topic"
+    SHOP = "shop"
+
+
+_REMARKS = {
+    Source.TOPIC: "on the topic, and not in force yet: no worker has read it",
+    Source.SHOP: "in force, and no longer on the topic, as when a broker has lost it: apply its file again",
+}
 
 app = typer.Typer(help="The promotions in force: set them from a file, see them.", no_args_is_help=True)
 
@@ -63,26 +79,38 @@ def list_(
         str | None, typer.Option("--as-of", metavar="TIME", help="Phases at this moment: epoch ms or ISO 8601.")
     ] = None,
     bootstrap: Bootstrap = None,
+    redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the promotions in force, as the topic has them, and the phase each is in."""
+    """Show the promotions in force, the phase each is in, and who knows of it.
+
+    The topic says what is to be in force; the shop, that is Redis, what is counted by. They differ where no worker has
+    read the topic yet, and where a broker has lost it: then what the shop knows stays in force.
+    """
     with foreseen():
         at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
-    settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with foreseen():
         check_bootstrap(settings.bootstrap)
     in_force = run(_in_force(settings.kafka))
-    listed = sorted(in_force.promotions.values(), key=lambda held: (held.starts_at, held.promotion_id))
+    known = run(_known_to_the_shop(settings))
+    sources = _sources(in_force.promotions, known)
+    held = {**(known or {}), **in_force.promotions}
+    listed = sorted(held.values(), key=lambda one: (one.starts_at, one.promotion_id))
     if as_json:
-        print_json({"at": at_ms, "promotions": [_standing(promotion, at_ms) for promotion in listed]})
+        facts = [{**_standing(one, at_ms), "source": sources[one.promotion_id].value} for one in listed]
+        print_json({"at": at_ms, "promotions": facts})
     else:
         print_table(
-            ("promotion", "name", "now", "starts", "ends", "time zone", "targets", "SKUs", "baseline"),
-            [_row(promotion, at_ms) for promotion in listed],
+            ("promotion", "name", "now", "starts", "ends", "time zone", "targets", "SKUs", "baseline", "known to"),
+            [(*_row(one, at_ms), sources[one.promotion_id].value) for one in listed],
             right=(7,),
             styles=("bold",),
         )
         tell(f"{len(listed)} promotions at {iso(at_ms)}; money in minor units")
+    for source, remark in _REMARKS.items():
+        if names := [name for name, found in sources.items() if found is source and known is not None]:
+            tell(f"{', '.join(sorted(names))}: {remark}")
     if in_force.refused:
         tell(f"{in_force.refused} messages on the topic break the contract and are not in force: see the dead letters")
 
@@ -129,6 +157,34 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
         raise UsageError(
             f"the baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
         )
+
+
+async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:
+    """What is counted by; None, and a remark, where Redis does not say."""
+    from streams.rows import Rows
+    from streams.store.connection import Access, connect
+    from streams.store.keys import Keys
+    from streams.store.reader import PaneReader
+    from streams.store.redis_errors import redis_errors
+
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
+    try:
+        with redis_errors(redis):
+            return await PaneReader(redis, keys, Rows()).promotions()
+    except SalepulseError as error:
+        tell(f"remark: this is what the topic says; the shop could not be asked: {error}")
+        return None
+    finally:
+        await redis.aclose()
+
+
+def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | None) -> dict[str, Source]:
+    """Who knows of each promotion."""
+    known = shop or {}
+    return {
+        name: Source.SHOP if name not in topic else Source.BOTH if name in known else Source.TOPIC
+        for name in {**known, **topic}
+    }
 
 
 async def _in_force(kafka: Where) -> InForce:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from consumers.errors import SalepulseError
+from consumers.plain_words import plainly
 from streams.compare import Against
 from streams.scopes import Scope
 from streams.serve.encoding import json_response
@@ -110,7 +111,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if first["type"] == "enum" and name in KNOWN:
         wrong = unknown(name, str(first["input"]), KNOWN[name])
         return _answer(wrong.status, wrong.code, str(wrong))
-    return _answer(422, "invalid_parameter", f"parameter {name}: {first['msg']}")
+    return _answer(422, "invalid_parameter", f"parameter {name}: {plainly(first)}")
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consumers.errors import SalepulseError, UsageError
+from consumers.plain_words import plainly
 from streams.tokens.token import Token
 
 
@@ -39,7 +40,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
         raise UsageError(
-            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{wrong['msg']}"
+            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{plainly(wrong)}"
         ) from None
 
 

@@ -112,6 +112,10 @@ class TestPeople:
         (held,) = json.loads(salepulse("silence", "--json").stdout)["silences"]
         assert held == made
         assert salepulse("silence", "--end", made["id"]).exit_code == 0
+        shown = salepulse("silence")
+        assert (made["id"] in shown.stdout, "1 more have ended: --all shows them" in shown.stderr) == (False, True)
+        (ended,) = json.loads(salepulse("silence", "--all", "--json").stdout)["silences"]
+        assert ended["id"] == made["id"]
         assert salepulse("silence", "--end", "nothing").exit_code == 1
 
     @pytest.mark.parametrize(

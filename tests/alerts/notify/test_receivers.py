@@ -67,8 +67,8 @@ def test_without_a_file_nobody_is_told() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("type: pagerduty, ", ""), "receivers, pager: Unable to extract tag"),
-        (("routing_key", "routingkey"), "receivers, pager, routing_key: Field required"),
+        (("type: pagerduty, ", ""), "receivers, pager: `type` is missing: write it"),
+        (("routing_key", "routingkey"), "receivers, pager, routing_key: it is missing: write it"),
         (("env:ROBOT", "env:NOWHERE"), "the environment variable NOWHERE is not set"),
         (("https://oapi", "ftp://oapi"), "this is no address: write https://host/path"),
         (("[pager, chat]", "[pgaer]"), "'pgaer', which is not among the receivers"),

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from typer.testing import CliRunner, Result
 
 from consumers.producing import Outgoing, send_all
@@ -14,6 +15,7 @@ from consumers.promotions.topic import InForce, read_in_force
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from streams.cli import create_app
+from streams.store.keys import Keys
 from tests.support.servers import Server
 
 SALE = """\
@@ -105,6 +107,28 @@ def test_list_shows_the_phase_now(bootstrap: str) -> None:
     assert (told["state"], told["phase"], told["next_phase"]) == ("running", "opening", None)
     assert told["elapsed_fraction"] == pytest.approx(1 / 28, abs=1e-6)
     assert told["targets"] == {"base": 100, "sprint": 200, "challenge": 300}
+
+
+def test_list_shows_what_the_shop_knows_too_and_who_knows_of_what(bootstrap: str, redis_url: str) -> None:
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    lost, keys = in_force(bootstrap).promotions["d11"].model_copy(update={"promotion_id": "d10"}), Keys("salepulse", 1)
+    with Redis.from_url(redis_url) as redis:
+        redis.hset(keys.promotions, "d10", lost.model_dump_json())
+        where = ("--bootstrap", bootstrap, "--redis-url", redis_url)
+        told = json.loads(done("list", *where, "--json"))["promotions"]
+        assert {one["promotion_id"]: one["source"] for one in told} == {"d10": "shop", "d11": "topic"}
+        said = salepulse("list", *where).stderr
+        assert "d10: in force, and no longer on the topic, as when a broker has lost it: apply its file again" in said
+        assert "d11: on the topic, and not in force yet: no worker has read it" in said
+        redis.hset(keys.promotions, "d11", in_force(bootstrap).promotions["d11"].model_dump_json())
+        assert "topic and shop" in done("list", *where)
+
+
+def test_list_says_when_the_shop_cannot_be_asked(bootstrap: str) -> None:
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    result = salepulse("list", "--bootstrap", bootstrap, "--redis-url", "redis://127.0.0.1:1/0")
+    assert "d11" in result.stdout
+    assert "the shop could not be asked: no Redis answers at 127.0.0.1:1" in result.stderr
 
 
 def test_list_tells_of_messages_that_are_not_in_force(bootstrap: str) -> None:

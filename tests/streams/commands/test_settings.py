@@ -70,8 +70,12 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("http_port = 70000\n", "setting http_port (flag, SALEPULSE_HTTP_PORT or salepulse.toml)"),
-        ("colour = 1\n", "setting colour"),
+        (
+            "http_port = 70000\n",
+            "setting http_port (flag, SALEPULSE_HTTP_PORT or salepulse.toml): it must be at most 65535",
+        ),
+        ("colour = 1\n", "salepulse.toml: there is no setting colour: leave it out"),
+        ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: do you mean redis_url?"),
         ("no toml", "salepulse.toml is no TOML"),
         ('timezone = "Mars/Phobos"\n', "'Mars/Phobos' is no IANA time zone"),
         ('currency = "yuan"\n', "setting currency"),

@@ -1,0 +1,51 @@
+"""What holds for every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from streams import cli
+from tests.streams.commands.salepulse import salepulse
+
+
+def test_it_says_its_version(tmp_path: Path) -> None:
+    done = salepulse("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"salepulse {version('salepulse')}\n")
+
+
+def test_a_misspelt_variable_is_told_of_by_every_command(tmp_path: Path) -> None:
+    done = salepulse("settings", cwd=tmp_path, env={"SALEPULSE_REDISURL": "redis://cache:6379/0"})
+    assert done.returncode == 0
+    assert done.stderr == (
+        "remark: the environment variable SALEPULSE_REDISURL sets nothing: did you mean SALEPULSE_REDIS_URL?\n"
+    )
+
+
+def test_an_interruption_while_everything_is_imported_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "create_app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_next_to_nothing_is_imported_before_that() -> None:
+    code = "import sys; before = set(sys.modules); import streams.cli; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stdout.split()} <= {
+        "streams",
+        "typing",
+        "__future__",
+        *sys.stdlib_module_names,
+    }
+    assert "importlib.metadata" not in done.stdout.split()
