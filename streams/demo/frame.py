@@ -13,6 +13,8 @@ from streams.kpis import Number
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
 SELLING = "selling; Ctrl-C ends it"
 _RATE_OVER_S = 5
+_RATES_OVER_S = 60
+"""The window of the channels' rates, on the screen and in the demo's rule."""
 _HISTORY = 120
 
 
@@ -47,7 +49,9 @@ class Incident:
             f"seen: order rate of {CHANNEL} {share(self.before)} before, {share(self.present)} now; "
             f"other channels {share(self.others)}"
         )
-        return done, seen
+        # The alert goes by the last minute: people are to see why it is not over with the incident.
+        left_s = (self.ends_ms - self.now_ms) // 1000 + _RATES_OVER_S if over else 0
+        return done, seen + (f"; {left_s} s of it in that minute" if left_s > 0 else "")
 
 
 @dataclass(slots=True)

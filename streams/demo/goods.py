@@ -15,6 +15,7 @@ from streams.demo.frame import Frame, share
 from streams.demo.snapshot import SOON
 from streams.formatting import compact, number
 from streams.kpis import Number
+from streams.targets.forecast import OWN_FROM
 
 _BAR = 16
 _COMPARED = (("GMV", "gmv"), ("orders", "orders_paid"), ("visitors", "visitors"), ("conversion", "conversion_rate"))
@@ -34,7 +35,7 @@ def promotion_panel(frame: Frame) -> Panel:
     table.add_column(style="dim", no_wrap=True)
     for target in told["targets"]:
         reached = target["attainment"]
-        likely = target["probability"]
+        likely = None if _is_early(told) else target["probability"]
         table.add_row(
             target["tier"],
             _money(target["target"], frame),
@@ -52,10 +53,17 @@ def _phase(told: Mapping[str, Any]) -> str:
     return now if coming is None else f"{now}; next {coming['name']}"
 
 
+def _is_early(told: Mapping[str, Any]) -> bool:
+    """Whether there is little more to go by than the sale before it."""
+    return bool(told["elapsed_fraction"] < OWN_FROM)
+
+
 def _finish(told: Mapping[str, Any], frame: Frame) -> Text:
     forecast = told["forecast"]
     if forecast is None or told["state"] == "ended":
         return Text(f"net GMV {_money((told['values'] or {}).get('net_gmv') or 0, frame)}", "dim")
+    if _is_early(told):
+        return Text("too early to tell what it will end with", "dim")
     low, expected, high = (_money(forecast[name], frame) for name in ("low", "expected", "high"))
     return Text("it will end with ", "dim").append(expected, "bold").append(f", 80 % sure of {low} to {high}", "dim")
 

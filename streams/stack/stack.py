@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 ROLE_READY_WITHIN_S = 60.0
 READY_POLL_S = 0.05
-REMIND_EVERY_S = 10.0
+REMIND_EVERY_S, USUAL_START_S = 10.0, 30.0
 
 
 class Stack:
@@ -67,8 +67,10 @@ class Stack:
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
     async def until_ready(self) -> None:
-        """Until /readyz is 200, or nothing was ever written that could be counted. Says at times what it waits for."""
-        api, waited = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
+        """Until /readyz is 200: the workers have their partitions, and the first answers are made. Says at times what
+        it waits for."""
+        api, began = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
+        waited = began
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
             if status == 200:
@@ -77,7 +79,8 @@ class Stack:
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
                 reasons = answer.get("reasons") if isinstance(answer, dict) else None
-                self._tell(f"not ready yet: {'; '.join(reasons or [f'the API answers {status or answer}'])}")
+                what = "; ".join(reasons or [f"the API answers {status or answer}"])
+                self._tell(waiting(what, waited - began))
 
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
@@ -147,6 +150,17 @@ class Stack:
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
+
+
+def waiting(what: str, for_s: float) -> str:
+    """What is waited for, so long after all processes were started, for people.
+
+    >>> waiting("the first answers are being made: ask again soon", 10)
+    'still starting, as is usual for half a minute: the first answers are being made: ask again soon'
+    """
+    if for_s < USUAL_START_S:
+        return f"still starting, as is usual for half a minute: {what}"
+    return f"not ready after {for_s:.0f} s: {what}; the logs may say more"
 
 
 async def require_broker(kafka: Where) -> None:

@@ -119,6 +119,39 @@ def test_the_screen_fits_100_by_36_and_says_what_counts() -> None:
     assert "…" not in lines[0]
 
 
+def test_an_incident_that_is_over_is_seen_for_as_long_as_the_last_minute_holds_some_of_it() -> None:
+    def seen(ended_s: float) -> str:
+        ends_ms = NOW_MS - round(ended_s * 1000)
+        return Incident(ends_ms - 24_000, ends_ms, NOW_MS, 0.8, 0.5, 0.8).lines()[1]
+
+    assert seen(ended_s=48).endswith("other channels 80 %; 12 s of it in that minute")
+    assert seen(ended_s=-1).endswith("other channels 80 %")
+    assert seen(ended_s=61).endswith("other channels 80 %")
+    over = Incident(NOW_MS - 30_000, NOW_MS - 10_000, NOW_MS, 0.8, 0.3, 0.8)
+    assert max(map(len, drawn(frame(incident=over)))) <= 100
+
+
+def promotion(elapsed_fraction: float) -> dict[str, object]:
+    """As the API tells of one with a target."""
+    target = {"tier": "base", "target": 1_000_000, "attainment": 0.1, "probability": 0.97}
+    forecast = {"low": 900_000, "expected": 1_100_000, "high": 1_300_000}
+    told = {"state": "running", "phase": None, "next_phase": None, "values": {}, "forecast": forecast}
+    return {**told, "targets": [target], "elapsed_fraction": elapsed_fraction}
+
+
+def test_how_a_sale_ends_is_not_told_before_it_says_something_itself() -> None:
+    def text(elapsed_fraction: float) -> str:
+        whole = frame()
+        assert whole.snapshot is not None
+        snapshot = dataclasses.replace(whole.snapshot, promotion=promotion(elapsed_fraction))
+        return "\n".join(drawn(frame(snapshot=snapshot)))
+
+    assert "too early to tell what it will end with" in text(0.1)
+    assert "chance" not in text(0.1)
+    assert ", 80 % sure of " in text(0.3)
+    assert "chance 97 %" in text(0.3)
+
+
 def test_before_the_first_numbers_the_screen_says_what_it_waits_for() -> None:
     assert any("waiting" in line for line in drawn(frame(snapshot=None, phase="waiting for the first KPIs")))
 
