@@ -92,6 +92,18 @@ async def test_a_browser_is_asked_for_a_password_and_gives_the_token(guarded: ht
     assert (await guarded.get("/docs", auth=("sp_read", "anybody"))).status_code == 401
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_a_form_of_another_site_changes_nothing_though_the_browser_adds_the_token(
+    guarded: httpx.AsyncClient, kind: str
+) -> None:
+    wish = b'{"matchers": ["rule=x"], "duration": "2h", "by": "me"}'
+    answer = await guarded.post(
+        "/api/v1/silences", content=wish, headers={"content-type": kind}, auth=("anybody", "sp_admin")
+    )
+    assert answer.status_code == 422
+    assert (await guarded.get("/api/v1/silences", auth=("anybody", "sp_admin"))).json() == {"silences": []}
+
+
 @pytest.mark.parametrize(
     "header",
     ["", "Bearer", "Bearer ", "sp_read", "Basic sp_read", "Basic ////", "Digest sp_read", "Bearer sp_read, sp_read"],
