@@ -19,14 +19,25 @@ def compact(codes: Ints, size: int) -> tuple[Ints, Ints]:
     Marks a table of `size` when that is not much larger than the input, sorts otherwise.
     """
     if size > 8 * len(codes) + 65_536:
-        distinct, places = np.unique(codes, return_inverse=True)
-        return distinct, places.astype(np.int64, copy=False)
+        order = radix_order(codes, size)
+        ordered = codes[order]
+        is_first = np.append(True, ordered[1:] != ordered[:-1])
+        place = np.empty(len(codes), np.int64)
+        place[order] = np.cumsum(is_first) - 1
+        return ordered[is_first], place
     present = np.zeros(size, np.bool_)
     present[codes] = True
     distinct = np.flatnonzero(present)
     place_of = np.empty(size, np.int64)
     place_of[distinct] = np.arange(len(distinct))
     return distinct, place_of[codes]
+
+
+def places(numbers: Ints) -> tuple[Ints, Ints]:
+    """The sorted distinct values of any numbers (at least one), and for each number its place among them."""
+    least = int(numbers.min())
+    distinct, place = compact(numbers - least, int(numbers.max()) - least + 1)
+    return distinct + least, place
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-from streams.arrays import compact
+from streams.arrays import compact, places
 from streams.cells import Cells, cell_keys
 from streams.packing import Column, pack, unpack
 from streams.panes import PaneDelta
@@ -101,7 +101,7 @@ def _few(delta: PaneDelta, rows: Rows) -> _Wire:
 def _many(delta: PaneDelta, rows: Rows) -> _Wire:
     cells, sketches = delta.cells, delta.sketches
     used, row_of = compact(np.concatenate((cells.rows, sketches.rows)), len(rows))
-    panes, pane_of = np.unique(np.concatenate((cells.panes, sketches.panes)), return_inverse=True)
+    panes, pane_of = places(np.concatenate((cells.panes, sketches.panes)))
     labels = [rows.labels[row] for row in used.tolist()]
     n = len(cells.keys)
     return _Wire(

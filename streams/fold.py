@@ -14,7 +14,7 @@ import numpy as np
 
 from consumers.hashing import Hashes
 from consumers.topics import Topic
-from streams.arrays import Ints, compact, radix_order
+from streams.arrays import Ints, compact, places, radix_order
 from streams.cells import Cells, cells_from, merge_cells
 from streams.columns import TYPE_NAMES, Columns
 from streams.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
@@ -156,11 +156,10 @@ def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Row
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
     """The distinct (start, row) pairs, sorted, as two arrays, and for each pair its place there."""
-    first = int(starts.min())
-    panes, pane_of = compact(starts - first, int(starts.max()) - first + 1)
+    panes, pane_of = places(starts)
     codes, place = compact(pane_of * size + row, len(panes) * size)
     pane, row = np.divmod(codes, size)
-    return panes[pane] + first, row, place
+    return panes[pane], row, place
 
 
 def _all(counter: str, pairs: _Pairs) -> Ints:

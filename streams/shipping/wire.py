@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from streams.arrays import compact
+from streams.arrays import compact, places
 from streams.cells import Cells, cell_keys
 from streams.packing import Column, pack, unpack
 from streams.rows import Rows
@@ -40,7 +40,7 @@ def to_wire(delta: ShippingDelta, rows: Rows) -> ShippingWire | None:
     parts = (delta.legs, delta.amendments.cells, delta.waiting)
     whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
     used, row_of = compact(whole.rows, len(rows))
-    panes, pane_of = np.unique(whole.panes, return_inverse=True)
+    panes, pane_of = places(whole.panes)
     labels = [rows.labels[row] for row in used.tolist()]
     return ShippingWire(
         bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
