@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +19,29 @@ def compact(codes: Ints, size: int) -> tuple[Ints, Ints]:
     Marks a table of `size` when that is not much larger than the input, sorts otherwise.
     """
     if size > 8 * len(codes) + 65_536:
-        order = radix_order(codes, size)
-        ordered = codes[order]
-        is_first = np.append(True, ordered[1:] != ordered[:-1])
-        place = np.empty(len(codes), np.int64)
-        place[order] = np.cumsum(is_first) - 1
-        return ordered[is_first], place
+        return numbered(codes, radix_order(codes, size))
     present = np.zeros(size, np.bool_)
     present[codes] = True
     distinct = np.flatnonzero(present)
     place_of = np.empty(size, np.int64)
     place_of[distinct] = np.arange(len(distinct))
     return distinct, place_of[codes]
+
+
+def is_first(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which items of a sorted array differ from the one before; the first does."""
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
+def numbered(numbers: Ints, order: Ints) -> tuple[Ints, Ints]:
+    """The sorted distinct values of numbers that `order` sorts, and for each number its place among them."""
+    ordered = numbers[order]
+    first = is_first(ordered)
+    place = np.empty(len(numbers), np.int64)
+    place[order] = np.cumsum(first) - 1
+    return ordered[first], place
 
 
 def places(numbers: Ints) -> tuple[Ints, Ints]:

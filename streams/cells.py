@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints
+from streams.arrays import NO_INTS, Ints, is_first
 
 COUNTER_BITS = 6
 ROW_BITS = 23
@@ -96,5 +96,5 @@ def _summed(keys: Ints, amounts: Ints) -> Cells:
         return Cells(keys, amounts)
     order = np.argsort(keys, kind="stable")  # sorted parts are runs, which this merges
     keys, amounts = keys[order], amounts[order]
-    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    firsts = np.flatnonzero(is_first(keys))
     return Cells(keys[firsts], np.add.reduceat(amounts, firsts))

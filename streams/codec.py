@@ -16,7 +16,6 @@ from streams.cells import Cells, cell_keys
 from streams.packing import Column, pack, unpack
 from streams.panes import PaneDelta
 from streams.rows import Rows
-from streams.scopes import DIMENSION_IDS, DIMENSIONS
 from streams.shipping.wire import ShippingWire, from_wire, to_wire
 from streams.sketch import RANK_BITS
 from streams.sketches import Sketches, group_keys
@@ -78,12 +77,10 @@ def _few(delta: PaneDelta, rows: Rows) -> _Wire:
     cell_panes, group_panes = cells.panes.tolist(), sketches.panes.tolist()
     row_of = {row: i for i, row in enumerate(sorted({*cell_rows, *group_rows}))}
     pane_of = {pane: i for i, pane in enumerate(sorted({*cell_panes, *group_panes}))}
-    labels = [rows.labels[row] for row in row_of]
     coupons = sketches.coupons.tolist()
     return _Wire(
         VERSION,
-        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
-        [value for _, value in labels],
+        *rows.written(list(row_of)),
         list(pane_of),
         [pane_of[pane] for pane in cell_panes],
         [row_of[row] for row in cell_rows],
@@ -102,12 +99,10 @@ def _many(delta: PaneDelta, rows: Rows) -> _Wire:
     cells, sketches = delta.cells, delta.sketches
     used, row_of = compact(np.concatenate((cells.rows, sketches.rows)), len(rows))
     panes, pane_of = places(np.concatenate((cells.panes, sketches.panes)))
-    labels = [rows.labels[row] for row in used.tolist()]
     n = len(cells.keys)
     return _Wire(
         VERSION,
-        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
-        [value for _, value in labels],
+        *rows.written(used.tolist()),
         pack(panes),
         pack(pane_of[:n]),
         pack(row_of[:n]),
@@ -128,8 +123,7 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
     if wire.version not in _READABLE:
         raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
-    by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
-    row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
+    row_of = rows.read(wire.scopes, wire.values)
     panes = unpack(wire.panes)
     keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
     groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))

@@ -19,7 +19,7 @@ from consumers.events import TYPES
 from consumers.hashing import NO_HASHES, Hashes, hash_strings
 from consumers.rejects import Rejected
 from consumers.topics import Topic
-from streams.arrays import NO_INTS, Ints
+from streams.arrays import NO_INTS, Ints, is_first
 from streams.rows import Rows
 from streams.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
 from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by
@@ -220,7 +220,7 @@ def _lines(events: Sequence[Any], fields: _Fields, rows: Rows) -> Lines:
     by_key = np.argsort(keys, kind="stable")
     by_key = by_key[row[by_key] >= 0]
     keys = keys[by_key]
-    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    firsts = np.flatnonzero(is_first(keys))
     return Lines(
         *np.divmod(keys[firsts], len(rows)),
         *(np.add.reduceat(amounts[by_key % m], firsts) for amounts in (units, worth, refund)),

@@ -13,9 +13,9 @@ def settle() -> None:
     """Once, when everything is imported: tune the collector and the allocator for batches of many short-lived objects.
 
     A batch makes tens of thousands of objects, none of them in a cycle, so collections may be rare. glibc would keep
-    freed arrays of many megabytes in each thread's own heap; with these limits it gives the largest back (about a third
-    less memory). What is smaller it would give back too, 128 kB at a time, and fetch anew for the next batch: page
-    faults were a tenth of the CPU, so it keeps as much as a batch and a roll go through.
+    freed arrays of many megabytes in each thread's own heap; with one heap for all, and the largest given back, that is
+    about a third less memory. All the rest it would give back too, 128 kB at a time, and fetch anew for the next batch:
+    page faults were a tenth of the CPU, so it keeps what a batch and a roll go through.
     """
     gc.collect()
     gc.freeze()
@@ -23,6 +23,6 @@ def settle() -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to tune
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 16 << 20)
-        libc.mallopt(_M_TRIM_THRESHOLD, 128 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
         libc.mallopt(_M_TOP_PAD, 16 << 20)
-        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_ARENA_MAX, 1)

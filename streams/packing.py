@@ -21,7 +21,7 @@ def pack(numbers: npt.NDArray[Any]) -> Column:
         return []
     low, high = int(numbers.min()), int(numbers.max())
     kind = next(i for i, kind in enumerate(_TYPES) if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
-    return bytes((kind,)) + numbers.astype(_TYPES[kind]).tobytes()
+    return b"".join((bytes((kind,)), numbers.astype(_TYPES[kind]).data))
 
 
 def unpack(column: Column) -> Ints:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streams.arrays import is_first
 from streams.cells import Cells, merge_cells
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, merge_shipping
 from streams.sketches import Sketches, merge_sketches
@@ -42,7 +43,8 @@ class PaneDelta:
     def cut(self, length_s: int) -> Iterator[tuple[int, PaneDelta]]:
         """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
         cell_panes, group_panes = self.cells.panes, self.sketches.panes
-        starts = np.unique(np.concatenate((cell_panes - cell_panes % length_s, group_panes - group_panes % length_s)))
+        held = [panes - panes % length_s for panes in (cell_panes, group_panes)]
+        starts = np.unique(np.concatenate([ordered[is_first(ordered)] for ordered in held]))
         edges = np.concatenate((starts, starts[-1:] + length_s))
         cell_edges = np.searchsorted(cell_panes, edges).tolist()
         group_edges = np.searchsorted(group_panes, edges)

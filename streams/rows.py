@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -39,6 +40,17 @@ class Rows:
     def row(self, scope: Dimension, value: str) -> int:
         """The row of a pair, made on first sight."""
         return self.by_scope[scope][value]
+
+    def written(self, rows: Sequence[int]) -> tuple[bytes, list[str]]:
+        """Rows as they are stored: the id of each one's scope, and its value."""
+        ids, labels = self.scope_ids, self.labels
+        return bytes([ids[row] for row in rows]), [labels[row][1] for row in rows]
+
+    def read(self, scope_ids: bytes, values: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The rows that `written` tells of, made where they are new."""
+        by_scope = {DIMENSION_IDS[scope]: rows for scope, rows in self.by_scope.items()}
+        found = (by_scope[scope][value] for scope, value in zip(scope_ids, values, strict=True))
+        return np.fromiter(found, np.int64, len(values))
 
     def of(self, scope: Dimension) -> list[int]:
         """All rows of a scope."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, radix_order, ranges
+from streams.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
 from streams.cells import ROW_BITS, ROW_MASK
 from streams.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
 
@@ -123,7 +123,7 @@ def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
     by_group = radix_order(place, len(table))
     groups, drawn = place[by_group], drawn[by_group]
     registers = groups << REGISTER_BITS | drawn >> RANK_BITS
-    firsts = np.flatnonzero(np.append(True, registers[1:] != registers[:-1]))
+    firsts = np.flatnonzero(is_first(registers))
     greatest = np.maximum.reduceat(drawn, firsts)  # of a register's coupons the one with the greatest rank
     sizes = np.bincount(groups[firsts], minlength=len(table))
     return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
@@ -172,7 +172,7 @@ def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
         return NO_SKETCHES
     if _ascends(groups):
         return Sketches(groups, np.cumsum(sizes), coupons)
-    table, place = _places(groups)
+    table, place = numbered(groups, np.argsort(groups, kind="stable"))
     # Sorted parts are runs of these keys, which a stable sort merges instead of sorting them anew.
     keys = np.repeat(place << COUPON_BITS, sizes) | coupons
     keys.sort(kind="stable")
@@ -180,13 +180,3 @@ def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
     keys = keys[np.append(registers[1:] != registers[:-1], True)]  # of a register's coupons the one of greatest rank
     ends = np.searchsorted(keys, np.arange(1, len(table) + 1) << COUPON_BITS)
     return Sketches(table, ends, (keys & ((1 << COUPON_BITS) - 1)).astype(np.uint32))
-
-
-def _places(groups: Ints) -> tuple[Ints, Ints]:
-    """The sorted distinct groups, and for each group its place among them."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    first = np.append(True, ordered[1:] != ordered[:-1])
-    place = np.empty(len(groups), np.int64)
-    place[order] = np.cumsum(first) - 1
-    return ordered[first], place

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints
+from streams.arrays import NO_INTS, Ints, is_first
 from streams.cells import COUNTER_BITS, ROW_BITS, Cells
 
 
@@ -60,7 +60,7 @@ class Amendments:
             return NO_AMENDMENTS
         order = np.lexsort((self.valid_s, self.keys))
         keys, valid_s = self.keys[order], self.valid_s[order]
-        firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (valid_s[1:] != valid_s[:-1])))
+        firsts = np.flatnonzero(is_first(keys) | is_first(valid_s))
         amounts = np.add.reduceat(self.amounts[order], firsts)
         kept = np.flatnonzero(amounts)
         firsts = firsts[kept]

@@ -9,7 +9,6 @@ from streams.arrays import compact, places
 from streams.cells import Cells, cell_keys
 from streams.packing import Column, pack, unpack
 from streams.rows import Rows
-from streams.scopes import DIMENSION_IDS, DIMENSIONS
 from streams.shipping.amendments import Amendments
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta
 
@@ -41,10 +40,8 @@ def to_wire(delta: ShippingDelta, rows: Rows) -> ShippingWire | None:
     whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
     used, row_of = compact(whole.rows, len(rows))
     panes, pane_of = places(whole.panes)
-    labels = [rows.labels[row] for row in used.tolist()]
     return ShippingWire(
-        bytes([DIMENSION_IDS[scope] for scope, _ in labels]),
-        [value for _, value in labels],
+        *rows.written(used.tolist()),
         pack(np.diff(panes, prepend=0)),
         (len(delta.legs.keys), len(delta.amendments)),
         pack(pane_of),
@@ -59,8 +56,7 @@ def from_wire(wire: ShippingWire | None, rows: Rows) -> ShippingDelta:
     """The delta, its labels numbered by `rows`."""
     if wire is None:
         return NO_SHIPPING
-    by_scope = {DIMENSION_IDS[scope]: rows.by_scope[scope] for scope in DIMENSIONS}
-    row_of = np.array([by_scope[scope][value] for scope, value in zip(wire.scopes, wire.values, strict=True)], np.int64)
+    row_of = rows.read(wire.scopes, wire.values)
     panes = np.cumsum(unpack(wire.pane_steps))[unpack(wire.panes)]
     keys = cell_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
     amounts = unpack(wire.amounts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, ranges
+from streams.arrays import NO_INTS, Ints, is_first, ranges
 
 OTHER_BITS = 31
 """Bits of a pair for what stands beside the SKU, a warehouse or a promotion: more than there is memory for names. They
@@ -67,7 +67,7 @@ class Entries:
             return {int(starts[0]): self}
         order = np.argsort(starts, kind="stable")  # in a stretch the order stays
         held, starts = self.where(order), starts[order]
-        firsts = np.flatnonzero(np.append(True, starts[1:] != starts[:-1]))
+        firsts = np.flatnonzero(is_first(starts))
         edges = [*firsts.tolist(), len(starts)]
         return {
             start: Entries(held.pairs[first:last], held.times[first:last], held.amounts[first:last])
@@ -164,10 +164,10 @@ def _combined(pairs: Ints, times: Ints, amounts: Ints, combine: np.ufunc) -> Ent
         return NOTHING.moves
     order = _order(pairs, times)
     pairs, times, amounts = pairs[order], times[order], amounts[order]
-    is_first = np.append(True, (pairs[1:] != pairs[:-1]) | (times[1:] != times[:-1]))
-    if is_first.all():
+    first = is_first(pairs) | is_first(times)
+    if first.all():
         return Entries(pairs, times, amounts)
-    firsts = np.flatnonzero(is_first)
+    firsts = np.flatnonzero(first)
     return Entries(pairs[firsts], times[firsts], combine.reduceat(amounts, firsts))
 
 

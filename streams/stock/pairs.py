@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import NO_INTS, Ints
+from streams.arrays import NO_INTS, Ints, is_first
 from streams.stock.ledger import OTHER_BITS
 
 N = TypeVar("N", np.int64, np.int32)
@@ -55,13 +55,13 @@ class PairIndex:
         self._fit(self._size + len(fresh), int(fresh[-1] >> OTHER_BITS) + 1)
         while len(fresh):  # of each SKU one a turn
             skus = fresh >> OTHER_BITS
-            is_first = np.append(True, skus[1:] != skus[:-1])
-            made = np.arange(self._size, self._size + int(is_first.sum()), dtype=np.int32)
+            first = is_first(skus)
+            made = np.arange(self._size, self._size + int(first.sum()), dtype=np.int32)
             self._size += len(made)
-            self.codes[made] = fresh[is_first]
-            self._next[made] = self._last[skus[is_first]]
-            self._last[skus[is_first]] = made
-            fresh = fresh[~is_first]
+            self.codes[made] = fresh[first]
+            self._next[made] = self._last[skus[first]]
+            self._last[skus[first]] = made
+            fresh = fresh[~first]
         return self.find(codes)
 
     def of_skus(self, skus: Ints) -> Ints:

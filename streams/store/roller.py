@@ -208,14 +208,15 @@ class Roller:
 
 
 def _contents(writes: Sequence[_Write], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
-    """What each write puts down. A part that is gone has expired with its block."""
-    contents: Iterator[bytes | None] = iter(held)
-    made = []
-    for write in writes:
-        parts = [decode(content, rows) for _ in write.merge.parts if (content := next(contents)) is not None]
-        new = [] if write.new is None else [write.new]
-        made.append(encode(merge([*parts, *new]), rows))
-    return made
+    """What each write puts down."""
+    contents = iter(held)
+    return [encode(_sum(write, contents, rows), rows) for write in writes]
+
+
+def _sum(write: _Write, contents: Iterator[bytes | None], rows: Rows) -> PaneDelta:
+    """What is new and the parts that it takes in. A part that is gone has expired with its block."""
+    parts = [decode(content, rows) for _ in write.merge.parts if (content := next(contents)) is not None]
+    return merge(parts if write.new is None else [*parts, write.new])
 
 
 def _without_sku_distincts(delta: PaneDelta, rows: Rows) -> PaneDelta:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import ranges
+from streams.arrays import is_first, ranges
 from streams.counters import DISTINCTS
 from streams.sketch import estimate_all
 from streams.sketches import Sketches
@@ -226,7 +226,7 @@ def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, Mark
     starts = (np.cumsum(sizes) - sizes)[order]
     panes, rows, sizes = panes[order], rows[order], sizes[order]
     marks = marks[ranges(starts, sizes)]
-    first = np.flatnonzero(np.append(True, (panes[1:] != panes[:-1]) | (rows[1:] != rows[:-1])))
+    first = np.flatnonzero(is_first(panes) | is_first(rows))
     edges = np.append(np.cumsum(sizes) - sizes, len(marks))[np.append(first, len(panes))].tolist()
     for i, (pane, row) in enumerate(zip(panes[first].tolist(), rows[first].tolist(), strict=True)):
         yield pane, row, marks[edges[i] : edges[i + 1]]
