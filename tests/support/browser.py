@@ -40,7 +40,7 @@ class Browser:
         """Go there; does not wait for it."""
         self._call("Page.navigate", url=url)
 
-    def until(self, so: Callable[[str], object], within_s: float = 15) -> str:
+    def until(self, so: Callable[[str], object], within_s: float = 40) -> str:
         """The page as HTML once it is so; fails with the page when it does not become so."""
         html = ""
 

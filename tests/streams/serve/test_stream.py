@@ -100,7 +100,7 @@ async def test_a_server_that_ends_lets_everybody_go(open_shop: Shop, settings: S
             coming = received(answer)
             await anext(coming)
             began = anyio.current_time()
-        assert anyio.current_time() - began < 3
+        assert anyio.current_time() - began < 4.5, "and not only when waiting is given up"
         with pytest.raises(StopAsyncIteration):
             await anext(coming)
 
