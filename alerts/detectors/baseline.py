@@ -68,11 +68,10 @@ class Baseline:
 
     def take(self, y: Floats, inputs: Floats, gmv: Floats) -> None:
         """Part of the minute under way."""
-        self.minute[:, Part.COUNT] += y
-        self.minute[:, Part.INPUT] += inputs
-        self.minute[:, Part.GMV] += gmv
-        self.block[:, 0] += y
-        self.block[:, 1] += inputs
+        came = np.empty((len(y), 3))
+        came[:, Part.COUNT], came[:, Part.INPUT], came[:, Part.GMV] = y, inputs, gmv
+        self.minute[:, :3] += came
+        self.block += came[:, :2]
 
     def end_block(self, level: Floats) -> None:
         """10 s are over; `level` is the usual one, 0 where it is not known."""

@@ -19,6 +19,7 @@ the distribution of the lag.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,15 +70,25 @@ class Chain:
 
         What was before the beginning is taken to be like what has been since.
         """
-        held, known = self.held, self.known
-        held[:, 0] = rate
-        known[0] = 1.0
-        passes = -np.expm1(-dt_s / self.stage_s)
-        for j in range(STAGES):
-            held[:, j + 1] += passes[j] * (held[:, j] - held[:, j + 1])
-            known[j + 1] += passes[j] * (known[j] - known[j + 1])
-        answer: Floats = held / known
+        passage = _passage(self.stage_s.tobytes(), dt_s)
+        self.held[:, 0] = rate
+        self.known[0] = 1.0
+        self.held, self.known = self.held @ passage, self.known @ passage
+        answer: Floats = self.held / self.known
         return answer
+
+
+@lru_cache(maxsize=64)
+def _passage(stage_s: bytes, dt_s: float) -> Floats:
+    """What `dt_s` seconds do to a chain, as a matrix (place before, place after): each stage takes in, in turn, a share
+    of what the one before it holds by then. `stage_s`: the stages' mean delays, float64."""
+    passes = -np.expm1(-dt_s / np.frombuffer(stage_s))
+    passage = np.eye(PLACES)
+    for j in range(STAGES):
+        passage[:, j + 1] *= 1 - passes[j]
+        passage[:, j + 1] += passes[j] * passage[:, j]
+    passage.flags.writeable = False
+    return passage
 
 
 def kernel(lag_s: float) -> Floats:

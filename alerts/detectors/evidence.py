@@ -24,22 +24,26 @@ too, by the successes that follow from a known number of trials.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from alerts.detectors.arrays import Bools, Floats, Ints, grown
 
 SIZES = 6
-_MOST = 1e30
+_EVEN = np.full(SIZES, 1 / SIZES)
+_MOST, _LOG_MOST = 1e30, 69.0
 
 
+@lru_cache(maxsize=64)
 def sizes_of(least_effect: float, *, rise: bool) -> Floats:
     """The changes r that are looked for: from the least effect to a stop, or to ten times the least effect."""
-    if rise:
-        return 1 + least_effect * 10 ** (np.arange(SIZES) / (SIZES - 1))
+    steps = np.arange(SIZES) / (SIZES - 1)
     most = 0.97
-    least = min(least_effect, most)
-    return 1 - least * (most / least) ** (np.arange(SIZES) / (SIZES - 1))
+    least = least_effect if rise else min(least_effect, most)
+    sizes: Floats = 1 + least * 10**steps if rise else 1 - least * (most / least) ** steps
+    sizes.flags.writeable = False
+    return sizes
 
 
 def information(r: float) -> float:
@@ -55,8 +59,8 @@ def _table() -> Floats:
 class Evidence:
     """What has been seen against "nothing has changed". Arrays are [series, size]."""
 
-    log_r: Floats = field(default_factory=lambda: np.zeros((0, SIZES)))
-    """Log of R, seconds."""
+    r: Floats = field(default_factory=_table)
+    """R, seconds."""
     cusum: Floats = field(default_factory=_table)
     since_s: Floats = field(default_factory=_table)
     """When the CUSUM was last 0."""
@@ -67,8 +71,7 @@ class Evidence:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.log_r = grown(self.log_r, size, -np.inf)
-        self.cusum, self.since_s = grown(self.cusum, size), grown(self.since_s, size)
+        self.r, self.cusum, self.since_s = grown(self.r, size), grown(self.cusum, size), grown(self.since_s, size)
         self.seen, self.expected = grown(self.seen, size), grown(self.expected, size)
 
     def step(
@@ -78,31 +81,30 @@ class Evidence:
 
         `sizes`: (series, size) or (size). A zero expectation says nothing.
         """
-        log_l = (y[:, None] * np.log(sizes) - mu[:, None] * (sizes - 1)) / phi[:, None]
-        log_l[~weighs] = 0.0
+        weight = weighs / phi
+        log_l = (y * weight)[:, None] * np.log(sizes) - (mu * weight)[:, None] * (sizes - 1)
         weighing = weighs[:, None]
-        grown_r = np.logaddexp(self.log_r, np.log(dt_s)) + log_l
-        self.log_r = np.where(weighing, np.minimum(grown_r, np.log(_MOST)), self.log_r)
+        self.r += dt_s * weighing
+        self.r *= np.exp(np.minimum(log_l, _LOG_MOST))
+        np.minimum(self.r, _MOST, out=self.r)
         anew = (self.cusum <= 0) & weighing
-        self.since_s[anew] = end_s - dt_s
-        self.seen[anew] = 0.0
-        self.expected[anew] = 0.0
-        self.cusum = np.maximum(self.cusum, 0.0) + log_l
-        self.seen += np.where(weighing, y[:, None], 0.0)
-        self.expected += np.where(weighing, mu[:, None], 0.0)
+        np.copyto(self.since_s, end_s - dt_s, where=anew)
+        np.copyto(self.seen, 0.0, where=anew)
+        np.copyto(self.expected, 0.0, where=anew)
+        np.maximum(self.cusum, 0.0, out=self.cusum)
+        self.cusum += log_l
+        self.seen += (y * weighs)[:, None]
+        self.expected += (mu * weighs)[:, None]
 
     def reset(self, which: Bools) -> None:
         """Forget."""
-        self.log_r[which] = -np.inf
-        for array in (self.cusum, self.seen, self.expected):
+        for array in (self.r, self.cusum, self.seen, self.expected):
             array[which] = 0.0
 
     def total(self) -> Floats:
         """Log of R over all sizes, seconds: (series)."""
-        top = self.log_r.max(axis=1, initial=-np.inf)
-        base = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(divide="ignore"):
-            answer: Floats = base + np.log(np.exp(self.log_r - base[:, None]).mean(axis=1))
+            answer: Floats = np.log(self.r @ _EVEN)
         return answer
 
     def unsure(self, sizes: Floats, best: Ints, usual: Floats, phi: Floats) -> Floats:

@@ -8,6 +8,7 @@ it ends when the latest counts are back within half of it. While an alarm lasts,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -132,9 +133,11 @@ class Followed:
             lasting = 2 * terms.least_sample * step.dt_s / expected
         lasting = np.clip(lasting, _RECENT_LEAST_S, _RECENT_MOST_S)
         self.recent *= np.exp(-step.dt_s / lasting)[:, None]
-        came = np.stack((step.count, expected, inputs), axis=1)
+        came = np.empty_like(self.recent)
+        came[:, 0], came[:, 1], came[:, 2] = step.count, expected, inputs
         self.recent += came
-        self.lately = self.lately * np.exp(-step.dt_s / _LATELY_S) + came
+        self.lately *= math.exp(-step.dt_s / _LATELY_S)
+        self.lately += came
         change = self.change()
         half = terms.least_effect / 2
         well = change <= 1 + half if terms.rise else change >= 1 - half

@@ -46,6 +46,8 @@ class Silences:
 
     def step(self, count: Floats, dt_s: float) -> None:
         """Let `dt_s` seconds pass in which so many came."""
+        if not len(count):
+            return
         some = count > 0
         self.usual *= 0.5 ** (dt_s / _USUAL_HALF_LIFE_S)
         self.usual = np.where(some, np.maximum(self.usual, self.missed), self.usual)

@@ -11,6 +11,7 @@ from alerts.rules.rule import Rule, When
 from consumers.events import Promotion
 from streams.phases import RunState, phase_at, run_state
 
+_ALWAYS = When()
 Detector = Threshold | Change | Sequential | Silence | OfFact
 
 
@@ -39,7 +40,7 @@ def holds(when: When, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
     now = running(promotions, at_ms)
     if when.running is False:
         return not now
-    if when == When():
+    if when == _ALWAYS:
         return True
     for promotion in now:
         if when.promotions and promotion.promotion_id not in when.promotions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -70,16 +70,22 @@ class DensePanes:
     """Those that are not always 0."""
     table: npt.NDArray[np.int32]
     """# [second, row, counter]"""
+    _sums: dict[tuple[str, int, int], Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """# (counter, from, to): [row], and a 0 for what is not there. Rules ask for the same ones."""
 
     @property
     def end_s(self) -> int:
         return self.start_s + len(self.table)
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
-        part = self.table[start_s - self.start_s : end_s - self.start_s].sum(axis=0, dtype=np.float64)
-        sums = np.zeros(len(self.labels) + 1)
-        for name in counters:
-            if name in self.counters:
-                sums[:-1] += part[:, self.counters.index(name)]
-        answer: Floats = sums[rows]
-        return answer
+        sums = [self._sum(name, start_s, end_s)[rows] for name in counters]
+        return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+
+    def _sum(self, counter: str, start_s: int, end_s: int) -> Floats:
+        found = self._sums.get((counter, start_s, end_s))
+        if found is None:
+            found = self._sums[counter, start_s, end_s] = np.zeros(len(self.labels) + 1)
+            if counter in self.counters:
+                part = self.table[start_s - self.start_s : end_s - self.start_s, :, self.counters.index(counter)]
+                part.sum(axis=0, out=found[:-1])
+        return found

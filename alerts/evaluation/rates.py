@@ -66,12 +66,13 @@ def follow(
     `budget`: false alarms a day for this rule. `frozen`: the counters are not to be believed.
     """
     places, followed = memory.places, memory.followed
-    for scope, value in panes.labels:
-        if _is_watched(rule, scope, value, skus):
-            places.add((scope, value))
+    scopes = frozenset(rule.for_each)
+    for label in panes.labels:
+        if label[0] in scopes and label not in places.of and _is_watched(rule, label, skus):
+            places.add(label)
     size = len(places)
     followed.fit(size)
-    memory.watched = places.mask([_is_watched(rule, *label, skus) for label in places.labels])
+    memory.watched = places.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in places.labels])
     rows = places.rows(row_of)
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
@@ -82,8 +83,10 @@ def follow(
         followed.step(Step(end_s, end_s - start_s, count, per, gmv, is_frozen), terms, threshold)
 
 
-def _is_watched(rule: Rule, scope: str, value: str, skus: frozenset[str]) -> bool:
-    if scope not in rule.for_each or (rule.values and scope != Each.ALL and value not in rule.values):
+def _is_watched(rule: Rule, label: Label, skus: frozenset[str]) -> bool:
+    """Whether a rule about the label's scope is about its value."""
+    scope, value = label
+    if rule.values and scope != Each.ALL and value not in rule.values:
         return False
     return not (rule.promoted and scope == Each.SKU and value not in skus)
 

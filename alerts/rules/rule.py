@@ -127,7 +127,7 @@ class Rule(Strict):
             self._variants[holding] = _DETECT.validate_python(fields)
         return self._variants[holding]
 
-    @property
+    @cached_property
     def topics(self) -> frozenset[Topic]:
         """The topics that what it watches is made of."""
         match self.detect:
