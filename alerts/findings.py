@@ -6,7 +6,7 @@ I/O: every time is event time (epoch ms) up to the as-of that was evaluated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streams.counters import Unit
@@ -172,6 +172,8 @@ class Finding:
     """The greatest first."""
     held_by: Series | None
     """What tells of it instead, if it is held back."""
+    continues: Series | None = field(default=None, kw_only=True)
+    """What told of the same incident until now: people are told that it is more, and not of another incident."""
     incident: str
     """The same for all findings that are likely to be one incident: what to group notifications by."""
     title: str

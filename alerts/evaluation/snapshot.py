@@ -65,6 +65,8 @@ class Snapshot:
     facts: tuple[Fact, ...] | None = ()
     """None: nothing could be found out."""
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
+    seen_ms: int | None = None
+    """When it was looked at, by the clock of the sale; None: at the as-of."""
 
 
 def no_panes(at_s: int) -> Panes:

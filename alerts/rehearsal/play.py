@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.evaluation.evaluate import evaluate
+from alerts.evaluation.evaluate import STEP_S, evaluate
 from alerts.evaluation.memory import Memory
 from alerts.evaluation.panes import DensePanes
 from alerts.evaluation.snapshot import Snapshot
@@ -67,7 +67,7 @@ def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
     open_pages: dict[Series, int] = {}
     held: set[tuple[Series, Reason]] = set()
     for snapshot in snapshots:
-        at_ms = snapshot.as_of_ms
+        at_ms = snapshot.as_of_ms if snapshot.seen_ms is None else snapshot.seen_ms
         played.start_ms = played.start_ms or at_ms
         played.end_ms = at_ms
         evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys())
@@ -77,7 +77,9 @@ def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
                 held.add((series, finding.reason))
             alert = advance(alerts.get(series), finding, timing[series.rule], at_ms)
             firing = alert is not None and alert.status is Status.FIRING
-            if firing and series not in open_pages:
+            if firing and finding.continues in open_pages and series not in open_pages:
+                open_pages[series] = open_pages.pop(finding.continues)
+            elif firing and series not in open_pages and finding.condition is Condition.BREACHED:
                 open_pages[series] = len(played.pages)
                 played.pages.append(Page(series, finding.incident, at_ms, finding))
             elif not firing and series in open_pages:
@@ -92,14 +94,20 @@ def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
     return played
 
 
-def snapshots(panes: DensePanes, *, every_s: int = 2, promotions: Mapping[str, Promotion]) -> Iterator[Snapshot]:
+def snapshots(
+    panes: DensePanes, *, every_s: int = 2, seldom_until_s: int = 0, promotions: Mapping[str, Promotion]
+) -> Iterator[Snapshot]:
     """A sale as it would have been seen live: an evaluation every few seconds, up to where the as-of lets it see.
 
+    `seldom_until_s`: so long from its beginning there is one every 10 s only, as a start takes in what was before.
     Beyond what the panes say nothing is known: there are no tables and no facts.
     """
     last = _last_events(panes)
     taken = 0
-    for now in range(every_s, len(panes.table) + 1, every_s):
+    for now in [
+        *range(STEP_S, seldom_until_s, STEP_S),
+        *range(seldom_until_s + every_s, len(panes.table) + 1, every_s),
+    ]:
         waits = [int(seconds[now - 1]) for seconds in last if now - seconds[now - 1] < IDLE_AFTER_S]
         until = min([*waits, now]) - SETTLE_S
         if until <= taken:

@@ -8,11 +8,13 @@ In this order:
 3. **The whole and its parts**, rule by rule: where the whole shop is wrong its parts are held back, unless one part
    explains it (`contributors.one_part`): then that part tells of it and the whole is held back.
 4. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
-   A value of the same dimension beside it is an incident of its own, and what concerns the whole shop and costs half
-   as much again takes over from what concerned a part.
+   A value of the same dimension beside it is an incident of its own, but not where both are parts of a whole that is
+   watched too and began within five minutes of each other. What concerns the whole shop and costs half as much again
+   takes over from what concerned a part.
 
-What 3 and 4 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches
-some tests later than others. Then each finding gets its severity, by the money that it loses, and its words.
+What takes over from another that was told of continues it: it is the same page with another text (`succession`). What
+3 and 4 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches some
+tests later than others. Then each finding gets its severity, by the money that it loses, and its words.
 """
 
 from __future__ import annotations
@@ -26,12 +28,15 @@ from alerts.evaluation.series import ALL
 from alerts.evaluation.shop import Takings
 from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
 from alerts.rules.detect import Silence
-from alerts.rules.rule import Rule
+from alerts.rules.rule import Each, Rule
+from alerts.verdicts.cases import Case, root
+from alerts.verdicts.succession import continuing
 from alerts.verdicts.words import chart, summary
 from consumers.topics import EVENT_TOPICS, Topic
 
 AFTER_FAULT_MS = 180_000
 AFTER_LEADER_MS = 600_000
+_TOGETHER_MS = 300_000
 _TAKES_OVER = 1.5
 
 
@@ -47,26 +52,10 @@ class VerdictMemory:
     """Held back by another rule: (which, until when, ms)."""
     caused: dict[str, tuple[Series, int]] = field(default_factory=dict)
     """# incident: (what causes it, until when (ms))"""
+    continues: dict[Series, Series] = field(default_factory=dict)
+    """What is told of now in place of what was told of before."""
     told: dict[Series, Severity] = field(default_factory=dict)
     """What is told of now, and how bad it has been at its worst."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One judged series on its way to a finding."""
-
-    judged: Judged
-    now: InForce
-    series: Series
-    reason: Reason
-    held_by: Series | None = None
-
-    @property
-    def stands(self) -> bool:
-        return self.held_by is None
-
-    def behind(self, reason: Reason, by: Series) -> _Case:
-        return _Case(self.judged, self.now, self.series, reason, by)
 
 
 def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unheard: frozenset[str]) -> dict[str, Series]:
@@ -98,12 +87,13 @@ def decide(
     for topic, fault in faulty_topics(judged, rules, unheard).items():
         memory.faulty[topic] = (fault, as_of_ms + AFTER_FAULT_MS)
     memory.faulty = {topic: held for topic, held in memory.faulty.items() if held[1] > as_of_ms}
-    cases = [_Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
+    cases = [Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
     cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_incident(_by_whole(cases, memory), memory)
+    cases = _by_incident(_by_whole(cases, memory), memory, as_of_ms)
     cases = _in_the_wake(cases, memory, as_of_ms)
+    memory.continues = continuing(cases, rules, memory.told, memory.continues)
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
     memory.told = {found.series: found.severity for found in findings if found.held_by is None}
     return sorted(findings, key=order)
@@ -119,7 +109,7 @@ def order(finding: Finding) -> tuple[int, int, float, str]:
     )
 
 
-def _by_fault(case: _Case, memory: VerdictMemory) -> _Case:
+def _by_fault(case: Case, memory: VerdictMemory) -> Case:
     rule = case.now.rule
     if rule.owner is Owner.DATA or case.series in memory.told:
         return case
@@ -129,7 +119,7 @@ def _by_fault(case: _Case, memory: VerdictMemory) -> _Case:
     return case
 
 
-def _by_standstill(cases: Sequence[_Case], memory: VerdictMemory, unheard: frozenset[str]) -> list[_Case]:
+def _by_standstill(cases: Sequence[Case], memory: VerdictMemory, unheard: frozenset[str]) -> list[Case]:
     """Where a whole topic stands still, that is one incident: not one of each of its producers."""
     behind: dict[Series, Series] = {}
     for topic in unheard:
@@ -144,12 +134,12 @@ def _by_standstill(cases: Sequence[_Case], memory: VerdictMemory, unheard: froze
     return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
 
 
-def _is_silence_of(case: _Case, topic: str) -> bool:
+def _is_silence_of(case: Case, topic: str) -> bool:
     """Whether it tells that a whole topic brings nothing."""
     return isinstance(case.now.detect, Silence) and not case.series.labels and Topic(topic) in case.now.rule.topics
 
 
-def _by_cause(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:
+def _by_cause(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
     """What follows from an incident of another kind."""
     for case in cases:
         if case.stands:
@@ -164,7 +154,7 @@ def _by_cause(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> l
     ]
 
 
-def _by_whole(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
+def _by_whole(cases: Sequence[Case], memory: VerdictMemory) -> list[Case]:
     """Within each rule: the whole before its parts, or one part before all. A whole that is told of stays so: what is
     left when an incident ends is chance, and falls to some part."""
     wholes = {case.judged.rule: case for case in cases if case.judged.label == ALL}
@@ -185,9 +175,9 @@ def _by_whole(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
     return found
 
 
-def _by_incident(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
+def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
     """Across rules: one of them leads."""
-    families: dict[str, list[_Case]] = {}
+    families: dict[str, list[Case]] = {}
     for case in cases:
         if case.stands and case.now.rule.incident and case.series not in memory.held:
             families.setdefault(case.now.rule.family, []).append(case)
@@ -196,12 +186,12 @@ def _by_incident(cases: Sequence[_Case], memory: VerdictMemory) -> list[_Case]:
         first = next((case for case in members if case.series == memory.leaders.get(family)), members[0])
         leader = _leader(first, members)
         leaders[family] = leader.series
-        behind |= {case.series: leader.series for case in members if not _on_its_own(case, leader)}
+        behind |= {case.series: leader.series for case in members if not _on_its_own(case, leader, as_of_ms)}
     memory.leaders = leaders
     return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
 
 
-def _in_the_wake(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -> list[_Case]:
+def _in_the_wake(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
     """What was held back lately by what is right again, and what is held back now."""
     by_series = {case.series: case for case in cases}
     found = []
@@ -209,26 +199,15 @@ def _in_the_wake(cases: Sequence[_Case], memory: VerdictMemory, as_of_ms: int) -
         held = memory.held.get(case.series)
         if case.stands and held is not None and case.series not in memory.told:
             case = case.behind(Reason.SAME_INCIDENT, held[0])
-        root = by_series.get(_root(case, by_series))
+        teller = by_series.get(root(case, by_series))
         by_fault = case.reason is Reason.DATA_FAULT
-        if case.held_by is not None and not by_fault and root is not None and root.stands:
-            memory.held[case.series] = (root.series, as_of_ms + AFTER_LEADER_MS)
+        if case.held_by is not None and not by_fault and teller is not None and teller.stands:
+            memory.held[case.series] = (teller.series, as_of_ms + AFTER_LEADER_MS)
         found.append(case)
     return found
 
 
-def _root(case: _Case, by_series: Mapping[Series, _Case]) -> Series:
-    """What tells of it in the end: a part may be held back by a whole that is held back itself."""
-    series = case.series
-    for _ in range(3):
-        held_by = by_series[series].held_by if series in by_series else None
-        if held_by is None:
-            break
-        series = held_by
-    return series
-
-
-def _leader(first: _Case, fresh: Sequence[_Case]) -> _Case:
+def _leader(first: Case, fresh: Sequence[Case]) -> Case:
     """The first, unless it concerns a part and the whole shop is losing far more."""
     if not first.judged.labels:
         return first
@@ -238,14 +217,17 @@ def _leader(first: _Case, fresh: Sequence[_Case]) -> _Case:
     )
 
 
-def _on_its_own(case: _Case, leader: _Case) -> bool:
+def _on_its_own(case: Case, leader: Case, as_of_ms: int) -> bool:
     if case.series == leader.series:
         return True
     mine, theirs = case.judged.labels, leader.judged.labels
-    return bool(mine and theirs) and mine != theirs and [name for name, _ in mine] == [name for name, _ in theirs]
+    if not (mine and theirs) or mine == theirs or [name for name, _ in mine] != [name for name, _ in theirs]:
+        return False
+    of_a_whole = Each.ALL in case.now.rule.for_each
+    return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= _TOGETHER_MS
 
 
-def _finding(case: _Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -> Finding:
+def _finding(case: Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -> Finding:
     judged, rule = case.judged, case.now.rule
     money = judged.money_per_minute
     return Finding(
@@ -262,6 +244,7 @@ def _finding(case: _Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -
         money_per_minute=None if money is None else round(money),
         contributors=judged.contributors,
         held_by=case.held_by,
+        continues=memory.continues.get(case.series),
         incident=rule.family,
         title=rule.title,
         summary=summary(rule, judged),
@@ -270,13 +253,13 @@ def _finding(case: _Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -
     )
 
 
-def _severity(case: _Case, memory: VerdictMemory, shop: Takings) -> Severity:
+def _severity(case: Case, memory: VerdictMemory, shop: Takings) -> Severity:
     """The rule's, or critical for its loss; never less than it was while it has been told."""
     rule, money, severity = case.now.rule, case.judged.money_per_minute, case.now.severity
     if rule.critical_from is not None and money is not None and money >= rule.critical_from * shop.gmv_per_minute:
         severity = Severity.CRITICAL
-    before = memory.told.get(case.series, severity)
-    return min(severity, before, key=SEVERITY_ORDER.__getitem__)
+    told = (memory.told.get(one, severity) for one in (case.series, memory.continues.get(case.series, case.series)))
+    return min(severity, *told, key=SEVERITY_ORDER.__getitem__)
 
 
 def plain(rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_ms: int) -> Finding:

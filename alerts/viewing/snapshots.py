@@ -79,7 +79,7 @@ class Snapshots:
             else:
                 past[ask.window, ask.scope, ask.against] = await self._past(view, at_ms, seen.as_of_ms, ask, holes_ms)
         self._kept = {ask: kept for ask, kept in self._kept.items() if ask in asked}
-        return Snapshot(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions)
+        return Snapshot(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions, at_ms)
 
     async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, all_skus: bool) -> Table:
         kept, began_s = self._kept.get(ask), self._clock()

@@ -1,11 +1,15 @@
 """Delays and false pages of the default rules over many simulated sales: `python -m tests.bench.alert_study --help`.
 
-Three parts, each a list of sales that differ in seed alone or in the hour of the day:
+Three parts, each a list of sales that differ in seed alone or in the hour of the day; a line of JSON a sale:
 
-- calm days of 24 h with the opening's surge, nothing wrong: every page is false;
-- drops and stops at about 1,000 orders a minute, at lunch, at night, after an opening: how long until people are told;
-- the least delay that any test with as few false alarms could have, for comparison: log(mean time between false alarms)
-  over the Kullback-Leibler information a second (Lorden, Annals of Mathematical Statistics 42, 1971).
+- `calm`: days of 24 h with the opening's surge, nothing wrong: every page is false;
+- `struck`: drops and stops at about 1,000 orders a minute, at lunch, at night, after an opening: how long until people
+  are told, and in how many pages;
+- `stock`: a SKU on promotion that is sold out of a sudden, through all that is counted and seen live, in memory.
+
+`table FILE...` makes one table of such lines. Beside each delay stands the least that any test with as few false alarms
+could have on average: log(mean time between false alarms) over the Kullback-Leibler information a second (Lorden,
+Annals of Mathematical Statistics 42, 1971); of several series the rate is that of the one that is struck.
 """
 
 from __future__ import annotations
@@ -13,25 +17,36 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from typing import Any
 
 from alerts.detectors.evidence import information
-from alerts.rehearsal.play import play, snapshots
+from alerts.rehearsal.play import Played, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
+from alerts.rehearsal.recorded import Rehearsal
 from alerts.rehearsal.score import Happened, Score, score
+from alerts.rehearsal.sources import simulated
 from alerts.rules.loader import default_text, load
+from streams.settings import Settings
 from streams.simulate import Phase, PromotionPlan, SimulationConfig
+from streams.simulate.plan import StockPlan
+from streams.simulate.traffic import Traffic
 
 MIDNIGHT_MS = 1_762_704_000_000
 """2025-11-10 00:00 in Shanghai."""
 HOUR_MS = 3_600_000
-WARM_S = 4500
+WARM_S, SELDOM_S = 4500, 3900
+"""Calm before an incident; so much of it is evaluated every 10 s only."""
 LASTS_S = 300
+STOCK_WARM_S, STOCK_LASTS_S, STOCK_RATE, STOCK_SKUS = 60, 40, 500.0, 200
+START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
+ORDERS_PER_MINUTE = 1000.0
+FALSE_PER_DAY = 0.05
+"""That the bound is worked out for: about what one series of the default rules may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +56,36 @@ class Case:
     name: str
     spec: str
     kept: float
-    """What is left of the orders."""
+    """What is left of the orders, of those that are struck."""
+    target_s: float | None = None
+    share: float = 1.0
+    """Of all orders, those that are struck."""
 
 
 CASES = (
-    Case("order stage, 20 % lost", "conversion_drop:size=0.2,stage=order", 0.8),
-    Case("checkout stage, 20 % lost", "conversion_drop:size=0.2,stage=checkout", 0.8),
-    Case("cart stage, 20 % lost", "conversion_drop:size=0.2,stage=cart", 0.8),
-    Case("order stage, 50 % lost", "conversion_drop:size=0.5,stage=order", 0.5),
-    Case("order stage, 50 % lost in app", "conversion_drop:size=0.5,stage=order,channel=app", 0.75),
-    Case("orders stop", "order_stop", 0.0),
+    Case("order stage, 20 % lost", "conversion_drop:size=0.2,stage=order", 0.8, 60),
+    Case("checkout stage, 20 % lost", "conversion_drop:size=0.2,stage=checkout", 0.8, 60),
+    Case("cart stage, 20 % lost", "conversion_drop:size=0.2,stage=cart", 0.8, 60),
+    Case("order stage, 50 % lost", "conversion_drop:size=0.5,stage=order", 0.5, 20),
+    Case("order stage, half lost in app", "conversion_drop:size=0.5,stage=order,channel=app", 0.5, share=0.45),
+    Case("orders stop", "order_stop", 0.0, 15),
     Case("half of the payments fail", "payment_failures:size=0.5", 0.5),
 )
-SHAPES = ("lunch", "evening", "night", "opening")
+STOCK = Case("stock-out of a promoted SKU", "stockout", 0.0, 5)
 
 
-def calm(seed: int, orders_per_minute: float, every_s: int) -> Score:
+def calm(seed: int, orders_per_minute: float, every_s: int) -> dict[str, Any]:
     """A day, 15:12 to 15:12, with the opening at 20:00."""
     config = SimulationConfig(
         seed=seed, duration_s=86_400, start_ms=MIDNIGHT_MS + round(15.2 * HOUR_MS), compress=False
     )
-    return _played(config, orders_per_minute, every_s, [])
+    found = _score(_played(config, orders_per_minute, every_s), [])
+    pages = [f"{page.series} {page.finding.summary}" for page in found.false]
+    return {"case": "calm", "seed": seed, "days": round(found.days, 2), "every_s": every_s, "false": pages}
 
 
-def struck(seed: int, case: Case, shape: str, every_s: int) -> Score:
+def struck(seed: int, case: Case, shape: str, every_s: int) -> dict[str, Any]:
     """An hour and a quarter of calm, then the incident for five minutes."""
-    start_h = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}[shape]
     kind, _, options = case.spec.partition(":")
     spec = f"{kind}@+{WARM_S}s/{LASTS_S}s" + (f":{options}" if options else "")
     duration_s = WARM_S + LASTS_S + 120
@@ -76,105 +95,162 @@ def struck(seed: int, case: Case, shape: str, every_s: int) -> Score:
     config = SimulationConfig(
         seed=seed,
         duration_s=duration_s,
-        start_ms=MIDNIGHT_MS + round(start_h * HOUR_MS),
+        start_ms=MIDNIGHT_MS + round(START_H[shape] * HOUR_MS),
         compress=False,
         promotion=plan,
         incidents=(spec,),
     )
-    start_ms = config.start_ms + WARM_S * 1000
-    happened = Happened(kind, start_ms, start_ms + LASTS_S * 1000)
-    return _played(config, 1000.0, every_s, [happened], at_s=WARM_S)
+    happened = _happened(kind, config, WARM_S, LASTS_S)
+    # So that there are so many orders a minute as the incident begins.
+    traffic = Traffic(config)
+    weights = traffic.weights[config.warm_up_ms // traffic.cell_ms :]
+    mean = ORDERS_PER_MINUTE * float(weights.mean() / weights[WARM_S * 1000 // traffic.cell_ms])
+    played = _played(config, mean, every_s, seldom_until_s=SELDOM_S)
+    return _line(case, shape, seed, played, happened)
 
 
-def _played(
-    config: SimulationConfig, orders_per_minute: float, every_s: int, happened: list[Happened], at_s: int | None = None
-) -> Score:
-    """`at_s`: the moment at which there are so many orders a minute; else on average."""
-    if at_s is not None:
-        weights = Weights.of(config)
-        orders_per_minute /= weights[at_s] / (sum(weights) / len(weights))
+def stock(seed: int, shape: str) -> dict[str, Any]:
+    """A minute of a sale, then the best-seller's stock is written off."""
+    duration_s = STOCK_WARM_S + STOCK_LASTS_S
+    begins = (STOCK_WARM_S - 5) / duration_s if shape == "opening" else 0.0
+    config = SimulationConfig.sized(
+        seed=seed,
+        rate=STOCK_RATE,
+        duration_s=duration_s,
+        start_ms=MIDNIGHT_MS + round(START_H[shape] * HOUR_MS),
+        compress=False,
+        skus=STOCK_SKUS,
+        stock=StockPlan(cover=1000, short=0),  # nothing else is sold out
+        promotion=PromotionPlan(phases=(Phase("sale", begins, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
+        incidents=(f"stockout@+{STOCK_WARM_S}s/{STOCK_LASTS_S}s",),
+    )
+    rules = load(default_text(), "default").rules
+    rehearsal = Rehearsal(Settings(), rules, every_s=1)
+    played = play(rules, rehearsal.snapshots(simulated(config).messages))
+    return _line(STOCK, shape, seed, played, _happened("stockout", config, STOCK_WARM_S, STOCK_LASTS_S))
+
+
+def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> Happened:
+    start_ms = config.start_ms + warm_s * 1000
+    return Happened(kind, start_ms, start_ms + lasts_s * 1000)
+
+
+def _played(config: SimulationConfig, orders_per_minute: float, every_s: int, seldom_until_s: int = 0) -> Played:
     panes = QuickSale(config, orders_per_minute).panes()
     rules = load(default_text(), "default").rules
+    seen = snapshots(panes, every_s=every_s, seldom_until_s=seldom_until_s, promotions=promotions_of(config))
+    return play(rules, seen)
+
+
+def _score(played: Played, happened: list[Happened]) -> Score:
     found = Score()
-    score(found, play(rules, snapshots(panes, every_s=every_s, promotions=promotions_of(config))), happened)
+    score(found, played, happened)
     return found
 
 
-class Weights:
-    """The traffic that is to be expected in each second."""
-
-    @staticmethod
-    def of(config: SimulationConfig) -> list[float]:
-        from streams.simulate.traffic import Traffic
-
-        traffic = Traffic(config)
-        warm = config.warm_up_ms // traffic.cell_ms
-        return [float(weight) for weight in traffic.weights[warm:]]
-
-
-def bound_s(kept: float, rate: float, false_per_day: float) -> float:
-    """The least mean delay: log(seconds between false alarms) / information a second. `rate`: orders a second."""
-    return math.log(86_400 / false_per_day) / (rate * information(kept))
-
-
-def _quantile(numbers: list[float], q: float) -> float:
-    ranked = sorted(numbers)
-    return ranked[min(len(ranked) - 1, math.ceil(q * len(ranked)) - 1)] if ranked else math.nan
-
-
-def report_struck(case: Case, shape: str, scores: list[Score]) -> dict[str, object]:
-    told = [one for found in scores for one in found.told]
-    delays = [one.delay_s for one in told if one.delay_s is not None]
+def _line(case: Case, shape: str, seed: int, played: Played, happened: Happened) -> dict[str, Any]:
+    found = _score(played, [happened])
+    (told,) = found.told
     return {
         "case": case.name,
         "shape": shape,
-        "sales": len(told),
-        "told": len(delays),
-        "pages_each": round(statistics.mean(one.pages for one in told), 2),
-        "median_s": round(_quantile(delays, 0.5), 1),
-        "p95_s": round(_quantile(delays, 0.95), 1),
-        "bound_s": round(bound_s(case.kept, 1000 / 60, 0.05), 1),
-        "false_before": sum(len(found.false) for found in scores),
-        "first": sorted({str(one.first.series) for one in told if one.first})[:4],
+        "seed": seed,
+        "delay_s": told.delay_s,
+        "pages": [str(page.series) for page in played.pages if page.fired_ms >= happened.start_ms],
+        "before": [
+            f"{page.series} {page.finding.summary}" for page in played.pages if page.fired_ms < happened.start_ms
+        ],
+        "days": round(found.days, 3),
     }
+
+
+# Of many lines, one table ---------------------------------------------------------------------------------------------
+
+
+def bound_s(case: Case) -> float:
+    """The least mean delay: log(seconds between false alarms) / information a second."""
+    rate = ORDERS_PER_MINUTE / 60 * case.share
+    return math.log(86_400 / FALSE_PER_DAY) / (rate * information(case.kept))
+
+
+def most_a_day(false: int, days: float) -> float:
+    """The upper 95 % confidence bound of a Poisson rate (Garwood 1936): where P(at most so many) is 5 %."""
+    low, high = 0.0, 10.0 + 4 * false
+    for _ in range(60):
+        mean = (low + high) / 2
+        at_most = sum(math.exp(-mean) * mean**i / math.factorial(i) for i in range(false + 1))
+        low, high = (mean, high) if at_most > 0.05 else (low, mean)
+    return high / days
+
+
+def quantile(numbers: list[float], q: float) -> float:
+    """The least number that so many are not above; infinite ones are those that nobody was told of."""
+    ranked = sorted(numbers)
+    return ranked[max(0, math.ceil(q * len(ranked)) - 1)] if ranked else math.nan
+
+
+def table(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """In Markdown."""
+    held: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines:
+        held[line["case"]].append(line)
+    yield "| incident | sales | told | median | p95 | worst | bound | target | pages each |"
+    yield "| --- | --: | --: | --: | --: | --: | --: | --: | --: |"
+    for case in (*CASES, STOCK):
+        if some := held.get(case.name):
+            yield _row(case, some)
+    for name, days_of in (("calm days", held["calm"]), ("hours before an incident", _before(held))):
+        false, days = sum(len(line["false"]) for line in days_of), sum(line["days"] for line in days_of)
+        if days:
+            bound = f"at most {most_a_day(false, days):.2g} with 95 % confidence"
+            yield f"\n{name}: {days:.1f} days, {false} false pages, {false / days:.2g} a day ({bound})"
+
+
+def _row(case: Case, lines: list[dict[str, Any]]) -> str:
+    delays = [math.inf if line["delay_s"] is None else float(line["delay_s"]) for line in lines]
+    said = [f"{quantile(delays, q):.0f} s" for q in (0.5, 0.95, 1.0)]
+    bound = "" if case is STOCK else f"{bound_s(case):.1f} s"
+    target = "" if case.target_s is None else f"{case.target_s:g} s"
+    told = sum(math.isfinite(delay) for delay in delays)
+    pages = sum(len(line["pages"]) for line in lines) / len(lines)
+    return f"| {' | '.join([case.name, str(len(lines)), str(told), *said, bound, target, f'{pages:.2f}'])} |"
+
+
+def _before(held: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What was calm of the sales with an incident: the first ten minutes are for learning, and left out."""
+    known = {case.name for case in CASES}
+    days = (WARM_S - 600) / 86_400
+    return [{"false": line["before"], "days": days} for name, some in held.items() if name in known for line in some]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("calm", "struck"))
+    parser.add_argument("part", choices=("calm", "struck", "stock", "table"))
+    parser.add_argument("files", nargs="*", type=Path, help="table: lines of the other parts")
     parser.add_argument("--sales", type=int, default=20, help="calm: days; struck: sales a case and hour")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0, help="calm: orders a minute, on average")
     parser.add_argument("--every", type=int, default=2, help="seconds between evaluations")
-    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cases", default="", help="struck: only those whose name has this")
     given = parser.parse_args()
-    seeds = range(given.first_seed, given.first_seed + given.sales)
-    with ProcessPoolExecutor(given.jobs) as pool:
-        lines = _calm(pool, given, seeds) if given.part == "calm" else _struck(pool, given, seeds)
-        for line in lines:
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+    if given.part == "table":
+        lines = (json.loads(line) for path in given.files for line in path.read_text().splitlines())
+        sys.stdout.writelines(f"{line}\n" for line in table(lines))
+        return
+    for line in _sales(given):
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
 
-def _calm(pool: ProcessPoolExecutor, given: argparse.Namespace, seeds: range) -> Iterator[dict[str, object]]:
-    whole = Score()
-    for seed, found in zip(
-        seeds, pool.map(partial(calm, orders_per_minute=given.rate, every_s=given.every), seeds), strict=True
-    ):
-        whole.days += found.days
-        whole.false += found.false
-        pages = [f"{page.series} {page.finding.summary}" for page in found.false]
-        yield {"seed": seed, "days": round(found.days, 2), "false": pages}
-    yield {"days": round(whole.days, 1), "false": len(whole.false), "false_per_day": whole.false_per_day}
-
-
-def _struck(pool: ProcessPoolExecutor, given: argparse.Namespace, seeds: range) -> Iterator[dict[str, object]]:
-    for case in CASES:
-        if given.cases in case.name:
-            for shape in SHAPES:
-                run = partial(struck, case=case, shape=shape, every_s=given.every)
-                yield report_struck(case, shape, list(pool.map(run, seeds)))
+def _sales(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for seed in range(given.first_seed, given.first_seed + given.sales):
+        if given.part == "calm":
+            yield calm(seed, given.rate, given.every)
+        for shape in START_H if given.part == "stock" else ():
+            yield stock(seed, shape)
+        for case in CASES if given.part == "struck" else ():
+            if given.cases in case.name:
+                yield from (struck(seed, case, shape, given.every) for shape in START_H)
 
 
 if __name__ == "__main__":

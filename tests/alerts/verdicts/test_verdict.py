@@ -19,11 +19,17 @@ APP, WEB = ("channel", "app"), ("channel", "web")
 
 
 def wrong(
-    rule: str, label: Label = ALL, *, money: float | None = None, by: Label | None = None, labels: Labels | None = None
+    rule: str,
+    label: Label = ALL,
+    *,
+    money: float | None = None,
+    by: Label | None = None,
+    labels: Labels | None = None,
+    since_ms: int = 0,
 ) -> Judged:
+    labels = labels_of(label) if labels is None else labels
     return Judged(
-        rule, label, labels_of(label) if labels is None else labels, Reason.EVIDENCE, money_per_minute=money,
-        explained_by=by,
+        rule, label, labels, Reason.EVIDENCE, money_per_minute=money, explained_by=by, since_ms=since_ms
     )  # fmt: skip
 
 
@@ -70,15 +76,46 @@ def test_what_was_held_back_does_not_page_when_the_incident_ends() -> None:
     assert pages(much_later) == ['conversion-drop{channel="app"}']
 
 
-def test_another_value_of_the_dimension_is_an_incident_of_its_own() -> None:
-    assert len(pages(told(wrong("order-drop", APP), wrong("cart-drop", WEB)))) == 2
+def test_another_value_of_the_dimension_is_an_incident_of_its_own_where_it_began_at_another_time() -> None:
+    app = wrong("order-drop", APP)
+    assert len(pages(told(app, wrong("cart-drop", WEB, since_ms=400_000)))) == 2
+    assert pages(told(app, wrong("cart-drop", WEB, since_ms=20_000))) == ['order-drop{channel="app"}']
+    campaigns = [wrong("ads-dear", ("campaign", name)) for name in "ab"]
+    assert len(pages(told(*campaigns))) == 2, "campaigns are no parts of a whole that is watched"
 
 
-def test_what_costs_the_whole_shop_far_more_takes_over_from_a_part() -> None:
+def test_what_costs_the_whole_shop_far_more_takes_over_from_a_part_and_goes_on_with_its_page() -> None:
     memory = VerdictMemory()
-    told(wrong("order-drop", APP, money=1000), memory=memory)
-    found = told(wrong("order-drop", APP, money=1000), wrong("conversion-drop", money=5000), memory=memory)
-    assert pages(found) == ["conversion-drop"]
+    part, whole = wrong("order-drop", APP, money=60_000), wrong("conversion-drop", money=100_000)
+    assert told(part, memory=memory)['order-drop{channel="app"}'].continues is None
+    for _ in range(3):
+        found = told(part, whole, memory=memory)
+        assert pages(found) == ["conversion-drop"]
+        assert str(found["conversion-drop"].continues) == 'order-drop{channel="app"}'
+        assert found['order-drop{channel="app"}'].continues is None
+
+
+def test_a_whole_goes_on_with_the_page_of_the_part_that_was_told_first_within_its_own_rule() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop", APP), memory=memory)
+    found = told(wrong("order-drop"), wrong("order-drop", APP), wrong("order-drop", WEB), memory=memory)
+    assert pages(found) == ["order-drop"]
+    assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
+
+
+def test_what_takes_over_as_the_first_is_right_again_goes_on_with_its_page_and_is_no_milder() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop", APP, money=500_000), memory=memory)
+    for _ in range(2):
+        found = told(wrong("order-drop"), memory=memory)
+        assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
+        assert found["order-drop"].severity is Severity.CRITICAL
+
+
+def test_an_incident_of_another_kind_goes_on_with_nobodys_page() -> None:
+    memory = VerdictMemory()
+    told(wrong("refund-surge"), memory=memory)
+    assert told(wrong("refund-surge"), wrong("order-drop"), memory=memory)["order-drop"].continues is None
 
 
 def test_a_fault_of_the_data_pages_its_owner_and_nobody_else() -> None:

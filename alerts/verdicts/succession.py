@@ -1,0 +1,31 @@
+"""Who goes on with whose page: an incident that turns out to be more than was told at first is the same incident."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from alerts.evaluation.calendar import InForce
+from alerts.findings import Series
+from alerts.verdicts.cases import Case, root
+
+
+def continuing(
+    cases: Sequence[Case], rules: Mapping[str, InForce], told: Collection[Series], before: Mapping[Series, Series]
+) -> dict[Series, Series]:
+    """What stands now, with what told of the same incident before it: that is held back by it now, or just right again.
+
+    `told`: what was told of until now; `before`: the answer of the last evaluation.
+    """
+    by_series = {case.series: case for case in cases}
+    standing = {case.series: case for case in cases if case.stands}
+    found = {series: other for series, other in before.items() if series in standing}
+    for series, case in standing.items():
+        if series in told or not case.now.rule.incident:
+            continue
+        for other in told:
+            held = by_series.get(other)
+            gives_way = held is None or (not held.stands and root(held, by_series) == series)
+            if gives_way and other.rule in rules and rules[other.rule].rule.family == case.now.rule.family:
+                found[series] = other
+                break
+    return found
