@@ -170,27 +170,28 @@ def _watched(
 ) -> list[Finding]:
     """A finding for each watched series that is not wrong; those of rules that are no more have none."""
     told = {finding.series for finding in findings}
-    return [
-        plain(now[series.rule].rule, series, _state(now[series.rule], memory, series), now[series.rule].severity, at_ms)
-        for series in sorted(set(watched) - told, key=str)
-        if series.rule in now
-    ]
+    found = []
+    for series in sorted(set(watched) - told, key=str):
+        if (current := now.get(series.rule)) is not None:
+            reason, value = _state(current, memory, series)
+            found.append(plain(current.rule, series, reason, current.severity, at_ms, value))
+    return found
 
 
-def _state(current: InForce, memory: Memory, series: Series) -> Reason:
-    """Why a series that is not wrong is not."""
+def _state(current: InForce, memory: Memory, series: Series) -> tuple[Reason, float | None]:
+    """Why a series that is not wrong is not, and what is measured of it."""
     if not current.enabled:
-        return Reason.NOT_IN_FORCE
+        return Reason.NOT_IN_FORCE, None
     held, detect = memory.rules[series.rule], current.detect
     label = _label(series)
     if isinstance(held, RateMemory) and isinstance(detect, Sequential):
-        return rates.state_of(held, detect, label)
+        return rates.state_of(held, detect, label), rates.present(held, label)
     if isinstance(held, QuietMemory) and isinstance(detect, Silence):
-        return quiet.state_of(held, detect, label)
+        return quiet.state_of(held, detect, label), None
     if isinstance(held, NumberMemory):
-        return numbers.state_of(held, label)
+        return numbers.state_of(held, label), numbers.present(held, label)
     assert isinstance(held, FactMemory)
-    return own_facts.state_of(held, series.labels)
+    return own_facts.state_of(held, series.labels), held.seen.get(series.labels)
 
 
 def _label(series: Series) -> Label:

@@ -35,6 +35,8 @@ class NumberMemory:
     places: Places = field(default_factory=Places)
     wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    value: Floats = field(default_factory=lambda: np.zeros(0))
+    """The latest number, NaN where there is none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is a number to judge."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -48,6 +50,7 @@ class NumberMemory:
         """Room for so many series."""
         self.wrong, self.known = grown(self.wrong, size), grown(self.known, size)
         self.seen, self.since_ms = grown(self.seen, size), grown(self.since_ms, size)
+        self.value = grown(self.value, size, np.nan)
         self.history = grown(self.history, size, np.nan)
 
 
@@ -91,6 +94,13 @@ def state_of(memory: NumberMemory, label: Label) -> Reason:
     return Reason.WITHIN if memory.known[place] else Reason.NO_DATA
 
 
+def present(memory: NumberMemory, label: Label) -> float | None:
+    """A series' latest number."""
+    place = memory.places.of.get(label, -1)
+    known = 0 <= place < len(memory.value) and not np.isnan(memory.value[place])
+    return float(memory.value[place]) if known else None
+
+
 def _numbers(
     memory: NumberMemory, now: InForce, detect: Threshold | Change, scope: Each, table: Table, skus: frozenset[str]
 ) -> _Numbers:
@@ -110,7 +120,7 @@ def _numbers(
     if detect.least is not None:
         enough &= np.nan_to_num(table.column(detect.least[0])[rows]) >= detect.least[1]
     memory.seen[at] = True
-    memory.known[at] = enough
+    memory.value[at], memory.known[at] = values, enough
     minutes = LENGTH_S.get(detect.window, _DAY_S) / 60
     return _Numbers(at, values, enough, table.column("gmv")[rows] / minutes)
 

@@ -25,8 +25,8 @@ class FactMemory:
 
     since_ms: dict[Labels, int] = field(default_factory=dict)
     """Of what is wrong."""
-    seen: set[Labels] = field(default_factory=set)
-    """What was last told of."""
+    seen: dict[Labels, float] = field(default_factory=dict)
+    """What was last told of, and its value."""
 
 
 def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judged]:
@@ -38,7 +38,7 @@ def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judg
             yield _judged(memory, now, detect, Fact(detect.fact, np.nan, labels))
         return
     facts = [fact for fact in snapshot.facts if fact.name is detect.fact]
-    memory.seen = {fact.labels for fact in facts}
+    memory.seen = {fact.labels: fact.value for fact in facts}
     memory.since_ms = {labels: at for labels, at in memory.since_ms.items() if labels in memory.seen}
     if not facts:
         return

@@ -129,6 +129,15 @@ def state_of(memory: RateMemory, detect: Sequential, label: Label) -> Reason:
     return Reason.WITHIN if memory.followed.ready(terms_of(detect))[place] else Reason.LEARNING
 
 
+def present(memory: RateMemory, label: Label) -> float | None:
+    """The rate of the latest seconds; None where nothing was to be expected."""
+    place = memory.places.of.get(label, -1)
+    if not 0 <= place < len(memory.followed.recent):
+        return None
+    count, _, inputs = (float(x) for x in memory.followed.recent[place])
+    return count / inputs if inputs > 0 else None
+
+
 def _judged(memory: RateMemory, rule: Rule, place: int, rise: bool, shop: Takings) -> Judged:
     followed = memory.followed
     count, expected, inputs = (float(x) for x in followed.recent[place])

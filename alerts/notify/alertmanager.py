@@ -8,6 +8,7 @@ restarted learns of it, and one that hears nothing more calls it resolved by its
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -55,13 +56,17 @@ class Alertmanager:
         return round(self._config.resend_s * 1000)
 
     def requests(self, message: Message) -> Iterator[Request]:
-        """All notices in one post. What got worse ends under its former severity: labels are its identity."""
+        """All notices in one post. Labels are an alert's identity there: what got worse ends under its former severity,
+        what goes on under another name ends under the former one."""
         posted = []
         for notice in message.notices:
             alert = notice.alert
             if notice.kind is Kind.WORSE:
                 milder = [one for one in Severity if SEVERITY_ORDER[one] > SEVERITY_ORDER[alert.severity]]
                 posted += [self._alert(alert, message.place, message.now_ms, one, over=True) for one in milder]
+            if alert.continues is not None and notice.kind is not Kind.RESOLVED:
+                former = replace(alert, series=alert.continues)
+                posted += [self._alert(former, message.place, message.now_ms, one, over=True) for one in Severity]
             over = notice.kind is Kind.RESOLVED
             posted.append(self._alert(alert, message.place, message.now_ms, alert.severity, over=over))
         yield self._request(posted)

@@ -1,4 +1,4 @@
-"""PagerDuty: Events API v2 (developer.pagerduty.com, Send an alert event). An alert is one incident, by fingerprint."""
+"""PagerDuty: Events API v2 (developer.pagerduty.com, Send an alert event). A page is one incident."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PagerDuty:
         event: dict[str, object] = {
             "routing_key": self._config.routing_key.get_secret_value(),
             "event_action": "resolve" if notice.kind is Kind.RESOLVED else "trigger",
-            "dedup_key": f"salepulse-{alert.fingerprint}",
+            "dedup_key": f"salepulse-{alert.page}",
         }
         if notice.kind is Kind.RESOLVED:
             return event

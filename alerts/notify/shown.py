@@ -52,6 +52,10 @@ class ShownAlert(_Shown):
 
     fingerprint: str
     """Of its rule and labels: the same for as long as the rule keeps its name."""
+    page: str
+    """The same in all messages of one incident: the fingerprint of the alert that told of it first."""
+    continues: str | None
+    """The alert that told of the same incident before."""
     rule: str
     labels: dict[str, str]
     state: Status
@@ -75,6 +79,12 @@ class ShownAlert(_Shown):
     """What was to be expected, as a range."""
     money_per_minute: int | None
     """What is being lost."""
+    lost: int | None
+    """What has been lost since it began."""
+    worst: float | None
+    """The value that was furthest from what was to be expected."""
+    now: float | None
+    """Once it is right again: the value then."""
     contributors: list[ShownPart]
     """The greatest first."""
     cause: Cause
@@ -117,6 +127,8 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
     finding, ack = alert.finding, alert.ack
     return ShownAlert(
         fingerprint=alert.fingerprint,
+        page=alert.page,
+        continues=None if alert.continues is None else str(alert.continues),
         rule=alert.series.rule,
         labels=dict(alert.series.labels),
         state=alert.status,
@@ -135,6 +147,9 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
         expected=finding.expected,
         interval=None if finding.interval is None else (finding.interval.low, finding.interval.high),
         money_per_minute=finding.money_per_minute,
+        lost=None if alert.lost is None else round(alert.lost),
+        worst=alert.worst,
+        now=alert.now,
         contributors=[
             ShownPart(
                 labels=dict(one.labels),

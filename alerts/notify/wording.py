@@ -58,9 +58,10 @@ class Wording:
 def wording(notice: Notice, place: Place) -> Wording:
     """What a notice says."""
     alert = notice.alert
+    summary = _over(alert, place) if notice.kind is Kind.RESOLVED else alert.finding.summary
     return Wording(
         headline(notice),
-        clipped(one_line(alert.finding.summary), _LONGEST),
+        clipped(one_line(summary), _LONGEST),
         tuple(_lines(notice, place)),
         tuple(_links(alert, place)),
     )
@@ -169,16 +170,34 @@ def _lines(notice: Notice, place: Place) -> Iterator[Line]:
         yield Line("Ended by", _ENDED.get(alert.over, alert.over))
     yield Line("Since", clock(began_ms, place))
     if finding.expected is not None or finding.interval is not None:
-        yield Line("Actual", number(finding.value, finding.unit, place))
+        if alert.status is not Status.RESOLVED:
+            yield Line("Actual", number(finding.value, finding.unit, place))
         yield Line("Expected", _expected(finding, place))
     if finding.contributors:
         parts = "; ".join(_contributor(one) for one in finding.contributors[:MOST_CONTRIBUTORS])
         yield Line("Cause", clipped(one_line(parts), _LONGEST))
-    if finding.money_per_minute is not None:
+    if finding.money_per_minute is not None and alert.status is not Status.RESOLVED:
         yield Line("At stake", f"{money(finding.money_per_minute, place)} a minute")
+    if alert.lost is not None and notice.kind is not Kind.FIRING:
+        yield Line("Lost", f"about {money(round(alert.lost), place)}")
+    if alert.continues is not None:
+        yield Line("Before", f"told as {clipped(one_line(str(alert.continues)), _LONGEST)}")
     yield Line("Rule", clipped(one_line(str(alert.series)), _LONGEST))
     if alert.status is Status.FIRING:
         yield Line("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
+
+
+def _over(alert: Alert, place: Place) -> str:
+    """One sentence about what is over: now, at worst, for how long; money has a line of its own."""
+    finding, about = alert.finding, labels_text(alert.series.labels)
+    parts = []
+    if alert.now is not None:
+        parts.append(f"now {number(alert.now, finding.unit, place)}")
+    if alert.worst is not None:
+        parts.append(f"at worst {number(alert.worst, finding.unit, place)}")
+    if parts and (expected := _expected(finding, place)):
+        parts[-1] += f", where {expected} was to be expected"
+    return f"{finding.title or alert.series.rule}{' in ' if about else ''}{about}: {'; '.join(parts) or 'it is over'}"
 
 
 _ENDED = {

@@ -83,11 +83,26 @@ class Alert:
     ack: Ack | None = None
     told: tuple[Told, ...] = ()
     """Whom a message that it fires was put on the way to, and none yet that it is over."""
+    continues: Series | None = None
+    """What people were told of before, of the same incident: this took its page over."""
+    page_of: str = ""
+    """Fingerprint of the alert that the page began with, where that is another one."""
+    worst: float | None = None
+    """The value that was furthest from what was to be expected, of this incident."""
+    lost: float | None = None
+    """What this incident has cost so far, minor units; None: no money can be put to it."""
+    now: float | None = None
+    """Once it is right again: the value then."""
 
     @property
     def key(self) -> str:
         """What the incident is called wherever it must not be mistaken for another of the same alert."""
         return f"{self.fingerprint}-{self.fired_ms or 0}"
+
+    @property
+    def page(self) -> str:
+        """What receivers know the incident by, whichever alert tells of it."""
+        return self.page_of or self.fingerprint
 
     @property
     def labels(self) -> dict[str, str]:

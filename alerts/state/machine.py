@@ -57,7 +57,16 @@ def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int
     if alert.status is Status.FIRING:
         severity = worst(alert.severity, finding.severity)
         worse_ms = alert.worse_ms if severity is alert.severity else now_ms
-        return replace(alert, finding=finding, clear_ms=None, severity=severity, worse_ms=worse_ms)
+        worst_value, lost = _measured(alert, finding)
+        return replace(
+            alert,
+            finding=finding,
+            clear_ms=None,
+            severity=severity,
+            worse_ms=worse_ms,
+            worst=worst_value,
+            lost=lost,
+        )
     breached_ms = now_ms if alert.breached_ms is None else alert.breached_ms
     alert = replace(alert, finding=finding, breached_ms=breached_ms, severity=finding.severity)
     return _fire(alert, timing, now_ms) if now_ms - breached_ms >= timing.for_ms else alert
@@ -88,9 +97,32 @@ def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> A
             clear_ms=None,
             resolved_ms=now_ms,
             over=finding.reason.value,
+            now=finding.value,
             ack=None,
         )
     return replace(alert, clear_ms=clear_ms)
+
+
+def _measured(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
+    """(the worst value, what has been lost) with one finding more."""
+    more = _lost(finding, alert.finding.as_of_ms)
+    lost = alert.lost if more is None else (alert.lost or 0.0) + more
+    usual = finding.expected
+    if usual is None and finding.interval is not None:
+        usual = finding.interval.low if finding.interval.high is None else finding.interval.high
+    if finding.value is None or (
+        alert.worst is not None and usual is not None and abs(finding.value - usual) <= abs(alert.worst - usual)
+    ):
+        return alert.worst, lost
+    return finding.value, lost
+
+
+def _lost(finding: Finding, since_ms: int | None) -> float | None:
+    """What was lost from a moment up to a finding, at its rate."""
+    if finding.money_per_minute is None:
+        return None
+    since_ms = finding.as_of_ms if since_ms is None else since_ms
+    return finding.money_per_minute * max(0, finding.as_of_ms - since_ms) / 60_000
 
 
 def _pending(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
@@ -128,5 +160,10 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         resolved_ms=None,
         over="",
         ack=None,
+        continues=None,
+        page_of="",
+        worst=alert.finding.value,
+        lost=_lost(alert.finding, alert.finding.since_ms),
+        now=None,
         firings_ms=(*recent, now_ms)[-max(timing.flap_count, 1) :],
     )

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """Nobody has acknowledged it, so the next are called."""
     WORSE = "worse"
     """It has become more severe."""
+    UPDATED = "updated"
+    """It turned out to be more than was told: the same incident under another name."""
     REMINDER = "reminder"
     """It fires still."""
     RESOLVED = "resolved"
@@ -131,6 +133,8 @@ def _due(alert: Alert, route: Route, now_ms: int) -> dict[str, Kind]:
                 due.setdefault(receiver, Kind.ESCALATED if place else Kind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[told.severity]:
                 due.setdefault(receiver, Kind.WORSE)
+            elif told.at_ms < (alert.fired_ms or 0):  # told of what this one continues
+                due.setdefault(receiver, Kind.UPDATED)
             elif route.repeat_ms is not None and now_ms - told.at_ms >= route.repeat_ms:
                 due.setdefault(receiver, Kind.REMINDER)
     return due

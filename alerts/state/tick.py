@@ -64,9 +64,12 @@ def tick(
     changes: list[Change] = []
     notices: list[Notice] = []
     reasons: dict[Reason, int] = {}
-    for name in [*alerts, *(name for name in findings if name not in alerts)]:
+    advanced = {
+        name: _advanced(alerts.get(name), findings.get(name), evaluation.as_of_ms, timing, now_ms)
+        for name in [*alerts, *(name for name in findings if name not in alerts)]
+    }
+    for name, after in _taken_over(alerts, advanced).items():
         before = alerts.get(name)
-        after = _advanced(before, findings.get(name), evaluation.as_of_ms, timing, now_ms)
         if after is None:
             if before is not None:
                 gone.append(name)
@@ -99,6 +102,23 @@ def _advanced(
     if finding is not None:
         return advance(before, finding, timing(before.series.rule), now_ms)
     return None if forgotten(before, now_ms) else before
+
+
+def _taken_over(before: Alerts, advanced: Mapping[str, Alert | None]) -> dict[str, Alert | None]:
+    """Pages pass from what told of an incident to what tells of it from now on, with whoever was told and whoever is
+    on it; they pass as the new one fires."""
+    found = dict(advanced)
+    for name, alert in advanced.items():
+        if alert is None or alert.status is not Status.FIRING or alert.finding.continues is None:
+            continue
+        was, other = before.get(name), fingerprint_of(alert.finding.continues)
+        told = found.get(other)
+        if (was is not None and was.fired_ms == alert.fired_ms) or told is None or not told.told:
+            continue
+        ack = told.ack if told.ack is None else replace(told.ack, fired_ms=alert.fired_ms or 0)
+        found[name] = replace(alert, told=told.told, ack=ack, continues=told.series, page_of=told.page)
+        found[other] = replace(told, told=(), ack=None)
+    return found
 
 
 def _acknowledged(alert: Alert, ack: Ack | None) -> Alert:
@@ -134,6 +154,6 @@ def _must_keep(before: Alert | None, after: Alert) -> bool:
     """Whether what is remembered differs, or its numbers have become old."""
     if before is None:
         return True
-    if replace(before, finding=after.finding) != after:
+    if replace(before, finding=after.finding, lost=after.lost) != after:
         return True
     return after.finding.as_of_ms - before.finding.as_of_ms >= REFRESH_MS

@@ -262,8 +262,10 @@ def _severity(case: Case, memory: VerdictMemory, shop: Takings) -> Severity:
     return min(severity, *told, key=SEVERITY_ORDER.__getitem__)
 
 
-def plain(rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_ms: int) -> Finding:
-    """A finding that nothing is wrong, or that it cannot be said."""
+def plain(
+    rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_ms: int, value: float | None
+) -> Finding:
+    """A finding that nothing is wrong, or that it cannot be said. `value`: what is measured."""
     return Finding(
         series=series,
         reason=reason,
@@ -272,7 +274,7 @@ def plain(rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_
         as_of_ms=as_of_ms,
         since_ms=None,
         unit=Judged(rule.name, ALL, (), reason).unit,
-        value=None,
+        value=value,
         expected=None,
         interval=None,
         money_per_minute=None,

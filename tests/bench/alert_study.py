@@ -5,7 +5,7 @@ Three parts, each a list of sales that differ in seed alone or in the hour of th
 - `calm`: days of 24 h with the opening's surge, nothing wrong: every page is false;
 - `struck`: drops and stops at about 1,000 orders a minute, at lunch, at night, after an opening: how long until people
   are told, and in how many pages;
-- `stock`: a SKU on promotion that is sold out of a sudden, through all that is counted and seen live, in memory.
+- `stock`: SKUs on promotion that are sold out, as it is counted and seen live, but in memory.
 
 `table FILE...` makes one table of such lines. Beside each delay stands the least that any test with as few false alarms
 could have on average: log(mean time between false alarms) over the Kullback-Leibler information a second (Lorden,
@@ -18,19 +18,24 @@ import argparse
 import json
 import math
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from alerts.detectors.evidence import information
+from alerts.findings import Series
 from alerts.rehearsal.play import Played, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
 from alerts.rehearsal.recorded import Rehearsal
 from alerts.rehearsal.score import Happened, Score, score
-from alerts.rehearsal.sources import simulated
+from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rules.loader import default_text, load
+from consumers.commands.running import load_settings
+from consumers.topics import Topic
 from streams.settings import Settings
 from streams.simulate import Phase, PromotionPlan, SimulationConfig
 from streams.simulate.plan import StockPlan
@@ -42,7 +47,8 @@ HOUR_MS = 3_600_000
 WARM_S, SELDOM_S = 4500, 3900
 """Calm before an incident; so much of it is evaluated every 10 s only."""
 LASTS_S = 300
-STOCK_WARM_S, STOCK_LASTS_S, STOCK_RATE, STOCK_SKUS = 60, 40, 500.0, 200
+STOCK_S, STOCK_LEFT_S, STOCK_RATE, STOCK_SKUS = 120, 20, 500.0, 200
+"""Sold out so long before the end is told of before it."""
 START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
 ORDERS_PER_MINUTE = 1000.0
 FALSE_PER_DAY = 0.05
@@ -71,7 +77,7 @@ CASES = (
     Case("orders stop", "order_stop", 0.0, 15),
     Case("half of the payments fail", "payment_failures:size=0.5", 0.5),
 )
-STOCK = Case("stock-out of a promoted SKU", "stockout", 0.0, 5)
+STOCK = Case("stock-out of a SKU on promotion", "", 0.0, 5)
 
 
 def calm(seed: int, orders_per_minute: float, every_s: int) -> dict[str, Any]:
@@ -109,25 +115,63 @@ def struck(seed: int, case: Case, shape: str, every_s: int) -> dict[str, Any]:
     return _line(case, shape, seed, played, happened)
 
 
-def stock(seed: int, shape: str) -> dict[str, Any]:
-    """A minute of a sale, then the best-seller's stock is written off."""
-    duration_s = STOCK_WARM_S + STOCK_LASTS_S
-    begins = (STOCK_WARM_S - 5) / duration_s if shape == "opening" else 0.0
+def stock(seed: int, shape: str) -> Iterator[dict[str, Any]]:
+    """Two minutes of a sale in which some best-sellers on promotion are sold out by orders; a line for each."""
     config = SimulationConfig.sized(
         seed=seed,
         rate=STOCK_RATE,
-        duration_s=duration_s,
+        duration_s=STOCK_S,
         start_ms=MIDNIGHT_MS + round(START_H[shape] * HOUR_MS),
         compress=False,
         skus=STOCK_SKUS,
-        stock=StockPlan(cover=1000, short=0),  # nothing else is sold out
-        promotion=PromotionPlan(phases=(Phase("sale", begins, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
-        incidents=(f"stockout@+{STOCK_WARM_S}s/{STOCK_LASTS_S}s",),
+        stock=StockPlan(receipts=0.0),
+        promotion=PromotionPlan(phases=(Phase("sale", 0.0, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
     )
-    rules = load(default_text(), "default").rules
-    rehearsal = Rehearsal(Settings(), rules, every_s=1)
-    played = play(rules, rehearsal.snapshots(simulated(config).messages))
-    return _line(STOCK, shape, seed, played, _happened("stockout", config, STOCK_WARM_S, STOCK_LASTS_S))
+    rules, ledger = load(default_text(), "default").rules, Ledger()
+    rehearsal = Rehearsal(load_settings(Settings), rules, every_s=1)
+    played = play(rules, rehearsal.snapshots(ledger.watching(simulated(config).messages)))
+    for sku, gone_ms in sorted(ledger.gone_ms.items()):
+        if gone_ms < config.end_ms - STOCK_LEFT_S * 1000:
+            pages = [page for page in played.pages if page.series == Series("stock-out", (("sku", sku),))]
+            delay_s = (pages[0].fired_ms - gone_ms) / 1000 if pages else None
+            yield {
+                "case": STOCK.name,
+                "shape": shape,
+                "seed": seed,
+                "sku": sku,
+                "delay_s": delay_s,
+                "pages": [sku] * len(pages),
+            }
+
+
+class Ledger:
+    """What there is of each SKU, by the events: the levels of its warehouses, less what is ordered."""
+
+    def __init__(self) -> None:
+        self.gone_ms: dict[str, int] = {}
+        """# sku: event time of the order that took the last"""
+        self._left: Counter[str] = Counter()
+        self._counted: set[str] = set()
+
+    def watching(self, messages: Iterable[Arrival]) -> Iterator[Arrival]:
+        """The same messages."""
+        for message in messages:
+            if message.topic in (Topic.ORDERS, Topic.LOGISTICS):
+                self._take(msgspec.json.decode(message.value))
+            yield message
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "stock_level":
+                self._left[event["sku"]] += event["on_hand"]
+                self._counted.add(event["sku"])
+            case "stock_adjusted":
+                self._left[event["sku"]] += event["delta"]
+            case "order_created":
+                for item in event["items"]:
+                    self._left[item["sku"]] -= item["qty"]
+                    if item["sku"] in self._counted and self._left[item["sku"]] <= 0:
+                        self.gone_ms.setdefault(item["sku"], event["ts"])
 
 
 def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> Happened:
@@ -247,7 +291,7 @@ def _sales(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         if given.part == "calm":
             yield calm(seed, given.rate, given.every)
         for shape in START_H if given.part == "stock" else ():
-            yield stock(seed, shape)
+            yield from stock(seed, shape)
         for case in CASES if given.part == "struck" else ():
             if given.cases in case.name:
                 yield from (struck(seed, case, shape, given.every) for shape in START_H)

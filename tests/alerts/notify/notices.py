@@ -23,7 +23,7 @@ def noticed(*found: Finding, receiver: str = "chat", over: bool = False) -> tupl
     play = Play(Timing(), to(receiver))
     play.at(0, *found)
     if over:
-        play.at(240, *(replace(one, reason=Reason.WITHIN) for one in found))
+        play.at(240, *(replace(one, reason=Reason.WITHIN, value=0.039) for one in found))
     return tuple(notice for notice in play.notices if (notice.kind is Kind.RESOLVED) is over)
 
 

@@ -127,6 +127,17 @@ async def test_what_gets_worse_ends_under_its_former_severity(stage: Stage) -> N
     assert [alert["labels"]["severity"] for alert in stage.manager.alerts()] == ["critical"]
 
 
+async def test_what_goes_on_under_another_name_ends_under_the_former_one(stage: Stage) -> None:
+    whole = replace(finding(labels={}), continues=APP.series)
+    stage.play.at(now_s(), APP)
+    await stage.tell()
+    await stage.until(lambda: stage.told("firing"))
+    await asyncio.sleep(0.1)
+    stage.play.at(now_s(), whole, finding(reason=Reason.PARENT, held_by=whole.series))
+    await stage.tell()
+    assert ["channel" in alert["labels"] for alert in stage.manager.alerts()] == [False]
+
+
 def test_what_is_over_is_told_for_five_minutes_more() -> None:
     play = Play(Timing(), to("manager"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}

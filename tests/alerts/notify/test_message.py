@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.findings import Contributor, Severity
+from alerts.findings import Contributor, Reason, Severity
 from alerts.notify.markup import FullWidthMarkdown, Html, LarkMarkdown, Markup, Plain, SlackMarkup
 from alerts.notify.message import Message, worst_first
 from alerts.notify.shown import shown
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
+from tests.alerts.state.playing import Play
 
 MARKUPS = (Plain(), Html(), SlackMarkup(), FullWidthMarkdown(), LarkMarkdown())
 
@@ -52,6 +53,27 @@ def test_an_end_says_how_long_it_lasted_and_what_ended_it() -> None:
     assert "Lasted: 4 min 30 s, until 2026-11-11 08:04:00 Asia/Shanghai" in text
     assert "Ended by: it is as expected again" in text
     assert "Acknowledge" not in text
+
+
+def test_an_end_says_what_is_now_what_was_worst_and_what_it_has_cost() -> None:
+    lines = message(over=True).body(Plain(), 10_000).splitlines()
+    assert (
+        lines[1]
+        == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, where 4 %, at least 3.6 % was to be expected"
+    )
+    assert "Lost: about 6,172.50 CNY" in lines
+    assert not [line for line in lines if line.startswith(("Actual", "At stake"))]
+
+
+def test_an_update_says_what_was_told_before() -> None:
+    play = Play()
+    part = finding()
+    play.at(0, part)
+    held = finding(reason=Reason.PARENT, held_by=finding(labels={}).series)
+    play.at(1, replace(finding(labels={}), continues=part.series), held)
+    text = Message(play.notices[-1:], PLACE, NOW_MS).body(Plain(), 10_000)
+    assert text.startswith("[UPDATED, critical] Conversion dropped")
+    assert 'Before: told as conversion-drop{channel="app"}' in text
 
 
 def test_a_runbook_may_be_a_path() -> None:

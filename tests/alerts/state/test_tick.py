@@ -8,7 +8,7 @@ import pytest
 
 from alerts.findings import Reason as Cause
 from alerts.findings import Severity
-from alerts.state.alert import Status
+from alerts.state.alert import Status, fingerprint_of
 from alerts.state.change import What
 from alerts.state.machine import FORGOTTEN_AFTER_MS
 from alerts.state.policy import Route, Routing, Step, Timing
@@ -141,6 +141,85 @@ class TestResolving:
         assert play.alerts
         play.at(1 + FORGOTTEN_AFTER_MS / 1000)
         assert not play.alerts
+
+
+PART = finding()
+WHOLE = replace(finding(labels={}), continues=PART.series)
+BEHIND = finding(reason=Cause.PARENT, held_by=WHOLE.series)
+
+
+class TestTakingOver:
+    """An incident that turns out to be more than was told is one page."""
+
+    def test_the_whole_goes_on_with_the_page_of_its_part(self) -> None:
+        play = Play(routing=to("on-call", "chat"))
+        play.at(0, PART)
+        play.at(2, WHOLE, BEHIND)
+        play.at(4, WHOLE, BEHIND)
+        play.at(60, replace(FINE, series=WHOLE.series), FINE)
+        kinds = (Kind.FIRING, Kind.UPDATED, Kind.RESOLVED)
+        assert play.said == [(receiver, kind) for kind in kinds for receiver in ("on-call", "chat")]
+        assert {notice.alert.page for notice in play.notices} == {fingerprint_of(PART.series)}
+        assert [notice.alert.series for notice in play.notices[::2]] == [PART.series, WHOLE.series, WHOLE.series]
+        assert len({notice.id for notice in play.notices}) == len(play.notices)
+
+    def test_who_is_on_it_stays_so(self) -> None:
+        play = Play()
+        play.at(0, PART)
+        play.acknowledge()
+        play.at(1, PART)
+        play.at(2, WHOLE, BEHIND)
+        assert play.said == [("on-call", Kind.FIRING)]
+        assert play.alerts[fingerprint_of(WHOLE.series)].reason is Reason.ACKNOWLEDGED
+
+    def test_it_calls_again_where_it_is_worse(self) -> None:
+        play = Play()
+        play.at(0, replace(PART, severity=Severity.WARNING))
+        play.at(2, WHOLE, replace(BEHIND, severity=Severity.WARNING))
+        play.at(4, WHOLE, replace(BEHIND, severity=Severity.WARNING))
+        assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.WORSE)]
+
+    def test_what_nobody_was_told_of_is_told_as_any(self) -> None:
+        play = Play()
+        play.at(0, WHOLE, BEHIND)
+        assert play.said == [("on-call", Kind.FIRING)]
+        assert play.notices[0].alert.page == fingerprint_of(WHOLE.series)
+
+    def test_it_waits_as_long_as_its_rule_says(self) -> None:
+        play = Play(Timing(for_ms=2000))
+        play.at(0, PART)
+        play.at(2, PART)
+        play.at(3, WHOLE, BEHIND)
+        assert play.said == [("on-call", Kind.FIRING)]
+        play.at(5, WHOLE, BEHIND)
+        assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.UPDATED)]
+
+
+class TestWhatItCameTo:
+    def test_the_worst_value_the_loss_and_what_is_measured_at_the_end(self) -> None:
+        play = Play()
+        dearer = replace(BAD, value=0.01, money_per_minute=6000)
+        play.at(0, BAD)
+        play.at(10, dearer)
+        play.at(20, replace(dearer, value=0.03))
+        play.at(30, replace(FINE, value=0.039))
+        (_, over) = play.notices
+        assert (over.alert.worst, over.alert.now) == (0.01, 0.039)
+        since_s = (T0 - (BAD.since_ms or 0)) / 1000
+        assert over.alert.lost == pytest.approx((1_234_500 * since_s + 6000 * 20) / 60)
+
+    def test_each_incident_has_its_own(self) -> None:
+        play = Play()
+        play.at(0, replace(BAD, value=0.001))
+        play.at(1, FINE)
+        play.at(2, BAD)
+        assert (play.alert.worst, play.alert.now) == (BAD.value, None)
+
+    def test_no_money_can_be_put_to_some(self) -> None:
+        play = Play()
+        play.at(0, replace(BAD, money_per_minute=None))
+        play.at(1, replace(BAD, money_per_minute=None))
+        assert play.alert.lost is None
 
 
 class TestFlapping:
