@@ -47,8 +47,9 @@ HOUR_MS = 3_600_000
 WARM_S, SELDOM_S = 4500, 3900
 """Calm before an incident; so much of it is evaluated every 10 s only."""
 LASTS_S = 300
-STOCK_S, STOCK_LEFT_S, STOCK_RATE, STOCK_SKUS = 120, 20, 500.0, 200
-"""Sold out so long before the end is told of before it."""
+STOCK_S, STOCK_RATE, STOCK_SKUS = 120, 500.0, 200
+STOCK_SPAN_S = 20, 100
+"""Of what is sold out in it: before, the stock itself is news of seconds ago, and at the end nobody is left to tell."""
 START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
 ORDERS_PER_MINUTE = 1000.0
 FALSE_PER_DAY = 0.05
@@ -131,7 +132,7 @@ def stock(seed: int, shape: str) -> Iterator[dict[str, Any]]:
     rehearsal = Rehearsal(load_settings(Settings), rules, every_s=1)
     played = play(rules, rehearsal.snapshots(ledger.watching(simulated(config).messages)))
     for sku, gone_ms in sorted(ledger.gone_ms.items()):
-        if gone_ms < config.end_ms - STOCK_LEFT_S * 1000:
+        if STOCK_SPAN_S[0] <= (gone_ms - config.start_ms) / 1000 < STOCK_SPAN_S[1]:
             pages = [page for page in played.pages if page.series == Series("stock-out", (("sku", sku),))]
             delay_s = (pages[0].fired_ms - gone_ms) / 1000 if pages else None
             yield {
