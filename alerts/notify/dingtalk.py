@@ -59,7 +59,7 @@ class DingTalk:
             url += f"{'&' if '?' in url else '?'}timestamp={message.now_ms}&sign={signature}"
         markup = FullWidthMarkdown()
         text = message.body(markup, MOST_BYTES, newline="\n\n")
-        urgent = message.severity is Severity.CRITICAL and not message.over
+        urgent = message.severity is Severity.CRITICAL and message.calls
         called = list(config.mobiles) if urgent else []
         if called:
             text += "\n\n" + " ".join(f"@{mobile}" for mobile in called)

@@ -45,6 +45,11 @@ class Message:
         return all(notice.kind is Kind.RESOLVED for notice in self.notices)
 
     @property
+    def calls(self) -> bool:
+        """Whether it is to call people: an end does not, nor does more about what they know of."""
+        return not all(notice.kind in (Kind.RESOLVED, Kind.UPDATED) for notice in self.notices)
+
+    @property
     def severity(self) -> Severity:
         """The worst in it."""
         return min((notice.alert.severity for notice in self.notices), key=SEVERITY_ORDER.__getitem__)
