@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from alerts.evaluation.panes import DensePanes
+from alerts.findings import Reason
 from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
 from alerts.rehearsal.score import Happened, Score, score
@@ -56,6 +57,40 @@ def test_a_stop_is_told_within_fifteen_seconds_and_resolved() -> None:
     assert STOPS_S < fired_s <= STOPS_S + 15
     assert page.resolved_ms is not None
     assert STOPS_S + LASTS_S < page.resolved_ms // 1000 - START_S <= STOPS_S + LASTS_S + 20
+
+
+def test_the_beginning_may_be_looked_at_seldom_and_nothing_is_left_out() -> None:
+    seen = list(snapshots(stopped(), every_s=2, seldom_until_s=300, promotions={}))
+    nows = [one.as_of_ms // 1000 - START_S for one in seen]
+    assert [now - before for before, now in pairwise(nows) if now <= 290] == [10] * 28
+    assert {now - before for before, now in pairwise(nows) if 302 < now < STOPS_S} == {2}
+    assert all(one.panes.start_s == before.panes.end_s for before, one in pairwise(seen))
+
+
+def test_what_turns_out_to_be_more_is_one_page() -> None:
+    """First the app loses its orders, then the whole shop half of them."""
+    rng = np.random.default_rng(4)
+    labels = [("all", ""), ("channel", "app"), ("channel", "web")]
+    table = np.zeros((1500, 3, 2), np.int32)
+    table[:, 1:, 0] = rng.poisson((12, 48), (1500, 2))
+    table[:, 1:, 1] = rng.poisson((4, 16), (1500, 2))
+    table[1200:, 1, 1] = 0
+    table[1240:, 2, 1] //= 2
+    table[:, 0] = table[:, 1:].sum(axis=1)
+    rules = """
+rules:
+  - name: drop
+    title: Fewer orders
+    incident: orders
+    for_each: [all, channel]
+    detect: {kind: sequential, count: orders_created, per: page_views, least_effect: 10%}
+"""
+    panes = DensePanes(START_S, labels, ("page_views", "orders_created"), table)
+    played = play(rules_of(rules), snapshots(panes, every_s=2, promotions={}))
+    (page,) = played.pages
+    assert str(page.series) == 'drop{channel="app"}'
+    assert page.fired_ms // 1000 - START_S >= 1200
+    assert ("drop", Reason.PARENT) in played.held, "the whole told of it then"
 
 
 def test_pages_are_scored_against_what_happened() -> None:

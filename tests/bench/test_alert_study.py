@@ -1,0 +1,36 @@
+"""What the study makes of its lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.alert_study import CASES, bound_s, most_a_day, quantile, table
+
+DROP = CASES[0]
+
+
+def line(delay_s: float | None, *, pages: int = 1, before: int = 0) -> dict[str, object]:
+    return {"case": DROP.name, "delay_s": delay_s, "pages": ["p"] * pages, "before": ["b"] * before, "days": 0.05}
+
+
+def test_a_row_says_how_many_were_told_and_how_soon() -> None:
+    lines = [*(line(float(second)) for second in range(1, 20)), line(None, pages=0)]
+    row = next(text for text in table(lines) if text.startswith(f"| {DROP.name}"))
+    assert row == f"| {DROP.name} | 20 | 19 | 10 s | 19 s | inf s | {bound_s(DROP):.1f} s | 60 s | 0.95 |"
+
+
+def test_false_pages_are_counted_over_all_that_was_calm() -> None:
+    calm = [{"case": "calm", "days": 1.0, "false": ["x"] * many} for many in (0, 1, 0)]
+    said = [text.strip() for text in table([*calm, line(30.0, before=1)]) if "false pages" in text]
+    assert said[0].startswith("calm days: 3.0 days, 1 false pages, 0.33 a day (at most 1.6")
+    assert "1 false pages" in said[1]
+
+
+def test_the_bound_of_a_rate_is_the_exact_one() -> None:
+    assert most_a_day(0, 1.0) == pytest.approx(2.9957, abs=1e-3)
+    assert most_a_day(3, 2.0) == pytest.approx(7.7537 / 2, abs=1e-3)
+
+
+def test_what_nobody_was_told_of_is_never_left_out() -> None:
+    assert quantile([1.0, float("inf")], 0.5) == 1.0
+    assert quantile([1.0, float("inf")], 0.95) == float("inf")
