@@ -9,6 +9,11 @@ from alerts.findings import Series
 from alerts.verdicts.cases import Case, root
 
 
+def gives_way(case: Case, to: Series, by_series: Mapping[Series, Case]) -> bool:
+    """Whether another tells of it in its place, in the end."""
+    return not case.stands and root(case, by_series) == to
+
+
 def continuing(
     cases: Sequence[Case], rules: Mapping[str, InForce], told: Collection[Series], before: Mapping[Series, Series]
 ) -> dict[Series, Series]:
@@ -24,8 +29,11 @@ def continuing(
             continue
         for other in told:
             held = by_series.get(other)
-            gives_way = held is None or (not held.stands and root(held, by_series) == series)
-            if gives_way and other.rule in rules and rules[other.rule].rule.family == case.now.rule.family:
+            if (
+                (held is None or gives_way(held, series, by_series))
+                and other.rule in rules
+                and rules[other.rule].rule.family == case.now.rule.family
+            ):
                 found[series] = other
                 break
     return found

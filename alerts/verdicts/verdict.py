@@ -30,7 +30,7 @@ from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Seve
 from alerts.rules.detect import Silence
 from alerts.rules.rule import Each, Rule
 from alerts.verdicts.cases import Case, root
-from alerts.verdicts.succession import continuing
+from alerts.verdicts.succession import continuing, gives_way
 from alerts.verdicts.words import chart, summary
 from consumers.topics import EVENT_TOPICS, Topic
 
@@ -91,7 +91,9 @@ def decide(
     cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_incident(_by_whole(cases, memory), memory, as_of_ms)
+    cases = _by_whole(cases, memory)
+    _let_go(cases, memory)
+    cases = _by_incident(cases, memory, as_of_ms)
     cases = _in_the_wake(cases, memory, as_of_ms)
     memory.continues = continuing(cases, rules, memory.told, memory.continues)
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
@@ -173,6 +175,14 @@ def _by_whole(cases: Sequence[Case], memory: VerdictMemory) -> list[Case]:
         else:
             found.append(case.behind(Reason.SAME_INCIDENT if named else Reason.PARENT, teller))
     return found
+
+
+def _let_go(cases: Sequence[Case], memory: VerdictMemory) -> None:
+    """What held another back, and is held back by that now, holds it no longer: else nobody would tell."""
+    by_series = {case.series: case for case in cases}
+    for series, (holder, _) in list(memory.held.items()):
+        if holder in by_series and gives_way(by_series[holder], series, by_series):
+            del memory.held[series]
 
 
 def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:

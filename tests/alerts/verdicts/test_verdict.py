@@ -112,6 +112,15 @@ def test_what_takes_over_as_the_first_is_right_again_goes_on_with_its_page_and_i
         assert found["order-drop"].severity is Severity.CRITICAL
 
 
+def test_a_whole_that_was_held_back_by_its_part_tells_of_it_once_the_part_explains_it_no_longer() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop", by=APP), wrong("order-drop", APP), memory=memory)
+    for _ in range(2):
+        found = told(wrong("order-drop"), wrong("order-drop", APP), wrong("cart-drop"), memory=memory)
+        assert pages(found) == ["order-drop"]
+        assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
+
+
 def test_an_incident_of_another_kind_goes_on_with_nobodys_page() -> None:
     memory = VerdictMemory()
     told(wrong("refund-surge"), memory=memory)
