@@ -48,6 +48,8 @@ WARM_S, SELDOM_S = 4500, 3900
 """Calm before an incident; so much of it is evaluated every 10 s only."""
 LASTS_S = 300
 STOCK_S, STOCK_RATE, STOCK_SKUS = 120, 500.0, 200
+STOCK_LATE_MS = 4000
+"""What comes so late has more than its latency behind it."""
 STOCK_SPAN_S = 20, 100
 """Of what is sold out in it: before, the stock itself is news of seconds ago, and at the end nobody is left to tell."""
 START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
@@ -150,7 +152,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.gone_ms: dict[str, int] = {}
-        """# sku: event time of the order that took the last"""
+        """# sku: event time of the order that took the last; where that came late, when it came"""
+        self._seen: set[str] = set()
         self._left: Counter[str] = Counter()
         self._counted: set[str] = set()
 
@@ -158,21 +161,25 @@ class Ledger:
         """The same messages."""
         for message in messages:
             if message.topic in (Topic.ORDERS, Topic.LOGISTICS):
-                self._take(msgspec.json.decode(message.value))
+                event = msgspec.json.decode(message.value)
+                if event["event_id"] not in self._seen:
+                    self._seen.add(event["event_id"])
+                    self._take(event, message.at_ms)
             yield message
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _take(self, event: dict[str, Any], at_ms: int) -> None:
         match event["type"]:
             case "stock_level":
                 self._left[event["sku"]] += event["on_hand"]
                 self._counted.add(event["sku"])
             case "stock_adjusted":
                 self._left[event["sku"]] += event["delta"]
-            case "order_created":
+            case "order_created" | "order_cancelled" as kind:
+                is_late = at_ms - event["ts"] > STOCK_LATE_MS
                 for item in event["items"]:
-                    self._left[item["sku"]] -= item["qty"]
+                    self._left[item["sku"]] += item["qty"] if kind == "order_cancelled" else -item["qty"]
                     if item["sku"] in self._counted and self._left[item["sku"]] <= 0:
-                        self.gone_ms.setdefault(item["sku"], event["ts"])
+                        self.gone_ms.setdefault(item["sku"], at_ms if is_late else event["ts"])
 
 
 def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> Happened:
