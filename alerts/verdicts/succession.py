@@ -9,17 +9,27 @@ from alerts.findings import Series
 from alerts.verdicts.cases import Case, root
 
 
+def telling(cases: Sequence[Case]) -> dict[str, Series]:
+    """What tells of each incident (key) now."""
+    return {case.now.rule.family: case.series for case in cases if case.stands and case.now.rule.incident}
+
+
 def gives_way(case: Case, to: Series, by_series: Mapping[Series, Case]) -> bool:
     """Whether another tells of it in its place, in the end."""
     return not case.stands and root(case, by_series) == to
 
 
 def continuing(
-    cases: Sequence[Case], rules: Mapping[str, InForce], told: Collection[Series], before: Mapping[Series, Series]
+    cases: Sequence[Case],
+    rules: Mapping[str, InForce],
+    told: Collection[Series],
+    last: Mapping[str, tuple[Series, int]],
+    before: Mapping[Series, Series],
 ) -> dict[Series, Series]:
-    """What stands now, with what told of the same incident before it: that is held back by it now, or just right again.
+    """What stands now, with what told of the same incident before it: that is held back by it now, or right again.
 
-    `told`: what was told of until now; `before`: the answer of the last evaluation.
+    `told`: what was told of until now; `last`: what told of an incident (key) lately, though it be right again;
+    `before`: the answer of the last evaluation.
     """
     by_series = {case.series: case for case in cases}
     standing = {case.series: case for case in cases if case.stands}
@@ -36,4 +46,8 @@ def continuing(
             ):
                 found[series] = other
                 break
+        else:
+            other, _ = last.get(case.now.rule.family, (series, 0))
+            if other != series and other not in by_series:
+                found[series] = other
     return found

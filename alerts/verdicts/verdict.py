@@ -30,7 +30,7 @@ from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Seve
 from alerts.rules.detect import Silence
 from alerts.rules.rule import Each, Rule
 from alerts.verdicts.cases import Case, root
-from alerts.verdicts.succession import continuing, gives_way
+from alerts.verdicts.succession import continuing, gives_way, telling
 from alerts.verdicts.words import chart, summary
 from consumers.topics import EVENT_TOPICS, Topic
 
@@ -52,6 +52,8 @@ class VerdictMemory:
     """Held back by another rule: (which, until when, ms)."""
     caused: dict[str, tuple[Series, int]] = field(default_factory=dict)
     """# incident: (what causes it, until when (ms))"""
+    last: dict[str, tuple[Series, int]] = field(default_factory=dict)
+    """# incident: (who told of it last, until when (ms) that is of any meaning)"""
     continues: dict[Series, Series] = field(default_factory=dict)
     """What is told of now in place of what was told of before."""
     told: dict[Series, Severity] = field(default_factory=dict)
@@ -91,11 +93,11 @@ def decide(
     cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_whole(cases, memory)
-    _let_go(cases, memory)
-    cases = _by_incident(cases, memory, as_of_ms)
+    cases = _by_incident(_let_go(_by_whole(cases, memory), memory), memory, as_of_ms)
     cases = _in_the_wake(cases, memory, as_of_ms)
-    memory.continues = continuing(cases, rules, memory.told, memory.continues)
+    memory.last = {incident: held for incident, held in memory.last.items() if held[1] > as_of_ms}
+    memory.continues = continuing(cases, rules, memory.told, memory.last, memory.continues)
+    memory.last |= {family: (series, as_of_ms + AFTER_LEADER_MS) for family, series in telling(cases).items()}
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
     memory.told = {found.series: found.severity for found in findings if found.held_by is None}
     return sorted(findings, key=order)
@@ -177,12 +179,13 @@ def _by_whole(cases: Sequence[Case], memory: VerdictMemory) -> list[Case]:
     return found
 
 
-def _let_go(cases: Sequence[Case], memory: VerdictMemory) -> None:
+def _let_go(cases: list[Case], memory: VerdictMemory) -> list[Case]:
     """What held another back, and is held back by that now, holds it no longer: else nobody would tell."""
     by_series = {case.series: case for case in cases}
     for series, (holder, _) in list(memory.held.items()):
         if holder in by_series and gives_way(by_series[holder], series, by_series):
             del memory.held[series]
+    return cases
 
 
 def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
@@ -210,8 +213,7 @@ def _in_the_wake(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) ->
         if case.stands and held is not None and case.series not in memory.told:
             case = case.behind(Reason.SAME_INCIDENT, held[0])
         teller = by_series.get(root(case, by_series))
-        by_fault = case.reason is Reason.DATA_FAULT
-        if case.held_by is not None and not by_fault and teller is not None and teller.stands:
+        if case.held_by is not None and case.reason is not Reason.DATA_FAULT and teller is not None and teller.stands:
             memory.held[case.series] = (teller.series, as_of_ms + AFTER_LEADER_MS)
         found.append(case)
     return found

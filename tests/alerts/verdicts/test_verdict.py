@@ -121,6 +121,19 @@ def test_a_whole_that_was_held_back_by_its_part_tells_of_it_once_the_part_explai
         assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
 
 
+def test_what_is_wrong_still_as_the_first_has_been_right_for_a_while_goes_on_with_its_page() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop"), memory=memory)
+    told(memory=memory, at_ms=20_000)
+    found = told(wrong("conversion-drop", APP), memory=memory, at_ms=30_000)
+    assert str(found['conversion-drop{channel="app"}'].continues) == "order-drop"
+    later = VerdictMemory()
+    told(wrong("order-drop"), memory=later)
+    told(memory=later, at_ms=1000)
+    found = told(wrong("conversion-drop", APP), memory=later, at_ms=AFTER_LEADER_MS)
+    assert found['conversion-drop{channel="app"}'].continues is None
+
+
 def test_an_incident_of_another_kind_goes_on_with_nobodys_page() -> None:
     memory = VerdictMemory()
     told(wrong("refund-surge"), memory=memory)
