@@ -65,8 +65,8 @@ class Watched:
 
     def all_over(self, owner: str) -> bool:
         """Whether everything that an owner was told of is over, and he knows."""
-        last = dict(page.split() for page in self.pages(owner))
-        return bool(last) and set(last.values()) == {"resolved"}
+        last = {one["data"]["page"]: one["type"] for one in self.told if one["data"]["owner"] == owner}
+        return bool(last) and set(last.values()) == {"alert.resolved"}
 
     @property
     def summaries(self) -> list[str]:
