@@ -1,4 +1,7 @@
-"""The picture of the demo in the README: `python -m tests.tools.picture [SECONDS]`, so long after the sale began."""
+"""The picture of the demo in the README: `python -m tests.tools.picture [SECONDS]`, so long after the sale began.
+
+By default it is taken when on-call has been told that the incident is over: page, resolution and KPIs are all in sight.
+"""
 
 from __future__ import annotations
 
@@ -21,32 +24,41 @@ from streams.settings import Settings
 from streams.stack.plan import Wanted, data_folder, plan
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
-OPTIONS = Options(duration_s=120, rate=1000, seed=1)
+OPTIONS = Options(duration_s=120, rate=1000, seed=1, extra_roles=("alerts",))
 
 
 class Camera:
     """Looks on until the moment has come."""
 
-    def __init__(self, at_s: float) -> None:
+    def __init__(self, at_s: float | None) -> None:
         self._at_s = at_s
+        self._told: list[str] = []
         self._taken = False
 
     def show(self, frame: Frame) -> None:
-        if self._taken or frame.elapsed_s < self._at_s or frame.snapshot is None:
+        if self._taken or frame.snapshot is None or not self._is_due(frame):
             return
         self._taken = True
         console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+        for line in self._told:
+            console.print(line, highlight=False, markup=False, no_wrap=True, overflow="ellipsis")
         console.print(render(frame))
         drawn = console.export_svg(title="salepulse demo")
         PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))  # fonts of somebody's server
         os.kill(os.getpid(), signal.SIGINT)
 
+    def _is_due(self, frame: Frame) -> bool:
+        if self._at_s is not None:
+            return frame.elapsed_s >= self._at_s
+        return any("[RESOLVED]" in line for line in self._told)
+
     def tell(self, line: str) -> None:
+        self._told.append(line)
         sys.stderr.write(line + "\n")
 
 
 def main() -> None:
-    at_s = float(sys.argv[1]) if len(sys.argv) > 1 else 75.0
+    at_s = float(sys.argv[1]) if len(sys.argv) > 1 else None
     settings = Settings(http_port=0, clock=Clock.WALL)
     settings = settings.model_copy(update=in_little_time(settings, OPTIONS.duration_s))
     wanted = Wanted(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
