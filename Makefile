@@ -8,7 +8,7 @@ UV     := .cache/uv/bin/uv
 .PHONY: help install demo test check containers dashboards format bench lock clean
 
 help:  ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## the locked dependencies and salepulse itself, in .venv
 

@@ -10,6 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
+from consumers.topic_ids import require_right
 from consumers.topics import WORKED_TOPICS, Topic
 
 _TRIES = 5
@@ -19,8 +20,8 @@ _PAUSE_S = 0.2
 async def partition_count(client: Any, topic: str, kafka: Where) -> int:
     """How many partitions the topic has, asked of a started `AIOKafkaClient`. Never creates it.
 
-    Raises SalepulseError if there is no such topic. Brokers learn of a new topic one after the other, so this asks
-    again for a second before it says so.
+    Raises SalepulseError if there is no such topic, TopicAuthorizationFailedError if we may not see it. Brokers learn
+    of a new topic one after the other, so this asks again for a second before it says so.
     """
     cluster = client.cluster
     for _ in range(_TRIES):
@@ -29,6 +30,7 @@ async def partition_count(client: Any, topic: str, kafka: Where) -> int:
         cluster = await client.fetch_all_metadata()
         if not cluster.partitions_for_topic(topic):
             await asyncio.sleep(_PAUSE_S)
+    await require_right(client, topic)
     raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
 
 

@@ -7,10 +7,11 @@ broker). An older broker tells no ids.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, TopicAuthorizationFailedError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -114,3 +115,11 @@ async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, str] |
         for error, name, topic_id, *_ in answer.topics
         if not error and topic_id != _NO_ID
     }
+
+
+async def require_right(client: Any, topic: str) -> None:
+    """Raise TopicAuthorizationFailedError where we may not so much as see a topic: brokers list it to nobody then."""
+    with suppress(IncompatibleBrokerVersion, NotImplementedError):
+        answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))
+        if any(error == TopicAuthorizationFailedError.errno for error, *_ in answer.topics):
+            raise TopicAuthorizationFailedError(f"topic {topic}")

@@ -1,4 +1,7 @@
-"""What the docs say can be followed: the site builds without a warning, and every command in them is one."""
+"""What the docs say can be followed: the site builds without a warning, and every command in them is one.
+
+What the commands do when they are run is tried in `tests/test_docs_commands.py`.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,26 @@ _INLINE = re.compile(r"`(salepulse [^`\n]+)`")
 _CALL = re.compile(r"(?:^|[\s(])(?:\.venv/bin/)?salepulse +(.+)")
 
 
+def shell_lines() -> Iterator[tuple[str, str]]:
+    """(page, line) of every line in a shell block, without its comment."""
+    for page in PAGES:
+        for block in _BLOCK.findall(page.read_text()):
+            for line in block.replace("\\\n", " ").splitlines():
+                if bare := line.split(" #")[0].strip():
+                    yield str(page.relative_to(REPOSITORY)), bare
+
+
 def commands() -> Iterator[tuple[str, str]]:
     """(page, what is written after `salepulse`) of every command in a shell block or between backticks."""
-    for page in PAGES:
-        text, name = page.read_text(), str(page.relative_to(REPOSITORY))
-        lines = [line for block in _BLOCK.findall(text) for line in block.replace("\\\n", " ").splitlines()]
-        for line in (*lines, *_INLINE.findall(text)):
-            if call := _CALL.search(line.split(" #")[0]):
-                yield name, re.split(r" [|>&] ?|;|&&", call[1])[0].strip()
+    inline = ((str(page.relative_to(REPOSITORY)), line) for page in PAGES for line in _INLINE.findall(page.read_text()))
+    for page, line in (*shell_lines(), *inline):
+        if call := _CALL.search(line.split(" #")[0]):
+            yield page, re.split(r" [|>&] ?|;|&&", call[1])[0].strip()
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
 def test_every_command_in_the_docs_is_one(page: str, command: str) -> None:
-    """Sub-commands exist, and take the options that are written. (What they do is tried by their own tests.)"""
+    """Sub-commands exist, and take the options that are written."""
     words = [word for word in shlex.split(command) if word not in ("…", "...")]
     found: Any = typer.main.get_command(create_app())
     while (known := getattr(found, "commands", None)) and words and not words[0].startswith("-"):

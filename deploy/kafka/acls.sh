@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# What each Kafka user of salepulse may do, and no more (docs/security.md), for a broker whose authorizer refuses what is
+# not allowed. Needs Kafka's own kafka-acls.sh; what you give is handed on to it:
+#
+#   deploy/kafka/acls.sh --bootstrap-server kafka-1:9092 --command-config admin.properties
+#
+# Other names: `group` and `alerts_group` are settings; SALEPULSE_GROUP and SALEPULSE_ALERTS_GROUP here.
+set -euo pipefail
+connect=("$@")
+group=${SALEPULSE_GROUP:-salepulse}
+alerts_group=${SALEPULSE_ALERTS_GROUP:-salepulse-alerts}
+events=(--topic clicks --topic orders --topic logistics)
+
+allow() { # USER WHAT...
+  kafka-acls.sh "${connect[@]}" --add --allow-principal "User:$1" "${@:2}"
+}
+
+# Workers read events and promotions as one group, and write down what they refuse.
+allow salepulse-worker --operation Read "${events[@]}" --topic promotions
+allow salepulse-worker --operation Write --topic dead-letters
+allow salepulse-worker --operation Read --group "$group"
+
+# Alerts look whether the topics are there, elect who evaluates by a topic of their own, and write changes of alerts.
+allow salepulse-alerts --operation Describe "${events[@]}" --topic promotions --topic dead-letters
+allow salepulse-alerts --operation Create --operation Read --topic "$alerts_group-__assignor-__leader"
+allow salepulse-alerts --operation Read --group "$alerts_group"
+allow salepulse-alerts --operation Write --topic alerts
+
+# Who sets it up and looks after it: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.
+allow salepulse-admin --operation Create --operation DescribeConfigs --operation AlterConfigs --operation Read \
+  --operation Write "${events[@]}" --topic promotions --topic dead-letters --topic alerts
+
+# The shop, which sends events.
+allow salepulse-shop --operation Write "${events[@]}"

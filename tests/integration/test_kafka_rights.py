@@ -1,0 +1,157 @@
+"""With the rights of `deploy/kafka/acls.sh` and no others, on an Apache Kafka that refuses the rest, all works."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import CreateAclsRequest
+from pydantic import SecretStr
+
+from consumers.kafka import Kafka, Sasl
+from consumers.producing import Outgoing, send_all
+from consumers.topics import Topic
+from streams.clock import now_ms
+from tests.deploy.files import DEPLOY
+from tests.streams.commands.salepulse import Running, failure, salepulse, started
+from tests.support.kafka import Listener, apache_kafka
+from tests.support.secure_kafka import PASSWORD
+from tests.support.servers import Server, redis_server
+from tests.support.wait import eventually
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+USERS = ("salepulse-worker", "salepulse-alerts", "salepulse-admin", "salepulse-shop")
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
+TOPIC, GROUP, LITERAL, ALLOW = 2, 3, 3, 3
+"""As Kafka's protocol numbers them."""
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A broker that lets users do what they were allowed, and a Redis for what is counted."""
+
+    listener: Listener
+    store: Server
+    folder: Path
+
+    def env(self, user: str) -> dict[str, str]:
+        """Settings of who comes as a user."""
+        settings = {
+            "bootstrap": self.listener.bootstrap,
+            "kafka_sasl": "SCRAM-SHA-512",
+            "kafka_user": user,
+            "kafka_password": PASSWORD,
+            "redis_url": self.store.url,
+            "partitions": "2",
+        }
+        return {f"SALEPULSE_{name.upper()}": text for name, text in settings.items()}
+
+    def kafka(self, user: str) -> Kafka:
+        return Kafka(self.listener.bootstrap, None, Sasl.SCRAM_SHA_512, user, SecretStr(PASSWORD))
+
+    def totals(self) -> dict[str, int]:
+        with redis.Redis.from_url(self.store.url, decode_responses=True) as client:
+            held = client.hgetall("salepulse:{0}:totals")
+        return {name: int(count) for name, count in held.items()}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """With the rights of the script, and the topics made by who may."""
+    folder = tmp_path_factory.mktemp("rights")
+    settings = {"sasl.enabled.mechanisms": "SCRAM-SHA-512", "scram-sha-512.sasl.jaas.config": _SCRAM}
+    listener = Listener("guarded", "SASL_PLAINTEXT", settings)
+    refusing = [f"authorizer.class.name={_AUTHORIZER}", "super.users=User:ANONYMOUS"]
+    scram = [f"SCRAM-SHA-512=[name={user},password={PASSWORD}]" for user in USERS]
+    with apache_kafka(listeners=[listener], scram=scram, settings=refusing) as server, redis_server() as store:
+        asyncio.run(_allow(server.bootstrap, _script(folder)))
+        made = Guarded(listener, store, folder)
+        done = salepulse("topics", "create", cwd=folder, env=made.env("salepulse-admin"))
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+def test_events_are_counted_letters_buried_and_alerts_watched(guarded: Guarded) -> None:
+    events = [_click(i) for i in range(50)]
+    asyncio.run(send_all(guarded.kafka("salepulse-shop"), [*events, Outgoing(Topic.ORDERS, b"k", b"no JSON")]))
+    folders = {name: guarded.folder / name for name in ("worker", "alerts")}
+    for folder in folders.values():
+        folder.mkdir()
+    worker = Running("worker", cwd=folders["worker"], env=guarded.env("salepulse-worker"))
+    alerts = Running("alerts", cwd=folders["alerts"], env=guarded.env("salepulse-alerts"))
+    with started(worker), started(alerts):
+        counted = {"events,clicks,page_view": 50, "rejected,orders,bad_json": 1}
+        eventually(lambda: counted.items() <= guarded.totals().items(), within_s=60, what=f"{counted}")
+        alerts.until("evaluating", within_s=60)
+    assert worker.process.returncode == alerts.process.returncode == 0
+    assert "Authorization" not in worker.stderr + alerts.stderr
+    listed = salepulse("dead-letters", "list", "--json", cwd=guarded.folder, env=guarded.env("salepulse-admin"))
+    assert listed.returncode == 0, listed.stderr
+    assert "bad_json" in listed.stdout
+    asyncio.run(send_all(guarded.kafka("salepulse-alerts"), [Outgoing(Topic.ALERTS, b"k", b"{}")]))
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("salepulse-shop", ("worker",)),
+        ("salepulse-shop", ("alerts",)),
+        ("salepulse-worker", ("replay", "recording")),
+    ],
+)
+def test_who_lacks_a_right_is_told_in_one_line(guarded: Guarded, user: str, command: Sequence[str]) -> None:
+    recording = guarded.folder / "recording"
+    recording.mkdir(exist_ok=True)
+    (recording / "clicks.ndjson").write_bytes((_click(99).value or b"") + b"\n")
+    code, line = failure(*command, cwd=guarded.folder, env=guarded.env(user))
+    assert (code, "does not allow this" in line, "ask for the right" in line) == (1, True, True), line
+
+
+def _click(number: int) -> Outgoing:
+    event = {"event_id": f"e{number}", "type": "page_view", "ts": now_ms(), "user_id": "u"}
+    return Outgoing(Topic.CLICKS, b"u", json.dumps(event | {"session_id": "s"}).encode())
+
+
+def _script(folder: Path) -> list[argparse.Namespace]:
+    """What the script has Kafka's own program do."""
+    program, calls = folder / "bin" / "kafka-acls.sh", folder / "calls"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" >> ' + str(calls) + "\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    argv = [str(DEPLOY / "kafka" / "acls.sh"), "--bootstrap-server", "kafka-1:9092"]
+    subprocess.run(argv, env={**os.environ, "PATH": path}, check=True)
+    parser = argparse.ArgumentParser(exit_on_error=True)
+    parser.add_argument("--bootstrap-server", required=True)
+    parser.add_argument("--add", action="store_true", required=True)
+    parser.add_argument("--allow-principal", required=True)
+    for name in ("operation", "topic", "group"):
+        parser.add_argument(f"--{name}", action="append", default=[])
+    return [parser.parse_args(line.split()) for line in calls.read_text().splitlines()]
+
+
+async def _allow(bootstrap: str, calls: Sequence[argparse.Namespace]) -> None:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    try:
+        for call in calls:
+            named = [*((TOPIC, name) for name in call.topic), *((GROUP, name) for name in call.group)]
+            for kind, name in named:
+                for operation in call.operation:
+                    what = (kind, name, LITERAL, call.allow_principal, "*", OPERATIONS[operation], ALLOW)
+                    answer = await client.send(client.get_random_node(), CreateAclsRequest(*what))
+                    assert [code for code, _ in answer.creation_responses] == [0], answer
+    finally:
+        await client.close()

@@ -1,0 +1,176 @@
+"""Every line of a shell block in README and docs is run as it stands, or says here why not.
+
+They run one after the other beside one `salepulse up`, in a folder with what they speak of: addresses are those of this
+machine, and what takes long is made shorter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from consumers.producing import Outgoing, send_all
+from consumers.topics import Topic
+from streams.embedded.ports import free_port
+from streams.embedded.probes import http_ready
+from tests.streams.commands.salepulse import Up, started
+from tests.support.wait import eventually
+from tests.test_docs import REPOSITORY, shell_lines
+
+pytestmark = pytest.mark.slow
+
+APART = {
+    "make demo": "minutes: tests/streams/commands/test_demo.py plays a shorter one",
+    "make test": "this is part of it",
+    "make install": "it makes the installation that this runs in",
+    "make check": "a minute: the gate runs it before the tests",
+    'make bench ARGS="--only throughput --repeats 3 --json found.json"': "minutes",
+    'make bench ARGS="--full"': "an hour",
+    'make bench ARGS="--broker apache"': "minutes",
+    "make bench": "minutes",
+    "make containers": "needs Docker: tests/deploy/test_parts.py runs it by its parts",
+    "docker compose -f deploy/compose.yaml up --build --detach": "needs Docker: as above",
+    "export SALEPULSE_BOOTSTRAP=kafka-1:9092 SALEPULSE_REDIS_URL=redis://cache:6379/0": "other hosts",
+    ".venv/bin/salepulse up --data-dir ./data": "the stack beside which all of this runs",
+    ".venv/bin/salepulse up --data-dir ./past --clock event --retain all": "tests/streams/commands/test_replay.py",
+    ".venv/bin/salepulse replay recording --wait": "wants the former",
+    "salepulse alerts rehearse --incident conversion_drop@+40m/5m:size=0.3 --incident order_stop@+52m/2m": (
+        "a minute: tests/alerts/rehearsal/"
+    ),
+}
+"""# <line>: why it is not run here"""
+ENDLESS = (
+    "curl -N 'http://127.0.0.1:8080/api/v1/stream?window=1m&scope=channel&value=app'",
+    ".venv/bin/salepulse serve",
+    ".venv/bin/salepulse worker",
+    ".venv/bin/salepulse alerts",
+    "SALEPULSE_ALERTS_RULES=rules.yaml SALEPULSE_ALERTS_RECEIVERS=receivers.yaml salepulse alerts",
+)
+"""They go on until they are stopped."""
+FAIL = {
+    "salepulse alerts ack 3f0c9a1b2c3d4e5f": "no alert 3f0c9a1b2c3d4e5f fires",
+    "salepulse dead-letters show orders/3/91827": "orders/3/91827",
+}
+"""# <line>: what is said, as there is nothing of that name here"""
+SHORTER = {"--duration 300": "--duration 2", "curl ": "curl --silent --show-error --fail "}
+LINES = [line for line in dict.fromkeys(line for _, line in shell_lines()) if line not in APART]
+WORKERS = "salepulse:{0}:workers"
+_YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder to run commands in, and the stack beside it."""
+
+    folder: Path
+    up: Up
+
+    def shell(self, line: str) -> list[str]:
+        """A line as it is run here."""
+        here = {"127.0.0.1:8080": f"127.0.0.1:{self.up.http_port}", "127.0.0.1:9092": f"127.0.0.1:{self.up.kafka_port}"}
+        for written, instead in {**here, **SHORTER}.items():
+            line = line.replace(written, instead)
+        return ["bash", "-c", f"exec env {line}" if line in ENDLESS else line]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
+        return plain | {
+            "PATH": f"{self.folder / '.venv' / 'bin'}:{os.environ['PATH']}",
+            "PYTHONWARNINGS": "ignore",
+            "SALEPULSE_BOOTSTRAP": f"127.0.0.1:{self.up.kafka_port}",
+            "SALEPULSE_REDIS_URL": f"redis://127.0.0.1:{self.up.redis_port}/0",
+            "SALEPULSE_HTTP_PORT": str(free_port()),
+        }
+
+    def run(self, line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.shell(line),
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """What the docs speak of: an installation, files by the examples, a recording, a stack that counted something."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    shutil.copy(REPOSITORY / "Makefile", folder)
+    shutil.copytree(REPOSITORY / "deploy", folder / "deploy", ignore=shutil.ignore_patterns("secrets"))
+    for name, page in (("sales.yaml", "promotions.md"), ("rules.yaml", "alerts.md")):
+        example = _YAML.search((REPOSITORY / "docs" / page).read_text())
+        assert example is not None
+        (folder / name).write_text(example[1])
+    (folder / "receivers.yaml").write_text('receivers: [{name: chat, type: slack, url: "https://example.com/hook"}]\n')
+    with started(Up("--data-dir", "./data", cwd=folder)) as up:
+        assert isinstance(up, Up)
+        up.until("ready http")
+        made = Place(folder, up)
+        recorded = made.run("salepulse simulate --out recordings --duration 20 --rate 50")
+        assert recorded.returncode == 0, recorded.stderr
+        asyncio.run(send_all(f"127.0.0.1:{up.kafka_port}", [Outgoing(Topic.ORDERS, b"k", b'{"type":"page_view"}')]))
+        sent = made.run(
+            f"salepulse simulate --bootstrap 127.0.0.1:{up.kafka_port} --rate 50 --duration 30 --earlier 1 --speed max"
+        )
+        assert sent.returncode == 0, sent.stderr
+        up.until_read()
+        yield made
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line not in ENDLESS])
+def test_a_command_does_what_it_should(place: Place, line: str) -> None:
+    done = place.run(line)
+    if line in FAIL:
+        assert (done.returncode, FAIL[line] in done.stderr) == (1, True), done.stderr
+    else:
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line in ENDLESS])
+def test_what_goes_on_is_at_work_until_it_is_stopped(place: Place, line: str) -> None:
+    log, environment = place.folder / "role.log", place.environment
+    with log.open("wb") as out, redis.Redis(port=place.up.redis_port) as client:
+        before = set(client.hkeys(WORKERS))
+
+        def at_work() -> bool:
+            if line.startswith("curl"):
+                return "event: kpis" in log.read_text()
+            if line.endswith(" serve"):
+                port = int(environment["SALEPULSE_HTTP_PORT"])
+                return not asyncio.run(http_ready("127.0.0.1", port, "/healthz")())
+            return bool(set(client.hkeys(WORKERS)) - before)
+
+        process = subprocess.Popen(
+            place.shell(line), cwd=place.folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            eventually(at_work, within_s=30, what=line)
+        finally:
+            process.terminate()
+            code = process.wait(20)
+    by_the_signal = line.startswith("curl") or line.endswith(" serve")  # uvicorn hands it on once it has ended in order
+    assert code == (-signal.SIGTERM if by_the_signal else 0), log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_what_is_kept_apart_is_in_the_docs() -> None:
+    written = {line for _, line in shell_lines()}
+    assert {*APART, *ENDLESS, *FAIL} <= written
