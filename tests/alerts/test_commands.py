@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 from typer.testing import CliRunner, Result
 
 from alerts.commands import app
-from alerts.store.keys import AlertKeys
-from tests.alerts import engine as engine_module
-from tests.alerts.engine import Process
+from tests.alerts.engine import beside_servers
 from tests.alerts.state.playing import BAD
 from tests.support.receiving import Says, http_receiver
 
@@ -32,13 +29,12 @@ def salepulse(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def firing(in_folder: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def firing(in_folder: Path, redis_url: str) -> str:
     """The fingerprint of an alert that fires."""
-    monkeypatch.setattr(engine_module, "KEYS", AlertKeys("salepulse"))
 
     async def fire() -> str:
-        async with Redis.from_url(redis_url) as redis:
-            done = await Process(redis).evaluate(0, BAD)
+        async with beside_servers(redis_url) as process:
+            done = await process.evaluate(0, BAD)
         return done.changed[0].fingerprint
 
     return asyncio.run(fire())

@@ -68,13 +68,13 @@ class Case:
     """What is left of the orders, of those that are struck."""
     target_s: float | None = None
     share: float = 1.0
-    """Of all orders, those that are struck."""
+    """How many events are struck for each order that there is."""
 
 
 CASES = (
     Case("order stage, 20 % lost", "conversion_drop:size=0.2,stage=order", 0.8, 60),
-    Case("checkout stage, 20 % lost", "conversion_drop:size=0.2,stage=checkout", 0.8, 60),
-    Case("cart stage, 20 % lost", "conversion_drop:size=0.2,stage=cart", 0.8, 60),
+    Case("checkout stage, 20 % lost", "conversion_drop:size=0.2,stage=checkout", 0.8, 60, share=1.25),
+    Case("cart stage, 20 % lost", "conversion_drop:size=0.2,stage=cart", 0.8, 60, share=3.15),
     Case("order stage, 50 % lost", "conversion_drop:size=0.5,stage=order", 0.5, 20),
     Case("order stage, half lost in app", "conversion_drop:size=0.5,stage=order,channel=app", 0.5, share=0.45),
     Case("orders stop", "order_stop", 0.0, 15),
