@@ -19,12 +19,13 @@ from consumers.settings import Clock
 from streams.commands.demo import in_little_time
 from streams.demo.frame import Frame
 from streams.demo.play import Options, play
+from streams.demo.sale import CHANNEL
 from streams.demo.screen import WIDTH, render
 from streams.settings import Settings
 from streams.stack.plan import Wanted, data_folder, plan
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
-OPTIONS = Options(duration_s=120, rate=1000, seed=1, extra_roles=("alerts",))
+OPTIONS = Options(duration_s=150, rate=1000, seed=1, extra_roles=("alerts",))
 
 
 class Camera:
@@ -50,7 +51,7 @@ class Camera:
     def _is_due(self, frame: Frame) -> bool:
         if self._at_s is not None:
             return frame.elapsed_s >= self._at_s
-        return any("[RESOLVED]" in line for line in self._told)
+        return any("[RESOLVED]" in line and line.endswith(f"channel {CHANNEL}") for line in self._told)
 
     def tell(self, line: str) -> None:
         self._told.append(line)
