@@ -114,7 +114,7 @@ def second(times: str) -> str:
         (LEAST + "targets:\n  base: 1\n  sprint: 3\n  challenge: 2\n", 9, "base <= sprint <= challenge must hold"),
         (LEAST + "targets: {base: 1.5, sprint: 2, challenge: 3}\n", 6, "`base` is '1.5': write whole minor units"),
         (LEAST + "targets: {base: 1, sprint: 2, challenge: 1e9}\n", 6, "`challenge` is '1e9'"),
-        (LEAST + f"targets: {{base: 1, sprint: 2, challenge: {10**16}}}\n", 6, "less than or equal to"),
+        (LEAST + f"targets: {{base: 1, sprint: 2, challenge: {10**16}}}\n", 6, "it must be at most"),
         (LEAST + "skus: s-1\n", 6, "`skus` is no list"),
         (LEAST + "skus:\n  - s-1\n  - s-2\n  - s-1\n", 9, "SKU 's-1' is on line 7 already"),
         (LEAST + "skus:\n  - ''\n", 7, "at least 1 character"),
