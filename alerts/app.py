@@ -22,9 +22,9 @@ from alerts.settings import receivers_of, rules_path
 from alerts.viewing.watcher import Watcher
 from consumers.metadata import require_topics
 from consumers.topic_admin import TopicPlan, create_topics
-from streams.ending import Ending
-from streams.memory import settle
-from streams.process import run_process
+from streams.process.ending import Ending
+from streams.process.faust import run_process
+from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.connection import check, connect
 

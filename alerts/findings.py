@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from streams.counters import Unit
-from streams.scopes import Scope
+from streams.panes.counters import Unit
+from streams.panes.scopes import Scope
 from streams.windows import Window
 
 

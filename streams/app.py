@@ -16,9 +16,9 @@ from consumers.reading import Reading, partition_of
 from consumers.room import Room
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
-from streams.ending import Ending
-from streams.memory import settle
-from streams.process import run_process
+from streams.process.ending import Ending
+from streams.process.faust import run_process
+from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.agreement import agree
 from streams.store.connection import check, connect

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.counters import Unit
 from streams.kpis import UNITS, Number
+from streams.panes.counters import Unit
 
 NONE = "–"
 

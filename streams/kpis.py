@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from streams.counters import COUNTERS, DISTINCTS, Unit
-from streams.scopes import LINE_SCOPES, SCOPES, Scope
+from streams.panes.counters import COUNTERS, DISTINCTS, Unit
+from streams.panes.scopes import LINE_SCOPES, SCOPES, Scope
 from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
 from streams.stock.forecast import minutes_to_stockout
 

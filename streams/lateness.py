@@ -16,7 +16,7 @@ from consumers.dedup import SeenIds
 from consumers.hashing import Hashes
 from consumers.rejects import Reason
 from consumers.settings import Clock
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 from streams.settings import Settings
 from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
 from streams.store.levels import levels

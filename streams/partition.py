@@ -18,12 +18,12 @@ from consumers.dedup import SeenIds
 from consumers.rejects import Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
-from streams.codec import decode, encode
-from streams.columns import TYPE_NAMES, Columns, read_columns
-from streams.fold import fold
 from streams.lateness import Clocks, judge
-from streams.panes import PaneDelta
-from streams.rows import Rows
+from streams.panes.codec import decode, encode
+from streams.panes.columns import TYPE_NAMES, Columns, read_columns
+from streams.panes.delta import PaneDelta
+from streams.panes.fold import fold
+from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.facts import Facts
 from streams.shipping.join import RecordKey, join, key_of

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 
 
 class Window(StrEnum):

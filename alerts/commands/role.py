@@ -25,7 +25,7 @@ def alerts(
     import structlog
 
     from alerts.app import run
-    from streams.role_logs import configure_role_logs
+    from streams.process.logs import configure_role_logs
     from streams.settings_report import shown
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alerts.evaluation.panes import Label
 from alerts.findings import Contributor, Interval, Labels, Reason
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from alerts.evaluation.judged import Judged
 from alerts.evaluation.snapshot import Fact, Snapshot
 from alerts.findings import Interval, Labels, Reason
 from alerts.rules.detect import FactName, OfFact
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 _SECONDS = {FactName.AS_OF_AGE, FactName.LAG_AGE}
 _RATIOS = {FactName.REFUSED, FactName.REPEATED}

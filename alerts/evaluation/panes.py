@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.detectors.arrays import Floats, Ints
-from streams.cells import NO_CELLS, Cells
-from streams.counters import COUNTER_IDS
+from streams.panes.cells import NO_CELLS, Cells
+from streams.panes.counters import COUNTER_IDS
 
 Label = tuple[str, str]
 """(scope, value); in scope `all` the value is empty, in scope `source` it is `topic/source`."""

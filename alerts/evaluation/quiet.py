@@ -16,7 +16,7 @@ from alerts.evaluation.shop import Takings
 from alerts.findings import Reason
 from alerts.rules.detect import Silence
 from alerts.rules.rule import Each, Money, Rule
-from streams.counters import COUNTER_IDS, Unit
+from streams.panes.counters import COUNTER_IDS, Unit
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from alerts.findings import Interval, Reason
 from alerts.rules.detect import Direction, Sequential
 from alerts.rules.rule import Each, Money, Rule
 from alerts.verdicts.contributors import Parts, contributors, one_part
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 
 @dataclass(slots=True)

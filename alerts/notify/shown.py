@@ -12,7 +12,7 @@ from alerts.notify.wording import Place, chart_url, runbook_url
 from alerts.state.alert import Alert, Status
 from alerts.state.change import Change, What
 from alerts.state.reasons import Reason
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 
 class _Shown(BaseModel):

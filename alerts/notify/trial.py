@@ -10,7 +10,7 @@ from alerts.notify.message import Message
 from alerts.notify.wording import Place
 from alerts.state.alert import Alert, Status, fingerprint_of
 from alerts.state.telling import Kind, Notice
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 
 def trial(receiver: str, place: Place, now_ms: int) -> Iterator[Message]:

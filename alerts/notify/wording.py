@@ -15,7 +15,7 @@ from alerts.findings import Contributor, Finding, Labels
 from alerts.notify.markup import Markup, clipped, one_line
 from alerts.state.alert import Alert, Status
 from alerts.state.telling import Kind, Notice
-from streams.counters import Unit
+from streams.panes.counters import Unit
 
 MOST_CONTRIBUTORS = 3
 _LONGEST = 400

@@ -13,10 +13,10 @@ from consumers.errors import SalepulseError
 from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
-from streams.columns import Columns, read_columns
-from streams.fold import fold
-from streams.panes import PaneDelta, merge
-from streams.rows import Rows
+from streams.panes.columns import Columns, read_columns
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.fold import fold
+from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.join import RecordKey, join, key_of

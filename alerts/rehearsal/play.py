@@ -18,7 +18,7 @@ from alerts.state.machine import advance
 from alerts.state.policy import Timing
 from consumers.events import TOPIC_OF_TYPE, Promotion
 from consumers.topics import Topic
-from streams.counters import COUNTERS, TYPE_COUNTERS
+from streams.panes.counters import COUNTERS, TYPE_COUNTERS
 
 SETTLE_S = 2
 """What is younger than this, by the as-of, is not judged yet: some of it is still under way."""

@@ -20,7 +20,7 @@ from alerts.viewing.horizon import flowing, horizon
 from alerts.viewing.snapshots import Snapshots
 from consumers.settings import Clock
 from consumers.topics import Topic
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.settings import Settings
 from streams.view.asking import NotReadyError
 from streams.view.rolling import RollingView

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from alerts.rules.units import Number, Seconds, Share
 from alerts.rules.values import check_value
-from streams.counters import COUNTER_IDS, COUNTERS
+from streams.panes.counters import COUNTER_IDS, COUNTERS
 from streams.windows import Window
 
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from consumers.events import TOPIC_OF_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.counters import COUNTERS, DISTINCTS, TYPE_COUNTERS
 from streams.kpis import KPIS
+from streams.panes.counters import COUNTERS, DISTINCTS, TYPE_COUNTERS
 
 _BY_TYPE = {COUNTERS[place].name: TOPIC_OF_TYPE[name] for name, place in TYPE_COUNTERS.items()}
 _OTHERS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from streams.counters import Unit
 from streams.kpis import NAMES, UNITS
+from streams.panes.counters import Unit
 from streams.shipping.kpis import SHIPPING_KPIS
 
 STOCK = (

@@ -7,9 +7,9 @@ from alerts.findings import Chart, Contributor, Labels, Reason
 from alerts.rules.detect import Change, Sequential, Silence, Threshold
 from alerts.rules.inputs import counters_of
 from alerts.rules.rule import Rule
-from streams.counters import Unit
 from streams.kpis import KPIS
-from streams.scopes import Scope
+from streams.panes.counters import Unit
+from streams.panes.scopes import Scope
 from streams.windows import Window
 
 _BEFORE_MS = 30 * 60_000

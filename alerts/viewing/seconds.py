@@ -11,9 +11,9 @@ from alerts.detectors.arrays import Bools, Ints
 from alerts.evaluation.panes import CellPanes, Label
 from alerts.rules.detect import Sequential, Silence
 from alerts.rules.rule import Each, Rules
-from streams.cells import Cells, cell_keys
-from streams.rows import Rows
-from streams.scopes import Dimension, Scope, WrittenBy
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.rows import Rows
+from streams.panes.scopes import Dimension, Scope, WrittenBy
 from streams.view.seconds import Seconds
 
 

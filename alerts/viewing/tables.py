@@ -13,7 +13,7 @@ from alerts.rules.detect import Threshold
 from alerts.rules.rule import Each, Rules
 from alerts.rules.values import FORECASTS
 from streams.kpis import TARGET_TIERS
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.forecasts import Forecasts
 from streams.stock.book import StockBook
 from streams.stock.names import StockNames

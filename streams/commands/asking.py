@@ -15,7 +15,7 @@ from streams.commands.comparing import compared_facts, print_compared
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_table, tell
 from streams.compare import Against
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.windows import Window
 
@@ -134,7 +134,7 @@ def parse_time(flag: str, text: str) -> int:
 
 
 async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None]:
-    from streams.rows import Rows
+    from streams.panes.rows import Rows
     from streams.store.connection import Access, connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader

@@ -161,7 +161,7 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
 
 async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:
     """What is counted by; None, and a remark, where Redis does not say."""
-    from streams.rows import Rows
+    from streams.panes.rows import Rows
     from streams.store.connection import Access, connect
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader

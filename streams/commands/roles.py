@@ -22,7 +22,7 @@ def worker(
     import structlog
 
     from streams.app import run
-    from streams.role_logs import configure_role_logs
+    from streams.process.logs import configure_role_logs
     from streams.settings_report import shown
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
@@ -43,7 +43,7 @@ def serve(
     retain: Retain = None,
 ) -> None:
     """Answer: the HTTP API and /metrics, read from Redis. Run any number side by side; none of them counts."""
-    from streams.role_logs import configure_role_logs
+    from streams.process.logs import configure_role_logs
     from streams.serve.app import run
 
     settings = load_settings(

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from consumers.errors import SalepulseError
-from streams.memory import settle
+from streams.process.memory import settle
 from streams.serve import (
     compare,
     definitions,

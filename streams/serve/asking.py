@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from consumers.events import MAX_TS_MS
 from streams.clock import now_ms
 from streams.kpis import Number
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.asks import Ask, Told
 from streams.serve.errors import ApiError
 from streams.serve.live import Live

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from consumers.events import Promotion
 from streams.compare import Against
 from streams.kpis import Number
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.compared import Comparer
 from streams.view.rolling import RollingView

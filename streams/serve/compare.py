@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from streams.compare import Against, differences
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.asking import (
     AsOfParam,
     KpiFrame,

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
-from streams.scopes import SCOPES, Scope
+from streams.panes.counters import DISTINCTS, Unit
+from streams.panes.scopes import SCOPES, Scope
 from streams.serve.asking import LiveView
 from streams.serve.encoding import json_response
 from streams.windows import Window

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from consumers.errors import SalepulseError
 from consumers.plain_words import plainly
 from streams.compare import Against
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.encoding import json_response
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from consumers.masking import masked
 from consumers.topics import Partition
 from streams.clock import now_ms
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.serve.asks import Ask
 from streams.serve.snapshot import Hot, Snapshot, content
 from streams.settings import Settings

@@ -11,8 +11,8 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from consumers.events import Promotion
+from streams.panes.scopes import Scope
 from streams.promotions import baselines
-from streams.scopes import Scope
 from streams.settings import Settings
 from streams.store.levels import levels
 from streams.targets import CELLS, Curve, Forecast, Whole, day_curve, forecast

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from streams.counters import DISTINCTS, Unit
 from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
-from streams.scopes import SCOPES, Scope
+from streams.panes.counters import DISTINCTS, Unit
+from streams.panes.scopes import SCOPES, Scope
 from streams.serve.baselines import Baselines
 from streams.serve.budget import share
 from streams.serve.forecasts import Forecasts

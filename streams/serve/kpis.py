@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from streams.kpis import PUBLIC_COUNTERS, absent_counters
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.asking import (
     AsOfParam,
     KpiFrame,

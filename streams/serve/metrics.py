@@ -20,7 +20,7 @@ from consumers.events import TYPES
 from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS
 from streams.clock import now_ms
-from streams.scopes import SCOPES
+from streams.panes.scopes import SCOPES
 from streams.serve.baselines import Baselines
 from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from consumers.events import Phase, Promotion
 from streams.kpis import TARGET_TIERS, Number
+from streams.panes.scopes import Scope
 from streams.phases import RunState, at_moment, elapsed_fraction
-from streams.scopes import Scope
 from streams.serve.asking import AsOfParam, Frame, LiveView, Values, frame, require_ready
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from consumers.events import MAX_TS_MS
 from streams.compare import Against
 from streams.kpis import NAMES, Number
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.asking import (
     Frame,
     LiveView,

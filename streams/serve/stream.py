@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from redis.exceptions import RedisError
 from starlette.responses import StreamingResponse
 
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve.asking import LiveView, ScopeParam, ValueParam, WindowParam, one_value
 from streams.serve.asks import OfEach, OfOne
 from streams.serve.bell import rings

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, is_first
-from streams.cells import COUNTER_BITS, ROW_BITS, Cells
+from streams.panes.arrays import NO_INTS, Ints, is_first
+from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 
 
 @dataclass(frozen=True, slots=True)

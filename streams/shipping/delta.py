@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import Ints
-from streams.cells import NO_CELLS, Cells, cell_keys, merge_cells
-from streams.rows import Rows
-from streams.scopes import Dimension, Scope, ShippedBy
+from streams.panes.arrays import Ints
+from streams.panes.cells import NO_CELLS, Cells, cell_keys, merge_cells
+from streams.panes.rows import Rows
+from streams.panes.scopes import Dimension, Scope, ShippedBy
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
 from streams.shipping.counters import Leg
 from streams.shipping.expansion import Entry, Labels, Limits

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from xxhash import xxh3_128_digest
 
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
 from streams.shipping.expansion import Entry, Limits, change
 from streams.shipping.facts import NOTHING, Facts, Payment, merge

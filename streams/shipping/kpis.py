@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from streams.counters import Unit
-from streams.scopes import Scope
+from streams.panes.counters import Unit
+from streams.panes.scopes import Scope
 from streams.shipping.counters import Leg, leg_name
 
 Sums: TypeAlias = Mapping[str, int]

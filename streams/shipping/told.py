@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints
+from streams.panes.arrays import NO_INTS, Ints
 from streams.shipping.facts import Facts, merge
 from streams.shipping.reading import FACT_TYPES, fact_of
 

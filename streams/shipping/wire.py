@@ -1,14 +1,14 @@
-"""How a `ShippingDelta` is written in Redis, as part of a delta: labels once, then columns (`streams.packing`)."""
+"""How a `ShippingDelta` is written in Redis, as part of a delta: labels once, then columns (see `packing`)."""
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
 
-from streams.arrays import compact, places
-from streams.cells import Cells, cell_keys
-from streams.packing import Column, pack, unpack
-from streams.rows import Rows
+from streams.panes.arrays import compact, places
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.packing import Column, pack, unpack
+from streams.panes.rows import Rows
 from streams.shipping.amendments import Amendments
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta
 

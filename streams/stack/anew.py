@@ -11,8 +11,8 @@ from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.counted import read_progress
 from streams.lateness import clocks
+from streams.panes.rows import Rows
 from streams.partition import PartitionWork
-from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints
+from streams.panes.arrays import NO_INTS, Ints
 from streams.stock.ledger import NOTHING, Ledger, merge_ledgers
 from streams.stock.pairs import PairIndex
 from streams.stock.sold import Sold

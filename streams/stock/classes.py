@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 
 A_SHARE = 0.80
 B_SHARE = 0.95

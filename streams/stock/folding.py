@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.arrays import Ints, compact
-from streams.columns import Columns
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.arrays import Ints, compact
+from streams.panes.columns import Columns
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
 from streams.stock.names import Numbering
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, is_first, ranges
+from streams.panes.arrays import NO_INTS, Ints, is_first, ranges
 
 OTHER_BITS = 31
 """Bits of a pair for what stands beside the SKU, a warehouse or a promotion: more than there is memory for names. They

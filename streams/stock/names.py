@@ -1,7 +1,7 @@
 """Numbers in place of SKUs, warehouses and promotions, for the arrays of the stock ledger.
 
-Apart from `streams.rows`: a million SKUs may have a stock level while a tenth of them sells, and sums of windows are as
-long as there are rows.
+Apart from `streams.panes.rows`: a million SKUs may have a stock level while a tenth of them sells, and sums of windows
+are as long as there are rows.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 
 
 def out_since_ms(available: int, counted_ms: int, times: Ints, amounts: Ints) -> int | None:

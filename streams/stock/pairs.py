@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import NO_INTS, Ints, is_first
+from streams.panes.arrays import NO_INTS, Ints, is_first
 from streams.stock.ledger import OTHER_BITS
 
 N = TypeVar("N", np.int64, np.int32)

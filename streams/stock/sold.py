@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints
+from streams.panes.arrays import NO_INTS, Ints
 from streams.stock.ledger import Entries, pair_codes
 from streams.stock.pairs import PairIndex, stretched
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import NO_INTS, Ints
+from streams.panes.arrays import NO_INTS, Ints
 from streams.stock.ledger import OTHER_BITS, Entries, Ledger
 from streams.stock.pairs import PairIndex, stretched
 

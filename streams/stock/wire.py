@@ -1,12 +1,12 @@
-"""How a ledger is written in Redis, as part of a delta: names once, then columns (`streams.packing`)."""
+"""How a ledger is written in Redis, as part of a delta: names once, then columns (`streams.panes.packing`)."""
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, compact
-from streams.packing import Column, pack, unpack
+from streams.panes.arrays import NO_INTS, Ints, compact
+from streams.panes.packing import Column, pack, unpack
 from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
 from streams.stock.names import Numbering, StockNames
 

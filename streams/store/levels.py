@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from streams.panes import PaneDelta
+from streams.panes.delta import PaneDelta
+from streams.panes.steps import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
 from streams.settings import Settings
-from streams.steps import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
 from streams.stock.ledger import Ledger
 
 SETTLE_S = 60

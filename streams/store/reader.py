@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from consumers.errors import SalepulseError
 from consumers.events import Promotion
 from consumers.topics import Partition
-from streams.cells import MAX_ROWS
-from streams.codec import decode
-from streams.panes import PaneDelta
-from streams.rows import Rows
+from streams.panes.cells import MAX_ROWS
+from streams.panes.codec import decode
+from streams.panes.delta import PaneDelta
+from streams.panes.rows import Rows
 from streams.store.kept import Kept, from_json
 from streams.store.keys import Keys
 from streams.store.state import State, read_state

@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 
 from consumers.settings import Clock
 from consumers.topics import Partition
-from streams.codec import decode, encode
-from streams.panes import PaneDelta, merge
-from streams.rows import Rows
-from streams.scopes import Scope
-from streams.steps import SKU_DISTINCTS_STEP_S
+from streams.panes.codec import decode, encode
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
+from streams.panes.steps import SKU_DISTINCTS_STEP_S
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys

@@ -27,9 +27,9 @@ from redis.asyncio import Redis
 from consumers.hashing import Hashes
 from consumers.topics import Partition
 from streams.clock import now_ms
-from streams.codec import decode, encode
-from streams.panes import ZERO, PaneDelta
-from streams.rows import Rows
+from streams.panes.codec import decode, encode
+from streams.panes.delta import ZERO, PaneDelta
+from streams.panes.rows import Rows
 from streams.shipping.join import RecordChange, RecordKey
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from consumers.errors import SalepulseError
 from streams.kpis import Number
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.windows import Window
 
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from consumers.topics import Partition
-from streams.cells import Cells
-from streams.panes import PaneDelta, merge
+from streams.panes.cells import Cells
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.sketches import Sketches
 from streams.shipping.amendments import Amendments
-from streams.sketches import Sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
 from streams.view.asking import NotAnswerableError

@@ -10,7 +10,7 @@ from consumers.events import Promotion
 from streams import promotions
 from streams.compare import Against, Comparison, pair_of
 from streams.kpis import Number
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import Answer, Item, NotAnswerableError, Question
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import Ints
-from streams.counters import DISTINCTS
-from streams.sketch import RANK_BITS, REGISTERS, estimate_all
-from streams.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.panes.arrays import Ints
+from streams.panes.counters import DISTINCTS
+from streams.panes.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 
 DENSE_ROWS = 64
 """Up to so many rows, whole register arrays are cheaper than sorting coupons."""

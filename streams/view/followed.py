@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from streams.panes import PaneDelta
-from streams.rows import Rows
+from streams.panes.delta import PaneDelta
+from streams.panes.rows import Rows
 from streams.shipping.expansion import Limits
 from streams.store.kept import NOTHING_KEPT
 from streams.store.levels import STOCK, STOCK_SALES, Level

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from streams.arrays import Ints, among
-from streams.cells import Cells, cell_keys
+from streams.panes.arrays import Ints, among
+from streams.panes.cells import Cells, cell_keys
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.spread import IN_A_ROW

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import is_first, ranges
-from streams.counters import DISTINCTS
-from streams.sketch import estimate_all
-from streams.sketches import Sketches
+from streams.panes.arrays import is_first, ranges
+from streams.panes.counters import DISTINCTS
+from streams.panes.sketch import estimate_all
+from streams.panes.sketches import Sketches
 from streams.view.blocks import Blocks
 from streams.view.row_panes import (
     BLOCK_STEPS,

@@ -10,11 +10,11 @@ import numpy as np
 
 from consumers.events import Promotion
 from streams import promotions
-from streams.arrays import Ints
-from streams.counters import COUNTER_IDS
-from streams.scopes import Scope
+from streams.panes.arrays import Ints
+from streams.panes.counters import COUNTER_IDS
+from streams.panes.scopes import Scope
+from streams.panes.steps import COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.settings import Settings
-from streams.steps import COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.stock.forecast import RATE_MINUTES
 from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.followed import Followed

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from streams import promotions
-from streams.arrays import Ints
-from streams.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
-from streams.scopes import Scope
+from streams.panes.arrays import Ints
+from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
+from streams.panes.scopes import Scope
 from streams.shipping.counters import LEG_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.asking import Answer, Item

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.arrays import Ints
 from streams.kpis import Number
-from streams.scopes import Scope
+from streams.panes.arrays import Ints
+from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.stock.book import StockBook
 from streams.stock.classes import AbcClass, abc_class

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams.arrays import Ints
 from streams.kpis import Number
-from streams.rows import Rows
-from streams.scopes import Dimension, Scope, ShippedBy
+from streams.panes.arrays import Ints
+from streams.panes.rows import Rows
+from streams.panes.scopes import Dimension, Scope, ShippedBy
 from streams.shipping.counters import LEG_NAMES, Leg
 from streams.shipping.delta import spread_row
 from streams.shipping.forecast import Breaches, breaches, hazard

@@ -7,10 +7,10 @@ from enum import Enum
 from itertools import chain
 
 from consumers.topics import Partition
-from streams.cells import COUNTER_BITS, ROW_BITS, Cells
-from streams.panes import PaneDelta, merge
+from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.sketches import DISTINCT_BITS, Sketches
 from streams.shipping.delta import ShippingDelta
-from streams.sketches import DISTINCT_BITS, Sketches
 from streams.store.levels import Holds, Level
 
 _FAN_IN = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import Ints, ranges
-from streams.cells import COUNTER_BITS, NO_CELLS, ROW_BITS, Cells, merge_cells
+from streams.panes.arrays import Ints, ranges
+from streams.panes.cells import COUNTER_BITS, NO_CELLS, ROW_BITS, Cells, merge_cells
 from streams.shipping.delta import nonzero
 
 _KEY = (1 << ROW_BITS + COUNTER_BITS) - 1

@@ -16,11 +16,11 @@ import numpy as np
 
 from consumers.events import Promotion
 from streams import promotions
-from streams.arrays import Ints, among
 from streams.asof import AsOf
-from streams.counters import COUNTER_IDS
 from streams.kpis import Number, values
-from streams.rows import Rows
+from streams.panes.arrays import Ints, among
+from streams.panes.counters import COUNTER_IDS
+from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.stock.book import StockBook
 from streams.stock.ledger import Ledger

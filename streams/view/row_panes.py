@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from streams.counters import DISTINCTS
-from streams.sketch import COUPON_BITS, RANK_BITS, REGISTERS
-from streams.sketches import Sketches
+from streams.panes.counters import DISTINCTS
+from streams.panes.sketch import COUPON_BITS, RANK_BITS, REGISTERS
+from streams.panes.sketches import Sketches
 from streams.windows import Span, cover
 
 Marks: TypeAlias = npt.NDArray[np.uint32]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.cells import Cells, merge_cells
-from streams.rows import Rows
+from streams.panes.cells import Cells, merge_cells
+from streams.panes.rows import Rows
 from streams.view.followed import Followed
 from streams.windows import Span
 

@@ -13,11 +13,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import Ints
-from streams.cells import NO_CELLS, Cells, merge_cells
-from streams.counters import DISTINCTS, N_COUNTERS
-from streams.sketch import RANK_BITS, REGISTERS, estimate_all
-from streams.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.panes.arrays import Ints
+from streams.panes.cells import NO_CELLS, Cells, merge_cells
+from streams.panes.counters import DISTINCTS, N_COUNTERS
+from streams.panes.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks
@@ -43,7 +43,7 @@ class RowHistory:
         cells: Callable[[Pieces], Iterable[Cells]] | None = None,
     ) -> None:
         """`row`: its number, None while no block that holds it was ever read. `cells`: which of the blocks' counters
-        are meant; None: those of `streams.counters`."""
+        are meant; None: those of `streams.panes.counters`."""
         self._blocks = blocks
         self._cells_in = cells or blocks.cells
         self._block_s = {level.name: level.block_s for level in levels}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from streams.arrays import Ints
-from streams.steps import DAY_S, HOUR_S
+from streams.panes.arrays import Ints
+from streams.panes.steps import DAY_S, HOUR_S
 from streams.stock.book import StockBook
 from streams.stock.ledger import Ledger, merge_ledgers
 from streams.store.levels import STOCK, STOCK_SALES

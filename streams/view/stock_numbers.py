@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.events import Promotion
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 from streams.stock.book import StockBook
 from streams.stock.names import StockNames
 from streams.view.stock import StockView

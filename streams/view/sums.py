@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from streams.arrays import NO_INTS, Ints
-from streams.cells import Cells
-from streams.counters import N_COUNTERS
+from streams.panes.arrays import NO_INTS, Ints
+from streams.panes.cells import Cells
+from streams.panes.counters import N_COUNTERS
 from streams.view.rare import RareSums
 from streams.windows import Span
 

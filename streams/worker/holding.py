@@ -8,8 +8,8 @@ from collections.abc import Container
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.lateness import Clocks, clocks
+from streams.panes.rows import Rows
 from streams.partition import PartitionWork
-from streams.rows import Rows
 from streams.settings import Settings
 from streams.store.kept import NOTHING_KEPT
 from streams.store.roller import Roller

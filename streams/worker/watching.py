@@ -15,7 +15,7 @@ from consumers.reading import Reading
 from consumers.room import Room
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.ending import Ending
+from streams.process.ending import Ending
 from streams.store.connection import UNREACHABLE
 from streams.worker.holding import Holding
 from streams.worker.standing import SILENT_S

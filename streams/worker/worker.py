@@ -13,8 +13,8 @@ from consumers.reading import Reading
 from consumers.room import Room
 from consumers.topics import Partition
 from consumers.transport import RecordBatch
-from streams.ending import Ending
 from streams.metrics import WorkerMetrics
+from streams.process.ending import Ending
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys

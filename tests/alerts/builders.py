@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from alerts.findings import Chart, Evaluation, Finding, Interval, Owner, Reason, Series, Severity
 from alerts.state.policy import Route, Routing, Step
-from streams.counters import Unit
-from streams.scopes import Scope
+from streams.panes.counters import Unit
+from streams.panes.scopes import Scope
 from streams.windows import Window
 
 T0 = 1_794_355_200_000

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from alerts.app import run
 from alerts.evaluator import Evaluated
 from alerts.findings import Series
-from streams.role_logs import configure_role_logs
+from streams.process.logs import configure_role_logs
 from streams.settings import Settings
 from tests.alerts.scripted import Scripted
 from tests.alerts.state.playing import BAD, FINE

@@ -12,8 +12,8 @@ import duckdb
 from consumers.producing import Outgoing
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys

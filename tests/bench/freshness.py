@@ -14,7 +14,7 @@ import numpy.typing as npt
 from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.clock import now_ms
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.arrays import Ints
-from streams.sketches import Sketches
+from streams.panes.arrays import Ints
+from streams.panes.sketches import Sketches
 from streams.view.distinct import Union
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 from hypothesis import strategies as st
 
-from streams.arrays import Ints
-from streams.cells import Cells, cell_keys
-from streams.counters import N_COUNTERS
-from streams.panes import ZERO, PaneDelta, merge
-from streams.rows import Rows
-from streams.scopes import SCOPES, Scope
-from streams.sketch import RANK_BITS
-from streams.sketches import Sketches, group_keys
+from streams.panes.arrays import Ints
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.counters import N_COUNTERS
+from streams.panes.delta import ZERO, PaneDelta, merge
+from streams.panes.rows import Rows
+from streams.panes.scopes import SCOPES, Scope
+from streams.panes.sketch import RANK_BITS
+from streams.panes.sketches import Sketches, group_keys
 
 Label = tuple[Scope, str]
 Plain = tuple[dict[tuple[int, Label, int], int], dict[tuple[int, Label, int], dict[int, int]]]

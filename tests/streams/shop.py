@@ -16,10 +16,10 @@ from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
 from streams.lateness import clocks
-from streams.panes import PaneDelta, merge
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.partition import PartitionWork
-from streams.rows import Rows
-from streams.scopes import Scope
 from streams.settings import Settings, limits
 from streams.store.connection import connect
 from streams.store.keeper import Keeper

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from streams.counters import COUNTERS, DISTINCTS
 from streams.kpis import NAMES, UNITS, values
+from streams.panes.counters import COUNTERS, DISTINCTS
+from streams.panes.scopes import Scope
 from streams.promotions import current
-from streams.scopes import Scope
 from tests.support.events import ms, promotion
 from tests.support.oracle import Oracle
 

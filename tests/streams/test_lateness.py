@@ -13,8 +13,8 @@ from consumers.dedup import SeenIds
 from consumers.hashing import Hashes
 from consumers.rejects import Reason
 from consumers.settings import Clock
-from streams.arrays import Ints
 from streams.lateness import Clocks, clocks, judge
+from streams.panes.arrays import Ints
 from streams.settings import Settings
 from tests.support.events import ms
 

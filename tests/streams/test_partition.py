@@ -8,8 +8,8 @@ import pytest
 
 from consumers.rejects import Reason
 from streams.lateness import Clocks
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.store.writer import Moved
 from tests.streams.plain import plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, opened

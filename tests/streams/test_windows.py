@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.windows import PromotionSpan, Span, Window, cover, distinct_span, span
 from tests.support.events import T0, ms
 from tests.support.oracle import midnight

@@ -18,9 +18,9 @@ from aiokafka.structs import ConsumerRecord
 from consumers.events import Promotion
 from consumers.topics import Topic
 from consumers.transport import RecordBatch
-from streams.columns import Columns, read_columns
-from streams.counters import CLICK_TYPES, ORDER_TYPES
-from streams.rows import Rows
+from streams.panes.columns import Columns, read_columns
+from streams.panes.counters import CLICK_TYPES, ORDER_TYPES
+from streams.panes.rows import Rows
 
 Event = dict[str, Any]
 

@@ -28,11 +28,11 @@ from consumers.rejects import Reason
 from consumers.settings import Clock, IngestSettings
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState
-from streams.counters import COUNTERS, Unit
 from streams.kpis import NAMES, UNITS
 from streams.metrics import WORKER_PROCESS, WorkerMetrics
+from streams.panes.counters import COUNTERS, Unit
+from streams.panes.scopes import FIELDS, SCOPES
 from streams.phases import at_moment
-from streams.scopes import FIELDS, SCOPES
 from streams.serve.definitions import Definition, Kind, definitions
 from streams.serve.following import Aside
 from streams.serve.forecasts import Basis, Outlook

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 from streams.stock.book import StockBook
 from streams.stock.ledger import Entries, Ledger, least, pair_codes, summed
 from streams.stock.names import StockNames

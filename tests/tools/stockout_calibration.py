@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 from streams.simulate import Funnel, SimulationConfig, StockPlan, generate
 from streams.stock.forecast import COVERAGE, LOOK_BACK_MINUTES, RATE_MINUTES, interval, minutes_to_stockout
 

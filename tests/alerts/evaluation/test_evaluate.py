@@ -19,9 +19,9 @@ from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Each, Rules
 from consumers.events import Phase, Promotion
-from streams.cells import Cells, cell_keys
-from streams.counters import COUNTER_IDS
-from streams.scopes import Scope
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.counters import COUNTER_IDS
+from streams.panes.scopes import Scope
 from streams.windows import Window
 
 START_S = 1_762_776_000

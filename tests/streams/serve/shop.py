@@ -16,8 +16,8 @@ from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.clock import now_ms
 from streams.lateness import clocks
+from streams.panes.rows import Rows
 from streams.partition import PartitionWork
-from streams.rows import Rows
 from streams.serve.app import create_app
 from streams.settings import Settings
 from streams.store.connection import connect

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.serve import changes, follower
 from streams.serve.app import create_app
 from streams.serve.asks import OfEach, OfOne

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from consumers.decoding import decode_batch
 from consumers.topics import Topic
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import Limits

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.rows import Rows
-from streams.scopes import Dimension
+from streams.panes.rows import Rows
+from streams.panes.scopes import Dimension
 from streams.shipping.delta import ShippingDelta
 
 Place = tuple[int, int, tuple[Dimension, str], int]

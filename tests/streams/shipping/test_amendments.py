@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.cells import cell_keys
+from streams.panes.cells import cell_keys
 from streams.shipping.amendments import Amendments, merge_amendments
 
 Plain = dict[tuple[int, int, int, int], int]

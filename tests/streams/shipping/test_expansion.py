@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, Labels, change, expand

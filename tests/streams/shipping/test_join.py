@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.shipping.delta import delta_of
 from streams.shipping.expansion import change
 from streams.shipping.facts import NOTHING, Facts, Payment

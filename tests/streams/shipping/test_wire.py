@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from streams.codec import decode, encode
-from streams.panes import PaneDelta
-from streams.rows import Rows
-from streams.scopes import Scope
+from streams.panes.codec import decode, encode
+from streams.panes.delta import PaneDelta
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.shipping.delta import delta_of, merge_shipping
 from streams.shipping.expansion import change
 from streams.shipping.facts import NOTHING

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 from streams.stock.ledger import Ledger, least, pair_codes, summed
 from streams.stock.names import StockNames
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from consumers.topics import Topic
-from streams.rows import Rows
+from streams.panes.rows import Rows
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 from streams.stock.ledger import Ledger
 from tests.streams.stock.journal import ledger_of

@@ -13,10 +13,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.lateness import clocks
-from streams.panes import PaneDelta
+from streams.panes.delta import PaneDelta
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
 from streams.partition import PartitionWork
-from streams.rows import Rows
-from streams.scopes import Scope
 from streams.settings import limits
 from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping

@@ -9,9 +9,9 @@ import pytest
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.lateness import clocks
-from streams.panes import merge
+from streams.panes.delta import merge
+from streams.panes.scopes import Scope
 from streams.partition import PartitionWork
-from streams.scopes import Scope
 from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened

@@ -10,7 +10,7 @@ import pytest
 from consumers.dedup import hash_ids
 from consumers.topics import Partition
 from streams.lateness import Clocks
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
 from tests.streams.plain import delta_of, plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0, Shop

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.clock import now_ms
 from streams.compare import Against, differences
 from streams.kpis import NAMES
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.compared import Compared, Comparer
 from streams.view.rolling import RollingView

@@ -10,7 +10,7 @@ from consumers.topics import EVENT_TOPICS, Partition
 from streams.clock import now_ms
 from streams.compare import Against
 from streams.kpis import STOCK_NAMES
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.compared import Comparer
 from streams.view.rolling import RollingView

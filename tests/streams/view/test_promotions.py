@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.clock import now_ms
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.promotion_scope import Asker
 from streams.windows import Window

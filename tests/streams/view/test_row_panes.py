@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sketch import RANK_BITS, REGISTERS
+from streams.panes.sketch import RANK_BITS, REGISTERS
 from streams.view.row_panes import BLOCK_STEPS, SIZE, STEPS, Marks, Pane, RowPanes, histogram
 from streams.windows import Span
 

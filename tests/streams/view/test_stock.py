@@ -8,7 +8,7 @@ import pytest
 
 from streams.clock import now_ms
 from streams.lateness import clocks
-from streams.scopes import Scope
+from streams.panes.scopes import Scope
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
 from streams.windows import Window

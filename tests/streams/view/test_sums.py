@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.cells import Cells, cell_keys
+from streams.panes.cells import Cells, cell_keys
 from streams.view import sums
 from streams.view.legs import RowSums
 from streams.view.sums import WindowSum

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.hashing import Hashes
-from streams.arrays import Ints
+from streams.panes.arrays import Ints
 
 REGISTER_BITS = 16
 REGISTERS = 1 << REGISTER_BITS

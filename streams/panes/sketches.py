@@ -1,4 +1,4 @@
-"""Distinct counts of any number of panes and rows, as sorted arrays. One sketch: `streams.sketch`."""
+"""Distinct counts of any number of panes and rows, as sorted arrays. One sketch: `streams.panes.sketch`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
-from streams.cells import ROW_BITS, ROW_MASK
-from streams.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
+from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
+from streams.panes.cells import ROW_BITS, ROW_MASK
+from streams.panes.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
 
 DISTINCT_BITS = 2
 _AT_ONCE = 250_000

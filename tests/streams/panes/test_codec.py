@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams import codec
-from streams.codec import decode, encode
-from streams.panes import ZERO, PaneDelta, merge
-from streams.rows import Rows
-from streams.scopes import SCOPES, Scope
+from streams.panes import codec
+from streams.panes.codec import decode, encode
+from streams.panes.delta import ZERO, PaneDelta, merge
+from streams.panes.rows import Rows
+from streams.panes.scopes import SCOPES, Scope
 from tests.streams.plain import delta_of, deltas, numbered, plain
 
 ROWS = numbered()

@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from streams.scopes import DIMENSION_IDS, DIMENSIONS, Dimension
+from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension
 from streams.stock.names import StockNames
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.hashing import hash_strings
-from streams.panes import PaneDelta, merge
-from streams.sketch import RANK_BITS, coupons
-from streams.sketches import Sketches, sketches_from
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.sketch import RANK_BITS, coupons
+from streams.panes.sketches import Sketches, sketches_from
 from tests.streams.distincts import estimates
 
 SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 150_000, 300_000]

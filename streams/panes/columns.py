@@ -19,9 +19,9 @@ from consumers.events import TYPES
 from consumers.hashing import NO_HASHES, Hashes, hash_strings
 from consumers.rejects import Rejected
 from consumers.topics import Topic
-from streams.arrays import NO_INTS, Ints, is_first
-from streams.rows import Rows
-from streams.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
+from streams.panes.arrays import NO_INTS, Ints, is_first
+from streams.panes.rows import Rows
+from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
 from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by
 
 CHUNK = 1024

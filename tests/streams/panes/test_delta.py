@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.panes import ZERO, PaneDelta, merge
+from streams.panes.delta import ZERO, PaneDelta, merge
 from tests.streams.plain import Plain, delta_of, deltas, numbered, plain
 
 ROWS = numbered()
@@ -46,7 +46,7 @@ def test_merging_is_associative(a: PaneDelta, b: PaneDelta, c: PaneDelta) -> Non
 @few
 @given(st.lists(deltas, min_size=2, max_size=5), st.integers(1, 20))
 def test_how_much_is_united_at_a_time_cannot_be_seen(parts: list[PaneDelta], at_once: int) -> None:
-    with mock.patch("streams.sketches._AT_ONCE", at_once):
+    with mock.patch("streams.panes.sketches._AT_ONCE", at_once):
         sliced = merge(parts)
     whole = merge(parts)
     for name in ("groups", "ends", "coupons"):

@@ -1,7 +1,7 @@
 """What panes hold, as an algebra: `zero`, `merge`, `coarsen`, `between`.
 
-A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.cells`) are the
-additive counters of any number of panes, `Sketches` (`streams.sketches`) their distinct counts, a `ShippingDelta`
+A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.panes.cells`) are the
+additive counters of any number of panes, `Sketches` (`streams.panes.sketches`) their distinct counts, a `ShippingDelta`
 (`streams.shipping`) what orders add over their lives, a `Ledger` (`streams.stock`) what moved stock; a `PaneDelta` is
 all of them, and is at once what a batch of events adds and what a stored block holds. Merging is associative and
 commutative, so the batch sizes that led to a sum cannot be seen in it.
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import is_first
-from streams.cells import Cells, merge_cells
+from streams.panes.arrays import is_first
+from streams.panes.cells import Cells, merge_cells
+from streams.panes.sketches import Sketches, merge_sketches
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, merge_shipping
-from streams.sketches import Sketches, merge_sketches
 from streams.stock.ledger import NOTHING, Ledger, merge_ledgers
 
 

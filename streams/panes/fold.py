@@ -14,16 +14,16 @@ import numpy as np
 
 from consumers.hashing import Hashes
 from consumers.topics import Topic
-from streams.arrays import Ints, compact, places, radix_order
-from streams.cells import Cells, cells_from, merge_cells
-from streams.columns import TYPE_NAMES, Columns
-from streams.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
-from streams.panes import ZERO, PaneDelta
-from streams.rows import Rows
-from streams.scopes import Scope
-from streams.sketch import RANK_BITS, REGISTERS, coupons
-from streams.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
-from streams.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
+from streams.panes.arrays import Ints, compact, places, radix_order
+from streams.panes.cells import Cells, cells_from, merge_cells
+from streams.panes.columns import TYPE_NAMES, Columns
+from streams.panes.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
+from streams.panes.delta import ZERO, PaneDelta
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
+from streams.panes.sketch import RANK_BITS, REGISTERS, coupons
+from streams.panes.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
+from streams.panes.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 
 _NO_COUNTER = -1

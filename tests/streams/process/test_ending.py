@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from streams.ending import Ending
+from streams.process.ending import Ending
 from tests.support.wait import eventually
 
 HANGS = """
 import sys, threading
-from streams.ending import Ending
+from streams.process.ending import Ending
 ending = Ending(end_within_s=0.2)
 ending.start()
 ending.begin("SIGTERM")
@@ -37,7 +37,7 @@ def test_a_process_that_ends_in_time_is_left_alone() -> None:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.ending._EVERY_S", 0.02)
+    monkeypatch.setattr("streams.process.ending._EVERY_S", 0.02)
 
 
 @pytest.mark.usefixtures("soon")

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import faust
 
-from streams.ending import Ending
+from streams.process.ending import Ending
 
 
 class Process(faust.Worker):

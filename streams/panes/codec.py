@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 import zstandard
 
-from streams.arrays import compact, places
-from streams.cells import Cells, cell_keys
-from streams.packing import Column, pack, unpack
-from streams.panes import PaneDelta
-from streams.rows import Rows
+from streams.panes.arrays import compact, places
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.delta import PaneDelta
+from streams.panes.packing import Column, pack, unpack
+from streams.panes.rows import Rows
+from streams.panes.sketch import RANK_BITS
+from streams.panes.sketches import Sketches, group_keys
 from streams.shipping.wire import ShippingWire, from_wire, to_wire
-from streams.sketch import RANK_BITS
-from streams.sketches import Sketches, group_keys
 from streams.stock.wire import LedgerWire
 from streams.stock.wire import from_wire as ledger_from_wire
 from streams.stock.wire import to_wire as ledger_to_wire

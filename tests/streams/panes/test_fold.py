@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.counters import COUNTERS, DISTINCTS
-from streams.fold import fold
 from streams.kpis import STOCK_NAMES, values
-from streams.panes import PaneDelta, merge
-from streams.rows import Rows
-from streams.scopes import Scope, WrittenBy
+from streams.panes.counters import COUNTERS, DISTINCTS
+from streams.panes.delta import PaneDelta, merge
+from streams.panes.fold import fold
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope, WrittenBy
 from streams.shipping.kpis import SHIPPING_NAMES
 from tests.streams.distincts import estimates
 from tests.streams.plain import plain

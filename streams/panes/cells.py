@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams.arrays import NO_INTS, Ints, is_first
+from streams.panes.arrays import NO_INTS, Ints, is_first
 
 COUNTER_BITS = 6
 ROW_BITS = 23
