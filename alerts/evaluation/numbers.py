@@ -136,7 +136,7 @@ def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbe
             past = np.where((~np.isnan(past)).sum(axis=0) >= _LEAST_MIN, past, np.nan)
         else:
             tables = snapshot.past.get((detect.window, scope, against), ())
-            past = np.array([_column(table, detect.value, labels) for table in tables], np.float64)
+            past = np.array([_past(table, detect, labels) for table in tables], np.float64)
             past = past.reshape(len(tables), len(labels))
         found = usual(past)
         missing = np.isnan(middle)
@@ -153,6 +153,16 @@ def _remember(memory: NumberMemory, numbers: _Numbers, as_of_ms: int) -> None:
         memory.minute = minute
     sound = numbers.enough & ~memory.wrong[numbers.at]
     memory.history[numbers.at[sound], -1] = numbers.values[sound]
+
+
+def _past(table: Table, detect: Change, labels: list[str]) -> Floats:
+    """The numbers of a comparable time; NaN also where too little happened then to compare with."""
+    values = _column(table, detect.value, labels)
+    if detect.least is None:
+        return values
+    happened = np.nan_to_num(_column(table, detect.least[0], labels))
+    answer: Floats = np.where(happened >= detect.least[1], values, np.nan)
+    return answer
 
 
 def _column(table: Table, name: str, labels: list[str]) -> Floats:

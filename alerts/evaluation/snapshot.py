@@ -86,5 +86,5 @@ def asks(rules: Rules) -> frozenset[Ask]:
             wanted = {detect.value, *([detect.least[0]] if detect.least else [])}
             names.setdefault((detect.window, scope, None), set()).update(wanted, {"gmv"})
             for one in against:
-                names.setdefault((detect.window, scope, one), set()).add(detect.value)
+                names.setdefault((detect.window, scope, one), set()).update(wanted)
     return frozenset(Ask(window, scope, frozenset(of), back) for (window, scope, back), of in names.items())

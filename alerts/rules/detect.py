@@ -136,7 +136,7 @@ class Change(Strict):
     against: tuple[Against, ...] = tuple(Against)
     """The first of these that has a baseline is taken."""
     least: tuple[ValueName, Number] | None = None
-    """Only where this number (of the same window) is at least so much."""
+    """Only where this number (of the same window) is at least so much, now and at the time compared with."""
 
 
 class Sequential(Strict):

@@ -12,7 +12,7 @@ from alerts.evaluation.evaluate import evaluate
 from alerts.evaluation.memory import Memory, from_bytes, to_bytes
 from alerts.evaluation.panes import CellPanes, DensePanes, Label
 from alerts.evaluation.series import ALL
-from alerts.evaluation.snapshot import Fact, Snapshot, Table, asks, no_panes
+from alerts.evaluation.snapshot import Ask, Fact, Snapshot, Table, asks, no_panes
 from alerts.findings import Condition, Evaluation, Finding, Reason, Series
 from alerts.rules.detect import Against, FactName
 from alerts.rules.file import read_rules
@@ -225,6 +225,19 @@ def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None
     findings = found(evaluate(rules, snapshot, Memory())[0])
     assert list(findings) == ['dear{campaign="a"}'], "of b nothing is known to compare with"
     assert findings['dear{campaign="a"}'].expected == 100.0
+
+
+def test_a_time_in_which_too_little_happened_is_nothing_to_compare_with() -> None:
+    rules = rules_of(
+        "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
+        "direction: rise, by: 50%, against: [yesterday], least: [ad_clicks, 20]}}]"
+    )
+    key = (Window.M15, Each.CAMPAIGN)
+    now = Table(("a", "b"), {"cpc": np.array([200.0, 200.0]), "ad_clicks": np.array([90.0, 90.0])})
+    before = Table(("a", "b"), {"cpc": np.array([100.0, 100.0]), "ad_clicks": np.array([19.0, 20.0])})
+    snapshot = Snapshot(0, no_panes(0), {key: now}, {(*key, Against.YESTERDAY): (before,)})
+    assert list(found(evaluate(rules, snapshot, Memory())[0])) == ['dear{campaign="b"}']
+    assert Ask(*key, frozenset({"cpc", "ad_clicks"}), Against.YESTERDAY) in asks(rules)
 
 
 def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
