@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -38,6 +38,8 @@ class Blocks:
         self._limit = limit
         self._piles: OrderedDict[PileId, Pile] = OrderedDict()
         """# <the last asked for at the end>"""
+        self._size = 0
+        """Of all piles, bytes."""
         self._recent: dict[Partition, list[LogEntry]] = {partition: [] for partition in partitions}
         """Deltas that may not be in the blocks of Redis yet."""
         self._loading = 0
@@ -50,25 +52,22 @@ class Blocks:
         if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
             for partition, position in rolled.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
-        self._spread(applied, self._piles)
-        for pile_id in [pile_id for pile_id, pile in self._piles.items() if pile.waiting > _MOST_WAITING]:
-            del self._piles[pile_id]
+        for pile_id in self._spread(applied, self._piles):
+            if self._piles[pile_id].waiting > _MOST_WAITING:
+                self._drop(pile_id)
         self._make_room(())
 
-    def _spread(self, applied: Mapping[Partition, Sequence[LogEntry]], among: Iterable[PileId]) -> None:
-        """Add what was applied to some piles, as far as they did not hold it when they were read."""
-        piles: dict[str, list[tuple[int, Pile]]] = defaultdict(list)
-        for pile_id in among:
-            (name, start), _ = pile_id
-            piles[name].append((start, self._piles[pile_id]))
-        for name, here in piles.items():
-            level = self._levels[name]
-            for partition, entries in applied.items():
-                for entry in entries:
-                    stretch = touched(level, entry.delta)  # may be years long, with few piles in it
-                    for start, pile in here:
-                        if start in stretch and entry.next > pile.rolled.get(partition, 0):
-                            pile.add(entry.delta)
+    def _spread(self, applied: Mapping[Partition, Sequence[LogEntry]], among: Mapping[PileId, Pile]) -> set[PileId]:
+        """Add what was applied to some piles, as far as they did not hold it when they were read. Returns to which."""
+        reached: set[PileId] = set()
+        for partition, entries in applied.items():
+            for entry in entries:
+                for level in self._levels.values():
+                    for pile_id in _within(among, level, touched(level, entry.delta)):
+                        if entry.next > among[pile_id].rolled.get(partition, 0):
+                            among[pile_id].add(entry.delta)
+                            reached.add(pile_id)
+        return reached
 
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
         """Load what is not here of blocks; returns whether anything had to be, and so was waited for.
@@ -92,16 +91,16 @@ class Blocks:
 
     async def _load(self, pile_ids: Sequence[PileId]) -> None:
         stored = await self._read([block_id for block_id, _ in pile_ids])
-        loaded: set[PileId] = set()
+        loaded: dict[PileId, Pile] = {}
         for (name, start), held in stored.items():
             level = self._levels[name]
             for content in CONTENTS[level.holds]:
                 pile_id = (name, start), content
                 if pile_id not in self._piles:
-                    parts = [part for _, part in held.parts]
-                    self._piles[pile_id] = Pile(content, level, start, parts, held.rolled)
+                    pile = Pile(content, level, start, [part for _, part in held.parts], held.rolled)
+                    self._piles[pile_id] = loaded[pile_id] = pile
                     self._piles.move_to_end(pile_id, last=pile_id in pile_ids)
-                    loaded.add(pile_id)
+                    self._size += pile.size
         self._spread(self._recent, loaded)
 
     async def _read(self, block_ids: Sequence[BlockId]) -> dict[BlockId, StoredBlock]:
@@ -122,13 +121,15 @@ class Blocks:
         return Content.SKETCHES if sketches else CONTENTS[self._levels[block_id[0]].holds][0]
 
     def _make_room(self, kept: Collection[PileId]) -> None:
-        size = sum(pile.size for pile in self._piles.values())
-        if size <= self._limit:
+        if self._size <= self._limit:
             return
         for pile_id in [pile_id for pile_id in self._piles if pile_id not in kept]:
-            size -= self._piles.pop(pile_id).size
-            if size <= self._limit:
+            self._drop(pile_id)
+            if self._size <= self._limit:
                 return
+
+    def _drop(self, pile_id: PileId) -> None:
+        self._size -= self._piles.pop(pile_id).size
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
         """Blocks of one level with all that was applied until now, past the cache. Raises NotAnswerableError."""
@@ -187,5 +188,23 @@ class Blocks:
     def _parts(self, pieces: Iterable[tuple[str, Span]], content: Content) -> Iterator[tuple[PaneDelta, Span]]:
         for name, piece in pieces:
             for block_id in self.needed([(name, piece)]):
-                for part in self._piles[block_id, content].parts():
+                pile = self._piles[block_id, content]
+                before = pile.size
+                parts = pile.parts()
+                self._size += pile.size - before
+                for part in parts:
                     yield part, piece
+
+
+def _within(piles: Mapping[PileId, Pile], level: Level, starts: range) -> Iterator[PileId]:
+    """Those of a level's piles that begin at one of the starts, which may span years with few piles in them."""
+    if len(starts) > len(piles):
+        yield from (
+            ((name, start), content) for (name, start), content in piles if name == level.name and start in starts
+        )
+        return
+    for start in starts:
+        for content in CONTENTS[level.holds]:
+            pile_id = (level.name, start), content
+            if pile_id in piles:
+                yield pile_id
