@@ -22,14 +22,22 @@ class Case:
 
     @property
     def stands(self) -> bool:
+        """Whether nothing else tells of it."""
         return self.held_by is None
 
     def behind(self, reason: Reason, by: Series) -> Case:
+        """The same, held back by another."""
         return Case(self.judged, self.now, self.series, reason, by)
 
     def since_ms(self, as_of_ms: int) -> int:
         """Since when it is wrong, as far as that is known."""
         return as_of_ms if self.judged.since_ms is None else self.judged.since_ms
+
+
+def siblings(one: Series, other: Series) -> bool:
+    """Whether they are about different values of the same dimensions."""
+    same = [name for name, _ in one.labels] == [name for name, _ in other.labels]
+    return same and one.labels != other.labels
 
 
 def root(case: Case, by_series: Mapping[Series, Case]) -> Series:

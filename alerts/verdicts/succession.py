@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from alerts.evaluation.calendar import InForce
 from alerts.findings import Series
-from alerts.verdicts.cases import Case, root
+from alerts.verdicts.cases import Case, root, siblings
 
 
 def telling(cases: Sequence[Case]) -> dict[str, Series]:
@@ -28,6 +28,8 @@ def continuing(
 ) -> dict[Series, Series]:
     """What stands now, with what told of the same incident before it: that is held back by it now, or right again.
 
+    What is right again is not continued by another value of its dimension: that is an incident of its own.
+
     `told`: what was told of until now; `last`: what told of an incident (key) lately, though it be right again;
     `before`: the answer of the last evaluation.
     """
@@ -40,7 +42,7 @@ def continuing(
         for other in told:
             held = by_series.get(other)
             if (
-                (held is None or gives_way(held, series, by_series))
+                (not siblings(series, other) if held is None else gives_way(held, series, by_series))
                 and other.rule in rules
                 and rules[other.rule].rule.family == case.now.rule.family
             ):
@@ -48,6 +50,6 @@ def continuing(
                 break
         else:
             other, _ = last.get(case.now.rule.family, (series, 0))
-            if other != series and other not in by_series:
+            if other != series and other not in by_series and not siblings(series, other):
                 found[series] = other
     return found

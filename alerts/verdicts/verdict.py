@@ -29,7 +29,7 @@ from alerts.evaluation.shop import Takings
 from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
 from alerts.rules.detect import Silence
 from alerts.rules.rule import Each, Rule
-from alerts.verdicts.cases import Case, root
+from alerts.verdicts.cases import Case, root, siblings
 from alerts.verdicts.succession import continuing, gives_way, telling
 from alerts.verdicts.words import chart, summary
 from consumers.topics import EVENT_TOPICS, Topic
@@ -93,7 +93,9 @@ def decide(
     cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
     cases = _by_cause(cases, memory, as_of_ms)
     memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_incident(_let_go(_by_whole(cases, memory), memory), memory, as_of_ms)
+    cases = _by_whole(cases, memory)
+    _let_go(cases, memory)
+    cases = _by_incident(cases, memory, as_of_ms)
     cases = _in_the_wake(cases, memory, as_of_ms)
     memory.last = {incident: held for incident, held in memory.last.items() if held[1] > as_of_ms}
     memory.continues = continuing(cases, rules, memory.told, memory.last, memory.continues)
@@ -179,13 +181,12 @@ def _by_whole(cases: Sequence[Case], memory: VerdictMemory) -> list[Case]:
     return found
 
 
-def _let_go(cases: list[Case], memory: VerdictMemory) -> list[Case]:
-    """What held another back, and is held back by that now, holds it no longer: else nobody would tell."""
+def _let_go(cases: Sequence[Case], memory: VerdictMemory) -> None:
+    """Forget of what held another back, and is held back by that now, that it holds it: else nobody would tell."""
     by_series = {case.series: case for case in cases}
     for series, (holder, _) in list(memory.held.items()):
         if holder in by_series and gives_way(by_series[holder], series, by_series):
             del memory.held[series]
-    return cases
 
 
 def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
@@ -232,8 +233,7 @@ def _leader(first: Case, fresh: Sequence[Case]) -> Case:
 def _on_its_own(case: Case, leader: Case, as_of_ms: int) -> bool:
     if case.series == leader.series:
         return True
-    mine, theirs = case.judged.labels, leader.judged.labels
-    if not (mine and theirs) or mine == theirs or [name for name, _ in mine] != [name for name, _ in theirs]:
+    if not siblings(case.series, leader.series):
         return False
     of_a_whole = Each.ALL in case.now.rule.for_each
     return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= _TOGETHER_MS

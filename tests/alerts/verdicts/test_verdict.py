@@ -134,6 +134,17 @@ def test_what_is_wrong_still_as_the_first_has_been_right_for_a_while_goes_on_wit
     assert found['conversion-drop{channel="app"}'].continues is None
 
 
+def test_another_value_of_the_dimension_goes_on_with_nobodys_page_once_the_first_is_right_again() -> None:
+    for at_ms in (1000, 30_000):
+        memory = VerdictMemory()
+        told(wrong("order-drop", APP), memory=memory)
+        if at_ms > 1000:
+            told(memory=memory, at_ms=1000)
+        found = told(wrong("cart-drop", WEB, since_ms=at_ms), memory=memory, at_ms=at_ms)
+        assert pages(found) == ['cart-drop{channel="web"}']
+        assert found['cart-drop{channel="web"}'].continues is None
+
+
 def test_an_incident_of_another_kind_goes_on_with_nobodys_page() -> None:
     memory = VerdictMemory()
     told(wrong("refund-surge"), memory=memory)
