@@ -188,7 +188,8 @@ def _lines(notice: Notice, place: Place) -> Iterator[Line]:
 
 
 def _over(alert: Alert, place: Place) -> str:
-    """One sentence about what is over: now, at worst, for how long; money has a line of its own."""
+    """One sentence about what is over: what is measured now, and at worst. For how long and for how much money it was
+    wrong have lines of their own."""
     finding, about = alert.finding, labels_text(alert.series.labels)
     parts = []
     if alert.now is not None:
