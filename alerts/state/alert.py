@@ -87,6 +87,8 @@ class Alert:
     """What people were told of before, of the same incident: this took its page over."""
     page_of: str = ""
     """Fingerprint of the alert that the page began with, where that is another one."""
+    passed_ms: int | None = None
+    """When a page last passed to it, or from it to another: what was said of it before is about what it was then."""
     worst: float | None = None
     """The value that was furthest from what was to be expected, of this incident."""
     lost: float | None = None

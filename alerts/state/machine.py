@@ -18,6 +18,9 @@ from alerts.state.reasons import Reason
 FORGOTTEN_AFTER_MS = 24 * 3_600_000
 """How long one that is resolved is still shown."""
 
+_MOST_UNSEEN_MS = 60_000
+"""Between two findings the rate of the later one counts, for no longer than this: of more nothing is known."""
+
 _AT_ONCE = frozenset({Cause.NOT_IN_FORCE, Cause.GONE})
 """Nothing is watched any more: waiting would say nothing new."""
 
@@ -105,7 +108,12 @@ def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> A
 
 def _measured(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
     """(the worst value, what has been lost) with one finding more."""
-    more = _lost(finding, alert.finding.as_of_ms)
+    since_ms = alert.finding.as_of_ms
+    if alert.clear_ms is None:
+        since_ms = max(since_ms, finding.as_of_ms - _MOST_UNSEEN_MS)
+    else:  # what lies between was right
+        since_ms = max(since_ms, finding.as_of_ms if finding.since_ms is None else finding.since_ms)
+    more = _lost(finding, since_ms)
     lost = alert.lost if more is None else (alert.lost or 0.0) + more
     usual = finding.expected
     if usual is None and finding.interval is not None:
@@ -160,8 +168,9 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         resolved_ms=None,
         over="",
         ack=None,
-        continues=None,
-        page_of="",
+        continues=alert.continues if alert.told else None,  # a page whose end was never told goes on
+        page_of=alert.page_of if alert.told else "",
+        passed_ms=alert.passed_ms if alert.told else None,
         worst=alert.finding.value,
         lost=_lost(alert.finding, alert.finding.since_ms),
         now=None,

@@ -115,7 +115,7 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
         before = held.get(receiver)
         times = 1 if before is None else before.times + 1
         held[receiver] = Told(receiver, alert.severity, now_ms, times)
-        notices.append(_notice(alert, receiver, kind, now_ms, due_ms, times))
+        notices.append(_notice(alert, receiver, kind, now_ms, due_ms))
     return Telling(Reason.TOLD, notices=tuple(notices), told=tuple(held.values()))
 
 
@@ -133,11 +133,15 @@ def _due(alert: Alert, route: Route, now_ms: int) -> dict[str, Kind]:
                 due.setdefault(receiver, Kind.ESCALATED if place else Kind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[told.severity]:
                 due.setdefault(receiver, Kind.WORSE)
-            elif told.at_ms < (alert.fired_ms or 0):  # told of what this one continues
+            elif told.at_ms < (alert.passed_ms or 0):  # told of what this one continues
                 due.setdefault(receiver, Kind.UPDATED)
-            elif route.repeat_ms is not None and now_ms - told.at_ms >= route.repeat_ms:
+            elif told.at_ms < (alert.fired_ms or 0) or _repeats(route, told, now_ms):  # its end was never told
                 due.setdefault(receiver, Kind.REMINDER)
     return due
+
+
+def _repeats(route: Route, told: Told, now_ms: int) -> bool:
+    return route.repeat_ms is not None and now_ms - told.at_ms >= route.repeat_ms
 
 
 def _resolved(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
@@ -148,13 +152,11 @@ def _resolved(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
         return Telling(Reason.QUIET_HOURS, told=alert.told)
     route = around.routing.route(alert.labels)
     gather_ms = 0 if alert.severity is Severity.CRITICAL or route is None else route.gather_ms
-    notices = tuple(
-        _notice(alert, told.receiver, Kind.RESOLVED, now_ms, now_ms + gather_ms, told.times) for told in alert.told
-    )
+    notices = tuple(_notice(alert, told.receiver, Kind.RESOLVED, now_ms, now_ms + gather_ms) for told in alert.told)
     return Telling(Reason.TOLD, notices=notices)
 
 
-def _notice(alert: Alert, receiver: str, kind: Kind, now_ms: int, due_ms: int, times: int) -> Notice:
-    name = f"{alert.key}:{kind}:{alert.severity}:{times}:{receiver}"
+def _notice(alert: Alert, receiver: str, kind: Kind, now_ms: int, due_ms: int) -> Notice:
+    name = f"{alert.key}:{kind}:{alert.severity}:{now_ms}:{receiver}"
     told = replace(alert, told=(), firings_ms=(), reason=Reason.TOLD, by="")
     return Notice(id=name, receiver=receiver, kind=kind, alert=told, created_ms=now_ms, due_ms=due_ms)

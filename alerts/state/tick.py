@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from alerts.findings import Condition, Evaluation, Finding, Series
@@ -65,17 +65,19 @@ def tick(
     notices: list[Notice] = []
     reasons: dict[Reason, int] = {}
     advanced = {
-        name: _advanced(alerts.get(name), findings.get(name), evaluation.as_of_ms, timing, now_ms)
+        name: _acknowledged(
+            _advanced(alerts.get(name), findings.get(name), evaluation.as_of_ms, timing, now_ms), acks.get(name)
+        )
         for name in [*alerts, *(name for name in findings if name not in alerts)]
     }
-    for name, after in _taken_over(alerts, advanced).items():
+    breached = {name for name, found in findings.items() if found.condition is Condition.BREACHED}
+    for name, after in _taken_over(advanced, breached, now_ms).items():
         before = alerts.get(name)
         if after is None:
             if before is not None:
                 gone.append(name)
                 changes.append(Change(now_ms, What.INACTIVE, replace(before, status=Status.INACTIVE, since_ms=now_ms)))
             continue
-        after = _acknowledged(after, acks.get(name))
         told = telling(after, around, now_ms)
         reason = told.reason
         if reason is Reason.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
@@ -104,27 +106,37 @@ def _advanced(
     return None if forgotten(before, now_ms) else before
 
 
-def _taken_over(before: Alerts, advanced: Mapping[str, Alert | None]) -> dict[str, Alert | None]:
+def _taken_over(
+    advanced: Mapping[str, Alert | None], breached: Collection[str], now_ms: int
+) -> dict[str, Alert | None]:
     """Pages pass from what told of an incident to what tells of it from now on, with whoever was told and whoever is
-    on it; they pass as the new one fires."""
+    on it: as the new one fires, or back to one that fires still. `breached`: what tells of itself now."""
     found = dict(advanced)
+    holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.told}
     for name, alert in advanced.items():
-        if alert is None or alert.status is not Status.FIRING or alert.finding.continues is None:
+        if alert is None or alert.status is not Status.FIRING or alert.told or name not in breached:
             continue
-        was, other = before.get(name), fingerprint_of(alert.finding.continues)
-        told = found.get(other)
-        if (was is not None and was.fired_ms == alert.fired_ms) or told is None or not told.told:
+        continues = alert.finding.continues
+        other = holders.get(alert.page) if continues is None else fingerprint_of(continues)
+        held = None if other is None or other in breached else found.get(other)
+        if held is None or not held.told:
             continue
-        ack = told.ack if told.ack is None else replace(told.ack, fired_ms=alert.fired_ms or 0)
-        found[name] = replace(alert, told=told.told, ack=ack, continues=told.series, page_of=told.page)
-        found[other] = replace(told, told=(), ack=None)
+        found[name] = replace(
+            alert,
+            told=held.told,
+            ack=None if held.ack is None else replace(held.ack, fired_ms=alert.fired_ms or 0),
+            continues=held.series,
+            page_of="" if held.page == name else held.page,
+            passed_ms=now_ms,
+        )
+        found[held.fingerprint] = replace(held, told=(), ack=None, passed_ms=now_ms)
     return found
 
 
-def _acknowledged(alert: Alert, ack: Ack | None) -> Alert:
-    if ack is None or alert.status is not Status.FIRING or ack.fired_ms != alert.fired_ms or ack == alert.ack:
+def _acknowledged(alert: Alert | None, ack: Ack | None) -> Alert | None:
+    if alert is None or ack is None or alert.status is not Status.FIRING or ack.fired_ms != alert.fired_ms:
         return alert
-    return replace(alert, ack=ack)
+    return alert if ack.at_ms <= (alert.passed_ms or 0) else replace(alert, ack=ack)
 
 
 def _flaps(alert: Alert, timing: Callable[[str], Timing], now_ms: int) -> bool:

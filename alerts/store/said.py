@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -40,12 +41,13 @@ class Said:
         return {name.decode(): decode(Ack, text) for name, text in held.items()}
 
     async def acknowledge(self, fingerprint: str, *, by: str, comment: str, now_ms: int) -> Ack | None:
-        """Say that somebody is on it. None: no such alert fires."""
-        alert = await self.alert(fingerprint)
-        if alert is None or alert.status is not Status.FIRING or alert.fired_ms is None:
+        """Say that somebody is on it: on what tells of that page by now, if another took it over. None: nothing of it
+        fires."""
+        alert = _telling(fingerprint, await self.alerts())
+        if alert is None or alert.fired_ms is None:
             return None
         ack = Ack(alert.fired_ms, alert.severity, by, now_ms, comment)
-        await self._redis.hset(self._keys.acks, fingerprint, encode(ack))
+        await self._redis.hset(self._keys.acks, alert.fingerprint, encode(ack))
         return ack
 
     async def silences(self, now_ms: int) -> list[Silence]:
@@ -70,3 +72,13 @@ class Said:
         held = decode(Silence, text)
         await self.silence(replace(held, ends_ms=min(held.ends_ms, now_ms)))
         return True
+
+
+def _telling(fingerprint: str, alerts: Sequence[Alert]) -> Alert | None:
+    """What fires and tells people of an alert: itself, unless another has its page."""
+    firing = {alert.fingerprint: alert for alert in alerts if alert.status is Status.FIRING}
+    named = firing.get(fingerprint)
+    if named is not None and named.told:
+        return named
+    page = fingerprint if named is None else named.page
+    return next((alert for alert in firing.values() if alert.page == page and alert.told), named)

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.findings import Reason as Cause
 from alerts.findings import Severity
-from alerts.state.alert import Status, fingerprint_of
+from alerts.state.alert import Ack, Status, fingerprint_of
 from alerts.state.change import What
 from alerts.state.machine import FORGOTTEN_AFTER_MS
 from alerts.state.policy import Route, Routing, Step, Timing
@@ -146,6 +146,7 @@ class TestResolving:
 PART = finding()
 WHOLE = replace(finding(labels={}), continues=PART.series)
 BEHIND = finding(reason=Cause.PARENT, held_by=WHOLE.series)
+WHOLE_FINE = replace(FINE, series=WHOLE.series)
 
 
 class TestTakingOver:
@@ -156,7 +157,7 @@ class TestTakingOver:
         play.at(0, PART)
         play.at(2, WHOLE, BEHIND)
         play.at(4, WHOLE, BEHIND)
-        play.at(60, replace(FINE, series=WHOLE.series), FINE)
+        play.at(60, WHOLE_FINE, FINE)
         kinds = (Kind.FIRING, Kind.UPDATED, Kind.RESOLVED)
         assert play.said == [(receiver, kind) for kind in kinds for receiver in ("on-call", "chat")]
         assert {notice.alert.page for notice in play.notices} == {fingerprint_of(PART.series)}
@@ -195,6 +196,70 @@ class TestTakingOver:
         assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.UPDATED)]
 
 
+class TestHandingBack:
+    """What is wrong still when the page was taken from it is heard of again."""
+
+    @pytest.mark.parametrize("acknowledged", [False, True])
+    def test_a_part_that_lasts_after_the_end_was_told_is_told_anew(self, acknowledged: bool) -> None:
+        play = Play()
+        play.at(0, PART)
+        if acknowledged:
+            play.acknowledge()
+        play.at(1, PART)
+        for second in (2, 3):
+            play.at(second, WHOLE, BEHIND)
+        play.at(60, WHOLE_FINE, BEHIND)
+        assert play.said[-1] == ("on-call", Kind.RESOLVED)
+        play.at(700, PART)
+        assert play.said[-1] == ("on-call", Kind.FIRING)
+        assert len({notice.id for notice in play.notices}) == len(play.notices)
+
+    def test_it_is_acknowledged_anew(self) -> None:
+        play = Play()
+        play.at(0, PART)
+        play.at(2, WHOLE, BEHIND)
+        play.at(60, WHOLE_FINE, BEHIND)
+        play.at(700, PART)
+        part = play.alerts[fingerprint_of(PART.series)]
+        play.acks[part.fingerprint] = Ack(T0, Severity.CRITICAL, "bob", play.now_ms + 1)
+        play.at(701, PART)
+        assert play.alerts[part.fingerprint].reason is Reason.ACKNOWLEDGED
+
+    def test_who_said_so_as_the_page_passed_is_on_it(self) -> None:
+        play = Play()
+        play.at(0, PART)
+        play.acknowledge()
+        play.at(2, WHOLE, BEHIND)
+        assert play.said == [("on-call", Kind.FIRING)]
+        assert play.alerts[fingerprint_of(WHOLE.series)].reason is Reason.ACKNOWLEDGED
+
+    def test_before_the_end_was_told_the_page_goes_back(self) -> None:
+        play = Play(Timing(flap_count=1, flap_hold_ms=900_000))
+        play.at(0, PART)
+        play.at(2, WHOLE, BEHIND)
+        play.at(4, WHOLE_FINE, BEHIND)
+        play.at(700, WHOLE_FINE, PART)
+        play.at(950, WHOLE_FINE, PART)
+        assert play.alerts[fingerprint_of(WHOLE.series)].status is Status.RESOLVED
+        play.at(1000, FINE)
+        play.at(1900, FINE)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.UPDATED, Kind.UPDATED, Kind.RESOLVED]
+        assert {notice.alert.page for notice in play.notices} == {fingerprint_of(PART.series)}
+
+    def test_a_page_that_is_open_overnight_goes_on_and_calls_in_the_morning(self) -> None:
+        part, whole, behind = (replace(one, severity=Severity.WARNING) for one in (PART, WHOLE, BEHIND))
+        play = Play()
+        play.at(0, part)
+        play.at(2, whole, behind)
+        play.routing = replace(play.routing, quiet=TestQuietHours.HOURS)
+        play.at(3, WHOLE_FINE, FINE)
+        for second in (100, 8 * 3600):
+            play.at(second, replace(whole, continues=None))
+        play.at(8 * 3600 + 60, WHOLE_FINE)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.UPDATED, Kind.REMINDER, Kind.RESOLVED]
+        assert {notice.alert.page for notice in play.notices} == {fingerprint_of(PART.series)}
+
+
 class TestWhatItCameTo:
     def test_the_worst_value_the_loss_and_what_is_measured_at_the_end(self) -> None:
         play = Play()
@@ -214,6 +279,23 @@ class TestWhatItCameTo:
         play.at(1, FINE)
         play.at(2, BAD)
         assert (play.alert.worst, play.alert.now) == (BAD.value, None)
+
+    def test_nothing_is_lost_while_it_is_clear(self) -> None:
+        play = Play(Timing(clear_ms=900_000))
+        play.at(0, BAD)
+        before = play.alert.lost
+        play.at(10, FINE)
+        play.at(600, FINE)
+        play.at(610, replace(BAD, since_ms=T0 + 605_000, money_per_minute=6000))
+        assert play.alert.lost == pytest.approx((before or 0) + 6000 * 5 / 60)
+
+    def test_of_a_time_of_which_nothing_is_known_a_minute_is_counted_at_most(self) -> None:
+        play = Play()
+        play.at(0, BAD)
+        before = play.alert.lost
+        play.at(300, UNKNOWN)
+        play.at(600, replace(BAD, money_per_minute=6000))
+        assert play.alert.lost == pytest.approx((before or 0) + 6000)
 
     def test_no_money_can_be_put_to_some(self) -> None:
         play = Play()

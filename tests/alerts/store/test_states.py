@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
+from alerts.findings import Finding
 from alerts.notify.shown import ShownChange, shown_change
 from alerts.notify.wording import Place
-from alerts.state.alert import Status
+from alerts.state.alert import Status, fingerprint_of
 from alerts.state.change import What
 from alerts.state.reasons import Reason
 from alerts.state.silences import Matcher, Silence
@@ -19,9 +21,9 @@ from alerts.store.outbox import Due, Outbox
 from alerts.store.states import Lead, Standby, WriteResult
 from streams.settings import Settings
 from streams.store.connection import connect
-from tests.alerts.builders import T0
+from tests.alerts.builders import T0, finding
 from tests.alerts.engine import KEYS, Process
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.playing import BAD, FINE, HELD
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +173,21 @@ class TestWhatPeopleSay:
         (alert,) = await one.said.alerts()
         assert alert.ack is not None
         assert (alert.ack.by, alert.reason) == ("ada", Reason.ACKNOWLEDGED)
+
+    @pytest.mark.parametrize("part", [HELD, FINE], ids=["fires still", "is over"])
+    async def test_acknowledging_the_first_message_is_heeded_by_what_took_its_page_over(
+        self, redis: Redis, part: Finding
+    ) -> None:
+        one = Process(redis)
+        whole = replace(finding(labels={}), continues=BAD.series)
+        await one.evaluate(0, BAD)
+        await one.evaluate(2, whole, HELD)
+        await one.evaluate(3, whole, part)
+        assert await one.said.acknowledge(fingerprint_of(BAD.series), by="ada", comment="", now_ms=T0 + 4000)
+        await one.evaluate(5, whole, part)
+        told_by = await one.said.alert(fingerprint_of(whole.series))
+        assert told_by is not None
+        assert told_by.reason is Reason.ACKNOWLEDGED
 
     async def test_only_what_fires_can_be_acknowledged(self, redis: Redis) -> None:
         one = Process(redis)
