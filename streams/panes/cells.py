@@ -14,6 +14,7 @@ ROW_BITS = 23
 MAX_ROWS = 1 << ROW_BITS
 
 ROW_MASK = MAX_ROWS - 1
+_IN_PANE = (1 << ROW_BITS + COUNTER_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Cells:
         mine = self.rows == row
         return Cells(self.keys[mine], self.amounts[mine])
 
+    def in_one_pane(self) -> Cells:
+        """The sums over all panes, in pane 0."""
+        return _summed(self.keys & _IN_PANE, self.amounts)
+
     def coarsen(self, step_s: int) -> Cells:
         """The same sums in panes of `step_s` seconds."""
         panes = self.panes
@@ -67,6 +72,12 @@ def merge_cells(parts: Sequence[Cells]) -> Cells:
     if len(parts) <= 1:
         return parts[0] if parts else NO_CELLS
     return _summed(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
+
+
+def nonzero(cells: Cells) -> Cells:
+    """Without what cancelled out."""
+    kept = cells.amounts != 0
+    return cells if kept.all() else Cells(cells.keys[kept], cells.amounts[kept])
 
 
 def cell_keys(panes: Ints, rows: Ints, counters: Ints) -> Ints:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.panes.arrays import Ints
-from streams.panes.cells import NO_CELLS, Cells, cell_keys, merge_cells
+from streams.panes.cells import NO_CELLS, Cells, cell_keys, merge_cells, nonzero
 from streams.panes.rows import Rows
 from streams.panes.scopes import Dimension, Scope, ShippedBy
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
@@ -71,12 +71,6 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
         merge_amendments([part.amendments for part in parts]),
         nonzero(merge_cells([part.waiting for part in parts])),
     )
-
-
-def nonzero(cells: Cells) -> Cells:
-    """Without what cancelled out."""
-    kept = cells.amounts != 0
-    return cells if kept.all() else Cells(cells.keys[kept], cells.amounts[kept])
 
 
 def delta_of(changes: Iterable[tuple[int, Entry]], rows: Rows) -> ShippingDelta:

@@ -11,30 +11,32 @@ from streams.panes.cells import Cells, cell_keys
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.spread import IN_A_ROW
-from streams.view.sums import WindowSum
+from streams.view.sums import MovingSum, WindowSum
 from streams.windows import Span
 
 
-class RowSums(WindowSum):
-    """`WindowSum` for counters that few of all rows have."""
+class RowSums(MovingSum):
+    """By row, for counters that few of all rows have."""
 
     def __init__(self) -> None:
-        super().__init__(IN_A_ROW)
+        super().__init__()
+        self._sums = WindowSum(IN_A_ROW)
+        """By place in place of row."""
         self._place: dict[int, int] = {}
         """# row: its place among those that are kept"""
 
     def take(self, sign: int, parts: Iterable[Cells]) -> None:
-        super().take(sign, (self._placed(cells) for cells in parts if len(cells.keys)))
+        self._sums.take(sign, (self._placed(cells) for cells in parts if len(cells.keys)))
 
     def of(self, rows: Ints) -> Ints:
+        """Sums of these rows: [row, counter]."""
         none = len(self._place)
-        return super().of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
+        return self._sums.of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
 
     def total(self, rows: Ints) -> Ints:
+        """The sum of these rows, which are distinct: [1, counter]."""
         places = np.array(list(self._place.values()), np.int64)
-        wanted = among(np.array(list(self._place), np.int64), rows)
-        total: Ints = super().of(places[wanted]).sum(axis=0, keepdims=True)
-        return total
+        return self._sums.total(places[among(np.array(list(self._place), np.int64), rows)])
 
     def _placed(self, cells: Cells) -> Cells:
         """The cells with places in place of rows, in any order."""

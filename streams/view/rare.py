@@ -5,39 +5,45 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from streams.panes.arrays import Ints, ranges
-from streams.panes.cells import COUNTER_BITS, NO_CELLS, ROW_BITS, Cells, merge_cells
-from streams.shipping.delta import nonzero
+from streams.panes.arrays import Ints, is_first, ranges
+from streams.panes.cells import COUNTER_BITS, Cells, merge_cells, nonzero
 
-_KEY = (1 << ROW_BITS + COUNTER_BITS) - 1
+_CELL_BYTES = 16
+_WAITING, _WAITING_CELLS = 64, 1 << 16
+"""So many parts, or so many cells in them, are added up though nobody asks."""
 
 
 class RareSums:
-    """Amounts by row and counter, 16 bytes each. What is taken is added up when somebody asks."""
+    """Amounts by row and counter, 16 bytes each. What is taken is added up when somebody asks, or when it is much."""
 
     def __init__(self, counters: int) -> None:
         self._counters = counters
-        self._cells = NO_CELLS
-        """In one pane, and none of them 0."""
+        self._sums: list[Cells] = []
+        """In one pane, none of them 0. Each is more than twice as long as the next: all are few, and moved seldom."""
         self._waiting: list[Cells] = []
+        self._waiting_cells = 0
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(cells.keys.nbytes + cells.amounts.nbytes for cells in (self._cells, *self._waiting))
+        return _CELL_BYTES * (self._waiting_cells + sum(len(cells.keys) for cells in self._sums))
 
     def clear(self) -> None:
         """Forget everything."""
-        self._cells, self._waiting = NO_CELLS, []
+        self._sums, self._waiting, self._waiting_cells = [], [], 0
 
     def take(self, sign: int, cells: Cells, rare: npt.NDArray[np.bool_]) -> None:
         """Add (1) or take away (-1) those of some cells, whatever their pane."""
-        self._waiting.append(Cells(cells.keys[rare] & _KEY, sign * cells.amounts[rare]))
+        part = Cells(cells.keys[rare], sign * cells.amounts[rare]).in_one_pane()
+        self._waiting.append(part)
+        self._waiting_cells += len(part.keys)
+        if len(self._waiting) >= _WAITING or self._waiting_cells >= _WAITING_CELLS:
+            self._add_up()
 
     def rows(self) -> Ints:
         """Rows with any counter that is not 0, ascending."""
         rows = self._summed().rows
-        return rows[np.append(True, rows[1:] != rows[:-1])] if len(rows) else rows
+        return rows[is_first(rows)]
 
     def of(self, rows: Ints) -> npt.NDArray[np.int64]:
         """Sums of these rows: [row, counter]."""
@@ -71,7 +77,16 @@ class RareSums:
         return cells, starts, ends - starts
 
     def _summed(self) -> Cells:
-        if self._waiting:
-            merged, self._waiting = merge_cells([self._cells, *(part.sorted() for part in self._waiting)]), []
-            self._cells = nonzero(merged)
-        return self._cells
+        if self._waiting or len(self._sums) != 1:
+            merged = nonzero(merge_cells([*self._sums, *self._waiting]))
+            self.clear()
+            self._sums = [merged]
+        return self._sums[0]
+
+    def _add_up(self) -> None:
+        """Make one part of what waits, and of sums that are not much longer."""
+        part = nonzero(merge_cells(self._waiting))
+        self._waiting, self._waiting_cells = [], 0
+        while self._sums and len(self._sums[-1].keys) <= 2 * len(part.keys):
+            part = nonzero(merge_cells([self._sums.pop(), part]))
+        self._sums.append(part)

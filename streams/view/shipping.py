@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.panes.arrays import Ints
-from streams.panes.cells import merge_cells
+from streams.panes.cells import merge_cells, nonzero
 from streams.panes.rows import Rows
 from streams.panes.steps import HOUR_S
 from streams.shipping.amendments import merge_amendments
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
-from streams.shipping.delta import ShippingDelta, merge_shipping, nonzero
+from streams.shipping.delta import ShippingDelta, merge_shipping
 from streams.shipping.expansion import DAY_S, Limits
 from streams.store.levels import Level
 from streams.view.blocks import Blocks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -17,19 +18,11 @@ COMMON = 1 << 16
 """Rows below this have a place of their own for every counter; what there are more of, only for those they have."""
 
 
-class WindowSum:
-    """Sums by row over a span that moves on; exact, since integers are."""
+class MovingSum(ABC):
+    """Sums of cells over a span that moves on; exact, since integers are."""
 
-    def __init__(self, counters: int = N_COUNTERS) -> None:
+    def __init__(self) -> None:
         self.span = Span(0, 0)
-        self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
-        """# [row, counter], of rows below `COMMON`"""
-        self._rare = RareSums(counters)
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._sums.nbytes + self._rare.size
 
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
         """What to add (1) and take away (-1) to get to another span; everything anew where they hardly overlap."""
@@ -48,8 +41,30 @@ class WindowSum:
         yield 1, Span(old.end_s, span.end_s)
         yield -1, Span(old.start_s, span.start_s)
 
+    @abstractmethod
     def take(self, sign: int, parts: Iterable[Cells]) -> None:
         """Add (1) or take away (-1) cells; 0 empties."""
+
+    def correct(self, cells: Cells) -> None:
+        """Add what was applied meanwhile, as far as it falls in the span."""
+        self.take(1, [cells.between(self.span.start_s, self.span.end_s)])
+
+
+class WindowSum(MovingSum):
+    """By row, for counters that most rows have."""
+
+    def __init__(self, counters: int = N_COUNTERS) -> None:
+        super().__init__()
+        self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
+        """# [row, counter], of rows below `COMMON`"""
+        self._rare = RareSums(counters)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._sums.nbytes + self._rare.size
+
+    def take(self, sign: int, parts: Iterable[Cells]) -> None:
         if sign == 0:
             self._sums[:] = 0
             self._rare.clear()
@@ -64,10 +79,6 @@ class WindowSum:
                 rows = cells.rows
             self._grow(int(rows.max()) + 1 if len(rows) else 0)
             np.add.at(self._sums, (rows, cells.counters), sign * cells.amounts)
-
-    def correct(self, cells: Cells) -> None:
-        """Add what was applied meanwhile, as far as it falls in the span."""
-        self.take(1, [cells.between(self.span.start_s, self.span.end_s)])
 
     def of(self, rows: Ints) -> npt.NDArray[np.int64]:
         """Sums of these rows: [row, counter]."""

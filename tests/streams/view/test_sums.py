@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.panes.cells import Cells, cell_keys
-from streams.view import sums
+from streams.view import rare, sums
 from streams.view.legs import RowSums
 from streams.view.sums import WindowSum
 
@@ -25,6 +25,7 @@ taken = st.lists(st.tuples(st.sampled_from((1, 1, -1, 0)), st.lists(cell, max_si
 @pytest.fixture(params=[0, 4, ROWS], ids=["all rare", "some rare", "none rare"], autouse=True)
 def common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "COMMON", request.param)
+    monkeypatch.setattr(rare, "_WAITING", 3)
 
 
 def cells(held: list[tuple[int, int, int, int]]) -> Cells:
@@ -35,7 +36,7 @@ def cells(held: list[tuple[int, int, int, int]]) -> Cells:
 @pytest.mark.parametrize("kind", [WindowSum, RowSums])
 @given(taken=taken, asked=st.lists(st.integers(0, ROWS + 3), unique=True))
 @settings(max_examples=60, deadline=None)
-def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum], taken: Taken, asked: list[int]) -> None:
+def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum | RowSums], taken: Taken, asked: list[int]) -> None:
     window, expected = WindowSum(COUNTERS) if kind is WindowSum else RowSums(), Counter[tuple[int, int]]()
     for sign, held in taken:
         window.take(sign, [cells(held)] if held else [])
@@ -49,9 +50,21 @@ def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum], taken: Taken
     assert window.of(rows)[:, :COUNTERS].tolist() == wanted
     together = [sum(expected[row, counter] for row in asked) for counter in range(COUNTERS)]
     assert window.total(rows)[0, :COUNTERS].tolist() == together
-    if kind is WindowSum:
+    if isinstance(window, WindowSum):
         mask = np.isin(np.arange(ROWS + 4), asked)
         holding = sorted({row for (row, _), amount in expected.items() if amount and row in asked})
         assert window.held(mask).tolist() == holding
         for counter in range(COUNTERS):
             assert window.column(rows, counter).tolist() == [expected[row, counter] for row in asked]
+
+
+def test_what_came_and_went_again_takes_no_room_though_nobody_asks() -> None:
+    window = WindowSum(COUNTERS)
+    some = cells([(0, row, counter, 1) for row in range(ROWS) for counter in range(COUNTERS)])
+    window.take(1, [some])
+    size = window.size
+    for _ in range(200):
+        window.take(1, [some])
+        window.take(-1, [some])
+    assert window.size <= 4 * size
+    assert window.of(np.arange(ROWS)).tolist() == [[1] * COUNTERS] * ROWS
