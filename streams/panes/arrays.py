@@ -28,10 +28,10 @@ def compact(codes: Ints, size: int) -> tuple[Ints, Ints]:
     return distinct, place_of[codes]
 
 
-def is_first(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which items of a sorted array differ from the one before; the first does."""
-    first = np.ones(len(ordered), np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+def is_first(items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which items differ from the one before, as the first of each run of alike ones does."""
+    first = np.ones(len(items), np.bool_)
+    np.not_equal(items[1:], items[:-1], out=first[1:])
     return first
 
 
