@@ -114,36 +114,44 @@ class Cluster(RedisCluster):
         return _answers(commands)
 
     async def at_one_moment(self, commands: Sequence[PipelineCommand]) -> list[Any]:
-        """The answers to commands that are about one shard, as they stood together. Raises the first error."""
+        """The answers to commands that are about one shard, as they stood together. Raises the first error.
+
+        While a slot is on its way, no node does what is about several keys of which it lacks any.
+        """
         await self.initialize()
+        node, asking = self._node_of(commands[0]), False
         for _ in range(_MOST_TURNS):
-            node = self._node_of(commands[0])
             try:
                 with self._looking_anew():
-                    answers = await _exec(node, commands)
-            except MovedError as moved:
-                await self.nodes_manager.move_slot(moved)
+                    answers = await _exec(node, commands, asking=asking)
+            except _NOT_DONE as refusal:
+                node, asking = await self._elsewhere(refusal, commands[0])
                 continue
             for command, answer in zip(commands, answers, strict=True):
                 command.result = answer if isinstance(answer, Exception) else self._read(command, answer)
             return _answers(commands)
-        raise RedisConnectionError(f"the nodes of the cluster do not agree on who holds {_key(commands[0])!r}")
+        raise RedisConnectionError(
+            f"the nodes of the cluster do not agree on who holds {_key(commands[0])!r}, or it is on its way"
+        )
 
     async def _follow(self, command: PipelineCommand) -> None:
         """Send a command again that was not done, to where its keys are by now."""
         for _ in range(_MOST_TURNS):
-            node, words = self._node_of(command), [command]
-            match command.result:
-                case MovedError() as moved:
-                    await self.nodes_manager.move_slot(moved)
-                    node = self._node_of(command)
-                case AskError() as ask:  # holds for one command, so it must go before it on the same connection
-                    node, words = self._node_at(ask.host, ask.port), [PipelineCommand(0, "ASKING"), command]
-                case TryAgainError():  # its keys are on two nodes, for the time of a move
-                    await asyncio.sleep(_PAUSE_S)
-                case _:
-                    return
-            await self._pipelines([(node, words)])
+            if not isinstance(command.result, _NOT_DONE):
+                return
+            node, asking = await self._elsewhere(command.result, command)
+            await self._pipelines([(node, [PipelineCommand(0, "ASKING"), command] if asking else [command])])
+
+    async def _elsewhere(self, refusal: Exception, command: PipelineCommand) -> tuple[ClusterNode, bool]:
+        """Where to send what a node did not do, and whether ASKING must go before it on the same connection."""
+        match refusal:
+            case MovedError():
+                await self.nodes_manager.move_slot(refusal)
+            case AskError():  # holds for one command or transaction
+                return self._node_at(refusal.host, refusal.port), True
+            case _:  # its keys are on two nodes, for the time of a move
+                await asyncio.sleep(_PAUSE_S)
+        return self._node_of(command), False
 
     async def _pipelines(self, work: Iterable[tuple[ClusterNode, list[PipelineCommand]]]) -> None:
         """Send each node its commands, and wait for all: an answer nobody reads would be taken for that of the next."""
@@ -221,12 +229,12 @@ def _answers(commands: Iterable[PipelineCommand]) -> list[Any]:
     return answers
 
 
-async def _exec(node: ClusterNode, commands: Sequence[PipelineCommand]) -> list[Any]:
+async def _exec(node: ClusterNode, commands: Sequence[PipelineCommand], *, asking: bool) -> list[Any]:
     """What EXEC answers. Raises why a command was not even queued: then none was done."""
     connection = node.acquire_connection()
     try:
         await node.disconnect_if_needed(connection)
-        words = [("MULTI",), *(command.args for command in commands), ("EXEC",)]
+        words = [*([("ASKING",)] if asking else []), ("MULTI",), *(command.args for command in commands), ("EXEC",)]
         await connection.send_packed_command(connection.pack_commands(words))
         refusals = [await _refusal(connection) for _ in words[:-1]]
         try:

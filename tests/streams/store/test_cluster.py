@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
+from streams.store.cluster import Cluster as OurClient
 from streams.store.connection import UNREACHABLE, Access, check, connect
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.support.events import Event, some_events
@@ -94,6 +95,30 @@ async def test_a_slot_moves_to_a_node_that_held_none(own_cluster: Cluster) -> No
             await asyncio.gather(*feeding)
         assert own_cluster.keys()[:3] == [0, 0, 0]
         await check_answers(shop)
+
+
+async def test_what_is_done_at_one_moment_goes_where_its_slot_goes(cluster: Cluster) -> None:
+    redis = connect(Settings(redis_url=cluster.url, redis_cluster=True))
+
+    async def both() -> list[bytes]:
+        async with redis.pipeline(transaction=True) as pipe:
+            return list(await pipe.get("{on its way}:a").get("{on its way}:b").execute())
+
+    async with redis.pipeline(transaction=True) as pipe:
+        await pipe.set("{on its way}:a", "1").set("{on its way}:b", "2").execute()
+    assert isinstance(redis, OurClient)
+    owner = redis.holder("{on its way}:a")
+    move = cluster.begin_move("on its way", to=next(node for node in cluster.nodes if node.address != owner))
+    assert await both() == [b"1", b"2"]
+    move.carry(1)
+    waiting = asyncio.create_task(both())
+    await asyncio.sleep(0.03)
+    assert not waiting.done()
+    move.carry()
+    assert await waiting == await both() == [b"1", b"2"]
+    move.finish()
+    assert await both() == [b"1", b"2"]
+    await redis.aclose()
 
 
 async def test_a_node_dies_and_comes_back(own_cluster: Cluster) -> None:
