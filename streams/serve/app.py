@@ -60,6 +60,7 @@ ROUTERS = (
 )
 """Every group of routes of our own; other packages add theirs by entry points."""
 
+_UNTAKEN_MS = 60_000
 _EXPIRES_SOON_S = 14 * 86_400
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
@@ -112,6 +113,8 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SalepulseError(f"cannot serve at {host}:{port} ({error}); choose another --http-host") from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # its connections inherit it: one that takes nothing for so long is ended
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     try:
         bound.bind(address)
     except OSError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -13,9 +14,12 @@ import msgspec
 from streams.serve.asking import answer
 from streams.serve.asks import Ask, Told
 from streams.serve.changes import ChangeLog, Tail
+from streams.serve.errors import ApiError
 from streams.serve.live import Live
 
-_MOST_HELD = 64
+MOST_FOLLOWERS = 1000
+MOST_QUESTIONS = 128
+"""That are followed at once: each is answered at each new as-of, and its newest answer is held."""
 _AS_NEW_S = 1.0
 """An answer says whether it is live and how old it is: it may be passed on for so long."""
 _encode = msgspec.json.Encoder().encode
@@ -44,14 +48,37 @@ class Broadcast:
         self.bell = live.bell
         self.alerts: Tail | None = None
         """Changes of alerts, where something is installed that keeps them."""
-        self.followers = 0
         self.closed = False
+        self._followers: Counter[Ask[Told]] = Counter()
         self._made: dict[Ask[Told], _Made] = {}
+        """Only what is followed."""
 
     def close(self) -> None:
         """Nothing follows from now on: whoever follows is let go."""
         self.closed = True
         self.bell.ring()
+
+    @contextlib.contextmanager
+    def place(self, ask: Ask[Told]) -> Iterator[None]:
+        """A place for one who follows this question, meanwhile.
+
+        Raises:
+            ApiError: all are taken.
+        """
+        if self._followers.total() >= MOST_FOLLOWERS:
+            raise ApiError(503, "too_many_streams", f"{MOST_FOLLOWERS} follow this server already: ask another one")
+        if ask not in self._followers and len(self._followers) >= MOST_QUESTIONS:
+            raise ApiError(
+                503, "too_many_questions", f"{MOST_QUESTIONS} questions are followed here already: ask another server"
+            )
+        self._followers[ask] += 1
+        try:
+            yield
+        finally:
+            self._followers[ask] -= 1
+            if not self._followers[ask]:
+                del self._followers[ask]
+                self._made.pop(ask, None)
 
     @contextlib.asynccontextmanager
     async def alerts_from(self, log: ChangeLog) -> AsyncIterator[None]:
@@ -65,18 +92,15 @@ class Broadcast:
             await following
 
     async def numbers(self, ask: Ask[Told]) -> Numbers:
-        """The newest answer to a question.
+        """The newest answer to a question that somebody has a place for.
 
         Raises:
             NotReadyError: while there is no as-of.
             NotAnswerableError: it cannot be answered.
         """
-        held, now_s = self._made.pop(ask, None), time.monotonic()
+        held, now_s = self._made.get(ask), time.monotonic()
         if held is None or held.turn != self.live.turn or now_s - held.made_s > _AS_NEW_S:
-            held = _Made(self.live.turn, now_s, asyncio.ensure_future(self._make(ask)))
-        self._made[ask] = held
-        if len(self._made) > _MOST_HELD:
-            del self._made[next(iter(self._made))]
+            held = self._made[ask] = _Made(self.live.turn, now_s, asyncio.ensure_future(self._make(ask)))
         return await asyncio.shield(held.numbers)
 
     async def _make(self, ask: Ask[Told]) -> Numbers:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 from redis.exceptions import RedisError
 
+from consumers.masking import masked
 from streams.serve.bell import Bell, rings
 from streams.serve.sse import Place
 from streams.store.connection import UNREACHABLE
+
+log = structlog.get_logger()
 
 _EVERY_S = 0.25
 _PAGE = 200
@@ -55,12 +58,17 @@ class Tail:
         self._held: deque[Change] = deque()
         self._from: Place = (0, 0)
         """Everything after this and up to `upto` is held."""
+        self._failure: str | None = None
 
     async def follow(self) -> None:
-        """Read what comes, until told to end. While Redis is away nothing comes; the view tells of that."""
+        """Read what comes, until told to end, whatever fails meanwhile. While Redis is away nothing comes."""
         while not self._ending.is_set():
-            with contextlib.suppress(RedisError, *UNREACHABLE):
+            try:
                 await self._read()
+            except Exception as error:
+                self._failed(error)
+            else:
+                self._failure = None
             await rings(self._ending, _EVERY_S)
 
     def end(self) -> None:
@@ -93,3 +101,11 @@ class Tail:
                 self._from = self._held.popleft().place
             self.upto = found[-1].place
             self._bell.ring()
+
+    def _failed(self, error: Exception) -> None:
+        """Said once, until another failure or none."""
+        why = masked(f"{type(error).__name__}: {error}")
+        if why != self._failure:
+            foreseen = isinstance(error, (RedisError, *UNREACHABLE))
+            log.warning("changes of alerts cannot be read; trying again", error=why, exc_info=not foreseen)
+        self._failure = why

@@ -9,8 +9,8 @@ from typing import TypeAlias
 Place: TypeAlias = tuple[int, int]
 """Where a change stands in its log: the id of an entry of a Redis stream, the same for every server."""
 
-HEARTBEAT = b": nothing new\n\n"
-"""A comment, which clients pass over: proxies see that the connection is in use."""
+HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
+"""Nothing is new. An event and no comment: scripts in a browser are to see that the stream still reaches them."""
 RETRY = b"retry: 1000\n"
 """How long, ms, a client is to wait before it comes back."""
 _ID = re.compile(r"(\d{1,15})?\.(?:(\d{1,15})-(\d{1,19}))?", re.ASCII)

@@ -40,6 +40,14 @@ class Browser:
         """Go there; does not wait for it."""
         self._call("Page.navigate", url=url)
 
+    def run(self, script: str, *, before_pages: bool = False) -> Any:
+        """What a script says in the end, in the page that is open; or run it in each that is opened, before its own."""
+        if before_pages:
+            return self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+        told = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
     def until(self, so: Callable[[str], object], within_s: float = 40) -> str:
         """The page as HTML once it is so; fails with the page when it does not become so."""
         html = ""

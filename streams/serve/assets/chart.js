@@ -32,11 +32,12 @@ export function drawn(points, since, format, name) {
   }
   const [first, last] = [points[0][0], points[points.length - 1][0]];
   const low = Math.min(0, ...values);
-  const high = Math.max(...values, low + Number.EPSILON) || 1;
+  const high = Math.max(0, ...values);
+  const range = high - low || 1;
   const x = (at) => LEFT + ((at - first) / Math.max(1, last - first)) * (WIDTH - LEFT - 10);
-  const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const y = (value) => HEIGHT - BOTTOM - ((value - low) / range) * (HEIGHT - BOTTOM - TOP);
   for (const part of [0, 0.5, 1]) {
-    const value = low + part * (high - low);
+    const value = low + part * range;
     const at = first + part * (last - first);
     picture.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - 10, y1: y(value), y2: y(value) }));
     picture.append(svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, format.number(name, value)));

@@ -9,11 +9,14 @@ const SHOWN = [
 ];
 const CHART_EVERY_MS = 5000;
 const AGAIN_MS = 3000;
+const SILENT_MS = 25000; // an open stream says something every 10 s
 
 const at = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const standing = new Standing();
 const firing = new Map(); // <fingerprint: alert>
+let known = false; // whether `firing` is what fires
+let during = null; // changes that came while what fires is being read; null: it is not
 let format = null;
 let charted = 0; // when the chart was last asked for
 
@@ -60,24 +63,36 @@ function showAlert(alert) {
 function showAlerts() {
   const order = { critical: 0, warning: 1, info: 2 };
   const held = [...firing.values()].sort((a, b) => order[a.severity] - order[b.severity] || b.changed_at - a.changed_at);
-  at("alerts-note").textContent = held.length ? "" : "Nothing.";
+  if (known) at("alerts-note").textContent = held.length ? "" : "Nothing.";
   at("alerts").replaceChildren(...held.map(showAlert));
 }
 
 async function readAlerts() {
+  const changes = during = []; // of this reading: a later one replaces it
   try {
     const { alerts } = await ask("api/v1/alerts?state=firing");
+    if (during !== changes) return;
     firing.clear();
-    for (const alert of alerts) firing.set(alert.fingerprint, alert);
+    for (const alert of [...alerts, ...changes]) take(alert); // the answer may be older than the changes
+    known = true;
+    during = null;
     showAlerts();
   } catch (error) {
+    if (during !== changes) return;
+    known = false;
     at("alerts-note").textContent = `Not known: ${error.message}`;
+    setTimeout(() => during === changes && readAlerts(), AGAIN_MS);
   }
 }
 
-function taken({ alert }) {
+function take(alert) {
   if (alert.state === "firing") firing.set(alert.fingerprint, alert);
   else firing.delete(alert.fingerprint);
+}
+
+function changed({ alert }) {
+  during?.push(alert);
+  take(alert);
   showAlerts();
 }
 
@@ -104,21 +119,35 @@ async function showChart() {
 
 function follow() {
   const events = new EventSource("api/v1/stream?window=1m");
-  events.onopen = () => {
-    standing.following = true;
-    readAlerts();
+  let silence = null;
+  const again = () => {
+    standing.following = false;
+    clearTimeout(silence);
+    events.close();
+    setTimeout(follow, AGAIN_MS);
   };
+  const listen = () => {
+    clearTimeout(silence);
+    silence = setTimeout(again, SILENT_MS); // a connection may be dead, or held back by a proxy, and yet open
+  };
+  const heard = () => {
+    standing.following = true;
+    listen();
+  };
+  listen();
+  events.onopen = readAlerts;
   events.onerror = () => {
     standing.following = false;
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS); // refused: it would not try again
+    if (events.readyState === EventSource.CLOSED) again(); // refused: it would not try again
   };
+  for (const name of ["kpis", "alert", "gap", "heartbeat"]) events.addEventListener(name, heard);
   events.addEventListener("kpis", (event) => {
     const kpis = JSON.parse(event.data);
     standing.counted(kpis);
     showNumbers(kpis);
     if (!asked.get("end") && performance.now() - charted > CHART_EVERY_MS) showChart();
   });
-  events.addEventListener("alert", (event) => taken(JSON.parse(event.data)));
+  events.addEventListener("alert", (event) => changed(JSON.parse(event.data)));
   events.addEventListener("gap", (event) => JSON.parse(event.data).of === "alerts" && readAlerts());
 }
 

@@ -4,7 +4,7 @@ const WITHIN_MS = 2500;
 
 export class Standing {
   constructor() {
-    this.following = false; // whether the stream is open
+    this.following = false; // whether something came over the stream lately
     this.asOf = null;
     this.aged = 0; // how old the numbers were when they came, ms
     this.cameAt = 0;
@@ -25,20 +25,22 @@ export class Standing {
     try {
       const answer = await fetch("readyz", { signal: AbortSignal.timeout(WITHIN_MS) });
       const told = await answer.json();
+      if (!Array.isArray(told.reasons)) throw new Error("not what /readyz says: somebody else's answer, or an error");
       this.reasons = told.reasons;
       if (told.ready) this.readyAt = performance.now();
     } catch {
       this.reasons = ["the server does not answer"];
+    } finally {
+      setTimeout(() => this.watch(), EVERY_MS);
     }
     this.show();
-    setTimeout(() => this.watch(), EVERY_MS);
   }
 
   show() {
     const late = performance.now() - this.readyAt > 2 * EVERY_MS + WITHIN_MS;
     const reasons = [...this.reasons];
     if (late && !reasons.length) reasons.push("the server has not said for a while that it is ready");
-    if (!this.following) reasons.push("the stream of numbers is not open; trying again");
+    if (!this.following) reasons.push("nothing comes over the stream of numbers; trying again");
     const live = !reasons.length && this.asOf !== null ? "yes" : "no";
     document.getElementById("standing").dataset.live = document.querySelector("main").dataset.live = live;
     document.getElementById("live").textContent = live === "yes" ? "live" : "not live";

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from redis.exceptions import ConnectionError as RedisDown
 
 from streams.embedded.ports import free_port
 from streams.serve.app import bind, create_app, server
@@ -51,10 +50,12 @@ async def received(answer: httpx.Response) -> AsyncIterator[Event]:
 
 @dataclass
 class Log:
-    """Changes in memory; `down`: as if Redis were away."""
+    """Changes in memory; `fault`: what every call raises."""
 
     held: list[Change] = field(default_factory=list)
-    down: bool = False
+    fault: Exception | None = None
+    failed: int = 0
+    """How many calls raised it."""
     given: int = 0
     """How many changes were asked for so far."""
 
@@ -63,6 +64,10 @@ class Log:
         self.held += [
             Change((number, 0), json.dumps({"number": number, "much": "x" * size}).encode()) for number in numbers
         ]
+
+    async def is_read(self) -> bool:
+        """Whether somebody was given changes."""
+        return self.given > 0
 
     async def end(self) -> Place:
         self._answer()
@@ -79,8 +84,9 @@ class Log:
         return found
 
     def _answer(self) -> None:
-        if self.down:
-            raise RedisDown("away")
+        if self.fault is not None:
+            self.failed += 1
+            raise self.fault
 
 
 @contextlib.asynccontextmanager

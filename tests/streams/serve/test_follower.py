@@ -7,12 +7,17 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import ConnectionError as RedisDown
+from redis.exceptions import RedisClusterException
+from structlog.testing import capture_logs
 
 from streams.panes.scopes import Scope
+from streams.serve import broadcast as broadcasts
 from streams.serve import changes, follower
 from streams.serve.app import create_app
-from streams.serve.asks import OfEach, OfOne
+from streams.serve.asks import Ask, OfEach, OfOne, Told
 from streams.serve.broadcast import Broadcast
+from streams.serve.errors import ApiError
 from streams.serve.follower import Follower
 from streams.serve.sse import Seen, parse
 from streams.settings import Settings
@@ -25,6 +30,7 @@ from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click,
 pytestmark = pytest.mark.anyio
 
 ASK = OfOne(Question(Window.M1, Scope.ALL, None, None), "")
+OTHER = OfOne(Question(Window.M5, Scope.ALL, None, None), "")
 
 
 @pytest.fixture
@@ -128,6 +134,36 @@ class TestNumbers:
         one, other = await broadcast.numbers(ASK), await broadcast.numbers(ASK)
         assert one is other
 
+    async def test_so_however_many_questions_there_are(
+        self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asks = [OfOne(Question(Window.M1, Scope.SKU, None, None), f"sku-{number}") for number in range(100)]
+        made: list[Ask[Told]] = []
+        tell = broadcast.live.tell
+
+        async def counted(ask: Ask[Told]) -> Told:
+            made.append(ask)
+            return await tell(ask)
+
+        monkeypatch.setattr(broadcast.live, "tell", counted)
+        with contextlib.ExitStack() as places:
+            for ask in asks * 2:
+                places.enter_context(broadcast.place(ask))
+            await asyncio.gather(*map(broadcast.numbers, asks * 2))
+        assert (len(made), set(made)) == (100, set(asks))
+        assert not broadcast._made, "nothing is held of what nobody follows"
+
+    async def test_only_so_many_different_questions(
+        self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broadcasts, "MOST_QUESTIONS", 1)
+        with broadcast.place(ASK), broadcast.place(ASK):
+            with pytest.raises(ApiError, match="1 questions are followed") as refused, broadcast.place(OTHER):
+                pass
+            assert (refused.value.status, refused.value.code) == (503, "too_many_questions")
+        with broadcast.place(OTHER):
+            pass
+
 
 class TestAlerts:
     @pytest.fixture
@@ -194,12 +230,31 @@ class TestAlerts:
             assert (gap.name, gap.data) == ("gap", {"of": "alerts", "after": 1, "before": 6})
             assert self.numbers(rest) == [5, 6]
 
+    async def test_whatever_fails_is_said_once_and_changes_come_afterwards(
+        self, broadcast: Broadcast, log: Log
+    ) -> None:
+        one = Follower(broadcast, ASK, Seen(at(60), (1, 0)))
+        with capture_logs() as said:
+            log.fault = RedisClusterException("slot 5 is not covered")
+            failed = log.failed
+
+            async def again() -> bool:
+                return log.failed >= failed + 3
+
+            await soon(again)
+            log.fault = None
+            log.add(2)
+            await self.upto(broadcast, 2)
+        (line,) = [line for line in said if line["log_level"] == "warning"]
+        assert line["error"] == "RedisClusterException: slot 5 is not covered"
+        assert self.numbers(await news(one)) == [2]
+
     async def test_while_redis_is_away_nothing_is_lost(self, broadcast: Broadcast, log: Log) -> None:
         one = Follower(broadcast, ASK, Seen(at(60), (0, 1)))
-        log.down = True
+        log.fault = RedisDown("away")
         assert await news(one) == []
         log.add(2)
-        log.down = False
+        log.fault = None
         await self.upto(broadcast, 2)
         told = await news(one)
         assert self.numbers(told) == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from streams.serve import page
+from streams.serve import page, stream
 from streams.settings import Settings
 from streams.tokens.token import Right
 from tests.alerts.builders import finding
@@ -27,6 +28,20 @@ pytestmark = pytest.mark.anyio
 
 LIVE = 'id="standing" data-live="yes"'
 EVIL = "<img src=x onerror=\"document.title='broken into'\">"
+APP, WEB, SMS = (finding(labels={"channel": channel}) for channel in ("app", "web", "sms"))
+BETWEEN = """
+// `passing`: what becomes of a question about alerts. It may be answered late: with what was true when it was asked.
+passing = "none";
+const real = fetch;
+fetch = async (path, how) => {
+  if (!path.includes("/alerts")) return real(path, how);
+  if (passing === "none") return new Response('{"error": {"message": "broken"}}', {status: 500});
+  const answer = await real(path, how);
+  document.documentElement.dataset.held = "yes";
+  while (passing !== "all") await new Promise((on) => setTimeout(on, 50));
+  return answer;
+};
+"""
 
 
 async def test_everything_that_it_needs_is_here_and_nothing_else_is_let_in(api: httpx.AsyncClient) -> None:
@@ -92,3 +107,80 @@ async def test_a_browser_shows_what_is_true(
 
 def numbers(html: str) -> dict[str, str]:
     return dict(re.findall(r'<dd data-name="(\w+)">([^<]*)</dd>', html))
+
+
+@pytest.mark.slow
+async def test_what_is_not_heard_of_is_not_called_live(
+    settings: Settings, open_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(page, "_content", quick)
+    with browser(tmp_path) as chromium:
+        async with served(settings) as url:
+
+            def play() -> None:
+                chromium.open(url)
+                chromium.until(lambda html: LIVE in html)
+                # Somebody between us and the server answers in its place.
+                chromium.run('real = fetch; fetch = async () => new Response(\'{"message": "no"}\', {status: 502})')
+                chromium.until(lambda html: LIVE not in html and "the server does not answer" in html)
+                chromium.run("fetch = real")
+                chromium.until(lambda html: LIVE in html)
+                # The stream stays open and brings nothing, nor does the one that is opened instead.
+                monkeypatch.setattr(stream, "HEARTBEAT_S", 3600)
+                chromium.run("EventSource = class extends EventTarget { close() {} }")
+                chromium.until(lambda html: LIVE not in html and "nothing comes over the stream" in html)
+
+            await anyio.to_thread.run_sync(play)
+
+
+@pytest.mark.slow
+async def test_what_fires_is_not_known_before_it_was_read(
+    settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path
+) -> None:
+    """Reading it fails at first; then an answer comes that is older than a change."""
+    with browser(tmp_path) as chromium:
+
+        async def seen(so: Callable[[str], object]) -> str:
+            return await anyio.to_thread.run_sync(chromium.until, so)
+
+        async with beside_servers(redis_url) as process, served(settings) as url:
+            await process.evaluate(0, APP, WEB)
+            chromium.run(BETWEEN, before_pages=True)
+            await anyio.to_thread.run_sync(chromium.open, url)
+            await seen(lambda html: "Not known: broken" in html)
+            await process.evaluate(60, APP)  # web is over, app is not
+            await process.evaluate(61, APP, SMS)
+            html = await seen(lambda html: html.count("<li data-severity") == 1)
+            assert "Not known: broken" in html
+            chromium.run("passing = 'held'")
+            await seen(lambda html: 'data-held="yes"' in html)
+            await process.evaluate(62, APP, SMS, WEB)
+            await seen(lambda html: html.count("<li data-severity") == 2)
+            chromium.run("passing = 'all'")
+            html = await seen(lambda html: "Not known" not in html)
+            assert html.count("<li data-severity") == 3
+
+
+@pytest.mark.slow
+async def test_a_chart_of_nothing_but_one_negative_number(settings: Settings, open_shop: Shop, tmp_path: Path) -> None:
+    points, form = [[0, -500], [1000, -500]], "{number: String, hour: String}"
+    with browser(tmp_path) as chromium:
+        async with served(settings) as url:
+
+            def play() -> str:
+                chromium.open(url)
+                chromium.until(lambda html: "<title>salepulse" in html)
+                script = f"chart.drawn({points}, null, {form}, 'net_gmv').outerHTML"
+                return str(chromium.run(f"import('{url}/page/chart.js').then((chart) => {script})"))
+
+            drawn = await anyio.to_thread.run_sync(play)
+    assert "<polyline" in drawn
+    assert "NaN" not in drawn
+
+
+def quick(name: str) -> bytes:
+    """A part of the page, for which a stream is silent sooner."""
+    found = files("streams.serve").joinpath("assets", name).read_text()
+    assert ("SILENT_MS = 25000" in found) == (name == "main.js")
+    return found.replace("SILENT_MS = 25000", "SILENT_MS = 2000").encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.serve.sse import Seen, event, parse
+from streams.serve.sse import HEARTBEAT, Seen, event, parse
 
 
 @pytest.mark.parametrize("seen", [Seen(None, None), Seen(5, None), Seen(None, (7, 0)), Seen(1_764_590_400_000, (8, 9))])
@@ -20,4 +20,5 @@ def test_what_is_no_id_of_ours(text: str) -> None:
 
 def test_an_event_as_it_is_sent() -> None:
     assert event("kpis", b"{}", Seen(5, (7, 0))) == b"event: kpis\nid: 5.7-0\ndata: {}\n\n"
+    assert event("heartbeat", b"{}") == HEARTBEAT
     assert event("gap", b"{}") == b"event: gap\ndata: {}\n\n"

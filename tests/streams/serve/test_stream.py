@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
 
-from streams.serve import stream
+from streams.serve import app, broadcast, stream
 from streams.settings import Settings
 from streams.tokens.token import Right
-from tests.streams.serve.conftest import ready
+from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.following import Log, events, received, served
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid, shop_settings
 from tests.streams.tokens.making import token, write
@@ -21,6 +23,20 @@ from tests.streams.tokens.making import token, write
 pytestmark = pytest.mark.anyio
 
 PATH = "/api/v1/stream"
+
+
+@contextlib.contextmanager
+def unread(url: str) -> Iterator[socket.socket]:
+    """A connection that has asked for every change since the first, and of which nothing is read."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as made:
+        made.sendall(f"GET {PATH} HTTP/1.0\r\nHost: x\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
+        made.setblocking(False)
+        yield made
+
+
+async def is_it(status: Callable[[], Awaitable[int]], wanted: int) -> bool:
+    return await status() == wanted
 
 
 async def move(shop: Shop, second: int) -> None:
@@ -61,9 +77,64 @@ async def test_what_cannot_be_followed(api: httpx.AsyncClient, query: str, last:
 
 
 async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "MOST_FOLLOWERS", 0)
+    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 0)
     answer = await api.get(PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
+
+
+async def test_no_more_though_all_come_at_once(
+    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 2)
+    monkeypatch.setattr(stream, "_LONGEST_S", 1.0)
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
+    async with served(settings) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+        await ready(http)
+        told = await asyncio.gather(*(http.get(PATH) for _ in range(5)))
+        assert sorted(answer.status_code for answer in told) == [200, 200, 503, 503, 503]
+        assert (await http.get(PATH)).status_code == 200, "places are free again"
+
+
+async def test_a_place_is_not_for_ever_though_nothing_is_read(
+    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(stream, "_TAKEN_WITHIN_S", 1.0)
+    log = Log()
+    log.add(*range(1, 4001), size=5000)
+    async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+        await ready(http)
+        with unread(url):
+            await soon(log.is_read)
+
+            async def status() -> int:
+                return (await http.get(PATH)).status_code
+
+            assert await status() == 503
+            await soon(lambda: is_it(status, 200))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="what a connection takes is watched on Linux only")
+async def test_a_connection_that_takes_nothing_is_ended(
+    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(app, "_UNTAKEN_MS", 500)
+    log = Log()
+    log.add(*range(1, 4001), size=5000)
+    async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+        await ready(http)
+        with unread(url):
+            await soon(log.is_read)
+
+            async def status() -> int:
+                async with http.stream("GET", PATH) as answer:
+                    return answer.status_code
+
+            assert await status() == 503
+            await soon(lambda: is_it(status, 200))
 
 
 async def test_before_there_is_anything_there_are_signs_of_life(
@@ -72,7 +143,7 @@ async def test_before_there_is_anything_there_are_signs_of_life(
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
     async with served(settings) as url, httpx.AsyncClient() as http, http.stream("GET", url + PATH) as answer:
         lines = answer.aiter_lines()
-        assert [await anext(lines) for _ in range(4)] == [": nothing new", ""] * 2
+        assert [await anext(lines) for _ in range(6)] == ["event: heartbeat", "data: {}", ""] * 2
 
 
 async def test_it_ends_some_time_so_that_tokens_are_looked_at_anew(
@@ -112,10 +183,7 @@ async def test_one_that_does_not_read_holds_nothing_up_and_gets_everything_later
     log.add(*range(1, 4001), size=5000)
     async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
         await ready(http)
-        host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port))) as slow:
-            slow.sendall(f"GET {PATH} HTTP/1.0\r\nHost: x\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
-            slow.setblocking(False)
+        with unread(url) as slow:
             given = 0
             while log.given > given or not given:  # page by page, until nothing more goes out
                 given = log.given
