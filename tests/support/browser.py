@@ -43,6 +43,7 @@ class Browser:
     def run(self, script: str, *, before_pages: bool = False) -> Any:
         """What a script says in the end, in the page that is open; or run it in each that is opened, before its own."""
         if before_pages:
+            self._call("Page.enable")
             return self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
         told = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in told, told
