@@ -15,6 +15,7 @@ install: $(STAMP)  ## the locked dependencies and salepulse itself, in .venv
 # Checked against the hashes of the lock, then salepulse on top, without asking for anything more.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "salepulse needs Python 3.11 or newer: make install PYTHON=python3.x")'
+	@echo "installing into $(VENV): this takes some minutes the first time"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -10,19 +10,12 @@ from typing import TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings
+
+from consumers.setting_sources import Source, Sources, variable
 
 MASK = "***"
 Shown: TypeAlias = str | int | float | bool | None
-
-
-class Source(StrEnum):
-    """Where a value came from. The first of these that names a setting wins."""
-
-    FLAG = "flag"
-    ENVIRONMENT = "environment"
-    FILE = "salepulse.toml"
-    DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +34,18 @@ class SettingFact:
 def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingFact]:
     """All settings, in the order of their definition. `flags`: names of those that were given on the command line."""
     kind = type(settings)
-    given = {
-        Source.FLAG: set(flags),
-        Source.ENVIRONMENT: set(EnvSettingsSource(kind)()),
-        Source.FILE: set(TomlConfigSettingsSource(kind)()),
-    }
+    sources = Sources(kind, flags)
     return [
         SettingFact(
             name,
             field.description or "",
             shown(field.default),
             shown(getattr(settings, name)),
-            next((source for source, names in given.items() if name in names), Source.DEFAULT),
+            sources.of(name),
             variable(kind, name),
         )
         for name, field in kind.model_fields.items()
     ]
-
-
-def variable(kind: type[BaseSettings], name: str) -> str:
-    """The environment variable of a setting."""
-    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()
 
 
 def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:

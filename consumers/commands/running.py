@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 
 import typer
 from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from consumers.errors import SalepulseError, UsageError
 from consumers.masking import conceal
 from consumers.plain_words import plainly
+from consumers.setting_sources import Source, Sources, variable
 
 Result = TypeVar("Result")
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
@@ -50,10 +52,13 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
     """Settings from flags (None: not given), environment and `salepulse.toml`. Ends the command if they are wrong."""
     with foreseen():
+        given = {name: value for name, value in flags.items() if value is not None}
         try:
-            settings = kind(**{name: given for name, given in flags.items() if given is not None})
+            settings = kind(**given)
         except ValidationError as error:
-            raise UsageError(_wrong_setting(kind, error)) from None
+            sources = Sources(kind, given)
+            faults = error.errors(include_url=False)
+            raise UsageError("; ".join(_wrong_setting(kind, fault, sources) for fault in faults)) from None
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"salepulse.toml is no TOML: {error}") from None
         for name in kind.model_fields:
@@ -62,8 +67,8 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
         return settings
 
 
-def _wrong_setting(kind: type[BaseSettings], error: ValidationError) -> str:
-    wrong = error.errors(include_url=False, include_input=False)[0]
+def _wrong_setting(kind: type[BaseSettings], wrong: ErrorDetails, sources: Sources) -> str:
+    """One fault, with the value unless that is a secret, and with what gave it."""
     name = ".".join(str(part) for part in wrong["loc"])
     if not name:
         return f"settings: {plainly(wrong)}"
@@ -71,7 +76,16 @@ def _wrong_setting(kind: type[BaseSettings], error: ValidationError) -> str:
         close = get_close_matches(name, kind.model_fields, 1)
         mend = f"do you mean {close[0]}?" if close else "leave it out"
         return f"salepulse.toml: there is no setting {name}: {mend}"
-    return f"setting {name} (flag, SALEPULSE_{name.upper()} or salepulse.toml): {plainly(wrong)}"
+    whole = str(wrong["loc"][0])
+    value = "" if kind.model_fields[whole].annotation is SecretStr else f" is {wrong['input']!r}"
+    match source := sources.of(whole):
+        case Source.FLAG:
+            given = f"--{whole.replace('_', '-')}"
+        case Source.ENVIRONMENT:
+            given = variable(kind, whole)
+        case _:
+            given = source.value
+    return f"setting {name}{value} ({given}): {plainly(wrong)}"
 
 
 def parse_since(text: str, now: datetime) -> int:

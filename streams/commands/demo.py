@@ -39,8 +39,8 @@ def demo(
 
     Nothing else is touched: a broker or Redis that the settings name is left alone. On the way an incident is
     injected that the KPIs show, and what on-call is told of it. At the end it proves that each event counted once.
-    Ctrl-C ends it early, with the same proof; once more ends it at once. With --json the last line on stdout is the
-    API's last answer, all else is on stderr.
+    It ends by itself. Ctrl-C ends it early, with the same proof; once more ends it at once. With --json the last line
+    on stdout is the API's last answer, all else is on stderr.
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
     with foreseen():
@@ -93,8 +93,6 @@ def _view(planned: Plan, as_json: bool) -> contextlib.AbstractContextManager[Scr
     from streams.demo.screen import Screen
 
     console = Console(stderr=as_json)
-    if console.is_terminal:
-        return Screen(console)
-    lines = Lines(sys.stderr if as_json else sys.stdout)
-    lines.tell(f"API: {planned.url}/docs")
-    return lines
+    view = Screen(console) if console.is_terminal else Lines(sys.stderr if as_json else sys.stdout)
+    view.tell(f"page: {planned.url}/ · API: {planned.url}/docs")
+    return view

@@ -12,6 +12,7 @@ from streams.kpis import Number
 
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
 SELLING = "selling; Ctrl-C ends it"
+NOT_LIVE = "catching up, not live yet"
 _RATE_OVER_S = 5
 _RATES_OVER_S = 60
 """The window of the channels' rates, on the screen and in the demo's rule."""

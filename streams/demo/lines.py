@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from streams.demo.frame import Frame, clock, share
+from streams.demo.frame import NOT_LIVE, Frame, clock, share
 from streams.formatting import number
 
 EVERY_S = 3.0
@@ -45,6 +45,7 @@ def describe(frame: Frame) -> str:
     minute = frame.snapshot.windows["1m"]
     parts = [
         f"as of {clock(frame.snapshot.as_of_ms)} ({frame.age_s:.1f} s ago)",
+        *(() if frame.snapshot.live else (NOT_LIVE,)),
         f"1m: GMV {number('gmv', minute['gmv'], currency_exponent=frame.currency_exponent)} {frame.currency}",
         f"{minute['orders_paid']:,} orders paid",
         f"conversion {number('conversion_rate', minute['conversion_rate'], currency_exponent=0)}",

@@ -18,6 +18,7 @@ from streams.stack.plan import Plan
 
 RULES = "alert-rules.yaml"
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
+_COMMAND = re.compile(r"salepulse alerts ack \S+")
 
 
 @contextlib.asynccontextmanager
@@ -25,7 +26,7 @@ async def on_call(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Plan
     """The plan with somebody to be told of alerts, by the demo's own rules; what they are told goes to `tell`."""
 
     async def take(request: web.Request) -> web.Response:
-        for line in as_read(await request.json()):
+        for line in as_read(await request.json(), plan.settings.redis_url.get_secret_value()):
             tell(line)
         return web.Response(text="ok")
 
@@ -51,8 +52,9 @@ async def on_call(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Plan
         await runner.cleanup()
 
 
-def as_read(message: dict[str, Any]) -> list[str]:
-    """A message as people see it in the chat, line by line."""
+def as_read(message: dict[str, Any], redis_url: str) -> list[str]:
+    """A message as people see it in the chat, line by line; commands name the demo's Redis, which no setting does."""
     text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
-    lines = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "").splitlines()
+    text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")
+    lines = _COMMAND.sub(rf"\g<0> --redis-url {redis_url}", text).splitlines()
     return [f"on call reads │ {line}" for line in lines if line.strip()]

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.demo.frame import TRENDS, Frame, clock
+from streams.demo.frame import NOT_LIVE, TRENDS, Frame, clock
 from streams.demo.goods import goods_panel, promotion_panel
 from streams.demo.sale import CHANNEL
 from streams.demo.snapshot import WINDOWS, Values
@@ -78,9 +78,9 @@ def _head(frame: Frame) -> Text:
     if frame.snapshot is not None and frame.age_s is not None:
         shade = "green" if frame.age_s < 3 else "yellow" if frame.age_s < 15 else "red"
         head.append("  as of ", "dim").append(clock(frame.snapshot.as_of_ms), "bold")
-        head.append(f"  {frame.age_s:.1f} s ago", shade)
+        head.append(*(f"  {frame.age_s:.1f} s ago", shade) if frame.snapshot.live else (f"  {NOT_LIVE}", "bold red"))
     head.append(f"  {min(frame.elapsed_s, frame.duration_s):.0f} of {frame.duration_s:.0f} s", "dim")
-    return head.append(f"  API {frame.url}/docs", "cyan")
+    return head.append(f"  {frame.url}/", "cyan")
 
 
 def _kpis(frame: Frame) -> Panel:

@@ -33,6 +33,8 @@ class Snapshot:
     """Since the promotion's start: each number over that of the earlier promotion at the same elapsed time."""
     stock: Mapping[str, Any] = field(default_factory=dict)
     """As `/api/v1/stock` tells of it."""
+    live: bool = True
+    """Whether the first answer may be taken for the present."""
 
     def channel(self, name: str) -> Values:
         """The numbers of one channel."""
@@ -42,13 +44,14 @@ class Snapshot:
 async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
     """Ask for all of it; None while the API does not answer."""
     windows: dict[str, Values] = {}
-    as_of_ms = 0
+    as_of_ms, live = 0, True
     for window in WINDOWS:
         status, answer = await api.get("/api/v1/kpis", window=window)
         if status != 200:
             return None
         windows[window] = answer["values"]
-        as_of_ms = as_of_ms or int(answer["as_of"])
+        if not as_of_ms:
+            as_of_ms, live = int(answer["as_of"]), bool(answer["live"])
     by_channel, channels = await api.get("/api/v1/kpis", window="1m", scope="channel")
     by_sku, skus = await api.get("/api/v1/top", window="5m", scope="sku", by="gmv", n=TOP)
     if by_channel != 200 or by_sku != 200:
@@ -64,6 +67,7 @@ async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
         promotion if known == 200 else None,
         ratios["ratio"] or {} if compared == 200 else {},
         stock if counted == 200 else {},
+        live,
     )
 
 

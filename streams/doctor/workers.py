@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.commands.running import iso
-from consumers.topics import Partition
+from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
 from streams.counted import read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
@@ -85,15 +85,25 @@ def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings
 
 
 def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
-    """Partitions of which Kafka dropped records before they were counted."""
+    """Partitions of which Kafka dropped records before they were counted, or may have: nobody knows what a topic held
+    that was made anew."""
     for name, since in fields.items():
         what, _, partition = name.decode().partition(":")
-        if what == "incomplete":
-            when = iso(int(since)) if int(since) else "an unknown time"
+        if what != "incomplete":
+            continue
+        when = iso(int(since)) if int(since) else "an unknown time"
+        if Partition.parse(partition).topic is Topic.PROMOTIONS:  # no event was lost; what was read is in force
+            yield warning(
+                f"partition {partition}",
+                f"changes of promotions may have been lost before they were read, about {when}",
+                "compare `salepulse promotions list` with your files, and `salepulse promotions apply` what differs",
+            )
+        else:
             yield wrong(
                 f"partition {partition}",
                 f"records were lost before they were counted: incomplete since {when}",
-                "replay them from their source with `salepulse replay`, and lengthen the topic's retention",
+                "replay them from their source with `salepulse replay`; unless the topic was made anew, "
+                "lengthen its retention",
             )
 
 

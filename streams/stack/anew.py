@@ -38,8 +38,9 @@ async def begin_anew(settings: Settings) -> int:
             newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0)
             passed = [partition for partition, position in progress.positions.items() if position]
             for partition in passed:
-                held = progress.partitions.get(partition)
-                nothing_waited = held is not None and held.lag == 0  # the last that its worker said
+                # The last that its worker said. Of promotions, too, which the state of the event topics leaves out.
+                lag = await redis.hget(keys.state(keys.shard(partition)), f"lag:{partition}")
+                nothing_waited = lag is not None and int(lag) == 0
                 await _begin_anew(redis, keys, settings, partition, None if nothing_waited else newest_ms)
             return len(passed)
     finally:

@@ -78,9 +78,7 @@ class Stack:
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
-                reasons = answer.get("reasons") if isinstance(answer, dict) else None
-                what = "; ".join(reasons or [f"the API answers {status or answer}"])
-                self._tell(waiting(what, waited - began))
+                self._tell(waiting(reason(status, answer), waited - began))
 
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
@@ -150,6 +148,20 @@ class Stack:
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
+
+
+def reason(status: int, answer: object) -> str:
+    """Why it is not ready, from what /readyz answered, for people: what holds for many partitions is said once."""
+    if not status:
+        return "the API does not answer yet"
+    reasons = answer.get("reasons") if isinstance(answer, dict) else None
+    if not reasons:
+        return f"the API answers {status}"
+    stale = [said for said in reasons if " is stale: " in said]
+    if len(stale) < 2:
+        return "; ".join(reasons)
+    others = [said for said in reasons if said not in stale]
+    return "; ".join([f"{len(stale)} partitions are stale: no word from their workers yet", *others])
 
 
 def waiting(what: str, for_s: float) -> str:

@@ -22,6 +22,7 @@ from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
 from streams.stack.plan import Plan
 
+REDIS_URL = "redis://127.0.0.1:7001/0"
 START_MS = 1_762_776_000_000
 TEXT = files("streams.demo").joinpath(RULES).read_text(encoding="utf-8")
 
@@ -45,7 +46,11 @@ def test_the_incident_is_one_page_soon_and_its_resolve_before_the_end() -> None:
 @pytest.mark.anyio
 async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None:
     shown: list[str] = []
-    production = Settings(alerts_receivers="/etc/pager.yaml", alerts_heartbeat_url="https://example.com/x")  # type: ignore[arg-type]
+    production = Settings(
+        alerts_receivers="/etc/pager.yaml",
+        alerts_heartbeat_url="https://example.com/x",  # type: ignore[arg-type]
+        redis_url=REDIS_URL,  # type: ignore[arg-type]
+    )
     plan = Plan(settings=production, folder=tmp_path, kafka_port=None, redis_port=None, workers=1)
     async with on_call(plan, shown.append) as watched:
         settings = watched.settings
@@ -59,10 +64,12 @@ async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None
     assert all(line.startswith("on call reads │ ") for line in shown)
     assert any("FIRING" in line for line in shown)
     assert any("RESOLVED" in line for line in shown)
+    (acknowledge,) = (line for line in shown if "salepulse alerts ack " in line)
+    assert acknowledge.endswith(f" --redis-url {REDIS_URL}"), "as the demo's Redis is on a port of its own"
 
 
 def test_markup_of_the_chat_is_taken_off() -> None:
     text = "*[FIRING]* a &lt; b\n\n<http://x/runbook|Runbook>"
-    lines = as_read({"blocks": [{"text": {"text": text}}]})
+    lines = as_read({"blocks": [{"text": {"text": text}}]}, REDIS_URL)
     assert lines == ["on call reads │ [FIRING] a < b", "on call reads │ Runbook: http://x/runbook"]
-    assert as_read({"text": "short"}) == ["on call reads │ short"]
+    assert as_read({"text": "short"}, REDIS_URL) == ["on call reads │ short"]

@@ -169,9 +169,7 @@ def test_settings_come_from_the_environment_and_the_file(monkeypatch: pytest.Mon
     monkeypatch.setenv("SALEPULSE_PARTITIONS", "none")
     code, line = failure("topics", "create")
     assert code == 2
-    assert line == (
-        "salepulse: setting partitions (flag, SALEPULSE_PARTITIONS or salepulse.toml): write a whole number"
-    )
+    assert line == ("salepulse: setting partitions is 'none' (SALEPULSE_PARTITIONS): write a whole number")
     Path("salepulse.toml").write_text("no toml")
     assert failure("topics", "create")[1].startswith("salepulse: salepulse.toml is no TOML")
 

@@ -25,6 +25,7 @@ from alerts.store.keys import AlertKeys
 from consumers.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
 from consumers.partitioning import key_field
 from consumers.rejects import Reason
+from consumers.setting_sources import variable
 from consumers.settings import Clock, IngestSettings
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState
@@ -43,7 +44,7 @@ from streams.serve.promotion_metrics import Running, families
 from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, standing
 from streams.settings import Settings
-from streams.settings_report import shown, variable
+from streams.settings_report import shown
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.targets import Forecast

@@ -36,7 +36,8 @@ def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(t
     number = counted.split()[1]
     assert counted == f"counted {number} of {number} events, 0 lost, 0 doubled"
     assert "to the cent what the API answers" in done.stderr
-    assert "API: http://127.0.0.1:" in done.stderr
+    assert done.stderr.startswith("page: http://127.0.0.1:")
+    assert "/ · API: http://127.0.0.1:" in done.stderr
     assert "incident injected: " in done.stderr
 
 
@@ -154,6 +155,17 @@ def test_how_a_sale_ends_is_not_told_before_it_says_something_itself() -> None:
 
 def test_before_the_first_numbers_the_screen_says_what_it_waits_for() -> None:
     assert any("waiting" in line for line in drawn(frame(snapshot=None, phase="waiting for the first KPIs")))
+
+
+def test_numbers_that_are_not_live_are_said_to_be_so() -> None:
+    whole = frame()
+    assert whole.snapshot is not None
+    behind = dataclasses.replace(whole.snapshot, as_of_ms=NOW_MS - 1_889_000, live=False)
+    said = "catching up, not live yet"
+    head = drawn(frame(snapshot=behind))[0]
+    assert (said in head, "…" in head) == (True, False)
+    assert said in describe(frame(snapshot=behind))
+    assert said not in drawn(whole)[0] + describe(whole)
 
 
 def test_a_line_tells_the_same_in_short() -> None:

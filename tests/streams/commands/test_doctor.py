@@ -90,6 +90,12 @@ def test_lost_records_are_told() -> None:
     assert (levels(found), "2025-11-10" in found[0].found) == (["wrong"], True)
 
 
+def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:
+    (found,) = incomplete({b"incomplete:promotions/0": str(NOW_MS).encode()})
+    assert (found.level, "salepulse promotions apply" in found.mend) == (Level.WARNING, True)
+    assert not any(word in found.mend for word in ("replay", "retention"))
+
+
 def test_where_nothing_is_every_fault_is_named_and_the_end_is_1(tmp_path: Path) -> None:
     nowhere = ("--bootstrap", "127.0.0.1:1", "--redis-url", "redis://:hunter2@127.0.0.1:1/0")
     done = salepulse("doctor", *nowhere, cwd=tmp_path, env={"SALEPULSE_BOOTSTRP": "x"})

@@ -70,9 +70,10 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("http_port = 70000\n", "setting http_port is 70000 (salepulse.toml): it must be at most 65535"),
         (
-            "http_port = 70000\n",
-            "setting http_port (flag, SALEPULSE_HTTP_PORT or salepulse.toml): it must be at most 65535",
+            'http_port = 70000\nclock = "sun"\n',
+            "setting clock is 'sun' (salepulse.toml): write one of wall or event; setting http_port is 70000",
         ),
         ("colour = 1\n", "salepulse.toml: there is no setting colour: leave it out"),
         ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: do you mean redis_url?"),
@@ -88,6 +89,15 @@ def test_a_wrong_file_ends_a_command_with_2_and_one_line(tmp_path: Path, text: s
     code, line = failure("settings", cwd=tmp_path)
     assert code == 2
     assert says in line
+
+
+def test_a_wrong_secret_is_not_shown_and_what_gave_it_is(tmp_path: Path) -> None:
+    wrong = "http://shop:hunter2@cache"
+    by_flag = failure("settings", "--redis-url", wrong, cwd=tmp_path)
+    by_variable = failure("settings", cwd=tmp_path, env={"SALEPULSE_REDIS_URL": wrong})
+    for (code, line), source in ((by_flag, "--redis-url"), (by_variable, "SALEPULSE_REDIS_URL")):
+        assert (code, "hunter2" in line) == (2, False)
+        assert line.startswith(f"setting redis_url ({source}): an address of Redis begins with redis://")
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "kpis", "doctor", "worker", "serve"])
