@@ -24,7 +24,7 @@ class TimesAnswer(ApiModel):
     count: int
     mean: float | None
     p50: float | None
-    """Within 2 %, like `p90`."""
+    """Within 2 %, like `p90`; null where it is 6 minutes or less."""
     p90: float | None
 
 

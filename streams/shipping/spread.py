@@ -36,7 +36,8 @@ def share_of(counter: int) -> tuple[int, int, int]:
 
 
 def quantile_ms(counts: Sequence[int], share: float) -> float | None:
-    """The time that a share of the legs do not take longer than, of the counts of all buckets; None without legs."""
+    """The time that a share of the legs do not take longer than, of the counts of all buckets; None without legs, and
+    where it lies in the first bucket, of which only the end is known."""
     total = sum(counts)
     if total <= 0:
         return None
@@ -44,7 +45,7 @@ def quantile_ms(counts: Sequence[int], share: float) -> float | None:
     for bucket, count in enumerate(counts):
         seen += count
         if seen > rank:
-            return _middle_ms(bucket)
+            return _middle_ms(bucket) if bucket else None
     return _middle_ms(len(counts) - 1)
 
 

@@ -39,5 +39,6 @@ def test_medians_of_a_thousand_parcels() -> None:
 
 def test_the_ends() -> None:
     assert quantile_ms([0] * BUCKETS, 0.5) is None
+    assert quantile_ms(counted([1000, 360_000, 400_000]), 0.5) is None, "6 minutes or less, nobody knows how much"
     assert spread_counter(SHIP, 0) == spread_counter(SHIP, 360_000) == SHIP * BUCKETS
     assert spread_counter(SHIP, 10**15) == (SHIP + 1) * BUCKETS - 1
