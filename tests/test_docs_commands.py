@@ -51,6 +51,7 @@ APART = {
 }
 """# <line>: why it is not run here"""
 ENDLESS = (
+    "curl -N 'http://127.0.0.1:8080/api/v1/stream?window=1m'",
     "curl -N 'http://127.0.0.1:8080/api/v1/stream?window=1m&scope=channel&value=app'",
     ".venv/bin/salepulse serve",
     ".venv/bin/salepulse worker",

@@ -156,7 +156,7 @@ class Shop:
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
         counted_ms = now_ms()
         newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
-        self._until(60, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
+        self._until(120, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
         self._until(60, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
 
     def until_silent(self, within_s: float = 30) -> None:
