@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from alerts.notify.http import Http, Request, judge
 from alerts.notify.outcome import Failed
 from consumers.settings import Clock
+from streams.store.evaluated import EVALUATED_WITHIN_MS
 
-EVALUATED_WITHIN_MS = 15_000
 FRESH_MS = 45_000
 """How far behind the clock what is evaluated may be."""
 

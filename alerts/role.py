@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts.engine import Engine
+from alerts.engine import Engine, Round
 from alerts.evaluator import Evaluator
 from alerts.heartbeat import Beat, Heartbeat
 from alerts.metrics import AlertMetrics
@@ -36,6 +36,7 @@ from consumers.errors import SalepulseError
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
+from streams.store.evaluated import leave_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 
 log = structlog.get_logger()
@@ -122,7 +123,8 @@ class Role:
                 group.create_task(_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name)))
 
     async def _evaluate(self) -> None:
-        await self.engine.round()
+        if await self.engine.round() is Round.EVALUATED:
+            await leave_evaluated(self._redis, self._keys, self._clock())
         self.beat_s = time.monotonic()
 
     async def _publish(self) -> None:

@@ -6,8 +6,9 @@ Nothing here evaluates or sends: the process that leads heeds what is written wi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -26,21 +27,28 @@ from streams.clock import now_ms
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
+from streams.settings import Settings
 from streams.store.connection import Access, connect
+from streams.store.evaluated import Evaluated, read_evaluated
+from streams.store.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     said: Said
     place: Place
+    evaluated: Callable[[], Awaitable[Evaluated]]
+    settings: Settings
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     live: Live = app.state.live
     broadcast: Broadcast = app.state.broadcast
-    redis, keys = connect(live.settings, Access.READ), AlertKeys(live.settings.redis_prefix)
-    app.state.alerts = _Kept(Said(redis, keys), place_of(live.settings))
+    settings = live.settings
+    redis, keys = connect(settings, Access.READ), AlertKeys(settings.redis_prefix)
+    evaluated = partial(read_evaluated, redis, Keys(settings.redis_prefix, settings.shards))
+    app.state.alerts = _Kept(Said(redis, keys), place_of(settings), evaluated, settings)
     try:
         async with broadcast.alerts_from(StoredChanges(redis, keys)):
             yield
@@ -64,6 +72,12 @@ _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "descri
 class AlertsAnswer(BaseModel):
     """The alerts that are kept: pending, firing, and for a day those that are over."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    evaluated_at: int | None
+    """When the rules were last evaluated, epoch ms; null: never."""
+    live: bool
+    """Whether that was lately. If not, no `salepulse alerts` is at work: what began or ended since is not known."""
     alerts: list[ShownAlert]
     """The newest change of state first."""
 
@@ -98,12 +112,17 @@ async def alerts(
     rule: Annotated[str | None, Query(max_length=64, description="Only those of this rule.")] = None,
 ) -> AlertsAnswer:
     """The alerts, newest first."""
+    evaluated = await kept.evaluated()  # before the alerts: they are at least as new as it says
     found = [
         alert
         for alert in await kept.said.alerts()
         if state in (None, alert.status) and severity in (None, alert.severity) and rule in (None, alert.series.rule)
     ]
-    return AlertsAnswer(alerts=[shown(alert, kept.place) for alert in found])
+    return AlertsAnswer(
+        evaluated_at=evaluated.at_ms,
+        live=evaluated.lately(now_ms(), kept.settings),
+        alerts=[shown(alert, kept.place) for alert in found],
+    )
 
 
 @router.post(

@@ -13,7 +13,7 @@ class Level(StrEnum):
     WARNING = "warning"
     """Counting is right; something may become a problem, or is unusual."""
     WRONG = "wrong"
-    """Counting stands still, is incomplete or may be lost."""
+    """Counting or watching stands still, or counts are incomplete or may be lost."""
 
 
 @dataclass(frozen=True, slots=True)

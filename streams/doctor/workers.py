@@ -1,4 +1,4 @@
-"""The workers, as they tell of themselves in Redis."""
+"""The workers and who evaluates alerts, as they tell of themselves in Redis."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from streams.counted import read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
+from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.state import State, read_state
 from streams.view.reached import newest
@@ -31,6 +32,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         state = await read_state(redis, keys)
         held = _bytes(await redis.hgetall(keys.workers))
         totals = await read_totals(redis, keys)
+        evaluated = await read_evaluated(redis, keys)
         shards = [_bytes(await redis.hgetall(keys.state(shard))) for shard in range(keys.shards)]
     except (RedisError, *UNREACHABLE):
         return []
@@ -43,7 +45,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         findings.append(warning("refused", f"{totals.rejected:,} messages so far, kept as dead letters", mend))
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
-    return findings
+    return [*findings, alerts(evaluated, now_ms, settings)]
 
 
 def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
@@ -113,3 +115,13 @@ def answers(state: State, now_ms: int, settings: Settings) -> Finding:
     if now.ms is None:
         return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
     return ok("as-of", iso(now.ms))
+
+
+def alerts(evaluated: Evaluated, now_ms: int, settings: Settings) -> Finding:
+    """Whether the shop is watched."""
+    if evaluated.at_ms is None:
+        return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
+    if evaluated.lately(now_ms, settings):
+        return ok("alerts", f"evaluated, last at {iso(evaluated.at_ms)}")
+    found = f"not evaluated since {iso(evaluated.at_ms)}: nobody is told of what goes wrong now"
+    return wrong("alerts", found, "start `salepulse alerts`; where it runs, see its log and start it anew")

@@ -26,6 +26,7 @@ class Keys:
     | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` |
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
+    | `prefix:{0}:evaluated` | string | when the rules of alerts were last evaluated, epoch ms |
     | `prefix:{0}:kept` | string | minutes that are kept for years, and up to where others may be gone, JSON |
     """
 
@@ -74,6 +75,10 @@ class Keys:
     @property
     def promotions(self) -> str:
         return f"{self._tag(0)}:promotions"
+
+    @property
+    def evaluated(self) -> str:
+        return f"{self._tag(0)}:evaluated"
 
     @property
     def kept(self) -> str:

@@ -7,9 +7,10 @@ import ipaddress
 import pytest
 from pydantic import SecretStr
 
-from alerts.heartbeat import EVALUATED_WITHIN_MS, FRESH_MS, Beat, Heartbeat, Last, withheld
+from alerts.heartbeat import FRESH_MS, Beat, Heartbeat, Last, withheld
 from alerts.notify.http import Http
 from consumers.settings import Clock
+from streams.store.evaluated import EVALUATED_WITHIN_MS
 from tests.support.receiving import Says, http_receiver
 
 NOW = 1_762_776_000_000

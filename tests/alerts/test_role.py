@@ -19,8 +19,12 @@ from alerts.store.keys import AlertKeys
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
+from streams.clock import now_ms
 from streams.embedded.probes import always_ready
 from streams.embedded.workdir import temporary_data_dir
+from streams.settings import Settings
+from streams.store.evaluated import read_evaluated
+from streams.store.keys import Keys
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
@@ -137,6 +141,7 @@ async def test_from_a_finding_to_people_and_the_topic(stage: Stage) -> None:
     await stage.say("bad")
     stage.start("one")
     await stage.until_told("FIRING")
+    assert (await read_evaluated(stage.redis, Keys("salepulse", 1))).lately(now_ms(), Settings())
     await stage.say("fine")
     assert await stage.until_told("FIRING", "RESOLVED") < 5
     changes = await published(stage)

@@ -10,6 +10,8 @@ import pytest
 
 from alerts.routes import router
 from streams.serve.app import create_app
+from streams.store.evaluated import EVALUATED_WITHIN_MS, leave_evaluated
+from streams.store.keys import Keys
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import Process, beside_servers
 from tests.alerts.state.playing import BAD, FINE
@@ -46,6 +48,18 @@ async def test_the_newest_first_with_all_that_is_known(api: httpx.AsyncClient) -
     assert found[0]["notified"] == "told"
     assert found[0]["told"] == [{"receiver": "chat", "at": T0 + 10_000, "times": 1}]
     assert found[0]["chart"].startswith("https://pulse.example/?series=conversion_rate")
+
+
+async def test_it_says_when_the_rules_were_last_evaluated(api: httpx.AsyncClient, process: Process) -> None:
+    async def told() -> tuple[object, object]:
+        answer = (await api.get("/api/v1/alerts")).json()
+        return answer["evaluated_at"], answer["live"]
+
+    assert await told() == (None, False)
+    now_ms = round(time.time() * 1000)
+    for at_ms, live in ((now_ms, True), (now_ms - EVALUATED_WITHIN_MS - 1, False)):
+        await leave_evaluated(process.redis, Keys("salepulse", 1), at_ms)
+        assert await told() == (at_ms, live)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ const SHOWN = [
 const CHART_EVERY_MS = 5000;
 const AGAIN_MS = 3000;
 const SILENT_MS = 25000; // an open stream says something every 10 s
+const ALERTS_EVERY_MS = 5000;
 
 const at = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
@@ -17,7 +18,9 @@ const standing = new Standing();
 const firing = new Map(); // <fingerprint: alert>
 let known = false; // whether `firing` is what fires
 let during = null; // changes that came while what fires is being read; null: it is not
+let nextReading = null; // the timer of it, for what fires
 let format = null;
+let watched = { live: true, evaluated_at: null }; // whether the rules are evaluated, as was heard last
 let charted = 0; // when the chart was last asked for
 
 function made(tag, text, attributes = {}) {
@@ -63,25 +66,34 @@ function showAlert(alert) {
 function showAlerts() {
   const order = { critical: 0, warning: 1, info: 2 };
   const held = [...firing.values()].sort((a, b) => order[a.severity] - order[b.severity] || b.changed_at - a.changed_at);
-  if (known) at("alerts-note").textContent = held.length ? "" : "Nothing.";
+  if (known) at("alerts-note").textContent = watched.live ? (held.length ? "" : "Nothing.") : unwatched();
   at("alerts").replaceChildren(...held.map(showAlert));
 }
 
+function unwatched() {
+  const since = watched.evaluated_at;
+  return since === null ? "Not known: alerts were never evaluated."
+    : `Alerts were not evaluated since ${format.time(since)}: what began or ended after that is not known.`;
+}
+
 async function readAlerts() {
+  clearTimeout(nextReading);
   const changes = during = []; // of this reading: a later one replaces it
   try {
-    const { alerts } = await ask("api/v1/alerts?state=firing");
+    const { alerts, ...told } = await ask("api/v1/alerts?state=firing");
     if (during !== changes) return;
+    watched = told;
     firing.clear();
     for (const alert of [...alerts, ...changes]) take(alert); // the answer may be older than the changes
     known = true;
     during = null;
     showAlerts();
+    nextReading = setTimeout(readAlerts, ALERTS_EVERY_MS);
   } catch (error) {
     if (during !== changes) return;
     known = false;
     at("alerts-note").textContent = `Not known: ${error.message}`;
-    setTimeout(() => during === changes && readAlerts(), AGAIN_MS);
+    nextReading = setTimeout(readAlerts, AGAIN_MS);
   }
 }
 

@@ -14,8 +14,9 @@ from streams.asof import PartitionState
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
-from streams.doctor.workers import at_work, incomplete, partitions
+from streams.doctor.workers import alerts, at_work, incomplete, partitions
 from streams.settings import Settings
+from streams.store.evaluated import Evaluated
 from tests.streams.commands.salepulse import salepulse
 from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server
@@ -83,6 +84,13 @@ def test_what_waits() -> None:
     assert levels(list(partitions(state(NOW_MS, 1_000_000), NOW_MS, SETTINGS))) == ["ok", "warning"]
     stale = list(partitions(state(NOW_MS - 60_000, 0), NOW_MS, SETTINGS))
     assert (levels(stale)[0], "orders/0" in stale[0].found) == ("wrong", True)
+
+
+def test_whether_the_shop_is_watched() -> None:
+    times = (None, NOW_MS - 60_000, NOW_MS - 1000)
+    assert levels([alerts(Evaluated(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == ["warning", "wrong", "ok"]
+    seldom = Settings(alerts_interval_s=30)
+    assert alerts(Evaluated(NOW_MS - 60_000), NOW_MS, seldom).level is Level.OK
 
 
 def test_lost_records_are_told() -> None:

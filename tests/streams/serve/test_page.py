@@ -12,8 +12,11 @@ import anyio
 import httpx
 import pytest
 
+from streams.clock import now_ms
 from streams.serve import page, stream
 from streams.settings import Settings
+from streams.store.evaluated import leave_evaluated
+from streams.store.keys import Keys
 from streams.tokens.token import Right
 from tests.alerts.builders import finding
 from tests.alerts.engine import beside_servers
@@ -96,7 +99,11 @@ async def test_a_browser_shows_what_is_true(
             await open_shop.send(CLICKS, click(62, user="u9"))
             await open_shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(62), "order_id": "o-u2"})
             await process.evaluate(60, FINE)
-            await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and ">Nothing.<" in html)
+            await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and "alerts were never evaluated" in html)
+            await leave_evaluated(process.redis, Keys("salepulse", 1), now_ms())
+            await seen(lambda html: ">Nothing.<" in html)
+            await leave_evaluated(process.redis, Keys("salepulse", 1), at(0))
+            await seen(lambda html: "Alerts were not evaluated since " in html and ">Nothing.<" not in html)
             await open_shop.silent_since(ORDERS, 60)
             await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)
             await open_shop.attend()
