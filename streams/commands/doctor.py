@@ -32,7 +32,7 @@ def doctor(
     clock: ClockOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine settings, broker, topics, Redis, clocks and workers: what is wrong, and how to mend it.
+    """Examine settings, broker, topics, Redis, clocks, workers and alerts: what is wrong, and how to mend it.
 
     Changes nothing. Ends with 1 if anything is wrong; a warning is not.
     """
