@@ -18,7 +18,7 @@ const standing = new Standing();
 const firing = new Map(); // <fingerprint: alert>
 let known = false; // whether `firing` is what fires
 let during = null; // changes that came while what fires is being read; null: it is not
-let nextReading = null; // the timer of it, for what fires
+let nextReading = null; // the timer of the next such reading
 let format = null;
 let watched = { live: true, evaluated_at: null }; // whether the rules are evaluated, as was heard last
 let charted = 0; // when the chart was last asked for
@@ -72,7 +72,7 @@ function showAlerts() {
 
 function unwatched() {
   const since = watched.evaluated_at;
-  return since === null ? "Not known: alerts were never evaluated."
+  return since === null ? "Alerts were never evaluated: what fires is not known."
     : `Alerts were not evaluated since ${format.time(since)}: what began or ended after that is not known.`;
 }
 

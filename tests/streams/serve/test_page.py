@@ -99,7 +99,7 @@ async def test_a_browser_shows_what_is_true(
             await open_shop.send(CLICKS, click(62, user="u9"))
             await open_shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(62), "order_id": "o-u2"})
             await process.evaluate(60, FINE)
-            await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and "alerts were never evaluated" in html)
+            await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and "Alerts were never evaluated" in html)
             await leave_evaluated(process.redis, Keys("salepulse", 1), now_ms())
             await seen(lambda html: ">Nothing.<" in html)
             await leave_evaluated(process.redis, Keys("salepulse", 1), at(0))
