@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from streams.serve import app, broadcast, stream
+from streams.serve.asks import Ask, Told
+from streams.serve.live import Live
 from streams.settings import Settings
 from streams.tokens.token import Right
 from tests.streams.serve.conftest import ready, soon
@@ -85,6 +87,13 @@ async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatc
 async def test_no_more_though_all_come_at_once(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tell = Live.tell
+
+    async def after_a_while(live: Live, ask: Ask[Told]) -> Told:
+        await asyncio.sleep(0.1)
+        return await tell(live, ask)
+
+    monkeypatch.setattr(Live, "tell", after_a_while)
     monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 2)
     monkeypatch.setattr(stream, "_LONGEST_S", 1.0)
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
