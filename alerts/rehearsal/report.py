@@ -23,7 +23,7 @@ _STYLE = (
     "text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
     "svg{width:100%;height:auto}.false{color:#b3261e}small{color:#5d6b7d}"
 )
-HEADER = ("rule", "pages", "right", "false", "plain", "precision", "median delay", "false/day")
+HEADER = ("rule", "pages", "right", "false", "late", "plain", "precision", "median delay", "false/day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Report:
                 str(one.pages),
                 self._known(one.right),
                 self._known(one.false),
+                self._known(one.late),
                 str(one.plain),
                 "–" if one.precision is None or self.happened is None else f"{one.precision:.0%}",
                 f"{statistics.median(one.delays_s):.0f} s" if one.delays_s else "–",
@@ -65,7 +66,9 @@ class Report:
         told = sum(one.first is not None for one in found.told)
         per_day = found.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
-        return f"{whole}: {told} of {len(found.told)} incidents were told of, {len(found.false)} pages were false{rate}"
+        late = f", {len(found.late)} late" if found.late else ""
+        wrong = f"{len(found.false)} pages were false{late}{rate}"
+        return f"{whole}: {told} of {len(found.told)} incidents were told of, {wrong}"
 
     def incidents(self) -> list[tuple[str, ...]]:
         """(what, when, who told of it first, after how long, pages)."""
@@ -82,12 +85,12 @@ class Report:
 
     def pages(self) -> list[tuple[str, ...]]:
         """(when, until, severity, verdict, what) in the order of firing."""
-        false, plain = set(map(id, self.found.false)), set(map(id, self.found.plain))
+        found = self.found
+        verdicts = {"false": found.false, "late": found.late, "plain": found.plain}
+        known = {id(page): verdict for verdict, pages in verdicts.items() for page in pages}
 
         def judged(page: Page) -> str:
-            if self.happened is None:
-                return ""
-            return "false" if id(page) in false else "plain" if id(page) in plain else "right"
+            return "" if self.happened is None else known.get(id(page), "right")
 
         return [
             (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from alerts.rehearsal.play import Page, Played
 
 AFTERWARDS_MS = 300_000
-"""A page so long after an incident's end is still about it."""
+"""A page so long after an incident's end is still about it, but late, unless its rule states a limit."""
 
 TOLD_BY: Mapping[str, frozenset[str]] = {
     "conversion_drop": frozenset({"orders"}),
@@ -37,11 +37,12 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of something that happened; `first` is None where nobody was told."""
+    """What became of something that happened; `first` is None where nobody was told in time."""
 
     happened: Happened
     first: Page | None
     pages: int
+    """Those that were late among them."""
 
     @property
     def delay_s(self) -> float | None:
@@ -54,6 +55,8 @@ class RuleScore:
 
     right: int = 0
     false: int = 0
+    late: int = 0
+    """See `Score.late`."""
     plain: int = 0
     """See `Score.plain`."""
     delays_s: list[float] = field(default_factory=list)
@@ -61,11 +64,13 @@ class RuleScore:
 
     @property
     def pages(self) -> int:
-        return self.right + self.false + self.plain
+        return self.right + self.false + self.late + self.plain
 
     @property
     def precision(self) -> float | None:
-        return self.right / (self.right + self.false) if self.right + self.false else None
+        """The share of right pages among those that said that something is going wrong."""
+        judged = self.right + self.false + self.late
+        return self.right / judged if judged else None
 
 
 @dataclass(slots=True)
@@ -76,12 +81,14 @@ class Score:
     rules: dict[str, RuleScore] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     false: list[Page] = field(default_factory=list)
+    late: list[Page] = field(default_factory=list)
+    """Begun soon after the end of what they are about: they called somebody to what was over."""
     plain: list[Page] = field(default_factory=list)
     """About nothing that was meant to happen, and not false: a number did pass the limit that its rule sets."""
 
     @property
     def recall(self) -> float | None:
-        """The share of what happened, and somebody is to be told of, that somebody was told of."""
+        """The share of what happened, and somebody is to be told of, that somebody was told of in time."""
         return sum(one.first is not None for one in self.told) / len(self.told) if self.told else None
 
     @property
@@ -93,9 +100,10 @@ def score(score: Score, played: Played, happened: Sequence[Happened], plain: Col
     """Add one sale. `plain`: rules whose pages say what is counted, whatever the reason."""
     score.days += played.days
     wanted = [one for one in happened if TOLD_BY[one.kind]]
-    pages: dict[int, list[Page]] = {i: [] for i in range(len(wanted))}
+    firsts: dict[int, Page] = {}
+    counts = [0] * len(wanted)
     for page in played.pages:
-        about = [i for i, one in enumerate(wanted) if _is_about(page, one)]
+        about = [i for i, one in enumerate(wanted) if _is_about(page, one, AFTERWARDS_MS)]
         of_rule = score.rules.setdefault(page.series.rule, RuleScore())
         if not about and page.series.rule in plain:
             of_rule.plain += 1
@@ -105,12 +113,19 @@ def score(score: Score, played: Played, happened: Sequence[Happened], plain: Col
             of_rule.false += 1
             score.false.append(page)
             continue
+        in_time = [i for i in about if page.series.rule in plain or _is_about(page, wanted[i])]
+        told = (in_time or about)[-1]
+        counts[told] += 1
+        if not in_time:
+            of_rule.late += 1
+            score.late.append(page)
+            continue
         of_rule.right += 1
-        of_rule.delays_s.append((page.fired_ms - wanted[about[-1]].start_ms) / 1000)
-        pages[about[-1]].append(page)
-    score.told += [Told(one, pages[i][0] if pages[i] else None, len(pages[i])) for i, one in enumerate(wanted)]
+        of_rule.delays_s.append((page.fired_ms - wanted[told].start_ms) / 1000)
+        firsts.setdefault(told, page)
+    score.told += [Told(one, firsts.get(i), counts[i]) for i, one in enumerate(wanted)]
 
 
-def _is_about(page: Page, happened: Happened) -> bool:
-    in_time = happened.start_ms <= page.fired_ms < happened.end_ms + AFTERWARDS_MS
+def _is_about(page: Page, happened: Happened, afterwards_ms: int = 0) -> bool:
+    in_time = happened.start_ms <= page.fired_ms < happened.end_ms + afterwards_ms
     return in_time and page.incident in TOLD_BY[happened.kind]

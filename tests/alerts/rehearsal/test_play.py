@@ -107,6 +107,20 @@ def test_pages_are_scored_against_what_happened() -> None:
     assert nothing.recall is None, "nobody was to be told of a surge"
 
 
+def test_a_page_after_the_end_is_late_and_not_right() -> None:
+    played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
+    (page,) = played.pages
+    over = [Happened("order_stop", page.fired_ms - 30_000, page.fired_ms)]
+    found = Score()
+    score(found, played, over)
+    of_rule = found.rules["order-silence"]
+    assert (found.late, found.false, of_rule.right, of_rule.late, of_rule.precision) == ([page], [], 0, 1, 0.0)
+    assert [(told.first, told.pages) for told in found.told] == [(None, 1)]
+    stated = Score()
+    score(stated, played, over, plain={"order-silence"})
+    assert (stated.late, stated.recall) == ([], 1.0), "a limit may be passed by what comes afterwards"
+
+
 def test_a_quick_sale_counts_as_the_funnel_says() -> None:
     config = SimulationConfig(seed=3, duration_s=900, compress=False, promotion=None)
     panes = QuickSale(config, 300.0).panes()
