@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -18,6 +20,7 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from alerts.state.alert import Alert
+    from alerts.state.silences import Silence
     from alerts.store.said import Said
 
 app = typer.Typer()
@@ -43,7 +46,7 @@ def list_(
             raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
     settings = load_settings(Settings, redis_url=redis_url)
     held = run(_said(settings, lambda said: said.alerts()))
-    found = [alert for alert in held if state in (None, alert.status)]
+    found = sorted((alert for alert in held if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
         print_json({"alerts": [shown(alert, place_of(settings)).model_dump(mode="json") for alert in found]})
         return
@@ -154,11 +157,37 @@ def silence(
             raise UsageError(plainly(error.errors()[0])) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
-    kept = shown_silence(run(_said(settings, lambda said: said.silence(wanted))))
+
+    async def saying(said: Said) -> tuple[Silence, list[Alert]]:
+        return await said.silence(wanted), await said.alerts()
+
+    said, alerts = run(_said(settings, saying))
+    kept = shown_silence(said)
     if as_json:
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
+    for remark in _remarks(said, alerts, settings):
+        tell(remark)
+
+
+def _remarks(silence: Silence, alerts: Sequence[Alert], settings: Settings) -> Iterator[str]:
+    """What a silence is about now, and which rules it names that nobody here knows."""
+    from alerts.rules.loader import RuleLoader, RulesError
+    from alerts.settings import rules_path
+    from alerts.state.alert import Status
+    from alerts.state.silences import Matching
+
+    matched = sum(alert.status is Status.FIRING and silence.matches(alert.labels) for alert in alerts)
+    yield f"{matched} alerts that fire now match it"
+    known = {alert.series.rule for alert in alerts}
+    with contextlib.suppress(RulesError):  # who evaluates may read other rules, elsewhere
+        known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}
+    for matcher in silence.matchers:
+        named = matcher.label == "rule" and matcher.matching in (Matching.IS, Matching.LIKE)
+        if named and not any(matcher.matches({"rule": name}) for name in known):
+            close = get_close_matches(matcher.value, sorted(known), 1)
+            yield f"no rule that is known here meets {matcher}" + (f": did you mean {close[0]}?" if close else "")
 
 
 async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:
@@ -177,8 +206,13 @@ async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -
 
 def _row(alert: Alert) -> tuple[str, ...]:
     told = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
-    since = alert.finding.since_ms or alert.since_ms
-    return alert.status.value, alert.severity.value, str(alert.series), iso(since), told, alert.fingerprint
+    since = iso(_since_ms(alert))
+    return alert.status.value, alert.severity.value, str(alert.series), since, told, alert.fingerprint
+
+
+def _since_ms(alert: Alert) -> int:
+    """Since when something is wrong, or else since when it has its state."""
+    return alert.finding.since_ms or alert.since_ms
 
 
 def _now_ms() -> int:

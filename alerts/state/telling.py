@@ -94,14 +94,14 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
     def nobody(reason: Reason, by: str = "") -> Telling:
         return Telling(reason, by, told=alert.told)
 
-    route = around.routing.route(alert.labels)
-    if route is None or not route.steps:
-        return nobody(Reason.NO_ROUTE)
-    due = _due(alert, route, now_ms) if alert.clear_ms is None else {}
     if alert.finding.condition is Condition.HELD_BACK:
         return nobody(Reason.HELD_BACK, str(alert.finding.held_by or ""))
     if silence := silencing(around.silences, alert.labels, now_ms, around.running):
         return nobody(Reason.SILENCED, silence.id)
+    route = around.routing.route(alert.labels)
+    if route is None or not route.steps:
+        return nobody(Reason.NO_ROUTE)
+    due = _due(alert, route, now_ms) if alert.clear_ms is None else {}
     if alert.acknowledged and alert.ack is not None:
         return nobody(Reason.ACKNOWLEDGED, alert.ack.by)
     if due and around.routing.disturbs(alert.severity, now_ms):

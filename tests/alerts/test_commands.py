@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.commands import app
+from tests.alerts.builders import T0, finding
 from tests.alerts.engine import beside_servers
 from tests.alerts.state.playing import BAD
 from tests.support.receiving import Says, http_receiver
@@ -113,6 +115,35 @@ class TestPeople:
         (ended,) = json.loads(salepulse("silence", "--all", "--json").stdout)["silences"]
         assert ended["id"] == made["id"]
         assert salepulse("silence", "--end", "nothing").exit_code == 1
+
+    @pytest.mark.parametrize(
+        ("matcher", "remarks"),
+        [
+            ("rule=conversion-drop", ["1 alerts that fire now match it"]),
+            ("rule=stock-out", ["0 alerts that fire now match it"]),
+            (
+                "rule=stock-ot",
+                [
+                    "0 alerts that fire now match it",
+                    "no rule that is known here meets rule=stock-ot: did you mean stock-out?",
+                ],
+            ),
+        ],
+    )
+    def test_a_silence_says_what_it_is_about_now(self, firing: str, matcher: str, remarks: list[str]) -> None:
+        assert salepulse("silence", matcher, "--for", "2h").stderr.splitlines() == remarks
+
+    def test_the_list_has_first_what_began_last(self, in_folder: Path, redis_url: str) -> None:
+        async def fire() -> None:
+            async with beside_servers(redis_url) as process:
+                late, early = (replace(BAD, since_ms=T0 - ago_ms) for ago_ms in (1000, 60_000))
+                early = replace(early, series=finding(labels={"channel": "web"}).series)
+                await process.evaluate(0, late)
+                await process.evaluate(1, late, early)
+
+        asyncio.run(fire())
+        shown = json.loads(salepulse("list", "--json").stdout)["alerts"]
+        assert [one["since"] for one in shown] == [T0 - 1000, T0 - 60_000]
 
     @pytest.mark.parametrize(
         "arguments", [["rule=x"], ["nonsense", "--for", "2h"], ["rule=x", "--for", "long"]], ids=str

@@ -85,6 +85,12 @@ class TestFiring:
         play.at(0, BAD)
         assert play.alert.reason is Reason.NO_ROUTE
 
+    def test_a_silence_is_said_also_where_no_route_takes_it(self) -> None:
+        play = Play(routing=Routing())
+        play.silences = [silence("rule=conversion-drop")]
+        play.at(0, BAD)
+        assert play.alert.reason is Reason.SILENCED
+
 
 class TestResolving:
     def test_everyone_who_was_told_is_told_that_it_is_over(self) -> None:
