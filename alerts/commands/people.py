@@ -118,26 +118,7 @@ def silence(
         typer.echo(f"{end}: ended")
         return
     if not matchers:
-        found, now_ms = run(_said(settings, lambda said: said.silences(_now_ms()))), _now_ms()
-        held = [shown_silence(one) for one in found if all_ or one.ends_ms > now_ms]
-        if as_json:
-            print_json({"silences": [one.model_dump(mode="json") for one in held]})
-            return
-        rows = [
-            (
-                one.id,
-                " ".join(one.matchers),
-                iso(one.starts_at),
-                iso(one.ends_at),
-                one.promotion or "",
-                one.by,
-                one.comment,
-            )
-            for one in held
-        ]
-        print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
-        if len(held) < len(found):
-            tell(f"{len(found) - len(held)} more have ended: --all shows them")
+        _list_silences(settings, all_=all_, as_json=as_json)
         return
     with foreseen():
         if for_ is None:
@@ -169,6 +150,31 @@ def silence(
         typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
     for remark in _remarks(said, alerts, settings):
         tell(remark)
+
+
+def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
+    from alerts.silencing import shown_silence
+
+    found, now_ms = run(_said(settings, lambda said: said.silences(_now_ms()))), _now_ms()
+    held = [shown_silence(one) for one in found if all_ or one.ends_ms > now_ms]
+    if as_json:
+        print_json({"silences": [one.model_dump(mode="json") for one in held]})
+        return
+    rows = [
+        (
+            one.id,
+            " ".join(one.matchers),
+            iso(one.starts_at),
+            iso(one.ends_at),
+            one.promotion or "",
+            one.by,
+            one.comment,
+        )
+        for one in held
+    ]
+    print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
+    if len(held) < len(found):
+        tell(f"{len(found) - len(held)} more have ended: --all shows them")
 
 
 def _remarks(silence: Silence, alerts: Sequence[Alert], settings: Settings) -> Iterator[str]:
