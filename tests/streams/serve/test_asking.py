@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIRouter
@@ -17,7 +17,8 @@ def test_no_request_waits_for_a_thread() -> None:
         (path, dependant.call)
         for router in (*ROUTERS, *declared_routers())
         for path, dependant in _dependants(router)
-        if dependant.call is not None and not iscoroutinefunction(dependant.call)
+        if dependant.call is not None
+        and not (iscoroutinefunction(dependant.call) or isasyncgenfunction(dependant.call))
     ]
     assert plain == []
 
