@@ -64,7 +64,7 @@ FAIL = {
     "salepulse dead-letters show orders/3/91827": "orders/3/91827",
 }
 """# <line>: what is said, as there is nothing of that name here"""
-SHORTER = {"--duration 300": "--duration 2", "curl ": "curl --silent --show-error --fail "}
+SHORTER = {"--duration 300": "--duration 2", "curl ": "curl --silent --show-error --fail-with-body "}
 LINES = [line for line in dict.fromkeys(line for _, line in shell_lines()) if line not in APART]
 WORKERS = "salepulse:{0}:workers"
 _YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -131,6 +131,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             f"salepulse simulate --bootstrap 127.0.0.1:{up.kafka_port} --rate 50 --duration 30 --earlier 1 --speed max"
         )
         assert sent.returncode == 0, sent.stderr
+        up.until_answering()
         up.until_read()
         yield made
 
