@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,11 +128,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         recorded = made.run("salepulse simulate --out recordings --duration 20 --rate 50")
         assert recorded.returncode == 0, recorded.stderr
         asyncio.run(send_all(f"127.0.0.1:{up.kafka_port}", [Outgoing(Topic.ORDERS, b"k", b'{"type":"page_view"}')]))
-        sent = made.run(
-            f"salepulse simulate --bootstrap 127.0.0.1:{up.kafka_port} --rate 50 --duration 30 --earlier 1 --speed max"
-        )
-        assert sent.returncode == 0, sent.stderr
-        up.until_answering()
+        now_s = int(time.time())
+        sale = made.run(f"salepulse simulate --out sale --rate 50 --duration 30 --earlier 1 --start {now_s - 30}000")
+        assert sale.returncode == 0, sale.stderr
+        counted = made.run("salepulse replay sale --wait")
+        assert counted.returncode == 0, counted.stderr
         up.until_read()
         yield made
 

@@ -139,18 +139,15 @@ class Up(Running):
     def until_read(self) -> None:
         """Until the API's answers hold everything that is counted in Redis by now."""
         now_ms = time.time() * 1000
-        eventually(lambda: (self._readiness()["read_at"] or 0) > now_ms, what="the server has looked into Redis")
+        eventually(lambda: self._read_ms() > now_ms, what="the server has looked into Redis")
 
-    def until_answering(self) -> None:
-        """Until something was counted, of every partition, and is read: questions about KPIs have an answer."""
-        eventually(lambda: self._readiness()["ready"], within_s=60, what=f"{self.url}/readyz")
-
-    def _readiness(self) -> Any:
+    def _read_ms(self) -> int:
         try:
-            return self.get("/readyz")
+            told = self.get("/readyz")
         except urllib.error.HTTPError as error:
             with error:
-                return json.load(error)
+                told = json.load(error)
+        return told["read_at"] or 0
 
 
 @contextlib.contextmanager
