@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -26,6 +25,7 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
+from consumers.fetched import Record, hand_out_many
 from consumers.room import Room
 from consumers.topic_ids import topic_ids
 
@@ -33,16 +33,6 @@ log = structlog.get_logger()
 
 _COMMIT_WITHIN_S = 2
 _STOP_WITHIN_S = 2
-
-
-class Record(Protocol):
-    """One message, as aiokafka parsed it."""
-
-    offset: int
-    timestamp: int | None
-    """Epoch ms."""
-    key: bytes | None
-    value: bytes | None
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -119,18 +109,23 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         left, size, until = fetching.records, fetching.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
             # From here to the records there is no suspension, so the offsets are those that the records follow.
-            _hand_out_bare_records(fetcher)
+            hand_out_many(fetcher, left)
             follows = _positions(consumer, active_partitions or ())
-            fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=left)
+            fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
             reached = _positions(consumer, follows)
             if reached != follows and not batches:
                 until = monotonic() + fetching.gather_ms / 1000
             for tp, next_ in reached.items():
                 if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
-                    size -= _gather(batches, tp, follows[tp], next_, fetched.get(tp, []))
-            left -= sum(map(len, fetched.values()))
+                    records = fetched[tp][0] if tp in fetched else []
+                    size -= _gather(batches, tp, follows[tp], next_, records)
+                    left -= len(records)
+            if left <= 0 or size <= 0:
+                break
+            if fetched:
+                continue
             remaining = until - monotonic()
-            if left <= 0 or size <= 0 or remaining <= 0:
+            if remaining <= 0:
                 break
             waiter = fetcher._create_fetch_waiter()
             done, _ = await asyncio.wait([waiter], timeout=remaining)
@@ -232,17 +227,6 @@ class BatchApp(faust.App):
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
-
-
-def _hand_out_bare_records(fetcher: Fetcher) -> None:
-    """Have records handed out as they were parsed: wrapping each is a third of the fetch's cost."""
-    for result in fetcher._records.values():
-        if isinstance(result, FetchResult) and result.has_more():
-            result._partition_records._consumer_record = _bare
-
-
-def _bare(_: TopicPartition, record: Record) -> Record:
-    return record
 
 
 def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import faust
 import pytest
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
@@ -46,8 +49,8 @@ def test_faust_is_the_version_that_this_was_written_against() -> None:
         (Fetcher.fetched_records, ["self", "partitions", "timeout", "max_records"]),
         (Fetcher._create_fetch_waiter, ["self"]),
         (Assignment.state_value, ["self", "tp"]),
-        (PartitionRecords._consumer_record, ["self", "tp", "record"]),
         (FetchResult.has_more, ["self"]),
+        (FetchResult.getall, ["self", "max_records"]),
     ],
 )
 def test_what_is_overridden_or_called_is_there_with_its_parameters(
@@ -81,13 +84,27 @@ def test_the_attributes_that_are_read_exist() -> None:
     assert "self._subscriptions = subscriptions" in source(Fetcher.__init__)
     assert "self._records" in source(Fetcher.__init__)
     assert "self._partition_records" in source(FetchResult.__init__)
-    assert "self._consumer_record(tp, record)" in source(PartitionRecords)
     assert isinstance(inspect.getattr_static(SubscriptionState, "reassignment_in_progress"), property)
     assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
     for name in ("has_valid_position", "position"):
         assert isinstance(inspect.getattr_static(TopicPartitionState, name), property)
     for name in ("_read_offset", "_buffered_partitions", "flow_active"):
         assert name in source(faust_consumer.Consumer)
+
+
+def test_all_that_a_fetch_result_asks_of_its_records_is_what_fetched_has() -> None:
+    code = source(FetchResult)
+    asked = set(re.findall(r"_partition_records\.(\w+)", code))
+    assert asked == {"next_fetch_offset"}
+    assert "for msg in self._partition_records:" in code
+
+
+def test_fetched_checks_what_aiokafka_does_where_transactions_are_not_looked_at() -> None:
+    parsed = PartitionRecords(TopicPartition("clicks", 0), MemoryRecords(b""), None, 7, None, None, True, 0)
+    assert (parsed._tp, parsed.next_fetch_offset) == (("clicks", 0), 7)
+    assert not parsed._records.has_next()
+    assert aiokafka.AIOKafkaConsumer.__init__.__kwdefaults__["isolation_level"] == "read_uncommitted"
+    assert aiokafka.AIOKafkaConsumer.__init__.__kwdefaults__["check_crcs"] is True
 
 
 def test_faust_takes_a_message_whose_partition_it_has_not_read() -> None:
