@@ -39,6 +39,7 @@ class Fetched:
         self._parsed: list[Record] = []
         """Records not taken yet."""
         self._parsed_upto = self.next_fetch_offset
+        parsed._records_iterator = None  # unused, and refers back to `parsed`, which would keep the fetch's bytes
 
     def __iter__(self) -> Iterator[list[Record]]:
         records = self._take()

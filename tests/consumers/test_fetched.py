@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +170,23 @@ def test_of_a_corrupt_batch_nothing_is_handed_out_and_what_was_before_it_is_not_
     assert [record.offset for record in taken(result, 10)] == [0, 1]
     assert taken(result, 10) == []
     assert result._assignment.position == 2  # from where it is fetched again
+
+
+def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> None:
+    gc.disable()
+    try:
+        for uses in (0, 1, 2):
+            whole = parsed([Batch((0, 1, 2))], 0)
+            held = weakref.ref(whole)
+            result = FetchResult(TP, assignment=_Assignment(0), partition_records=whole, backoff=0)
+            del whole
+            for _ in range(uses):
+                taken(result, 3)
+            hand_out_many(_Fetcher(result), 3)  # type: ignore[arg-type]
+            del result
+            assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_fetch_used_up_stays_so() -> None:

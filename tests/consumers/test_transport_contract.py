@@ -103,6 +103,7 @@ def test_fetched_checks_what_aiokafka_does_where_transactions_are_not_looked_at(
     parsed = PartitionRecords(TopicPartition("clicks", 0), MemoryRecords(b""), None, 7, None, None, True, 0)
     assert (parsed._tp, parsed.next_fetch_offset) == (("clicks", 0), 7)
     assert not parsed._records.has_next()
+    assert parsed._records_iterator is not None
     assert aiokafka.AIOKafkaConsumer.__init__.__kwdefaults__["isolation_level"] == "read_uncommitted"
     assert aiokafka.AIOKafkaConsumer.__init__.__kwdefaults__["check_crcs"] is True
 
