@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """ok: the series is no longer of the rule's scope (a SKU that left the promotion)."""
     NEW_NORMAL = "new_normal"
     """ok: it has stayed at its new level for so long that this is what is now expected."""
+    STALE = "stale"
+    """ok: for as long as its window there was nothing, or too little, to judge by: nothing can be said any more."""
     BEYOND = "beyond"
     """breached: beyond a threshold that the rule sets."""
     CHANGED = "changed"
@@ -64,7 +66,7 @@ class Reason(StrEnum):
 
 
 CONDITION_OF: dict[Reason, Condition] = {
-    **dict.fromkeys((Reason.WITHIN, Reason.NOT_IN_FORCE, Reason.GONE, Reason.NEW_NORMAL), Condition.OK),
+    **dict.fromkeys((Reason.WITHIN, Reason.NOT_IN_FORCE, Reason.GONE, Reason.NEW_NORMAL, Reason.STALE), Condition.OK),
     **dict.fromkeys((Reason.BEYOND, Reason.CHANGED, Reason.EVIDENCE, Reason.SILENT), Condition.BREACHED),
     **dict.fromkeys((Reason.NO_DATA, Reason.LEARNING, Reason.TOO_FEW), Condition.UNKNOWN),
     **dict.fromkeys((Reason.DATA_FAULT, Reason.PARENT, Reason.CHILD, Reason.SAME_INCIDENT), Condition.HELD_BACK),
@@ -203,3 +205,5 @@ class Evaluation:
     findings: tuple[Finding, ...]
     unknown: tuple[tuple[str, Reason, int], ...] = ()
     """(rule, why, how many of its series) cannot be judged: for metrics, and for people who ask why nothing fires."""
+    judged: tuple[tuple[str, int], ...] = ()
+    """(rule, how many of its series) could be judged, right or wrong."""

@@ -139,16 +139,16 @@ def silence(
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def saying(said: Said) -> tuple[Silence, list[Alert]]:
-        return await said.silence(wanted), await said.alerts()
+    async def saying(said: Said) -> tuple[Silence, list[Alert], frozenset[str]]:
+        return await said.silence(wanted), await said.alerts(), await _running(settings)
 
-    said, alerts = run(_said(settings, saying))
+    said, alerts, running = run(_said(settings, saying))
     kept = shown_silence(said)
     if as_json:
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
-    for remark in _remarks(said, alerts, settings):
+    for remark in _remarks(said, alerts, running, settings):
         tell(remark)
 
 
@@ -177,15 +177,20 @@ def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
         tell(f"{len(found) - len(held)} more have ended: --all shows them")
 
 
-def _remarks(silence: Silence, alerts: Sequence[Alert], settings: Settings) -> Iterator[str]:
-    """What a silence is about now, and which rules it names that nobody here knows."""
+def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str], settings: Settings) -> Iterator[str]:
+    """What a silence is about now, and which rules it names that nobody here knows. `running`: promotions."""
     from alerts.rules.loader import RuleLoader, RulesError
     from alerts.settings import rules_path
     from alerts.state.alert import Status
-    from alerts.state.silences import Matching
+    from alerts.state.silences import ANY_PROMOTION, Matching
 
     matched = sum(alert.status is Status.FIRING and silence.matches(alert.labels) for alert in alerts)
-    yield f"{matched} alerts that fire now match it"
+    if silence.holds(_now_ms(), running):
+        yield f"{matched} alerts that fire now match it"
+    else:
+        which = "no promotion" if silence.promotion == ANY_PROMOTION else f"promotion {silence.promotion}"
+        runs = "runs" if silence.promotion == ANY_PROMOTION else "does not run"
+        yield f"it holds for nobody now, as {which} {runs}: {matched} alerts that fire now would match it"
     known = {alert.series.rule for alert in alerts}
     with contextlib.suppress(RulesError):  # who evaluates may read other rules, elsewhere
         known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}
@@ -194,6 +199,22 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], settings: Settings) -> I
         if named and not any(matcher.matches({"rule": name}) for name in known):
             close = get_close_matches(matcher.value, sorted(known), 1)
             yield f"no rule that is known here meets {matcher}" + (f": did you mean {close[0]}?" if close else "")
+
+
+async def _running(settings: Settings) -> frozenset[str]:
+    """The promotions that run."""
+    from alerts.evaluation.calendar import running
+    from streams.panes.rows import Rows
+    from streams.store.connection import Access, connect
+    from streams.store.keys import Keys
+    from streams.store.reader import PaneReader
+
+    redis = connect(settings, Access.READ)
+    try:
+        known = await PaneReader(redis, Keys(settings.redis_prefix, settings.shards), Rows()).promotions()
+    finally:
+        await redis.aclose()
+    return frozenset(promotion.promotion_id for promotion in running(known, _now_ms()))
 
 
 async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:

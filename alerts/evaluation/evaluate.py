@@ -79,7 +79,7 @@ def evaluate(
     findings += _watched(watched, findings, now, memory, at_ms)
     if steps:
         memory.until_s = steps[-1][1]
-    return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory))), memory
+    return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory)), tuple(_sure(now, memory))), memory
 
 
 def _steps(panes: Panes, until_s: int | None, step_s: int) -> list[tuple[int, int]]:
@@ -201,6 +201,25 @@ def _label(series: Series) -> Label:
     if "source" in labels:
         return "source", f"{labels.get('topic', '')}/{labels['source']}"
     return series.labels[0]
+
+
+def _sure(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, int]]:
+    """How many series each rule in force could judge."""
+    for name, current in now.items():
+        held, detect = memory.rules[name], current.detect
+        if not current.enabled:
+            continue
+        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
+            many = int(held.watched.sum()) - sum(rates.unsure(held, detect))
+        elif isinstance(held, QuietMemory) and isinstance(detect, Silence):
+            many = quiet.known(held, detect)
+        elif isinstance(held, NumberMemory):
+            many = int((held.seen & held.known).sum())
+        else:
+            assert isinstance(held, FactMemory)
+            many = len(held.seen)
+        if many:
+            yield name, many
 
 
 def _unknown(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, Reason, int]]:

@@ -29,7 +29,7 @@ from alerts.evaluation.shop import Takings
 from alerts.findings import Series, Severity
 from alerts.verdicts.verdict import VerdictMemory
 
-VERSION = 2
+VERSION = 3
 RuleMemory: TypeAlias = RateMemory | QuietMemory | NumberMemory | FactMemory
 
 

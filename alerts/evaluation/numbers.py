@@ -1,4 +1,11 @@
-"""Threshold and change rules: tables in, what is wrong out."""
+"""Threshold and change rules: tables in, what is wrong out.
+
+What there is nothing to judge by stays as it was, but not for ever: once its whole window has passed so, what was wrong
+is *stale*, and over. Elsewhere a series without samples is stale after 5 min (Prometheus, "Staleness") or two
+evaluations (Grafana, "Stale alert instances"); here a number that rests on too few events is still there, so that its
+window, and no less than 5 min, is the time in which it would have said something. While the numbers are not to be
+believed, that time stands still.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +33,7 @@ _LEFT_OUT_MIN = 5
 """The latest minutes of the own history: what is being judged is not what it is compared with."""
 _LEAST_MIN = 15
 _DAY_S = 86_400
+_STALE_LEAST_S = 300
 
 
 @dataclass(slots=True)
@@ -39,6 +47,10 @@ class NumberMemory:
     """The latest number, NaN where there is none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is a number to judge."""
+    judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """When there last was one."""
+    stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether that is too long ago to say anything."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether it is of the rule's scopes now."""
     history: Floats = field(default_factory=lambda: np.zeros((0, HISTORY_MIN)))
@@ -50,6 +62,7 @@ class NumberMemory:
         """Room for so many series."""
         self.wrong, self.known = grown(self.wrong, size), grown(self.known, size)
         self.seen, self.since_ms = grown(self.seen, size), grown(self.since_ms, size)
+        self.judged_ms, self.stale = grown(self.judged_ms, size), grown(self.stale, size)
         self.value = grown(self.value, size, np.nan)
         self.history = grown(self.history, size, np.nan)
 
@@ -81,9 +94,12 @@ def judge(
         baseline = None
         if isinstance(detect, Change):
             baseline = _baseline(memory, detect, scope, numbers, snapshot)
-        if not frozen:
+        if frozen:
+            memory.judged_ms[numbers.at] = snapshot.as_of_ms
+        else:
             _decide(memory, detect, numbers, baseline, snapshot.as_of_ms)
         yield from _found(memory, now, detect, numbers, baseline)
+    memory.wrong[~memory.seen] = False
 
 
 def state_of(memory: NumberMemory, label: Label) -> Reason:
@@ -91,13 +107,15 @@ def state_of(memory: NumberMemory, label: Label) -> Reason:
     place = memory.places.of.get(label)
     if place is None or place >= len(memory.seen) or not memory.seen[place]:
         return Reason.GONE
-    return Reason.WITHIN if memory.known[place] else Reason.NO_DATA
+    if memory.known[place]:
+        return Reason.WITHIN
+    return Reason.STALE if memory.stale[place] else Reason.NO_DATA
 
 
 def present(memory: NumberMemory, label: Label) -> float | None:
-    """A series' latest number."""
+    """A series' latest number, where it can be judged."""
     place = memory.places.of.get(label, -1)
-    known = 0 <= place < len(memory.value) and not np.isnan(memory.value[place])
+    known = 0 <= place < len(memory.value) and bool(memory.known[place])
     return float(memory.value[place]) if known else None
 
 
@@ -175,6 +193,7 @@ def _column(table: Table, name: str, labels: list[str]) -> Floats:
 def _decide(
     memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None, as_of_ms: int
 ) -> None:
+    known = numbers.enough if baseline is None else numbers.enough & ~np.isnan(baseline.middle)
     values = np.where(numbers.enough, numbers.values, np.nan)
     was = memory.wrong[numbers.at]
     if isinstance(detect, Threshold):
@@ -191,6 +210,11 @@ def _decide(
             spreads=detect.spreads,
             rise=detect.direction is Direction.RISE,
         )
+    judged_ms = memory.judged_ms[numbers.at]
+    judged_ms = np.where(known | (judged_ms == 0), as_of_ms, judged_ms)
+    stale = as_of_ms - judged_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
+    wrong &= ~stale
+    memory.known[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = known, judged_ms, stale
     memory.since_ms[numbers.at] = np.where(wrong & ~was, as_of_ms, memory.since_ms[numbers.at])
     memory.wrong[numbers.at] = wrong
 

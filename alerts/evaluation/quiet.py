@@ -72,13 +72,23 @@ def state_of(memory: QuietMemory, detect: Silence, label: Label) -> Reason:
     place = memory.places.of.get(label)
     if place is None:
         return Reason.GONE
-    return Reason.WITHIN if memory.silences.total[place] >= 2 * detect.least_expected else Reason.LEARNING
+    return Reason.WITHIN if _is_known(memory, detect)[place] else Reason.LEARNING
+
+
+def known(memory: QuietMemory, detect: Silence) -> int:
+    """Of how many series enough has come for silence to say anything."""
+    return int(_is_known(memory, detect).sum())
 
 
 def heard(memory: QuietMemory, topic: str) -> bool:
     """Whether any source of a topic goes on."""
     mine = [place for label, place in memory.places.of.items() if label[1].startswith(topic + "/")]
     return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
+
+
+def _is_known(memory: QuietMemory, detect: Silence) -> Bools:
+    answer: Bools = memory.silences.total >= 2 * detect.least_expected
+    return answer
 
 
 def _silent(memory: QuietMemory, detect: Silence) -> Bools:

@@ -206,6 +206,7 @@ _ENDED = {
     "not_in_force": "its rule is not in force any more",
     "gone": "it is not watched any more",
     "new_normal": "this is what is now expected",
+    "stale": "there has been too little to judge by for as long as its window: nothing can be said of it any more",
 }
 
 

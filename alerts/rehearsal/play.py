@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -48,6 +49,10 @@ class Played:
     """In the order of firing."""
     held: dict[tuple[str, Reason], int] = field(default_factory=dict)
     """# (rule, why): series that were held back at some time"""
+    judged: Counter[str] = field(default_factory=Counter)
+    """# rule: evaluations in which it could judge any series"""
+    looks: int = 0
+    """Evaluations in all."""
     start_ms: int = 0
     end_ms: int = 0
 
@@ -56,8 +61,8 @@ class Played:
         return (self.end_ms - self.start_ms) / 86_400_000
 
 
-def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
-    """All snapshots in turn."""
+def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0) -> Played:
+    """All snapshots in turn. What is before `from_ms` is only learnt from: what fires on then is a page of then."""
     played, memory = Played(), Memory()
     timing = {
         rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
@@ -68,15 +73,19 @@ def play(rules: Rules, snapshots: Iterable[Snapshot]) -> Played:
     held: set[tuple[Series, Reason]] = set()
     for snapshot in snapshots:
         at_ms = snapshot.as_of_ms if snapshot.seen_ms is None else snapshot.seen_ms
-        played.start_ms = played.start_ms or at_ms
-        played.end_ms = at_ms
+        counts = at_ms >= from_ms
         evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys())
+        if counts:
+            played.start_ms = played.start_ms or at_ms
+            played.end_ms = at_ms
+            played.looks += 1
+            played.judged.update(name for name, _ in evaluation.judged)
         for finding in evaluation.findings:
             series = finding.series
             if finding.condition is Condition.HELD_BACK:
                 held.add((series, finding.reason))
             alert = advance(alerts.get(series), finding, timing[series.rule], at_ms)
-            firing = alert is not None and alert.status is Status.FIRING
+            firing = counts and alert is not None and alert.status is Status.FIRING
             if firing and finding.continues in open_pages and series not in open_pages:
                 open_pages[series] = open_pages.pop(finding.continues)
             elif firing and series not in open_pages and finding.condition is Condition.BREACHED:

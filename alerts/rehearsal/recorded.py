@@ -28,6 +28,8 @@ from streams.windows import Span
 
 DRAWN = ("product_views", "orders_created")
 MINUTE_MS = 60_000
+COUNTED_MS = 600_000
+"""What is not looked at yet is counted by steps of so long."""
 
 
 @dataclass(slots=True)
@@ -49,12 +51,21 @@ class Course:
 class Rehearsal:
     """One sale against one set of rules. Iterate over `snapshots` once; `course` is whole then."""
 
-    def __init__(self, settings: Settings, rules: Rules, *, every_s: float, until_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rules: Rules,
+        *,
+        every_s: float,
+        until_ms: int | None = None,
+        from_ms: int = 0,
+    ) -> None:
+        """`from_ms`: what arrives before is counted, and not looked at."""
         self.course = Course()
         self._settings = settings.model_copy(update={"clock": Clock.WALL, "retain": "all"})
         self._rules = rules
         self._every_ms = round(every_s * 1000)
-        self._until_ms = until_ms
+        self._until_ms, self._from_ms = until_ms, from_ms
         self._now_ms = 0
         self._snapshots = Snapshots(self._settings, clock=lambda: self._now_ms / 1000)
         self._store = MemoryStore(self._settings)
@@ -77,7 +88,8 @@ class Rehearsal:
             self._now_ms = first.at_ms - first.at_ms % 1000
             message: Arrival | None = first
             while message is not None and (self._until_ms is None or self._now_ms < self._until_ms):
-                self._now_ms += self._every_ms
+                ahead_ms = self._from_ms - self._now_ms
+                self._now_ms += self._every_ms if ahead_ms <= 0 else min(ahead_ms, COUNTED_MS)
                 while message is not None and message.at_ms < self._now_ms:
                     if message.topic is Topic.PROMOTIONS:
                         self._store_promotion(message)
@@ -99,6 +111,8 @@ class Rehearsal:
             self._store.count(topic, values, now_ms)
         self._store.passed(now_ms)
         await self._view.poll(now_ms)
+        if now_ms < self._from_ms:
+            return None
         seen = horizon(self._view.state, now_ms, self._settings, flowing(self._rules))
         if seen is None:
             return None

@@ -21,6 +21,7 @@ FORECASTS = {
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
     "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
+    "expected_breach_rate": "share of the orders paid that, due within 24 hours, wait and are to be expected overdue",
 }
 """What is forecast rather than counted, by name."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *FORECASTS)))

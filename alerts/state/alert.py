@@ -72,7 +72,10 @@ class Alert:
     fired_ms: int | None = None
     """When its present or last incident began to fire."""
     worse_ms: int | None = None
-    """When that incident reached its severity: steps of escalation count from here."""
+    """When that incident reached its severity: steps of escalation count from here, or from `free_ms`."""
+    free_ms: int | None = None
+    """When what had kept people from hearing of it (a silence, quiet hours, another alert that told of it) went away
+    while it fired and nobody knew of it; None: nothing had."""
     clear_ms: int | None = None
     """While firing: since when it has been clear at every evaluation."""
     resolved_ms: int | None = None

@@ -21,7 +21,7 @@ FORGOTTEN_AFTER_MS = 24 * 3_600_000
 _MOST_UNSEEN_MS = 60_000
 """Between two findings the rate of the later one counts, for no longer than this: of more nothing is known."""
 
-_AT_ONCE = frozenset({Cause.NOT_IN_FORCE, Cause.GONE})
+_AT_ONCE = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
 """Nothing is watched any more: waiting would say nothing new."""
 
 
@@ -163,6 +163,7 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         incident=alert.incident + 1,
         fired_ms=now_ms,
         worse_ms=now_ms,
+        free_ms=None,
         breached_ms=None,
         clear_ms=None,
         resolved_ms=None,

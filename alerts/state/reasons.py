@@ -28,3 +28,7 @@ class Reason(StrEnum):
     """No route takes it."""
     NEVER_TOLD = "never_told"
     """It is over, and nobody had been told that it began."""
+
+
+WITHHELD = frozenset({Reason.HELD_BACK, Reason.SILENCED, Reason.QUIET_HOURS, Reason.NO_ROUTE})
+"""People would be told, but for this."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from alerts.findings import SEVERITY_ORDER, Condition, Severity
 from alerts.state.alert import Alert, Status, Told
 from alerts.state.policy import Route, Routing
-from alerts.state.reasons import Reason
+from alerts.state.reasons import WITHHELD, Reason
 from alerts.state.silences import Silence, silencing
 
 
@@ -74,6 +74,8 @@ class Telling:
     notices: tuple[Notice, ...] = ()
     told: tuple[Told, ...] = ()
     """What receivers believe once the notices are on their way."""
+    free_ms: int | None = None
+    """The alert's `free_ms` from now on."""
 
 
 def telling(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
@@ -92,8 +94,9 @@ def telling(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
 
 def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
     def nobody(reason: Reason, by: str = "") -> Telling:
-        return Telling(reason, by, told=alert.told)
+        return Telling(reason, by, told=alert.told, free_ms=alert.free_ms if reason in WITHHELD else free_ms)
 
+    free_ms = now_ms if alert.reason in WITHHELD and not alert.told else alert.free_ms
     if alert.finding.condition is Condition.HELD_BACK:
         return nobody(Reason.HELD_BACK, str(alert.finding.held_by or ""))
     if silence := silencing(around.silences, alert.labels, now_ms, around.running):
@@ -101,7 +104,8 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
     route = around.routing.route(alert.labels)
     if route is None or not route.steps:
         return nobody(Reason.NO_ROUTE)
-    due = _due(alert, route, now_ms) if alert.clear_ms is None else {}
+    since_ms = max(alert.worse_ms or alert.fired_ms or now_ms, free_ms or 0)
+    due = _due(alert, route, since_ms, now_ms) if alert.clear_ms is None else {}
     if alert.acknowledged and alert.ack is not None:
         return nobody(Reason.ACKNOWLEDGED, alert.ack.by)
     if due and around.routing.disturbs(alert.severity, now_ms):
@@ -116,13 +120,13 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
         times = 1 if before is None else before.times + 1
         held[receiver] = Told(receiver, alert.severity, now_ms, times)
         notices.append(_notice(alert, receiver, kind, now_ms, due_ms))
-    return Telling(Reason.TOLD, notices=tuple(notices), told=tuple(held.values()))
+    return Telling(Reason.TOLD, notices=tuple(notices), told=tuple(held.values()), free_ms=free_ms)
 
 
-def _due(alert: Alert, route: Route, now_ms: int) -> dict[str, Kind]:
-    """Receivers that are to be told now if nothing speaks against it, each once, with what."""
+def _due(alert: Alert, route: Route, since_ms: int, now_ms: int) -> dict[str, Kind]:
+    """Receivers that are to be told now if nothing speaks against it, each once, with what. `since_ms`: from when on
+    the route's steps count."""
     held = {told.receiver: told for told in alert.told}
-    since_ms = alert.worse_ms or alert.fired_ms or now_ms
     due: dict[str, Kind] = {}
     for place, step in enumerate(route.steps):
         if now_ms - since_ms < step.after_ms:

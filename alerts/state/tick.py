@@ -82,7 +82,7 @@ def tick(
         reason = told.reason
         if reason is Reason.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
             reason = Reason.FLAPPING
-        after = replace(after, reason=reason, by=told.by, told=told.told)
+        after = replace(after, reason=reason, by=told.by, told=told.told, free_ms=told.free_ms)
         notices += told.notices
         reasons[reason] = reasons.get(reason, 0) + 1
         found = list(_changes(before, after, now_ms))

@@ -46,7 +46,7 @@ class Snapshots:
         """`clock`: seconds, of any beginning."""
         self._settings = settings
         self._clock = clock
-        self._tables = Tables(Forecasts(settings))
+        self._tables = Tables(Forecasts(settings), settings.overdue_after_h)
         self._chosen: Chosen | None = None
         self._kept: dict[Ask, _Kept] = {}
 

@@ -18,21 +18,23 @@ from streams.serve.forecasts import Forecasts
 from streams.stock.book import StockBook
 from streams.stock.names import StockNames
 from streams.view.asking import Item, NotAnswerableError, Question
-from streams.view.parcels import breaches_ahead
+from streams.view.parcels import HOUR_MS, breaches_ahead
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import MAX_ITEMS, RollingView
+from streams.windows import Window
 
 HOURS_AHEAD = 12
+DAY_H = 24
 MOST_SKUS = 5000
 NO_TABLE = Table((), {})
-_BREACHES = "expected_breaches"
+_BREACHES, _BREACH_RATE = "expected_breaches", "expected_breach_rate"
 
 
 class Tables:
     """Asks the view on behalf of rules."""
 
-    def __init__(self, forecasts: Forecasts) -> None:
-        self._forecasts = forecasts
+    def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
+        self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
 
     async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, *, all_skus: bool) -> Table:
         """The newest numbers. `all_skus`: also of SKUs that are not on promotion, those that sell best.
@@ -50,6 +52,8 @@ class Tables:
         extra: dict[str, list[float]] = {}
         if ask.scope is Each.ALL and _BREACHES in ask.names:
             extra[_BREACHES] = [await breaches_ahead(view, HOURS_AHEAD, at_ms)]
+        if ask.scope is Each.ALL and _BREACH_RATE in ask.names:
+            extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms, as_of_ms)]
         if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(FORECASTS):
             extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
         return table(items, ask.names, extra)
@@ -65,6 +69,17 @@ class Tables:
         except NotAnswerableError:
             return None
         return table(items, ask.names, {})
+
+    async def _breach_rate(self, view: RollingView, at_ms: int, as_of_ms: int) -> float:
+        """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is not kept."""
+        paid_until_ms = as_of_ms - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
+        question = Question(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
+        try:
+            (paid,) = (await view.one(question, "", at_ms)).items
+        except NotAnswerableError:
+            return np.nan
+        due = paid.values["orders_paid"]
+        return await breaches_ahead(view, DAY_H, at_ms) / due if due else np.nan
 
     async def _targets(
         self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]

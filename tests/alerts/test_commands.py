@@ -133,6 +133,17 @@ class TestPeople:
     def test_a_silence_says_what_it_is_about_now(self, firing: str, matcher: str, remarks: list[str]) -> None:
         assert salepulse("silence", matcher, "--for", "2h").stderr.splitlines() == remarks
 
+    def test_a_silence_for_a_promotion_that_does_not_run_says_so(self, firing: str) -> None:
+        remarks = {
+            which: salepulse("silence", "rule~*", "--for", "2h", "--promotion", which).stderr.splitlines()[0]
+            for which in ("d11", "*")
+        }
+        would = "1 alerts that fire now would match it"
+        assert remarks == {
+            "d11": f"it holds for nobody now, as promotion d11 does not run: {would}",
+            "*": f"it holds for nobody now, as no promotion runs: {would}",
+        }
+
     def test_the_list_has_first_what_began_last(self, in_folder: Path, redis_url: str) -> None:
         async def fire() -> None:
             async with beside_servers(redis_url) as process:

@@ -213,6 +213,57 @@ def test_what_has_no_number_stays_as_it_was_and_is_counted() -> None:
     assert evaluation.unknown == (("sold-out", Reason.NO_DATA, 1),)
 
 
+FEW = "rules: [{name: late, title: Late, for_each: [region], detect: {kind: threshold, value: ship_within_48h_rate, "
+FEW += "window: 1h, below: 90%, least: [orders_paid, 20]}}]"
+
+
+def shipped(second: float, orders: int, rate: float = 0.5) -> Snapshot:
+    """What a region has dispatched in time of the last hour's orders."""
+    table = Table(("east",), {"ship_within_48h_rate": np.array([rate]), "orders_paid": np.array([float(orders)])})
+    return Snapshot(round(second * 1000), no_panes(0), {(Window.H1, Each.REGION): table})
+
+
+def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> None:
+    rules, series = rules_of(FEW), Series("late", (("region", "east"),))
+    _, memory = evaluate(rules, shipped(10, 20), Memory())
+    evaluation, memory = evaluate(rules, shipped(3609, 19), memory, {series})
+    assert found(evaluation)[str(series)].condition is Condition.BREACHED, "within the hour it stays as it was"
+    evaluation, memory = evaluate(rules, shipped(3610, 19), memory, {series})
+    over = found(evaluation)[str(series)]
+    assert (over.reason, over.condition, over.value) == (Reason.STALE, Condition.OK, None)
+    assert evaluation.unknown == (("late", Reason.NO_DATA, 1),)
+    evaluation, memory = evaluate(rules, shipped(3620, 20), from_bytes(to_bytes(memory)) or Memory())
+    assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
+
+
+def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
+    rules = rules_of(
+        f"{FEW[:-1]}, {{name: stale, title: Stale, owner: data, detect: {{kind: fact, fact: partition_stale}}}}]"
+    )
+    series = Series("late", (("region", "east"),))
+    _, memory = evaluate(rules, shipped(10, 20), Memory(), {series})
+    fault = (Fact(FactName.STALE, 1.0),)
+    for second in (20, 9000):
+        evaluation, memory = evaluate(rules, replace(shipped(second, 5), facts=fault), memory, {series})
+    assert found(evaluation)[str(series)].reason is Reason.BEYOND
+
+
+def test_a_value_that_is_gone_and_comes_back_begins_anew() -> None:
+    rules = rules_of(FEW)
+    _, memory = evaluate(rules, shipped(10, 20), Memory())
+    nothing = Snapshot(20_000, no_panes(0), {(Window.H1, Each.REGION): Table((), {})})
+    _, memory = evaluate(rules, nothing, memory)
+    evaluation, _ = evaluate(rules, shipped(30, 5), memory)
+    assert found(evaluation) == {}
+
+
+def test_how_many_series_could_be_judged_is_told_by_rule() -> None:
+    evaluation, memory = evaluate(rules_of(FEW), shipped(10, 20, rate=1.0), Memory())
+    assert evaluation.judged == (("late", 1),)
+    evaluation, _ = evaluate(rules_of(FEW), shipped(20, 19), memory)
+    assert evaluation.judged == ()
+
+
 def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None:
     rules = rules_of(
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "

@@ -363,6 +363,33 @@ class TestEscalation:
             play.at(second, BAD)
         assert play.said == [("on-call", Kind.FIRING), ("lead", Kind.ESCALATED)]
 
+    def test_after_a_silence_the_steps_begin_anew(self) -> None:
+        play = Play(routing=self.ROUTING)
+        play.silences = [silence("rule=conversion-drop", ends_ms=T0 + 3_600_000)]
+        for second in (0, 3599, 3600, 3899, 3900):
+            play.at(second, BAD)
+        assert play.said == [("on-call", Kind.FIRING), ("lead", Kind.ESCALATED)]
+        assert [notice.created_ms - T0 for notice in play.notices] == [3_600_000, 3_900_000]
+
+    def test_what_is_told_anew_does_not_call_all_steps_at_once(self) -> None:
+        play = Play(routing=self.ROUTING)
+        play.at(0, PART)
+        for second in (1, 2):
+            play.at(second, WHOLE, BEHIND)
+        play.at(60, WHOLE_FINE, BEHIND)
+        for second in (700, 701, 1000):
+            play.at(second, PART)
+        assert play.said[-2:] == [("on-call", Kind.FIRING), ("lead", Kind.ESCALATED)]
+        assert [notice.created_ms - T0 for notice in play.notices[-2:]] == [700_000, 1_000_000]
+
+    def test_a_silence_in_the_middle_puts_nothing_off(self) -> None:
+        play = Play(routing=self.ROUTING)
+        play.at(0, BAD)
+        play.silences = [silence("rule=conversion-drop", ends_ms=T0 + 400_000)]
+        for second in (1, 399, 400):
+            play.at(second, BAD)
+        assert play.said == [("on-call", Kind.FIRING), ("lead", Kind.ESCALATED)]
+
     def test_an_acknowledgement_stops_it_until_the_end(self) -> None:
         play = Play(routing=self.ROUTING)
         play.at(0, BAD)

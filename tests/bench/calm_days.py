@@ -1,0 +1,105 @@
+"""Calm days over all default rules: every rule has what it looks at, and nothing is wrong.
+
+The simulator's own events, counted and seen as live but in memory: clicks and orders of a shop that is over-dispersed
+as in the other parts of the study, ads of two campaigns, stock of every SKU that lasts, parcels (2 % of which are
+dispatched after more than 48 h), targets, refunds and cancellations, late and repeated messages, and one message in
+2,000 that breaks the contract. A promotion begins with the first day that counts and opens each day at 20:00.
+
+Parcels are due after 48 h, so two days come before it that are counted only: of clicks those on ads, for comparison
+with the day before, and all in the last hour and a half. The rules learn from the last hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from alerts.rehearsal.play import play
+from alerts.rehearsal.recorded import Rehearsal
+from alerts.rehearsal.sources import Arrival, simulated
+from alerts.rules.loader import default_text, load
+from consumers.commands.running import load_settings
+from consumers.topics import Topic
+from streams.settings import Settings
+from streams.simulate import Phase, PromotionPlan, SimulationConfig
+from streams.simulate.plan import Funnel, StockPlan
+
+DAY_S, HOUR_MS = 86_400, 3_600_000
+AHEAD_DAYS = 2
+OPENS_S = round(4.8 * 3600)
+"""After 15:12, when each day begins."""
+RATE = 20.0
+EVERY_S = 60
+BROKEN_EVERY = 2000
+NEVER = {
+    "input-lagging": "nothing lags in memory",
+    "incomplete-history": "no records are lost in memory",
+}
+"""# rule: why it has nothing to look at here; both are tried with everything real"""
+
+
+def calm_days(seed: int, days: int, midnight_ms: int) -> dict[str, Any]:
+    """So many days on end, from 15:12 on: pages (all of them false), and how often each rule could judge."""
+    config = _shop(seed, days, midnight_ms)
+    from_ms = config.start_ms + AHEAD_DAYS * DAY_S * 1000
+    rules = load(default_text(), "default").rules
+    rehearsal = Rehearsal(load_settings(Settings), rules, every_s=EVERY_S, from_ms=from_ms - HOUR_MS)
+    played = play(rules, rehearsal.snapshots(_messages(config, from_ms)), from_ms=from_ms)
+    return {
+        "case": "calm, all rules",
+        "seed": seed,
+        "days": round(played.days, 2),
+        "looks": played.looks,
+        "judged": {rule.name: played.judged[rule.name] for rule in rules.rules},
+        "false": [
+            f"{(page.fired_ms - from_ms) / HOUR_MS:.1f} h: {page.series} {page.finding.summary}"
+            for page in played.pages
+        ],
+        "rules": [page.series.rule for page in played.pages],
+    }
+
+
+def _shop(seed: int, days: int, midnight_ms: int) -> SimulationConfig:
+    whole_s = (AHEAD_DAYS + days) * DAY_S
+    edges = [AHEAD_DAYS * DAY_S, *((AHEAD_DAYS + day) * DAY_S + OPENS_S for day in range(days)), whole_s]
+    phases = [Phase("presale", edges[0] / whole_s, edges[1] / whole_s)]
+    for day, (begins_s, ends_s) in enumerate(pairwise(edges[1:]), 1):
+        phases.append(Phase(f"day {day}", begins_s / whole_s, ends_s / whole_s, 1.2, 6.0))
+    return SimulationConfig(
+        seed=seed,
+        rate=RATE,
+        duration_s=whole_s,
+        start_ms=midnight_ms + round(15.2 * HOUR_MS),
+        compress=False,
+        users=100_000,
+        skus=400,
+        campaigns=("search-ads", "social-video"),
+        funnel=Funnel(campaign=0.2, call_off=0.05, partial_refund=0.03),
+        stock=StockPlan(cover=40.0, short=0),
+        promotion=PromotionPlan(phases=tuple(phases), skus=50),
+    )
+
+
+def _messages(config: SimulationConfig, from_ms: int) -> Iterator[Arrival]:
+    for number, message in enumerate(simulated(config).messages):
+        is_early = message.at_ms < from_ms - 3 * HOUR_MS // 2
+        if message.topic is Topic.CLICKS and is_early and b'"ad_click"' not in message.value:
+            continue
+        yield message
+        if number % BROKEN_EVERY == 0 and message.topic is not Topic.PROMOTIONS:
+            yield message._replace(value=message.value[:-9])
+
+
+def table(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """What each rule could judge and how often it paged, in Markdown; then the rules that had nothing to look at."""
+    looks, days = sum(line["looks"] for line in lines), sum(line["days"] for line in lines)
+    judged = {name: sum(line["judged"][name] for line in lines) for name in lines[0]["judged"]}
+    pages = [rule for line in lines for rule in line["rules"]]
+    yield f"\nAll default rules, {days:.1f} calm days, {looks:,} evaluations:\n"
+    yield "| rule | judged | of all evaluations | pages |"
+    yield "| --- | --: | --: | --: |"
+    for name, many in judged.items():
+        yield f"| `{name}` | {many:,} | {many / looks:.0%} | {pages.count(name)} |"
+    if never := [f"`{name}` ({NEVER.get(name, 'and should')})" for name, many in judged.items() if not many]:
+        yield f"\nnever judged: {', '.join(never)}"
