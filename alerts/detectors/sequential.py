@@ -77,6 +77,8 @@ class Followed:
     sample takes"""
     lately: Floats = field(default_factory=lambda: np.zeros((0, 3)))
     """# [series, (counted, expected, delayed `per`)]: of about the last minute, the same for all series"""
+    onset: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    """# [series, (counted, expected, delayed `per`)]: of alarms, since the change happened, as far as is estimated"""
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events a second, at the last step"""
     level: Floats = field(default_factory=_numbers)
@@ -102,7 +104,7 @@ class Followed:
         self.alarm, self.renewed = grown(self.alarm, size, False), grown(self.renewed, size, False)
         self.since_s, self.alarm_s = grown(self.since_s, size), grown(self.alarm_s, size)
         self.recent, self.lately = grown(self.recent, size), grown(self.lately, size)
-        self.inputs = grown(self.inputs, size)
+        self.inputs, self.onset = grown(self.inputs, size), grown(self.onset, size)
 
     def step(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
         """Go on by one step. `log_threshold`: log of the seconds between false alarms, by series."""
@@ -136,6 +138,7 @@ class Followed:
         came = np.empty_like(self.recent)
         came[:, 0], came[:, 1], came[:, 2] = step.count, expected, inputs
         self.recent += came
+        self.onset += came * self.alarm[:, None]
         self.lately *= math.exp(-step.dt_s / _LATELY_S)
         self.lately += came
         change = self.change()
@@ -150,6 +153,14 @@ class Followed:
         self._take_anew(terms)
         self.alarm &= ~over
         self.evidence.reset(over)
+
+    def seen_of(self, place: int) -> tuple[float, float, float]:
+        """Counted, expected and delayed `per` events that say how bad it is: the latest; of an alarm younger than
+        those, what has been since it began: the rest of them was right."""
+        since, latest = self.onset[place], self.recent[place]
+        is_young = self.alarm[place] and 0 < since[1] < latest[1]
+        count, expected, inputs = (since if is_young else latest).tolist()
+        return count, expected, inputs
 
     def change(self) -> Floats:
         """Counted over expected in the latest seconds; NaN where nothing is expected."""
@@ -172,6 +183,8 @@ class Followed:
         self.alarm |= raised
         self.since_s[raised] = evidence.since_s[best][raised]
         self.alarm_s[raised] = step.end_s
+        inputs = np.divide(expected, self.tested, out=np.zeros_like(expected), where=self.tested > 0)
+        self.onset[raised] = np.stack((seen, inputs * self.level, inputs), axis=1)[raised]
         self.baseline.drop_recent(raised)
         if raised[:1].any():
             self.lag.forget_recent()

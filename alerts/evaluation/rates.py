@@ -140,7 +140,7 @@ def present(memory: RateMemory, label: Label) -> float | None:
 
 def _judged(memory: RateMemory, rule: Rule, place: int, rise: bool, shop: Takings) -> Judged:
     followed = memory.followed
-    count, expected, inputs = (float(x) for x in followed.recent[place])
+    count, expected, inputs = followed.seen_of(place)
     level, phi = float(followed.level[place]), float(followed.phi[place])
     spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
     change = count / expected if expected > 0 else 1.0

@@ -16,15 +16,16 @@ STOCK = (
     "stockout_skus",
     "stock_fill_rate",
 )
-FORECASTS = {
+OTHERS = {
     "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
+    "orders_due": "orders that fell due in the window and are not called off: the whole of `ship_within_48h_rate`",
     "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
     "expected_breach_rate": "share of the orders paid that, due within 24 hours, wait and are to be expected overdue",
 }
-"""What is forecast rather than counted, by name."""
-VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *FORECASTS)))
+"""What no KPI is: forecasts, and numbers that KPIs rest on; by name."""
+VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *OTHERS)))
 
 
 def check_value(name: str) -> str:

@@ -11,14 +11,15 @@ from alerts.evaluation.calendar import promoted_skus, running
 from alerts.evaluation.snapshot import Ask, Table
 from alerts.rules.detect import Threshold
 from alerts.rules.rule import Each, Rules
-from alerts.rules.values import FORECASTS
+from alerts.rules.values import OTHERS
 from streams.kpis import TARGET_TIERS
 from streams.panes.scopes import Scope
 from streams.serve.forecasts import Forecasts
+from streams.shipping.kpis import SHIPPING_SCOPES
 from streams.stock.book import StockBook
 from streams.stock.names import StockNames
 from streams.view.asking import Item, NotAnswerableError, Question
-from streams.view.parcels import HOUR_MS, breaches_ahead
+from streams.view.parcels import HOUR_MS, breaches_ahead, fell_due
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import MAX_ITEMS, RollingView
 from streams.windows import Window
@@ -27,7 +28,8 @@ HOURS_AHEAD = 12
 DAY_H = 24
 MOST_SKUS = 5000
 NO_TABLE = Table((), {})
-_BREACHES, _BREACH_RATE = "expected_breaches", "expected_breach_rate"
+_BREACHES, _BREACH_RATE, _DUE = "expected_breaches", "expected_breach_rate", "orders_due"
+_PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
 
 
 class Tables:
@@ -53,9 +55,11 @@ class Tables:
         if ask.scope is Each.ALL and _BREACHES in ask.names:
             extra[_BREACHES] = [await breaches_ahead(view, HOURS_AHEAD, at_ms)]
         if ask.scope is Each.ALL and _BREACH_RATE in ask.names:
-            extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms, as_of_ms)]
-        if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(FORECASTS):
+            extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms)]
+        if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(_PROBABILITIES):
             extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
+        if _DUE in ask.names and question.scope in SHIPPING_SCOPES:
+            extra[_DUE] = [*map(float, await fell_due(view, question, [item.value for item in items], at_ms))]
         return table(items, ask.names, extra)
 
     async def past(self, view: RollingView, at_ms: int, ask: Ask, moment: Question) -> Table | None:
@@ -70,9 +74,9 @@ class Tables:
             return None
         return table(items, ask.names, {})
 
-    async def _breach_rate(self, view: RollingView, at_ms: int, as_of_ms: int) -> float:
+    async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
         """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is not kept."""
-        paid_until_ms = as_of_ms - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
+        paid_until_ms = view.moment_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
         question = Question(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
         try:
             (paid,) = (await view.one(question, "", at_ms)).items
@@ -106,7 +110,7 @@ def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[flo
     columns = {
         name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in held], np.float64)
         for name in names
-        if name not in FORECASTS
+        if name not in OTHERS
     }
     forecast = {name: np.array(numbers, np.float64) for name, numbers in extra.items()}
     return Table(tuple(item.value for item in held), {**columns, **forecast})

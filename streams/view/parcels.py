@@ -94,6 +94,14 @@ async def breaches_ahead(view: RollingView, hours: int, now_ms: int) -> float:
     return sum(held.expected for held in forecast)
 
 
+async def fell_due(view: RollingView, question: Question, values: Sequence[str], now_ms: int) -> list[int]:
+    """Orders that fell due in a question's window, by values of its scope. Raises as `shipping_report` does."""
+    moment = view.shipping_at(question, now_ms)
+    held = await moment.windowed(_numbers(moment.rows, [(question.scope, value) for value in values]))
+    counted: list[int] = held[:, Leg.DUE].tolist()
+    return counted
+
+
 async def _ahead(day: ShippingMoment, hours: int) -> tuple[float, list[Breaches]]:
     """Chance of a waiting order to be dispatched within an hour, by the last 24 h, and what it leaves to fall due."""
     whole = day.rows.row(Scope.ALL, "")

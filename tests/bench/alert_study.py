@@ -1,8 +1,9 @@
 """Delays and false pages of the default rules over many simulated sales: `python -m tests.bench.alert_study --help`.
 
-Three parts, each a list of sales that differ in seed alone or in the hour of the day; a line of JSON a sale:
+Four parts, each a list of sales that differ in seed alone or in the hour of the day; a line of JSON a sale:
 
 - `calm`: days of 24 h with the opening's surge, nothing wrong: every page is false;
+- `all`: calm days on which all rules have what they look at (`tests.bench.calm_days`), not only those about counters;
 - `struck`: drops and stops at about 1,000 orders a minute, at lunch, at night, after an opening: how long until people
   are told, and in how many pages;
 - `stock`: SKUs on promotion that are sold out, as it is counted and seen live, but in memory.
@@ -40,6 +41,7 @@ from streams.settings import Settings
 from streams.simulate import Phase, PromotionPlan, SimulationConfig
 from streams.simulate.plan import StockPlan
 from streams.simulate.traffic import Traffic
+from tests.bench import calm_days
 
 MIDNIGHT_MS = 1_762_704_000_000
 """2025-11-10 00:00 in Shanghai."""
@@ -251,11 +253,14 @@ def table(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
     for case in (*CASES, STOCK):
         if some := held.get(case.name):
             yield _row(case, some)
-    for name, days_of in (("calm days", held["calm"]), ("hours before an incident", _before(held))):
+    calm_of_all = ("calm days, all rules", held[calm_days.CASE])
+    for name, days_of in (("calm days", held["calm"]), calm_of_all, ("hours before an incident", _before(held))):
         false, days = sum(len(line["false"]) for line in days_of), sum(line["days"] for line in days_of)
         if days:
             bound = f"at most {most_a_day(false, days):.2g} with 95 % confidence"
             yield f"\n{name}: {days:.1f} days, {false} false pages, {false / days:.2g} a day ({bound})"
+    if whole := held.get(calm_days.CASE):
+        yield from calm_days.table(whole)
 
 
 def _row(case: Case, lines: list[dict[str, Any]]) -> str:
@@ -277,9 +282,9 @@ def _before(held: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("calm", "struck", "stock", "table"))
+    parser.add_argument("part", choices=("calm", "all", "struck", "stock", "table"))
     parser.add_argument("files", nargs="*", type=Path, help="table: lines of the other parts")
-    parser.add_argument("--sales", type=int, default=20, help="calm: days; struck: sales a case and hour")
+    parser.add_argument("--sales", type=int, default=20, help="calm, all: days; struck: sales a case and hour")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0, help="calm: orders a minute, on average")
     parser.add_argument("--every", type=int, default=2, help="seconds between evaluations")
@@ -298,6 +303,8 @@ def _sales(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for seed in range(given.first_seed, given.first_seed + given.sales):
         if given.part == "calm":
             yield calm(seed, given.rate, given.every)
+        if given.part == "all":
+            yield calm_days.calm_day(seed, MIDNIGHT_MS)
         for shape in START_H if given.part == "stock" else ():
             yield from stock(seed, shape)
         for case in CASES if given.part == "struck" else ():

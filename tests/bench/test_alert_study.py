@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench import calm_days
 from tests.bench.alert_study import CASES, bound_s, most_a_day, quantile, table
 
 DROP = CASES[0]
@@ -34,3 +35,15 @@ def test_the_bound_of_a_rate_is_the_exact_one() -> None:
 def test_what_nobody_was_told_of_is_never_left_out() -> None:
     assert quantile([1.0, float("inf")], 0.5) == 1.0
     assert quantile([1.0, float("inf")], 0.95) == float("inf")
+
+
+def test_of_calm_days_over_all_rules_it_is_told_what_each_could_judge() -> None:
+    judged = {"stock-out": 1440, "input-lagging": 0}
+    days = [
+        {"case": calm_days.CASE, "days": 1.0, "looks": 1440, "judged": judged, "false": false, "paged": false}
+        for false in ([], ["stock-out"])
+    ]
+    said = list(table(days))
+    assert any(text.startswith("\ncalm days, all rules: 2.0 days, 1 false pages") for text in said)
+    assert "| `stock-out` | 2,880 | 100% | 1 |" in said
+    assert said[-1] == "\nnever judged: `input-lagging` (nothing lags in memory)"

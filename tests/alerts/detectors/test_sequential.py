@@ -59,6 +59,34 @@ def test_a_fifth_lost_is_seen_within_two_minutes_and_so_is_its_end() -> None:
     assert followed.since_s[0] == pytest.approx(WARM_S, abs=40)
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.0])
+def test_a_young_alarm_says_how_bad_it_is_since_it_began(kept: float) -> None:
+    told, before = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        views = even(rng, WARM_S + 300)
+        share = np.where(np.arange(len(views)) < WARM_S, 1.0, kept)
+        orders = orders_of(views, rng, share)
+        _, (began, *_), _ = played(views, orders)
+        followed, _, _ = played(views[:began], orders[:began])
+        counted, expected, inputs = followed.seen_of(0)
+        told.append(counted / expected)
+        before.append(float(followed.change()[0]))
+        assert expected == pytest.approx(followed.level[0] * inputs, rel=0.01)
+    assert np.mean(told) == pytest.approx(kept, abs=0.1)
+    assert abs(np.mean(told) - kept) < abs(np.mean(before) - kept)
+
+
+def test_an_alarm_that_lasts_says_how_bad_it_is_lately() -> None:
+    rng = np.random.default_rng(1)
+    views = even(rng, WARM_S + 600)
+    kept = np.where(np.arange(len(views)) < WARM_S, 1.0, np.where(np.arange(len(views)) < WARM_S + 400, 0.2, 0.6))
+    followed, began, ended = played(views, orders_of(views, rng, kept))
+    counted, expected, _ = followed.seen_of(0)
+    assert (len(began), ended) == (1, [])
+    assert counted / expected == pytest.approx(0.6, abs=0.1)
+
+
 def test_an_opening_is_no_drop() -> None:
     """Views rise sixfold within a second and decay; orders come a while after. Conversion is the same throughout."""
     rng = np.random.default_rng(2)

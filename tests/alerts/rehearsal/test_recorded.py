@@ -14,9 +14,11 @@ from alerts.rehearsal.recorded import Rehearsal
 from alerts.rehearsal.report import Report, report
 from alerts.rehearsal.sources import Source, recorded, simulated
 from alerts.rules.file import read_rules
+from alerts.rules.rule import Each
 from consumers.errors import UsageError
 from streams.settings import Settings
 from streams.simulate import SimulationConfig, write_folder
+from streams.windows import Window
 
 RULES = """
 rules:
@@ -120,3 +122,57 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {row["rule"] for row in facts["rules"]} >= {"order-silence"}
     assert "<svg" in (tmp_path / "page.html").read_text()
     assert CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--incident", "x@+1s/1s"]).exit_code == 2
+
+
+SHIPPING = """
+rules:
+  - name: late
+    title: Late
+    for_each: [all, region]
+    detect: {kind: threshold, value: ship_within_48h_rate, window: 24h, below: 90%, least: [orders_due, 20]}
+  - name: ahead
+    title: Ahead
+    detect: {kind: threshold, value: expected_breach_rate, window: 24h, above: 10%, least: [orders_due, 20]}
+"""
+
+
+def test_shares_of_shipping_rest_on_the_orders_that_fall_due() -> None:
+    rules = read_rules(SHIPPING).rules
+    assert rules is not None
+    rates = {}
+    for incidents in ((), ("ship_delay@+60s/230s",)):
+        sale = SimulationConfig.sized(seed=2, rate=60, duration_s=300, compress=True, incidents=incidents)
+        settings = Settings(overdue_after_h=48 / sale.ship_speed)
+        rehearsal = Rehearsal(settings, rules, every_s=20, until_ms=sale.start_ms + 280_000)
+        *_, last = rehearsal.snapshots(simulated(sale).messages)
+        whole, regions = (last.tables[Window.H24, scope] for scope in (Each.ALL, Each.REGION))
+        due = float(whole.column("orders_due")[0])
+        assert 20 < due == regions.column("orders_due").sum()
+        in_time = regions.column("ship_within_48h_rate") * regions.column("orders_due")
+        assert in_time.sum() == pytest.approx(float(whole.column("ship_within_48h_rate")[0]) * due)
+        rates[incidents] = float(whole.column("expected_breach_rate")[0])
+    calm, delayed = rates.values()
+    assert 0 <= calm < 0.2 < 0.4 < delayed <= 1
+
+
+def test_before_it_is_looked_at_it_is_counted() -> None:
+    rules = read_rules(RULES).rules
+    assert rules is not None
+    from_ms = SALE.start_ms + 100_000
+    looked = list(Rehearsal(Settings(), rules, every_s=5, from_ms=from_ms).snapshots(simulated(SALE).messages))
+    whole = list(Rehearsal(Settings(), rules, every_s=5).snapshots(simulated(SALE).messages))
+    assert looked[0].seen_ms == from_ms
+    key = Window.M15, Each.SKU
+    left, all_left = (seen[-1].tables[key].column("stock_available").tolist() for seen in (looked, whole))
+    assert left == all_left
+
+
+def test_what_fires_before_pages_count_is_a_page_of_then() -> None:
+    rules = read_rules(RULES).rules
+    assert rules is not None
+    from_ms = SALE.start_ms + 150_000
+    snapshots = Rehearsal(Settings(), rules, every_s=5).snapshots(simulated(SALE).messages)
+    played = play(rules, snapshots, from_ms=from_ms)
+    assert {page.series.rule for page in played.pages if page.fired_ms == from_ms} == {"stock-out"}
+    assert all(page.fired_ms >= from_ms for page in played.pages)
+    assert played.judged["order-silence"] == played.looks > 0
