@@ -1,8 +1,8 @@
 """How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then compressed.
 
 A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values,
-then the columns, each a list of integers or, where there are many, a byte that tells the item type and the items. Rows
-are renumbered from 0, since a process's own row numbers mean nothing outside it.
+then the columns, each a list of integers or, where there are many, packed (`streams.panes.packing`). Rows are
+renumbered from 0, since a process's own row numbers mean nothing outside it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import zstandard
 from streams.panes.arrays import compact, places
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.delta import PaneDelta
-from streams.panes.packing import Column, pack, unpack
+from streams.panes.packing import Column, pack, pack_rising, unpack
 from streams.panes.rows import Rows
-from streams.panes.sketch import RANK_BITS
+from streams.panes.sketch import RANK_BITS, Coupons
 from streams.panes.sketches import Sketches, group_keys
 from streams.shipping.wire import ShippingWire, from_wire, to_wire
 from streams.stock.wire import LedgerWire
 from streams.stock.wire import from_wire as ledger_from_wire
 from streams.stock.wire import to_wire as ledger_to_wire
 
-VERSION = 2
+VERSION = 3
 """A process that does not know the newest must not read: it would merge parts and lose what it does not see."""
-_READABLE = (1, VERSION)
-"""1 is without `shipping` and `stock`."""
+_READABLE = (1, 2, VERSION)
+"""1 is without `shipping` and `stock`, 2 without columns of differences."""
 
 _FEW = 256
 """With fewer numbers than this, walking them one by one costs less than arrays do."""
@@ -105,14 +105,14 @@ def _many(delta: PaneDelta, rows: Rows) -> _Wire:
         *rows.written(used.tolist()),
         pack(panes),
         pack(pane_of[:n]),
-        pack(row_of[:n]),
+        pack_rising(row_of[:n]),
         pack(cells.counters),
         pack(cells.amounts),
         pack(pane_of[n:]),
-        pack(row_of[n:]),
+        pack_rising(row_of[n:]),
         pack(sketches.distincts),
         pack(sketches.sizes),
-        pack(sketches.coupons >> RANK_BITS),
+        pack_rising(sketches.coupons >> RANK_BITS),
         pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
     )
 
@@ -127,7 +127,9 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     panes = unpack(wire.panes)
     keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
     groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
-    coupons = (unpack(wire.registers) << RANK_BITS | unpack(wire.ranks)).astype(np.uint32)
+    coupons: Coupons = unpack(wire.registers, np.uint32)
+    coupons <<= RANK_BITS
+    coupons |= unpack(wire.ranks, np.uint32)
     return PaneDelta(
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),

@@ -88,6 +88,17 @@ def test_what_is_read_can_be_merged_with_what_is_here() -> None:
     assert twice[1] == plain(delta, ROWS)[1]
 
 
+def test_what_version_2_wrote_is_read() -> None:
+    cells = [(1_699_660_800 + i // 40, i % 40, 0, i) for i in range(1, 2_000)]
+    delta = delta_of(cells, [(1_699_660_800, i % 40, 0, i, 1 + i % 9) for i in range(2_000)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "VERSION", 2)
+        patch.setattr(codec, "pack_rising", codec.pack)
+        written = encode(delta, ROWS)
+    there = elsewhere()
+    assert plain(decode(written, there), there) == plain(delta, ROWS)
+
+
 def test_another_versions_form_is_refused_by_name() -> None:
     wire = codec._few(delta_of([(60, 0, 0, 1)], []), ROWS)
     wire.version = 99
