@@ -1,17 +1,20 @@
 """When the parts of a block are merged: each roll adds one, and none may be rewritten each time.
 
 Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block
-that its partition has left behind is merged to one part.
+that its partition has left behind is merged to one part. What would take in too much at once is left as it is: merging
+takes several times the memory of its parts, and large parts have little in common any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.store.levels import Level
 
 _FAN_IN = 8
+LARGEST_MERGE = 4 << 20
+"""Bytes of parts that are merged into one, at most."""
 
 BlockId = tuple[str, int]
 """Level name and start, seconds since the epoch."""
@@ -23,6 +26,8 @@ class Part:
 
     name: str
     tier: int
+    size: int = 0
+    """Bytes; 0 where an earlier owner wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class Merge:
     """Parts of a block to be replaced by one, together with what is new."""
 
     parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parts."""
+        return _size(self.parts)
 
     @property
     def tier(self) -> int:
@@ -63,8 +73,10 @@ class OpenBlocks:
     def to_merge(self, block: BlockId) -> Merge:
         """Which parts of a block a new one should take in."""
         parts = self._parts.get(block, [])
-        tier, merged = 0, []
+        tier, merged = 0, list[Part]()
         while len(same := [part for part in parts if part.tier == tier]) >= _FAN_IN - 1:
+            if _size([*merged, *same]) > LARGEST_MERGE:
+                break
             merged += same
             tier += 1
         return Merge(tuple(merged))
@@ -72,27 +84,41 @@ class OpenBlocks:
     def left_behind(self, level: Level, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
         """Blocks of several parts that are over and that this roll does not write to: each to become one part."""
         return [
-            (block, Merge(tuple(parts)))
+            (block, merge)
             for block, parts in self._parts.items()
             if block[0] == level.name
             and block not in written
             and self._is_over(level, block, newest_s)
-            and len(parts) > 1
+            and (merge := _last_merge(parts))
         ]
 
-    def written(self, block: BlockId, name: str, merge: Merge) -> None:
+    def written(self, block: BlockId, part: Part, merge: Merge) -> None:
         """Remember a part, and that others are gone into it."""
         kept = [part for part in self._parts.get(block, []) if part not in merge.parts]
-        self._parts[block] = [*kept, Part(name, merge.tier)]
+        self._parts[block] = [*kept, part]
 
     def forget(self, levels: dict[str, Level], newest_s: int) -> None:
         """Drop blocks that are over and merged."""
         self._parts = {
             block: parts
             for block, parts in self._parts.items()
-            if len(parts) > 1 or not self._is_over(levels[block[0]], block, newest_s)
+            if _last_merge(parts) or not self._is_over(levels[block[0]], block, newest_s)
         }
 
     @staticmethod
     def _is_over(level: Level, block: BlockId, newest_s: int) -> bool:
         return block[1] + level.block_s + level.settle_s <= newest_s
+
+
+def _last_merge(parts: Sequence[Part]) -> Merge | None:
+    """The small parts of a block that become one when it is over; None where there is nothing to merge."""
+    smallest: list[Part] = []
+    for part in sorted(parts, key=lambda part: part.size):
+        if _size([*smallest, part]) > LARGEST_MERGE:
+            break
+        smallest.append(part)
+    return Merge(tuple(smallest)) if len(smallest) > 1 else None
+
+
+def _size(parts: Iterable[Part]) -> int:
+    return sum(part.size for part in parts)

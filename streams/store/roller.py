@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 import numpy as np
@@ -25,7 +25,7 @@ from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
 from streams.store.levels import SETTLE_S, Holds, Level
-from streams.store.merging import BlockId, Merge, OpenBlocks
+from streams.store.merging import LARGEST_MERGE, BlockId, Merge, OpenBlocks, Part
 
 _TTL_SLACK_S = 3600
 
@@ -112,8 +112,10 @@ class Roller:
         if not blocks.adopted:
             await self._adopt(rolling, blocks)
         writes = await asyncio.to_thread(self._plan, rolling, blocks, rows)
-        held = await self._fetch(shard, writes)
-        return Planned(rolling, writes, await asyncio.to_thread(_contents, writes, held, rows))
+        contents: list[bytes] = []
+        for portion in _portions(writes):
+            contents += await self._contents(shard, portion, rows)
+        return Planned(rolling, [replace(write, new=None) for write in writes], contents)
 
     async def write(self, planned: Planned, position: int, batch_id: str, blocks: OpenBlocks) -> bool:
         """Write what was planned; False if somebody else wrote meanwhile, and then nothing was changed.
@@ -140,8 +142,8 @@ class Roller:
             args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
         if await self._roll(keys=keys, args=args) != b"ok":
             return False
-        for write in planned.writes:
-            blocks.written(write.block, name, write.merge)
+        for write, content in zip(planned.writes, planned.contents, strict=True):
+            blocks.written(write.block, Part(name, write.merge.tier, len(content)), write.merge)
         return True
 
     async def _adopt(self, rolling: Rolling, blocks: OpenBlocks) -> None:
@@ -199,16 +201,27 @@ class Roller:
     def _keep_s(self, rolling: Rolling, level: Level, start_s: int) -> int:
         return max(self._live_s, rolling.keep_s(level, start_s))
 
-    async def _fetch(self, shard: int, writes: Sequence[_Write]) -> list[bytes | None]:
-        """The contents of all parts that are to be merged, in the order of the writes."""
+    async def _contents(self, shard: int, writes: Sequence[_Write], rows: Rows) -> list[bytes]:
+        """What each write puts down, the parts that it merges read for that."""
         keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
         held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
-        return held
+        return await asyncio.to_thread(_encoded, writes, held, rows)
 
 
-def _contents(writes: Sequence[_Write], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
-    """What each write puts down."""
+def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
+    """Writes, in order, in portions that take in so little together that the parts may be in memory at once."""
+    portion: list[_Write] = []
+    for write in writes:
+        if sum(held.merge.size for held in portion) + write.merge.size > LARGEST_MERGE:
+            yield portion
+            portion = []
+        portion.append(write)
+    if portion:
+        yield portion
+
+
+def _encoded(writes: Sequence[_Write], held: Sequence[bytes | None], rows: Rows) -> list[bytes]:
     contents = iter(held)
     return [encode(_sum(write, contents, rows), rows) for write in writes]
 

@@ -6,12 +6,13 @@ from random import Random
 
 import pytest
 
-from consumers.topics import Partition
+from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.lateness import clocks
 from streams.panes.delta import merge
 from streams.panes.scopes import Scope
 from streams.partition import PartitionWork
+from streams.store import merging, roller
 from streams.store.levels import pane_levels
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
@@ -130,6 +131,22 @@ async def test_a_block_does_not_gather_parts_without_end(shop: Shop) -> None:
     assert (
         sum(n for (_, label, _), n in (await everything(shop, "s"))[ORDERS_0][0].items() if label[0] is Scope.ALL) > 0
     )
+
+
+@pytest.mark.parametrize("largest", [0, 20_000])
+async def test_where_merging_is_bounded_blocks_hold_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    monkeypatch.setattr(merging, "LARGEST_MERGE", largest)
+    monkeypatch.setattr(roller, "LARGEST_MERGE", largest)
+    for i in range(30):
+        await shop.feed(CLICKS_0, some_events(Topic.CLICKS, 8, i, length=900))
+        assert await shop.roll(CLICKS_0)
+    for level in pane_levels(shop.settings)[1:]:
+        held = await everything(shop, level.name)
+        assert held[CLICKS_0] == plain(level.coarsen(merge(shop.applied[CLICKS_0])), shop.rows)
+    parts = await shop.redis.hlen(shop.keys.pane(0, "h", T0))
+    assert (parts == 30) if largest == 0 else (parts < 30)
 
 
 async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop: Shop) -> None:

@@ -1,0 +1,69 @@
+"""Which parts of a block become one, and when: pure, no Redis."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.settings import Settings
+from streams.store.levels import pane_levels
+from streams.store.merging import LARGEST_MERGE, OpenBlocks, Part
+
+LEVEL = pane_levels(Settings())[0]
+BLOCK = LEVEL.name, 600
+OVER_S = 600 + LEVEL.block_s + LEVEL.settle_s
+
+
+def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[Part]:
+    """The parts of the block after rolls that each added so many bytes; a merged part is as large as what it holds."""
+    held: dict[str, Part] = {}
+    for i, size in enumerate(sizes):
+        merge = blocks.to_merge(BLOCK)
+        part = Part(str(i), merge.tier, merge.size + size)
+        blocks.written(BLOCK, part, merge)
+        held = {name: kept for name, kept in held.items() if kept not in merge.parts} | {part.name: part}
+    return list(held.values())
+
+
+def left_behind(blocks: OpenBlocks) -> list[int]:
+    """The sizes of what is merged, roll after roll, once the block is over."""
+    merged = []
+    while found := blocks.left_behind(LEVEL, OVER_S, set()):
+        [(block, merge)] = found
+        merged.append(merge.size)
+        blocks.written(block, Part(f"merged {len(merged)}", merge.tier, merge.size), merge)
+    return merged
+
+
+@pytest.mark.parametrize(("rolls", "parts"), [(7, 7), (8, 1), (15, 8), (16, 2), (64, 1)])
+def test_eight_of_a_tier_become_one_of_the_next(rolls: int, parts: int) -> None:
+    assert len(rolled(OpenBlocks(), [1] * rolls)) == parts
+
+
+def test_what_would_take_in_too_much_is_left_as_it_is() -> None:
+    large = LARGEST_MERGE // 7 + 1
+    assert len(rolled(OpenBlocks(), [large] * 20)) == 20
+    assert len(rolled(OpenBlocks(), [large - 1] * 16)) == 2
+
+
+def test_a_block_that_is_over_becomes_one_part_and_is_forgotten() -> None:
+    blocks = OpenBlocks()
+    rolled(blocks, [1, 2, 3])
+    assert blocks.left_behind(LEVEL, OVER_S - 1, set()) == []
+    assert blocks.left_behind(LEVEL, OVER_S, {BLOCK}) == [], "it is being written to"
+    blocks.forget({LEVEL.name: LEVEL}, OVER_S)
+    assert left_behind(blocks) == [6], "what is still to be merged is not forgotten"
+    assert blocks.to_merge(BLOCK).parts == ()
+    blocks.forget({LEVEL.name: LEVEL}, OVER_S)
+    rolled(blocks, [1])
+    assert left_behind(blocks) == [], "its one part is not known any more"
+
+
+@given(st.lists(st.integers(1, LARGEST_MERGE), max_size=30))
+def test_no_merge_is_too_large_and_merging_comes_to_an_end(sizes: list[int]) -> None:
+    blocks = OpenBlocks()
+    rolled(blocks, sizes)
+    assert all(size <= LARGEST_MERGE for size in left_behind(blocks))
+    blocks.forget({LEVEL.name: LEVEL}, OVER_S)
+    assert blocks.left_behind(LEVEL, 2 * OVER_S, set()) == []
