@@ -16,8 +16,9 @@ import numpy.typing as npt
 from consumers.hashing import Hashes, hash_strings
 
 _LOAD = 0.6
-_LARGE = 250_000
-"""Ids of a generation, at most about: what is forgotten to make room goes by whole generations."""
+_LARGE = int(_LOAD * (1 << 19))
+"""Ids of a generation, at most, unless one batch has more: as many as a table of 4 MiB holds. What is forgotten to make
+room goes by whole generations."""
 _MAX_GENERATIONS = 16
 """Each is one more table to look into. Batches that span hours would make one after the other."""
 _EMPTY = np.uint64(0)
@@ -121,7 +122,7 @@ class SeenIds:
             return
         newest = self._generations[-1] if self._generations else None
         spans = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
-        full = newest is not None and len(newest.table) >= _LARGE
+        full = newest is not None and len(newest.table) + len(hashed) > _LARGE
         if newest is None or full or (spans and len(self._generations) < _MAX_GENERATIONS):
             newest = _Generation(oldest_ms, newest_ms)
             self._generations.append(newest)

@@ -116,6 +116,20 @@ def test_memory_is_a_few_bytes_an_id() -> None:
     assert seen.nbytes <= 40 * len(seen)
 
 
+def test_where_there_are_many_it_is_at_most_fifteen() -> None:
+    seen, chance = SeenIds(HOUR), np.random.default_rng(1)
+    for _ in range(150):
+        seen.add(np.unique(chance.integers(1, 2**64 - 1, 12_000, np.uint64)), 0, 0)
+    assert seen.nbytes <= 15 * len(seen)
+
+
+def test_a_batch_larger_than_a_generation_is_kept_whole() -> None:
+    seen = SeenIds(HOUR)
+    ids = np.arange(1, 400_001, dtype=np.uint64)
+    seen.add(ids, 0, 0)
+    assert seen.knows(ids).all()
+
+
 @few
 @given(st.sets(st.integers(1, 2**64 - 1), max_size=400), st.sets(st.integers(1, 2**64 - 1), max_size=100))
 def test_a_table_holds_what_was_put_in_and_nothing_else(put: set[int], others: set[int]) -> None:
