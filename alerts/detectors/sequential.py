@@ -154,6 +154,19 @@ class Followed:
         self.alarm &= ~over
         self.evidence.reset(over)
 
+    def explain(self, which: Bools, from_s: float) -> None:
+        """What has been against these series since a moment is explained by something else that is over: tests begin
+        anew, alarms of it end, and nothing is learnt from it. What began before stays."""
+        best = self.evidence.since_s[np.arange(len(which)), self.evidence.best()]
+        explained = which & (np.where(self.alarm, self.since_s, best) >= from_s)
+        self.alarm &= ~explained
+        self.evidence.reset(explained)
+        self.baseline.drop_recent(explained)
+        for sums in (self.recent, self.lately, self.onset):
+            sums[explained] = 0.0
+        if explained[:1].any():
+            self.lag.forget_recent()
+
     def seen_of(self, place: int) -> tuple[float, float, float]:
         """Counted, expected and delayed `per` events that say how bad it is: the latest; of an alarm younger than
         those, what has been since it began: the rest of them was right."""

@@ -76,10 +76,20 @@ def evaluate(
             found[name] = list(numbers.judge(held, current, snapshot, skus, frozen=frozen))
     judged = [one for rule in rules.rules for one in found[rule.name]]
     findings = decide(judged, now, memory.verdicts, memory.shop, at_ms, unheard)
+    _explain(memory, now)
     findings += _watched(watched, findings, now, memory, at_ms)
     if steps:
         memory.until_s = steps[-1][1]
     return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory)), tuple(_sure(now, memory))), memory
+
+
+def _explain(memory: Memory, now: Mapping[str, InForce]) -> None:
+    """Incidents that are over explain what the tests of the same incident have seen of them."""
+    for family, (teller, since_ms) in memory.verdicts.over.items():
+        for name, current in now.items():
+            held = memory.rules[name]
+            if isinstance(held, RateMemory) and current.rule.family == family:
+                rates.explain(held, current.rule, teller, since_ms)
 
 
 def _steps(panes: Panes, until_s: int | None, step_s: int) -> list[tuple[int, int]]:

@@ -27,7 +27,7 @@ from alerts.evaluation.rates import RateMemory
 from alerts.evaluation.series import Places
 from alerts.evaluation.shop import Takings
 from alerts.findings import Series, Severity
-from alerts.verdicts.verdict import VerdictMemory
+from alerts.verdicts.memory import VerdictMemory
 
 VERSION = 3
 RuleMemory: TypeAlias = RateMemory | QuietMemory | NumberMemory | FactMemory

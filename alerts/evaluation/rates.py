@@ -15,9 +15,10 @@ from alerts.evaluation.judged import Judged
 from alerts.evaluation.panes import Label, Panes
 from alerts.evaluation.series import ALL, Places, labels_of
 from alerts.evaluation.shop import Takings
-from alerts.findings import Interval, Reason
+from alerts.findings import Interval, Reason, Series
 from alerts.rules.detect import Direction, Sequential
 from alerts.rules.rule import Each, Money, Rule
+from alerts.verdicts.cases import TOGETHER_MS, siblings
 from alerts.verdicts.contributors import Parts, contributors, one_part
 from streams.panes.counters import Unit
 
@@ -109,6 +110,15 @@ def judge(memory: RateMemory, rule: Rule, detect: Sequential, shop: Takings) -> 
         since_ms = int(followed.since_s[0]) * 1000
         child = _judged(memory, rule, memory.places.of[memory.named], rise, shop)
         yield replace(child, since_ms=since_ms)
+
+
+def explain(memory: RateMemory, rule: Rule, teller: Series, since_ms: int) -> None:
+    """An incident that was told of is over: what was seen of it since then explains nothing else.
+
+    Another value of the told one's dimension is an incident of its own, and so is what began well before.
+    """
+    own = [siblings(Series(rule.name, labels_of(label)), teller) for label in memory.places.labels]
+    memory.followed.explain(~memory.places.mask(own), (since_ms - TOGETHER_MS) / 1000)
 
 
 def unsure(memory: RateMemory, detect: Sequential) -> tuple[int, int]:

@@ -9,6 +9,9 @@ from alerts.evaluation.calendar import InForce
 from alerts.evaluation.judged import Judged
 from alerts.findings import Reason, Series
 
+TOGETHER_MS = 300_000
+"""What begins within so long of each other may be one incident."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

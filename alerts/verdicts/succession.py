@@ -14,6 +14,18 @@ def telling(cases: Sequence[Case]) -> dict[str, Series]:
     return {case.now.rule.family: case.series for case in cases if case.stands and case.now.rule.incident}
 
 
+def lasting(cases: Sequence[Case], before: Mapping[str, tuple[Series, int]]) -> dict[str, tuple[Series, int]]:
+    """Incidents (key) that are told of now: by what, and since when they have been wrong. `before`: the last answer."""
+    found: dict[str, tuple[Series, int]] = {}
+    for case in cases:
+        family, since_ms = case.now.rule.family, case.judged.since_ms
+        if not case.stands or not case.now.rule.incident or since_ms is None:
+            continue
+        known = [held[1] for held in (before.get(family), found.get(family)) if held is not None]
+        found[family] = (case.series, min([since_ms, *known]))
+    return found
+
+
 def gives_way(case: Case, to: Series, by_series: Mapping[Series, Case]) -> bool:
     """Whether another tells of it in its place, in the end."""
     return not case.stands and root(case, by_series) == to

@@ -14,13 +14,14 @@ In this order:
 
 What takes over from another that was told of continues it: it is the same page with another text (`succession`). What
 3 and 4 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches some
-tests later than others. Then each finding gets its severity, by the money that it loses, and its words.
+tests later than others. What the sequential tests have seen while an incident was told of is explained by it: as it
+ends (`over`) they begin anew, so that no page about what is past follows it. Then each finding gets its severity, by
+the money that it loses, and its words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from alerts.evaluation.calendar import InForce
 from alerts.evaluation.judged import Judged
@@ -29,35 +30,15 @@ from alerts.evaluation.shop import Takings
 from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
 from alerts.rules.detect import Silence
 from alerts.rules.rule import Each, Rule
-from alerts.verdicts.cases import Case, root, siblings
-from alerts.verdicts.succession import continuing, gives_way, telling
+from alerts.verdicts.cases import TOGETHER_MS, Case, root, siblings
+from alerts.verdicts.memory import VerdictMemory
+from alerts.verdicts.succession import continuing, gives_way, lasting, telling
 from alerts.verdicts.words import chart, summary
 from consumers.topics import EVENT_TOPICS, Topic
 
 AFTER_FAULT_MS = 180_000
 AFTER_LEADER_MS = 600_000
-_TOGETHER_MS = 300_000
 _TAKES_OVER = 1.5
-
-
-@dataclass(slots=True)
-class VerdictMemory:
-    """What was decided before, so that it stays so."""
-
-    faulty: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# topic: (the fault, until when (ms) it explains what is odd)"""
-    leaders: dict[str, Series] = field(default_factory=dict)
-    """# incident: who tells of it"""
-    held: dict[Series, tuple[Series, int]] = field(default_factory=dict)
-    """Held back by another rule: (which, until when, ms)."""
-    caused: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (what causes it, until when (ms))"""
-    last: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (who told of it last, until when (ms) that is of any meaning)"""
-    continues: dict[Series, Series] = field(default_factory=dict)
-    """What is told of now in place of what was told of before."""
-    told: dict[Series, Severity] = field(default_factory=dict)
-    """What is told of now, and how bad it has been at its worst."""
 
 
 def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unheard: frozenset[str]) -> dict[str, Series]:
@@ -99,6 +80,9 @@ def decide(
     cases = _in_the_wake(cases, memory, as_of_ms)
     memory.last = {incident: held for incident, held in memory.last.items() if held[1] > as_of_ms}
     memory.continues = continuing(cases, rules, memory.told, memory.last, memory.continues)
+    lasting_now = lasting(cases, memory.lasts)
+    memory.over = {family: held for family, held in memory.lasts.items() if family not in lasting_now}
+    memory.lasts = lasting_now
     memory.last |= {family: (series, as_of_ms + AFTER_LEADER_MS) for family, series in telling(cases).items()}
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
     memory.told = {found.series: found.severity for found in findings if found.held_by is None}
@@ -236,7 +220,7 @@ def _on_its_own(case: Case, leader: Case, as_of_ms: int) -> bool:
     if not siblings(case.series, leader.series):
         return False
     of_a_whole = Each.ALL in case.now.rule.for_each
-    return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= _TOGETHER_MS
+    return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= TOGETHER_MS
 
 
 def _finding(case: Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -> Finding:

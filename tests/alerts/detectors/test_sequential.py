@@ -87,6 +87,53 @@ def test_an_alarm_that_lasts_says_how_bad_it_is_lately() -> None:
     assert counted / expected == pytest.approx(0.6, abs=0.1)
 
 
+def explained_after(kept: Floats, at: int, from_s: float) -> tuple[Followed, list[int]]:
+    """A sale of which all is explained at a second, from another on: (state, when it alarms from then on)."""
+    rng = np.random.default_rng(4)
+    views = even(rng, len(kept))
+    orders = orders_of(views, rng, kept)
+    followed, _, _ = played(views[:at], orders[:at])
+    followed.explain(np.ones(1, np.bool_), from_s)
+    threshold, one, began = log_seconds_between(0.1, np.ones(1, np.bool_)), np.ones(1), []
+    for second in range(at, len(views)):
+        was = bool(followed.alarm[0])
+        step = Step(
+            second + 1, 1, orders[second] * one, views[second] * one, 0 * one, np.zeros(1, np.bool_)
+        )  # fmt: skip
+        followed.step(step, DROP, threshold)
+        if followed.alarm[0] and not was:
+            began.append(second + 1)
+    return followed, began
+
+
+STOP = slice(WARM_S, WARM_S + 60)
+
+
+def test_what_is_explained_is_no_evidence_when_it_is_over() -> None:
+    kept = np.ones(WARM_S + 600)
+    kept[STOP] = 0.0
+    followed, began = explained_after(kept, WARM_S + 60, WARM_S)
+    assert began == []
+    assert followed.baseline.level()[0] == pytest.approx(P, rel=0.05), "nor is it learnt from"
+
+
+def test_what_goes_on_afterwards_is_evidence_of_its_own() -> None:
+    kept = np.ones(WARM_S + 600)
+    kept[WARM_S:] = 0.5
+    kept[STOP] = 0.0
+    followed, (began, *_) = explained_after(kept, WARM_S + 60, WARM_S)
+    assert WARM_S + 60 < began <= WARM_S + 90
+    assert followed.since_s[0] == pytest.approx(WARM_S + 60, abs=5)
+
+
+def test_what_began_well_before_is_not_explained() -> None:
+    kept = np.ones(WARM_S + 200)
+    kept[WARM_S - 100 :] = 0.5
+    kept[STOP] = 0.0
+    followed, _ = explained_after(kept, WARM_S + 60, WARM_S)
+    assert followed.alarm[0]
+
+
 def test_an_opening_is_no_drop() -> None:
     """Views rise sixfold within a second and decay; orders come a while after. Conversion is the same throughout."""
     rng = np.random.default_rng(2)

@@ -12,6 +12,7 @@ from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
 from alerts.rehearsal.score import Happened, Score, score
 from alerts.rules.file import read_rules
+from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from streams.simulate import SimulationConfig
 
@@ -25,6 +26,7 @@ rules:
 """
 START_S = 1_762_776_000
 STOPS_S, LASTS_S = 600, 60
+SHANGHAI_LUNCH_MS = 1_762_704_000_000 + 41_400_000
 
 
 def rules_of(text: str) -> Rules:
@@ -91,6 +93,21 @@ rules:
     assert str(page.series) == 'drop{channel="app"}'
     assert page.fired_ms // 1000 - START_S >= 1200
     assert ("drop", Reason.PARENT) in played.held, "the whole told of it then"
+
+
+def test_what_is_left_of_a_stop_in_its_parts_is_no_second_page() -> None:
+    warm_s, lasts_s = 2400, 90
+    config = SimulationConfig(
+        seed=6,
+        duration_s=warm_s + lasts_s + 300,
+        start_ms=SHANGHAI_LUNCH_MS,
+        compress=False,
+        promotion=None,
+        incidents=(f"order_stop@+{warm_s}s/{lasts_s}s",),
+    )
+    seen = snapshots(QuickSale(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
+    (page,) = play(load(default_text(), "default").rules, seen).pages
+    assert page.series.rule == "order-silence"
 
 
 def test_pages_are_scored_against_what_happened() -> None:

@@ -7,9 +7,10 @@ from alerts.evaluation.judged import Judged
 from alerts.evaluation.panes import Label
 from alerts.evaluation.series import ALL, labels_of
 from alerts.evaluation.shop import Takings
-from alerts.findings import Condition, Finding, Labels, Reason, Severity
+from alerts.findings import Condition, Finding, Labels, Reason, Series, Severity
 from alerts.rules.loader import default_text, load
-from alerts.verdicts.verdict import AFTER_FAULT_MS, AFTER_LEADER_MS, VerdictMemory, decide
+from alerts.verdicts.memory import VerdictMemory
+from alerts.verdicts.verdict import AFTER_FAULT_MS, AFTER_LEADER_MS, decide
 
 RULES = {
     rule.name: InForce(rule, True, rule.severity, rule.detect) for rule in load(default_text(), "default").rules.rules
@@ -228,3 +229,20 @@ def test_what_was_critical_stays_so_while_it_lasts() -> None:
     memory = VerdictMemory()
     told(wrong("refund-surge", money=500_000), memory=memory)
     assert told(wrong("refund-surge", money=1_000), memory=memory)["refund-surge"].severity is Severity.CRITICAL
+
+
+def test_an_incident_that_is_over_is_told_once_by_whom_and_since_when() -> None:
+    memory = VerdictMemory()
+    told(wrong("order-drop", APP, since_ms=50_000), memory=memory, at_ms=60_000)
+    told(
+        wrong("order-drop", since_ms=40_000, money=9e5),
+        wrong("order-drop", APP, since_ms=50_000),
+        memory=memory,
+        at_ms=70_000,
+    )
+    told(wrong("order-drop", since_ms=65_000, money=9e5), memory=memory, at_ms=80_000)
+    assert memory.over == {}
+    told(memory=memory, at_ms=90_000)
+    assert memory.over == {"orders": (Series("order-drop"), 40_000)}
+    told(memory=memory, at_ms=100_000)
+    assert memory.over == {}
