@@ -224,7 +224,7 @@ def _sure(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, int
         elif isinstance(held, QuietMemory) and isinstance(detect, Silence):
             many = quiet.known(held, detect)
         elif isinstance(held, NumberMemory):
-            many = int((held.seen & held.known).sum())
+            many = int((held.seen & held.judged).sum())
         else:
             assert isinstance(held, FactMemory)
             many = len(held.seen)

@@ -47,8 +47,10 @@ class NumberMemory:
     """The latest number, NaN where there is none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is a number to judge."""
+    judged: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether there is also something to judge it by."""
     judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    """When there last was one."""
+    """When there last was both."""
     stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether that is too long ago to say anything."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -62,6 +64,7 @@ class NumberMemory:
         """Room for so many series."""
         self.wrong, self.known = grown(self.wrong, size), grown(self.known, size)
         self.seen, self.since_ms = grown(self.seen, size), grown(self.since_ms, size)
+        self.judged = grown(self.judged, size)
         self.judged_ms, self.stale = grown(self.judged_ms, size), grown(self.stale, size)
         self.value = grown(self.value, size, np.nan)
         self.history = grown(self.history, size, np.nan)
@@ -107,9 +110,9 @@ def state_of(memory: NumberMemory, label: Label) -> Reason:
     place = memory.places.of.get(label)
     if place is None or place >= len(memory.seen) or not memory.seen[place]:
         return Reason.GONE
-    if memory.known[place]:
-        return Reason.WITHIN
-    return Reason.STALE if memory.stale[place] else Reason.NO_DATA
+    if memory.stale[place]:
+        return Reason.STALE
+    return Reason.WITHIN if memory.known[place] else Reason.NO_DATA
 
 
 def present(memory: NumberMemory, label: Label) -> float | None:
@@ -193,7 +196,7 @@ def _column(table: Table, name: str, labels: list[str]) -> Floats:
 def _decide(
     memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None, as_of_ms: int
 ) -> None:
-    known = numbers.enough if baseline is None else numbers.enough & ~np.isnan(baseline.middle)
+    judged = numbers.enough if baseline is None else numbers.enough & ~np.isnan(baseline.middle)
     values = np.where(numbers.enough, numbers.values, np.nan)
     was = memory.wrong[numbers.at]
     if isinstance(detect, Threshold):
@@ -211,10 +214,10 @@ def _decide(
             rise=detect.direction is Direction.RISE,
         )
     judged_ms = memory.judged_ms[numbers.at]
-    judged_ms = np.where(known | (judged_ms == 0), as_of_ms, judged_ms)
+    judged_ms = np.where(judged | (judged_ms == 0), as_of_ms, judged_ms)
     stale = as_of_ms - judged_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
     wrong &= ~stale
-    memory.known[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = known, judged_ms, stale
+    memory.judged[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = judged, judged_ms, stale
     memory.since_ms[numbers.at] = np.where(wrong & ~was, as_of_ms, memory.since_ms[numbers.at])
     memory.wrong[numbers.at] = wrong
 
