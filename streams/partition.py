@@ -32,7 +32,7 @@ from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
 
 ROLL_EVERY_S = 30
-ROLL_CELLS = 1_000_000
+ROLL_CELLS = 500_000
 """Deltas are rolled after so long, or when so many numbers wait."""
 
 
