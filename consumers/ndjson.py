@@ -13,11 +13,12 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.partitioning import routed_key, routing_of
+from consumers.partitioning import Routing, routed_key, routing_of
 from consumers.topics import EVENT_TOPICS, Topic
 
 REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
@@ -89,6 +90,17 @@ def read(recording: Recording) -> Iterator[Line]:
         yield ahead.popleft()[1]._replace(at_ms=now_ms)
 
 
+def span_ms(recording: Recording) -> tuple[int, int] | None:
+    """(event time of its first lines, of its last ones), about: stray times are left out. None if it tells none."""
+    lines = _lines(recording.path)
+    first = list(islice(lines, _LOOK_AHEAD))
+    last = [*first, *deque(lines, maxlen=_LOOK_AHEAD)][-_LOOK_AHEAD:]
+    starts, ends = (
+        sorted(ts for line in found if (ts := _ts(routing_of(line))) is not None) for found in (first, last)
+    )
+    return (starts[len(starts) // 4], ends[3 * len(ends) // 4]) if starts and ends else None
+
+
 def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int | None:
     """The running time once the first of these lines is due."""
     ts = ahead[0][0]
@@ -105,8 +117,12 @@ def _with_ts(recording: Recording) -> Iterator[tuple[int | None, Line]]:
     topic = recording.topic
     for value in _lines(recording.path):
         routing = routing_of(value)
-        ts = None if routing is None else routing.ts
-        yield ts if type(ts) is int else None, Line(None, topic, routed_key(topic, routing), value)
+        yield _ts(routing), Line(None, topic, routed_key(topic, routing), value)
+
+
+def _ts(routing: Routing | None) -> int | None:
+    ts = None if routing is None else routing.ts
+    return ts if type(ts) is int else None
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ quietly, too.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 GROUP = "salepulse.commands"
 INTERRUPTED = 130
+ENDLESS = ("up", "worker", "serve", "alerts")
+"""Commands that end when they are told to: SIGTERM is no failure of theirs, from their first moment on."""
 
 
 def create_app() -> typer.Typer:
@@ -46,11 +49,17 @@ def command_names() -> set[str]:
 
 
 def main() -> None:
-    """Run the command line. Ends with 130 when it is interrupted."""
+    """Run the command line. Ends with 130 when it is interrupted, with 0 where an endless command is told to end."""
     try:
+        if sys.argv[1:2] and sys.argv[1] in ENDLESS:
+            signal.signal(signal.SIGTERM, _end)
         create_app()(prog_name="salepulse")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -169,8 +169,7 @@ def test_what_goes_on_is_at_work_until_it_is_stopped(place: Place, line: str) ->
         finally:
             process.terminate()
             code = process.wait(20)
-    by_the_signal = line.startswith("curl") or line.endswith(" serve")  # uvicorn hands it on once it has ended in order
-    assert code == (-signal.SIGTERM if by_the_signal else 0), log.read_text()
+    assert code == (-signal.SIGTERM if line.startswith("curl") else 0), log.read_text()
     assert "Traceback" not in log.read_text()
 
 

@@ -36,7 +36,13 @@ def rehearse(
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated sale.")] = 1,
     rate: Annotated[float, typer.Option(help="Events a second of the simulated sale.")] = 100,
     duration: Annotated[float, typer.Option(help="Seconds of the simulated sale; a day of it is not squeezed.")] = 3600,
-    every: Annotated[float, typer.Option(min=1, help="Seconds of the sale between two evaluations.")] = 5,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Of the sale, between two evaluations: 5s, 15m, 6h; by default by its length, from 5s on.",
+        ),
+    ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Stop there: epoch ms or ISO 8601.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with a chart there.")] = None,
     as_json: AsJson = False,
@@ -50,8 +56,9 @@ def rehearse(
     with foreseen():
         if folder is not None and incident:
             raise UsageError("--incident goes into a simulated sale: leave the folder out")
+        every_s = None if every is None else _every_s(every)
         until_ms = None if until is None else parse_time("--until", until)
-        done = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every, until_ms)
+        done = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every_s, until_ms)
         if report is not None:
             try:
                 report.write_text(done.html(), encoding="utf-8")
@@ -77,9 +84,10 @@ def _rehearse(
     folder: Path | None,
     incidents: tuple[str, ...],
     sale: tuple[int, float, float],
-    every_s: float,
+    every_s: float | None,
     until_ms: int | None,
 ) -> Report:
+    from alerts.rehearsal.pace import pace
     from alerts.rehearsal.play import play
     from alerts.rehearsal.recorded import Rehearsal
     from alerts.rehearsal.report import report
@@ -96,13 +104,29 @@ def _rehearse(
         source = simulated(
             SimulationConfig.sized(seed=seed, rate=rate, duration_s=duration, compress=False, incidents=incidents)
         )
-    rehearsal = Rehearsal(settings, loaded, every_s=every_s, until_ms=until_ms)
+    start_ms, end_ms = source.span_ms
+    chosen = pace((min(end_ms, until_ms or end_ms) - start_ms) / 1000, every_s)
+    tell(chosen.said())
+    rehearsal = Rehearsal(settings, loaded, every_s=chosen.every_s, until_ms=until_ms)
     with progress("rehearsing") as shown:
 
         def told() -> Iterator[Snapshot]:
             for snapshot in rehearsal.snapshots(source.messages):
-                shown.show(f"at {iso(snapshot.as_of_ms)}")
+                shown.show(f"at {iso(snapshot.as_of_ms)}", snapshot.as_of_ms - start_ms, end_ms - start_ms)
                 yield snapshot
 
-        played = play(loaded, told())
-    return report(loaded, played, source.happened, rehearsal.course)
+        played = play(loaded, told(), step_s=chosen.step_s)
+    return report(loaded, played, source.happened, rehearsal.course, chosen)
+
+
+def _every_s(given: str) -> float:
+    """A plain number is seconds."""
+    from alerts.rules.units import seconds_of
+
+    try:
+        every_s = float(given) if given.replace(".", "", 1).isdigit() else seconds_of(given)
+    except ValueError as error:
+        raise UsageError(f"--every: {error}") from None
+    if not isinstance(every_s, float) or every_s < 1:
+        raise UsageError(f"--every: {given} is too often: a second is the least")
+    return every_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import typer
 
 from consumers.commands.running import foreseen, load_settings
@@ -21,6 +23,7 @@ def alerts(
     The commands below check and try the settings, show what fires, acknowledge and silence.
     """
     if context.invoked_subcommand is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # only the role is endless: cut short, a command has failed
         return
     import structlog
 

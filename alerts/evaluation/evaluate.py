@@ -25,24 +25,25 @@ from alerts.verdicts.verdict import decide, faulty_topics, plain
 from consumers.topics import EVENT_TOPICS
 
 STEP_S = 10
-"""What has piled up is taken in by steps of so many seconds."""
+"""What has piled up is taken in by steps of so many seconds, while people watch."""
 FINE_S = 60
 """Silences are looked for second by second where no more than this has piled up: in longer steps the last event of
 before would hide the first seconds of silence."""
 
 
 def evaluate(
-    rules: Rules, snapshot: Snapshot, memory: Memory, watched: Collection[Series] = ()
+    rules: Rules, snapshot: Snapshot, memory: Memory, watched: Collection[Series] = (), *, step_s: int = STEP_S
 ) -> tuple[Evaluation, Memory]:
     """What the rules say of a snapshot, and what to remember.
 
     `memory` is used up. `watched`: the series that there is an alert of; each gets a finding whatever it is.
+    `step_s`: what has piled up is taken in by steps of so many seconds; longer ones are for years of history.
     """
     at_ms = snapshot.as_of_ms
     now = {rule.name: in_force(rule, snapshot.promotions, at_ms) for rule in rules.rules}
     _make_room(rules, memory)
     skus = promoted_skus(snapshot.promotions, at_ms)
-    steps = _steps(snapshot.panes, memory.until_s, STEP_S)
+    steps = _steps(snapshot.panes, memory.until_s, step_s)
     piled_up = sum(end_s - start_s for start_s, end_s in steps) > FINE_S
     fine = steps if piled_up else _steps(snapshot.panes, memory.until_s, 1)
     row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}

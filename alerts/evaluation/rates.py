@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, ratio
+from alerts.detectors.arrays import Bools, Floats, Ints, ratio
 from alerts.detectors.baseline import Part
 from alerts.detectors.budget import log_seconds_between
 from alerts.detectors.sequential import Followed, Step, Terms
@@ -79,9 +79,20 @@ def follow(
     is_parent[0] = True
     threshold = log_seconds_between(budget, is_parent)
     terms, is_frozen = terms_of(detect), np.full(size, frozen)
-    for start_s, end_s in steps:
+    for start_s, end_s in _telling(memory, detect, panes, rows, steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
         followed.step(Step(end_s, end_s - start_s, count, per, gmv, is_frozen), terms, threshold)
+
+
+def _telling(
+    memory: RateMemory, detect: Sequential, panes: Panes, rows: Ints, steps: Sequence[tuple[int, int]]
+) -> Sequence[tuple[int, int]]:
+    """The steps; all of them as one while no `per` event has ever come: nothing is to be expected then at any step,
+    nothing can be weighed, and what came adds up to the same."""
+    if len(steps) < 2 or memory.followed.chain.held.any():
+        return steps
+    whole = steps[0][0], steps[-1][1]
+    return steps if panes.counts(detect.per, rows, *whole).any() else [whole]
 
 
 def _is_watched(rule: Rule, label: Label, skus: frozenset[str]) -> bool:

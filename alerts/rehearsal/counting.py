@@ -27,6 +27,7 @@ from streams.store.state import State
 from streams.view.seconds import SECONDS
 
 _SECONDS_KEPT_S = 2 * 3600
+"""Before what was looked at last."""
 _TOGETHER = 16
 
 
@@ -66,8 +67,8 @@ class MemoryStore(PaneReader):
         self._promotions[promotion.promotion_id] = promotion
         self._version += 1
 
-    def count(self, topic: Topic, values: Sequence[bytes], now_ms: int) -> None:
-        """What arrived of a topic up to a moment; the view must have been polled since the last time."""
+    def count(self, topic: Topic, values: Sequence[bytes], last_ms: int) -> None:
+        """What arrived of a topic, the last of it at a moment; the view must have been polled since the last time."""
         held, partition = self._topics[topic], Partition(topic, 0)
         events, rejected = read_columns(topic, list(values), self._numbers)
         fresh = held.seen.first_seen(events.ids)
@@ -82,17 +83,18 @@ class MemoryStore(PaneReader):
             held.seen.add(events.ids, oldest_ms, newest_ms)
             held.seen.forget_before(newest_ms)
             held.newest_ms = max(held.newest_ms or 0, newest_ms)
-            held.fresh_ms = now_ms
+            held.fresh_ms = last_ms
         self._log[partition] = LogEntry(held.position, held.position + len(values), delta)
         held.position += len(values)
         for level in self._levels:
             for start, part in level.blocks(delta):
                 self._put((level.name, start), partition, part)
 
-    def passed(self, now_ms: int) -> None:
-        """It is so late now, by the clock of the sale, and everything that came is counted."""
+    def passed(self, now_ms: int, looked_s: int) -> None:
+        """It is so late now, by the clock of the sale, and everything that came is counted. `looked_s`: up to where
+        seconds were looked at."""
         self._now_ms = now_ms
-        oldest_s = now_ms // 1000 - _SECONDS_KEPT_S
+        oldest_s = looked_s - _SECONDS_KEPT_S
         for block in [block for block in self._parts if block[0] == SECONDS and block[1] < oldest_s]:
             del self._parts[block]
 

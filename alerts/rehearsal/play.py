@@ -61,8 +61,9 @@ class Played:
         return (self.end_ms - self.start_ms) / 86_400_000
 
 
-def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0) -> Played:
-    """All snapshots in turn. What is before `from_ms` is only learnt from: what fires on then is a page of then."""
+def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0, step_s: int = STEP_S) -> Played:
+    """All snapshots in turn. What is before `from_ms` is only learnt from: what fires on then is a page of then.
+    `step_s`: see `evaluate`."""
     played, memory = Played(), Memory()
     timing = {
         rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
@@ -74,7 +75,7 @@ def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0) -> Pl
     for snapshot in snapshots:
         at_ms = snapshot.as_of_ms if snapshot.seen_ms is None else snapshot.seen_ms
         counts = at_ms >= from_ms
-        evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys())
+        evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys(), step_s=step_s)
         if counts:
             played.start_ms = played.start_ms or at_ms
             played.end_ms = at_ms

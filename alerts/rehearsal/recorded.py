@@ -71,14 +71,15 @@ class Rehearsal:
         self._store = MemoryStore(self._settings)
         self._view = RollingView(self._store, Rows(), self._settings)
         self._shares = Shares()
-        self._until_s: int | None = None
+        self._until_s = 0
+        """Up to where seconds were looked at."""
 
     def snapshots(self, messages: Iterable[Arrival]) -> Iterator[Snapshot]:
         """As it would have been seen live, an evaluation every few seconds."""
         with asyncio.Runner() as runner:
             waiting = iter(messages)
             first = next(waiting, None)
-            arrived: dict[Topic, list[bytes]] = defaultdict(list)
+            arrived: dict[Topic, list[Arrival]] = defaultdict(list)
             while first is not None and (first.at_ms == 0 or first.topic is Topic.PROMOTIONS):
                 self._store_promotion(first)
                 first = next(waiting, None)
@@ -86,6 +87,7 @@ class Rehearsal:
             if first is None:
                 return
             self._now_ms = first.at_ms - first.at_ms % 1000
+            self._until_s = self._now_ms // 1000
             message: Arrival | None = first
             while message is not None and (self._until_ms is None or self._now_ms < self._until_ms):
                 ahead_ms = self._from_ms - self._now_ms
@@ -94,7 +96,7 @@ class Rehearsal:
                     if message.topic is Topic.PROMOTIONS:
                         self._store_promotion(message)
                     else:
-                        arrived[message.topic].append(message.value)
+                        arrived[message.topic].append(message)
                     message = next(waiting, None)
                 snapshot = runner.run(self._look(arrived))
                 arrived.clear()
@@ -105,19 +107,19 @@ class Rehearsal:
         if message.topic is Topic.PROMOTIONS:
             self._store.announce(message.value)
 
-    async def _look(self, arrived: dict[Topic, list[bytes]]) -> Snapshot | None:
+    async def _look(self, arrived: dict[Topic, list[Arrival]]) -> Snapshot | None:
         now_ms = self._now_ms
-        for topic, values in arrived.items():
-            self._store.count(topic, values, now_ms)
-        self._store.passed(now_ms)
+        for topic, messages in arrived.items():
+            self._store.count(topic, [message.value for message in messages], messages[-1].at_ms)
+        self._store.passed(now_ms, self._until_s)
         await self._view.poll(now_ms)
         if now_ms < self._from_ms:
             return None
         seen = horizon(self._view.state, now_ms, self._settings, flowing(self._rules))
         if seen is None:
             return None
-        start_s = seen.settled_s if self._until_s is None else self._until_s
-        panes = await self._snapshots.seconds(self._view, self._rules, Span(start_s, max(start_s, seen.settled_s)))
+        span = Span(self._until_s, max(self._until_s, seen.settled_s))
+        panes = await self._snapshots.seconds(self._view, self._rules, span)
         self._until_s = panes.end_s
         self.course.take(panes)
         totals = await self._store.totals()

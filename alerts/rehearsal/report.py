@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from alerts.notify.shown import iso
+from alerts.rehearsal.pace import Pace
 from alerts.rehearsal.play import Page, Played
 from alerts.rehearsal.recorded import Course
 from alerts.rehearsal.score import Happened, Score, score
@@ -35,6 +36,7 @@ class Report:
     """None: nobody knows what went wrong."""
     found: Score
     course: Course
+    pace: Pace
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `HEADER` for each rule that paged, those with most pages first."""
@@ -107,6 +109,8 @@ class Report:
         """All of it for programs."""
         return {
             "verdict": self.verdict(),
+            "every_s": self.pace.every_s,
+            "step_s": self.pace.step_s,
             "days": self.found.days,
             "recall": self.found.recall if self.happened is not None else None,
             "false_pages_per_day": self.found.false_per_day if self.happened is not None else None,
@@ -126,7 +130,7 @@ class Report:
         """One page that needs nothing else."""
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
-            f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p>",
+            f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.said())}</p>",
             self._chart(),
             "<h2>Rules</h2>",
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
@@ -172,12 +176,12 @@ class Report:
         )
 
 
-def report(rules: Rules, played: Played, happened: Sequence[Happened] | None, course: Course) -> Report:
+def report(rules: Rules, played: Played, happened: Sequence[Happened] | None, course: Course, pace: Pace) -> Report:
     """Pages against the truth."""
     found = Score()
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, Threshold | OfFact)}
     score(found, played, happened or (), plain)
-    return Report(played, happened, found, course)
+    return Report(played, happened, found, course, pace)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

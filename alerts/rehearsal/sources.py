@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.rehearsal.score import TOLD_BY, Happened
 from consumers.errors import UsageError
-from consumers.ndjson import find_recordings, read_merged
+from consumers.ndjson import Recording, find_recordings, read_merged, span_ms
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate import Season, SimulationConfig
 
@@ -35,6 +35,8 @@ class Source:
     messages: Iterator[Arrival]
     happened: Sequence[Happened] | None
     """None: nobody knows what went wrong; no page can be called right or false then."""
+    span_ms: tuple[int, int]
+    """From the first message to the last, about."""
 
 
 def recorded(folder: Path) -> Source:
@@ -49,11 +51,14 @@ def recorded(folder: Path) -> Source:
             happened = [Happened(one["kind"], one["start_ms"], one["end_ms"]) for one in told if one["kind"] in TOLD_BY]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise UsageError(f"{truth} does not say what went wrong: {error}") from None
-    return Source(_lines(folder), happened)
+    recordings = find_recordings([folder])
+    spans = [found for one in recordings if one.topic in EVENT_TOPICS and (found := span_ms(one))]
+    first_ms = min((start_ms for start_ms, _ in spans), default=0)
+    return Source(_lines(recordings), happened, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms)))
 
 
-def _lines(folder: Path) -> Iterator[Arrival]:
-    for line in read_merged(find_recordings([folder])):
+def _lines(recordings: Sequence[Recording]) -> Iterator[Arrival]:
+    for line in read_merged(recordings):
         if line.topic is Topic.PROMOTIONS or line.topic in EVENT_TOPICS:
             yield Arrival(line.at_ms or 0, line.topic, line.value)
 
@@ -63,7 +68,7 @@ def simulated(config: SimulationConfig) -> Source:
     season = Season(config)
     incidents = season.present.world.effects.incidents
     happened = [Happened(one.kind, one.start_ms, one.end_ms) for one in incidents]
-    return Source(season_messages(season), happened)
+    return Source(season_messages(season), happened, (season.start_ms, config.end_ms))
 
 
 def season_messages(season: Season) -> Iterator[Arrival]:

@@ -14,11 +14,13 @@ from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
 from streams.api_client import ApiClient
+from streams.clock import now_ms
 from streams.embedded.broker import broker_child
 from streams.embedded.child import Child, Event, What
 from streams.embedded.redis import redis_child
 from streams.embedded.supervisor import StopRequestedError, Supervisor
 from streams.settings_report import shown
+from streams.stack.attended import attended
 from streams.stack.plan import Plan, environment
 from streams.store.connection import check, connect
 
@@ -44,6 +46,7 @@ class Stack:
         self._extra_roles = extra_roles
         self._served = False
         """Whether there were topics already, on this broker or on the one before its restart."""
+        self._roles_since_ms = 0
 
     async def start(self) -> None:
         """Start everything; back when the API answers for all of it. Raises SalepulseError or ChildFailedError."""
@@ -62,19 +65,26 @@ class Stack:
 
     async def start_roles(self) -> None:
         """Workers, servers and whatever else there is. They find the servers by the environment they get."""
+        self._roles_since_ms = now_ms()
         children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
         children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
     async def until_ready(self) -> None:
         """Until /readyz is 200: the workers have their partitions, and the first answers are made. Says at times what
-        it waits for."""
+        it waits for.
+
+        That must rest on what workers said since the roles were started: what those of an earlier start said last still
+        holds for some seconds.
+        """
         api, began = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
         waited = began
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
             if status == 200:
-                return
+                if await self.unless_over(attended(self.plan.settings, self._roles_since_ms)):
+                    return
+                status, answer = 503, {"reasons": ["no word from the workers yet"]}
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.ndjson import find_recordings, read, read_merged
+from consumers.ndjson import find_recordings, read, read_merged, span_ms
 from consumers.topics import Topic
 
 
@@ -114,3 +114,20 @@ def test_a_damaged_file_is_named(tmp_path: Path, spoil: object) -> None:
     path.write_bytes(spoil(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(SalepulseError, match=r"clicks\.ndjson\.gz is damaged"):
         merged(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "span"),
+    [
+        ([at(5)], (5, 5)),
+        ([at(5), at(9)], (5, 9)),
+        ([at(ts) for ts in range(100)], (3, 96)),
+        ([*(at(ts) for ts in range(100)), at(9_999_999_999_999)], (3, 97)),
+        (["no JSON", "{}"], None),
+        ([], None),
+    ],
+    ids=["one", "two", "many", "a stray one at the end", "without times", "empty"],
+)
+def test_the_span_is_told_by_both_ends(tmp_path: Path, lines: list[str], span: tuple[int, int] | None) -> None:
+    record(tmp_path, "orders.ndjson", *lines)
+    assert span_ms(find_recordings([tmp_path])[0]) == span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -49,3 +50,33 @@ def test_next_to_nothing_is_imported_before_that() -> None:
         *sys.stdlib_module_names,
     }
     assert "importlib.metadata" not in done.stdout.split()
+
+
+@pytest.mark.parametrize("command", cli.ENDLESS)
+def test_an_endless_command_that_is_told_to_end_while_it_starts_ends_in_order(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "create_app", lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(sys, "argv", ["salepulse", command])
+    assert _ended() == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_any_other_command_has_failed_then(tmp_path: Path) -> None:
+    code = (
+        "import signal; from streams import cli; "
+        "cli.create_app = lambda: signal.raise_signal(signal.SIGTERM); cli.main()"
+    )
+    for arguments in (["replay", "."], []):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], check=False, cwd=tmp_path)
+        assert done.returncode == -signal.SIGTERM
+
+
+def _ended() -> object:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return ended.value.code

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alerts.detectors.baseline import Part
 from alerts.evaluation.evaluate import evaluate
 from alerts.evaluation.memory import Memory, from_bytes, to_bytes
 from alerts.evaluation.panes import CellPanes, DensePanes, Label
+from alerts.evaluation.rates import RateMemory
 from alerts.evaluation.series import ALL
 from alerts.evaluation.snapshot import Ask, Fact, Snapshot, Table, asks, no_panes
 from alerts.findings import Condition, Evaluation, Finding, Reason, Series
@@ -335,3 +337,25 @@ def test_cells_of_the_view_count_the_same_as_a_table() -> None:
         expected = dense.counts(names, wanted, START_S + 3, START_S + 9)
         assert (view.counts(names, wanted, START_S + 3, START_S + 9) == expected).all()
         assert expected[1] == 0
+
+
+def test_while_nothing_was_ever_to_be_expected_a_stretch_is_one_step_and_counts_the_same() -> None:
+    """Orders of a shop that records no checkouts."""
+    rules, dense = rules_of(DROP), counted(1800, {})
+    dense.table[:, :, dense.counters.index("checkouts")] = 0
+    by_minute, at_once = Memory(), Memory()
+    for start_s in range(0, 1800, 60):
+        part = DensePanes(START_S + start_s, dense.labels, dense.counters, dense.table[start_s : start_s + 60])
+        findings, by_minute = evaluate(rules, Snapshot((START_S + start_s) * 1000, part), by_minute)
+        assert not found(findings)
+    findings, at_once = evaluate(rules, Snapshot((START_S + 1800) * 1000, dense), at_once)
+    assert not found(findings)
+    counted_in = []
+    for memory in (by_minute, at_once):
+        held = memory.rules["drop"]
+        assert isinstance(held, RateMemory)
+        baseline = held.followed.baseline
+        counted_in.append((baseline.slow + baseline.pending.sum(axis=1) + baseline.minute)[:, Part.COUNT])
+        assert not held.followed.alarm.any()
+    assert (counted_in[0] == counted_in[1]).all()
+    assert counted_in[0][0] == dense.table[:, 0, dense.counters.index("orders_created")].sum()

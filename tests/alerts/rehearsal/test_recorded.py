@@ -9,16 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.commands import app
+from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import play
 from alerts.rehearsal.recorded import Rehearsal
 from alerts.rehearsal.report import Report, report
-from alerts.rehearsal.sources import Source, recorded, simulated
+from alerts.rehearsal.sources import Arrival, Source, recorded, simulated
 from alerts.rules.file import read_rules
 from alerts.rules.rule import Each
 from consumers.errors import UsageError
+from consumers.topics import Topic
 from streams.settings import Settings
 from streams.simulate import SimulationConfig, write_folder
 from streams.windows import Window
+from tests.support.events import ms, order, wire
 
 RULES = """
 rules:
@@ -47,7 +50,8 @@ def rehearsed(source: Source) -> Report:
     rules = read_rules(RULES).rules
     assert rules is not None
     rehearsal = Rehearsal(Settings(), rules, every_s=5)
-    return report(rules, play(rules, rehearsal.snapshots(source.messages)), source.happened, rehearsal.course)
+    played = play(rules, rehearsal.snapshots(source.messages))
+    return report(rules, played, source.happened, rehearsal.course, pace(0))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,26 @@ def test_without_the_truth_nothing_is_called_false(folder: Path, tmp_path: Path)
     assert all(row[3] == "?" for row in unknown.rows())
 
 
+def test_a_year_in_long_steps_counts_all_that_came() -> None:
+    """Rare events between two looks, hours apart, are seen at the second one."""
+    hours = range(0, 30 * 24, 7)
+    orders = [
+        Arrival(ms(hour * 3600), Topic.ORDERS, wire(order("order_created", at=hour * 3600, order_id=f"o-{hour}")))
+        for hour in hours
+    ]
+    rules = read_rules(RULES).rules
+    assert rules is not None
+    rehearsal = Rehearsal(Settings(), rules, every_s=6 * 3600)
+    play(rules, rehearsal.snapshots(orders), step_s=3600)
+    assert sum(rehearsal.course.by_minute["orders_created"].values()) == len(hours)
+
+
+def test_the_length_is_known_before(folder: Path) -> None:
+    start_ms, end_ms = recorded(folder).span_ms
+    assert (end_ms - start_ms) / 1000 == pytest.approx(300, abs=10)
+    assert simulated(SALE).span_ms == (SALE.start_ms, SALE.end_ms)
+
+
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
         recorded(tmp_path / "nothing")
@@ -121,7 +145,23 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert facts["recall"] == 1.0
     assert {row["rule"] for row in facts["rules"]} >= {"order-silence"}
     assert "<svg" in (tmp_path / "page.html").read_text()
+    assert (facts["every_s"], facts["step_s"]) == (5, 10)
+    assert "an evaluation every 5s (for the length of it; --every sets it)" in ran.stderr
     assert CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--incident", "x@+1s/1s"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("given", "every_s"), [("30", 30), ("2.5", 2.5), ("2m", 120)])
+def test_how_often_is_said_in_seconds_or_with_a_unit(folder: Path, given: str, every_s: float) -> None:
+    ran = CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--every", given, "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["every_s"] == every_s
+
+
+@pytest.mark.parametrize("given", ["often", "-1s", "0", "100ms", ""])
+def test_no_time_is_refused(folder: Path, given: str) -> None:
+    ran = CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--every", given])
+    assert ran.exit_code == 2
+    assert "--every" in ran.stderr
 
 
 SHIPPING = """

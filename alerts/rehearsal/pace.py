@@ -1,0 +1,59 @@
+"""How finely a sale is looked at in a rehearsal: as it would be live, or more coarsely where it is long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerts.evaluation.evaluate import STEP_S
+
+MOST_EVALUATIONS, MOST_STEPS = 10_000, 20_000
+"""Of a whole rehearsal. It takes minutes then, however long the recording is."""
+_EVERY_S = (5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400)
+_STEPS_S = (STEP_S, 30, 60, 300, 900, 3600)
+LIVE_EVERY_S = 60.0
+"""Up to so long between two evaluations, silences are looked for second by second, as they are live."""
+_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Of one rehearsal."""
+
+    every_s: float
+    """Between two evaluations."""
+    step_s: int
+    """Counters are taken in by steps of at most so many seconds."""
+    chosen: bool
+    """Whether `every_s` goes by the length of the sale."""
+
+    def said(self) -> str:
+        """For people: what is looked at how often, and what is missed so."""
+        why = " (for the length of it; --every sets it)" if self.chosen else ""
+        told = f"an evaluation every {written(self.every_s)}{why}"
+        if self.every_s > LIVE_EVERY_S:
+            told += f", counters in steps of {written(self.step_s)}: what is over sooner is not seen"
+            told += ", and counter rules judge more coarsely than live"
+        return told
+
+
+def pace(length_s: float, every_s: float | None = None) -> Pace:
+    """For a sale of this length. `every_s`: as somebody wants it."""
+    chosen = every_s or _first(_EVERY_S, length_s / MOST_EVALUATIONS)
+    return Pace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MOST_STEPS))), every_s is None)
+
+
+def _first(choices: Sequence[int], least: float) -> int:
+    return next((one for one in choices if one >= least), choices[-1])
+
+
+def written(seconds: float) -> str:
+    """In the largest unit that leaves no fraction.
+
+    >>> written(900), written(7200), written(90), written(2.5)
+    ('15m', '2h', '90s', '2.5s')
+    """
+    for unit, length in _UNITS:
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"

@@ -1,0 +1,22 @@
+"""Whether workers are at work now. What those of an earlier start said last still holds for some seconds."""
+
+from __future__ import annotations
+
+from redis.exceptions import RedisError
+
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, connect
+from streams.store.keys import Keys
+from streams.store.state import read_state
+
+
+async def attended(settings: Settings, since_ms: int) -> bool:
+    """Whether every partition has had word from a worker since a moment; no while Redis does not answer."""
+    redis = connect(settings)
+    try:
+        state = await read_state(redis, Keys(settings.redis_prefix, settings.shards))
+    except (RedisError, *UNREACHABLE):
+        return False
+    finally:
+        await redis.aclose()
+    return all((held.seen_ms or 0) >= since_ms for held in state.partitions.values())

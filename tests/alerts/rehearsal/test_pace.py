@@ -1,0 +1,49 @@
+"""How finely a sale is looked at: as live while that takes minutes, more coarsely where it is long."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.rehearsal.pace import MOST_EVALUATIONS, MOST_STEPS, pace, written
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("length_s", "every_s", "step_s"),
+    [
+        (0, 5, 10),
+        (3600, 5, 10),
+        (DAY_S / 2, 5, 10),
+        (7 * DAY_S, 300, 60),
+        (522 * DAY_S, 7200, 3600),
+        (100_000 * DAY_S, DAY_S, 3600),
+    ],
+)
+def test_it_goes_by_the_length(length_s: float, every_s: float, step_s: int) -> None:
+    chosen = pace(length_s)
+    assert (chosen.every_s, chosen.step_s, chosen.chosen) == (every_s, step_s, True)
+
+
+@pytest.mark.parametrize("days", [1, 30, 522])
+def test_there_are_not_too_many_of_either(days: int) -> None:
+    chosen = pace(days * DAY_S)
+    assert days * DAY_S / chosen.every_s <= MOST_EVALUATIONS
+    assert days * DAY_S / chosen.step_s <= MOST_STEPS
+
+
+def test_what_somebody_wants_is_taken_and_no_step_is_longer() -> None:
+    assert (pace(522 * DAY_S, 60).every_s, pace(522 * DAY_S, 60).step_s) == (60, 60)
+    assert (pace(3600, 900).every_s, pace(3600, 900).step_s) == (900, 10)
+
+
+def test_what_is_not_seen_is_said() -> None:
+    assert pace(3600).said() == "an evaluation every 5s (for the length of it; --every sets it)"
+    assert pace(3600, 5).said() == "an evaluation every 5s"
+    said = pace(522 * DAY_S).said()
+    assert "every 2h" in said
+    assert "steps of 1h: what is over sooner is not seen" in said
+
+
+def test_times_are_written_as_they_are_given() -> None:
+    assert [written(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == ["1.5s", "5s", "90s", "15m", "2h", "1d"]
