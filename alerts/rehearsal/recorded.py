@@ -114,6 +114,7 @@ class Rehearsal:
         self._store.passed(now_ms, self._until_s)
         await self._view.poll(now_ms)
         if now_ms < self._from_ms:
+            self._until_s = now_ms // 1000
             return None
         seen = horizon(self._view.state, now_ms, self._settings, flowing(self._rules))
         if seen is None:

@@ -74,7 +74,7 @@ def settle(scene: Scene, orders: Orders, stock: Stock) -> tuple[Rows, Paid]:
     partial = paid & ~called_off & (rng.random(len(orders)) < config.funnel.partial_refund)
     delay = lognormal_ms(rng, len(orders), PARTIAL_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
     part = (orders.amount * rng.uniform(0.1, 0.5, len(orders))).astype(np.int64)
-    line_cancelled = cancelled[orders.lines.order]
+    line_cancelled = (cancelled & (orders.created >= config.start_ms))[orders.lines.order]  # others were never taken
     stock.release(orders.lines.sku[line_cancelled], orders.lines.qty[line_cancelled])
     rows = [
         book.rows(Kind.ORDER_CREATED, everyone, orders.created),

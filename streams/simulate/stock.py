@@ -76,14 +76,16 @@ class Stock:
         return closed
 
     def take(self, sku: Ints, units: Ints, at: Ints) -> None:
-        """Units ordered at `at` (epoch ms)."""
+        """Units ordered at `at` (epoch ms). The opening levels lack already what was ordered before them."""
+        since = at >= self._world.config.start_ms
+        sku, units, at = sku[since], units[since], at[since]
         np.subtract.at(self.left, sku, units)
         if self._write_offs:
             watched = np.isin(sku, np.concatenate([one.skus for one in self._write_offs]))
             self._moves.append((sku[watched], units[watched], at[watched]))
 
     def release(self, sku: Ints, units: Ints) -> None:
-        """Units of cancelled orders."""
+        """Units that come back."""
         np.add.at(self.left, sku, units)
 
     def opening_rows(self) -> Rows:

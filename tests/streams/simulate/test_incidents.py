@@ -148,6 +148,26 @@ class TestOthers:
         late = [item for order in run.of("order_created", since=22_100, until=39_900) for item in order["items"]]
         assert not [item for item in late if item["sku"] == "s-00001"]
 
+    @pytest.mark.parametrize("spec", ["stockout@+2s/10s", "stockout@+30s/20s"])
+    def test_nothing_is_left_on_the_shelf_however_busy_the_start(self, spec: str) -> None:
+        """What was ordered before the opening levels were taken is none of theirs."""
+        run = play(small(rate=3000.0, incidents=(spec,)))
+        (off,) = (event for event in run.of("stock_adjusted", sku="s-00001") if event["delta"] < -50)
+        until = off["ts"] + 1 - START_MS
+        levels = run.of("stock_level", sku="s-00001", until=until)
+        assert {event["ts"] for event in levels} == {START_MS}, "no recount in between"
+        moved = [
+            *(event["on_hand"] for event in levels),
+            *(event["delta"] for event in run.of("stock_adjusted", sku="s-00001", until=until)),
+            *(event["qty"] for event in run.of("stock_received", sku="s-00001", until=until)),
+        ]
+        sold = {
+            order["order_id"]: sum(item["qty"] for item in order["items"] if item["sku"] == "s-00001")
+            for order in run.of("order_created", until=until)
+        }
+        back = [sold.get(event["order_id"], 0) for event in run.of("order_cancelled", until=until)]
+        assert -100 < sum(moved) - sum(sold.values()) + sum(back) <= 0
+
     def test_refunds_surge(self) -> None:
         assert played("refund_surge@+20s/20s:size=0.5").count("order_refunded") > 4 * played().count("order_refunded")
 

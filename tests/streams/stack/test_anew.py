@@ -31,3 +31,15 @@ async def test_promotions_are_missing_only_where_some_waited(redis_url: str, lag
         state = await shop.redis.hgetall(shop.keys.state(shop.keys.shard(PROMOTIONS)))
         assert (state[b"pos:promotions/0"], b"incomplete:promotions/0" in state) == (b"0", missing)
         assert await shop.redis.hexists(shop.keys.promotions, "d11"), "what was read stays in force"
+
+
+@pytest.mark.anyio
+async def test_promotions_are_whole_again_once_definitions_are_read(redis_url: str) -> None:
+    async with opened(redis_url) as shop:
+        await heard(shop, lag=2)
+        await begin_anew(shop.settings)
+        state = shop.keys.state(shop.keys.shard(PROMOTIONS))
+        await shop.writer.apply_promotions(PROMOTIONS, 0, 1, True, [], {"rejected,promotions,json": 1})
+        assert await shop.redis.hexists(state, "incomplete:promotions/0"), "what was refused defines nothing"
+        await shop.writer.apply_promotions(PROMOTIONS, 1, 2, False, [("d11", b"{}")])
+        assert not await shop.redis.hexists(state, "incomplete:promotions/0")
