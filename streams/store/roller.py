@@ -212,11 +212,14 @@ class Roller:
 def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
     """Writes, in order, in portions that take in so little together that the parts may be in memory at once."""
     portion: list[_Write] = []
+    size = 0
     for write in writes:
-        if sum(held.merge.size for held in portion) + write.merge.size > LARGEST_MERGE:
+        taken_in = write.merge.size
+        if portion and size + taken_in > LARGEST_MERGE:
             yield portion
-            portion = []
+            portion, size = [], 0
         portion.append(write)
+        size += taken_in
     if portion:
         yield portion
 
