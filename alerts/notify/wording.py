@@ -185,6 +185,8 @@ def _lines(notice: Notice, place: Place) -> Iterator[Line]:
     yield Line("Rule", clipped(one_line(str(alert.series)), _LONGEST))
     if alert.status is Status.FIRING:
         yield Line("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
+    if finding.runbook and runbook_url(finding, place) is None:  # a path, and nothing says where it begins
+        yield Line("Runbook", clipped(one_line(finding.runbook), _LONGEST))
 
 
 def _over(alert: Alert, place: Place) -> str:

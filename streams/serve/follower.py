@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 import msgspec
+import structlog
 from redis.exceptions import RedisError
 
 from streams.asof import STEP_MS
@@ -18,6 +19,8 @@ from streams.serve.broadcast import Broadcast
 from streams.serve.sse import Place, Seen, event
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
+
+log = structlog.get_logger()
 
 BEHIND_S = 10.0
 """A server may be behind the one that a client comes from for so long; an as-of that is earlier still has gone back."""
@@ -57,6 +60,9 @@ class Follower:
             self.over = True
         except (NotReadyError, RedisError, *UNREACHABLE):
             return  # not now
+        except Exception:
+            log.exception("what is new could not be told: this stream ends, its client comes back and is told why")
+            self.over = True
 
     async def _alerts(self) -> AsyncIterator[bytes]:
         tail = self._broadcast.alerts

@@ -76,6 +76,12 @@ def test_an_update_says_what_was_told_before() -> None:
     assert 'Before: told as conversion-drop{channel="app"}' in text
 
 
+def test_a_runbook_is_named_as_it_is_written_where_nothing_says_where_paths_begin() -> None:
+    notices = noticed(finding(runbook="docs/runbooks.md#conversion-drop"))
+    said = Message(notices, replace(PLACE, runbooks=""), NOW_MS)
+    assert "Runbook: docs/runbooks.md#conversion-drop" in said.body(Plain(), 10_000).splitlines()
+
+
 def test_a_runbook_may_be_a_path() -> None:
     assert "https://wiki.example/runbooks/conv%20drop#app" in message(finding(runbook="/conv drop#app")).body(
         Plain(), 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -25,6 +25,7 @@ from tests.streams.tokens.making import token, write
 pytestmark = pytest.mark.anyio
 
 PATH = "/api/v1/stream"
+OneUnread = Callable[[], contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[int]]]]
 
 
 @contextlib.contextmanager
@@ -104,46 +105,61 @@ async def test_no_more_though_all_come_at_once(
         assert (await http.get(PATH)).status_code == 200, "places are free again"
 
 
-async def test_a_place_is_not_for_ever_though_nothing_is_read(
-    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def one_unread(open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OneUnread:
+    """A server for one follower, which it has and which reads nothing; how it answers another one."""
     monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 1)
-    monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
-    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(stream, "_TAKEN_WITHIN_S", 1.0)
     log = Log()
     log.add(*range(1, 4001), size=5000)
-    async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
-        await ready(http)
-        with unread(url):
-            await soon(log.is_read)
 
-            async def status() -> int:
-                return (await http.get(PATH)).status_code
-
-            assert await status() == 503
-            await soon(lambda: is_it(status, 200))
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="what a connection takes is watched on Linux only")
-async def test_a_connection_that_takes_nothing_is_ended(
-    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 1)
-    monkeypatch.setattr(app, "_UNTAKEN_MS", 500)
-    log = Log()
-    log.add(*range(1, 4001), size=5000)
-    async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
-        await ready(http)
-        with unread(url):
-            await soon(log.is_read)
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[Callable[[], Awaitable[int]]]:
+        async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+            await ready(http)
 
             async def status() -> int:
                 async with http.stream("GET", PATH) as answer:
                     return answer.status_code
 
-            assert await status() == 503
-            await soon(lambda: is_it(status, 200))
+            with unread(url):
+                await soon(log.is_read)
+                yield status
+
+    return opened
+
+
+async def test_a_place_is_not_for_ever_though_nothing_is_read(
+    one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(stream, "_TAKEN_WITHIN_S", 1.0)
+    async with one_unread() as status:
+        assert await status() == 503
+        await soon(lambda: is_it(status, 200))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="what a connection takes is watched on Linux only")
+async def test_a_connection_that_takes_nothing_is_ended(one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_UNTAKEN_MS", 500)
+    async with one_unread() as status:
+        assert await status() == 503
+        await soon(lambda: is_it(status, 200))
+
+
+async def test_a_failure_that_nobody_foresaw_ends_the_stream_and_is_said(
+    open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def fails(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(broadcast.Broadcast, "numbers", fails)
+    async with served(settings) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
+        await ready(http)
+        answer = await http.get(PATH)
+        assert answer.status_code == 200, "it began, and has an end"
+    said = capfd.readouterr()
+    assert "what is new could not be told" in said.out + said.err
 
 
 async def test_before_there_is_anything_there_are_signs_of_life(
