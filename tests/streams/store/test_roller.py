@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from random import Random
+from time import process_time
+from types import SimpleNamespace
 
 import pytest
 
@@ -270,3 +272,14 @@ async def test_a_roll_made_ready_is_refused_when_another_owner_has_gone_on(shop:
     before = await shop.everything()
     assert not await zombie.end_roll(planned)
     assert await shop.everything() == before
+
+
+def test_the_writes_of_years_are_put_in_portions_at_once() -> None:
+    writes = [SimpleNamespace(merge=SimpleNamespace(size=100 * (i % 2))) for i in range(300_000)]
+    began = process_time()
+    portions = list(roller._portions(writes))  # type: ignore[arg-type]
+    assert process_time() - began < 5  # the event loop waits for it
+    assert [write for portion in portions for write in portion] == writes
+    sizes = [sum(write.merge.size for write in portion) for portion in portions]
+    assert max(sizes) <= merging.LARGEST_MERGE
+    assert len(portions) == -(-sum(sizes) // merging.LARGEST_MERGE)
