@@ -7,7 +7,7 @@ with redis_cluster() as cluster:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,10 +121,13 @@ class Move:
 
 
 @contextlib.contextmanager
-def redis_cluster(*options: str, holding: int = 3, idle: int = 0) -> Iterator[Cluster]:
-    """`holding` nodes that share the slots, and `idle` ones that hold none. `options`: more for their command lines."""
+def redis_cluster(
+    *options: str, holding: int = 3, idle: int = 0, tls: Callable[[], Sequence[str]] = tuple
+) -> Iterator[Cluster]:
+    """`holding` nodes that share the slots, and `idle` ones that hold none. `options`: more for their command lines;
+    `tls`: more for each node's own."""
     with contextlib.ExitStack() as ending:
-        cluster = Cluster([ending.enter_context(_node(*options)) for _ in range(holding + idle)])
+        cluster = Cluster([ending.enter_context(_node(*options, *tls())) for _ in range(holding + idle)])
         for number, node in enumerate(cluster.nodes):
             cluster.ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             if number < holding:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
+from streams.embedded.ports import free_port
+from streams.panes.rows import Rows
 from streams.settings import Settings
 from streams.store.cluster import Cluster as OurClient
 from streams.store.connection import UNREACHABLE, Access, check, connect
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
+from tests.support.certificates import Authority
 from tests.support.events import Event, some_events
 from tests.support.redis_cluster import Cluster, redis_cluster
 from tests.support.secure_redis import READER, WRITER, documented_on_a_cluster, documented_rules
@@ -208,3 +212,30 @@ async def test_nobody_there_is_told_with_the_address() -> None:
         await check(redis)
     assert told.value.retriable
     await redis.aclose()
+
+
+async def test_over_tls_at_every_node(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("node")
+    files = (
+        "--tls-cert-file",
+        str(pair.cert),
+        "--tls-key-file",
+        str(pair.key),
+        "--tls-ca-cert-file",
+        str(authority.ca),
+    )
+
+    def tls() -> Sequence[str]:
+        return ("--tls-port", str(free_port()), "--tls-cluster", "yes", "--tls-auth-clients", "no", *files)
+
+    with redis_cluster(tls=tls) as cluster:
+        told = cluster.ask(cluster.nodes[0], "CONFIG", "GET", "tls-port")
+        port = (told[b"tls-port"] if isinstance(told, dict) else told[1]).decode()  # type: ignore[index]
+        url = f"rediss://127.0.0.1:{port}/0"
+        async with opened(url, redis_cluster=True, shards=SHARDS, redis_ca_file=str(authority.ca)) as shop:
+            for partition in ALL:
+                await feed_at_last(shop, partition, some(partition))
+            assert all(cluster.keys()), "every node holds some"
+            state = await shop.reader(Rows()).state()
+            assert {name: held.position for name, held in state.partitions.items()} == dict.fromkeys(ALL, 30)
