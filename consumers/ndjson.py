@@ -25,6 +25,7 @@ REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
 _ENDINGS = (".ndjson", ".ndjson.gz")
 _LOOK_AHEAD = 15
 _STRAY_MS = 300_000
+_AT_AN_END = 4 * _LOOK_AHEAD
 
 
 class Line(NamedTuple):
@@ -78,9 +79,31 @@ def read(recording: Recording) -> Iterator[Line]:
     A line without a readable `ts` is due right after the one before it. So is one whose `ts` is more than 5 minutes
     ahead of what it follows, if the next lines take that back.
     """
+    yield from _due(_with_ts(recording.topic, _lines(recording.path)))
+
+
+def span_ms(recording: Recording) -> tuple[int, int] | None:
+    """When its first line is due, and its last one, as `read` says, by the lines at both ends. None if they tell no
+    time. A last line that is further off than all before it is long, and than 5 minutes, is stray and left out."""
+    lines = _lines(recording.path)
+    first = list(islice(lines, _AT_AN_END))
+    last = [*first, *deque(lines, maxlen=_AT_AN_END)][-_AT_AN_END:]
+    starts, ends = (
+        [line.at_ms for line in _due(_with_ts(recording.topic, found)) if line.at_ms is not None]
+        for found in (first, last)
+    )
+    if not starts or not ends:
+        return None
+    if len(ends) > 1 and ends[-1] - ends[-2] > max(_STRAY_MS, ends[-2] - starts[0]):
+        ends.pop()
+    return starts[0], ends[-1]
+
+
+def _due(lines: Iterable[tuple[int | None, Line]]) -> Iterator[Line]:
+    """The lines, each with when it is due."""
     ahead: deque[tuple[int | None, Line]] = deque()
     now_ms: int | None = None
-    for ts, line in _with_ts(recording):
+    for ts, line in lines:
         ahead.append((ts, line))
         if len(ahead) > _LOOK_AHEAD:
             now_ms = _advance(now_ms, ahead)
@@ -88,17 +111,6 @@ def read(recording: Recording) -> Iterator[Line]:
     while ahead:
         now_ms = _advance(now_ms, ahead)
         yield ahead.popleft()[1]._replace(at_ms=now_ms)
-
-
-def span_ms(recording: Recording) -> tuple[int, int] | None:
-    """(event time of its first lines, of its last ones), about: stray times are left out. None if it tells none."""
-    lines = _lines(recording.path)
-    first = list(islice(lines, _LOOK_AHEAD))
-    last = [*first, *deque(lines, maxlen=_LOOK_AHEAD)][-_LOOK_AHEAD:]
-    starts, ends = (
-        sorted(ts for line in found if (ts := _ts(routing_of(line))) is not None) for found in (first, last)
-    )
-    return (starts[len(starts) // 4], ends[3 * len(ends) // 4]) if starts and ends else None
 
 
 def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int | None:
@@ -113,9 +125,8 @@ def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int |
     return ts
 
 
-def _with_ts(recording: Recording) -> Iterator[tuple[int | None, Line]]:
-    topic = recording.topic
-    for value in _lines(recording.path):
+def _with_ts(topic: Topic, values: Iterable[bytes]) -> Iterator[tuple[int | None, Line]]:
+    for value in values:
         routing = routing_of(value)
         yield _ts(routing), Line(None, topic, routed_key(topic, routing), value)
 

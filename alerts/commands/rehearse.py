@@ -105,17 +105,22 @@ def _rehearse(
             SimulationConfig.sized(seed=seed, rate=rate, duration_s=duration, compress=False, incidents=incidents)
         )
     start_ms, end_ms = source.span_ms
-    chosen = pace((min(end_ms, until_ms or end_ms) - start_ms) / 1000, every_s)
+    length_ms = max(0, min(end_ms, until_ms or end_ms) - start_ms)
+    chosen = pace(length_ms / 1000, every_s)
     tell(chosen.said())
-    rehearsal = Rehearsal(settings, loaded, every_s=chosen.every_s, until_ms=until_ms)
+    if left_out := chosen.said_of(loaded):
+        tell(left_out)
+    judging = chosen.fitting(loaded)
+    rehearsal = Rehearsal(settings, judging, every_s=chosen.every_s, until_ms=until_ms)
     with progress("rehearsing") as shown:
 
         def told() -> Iterator[Snapshot]:
             for snapshot in rehearsal.snapshots(source.messages):
-                shown.show(f"at {iso(snapshot.as_of_ms)}", snapshot.as_of_ms - start_ms, end_ms - start_ms)
+                done_ms = min(max(0, snapshot.as_of_ms - start_ms), length_ms)
+                shown.show(f"at {iso(snapshot.as_of_ms)}", done_ms, length_ms)
                 yield snapshot
 
-        played = play(loaded, told(), step_s=chosen.step_s)
+        played = play(judging, told(), step_s=chosen.step_s)
     return report(loaded, played, source.happened, rehearsal.course, chosen)
 
 

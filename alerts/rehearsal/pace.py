@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alerts.evaluation.evaluate import STEP_S
+from alerts.rules.detect import Sequential
+from alerts.rules.rule import Rule, Rules
 
 MOST_EVALUATIONS, MOST_STEPS = 10_000, 20_000
 """Of a whole rehearsal. It takes minutes then, however long the recording is."""
@@ -36,11 +39,43 @@ class Pace:
             told += ", and counter rules judge more coarsely than live"
         return told
 
+    def left_out(self, rules: Rules) -> tuple[str, ...]:
+        """Names of the rules in force that cannot judge in such steps."""
+        return tuple(rule.name for rule in rules.rules if rule.enabled and grain_s(rule) < self.step_s)
+
+    def fitting(self, rules: Rules) -> Rules:
+        """The same with those switched off."""
+        names = self.left_out(rules)
+        kept = (rule.model_copy(update={"enabled": False}) if rule.name in names else rule for rule in rules.rules)
+        return rules.model_copy(update={"rules": tuple(kept)})
+
+    def said_of(self, rules: Rules) -> str:
+        """For people: who cannot judge, and how to have them judged; empty where all can."""
+        names = self.left_out(rules)
+        if not names:
+            return ""
+        finest_s = min(grain_s(rule) for rule in rules.rules if rule.name in names)
+        part = written(max(step_s for step_s in _STEPS_S if step_s <= finest_s) * MOST_STEPS // 3600 * 3600)
+        return (
+            f"left out, for what they compare is apart by less than these steps: {', '.join(names)}; "
+            f"--every {written(finest_s)} has all of them judged, or --until no more than {part} after the beginning"
+        )
+
 
 def pace(length_s: float, every_s: float | None = None) -> Pace:
     """For a sale of this length. `every_s`: as somebody wants it."""
     chosen = every_s or _first(_EVERY_S, length_s / MOST_EVALUATIONS)
     return Pace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MOST_STEPS))), every_s is None)
+
+
+def grain_s(rule: Rule) -> float:
+    """The longest steps in which a rule can judge. A rate whose counts come after what they are of, by its `lag`, has
+    in longer ones the counts of one step set against what only the next step counts; one of which the counts are part
+    of what they are of, and what is no rate, has none."""
+    detect = rule.detect
+    if not isinstance(detect, Sequential) or set(detect.count) <= set(detect.per):
+        return math.inf
+    return max(detect.lag, STEP_S)
 
 
 def _first(choices: Sequence[int], least: float) -> int:

@@ -37,6 +37,8 @@ class Report:
     found: Score
     course: Course
     pace: Pace
+    rules: Rules
+    """All that were asked for; see `Pace.left_out`."""
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `HEADER` for each rule that paged, those with most pages first."""
@@ -111,6 +113,7 @@ class Report:
             "verdict": self.verdict(),
             "every_s": self.pace.every_s,
             "step_s": self.pace.step_s,
+            "left_out": list(self.pace.left_out(self.rules)),
             "days": self.found.days,
             "recall": self.found.recall if self.happened is not None else None,
             "false_pages_per_day": self.found.false_per_day if self.happened is not None else None,
@@ -131,6 +134,7 @@ class Report:
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
             f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.said())}</p>",
+            *(f"<p>{escape(said)}</p>" for said in [self.pace.said_of(self.rules)] if said),
             self._chart(),
             "<h2>Rules</h2>",
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
@@ -181,7 +185,7 @@ def report(rules: Rules, played: Played, happened: Sequence[Happened] | None, co
     found = Score()
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, Threshold | OfFact)}
     score(found, played, happened or (), plain)
-    return Report(played, happened, found, course, pace)
+    return Report(played, happened, found, course, pace, rules)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

@@ -19,6 +19,9 @@ def record(folder: Path, name: str, *lines: str) -> Path:
     return path
 
 
+HOUR_MS = 3_600_000
+
+
 def at(ts: int, note: str = "") -> str:
     return f'{{"ts":{ts},"user_id":"u","order_id":"o","note":"{note}"}}'
 
@@ -121,12 +124,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, spoil: object) -> None:
     [
         ([at(5)], (5, 5)),
         ([at(5), at(9)], (5, 9)),
-        ([at(ts) for ts in range(100)], (3, 96)),
-        ([*(at(ts) for ts in range(100)), at(9_999_999_999_999)], (3, 97)),
+        ([at(ts) for ts in range(100)], (0, 99)),
+        ([*(at(ts) for ts in range(100)), at(9_999_999_999_999)], (0, 99)),
+        ([*(at(ts * HOUR_MS) for ts in range(9)), at(12 * HOUR_MS)], (0, 12 * HOUR_MS)),
         (["no JSON", "{}"], None),
         ([], None),
     ],
-    ids=["one", "two", "many", "a stray one at the end", "without times", "empty"],
+    ids=["one", "two", "many", "a stray one at the end", "hours apart", "without times", "empty"],
 )
 def test_the_span_is_told_by_both_ends(tmp_path: Path, lines: list[str], span: tuple[int, int] | None) -> None:
     record(tmp_path, "orders.ndjson", *lines)

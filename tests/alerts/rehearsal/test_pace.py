@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerts.rehearsal.pace import MOST_EVALUATIONS, MOST_STEPS, pace, written
+from alerts.rules.loader import default_text, load
 
 DAY_S = 86_400
 
@@ -47,3 +48,25 @@ def test_what_is_not_seen_is_said() -> None:
 
 def test_times_are_written_as_they_are_given() -> None:
     assert [written(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == ["1.5s", "5s", "90s", "15m", "2h", "1d"]
+
+
+def test_rules_that_are_finer_than_the_steps_do_not_judge_and_are_named() -> None:
+    rules = load(default_text(), "default").rules
+    assert pace(3600).left_out(rules) == ()
+    assert pace(3600).said_of(rules) == ""
+    assert pace(3600).fitting(rules) == rules
+    assert pace(7 * DAY_S).left_out(rules) == ("payment-drop", "order-drop", "cart-drop")
+    coarse = pace(522 * DAY_S)
+    late = ("checkout-drop", "conversion-drop", "refund-surge", "cancellation-surge")
+    assert set(coarse.left_out(rules)) == {"payment-drop", "order-drop", "cart-drop", *late}
+    off = {rule.name for rule in coarse.fitting(rules).rules if not rule.enabled}
+    assert off == set(coarse.left_out(rules)), "payment failures are a share of what they are part of: any step will do"
+    said = coarse.said_of(rules)
+    assert "payment-drop, order-drop" in said
+    assert "--every 10s has all of them judged, or --until no more than 55h after the beginning" in said
+
+
+def test_what_is_advised_has_all_judged() -> None:
+    rules = load(default_text(), "default").rules
+    assert pace(522 * DAY_S, 10).left_out(rules) == ()
+    assert pace(55 * 3600).left_out(rules) == ()

@@ -145,9 +145,21 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert facts["recall"] == 1.0
     assert {row["rule"] for row in facts["rules"]} >= {"order-silence"}
     assert "<svg" in (tmp_path / "page.html").read_text()
-    assert (facts["every_s"], facts["step_s"]) == (5, 10)
+    assert (facts["every_s"], facts["step_s"], facts["left_out"]) == (5, 10, [])
     assert "an evaluation every 5s (for the length of it; --every sets it)" in ran.stderr
     assert CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--incident", "x@+1s/1s"]).exit_code == 2
+
+
+def test_what_cannot_judge_in_long_steps_is_named_first_and_does_not(tmp_path: Path) -> None:
+    days = [order("order_created", at=86_400 * day, order_id=f"o-{day}") for day in range(30)]
+    (tmp_path / "orders.ndjson").write_bytes(b"\n".join(map(wire, days)) + b"\n")
+    ran = CliRunner().invoke(app, ["alerts", "rehearse", str(tmp_path), "--every", "1d", "--json"])
+    assert ran.exit_code == 0, ran.output
+    facts = json.loads(ran.stdout)
+    assert facts["step_s"] == 300
+    assert facts["left_out"][0] == "payment-drop"
+    assert "left out, for what they compare" in ran.stderr
+    assert ran.stderr.index("payment-drop, ") < ran.stderr.index("--every 10s has all of them judged")
 
 
 @pytest.mark.parametrize(("given", "every_s"), [("30", 30), ("2.5", 2.5), ("2m", 120)])
