@@ -20,8 +20,9 @@ _encode = msgspec.json.Encoder().encode
 class Ask(Protocol[T_co]):
     """Equal questions are one: hashable."""
 
-    slow: ClassVar[bool]
-    """Whether it takes so long that others are not to wait for it."""
+    warm_s: ClassVar[float]
+    """Of what takes so long that others are not to wait for it: seconds after it was asked last in which it is answered
+    now and then, so that it takes less when it is asked again. Else 0."""
 
     @property
     def newest(self) -> bool:
@@ -46,7 +47,7 @@ class AboutKpis:
     """A question about KPIs."""
 
     question: Question
-    slow: ClassVar[bool] = False
+    warm_s: ClassVar[float] = 0
 
     @property
     def newest(self) -> bool:

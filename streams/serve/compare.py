@@ -101,7 +101,7 @@ class Beside(AboutKpis):
     value: str | None
     against: Against
     timezone: str
-    slow: ClassVar[bool] = True
+    warm_s: ClassVar[float] = 60
 
     async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> Told:
         comparer, question = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)

@@ -47,7 +47,7 @@ _ASIDE_EVERY_MS = 1000
 _CORRECT_EVERY_S = 1.0
 """While the as-of stays, late events are taken into the snapshot so often."""
 _WARM_EVERY_S = 5.0
-"""See `STAYS_WARM_S`."""
+"""See `Ask.warm_s`."""
 _LONGEST_PAUSE_S = 1.0
 """While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
 
@@ -261,7 +261,7 @@ class Following:
         question.add_done_callback(self._still.discard)
 
     async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
-        if ask.slow and self._preparing_slow is not None and not self._preparing_slow.done():
+        if ask.warm_s and self._preparing_slow is not None and not self._preparing_slow.done():
             await asyncio.shield(self._preparing_slow)
             coming = self.snapshot.answer(ask)
             if coming is not None:

@@ -86,7 +86,7 @@ class AllGauges:
     soon_min: float
     forecasts: Forecasts
     baselines: Baselines
-    slow: ClassVar[bool] = True
+    warm_s: ClassVar[float] = 300  # longer than from one scrape to the next
     newest: ClassVar[bool] = True
 
     async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> GaugeText:

@@ -18,8 +18,7 @@ T = TypeVar("T")
 
 STAYS_HOT_S = 3.0
 """A question is answered ahead for so long after it was asked last."""
-STAYS_WARM_S = 60.0
-"""What takes long is answered now and then for so long, so that it takes less when it is asked again."""
+_MOST_WARM_S = 300.0
 _MOST_HOT = 64
 _MOST_MADE = 256
 
@@ -76,17 +75,17 @@ class Hot:
         """What to answer ahead at each new as-of."""
         yield from ALWAYS
         for ask, asked_s in self._lately(now_s):
-            if not ask.slow and asked_s >= now_s - STAYS_HOT_S and ask not in ALWAYS:
+            if not ask.warm_s and asked_s >= now_s - STAYS_HOT_S and ask not in ALWAYS:
                 yield ask
 
     def slow(self, now_s: float, *, warm: bool) -> Iterator[Ask[Any]]:
         """What to answer after that; `warm`: also what was not asked for a while."""
         for ask, asked_s in self._lately(now_s):
-            if ask.slow and (warm or asked_s >= now_s - STAYS_HOT_S):
+            if ask.warm_s and asked_s >= now_s - (ask.warm_s if warm else STAYS_HOT_S):
                 yield ask
 
     def _lately(self, now_s: float) -> list[tuple[Ask[Any], float]]:
         with self._lock:
-            while self._asked and next(iter(self._asked.values())) < now_s - STAYS_WARM_S:
+            while self._asked and next(iter(self._asked.values())) < now_s - _MOST_WARM_S:
                 self._asked.popitem(last=False)
             return list(self._asked.items())

@@ -13,7 +13,7 @@ import pytest
 
 from streams.serve.asks import ALWAYS, OfEach, OfOne
 from streams.serve.live import Live
-from streams.serve.snapshot import STAYS_HOT_S, STAYS_WARM_S, Hot, Snapshot
+from streams.serve.snapshot import STAYS_HOT_S, Hot, Snapshot
 from streams.settings import Settings
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
@@ -83,7 +83,7 @@ class Endless:
 
     let: threading.Event
     began: threading.Event
-    slow: ClassVar[bool] = False
+    warm_s: ClassVar[float] = 0
     newest: ClassVar[bool] = True
 
     async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
@@ -95,7 +95,7 @@ class Endless:
 
 @dataclass(frozen=True)
 class EndlessAndSlow(Endless):
-    slow: ClassVar[bool] = True
+    warm_s: ClassVar[float] = 60
 
 
 @pytest.mark.parametrize("endless", [Endless, EndlessAndSlow])
@@ -231,7 +231,7 @@ class TestHot:
         assert list(hot.slow(100, warm=False)) == [ask]
         later_s = 100 + STAYS_HOT_S + 0.1
         assert (list(hot.slow(later_s, warm=False)), list(hot.slow(later_s, warm=True))) == ([], [ask])
-        assert list(hot.slow(100 + STAYS_WARM_S + 0.1, warm=True)) == []
+        assert list(hot.slow(100 + ask.warm_s + 0.1, warm=True)) == []
 
     def test_no_question_is_answered_twice(self) -> None:
         hot = Hot()
