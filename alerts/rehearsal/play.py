@@ -15,7 +15,7 @@ from alerts.evaluation.snapshot import Snapshot
 from alerts.findings import Condition, Finding, Reason, Series
 from alerts.rules.rule import Rules
 from alerts.state.alert import Alert, Status
-from alerts.state.machine import advance
+from alerts.state.machine import advance, awaited
 from alerts.state.policy import Timing
 from consumers.events import TOPIC_OF_TYPE, Promotion
 from consumers.topics import Topic
@@ -81,11 +81,13 @@ def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0, step_
             played.end_ms = at_ms
             played.looks += 1
             played.judged.update(name for name, _ in evaluation.judged)
+        firing_before = {series for series, alert in alerts.items() if alert.status is Status.FIRING}
+        waited_for = awaited(evaluation.findings, firing_before)
         for finding in evaluation.findings:
             series = finding.series
             if finding.condition is Condition.HELD_BACK:
                 held.add((series, finding.reason))
-            alert = advance(alerts.get(series), finding, timing[series.rule], at_ms)
+            alert = advance(alerts.get(series), finding, timing[series.rule], at_ms, is_awaited=series in waited_for)
             firing = counts and alert is not None and alert.status is Status.FIRING
             if firing and finding.continues in open_pages and series not in open_pages:
                 open_pages[series] = open_pages.pop(finding.continues)

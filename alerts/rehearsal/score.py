@@ -18,7 +18,7 @@ TOLD_BY: Mapping[str, frozenset[str]] = {
     "stockout": frozenset({"stock-out", "stock-out-soon", "oversold"}),
     "producer_silent": frozenset({"producer"}),
     "refund_surge": frozenset({"refunds"}),
-    "ship_delay": frozenset({"overdue-shipments", "shipping-breach-ahead"}),
+    "ship_delay": frozenset({"shipping"}),
     "price_error": frozenset(),
     "traffic_surge": frozenset(),
     "traffic_drop": frozenset(),

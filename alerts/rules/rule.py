@@ -83,6 +83,9 @@ class Rule(Strict):
     incident: str = ""
     """Rules with the same word here tell of one incident: the first of them pages, the others are held back. Given two
     at once, the one that stands first in the file. Left out: the rule's own name."""
+    wake: Seconds = 600.0
+    """So long it stays held back after what told of its `incident` is right again, for the end of one reaches some
+    tests later than others. With `0s` it goes on with the page at once: for what is no echo, but was foretold."""
     for_each: tuple[Each, ...] = (Each.ALL,)
     promoted: bool = False
     """In scope `sku`: only those of the running promotions."""

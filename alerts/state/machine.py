@@ -7,9 +7,10 @@ inactive ──breached──▶ pending ──for long enough──▶ firing �
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
-from alerts.findings import Condition, Finding
+from alerts.findings import Condition, Finding, Series
 from alerts.findings import Reason as Cause
 from alerts.state.alert import Alert, Status, fingerprint_of, worst
 from alerts.state.policy import Timing
@@ -25,15 +26,27 @@ _AT_ONCE = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
 """Nothing is watched any more: waiting would say nothing new."""
 
 
-def advance(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> Alert | None:
-    """The alert after an evaluation; None: it is inactive and there is nothing to remember."""
+def awaited(findings: Iterable[Finding], firing: Container[Series]) -> frozenset[Series]:
+    """What something goes on with that does not fire yet: it must last for as long as its rule says first."""
+    return frozenset(
+        found.continues
+        for found in findings
+        if found.continues is not None and found.condition is Condition.BREACHED and found.series not in firing
+    )
+
+
+def advance(
+    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, *, is_awaited: bool = False
+) -> Alert | None:
+    """The alert after an evaluation; None: it is inactive and there is nothing to remember. `is_awaited`: see
+    `awaited`; it is not resolved then, so that its page is there to go on with."""
     match finding.condition:
         case Condition.BREACHED:
             return _breached(alert, finding, timing, now_ms)
         case Condition.HELD_BACK:
             return _held_back(alert, finding, now_ms)
         case Condition.OK:
-            return _ok(alert, finding, timing, now_ms)
+            return _ok(alert, finding, timing, now_ms, is_awaited)
         case Condition.UNKNOWN:
             return alert
 
@@ -84,7 +97,7 @@ def _held_back(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
     return replace(alert, finding=finding, clear_ms=None)
 
 
-def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> Alert | None:
+def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, is_awaited: bool) -> Alert | None:
     if alert is None:
         return None
     if alert.status is Status.PENDING:
@@ -92,7 +105,8 @@ def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> A
     if alert.status is not Status.FIRING:
         return alert
     clear_ms = now_ms if alert.clear_ms is None else alert.clear_ms
-    if finding.reason in _AT_ONCE or now_ms - clear_ms >= clear_needed_ms(alert, timing, now_ms):
+    over = finding.reason in _AT_ONCE or now_ms - clear_ms >= clear_needed_ms(alert, timing, now_ms)
+    if over and not is_awaited:
         return replace(
             alert,
             status=Status.RESOLVED,

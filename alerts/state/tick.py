@@ -9,7 +9,7 @@ from alerts.findings import Condition, Evaluation, Finding, Series
 from alerts.findings import Reason as Cause
 from alerts.state.alert import Ack, Alert, Status, fingerprint_of
 from alerts.state.change import Change, What
-from alerts.state.machine import advance, flapping, forgotten
+from alerts.state.machine import advance, awaited, flapping, forgotten
 from alerts.state.policy import Timing
 from alerts.state.reasons import Reason
 from alerts.state.telling import Notice, Surroundings, telling
@@ -64,9 +64,14 @@ def tick(
     changes: list[Change] = []
     notices: list[Notice] = []
     reasons: dict[Reason, int] = {}
+    firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
+    waited_for = {fingerprint_of(series) for series in awaited(evaluation.findings, firing)}
     advanced = {
         name: _acknowledged(
-            _advanced(alerts.get(name), findings.get(name), evaluation.as_of_ms, timing, now_ms), acks.get(name)
+            _advanced(
+                alerts.get(name), findings.get(name), evaluation.as_of_ms, timing, now_ms, is_awaited=name in waited_for
+            ),
+            acks.get(name),
         )
         for name in [*alerts, *(name for name in findings if name not in alerts)]
     }
@@ -93,7 +98,13 @@ def tick(
 
 
 def _advanced(
-    before: Alert | None, finding: Finding | None, as_of_ms: int, timing: Callable[[str], Timing], now_ms: int
+    before: Alert | None,
+    finding: Finding | None,
+    as_of_ms: int,
+    timing: Callable[[str], Timing],
+    now_ms: int,
+    *,
+    is_awaited: bool,
 ) -> Alert | None:
     if before is None:
         assert finding is not None
@@ -102,7 +113,7 @@ def _advanced(
     if finding is None and before.status in (Status.PENDING, Status.FIRING):
         finding = replace(before.finding, reason=Cause.GONE, as_of_ms=as_of_ms, held_by=None)
     if finding is not None:
-        return advance(before, finding, timing(before.series.rule), now_ms)
+        return advance(before, finding, timing(before.series.rule), now_ms, is_awaited=is_awaited)
     return None if forgotten(before, now_ms) else before
 
 

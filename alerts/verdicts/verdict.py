@@ -9,14 +9,14 @@ In this order:
    explains it (`contributors.one_part`): then that part tells of it and the whole is held back.
 4. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
    A value of the same dimension beside it is an incident of its own, but not where both are parts of a whole that is
-   watched too and began within five minutes of each other. What concerns the whole shop and costs half as much again
-   takes over from what concerned a part.
+   watched too and began within five minutes of each other. What concerns the whole shop and costs half as much again,
+   or where nothing is known of what either costs, takes over from what concerned a part.
 
 What takes over from another that was told of continues it: it is the same page with another text (`succession`). What
-3 and 4 hold back stays so for ten minutes after what told of it is right again: the end of an incident reaches some
-tests later than others. What the sequential tests have seen while an incident was told of is explained by it: as it
-ends (`over`) they begin anew, so that no page about what is past follows it. Then each finding gets its severity, by
-the money that it loses, and its words.
+3 and 4 hold back stays so after what told of it is right again, for as long as its rule's `wake`: the end of an
+incident reaches some tests later than others. What the sequential tests have seen while an incident was told of is
+explained by it: as it ends (`over`) they begin anew, so that no page about what is past follows it. Then each finding
+gets its severity, by the money that it loses, and its words.
 """
 
 from __future__ import annotations
@@ -199,19 +199,21 @@ def _in_the_wake(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) ->
             case = case.behind(Reason.SAME_INCIDENT, held[0])
         teller = by_series.get(root(case, by_series))
         if case.held_by is not None and case.reason is not Reason.DATA_FAULT and teller is not None and teller.stands:
-            memory.held[case.series] = (teller.series, as_of_ms + AFTER_LEADER_MS)
+            memory.held[case.series] = (teller.series, as_of_ms + round(case.now.rule.wake * 1000))
         found.append(case)
     return found
 
 
 def _leader(first: Case, fresh: Sequence[Case]) -> Case:
-    """The first, unless it concerns a part and the whole shop is losing far more."""
+    """The first, unless it concerns a part and the whole shop is losing far more, as far as that is known."""
     if not first.judged.labels:
         return first
-    lost = (first.judged.money_per_minute or 0.0) * _TAKES_OVER
-    return next(
-        (case for case in fresh if not case.judged.labels and (case.judged.money_per_minute or 0.0) > lost), first
-    )
+    return next((case for case in fresh if not case.judged.labels and _costs_more(case, first)), first)
+
+
+def _costs_more(whole: Case, part: Case) -> bool:
+    lost, less = whole.judged.money_per_minute, part.judged.money_per_minute
+    return (lost is None and less is None) or (lost or 0.0) > (less or 0.0) * _TAKES_OVER
 
 
 def _on_its_own(case: Case, leader: Case, as_of_ms: int) -> bool:

@@ -201,6 +201,29 @@ class TestTakingOver:
         play.at(5, WHOLE, BEHIND)
         assert play.said == [("on-call", Kind.FIRING), ("on-call", Kind.UPDATED)]
 
+    def test_a_page_is_not_over_while_what_goes_on_with_it_waits_as_its_rule_says(self) -> None:
+        play = Play(Timing(for_ms=300_000, clear_ms=60_000))
+        for second in (0, 300):
+            play.at(second, PART)
+        for second in (400, 480, 699):
+            play.at(second, FINE, WHOLE)
+            assert play.said == [("on-call", Kind.FIRING)]
+        play.at(700, FINE, WHOLE)
+        play.at(702, FINE, WHOLE)
+        assert play.alerts[fingerprint_of(PART.series)].status is Status.RESOLVED
+        for second in (900, 960):
+            play.at(second, WHOLE_FINE)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.UPDATED, Kind.RESOLVED]
+
+    def test_what_is_right_again_before_it_goes_on_ends_the_page(self) -> None:
+        play = Play(Timing(for_ms=300_000, clear_ms=60_000))
+        for second in (0, 300):
+            play.at(second, PART)
+        for second in (400, 500):
+            play.at(second, FINE, WHOLE)
+        play.at(510, FINE, WHOLE_FINE)
+        assert [kind for _, kind in play.said] == [Kind.FIRING, Kind.RESOLVED]
+
 
 class TestHandingBack:
     """What is wrong still when the page was taken from it is heard of again."""

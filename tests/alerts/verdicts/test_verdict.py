@@ -146,6 +146,31 @@ def test_another_value_of_the_dimension_goes_on_with_nobodys_page_once_the_first
         assert found['cart-drop{channel="web"}'].continues is None
 
 
+def test_what_was_told_ahead_and_comes_true_is_one_page_and_so_is_what_is_ahead_again() -> None:
+    memory, minute_ms = VerdictMemory(), 60_000
+    ahead, late = wrong("shipping-breach-ahead"), wrong("overdue-shipments")
+    assert pages(told(ahead, memory=memory)) == ["shipping-breach-ahead"]
+    found = told(ahead, late, memory=memory, at_ms=minute_ms)
+    assert pages(found) == ["shipping-breach-ahead"], "it said so two days ago"
+    assert found["overdue-shipments"].reason is Reason.SAME_INCIDENT
+    for minutes in (2, 3):
+        found = told(late, memory=memory, at_ms=minutes * minute_ms)
+        assert pages(found) == ["overdue-shipments"], "nobody is told that it is over"
+        assert str(found["overdue-shipments"].continues) == "shipping-breach-ahead"
+    assert pages(told(ahead, late, memory=memory, at_ms=4 * minute_ms)) == ["overdue-shipments"]
+    found = told(ahead, memory=memory, at_ms=5 * minute_ms)
+    assert str(found["shipping-breach-ahead"].continues) == "overdue-shipments"
+
+
+def test_the_whole_takes_over_from_a_part_where_nobody_knows_what_either_costs() -> None:
+    memory = VerdictMemory()
+    part = wrong("overdue-shipments", ("region", "SP"))
+    assert pages(told(part, memory=memory)) == ['overdue-shipments{region="SP"}']
+    found = told(part, wrong("shipping-breach-ahead"), memory=memory, at_ms=1000)
+    assert pages(found) == ["shipping-breach-ahead"]
+    assert str(found["shipping-breach-ahead"].continues) == 'overdue-shipments{region="SP"}'
+
+
 def test_an_incident_of_another_kind_goes_on_with_nobodys_page() -> None:
     memory = VerdictMemory()
     told(wrong("refund-surge"), memory=memory)
