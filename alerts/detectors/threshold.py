@@ -11,8 +11,9 @@ import numpy as np
 from alerts.detectors.arrays import Bools, Floats
 
 
-def beyond(values: Floats, was: Bools, *, limit: float, clear: float, above: bool) -> Bools:
-    """Which are wrong now, given which were; where there is no number (NaN) it stays as it was."""
+def beyond(values: Floats, was: Bools, *, limit: float | Floats, clear: float | Floats, above: bool) -> Bools:
+    """Which are wrong now, given which were; where there is no number (NaN) it stays as it was. Limits: of all, or
+    series by series."""
     sign = 1.0 if above else -1.0
     tripped = values * sign > limit * sign
     stays = was & (values * sign > clear * sign)

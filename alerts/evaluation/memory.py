@@ -20,6 +20,7 @@ from alerts.detectors.delays import Chain, Lag
 from alerts.detectors.evidence import Evidence
 from alerts.detectors.sequential import Followed
 from alerts.detectors.silence import Silences
+from alerts.detectors.weeks import Weeks
 from alerts.evaluation.numbers import NumberMemory
 from alerts.evaluation.own_facts import FactMemory
 from alerts.evaluation.quiet import QuietMemory
@@ -51,7 +52,7 @@ _KEPT: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Memory, RateMemory, QuietMemory, NumberMemory, FactMemory, VerdictMemory, Takings, Places, Series),
-        *(Followed, Lag, Chain, Baseline, Evidence, Silences),
+        *(Followed, Lag, Chain, Baseline, Evidence, Silences, Weeks),
     )
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 from alerts.detectors.arrays import Bools, Floats, Ints, grown
 from alerts.detectors.change import Usual, changed, usual
 from alerts.detectors.threshold import beyond
+from alerts.detectors.weeks import Weeks
 from alerts.evaluation.calendar import InForce
 from alerts.evaluation.judged import Judged
 from alerts.evaluation.panes import Label
@@ -59,6 +60,8 @@ class NumberMemory:
     """# [series, minute]: of change rules that compare with RECENT; NaN where nothing is known"""
     minute: int = -1
     """The newest in the history, minutes since the epoch."""
+    weeks: Weeks = field(default_factory=Weeks)
+    """Of threshold rules that ask what is usual."""
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
@@ -82,6 +85,14 @@ class _Numbers:
     """Minor units a minute."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Of a threshold, series by series."""
+
+    limit: Floats
+    clear: Floats
+
+
 def judge(
     memory: NumberMemory, now: InForce, snapshot: Snapshot, skus: frozenset[str], *, frozen: bool
 ) -> Iterator[Judged]:
@@ -94,14 +105,16 @@ def judge(
         if table is None:
             continue
         numbers = _numbers(memory, now, detect, scope, table, skus)
-        baseline = None
+        by: Usual | _Limits
         if isinstance(detect, Change):
-            baseline = _baseline(memory, detect, scope, numbers, snapshot)
+            by = _baseline(memory, detect, scope, numbers, snapshot)
+        else:
+            by = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
         if frozen:
             memory.judged_ms[numbers.at] = snapshot.as_of_ms
         else:
-            _decide(memory, detect, numbers, baseline, snapshot.as_of_ms)
-        yield from _found(memory, now, detect, numbers, baseline)
+            _decide(memory, detect, numbers, by, snapshot.as_of_ms)
+        yield from _found(memory, now, detect, numbers, by)
     memory.wrong[~memory.seen] = False
 
 
@@ -144,6 +157,24 @@ def _numbers(
     memory.value[at], memory.known[at] = values, enough
     minutes = LENGTH_S.get(detect.window, _DAY_S) / 60
     return _Numbers(at, values, enough, table.column("gmv")[rows] / minutes)
+
+
+def _limits(memory: NumberMemory, detect: Threshold, numbers: _Numbers, as_of_ms: int, *, frozen: bool) -> _Limits:
+    """Those of the rule; where what is usual is beyond its limit already, so much beyond that."""
+    clear = detect.limit if detect.clear is None else detect.clear
+    usual_now = np.full(len(numbers.at), np.nan)
+    by = detect.beyond_usual or 0.0
+    if by:
+        memory.weeks.fit(len(memory.places))
+        if not frozen:
+            memory.weeks.remember(numbers.at, numbers.values, as_of_ms)
+        usual_now = memory.weeks.usual(numbers.at)
+    sign = 1.0 if detect.above is not None else -1.0
+    never_kept = sign * usual_now > sign * detect.limit
+    return _Limits(
+        np.where(never_kept, usual_now + sign * by, detect.limit),
+        np.where(never_kept, usual_now + sign * by / 2, clear),
+    )
 
 
 def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbers, snapshot: Snapshot) -> Usual:
@@ -194,19 +225,19 @@ def _column(table: Table, name: str, labels: list[str]) -> Floats:
 
 
 def _decide(
-    memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None, as_of_ms: int
+    memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, by: Usual | _Limits, as_of_ms: int
 ) -> None:
-    judged = numbers.enough if baseline is None else numbers.enough & ~np.isnan(baseline.middle)
+    judged = numbers.enough & ~np.isnan(by.middle) if isinstance(by, Usual) else numbers.enough
     values = np.where(numbers.enough, numbers.values, np.nan)
     was = memory.wrong[numbers.at]
     if isinstance(detect, Threshold):
-        clear = detect.limit if detect.clear is None else detect.clear
-        wrong = beyond(values, was, limit=detect.limit, clear=clear, above=detect.above is not None)
+        assert isinstance(by, _Limits)
+        wrong = beyond(values, was, limit=by.limit, clear=by.clear, above=detect.above is not None)
     else:
-        assert baseline is not None
+        assert isinstance(by, Usual)
         wrong = changed(
             values,
-            baseline,
+            by,
             was,
             by=detect.by,
             clear_by=detect.by / 2 if detect.clear_by is None else detect.clear_by,
@@ -223,7 +254,7 @@ def _decide(
 
 
 def _found(
-    memory: NumberMemory, now: InForce, detect: Threshold | Change, numbers: _Numbers, baseline: Usual | None
+    memory: NumberMemory, now: InForce, detect: Threshold | Change, numbers: _Numbers, by: Usual | _Limits
 ) -> Iterator[Judged]:
     rule = now.rule
     for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
@@ -231,10 +262,12 @@ def _found(
         label, value = memory.places.labels[place], float(numbers.values[i])
         expected, interval = None, None
         if isinstance(detect, Threshold):
-            low, high = (None, detect.limit) if detect.above is not None else (detect.limit, None)
+            assert isinstance(by, _Limits)
+            limit = float(by.limit[i])
+            low, high = (None, limit) if detect.above is not None else (limit, None)
             interval = Interval(low, high)
-        elif baseline is not None and not np.isnan(baseline.middle[i]):
-            expected = float(baseline.middle[i])
+        elif isinstance(by, Usual) and not np.isnan(by.middle[i]):
+            expected = float(by.middle[i])
         money = float(numbers.money[i]) if rule.money is Money.ALL_OF_IT else None
         if rule.money is Money.SHORTFALL and expected:
             money = float(numbers.money[i]) * max(0.0, expected / value - 1) if value > 0 else None

@@ -100,6 +100,10 @@ class Threshold(Strict):
     below: Number | None = None
     clear: Number | None = None
     """Right again when no longer beyond this; the limit itself if left out."""
+    beyond_usual: Annotated[Number, Field(gt=0)] | None = None
+    """Where the series' usual level is beyond the limit already, what is by so much beyond that level is wrong instead,
+    and right again within half of it: `25%` is 25 points of a share. Usual is the median of the same four hours of the
+    week in the last four weeks; where fewer than three of them are known, the limit counts."""
     least: tuple[ValueName, Number] | None = None
     """Only where this number (of the same window) is at least so much, such as `[orders_paid, 20]`."""
 

@@ -238,6 +238,44 @@ def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> 
     assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
 
 
+USUAL = FEW.replace("below: 90%,", "below: 90%, clear: 95%, beyond_usual: 20%,")
+DAY_S = 86_400.0
+
+
+def late_by_day(rates: Iterable[float], memory: Memory | None = None, first: int = 0) -> tuple[list[bool], Memory]:
+    """Whether each of some days is called late; what is remembered is written down and read again in between."""
+    rules, answers, memory = rules_of(USUAL), [], memory or Memory()
+    for day, rate in enumerate(rates, first):
+        evaluation, memory = evaluate(rules, shipped((day + 0.5) * DAY_S, 20, rate), memory)
+        memory = from_bytes(to_bytes(memory)) or Memory()
+        answers.append(bool(found(evaluation)))
+    return answers, memory
+
+
+def test_a_limit_that_this_shop_never_keeps_is_news_only_where_it_is_far_worse_than_usual() -> None:
+    week = [0.7, 0.7, 0.7, 0.7, 0.7, 0.4, 0.2]
+    early, memory = late_by_day(week * 3)
+    assert all(early), "of less than three weeks nothing is usual: the limit alone counts"
+    later, memory = late_by_day(week, memory, first=21)
+    assert not any(later), "each day is as it always is"
+    later, memory = late_by_day([0.7, 0.51, 0.49, 0.55, 0.65, 0.3, 0.2], memory, first=28)
+    assert later == [False, False, True, True, False, False, False], "below 50 %, and right again within half of it"
+    evaluation, _ = evaluate(rules_of(USUAL), shipped(35.5 * DAY_S, 20, 0.4), memory)
+    (far,) = evaluation.findings
+    assert "40.00%, less than 50.00%" in far.summary
+
+
+def test_a_shop_that_keeps_the_limit_has_the_limit() -> None:
+    _, memory = late_by_day([0.99] * 28)
+    assert late_by_day([0.91, 0.89, 0.94, 0.96], memory, first=28)[0] == [False, True, True, False]
+
+
+def test_what_lasts_for_weeks_is_usual_then() -> None:
+    _, memory = late_by_day([0.99] * 28)
+    days, _ = late_by_day([0.5] * 28, memory, first=28)
+    assert days.index(False) == 21, "three of the last four weeks were so"
+
+
 def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
     rules = rules_of(
         f"{FEW[:-1]}, {{name: stale, title: Stale, owner: data, detect: {{kind: fact, fact: partition_stale}}}}]"
