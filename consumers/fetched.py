@@ -46,10 +46,20 @@ class Fetched:
         return iter([records] if records else [])
 
     def _take(self) -> list[Record]:
-        """The next records. Raises CorruptRecordException, with nothing taken."""
+        """The next records. Raises CorruptRecordException where nothing good is before a corrupt batch.
+
+        What is good goes out alone; the corrupt batch is the first of the next fetch.
+        """
         records = self._parsed
-        while len(records) < self.most and (batch := next(self._batches, None)) is not None:
-            found, upto = batch
+        while len(records) < self.most:
+            try:
+                found, upto = next(self._batches)
+            except StopIteration:
+                break
+            except CorruptRecordException:
+                if not records:
+                    raise
+                break
             if found and found[0].offset < self._parsed_upto:  # a batch comes whole, wherever in it reading began
                 found = [record for record in found if record.offset >= self._parsed_upto]
             records += found

@@ -1,14 +1,17 @@
 """When the parts of a block are merged: each roll adds one, and none may be rewritten each time.
 
 Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block
-that its partition has left behind is merged to one part. What would take in too much at once is left as it is: merging
-takes several times the memory of its parts, and large parts have little in common any more.
+that its partition has left behind is merged to one part. What would take in too much at once is left as it is, the
+largest parts first: merging takes several times the memory of its parts, and large parts have little in common any
+more. Only those of orders that wait have: what one adds a later one takes back, and both stay where they do not meet in
+one merge. Readers then add up numbers that cancel, and answer the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from streams.store.levels import Level
 
@@ -26,8 +29,8 @@ class Part:
 
     name: str
     tier: int
-    size: int = 0
-    """Bytes; 0 where an earlier owner wrote it."""
+    size: int
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Merge:
     @property
     def size(self) -> int:
         """Bytes of the parts."""
-        return _size(self.parts)
+        return sum(part.size for part in self.parts)
 
     @property
     def tier(self) -> int:
@@ -59,27 +62,26 @@ class OpenBlocks:
         self.adopted = False
         """Whether parts of an earlier owner were taken over, of the levels where that matters."""
 
-    def adopt(self, found: Mapping[BlockId, Sequence[str]]) -> None:
+    def adopt(self, found: Mapping[BlockId, Sequence[Part]]) -> None:
         """Take over the parts of earlier owners of the partition: all at once, and once, since a part that stood here
         twice would be merged with itself."""
         if self.adopted:
             return
-        for block, names in found.items():
+        for block, theirs in found.items():
             ours = self._parts.get(block, [])
             held = {part.name for part in ours}
-            self._parts[block] = [*ours, *(Part(name, 0) for name in names if name not in held)]
+            self._parts[block] = [*ours, *(part for part in theirs if part.name not in held)]
         self.adopted = True
 
     def to_merge(self, block: BlockId) -> Merge:
         """Which parts of a block a new one should take in."""
         parts = self._parts.get(block, [])
-        tier, merged = 0, list[Part]()
-        while len(same := [part for part in parts if part.tier == tier]) >= _FAN_IN - 1:
-            if _size([*merged, *same]) > LARGEST_MERGE:
-                break
-            merged += same
-            tier += 1
-        return Merge(tuple(merged))
+        tier, merge = 0, Merge(())
+        while True:
+            same = _smallest((part for part in parts if part.tier == tier), LARGEST_MERGE - merge.size)
+            if len(same) < _FAN_IN - 1:
+                return merge
+            tier, merge = tier + 1, Merge((*merge.parts, *same))
 
     def left_behind(self, level: Level, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
         """Blocks of several parts that are over and that this roll does not write to: each to become one part."""
@@ -102,7 +104,7 @@ class OpenBlocks:
         self._parts = {
             block: parts
             for block, parts in self._parts.items()
-            if _last_merge(parts) or not self._is_over(levels[block[0]], block, newest_s)
+            if not self._is_over(levels[block[0]], block, newest_s) or _last_merge(parts)
         }
 
     @staticmethod
@@ -112,13 +114,12 @@ class OpenBlocks:
 
 def _last_merge(parts: Sequence[Part]) -> Merge | None:
     """The small parts of a block that become one when it is over; None where there is nothing to merge."""
-    smallest: list[Part] = []
-    for part in sorted(parts, key=lambda part: part.size):
-        if _size([*smallest, part]) > LARGEST_MERGE:
-            break
-        smallest.append(part)
+    smallest = _smallest(parts, LARGEST_MERGE)
     return Merge(tuple(smallest)) if len(smallest) > 1 else None
 
 
-def _size(parts: Iterable[Part]) -> int:
-    return sum(part.size for part in parts)
+def _smallest(parts: Iterable[Part], most: int) -> list[Part]:
+    """As many parts as `most` bytes hold: a large one does not keep the others from being merged."""
+    by_size = sorted(parts, key=lambda part: part.size)
+    sizes = accumulate(part.size for part in by_size)
+    return [part for part, together in zip(by_size, sizes, strict=True) if together <= most]

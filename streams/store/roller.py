@@ -154,8 +154,8 @@ class Roller:
         newest_s = max(map(_newest_s, rolling.pending), default=0)
         if not newest_s:
             return
-        shard, prefix = self._keys.shard(rolling.partition), f"{rolling.partition}:"
-        found: dict[BlockId, list[str]] = {}
+        shard, prefix = self._keys.shard(rolling.partition), f"{rolling.partition}:".encode()
+        found: dict[BlockId, list[Part]] = {}
         for level in self._levels:
             if level.settle_s <= SETTLE_S:
                 continue
@@ -163,10 +163,18 @@ class Roller:
             since_s = newest_s - level.settle_s - level.block_s
             starts: list[bytes] = await self._redis.zrangebyscore(index, since_s, "+inf")  # type: ignore[assignment]
             for start in map(int, starts):
-                held: list[bytes] = await self._redis.hkeys(self._keys.pane(shard, level.name, start))  # type: ignore[assignment]
-                names = [name.decode() for name in held]
-                found[level.name, start] = [name for name in names if name.startswith(prefix)]
+                found[level.name, start] = await self._held(self._keys.pane(shard, level.name, start), prefix)
         blocks.adopt(found)
+
+    async def _held(self, block: str, prefix: bytes) -> list[Part]:
+        """The parts of a block that have names with this prefix. What tier they were of is not known."""
+        held: list[bytes] = await self._redis.hkeys(block)  # type: ignore[assignment]
+        names = [name.decode() for name in held if name.startswith(prefix)]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hstrlen(block, name)
+            sizes: list[int] = await pipe.execute()
+        return [Part(name, 0, size) for name, size in zip(names, sizes, strict=True)]
 
     def _plan(self, rolling: Rolling, blocks: OpenBlocks, rows: Rows) -> list[_Write]:
         writes = []

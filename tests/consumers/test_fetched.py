@@ -164,12 +164,14 @@ def test_what_was_sought_away_from_is_not_handed_out() -> None:
 
 def test_of_a_corrupt_batch_nothing_is_handed_out_and_what_was_before_it_is_not_lost() -> None:
     result = result_of([Batch((0, 1)), Batch((2, 3), corrupt=True), Batch((4,))], 0)
-    with pytest.raises(CorruptRecordException):
-        taken(result, 10)
-    assert result._assignment.position == 0
     assert [record.offset for record in taken(result, 10)] == [0, 1]
     assert taken(result, 10) == []
-    assert result._assignment.position == 2  # from where it is fetched again
+    assert not result.has_more()
+    assert result._assignment.position == 2, "from where it is fetched again"
+    again = result_of([Batch((2, 3), corrupt=True), Batch((4,))], 2)
+    with pytest.raises(CorruptRecordException):
+        taken(again, 10)
+    assert again._assignment.position == 2
 
 
 def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.settings import Settings
+from streams.store import merging
 from streams.store.levels import pane_levels
 from streams.store.merging import LARGEST_MERGE, OpenBlocks, Part
 
@@ -20,6 +21,7 @@ def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[Part]:
     held: dict[str, Part] = {}
     for i, size in enumerate(sizes):
         merge = blocks.to_merge(BLOCK)
+        assert merge.size <= LARGEST_MERGE
         part = Part(str(i), merge.tier, merge.size + size)
         blocks.written(BLOCK, part, merge)
         held = {name: kept for name, kept in held.items() if kept not in merge.parts} | {part.name: part}
@@ -45,6 +47,28 @@ def test_what_would_take_in_too_much_is_left_as_it_is() -> None:
     large = LARGEST_MERGE // 7 + 1
     assert len(rolled(OpenBlocks(), [large] * 20)) == 20
     assert len(rolled(OpenBlocks(), [large - 1] * 16)) == 2
+
+
+def test_a_large_part_does_not_keep_small_ones_from_being_merged() -> None:
+    for large in ([LARGEST_MERGE + 1], [LARGEST_MERGE // 2] * 7):
+        assert len(rolled(OpenBlocks(), [*large, *[1] * 1000])) < len(large) + 7 * 4
+
+
+def test_parts_of_an_earlier_owner_are_merged_as_many_at_once_as_may_be() -> None:
+    blocks = OpenBlocks()
+    size = LARGEST_MERGE // 10
+    blocks.adopt({BLOCK: [Part(f"theirs {i}", 0, size) for i in range(25)]})
+    assert len(blocks.to_merge(BLOCK).parts) == 10
+    assert left_behind(blocks) == [10 * size, 10 * size, 5 * size]
+
+
+def test_blocks_that_are_still_written_to_are_not_looked_at_for_a_last_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = OpenBlocks()
+    rolled(blocks, [1, 2, 3])
+    monkeypatch.setattr(merging, "_last_merge", None)
+    blocks.forget({LEVEL.name: LEVEL}, OVER_S - 1)
+    monkeypatch.undo()
+    assert left_behind(blocks) == [6]
 
 
 def test_a_block_that_is_over_becomes_one_part_and_is_forgotten() -> None:

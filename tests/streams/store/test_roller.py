@@ -151,6 +151,29 @@ async def test_where_merging_is_bounded_blocks_hold_the_same(
     assert (parts == 30) if largest == 0 else (parts < 30)
 
 
+async def test_parts_of_an_earlier_owner_are_taken_over_with_their_sizes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(8):
+        shop.works.pop(ORDERS_0, None)
+        await shop.feed(ORDERS_0, [paid(at=i)])
+        if i < 7:
+            assert await shop.roll(ORDERS_0)
+    again = await second_owner(shop, ORDERS_0)
+    planned = await again.begin_roll(clocks(shop.settings, None, now_ms()))
+    assert planned is not None
+    taken_in = {write.block: write.merge.parts for write in planned.writes if write.merge.parts}
+    assert {level for level, _ in taken_in} == {"wait_s", "wait_d"}
+    for block, parts in taken_in.items():
+        stored = await shop.redis.hgetall(shop.keys.pane(0, *block))
+        assert {part.name.encode(): part.size for part in parts} == {name: len(held) for name, held in stored.items()}
+        assert len(parts) == 7
+    monkeypatch.setattr(merging, "LARGEST_MERGE", 0)
+    planned = await (await second_owner(shop, ORDERS_0)).begin_roll(clocks(shop.settings, None, now_ms()))
+    assert planned is not None
+    assert not any(write.merge.parts for write in planned.writes), "they count against what may be merged at once"
+
+
 async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop: Shop) -> None:
     async def kept() -> list[int]:
         return [entry.next for entry in (await shop.writer.load(CLICKS_0, shop.rows)).ids]
