@@ -22,6 +22,7 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from consumers.events import Promotion
     from consumers.promotions.topic import Applied, InForce
+    from consumers.topics import Partition
 
 
 class Source(StrEnum):
@@ -115,6 +116,25 @@ def list_(
         tell(f"{in_force.refused} messages on the topic break the contract and are not in force: see the dead letters")
 
 
+@app.command()
+def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: AsJson = False) -> None:
+    """Say that the promotions in force are all that there are to be, where changes of them may have been lost.
+
+    Only you can know: compare `list` with your files before. Until then `doctor` tells of it. While topic and shop do
+    not agree nothing is confirmed.
+    """
+    settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
+    with foreseen():
+        check_bootstrap(settings.bootstrap)
+    promotions = run(_in_force(settings.kafka)).promotions
+    said = run(_confirm(settings, promotions))
+    if as_json:
+        print_json({"promotions": sorted(promotions), "confirmed": [str(partition) for partition in said]})
+    else:
+        outcome = "confirmed" if said else "nothing was said to be lost"
+        typer.echo(f"{len(promotions)} promotions in force: {outcome}")
+
+
 def _read(file: Path) -> Sequence[Promotion]:
     """The promotions of a file. Faults are told line by line on stderr, then raised as one UsageError."""
     from consumers.promotions.file import read_promotions
@@ -157,6 +177,12 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
         raise UsageError(
             f"the baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
         )
+
+
+async def _confirm(settings: Settings, promotions: Mapping[str, Promotion]) -> list[Partition]:
+    from streams.commands import confirming
+
+    return await confirming.confirm(settings, promotions)
 
 
 async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:

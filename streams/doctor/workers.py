@@ -98,8 +98,8 @@ def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
             yield warning(
                 f"partition {partition}",
                 f"changes of promotions may have been lost before they were read, about {when}",
-                "compare `salepulse promotions list` with your files, and `salepulse promotions apply` what differs: "
-                "this is said until a definition is read",
+                "compare `salepulse promotions list` with your files, `salepulse promotions apply` what differs, then "
+                "`salepulse promotions confirm`",
             )
         else:
             yield wrong(

@@ -14,7 +14,7 @@ import zstandard
 from streams.panes.arrays import compact, places
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.delta import PaneDelta
-from streams.panes.packing import Column, pack, pack_rising, unpack
+from streams.panes.packing import Column, pack, pack_rising, unpack, unpack_uint32
 from streams.panes.rows import Rows
 from streams.panes.sketch import RANK_BITS, Coupons
 from streams.panes.sketches import Sketches, group_keys
@@ -127,9 +127,9 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     panes = unpack(wire.panes)
     keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
     groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
-    coupons: Coupons = unpack(wire.registers, np.uint32)
+    coupons: Coupons = unpack_uint32(wire.registers)
     coupons <<= RANK_BITS
-    coupons |= unpack(wire.ranks, np.uint32)
+    coupons |= unpack_uint32(wire.ranks)
     return PaneDelta(
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from streams.panes.arrays import Ints
 
 _TYPES = tuple(np.dtype(kind) for kind in ("<u1", "<u2", "<u4", "<i8"))
 
 _RISING = 0x80
 """Added to the place of the type where not the items follow but their differences."""
+
+_Number = TypeVar("_Number", np.int64, np.uint32)
 
 Column = bytes | list[int]
 """The items, one by one or packed: a byte that is the place of their type in `_TYPES`, then the items."""
@@ -37,8 +41,17 @@ def pack_rising(numbers: npt.NDArray[Any]) -> Column:
     return b"".join((bytes((_RISING | kind,)), steps.view(np.uint8).reshape(len(steps), -1).T.tobytes()))
 
 
-def unpack(column: Column, kind: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
-    """The numbers of a column, as a type that holds them all."""
+def unpack(column: Column) -> Ints:
+    """The numbers of a column."""
+    return _unpacked(column, np.int64)
+
+
+def unpack_uint32(column: Column) -> npt.NDArray[np.uint32]:
+    """The numbers of a column, each in [0, 2**32)."""
+    return _unpacked(column, np.uint32)
+
+
+def _unpacked(column: Column, kind: type[_Number]) -> npt.NDArray[_Number]:
     if isinstance(column, list):
         return np.array(column, kind)
     held = _TYPES[column[0] & ~_RISING]

@@ -10,12 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
+from consumers.masking import masked
 from streams.serve.asking import answer
 from streams.serve.asks import Ask, Told
 from streams.serve.changes import ChangeLog, Tail
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
+
+log = structlog.get_logger()
 
 MOST_FOLLOWERS = 1000
 MOST_QUESTIONS = 128
@@ -52,11 +56,19 @@ class Broadcast:
         self._followers: Counter[Ask[Told]] = Counter()
         self._made: dict[Ask[Told], _Made] = {}
         """Only what is followed."""
+        self._failure: str | None = None
 
     def close(self) -> None:
         """Nothing follows from now on: whoever follows is let go."""
         self.closed = True
         self.bell.ring()
+
+    def failed(self, error: Exception) -> None:
+        """A fault of ours ends a stream: said once, until another, since its client comes back and meets it again."""
+        why = masked(f"{type(error).__name__}: {error}")
+        if why != self._failure:
+            log.error("what is new could not be told: a stream ends", exc_info=error)
+        self._failure = why
 
     @contextlib.contextmanager
     def place(self, ask: Ask[Told]) -> Iterator[None]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 
 import msgspec
-import structlog
 from redis.exceptions import RedisError
 
 from streams.asof import STEP_MS
@@ -19,8 +18,6 @@ from streams.serve.broadcast import Broadcast
 from streams.serve.sse import Place, Seen, event
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
-
-log = structlog.get_logger()
 
 BEHIND_S = 10.0
 """A server may be behind the one that a client comes from for so long; an as-of that is earlier still has gone back."""
@@ -32,7 +29,7 @@ class Follower:
 
     def __init__(self, broadcast: Broadcast, ask: Ask[Told], resumed: Seen | None) -> None:
         self.over = False
-        """Nothing can be told any more; asked again, the client is told why."""
+        """Nothing can be told any more: the stream ends."""
         self._broadcast = broadcast
         self._ask = ask
         self._resumed = resumed is not None
@@ -56,12 +53,12 @@ class Follower:
                 yield told
             async for told in self._kpis():
                 yield told
-        except NotAnswerableError:
+        except NotAnswerableError:  # asked again, the client is told why
             self.over = True
         except (NotReadyError, RedisError, *UNREACHABLE):
             return  # not now
-        except Exception:
-            log.exception("what is new could not be told: this stream ends, its client comes back and is told why")
+        except Exception as error:
+            self._broadcast.failed(error)
             self.over = True
 
     async def _alerts(self) -> AsyncIterator[bytes]:

@@ -16,8 +16,6 @@ end
 redis.call('HSETNX', state, 'epoch', epoch)
 redis.call('HSET', state, 'pos:' .. partition, next_, 'rolled:' .. partition, next_)
 local changes = 7 + 2 * tonumber(totals_count)
--- The topic holds the last definition of each promotion, and people send them again: what was lost is made good by it.
-if #ARGV >= changes then redis.call('HDEL', state, 'incomplete:' .. partition) end
 for i = 7, changes - 1, 2 do redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1]) end
 for i = changes, #ARGV, 2 do
   local promotion_id, definition = ARGV[i], ARGV[i + 1]

@@ -229,6 +229,10 @@ class PaneWriter:
         )
         return _moved(answer)
 
+    async def confirm(self, partition: Partition) -> None:
+        """Say no more that anything was lost of a partition."""
+        await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
+
     async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
         """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved."""
         moved: set[Partition] = set()

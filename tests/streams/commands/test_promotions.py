@@ -124,6 +124,28 @@ def test_list_shows_what_the_shop_knows_too_and_who_knows_of_what(bootstrap: str
         assert "topic and shop" in done("list", *where)
 
 
+def test_only_where_topic_and_shop_agree_it_is_confirmed_that_no_change_was_lost(
+    bootstrap: str, redis_url: str
+) -> None:
+    done("apply", "sale.yaml", "--bootstrap", bootstrap)
+    (d11,), keys = in_force(bootstrap).promotions.values(), Keys("salepulse", 1)
+    where = ("--bootstrap", bootstrap, "--redis-url", redis_url)
+    with Redis.from_url(redis_url) as redis:
+        redis.hset(keys.state(0), mapping={"incomplete:promotions/0": "1", "incomplete:orders/0": "1"})
+        older = d11.model_copy(update={"name": "another"})
+        for held in ({}, {"d11": older}, {"d11": d11, "d10": older}):
+            redis.delete(keys.promotions)
+            for name, one in held.items():
+                redis.hset(keys.promotions, name, one.model_dump_json())
+            code, (line,) = failure("confirm", *where)
+            assert (code, "topic and shop do not agree on d1" in line) == (1, True)
+            assert redis.hexists(keys.state(0), "incomplete:promotions/0")
+        redis.hdel(keys.promotions, "d10")
+        assert json.loads(done("confirm", *where, "--json")) == {"promotions": ["d11"], "confirmed": ["promotions/0"]}
+        assert redis.hkeys(keys.state(0)) == [b"incomplete:orders/0"], "of lost events nobody can say so"
+        assert done("confirm", *where) == "1 promotions in force: nothing was said to be lost\n"
+
+
 def test_list_says_when_the_shop_cannot_be_asked(bootstrap: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     result = salepulse("list", "--bootstrap", bootstrap, "--redis-url", "redis://127.0.0.1:1/0")

@@ -34,12 +34,12 @@ async def test_promotions_are_missing_only_where_some_waited(redis_url: str, lag
 
 
 @pytest.mark.anyio
-async def test_promotions_are_whole_again_once_definitions_are_read(redis_url: str) -> None:
+async def test_promotions_are_whole_again_when_somebody_says_so_and_not_before(redis_url: str) -> None:
     async with opened(redis_url) as shop:
         await heard(shop, lag=2)
         await begin_anew(shop.settings)
         state = shop.keys.state(shop.keys.shard(PROMOTIONS))
-        await shop.writer.apply_promotions(PROMOTIONS, 0, 1, True, [], {"rejected,promotions,json": 1})
-        assert await shop.redis.hexists(state, "incomplete:promotions/0"), "what was refused defines nothing"
-        await shop.writer.apply_promotions(PROMOTIONS, 1, 2, False, [("d11", b"{}")])
+        await shop.writer.apply_promotions(PROMOTIONS, 0, 2, True, [("d11", b"{}"), ("d10", None)])
+        assert await shop.redis.hexists(state, "incomplete:promotions/0"), "others may be missing still"
+        await shop.writer.confirm(PROMOTIONS)
         assert not await shop.redis.hexists(state, "incomplete:promotions/0")
