@@ -263,7 +263,8 @@ def _found(
         expected, interval = None, None
         if isinstance(detect, Threshold):
             assert isinstance(by, _Limits)
-            limit = float(by.limit[i])
+            inside = value <= by.limit[i] if detect.above is not None else value >= by.limit[i]
+            limit = float(by.clear[i] if inside else by.limit[i])  # inside, it is not right again yet
             low, high = (None, limit) if detect.above is not None else (limit, None)
             interval = Interval(low, high)
         elif isinstance(by, Usual) and not np.isnan(by.middle[i]):

@@ -238,6 +238,15 @@ def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> 
     assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
 
 
+def test_what_is_not_right_again_yet_is_told_with_the_limit_that_it_has_to_pass() -> None:
+    rules = rules_of(FEW.replace("below: 90%,", "below: 90%, clear: 95%,"))
+    said, memory = [], Memory()
+    for second, rate in ((10, 0.85), (20, 0.93)):
+        evaluation, memory = evaluate(rules, shipped(second, 20, rate), memory)
+        said.append(evaluation.findings[0].summary)
+    assert said == ["Late in region east; 85.00%, less than 90.00%", "Late in region east; 93.00%, less than 95.00%"]
+
+
 USUAL = FEW.replace("below: 90%,", "below: 90%, clear: 95%, beyond_usual: 20%,")
 DAY_S = 86_400.0
 
