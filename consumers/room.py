@@ -61,6 +61,14 @@ class Room:
     async def wait(self) -> None:
         """Until there is room for one more go."""
         while self.full:
-            self._given.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._given.wait(), _LOOK_AGAIN_S)
+            await self._change()
+
+    async def empty(self) -> None:
+        """Until all that was fetched is done with."""
+        while self._held:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._given.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._given.wait(), _LOOK_AGAIN_S)

@@ -18,7 +18,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
@@ -74,6 +74,9 @@ class Fetching:
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """Fetches in a thread of its own, so that heartbeats go out however busy the worker is."""
 
+    _corrupt: CorruptRecordException | None = None
+    """Met after good records, which go out first: raised by the next fetch."""
+
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
         fetching: Fetching = self.app.fetching
         consumer: AIOKafkaConsumer = super()._create_consumer(loop)
@@ -102,7 +105,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, RecordBatch]:
-        """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
+        """Whatever is there, gathered for a moment so that batches are worth their fixed cost. Raises
+        CorruptRecordException, not before all that was gathered until then went out."""
+        if self._corrupt is not None:
+            raise self._corrupt
         fetching: Fetching = self.app.fetching
         fetcher = consumer._fetcher
         batches: dict[TP, RecordBatch] = {}
@@ -111,7 +117,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             # From here to the records there is no suspension, so the offsets are those that the records follow.
             hand_out_many(fetcher, left)
             follows = _positions(consumer, active_partitions or ())
-            fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
+            try:
+                fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
+            except CorruptRecordException as error:
+                if not batches:
+                    raise
+                self._corrupt = error.with_traceback(None)  # it would hold on to what was gathered
+                break
             reached = _positions(consumer, follows)
             if reached != follows and not batches:
                 until = monotonic() + fetching.gather_ms / 1000
@@ -173,7 +185,11 @@ class BatchConsumer(FaustConsumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""
         await self.app.room.wait()
-        batches, active = await self._wait_next_records(timeout)
+        try:
+            batches, active = await self._wait_next_records(timeout)
+        except CorruptRecordException:  # it ends the worker: what came before it is counted first
+            await self.app.room.empty()
+            raise
         generation = self.app.consumer_generation_id
         for tp, batch in (batches or {}).items():
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:

@@ -51,7 +51,7 @@ class NumberMemory:
     judged: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is also something to judge it by."""
     judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    """When there last was both."""
+    """When there last was both, and later by the time since in which the numbers were not to be believed."""
     stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether that is too long ago to say anything."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -60,6 +60,8 @@ class NumberMemory:
     """# [series, minute]: of change rules that compare with RECENT; NaN where nothing is known"""
     minute: int = -1
     """The newest in the history, minutes since the epoch."""
+    as_of_ms: int = 0
+    """Of the last evaluation; 0: there was none."""
     weeks: Weeks = field(default_factory=Weeks)
     """Of threshold rules that ask what is usual."""
 
@@ -99,6 +101,9 @@ def judge(
     """The series that are wrong. `frozen`: the numbers are not to be believed, so everything stays as it was."""
     detect = now.detect
     assert isinstance(detect, Threshold | Change)
+    if frozen and memory.as_of_ms:
+        memory.judged_ms[memory.judged_ms > 0] += snapshot.as_of_ms - memory.as_of_ms
+    memory.as_of_ms = snapshot.as_of_ms
     memory.seen = np.zeros(len(memory.places), np.bool_)
     for scope in now.rule.for_each:
         table = snapshot.tables.get((detect.window, scope))
@@ -110,9 +115,7 @@ def judge(
             by = _baseline(memory, detect, scope, numbers, snapshot)
         else:
             by = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
-        if frozen:
-            memory.judged_ms[numbers.at] = snapshot.as_of_ms
-        else:
+        if not frozen:
             _decide(memory, detect, numbers, by, snapshot.as_of_ms)
         yield from _found(memory, now, detect, numbers, by)
     memory.wrong[~memory.seen] = False

@@ -12,6 +12,7 @@ from alerts.findings import Owner, Severity
 from alerts.rules.detect import Change, Detect, OfFact, Sequential, Silence, Strict, Threshold
 from alerts.rules.inputs import topics_of
 from alerts.rules.units import Seconds, Share
+from alerts.rules.values import check_scopes
 from consumers.topics import EVENT_TOPICS, Topic
 
 
@@ -115,6 +116,15 @@ class Rule(Strict):
             if "kind" in during.detect:
                 raise ValueError(f"during {place + 1}: the kind of detector cannot change, leave `kind` out")
             self.detector(frozenset({place}))
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_are_known(self) -> Self:
+        for holding in (frozenset[int](), *(frozenset({place}) for place in range(len(self.during)))):
+            detect = self.detector(holding)
+            if isinstance(detect, Threshold | Change):
+                for name in (detect.value, *([detect.least[0]] if detect.least else ())):
+                    check_scopes(name, self.for_each)
         return self
 
     @cached_property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from streams.kpis import NAMES, UNITS
 from streams.panes.counters import Unit
-from streams.shipping.kpis import SHIPPING_KPIS
+from streams.panes.scopes import Scope
+from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
 
 STOCK = (
     "stock_available",
@@ -16,15 +18,25 @@ STOCK = (
     "stockout_skus",
     "stock_fill_rate",
 )
+LEAST_DUE = 100
+"""Of fewer orders that fall due no share is told: one of 10 % would be off by 3 points and more for chance."""
 OTHERS = {
     "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
     "orders_due": "orders that fell due in the window and are not called off: the whole of `ship_within_48h_rate`",
     "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
-    "expected_breach_rate": "share of the orders paid that, due within 24 hours, wait and are to be expected overdue",
+    "expected_breach_rate": "of the orders paid that fall due within 24 hours, the share that waits and is to be "
+    f"expected overdue; not known of fewer than {LEAST_DUE}",
 }
 """What no KPI is: forecasts, and numbers that KPIs rest on; by name."""
+_KNOWN_FOR: Mapping[str, Sequence[Scope]] = {
+    **dict.fromkeys((name for name in OTHERS if name.startswith("target_probability")), (Scope.PROMOTION,)),
+    "orders_due": SHIPPING_SCOPES,
+    "expected_breaches": (Scope.ALL,),
+    "expected_breach_rate": (Scope.ALL,),
+}
+"""The scopes that those are known for."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *OTHERS)))
 
 
@@ -34,6 +46,15 @@ def check_value(name: str) -> str:
         close = get_close_matches(name, VALUES, 1)
         raise ValueError(f"there is no {name!r}: " + (f"do you mean {close[0]!r}?" if close else "see definitions"))
     return name
+
+
+def check_scopes(name: str, scopes: Iterable[str]) -> None:
+    """ValueError where a number is not known for one of these scopes, and a rule would be silent there for ever."""
+    known = _KNOWN_FOR.get(name)
+    unknown = [] if known is None else [str(scope) for scope in scopes if scope not in known]
+    if known is not None and unknown:
+        where = f"`{name}` is known for {', '.join(known)} alone"
+        raise ValueError(f"{where}: take {', '.join(unknown)} out of `for_each`, or another number")
 
 
 def unit_of(name: str) -> Unit:

@@ -96,6 +96,11 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
     def nobody(reason: Reason, by: str = "") -> Telling:
         return Telling(reason, by, told=alert.told, free_ms=alert.free_ms if reason in WITHHELD else free_ms)
 
+    def due_from(free_ms: int | None) -> dict[str, Kind]:
+        if route is None or alert.clear_ms is not None:
+            return {}
+        return _due(alert, route, max(alert.worse_ms or alert.fired_ms or now_ms, free_ms or 0), now_ms)
+
     free_ms = now_ms if alert.reason in WITHHELD and not alert.told else alert.free_ms
     if alert.finding.condition is Condition.HELD_BACK:
         return nobody(Reason.HELD_BACK, str(alert.finding.held_by or ""))
@@ -104,12 +109,11 @@ def _firing(alert: Alert, around: Surroundings, now_ms: int) -> Telling:
     route = around.routing.route(alert.labels)
     if route is None or not route.steps:
         return nobody(Reason.NO_ROUTE)
-    since_ms = max(alert.worse_ms or alert.fired_ms or now_ms, free_ms or 0)
-    due = _due(alert, route, since_ms, now_ms) if alert.clear_ms is None else {}
     if alert.acknowledged and alert.ack is not None:
         return nobody(Reason.ACKNOWLEDGED, alert.ack.by)
-    if due and around.routing.disturbs(alert.severity, now_ms):
+    if around.routing.disturbs(alert.severity, now_ms) and due_from(alert.free_ms):  # they are not over yet
         return nobody(Reason.QUIET_HOURS)
+    due = due_from(free_ms)
     if not due:
         return nobody(Reason.UNCHANGED)
     due_ms = now_ms if alert.severity is Severity.CRITICAL else now_ms + route.gather_ms

@@ -81,7 +81,11 @@ def decide(
     memory.last = {incident: held for incident, held in memory.last.items() if held[1] > as_of_ms}
     memory.continues = continuing(cases, rules, memory.told, memory.last, memory.continues)
     lasting_now = lasting(cases, memory.lasts)
-    memory.over = {family: held for family, held in memory.lasts.items() if family not in lasting_now}
+    memory.over = {
+        family: held
+        for family, held in memory.lasts.items()
+        if family not in lasting_now and held[0].rule in rules and rules[held[0].rule].enabled
+    }
     memory.lasts = lasting_now
     memory.last |= {family: (series, as_of_ms + AFTER_LEADER_MS) for family, series in telling(cases).items()}
     findings = [_finding(case, memory, shop, as_of_ms) for case in cases]

@@ -11,11 +11,10 @@ from alerts.evaluation.calendar import promoted_skus, running
 from alerts.evaluation.snapshot import Ask, Table
 from alerts.rules.detect import Threshold
 from alerts.rules.rule import Each, Rules
-from alerts.rules.values import OTHERS
+from alerts.rules.values import LEAST_DUE, OTHERS
 from streams.kpis import TARGET_TIERS
 from streams.panes.scopes import Scope
 from streams.serve.forecasts import Forecasts
-from streams.shipping.kpis import SHIPPING_SCOPES
 from streams.stock.book import StockBook
 from streams.stock.names import StockNames
 from streams.view.asking import Item, NotAnswerableError, Question
@@ -58,9 +57,7 @@ class Tables:
             extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms)]
         if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(_PROBABILITIES):
             extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
-        if _DUE in ask.names and question.scope in SHIPPING_SCOPES:
-            extra[_DUE] = [*map(float, await fell_due(view, question, [item.value for item in items], at_ms))]
-        return table(items, ask.names, extra)
+        return table(items, ask.names, extra | await _due(view, at_ms, ask, question, items))
 
     async def past(self, view: RollingView, at_ms: int, ask: Ask, moment: Question) -> Table | None:
         """The numbers of another moment; None where they are not kept."""
@@ -70,12 +67,14 @@ class Tables:
                 items = (await view.one(question, "", at_ms)).items
             else:
                 items = (await Asker(view, at_ms).every(question)).items
+            due = await _due(view, at_ms, ask, question, items)
         except NotAnswerableError:
             return None
-        return table(items, ask.names, {})
+        return table(items, ask.names, due)
 
     async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
-        """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is not kept."""
+        """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is too little to tell
+        a share of, or not kept."""
         paid_until_ms = view.moment_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
         question = Question(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
         try:
@@ -83,7 +82,9 @@ class Tables:
         except NotAnswerableError:
             return np.nan
         due = paid.values["orders_paid"]
-        return await breaches_ahead(view, DAY_H, at_ms) / due if due else np.nan
+        if due is None or due < LEAST_DUE:
+            return np.nan
+        return await breaches_ahead(view, DAY_H, at_ms) / due
 
     async def _targets(
         self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]
@@ -129,6 +130,15 @@ def wants_all_skus(rules: Rules) -> bool:
 
 def _question(ask: Ask) -> Question:
     return Question(ask.window, Scope(ask.scope.value), only=ask.names)
+
+
+async def _due(
+    view: RollingView, at_ms: int, ask: Ask, question: Question, items: Sequence[Item]
+) -> dict[str, list[float]]:
+    """How many orders fell due, where a rule asks for that. Raises NotAnswerableError."""
+    if _DUE not in ask.names:
+        return {}
+    return {_DUE: [*map(float, await fell_due(view, question, [item.value for item in items], at_ms))]}
 
 
 async def _skus(view: RollingView, at_ms: int, best: Question | None) -> list[str]:

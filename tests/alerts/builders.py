@@ -57,6 +57,6 @@ def evaluation(*findings: Finding, at_ms: int = T0) -> Evaluation:
     return Evaluation(at_ms, findings)
 
 
-def to(*receivers: str, repeat_ms: int | None = None) -> Routing:
+def to(*receivers: str, repeat_ms: int | None = None, after_ms: int = 0) -> Routing:
     """Everything goes to these."""
-    return Routing(routes=(Route(steps=(Step(after_ms=0, receivers=receivers),), repeat_ms=repeat_ms),))
+    return Routing(routes=(Route(steps=(Step(after_ms=after_ms, receivers=receivers),), repeat_ms=repeat_ms),))

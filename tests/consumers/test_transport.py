@@ -10,13 +10,14 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
 from consumers.producing import Outgoing, send_all
 from consumers.room import Room
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
-from consumers.transport import BatchApp, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
+from consumers.transport import BatchApp, BatchConsumer, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
 from tests.support.servers import Server
 
 CLICKS = [TP("clicks", 0), TP("clicks", 1)]
@@ -150,6 +151,45 @@ async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) ->
         reading.thread.consumer.flow_active = False
         await produce(clicks, {0: [b"a"]})
         assert await reading.fetch(timeout=0.3) == {}
+
+
+@pytest.mark.anyio
+async def test_what_was_gathered_before_a_corrupt_batch_goes_out_first(clicks: Server) -> None:
+    await produce(clicks, {0: [b"a", b"b"]})
+    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000)) as reading:
+        fetch_next, came = reading.consumer._fetcher.fetched_records, False
+
+        async def corrupt_after_the_first(*asked: Any, **how: Any) -> Any:
+            nonlocal came
+            if came:
+                raise CorruptRecordException("Invalid CRC")
+            found = await fetch_next(*asked, **how)
+            came = bool(found)
+            return found
+
+        reading.consumer._fetcher.fetched_records = corrupt_after_the_first
+        assert said((await reading.fetch())[CLICKS[0]]) == (0, 2, [b"a", b"b"])
+        with pytest.raises(CorruptRecordException):
+            await reading.fetch()
+
+
+@pytest.mark.anyio
+async def test_a_corrupt_batch_is_told_when_what_came_before_it_is_done_with() -> None:
+    room, batch = Room(10, 2**20), RecordBatch("clicks", 0, 0, 1, [], 9)
+    room.take(batch)
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer.app = SimpleNamespace(room=room)
+
+    async def corrupt(timeout: float) -> Any:
+        raise CorruptRecordException("Invalid CRC")
+
+    consumer._wait_next_records = corrupt
+    told = asyncio.ensure_future(anext(consumer.getmany(1)))
+    await asyncio.sleep(0.01)
+    assert not told.done()
+    room.give(batch)
+    with pytest.raises(CorruptRecordException):
+        await asyncio.wait_for(told, 5)
 
 
 # Through Faust --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from alerts.rules.detect import Against, FactName
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Each, Rules
+from alerts.verdicts.verdict import AFTER_FAULT_MS
 from consumers.events import Phase, Promotion
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.counters import COUNTER_IDS
@@ -217,6 +218,7 @@ def test_what_has_no_number_stays_as_it_was_and_is_counted() -> None:
 
 FEW = "rules: [{name: late, title: Late, for_each: [region], detect: {kind: threshold, value: ship_within_48h_rate, "
 FEW += "window: 1h, below: 90%, least: [orders_paid, 20]}}]"
+FEW_OR_FAULT = f"{FEW[:-1]}, {{name: stale, title: Stale, owner: data, detect: {{kind: fact, fact: partition_stale}}}}]"
 
 
 def shipped(second: float, orders: int, rate: float = 0.5) -> Snapshot:
@@ -286,15 +288,27 @@ def test_what_lasts_for_weeks_is_usual_then() -> None:
 
 
 def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
-    rules = rules_of(
-        f"{FEW[:-1]}, {{name: stale, title: Stale, owner: data, detect: {{kind: fact, fact: partition_stale}}}}]"
-    )
-    series = Series("late", (("region", "east"),))
+    rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
     _, memory = evaluate(rules, shipped(10, 20), Memory(), {series})
     fault = (Fact(FactName.STALE, 1.0),)
     for second in (20, 9000):
         evaluation, memory = evaluate(rules, replace(shipped(second, 5), facts=fault), memory, {series})
     assert found(evaluation)[str(series)].reason is Reason.BEYOND
+
+
+def test_a_data_fault_stops_the_time_to_stale_and_does_not_set_it_back() -> None:
+    rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
+    _, memory = evaluate(rules, shipped(0.001, 20), Memory(), {series})
+    _, memory = evaluate(rules, shipped(1800, 5), memory, {series})
+    fault = (Fact(FactName.STALE, 1.0),)
+    for second in (5400, 9000):
+        _, memory = evaluate(rules, replace(shipped(second, 5), facts=fault), memory, {series})
+    explained_s = 9000 + AFTER_FAULT_MS // 1000
+    reasons = {}
+    for second in (explained_s, explained_s + 1, explained_s + 1799, explained_s + 1800, explained_s + 1801):
+        evaluation, memory = evaluate(rules, shipped(second, 5), memory, {series})
+        reasons[second - explained_s] = found(evaluation)[str(series)].reason
+    assert reasons == {0: Reason.BEYOND, 1: Reason.BEYOND, 1799: Reason.BEYOND, 1800: Reason.BEYOND, 1801: Reason.STALE}
 
 
 def test_a_value_that_is_gone_and_comes_back_begins_anew() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from alerts.commands import app
+from alerts.evaluation.snapshot import Ask
 from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import play
 from alerts.rehearsal.recorded import Rehearsal
@@ -16,10 +19,14 @@ from alerts.rehearsal.report import Report, report
 from alerts.rehearsal.sources import Arrival, Source, recorded, simulated
 from alerts.rules.file import read_rules
 from alerts.rules.rule import Each
+from alerts.rules.values import LEAST_DUE
+from alerts.viewing.tables import Tables
 from consumers.errors import UsageError
 from consumers.topics import Topic
+from streams.serve.forecasts import Forecasts
 from streams.settings import Settings
 from streams.simulate import SimulationConfig, write_folder
+from streams.view.asking import Question
 from streams.windows import Window
 from tests.support.events import ms, order, wire
 
@@ -176,6 +183,8 @@ def test_no_time_is_refused(folder: Path, given: str) -> None:
     assert "--every" in ran.stderr
 
 
+DUE = "orders_due"
+ASKED = frozenset({DUE, "ship_within_48h_rate"})
 SHIPPING = """
 rules:
   - name: late
@@ -184,7 +193,7 @@ rules:
     detect: {kind: threshold, value: ship_within_48h_rate, window: 24h, below: 90%, least: [orders_due, 20]}
   - name: ahead
     title: Ahead
-    detect: {kind: threshold, value: expected_breach_rate, window: 24h, above: 10%, least: [orders_due, 20]}
+    detect: {kind: threshold, value: expected_breach_rate, window: 24h, above: 10%, least: [orders_paid, 20]}
 """
 
 
@@ -196,15 +205,37 @@ def test_shares_of_shipping_rest_on_the_orders_that_fall_due() -> None:
         sale = SimulationConfig.sized(seed=2, rate=60, duration_s=300, compress=True, incidents=incidents)
         settings = Settings(overdue_after_h=48 / sale.ship_speed)
         rehearsal = Rehearsal(settings, rules, every_s=20, until_ms=sale.start_ms + 280_000)
-        *_, last = rehearsal.snapshots(simulated(sale).messages)
+        *early, last = rehearsal.snapshots(simulated(sale).messages)
         whole, regions = (last.tables[Window.H24, scope] for scope in (Each.ALL, Each.REGION))
         due = float(whole.column("orders_due")[0])
         assert 20 < due == regions.column("orders_due").sum()
         in_time = regions.column("ship_within_48h_rate") * regions.column("orders_due")
         assert in_time.sum() == pytest.approx(float(whole.column("ship_within_48h_rate")[0]) * due)
         rates[incidents] = float(whole.column("expected_breach_rate")[0])
+        for table in (one.tables[Window.H24, Each.ALL] for one in early):
+            too_few = table.column("orders_paid") < LEAST_DUE
+            assert np.isnan(table.column("expected_breach_rate")) == too_few
+        assert early[0].tables[Window.H24, Each.ALL].column("orders_paid") < LEAST_DUE
     calm, delayed = rates.values()
     assert 0 < 1.3 * calm < delayed < 1
+
+
+def test_what_fell_due_is_known_of_earlier_moments_too() -> None:
+    rules = read_rules(SHIPPING).rules
+    assert rules is not None
+    sale = SimulationConfig.sized(seed=2, rate=60, duration_s=300, compress=True)
+    settings = Settings(overdue_after_h=48 / sale.ship_speed)
+    rehearsal = Rehearsal(settings, rules, every_s=20, until_ms=sale.start_ms + 280_000)
+    then, *_, last = list(rehearsal.snapshots(simulated(sale).messages))[-6:]
+    assert last.seen_ms is not None
+    tables, ask = Tables(Forecasts(settings), settings.overdue_after_h), Ask(Window.H24, Each.REGION, ASKED)
+    question = Question(Window.H24, as_of_ms=then.as_of_ms)
+    past = asyncio.run(tables.past(rehearsal._view, last.seen_ms, ask, question))
+    assert past is not None
+    before, now = (float(one.tables[Window.H24, Each.REGION].column(DUE).sum()) for one in (then, last))
+    assert 0 < before <= past.column(DUE).sum() < now, "of then, with what came late"
+    in_time = past.column("ship_within_48h_rate") * past.column(DUE)
+    assert in_time == pytest.approx(np.rint(in_time))
 
 
 def test_before_it_is_looked_at_it_is_counted() -> None:

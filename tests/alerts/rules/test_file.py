@@ -98,6 +98,22 @@ def test_a_number_that_does_not_exist_is_refused() -> None:
     assert "do you mean 'roas'?" in faults_of(text)[0][1]
 
 
+@pytest.mark.parametrize(
+    ("detect", "for_each", "said"),
+    [
+        ("value: gmv, below: 1, least: [orders_due, 9]", "[region, category]", "take category out of `for_each`"),
+        ("value: orders_due, above: 1", "[sku]", "known for all, promotion, channel, region alone"),
+        ("value: expected_breach_rate, above: 1", "[all, region]", "take region out"),
+        ("value: target_probability.base, below: 1", "[all]", "known for promotion alone"),
+    ],
+)
+def test_a_number_is_asked_for_where_it_is_known(detect: str, for_each: str, said: str) -> None:
+    text = f"rules:\n- {{name: a, title: b, for_each: {for_each}, detect: {{kind: threshold, {detect}}}}}"
+    ((line, message),) = faults_of(text)
+    assert line == 2
+    assert said in message
+
+
 def test_a_threshold_clears_on_the_right_side() -> None:
     text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roas, below: 1, clear: 0.5}}]"
     assert "nearer to what is right" in faults_of(text)[0][1]

@@ -507,6 +507,16 @@ class TestQuietHours:
         play.at(8 * 3600, WARNING)
         assert play.said == [("on-call", Kind.FIRING)]
 
+    def test_a_first_step_that_comes_later_waits_for_them_once_and_counts_from_their_end(self) -> None:
+        play = Play(routing=replace(to("on-call", after_ms=600_000), quiet=self.HOURS))
+        told_s, changes = [], 0
+        for second in range(0, 9 * 3600, 20):
+            tick = play.at(second, WARNING)
+            changes += len(tick.changes)
+            told_s += [second] * len(tick.notices)
+        assert told_s == [8 * 3600 + 600]
+        assert changes <= 5
+
     def test_an_end_is_told_in_the_morning_to_who_knows_of_the_beginning(self) -> None:
         play = Play(routing=to("on-call"))
         play.at(0, WARNING)

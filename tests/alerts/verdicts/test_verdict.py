@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alerts.evaluation.calendar import InForce
 from alerts.evaluation.judged import Judged
 from alerts.evaluation.panes import Label
@@ -271,3 +273,13 @@ def test_an_incident_that_is_over_is_told_once_by_whom_and_since_when() -> None:
     assert memory.over == {"orders": (Series("order-drop"), 40_000)}
     told(memory=memory, at_ms=100_000)
     assert memory.over == {}
+
+
+def test_what_told_of_an_incident_and_is_not_in_force_any_more_says_nothing_of_its_end() -> None:
+    switched_off = RULES | {"order-drop": replace(RULES["order-drop"], enabled=False)}
+    taken_out = {name: rule for name, rule in RULES.items() if name != "order-drop"}
+    for rules in (switched_off, taken_out):
+        memory = VerdictMemory()
+        told(wrong("order-drop", since_ms=40_000), memory=memory, at_ms=60_000)
+        decide([], rules, memory, SHOP, 70_000)
+        assert memory.over == {}
