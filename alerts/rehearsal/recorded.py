@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
-import numpy as np
-
-from alerts.evaluation.panes import CellPanes
-from alerts.evaluation.series import ALL
 from alerts.evaluation.snapshot import Snapshot
 from alerts.rehearsal.counting import MemoryStore
+from alerts.rehearsal.course import Course
 from alerts.rehearsal.sources import Arrival
 from alerts.rules.rule import Rules
 from alerts.viewing.facts import Seen, Shares, facts
@@ -26,26 +22,8 @@ from streams.view.asking import NotReadyError
 from streams.view.rolling import RollingView
 from streams.windows import Span
 
-DRAWN = ("product_views", "orders_created")
-MINUTE_MS = 60_000
 COUNTED_MS = 600_000
 """What is not looked at yet is counted by steps of so long."""
-
-
-@dataclass(slots=True)
-class Course:
-    """How the sale went, for charts."""
-
-    by_minute: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in DRAWN})
-    """# counter: <minute since the epoch: how many>"""
-
-    def take(self, panes: CellPanes) -> None:
-        """A stretch of it."""
-        if ALL not in panes.labels:
-            return
-        row = np.array([panes.labels.index(ALL)])
-        for name, counts in self.by_minute.items():
-            counts[panes.start_s // 60] += int(panes.counts((name,), row, panes.start_s, panes.end_s)[0])
 
 
 class Rehearsal:

@@ -9,14 +9,15 @@ from html import escape
 from typing import Any
 
 from alerts.notify.shown import iso
+from alerts.rehearsal.course import Course
 from alerts.rehearsal.pace import Pace
 from alerts.rehearsal.play import Page, Played
-from alerts.rehearsal.recorded import Course
 from alerts.rehearsal.score import Happened, Score, score
 from alerts.rules.detect import OfFact, Threshold
 from alerts.rules.rule import Rules
 
 _WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
+_MOST_POINTS = 2000
 _COLOURS = {"product_views": "#8aa4c8", "orders_created": "#1d6f42"}
 _STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;color:#1c2430}"
@@ -147,10 +148,10 @@ class Report:
 
     def _chart(self) -> str:
         """Counters by the minute, what happened as bands, pages as marks."""
-        minutes = [minute for counts in self.course.by_minute.values() for minute in counts]
-        if not minutes:
+        if not self.course.minutes:
             return ""
-        first, last = min(minutes), max(minutes) + 1
+        first, last = self.course.minutes.start, self.course.minutes.stop
+        step = self.course.step(_MOST_POINTS)
 
         def x(at_ms: float) -> float:
             return _MARGIN + (at_ms / 60_000 - first) / (last - first) * (_WIDTH - 2 * _MARGIN)
@@ -160,12 +161,12 @@ class Report:
             f'height="{_HEIGHT - 2 * _MARGIN}" fill="#f4c7c3"><title>{escape(one.kind)}</title></rect>'
             for one in self.happened or ()
         ]
-        for name, counts in self.course.by_minute.items():
-            highest = max(counts.values(), default=0) or 1
+        for name in self.course.by_minute:
+            means = self.course.points(name, step)
+            highest = max(mean for _, mean in means) or 1
             points = " ".join(
-                f"{x(minute * 60_000):.1f},"
-                f"{_HEIGHT - _MARGIN - counts.get(minute, 0) / highest * (_HEIGHT - 2 * _MARGIN):.1f}"
-                for minute in range(first, last, max(1, (last - first) // 2000))
+                f"{x(minute * 60_000):.1f},{_HEIGHT - _MARGIN - mean / highest * (_HEIGHT - 2 * _MARGIN):.1f}"
+                for minute, mean in means
             )
             drawn.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[name]}" stroke-width="1.2"/>')
         drawn += [
@@ -174,9 +175,10 @@ class Report:
             for page in self.played.pages
         ]
         legend = " · ".join(f'<span style="color:{_COLOURS[name]}">{name} a minute</span>' for name in _COLOURS)
+        means_of = f", each point the mean of {step} minutes" if step > 1 else ""
         return (
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(drawn)}</svg>'
-            f"<small>{legend} (each by its own scale) · bands: what went wrong · dots: pages</small>"
+            f"<small>{legend} (each by its own scale{means_of}) · bands: what went wrong · dots: pages</small>"
         )
 
 
