@@ -3,8 +3,9 @@
 Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block
 that its partition has left behind is merged to one part. What would take in too much at once is left as it is, the
 largest parts first: merging takes several times the memory of its parts, and large parts have little in common any
-more. Only those of orders that wait have: what one adds a later one takes back, and both stay where they do not meet in
-one merge. Readers then add up numbers that cancel, and answer the same.
+more. Only those of orders that wait have: what one adds a later one takes back, and both stay where they do not meet
+in one merge. Readers then add up numbers that cancel, and answer the same. A million orders add some 1.5 MB to the
+parts of their day in a partition, so most meet.
 """
 
 from __future__ import annotations
