@@ -23,7 +23,8 @@ def alerts(
     The commands below check and try the settings, show what fires, acknowledge and silence.
     """
     if context.invoked_subcommand is not None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # only the role is endless: cut short, a command has failed
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # only the role is endless: cut short, a command has failed
         return
     import structlog
 
