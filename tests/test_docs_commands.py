@@ -133,7 +133,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         assert sale.returncode == 0, sale.stderr
         counted = made.run("salepulse replay sale --wait")
         assert counted.returncode == 0, counted.stderr
-        up.until_read()
+        eventually(
+            lambda: up.get("/api/v1/kpis?window=1m")["as_of"] > now_s * 1000, within_s=30, what="up to the sale's end"
+        )
         yield made
 
 

@@ -21,7 +21,7 @@ from streams.view.rolling import RollingView
 from streams.windows import Window
 
 KEEP_MS = 10_000
-"""A forecast stands for so long: it rests on hours."""
+"""A forecast stands for so long, by the machine's clock and by event time: it rests on hours."""
 KEEP_WHOLE_MS = 600_000
 """Curves of promotions that have ended change by late events alone."""
 _MOST = 64
@@ -77,7 +77,8 @@ class Forecasts:
         `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
         where panes that it needs are no longer kept.
         """
-        rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs)
+        moment = as_of_ms // KEEP_MS, as_of_ms >= promotion.ends_at
+        rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs, moment)
         kept = self._kept.get(("outlook", promotion.promotion_id))
         if newest and kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
             return kept.outlook

@@ -107,6 +107,20 @@ async def test_a_promotion_that_has_ended_is_what_it_came_to(selling: httpx.Asyn
     assert (said["basis"], said["expected"], said["low"], said["high"]) == ("final", final, final, final)
 
 
+async def test_what_was_expected_gives_way_at_once_to_what_it_came_to(sale: Shop, settings: Settings) -> None:
+    async with client(settings) as api:
+        await ready(api)
+        assert (await told(api, "/now"))["forecast"]["basis"] == "earlier"
+        await sale.send(ORDERS, paid(4 * HOUR + 5, 1, "later"))
+        await sale.send(CLICKS, click(4 * HOUR + 5))
+
+        async def ended() -> bool:
+            return (await told(api, "/now"))["state"] == "ended"
+
+        await soon(ended)
+        assert (await told(api, "/now"))["forecast"]["basis"] == "final"
+
+
 async def test_all_of_them_by_their_start(selling: httpx.AsyncClient) -> None:
     answer = await told(selling)
     PromotionsAnswer.model_validate(answer)
