@@ -204,16 +204,9 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str],
 async def _running(settings: Settings) -> frozenset[str]:
     """The promotions that run."""
     from alerts.evaluation.calendar import running
-    from streams.panes.rows import Rows
-    from streams.store.connection import Access, connect
-    from streams.store.keys import Keys
-    from streams.store.reader import PaneReader
+    from streams.store.promotions import read_promotions
 
-    redis = connect(settings, Access.READ)
-    try:
-        known = await PaneReader(redis, Keys(settings.redis_prefix, settings.shards), Rows()).promotions()
-    finally:
-        await redis.aclose()
+    known = await read_promotions(settings)
     return frozenset(promotion.promotion_id for promotion in running(known, _now_ms()))
 
 

@@ -187,21 +187,13 @@ async def _confirm(settings: Settings, promotions: Mapping[str, Promotion]) -> l
 
 async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:
     """What is counted by; None, and a remark, where Redis does not say."""
-    from streams.panes.rows import Rows
-    from streams.store.connection import Access, connect
-    from streams.store.keys import Keys
-    from streams.store.reader import PaneReader
-    from streams.store.redis_errors import redis_errors
+    from streams.store.promotions import read_promotions
 
-    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
-        with redis_errors(redis):
-            return await PaneReader(redis, keys, Rows()).promotions()
+        return await read_promotions(settings)
     except SalepulseError as error:
         tell(f"remark: this is what the topic says; the shop could not be asked: {error}")
         return None
-    finally:
-        await redis.aclose()
 
 
 def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | None) -> dict[str, Source]:

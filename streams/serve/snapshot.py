@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 STAYS_HOT_S = 3.0
 """A question is answered ahead for so long after it was asked last."""
-_MOST_WARM_S = 300.0
 _MOST_HOT = 64
 _MOST_MADE = 256
 
@@ -81,11 +80,12 @@ class Hot:
     def slow(self, now_s: float, *, warm: bool) -> Iterator[Ask[Any]]:
         """What to answer after that; `warm`: also what was not asked for a while."""
         for ask, asked_s in self._lately(now_s):
-            if ask.warm_s and asked_s >= now_s - (ask.warm_s if warm else STAYS_HOT_S):
+            if ask.warm_s and (warm or asked_s >= now_s - STAYS_HOT_S):
                 yield ask
 
     def _lately(self, now_s: float) -> list[tuple[Ask[Any], float]]:
         with self._lock:
-            while self._asked and next(iter(self._asked.values())) < now_s - _MOST_WARM_S:
-                self._asked.popitem(last=False)
+            for ask, asked_s in list(self._asked.items()):
+                if asked_s < now_s - max(ask.warm_s, STAYS_HOT_S):
+                    del self._asked[ask]
             return list(self._asked.items())
