@@ -11,6 +11,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from consumers.events import Promotion
+from streams.kpis import Number
 from streams.panes.scopes import Scope
 from streams.promotions import baselines
 from streams.settings import Settings
@@ -23,7 +24,7 @@ from streams.windows import Window
 KEEP_MS = 10_000
 """A forecast stands for so long, by the machine's clock and by event time: it rests on hours."""
 KEEP_WHOLE_MS = 600_000
-"""Curves of promotions that have ended change by late events alone."""
+"""Curves of promotions that have ended change by late events alone, few of which leave the sum as it was."""
 _MOST = 64
 _MINUTE_MS = 60_000
 _QUESTION = Question(Window.PROMOTION, Scope.PROMOTION)
@@ -77,7 +78,8 @@ class Forecasts:
         `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
         where panes that it needs are no longer kept.
         """
-        moment = as_of_ms // KEEP_MS, as_of_ms >= promotion.ends_at
+        final = await self._sold(view, at_ms, promotion) if as_of_ms >= promotion.ends_at else None
+        moment = as_of_ms // KEEP_MS, final
         rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs, moment)
         kept = self._kept.get(("outlook", promotion.promotion_id))
         if newest and kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
@@ -106,7 +108,10 @@ class Forecasts:
 
     async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
         """The curve of a promotion that has ended; None where its panes are gone."""
-        rests_on = (promotion, view.state.epochs)
+        try:
+            rests_on = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
+        except NotAnswerableError:
+            return None
         kept = self._kept.get(("whole", promotion.promotion_id))
         if kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
             return kept.curve
@@ -115,6 +120,11 @@ class Forecasts:
             curve = await self._curve(view, at_ms, promotion, promotion.ends_at, whole=True)
         self._keep("whole", promotion, _Kept(rests_on, at_ms + KEEP_WHOLE_MS, curve=curve))
         return curve
+
+    async def _sold(self, view: RollingView, at_ms: int, promotion: Promotion) -> Number:
+        """What a promotion came to by now: while this stays the same, so does its curve. Where its topics are not all
+        read yet it grows after its end. Raises NotAnswerableError."""
+        return (await view.one(_QUESTION, promotion.promotion_id, at_ms)).items[0].values["net_gmv"]
 
     async def _curve(
         self, view: RollingView, at_ms: int, promotion: Promotion, until_ms: int, *, whole: bool = False

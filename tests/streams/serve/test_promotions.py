@@ -148,6 +148,28 @@ async def test_without_an_earlier_one_it_goes_by_the_usual_day(sale: Shop, setti
     assert alone["high"] - alone["low"] > 0
 
 
+async def test_an_earlier_sale_that_is_counted_only_now_is_gone_by_at_once(settings: Settings) -> None:
+    async with shop(settings) as made:
+        await made.promote("last", 0, 2 * HOUR)
+        await made.promote("now", 2 * HOUR, 4 * HOUR, baseline="last", targets=TARGETS)
+        await made.send(ORDERS, *orders("now", 2 * HOUR, 3 * HOUR, 150, 2), paid(3 * HOUR, 1, "late"))
+        await made.send(CLICKS, click(3 * HOUR))
+        await made.attend()
+        async with client(settings) as api:
+            await ready(api)
+
+            async def basis() -> str:
+                return (await told(api, "/now", as_of=at(3 * HOUR - 60)))["forecast"]["basis"]
+
+            assert await basis() == "day"
+            await made.send(ORDERS, *orders("last", 0, 2 * HOUR, 100, 1))
+
+            async def earlier() -> bool:
+                return await basis() == "earlier"
+
+            await soon(earlier)
+
+
 async def test_a_changed_definition_is_answered_at_once(sale: Shop, settings: Settings) -> None:
     async with client(settings) as api:
         await ready(api)
