@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from streams.serve.asking import LiveView
 from streams.serve.encoding import json_response
+from streams.serve.standing import NotLive
 
 router = APIRouter(tags=["health"])
 
@@ -25,6 +26,9 @@ class Readiness(BaseModel):
 
     ready: bool
     reasons: list[str]
+    """Why it is not, one sentence each; none when it is."""
+    codes: list[NotLive]
+    """The kinds of these reasons, each once, for programs; the label `reason` of `salepulse_not_live`."""
     read_at: int | None
     """Epoch ms: whatever was counted in Redis by then is in every answer from now on. Null: Redis never answered."""
     positions: dict[str, int]
@@ -40,6 +44,12 @@ async def healthz(live: LiveView) -> Response:
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
     """200 when Redis answers, every partition is attended and counted, and there is an as-of; else 503 with reasons."""
-    reasons, held = live.standing().reasons, live.snapshot
-    told = {"ready": not reasons, "reasons": reasons, "read_at": held.read_ms or None, "positions": held.positions}
-    return json_response(told, 503 if reasons else 200)
+    found, held = live.standing(), live.snapshot
+    answer = {
+        "ready": found.live,
+        "reasons": found.reasons,
+        "codes": found.codes,
+        "read_at": held.read_ms or None,
+        "positions": held.positions,
+    }
+    return json_response(answer, 200 if found.live else 503)

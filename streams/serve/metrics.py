@@ -26,6 +26,7 @@ from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText
 from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
+from streams.serve.standing import NotLive
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
@@ -74,6 +75,10 @@ class StandingCollector(Collector):
         yield _gauge("partitions_stale", "Partitions without word from their worker.", len(standing.stale))
         yield _gauge("redis_up", "Whether Redis answers.", standing.redis_up)
         yield _gauge("ready", "Whether what is shown is live; see /readyz.", standing.live)
+        not_live = GaugeMetricFamily("salepulse_not_live", "1 for each cause of not being ready.", labels=["reason"])
+        for code in NotLive:
+            not_live.add_metric([code], code in standing.codes)
+        yield not_live
         dropped = GaugeMetricFamily(
             "salepulse_series_dropped", "KPI series that the budget leaves out; the API has them.", labels=["scope"]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from consumers.topics import Partition
 from streams.asof import AsOf, PartitionState
@@ -15,6 +16,34 @@ CAUGHT_UP_MS = 30_000
 """Records may wait to be counted while the as-of is no older than this."""
 OLD_MS = 3_600_000
 """An as-of that is older is not the present, though nothing waits: events of the past are coming in."""
+
+
+class NotLive(StrEnum):
+    """The closed set of causes for which an answer is not live; also the label of `salepulse_not_live`."""
+
+    REDIS_DOWN = "redis_down"
+    """Redis does not answer this server."""
+    REDIS_REFUSES_WRITES = "redis_refuses_writes"
+    """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica): nothing is counted."""
+    PARTITION_STALE = "partition_stale"
+    """No worker has written a heartbeat for a partition lately."""
+    NO_AS_OF = "no_as_of"
+    """Nothing has been counted yet, or a partition that holds records has never been read."""
+    PREPARING = "preparing"
+    """The server has started and has not read all panes yet."""
+    EVENTS_OLD = "events_old"
+    """All records are counted, and their newest event time is long past."""
+    RECORDS_WAITING = "records_waiting"
+    """Records wait to be counted, and the as-of is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause for which an answer is not live."""
+
+    code: NotLive
+    text: str
+    """For people: one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +74,24 @@ class Standing:
     """How far the as-of is behind the machine's clock."""
     stale: tuple[Partition, ...]
     redis_up: bool
-    reasons: tuple[str, ...]
-    """Why what is shown is not live, one sentence each; none when it is."""
+    causes: tuple[Cause, ...]
+    """Why what is shown is not live; none when it is."""
 
     @property
     def live(self) -> bool:
         """Whether the newest answer may be taken for the present."""
-        return not self.reasons
+        return not self.causes
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The causes in sentences."""
+        return tuple(cause.text for cause in self.causes)
+
+    @property
+    def codes(self) -> tuple[NotLive, ...]:
+        """The codes of the causes, each once, in the order of `NotLive`."""
+        found = {cause.code for cause in self.causes}
+        return tuple(code for code in NotLive if code in found)
 
 
 def standing(facts: Facts, now_ms: int) -> Standing:
@@ -63,41 +103,44 @@ def standing(facts: Facts, now_ms: int) -> Standing:
         age_ms=None if as_of_ms is None else now_ms - as_of_ms,
         stale=tuple(sorted(facts.stale)),
         redis_up=redis_up,
-        reasons=tuple(_reasons(facts, now_ms, redis_up)),
+        causes=tuple(_causes(facts, now_ms, redis_up)),
     )
 
 
-def _reasons(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[str]:
+def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
     if not redis_up:
         since = "the start" if facts.polled_ms is None else moment(facts.polled_ms)
-        yield f"Redis has not answered since {since}: {facts.failure or 'no answer yet'}"
+        yield Cause(NotLive.REDIS_DOWN, f"Redis has not answered since {since}: {facts.failure or 'no answer yet'}")
     for partition in sorted(facts.stale):
         seen_ms = facts.partitions[partition].seen_ms
         since = "ever" if seen_ms is None else f"since {moment(seen_ms)}"
-        yield f"partition {partition} is stale: no word from its worker {since}"
+        yield Cause(NotLive.PARTITION_STALE, f"partition {partition} is stale: no word from its worker {since}")
     as_of_ms = facts.newest.ms
     if as_of_ms is None:
         if facts.partitions:
             waiting = sorted(partition for partition, held in facts.partitions.items() if held.lag != 0)
             if waiting:  # where nothing waits there is nothing to show yet, and nothing amiss
-                yield f"there is no as-of yet: nothing was counted yet of {', '.join(map(str, waiting))}"
+                missing = ", ".join(map(str, waiting))
+                yield Cause(NotLive.NO_AS_OF, f"there is no as-of yet: nothing was counted yet of {missing}")
         elif facts.polled_ms is not None:
-            yield "there is no as-of yet: no worker has counted anything in this Redis"
+            yield Cause(NotLive.NO_AS_OF, "there is no as-of yet: no worker has counted anything in this Redis")
         return
     if not facts.prepared:
-        yield "the first answers are being made: ask again soon"
+        yield Cause(NotLive.PREPARING, "the first answers are being made: ask again soon")
     if facts.wall and now_ms - as_of_ms > OLD_MS and all(held.lag == 0 for held in facts.partitions.values()):
-        yield (
+        yield Cause(
+            NotLive.EVENTS_OLD,
             f"the events that come in are old: the as-of stands at {moment(as_of_ms)}; what is replayed from the past "
-            "belongs into a store of its own, with --clock event"
+            "belongs into a store of its own, with --clock event",
         )
     if now_ms - as_of_ms > CAUGHT_UP_MS:
         for partition, held in sorted(facts.partitions.items()):
             if held.lag != 0 and partition not in facts.stale:
                 how_many = "an unknown number of" if held.lag is None else held.lag
-                yield (
+                yield Cause(
+                    NotLive.RECORDS_WAITING,
                     f"partition {partition} has {how_many} records waiting to be counted, "
-                    f"and the as-of stands at {moment(as_of_ms)}"
+                    f"and the as-of stands at {moment(as_of_ms)}",
                 )
 
 

@@ -42,7 +42,7 @@ from streams.serve.live import Live
 from streams.serve.metrics import SERVE_PROCESS, StandingCollector
 from streams.serve.promotion_metrics import Running, families
 from streams.serve.snapshot import Snapshot
-from streams.serve.standing import Facts, standing
+from streams.serve.standing import Facts, NotLive, standing
 from streams.settings import Settings
 from streams.settings_report import shown
 from streams.store.keys import Keys
@@ -163,6 +163,7 @@ def _metrics() -> list[str]:
     ]
     served = [_family_row(family, _sample_labels(family)) for family in StandingCollector(_one_partition()).collect()]
     served += _process(SERVE_PROCESS)
+    not_live = [(f"`{code}`", docs_of(NotLive)[code]) for code in NotLive]
     running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
@@ -192,6 +193,10 @@ def _metrics() -> list[str]:
         "## What was counted, and how it stands",
         "",
         *_table(("metric", "type", "labels", "meaning"), served),
+        "",
+        "The label `reason` of `salepulse_not_live`, and the `codes` of `/readyz`:",
+        "",
+        *_table(("reason", "means"), not_live),
         "",
         "## Promotions",
         "",

@@ -35,6 +35,28 @@ def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool
     assert live or "the events that come in are old" in found.reasons[0]
 
 
+def test_every_cause_has_a_code_and_a_sentence() -> None:
+    old, now = 1_000, 10_000_000
+    waiting = PartitionState(9, 7, 1, 1, now, 5)
+    never = PartitionState(None, None, None, None, None, 3)
+    cases = [
+        (Facts(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
+        (Facts(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
+        (Facts(AsOf(None, (), 0), {ORDERS: never}, (), now, None), ["no_as_of"]),
+        (Facts(AsOf(now, (), 0), {}, (), now, None, prepared=False), ["preparing"]),
+        (Facts(AsOf(old, (), 0), {}, (), now, None, wall=True), ["events_old"]),
+        (Facts(AsOf(old, (), 0), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
+        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (CLICKS,), old, "refused"), ["redis_down", "partition_stale"]),
+        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None), []),
+    ]
+    for facts, codes in cases:
+        found = standing(facts, now)
+        assert [*found.codes] == codes
+        assert {cause.code for cause in found.causes} == set(codes)
+        assert found.live is (not codes)
+        assert all(found.reasons)
+
+
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:
     assert await reasons(api) == []
     assert (await api.get("/healthz")).json() == {"alive": True}
@@ -127,6 +149,9 @@ async def test_a_redis_that_is_killed_and_comes_back() -> None:
             text = (await api.get("/metrics")).text
             assert "salepulse_redis_up 0.0" in text
             assert "salepulse_ready 0.0" in text
+            assert 'salepulse_not_live{reason="redis_down"} 1.0' in text
+            assert 'salepulse_not_live{reason="no_as_of"} 0.0' in text
+            assert "redis_down" in (await api.get("/readyz")).json()["codes"]
             await anyio.to_thread.run_sync(server.restart)
             await made.redis.connection_pool.disconnect()
             await made.send(CLICKS, click(3), click(4))
