@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import faust
+from faust.assignor.leader_assignor import LeaderAssignor
 
 from alerts.notify.receivers import ReceiversFile
 from alerts.role import MakeEvaluator, Role
@@ -37,6 +38,7 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
     app = faust.App(
         settings.alerts_group,
         **settings.kafka.faust_options(),
+        LeaderAssignor=_leader_assignor(leader_topic(settings)),
         store="memory://",
         topic_allow_declare=False,
         stream_wait_empty=False,
@@ -65,7 +67,16 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
 
 def leader_topic(settings: Settings) -> str:
     """The topic whose only partition is given to the leader; nothing is ever written to it."""
-    return f"{settings.alerts_group}-__assignor-__leader"
+    return f"{settings.topic_prefix}{settings.alerts_group}-__assignor-__leader"
+
+
+def _leader_assignor(topic: str) -> type[LeaderAssignor]:
+    """Faust's own, by a topic of that name."""
+
+    class ByTopic(LeaderAssignor):
+        _leader_topic_name = topic
+
+    return ByTopic
 
 
 async def preflight(settings: Settings) -> None:

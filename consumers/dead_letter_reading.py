@@ -20,7 +20,7 @@ from consumers.dead_letters import (
     from_message,
     whole_message_producer,
 )
-from consumers.kafka import Where
+from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
 from consumers.topic_reading import read_to_end
@@ -49,7 +49,10 @@ async def replay_dead_letters(
 ) -> dict[str, int]:
     """Send the selected dead letters to their topics again: original key and bytes, with a header that names the
     dead letter. Returns how many went to each topic, once the broker has confirmed them.
+
+    They go to what their topic is called now, whatever it was called then.
     """
+    names = kafka_at(kafka).topics
     sent: dict[str, int] = {}
     async with kafka_errors(kafka):
         producer = whole_message_producer(kafka)
@@ -58,8 +61,9 @@ async def replay_dead_letters(
             answers: list[asyncio.Future[Any]] = []
             held = 0
             async for letter in read_dead_letters(kafka, selection):
-                await partition_count(producer.client, letter.topic, kafka)
-                answers.append(await _send_again(producer, letter))
+                name = names.named(letter.topic)
+                await partition_count(producer.client, name, kafka)
+                answers.append(await _send_again(producer, name, letter))
                 sent[letter.topic] = sent.get(letter.topic, 0) + 1
                 held += len(letter.value or b"") + 1_000
                 if held > _REPLAY_TURN_BYTES:
@@ -73,8 +77,8 @@ async def replay_dead_letters(
     return sent
 
 
-async def _send_again(producer: Any, letter: DeadLetter) -> asyncio.Future[Any]:
+async def _send_again(producer: Any, topic: str, letter: DeadLetter) -> asyncio.Future[Any]:
     value = b"" if letter.key is None and letter.value is None else letter.value
     headers = [(REPLAYED_HEADER, letter.id.encode())]
-    answer: asyncio.Future[Any] = await producer.send(letter.topic, value, letter.key, headers=headers)
+    answer: asyncio.Future[Any] = await producer.send(topic, value, letter.key, headers=headers)
     return answer

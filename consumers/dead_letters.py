@@ -41,6 +41,8 @@ class DeadLetter:
     rejected_at_ms: int
     timestamp_ms: int | None = None
     """The original message's own time in Kafka."""
+    broker_topic: str = ""
+    """What the broker called the topic, where that is another name; empty where it is the same."""
 
     @property
     def id(self) -> str:
@@ -74,6 +76,8 @@ def to_message(letter: DeadLetter) -> Message:
     }
     if letter.timestamp_ms is not None:
         facts["timestamp-ms"] = str(letter.timestamp_ms)
+    if letter.broker_topic:
+        facts["broker-topic"] = letter.broker_topic
     if letter.value is None:
         facts["null-value"] = "1"
     # A client cannot send a message with neither key nor value; the header tells that its value was null.
@@ -97,6 +101,7 @@ def from_message(message: Message) -> DeadLetter | None:
             detail=text["detail"],
             rejected_at_ms=int(text["rejected-at-ms"]),
             timestamp_ms=int(text["timestamp-ms"]) if "timestamp-ms" in text else None,
+            broker_topic=text.get("broker-topic", ""),
         )
     except (KeyError, ValueError, AttributeError):
         return None
@@ -127,6 +132,7 @@ class DeadLetterWriter:
 
     def __init__(self, kafka: Where) -> None:
         self._kafka = kafka
+        self._topic = kafka_at(kafka).topics.on_broker(Topic.DEAD_LETTERS)
         self._producer: Any = None
 
     async def start(self) -> None:
@@ -136,7 +142,7 @@ class DeadLetterWriter:
             try:
                 await self._producer.start()
                 # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
-                await partition_count(self._producer.client, Topic.DEAD_LETTERS.value, self._kafka)
+                await partition_count(self._producer.client, self._topic, self._kafka)
             except BaseException:
                 await self.stop()
                 raise
@@ -162,9 +168,7 @@ class DeadLetterWriter:
             for letter in letters:
                 message = to_message(letter)
                 answers.append(
-                    await self._producer.send(
-                        Topic.DEAD_LETTERS.value, message.value, message.key, headers=list(message.headers)
-                    )
+                    await self._producer.send(self._topic, message.value, message.key, headers=list(message.headers))
                 )
             await all_confirmed(answers)
 

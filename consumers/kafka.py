@@ -1,4 +1,4 @@
-"""How Kafka is reached: where it is, over TLS or not, and as whom."""
+"""How Kafka is reached: where it is, over TLS or not, as whom; and what the topics are called there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from consumers.secret_files import secret_of
 from consumers.tls import TlsFiles, client_context
+from consumers.topic_names import LOGICAL_NAMES, TopicNames
 
 
 class Sasl(StrEnum):
@@ -37,6 +38,8 @@ class Kafka:
     user: str = ""
     password: SecretStr = field(default_factory=lambda: SecretStr(""))
     password_file: str = ""
+    topics: TopicNames = LOGICAL_NAMES
+    """What the topics are called there."""
 
     def __str__(self) -> str:
         return self.bootstrap

@@ -18,7 +18,8 @@ _PAUSE_S = 0.2
 
 
 async def partition_count(client: Any, topic: str, kafka: Where) -> int:
-    """How many partitions the topic has, asked of a started `AIOKafkaClient`. Never creates it.
+    """How many partitions the topic of this name on the broker has, asked of a started `AIOKafkaClient`. Never creates
+    it.
 
     Raises SalepulseError if there is no such topic, TopicAuthorizationFailedError if we may not see it. Brokers learn
     of a new topic one after the other, so this asks again for a second before it says so.
@@ -40,6 +41,7 @@ async def require_topics(kafka: Where) -> dict[Topic, int]:
         client = AIOKafkaClient(**kafka_at(kafka).options())
         try:
             await client.bootstrap()
-            return {topic: await partition_count(client, topic.value, kafka) for topic in WORKED_TOPICS}
+            names = kafka_at(kafka).topics
+            return {topic: await partition_count(client, names.on_broker(topic), kafka) for topic in WORKED_TOPICS}
         finally:
             await client.close()

@@ -15,7 +15,7 @@ from consumers.topics import Partition
 
 async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5.0) -> bool:
     """Whether a fetch from a partition is answered to somebody else. In no consumer group, and nothing is moved."""
-    tp = TopicPartition(partition.topic.value, partition.number)
+    tp = TopicPartition(kafka_at(kafka).topics.on_broker(partition.topic), partition.number)
     consumer = AIOKafkaConsumer(
         **kafka_at(kafka).options(),
         auto_offset_reset="earliest",

@@ -49,6 +49,7 @@ class KeyedProducer:
 
     def __init__(self, kafka: Where) -> None:
         self._kafka = kafka
+        self._names = kafka_at(kafka).topics
         self._batches: dict[tuple[Topic, int], Any] = {}  # being gathered
         self._partitions: dict[Topic, int] = {}  # how many each topic has
         self._unanswered: set[asyncio.Task[None]] = set()
@@ -87,7 +88,9 @@ class KeyedProducer:
         """How many partitions the topic has. Raises SalepulseError if it does not exist."""
         if topic not in self._partitions:
             async with kafka_errors(self._kafka):
-                self._partitions[topic] = await partition_count(self._producer.client, topic.value, self._kafka)
+                self._partitions[topic] = await partition_count(
+                    self._producer.client, self._names.on_broker(topic), self._kafka
+                )
         return self._partitions[topic]
 
     async def put(self, messages: Iterable[Outgoing]) -> None:
@@ -119,7 +122,7 @@ class KeyedProducer:
         self._batches.pop((topic, partition), None)
         async with kafka_errors(self._kafka):
             # Waits while the partition's last batch has not left yet: this is what bounds memory, and keeps order.
-            answer = await self._producer.send_batch(batch, topic.value, partition=partition)
+            answer = await self._producer.send_batch(batch, self._names.on_broker(topic), partition=partition)
         task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), answer))
         self._unanswered.add(task)
         task.add_done_callback(self._unanswered.discard)

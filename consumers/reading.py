@@ -27,7 +27,7 @@ class Reading:
 
     def assigned(self) -> set[Partition]:
         """The partitions that are ours."""
-        return {partition_of(tp) for tp in self._app.consumer.assignment()}
+        return {self.partition_of(tp) for tp in self._app.consumer.assignment()}
 
     @property
     def rebalancing(self) -> bool:
@@ -36,49 +36,48 @@ class Reading:
 
     def heard_ms(self, partition: Partition) -> int | None:
         """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
-        answered: int | None = self._app.consumer.answered_ms(_tp(partition))
+        answered: int | None = self._app.consumer.answered_ms(self._tp(partition))
         return answered
 
     def end(self, partition: Partition) -> int | None:
         """Offset after the last record, as a fetch was last told; None while none was answered."""
-        end: int | None = self._app.consumer.highwater(_tp(partition))
+        end: int | None = self._app.consumer.highwater(self._tp(partition))
         return end
 
     async def at(self, partition: Partition) -> int:
         """Offset of the record that is read next."""
-        return int(await _soon(self._app.consumer.position(_tp(partition))))
+        return int(await _soon(self._app.consumer.position(self._tp(partition))))
 
     async def first(self, partition: Partition) -> int:
         """Offset of the oldest record that there is."""
-        tp = _tp(partition)
+        tp = self._tp(partition)
         return int((await _soon(self._app.consumer.earliest_offsets(tp)))[tp])
 
     async def last(self, partition: Partition) -> int:
         """Offset after the last record, asked for now; the embedded broker names the start of the last batch."""
-        tp = _tp(partition)
+        tp = self._tp(partition)
         return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
 
     async def topic_ids(self, topics: Collection[Topic]) -> Mapping[Topic, str]:
         """The ids of topics, of those that there are; empty where the broker tells none."""
-        told = await _soon(self._app.consumer.topic_ids([topic.value for topic in topics]))
-        return {Topic(name): topic_id for name, topic_id in told.items()}
+        names = self._app.topic_names
+        told = await _soon(self._app.consumer.topic_ids([names.on_broker(topic) for topic in topics]))
+        return {names.topic(name): topic_id for name, topic_id in told.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:
         """Read on from there. Batches that were fetched before may still come."""
-        await _soon(self._app.consumer.seek_wait({_tp(partition): position}))
+        await _soon(self._app.consumer.seek_wait({self._tp(partition): position}))
 
     async def tell(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka up to where is counted. It is advice, for tools that watch lag; whether it arrives is not said."""
-        await self._app.consumer._commit({_tp(partition): position for partition, position in positions.items()})
+        await self._app.consumer._commit({self._tp(partition): position for partition, position in positions.items()})
 
+    def partition_of(self, tp: TP) -> Partition:
+        """The same in our terms."""
+        return Partition(self._app.topic_names.topic(tp.topic), tp.partition)
 
-def partition_of(tp: TP) -> Partition:
-    """The same in our terms."""
-    return Partition(Topic(tp.topic), tp.partition)
-
-
-def _tp(partition: Partition) -> TP:
-    return TP(partition.topic.value, partition.number)
+    def _tp(self, partition: Partition) -> TP:
+        return TP(self._app.topic_names.on_broker(partition.topic), partition.number)
 
 
 async def _soon(asked: Awaitable[T]) -> T:

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from consumers.kafka import Kafka, Sasl
 from consumers.tls import TlsFiles
+from consumers.topic_names import TopicNames
+from consumers.topics import Topic
 
 
 class Clock(StrEnum):
@@ -39,6 +41,13 @@ class IngestSettings(BaseSettings):
     kafka_user: str = Field("", description="User of Kafka.")
     kafka_password: SecretStr = Field(SecretStr(""), description="Its password.")
     kafka_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
+    topic_prefix: str = Field("", description="First part of the name of every topic on the broker.")
+    topic_clicks: str = Field("clicks", description="Name of topic clicks on the broker, after `topic_prefix`.")
+    topic_orders: str = Field("orders", description="The same of orders.")
+    topic_logistics: str = Field("logistics", description="The same of logistics.")
+    topic_promotions: str = Field("promotions", description="The same of promotions.")
+    topic_dead_letters: str = Field("dead-letters", description="The same of dead-letters.")
+    topic_alerts: str = Field("alerts", description="The same of alerts.")
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
     clock: Clock = Field(Clock.WALL, description="wall: the machine's clock; event: the newest event time (replays).")
     future_limit_s: float = Field(300, ge=0, description="Seconds ahead of the clock beyond which an event is refused.")
@@ -62,7 +71,14 @@ class IngestSettings(BaseSettings):
             self.kafka_user,
             self.kafka_password,
             self.kafka_password_file,
+            self.topic_names,
         )
+
+    @property
+    def topic_names(self) -> TopicNames:
+        """What the topics are called on the broker."""
+        own = {topic: getattr(self, f"topic_{topic.name.lower()}") for topic in Topic}
+        return TopicNames(self.topic_prefix, tuple((topic, name) for topic, name in own.items() if name != topic.value))
 
     @model_validator(mode="after")
     def _kafka_fits(self) -> Self:
@@ -78,6 +94,13 @@ class IngestSettings(BaseSettings):
             raise ValueError("certificates are given for Kafka without TLS: set kafka_tls = true")
         if self.kafka_key_file and not self.kafka_cert_file:
             raise ValueError("kafka_key_file is given without kafka_cert_file: name the certificate, too")
+        return self
+
+    @model_validator(mode="after")
+    def _topics_fit(self) -> Self:
+        """Every topic has a name of its own that Kafka takes."""
+        if fault := next(self.topic_names.faults(), None):
+            raise ValueError(f"{fault}; see topic_prefix and topic_clicks, topic_orders, ...")
         return self
 
     @classmethod

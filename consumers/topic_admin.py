@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
+from consumers.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
@@ -32,8 +33,16 @@ class TopicPlan:
     """How a topic should be."""
 
     name: str
+    """On the broker."""
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
+    topic: Topic | None = None
+    """Which topic of the contract it is, if any."""
+
+    @property
+    def title(self) -> str:
+        """The topic for messages: both names where they differ."""
+        return self.name if self.topic in (None, self.name) else f"{self.topic} ({self.name} on the broker)"
 
 
 class Outcome(StrEnum):
@@ -59,7 +68,7 @@ class TopicReport:
     detail: str
 
 
-def default_plans(partitions: int) -> list[TopicPlan]:
+def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
     """The topics of the contract. `partitions` is for the event topics and for dead letters."""
     # Twice the contract's limit: the largest event fits with what is around it, and one that is somewhat too large
     # becomes a dead letter instead of an error at its producer.
@@ -67,10 +76,13 @@ def default_plans(partitions: int) -> list[TopicPlan]:
     alerts = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
     dead = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 2**20)}
     return [
-        *(TopicPlan(topic.value, partitions, event) for topic in EVENT_TOPICS),
-        TopicPlan(Topic.PROMOTIONS.value, 1, {"cleanup.policy": "compact"}),
-        TopicPlan(Topic.ALERTS.value, 1, alerts),
-        TopicPlan(Topic.DEAD_LETTERS.value, partitions, dead),
+        TopicPlan(names.on_broker(topic), count, config, topic)
+        for topic, count, config in (
+            *((topic, partitions, event) for topic in EVENT_TOPICS),
+            (Topic.PROMOTIONS, 1, {"cleanup.policy": "compact"}),
+            (Topic.ALERTS, 1, alerts),
+            (Topic.DEAD_LETTERS, partitions, dead),
+        )
     ]
 
 

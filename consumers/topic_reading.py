@@ -23,6 +23,7 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
     """
+    name = kafka_at(kafka).topics.on_broker(topic)
     async with kafka_errors(kafka):
         consumer = AIOKafkaConsumer(
             **kafka_at(kafka).options(),
@@ -33,8 +34,8 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
         )
         try:
             await consumer.start()
-            count = await partition_count(consumer._client, topic.value, kafka)
-            partitions = [TopicPartition(topic.value, n) for n in range(count)]
+            count = await partition_count(consumer._client, name, kafka)
+            partitions = [TopicPartition(name, n) for n in range(count)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             began_ms, heard = time.time() * 1000, time.monotonic()
@@ -45,7 +46,7 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
                 for records in batches.values():
                     heard = time.monotonic()
                     for record in records:
-                        if record.offset < ends[TopicPartition(topic.value, record.partition)] or (
+                        if record.offset < ends[TopicPartition(name, record.partition)] or (
                             record.timestamp <= began_ms
                         ):
                             yield record
@@ -53,7 +54,7 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
                     return
                 if time.monotonic() - heard > _SILENT_S:
                     raise SalepulseError(
-                        f"{kafka} gave nothing of topic {topic} for {_SILENT_S} s, though there is more: "
+                        f"{kafka} gave nothing of topic {name} for {_SILENT_S} s, though there is more: "
                         "see whether the broker is well, then try again",
                         retriable=True,
                     )

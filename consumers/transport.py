@@ -28,6 +28,8 @@ from faust.types import TP, ConsumerMessage
 from consumers.fetched import Record, hand_out_many
 from consumers.room import Room
 from consumers.topic_ids import topic_ids
+from consumers.topic_names import LOGICAL_NAMES, TopicNames
+from consumers.topics import Topic
 
 log = structlog.get_logger()
 
@@ -39,7 +41,8 @@ _STOP_WITHIN_S = 2
 class RecordBatch:
     """Records of one partition, in order, and where they stand in it."""
 
-    topic: str
+    topic: Topic
+    """By its logical name, whatever the broker calls it."""
     partition: int
     follows: int
     """Offset after the record fetched before this batch, or the one last sought."""
@@ -130,7 +133,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             for tp, next_ in reached.items():
                 if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
                     records = fetched[tp][0] if tp in fetched else []
-                    size -= _gather(batches, tp, follows[tp], next_, records)
+                    topic = self.app.topic_names.topic(tp.topic)
+                    size -= _gather(batches, tp, topic, follows[tp], next_, records)
                     left -= len(records)
             if left <= 0 or size <= 0:
                 break
@@ -202,7 +206,7 @@ class BatchConsumer(FaustConsumer):
 
     def _message(self, tp: TP, batch: RecordBatch) -> ConsumerMessage:
         return ConsumerMessage(
-            batch.topic,
+            tp.topic,
             batch.partition,
             batch.next - 1,
             (batch.records[-1].timestamp or 0) / 1000 if batch.records else 0.0,
@@ -240,12 +244,15 @@ class BatchApp(faust.App):
 
     fetching: Fetching
     room: Room
+    topic_names: TopicNames = LOGICAL_NAMES
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
-def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, records: list[Record]) -> int:
+def _gather(
+    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, follows: int, next_: int, records: list[Record]
+) -> int:
     """Add records to their partition's batch; returns how many bytes of values they have."""
     size = sum([len(record.value or b"") for record in records])
     batch = batches.get(tp)
@@ -254,7 +261,7 @@ def _gather(batches: dict[TP, RecordBatch], tp: TP, follows: int, next_: int, re
         batch.next = next_
         batch.size += size
     else:  # a seek came between: what was gathered before it is void
-        batches[tp] = RecordBatch(tp.topic, tp.partition, follows, next_, records, size)
+        batches[tp] = RecordBatch(topic, tp.partition, follows, next_, records, size)
     return size
 
 

@@ -12,7 +12,7 @@ import faust
 from faust.types import TP
 
 from consumers.metadata import require_topics
-from consumers.reading import Reading, partition_of
+from consumers.reading import Reading
 from consumers.room import Room
 from consumers.topics import EVENT_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
@@ -62,8 +62,10 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
         settings.batch_wait_ms,
         settings.batch_bytes,
     )
+    app.topic_names = settings.topic_names
     app.room = Room(settings.batch_records, settings.batch_bytes)
-    worker = Worker(settings, Reading(app), app.room, ending)
+    reading = Reading(app)
+    worker = Worker(settings, reading, app.room, ending)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -71,7 +73,8 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
             worker.take(batch)
 
     for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
-        app.agent(app.topic(topic.value, schema=schema, acks=False), name=f"salepulse-{topic}")(consume)
+        read = app.topic(app.topic_names.on_broker(topic), schema=schema, acks=False)
+        app.agent(read, name=f"salepulse-{topic}")(consume)
 
     @app.timer(1.0)
     async def tick() -> None:
@@ -87,7 +90,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
 
     @app.on_partitions_revoked.connect(weak=False)
     async def on_revoked(_: object, revoked: set[TP], **__: object) -> None:
-        worker.revoked({partition_of(tp) for tp in revoked})
+        worker.revoked({reading.partition_of(tp) for tp in revoked})
 
     @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:

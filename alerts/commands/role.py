@@ -37,6 +37,7 @@ def alerts(
     structlog.get_logger().info(
         "watching",
         bootstrap=settings.bootstrap,
+        **settings.topic_names.log_fields(),
         redis=shown(settings.redis_url),
         rules=settings.alerts_rules or "default",
         receivers=settings.alerts_receivers or "none",

@@ -153,6 +153,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "topic": letter.topic,
+        **({"broker_topic": letter.broker_topic} if letter.broker_topic else {}),
         "partition": letter.partition,
         "offset": letter.offset,
         "reason": letter.reason,

@@ -47,7 +47,7 @@ def create(
     Safe to repeat. The number of partitions of a topic that is there is never changed.
     """
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions)
-    plans = default_plans(settings.partitions)
+    plans = default_plans(settings.partitions, settings.topic_names)
     reports = run(create_topics(settings.kafka, plans, replication=replication))
     if as_json:
         typer.echo(json.dumps({"topics": [asdict(report) for report in reports]}))

@@ -4,31 +4,40 @@
 #
 #   deploy/kafka/acls.sh --bootstrap-server kafka-1:9092 --command-config admin.properties
 #
-# Other names: `group` and `alerts_group` are settings; SALEPULSE_GROUP and SALEPULSE_ALERTS_GROUP here.
+# Other names: `group`, `alerts_group`, `topic_prefix` and `topic_clicks`, ... are settings; here they are taken from the
+# same environment, SALEPULSE_GROUP and so on.
 set -euo pipefail
 connect=("$@")
 group=${SALEPULSE_GROUP:-salepulse}
 alerts_group=${SALEPULSE_ALERTS_GROUP:-salepulse-alerts}
-events=(--topic clicks --topic orders --topic logistics)
+prefix=${SALEPULSE_TOPIC_PREFIX:-}
+promotions=$prefix${SALEPULSE_TOPIC_PROMOTIONS:-promotions}
+dead_letters=$prefix${SALEPULSE_TOPIC_DEAD_LETTERS:-dead-letters}
+alerts=$prefix${SALEPULSE_TOPIC_ALERTS:-alerts}
+events=()
+for name in "${SALEPULSE_TOPIC_CLICKS:-clicks}" "${SALEPULSE_TOPIC_ORDERS:-orders}" \
+  "${SALEPULSE_TOPIC_LOGISTICS:-logistics}"; do
+  events+=(--topic "$prefix$name")
+done
 
 allow() { # USER WHAT...
   kafka-acls.sh "${connect[@]}" --add --allow-principal "User:$1" "${@:2}"
 }
 
 # Workers read events and promotions as one group, and write down what they refuse.
-allow salepulse-worker --operation Read "${events[@]}" --topic promotions
-allow salepulse-worker --operation Write --topic dead-letters
+allow salepulse-worker --operation Read "${events[@]}" --topic "$promotions"
+allow salepulse-worker --operation Write --topic "$dead_letters"
 allow salepulse-worker --operation Read --group "$group"
 
 # Alerts look whether the topics are there, elect who evaluates by a topic of their own, and write changes of alerts.
-allow salepulse-alerts --operation Describe "${events[@]}" --topic promotions --topic dead-letters
-allow salepulse-alerts --operation Create --operation Read --topic "$alerts_group-__assignor-__leader"
+allow salepulse-alerts --operation Describe "${events[@]}" --topic "$promotions" --topic "$dead_letters"
+allow salepulse-alerts --operation Create --operation Read --topic "$prefix$alerts_group-__assignor-__leader"
 allow salepulse-alerts --operation Read --group "$alerts_group"
-allow salepulse-alerts --operation Write --topic alerts
+allow salepulse-alerts --operation Write --topic "$alerts"
 
 # Who sets it up and looks after it: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.
 allow salepulse-admin --operation Create --operation DescribeConfigs --operation AlterConfigs --operation Read \
-  --operation Write "${events[@]}" --topic promotions --topic dead-letters --topic alerts
+  --operation Write "${events[@]}" --topic "$promotions" --topic "$dead_letters" --topic "$alerts"
 
 # The shop, which sends events.
 allow salepulse-shop --operation Write "${events[@]}"

@@ -28,7 +28,11 @@ def worker(
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
     configure_role_logs()
     structlog.get_logger().info(
-        "counting", bootstrap=settings.bootstrap, redis=shown(settings.redis_url), clock=settings.clock.value
+        "counting",
+        bootstrap=settings.bootstrap,
+        redis=shown(settings.redis_url),
+        clock=settings.clock.value,
+        **settings.topic_names.log_fields(),
     )
     with foreseen():
         run(settings)

@@ -45,10 +45,10 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
         "broker", f"{settings.bootstrap} answers: {count} {'broker' if count == 1 else 'brokers'}{_version(admin)}"
     )
     found = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    for plan in default_plans(settings.partitions):
+    for plan in default_plans(settings.partitions, settings.topic_names):
         topic = found.get(plan.name)
         if topic is None:
-            yield wrong(f"topic {plan.name}", "is missing", CREATE)
+            yield wrong(f"topic {plan.title}", "is missing", CREATE)
         else:
             held = await _settings(admin, plan.name)
             for finding in topic_findings(plan, topic["partitions"], held, count):
@@ -59,7 +59,7 @@ def topic_findings(
     plan: TopicPlan, partitions: Iterable[Mapping[str, Any]], held: Mapping[str, str] | None, brokers: int
 ) -> Iterator[Finding]:
     """What is to be said of one topic. `held`: its settings, None where the broker does not tell."""
-    what, described = f"topic {plan.name}", list(partitions)
+    what, described = f"topic {plan.title}", list(partitions)
     orphans = sorted(int(one["partition"]) for one in described if one["leader"] < 0)
     if orphans:
         yield wrong(what, f"no broker leads partition {orphans}", "bring the brokers back that hold it")

@@ -18,7 +18,8 @@ from starlette.responses import Response
 
 from consumers.events import TYPES
 from consumers.rejects import Reason
-from consumers.topics import EVENT_TOPICS
+from consumers.topic_names import TopicNames
+from consumers.topics import EVENT_TOPICS, Topic
 from streams.clock import now_ms
 from streams.panes.scopes import SCOPES
 from streams.serve.baselines import Baselines
@@ -86,6 +87,7 @@ class StandingCollector(Collector):
             dropped.add_metric([scope], self._gauges.dropped.get(scope, 0) if self._gauges else 0)
         yield dropped
         yield _build_info()
+        yield _topic_info(self._live.settings.topic_names)
         yield from worker_families(self._live.aside.workers, now)
 
     def _totals(self) -> Iterator[Metric]:
@@ -180,6 +182,18 @@ def _gauge(name: str, about: str, value: float) -> Metric:
 def _build_info() -> Metric:
     info = GaugeMetricFamily("salepulse_build_info", "Always 1; says which version this is.", labels=["version"])
     info.add_metric([version("salepulse")], 1)
+    return info
+
+
+def _topic_info(names: TopicNames) -> Metric:
+    """Labels `topic` are logical names; this says what each is called on the broker."""
+    info = GaugeMetricFamily(
+        "salepulse_topic_info",
+        "Always 1; says what the broker calls each topic. Everywhere else, `topic` is the logical name.",
+        labels=["topic", "broker_topic"],
+    )
+    for topic in Topic:
+        info.add_metric([topic, names.on_broker(topic)], 1)
     return info
 
 

@@ -145,7 +145,7 @@ class Stack:
 
     async def _create_topics(self) -> None:
         settings = self.plan.settings
-        for report in await create_topics(settings.kafka, default_plans(settings.partitions)):
+        for report in await create_topics(settings.kafka, default_plans(settings.partitions, settings.topic_names)):
             if report.outcome in (Outcome.CHANGED, Outcome.OTHER_PARTITIONS):
                 self._tell(f"topic {report.name}: {report.outcome.replace('_', ' ')}: {report.detail}")
 

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
 from consumers.errors import SalepulseError
-from consumers.kafka import Where
+from consumers.kafka import Where, kafka_at
 from consumers.rejects import Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
@@ -56,6 +56,7 @@ class Counting:
         self._rolls = rolls
         self._writer = writer
         self._metrics = metrics
+        self._broker_topics = kafka_at(kafka).topics.differing
         self._dead_letters = DeadLetterWriter(kafka)
         self._bury_lock = asyncio.Lock()
         self._burying = False
@@ -68,7 +69,7 @@ class Counting:
 
     async def handle(self, batch: RecordBatch) -> None:
         """Count a batch, or leave it uncounted and see to it that it is read again."""
-        partition = Partition(Topic(batch.topic), batch.partition)
+        partition = Partition(batch.topic, batch.partition)
         try:
             async with self._holding.lock(partition):
                 work = await self._holding.loaded(partition)
@@ -171,6 +172,7 @@ class Counting:
                     refused.detail,
                     at,
                     record.timestamp,
+                    self._broker_topics.get(partition.topic, ""),
                 )
             )
         async with self._bury_lock:

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Container
 
-from consumers.topics import Partition, Topic
+from consumers.topics import Partition
 from consumers.transport import RecordBatch
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
@@ -26,7 +26,7 @@ class Lanes:
 
     def put(self, batch: RecordBatch) -> None:
         """Have a batch handled after those of its partition that were put before it."""
-        partition = Partition(Topic(batch.topic), batch.partition)
+        partition = Partition(batch.topic, batch.partition)
         if partition in self._waiting:
             self._waiting[partition].append(batch)
             return

@@ -39,7 +39,7 @@ def parts(recording: Recording, every: int = 2) -> tuple[list[Outgoing], list[Ou
 def begin_anew(shop: Shop) -> None:
     """Restart the broker, which is empty then, and make the topics."""
     shop.broker.restart()
-    asyncio.run(create_topics(shop.settings.bootstrap, default_plans(shop.settings.partitions)))
+    asyncio.run(create_topics(shop.settings.kafka, default_plans(shop.settings.partitions)))
     shop.ends.clear()
 
 
@@ -78,7 +78,7 @@ def test_a_topic_that_has_grown_beyond_the_position_before_anybody_looks(
         shop.workers[0].pause() if worker == "the same worker" else shop.stop_worker()
         paused = time.monotonic()
         asyncio.run(delete_topics(shop.settings.bootstrap, Topic.CLICKS, Topic.ORDERS))
-        asyncio.run(create_topics(shop.settings.bootstrap, default_plans(shop.settings.partitions)))
+        asyncio.run(create_topics(shop.settings.kafka, default_plans(shop.settings.partitions)))
         before = dict(shop.ends)
         shop.ends.clear()
         shop.send(rest)

@@ -7,13 +7,14 @@ import asyncio
 import pytest
 
 from consumers.room import Room
+from consumers.topics import Topic
 from consumers.transport import RecordBatch
 
 pytestmark = pytest.mark.anyio
 
 
 def batch(records: int, size: int = 0) -> RecordBatch:
-    return RecordBatch("clicks", 0, 0, records, [None] * records, size)  # type: ignore[list-item]
+    return RecordBatch(Topic.CLICKS, 0, 0, records, [None] * records, size)  # type: ignore[list-item]
 
 
 async def test_it_is_empty_when_all_is_done_with_or_dropped() -> None:

@@ -175,7 +175,7 @@ async def test_what_was_gathered_before_a_corrupt_batch_goes_out_first(clicks: S
 
 @pytest.mark.anyio
 async def test_a_corrupt_batch_is_told_when_what_came_before_it_is_done_with() -> None:
-    room, batch = Room(10, 2**20), RecordBatch("clicks", 0, 0, 1, [], 9)
+    room, batch = Room(10, 2**20), RecordBatch(Topic.CLICKS, 0, 0, 1, [], 9)
     room.take(batch)
     consumer = BatchConsumer.__new__(BatchConsumer)
     consumer.app = SimpleNamespace(room=room)

@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from consumers.kafka import Kafka, Sasl
 from consumers.producing import Outgoing, send_all
+from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms
 from tests.deploy.files import DEPLOY
@@ -34,6 +35,14 @@ USERS = ("salepulse-worker", "salepulse-alerts", "salepulse-admin", "salepulse-s
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
 TOPIC, GROUP, LITERAL, ALLOW = 2, 3, 3, 3
 """As Kafka's protocol numbers them."""
+LOGICAL: Mapping[str, str] = {}
+OTHER = {
+    "topic_prefix": "eu.",
+    "topic_orders": "order-events",
+    "topic_dead_letters": "refused",
+    "group": "eu-salepulse",
+}
+"""Names of topics and of the workers' group that the rights can be given for, too."""
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
@@ -46,9 +55,10 @@ class Guarded:
     store: Server
     folder: Path
 
-    def env(self, user: str) -> dict[str, str]:
-        """Settings of who comes as a user."""
+    def env(self, user: str, names: Mapping[str, str] = LOGICAL) -> dict[str, str]:
+        """Settings of who comes as a user, where the topics have these names."""
         settings = {
+            **names,
             "bootstrap": self.listener.bootstrap,
             "kafka_sasl": "SCRAM-SHA-512",
             "kafka_user": user,
@@ -58,12 +68,13 @@ class Guarded:
         }
         return {f"SALEPULSE_{name.upper()}": text for name, text in settings.items()}
 
-    def kafka(self, user: str) -> Kafka:
-        return Kafka(self.listener.bootstrap, None, Sasl.SCRAM_SHA_512, user, SecretStr(PASSWORD))
+    def kafka(self, user: str, names: Mapping[str, str]) -> Kafka:
+        named = IngestSettings(**names).topic_names
+        return Kafka(self.listener.bootstrap, None, Sasl.SCRAM_SHA_512, user, SecretStr(PASSWORD), topics=named)
 
-    def totals(self) -> dict[str, int]:
+    def totals(self, prefix: str) -> dict[str, int]:
         with redis.Redis.from_url(self.store.url, decode_responses=True) as client:
-            held = client.hgetall("salepulse:{0}:totals")
+            held = client.hgetall(f"{prefix}:{{0}}:totals")
         return {name: int(count) for name, count in held.items()}
 
 
@@ -76,31 +87,38 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     refusing = [f"authorizer.class.name={_AUTHORIZER}", "super.users=User:ANONYMOUS"]
     scram = [f"SCRAM-SHA-512=[name={user},password={PASSWORD}]" for user in USERS]
     with apache_kafka(listeners=[listener], scram=scram, settings=refusing) as server, redis_server() as store:
-        asyncio.run(_allow(server.bootstrap, _script(folder)))
         made = Guarded(listener, store, folder)
-        done = salepulse("topics", "create", cwd=folder, env=made.env("salepulse-admin"))
-        assert done.returncode == 0, done.stderr
+        for names in (LOGICAL, OTHER):
+            asyncio.run(_allow(server.bootstrap, _script(folder, names)))
+            done = salepulse("topics", "create", cwd=folder, env=made.env("salepulse-admin", names))
+            assert done.returncode == 0, done.stderr
         yield made
 
 
-def test_events_are_counted_letters_buried_and_alerts_watched(guarded: Guarded) -> None:
+@pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
+def test_events_are_counted_letters_buried_and_alerts_watched(
+    guarded: Guarded, names: Mapping[str, str], tmp_path: Path
+) -> None:
     events = [_click(i) for i in range(50)]
-    asyncio.run(send_all(guarded.kafka("salepulse-shop"), [*events, Outgoing(Topic.ORDERS, b"k", b"no JSON")]))
-    folders = {name: guarded.folder / name for name in ("worker", "alerts")}
+    asyncio.run(send_all(guarded.kafka("salepulse-shop", names), [*events, Outgoing(Topic.ORDERS, b"k", b"no JSON")]))
+    folders = {name: tmp_path / name for name in ("worker", "alerts")}
     for folder in folders.values():
         folder.mkdir()
-    worker = Running("worker", cwd=folders["worker"], env=guarded.env("salepulse-worker"))
-    alerts = Running("alerts", cwd=folders["alerts"], env=guarded.env("salepulse-alerts"))
+    prefix = "other" if names else "salepulse"
+    named = {**names, "redis_prefix": prefix}
+    worker = Running("worker", cwd=folders["worker"], env=guarded.env("salepulse-worker", named))
+    alerts = Running("alerts", cwd=folders["alerts"], env=guarded.env("salepulse-alerts", named))
     with started(worker), started(alerts):
         counted = {"events,clicks,page_view": 50, "rejected,orders,bad_json": 1}
-        eventually(lambda: counted.items() <= guarded.totals().items(), within_s=60, what=f"{counted}")
+        eventually(lambda: counted.items() <= guarded.totals(prefix).items(), within_s=60, what=f"{counted}")
         alerts.until("evaluating", within_s=60)
     assert worker.process.returncode == alerts.process.returncode == 0
     assert "Authorization" not in worker.stderr + alerts.stderr
-    listed = salepulse("dead-letters", "list", "--json", cwd=guarded.folder, env=guarded.env("salepulse-admin"))
+    env = guarded.env("salepulse-admin", named)
+    listed = salepulse("dead-letters", "list", "--json", cwd=guarded.folder, env=env)
     assert listed.returncode == 0, listed.stderr
     assert "bad_json" in listed.stdout
-    asyncio.run(send_all(guarded.kafka("salepulse-alerts"), [Outgoing(Topic.ALERTS, b"k", b"{}")]))
+    asyncio.run(send_all(guarded.kafka("salepulse-alerts", names), [Outgoing(Topic.ALERTS, b"k", b"{}")]))
 
 
 @pytest.mark.parametrize(
@@ -124,15 +142,17 @@ def _click(number: int) -> Outgoing:
     return Outgoing(Topic.CLICKS, b"u", json.dumps(event | {"session_id": "s"}).encode())
 
 
-def _script(folder: Path) -> list[argparse.Namespace]:
-    """What the script has Kafka's own program do."""
+def _script(folder: Path, names: Mapping[str, str]) -> list[argparse.Namespace]:
+    """What the script has Kafka's own program do, where the topics have these names."""
     program, calls = folder / "bin" / "kafka-acls.sh", folder / "calls"
-    program.parent.mkdir()
+    program.parent.mkdir(exist_ok=True)
+    calls.unlink(missing_ok=True)
     program.write_text('#!/bin/sh\necho "$@" >> ' + str(calls) + "\n")
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     argv = [str(DEPLOY / "kafka" / "acls.sh"), "--bootstrap-server", "kafka-1:9092"]
-    subprocess.run(argv, env={**os.environ, "PATH": path}, check=True)
+    named = {f"SALEPULSE_{name.upper()}": text for name, text in names.items()}
+    subprocess.run(argv, env={**os.environ, **named, "PATH": path}, check=True)
     parser = argparse.ArgumentParser(exit_on_error=True)
     parser.add_argument("--bootstrap-server", required=True)
     parser.add_argument("--add", action="store_true", required=True)

@@ -93,7 +93,7 @@ class Shop:
 
     def replay(self, *paths: Path, speed: float | None = None) -> Replayed:
         """Write recordings to the broker; all of it is there when this is back."""
-        done = asyncio.run(replay_files(paths, kafka=self.settings.bootstrap, speed=speed))
+        done = asyncio.run(replay_files(paths, kafka=self.settings.kafka, speed=speed))
         self._written(done.ends)
         return done
 
@@ -108,7 +108,7 @@ class Shop:
 
     def send(self, messages: Iterable[Outgoing]) -> None:
         """Write messages to the broker, in order within a key."""
-        self._written(asyncio.run(send_all(self.settings.bootstrap, messages)))
+        self._written(asyncio.run(send_all(self.settings.kafka, messages)))
 
     def _written(self, ends: Ends) -> None:
         self.ends = {at: max(ends.get(at, 0), self.ends.get(at, 0)) for at in {*ends, *self.ends}}
@@ -252,7 +252,7 @@ def stack(
     """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
     chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, "http_port": free_port(), **changes}
     settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
-    asyncio.run(create_topics(settings.bootstrap, default_plans(partitions)))
+    asyncio.run(create_topics(settings.kafka, default_plans(partitions, settings.topic_names)))
     with temporary_data_dir() as folder, contextlib.ExitStack() as ending:
         shop = Shop(broker, store, settings, folder, roll_every_s)
         ending.callback(shop.close)

@@ -348,6 +348,7 @@ def _one_partition() -> Live:
         state=SimpleNamespace(partitions=partitions),
         snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
         standing=lambda: standing(facts, 0),
+        settings=Settings(),
     )
     return cast(Live, live)
 

@@ -22,7 +22,7 @@ def anyio_backend() -> str:
 
 
 def batch(partition: int, follows: int) -> RecordBatch:
-    return RecordBatch("clicks", partition, follows, follows + 1, [])
+    return RecordBatch(Topic.CLICKS, partition, follows, follows + 1, [])
 
 
 class Counter:
