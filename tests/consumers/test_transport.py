@@ -16,6 +16,7 @@ from faust.types import TP
 from consumers.producing import Outgoing, send_all
 from consumers.room import Room
 from consumers.topic_admin import create_topics, default_plans
+from consumers.topic_names import LOGICAL_NAMES
 from consumers.topics import Topic
 from consumers.transport import BatchApp, BatchConsumer, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
 from tests.support.servers import Server
@@ -47,7 +48,7 @@ async def fetching(broker: Server, how: Fetching = FETCHING) -> AsyncIterator[Si
     consumer.assign(CLICKS)
     thread = BatchConsumerThread.__new__(BatchConsumerThread)
     thread.consumer = SimpleNamespace(flow_active=True)
-    thread.app = SimpleNamespace(fetching=how)
+    thread.app = SimpleNamespace(fetching=how, topic_names=LOGICAL_NAMES)
 
     async def fetch(timeout: float = 5) -> dict[TP, RecordBatch]:
         return await thread._fetch_records(consumer, set(CLICKS), timeout=timeout, max_records=None)

@@ -73,6 +73,7 @@ def test_each_override_is_of_something_that_faust_has() -> None:
             "fetching",
             "answered_ms",
             "topic_ids",
+            "topic_names",
             "_corrupt",
         }  # set by Faust on every service, and ours
         for name in own - helpers:
