@@ -27,6 +27,7 @@ from streams.clock import now_ms
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
+from streams.serve.paths import PathId
 from streams.settings import Settings
 from streams.store.connection import Access, connect
 from streams.store.evaluated import Evaluated, read_evaluated
@@ -158,7 +159,7 @@ async def silence(kept: Kept, wish: SilenceWish) -> ShownSilence:
 
 
 @router.delete("/silences/{silence_id}", status_code=204, responses={**ERRORS, **_MISSING})
-async def end_silence(kept: Kept, silence_id: Annotated[str, Path(max_length=64)]) -> Response:
+async def end_silence(kept: Kept, silence_id: Annotated[PathId, Path(max_length=64)]) -> Response:
     """End a silence now."""
     if not await kept.said.end_silence(silence_id, now_ms()):
         raise ApiError(404, "unknown_silence", f"there is no silence {silence_id!r}; GET /api/v1/silences lists them")

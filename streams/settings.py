@@ -98,6 +98,11 @@ class Settings(IngestSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
+    http_allowed_hosts: str = Field(
+        "",
+        description="Host names that `serve` answers to, beside those of loopback, `http_host` and `public_url`, "
+        "separated by commas; `*`: any. Empty: no others, but any where there are tokens.",
+    )
     http_cert_file: str = Field(
         "", description="PEM of the certificate that `serve` shows, with its chain; empty: without TLS."
     )

@@ -56,6 +56,7 @@ PURE_FILES = (
     "streams/phases.py",
     "streams/promotions.py",
     "streams/serve/budget.py",
+    "streams/serve/hosts.py",
     "streams/serve/sse.py",
     "streams/serve/standing.py",
     "streams/store/kept.py",

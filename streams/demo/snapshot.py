@@ -8,6 +8,7 @@ from typing import Any
 
 from streams.api_client import ApiClient
 from streams.kpis import Number
+from streams.serve.paths import path_segment
 
 WINDOWS = ("1m", "5m", "15m")
 TOP = 6
@@ -56,7 +57,7 @@ async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
     by_sku, skus = await api.get("/api/v1/top", window="5m", scope="sku", by="gmv", n=TOP)
     if by_channel != 200 or by_sku != 200:
         return None
-    known, promotion = await api.get(f"/api/v1/promotions/{promotion_id}")
+    known, promotion = await api.get(f"/api/v1/promotions/{path_segment(promotion_id)}")
     compared, ratios = await api.get("/api/v1/compare", window="promotion", against="baseline", promotion=promotion_id)
     counted, stock = await api.get("/api/v1/stock", n=SOON)
     return Snapshot(

@@ -36,6 +36,8 @@ from streams.serve.certificate import examine, expiry
 from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.guard import Guard
 from streams.serve.live import Live
+from streams.serve.paths import EncodedIds, HeadAsGet
+from streams.serve.same_origin import SameOrigin
 from streams.settings import Settings
 from streams.store.connection import Access, connect
 from streams.tokens.book import TokenBook
@@ -88,6 +90,10 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     if settings.tokens_file:
         app.add_middleware(Guard, book=TokenBook(Path(settings.tokens_file)))
+    # The last one that is added sees a request first.
+    app.add_middleware(SameOrigin, settings=settings)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(EncodedIds)
     for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
     return app

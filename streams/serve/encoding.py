@@ -11,6 +11,11 @@ from starlette.responses import Response
 _encode = msgspec.json.Encoder().encode
 
 
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as the API answers it. `code`: for programs; `message`: what is wrong, then what to do."""
+    return json_response({"error": {"code": code, "message": message}}, status, headers)
+
+
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response of builtin types; answers are of one moment, so nobody is to keep them."""
     return Response(_encode(content), status, {"cache-control": "no-store", **(headers or {})}, "application/json")

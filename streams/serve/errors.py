@@ -17,7 +17,7 @@ from consumers.errors import SalepulseError
 from consumers.plain_words import plainly
 from streams.compare import Against
 from streams.panes.scopes import Scope
-from streams.serve.encoding import json_response
+from streams.serve.encoding import error_response
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.windows import Window
@@ -77,31 +77,27 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(error, _redis)
 
 
-def _answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return json_response({"error": {"code": code, "message": message}}, status, headers)
-
-
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return _answer(error.status, error.code, str(error))
+    return error_response(error.status, error.code, str(error))
 
 
 async def _not_answerable(_: Request, error: Exception) -> Response:
-    return _answer(422, "not_answerable", str(error))
+    return error_response(422, "not_answerable", str(error))
 
 
 async def _not_ready(_: Request, error: Exception) -> Response:
-    return _answer(503, "not_ready", str(error), {"retry-after": "1"})
+    return error_response(503, "not_ready", str(error), {"retry-after": "1"})
 
 
 async def _foreseen(_: Request, error: Exception) -> Response:
-    return _answer(503, "not_now", str(error), {"retry-after": "1"})
+    return error_response(503, "not_now", str(error), {"retry-after": "1"})
 
 
 async def _redis(_: Request, error: Exception) -> Response:
     log.warning("a question needed panes that are not in memory, and Redis does not answer", error=str(error))
     message = "this needs panes from Redis, which does not answer; see /readyz, and ask again"
-    return _answer(503, "redis_unreachable", message, {"retry-after": "1"})
+    return error_response(503, "redis_unreachable", message, {"retry-after": "1"})
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -110,8 +106,8 @@ async def _invalid(_: Request, error: Exception) -> Response:
     name = str(first["loc"][-1])
     if first["type"] == "enum" and name in KNOWN:
         wrong = unknown(name, str(first["input"]), KNOWN[name])
-        return _answer(wrong.status, wrong.code, str(wrong))
-    return _answer(422, "invalid_parameter", f"parameter {name}: {plainly(first)}")
+        return error_response(wrong.status, wrong.code, str(wrong))
+    return error_response(422, "invalid_parameter", f"parameter {name}: {plainly(first)}")
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -122,10 +118,10 @@ async def _http(request: Request, error: Exception) -> Response:
         405: f"{request.url.path} does not take {request.method}",
     }
     code, message = codes.get(error.status_code, "http_error"), messages.get(error.status_code, str(error.detail))
-    return _answer(error.status_code, code, message, error.headers)
+    return error_response(error.status_code, code, message, error.headers)
 
 
 async def _internal(request: Request, _: Exception) -> Response:
-    return _answer(
+    return error_response(
         500, "internal", f"a fault of ours at {request.url.path}; the log of `salepulse serve` has the details"
     )

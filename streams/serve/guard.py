@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumers.commands.running import iso
 from streams.clock import now_ms
-from streams.serve.encoding import json_response
+from streams.serve.encoding import error_response
 from streams.tokens.book import TokenBook
 from streams.tokens.token import needed
 
@@ -46,7 +46,7 @@ class Guard:
         if token.expires_ms is not None and token.expired(now_ms()):
             return _unknown(f"token {token.name!r} has expired at {iso(token.expires_ms)}: have another one made")
         if not token.scope.includes(right):
-            return _error(
+            return error_response(
                 403,
                 "forbidden",
                 f"this needs a token of scope {right}, and {token.name!r} is of scope {token.scope}: have one made by "
@@ -69,10 +69,6 @@ def _secret(header: str) -> str | None:
 
 
 def _unknown(message: str) -> Response:
-    response = _error(401, "unauthorized", message)
+    response = error_response(401, "unauthorized", message)
     response.headers.update(_CHALLENGE)
     return response
-
-
-def _error(status: int, code: str, message: str) -> Response:
-    return json_response({"error": {"code": code, "message": message}}, status)

@@ -18,6 +18,7 @@ from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.forecasts import Basis, Forecasts, Outlook
 from streams.serve.live import Live
 from streams.serve.model import ApiModel
+from streams.serve.paths import PathId
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.rolling import RollingView
 from streams.windows import Window
@@ -116,7 +117,7 @@ async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam
 async def promotion(
     live: LiveView,
     forecasts: ForecastsOfApp,
-    promotion_id: Annotated[str, Path(max_length=128, description="As events carry it.")],
+    promotion_id: Annotated[PathId, Path(max_length=128, description="As events carry it.")],
     as_of: AsOfParam = None,
 ) -> Response:
     """One promotion: definition, phase, KPIs, targets and whether they will be reached."""

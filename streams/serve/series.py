@@ -25,6 +25,7 @@ from streams.serve.asking import (
 )
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
+from streams.serve.paths import PathId
 from streams.view.asking import Question
 from streams.view.compared import ComparedSeries, Comparer
 from streams.windows import Window
@@ -69,7 +70,7 @@ class SeriesAnswer(Frame):
 @router.get("/series/{name}", response_model=SeriesAnswer)
 async def series(
     live: LiveView,
-    name: Annotated[str, Path(max_length=128, description="A counter or KPI; see /api/v1/definitions.")],
+    name: Annotated[PathId, Path(max_length=128, description="A counter or KPI; see /api/v1/definitions.")],
     window: WindowParam = Window.M1,
     scope: ScopeParam = Scope.ALL,
     value: ValueParam = None,

@@ -13,6 +13,7 @@ from streams.serve.asks import item
 from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS
 from streams.serve.model import ApiModel
+from streams.serve.paths import PathId
 from streams.stock.classes import AbcClass
 from streams.stock.forecast import COVERAGE, Interval
 from streams.view.outlook import Outage, Outlook, SkuOutlook
@@ -130,7 +131,7 @@ async def whole_stock(
 @router.get("/stock/{sku}", response_model=SkuStockAnswer)
 async def stock_of_sku(
     live: LiveView,
-    sku: Annotated[str, Path(min_length=1, max_length=128)],
+    sku: Annotated[PathId, Path(min_length=1, max_length=128)],
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:

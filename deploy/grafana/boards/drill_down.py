@@ -14,8 +14,8 @@ UID = "salepulse-drill-down"
 SCOPES = ("channel", "region", "category", "campaign", "live_room", "variant", "member")
 CHOSEN = '=~"$value"'
 HERE = "/d/salepulse-drill-down?${__url_time_range}&${scope:queryparam}&${window:queryparam}&var-value="
-TO_ONE = (Text("Only this one", "只看此项"), HERE + "${__field.labels.value}")
-TO_ROW = (Text("Only this one", "只看此项"), HERE + "${__value.raw}")
+TO_ONE = (Text("Only this one", "只看此项"), HERE + "${__field.labels.value:percentencode}")
+TO_ROW = (Text("Only this one", "只看此项"), HERE + "${__value.raw:percentencode}")
 
 
 def build(panels: Panels) -> Dashboard:

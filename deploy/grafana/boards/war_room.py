@@ -17,7 +17,7 @@ TO_SHIPPING = (Text("Shipping", "物流"), "/d/salepulse-shipping?${__url_time_r
 TO_STOCK = (Text("Stock", "库存"), "/d/salepulse-stock?${__url_time_range}")
 TO_PART = (
     Text("Drill down", "下钻"),
-    "/d/salepulse-drill-down?${__url_time_range}&var-scope=channel&var-value=${__field.labels.value}",
+    "/d/salepulse-drill-down?${__url_time_range}&var-scope=channel&var-value=${__field.labels.value:percentencode}",
 )
 
 

@@ -144,5 +144,8 @@ async def client(settings: Settings, app: FastAPI | None = None) -> AsyncIterato
     """An app that runs, and a client of it."""
     app = app or create_app(settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as made:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as made,
+    ):
         yield made

@@ -1,0 +1,67 @@
+"""Ids in paths: a percent-encoded `/` belongs to the id, and does not end it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote, unquote
+
+from pydantic import BeforeValidator
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+def routed_path(raw_path: str) -> str:
+    """The path that routes are matched with: decoded segment by segment, except for `/` and `%` within a segment.
+
+    >>> routed_path("/stock/TEE%2FRED"), routed_path("/stock/%E7%BA%A2"), routed_path("/stock/100%25")
+    ('/stock/TEE%2FRED', '/stock/红', '/stock/100%25')
+    """
+    if "%" not in raw_path:
+        return raw_path
+    return "/".join(_protected(unquote(segment)) for segment in raw_path.split("/"))
+
+
+def _protected(segment: str) -> str:
+    return segment.replace("%", "%25").replace("/", "%2F")
+
+
+def path_segment(text: str) -> str:
+    """An id as a segment of a path.
+
+    >>> path_segment("TEE/RED 50%?")
+    'TEE%2FRED%2050%25%3F'
+    """
+    return quote(text, safe="")
+
+
+def _decoded(segment: object) -> object:
+    return unquote(segment) if isinstance(segment, str) else segment
+
+
+PathId = Annotated[str, BeforeValidator(_decoded)]
+"""A path parameter that holds an id of the shop: any characters, percent-encoded in the URL."""
+
+
+class EncodedIds:
+    """ASGI middleware: has routes see `routed_path` in place of a path that is decoded as a whole."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http" and (raw_path := scope.get("raw_path")):
+            scope = {**scope, "path": routed_path(raw_path.decode("ascii"))}
+        await self._app(scope, receive, send)
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD is answered as GET is, and the server sends no body. Not the stream, which has no end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http" and scope["method"] == "HEAD" and not scope["path"].endswith("/stream"):
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)

@@ -1,0 +1,88 @@
+"""Refuses what other sites have a browser send to this server; see `streams.serve.hosts`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streams.serve.encoding import error_response
+from streams.serve.hosts import RefusedRequest, authority, refused_request, split_host
+from streams.settings import Settings
+from streams.tokens.token import OPEN
+
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_NOT_JSON = "this takes JSON only: send it with the header `Content-Type: application/json`"
+
+
+class SameOrigin:
+    """ASGI middleware: before tokens are looked at, and whether or not there are any."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._known = known_hosts(settings)
+        self._origins = _public_origins(settings)
+        self._probes_by_any_name = bool(settings.tokens_file)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403, 415 or 421."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers, method = Headers(scope=scope), scope["method"]
+        known = self._known
+        if self._probes_by_any_name and method in ("GET", "HEAD") and scope["path"] in OPEN:
+            known = None
+        reason = refused_request(method, headers, known=known, origins=self._origins)
+        if reason is RefusedRequest.UNKNOWN_HOST:
+            return error_response(
+                421,
+                reason,
+                f"this server is not known as {split_host(headers['host'])[0]!r}: ask it at localhost or 127.0.0.1, or "
+                "add the name to the setting http_allowed_hosts",
+            )
+        if reason is RefusedRequest.FOREIGN_ORIGIN:
+            return error_response(
+                403,
+                reason,
+                "a page of another site may change nothing here: use the page of this server, or a program that sends "
+                "no Origin; behind a proxy set public_url to the address that people use",
+            )
+        if method in _BODY_METHODS and _has_body(headers) and not is_json(headers.get("content-type", "")):
+            return error_response(415, "not_json", _NOT_JSON)
+        return None
+
+
+def _has_body(headers: Headers) -> bool:
+    return "content-type" in headers or "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a header says JSON. No form can send that to another site."""
+    return content_type.partition(";")[0].strip().lower() == "application/json"
+
+
+def known_hosts(settings: Settings) -> Collection[str] | None:
+    """Names that this server is known by, beside those of loopback; None: any will do.
+
+    With tokens any will do, unless names are set: a browser gives a token to no other name than the one that it was
+    typed for. Without tokens whoever is on loopback may do everything, and so may pages in a browser there.
+    """
+    allowed = {split_host(name)[0] for name in settings.http_allowed_hosts.split(",") if name.strip()}
+    if settings.tokens_file and not allowed:
+        return None
+    names = {split_host(settings.http_host)[0] if ":" not in settings.http_host else settings.http_host.lower()}
+    if settings.public_url:
+        names.add((urlsplit(settings.public_url).hostname or "").lower())
+    return frozenset((names | allowed) - {"", "0.0.0.0", "::"})
+
+
+def _public_origins(settings: Settings) -> Collection[str]:
+    if not settings.public_url:
+        return frozenset()
+    parts = urlsplit(settings.public_url)
+    return frozenset({authority(parts.netloc.rpartition("@")[2], parts.scheme)})
