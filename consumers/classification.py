@@ -8,13 +8,23 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from consumers.events import MAX_DEPTH, MAX_MESSAGE_BYTES, MODELS, TOPIC_OF_TYPE, TYPES, EventModel
+from consumers.events import (
+    ITEM_LABELS,
+    MAX_DEPTH,
+    MAX_LABEL,
+    MAX_MESSAGE_BYTES,
+    MODELS,
+    OPTIONAL_LABELS,
+    TOPIC_OF_TYPE,
+    TYPES,
+    EventModel,
+)
 from consumers.rejects import Reason, Rejected
 from consumers.topics import Topic
 
@@ -37,6 +47,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Found = TypeVar("Found")
 
 
 class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
@@ -52,14 +63,31 @@ class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
         return Rejected(index, self.reason, self.detail)
 
 
-def examine(topic: Topic, value: bytes | None) -> BaseModel:
-    """The event as the topic's model. Raises Refusal, and nothing else, for a message that breaks the contract."""
+class Examined(NamedTuple):
+    """An event that was looked at with care."""
 
-    def look() -> BaseModel:
+    event: BaseModel
+    """As the topic's model."""
+    dropped: Sequence[str]
+    """The labels that it had and that were too long, by the names of `DROPPABLE_FIELDS`."""
+
+
+def examine(topic: Topic, value: bytes | None) -> Examined:
+    """The event in a message. Raises Refusal, and nothing else, for one that breaks the contract."""
+
+    def look() -> Examined:
         found = read_object(value)
-        return validate(_model_for(topic, found), found)
+        event = validate(_model_for(topic, found), found)
+        return Examined(event, list(_dropped(topic, found)))
 
     return _guarded(look)
+
+
+def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in OPTIONAL_LABELS[topic] if len(found.get(name) or "") > MAX_LABEL)
+    if topic is Topic.ORDERS:
+        for item in found["items"]:
+            yield from (f"items.{name}" for name in ITEM_LABELS if len(item.get(name) or "") > MAX_LABEL)
 
 
 def examine_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
@@ -109,7 +137,7 @@ def validate(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
         raise min(refusals, key=lambda refusal: _RANK[refusal.reason]) from None
 
 
-def _guarded(look: Callable[[], AnyModel]) -> AnyModel:
+def _guarded(look: Callable[[], Found]) -> Found:
     try:
         return look()
     except Refusal:

@@ -13,14 +13,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import asdict, force_setattr
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.classification import Refusal, examine, examine_as, nests_too_deep
 from consumers.events import (
+    ITEM_LABELS,
     MAX_DEPTH,
+    MAX_LABEL,
     MAX_MESSAGE_BYTES,
     MAX_MONEY,
     MODELS,
+    OPTIONAL_LABELS,
     REQUIRED_BY_TYPE,
     Label,
     Promotion,
@@ -31,12 +35,16 @@ from consumers.structs import struct_of
 from consumers.topics import Topic
 
 _CHUNK = 256
-"""Messages that are checked together. A bad one costs its chunk about one more pass."""
+"""Messages that are checked together. Where one is bad, its chunk is decoded once more, one by one."""
 
 STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {topic: struct_of(model) for topic, model in MODELS.items()}
-"""What `decode_batch` makes of each event topic: the model's fields, absent ones None."""
+"""What `decode_batch` makes of each event topic: the model's fields, absent ones None; of absent labels also ""."""
 
 _DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.items()}
+_LONG_LABEL_DECODERS = {
+    topic: msgspec.json.Decoder(struct_of(model, long_labels=True)) for topic, model in MODELS.items()
+}
+_ABSENT = (None, "")
 _LABEL = TypeAdapter(Label)
 
 
@@ -52,6 +60,22 @@ class Decoded:
     """On orders: each order's amount in minor units, parallel to `events`. None on other topics."""
     rejected: list[Rejected] = field(default_factory=list)
     """The rest of the batch, in order."""
+    dropped: list[tuple[int, str]] = field(default_factory=list)
+    """Optional labels that were too long: where their events stood in the batch, and the names of the fields."""
+
+    def add(
+        self,
+        events: Sequence[Any],
+        positions: Sequence[int],
+        amounts: Sequence[int] | None,
+        dropped: Sequence[str] = (),
+    ) -> None:
+        """Add events and their amounts; `dropped`: labels that the only one of them lost."""
+        self.events += events
+        self.positions += positions
+        if self.amounts is not None and amounts is not None:
+            self.amounts += amounts
+        self.dropped += [(positions[0], name) for name in dropped]
 
 
 def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> Decoded:
@@ -91,40 +115,14 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
 
 
 def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: Decoded) -> None:
-    """Add the values to `decoded`; where one is bad, halve until it stands alone."""
-    if _add_all(topic, values, start, decoded):
-        return
-    if len(values) > 1:
-        half = len(values) // 2
-        _decode_chunk(topic, values[:half], start, decoded)
-        _decode_chunk(topic, values[half:], start + half, decoded)
-        return
-    try:
-        # What the model accepts is an event, whatever the fast decoder thought of it.
-        event: Any = msgspec.convert(examine(topic, values[0]).model_dump(), STRUCTS[topic])
-    except Refusal as refusal:
-        decoded.rejected.append(refusal.at(start))
-        return
-    decoded.events.append(event)
-    decoded.positions.append(start)
-    if decoded.amounts is not None:
-        decoded.amounts.append(order_amount(event))
-
-
-def _add_all(topic: Topic, values: Sequence[bytes | None], start: int, decoded: Decoded) -> bool:
-    """Add the values if every one is an event, else none. Accepts nothing that the topic's model would refuse."""
-    if (events := _decode_all(topic, values)) is None:
-        return False
-    if topic is not Topic.CLICKS and not _complete(events):
-        return False
-    if decoded.amounts is not None:
-        amounts = list(map(order_amount, events))
-        if min(amounts) < 0 or max(amounts) > MAX_MONEY:
-            return False
-        decoded.amounts += amounts
-    decoded.events += events
-    decoded.positions += range(start, start + len(values))
-    return True
+    """Add the values to `decoded`: all at once where every one is well, else one by one."""
+    if (events := _decode_all(topic, values)) is not None and _complete(topic, events):
+        amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
+        if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
+            decoded.add(events, range(start, start + len(values)), amounts)
+            return
+    for at, value in enumerate(values, start):
+        _decode_one(topic, value, at, decoded)
 
 
 def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:
@@ -147,11 +145,63 @@ def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | Non
     return events
 
 
-def _complete(events: list[Any]) -> bool:
+def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: Decoded) -> None:
+    """Add one value, whatever it is."""
+    dropped: Sequence[str] = ()
+    event: Any = _as_struct(_DECODERS[topic], value)
+    if event is None and (loose := _as_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
+        event, dropped = _without_long_labels(topic, loose)
+    if event is not None and _complete(topic, (event,)):
+        amount = order_amount(event) if topic is Topic.ORDERS else 0
+        if 0 <= amount <= MAX_MONEY:
+            decoded.add([event], [at], [amount], dropped)
+            return
+    try:
+        # What the model accepts is an event, whatever the fast decoder thought of it.
+        found = examine(topic, value)
+    except Refusal as refusal:
+        decoded.rejected.append(refusal.at(at))
+        return
+    event = msgspec.convert(found.event.model_dump(), STRUCTS[topic])
+    decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped)
+
+
+def _as_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
+    """The struct, if the value is well-formed and fits; else None."""
+    if value is None or len(value) > MAX_MESSAGE_BYTES:
+        return None
+    try:
+        event = decoder.decode(value)
+        if not value.isascii():
+            value.decode()
+    except Exception:  # as in `_decode_all`
+        return None
+    return None if nests_too_deep(value) else event
+
+
+def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
+    """The event without the labels that are too long, and their names; None where its type requires one of them."""
+    long = [name for name in OPTIONAL_LABELS[topic] if len(getattr(loose, name) or "") > MAX_LABEL]
+    if not set(long).isdisjoint(REQUIRED_BY_TYPE.get(loose.type, ())):
+        return None, ()
+    fields = asdict(loose) | dict.fromkeys(long)
+    if topic is Topic.ORDERS:
+        for item in loose.items:
+            for name in ITEM_LABELS:
+                if len(getattr(item, name) or "") > MAX_LABEL:
+                    force_setattr(item, name, None)  # frozen, but nobody else has seen it yet
+                    long.append(f"items.{name}")
+    return STRUCTS[topic](**fields), long
+
+
+def _complete(topic: Topic, events: Sequence[Any]) -> bool:
     """Whether each event has what its type requires beyond what its topic does."""
+    if topic is Topic.CLICKS:
+        return True
     for event in events:
         for name in REQUIRED_BY_TYPE.get(event.type, ()):
-            if getattr(event, name) is None:
+            given = getattr(event, name)
+            if not given and given in _ABSENT:
                 return False
     return True
 

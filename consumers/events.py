@@ -1,4 +1,4 @@
-"""The event contract, version 1: what producers write to Kafka, as pydantic models.
+"""The event contract, version 2: what producers write to Kafka, as pydantic models.
 
 These models are the one definition of each event. The fast decoder (`consumers.decoding`) and the JSON Schemas in
 `docs/schemas/` (written by `python -m consumers.schemas`) are derived from them.
@@ -7,6 +7,7 @@ What every message obeys:
 
 - fields that are not named here are ignored;
 - an optional field that is null is absent, and a null in a required field is a missing field;
+- an optional label (`OptionalLabel`) that is empty is absent, and one that is too long is dropped from the event;
 - nothing is coerced: `1.0`, `"1"` and `true` are no integers;
 - money is an integer number of minor units (cents, fen); times are integers, epoch milliseconds, UTC.
 
@@ -18,12 +19,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Protocol, Self, get_args
+from typing import Annotated, Any, Literal, Protocol, Self, get_args, get_type_hints
 from zoneinfo import available_timezones
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, ConfigDict, FailFast, Strict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from consumers.topics import Topic
 
@@ -34,15 +44,35 @@ MAX_TS_MS = 16_725_225_600_000
 MAX_ITEMS = 1_000
 MAX_MESSAGE_BYTES = 2**20
 MAX_DEPTH = 32
+MAX_LABEL = 128
 
-Label = Annotated[str, MinLen(1), MaxLen(128)]
-"""An id or a label: 1 to 128 characters."""
+Label = Annotated[str, MinLen(1), MaxLen(MAX_LABEL)]
+"""An id or a label that the event cannot do without: 1 to 128 characters."""
 Money = Annotated[int, Ge(0), Le(MAX_MONEY)]
 Quantity = Annotated[int, Ge(1), Le(MAX_COUNT)]
 Stock = Annotated[int, Ge(0), Le(MAX_COUNT)]
 StockChange = Annotated[int, Ge(-MAX_COUNT), Le(MAX_COUNT)]
 TimestampMs = Annotated[int, Ge(0), Le(MAX_TS_MS)]
 DurationMs = Annotated[int, Ge(0), Le(MAX_TS_MS)]
+
+
+def _fitting(label: str, info: ValidationInfo) -> str | None:
+    """The label if it has 1 to 128 characters, else None. On a type that requires the field, any other is a fault."""
+    if any("\ud800" <= character <= "\udfff" for character in label):
+        raise PydanticKnownError("string_unicode")
+    if 0 < len(label) <= MAX_LABEL:
+        return label
+    if info.field_name not in REQUIRED_BY_TYPE.get(info.data.get("type", ""), ()):
+        return None
+    if label:
+        raise PydanticKnownError("string_too_long", {"max_length": MAX_LABEL})
+    raise PydanticKnownError("string_too_short", {"min_length": 1})
+
+
+DROPPABLE = AfterValidator(_fitting)
+"""Marks a label that is taken as absent where it is empty or too long, in place of refusing its event."""
+OptionalLabel = Annotated[str, DROPPABLE, WithJsonSchema({"type": "string", "maxLength": MAX_LABEL})] | None
+"""A label that an event may have. Empty is absent; more than 128 characters: the label is dropped, and counted."""
 
 
 class FirstFault(FailFast):
@@ -118,35 +148,35 @@ class Click(_Model):
     type: ClickType
     ts: TimestampMs
     """Event time."""
-    source: Label | None = None
+    source: OptionalLabel = None
     """Which producer sent it."""
     user_id: Label
     session_id: Label
-    sku: Label | None = None
-    category: Label | None = None
-    channel: Label | None = None
-    region: Label | None = None
-    promotion_id: Label | None = None
+    sku: OptionalLabel = None
+    category: OptionalLabel = None
+    channel: OptionalLabel = None
+    region: OptionalLabel = None
+    promotion_id: OptionalLabel = None
     member: bool | None = None
-    device: Label | None = None
-    variant: Label | None = None
+    device: OptionalLabel = None
+    variant: OptionalLabel = None
     """The arm of an A/B test."""
-    campaign: Label | None = None
+    campaign: OptionalLabel = None
     """UTM campaign."""
     dwell_ms: DurationMs | None = None
-    keyword: Label | None = None
+    keyword: OptionalLabel = None
     """What was searched for."""
-    ad_unit: Label | None = None
+    ad_unit: OptionalLabel = None
     cost: Money | None = None
     """What an `ad_click` costs the shop."""
-    live_room: Label | None = None
+    live_room: OptionalLabel = None
 
 
 class OrderItem(_Model):
     """One line of an order."""
 
     sku: Label
-    category: Label | None = None
+    category: OptionalLabel = None
     qty: Quantity
     unit_price: Money
     cost: Money | None = None
@@ -183,7 +213,7 @@ class Order(_Model):
     type: OrderType
     ts: TimestampMs
     """Event time."""
-    source: Label | None = None
+    source: OptionalLabel = None
     """Which producer sent it."""
     order_id: Label
     user_id: Label
@@ -194,15 +224,15 @@ class Order(_Model):
     shipping_fee: Money | None = None
     refund_amount: Money | None = None
     """Required on `order_refunded`."""
-    channel: Label | None = None
-    region: Label | None = None
-    promotion_id: Label | None = None
+    channel: OptionalLabel = None
+    region: OptionalLabel = None
+    promotion_id: OptionalLabel = None
     member: bool | None = None
     first_order: bool | None = None
-    variant: Label | None = None
-    campaign: Label | None = None
-    live_room: Label | None = None
-    reason: Label | None = None
+    variant: OptionalLabel = None
+    campaign: OptionalLabel = None
+    live_room: OptionalLabel = None
+    reason: OptionalLabel = None
 
     @model_validator(mode="after")
     def _check_type_and_amount(self) -> Self:
@@ -224,18 +254,18 @@ class Logistics(_Model):
     type: LogisticsType
     ts: TimestampMs
     """Event time."""
-    source: Label | None = None
+    source: OptionalLabel = None
     """Which producer sent it."""
-    order_id: Label | None = None
-    sku: Label | None = None
-    warehouse: Label | None = None
+    order_id: OptionalLabel = None
+    sku: OptionalLabel = None
+    warehouse: OptionalLabel = None
     on_hand: Stock | None = None
     """On `stock_level`: the count at `ts`, which replaces what was known."""
     qty: Quantity | None = None
     delta: StockChange | None = None
     """On `stock_adjusted`: signed."""
-    carrier: Label | None = None
-    region: Label | None = None
+    carrier: OptionalLabel = None
+    region: OptionalLabel = None
     promised_ts: TimestampMs | None = None
     """The delivery promise."""
 
@@ -306,3 +336,19 @@ EventModel = type[Click] | type[Order] | type[Logistics]
 
 MODELS: Mapping[Topic, EventModel] = {Topic.CLICKS: Click, Topic.ORDERS: Order, Topic.LOGISTICS: Logistics}
 """The model of each event topic."""
+
+
+def _optional_labels(model: type[BaseModel]) -> tuple[str, ...]:
+    hints = get_type_hints(model, include_extras=True)
+    return tuple(name for name, hint in hints.items() if any(DROPPABLE in get_args(arg) for arg in get_args(hint)))
+
+
+OPTIONAL_LABELS: Mapping[Topic, tuple[str, ...]] = {topic: _optional_labels(model) for topic, model in MODELS.items()}
+"""The fields of each topic's events that are an `OptionalLabel`."""
+ITEM_LABELS = _optional_labels(OrderItem)
+"""The same of an order's items."""
+DROPPABLE_FIELDS: Mapping[Topic, tuple[str, ...]] = {
+    topic: (*names, *(f"items.{name}" for name in ITEM_LABELS if topic is Topic.ORDERS))
+    for topic, names in OPTIONAL_LABELS.items()
+}
+"""What `labels_dropped` names them."""

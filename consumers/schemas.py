@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from consumers.events import MODELS, REQUIRED_BY_TYPE, TYPES, Promotion
+from consumers.events import MODELS, OPTIONAL_LABELS, REQUIRED_BY_TYPE, TOPIC_OF_TYPE, TYPES, Promotion
 from consumers.topics import Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,7 +19,8 @@ def event_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of every message that producers write, by file name.
 
     A schema cannot say all of the contract: the sum that makes an order's amount, that a period ends after it starts,
-    and that a number such as `1.0` is no integer are left to the decoder.
+    and that a number such as `1.0` is no integer are left to the decoder. Of optional labels it says how long they
+    should be: a longer one is dropped, and its event counts.
     """
     schemas = {f"{topic}.schema.json": _schema(model, TYPES[topic]) for topic, model in MODELS.items()}
     return {**schemas, f"{Topic.PROMOTIONS}.schema.json": _schema(Promotion)}
@@ -47,8 +48,14 @@ def _rule(event_type: str) -> dict[str, Any]:
     names = REQUIRED_BY_TYPE[event_type]
     return {
         "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
-        "then": {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}},
+        "then": {"required": list(names), "properties": {name: _needed(event_type, name) for name in names}},
     }
+
+
+def _needed(event_type: str, name: str) -> dict[str, Any]:
+    """What a field is beyond its optional form."""
+    label = name in OPTIONAL_LABELS[TOPIC_OF_TYPE[event_type]]
+    return {"not": {"type": "null"}, **({"minLength": 1} if label else {})}
 
 
 if __name__ == "__main__":

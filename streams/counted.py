@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from redis.asyncio import Redis
@@ -62,6 +62,12 @@ class Totals:
     """Messages whose event was counted before."""
     rejected: int
     """Messages that became dead letters."""
+    reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The same by topic and reason."""
+    labels_dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Labels that were too long, by topic and field: their events were counted without them."""
+    last_ms: Mapping[str, int] = field(default_factory=dict)
+    """When `rejected` and `labels_dropped` grew last, epoch ms; nothing where that is not known."""
 
 
 async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
@@ -78,16 +84,26 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
     """The totals of all shards."""
-    events: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    by_kind: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    last_ms: dict[str, int] = {}
     for shard in range(keys.shards):
         for name, count in (await redis.hgetall(keys.totals(shard))).items():
-            what, _topic, *kind = (name.decode() if isinstance(name, bytes) else name).split(",")
-            if what == "events":
-                events[kind[0]] += int(count)
-            else:
-                others[what] += int(count)
-    return Totals(dict(events), others["duplicates"], others["rejected"])
+            what, topic, about, *_ = [*(name.decode() if isinstance(name, bytes) else name).split(",", 2), ""]
+            by_kind[what][topic, about] += int(count)
+        for kind in ("rejected", "labels_dropped"):
+            if (grew := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
+                last_ms[kind] = max(int(grew), last_ms.get(kind, 0))
+    events: Counter[str] = Counter()
+    for (_topic, kind), counted in by_kind["events"].items():
+        events[kind] += counted
+    return Totals(
+        events=dict(events),
+        duplicates=by_kind["duplicates"].total(),
+        rejected=by_kind["rejected"].total(),
+        reasons=by_kind["rejected"],
+        labels_dropped=by_kind["labels_dropped"],
+        last_ms=last_ms,
+    )
 
 
 async def read_positions(settings: Settings) -> Positions:

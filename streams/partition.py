@@ -235,6 +235,7 @@ def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> d
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
     totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
+    totals |= {f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 
 

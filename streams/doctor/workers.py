@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.commands.running import iso
+from consumers.events import MAX_LABEL
 from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
-from streams.counted import read_totals
+from streams.counted import Totals, read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
@@ -23,6 +24,8 @@ from streams.view.reached import newest
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
 AHEAD_MS = 2_000
+RECENT_MS = 3_600_000
+"""What producers did wrong within so long still goes on, as far as one can tell."""
 
 
 async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
@@ -40,9 +43,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
     findings = [*at_work(heard, now_ms, settings), *partitions(state.partitions, now_ms, settings)]
     findings += [finding for fields in shards for finding in incomplete(fields)]
-    if totals.rejected:
-        mend = "see why with `salepulse dead-letters list`"
-        findings.append(warning("refused", f"{totals.rejected:,} messages so far, kept as dead letters", mend))
+    findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
     return [*findings, alerts(evaluated, now_ms, settings)]
@@ -108,6 +109,34 @@ def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
                 "replay them from their source with `salepulse replay`; unless the topic was made anew, "
                 "lengthen its retention",
             )
+
+
+def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:
+    """What producers send that breaks the contract, wholly or in a label; a fault where it still happens."""
+
+    def found(what: str, kind: str, counts: Mapping[tuple[str, str], int], text: str, mend: str) -> Iterator[Finding]:
+        if not counts:
+            return
+        (topic, name), most = max(counts.items(), key=lambda pair: (pair[1], pair[0]))
+        last_ms = totals.last_ms.get(kind, 0)
+        last = f", the last at {iso(last_ms)}" if last_ms else ""
+        told = f"{sum(counts.values()):,} {text}{last}; most: {name} on {topic} ({most:,})"
+        yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(what, told, mend.format(topic=topic, name=name))
+
+    yield from found(
+        "refused",
+        "rejected",
+        totals.reasons,
+        "messages are dead letters and not counted",
+        "see why with `salepulse dead-letters list --topic {topic} --reason {name}` and correct their producer",
+    )
+    yield from found(
+        "labels",
+        "labels_dropped",
+        totals.labels_dropped,
+        "labels were too long and dropped: their events count without them",
+        f"have the producers of {{topic}} send at most {MAX_LABEL} characters in `{{name}}`",
+    )
 
 
 def answers(state: State, now_ms: int, settings: Settings) -> Finding:

@@ -7,7 +7,7 @@ processor's cache: done over a large batch at once, it takes twice as long.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,8 @@ class Columns:
     lines: Lines = field(default_factory=Lines)
     told: Told = field(default_factory=Told)
     """What the events tell of the lives of orders."""
+    dropped: Sequence[tuple[int, str]] = ()
+    """Labels that were too long, by the position of the event that lost it and the name of the field."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -105,7 +107,14 @@ class Columns:
             sessions=self.sessions[places] if len(self.sessions) else self.sessions,
             lines=self.lines.take(places, len(self)),
             told=self.told.take(places, len(self)),
+            dropped=self._dropped_of(places),
         )
+
+    def _dropped_of(self, places: Ints) -> Sequence[tuple[int, str]]:
+        if not self.dropped:
+            return ()
+        kept = set(self.positions[places].tolist())
+        return [(position, name) for position, name in self.dropped if position in kept]
 
     def row_of(self, scope: Scope) -> Ints:
         """Each event's row in one of its topic's `EVENT_SCOPES`, -1 where it has no value there."""
@@ -126,7 +135,8 @@ def read_columns(topic: Topic, values: Sequence[bytes | None], rows: Rows) -> tu
         rejected += [Rejected(start + refused.index, refused.reason, refused.detail) for refused in decoded.rejected]
         if decoded.events:
             positions = np.array(decoded.positions, np.int64) + start
-            parts.append(columns_of(topic, decoded.events, decoded.amounts, positions, rows))
+            part = columns_of(topic, decoded.events, decoded.amounts, positions, rows)
+            parts.append(replace(part, dropped=[(start + i, name) for i, name in decoded.dropped]))
     return _joined(parts) if parts else _nothing(topic), rejected
 
 
@@ -171,8 +181,8 @@ def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: Rows) -> Ints
 def _sources(topic: Topic, fields: _Fields, n: int, rows: Rows) -> Ints:
     """The row of who wrote each event, -1 where it does not say."""
     names = fields["source"]
-    row_of = {name: rows.row(WrittenBy.SOURCE, f"{topic}/{name}") for name in set(names) - {None}}
-    return _ints(map({None: -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
+    row_of = {name: rows.row(WrittenBy.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
+    return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
 
 
 def _click_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
@@ -194,7 +204,7 @@ def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
     if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
         return np.full(n, -1)
     numbers = rows.stock.warehouses
-    return _ints([-1 if name is None else numbers[name] for name in fields["warehouse"]], n)
+    return _ints([numbers[name] if name else -1 for name in fields["warehouse"]], n)
 
 
 _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}
@@ -264,6 +274,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
             refund=np.concatenate([held.refund for held in lines]),
         ),
         told=join_told([part.told for part in parts], shifts),
+        dropped=[lost for part in parts for lost in part.dropped],
     )
 
 
@@ -273,11 +284,11 @@ def _nothing(topic: Topic) -> Columns:
 
 
 def _given(values: Sequence[Any], n: int) -> Ints:
-    """1 where there is a value."""
-    missing = values.count(None)
+    """1 where there is a value; an empty label is none."""
+    missing = values.count(None) + values.count("")
     if missing in (0, n):
         return np.full(n, int(not missing))
-    return _ints([value is not None for value in values], n)
+    return _ints([value is not None and value != "" for value in values], n)
 
 
 def _or_zero(values: Sequence[Any], n: int) -> Ints:

@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension
+from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
 from streams.stock.names import StockNames
 
 
@@ -68,13 +68,14 @@ class Rows:
 
 
 class ScopeRows(dict[str | bool | None, int]):
-    """Rows of one scope by value: a dictionary that numbers what it does not know. None (no such field) is -1.
+    """Rows of one scope by value: a dictionary that numbers what it does not know.
 
-    True and False stand for "true" and "false" (scope `member`).
+    None (no such field) is -1, and so is an empty label, but for the only value of scope `all`. True and False stand
+    for "true" and "false" (scope `member`).
     """
 
     def __init__(self, rows: Rows, scope: Dimension) -> None:
-        super().__init__({None: -1})
+        super().__init__({None: -1} if scope is Scope.ALL else {None: -1, "": -1})
         self._rows = rows
         self._scope = scope
 

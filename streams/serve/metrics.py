@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from consumers.events import TYPES
+from consumers.events import DROPPABLE_FIELDS, TYPES
 from consumers.rejects import Reason
 from consumers.topic_names import TopicNames
 from consumers.topics import EVENT_TOPICS, Topic
@@ -43,11 +43,16 @@ TOTALS = {
     "events": ("Events counted.", ("topic", "type")),
     "rejected": ("Messages refused: they are on the topic dead-letters.", ("topic", "reason")),
     "duplicates": ("Events seen before, and not counted again.", ("topic",)),
+    "labels_dropped": (
+        "Optional labels of more than 128 characters: their events were counted without them.",
+        ("topic", "field"),
+    ),
 }
 ZERO_TOTALS = {
     **{f"events,{topic},{name}": 0 for topic in EVENT_TOPICS for name in sorted(TYPES[topic])},
     **{f"rejected,{topic},{reason}": 0 for topic in EVENT_TOPICS for reason in Reason},
     **{f"duplicates,{topic}": 0 for topic in EVENT_TOPICS},
+    **{f"labels_dropped,{topic},{name}": 0 for topic in EVENT_TOPICS for name in DROPPABLE_FIELDS[topic]},
 }
 """Every total there can be, so that none appears only with its first increase."""
 

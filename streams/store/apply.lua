@@ -43,5 +43,9 @@ if hashes ~= '' then
   redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
 end
 for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
-for i = 14, #ARGV, 2 do redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1]) end
+for i = 14, #ARGV, 2 do
+  redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1])
+  local kind = string.match(ARGV[i], '^[^,]*')
+  if kind == 'rejected' or kind == 'labels_dropped' then redis.call('HSET', state, 'last,' .. kind, now_ms) end
+end
 return 'ok'

@@ -23,7 +23,7 @@ class Keys:
     | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |
     | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
     | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; what is known of that order |
-    | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` |
+    | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` … |
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | when the rules of alerts were last evaluated, epoch ms |

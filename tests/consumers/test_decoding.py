@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from consumers.decoding import STRUCTS, Decoded, PromotionChange, decode_batch, decode_promotion
-from consumers.events import MODELS, TYPES, order_amount
+from consumers.events import MODELS, OPTIONAL_LABELS, TYPES, order_amount
 from consumers.rejects import Reason, Rejected
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import GOOD, encode, good, nested, poison, with_raw
@@ -145,6 +145,50 @@ def test_of_several_faults_the_first_reason_is_told() -> None:
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", cost=-1)) is Reason.WRONG_TYPE
 
 
+@every_topic
+def test_an_empty_label_is_absent_and_one_too_long_is_dropped_and_named(topic: Topic) -> None:
+    for name in OPTIONAL_LABELS[topic]:
+        if topic is Topic.LOGISTICS and name in ("sku", "warehouse", "order_id"):
+            continue  # the next test has these
+        batch = [good(topic), good(topic, **{name: ""}), good(topic, **{name: "x" * 129}), good(topic)]
+        decoded = decode_batch(topic, batch)
+        assert (decoded.positions, decoded.rejected) == ([0, 1, 2, 3], [])
+        assert [getattr(event, name) or None for event in decoded.events[1:3]] == [None, None]
+        assert decoded.dropped == [(2, name)]
+        assert {type(event) for event in decoded.events} == {STRUCTS[topic]}
+
+
+def test_a_label_that_a_type_requires_is_strict_on_that_type_only() -> None:
+    shipped = {"event_id": "l", "type": "shipment_delayed", "ts": 0, "order_id": "o-1"}
+    for bad in ("", "x" * 129):
+        decoded = decode_batch(Topic.LOGISTICS, [encode({**shipped, "sku": bad, "warehouse": bad})])
+        assert len(decoded.events) == 1
+        assert decoded.dropped == [(0, name) for name in ("sku", "warehouse") if bad]
+        assert reason_of(Topic.LOGISTICS, encode({**shipped, "order_id": bad})) is Reason.OUT_OF_RANGE
+        assert reason_of(Topic.LOGISTICS, good(Topic.LOGISTICS, order_id=bad)) is None
+        for name in ("sku", "warehouse"):
+            assert reason_of(Topic.LOGISTICS, good(Topic.LOGISTICS, **{name: bad})) is Reason.OUT_OF_RANGE
+
+
+def test_labels_of_items_are_dropped_one_by_one() -> None:
+    items = [
+        {"sku": "s", "qty": 1, "unit_price": 1, "category": category} for category in ("x" * 129, "", "a", "y" * 999)
+    ]
+    for odd in ({}, {"ts": 5}):  # fast, and by the model: the later of two `ts` counts in both
+        value = good(Topic.ORDERS, items=items, discount=0, campaign="z" * 129, **odd)
+        decoded = decode_batch(Topic.ORDERS, [b"{" + b'"ts":"x",' * len(odd) + value[1:]])
+        assert sorted(decoded.dropped) == [(0, "campaign"), (0, "items.category"), (0, "items.category")]
+        assert [item.category or None for item in decoded.events[0].items] == [None, None, "a", None]
+        assert decoded.amounts == [4]
+
+
+def test_a_batch_whose_labels_are_all_too_long_is_still_decoded_fast() -> None:
+    values = [good(Topic.CLICKS, event_id=f"e-{i}", campaign="x" * 129) for i in range(20_000)]
+    began = time.process_time()
+    assert len(decode_batch(Topic.CLICKS, values).dropped) == 20_000
+    assert time.process_time() - began < 1
+
+
 def test_1000_items_are_fine() -> None:
     item = {"sku": "s", "qty": 1, "unit_price": 10**12}
     decoded = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, items=[item] * 1000, discount=0)])
@@ -185,14 +229,17 @@ def objects(draw: st.DrawFn, topic: Topic) -> dict[str, Any]:
     event = json.loads(json.dumps(GOOD[topic]))
     names = st.sampled_from(sorted(MODELS[topic].model_fields))
     event["type"] = draw(st.sampled_from(sorted(TYPES[topic])))
-    likely = st.sampled_from([0, 1, 250, "w-1", True, None])
+    likely = st.sampled_from([0, 1, 250, "w-1", "", "x" * 129, True, None])
     for name in draw(st.lists(names, max_size=4)):
         event[name] = draw(likely | json_values)
     for name in draw(st.lists(names, max_size=1)):
         event.pop(name, None)
     if topic is Topic.ORDERS and isinstance(event.get("items"), list) and draw(st.booleans()):
         item = {"sku": "s", "qty": 1, "unit_price": 1}
-        item[draw(st.sampled_from(["sku", "qty", "unit_price", "cost", "category", "extra"]))] = draw(json_values)
+        likely = st.sampled_from(["", "x" * 129])
+        item[draw(st.sampled_from(["sku", "qty", "unit_price", "cost", "category", "extra"]))] = draw(
+            likely | json_values
+        )
         event["items"].append(item)
     return event  # type: ignore[no-any-return]
 
@@ -203,6 +250,7 @@ def objects(draw: st.DrawFn, topic: Topic) -> dict[str, Any]:
 def test_the_decoder_accepts_what_the_model_accepts_with_the_same_fields(topic: Topic, data: st.DataObject) -> None:
     found = data.draw(objects(topic))
     decoded = decode_batch(topic, [encode(found)])
+    assert sorted(decoded.dropped) == ([] if decoded.rejected else sorted((0, name) for name in too_long(topic, found)))
     try:
         model = MODELS[topic].model_validate(found)
     except ValidationError:
@@ -213,6 +261,26 @@ def test_the_decoder_accepts_what_the_model_accepts_with_the_same_fields(topic: 
     assert_same(decoded, model)
 
 
+def too_long(topic: Topic, event: dict[str, Any]) -> list[str]:
+    """The labels that an event must lose, found without the product's code."""
+    required = {
+        "shipment_delayed": {"order_id"},
+        "shipment_delivered": {"order_id"},
+        "shipment_dispatched": {"order_id"},
+    }
+    strict = {"event_id", "type", "user_id", "session_id"} | required.get(event["type"], set())
+    if topic is Topic.ORDERS:
+        strict |= {"order_id"}
+    elif event["type"].startswith("stock_"):
+        strict |= {"sku", "warehouse"}
+    elif event["type"] == "return_received":
+        strict |= {"order_id", "sku"}
+    names = set(MODELS[topic].model_fields) - strict
+    found = [name for name in names if isinstance(event.get(name), str) and len(event[name]) > 128]
+    categories = [item.get("category") or "" for item in event.get("items") or () if topic is Topic.ORDERS]
+    return found + ["items.category" for category in categories if len(category) > 128]
+
+
 def assert_same(decoded: Decoded, model: Any) -> None:
     (event,) = decoded.events
     for name in type(model).model_fields:
@@ -221,13 +289,15 @@ def assert_same(decoded: Decoded, model: Any) -> None:
         if name == "items":
             assert [fields(item) for item in found] == [item.model_dump() for item in expected]
         else:
+            found = None if found == "" else found  # an empty label is absent
             assert (type(found), found) == (type(expected), expected), name
     if decoded.amounts is not None:
         assert decoded.amounts == [order_amount(model)]
 
 
 def fields(struct: Any) -> dict[str, Any]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+    found = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return {name: None if value == "" else value for name, value in found.items()}
 
 
 @every_topic

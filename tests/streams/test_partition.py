@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumers.rejects import Reason
+from streams.clock import now_ms
+from streams.counted import read_totals
 from streams.lateness import Clocks
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.store.writer import Moved
 from tests.streams.plain import plain
-from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, opened
+from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed, opened
 from tests.support.events import click, ms, paid, records, wire
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +79,20 @@ async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(
         "rejected,clicks,wrong_topic": 1,
     }
     assert (prepared.applying.follows, prepared.applying.next, prepared.applying.newest_ms) == (0, 5, ms(2))
+
+
+async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop: Shop) -> None:
+    event = click(at=1, campaign="x" * 129, keyword="y" * 500, channel="")
+    await shop.feed(CLICKS_0, [event, event, click(at=2, campaign="z" * 129)])
+    await shop.feed(CLICKS_0, [event])
+    assert await page_views(shop) == 2
+    totals = await read_totals(shop.redis, shop.keys)
+    assert totals.labels_dropped == {("clicks", "campaign"): 2, ("clicks", "keyword"): 1}
+    assert totals.duplicates == 2
+    assert now_ms() - 60_000 < totals.last_ms["labels_dropped"] <= now_ms()
+    assert "rejected" not in totals.last_ms
+    view = await shop.view()
+    assert await listed(view, "24h", "campaign") == {}
 
 
 async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:

@@ -133,8 +133,21 @@ def some_events(
     chance = Random(f"{topic} {seed}")
     make = {Topic.CLICKS: _some_click, Topic.ORDERS: _some_order, Topic.LOGISTICS: _some_shipment}[topic]
     events = [make(chance, start + chance.random() * length) for _ in range(n)]
-    lives = Random(f"lives {topic} {seed}")
+    spoils, lives = Random(f"spoils {topic} {seed}"), Random(f"lives {topic} {seed}")
+    events = [_with_bad_labels(spoils, event) for event in events]
     return [_of_some_order(lives, event, orders) if "order_id" in event else event for event in events]
+
+
+def _with_bad_labels(chance: Random, event: Event) -> Event:
+    """Some of its optional labels are empty, which is absent, or too long, and so are dropped."""
+    names = (
+        {"promotion_id", "channel", "region", "campaign", "category"} if "user_id" in event else {"region", "carrier"}
+    )
+    bad = {name: chance.choice(("", "x" * 129)) for name in sorted(names) if chance.random() < 0.05}
+    for item in event.get("items", ()):
+        if chance.random() < 0.05:
+            item["category"] = chance.choice(("", "x" * 129))
+    return {**event, **bad}
 
 
 def _labels(chance: Random, names: Sequence[str]) -> Event:

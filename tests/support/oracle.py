@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.oracle_labels import with_labels_that_count
 from tests.support.shipping_oracle import NAMES as SHIPPING_NAMES
 from tests.support.shipping_oracle import SCOPES as SHIPPING_SCOPES
 from tests.support.shipping_oracle import ShippingOracle
@@ -84,6 +85,11 @@ class Oracle:
     keep_stock_ms: int | None = None
     overdue_ms: int = 48 * 3_600_000
     _shipping_oracle: ShippingOracle | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.clicks, self.orders, self.logistics = (
+            [with_labels_that_count(event) for event in events] for events in (self.clicks, self.orders, self.logistics)
+        )
 
     def ask(
         self, window: str, as_of_ms: int, scope: str = "all", value: str = "", *, promotion: str | None = None

@@ -181,7 +181,7 @@ _ANY_TOPIC: list[Callable[[Random, Topic], Poison]] = [
     _raw("ts", b"1e3", Reason.WRONG_TYPE),
     _field("event_id", "", Reason.OUT_OF_RANGE),
     _field("event_id", "é" * 129, Reason.OUT_OF_RANGE),
-    _field("source", "", Reason.OUT_OF_RANGE),
+    _field("source", [], Reason.WRONG_TYPE),
     _field("ts", -1, Reason.OUT_OF_RANGE),
     _field("ts", MAX_TS_MS + 1, Reason.OUT_OF_RANGE),
     _field("ts", 2**64, Reason.OUT_OF_RANGE),
@@ -196,9 +196,14 @@ _OF_TOPIC: dict[Topic, list[Callable[[Random, Topic], Poison]]] = {
         _field("sku", 9, Reason.WRONG_TYPE),
         _field("cost", -1, Reason.OUT_OF_RANGE),
         _field("dwell_ms", -1, Reason.OUT_OF_RANGE),
-        _field("keyword", "", Reason.OUT_OF_RANGE),
+        _field("user_id", "", Reason.OUT_OF_RANGE),
+        _field("keyword", 5, Reason.WRONG_TYPE),
+        _raw("campaign", b'"' + b"x" * 200 + rb'\ud800"', Reason.BAD_ENCODING),
     ],
     Topic.ORDERS: [
+        _field("order_id", "x" * 129, Reason.OUT_OF_RANGE),
+        _item(sku="", reason=Reason.OUT_OF_RANGE),
+        _item(category=7, reason=Reason.WRONG_TYPE),
         _field("items", None, Reason.MISSING_FIELD),
         _field("type", "order_refunded", Reason.MISSING_FIELD),
         _item(sku=None, reason=Reason.MISSING_FIELD),
@@ -224,6 +229,12 @@ _OF_TOPIC: dict[Topic, list[Callable[[Random, Topic], Poison]]] = {
         _field("shipping_fee", MAX_MONEY, Reason.OUT_OF_RANGE),
     ],
     Topic.LOGISTICS: [
+        _field("warehouse", "", Reason.OUT_OF_RANGE),
+        _field("sku", "s" * 129, Reason.OUT_OF_RANGE),
+        _always(
+            b'{"event_id":"l","type":"shipment_delayed","ts":0,"order_id":"%s"}' % (b"o" * 129), Reason.OUT_OF_RANGE
+        ),
+        _always(b'{"event_id":"l","type":"shipment_delayed","ts":0,"order_id":""}', Reason.OUT_OF_RANGE),
         _field("on_hand", None, Reason.MISSING_FIELD),
         _field("warehouse", None, Reason.MISSING_FIELD),
         _field("type", "stock_received", Reason.MISSING_FIELD),

@@ -11,10 +11,11 @@ import pytest
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
 from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
+from streams.counted import Totals
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
-from streams.doctor.workers import alerts, at_work, incomplete, partitions
+from streams.doctor.workers import alerts, at_work, incomplete, messages, partitions
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from tests.streams.commands.salepulse import salepulse
@@ -91,6 +92,28 @@ def test_whether_the_shop_is_watched() -> None:
     assert levels([alerts(Evaluated(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == ["warning", "wrong", "ok"]
     seldom = Settings(alerts_interval_s=30)
     assert alerts(Evaluated(NOW_MS - 60_000), NOW_MS, seldom).level is Level.OK
+
+
+def test_what_producers_send_is_a_fault_while_it_happens() -> None:
+    assert list(messages(Totals({}, 0, 0), NOW_MS)) == []
+    for ago_ms, level in ((1_000, "wrong"), (4_000_000, "warning")):
+        totals = Totals(
+            events={},
+            duplicates=0,
+            rejected=7,
+            reasons={("orders", "bad_json"): 2, ("clicks", "missing_field"): 5},
+            labels_dropped={("clicks", "campaign"): 9, ("orders", "items.category"): 4},
+            last_ms={"rejected": NOW_MS - ago_ms, "labels_dropped": NOW_MS - ago_ms},
+        )
+        refused, labels = messages(totals, NOW_MS)
+        assert levels([refused, labels]) == [level, level]
+        assert refused.found.startswith("7 messages are dead letters and not counted, the last at 2025-11-10")
+        assert refused.found.endswith("most: missing_field on clicks (5)")
+        assert "--topic clicks --reason missing_field" in refused.mend
+        assert labels.found.endswith("most: campaign on clicks (9)")
+        assert "128 characters in `campaign`" in labels.mend
+    (unknown,) = messages(Totals({}, 0, 1, reasons={("orders", "empty"): 1}), NOW_MS)
+    assert unknown.level is Level.WARNING, "another version did not say when"
 
 
 def test_lost_records_are_told() -> None:

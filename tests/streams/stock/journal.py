@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.panes.arrays import Ints
 from streams.stock.ledger import Ledger, least, pair_codes, summed
 from streams.stock.names import StockNames
+from tests.support.oracle_labels import with_labels_that_count
 
 Event = dict[str, Any]
 
@@ -57,7 +58,7 @@ events = st.lists(orders | logistics, max_size=30)
 def ledger_of(happened: Sequence[Event], names: StockNames) -> Ledger:
     """What events say of stock."""
     moves, levels, sales = [], [], []
-    for event in happened:
+    for event in map(with_labels_that_count, happened):
         kind, ts = event["type"], event["ts"]
         if kind.startswith("stock"):
             entry = (names.skus[event["sku"]], names.warehouses[event["warehouse"]], ts)
