@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from consumers.errors import UsageError
 from consumers.masking import conceal
+
+SECRETS_VARIABLE = "SALEPULSE_SECRETS_FILE"
+"""Environment variable that names a JSON file of secrets; `salepulse up` sets it for the processes that it starts."""
+
+
+def secrets_in_file() -> Mapping[str, str]:
+    """The secrets of the file that the environment names, by setting; `env:NAME` stands for a variable NAME.
+
+    Raises:
+        UsageError: the file cannot be read, or is not what it should be.
+    """
+    path = os.environ.get(SECRETS_VARIABLE)
+    if not path:
+        return {}
+    try:
+        held = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not JSON"
+        raise UsageError(f"{SECRETS_VARIABLE}: {path} cannot be read ({reason}): unset it") from None
+    if not isinstance(held, dict) or not all(isinstance(value, str) for value in held.values()):
+        raise UsageError(f"{SECRETS_VARIABLE}: {path} holds no JSON object of strings: unset it")
+    return held
 
 
 def secret_of(setting: str, given: SecretStr, file: str) -> str:

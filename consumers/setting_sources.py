@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import Any
 
-from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, TomlConfigSettingsSource
+
+from consumers.secret_files import secrets_in_file
 
 
 class Source(StrEnum):
@@ -13,8 +17,23 @@ class Source(StrEnum):
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
+    SECRETS = "secrets file"
+    """See `consumers.secret_files.SECRETS_VARIABLE`."""
     FILE = "salepulse.toml"
     DEFAULT = "default"
+
+
+class SecretsFileSource(PydanticBaseSettingsSource):
+    """Settings that are secrets, as the process that started this one hands them over."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: all values come at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Values by setting. Raises UsageError."""
+        held = secrets_in_file()
+        return {name: held[name] for name in self.settings_cls.model_fields if name in held}
 
 
 class Sources:
@@ -24,6 +43,7 @@ class Sources:
         self._given: dict[Source, Collection[str]] = {
             Source.FLAG: set(flags),
             Source.ENVIRONMENT: set(EnvSettingsSource(kind)()),
+            Source.SECRETS: set(SecretsFileSource(kind)()),
             Source.FILE: set(TomlConfigSettingsSource(kind)()),
         }
 

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from consumers.kafka import Kafka, Sasl
+from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
 from consumers.topic_names import TopicNames
 from consumers.topics import Topic
@@ -112,5 +113,5 @@ class IngestSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags win over the environment, the environment over the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Flags win over the environment, the environment over the files."""
+        return init_settings, env_settings, SecretsFileSource(settings_cls), TomlConfigSettingsSource(settings_cls)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from consumers.secret_files import secrets_in_file
+
 FROM_ENVIRONMENT = "env:"
 FROM_FILE = "file:"
 MASK = "***"
@@ -20,7 +22,7 @@ def _found(given: object) -> object:
         return given
     if given.startswith(FROM_ENVIRONMENT):
         name = given.removeprefix(FROM_ENVIRONMENT)
-        if not (value := os.environ.get(name)):
+        if not (value := secrets_in_file().get(given) or os.environ.get(name)):
             raise ValueError(f"the environment variable {name} is not set")
         return value
     if given.startswith(FROM_FILE):

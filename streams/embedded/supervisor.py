@@ -175,7 +175,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **child.env},
+                env={**{name: text for name, text in os.environ.items() if child.inherits(name)}, **child.env},
                 start_new_session=True,
             )
         return _Running(child, process, log_start)

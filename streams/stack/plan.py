@@ -12,12 +12,14 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from consumers.errors import SalepulseError
+from consumers.secret_files import SECRETS_VARIABLE
 from streams.embedded.broker import broker_binary
 from streams.embedded.errors import EmbeddedError, PortTakenError
 from streams.embedded.ports import LOOPBACK, claim_port
 from streams.embedded.redis import find_redis
 from streams.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
+from streams.stack.secrets import remove_secrets
 
 ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}
 
@@ -118,7 +120,10 @@ def data_folder(wanted: Path | None) -> Iterator[Path]:
             raise SalepulseError(
                 f"{wanted} is in use by another `salepulse up`: stop it, or name another --data-dir"
             ) from None
-        yield wanted.resolve()
+        try:
+            yield wanted.resolve()
+        finally:
+            remove_secrets(wanted)
 
 
 @contextlib.contextmanager
@@ -130,12 +135,11 @@ def embedded_errors() -> Iterator[None]:
         raise SalepulseError(str(error)) from error
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Environment that gives another process of ours exactly these settings: command lines can be seen by all."""
-    variables = {}
+def environment(settings: Settings, secrets: Path) -> dict[str, str]:
+    """Environment that gives another process of ours exactly these settings. `secrets`: the file of those that are."""
+    variables = {SECRETS_VARIABLE: str(secrets)}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        variables[f"SALEPULSE_{name.upper()}"] = value.value if isinstance(value, StrEnum) else str(value)
+        if not isinstance(value, SecretStr):
+            variables[f"SALEPULSE_{name.upper()}"] = value.value if isinstance(value, StrEnum) else str(value)
     return variables

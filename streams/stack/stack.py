@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +23,7 @@ from streams.embedded.supervisor import StopRequestedError, Supervisor
 from streams.settings_report import shown
 from streams.stack.attended import attended
 from streams.stack.plan import Plan, environment
+from streams.stack.secrets import handed_over, passed_on, write_secrets
 from streams.store.connection import check, connect
 
 T = TypeVar("T")
@@ -66,6 +68,8 @@ class Stack:
     async def start_roles(self) -> None:
         """Workers, servers and whatever else there is. They find the servers by the environment they get."""
         self._roles_since_ms = now_ms()
+        settings = self.plan.settings
+        self._secrets = write_secrets(self.plan.folder, handed_over(settings, os.environ))
         children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
         children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
@@ -154,7 +158,8 @@ class Stack:
             name=name,
             # -P: a folder named like one of our packages, where the user happens to be, must not be taken for it.
             argv=[sys.executable, "-P", "-m", "streams.cli", command],
-            env=environment(self.plan.settings),
+            env=environment(self.plan.settings, self._secrets),
+            inherits=passed_on(self.plan.settings),
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
