@@ -74,8 +74,8 @@ def told(error: BaseException, where: Where) -> SalepulseError:
             return SalepulseError(f"a topic is missing at {where}: run `salepulse topics create`", retriable=True)
         case MessageSizeTooLargeError():
             return SalepulseError(
-                f"a message is larger than its topic at {where} takes: run `salepulse topics create`, which raises "
-                "the limit, or leave the message out",
+                f"a message is larger than its topic at {where} takes: raise the topic's max.message.bytes, which "
+                "`salepulse topics create --take-over NAME` does, or leave the message out",
                 retriable=True,
             )
         case _ if isinstance(error, _NOT_ALLOWED):

@@ -1,9 +1,13 @@
-"""The topics, with their right settings. Creating them is safe to repeat: it mends settings, and loses nothing."""
+"""The topics, with their right settings. Creating them is safe to repeat: a topic that exists is never changed, unless
+it is named.
+
+Kafka does not record who created a topic, so every topic that exists is taken for somebody else's.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,14 +20,13 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
+from consumers.topic_differences import Difference, differences, losses, unusable
 from consumers.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
 _TRIES = 50
 _PAUSE_S = 0.2
-_AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
-"""Settings where more is fine; -1 is without limit."""
 _DYNAMIC = 1
 """Kafka's source code for a setting that was made on the topic itself."""
 
@@ -46,13 +49,17 @@ class TopicPlan:
 
 
 class Outcome(StrEnum):
-    """What became of one topic."""
+    """What became of one topic; with a dry run, what would."""
 
     CREATED = "created"
+    WOULD_CREATE = "would_create"
     RIGHT = "right"
     """It was there, and as it should be."""
+    DIFFERS = "differs"
+    """It was there with other settings, and was left alone."""
     CHANGED = "changed"
-    """It was there; its settings were put right."""
+    """It was there and was named; its settings were put right."""
+    WOULD_CHANGE = "would_change"
     UNCHECKED = "unchecked"
     """It was there; the broker does not tell or change its settings."""
     OTHER_PARTITIONS = "other_partitions"
@@ -64,8 +71,19 @@ class TopicReport:
     """What `create_topics` found and did."""
 
     name: str
+    """On the broker."""
     outcome: Outcome
     detail: str
+    title: str
+    """For messages: also the logical name, where that is another."""
+    unusable: str = ""
+    """Why it cannot be used as it is; empty where it can."""
+    losses: Sequence[str] = ()
+    """What of its records is lost by the change."""
+
+    def __str__(self) -> str:
+        why = f"; it cannot be used: {self.unusable}" if self.unusable else ""
+        return f"{self.title}: {self.outcome.replace('_', ' ')}: {self.detail}{why}"
 
 
 def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
@@ -87,11 +105,18 @@ def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[To
 
 
 async def create_topics(
-    kafka: Where, plans: Sequence[TopicPlan], *, replication: int | None = None
+    kafka: Where,
+    plans: Sequence[TopicPlan],
+    *,
+    replication: int | None = None,
+    take_over: Collection[str] = (),
+    dry_run: bool = False,
 ) -> list[TopicReport]:
-    """Create what is missing and put settings right. Raises SalepulseError when the broker refuses.
+    """Create what is missing. Raises SalepulseError when the broker refuses.
 
     `replication`: copies of each partition of new topics; by default as many as there are brokers, at most 3.
+    `take_over`: names on the broker of topics whose settings are put right where they are there; the settings of all
+    others are left as they are. `dry_run`: change nothing, report what would be done.
 
     A topic's number of partitions is never changed: the same key would go to another partition from then on, and its
     events would no longer be in order.
@@ -102,30 +127,36 @@ async def create_topics(
             await admin.start()
             found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
             copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
-            reports = [
-                await _mend(admin, plan, found[plan.name]) if plan.name in found else await _create(admin, plan, copies)
-                for plan in plans
-            ]
-            await _until_known(admin, plans)
+            reports = []
+            for plan in plans:
+                if plan.name in found:
+                    reports.append(await _existing(admin, plan, found[plan.name], plan.name in take_over, dry_run))
+                else:
+                    reports.append(await _missing(admin, plan, copies, dry_run))
+            if not dry_run:
+                await _until_known(admin, plans)
             return reports
         finally:
             await admin.close()
 
 
-async def _create(admin: Any, plan: TopicPlan, copies: int) -> TopicReport:
+async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
+    copied = "1 copy" if copies == 1 else f"{copies} copies"
+    detail = f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}"
+    if dry_run:
+        return TopicReport(plan.name, Outcome.WOULD_CREATE, detail, plan.title)
     new = NewTopic(plan.name, plan.partitions, copies, topic_configs=dict(plan.config))
     answer = await admin.create_topics([new])
     for _, code, message in answer.topic_errors:
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # somebody else was faster
-            return TopicReport(plan.name, Outcome.RIGHT, "created by somebody else just now")
+            return TopicReport(plan.name, Outcome.RIGHT, "created by somebody else just now", plan.title)
         if code:
             raise SalepulseError(
-                f"topic {plan.name} was not created: {error.__name__}: {message or error.description}",
+                f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
                 retriable=bool(getattr(error, "retriable", False)),
             )
-    copied = "1 copy" if copies == 1 else f"{copies} copies"
-    return TopicReport(plan.name, Outcome.CREATED, f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}")
+    return TopicReport(plan.name, Outcome.CREATED, detail, plan.title)
 
 
 async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
@@ -137,52 +168,67 @@ async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
     raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
 
 
-async def _mend(admin: Any, plan: TopicPlan, partitions: int) -> TopicReport:
-    current = await _current_config(admin, plan.name)
+async def _existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
+    current = await settings_of(admin, plan.name)
+    others = "" if partitions == plan.partitions else _other_partitions(partitions, plan.partitions)
     if current is None:
-        outcome, detail = Outcome.UNCHECKED, "the broker does not tell its settings"
-    elif wrong := {name: text for name, text in plan.config.items() if not _will_do(name, current.get(name), text)}:
-        outcome, detail = await _put_right(admin, plan, current, wrong)
+        return TopicReport(plan.name, Outcome.UNCHECKED, "the broker does not tell its settings" + others, plan.title)
+    held = {name: text for name, (text, _) in current.items()}
+    found = differences(held, plan.config)
+    if not found:
+        outcome = Outcome.OTHER_PARTITIONS if others else Outcome.RIGHT
+        return TopicReport(plan.name, outcome, f"{_count(partitions)}{_settings(plan.config)}{others}", plan.title)
+    if not named:
+        detail = f"{', '.join(map(str, found))}; left as it is. {take_over_advice(plan)}{others}"
+        return TopicReport(plan.name, Outcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
+    lost = tuple(losses(found, held))
+    if dry_run:
+        outcome, detail = Outcome.WOULD_CHANGE, _changes(found)
     else:
-        outcome, detail = Outcome.RIGHT, f"{_count(partitions)}{_settings(plan.config)}"
-    if partitions != plan.partitions:
-        outcome = Outcome.OTHER_PARTITIONS
-        detail += (
-            f"; has {_count(partitions)}, not {plan.partitions}, which is left as it is: with another number the same "
-            "key goes elsewhere. To change it, replay into a new topic"
-        )
-    return TopicReport(plan.name, outcome, detail)
+        outcome, detail = await _put_right(admin, plan, current, found)
+    return TopicReport(plan.name, outcome, detail + others, plan.title, losses=lost)
+
+
+def take_over_advice(plan: TopicPlan) -> str:
+    """How to change a topic that is there, or do without it."""
+    setting = f"topic_{plan.topic.name.lower()}" if plan.topic else "topic_..."
+    return (
+        f"To change it: `salepulse topics create --take-over {plan.name}`; where it is somebody else's, set another "
+        f"name with `{setting}` or `topic_prefix`"
+    )
+
+
+def _other_partitions(held: int, wanted: int) -> str:
+    return (
+        f"; has {_count(held)}, not {wanted}, which is left as it is: with another number the same key goes elsewhere. "
+        "To change it, replay into a new topic"
+    )
+
+
+def _changes(found: Sequence[Difference]) -> str:
+    return ", ".join(f"{one.setting} {one.held or 'unset'} → {one.wanted}" for one in found)
 
 
 async def _put_right(
-    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Mapping[str, str]
+    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[Difference]
 ) -> tuple[Outcome, str]:
     # This request replaces all that was set on the topic itself, so what others set there is sent along.
     kept = {name: text for name, (text, source) in current.items() if source == _DYNAMIC}
-    change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wrong})
-    listed = ", ".join(f"{name} {current.get(name, ('unset', 0))[0]} → {text}" for name, text in wrong.items())
+    wanted = {one.setting: one.wanted for one in wrong}
+    change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wanted})
     try:
         for answer in await admin.alter_configs([change]):
             for code, message, *_ in answer.resources:
                 if code:
-                    return Outcome.UNCHECKED, f"the broker refused {listed}: {message or for_code(code).__name__}"
+                    why = message or for_code(code).__name__
+                    return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {why}"
     except KafkaError as error:
-        return Outcome.UNCHECKED, f"the broker refused {listed}: {type(error).__name__}"
-    return Outcome.CHANGED, listed
+        return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
+    return Outcome.CHANGED, _changes(wrong)
 
 
-def _will_do(name: str, current: tuple[str, int] | None, wanted: str) -> bool:
-    """Whether a setting is right; somebody's longer retention or larger limit is, too."""
-    if current is None:
-        return False
-    text = current[0]
-    if name in _AT_LEAST and text.lstrip("-").isdecimal():
-        return int(text) < 0 or int(text) >= int(wanted)
-    return text == wanted
-
-
-async def _current_config(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
-    """The topic's settings: name -> (value, source). None if the broker does not tell."""
+async def settings_of(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
+    """A topic's settings: name -> (value, source). None if the broker does not tell."""
     with suppress(KafkaError):
         for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
             for code, _message, _kind, _name, entries in answer.resources:

@@ -47,6 +47,7 @@ PURE_FILES = (
     "consumers/events.py",
     "consumers/rejects.py",
     "consumers/structs.py",
+    "consumers/topic_differences.py",
     "consumers/topic_names.py",
     "consumers/topics.py",
     "streams/asof.py",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,9 +12,10 @@ import typer
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from consumers.commands.running import load_settings, run
+from consumers.commands.running import foreseen, load_settings, run
+from consumers.errors import UsageError
 from consumers.settings import IngestSettings
-from consumers.topic_admin import create_topics, default_plans
+from consumers.topic_admin import Outcome, TopicPlan, TopicReport, create_topics, default_plans
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
 
@@ -39,18 +42,58 @@ def create(
     replication: Annotated[
         int | None, typer.Option(min=1, help="Copies of each partition; by default one a broker, at most 3.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    take_over: Annotated[
+        list[str] | None,
+        typer.Option("--take-over", metavar="NAME", help="Put the settings of this topic right; may be repeated."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm what --take-over changes, for scripts.")] = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing and put the settings of the others right; say what was changed.
+    """Create the topics that are missing; say how the others differ from what they should be.
 
-    Safe to repeat. The number of partitions of a topic that is there is never changed.
+    Safe to repeat. A topic that exists is never changed, unless it is named with --take-over and confirmed; its number
+    of partitions not even then. Ends with 1 where a topic cannot be used as it is.
     """
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions)
     plans = default_plans(settings.partitions, settings.topic_names)
-    reports = run(create_topics(settings.kafka, plans, replication=replication))
+    named = frozenset(take_over or ())
+    with foreseen():
+        _check_names(named, plans)
+    if named and not dry_run and not yes:
+        _confirm(run(create_topics(settings.kafka, plans, take_over=named, dry_run=True)))
+    reports = run(create_topics(settings.kafka, plans, replication=replication, take_over=named, dry_run=dry_run))
     if as_json:
-        typer.echo(json.dumps({"topics": [asdict(report) for report in reports]}))
+        typer.echo(json.dumps({"dry_run": dry_run, "topics": [asdict(report) for report in reports]}))
+    else:
+        for report in reports:
+            typer.echo("".join([str(report), *(f"; {loss}" for loss in report.losses)]))
+        if dry_run:
+            typer.echo("nothing was changed: this was a dry run", err=True)
+    if any(report.unusable for report in reports):
+        raise typer.Exit(1)
+
+
+def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:
+    """Raise UsageError for a name that no topic has on the broker."""
+    on_broker = {plan.name: plan for plan in plans}
+    for name in sorted(set(named) - set(on_broker)):
+        meant = next((plan.name for plan in plans if plan.topic == name), None)
+        fix = f"{name} is called {meant} there" if meant else f"name one of {', '.join(on_broker)}"
+        raise UsageError(f"--take-over {name}: no topic of salepulse has this name on the broker: {fix}")
+
+
+def _confirm(planned: Sequence[TopicReport]) -> None:
+    """Ask before topics that are there are changed. Ends the command where nobody says yes."""
+    changing = [report for report in planned if report.outcome is Outcome.WOULD_CHANGE]
+    if not changing:
         return
-    for report in reports:
-        typer.echo(f"{report.name}: {report.outcome.replace('_', ' ')}: {report.detail}")
+    for report in changing:
+        typer.echo("; ".join([f"{report.title}: {report.detail}", *report.losses]), err=True)
+    with foreseen():
+        if not sys.stdin.isatty():
+            raise UsageError("--take-over changes topics that exist, and there is no terminal to ask on: add --yes")
+    if not typer.confirm("Change these topics?", err=True):
+        typer.echo("salepulse: nothing was changed", err=True)
+        raise typer.Exit(1)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
 
 from consumers.errors import SalepulseError
 from consumers.kafka_errors import kafka_errors
-from consumers.topic_admin import TopicPlan, default_plans
+from consumers.topic_admin import TopicPlan, default_plans, settings_of, take_over_advice
+from consumers.topic_differences import differences, unusable
 from consumers.topics import EVENT_TOPICS
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
@@ -50,7 +48,8 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
         if topic is None:
             yield wrong(f"topic {plan.title}", "is missing", CREATE)
         else:
-            held = await _settings(admin, plan.name)
+            told = await settings_of(admin, plan.name)
+            held = None if told is None else {name: text for name, (text, _) in told.items()}
             for finding in topic_findings(plan, topic["partitions"], held, count):
                 yield finding
 
@@ -63,9 +62,11 @@ def topic_findings(
     orphans = sorted(int(one["partition"]) for one in described if one["leader"] < 0)
     if orphans:
         yield wrong(what, f"no broker leads partition {orphans}", "bring the brokers back that hold it")
-    differ = [] if held is None else [_differs(name, held.get(name), text) for name, text in plan.config.items()]
-    if problems := [problem for problem in differ if problem]:
-        yield warning(what, ", ".join(problems), CREATE + ", which puts settings right and loses nothing")
+    differ = [] if held is None else differences(held, plan.config)
+    if differ:
+        grave = any(one.harmful for one in differ)
+        why = f": {cannot}" if (cannot := unusable(plan.topic, differ)) else ""
+        yield (wrong if grave else warning)(what, ", ".join(map(str, differ)) + why, take_over_advice(plan))
     copies = min((len(one["replicas"]) for one in described), default=0)
     if brokers > 1 and copies < 2:
         yield warning(what, f"has one copy on {brokers} brokers", "raise its replication: a lost disk loses events")
@@ -78,26 +79,8 @@ def topic_findings(
             if plan.name in EVENT_TOPICS
             else "no harm: it is left as it is",
         )
-    elif not orphans and not problems:
+    elif not orphans and not differ:
         yield ok(what, count + ("" if held is not None else ", settings not told by the broker"))
-
-
-def _differs(name: str, held: str | None, wanted: str) -> str:
-    """What is wrong with a setting, or ""; more of what is kept or taken is not."""
-    if held is None or held == wanted:
-        return ""
-    if wanted.isdecimal() and held.lstrip("-").isdecimal() and (int(held) < 0 or int(held) >= int(wanted)):
-        return ""
-    return f"{name} is {held or 'unset'}, should be {wanted}"
-
-
-async def _settings(admin: Any, topic: str) -> dict[str, str] | None:
-    with suppress(KafkaError):
-        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
-            for code, _message, _kind, _name, entries in answer.resources:
-                if not code and entries:
-                    return {entry[0]: entry[1] or "" for entry in entries}
-    return None
 
 
 def _version(admin: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from aiokafka.client import AIOKafkaClient
 
+from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
@@ -150,8 +151,10 @@ class Stack:
     async def _create_topics(self) -> None:
         settings = self.plan.settings
         for report in await create_topics(settings.kafka, default_plans(settings.partitions, settings.topic_names)):
-            if report.outcome in (Outcome.CHANGED, Outcome.OTHER_PARTITIONS):
-                self._tell(f"topic {report.name}: {report.outcome.replace('_', ' ')}: {report.detail}")
+            if report.unusable:
+                raise SalepulseError(f"topic {report}")
+            if report.outcome in (Outcome.DIFFERS, Outcome.OTHER_PARTITIONS):
+                self._tell(f"topic {report}")
 
     def _role(self, name: str, command: str) -> Child:
         return Child(

@@ -1,4 +1,4 @@
-"""Topics get their right settings; what others made of them is kept where it does no harm."""
+"""Topics are created with their right settings; one that exists is changed only where it is named."""
 
 from __future__ import annotations
 
@@ -50,22 +50,56 @@ async def test_the_number_of_partitions_is_never_changed(broker: Server) -> None
     assert report.outcome is Outcome.RIGHT
 
 
+async def test_a_topic_that_exists_is_left_as_it_is(broker: Server) -> None:
+    await make(broker.bootstrap, "orders", 2, cleanup_policy="compact", retention_ms="5000", max_message_bytes="9000")
+    before = await settings_of(broker.bootstrap, "orders")
+    _, report, *_ = await create_topics(broker.bootstrap, default_plans(2))
+    assert report.outcome is Outcome.DIFFERS
+    for said in ("cleanup.policy=compact, should be delete", "retention.ms=5000", "--take-over orders", "topic_orders"):
+        assert said in report.detail
+    assert "compaction removes records" in report.unusable
+    assert await settings_of(broker.bootstrap, "orders") == before
+
+
+async def test_a_topic_that_could_be_better_can_be_used(broker: Server) -> None:
+    await make(broker.bootstrap, "clicks", 2, cleanup_policy="delete", retention_ms="5000", max_message_bytes="9000")
+    await make(broker.bootstrap, "promotions", 1, cleanup_policy="delete")
+    reports = {report.name: report for report in await create_topics(broker.bootstrap, default_plans(2))}
+    assert {name for name, report in reports.items() if report.outcome is Outcome.DIFFERS} == {"clicks", "promotions"}
+    assert not any(report.unusable for report in reports.values())
+
+
 @pytest.mark.kafka
-async def test_wrong_settings_are_put_right_and_harmless_ones_kept(apache_kafka: Server) -> None:
-    await make(
-        apache_kafka.bootstrap, "orders", 2, retention_ms="5000", segment_ms="12345678", max_message_bytes="9000000"
-    )
-    await create_topics(apache_kafka.bootstrap, default_plans(2)[:1])
-    _, report, *_ = await create_topics(apache_kafka.bootstrap, default_plans(2))
-    assert (report.outcome, report.detail) == (Outcome.CHANGED, "retention.ms 5000 → 604800000")
+async def test_one_that_is_named_is_put_right_and_what_does_no_harm_is_kept(apache_kafka: Server) -> None:
+    for name in ("orders", "logistics"):
+        await make(
+            apache_kafka.bootstrap, name, 2, retention_ms="5000", segment_ms="12345678", max_message_bytes="9000000"
+        )
+    plans = default_plans(2)
+    dry = await create_topics(apache_kafka.bootstrap, plans, take_over={"orders"}, dry_run=True)
+    assert [report.outcome for report in dry[:3]] == [Outcome.WOULD_CREATE, Outcome.WOULD_CHANGE, Outcome.DIFFERS]
+    assert (await settings_of(apache_kafka.bootstrap, "orders"))["retention.ms"] == "5000"
+    _, orders, logistics, *_ = await create_topics(apache_kafka.bootstrap, plans, take_over={"orders"})
+    assert (orders.outcome, orders.detail) == (Outcome.CHANGED, "retention.ms 5000 → 604800000")
+    assert logistics.outcome is Outcome.DIFFERS
     settings = await settings_of(apache_kafka.bootstrap, "orders")
     assert (settings["retention.ms"], settings["segment.ms"]) == ("604800000", "12345678")
     assert settings["max.message.bytes"] == "9000000"
+    assert (await settings_of(apache_kafka.bootstrap, "logistics"))["retention.ms"] == "5000"
+
+
+async def test_a_dry_run_creates_nothing(broker: Server) -> None:
+    reports = await create_topics(broker.bootstrap, default_plans(2), dry_run=True)
+    assert {report.outcome for report in reports} == {Outcome.WOULD_CREATE}
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    assert not {"clicks", "orders", "dead-letters"} & set(await admin.list_topics())
+    await admin.close()
 
 
 async def test_a_broker_that_cannot_change_settings_is_not_an_error(embedded_broker: Server) -> None:
     await make(embedded_broker.bootstrap, "orders", 2, retention_ms="5000")
-    _, report, *_ = await create_topics(embedded_broker.bootstrap, default_plans(2))
+    _, report, *_ = await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"})
     assert report.outcome is Outcome.UNCHECKED
     assert "retention.ms 5000 → 604800000" in report.detail
 

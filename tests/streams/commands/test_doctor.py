@@ -24,7 +24,7 @@ from tests.support.servers import Server
 
 SETTINGS = Settings()
 NOW_MS = 1_762_776_000_000
-PLAN = TopicPlan("clicks", 2, {"cleanup.policy": "delete", "retention.ms": "1000"})
+PLAN = TopicPlan("clicks", 2, {"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "2"})
 TWO = [{"partition": number, "leader": 1, "replicas": [1]} for number in range(2)]
 ORDERS = Partition(Topic.ORDERS, 0)
 
@@ -37,9 +37,11 @@ def levels(findings: list[Finding]) -> list[str]:
 @pytest.mark.parametrize(
     ("held", "found"),
     [
-        ({"cleanup.policy": "delete", "retention.ms": "1000"}, ["ok"]),
-        ({"cleanup.policy": "delete", "retention.ms": "-1"}, ["ok"]),
-        ({"cleanup.policy": "compact", "retention.ms": "999"}, ["warning"]),
+        ({"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "2"}, ["ok"]),
+        ({"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "9"}, ["ok"]),
+        ({"cleanup.policy": "delete", "retention.ms": "999", "max.message.bytes": "2"}, ["wrong"]),
+        ({"cleanup.policy": "compact", "retention.ms": "1000", "max.message.bytes": "2"}, ["wrong"]),
+        ({"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "1"}, ["warning"]),
         (None, ["ok"]),
     ],
 )
