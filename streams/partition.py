@@ -59,6 +59,8 @@ class PartitionWork:
         self.seen = SeenIds(_horizon_ms(partition.topic, settings))
         self.topic_ids: tuple[str, ...] = ()
         """The topic that was counted, and the one before it; empty while that is not known."""
+        self.attended_ms: int | None = None
+        """When a worker last sent a heartbeat for it before this one took it over, epoch ms."""
         self._settings = settings
         self._writer = writer
         self._roller = roller
@@ -89,6 +91,8 @@ class PartitionWork:
         held = await self._writer.load(self.partition, self._rows)
         self.position, self._rolled, self.topic_ids = held.position, held.rolled, held.topic_ids
         self._batch_id = held.batch_id
+        if self.attended_ms is None:
+            self.attended_ms = held.seen_ms
         self._pending = [delta for _, delta in held.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)

@@ -35,7 +35,7 @@ async def begin_anew(settings: Settings) -> int:
     try:
         with redis_errors(redis):
             progress = await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
-            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0)
+            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms()
             passed = [partition for partition, position in progress.positions.items() if position]
             for partition in passed:
                 # The last that its worker said. Of promotions, too, which the state of the event topics leaves out.

@@ -63,6 +63,8 @@ class Loaded:
     """The topic that was counted, and the one before it; empty while that is not known."""
     batch_id: str = ""
     """Which batch led to the position; empty where none did."""
+    seen_ms: int | None = None
+    """When a worker last sent a heartbeat for it, epoch ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class PaneWriter:
         self._apply = script(redis, "apply")
         self._restart = script(redis, "restart")
         self._identify = script(redis, "identify")
+        self._incomplete = script(redis, "incomplete")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
         self._records = script(redis, "records")
@@ -118,10 +121,10 @@ class PaneWriter:
         """Everything a new owner of a partition needs, read at one moment."""
         state = self._keys.state(self._keys.shard(partition))
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by")])
+            pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by", "seen")])
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
-            (position, rolled, topic, batch_id), log, ids = await pipe.execute()
+            (position, rolled, topic, batch_id, seen), log, ids = await pipe.execute()
         rolled_to = None if rolled is None else int(rolled)
         return Loaded(
             position=None if position is None else int(position),
@@ -137,6 +140,7 @@ class PaneWriter:
             ],
             topic_ids=tuple((topic or b"").decode().split()),
             batch_id=(batch_id or b"").decode(),
+            seen_ms=None if seen is None else int(seen),
         )
 
     async def identify(self, partition: Partition, position: int, topic_id: str) -> bool:
@@ -183,23 +187,32 @@ class PaneWriter:
         )
         return RecordsChanged() if answer == b"read again" else _moved(answer)
 
-    async def restart(
-        self, partition: Partition, position: int, at: int, incomplete_since_ms: int | None, topic_id: str = ""
-    ) -> bool:
-        """Go to another position, where records were lost before they were read; all of the log must be rolled.
+    async def mark_incomplete(self, partition: Partition, position: int | None, unknown_ms: int) -> bool:
+        """Mark that records after the position are lost: incomplete since the newest event counted of the partition.
 
-        `incomplete_since_ms` is the event time from which on the history has a hole, None where nothing is known to be
-        missing; `topic_id` the topic that is read now, empty where that is to be found out. Views begin anew. False if
-        the partition stands elsewhere, or something is not rolled: nothing is changed then.
+        Of several losses the earliest is kept. `unknown_ms` is the time to use where no event of it was ever counted;
+        `position` is None where none is stored. False if the partition is at another position: nothing is marked then.
         """
-        since = "" if incomplete_since_ms is None else incomplete_since_ms
+        keys = [self._keys.state(self._keys.shard(partition))]
+        at = "" if position is None else position
+        return bool(await self._incomplete(keys=keys, args=[str(partition), at, unknown_ms]) == b"ok")
+
+    async def restart(
+        self, partition: Partition, position: int, at: int, unknown_ms: int | None, topic_id: str = ""
+    ) -> bool:
+        """Go to another position; all of the log must be rolled.
+
+        `unknown_ms`: as of `mark_incomplete`, which is done too; None where nothing is known to be missing.
+        `topic_id`: the topic that is read now, empty where that is to be found out. Views begin again. False if the
+        partition is at another position, or something is not rolled: nothing is changed then.
+        """
         answer = await self._restart(
             keys=[
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
                 self._keys.ids(partition),
             ],
-            args=[str(partition), position, at, since, topic_id, uuid4().hex],
+            args=[str(partition), position, at, "" if unknown_ms is None else unknown_ms, topic_id, uuid4().hex],
         )
         return bool(answer == b"ok")
 

@@ -81,6 +81,12 @@ class Standing:
         heard_ms = self._reading.heard_ms(work.partition) or 0
         return monotonic() - work.touched < SILENT_S or now_ms() - heard_ms < SILENT_S * 1000
 
+    def lost_from_ms(self, work: PartitionWork) -> int:
+        """From when on records of a partition may be lost of which no event was ever counted: the last heartbeat
+        before this worker, or the as-of where that is earlier. The time to give to `PaneWriter.mark_incomplete`."""
+        known = [ms for ms in (work.attended_ms, self._holding.as_of_ms) if ms is not None]
+        return min(known, default=now_ms())
+
     async def _is_same_topic(self, work: PartitionWork) -> bool:
         """Whether the topic is the one that was counted; if not, counting goes on with the first record of this one.
 
@@ -144,12 +150,12 @@ class Standing:
         return first
 
     async def _restart(self, work: PartitionWork, position: int, first: int, topic_id: str) -> None:
-        """Go on with the oldest record there is; that something is missing is kept with the panes."""
+        """Continue with the oldest record that there is, and mark the history as incomplete."""
         if await self._calls("roll", work.partition, lambda: work.roll(self._holding.clocks())):
-            since_ms = self._holding.as_of_ms or 0
+            unknown_ms = self.lost_from_ms(work)
             await self._calls(
                 "restart",
                 work.partition,
-                lambda: self._writer.restart(work.partition, position, first, since_ms, topic_id),
+                lambda: self._writer.restart(work.partition, position, first, unknown_ms, topic_id),
             )
         self.forget(work)

@@ -151,9 +151,29 @@ async def test_a_hole_in_the_history_is_kept_with_the_position(shop: Shop) -> No
     await apply(shop, 0, 10, first=True)
     assert not await shop.writer.restart(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
     await (await shop.work(ORDERS_0)).roll(Clocks(None, None, None))
-    assert await shop.writer.restart(ORDERS_0, 10, 500, ms(10))
+    assert await shop.writer.restart(ORDERS_0, 10, 500, ms(3))
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(10)).encode()
     assert await apply(shop, 500, 510) is None
+
+
+async def test_records_that_are_lost_are_marked_from_the_newest_event_that_was_counted(shop: Shop) -> None:
+    async def since() -> bytes | None:
+        held: bytes | None = await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}")
+        return held
+
+    await apply(shop, 0, 10, first=True)
+    assert not await shop.writer.mark_incomplete(ORDERS_0, 3, ms(99)), "another worker has counted meanwhile"
+    assert await since() is None
+    assert await shop.writer.mark_incomplete(ORDERS_0, 10, ms(99))
+    assert await since() == str(ms(10)).encode()
+    await apply(shop, 10, 20)
+    assert await shop.writer.mark_incomplete(ORDERS_0, 20, ms(99))
+    assert await since() == str(ms(10)).encode(), "the earliest is kept"
+
+
+async def test_records_lost_before_any_event_was_counted_are_marked_from_the_time_given(shop: Shop) -> None:
+    assert await shop.writer.mark_incomplete(ORDERS_0, None, ms(7))
+    assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(7)).encode()
 
 
 async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop: Shop) -> None:

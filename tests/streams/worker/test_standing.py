@@ -130,3 +130,26 @@ async def test_records_deleted_before_they_were_counted(passing: Clock, office: 
     assert await office.field("topic:clicks/0") == "a "
     await office.worker.tick()
     assert await office.position(CLICKS_0) == 8
+
+
+async def test_a_worker_that_starts_after_retention_knows_from_when_records_are_lost(
+    passing: Clock, office: Office, redis_url: str
+) -> None:
+    """It has no as-of yet when it finds the loss."""
+    await counted(office, 3)
+    async with opened(redis_url) as other:
+        other.topics.ids = office.topics.ids
+        other.topics.write(CLICKS_0, *(click(at=at) for at in range(20)))
+        other.topics.begins[CLICKS_0] = other.topics.reads[CLICKS_0] = 8
+        await other.count(other.topics.fetch(CLICKS_0))
+        assert (await other.position(CLICKS_0), await other.field("incomplete:clicks/0")) == (8, str(ms(2)))
+
+
+async def test_a_partition_without_any_event_is_incomplete_since_its_last_heartbeat(office: Office) -> None:
+    """All that it had was refused, so that no event time is known of it."""
+    state = office.keys.state(office.keys.shard(CLICKS_0))
+    await office.redis.hset(state, mapping={"pos:clicks/0": 2, "rolled:clicks/0": 2, "seen:clicks/0": ms(1)})
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(20)))
+    office.topics.begins[CLICKS_0] = office.topics.reads[CLICKS_0] = 8
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (8, str(ms(1)))
