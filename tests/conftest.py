@@ -12,6 +12,7 @@ import redis
 
 from streams.settings import Settings
 from tests.support.cleaning import empty_broker
+from tests.support.event_sets import REQUIRE_ALL, EventSets
 from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.redis_cluster import Cluster, redis_cluster
@@ -21,7 +22,6 @@ from tests.support.servers import Server, tansu_broker
 from tests.support.servers import redis_server as start_redis_server
 
 REPOSITORY = Path(__file__).parents[1]
-REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
 
 hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=50)
@@ -55,12 +55,9 @@ def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestRep
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of the real-world event sets, which lies beside the repository."""
-    folder = REPOSITORY.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the shared event sets (../shared/data beside the repository) are not here")
-    return folder
+def event_sets(tmp_path_factory: pytest.TempPathFactory) -> EventSets:
+    """Folders of events with the answers that they must give."""
+    return EventSets(tmp_path_factory.mktemp("event-sets"))
 
 
 @pytest.fixture(scope="session")

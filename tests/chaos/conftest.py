@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals
 from tests.support.seed import rng
 from tests.support.servers import Server, redis_server
@@ -19,7 +20,7 @@ __all__ = ["rng"]
 
 
 class Recording:
-    """A recorded shop, and what it must come to whatever was done meanwhile."""
+    """The events of a shop, and the answers that they must give whatever was done meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,8 +46,8 @@ class Opening(Protocol):
 
 
 @pytest.fixture(scope="session")
-def recording(shared_data: Path) -> Recording:
-    return Recording(shared_data / "taobao")
+def recording(event_sets: EventSets) -> Recording:
+    return Recording(event_sets.at_hand("taobao"))
 
 
 @pytest.fixture

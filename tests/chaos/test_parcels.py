@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.chaos.conftest import Recording
+from tests.support.event_sets import EventSets
 from tests.support.servers import Server
 from tests.support.stack import stack
 
@@ -20,8 +20,8 @@ DAYS = 525
 
 
 @pytest.fixture(scope="module")
-def parcels(shared_data: Path) -> Recording:
-    return Recording(shared_data / "olist")
+def parcels(event_sets: EventSets) -> Recording:
+    return Recording(event_sets.at_hand("olist"))
 
 
 def test_kill_9_while_orders_are_joined(broker: Server, redis_server: Server, parcels: Recording, rng: Random) -> None:

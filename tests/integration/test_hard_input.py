@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
 from consumers.dead_letters import Selection
 from tests.integration.mess import make_mess
+from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals
 from tests.support.servers import Server
 from tests.support.stack import stack
@@ -31,13 +31,18 @@ def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("broker", "name"),
-    [("embedded", "olist"), pytest.param("apache", "taobao", marks=pytest.mark.kafka)],
+    [
+        ("embedded", "olist"),
+        ("embedded", "shipped"),
+        pytest.param("apache", "taobao", marks=pytest.mark.kafka),
+        pytest.param("apache", "browsed", marks=pytest.mark.kafka),
+    ],
     indirect=["broker"],
 )
 def test_a_mess_gives_the_same_answers(
-    broker: Server, redis_server: Server, shared_data: Path, name: str, rng: Random
+    broker: Server, redis_server: Server, event_sets: EventSets, name: str, rng: Random
 ) -> None:
-    folder = shared_data / name
+    folder = event_sets[name]
     expected, mess = Expected.read(folder), make_mess(folder, rng)
     counted = recorded_totals(folder) | {f"duplicates,{topic}": n for topic, n in mess.repeats.items()}
     with stack(broker, redis_server, workers=2, timezone=expected.timezone) as shop:
@@ -55,8 +60,8 @@ def test_a_mess_gives_the_same_answers(
         check(shop.api, expected)
 
 
-def test_what_is_mended_counts(broker: Server, redis_server: Server, shared_data: Path, rng: Random) -> None:
-    folder = shared_data / "taobao"
+def test_what_is_mended_counts(broker: Server, redis_server: Server, event_sets: EventSets, rng: Random) -> None:
+    folder = event_sets.at_hand("taobao")
     expected, mess = Expected.read(folder), make_mess(folder, rng, broken=300)
     with stack(broker, redis_server, timezone=expected.timezone) as shop:
         shop.send(mess.messages)

@@ -16,6 +16,7 @@ from streams.embedded.ports import free_port
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.streams.tokens.making import token, write
 from tests.support.answers import HttpApi
+from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka
 from tests.support.secure_redis import READ_PASSWORD, READER, WRITE_PASSWORD, WRITER, SecureRedis, secure_redis
@@ -76,8 +77,8 @@ def place(protected_kafka: SecureKafka, tmp_path: Path) -> Iterator[Place]:
         yield Place(server, tmp_path, {f"SALEPULSE_{name.upper()}": str(given) for name, given in settings.items()})
 
 
-def test_a_recorded_shop_is_counted_exactly(place: Place, shared_data: Path) -> None:
-    recording = shared_data / "taobao"
+def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets) -> None:
+    recording = event_sets.at_hand("taobao")
     expected = Expected.read(recording)
     env = {**place.env, "SALEPULSE_TIMEZONE": expected.timezone}
     up = Running("up", "--data-dir", "data", "--workers", "2", cwd=place.folder, env=env)

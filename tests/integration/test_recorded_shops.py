@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, recorded_totals
 from tests.support.servers import Server
 from tests.support.stack import stack
@@ -30,15 +31,34 @@ def what_is_wrong(broker: Server, store: Server, folder: Path, *, partitions: in
 class TestEveryAnswerIsExact:
     @pytest.mark.parametrize(("partitions", "workers"), [(1, 2), (4, 1), (12, 2)])
     def test_on_the_embedded_broker(
-        self, embedded_broker: Server, redis_server: Server, shared_data: Path, name: str, partitions: int, workers: int
+        self,
+        embedded_broker: Server,
+        redis_server: Server,
+        event_sets: EventSets,
+        name: str,
+        partitions: int,
+        workers: int,
     ) -> None:
-        folder = shared_data / name
+        folder = event_sets[name]
         assert what_is_wrong(embedded_broker, redis_server, folder, partitions=partitions, workers=workers) == []
 
     @pytest.mark.kafka
     @pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2), (12, 1)])
     def test_on_apache_kafka(
-        self, apache_kafka: Server, redis_server: Server, shared_data: Path, name: str, partitions: int, workers: int
+        self,
+        apache_kafka: Server,
+        redis_server: Server,
+        event_sets: EventSets,
+        name: str,
+        partitions: int,
+        workers: int,
     ) -> None:
-        folder = shared_data / name
+        folder = event_sets[name]
         assert what_is_wrong(apache_kafka, redis_server, folder, partitions=partitions, workers=workers) == []
+
+
+@pytest.mark.parametrize("name", ["browsed", "shipped"])
+def test_every_answer_about_a_generated_shop_is_exact(
+    broker: Server, redis_server: Server, event_sets: EventSets, name: str
+) -> None:
+    assert what_is_wrong(broker, redis_server, event_sets[name], partitions=4, workers=2) == []

@@ -1,0 +1,39 @@
+"""The events that tests replay, with the answers that they must give."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.generated_shops import NAMES as GENERATED
+from tests.support.generated_shops import STANDS_IN, write_generated_shop
+
+REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
+"""Where this variable is 1, nothing may be skipped."""
+SHARED_DATA = Path(__file__).parents[2].parent / "shared" / "data"
+"""Recorded shops whose licence keeps them out of the repository."""
+
+
+class EventSets:
+    """Folders of events, each with the answers that it must give: `olist` and `taobao`, recorded, where they lie
+    beside the repository; `browsed` and `shipped`, generated, everywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: dict[str, Path] = {}
+
+    def __getitem__(self, name: str) -> Path:
+        """The folder of this event set; skips the test where it is a recorded one that is absent."""
+        if name in GENERATED:
+            if name not in self._written:
+                self._written[name] = write_generated_shop(name, self._folder)
+            return self._written[name]
+        if not SHARED_DATA.is_dir():
+            pytest.skip(f"the recorded shop {name} is absent: put its events into ../shared/data beside the repository")
+        return SHARED_DATA / name
+
+    def at_hand(self, name: str) -> Path:
+        """The recorded shop of this name, or where it is absent the generated one that is like it."""
+        return self[name if SHARED_DATA.is_dir() or os.environ.get(REQUIRE_ALL) == "1" else STANDS_IN[name]]
