@@ -29,6 +29,9 @@ DAYS = {"browsed": 9, "shipped": 525}
 """From the first event to the last, like the recorded shop that each stands in for."""
 STANDS_IN = {"taobao": "browsed", "olist": "shipped"}
 
+FEW = 60
+"""Fewer visitors or buyers are too few to ask for their ratio."""
+
 CATEGORIES = tuple(f"category-{number}" for number in range(8))
 SKUS = tuple((f"sku-{number}", CATEGORIES[number % len(CATEGORIES)], 500 + 370 * number) for number in range(90))
 REGIONS = ("east", "south", "north", "west")
@@ -258,7 +261,10 @@ def _answered(oracle: Oracle, moment: str, as_of: int, window: str, scope: str, 
     query |= {"promotion": promotion} if promotion else {}
 
     def values(one: str) -> dict[str, Any]:
-        return oracle.ask(window, as_of, scope, one, promotion=promotion)
+        exact = oracle.ask(window, as_of, scope, one, promotion=promotion)
+        if any(0 < (exact[name] or 0) < FEW for name in ("visitors", "buyers")):
+            del exact["conversion_rate"]  # estimates may be off by 1, and then it is by more than 4 %
+        return exact
 
     if scope == "all" or value is not None:
         return query | {"values": values(value or "")}
