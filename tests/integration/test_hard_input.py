@@ -35,7 +35,6 @@ def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
         ("embedded", "olist"),
         ("embedded", "shipped"),
         pytest.param("apache", "taobao", marks=pytest.mark.kafka),
-        pytest.param("apache", "browsed", marks=pytest.mark.kafka),
     ],
     indirect=["broker"],
 )
