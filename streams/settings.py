@@ -98,6 +98,13 @@ class Settings(IngestSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
+    http_connections: int = Field(
+        2000,
+        ge=64,
+        le=50_000,
+        description="Most connections to `serve`; fewer where the limit of open files is lower. Beyond it those that "
+        "wait for their client are closed.",
+    )
     http_allowed_hosts: str = Field(
         "",
         description="Host names that `serve` answers to, beside those of loopback, `http_host` and `public_url`, "

@@ -52,6 +52,7 @@ def doctor(
 async def _examine(settings: Settings) -> Sequence[Finding]:
     from streams.doctor.broker import examine_broker
     from streams.doctor.redis import examine_redis
+    from streams.doctor.server import examine_server
     from streams.doctor.workers import examine_workers
     from streams.store.connection import Access, connect
 
@@ -59,6 +60,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
     try:
         return [
             *_examine_settings(),
+            *examine_server(settings),
             *await examine_broker(settings),
             *await examine_redis(redis, settings),
             *await examine_workers(redis, settings),

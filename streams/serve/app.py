@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
+from streams.process.files import file_limit, raise_file_limit
 from streams.process.memory import settle
 from streams.serve import (
     compare,
@@ -33,10 +38,13 @@ from streams.serve import (
 )
 from streams.serve.broadcast import Broadcast
 from streams.serve.certificate import examine, expiry
+from streams.serve.connections import MOST_HEAD_BYTES, Connections, bounded, most_connections
 from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.guard import Guard
 from streams.serve.live import Live
 from streams.serve.paths import EncodedIds, HeadAsGet
+from streams.serve.refused import Refused
+from streams.serve.request_limits import RequestLimits
 from streams.serve.same_origin import SameOrigin
 from streams.settings import Settings
 from streams.store.connection import Access, connect
@@ -64,6 +72,7 @@ ROUTERS = (
 
 _UNTAKEN_MS = 60_000
 _EXPIRES_SOON_S = 14 * 86_400
+_HANDSHAKE_WITHIN_S = 5.0
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
     "Every answer about KPIs carries the as-of: the event time up to which it counts."
@@ -76,9 +85,9 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live = app.state.live = Live(settings)
-        app.state.broadcast = Broadcast(live)
+        app.state.broadcast = Broadcast(live, app.state.connections.most)
         app.state.forecasts = forecasts.Forecasts(settings)
-        app.state.exposition = metrics.Exposition(live, app.state.forecasts)
+        app.state.exposition = metrics.Exposition(live, app.state.forecasts, app.state.connections)
         await live.start()
         try:
             yield
@@ -88,6 +97,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
+    refused = app.state.refused = Refused()
+    app.state.connections = Connections(most_connections(settings.http_connections, file_limit()), refused)
+    app.add_middleware(RequestLimits, refused=refused)
     if settings.tokens_file:
         app.add_middleware(Guard, book=TokenBook(Path(settings.tokens_file)))
     # The last one that is added sees a request first.
@@ -140,6 +152,9 @@ def run(settings: Settings) -> None:
     check_exposure(settings)
     connect(settings, Access.READ)  # a wrong file is to be told here, and not in the thread of the view
     scheme = "https" if _certified(settings) else "http"
+    most = most_connections(settings.http_connections, raise_file_limit())
+    if most < settings.http_connections:
+        log.warning("fewer connections than set: raise the limit of open files", limit=file_limit(), connections=most)
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
@@ -153,8 +168,11 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="uvloop",
+        http=bounded(app.state.connections),
+        ws="none",
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         access_log=False,
-        log_level="warning",
+        log_level="error",  # what is no request is counted, and not written down each time
         timeout_graceful_shutdown=5,
         server_header=False,
         ssl_certfile=settings.http_cert_file or None,
@@ -169,6 +187,33 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen at the sockets. As uvicorn does, but for the time that a TLS handshake may take: the connection is not
+        counted before its end."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            make: Any = config.http_protocol_class
+            made: asyncio.Protocol = make(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            )
+            return made
+
+        self.servers = []
+        for bound in sockets or []:
+            listening = await loop.create_server(
+                connection,
+                sock=bound,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=_HANDSHAKE_WITHIN_S if config.ssl else None,
+            )
+            self.servers.append(listening)
+        self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what is being answered, and stop."""

@@ -22,6 +22,7 @@ from streams.serve.live import Live
 log = structlog.get_logger()
 
 MOST_FOLLOWERS = 1000
+"""And no more than half of the connections, so that there is room for those who ask."""
 MOST_QUESTIONS = 128
 """That are followed at once: each is answered at each new as-of, and its newest answer is held."""
 _AS_NEW_S = 1.0
@@ -47,8 +48,9 @@ class _Made:
 class Broadcast:
     """News of one server, in the event loop that serves."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, connections: int) -> None:
         self.live = live
+        self._half = connections // 2
         self.bell = live.bell
         self.alerts: Tail | None = None
         """Changes of alerts, where something is installed that keeps them."""
@@ -77,8 +79,9 @@ class Broadcast:
         Raises:
             ApiError: all are taken.
         """
-        if self._followers.total() >= MOST_FOLLOWERS:
-            raise ApiError(503, "too_many_streams", f"{MOST_FOLLOWERS} follow this server already: ask another one")
+        most = min(MOST_FOLLOWERS, self._half)
+        if self._followers.total() >= most:
+            raise ApiError(503, "too_many_streams", f"{most} follow this server already: ask another one")
         if ask not in self._followers and len(self._followers) >= MOST_QUESTIONS:
             raise ApiError(
                 503, "too_many_questions", f"{MOST_QUESTIONS} questions are followed here already: ask another server"

@@ -23,10 +23,12 @@ from consumers.topics import EVENT_TOPICS, Topic
 from streams.clock import now_ms
 from streams.panes.scopes import SCOPES
 from streams.serve.baselines import Baselines
+from streams.serve.connections import Connections
 from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText
 from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
+from streams.serve.refused import Refusal
 from streams.serve.standing import NotLive
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
@@ -60,8 +62,9 @@ ZERO_TOTALS = {
 class StandingCollector(Collector):
     """Everything but the KPI gauges."""
 
-    def __init__(self, live: Live, gauges: GaugeText | None = None) -> None:
+    def __init__(self, live: Live, connections: Connections, gauges: GaugeText | None = None) -> None:
         self._live = live
+        self._connections = connections
         self._gauges = gauges
         """Those that are told beside this."""
 
@@ -92,8 +95,20 @@ class StandingCollector(Collector):
             dropped.add_metric([scope], self._gauges.dropped.get(scope, 0) if self._gauges else 0)
         yield dropped
         yield _build_info()
+        yield from self._connections_of_http()
         yield _topic_info(self._live.settings.topic_names)
         yield from worker_families(self._live.aside.workers, now)
+
+    def _connections_of_http(self) -> Iterator[Metric]:
+        yield _gauge("http_connections", "Connections to this server that are open.", len(self._connections))
+        refused = CounterMetricFamily(
+            "salepulse_http_refused",
+            "Connections and requests that were refused or cut off so that others are answered.",
+            labels=["reason"],
+        )
+        for reason in Refusal:
+            refused.add_metric([reason], self._connections.refused.counts[reason])
+        yield refused
 
     def _totals(self) -> Iterator[Metric]:
         families = {
@@ -134,8 +149,9 @@ class StandingCollector(Collector):
 class Exposition:
     """The text of a scrape: the KPI gauges as they were made ahead, or at most once for whoever scrapes."""
 
-    def __init__(self, live: Live, forecasts: Forecasts) -> None:
+    def __init__(self, live: Live, forecasts: Forecasts, connections: Connections) -> None:
         self._live = live
+        self._connections = connections
         settings = live.settings
         baselines = Baselines(settings.timezone)
         self._ask = AllGauges(
@@ -153,7 +169,7 @@ class Exposition:
 
     def _text(self, encode: Callable[[Collector], bytes], gauges: GaugeText | None) -> bytes:
         registry = CollectorRegistry()
-        registry.register(StandingCollector(self._live, gauges))
+        registry.register(StandingCollector(self._live, self._connections, gauges))
         registry.register(self._process)
         if gauges is not None:
             registry.register(PromotionCollector(gauges.running, self._live.settings.currency_exponent))

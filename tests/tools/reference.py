@@ -34,6 +34,7 @@ from streams.metrics import WORKER_PROCESS, WorkerMetrics
 from streams.panes.counters import COUNTERS, Unit
 from streams.panes.scopes import FIELDS, SCOPES
 from streams.phases import at_moment
+from streams.serve.connections import Connections
 from streams.serve.definitions import Definition, Kind, definitions
 from streams.serve.following import Aside
 from streams.serve.forecasts import Basis, Outlook
@@ -41,6 +42,7 @@ from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
 from streams.serve.metrics import SERVE_PROCESS, StandingCollector
 from streams.serve.promotion_metrics import Running, families
+from streams.serve.refused import Refusal, Refused
 from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, NotLive, standing
 from streams.settings import Settings
@@ -161,8 +163,12 @@ def _metrics() -> list[str]:
         (f"`{metric_name(name)}`", "major currency units" if UNITS[name] is Unit.MONEY else _base_unit(UNITS[name]))
         for name in NAMES
     ]
-    served = [_family_row(family, _sample_labels(family)) for family in StandingCollector(_one_partition()).collect()]
+    served = [
+        _family_row(family, _sample_labels(family))
+        for family in StandingCollector(_one_partition(), Connections(1, Refused())).collect()
+    ]
     served += _process(SERVE_PROCESS)
+    refusals = [(f"`{reason}`", docs_of(Refusal)[reason]) for reason in Refusal]
     not_live = [(f"`{code}`", docs_of(NotLive)[code]) for code in NotLive]
     running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
     worker = WorkerMetrics()
@@ -193,6 +199,10 @@ def _metrics() -> list[str]:
         "## What was counted, and how it stands",
         "",
         *_table(("metric", "type", "labels", "meaning"), served),
+        "",
+        "The label `reason` of `salepulse_http_refused_total`:",
+        "",
+        *_table(("reason", "means"), refusals),
         "",
         "The label `reason` of `salepulse_not_live`, and the `codes` of `/readyz`:",
         "",

@@ -15,6 +15,7 @@ from streams.counted import Totals
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
+from streams.doctor.server import connections, exposure
 from streams.doctor.workers import alerts, at_work, incomplete, messages, partitions
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
@@ -47,6 +48,16 @@ def levels(findings: list[Finding]) -> list[str]:
 )
 def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> None:
     assert levels(list(topic_findings(PLAN, TWO, held, brokers=1))) == found
+
+
+def test_who_could_reach_the_api() -> None:
+    assert levels(list(exposure(SETTINGS))) == ["ok"]
+    assert levels(list(exposure(Settings(http_host="0.0.0.0")))) == ["wrong"]
+    assert levels(list(exposure(Settings(http_allowed_hosts="*")))) == ["warning"]
+
+
+def test_connections_of_the_api() -> None:
+    assert levels([connections(2000, 65_536), connections(2000, 1024)]) == ["ok", "warning"]
 
 
 def test_partitions_of_a_topic() -> None:

@@ -35,7 +35,7 @@ def unread(url: str) -> Iterator[socket.socket]:
     """A connection that has asked for every change since the first, and of which nothing is read."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as made:
-        made.sendall(f"GET {PATH} HTTP/1.0\r\nHost: x\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
+        made.sendall(f"GET {PATH} HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
         made.setblocking(False)
         yield made
 

@@ -1,0 +1,262 @@
+"""How many connections there may be, and how long one may keep this server waiting.
+
+A connection waits for its client while no whole request of it is there, or while it does not read its answer. Such ones
+are closed after a time, and before that where there are too many: of the client with the most connections, the one that
+has waited longest. So whoever asks at once is answered, however many connections others hold open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Any, cast
+
+import h11
+import msgspec
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from streams.serve.refused import Refusal, Refused
+
+REQUEST_WITHIN_S = 10.0
+"""From the connection, or the answer before, to the last byte of a request's head."""
+MOST_UNREAD = 64
+"""Answers whose clients do not read them: each is held in memory."""
+MOST_HEAD_BYTES = 32_768
+RESERVED_FILES = 128
+"""For Redis, listening, files of the interpreter."""
+_LINGER_S = 1.0
+_STREAM = "/api/v1/stream"
+
+
+def most_connections(wanted: int, file_limit: int) -> int:
+    """How many connections fit below the limit of open files.
+
+    >>> most_connections(2000, 65536), most_connections(2000, 1024)
+    (2000, 896)
+    """
+    return max(16, min(wanted, file_limit - RESERVED_FILES))
+
+
+class Connections:
+    """The open connections of one server."""
+
+    def __init__(self, most: int, refused: Refused) -> None:
+        self.most = most
+        self.refused = refused
+        self._open: Counter[str] = Counter()
+        """# <client's address: its connections>"""
+        self._waiting: dict[str, OrderedDict[BoundedConnection, None]] = {}
+        """# <client's address: its connections that wait for it, the one that has waited longest first>"""
+        self._unread: OrderedDict[BoundedConnection, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._open.total()
+
+    def add(self, connection: BoundedConnection) -> None:
+        """A new one, which waits for its client; closes another where there are too many, or this one."""
+        self._open[connection.address] += 1
+        if len(self) > self.most:
+            longest = self._longest_waiting()
+            if longest is None:
+                connection.refuse(Refusal.CONNECTIONS_FULL)
+                return
+            longest.drop(Refusal.CONNECTION_DROPPED)
+        self.wait(connection)
+
+    def remove(self, connection: BoundedConnection) -> None:
+        """It is closed."""
+        self.answer(connection)
+        self.read(connection)
+        self._open[connection.address] -= 1
+        if self._open[connection.address] <= 0:
+            del self._open[connection.address]
+
+    def wait(self, connection: BoundedConnection) -> None:
+        """It waits for its client from now on."""
+        self._waiting.setdefault(connection.address, OrderedDict()).setdefault(connection)
+
+    def answer(self, connection: BoundedConnection) -> None:
+        """Its client waits for us from now on."""
+        waiting = self._waiting.get(connection.address)
+        if waiting is not None:
+            waiting.pop(connection, None)
+            if not waiting:
+                del self._waiting[connection.address]
+
+    def unread(self, connection: BoundedConnection) -> None:
+        """Its client does not read."""
+        self._unread[connection] = None
+        if len(self._unread) > MOST_UNREAD:
+            next(iter(self._unread)).drop(Refusal.ANSWER_NOT_READ)
+
+    def read(self, connection: BoundedConnection) -> None:
+        """Its client reads."""
+        self._unread.pop(connection, None)
+
+    def _longest_waiting(self) -> BoundedConnection | None:
+        if not self._waiting:
+            return None
+        address = max(self._waiting, key=self._open.__getitem__)
+        return next(iter(self._waiting[address]))
+
+
+class BoundedConnection(H11Protocol):
+    """One connection."""
+
+    def __init__(self, *, connections: Connections, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.address = ""
+        self._held = connections
+        self._gone = False
+        self._lingers = False
+        """Whether all that was to be said was said, and what comes is not looked at."""
+        self._overdue: asyncio.TimerHandle | None = None
+
+    # What uvicorn tells of it -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """It was opened."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._expect_request()
+        self._held.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It was closed."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something came in."""
+        if not self._lingers:
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Something came in, or an answer was sent."""
+        super().handle_events()
+        self._settle()
+
+    def on_response_complete(self) -> None:
+        """An answer was sent."""
+        super().on_response_complete()
+        self._settle()
+
+    def pause_writing(self) -> None:
+        """More is waiting to be sent than the client takes."""
+        super().pause_writing()
+        if not self._gone:
+            self._held.wait(self)
+            if self.scope is None or self.scope["path"] != _STREAM:  # a stream sends nothing more until this is taken
+                self._held.unread(self)
+
+    def resume_writing(self) -> None:
+        """The client has taken it."""
+        super().resume_writing()
+        self._held.read(self)
+        self._settle()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came in is no request, or has no end."""
+        error = sys.exception()
+        if getattr(error, "error_status_hint", 400) == 431:
+            self._held.refused.add(Refusal.HEAD_TOO_LARGE)
+            in_first_line = b"\n" not in self.conn.trailing_data[0]
+            self._answer(*(_LONG_TARGET if in_first_line else _LONG_HEAD))
+        else:
+            self._answer(400, "no_request", "this is no request of HTTP/1.1")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answered as if it had not asked for another protocol, without a word in the log for each."""
+
+    # What the pool does with it ---------------------------------------------------------------------------------------
+
+    def drop(self, why: Refusal) -> None:
+        """Close it at once."""
+        self._held.refused.add(why)
+        self._forget()
+        self.transport.abort()
+
+    def refuse(self, why: Refusal) -> None:
+        """Close it, and say so."""
+        self._held.refused.add(why)
+        self._forget()
+        self._answer(503, why, f"{self._held.most} connections are open here, and all of them in use: ask again soon")
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Note whether it waits for its client."""
+        if self._gone:
+            return
+        at_rest = self.cycle is None or self.cycle.response_complete
+        if not at_rest:
+            self._expected()
+        elif self._overdue is None:
+            self._expect_request()
+        if at_rest or self.cycle.more_body or self.flow.write_paused:
+            self._held.wait(self)
+        else:
+            self._held.answer(self)
+
+    def _expect_request(self) -> None:
+        self._overdue = self.loop.call_later(REQUEST_WITHIN_S, self._request_overdue)
+
+    def _expected(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _request_overdue(self) -> None:
+        self._held.refused.add(Refusal.HEAD_OVERDUE)
+        if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+            self._answer(408, Refusal.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
+        else:
+            self.transport.abort()
+
+    def _forget(self) -> None:
+        if not self._gone:
+            self._gone = True
+            self._expected()
+            self._held.remove(self)
+
+    def _answer(self, status: int, code: str, message: str) -> None:
+        """An error, and the end of the connection."""
+        body = msgspec.json.encode({"error": {"code": code, "message": message}})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        try:
+            for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:  # an answer was being sent
+            self.transport.abort()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close it once its client has had time to read: what it still sends would have its side drop the answer."""
+        self._forget()
+        if self.transport.can_write_eof():
+            self._lingers = True
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER_S, self.transport.close)
+        else:
+            self.transport.close()
+
+
+_LONG_TARGET = (414, Refusal.HEAD_TOO_LARGE, "the address of this request is too long")
+_LONG_HEAD = (431, Refusal.HEAD_TOO_LARGE, "the headers of this request are too large")
+
+
+def bounded(connections: Connections) -> type[asyncio.Protocol]:
+    """The protocol for uvicorn."""
+
+    def made(**rest: Any) -> BoundedConnection:
+        return BoundedConnection(connections=connections, **rest)
+
+    return cast(type[asyncio.Protocol], cast(Callable[..., object], made))

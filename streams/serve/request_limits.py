@@ -1,0 +1,140 @@
+"""Bounds of one request: how long its address and headers are, how large its body, and how long that may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streams.serve.encoding import error_response
+from streams.serve.refused import Refusal, Refused
+
+MOST_TARGET_BYTES = 8_192
+MOST_HEADER_BYTES = 16_384
+MOST_BODY_BYTES = 262_144
+MOST_HELD_BYTES = 16 * 2**20
+"""Of all bodies that are being received."""
+BODY_WITHIN_S = 10.0
+_DISCARD_S = 2.0
+"""A body that is too large is read for so long: a client that is still sending would not see the answer."""
+_CLOSE = {"connection": "close"}
+
+
+class RequestLimits:
+    """ASGI middleware: what is behind it gets a body as a whole, and only one that is small."""
+
+    def __init__(self, app: ASGIApp, refused: Refused) -> None:
+        self._app = app
+        self._refused = refused
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 408, 413, 414, 431 or 503."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        refusal = self._head(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+            await self._with_body(headers, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _head(self, scope: Scope) -> Response | None:
+        target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if target > MOST_TARGET_BYTES:
+            text = f"the address of this request has {target:,} bytes, {MOST_TARGET_BYTES:,} is the limit"
+            return self._refusal(414, Refusal.HEAD_TOO_LARGE, text)
+        size = _size(scope["headers"])
+        if size > MOST_HEADER_BYTES:
+            text = f"the headers of this request have {size:,} bytes, {MOST_HEADER_BYTES:,} is the limit"
+            return self._refusal(431, Refusal.HEAD_TOO_LARGE, text)
+        return None
+
+    async def _with_body(self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send) -> None:
+        held = _HeldBody()
+        try:
+            refusal = await self._received(held, headers, receive)
+            if held.gone:
+                return
+            if refusal is None:
+                await self._app(scope, _Replayed(b"".join(held.parts), receive), send)
+            else:
+                await refusal(scope, receive, send)
+        finally:
+            self._held -= held.size
+
+    async def _received(self, held: _HeldBody, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
+        """Receive the whole body, or say why not."""
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > MOST_BODY_BYTES:
+            return await self._too_large(headers, receive)
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        held.gone = True
+                        return None
+                    more, part = message.get("more_body", False), message.get("body", b"")
+                    held.parts.append(part)
+                    held.size += len(part)
+                    self._held += len(part)
+                    if held.size > MOST_BODY_BYTES:
+                        return await self._too_large(headers, receive)
+                    if self._held > MOST_HELD_BYTES:
+                        text = "too many bodies are being received: send it again soon"
+                        return self._refusal(503, Refusal.BODIES_FULL, text, {"retry-after": "1"})
+        except TimeoutError:
+            text = f"the body of this request did not come within {BODY_WITHIN_S:.0f} s"
+            return self._refusal(408, Refusal.BODY_OVERDUE, text)
+        return None
+
+    async def _too_large(self, headers: dict[bytes, bytes], receive: Receive) -> Response:
+        if headers.get(b"expect", b"").lower() != b"100-continue":  # such a client has sent nothing yet
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DISCARD_S):
+                    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                        pass
+        text = f"the body of this request is too large: {MOST_BODY_BYTES:,} bytes is the limit"
+        return self._refusal(413, Refusal.BODY_TOO_LARGE, text)
+
+    def _refusal(self, status: int, why: Refusal, message: str, headers: dict[str, str] | None = None) -> Response:
+        self._refused.add(why)
+        return error_response(status, why, message, _CLOSE | (headers or {}))
+
+
+@dataclass(slots=True)
+class _HeldBody:
+    """A body that is being received."""
+
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    gone: bool = False
+    """Its client closed the connection."""
+
+
+class _Replayed:
+    """`receive` of a body that has been received."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        """The body, and then whatever comes: the end of the connection."""
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _size(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(text) + 4 for name, text in headers)
