@@ -106,7 +106,8 @@ class TestServers:
             httpx.AsyncClient(timeout=15) as http,
             http.stream("GET", f"http://{server.address}/api/v1/stream", headers={"last-event-id": after}) as answer,
         ):
-            await stuck.send(f"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {after}\r\n\r\n".encode())
+            head = f"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {after}\r\n\r\n"
+            await stuck.send(head.encode())
             assert (await anext(received(answer))).data["much"]
             await stuck.receive(1)
             assert await anyio.to_thread.run_sync(server.terminate, 15) in (0, -15)
