@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -20,12 +21,15 @@ from consumers.events import (
     MAX_LABEL,
     MAX_MESSAGE_BYTES,
     MODELS,
+    MONEY_FIELDS,
     OPTIONAL_LABELS,
+    TIME_FIELDS,
     TOPIC_OF_TYPE,
     TYPES,
     EventModel,
 )
-from consumers.rejects import Reason, Rejected
+from consumers.recognition import recognise_bytes, recognise_money, recognise_object, recognise_time, recognise_value
+from consumers.rejects import Priced, Reason, Rejected
 from consumers.topics import Topic
 
 JSON_WHITESPACE = b" \t\r\n"
@@ -41,8 +45,11 @@ _OUT_OF_RANGE = frozenset(
         "too_short",
         "too_long",
         "out_of_range",
+        "seconds",
     }
 )
+_OF_A_STRANGER = frozenset({Reason.UNKNOWN_TYPE, Reason.WRONG_TOPIC, Reason.MISSING_FIELD, Reason.WRONG_TYPE})
+"""Reasons that a message of another system has."""
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
@@ -53,14 +60,15 @@ Found = TypeVar("Found")
 class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
     """A message breaks the contract. Raised and caught inside this package: it leaves as a `Rejected`."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, priced: Priced | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…"
+        self.priced = priced
 
     def at(self, index: int) -> Rejected:
         """The same as a value, for the message that stood at `index` of its batch."""
-        return Rejected(index, self.reason, self.detail)
+        return Rejected(index, self.reason, self.detail, self.priced)
 
 
 class Examined(NamedTuple):
@@ -77,7 +85,8 @@ def examine(topic: Topic, value: bytes | None) -> Examined:
 
     def look() -> Examined:
         found = read_object(value)
-        event = validate(_model_for(topic, found), found)
+        with _recognising(found):
+            event = validate(_model_for(topic, found), found)
         return Examined(event, list(_dropped(topic, found)))
 
     return _guarded(look)
@@ -92,7 +101,33 @@ def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
 
 def examine_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
     """The message as `model`, whatever its `type`. Raises Refusal, and nothing else."""
-    return _guarded(lambda: validate(model, read_object(value)))
+
+    def look() -> AnyModel:
+        found = read_object(value)
+        with _recognising(found):
+            return validate(model, found)
+
+    return _guarded(look)
+
+
+@contextmanager
+def _recognising(found: dict[str, Any]) -> Iterator[None]:
+    """Refusals within say what the object looks like, and by what a negative amount is counted."""
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.reason in _OF_A_STRANGER and (text := recognise_object(found)):
+            raise Refusal(refusal.reason, text) from None
+        if refusal.reason is Reason.NEGATIVE_AMOUNT:
+            priced = Priced(*(_label(found.get(name)) for name in ("channel", "coupon")))
+            raise Refusal(refusal.reason, refusal.detail, priced) from None
+        raise
+
+
+def _label(given: object) -> str:
+    """A label that may be shown; empty where it is none."""
+    fits = isinstance(given, str) and len(given) <= MAX_LABEL and not any("\ud800" <= c <= "\udfff" for c in given)
+    return str(given) if fits else ""
 
 
 def read_object(value: bytes | None) -> dict[str, Any]:
@@ -104,17 +139,19 @@ def read_object(value: bytes | None) -> dict[str, Any]:
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise Refusal(Reason.BAD_ENCODING, f"byte {error.start} is not UTF-8: send UTF-8") from None
+        detail = recognise_bytes(value) or f"byte {error.start} is not UTF-8: send UTF-8"
+        raise Refusal(Reason.BAD_ENCODING, detail) from None
     try:
         found = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise Refusal(Reason.BAD_JSON, f"not JSON: {error}") from None
+        raise Refusal(Reason.BAD_JSON, recognise_bytes(value) or f"not JSON: {error}") from None
     if nests_too_deep(value):
         raise _too_deep()
     if not isinstance(found, dict):
-        raise Refusal(Reason.NOT_AN_OBJECT, f"the message is {_shown(found)}: send a JSON object")
+        detail = recognise_value(found) or f"the message is {_shown(found)}: send a JSON object"
+        raise Refusal(Reason.NOT_AN_OBJECT, detail)
     return found
 
 
@@ -171,10 +208,16 @@ def _refusal(error: ErrorDetails) -> Refusal:
         return Refusal(Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer")
     if kind == "string_unicode":
         return Refusal(Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters")
+    if kind == "negative_amount":
+        return Refusal(Reason.NEGATIVE_AMOUNT, message)
     if kind == "out_of_range":
         return Refusal(Reason.OUT_OF_RANGE, message)
+    name = error["loc"][-1] if error["loc"] else ""
+    recognised = (
+        recognise_time(given) if name in TIME_FIELDS else recognise_money(given) if name in MONEY_FIELDS else None
+    )
     reason = Reason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else Reason.WRONG_TYPE
-    return Refusal(reason, f"`{field}` is {_shown(given)}: {message}")
+    return Refusal(reason, f"`{field}` is {_shown(given)}: {recognised or message}")
 
 
 def _too_deep() -> Refusal:

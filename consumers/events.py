@@ -35,6 +35,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from consumers.recognition import SECONDS, recognise_time
 from consumers.topics import Topic
 
 MAX_MONEY = 10**15
@@ -113,6 +114,12 @@ TYPES: Mapping[Topic, frozenset[str]] = {
 
 TOPIC_OF_TYPE: Mapping[str, Topic] = {name: topic for topic, names in TYPES.items() for name in names}
 """Where each event type belongs."""
+
+TIME_FIELDS = frozenset({"ts", "promised_ts", "starts_at", "ends_at"})
+MONEY_FIELDS = frozenset(
+    {"discount", "shipping_fee", "refund_amount", "cost", "unit_price", "base", "sprint", "challenge"}
+)
+"""Fields of all models and their parts, for what a refusal says of them."""
 
 STOCK_TYPES = frozenset({"stock_level", "stock_received", "stock_adjusted"})
 """The logistics events that are keyed by `sku`; the others are keyed by `order_id`."""
@@ -240,7 +247,7 @@ class Order(_Model):
         amount = order_amount(self)
         if not 0 <= amount <= MAX_MONEY:
             raise PydanticCustomError(
-                "out_of_range",
+                "out_of_range" if amount > 0 else "negative_amount",
                 f"the amount (items - discount + shipping_fee) is {amount}, it must lie in 0..{MAX_MONEY}",
             )
         return self
@@ -280,9 +287,19 @@ def _timezones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def _no_seconds(moment_ms: int) -> int:
+    if moment_ms in SECONDS:
+        raise PydanticCustomError("seconds", f"{recognise_time(moment_ms)}")
+    return moment_ms
+
+
+MomentMs = Annotated[TimestampMs, AfterValidator(_no_seconds)]
+"""A time that is no epoch seconds. Those of events are checked a column at a time (`consumers.plausibility`)."""
+
+
 class _Period(_Model):
-    starts_at: TimestampMs
-    ends_at: TimestampMs
+    starts_at: MomentMs
+    ends_at: MomentMs
     """After `starts_at`; the period is half-open."""
 
     @model_validator(mode="after")

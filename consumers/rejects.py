@@ -30,11 +30,21 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     """A known field holds a value of another type."""
     OUT_OF_RANGE = "out_of_range"
-    """A known field is too long, too short, too large, too small; or an order's amount is negative."""
+    """A known field is too long, too short, too large, too small; or a time is in seconds."""
+    NEGATIVE_AMOUNT = "negative_amount"
+    """An order's amount (items - discount + shipping_fee) is negative: a pricing fault of the shop."""
     TOO_LATE = "too_late"
     """Older than every kept pane."""
     FROM_THE_FUTURE = "from_the_future"
     """Further ahead of the clock than the limit allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a negative amount is counted by; empty where the order has none."""
+
+    channel: str
+    coupon: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +56,5 @@ class Rejected:
     reason: Reason
     detail: str
     """What was wrong and where, in words: names the field, never more than 300 characters."""
+    priced: Priced | None = None
+    """Of a negative amount: by what the shop's pricing is told apart."""

@@ -20,6 +20,7 @@ from streams.store.connection import UNREACHABLE, Access, address, connect
 from streams.store.keys import Keys
 from streams.store.redis_errors import redis_errors
 from streams.store.state import read_state
+from streams.totals import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
 
 Ends: TypeAlias = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message that must be counted."""
@@ -66,8 +67,10 @@ class Totals:
     """The same by topic and reason."""
     labels_dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Labels that were too long, by topic and field: their events were counted without them."""
+    negative_amounts: NegativeAmounts = field(default_factory=lambda: NegativeAmounts({}, 0))
+    """Messages refused for that reason, by channel and coupon."""
     last_ms: Mapping[str, int] = field(default_factory=dict)
-    """When `rejected` and `labels_dropped` grew last, epoch ms; nothing where that is not known."""
+    """When `rejected`, `labels_dropped` and `negative_amounts` grew last, epoch ms; nothing where that is not known."""
 
 
 async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
@@ -85,12 +88,15 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
     """The totals of all shards."""
     by_kind: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    names: Counter[str] = Counter()
     last_ms: dict[str, int] = {}
     for shard in range(keys.shards):
         for name, count in (await redis.hgetall(keys.totals(shard))).items():
-            what, topic, about, *_ = [*(name.decode() if isinstance(name, bytes) else name).split(",", 2), ""]
+            text = name.decode() if isinstance(name, bytes) else name
+            what, topic, about, *_ = [*text.split(",", 2), ""]
             by_kind[what][topic, about] += int(count)
-        for kind in ("rejected", "labels_dropped"):
+            names[text] += int(count)
+        for kind in ("rejected", "labels_dropped", NEGATIVE_AMOUNTS):
             if (grew := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
                 last_ms[kind] = max(int(grew), last_ms.get(kind, 0))
     events: Counter[str] = Counter()
@@ -102,6 +108,7 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
         rejected=by_kind["rejected"].total(),
         reasons=by_kind["rejected"],
         labels_dropped=by_kind["labels_dropped"],
+        negative_amounts=negative_amounts(names),
         last_ms=last_ms,
     )
 

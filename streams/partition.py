@@ -30,6 +30,7 @@ from streams.shipping.join import RecordKey, join, key_of
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
+from streams.totals import negative_amounts_of
 
 ROLL_EVERY_S = 30
 ROLL_CELLS = 500_000
@@ -239,6 +240,7 @@ def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> d
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
     totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
+    totals |= Counter(negative_amounts_of(refused.priced) for refused in rejected if refused.priced is not None)
     totals |= {f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 

@@ -45,6 +45,8 @@ PURE_FILES = (
     "consumers/decoding.py",
     "consumers/dedup.py",
     "consumers/events.py",
+    "consumers/plausibility.py",
+    "consumers/recognition.py",
     "consumers/rejects.py",
     "consumers/structs.py",
     "consumers/topic_differences.py",
@@ -66,6 +68,7 @@ PURE_FILES = (
     "streams/view/retention.py",
     "streams/view/row_panes.py",
     "streams/view/sums.py",
+    "streams/totals.py",
     "streams/windows.py",
     "streams/worker/watchdog.py",
 )

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from consumers.commands.running import iso
 from consumers.events import MAX_LABEL
+from consumers.rejects import Reason
 from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
 from streams.counted import Totals, read_totals
@@ -19,6 +20,7 @@ from streams.store.connection import UNREACHABLE
 from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.state import State, read_state
+from streams.totals import NEGATIVE_AMOUNTS
 from streams.view.reached import newest
 
 START = "start one with `salepulse worker`"
@@ -130,6 +132,16 @@ def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:
         "messages are dead letters and not counted",
         "see why with `salepulse dead-letters list --topic {topic} --reason {name}` and correct their producer",
     )
+    if prices := totals.negative_amounts.by:
+        (worst, most), last_ms = next(iter(prices.items())), totals.last_ms.get(NEGATIVE_AMOUNTS, 0)
+        many = sum(prices.values()) + totals.negative_amounts.rest
+        yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(
+            "prices",
+            f"{many:,} orders had a negative amount and are not counted, the last at {iso(last_ms)}; most: channel "
+            f"{worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
+            "correct the price, discount or coupon in the shop, then `salepulse dead-letters list --reason "
+            f"{Reason.NEGATIVE_AMOUNT}`",
+        )
     yield from found(
         "labels",
         "labels_dropped",

@@ -17,6 +17,7 @@ from consumers.decoding import decode_batch
 from consumers.dedup import hash_ids
 from consumers.events import TYPES
 from consumers.hashing import NO_HASHES, Hashes, hash_strings
+from consumers.plausibility import implausible
 from consumers.rejects import Rejected
 from consumers.topics import Topic
 from streams.panes.arrays import NO_INTS, Ints, is_first
@@ -132,20 +133,29 @@ def read_columns(topic: Topic, values: Sequence[bytes | None], rows: Rows) -> tu
     rejected: list[Rejected] = []
     for start in range(0, len(values), CHUNK):
         decoded = decode_batch(topic, values[start : start + CHUNK])
-        rejected += [Rejected(start + refused.index, refused.reason, refused.detail) for refused in decoded.rejected]
+        rejected += [replace(refused, index=start + refused.index) for refused in decoded.rejected]
         if decoded.events:
             positions = np.array(decoded.positions, np.int64) + start
-            part = columns_of(topic, decoded.events, decoded.amounts, positions, rows)
-            parts.append(replace(part, dropped=[(start + i, name) for i, name in decoded.dropped]))
+            fields = _by_field(decoded.events)
+            part = columns_of(topic, decoded.events, fields, decoded.amounts, positions, rows)
+            part = replace(part, dropped=[(start + i, name) for i, name in decoded.dropped])
+            if refused := implausible(topic, fields, part.ts):
+                rejected += [Rejected(int(positions[place]), reason, detail) for place, reason, detail in refused]
+                part = part.take(np.delete(np.arange(len(part)), [place for place, _, _ in refused]))
+            parts.append(part)
     return _joined(parts) if parts else _nothing(topic), rejected
 
 
+def _by_field(events: Sequence[Any]) -> _Fields:
+    """Decoded events (`consumers.decoding`, at least one) field by field."""
+    return dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
+
+
 def columns_of(
-    topic: Topic, events: Sequence[Any], amounts: Sequence[int] | None, positions: Ints, rows: Rows
+    topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, positions: Ints, rows: Rows
 ) -> Columns:
-    """Decoded events (`consumers.decoding`, at least one) as arrays; `amounts` as there."""
+    """Decoded events as arrays; `amounts` as `consumers.decoding` has them."""
     n = len(events)
-    fields = dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
     numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, Lines()
     if topic is Topic.LOGISTICS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request
@@ -32,6 +32,7 @@ from streams.serve.refused import Refusal
 from streams.serve.standing import NotLive
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
+from streams.totals import negative_amounts
 from streams.view.asking import NotAnswerableError, NotReadyError
 
 router = APIRouter(tags=["health"])
@@ -120,6 +121,7 @@ class StandingCollector(Collector):
             if kind in families and len(labels) == len(TOTALS[kind][1]):
                 families[kind].add_metric(labels, count)
         yield from families.values()
+        yield _negative_amounts(self._live.aside.totals)
 
     def _partitions(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
@@ -193,6 +195,20 @@ class Exposition:
     def _is_recent(self) -> bool:
         newest_ms = self._live.newest_ms() if self._last else None
         return self._last is not None and newest_ms is not None and newest_ms - self._last.as_of_ms <= _RECENT_MS
+
+
+def _negative_amounts(totals: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        "salepulse_negative_amounts",
+        "Orders refused as their amount is negative: a pricing fault of the shop. The pairs of channel and coupon with "
+        "the most; all others have rest=true.",
+        labels=["channel", "coupon", "rest"],
+    )
+    held = negative_amounts(totals)
+    for priced, count in held.by.items():
+        family.add_metric([priced.channel, priced.coupon, ""], count)
+    family.add_metric(["", "", "true"], held.rest)
+    return family
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -4,12 +4,13 @@
 -- ARGV: as named below, then for each total its name and what to add.
 --       first: '1': the caller found no position · batch: an id of its own of what is sent · delta, hashes, and the times
 --       of these: or '' · epoch: for a new store · changes: records, one after the other: bucket (4 bytes, big-endian),
---       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes)
+--       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes) · max_pairs: most
+--       totals of negative amounts
 -- Returns 'ok', also when this very call got through before; 'read again' when a record is not what it was; or the
 -- position to go to ('' when there is none).
 local state, log, ids, totals, buckets = unpack(KEYS)
 local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
-local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes = unpack(ARGV, 8, 13)
+local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes, max_pairs = unpack(ARGV, 8, 14)
 local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
   if position == next_ and redis.call('HGET', state, 'by:' .. partition) == batch then return 'ok' end
@@ -43,9 +44,20 @@ if hashes ~= '' then
   redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
 end
 for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
-for i = 14, #ARGV, 2 do
-  redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1])
-  local kind = string.match(ARGV[i], '^[^,]*')
-  if kind == 'rejected' or kind == 'labels_dropped' then redis.call('HSET', state, 'last,' .. kind, now_ms) end
+for i = 15, #ARGV, 2 do
+  local name = ARGV[i]
+  local kind = string.match(name, '^[^,]*')
+  if kind == 'negative_amounts' and redis.call('HEXISTS', totals, name) == 0 then
+    local held = tonumber(redis.call('HGET', state, 'pairs,negative_amounts') or 0)
+    if held < tonumber(max_pairs) then
+      redis.call('HINCRBY', state, 'pairs,negative_amounts', 1)
+    else
+      name = 'negative_amounts,rest'
+    end
+  end
+  redis.call('HINCRBY', totals, name, ARGV[i + 1])
+  if kind == 'rejected' or kind == 'labels_dropped' or kind == 'negative_amounts' then
+    redis.call('HSET', state, 'last,' .. kind, now_ms)
+  end
 end
 return 'ok'

@@ -35,6 +35,7 @@ from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
 from streams.store.levels import Level
+from streams.totals import MAX_PRICED
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ class PaneWriter:
                 batch.ids.newest_ms if batch.ids else "",
                 uuid4().hex,
                 _packed(batch.records),
+                MAX_PRICED,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )

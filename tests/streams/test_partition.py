@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumers.rejects import Reason
+from consumers.rejects import Priced, Reason
 from streams.clock import now_ms
 from streams.counted import read_totals
 from streams.lateness import Clocks
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.store.writer import Moved
+from streams.totals import MAX_PRICED, NEGATIVE_AMOUNTS
 from tests.streams.plain import plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed, opened
 from tests.support.events import click, ms, paid, records, wire
@@ -93,6 +94,27 @@ async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop:
     assert "rejected" not in totals.last_ms
     view = await shop.view()
     assert await listed(view, "24h", "campaign") == {}
+
+
+async def test_negative_amounts_are_counted_by_channel_and_coupon_and_their_pairs_are_bounded(shop: Shop) -> None:
+    def negative(i: int, **fields: object) -> dict[str, object]:
+        return {**paid(at=i), "discount": 1_001, **fields}
+
+    awkward = {"channel": 'a,b"\\\n', "coupon": "ü, 50 % / \x00"}
+    await shop.feed(ORDERS_0, [negative(0, **awkward), negative(1, **awkward), negative(2), paid(at=3)])
+    await shop.feed(ORDERS_0, [negative(i, coupon=f"c-{i}") for i in range(150)])
+    await shop.feed(ORDERS_0, [negative(1, **awkward), negative(2), negative(3, coupon="c-149")])
+    totals = await read_totals(shop.redis, shop.keys)
+    assert totals.reasons == {("orders", "negative_amount"): 156}
+    held = totals.negative_amounts
+    assert list(held.by.items())[:2] == [(Priced(**awkward), 3), (Priced("", ""), 2)]
+    assert len(held.by) == MAX_PRICED
+    assert held.rest == 156 - 5 - (MAX_PRICED - 2)
+    assert now_ms() - 60_000 < totals.last_ms[NEGATIVE_AMOUNTS] <= now_ms()
+    assert len(await shop.redis.hgetall(shop.keys.totals(0))) < MAX_PRICED + 10
+    await shop.work(ORDERS_0)
+    state = await shop.reader(Rows()).state()
+    assert state.partitions.keys() == {ORDERS_0}, "the state is read as before"
 
 
 async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:

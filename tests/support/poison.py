@@ -224,7 +224,7 @@ _OF_TOPIC: dict[Topic, list[Callable[[Random, Topic], Poison]]] = {
         _item(unit_price=MAX_MONEY + 1, reason=Reason.OUT_OF_RANGE),
         _item(unit_price=MAX_MONEY, reason=Reason.OUT_OF_RANGE),  # two of them
         _field("discount", -1, Reason.OUT_OF_RANGE),
-        _field("discount", 25_801, Reason.OUT_OF_RANGE),
+        _field("discount", 25_801, Reason.NEGATIVE_AMOUNT),
         _field("refund_amount", -1, Reason.OUT_OF_RANGE),
         _field("shipping_fee", MAX_MONEY, Reason.OUT_OF_RANGE),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.rejects import Priced
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
 from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
@@ -19,6 +20,7 @@ from streams.doctor.server import connections, exposure
 from streams.doctor.workers import alerts, at_work, incomplete, messages, partitions
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
+from streams.totals import NegativeAmounts
 from tests.streams.commands.salepulse import salepulse
 from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server
@@ -125,6 +127,11 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
         assert "--topic clicks --reason missing_field" in refused.mend
         assert labels.found.endswith("most: campaign on clicks (9)")
         assert "128 characters in `campaign`" in labels.mend
+    priced = Totals({}, 0, 0, negative_amounts=NegativeAmounts({Priced("app", "SALE50"): 3, Priced("", ""): 1}, 2))
+    (prices,) = messages(priced, NOW_MS)
+    assert prices.level is Level.WARNING
+    assert "6 orders had a negative amount" in prices.found
+    assert prices.found.endswith("most: channel 'app' with coupon 'SALE50' (3)")
     (unknown,) = messages(Totals({}, 0, 1, reasons={("orders", "empty"): 1}), NOW_MS)
     assert unknown.level is Level.WARNING, "another version did not say when"
 
