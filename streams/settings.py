@@ -105,6 +105,13 @@ class Settings(IngestSettings):
         description="Most connections to `serve`; fewer where the limit of open files is lower. Beyond it those that "
         "wait for their client are closed.",
     )
+    http_work_s: float = Field(
+        5,
+        gt=0,
+        le=10,
+        description="Seconds of computing in 10 s that one token, or all who need none, may ask for; beyond it 429. "
+        "Answers that were made ahead are free.",
+    )
     http_allowed_hosts: str = Field(
         "",
         description="Host names that `serve` answers to, beside those of loopback, `http_host` and `public_url`, "

@@ -58,6 +58,7 @@ PURE_FILES = (
     "streams/lateness.py",
     "streams/phases.py",
     "streams/promotions.py",
+    "streams/serve/allowance.py",
     "streams/serve/budget.py",
     "streams/serve/hosts.py",
     "streams/serve/sse.py",

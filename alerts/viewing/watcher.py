@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -48,11 +49,11 @@ _AT_ONCE_S = 1.5
 class _Nothing(Hot):
     """Nobody asks this view the same again and again: nothing is answered ahead."""
 
-    def quick(self, now_s: float) -> Iterator[Ask[object]]:
-        yield from ()
+    def quick(self, now_s: float, left_s: float) -> list[Ask[Any]]:
+        return []
 
-    def slow(self, now_s: float, *, warm: bool) -> Iterator[Ask[object]]:
-        yield from ()
+    def slow(self, now_s: float, left_s: float, *, warm: bool) -> list[Ask[Any]]:
+        return []
 
 
 @dataclass(slots=True)

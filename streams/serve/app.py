@@ -36,6 +36,7 @@ from streams.serve import (
     stock,
     stream,
 )
+from streams.serve.abandoned import Abandoned
 from streams.serve.broadcast import Broadcast
 from streams.serve.certificate import examine, expiry
 from streams.serve.connections import MOST_HEAD_BYTES, Connections, bounded, most_connections
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
+    app.add_middleware(Abandoned)
     refused = app.state.refused = Refused()
     app.state.connections = Connections(most_connections(settings.http_connections, file_limit()), refused)
     app.add_middleware(RequestLimits, refused=refused)

@@ -18,6 +18,7 @@ from streams.serve.asks import Ask, Told
 from streams.serve.changes import ChangeLog, Tail
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
+from streams.serve.turns import SERVER, asking
 
 log = structlog.get_logger()
 
@@ -119,5 +120,6 @@ class Broadcast:
         return await asyncio.shield(held.numbers)
 
     async def _make(self, ask: Ask[Told]) -> Numbers:
+        asking.set(SERVER)  # of this task alone
         told = await answer(self.live, ask)
         return Numbers(told["as_of"], _encode(told))

@@ -18,6 +18,8 @@ from consumers.plain_words import plainly
 from streams.compare import Against
 from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
+from streams.serve.refused import Refusal
+from streams.serve.turns import OverloadedError
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.windows import Window
@@ -54,6 +56,10 @@ class ErrorAnswer(BaseModel):
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorAnswer, "description": "Not a question that can be answered; the message lists what can."},
+    429: {
+        "model": ErrorAnswer,
+        "description": "The token's computing time is spent, or too many of its questions wait: see Retry-After.",
+    },
     503: {"model": ErrorAnswer, "description": "Not now: nothing was counted yet, or Redis does not answer."},
 }
 """For the OpenAPI document."""
@@ -69,6 +75,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(NotAnswerableError, _not_answerable)
     app.add_exception_handler(SalepulseError, _foreseen)
+    app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -92,6 +99,13 @@ async def _not_ready(_: Request, error: Exception) -> Response:
 
 async def _foreseen(_: Request, error: Exception) -> Response:
     return error_response(503, "not_now", str(error), {"retry-after": "1"})
+
+
+async def _overloaded(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OverloadedError)
+    request.app.state.refused.add(error.refusal)
+    status = 503 if error.refusal is Refusal.DEADLINE else 429
+    return error_response(status, error.refusal, str(error), {"retry-after": str(error.retry_after_s)})
 
 
 async def _redis(_: Request, error: Exception) -> Response:

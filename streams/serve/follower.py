@@ -16,6 +16,7 @@ from streams.asof import STEP_MS
 from streams.serve.asks import Ask, Told
 from streams.serve.broadcast import Broadcast
 from streams.serve.sse import Place, Seen, event
+from streams.serve.turns import OverloadedError
 from streams.store.connection import UNREACHABLE
 from streams.view.asking import NotAnswerableError, NotReadyError
 
@@ -55,7 +56,7 @@ class Follower:
                 yield told
         except NotAnswerableError:  # asked again, the client is told why
             self.over = True
-        except (NotReadyError, RedisError, *UNREACHABLE):
+        except (NotReadyError, OverloadedError, RedisError, *UNREACHABLE):
             return  # not now
         except Exception as error:
             self._broadcast.failed(error)

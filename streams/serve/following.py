@@ -11,7 +11,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -24,8 +24,10 @@ from consumers.masking import masked
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.panes.rows import Rows
-from streams.serve.asks import Ask
+from streams.serve.allowance import Accounts, Allowance
+from streams.serve.asks import ALWAYS, Ask
 from streams.serve.snapshot import Hot, Snapshot, content
+from streams.serve.turns import SERVER, Paced, Turns
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, visit
 from streams.store.keys import Keys
@@ -48,6 +50,10 @@ _CORRECT_EVERY_S = 1.0
 """While the as-of stays, late events are taken into the snapshot so often."""
 _WARM_EVERY_S = 5.0
 """See `Ask.warm_s`."""
+_AHEAD = (0.3, 0.5)
+"""Of each second, and at once: computing time for answers that are made ahead since clients asked for them lately."""
+_TURN_EVERY_S = 0.1
+_LISTEN_EVERY_S = 0.5
 _LONGEST_PAUSE_S = 1.0
 """While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
 
@@ -83,6 +89,10 @@ class Following:
         self.aside = Aside()
         self.failure: str | None = None
         """Why Redis was not read since `look`."""
+        self.answered_ms: int | None = None
+        """When Redis last answered anything."""
+        self.turned_ms: int | None = None
+        """When the loop of this thread was last seen to turn: up to then a Redis that had answered was heard."""
         self._settings = settings
         self._hot = hot
         self._on_publish = on_publish
@@ -112,16 +122,19 @@ class Following:
         """Whether the view is still followed: it always is, but for a fault of ours."""
         return self._thread.is_alive()
 
-    def ask(self, question: Callable[[RollingView, int], Awaitable[T]], *, still: bool = False) -> Future[T]:
+    def ask(
+        self, question: Callable[[RollingView, int], Awaitable[T]], who: str = SERVER, *, still: bool = False
+    ) -> Future[T]:
         """Ask the view, at the clock of its last look. Raises RuntimeError when the thread has ended.
 
-        `still`: the next look waits for the answer, for a while.
+        `who`: whose turn and whose account it is, see `Turns`, of which it also has the errors. `still`: the next look
+        waits for the answer, for a while.
         """
-        return asyncio.run_coroutine_threadsafe(self._answer(question, still), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._answer(question, who, still), self._loop)
 
-    def make(self, ask: Ask[T]) -> Future[T]:
+    def make(self, ask: Ask[T], who: str = SERVER) -> Future[T]:
         """Have the view answer what no snapshot holds; kept in the snapshot where it is of the same state."""
-        return self.ask(lambda view, at_ms: self._made(ask, view, at_ms))
+        return asyncio.run_coroutine_threadsafe(self._answer_one(ask, who), self._loop)
 
     # In the thread ---------------------------------------------------------------------------------------------------
 
@@ -140,18 +153,39 @@ class Following:
         self._visit = visit(redis)
         self._reader = PaneReader(redis, Keys(self._settings.redis_prefix, self._settings.shards), rows)
         self._view = RollingView(self._reader, rows, self._settings)
+        share = self._settings.http_work_s / 10
+        self._turns = Turns(Accounts(share, self._settings.http_work_s))
+        self._ahead = Allowance(*_AHEAD)
         self._still: set[asyncio.Future[Any]] = set()
         """Questions that the next look waits for."""
+        self._coming: dict[Ask[Any], asyncio.Future[Any]] = {}
+        """Questions that take long to answer and are being answered ahead; done: in the snapshot, unless it failed."""
         self._preparing: asyncio.Task[None] | None = None
         self._preparing_slow: asyncio.Task[None] | None = None
         self._prepared_s = 0.0
         self._warmed_s = 0.0
         self._aside_ms = 0
         self._began.set()
+        beside = [asyncio.create_task(self._turn()), asyncio.create_task(self._listen(redis))]
         try:
             await self._follow(redis)
         finally:
+            for one in beside:
+                one.cancel()
             await redis.aclose()
+
+    async def _turn(self) -> None:
+        while True:
+            self.turned_ms = now_ms()
+            await asyncio.sleep(_TURN_EVERY_S)
+
+    async def _listen(self, redis: Redis) -> None:
+        """Whether Redis answers, told apart from how long it takes to read and add up what it holds."""
+        while True:
+            with contextlib.suppress(RedisError, *UNREACHABLE):
+                await redis.ping()
+                self.answered_ms = now_ms()
+            await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def _follow(self, redis: Redis) -> None:
         delay = interval = self._settings.poll_ms / 1000
@@ -159,6 +193,7 @@ class Following:
             if self._still:
                 _, late = await asyncio.wait(self._still, timeout=_LONGEST_PAUSE_S)
                 self._still -= late
+            self._turns.pause()
             try:
                 await self._look()
                 await self._answer_ahead()
@@ -169,6 +204,8 @@ class Following:
                 if self.failure is not None:
                     log.info("Redis answers again")
                 self.failure, delay = None, interval
+            finally:
+                self._turns.resume()
             await asyncio.sleep(delay)
 
     async def _look(self) -> None:
@@ -211,29 +248,40 @@ class Following:
         publish = asyncio.get_running_loop().call_later(
             _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, made=dict(made)))
         )
-        await self._make(list(self._hot.quick(now_s)) if known else [], fresh, made)
+        await self._make(self._hot.quick(now_s, self._ahead.left_s(now_s)) if known else (), fresh, made)
         publish.cancel()
         self._publish(replace(fresh, made=made))
         warm = now_s - self._warmed_s >= _WARM_EVERY_S
-        slow = list(self._hot.slow(now_s, warm=warm)) if known else []
+        slow = self._hot.slow(now_s, self._ahead.left_s(now_s), warm=warm) if known else []
         if slow and (self._preparing_slow is None or self._preparing_slow.done()):
             self._warmed_s = now_s
             self._preparing_slow = asyncio.create_task(self._prepare_slow(slow, fresh))
             self._wait_for(self._preparing_slow)
 
     async def _prepare_slow(self, asks: list[Ask[Any]], fresh: Snapshot) -> None:
-        """Add what takes long to the snapshot, unless there is a newer one by then."""
-        made = Answers()
-        await self._make(asks, fresh, made)
-        for ask, answer in made.items():
-            if self.snapshot.is_of(fresh.as_of_ms, fresh.rests_on):
-                self.snapshot = self.snapshot.having(ask, answer)
+        """Add what takes long to the snapshot, one by one, unless there is a newer one by then."""
+        loop = asyncio.get_running_loop()
+        self._coming = {ask: loop.create_future() for ask in asks}
+        try:
+            for ask, coming in self._coming.items():
+                made = Answers()
+                await self._make((ask,), fresh, made)
+                if ask in made and self.snapshot.is_of(fresh.as_of_ms, fresh.rests_on):
+                    self.snapshot = self.snapshot.having(ask, made[ask])
+                coming.set_result(None)
+        finally:
+            for coming in self._coming.values():
+                coming.cancel()
+            self._coming = {}
 
-    async def _make(self, asks: list[Ask[Any]], fresh: Snapshot, made: Answers) -> None:
+    async def _make(self, asks: Iterable[Ask[Any]], fresh: Snapshot, made: Answers) -> None:
         try:
             for ask in asks:
                 with contextlib.suppress(NotAnswerableError, NotReadyError):  # who asks is told why
-                    made[ask] = await ask.make(self._view, fresh.read_ms, fresh.as_of_ms)
+                    made[ask], took_s = await _measured(ask.make(self._view, fresh.read_ms, fresh.as_of_ms))
+                    self._hot.took(ask, took_s)
+                    if ask not in ALWAYS and not self._hot.is_ours(ask):
+                        self._ahead.use(took_s, time.monotonic())
                 await asyncio.sleep(0)
         except (RedisError, *UNREACHABLE) as error:
             log.warning("answers are not made ahead: Redis does not answer", error=str(error))
@@ -245,28 +293,55 @@ class Following:
         self._settled.set()
         self._on_publish(snapshot.as_of_ms)
 
-    async def _answer(self, question: Callable[[RollingView, int], Awaitable[T]], still: bool) -> T:
-        """What the view says to a question. It waits for what is to be published: no as-of is seen before that."""
+    async def _answer(self, question: Callable[[RollingView, int], Awaitable[T]], who: str, still: bool) -> T:
+        """What the view says to a question, when it is its turn."""
+        self._require_read()
+
+        async def asked() -> T:
+            if not still:
+                return await self._asked(question)
+            ended = asyncio.get_running_loop().create_future()
+            self._wait_for(ended)
+            try:
+                return await self._asked(question)
+            finally:
+                ended.cancel()
+
+        return await self._turns.run(who, asked)
+
+    async def _asked(self, question: Callable[[RollingView, int], Awaitable[T]]) -> T:
+        """It waits for what is to be published: no as-of is seen before that."""
         await self._settled.wait()
+        return await question(self._view, self._require_read())
+
+    def _require_read(self) -> int:
         if self._view.polled_ms is None:
             raise NotReadyError(f"Redis has not answered yet: {self.failure or 'it was only just asked'}")
-        answering = asyncio.ensure_future(question(self._view, self._view.polled_ms))
-        if still:
-            self._wait_for(answering)
-        return await answering
+        return self._view.polled_ms
 
     def _wait_for(self, question: asyncio.Future[Any]) -> None:
         """Let the next look wait for it, for a while."""
         self._still.add(question)
         question.add_done_callback(self._still.discard)
 
+    async def _answer_one(self, ask: Ask[T], who: str) -> T:
+        """The server's own questions wait for no turn."""
+        self._require_read()
+        coming = self._coming.get(ask)
+        if coming is not None:
+            await asyncio.wait({coming})
+            made = self.snapshot.answer(ask)
+            if made is not None:
+                return made
+
+        async def asked() -> T:
+            return await self._asked(lambda view, at_ms: self._made(ask, view, at_ms))
+
+        return await (asked() if self._hot.is_ours(ask) else self._turns.run(who, asked))
+
     async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
-        if ask.warm_s and self._preparing_slow is not None and not self._preparing_slow.done():
-            await asyncio.shield(self._preparing_slow)
-            coming = self.snapshot.answer(ask)
-            if coming is not None:
-                return coming
-        answer = await ask.make(view, at_ms, None)
+        answer, took_s = await _measured(ask.make(view, at_ms, None))
+        self._hot.took(ask, took_s)
         if ask.newest and self.snapshot.is_of(self._view.as_of(at_ms).ms, content(view.state)):
             self.snapshot = self.snapshot.having(ask, answer)
         return answer
@@ -282,3 +357,10 @@ class Following:
             if why != self.failure:
                 log.exception("following the view failed; trying again")
         self.failure = why
+
+
+async def _measured(work: Coroutine[Any, Any, T]) -> tuple[T, float]:
+    """What it comes to, and the computing time that it took."""
+    took: list[float] = []
+    answer = await Paced(work, took.append)
+    return answer, sum(took)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.commands.running import iso
 from streams.clock import now_ms
 from streams.serve.encoding import error_response
+from streams.serve.turns import asking
 from streams.tokens.book import TokenBook
 from streams.tokens.token import needed
 
@@ -52,6 +53,7 @@ class Guard:
                 f"this needs a token of scope {right}, and {token.name!r} is of scope {token.scope}: have one made by "
                 f"`salepulse tokens create NAME --scope {right}`",
             )
+        asking.set(token.name)
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from consumers.settings import Clock
@@ -12,8 +13,10 @@ from streams.clock import now_ms
 from streams.serve.asks import Ask
 from streams.serve.bell import Bell
 from streams.serve.following import Aside, Following, Look
+from streams.serve.refused import Refusal
 from streams.serve.snapshot import Hot, Snapshot
-from streams.serve.standing import Facts, Standing, standing
+from streams.serve.standing import POLLED_WITHIN_MS, Facts, Standing, is_silent, standing
+from streams.serve.turns import SERVER, OverloadedError, asking
 from streams.settings import Settings
 from streams.store.state import State
 from streams.view.asking import NotReadyError
@@ -24,6 +27,8 @@ T = TypeVar("T")
 
 _EXPIRED_MS = 2_000
 """A snapshot that is so far behind the last look is not answered from: the view itself is asked."""
+DEADLINE_S = 10.0
+"""A question that takes longer is given up, and no longer computed."""
 _NOTHING = State((), {}, 0)
 
 
@@ -70,26 +75,31 @@ class Live:
     # Asking ----------------------------------------------------------------------------------------------------------
 
     async def tell(self, ask: Ask[T]) -> T:
-        """The answer: of the newest snapshot, else of the view itself."""
+        """The answer: of the newest snapshot, else of the view itself. Raises OverloadedError."""
+        who = asking.get()
         if ask.newest:
-            self._hot.note(ask, time.monotonic())
+            self._hot.note(ask, time.monotonic(), followed=who == SERVER)
             look, snapshot = self._following.look, self._following.snapshot
             if look is not None and look.polled_ms - snapshot.read_ms <= _EXPIRED_MS:
                 answer = snapshot.answer(ask)
                 if answer is not None:
                     return answer
-        return await asyncio.wrap_future(self._following.make(ask))
+        making = self._following.make(ask, who)
+        return await (asyncio.wrap_future(making) if self._hot.is_ours(ask) else _in_time(making))
 
     def expect(self, ask: Ask[Any]) -> None:
-        """It may be asked soon: answer it ahead."""
-        self._hot.note(ask, time.monotonic())
+        """The server itself asks for it: it is answered ahead."""
+        self._hot.expect(ask, time.monotonic())
 
     async def ask(self, question: Callable[[RollingView, int], Awaitable[T]], *, still: bool = False) -> T:
         """Ask the view itself: the question is called with it and the clock of questions, in the view's thread.
 
         `still`: it asks several times and wants one as-of, so that nothing is taken in meanwhile, for a second at most.
+
+        Raises:
+            OverloadedError: its token's computing time is spent, too many wait, or it takes too long.
         """
-        return await asyncio.wrap_future(self._following.ask(question, still=still))
+        return await _in_time(self._following.ask(question, asking.get(), still=still))
 
     # How things stand ------------------------------------------------------------------------------------------------
 
@@ -133,13 +143,35 @@ class Live:
         """How things stand now."""
         now, look = now_ms(), self._following.look
         polled_ms = None if look is None else look.polled_ms
+        answered_ms, turned_ms = self._following.answered_ms, self._following.turned_ms
+        failure = self._following.failure
+        heard_ms = max((at_ms for at_ms in (answered_ms, polled_ms) if at_ms is not None), default=None)
+        late = polled_ms is not None and failure is None and now - polled_ms > POLLED_WITHIN_MS
+        busy = late and not is_silent(heard_ms, turned_ms, now)  # and what was not read says nothing of workers
         facts = Facts(
             newest=newest(self.state, now if polled_ms is None else polled_ms, self.settings),
             partitions=self.state.partitions,
-            stale=newest(self.state, now, self.settings).stale,
+            stale=newest(self.state, polled_ms if busy and polled_ms else now, self.settings).stale,
             polled_ms=polled_ms,
-            failure=self._following.failure,
+            heard_ms=heard_ms,
+            listened_ms=turned_ms,
+            failure=failure,
             prepared=self.snapshot.as_of_ms is not None,
             wall=self.settings.clock is Clock.WALL,
         )
         return standing(facts, now)
+
+
+async def _in_time(answer: Future[T]) -> T:
+    """The answer. Raises OverloadedError where it takes too long; it is no longer computed then."""
+    try:
+        async with asyncio.timeout(DEADLINE_S) as limit:
+            return await asyncio.wrap_future(answer)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise OverloadedError(
+            Refusal.DEADLINE,
+            f"no answer within {DEADLINE_S:.0f} s: this server is busy, or the question takes too long; ask again, or "
+            "about less: fewer values, a shorter window, fewer points",
+        ) from None

@@ -39,6 +39,10 @@ router = APIRouter(tags=["health"])
 
 _PATIENCE_S = 0.15
 """So long a scrape waits for gauges of the newest as-of where there are some of a moment before."""
+_PATIENCE_OLD_S = 1.0
+"""Where those are older than `_RECENT_MS`; they say of which as-of they are."""
+_PATIENCE_FIRST_S = 3.0
+"""Where there are none yet: less than a scrape may take. All other metrics come without them."""
 _RECENT_MS = 5_000
 SERVE_PROCESS = "salepulse_serve"
 """First part of the names of what the system says of this process."""
@@ -181,7 +185,8 @@ class Exposition:
         """The KPI gauges of the newest as-of; those of a moment before where these take long; none without an as-of."""
         if self._making is None or self._making.done():
             self._making = asyncio.create_task(self._renew())
-        await asyncio.wait({self._making}, timeout=_PATIENCE_S if self._is_recent() else None)
+        patience_s = _PATIENCE_S if self._is_recent() else _PATIENCE_OLD_S if self._last else _PATIENCE_FIRST_S
+        await asyncio.wait({self._making}, timeout=patience_s)
         return self._last
 
     async def _renew(self) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -54,38 +54,93 @@ def content(state: State) -> Hashable:
     return state.epochs, state.promotions_version, positions
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What is known of a question that was asked lately."""
+
+    at_s: float
+    followed: bool = False
+    """Whether a stream asks it, which waits for the answer at each as-of."""
+    took_s: float | None = None
+    """Computing time when it was last answered; None: it was not, and so nobody was charged for it."""
+
+
 class Hot:
     """Which questions were asked lately. Noted in one thread, read in another."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._asked: OrderedDict[Ask[Any], float] = OrderedDict()
-        """# <question: when it was asked last, s>; the last asked at the end"""
+        self._asked: OrderedDict[Ask[Any], _Asked] = OrderedDict()
+        """The last asked at the end."""
+        self._ours: dict[Ask[Any], float] = {}
+        """# <question of the server itself: when it was asked last, s>"""
 
-    def note(self, ask: Ask[Any], now_s: float) -> None:
+    def note(self, ask: Ask[Any], now_s: float, *, followed: bool = False) -> None:
         """It was asked just now."""
         with self._lock:
-            self._asked[ask] = now_s
+            if ask in self._ours:
+                self._ours[ask] = now_s
+                return
+            asked = self._asked.setdefault(ask, _Asked(now_s))
+            asked.at_s, asked.followed = now_s, followed or asked.followed
             self._asked.move_to_end(ask)
             if len(self._asked) > _MOST_HOT:
                 self._asked.popitem(last=False)
 
-    def quick(self, now_s: float) -> Iterator[Ask[Any]]:
-        """What to answer ahead at each new as-of."""
-        yield from ALWAYS
-        for ask, asked_s in self._lately(now_s):
-            if not ask.warm_s and asked_s >= now_s - STAYS_HOT_S and ask not in ALWAYS:
-                yield ask
-
-    def slow(self, now_s: float, *, warm: bool) -> Iterator[Ask[Any]]:
-        """What to answer after that; `warm`: also what was not asked for a while."""
-        for ask, asked_s in self._lately(now_s):
-            if ask.warm_s and (warm or asked_s >= now_s - STAYS_HOT_S):
-                yield ask
-
-    def _lately(self, now_s: float) -> list[tuple[Ask[Any], float]]:
+    def expect(self, ask: Ask[Any], now_s: float) -> None:
+        """The server itself will ask it: before what clients ask, and on nobody's account."""
         with self._lock:
-            for ask, asked_s in list(self._asked.items()):
-                if asked_s < now_s - max(ask.warm_s, STAYS_HOT_S):
-                    del self._asked[ask]
-            return list(self._asked.items())
+            self._ours[ask] = now_s
+
+    def is_ours(self, ask: Ask[Any]) -> bool:
+        """Whether it is a question of the server itself."""
+        with self._lock:
+            return ask in self._ours
+
+    def took(self, ask: Ask[Any], seconds: float) -> None:
+        """Its answer took so much computing time."""
+        with self._lock:
+            if (asked := self._asked.get(ask)) is not None:
+                asked.took_s = seconds
+
+    def quick(self, now_s: float, left_s: float) -> list[Ask[Any]]:
+        """What to answer ahead at each new as-of: what always is, and what else fits into this computing time."""
+        with self._lock:
+            ours = [ask for ask, at_s in self._ours.items() if not ask.warm_s and at_s >= now_s - STAYS_HOT_S]
+            lately = [
+                (ask, asked)
+                for ask, asked in self._lately(now_s)
+                if not ask.warm_s and asked.at_s >= now_s - STAYS_HOT_S and ask not in ALWAYS
+            ]
+        return [*ALWAYS, *ours, *_that_fit(lately, left_s)]
+
+    def slow(self, now_s: float, left_s: float, *, warm: bool) -> list[Ask[Any]]:
+        """What to answer after that, the server's own first; `warm`: also what was not asked for a while."""
+        with self._lock:
+            ours = [
+                ask
+                for ask, at_s in self._ours.items()
+                if ask.warm_s and at_s >= now_s - (ask.warm_s if warm else STAYS_HOT_S)
+            ]
+            lately = [
+                (ask, asked)
+                for ask, asked in self._lately(now_s)
+                if ask.warm_s and (warm or asked.at_s >= now_s - STAYS_HOT_S)
+            ]
+        return [*ours, *_that_fit(lately, left_s)]
+
+    def _lately(self, now_s: float) -> list[tuple[Ask[Any], _Asked]]:
+        for ask, asked in list(self._asked.items()):
+            if asked.at_s < now_s - max(ask.warm_s, STAYS_HOT_S):
+                del self._asked[ask]
+        return list(self._asked.items())
+
+
+def _that_fit(lately: Iterable[tuple[Ask[Any], _Asked]], left_s: float) -> Iterator[Ask[Any]]:
+    """Those that are followed first, then those that take least, as long as there is computing time for them."""
+    known = [(not asked.followed, asked.took_s, ask) for ask, asked in lately if asked.took_s is not None]
+    for _, took_s, ask in sorted(known, key=lambda one: one[:2]):
+        if took_s > left_s:
+            return
+        left_s -= took_s
+        yield ask

@@ -25,6 +25,8 @@ class NotLive(StrEnum):
     """Redis does not answer this server."""
     REDIS_REFUSES_WRITES = "redis_refuses_writes"
     """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica): nothing is counted."""
+    BUSY = "busy"
+    """Redis answers, and this server has not read it lately: it is computing answers."""
     PARTITION_STALE = "partition_stale"
     """No worker has written a heartbeat for a partition lately."""
     NO_AS_OF = "no_as_of"
@@ -56,9 +58,13 @@ class Facts:
     stale: tuple[Partition, ...]
     """Partitions without word from their worker for too long, at this moment."""
     polled_ms: int | None
-    """When Redis last answered, epoch ms."""
+    """When the last poll that succeeded began, epoch ms."""
     failure: str | None
     """What it said instead since then."""
+    heard_ms: int | None = None
+    """When Redis last answered anything, epoch ms; None: no more is known than `polled_ms`."""
+    listened_ms: int | None = None
+    """Up to when an answer of Redis would have been heard: the thread that asks was not busy. None: until now."""
     prepared: bool = True
     """Whether answers have been made ahead once."""
     wall: bool = False
@@ -97,7 +103,8 @@ class Standing:
 def standing(facts: Facts, now_ms: int) -> Standing:
     """How things stand."""
     as_of_ms = facts.newest.ms
-    redis_up = facts.polled_ms is not None and now_ms - facts.polled_ms <= POLLED_WITHIN_MS
+    silent = is_silent(facts.polled_ms if facts.heard_ms is None else facts.heard_ms, facts.listened_ms, now_ms)
+    redis_up = not silent and not (_is_late(facts, now_ms) and facts.failure is not None)
     return Standing(
         as_of_ms=as_of_ms,
         age_ms=None if as_of_ms is None else now_ms - as_of_ms,
@@ -107,10 +114,27 @@ def standing(facts: Facts, now_ms: int) -> Standing:
     )
 
 
+def is_silent(heard_ms: int | None, listened_ms: int | None, now_ms: int) -> bool:
+    """Whether Redis does not answer, though it would have been heard."""
+    until_ms = now_ms if listened_ms is None else min(now_ms, listened_ms)
+    return heard_ms is None or until_ms - heard_ms > POLLED_WITHIN_MS
+
+
+def _is_late(facts: Facts, now_ms: int) -> bool:
+    return facts.polled_ms is None or now_ms - facts.polled_ms > POLLED_WITHIN_MS
+
+
 def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
     if not redis_up:
         since = "the start" if facts.polled_ms is None else moment(facts.polled_ms)
         yield Cause(NotLive.REDIS_DOWN, f"Redis has not answered since {since}: {facts.failure or 'no answer yet'}")
+    elif facts.polled_ms is None:
+        yield Cause(NotLive.PREPARING, "this server has started and is still reading what is counted: ask again soon")
+    elif _is_late(facts, now_ms):
+        yield Cause(
+            NotLive.BUSY,
+            f"this server is busy computing answers: it last read at {moment(facts.polled_ms)} what Redis holds",
+        )
     for partition in sorted(facts.stale):
         seen_ms = facts.partitions[partition].seen_ms
         since = "ever" if seen_ms is None else f"since {moment(seen_ms)}"

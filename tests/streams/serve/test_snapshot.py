@@ -221,32 +221,56 @@ class TestHot:
     def test_what_was_asked_lately_is_answered_ahead_and_the_whole_shop_always(self) -> None:
         hot, ask = Hot(), OfOne(Question(Window.H1), "x")
         hot.note(ask, 100)
-        assert list(hot.quick(100)) == [*ALWAYS, ask]
-        assert list(hot.quick(100 + STAYS_HOT_S + 0.1)) == list(ALWAYS)
+        assert hot.quick(100, 1) == [*ALWAYS], "nobody has been charged for an answer yet"
+        hot.took(ask, 0.1)
+        assert hot.quick(100, 1) == [*ALWAYS, ask]
+        assert hot.quick(100 + STAYS_HOT_S + 0.1, 1) == [*ALWAYS]
 
     def test_what_takes_long_is_kept_warm_for_a_while(self) -> None:
         hot, ask = Hot(), EndlessAndSlow(threading.Event(), threading.Event())
         hot.note(ask, 100)
-        assert list(hot.quick(100)) == list(ALWAYS)
-        assert list(hot.slow(100, warm=False)) == [ask]
+        hot.took(ask, 0.1)
+        assert hot.quick(100, 1) == [*ALWAYS]
+        assert hot.slow(100, 1, warm=False) == [ask]
         later_s = 100 + STAYS_HOT_S + 0.1
-        assert (list(hot.slow(later_s, warm=False)), list(hot.slow(later_s, warm=True))) == ([], [ask])
-        assert list(hot.slow(100 + ask.warm_s + 0.1, warm=True)) == []
+        assert (hot.slow(later_s, 1, warm=False), hot.slow(later_s, 1, warm=True)) == ([], [ask])
+        assert hot.slow(100 + ask.warm_s + 0.1, 1, warm=True) == []
+
+    def test_what_does_not_fit_is_left_and_followers_come_first(self) -> None:
+        hot = Hot()
+        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "cheap", "followed", "cheapest")}
+        for name, took_s in (("dear", 0.5), ("cheap", 0.2), ("followed", 0.3), ("cheapest", 0.1)):
+            hot.note(asks[name], 0, followed=name == "followed")
+            hot.took(asks[name], took_s)
+        assert hot.quick(0, 0.65) == [*ALWAYS, asks["followed"], asks["cheapest"], asks["cheap"]]
+        assert hot.quick(0, -0.1) == [*ALWAYS]
+
+    def test_the_servers_own_come_first_and_are_crowded_out_by_nobody(self) -> None:
+        hot, ours, theirs = Hot(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
+        hot.expect(ours, 0)
+        for number in range(100):
+            hot.note(OfOne(Question(Window.H1), str(number)), 0)
+        hot.note(theirs, 0)
+        hot.took(theirs, 0.2)
+        assert (hot.slow(0, 1, warm=False), hot.slow(0, 0.1, warm=False)) == ([ours, theirs], [ours])
+        assert (hot.is_ours(ours), hot.is_ours(theirs)) == (True, False)
 
     def test_no_question_is_answered_twice(self) -> None:
         hot = Hot()
         for now in range(3):
-            hot.note(OfOne(Question(Window.M1), ""), now)
-            hot.note(OfOne(Question(Window.H1), "x"), now)
-        assert len(list(hot.quick(2))) == len(ALWAYS) + 1
+            for ask in (OfOne(Question(Window.M1), ""), OfOne(Question(Window.H1), "x")):
+                hot.note(ask, now)
+                hot.took(ask, 0.01)
+        assert len(hot.quick(2, 1)) == len(ALWAYS) + 1
 
     def test_it_is_bounded(self) -> None:
         hot, snapshot = Hot(), Snapshot()
         for number in range(1_000):
             ask = OfOne(Question(Window.H1), str(number))
             hot.note(ask, 0)
+            hot.took(ask, 0)
             snapshot = snapshot.having(ask, "made")
-        asked = list(hot.quick(0))
+        asked = hot.quick(0, 1)
         assert len(asked) == len(ALWAYS) + 64
         assert asked[-1] == OfOne(Question(Window.H1), "999")
         assert len(snapshot.made) == 256
