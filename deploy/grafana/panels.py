@@ -217,7 +217,10 @@ class Panels:
         made = made.with_transformation(
             DataTransformerConfig(
                 id_val="organize",
-                options={"excludeByName": {"Time": True}, "renameByName": {label: self.text(key_name), **names}},
+                options={
+                    "excludeByName": {"Time": True, "rest": True},
+                    "renameByName": {label: self.text(key_name), **names},
+                },
             )
         )
         made = made.sort_by([common.TableSortByFieldState().display_name(names["Value #A"]).desc(not ascending)])

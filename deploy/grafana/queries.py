@@ -5,6 +5,8 @@ from __future__ import annotations
 SERVERS = 'job=~"$job", instance=~"$instance"'
 """The servers that a dashboard looks at."""
 RATE = "$__rate_interval"
+REST = "(rest)"
+"""What boards call the values that have no series of their own; the label `rest` tells it from a value called so."""
 
 
 def of(metric: str, *matchers: str) -> str:
@@ -24,6 +26,12 @@ def kpi(name: str, *, window: str = "$window", scope: str = "all", by: str = "",
     """
     matchers = (f'window="{window}"', f'scope="{scope}"', *([f"value{value}"] if value else []))
     return top(by, of(name, *matchers))
+
+
+def values_and_rest(name: str, *, window: str = "$window", scope: str, value: str = "") -> str:
+    """A KPI of each value of a scope, by `value`, and of all values together that have no series of their own."""
+    each = kpi(name, window=window, scope=scope, by="value, rest", value=value)
+    return f'label_replace({each}, "value", "{REST}", "rest", "true")'
 
 
 def promoted(name: str) -> str:

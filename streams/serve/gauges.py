@@ -1,7 +1,7 @@
 """The KPI gauges: which rows are on /metrics, and their text.
 
 Policy (the metric dictionary, section "Prometheus"): scope `all` in every window; the other scopes in `5m` and
-`promotion`, the largest values by GMV and the rest as `other`; of SKUs the top 50, and those on promotion that are out
+`promotion`, the largest values by GMV and the rest together; of SKUs the top 50, and those on promotion that are out
 of stock or near its end. What is left out is counted.
 """
 
@@ -33,8 +33,6 @@ TOP_SKUS = 50
 MAX_ON_PROMOTION = 5000
 """Of more SKUs on promotion the first so many are looked at."""
 _AT_ONCE = 500
-OTHER = "other"
-"""The label of all values that have no row of their own."""
 
 HELP = {
     **{counter.name: counter.counts for counter in PUBLIC_COUNTERS},
@@ -53,6 +51,8 @@ class GaugeRow:
     scope: Scope
     value: str
     values: Mapping[str, Number]
+    rest: bool = False
+    """Whether these are all values without a row of their own, together. Then `value` is empty, which none can be."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Gauges:
     as_of_ms: int
     rows: list[GaugeRow] = field(default_factory=list)
     dropped: Counter[Scope] = field(default_factory=Counter)
-    """Series that were left out, by scope: what the values that are in `other`, or nowhere, would have had."""
+    """Series that were left out, by scope: what the values that are in the rest, or nowhere, would have had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: fl
 
 
 async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int, also: Sequence[str]) -> None:
-    """The largest values of one scope in one window; where not all fit, the last row is `other`."""
+    """The largest values of one scope in one window; where not all fit, the last row is the rest."""
     scope, window = cut
     fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
     own = held if fits else rows - 1
@@ -159,7 +159,7 @@ async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int, als
         found = await asker.top(Question(window, scope, gauges.as_of_ms), by="gmv", limit=own, also=also)
         gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in found.answer.items)
         if not fits and found.left_out:
-            gauges.rows.append(GaugeRow(window, scope, OTHER, found.other))
+            gauges.rows.append(GaugeRow(window, scope, "", found.other, rest=True))
         own = len(found.answer.items)
     gauges.dropped[scope] += (held - (own if rows else 0)) * len(NAMES)
 
@@ -187,7 +187,8 @@ def metric_name(name: str) -> str:
 
 
 def _labels(row: GaugeRow) -> str:
-    return f'{{window="{row.window}",scope="{row.scope}",value="{_escaped(row.value)}"}}'
+    rest = ',rest="true"' if row.rest else ""
+    return f'{{window="{row.window}",scope="{row.scope}",value="{_escaped(row.value)}"{rest}}}'
 
 
 def _escaped(text_: str) -> str:

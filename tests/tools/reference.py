@@ -189,9 +189,9 @@ def _metrics() -> list[str]:
         "",
         *_prose(f"""
             Gauges with the labels `window`, `scope`, `value`. Scope `all` is there in every window, the others in
-            {_code(PART_WINDOWS)}: the largest values by GMV, and the rest summed as `other`; of SKUs the top
-            {TOP_SKUS}. A number that is null is absent. All of it stays within the setting `series_budget`.
-            Formulas: [kpis.md](kpis.md).
+            {_code(PART_WINDOWS)}: the largest values by GMV, and the rest summed with `value=""` and
+            `rest="true"`; of SKUs the top {TOP_SKUS}. A number that is null is absent. All of it stays within the
+            setting `series_budget`. Formulas: [kpis.md](kpis.md).
         """),
         "",
         *_table(("metric", "unit"), gauges),

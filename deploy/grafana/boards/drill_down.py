@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.grafana.board import PART_WINDOWS, Board
 from deploy.grafana.boards.age import age
 from deploy.grafana.panels import Column, Line, Panel, Panels, Steps, high_is_good, low_is_good
-from deploy.grafana.queries import kpi, of
+from deploy.grafana.queries import kpi, of, values_and_rest
 from deploy.grafana.words import Text
 
 UID = "salepulse-drill-down"
@@ -47,7 +47,7 @@ def build(panels: Panels) -> Dashboard:
 
 
 def _by_value(name: str) -> str:
-    return kpi(name, scope="$scope", by="value", value=CHOSEN)
+    return values_and_rest(name, scope="$scope", value=CHOSEN)
 
 
 def _line(name: str) -> list[Line]:
@@ -86,8 +86,8 @@ def _table(panels: Panels) -> Panel:
     return panels.rows(
         Text("Numbers of each", "各项指标"),
         Text(
-            "The largest by GMV; `other` is the rest together. The API has every value.",
-            "按成交额取前列,其余合并为 other;全部取值见 API。",
+            "The largest by GMV; (rest) is all others together. The API has every value.",
+            "按成交额取前列,其余合并为 (rest);全部取值见 API。",
         ),
         ("value", Text("value", "取值")),
         columns,

@@ -119,7 +119,7 @@ def _trends(panels: Panels) -> list[Panel]:
 
 def _parts(panels: Panels) -> list[Panel]:
     def by(name: str) -> str:
-        return kpi(name, scope="$scope", by="value", value='!="other"')
+        return kpi(name, scope="$scope", by="value", value='!=""')
 
     return [
         panels.rows(

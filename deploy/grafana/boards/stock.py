@@ -25,7 +25,7 @@ def build(panels: Panels) -> Dashboard:
         ),
     )
     board.found("promotion", Text("Promotion", "大促"), of("promotion_elapsed_ratio"), "promotion")
-    skus = of("stock_available", 'scope="sku"', 'window="5m"', 'value!="other"')
+    skus = of("stock_available", 'scope="sku"', 'window="5m"', 'value!=""')
     board.found("sku", Text("SKUs", "商品"), skus, "value", several=True)
     board.first(*_tiles(panels))
     board.row(Text("SKUs", "商品"), _table(panels), *_trends(panels))
@@ -33,7 +33,7 @@ def build(panels: Panels) -> Dashboard:
 
 
 def _of_skus(name: str, window: str = "5m") -> str:
-    return kpi(name, window=window, scope="sku", by="value", value='=~"$sku", value!="other"')
+    return kpi(name, window=window, scope="sku", by="value", value='=~"$sku", value!=""')
 
 
 def _tiles(panels: Panels) -> list[Panel]:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.grafana.board import WINDOWS, Board
 from deploy.grafana.boards.age import TO_PIPELINE, age
 from deploy.grafana.panels import GREEN, GREY, RED, Column, Line, Panel, Panels, Steps, high_is_good, low_is_good
-from deploy.grafana.queries import baseline, kpi, of, promoted, top
+from deploy.grafana.queries import baseline, kpi, of, promoted, top, values_and_rest
 from deploy.grafana.words import Text
 
 UID = "salepulse-war-room"
@@ -157,7 +157,7 @@ def _money(panels: Panels) -> list[Panel]:
         panels.trend(
             Text("GMV by channel", "各渠道成交额"),
             Text("Paid within five minutes. A line leads to its channel.", "五分钟内的支付金额。点击曲线进入该渠道。"),
-            [Line(kpi("gmv", window="5m", scope="channel", by="value"), "{{value}}")],
+            [Line(values_and_rest("gmv", window="5m", scope="channel"), "{{value}}")],
             panels.money,
             width=24,
             height=7,
@@ -208,7 +208,7 @@ def _funnel(panels: Panels) -> list[Panel]:
 
 
 def _goods(panels: Panels) -> list[Panel]:
-    ends = kpi("minutes_to_stockout", window="5m", scope="sku", by="value", value='!="other"')
+    ends = kpi("minutes_to_stockout", window="5m", scope="sku", by="value", value='!=""')
     return [
         panels.tile(
             Text("SKUs out of stock", "缺货商品数"),

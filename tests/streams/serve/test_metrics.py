@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from typing import Any
 
 import httpx
 import pytest
@@ -11,11 +13,13 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from consumers.rejects import Priced
 from streams.clock import now_ms
 from streams.kpis import MONEY_NAMES, NAMES
 from streams.metrics import WorkerMetrics
 from streams.serve.budget import share
 from streams.serve.gauges import metric_name
+from streams.totals import negative_amounts_of
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import ORDERS, Shop, at, client, paid, shop_settings
 
@@ -27,7 +31,14 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 async def scrape(api: httpx.AsyncClient) -> Samples:
     answer = await api.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    samples = [sample for family in parse_text(answer.text) for sample in family.samples]
+    return once(sample for family in parse_text(answer.text) for sample in family.samples)
+
+
+def once(found: Iterable[Any]) -> Samples:
+    """Samples by name and labels. Each must be there once, as Prometheus tells series apart: an empty label is none."""
+    samples = list(found)
+    series = Counter((sample.name, frozenset(pair for pair in sample.labels.items() if pair[1])) for sample in samples)
+    assert [one for one, many in series.items() if many > 1] == []
     return {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
 
 
@@ -132,9 +143,57 @@ async def test_the_largest_skus_and_the_rest_as_other(api: httpx.AsyncClient, op
     samples = await scrape(api)
     assert samples[key("gmv", window="5m", scope="sku", value='"n60"\\')] == 60.0
     rest = (await api.get("/api/v1/top", params={"window": "5m", "n": 50})).json()["other"]
-    assert samples[key("gmv", window="5m", scope="sku", value="other")] == rest["values"]["gmv"] / 100
+    assert samples[key("gmv", window="5m", scope="sku", value="", rest="true")] == rest["values"]["gmv"] / 100
     assert samples[key("series_dropped", scope="sku")] == 2 * rest["count"] * len(NAMES)
     assert samples[key("series_dropped", scope="channel")] == 0
+
+
+HOSTILE = (
+    *("other", "rest", "true", "(rest)", "a/b", "50%", "=~", "{", "}", ",", " ", "\t", "\r", "\x00", "\x7f", "\u2028"),
+    *("\ufeff", '"', "\\", "\n", "\\n", '\\"', '",rest="true', 'a"} 1\nsalepulse_gmv{value="b', "e\u0301", "\u00e9"),
+    *("漢字", "😀" * 128),
+)
+"""Channels that a shop may really have: any character is one."""
+
+
+@pytest.mark.parametrize("rest", [False, True])
+async def test_every_series_is_there_once_whatever_values_are_called(open_shop: Shop, rest: bool) -> None:
+    names = [*HOSTILE, *(f"c-{i}" for i in range(60 if rest else 0))]
+    labels = ("channel", "region", "campaign", "variant", "live_room", "promotion_id")
+    for i, name in enumerate(names):
+        line = {"sku": name, "category": name, "qty": 1, "unit_price": 100 + i}
+        await open_shop.send(ORDERS, paid(55, 0, user=f"u{i}", items=[line], **dict.fromkeys(labels, name)))
+    await open_shop.redis.hincrby(open_shop.keys.totals(0), "negative_amounts,rest", 7)
+    for channel, coupon in (("", ""), ("other", "rest"), ('"', "\n"), ("\x00", "")):
+        await open_shop.redis.hincrby(open_shop.keys.totals(0), negative_amounts_of(Priced(channel, coupon)), 1)
+    await open_shop.attend()
+    budget = 20_000 if rest else 400_000
+    settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), series_budget=budget)
+    async with client(settings) as api:
+        await ready(api)
+        samples = await scrape(api)
+        accepted = await api.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+        answers = {
+            scope: (await api.get("/api/v1/kpis", params={"window": "5m", "scope": scope})).json()["items"]
+            for scope in ("channel", "region", "campaign", "variant", "live_room", "category", "sku")
+        }
+    once(sample for family in parse_openmetrics(accepted.text) for sample in family.samples)
+    for scope, items in answers.items():
+        own = {
+            dict(series)["value"]: value
+            for (name, series), value in samples.items()
+            if name == "salepulse_gmv" and {("scope", scope), ("window", "5m")} <= series and "rest" not in dict(series)
+        }
+        everything = {item["value"]: item["values"]["gmv"] / 100 for item in items}
+        assert own.items() <= everything.items(), "each value has its own number, and only that"
+        left = samples.get(key("gmv", window="5m", scope=scope, value="", rest="true"))
+        assert (left is not None) == rest
+        assert round(sum(own.values()) + (left or 0), 2) == round(sum(everything.values()), 2) > 0
+        assert rest or set(HOSTILE) <= own.keys()
+    assert samples[key("negative_amounts_total", channel="", coupon="", rest="true")] == 7
+    assert samples[key("negative_amounts_total", channel="", coupon="", rest="")] == 1
+    assert samples[key("negative_amounts_total", channel="other", coupon="rest", rest="")] == 1
+    assert samples[key("negative_amounts_total", channel="\x00", coupon="", rest="")] == 1
 
 
 @pytest.mark.parametrize("budget", [100, 1000])
