@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from faust.types import TP
 
+from consumers.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
 from consumers.transport import BatchApp
 
@@ -58,11 +59,11 @@ class Reading:
         tp = self._tp(partition)
         return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
 
-    async def topic_ids(self, topics: Collection[Topic]) -> Mapping[Topic, str]:
-        """The ids of topics, of those that there are; empty where the broker tells none."""
+    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+        """Topics as the brokers have them now; without those that nothing is known of at the moment."""
         names = self._app.topic_names
-        told = await _soon(self._app.consumer.topic_ids([names.on_broker(topic) for topic in topics]))
-        return {names.topic(name): topic_id for name, topic_id in told.items()}
+        known = await _soon(self._app.consumer.known_topics([names.on_broker(topic) for topic in topics]))
+        return {names.topic(name): topic for name, topic in known.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:
         """Read on from there. Batches that were fetched before may still come."""

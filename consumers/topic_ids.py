@@ -1,4 +1,5 @@
-"""The ids that a broker gave its topics: a topic that was deleted and made anew has another, whatever its offsets say.
+"""The topics that a broker has: how many partitions, and the id, which is another one after a topic was deleted and
+created again, whatever its offsets are.
 
 aiokafka has no request that asks for them, so this is it: Metadata, version 10 (Kafka 2.8 and newer, and the embedded
 broker). An older broker tells no ids.
@@ -8,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from random import shuffle
 from typing import Any
 from uuid import UUID
 
-from aiokafka.errors import IncompatibleBrokerVersion, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -101,19 +109,51 @@ class _MetadataRequest(Request[_MetadataRequestV10]):
         return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, False, {})
 
 
-async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, str] | None:
-    """The ids of those topics that there are, asked of a started `AIOKafkaClient`; None: this broker tells none.
+@dataclass(frozen=True, slots=True)
+class KnownTopic:
+    """What a broker has under a topic's name."""
 
-    Raises aiokafka's KafkaError when the broker does not answer.
+    topic_id: str
+    """Empty where the broker gives none, or there is no such topic."""
+    partitions: int
+    """0: there is no such topic."""
+
+
+async def known_topics(client: Any, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+    """The topics as the brokers have them now, asked of a started `AIOKafkaClient`; without those that the broker says
+    neither yes nor no about. Any broker may be asked: one that does not answer is passed over.
+
+    Raises aiokafka's KafkaError when none answers.
     """
-    try:
-        answer = await client.send(client.get_random_node(), _MetadataRequest(topics))
-    except (IncompatibleBrokerVersion, NotImplementedError):
-        return None
+    nodes = [broker.nodeId for broker in client.cluster.brokers()] or [client.get_random_node()]
+    shuffle(nodes)
+    for left in reversed(range(len(nodes))):
+        try:
+            answer = await client.send(nodes[left], _MetadataRequest(topics))
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            return await _without_ids(client, topics)
+        except KafkaError:
+            if not left:
+                raise
+        else:
+            break
     return {
-        name: str(UUID(bytes=topic_id))
-        for error, name, topic_id, *_ in answer.topics
-        if not error and topic_id != _NO_ID
+        name: KnownTopic("", 0)
+        if error
+        else KnownTopic("" if topic_id == _NO_ID else str(UUID(bytes=topic_id)), len(partitions))
+        for error, name, topic_id, _, partitions, *_ in answer.topics
+        if error in (0, UnknownTopicOrPartitionError.errno)
+    }
+
+
+async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+    """The same of a broker that is older than ids of topics."""
+    cluster = await client.fetch_all_metadata()
+    counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+    return {
+        topic: KnownTopic("", count)
+        for topic, count in counts.items()
+        if count or topic not in cluster.unauthorized_topics
     }
 
 

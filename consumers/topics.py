@@ -29,6 +29,9 @@ WORKED_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
 EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
 """The topics whose events are counted, and whose partitions carry the as-of."""
 
+READ_TOPICS = (*EVENT_TOPICS, Topic.PROMOTIONS)
+"""The topics that workers read."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:

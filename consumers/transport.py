@@ -27,7 +27,7 @@ from faust.types import TP, ConsumerMessage
 
 from consumers.fetched import Record, hand_out_many
 from consumers.room import Room
-from consumers.topic_ids import topic_ids
+from consumers.topic_ids import KnownTopic, known_topics
 from consumers.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import Topic
 
@@ -180,11 +180,11 @@ class BatchConsumer(FaustConsumer):
         answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
         return answered
 
-    async def topic_ids(self, topics: Collection[str]) -> Mapping[str, str]:
-        """The ids that the broker gave its topics; empty where it tells none. Raises KafkaError."""
+    async def known_topics(self, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+        """The topics as the brokers have them now. Raises KafkaError."""
         client = self._thread._ensure_consumer()._client
-        told: Mapping[str, str] | None = await self._thread.call_thread(topic_ids, client, topics)
-        return told or {}
+        known: Mapping[str, KnownTopic] = await self._thread.call_thread(known_topics, client, topics)
+        return known
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""

@@ -23,6 +23,7 @@ from streams.settings import Settings
 from streams.store.agreement import agree
 from streams.store.connection import check, connect
 from streams.worker import Worker
+from streams.worker.identity import ASK_EVERY_S
 
 _NO_LIMIT = 1 << 20
 """Batches in Faust's own buffers: `Room` is the limit. Theirs would keep a fetch back until nearly all was done."""
@@ -44,6 +45,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
         store="memory://",
         topic_disable_leader=True,
         topic_allow_declare=False,
+        consumer_metadata_max_age_ms=round(1000 * ASK_EVERY_S),  # partitions that are added are taken up
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         stream_buffer_maxsize=_NO_LIMIT,

@@ -82,7 +82,7 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
         if partition.topic not in EVENT_TOPICS:
             held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if held is None else {partition: int(held)}
-    return Progress(positions, state.partitions)
+    return Progress(positions, state.current)
 
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:

@@ -26,6 +26,11 @@ class Horizon:
     settled_s: int
     """Seconds that ended by then are complete, but for late events."""
 
+    def not_after(self, settled_s: int) -> Horizon:
+        """The same, where nothing later may be judged."""
+        settled_s = min(settled_s, self.settled_s)
+        return Horizon(min(self.as_of_ms, 1000 * (settled_s + SETTLE_S)), settled_s)
+
 
 def flowing(rules: Rules) -> frozenset[Topic]:
     """The topics whose standstill rules take for a standstill of the shop."""
@@ -45,13 +50,13 @@ def horizon(state: State, at_ms: int, settings: Settings, flowing: Collection[To
     - A topic that goes on no more, of those that are `flowing`, is waited for as the as-of does (`idle_after_s`): else
       a broker that holds its breath looked like a shop without orders.
     """
-    counted = [held.newest_ms for held in state.partitions.values() if held.newest_ms is not None]
+    counted = [held.newest_ms for held in state.current.values() if held.newest_ms is not None]
     if not counted:
         return None
     last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
     reached = [last_ms]
     for topic in EVENT_TOPICS:
-        mine = [held for name, held in state.partitions.items() if name.topic is topic]
+        mine = [held for name, held in state.current.items() if name.topic is topic]
         newest_ms = max((held.newest_ms or 0 for held in mine), default=0)
         if newest_ms:
             waits = topic in flowing and not _idle(mine, at_ms, settings)

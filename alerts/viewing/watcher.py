@@ -125,6 +125,8 @@ class Watcher:
         seen = horizon(view.state, at_ms, self._settings, flowing(one.rules))
         if seen is None:
             return None
+        if view.state.unread and self._memory.until_s is not None:  # a part of the events is missing for the moment
+            seen = seen.not_after(self._memory.until_s)
         start_s = await self._catch_up(view, seen, one)
         if start_s is None:
             return None
@@ -177,7 +179,7 @@ class Watcher:
                     polled_ms=at_ms,
                     clock=self._settings.clock,
                     as_of_ms=seen.as_of_ms,
-                    partitions=view.state.partitions,
+                    partitions=view.state.current,
                     stale=stale,
                     incomplete=aside.incomplete,
                     totals=aside.totals,

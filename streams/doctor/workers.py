@@ -43,7 +43,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         return []
     now_ms = int(time.time() * 1000)
     heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
-    findings = [*at_work(heard, now_ms, settings), *partitions(state.partitions, now_ms, settings)]
+    findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
     findings += [finding for fields in shards for finding in incomplete(fields)]
     findings += messages(totals, now_ms)
     if state.partitions:
@@ -87,6 +87,31 @@ def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings
         yield warning("lag", f"{waiting:,} records wait to be counted", mend)
     else:
         yield ok("lag", f"{waiting:,} records wait to be counted")
+
+
+def on_broker(state: State) -> Iterator[Finding]:
+    """Topics and partitions that workers read and the broker does not have, and the other way round."""
+    for topic in state.missing:
+        yield wrong(
+            f"topic {topic}",
+            "does not exist on the broker any more: what is shown is not live",
+            "create it with `salepulse topics create`; workers then read it from its first record",
+        )
+    if state.unread:
+        names = ", ".join(map(str, state.unread))
+        yield wrong(
+            "unread",
+            f"no worker reads {names}, which the broker has: what is shown is not live",
+            "workers take up new partitions within 15 s: see their logs, and whether they may read the topic",
+        )
+    if state.differing is not None:
+        orders, logistics = state.differing
+        yield wrong(
+            "shards",
+            f"topic orders has {orders} partitions and logistics {logistics}: with several shards orders are not "
+            "joined with their shipments",
+            "add partitions to the topic that has fewer",
+        )
 
 
 def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:

@@ -150,7 +150,7 @@ class Live:
         busy = late and not is_silent(heard_ms, turned_ms, now)  # and what was not read says nothing of workers
         facts = Facts(
             newest=newest(self.state, now if polled_ms is None else polled_ms, self.settings),
-            partitions=self.state.partitions,
+            partitions=self.state.current,
             stale=newest(self.state, polled_ms if busy and polled_ms else now, self.settings).stale,
             polled_ms=polled_ms,
             heard_ms=heard_ms,
@@ -158,6 +158,9 @@ class Live:
             failure=failure,
             prepared=self.snapshot.as_of_ms is not None,
             wall=self.settings.clock is Clock.WALL,
+            unread=self.state.unread,
+            missing=self.state.missing,
+            differing=self.state.differing,
         )
         return standing(facts, now)
 

@@ -135,7 +135,7 @@ class StandingCollector(Collector):
             "Offset up to which records are in the answers of this server.",
             labels=labels,
         )
-        for partition, held in sorted(self._live.state.partitions.items()):
+        for partition, held in sorted(self._live.state.current.items()):
             if held.lag is not None:
                 lag.add_metric([partition.topic, str(partition.number)], held.lag)
         for name, offset in sorted(self._live.snapshot.positions.items()):

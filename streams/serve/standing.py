@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from consumers.topics import Partition
+from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
 
 POLLED_WITHIN_MS = 2_000
@@ -29,6 +29,12 @@ class NotLive(StrEnum):
     """Redis answers, and this server has not read it lately: it is computing answers."""
     PARTITION_STALE = "partition_stale"
     """No worker has written a heartbeat for a partition lately."""
+    PARTITION_UNREAD = "partition_unread"
+    """The broker has a partition that no worker reads yet: it was added, or its topic was created again."""
+    TOPIC_MISSING = "topic_missing"
+    """The broker does not have a topic that workers read."""
+    PARTITIONS_DIFFER = "partitions_differ"
+    """With several shards, `orders` and `logistics` have different numbers of partitions: orders are not joined."""
     NO_AS_OF = "no_as_of"
     """Nothing has been counted yet, or a partition that holds records has never been read."""
     PREPARING = "preparing"
@@ -55,6 +61,7 @@ class Facts:
     newest: AsOf
     """As of the last poll that succeeded."""
     partitions: dict[Partition, PartitionState]
+    """Those that the broker has, as far as is known."""
     stale: tuple[Partition, ...]
     """Partitions without word from their worker for too long, at this moment."""
     polled_ms: int | None
@@ -69,6 +76,12 @@ class Facts:
     """Whether answers have been made ahead once."""
     wall: bool = False
     """Whether the clock is the machine's, so that an as-of can be old."""
+    unread: tuple[Partition, ...] = ()
+    """Partitions that the broker has and no worker reads; they are in `stale` too."""
+    missing: tuple[Topic, ...] = ()
+    """Topics that the broker does not have."""
+    differing: tuple[int, int] | None = None
+    """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,8 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
             NotLive.BUSY,
             f"this server is busy computing answers: it last read at {moment(facts.polled_ms)} what Redis holds",
         )
-    for partition in sorted(facts.stale):
+    yield from _about_topics(facts)
+    for partition in sorted(set(facts.stale) - set(facts.unread)):
         seen_ms = facts.partitions[partition].seen_ms
         since = "ever" if seen_ms is None else f"since {moment(seen_ms)}"
         yield Cause(NotLive.PARTITION_STALE, f"partition {partition} is stale: no word from its worker {since}")
@@ -166,6 +180,24 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
                     f"partition {partition} has {how_many} records waiting to be counted, "
                     f"and the as-of stands at {moment(as_of_ms)}",
                 )
+
+
+def _about_topics(facts: Facts) -> Iterator[Cause]:
+    for topic in facts.missing:
+        yield Cause(
+            NotLive.TOPIC_MISSING,
+            f"topic {topic} does not exist on the broker, and its counts stay as they were: create it with "
+            "`salepulse topics create`",
+        )
+    for partition in sorted(facts.unread):
+        yield Cause(NotLive.PARTITION_UNREAD, f"partition {partition} exists on the broker and no worker reads it yet")
+    if facts.differing is not None:
+        orders, logistics = facts.differing
+        yield Cause(
+            NotLive.PARTITIONS_DIFFER,
+            f"topic orders has {orders} partitions and logistics {logistics}: with several shards they must have as "
+            "many, or orders are not joined with their shipments; add partitions to the smaller one",
+        )
 
 
 def moment(at_ms: int) -> str:

@@ -19,4 +19,4 @@ async def attended(settings: Settings, since_ms: int) -> bool:
         return False
     finally:
         await redis.aclose()
-    return all((held.seen_ms or 0) >= since_ms for held in state.partitions.values())
+    return not state.unread and all((held.seen_ms or 0) >= since_ms for held in state.current.values())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from consumers.topics import EVENT_TOPICS, Partition
+from consumers.topics import EVENT_TOPICS, READ_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.store.keys import Keys
 
@@ -18,9 +19,35 @@ class State:
     epochs: tuple[str, ...]
     """One of each shard. With another one Redis is another, or a topic was made anew: what was read before is void."""
     partitions: dict[Partition, PartitionState]
-    """The partitions of the event topics."""
+    """The partitions of the event topics that were ever read, also those that the broker has no more."""
     promotions_version: int
     """Grows with every change of a promotion."""
+    counts: Mapping[Topic, int] = field(default_factory=dict)
+    """How many partitions the broker has of each topic that workers read, 0: there is no such topic. Without topics
+    that no worker has noted."""
+    unread: tuple[Partition, ...] = ()
+    """Partitions that the broker has and no worker has ever sent a heartbeat for."""
+
+    @property
+    def current(self) -> dict[Partition, PartitionState]:
+        """`partitions` without those that the broker has no more: a topic was created again with fewer. Their counts
+        stay. Where the topic is missing altogether all of them are waited for."""
+        return {
+            partition: held
+            for partition, held in self.partitions.items()
+            if not (count := self.counts.get(partition.topic)) or partition.number < count
+        }
+
+    @property
+    def differing(self) -> tuple[int, int] | None:
+        """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
+        orders, logistics = self.counts.get(Topic.ORDERS, 0), self.counts.get(Topic.LOGISTICS, 0)
+        return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
+
+    @property
+    def missing(self) -> tuple[Topic, ...]:
+        """Topics that the broker does not have."""
+        return tuple(topic for topic, count in self.counts.items() if not count)
 
 
 async def read_state(redis: Redis, keys: Keys) -> State:
@@ -35,10 +62,13 @@ async def read_state(redis: Redis, keys: Keys) -> State:
 def parse_state(shards: list[dict[bytes, bytes]]) -> State:
     """The state from the hash of each shard."""
     partitions: dict[Partition, PartitionState] = {}
+    attended: set[Partition] = set()
     for fields in shards:
         names = {name.partition(b":")[2] for name in fields if b":" in name}
         for name in names:
             partition = Partition.parse(name.decode())
+            if b"seen:" + name in fields:
+                attended.add(partition)
             if partition.topic in EVENT_TOPICS:
                 partitions[partition] = PartitionState(
                     *(
@@ -46,10 +76,23 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
                         for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag")
                     )
                 )
+    counts = {
+        topic: int(held.split(b" ")[1])
+        for topic in READ_TOPICS
+        for fields in shards[:1]
+        if (held := fields.get(f"broker,{topic}".encode())) is not None
+    }
     return State(
         tuple(fields.get(b"epoch", b"").decode() for fields in shards),
         partitions,
         sum(int(fields.get(b"promotions", 0)) for fields in shards),
+        counts,
+        tuple(
+            partition
+            for topic, count in counts.items()
+            for partition in (Partition(topic, number) for number in range(count))
+            if partition not in attended
+        ),
     )
 
 

@@ -25,7 +25,8 @@ import numpy as np
 from redis.asyncio import Redis
 
 from consumers.hashing import Hashes
-from consumers.topics import Partition
+from consumers.topic_ids import KnownTopic
+from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.panes.codec import decode, encode
 from streams.panes.delta import ZERO, PaneDelta
@@ -114,6 +115,7 @@ class PaneWriter:
         self._restart = script(redis, "restart")
         self._identify = script(redis, "identify")
         self._incomplete = script(redis, "incomplete")
+        self._topics = script(redis, "topics")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
         self._records = script(redis, "records")
@@ -247,6 +249,12 @@ class PaneWriter:
     async def confirm(self, partition: Partition) -> None:
         """Say no more that anything was lost of a partition."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
+
+    async def note_topics(self, known: Mapping[Topic, KnownTopic]) -> None:
+        """Note which topics the broker has, and how many partitions: readers wait for a heartbeat of each."""
+        if known:
+            args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
+            await self._topics(keys=[self._keys.state(0)], args=args)
 
     async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
         """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved."""

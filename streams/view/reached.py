@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streams.asof import AsOf, as_of
 from streams.settings import Settings
 from streams.store.state import State
 
 
 def newest(state: State, now_ms: int, settings: Settings) -> AsOf:
-    """The newest as-of, and what it rests on."""
-    return as_of(
-        state.partitions,
+    """The newest as-of, and what it rests on. Partitions that no worker reads are among the stale ones; the as-of does
+    not wait for them, since nothing is known of them, and is not live."""
+    found = as_of(
+        state.current,
         now_ms=now_ms,
         clock=settings.clock,
         idle_after_ms=int(settings.idle_after_s * 1000),
         stale_after_ms=int(settings.stale_after_s * 1000),
     )
+    return replace(found, stale=(*found.stale, *state.unread))
 
 
 def reached_ms(state: State, now_ms: int, settings: Settings) -> int | None:
@@ -24,6 +28,6 @@ def reached_ms(state: State, now_ms: int, settings: Settings) -> int | None:
     That is the newest as-of; where some partition never had an event, and nothing is known of the present for it, that
     of the others.
     """
-    known = {name: held for name, held in state.partitions.items() if held.newest_ms is not None}
+    known = {name: held for name, held in state.current.items() if held.newest_ms is not None}
     moment = newest(state, now_ms, settings).ms
     return newest(State(state.epochs, known, 0), now_ms, settings).ms if moment is None else moment

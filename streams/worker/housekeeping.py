@@ -18,6 +18,7 @@ from streams.worker.calls import RevokedError
 from streams.worker.clock import WorkerClock
 from streams.worker.forgetting import Forgetting
 from streams.worker.holding import Holding
+from streams.worker.identity import Identity
 from streams.worker.publishing import Publishing
 from streams.worker.rolls import Rolls
 from streams.worker.standing import Standing
@@ -40,6 +41,7 @@ class Housekeeping:
         reading: Reading,
         holding: Holding,
         standing: Standing,
+        identity: Identity,
         rolls: Rolls,
         busy: Callable[[Partition], bool],
         clock: WorkerClock,
@@ -51,6 +53,7 @@ class Housekeeping:
         self._reading = reading
         self._holding = holding
         self._standing = standing
+        self._identity = identity
         self._rolls = rolls
         self._busy = busy
         self._clock = clock
@@ -72,6 +75,7 @@ class Housekeeping:
     async def _tick(self) -> None:
         assigned = self._reading.assigned()
         self._holding.keep(assigned)
+        await self._note_topics()
         lags: Lags = {}
         for partition in assigned:
             if (said := await self._look_at(partition)) is not None:
@@ -83,6 +87,14 @@ class Housekeeping:
         if monotonic() - self._told_s > _TELL_EVERY_S:
             self._told_s = monotonic()
             await self._reading.tell({partition: at for partition, (at, _) in lags.items() if at})
+
+    async def _note_topics(self) -> None:
+        """Write which topics and partitions the broker has, before the heartbeats: readers compare the two."""
+        try:
+            await self._identity.refresh()
+        except (TimeoutError, KafkaError) as error:
+            log.warning("the broker does not tell which topics it has", error=repr(error))
+        await self._writer.note_topics(self._identity.known)
 
     async def _look_at(self, partition: Partition) -> tuple[int | None, int] | None:
         """Where a partition stands and how much waits; None where nothing can be said."""

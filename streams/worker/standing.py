@@ -30,14 +30,16 @@ SILENT_S = 3.0
 class Standing:
     """Compares where partitions stand with what is read. Every method wants the partition's lock to be held."""
 
-    def __init__(self, reading: Reading, calls: RedisCalls, holding: Holding, writer: PaneWriter) -> None:
+    def __init__(
+        self, reading: Reading, calls: RedisCalls, holding: Holding, writer: PaneWriter, identity: Identity
+    ) -> None:
         self._reading = reading
         self._calls = calls
         self._holding = holding
         self._writer = writer
         self._sought: dict[Partition, float] = {}
         self._first: dict[Partition, int] = {}
-        self._identity = Identity(reading)
+        self._identity = identity
 
     def forget(self, work: PartitionWork) -> None:
         """Believe nothing of a partition any more: it is loaded anew, and sought anew."""

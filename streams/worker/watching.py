@@ -115,7 +115,11 @@ class Watching:
 
     async def _wait_for_broker(self, partition: Partition) -> str:
         """A broker that was away: from the moment that it answers, our own connections have as long as ever."""
-        if monotonic() - self._asked_s > _ASK_EVERY_S:
+        assigned = self._assigned()
+        if assigned and partition not in assigned:  # it is another worker's now, or its topic was deleted
+            self._away = None
+            self._dog.excuse(monotonic())
+        elif monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = monotonic()
             if await self._can_be_read(partition):
                 log.info("the broker answers again", partition=str(partition))

@@ -27,6 +27,7 @@ from streams.worker.counting import Counting
 from streams.worker.forgetting import Forgetting
 from streams.worker.holding import Holding
 from streams.worker.housekeeping import Housekeeping
+from streams.worker.identity import Identity
 from streams.worker.lanes import Lanes
 from streams.worker.publishing import Publishing
 from streams.worker.rolls import Rolls
@@ -46,7 +47,8 @@ class Worker:
         roller = Roller(self._redis, keys, levels(settings), settings.clock)
         calls = RedisCalls(reading, self.metrics)
         holding = Holding(settings, calls, writer, roller)
-        standing = Standing(reading, calls, holding, writer)
+        identity = Identity(reading)
+        standing = Standing(reading, calls, holding, writer, identity)
         clock = WorkerClock(settings, self._redis, keys, holding)
         self._rolls = Rolls(calls, holding, standing, self.metrics)
         self._counting = Counting(
@@ -66,6 +68,7 @@ class Worker:
             reading=reading,
             holding=holding,
             standing=standing,
+            identity=identity,
             rolls=self._rolls,
             busy=self._lanes.busy,
             clock=clock,

@@ -49,6 +49,7 @@ from streams.settings import Settings
 from streams.settings_report import shown
 from streams.store.keys import Keys
 from streams.store.levels import levels
+from streams.store.state import State
 from streams.targets import Forecast
 from streams.windows import Window
 
@@ -355,7 +356,7 @@ def _one_partition() -> Live:
     facts = Facts(AsOf(0, (), 0), partitions, (), 0, None)
     live = SimpleNamespace(
         aside=Aside({}, {}, dict.fromkeys(partitions, 0)),
-        state=SimpleNamespace(partitions=partitions),
+        state=State((), partitions, 0),
         snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
         standing=lambda: standing(facts, 0),
         settings=Settings(),

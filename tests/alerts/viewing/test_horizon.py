@@ -87,3 +87,16 @@ def test_the_default_rules_wait_for_clicks_and_orders() -> None:
     assert rules is not None
     assert flowing(rules) == {Topic.CLICKS, Topic.ORDERS}
     assert set(EVENT_TOPICS) > flowing(rules)
+
+
+def test_nothing_later_is_judged_than_what_was_judged_before_partitions_were_added() -> None:
+    found = horizon(state(clicks=[counted(1)]), NOW, WALL, SHOP)
+    assert found is not None
+    assert found.not_after(found.settled_s + 5) == found
+    assert found.not_after(found.settled_s - 5).settled_s == found.settled_s - 5
+    assert found.not_after(found.settled_s - 5).as_of_ms == found.as_of_ms - 5_000
+
+
+def test_partitions_that_the_broker_has_no_more_hold_nothing_back() -> None:
+    found = replace(state(clicks=[counted(1), counted(3600, seen_s=3600)]), counts={Topic.CLICKS: 1})
+    assert behind_s(found) == 1

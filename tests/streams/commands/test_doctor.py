@@ -17,9 +17,10 @@ from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
 from streams.doctor.server import connections, exposure
-from streams.doctor.workers import alerts, at_work, incomplete, messages, partitions
+from streams.doctor.workers import alerts, at_work, incomplete, messages, on_broker, partitions
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
+from streams.store.state import State
 from streams.totals import NegativeAmounts
 from tests.streams.commands.salepulse import salepulse
 from tests.support.redis_cluster import Cluster
@@ -66,6 +67,15 @@ def test_partitions_of_a_topic() -> None:
     assert levels(list(topic_findings(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
     assert levels(list(topic_findings(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
     assert levels(list(topic_findings(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["wrong"]
+
+
+def test_topics_that_changed_on_the_broker() -> None:
+    counts = {Topic.ORDERS: 4, Topic.LOGISTICS: 2, Topic.CLICKS: 0}
+    found = list(on_broker(State(("a", "b"), {}, 0, counts, (ORDERS,))))
+    assert levels(found) == ["wrong"] * 3
+    assert [one.what for one in found] == ["topic clicks", "unread", "shards"]
+    assert "orders/0" in found[1].found
+    assert list(on_broker(State(("a",), {}, 0, {Topic.ORDERS: 1}))) == []
 
 
 def test_redis() -> None:

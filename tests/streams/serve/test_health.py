@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from consumers.errors import SalepulseError
+from consumers.topics import Topic
 from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.serve.app import bind, run
@@ -48,6 +49,12 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         (Facts(AsOf(old, (), 0), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
         (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (CLICKS,), old, "refused"), ["redis_down", "partition_stale"]),
         (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None), []),
+        (
+            Facts(AsOf(now, (ORDERS,), 0), {CLICKS: waiting}, (ORDERS,), now, None, unread=(ORDERS,)),
+            ["partition_unread"],
+        ),
+        (Facts(AsOf(now, (), 0), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
+        (Facts(AsOf(now, (), 0), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
     ]
     for facts, codes in cases:
         found = standing(facts, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from consumers.reading import Reading
+from consumers.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.clock import now_ms
@@ -68,8 +69,10 @@ class Topics(Reading):
     async def last(self, partition: Partition) -> int:
         return len(self.values[partition])
 
-    async def topic_ids(self, topics: Collection[Topic]) -> Mapping[Topic, str]:
-        return {topic: topic_id for topic, topic_id in self.ids.items() if topic in topics}
+    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+        counts = {topic: sum(partition.topic is topic for partition in self.values) for topic in topics}
+        known = {topic for topic in topics if counts[topic] or topic in self.ids}
+        return {topic: KnownTopic(self.ids.get(topic, ""), counts[topic]) for topic in known}
 
     async def seek(self, partition: Partition, position: int) -> None:
         self.sought.append((partition, position))
