@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import gettempdir
 
 import faust
+import structlog
 from faust.assignor.leader_assignor import LeaderAssignor
 
 from alerts.notify.receivers import ReceiversFile
@@ -28,6 +30,9 @@ from streams.process.faust import run_process
 from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.connection import check, connect
+from streams.store.refusals import RedisUnavailableError
+
+log = structlog.get_logger()
 
 _HUNG_AFTER_S = 30
 """A main loop that has not turned for so long never will: another process goes on in its place."""
@@ -49,9 +54,14 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
     )
     held = AsyncExitStack()
 
+    def end(why: str) -> None:
+        log.error("this process cannot go on and ends, to be started again; no alert is lost", why=why)
+        ending.begin("being stuck", code=1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     @app.task
     async def watch() -> None:
-        role = await held.enter_async_context(Role(settings, file, evaluator, first_claim=app.is_leader))
+        role = await held.enter_async_context(Role(settings, file, evaluator, first_claim=app.is_leader, end=end))
         await role.run()
 
     @app.timer(1.0)
@@ -80,10 +90,15 @@ def _leader_assignor(topic: str) -> type[LeaderAssignor]:
 
 
 async def preflight(settings: Settings) -> None:
-    """Refuse to start where nothing could be watched; make the topic that Kafka elects the leader by."""
+    """Refuse to start where nothing could be watched; make the topic that Kafka elects the leader by.
+
+    A Redis that is away or refuses writes is no reason not to start: people are to be told of that.
+    """
     redis = connect(settings)
     try:
         await check(redis)
+    except RedisUnavailableError as error:
+        log.warning("Redis is not available yet; evaluating once it is", why=str(error))
     finally:
         await redis.aclose()
     await require_topics(settings.kafka)

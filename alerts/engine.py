@@ -20,6 +20,7 @@ from alerts.state.telling import Surroundings
 from alerts.state.tick import Tick, tick, watched
 from alerts.store.said import Said
 from alerts.store.states import Lead, Loaded, StateStore, WriteResult
+from alerts.store_alarm import StoreAlarm
 
 log = structlog.get_logger()
 
@@ -55,7 +56,9 @@ class Engine:
         *,
         first_claim: Callable[[], bool],
         clock: Callable[[], int],
+        alarm: StoreAlarm | None = None,
     ) -> None:
+        """`alarm`: what fires while Redis cannot keep it, to be taken over from there."""
         self._owner = owner
         self._store = store
         self._said = said
@@ -64,7 +67,10 @@ class Engine:
         self._metrics = metrics
         self._first_claim = first_claim
         self._clock = clock
+        self._alarm = alarm
         self._lead: Lead | None = None
+        self._led_s = 0.0
+        """When the lease that is held was asked for."""
         self._loaded: Loaded | None = None
         self._vacant_since: float | None = None
         self._begun = False
@@ -74,7 +80,12 @@ class Engine:
 
     @property
     def leading(self) -> bool:
-        """Whether it led in the last round."""
+        """Whether it leads: it took the lead, and the lease has not ended since."""
+        return self._lead is not None and time.monotonic() - self._led_s < self._store.lease_ms / 1000
+
+    @property
+    def led_last(self) -> bool:
+        """Whether this process is the last that it knows to have led."""
         return self._lead is not None
 
     async def round(self) -> Round:
@@ -89,11 +100,15 @@ class Engine:
                 self._evaluator.begin(loaded.memory)
                 self._begun = True
             self._loaded = None  # whatever happens now but a write that got through, they are to be read again
+            if self._alarm is not None:
+                self._alarm.handing_over = True
             return await self._evaluate(lead, loaded)
         except BaseException:
             self._metrics.evaluation_failures.inc()
             raise
         finally:
+            if self._alarm is not None:
+                self._alarm.handing_over = False
             self._metrics.evaluation_seconds.observe(time.monotonic() - began)
 
     async def stop(self) -> None:
@@ -102,8 +117,14 @@ class Engine:
         await self._store.give_up(self._owner)
 
     async def _leads(self) -> Lead | None:
-        before = self._lead
-        lead = await self._store.lead(self._owner) if await self._may_lead() else None
+        before, asked_s = self._lead, time.monotonic()
+        try:
+            lead = await self._store.lead(self._owner) if await self._may_lead() else None
+        except BaseException:
+            if not self.leading:  # the lease could not be renewed in time: another process may lead by now
+                self._metrics.leading.set(0)
+            raise
+        self._led_s = asked_s
         self._lead = lead if isinstance(lead, Lead) else None
         self._metrics.leading.set(1 if self._lead else 0)
         if self._lead != before:
@@ -124,25 +145,31 @@ class Engine:
 
     async def _evaluate(self, lead: Lead, loaded: Loaded) -> Round:
         now_ms = self._clock()
-        evaluated = await self._evaluator.evaluate(watched(loaded.alerts), now_ms)
+        handed = {} if self._alarm is None else self._alarm.to_hand_over(loaded.alerts)
+        alerts = loaded.alerts | handed
+        evaluated = await self._evaluator.evaluate(watched(alerts), now_ms)
         if evaluated is None:
             return Round.NO_AS_OF
         around = Surroundings(self._routing(), await self._said.silences(now_ms), evaluated.running)
         done = tick(
-            loaded.alerts,
+            alerts,
             evaluated.evaluation,
             timing=self._evaluator.timing,
             acks=await self._said.acks(),
             around=around,
             now_ms=now_ms,
         )
+        if self._alarm is not None:
+            done = self._alarm.with_handed_over(done, handed)
         if done.changed or done.gone:
             written = await self._store.write(lead, loaded.version, done)
             if written is not WriteResult.OK:
                 self._metrics.deposed.inc()
                 log.warning("what was evaluated was refused", why=written.value)
                 return Round.REFUSED
-            loaded = Loaded(done.applied(loaded.alerts), loaded.version + 1)
+            loaded = Loaded(done.applied(alerts), loaded.version + 1)
+            if self._alarm is not None and handed:
+                self._alarm.handed_over()
         self._loaded = loaded
         self.last = Last(now_ms, evaluated.evaluation.as_of_ms)
         self._count(loaded, done, evaluated.evaluation.as_of_ms)

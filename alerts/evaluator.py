@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alerts.findings import Evaluation, Series
+from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
 
 
@@ -33,6 +34,9 @@ class Evaluator(Protocol):
 
     def remembered(self) -> bytes | None:
         """What another process would need to go on from here; None: nothing."""
+
+    def rules(self) -> Rules:
+        """The rules in force, of which those about Redis are evaluated without it too."""
 
     def timing(self, rule: str) -> Timing:
         """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""

@@ -32,7 +32,11 @@ from alerts.store.keys import AlertKeys
 from alerts.store.outbox import Outbox
 from alerts.store.said import Said
 from alerts.store.states import StateStore
+from alerts.store_alarm import StoreAlarm
+from alerts.store_look import StoreLook
 from consumers.errors import SalepulseError
+from consumers.probing import can_be_read
+from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
@@ -45,7 +49,11 @@ _SEND_EVERY_S = 0.25
 _PUBLISH_EVERY_S = 0.25
 _REFRESH_EVERY_S = 1.0
 _METRICS_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 5.0
+
+_ANY = Partition(Topic.CLICKS, 0)
+"""Whom to ask of, to see whether Kafka answers."""
 
 
 MakeEvaluator = Callable[[Settings, Redis], Evaluator]
@@ -62,7 +70,9 @@ class Role:
         *,
         first_claim: Callable[[], bool] = lambda: True,
         clock: Callable[[], int] = now_ms,
+        end: Callable[[str], None] = lambda _why: None,
     ) -> None:
+        """`end`: is called where this process cannot go on, and another should take its place."""
         self._settings = settings
         self._file = file
         self._clock = clock
@@ -78,6 +88,9 @@ class Role:
         self._http = Http(file.networks)
         self._evaluator = evaluator(settings, self._redis)
         self._heartbeat = Heartbeat(settings.alerts_heartbeat_url, self._http, settings.clock)
+        self._end = end
+        self._alarm = StoreAlarm(self._evaluator.rules, self._evaluator.timing, lambda: file.routing)
+        self._look_redis = connect(settings)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
@@ -88,15 +101,29 @@ class Role:
             self.metrics,
             first_claim=first_claim,
             clock=clock,
+            alarm=self._alarm,
+        )
+        self._store_look = StoreLook(
+            self._look_redis,
+            self._keys,
+            Said(self._look_redis, keys),
+            self._alarm,
+            first_claim=first_claim,
+            led_last=lambda: self.engine.led_last,
+            kafka_answers=partial(can_be_read, settings.kafka, _ANY),
+            clock=clock,
         )
         self._receivers: dict[str, Receiver] = {}
         self.beat_s = time.monotonic()
-        """When a round was last completed, by the monotonic clock: for a watchdog."""
+        """When a round was last completed, by the monotonic clock."""
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
         self._receivers = built(self._file, self._http)
         self._dispatcher = Dispatcher(self._outbox, self._receivers, self._place, self.metrics, clock=self._clock)
+        self._alarm_dispatcher = Dispatcher(
+            self._alarm.outbox, self._receivers, self._place, self.metrics, clock=self._clock
+        )
         self._refresher = Refresher(self._receivers, self._http, self._place)
         return self
 
@@ -109,11 +136,13 @@ class Role:
         await self._publisher.stop()
         await self._http.__aexit__()
         await self._redis.aclose()
+        await self._look_redis.aclose()
 
     async def run(self) -> None:
         """All loops, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(self._settings.alerts_interval_s, "evaluating", self._evaluate))
+            group.create_task(_every(_LOOK_EVERY_S, "looking at Redis", self._look_at_store))
             group.create_task(_every(_PUBLISH_EVERY_S, "publishing", self._publish))
             group.create_task(_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
             group.create_task(_every(_METRICS_EVERY_S, "leaving metrics", self._leave_metrics))
@@ -121,8 +150,27 @@ class Role:
                 group.create_task(_every(self._settings.alerts_heartbeat_s, "giving a sign of life", self._beat))
             for name in self._receivers:
                 group.create_task(_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name)))
+                group.create_task(_every(_SEND_EVERY_S, f"alarming {name}", partial(self._send_alarm, name)))
+
+    async def _look_at_store(self) -> None:
+        try:
+            await self._store_look.look(blocked_s=time.monotonic() - self.beat_s)
+        except SalepulseError as error:
+            if not error.retriable:
+                self._end(str(error))
+            raise
+        after_s, well_s = self._settings.stuck_after_s, self._store_look.well_s
+        since_s = max(self.beat_s, well_s or 0)
+        if after_s and well_s is not None and time.monotonic() - since_s > after_s:
+            self._end(f"no evaluation was completed for {after_s:g} s, though Redis answers and takes writes")
+
+    async def _send_alarm(self, receiver: str) -> None:
+        if receiver in self._alarm.outbox.receivers():
+            await self._alarm_dispatcher.dispatch(receiver)
 
     async def _evaluate(self) -> None:
+        if not self._store_look.checked:
+            return
         if await self.engine.round() is Round.EVALUATED:
             await leave_evaluated(self._redis, self._keys, self._clock())
         self.beat_s = time.monotonic()

@@ -22,6 +22,7 @@ from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.agreement import agree
 from streams.store.connection import check, connect
+from streams.store.waiting import until_available
 from streams.worker import Worker
 from streams.worker.identity import ASK_EVERY_S
 
@@ -104,12 +105,14 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
 async def preflight(settings: Settings) -> None:
     """Refuse to start where counting could not be right.
 
-    No broker, a topic missing, a Redis that evicts or was counted into with other settings.
+    No broker, a topic missing, a Redis that evicts or was counted into with other settings. A Redis that is away or
+    refuses writes is waited for.
     """
     redis = connect(settings)
     try:
-        await check(redis)
-        await agree(redis, settings, await require_topics(settings.kafka))
+        await until_available(redis, lambda: check(redis))
+        partitions = await require_topics(settings.kafka)
+        await until_available(redis, lambda: agree(redis, settings, partitions))
     finally:
         await redis.aclose()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from streams.store.refusal_kinds import RedisRefusal
+
 WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -25,6 +27,14 @@ class WorkerMetrics:
         )
         self.redis_seconds = histogram("redis_call_seconds", "Time of a call to Redis.", ("call",), _SECONDS)
         self.redis_errors = Counter("salepulse_redis_errors", "Calls to Redis that failed.", registry=self.registry)
+        self.redis_refusals = Counter(
+            "salepulse_redis_refusals",
+            "Calls that Redis answered with a refusal, by its kind.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for refusal in RedisRefusal:
+            self.redis_refusals.labels(refusal)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
         self.moved = Counter(
             "salepulse_refused_batches",

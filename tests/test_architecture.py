@@ -65,6 +65,7 @@ PURE_FILES = (
     "streams/serve/standing.py",
     "streams/store/kept.py",
     "streams/store/merging.py",
+    "streams/store/refusal_kinds.py",
     "streams/view/distinct.py",
     "streams/view/retention.py",
     "streams/view/row_panes.py",

@@ -202,7 +202,7 @@ def _state(current: InForce, memory: Memory, series: Series) -> tuple[Reason, fl
     if isinstance(held, NumberMemory):
         return numbers.state_of(held, label), numbers.present(held, label)
     assert isinstance(held, FactMemory)
-    return own_facts.state_of(held, series.labels), held.seen.get(series.labels)
+    return own_facts.state_of(held, series.labels), own_facts.present(held, series.labels)
 
 
 def _label(series: Series) -> Label:

@@ -30,7 +30,7 @@ class FactMemory:
 
 
 def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judged]:
-    """What is wrong. Where nothing could be found out, what was wrong still is."""
+    """What is wrong. Where nothing could be found out (no facts, or not a number), what was wrong still is."""
     detect = now.detect
     assert isinstance(detect, OfFact)
     if snapshot.facts is None:
@@ -50,6 +50,10 @@ def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judg
         above=True,
     )
     for fact, is_wrong in zip(facts, wrong.tolist(), strict=True):
+        if np.isnan(fact.value):
+            if fact.labels in memory.since_ms:
+                yield _judged(memory, now, detect, fact)
+            continue
         if not is_wrong:
             memory.since_ms.pop(fact.labels, None)
             continue
@@ -59,7 +63,15 @@ def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judg
 
 def state_of(memory: FactMemory, labels: Labels) -> Reason:
     """Why what is not wrong is not."""
-    return Reason.WITHIN if labels in memory.seen else Reason.GONE
+    if labels not in memory.seen:
+        return Reason.GONE
+    return Reason.NO_DATA if np.isnan(memory.seen[labels]) else Reason.WITHIN
+
+
+def present(memory: FactMemory, labels: Labels) -> float | None:
+    """The value that a series was last seen with."""
+    value = memory.seen.get(labels, np.nan)
+    return None if np.isnan(value) else value
 
 
 def _judged(memory: FactMemory, now: InForce, detect: OfFact, fact: Fact) -> Judged:

@@ -20,7 +20,7 @@ from alerts.notify.receivers import Receiver
 from alerts.notify.retrying import after
 from alerts.notify.wording import Place
 from alerts.state.telling import Notice
-from alerts.store.outbox import Due, Outbox
+from alerts.store.outbox import Due, NoticeQueue
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: NoticeQueue,
         receivers: Mapping[str, Receiver],
         place: Place,
         metrics: AlertMetrics,

@@ -55,6 +55,8 @@ class FactName(StrEnum):
     """1 for each partition that lost records before they were counted, for a day. Labels: topic, partition."""
     STORE_DOWN = "store_down"
     """1 while Redis does not answer."""
+    STORE_REFUSES = "store_refuses_writes"
+    """1 while Redis answers and refuses writes: out of memory, disk full, too few replicas, a replica."""
     HORIZON = "dedup_horizon_short"
     """1 while repeats are remembered for less than the setting. Labels: topic."""
 

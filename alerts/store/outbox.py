@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -58,6 +58,15 @@ class Settling:
     failures: int
     blocked_ms: int
     """Nothing more to this receiver before this."""
+
+
+class NoticeQueue(Protocol):
+    """Where notices wait to be sent."""
+
+    async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due: ...
+    async def attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool: ...
+    async def settle(self, receiver: str, what: Settling) -> None: ...
+    async def waiting(self, receiver: str) -> int: ...
 
 
 class Outbox:

@@ -92,7 +92,7 @@ class StateStore:
         self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
         self._keys = keys
         self._place = place
-        self._lease_ms = lease_ms
+        self.lease_ms = lease_ms
         self._lead = script(redis, "lead")
         self._keep = script(redis, "keep")
         self._holder = script(redis, "holder")
@@ -100,7 +100,7 @@ class StateStore:
 
     async def lead(self, owner: str) -> Lead | Standby:
         """Take the lead if nobody has it, or keep it. A new holder must `load`."""
-        epoch, _, free_in_ms, held_by = await self._lead(keys=[self._keys.lead], args=[owner, self._lease_ms])
+        epoch, _, free_in_ms, held_by = await self._lead(keys=[self._keys.lead], args=[owner, self.lease_ms])
         return Lead(owner, int(epoch)) if epoch else Standby(held_by.decode(), int(free_in_ms))
 
     async def holder(self) -> str | None:
@@ -148,7 +148,7 @@ class StateStore:
                 self._keys.acks,
                 *(key for name in receivers for key in (self._keys.outbox(name), self._keys.due(name))),
             ],
-            args=[lead.owner, lead.epoch, version, self._lease_ms, _encoder.encode(work), MOST_CHANGES],
+            args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(work), MOST_CHANGES],
         )
         return WriteResult(answer.decode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,8 +33,11 @@ class Seen:
     clock: Clock
     as_of_ms: int
     partitions: Mapping[Partition, PartitionState]
-    stale: tuple[Partition, ...]
+    stale: tuple[Partition, ...] | None
+    """None: Redis was away or refused writes until a moment ago, so that no worker could say that it is at work."""
     incomplete: Mapping[Partition, int]
+    refuses: bool = False
+    """Whether the store answers and refuses writes."""
     totals: Mapping[str, int]
     """As `streams.store.keys` names them."""
 
@@ -65,9 +69,10 @@ class Shares:
 
 
 def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
-    """All facts. What cannot be said now is left out."""
+    """All facts. What cannot be said now is left out, or not a number where it may have been wrong before."""
     yield Fact(FactName.STORE_DOWN, float(seen.now_ms - seen.polled_ms > _DOWN_AFTER_MS))
-    yield Fact(FactName.STALE, float(len(seen.stale)))
+    yield Fact(FactName.STORE_REFUSES, float(seen.refuses))
+    yield Fact(FactName.STALE, math.nan if seen.stale is None else float(len(seen.stale)))
     for topic in EVENT_TOPICS:
         mine = {partition: held for partition, held in seen.partitions.items() if partition.topic is topic}
         about = (("topic", topic.value),)

@@ -46,6 +46,10 @@ _AT_ONCE_S = 1.5
 """And no longer than this at a time: whoever leads must say so in between."""
 
 
+_WORKER_RETRIES_MS = 3_000
+"""How soon a worker that waited for Redis tries again."""
+
+
 class _Nothing(Hot):
     """Nobody asks this view the same again and again: nothing is answered ahead."""
 
@@ -89,6 +93,9 @@ class Watcher:
 
     def remembered(self) -> bytes | None:
         return to_bytes(self._memory)
+
+    def rules(self) -> Rules:
+        return self._loader.loaded.rules
 
     def timing(self, rule: str) -> Timing:
         for one in self._loader.loaded.rules.rules:
@@ -168,10 +175,17 @@ class Watcher:
         keep_s = levels(self._settings)[0].keep_s
         return seen.settled_s - (HISTORY_S if keep_s is None else min(HISTORY_S, keep_s - 2 * _STRETCH_S))
 
+    def _silent_ms(self) -> int:
+        """So long after Redis was back, a worker that is well may not have been able to say so."""
+        return round(self._settings.stale_after_s * 1000) + _WORKER_RETRIES_MS
+
     def _facts(self, view: RollingView, at_ms: int, seen: Horizon) -> list[Fact]:
         now, aside = now_ms(), self._following.aside
         self._shares.take(now, aside.totals)
-        stale: tuple[Partition, ...] = newest(view.state, now, self._settings).stale
+        stale: tuple[Partition, ...] | None = newest(view.state, now, self._settings).stale
+        back_ms = self._following.back_ms
+        if aside.refused is not None or (back_ms is not None and now - back_ms < self._silent_ms()):
+            stale = None
         return list(
             facts(
                 Seen(
@@ -181,6 +195,7 @@ class Watcher:
                     as_of_ms=seen.as_of_ms,
                     partitions=view.state.current,
                     stale=stale,
+                    refuses=aside.refused is not None,
                     incomplete=aside.incomplete,
                     totals=aside.totals,
                 ),

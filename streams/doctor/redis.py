@@ -16,6 +16,8 @@ from streams.settings import Settings
 from streams.store.cluster import Cluster
 from streams.store.connection import UNREACHABLE, address, check, servers
 from streams.store.keys import Keys
+from streams.store.refusal_kinds import TEXTS
+from streams.store.write_probe import WriteProbe
 
 SKEW_WARNING_S, SKEW_WRONG_S = 1.0, 5.0
 FULL_WARNING, FULL_WRONG = 0.8, 0.95
@@ -26,6 +28,7 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
     """Version, eviction, memory, persistence and clock of each server; one finding if it cannot be used at all."""
     try:
         await check(redis)
+        refused = await writes(redis, settings)
         async with servers(redis) as each:
             found = [await _examine(server) for server in each]
     except SalepulseError as error:
@@ -34,14 +37,25 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
     except (RedisError, *UNREACHABLE) as error:
         return [wrong("redis", f"{address(redis)} does not answer: {error}", "see its log")]
     if not isinstance(redis, Cluster):
-        return found[0]
+        return [*found[0], *refused]
     keys = Keys(settings.redis_prefix, settings.shards)
     holders = {redis.holder(keys.state(shard)) for shard in range(keys.shards)}
     named = zip(map(address, each), found, strict=True)
     return [
+        *refused,
         spread(len(each), len(holders), keys.shards),
         *(replace(one, what=f"{one.what} {where}") for where, findings in named for one in findings),
     ]
+
+
+async def writes(redis: Redis, settings: Settings) -> list[Finding]:
+    """Whether writes are refused, as far as our user may know."""
+    probe = WriteProbe(redis, Keys(settings.redis_prefix, settings.shards), only_reads=True)
+    refusal = await probe.refusal()
+    if refusal is None:
+        return [ok("redis writes", "are taken")]
+    text = TEXTS[refusal]
+    return [wrong("redis writes", f"Redis at {address(redis)} {text.problem}: nothing is counted", text.fix)]
 
 
 def spread(nodes: int, holders: int, shards: int) -> Finding:

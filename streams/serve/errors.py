@@ -21,6 +21,7 @@ from streams.serve.encoding import error_response
 from streams.serve.refused import Refusal
 from streams.serve.turns import OverloadedError
 from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import TEXTS, refusal_of
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.windows import Window
 
@@ -60,7 +61,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         "model": ErrorAnswer,
         "description": "The token's computing time is spent, or too many of its questions wait: see Retry-After.",
     },
-    503: {"model": ErrorAnswer, "description": "Not now: nothing was counted yet, or Redis does not answer."},
+    503: {
+        "model": ErrorAnswer,
+        "description": "Not now: nothing was counted yet, or Redis does not answer, or refuses.",
+    },
 }
 """For the OpenAPI document."""
 
@@ -109,6 +113,12 @@ async def _overloaded(request: Request, error: Exception) -> Response:
 
 
 async def _redis(_: Request, error: Exception) -> Response:
+    refusal = refusal_of(error)
+    if refusal is not None:
+        text = TEXTS[refusal]
+        log.warning("Redis refused a request", reason=refusal.value, error=str(error))
+        message = f"Redis {text.problem}; nothing was changed; {text.fix}, and ask again"
+        return error_response(503, "redis_refuses", message, {"retry-after": "1"})
     log.warning("a question needed panes that are not in memory, and Redis does not answer", error=str(error))
     message = "this needs panes from Redis, which does not answer; see /readyz, and ask again"
     return error_response(503, "redis_unreachable", message, {"retry-after": "1"})

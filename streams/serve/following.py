@@ -27,13 +27,16 @@ from streams.panes.rows import Rows
 from streams.serve.allowance import Accounts, Allowance
 from streams.serve.asks import ALWAYS, Ask
 from streams.serve.snapshot import Hot, Snapshot, content
+from streams.serve.standing import RefusedWrites
 from streams.serve.turns import SERVER, Paced, Turns
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, visit
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
+from streams.store.refusal_kinds import TEXTS
 from streams.store.refusals import told
 from streams.store.state import State
+from streams.store.write_probe import WriteProbe
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
@@ -74,6 +77,8 @@ class Aside:
     totals: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     incomplete: Mapping[Partition, int] = field(default_factory=dict)
+    refused: RefusedWrites | None = None
+    """Whether Redis refuses writes."""
 
 
 def _nobody(_: int | None) -> None:
@@ -93,6 +98,8 @@ class Following:
         """When Redis last answered anything."""
         self.turned_ms: int | None = None
         """When the loop of this thread was last seen to turn: up to then a Redis that had answered was heard."""
+        self.back_ms: int | None = None
+        """When Redis last was back, or took writes again, after a time in which it did not; None: it always did."""
         self._settings = settings
         self._hot = hot
         self._on_publish = on_publish
@@ -151,7 +158,9 @@ class Following:
         self._settled.set()
         redis, rows = connect(self._settings, Access.READ), Rows()
         self._visit = visit(redis)
-        self._reader = PaneReader(redis, Keys(self._settings.redis_prefix, self._settings.shards), rows)
+        keys = Keys(self._settings.redis_prefix, self._settings.shards)
+        self._reader = PaneReader(redis, keys, rows)
+        self._probe = WriteProbe(redis, keys, only_reads=True)
         self._view = RollingView(self._reader, rows, self._settings)
         share = self._settings.http_work_s / 10
         self._turns = Turns(Accounts(share, self._settings.http_work_s))
@@ -203,6 +212,7 @@ class Following:
             else:
                 if self.failure is not None:
                     log.info("Redis answers again")
+                    self.back_ms = now_ms()
                 self.failure, delay = None, interval
             finally:
                 self._turns.resume()
@@ -213,12 +223,25 @@ class Following:
         now = now_ms()
         if now - self._aside_ms >= _ASIDE_EVERY_MS:
             reader = self._reader
-            self.aside = Aside(await reader.totals(), await reader.workers(), await reader.incomplete())
+            refused = await self._refused(now)
+            self.aside = Aside(await reader.totals(), await reader.workers(), await reader.incomplete(), refused)
             self._aside_ms = now
         await self._view.poll(now_ms())
         # From here on nothing is waited for before `_answer_ahead`: nobody is to see an as-of that is not published.
         if self._view.polled_ms is not None:
             self.look = Look(self._view.state, self._view.polled_ms)
+
+    async def _refused(self, now: int) -> RefusedWrites | None:
+        before, why = self.aside.refused, await self._probe.refusal()
+        if why is None:
+            if before is not None:
+                log.info("Redis takes writes")
+                self.back_ms = now
+            return None
+        if before is not None and before.why is why:
+            return before
+        log.warning("Redis refuses writes: nothing is counted", reason=why.value, fix=TEXTS[why].fix)
+        return RefusedWrites(why, now if before is None else before.since_ms)
 
     async def _answer_ahead(self) -> None:
         """Have a new snapshot made if this one is behind; wait for it, for a while."""

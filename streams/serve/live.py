@@ -161,6 +161,7 @@ class Live:
             unread=self.state.unread,
             missing=self.state.missing,
             differing=self.state.differing,
+            refused=self.aside.refused,
         )
         return standing(facts, now)
 

@@ -32,6 +32,7 @@ from streams.serve.refused import Refusal
 from streams.serve.standing import NotLive
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import RedisRefusal
 from streams.totals import negative_amounts
 from streams.view.asking import NotAnswerableError, NotReadyError
 
@@ -93,6 +94,13 @@ class StandingCollector(Collector):
         for code in NotLive:
             not_live.add_metric([code], code in standing.codes)
         yield not_live
+        refused = self._live.aside.refused
+        held = GaugeMetricFamily(
+            "salepulse_redis_refuses_writes", "1 for the cause for which Redis refuses writes.", labels=["reason"]
+        )
+        for refusal in RedisRefusal:
+            held.add_metric([refusal], refused is not None and refused.why is refusal)
+        yield held
         dropped = GaugeMetricFamily(
             "salepulse_series_dropped", "KPI series that the budget leaves out; the API has them.", labels=["scope"]
         )

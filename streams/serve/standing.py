@@ -9,11 +9,14 @@ from enum import StrEnum
 
 from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
+from streams.store.refusal_kinds import TEXTS, RedisRefusal
 
 POLLED_WITHIN_MS = 2_000
 """A Redis that has not answered for so long is down."""
 CAUGHT_UP_MS = 30_000
 """Records may wait to be counted while the as-of is no older than this."""
+REPLICATED_WITHIN_MS = 5_000
+"""Heartbeats of workers that are no older came through a replica's primary."""
 OLD_MS = 3_600_000
 """An as-of that is older is not the present, though nothing waits: events of the past are coming in."""
 
@@ -55,6 +58,14 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedWrites:
+    """Redis answers, and refuses writes."""
+
+    why: RedisRefusal
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of Redis and the partitions."""
 
@@ -82,6 +93,8 @@ class Facts:
     """Topics that the broker does not have."""
     differing: tuple[int, int] | None = None
     """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
+    refused: RefusedWrites | None = None
+    """Whether Redis refused writes when it was last asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,13 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
             NotLive.BUSY,
             f"this server is busy computing answers: it last read at {moment(facts.polled_ms)} what Redis holds",
         )
+    if redis_up and facts.refused is not None and _matters(facts, facts.refused, now_ms):
+        text = TEXTS[facts.refused.why]
+        yield Cause(
+            NotLive.REDIS_REFUSES_WRITES,
+            f"Redis {text.problem} since {moment(facts.refused.since_ms)}: nothing is counted, and nothing is lost; "
+            f"{text.fix}",
+        )
     yield from _about_topics(facts)
     for partition in sorted(set(facts.stale) - set(facts.unread)):
         seen_ms = facts.partitions[partition].seen_ms
@@ -198,6 +218,13 @@ def _about_topics(facts: Facts) -> Iterator[Cause]:
             f"topic orders has {orders} partitions and logistics {logistics}: with several shards they must have as "
             "many, or orders are not joined with their shipments; add partitions to the smaller one",
         )
+
+
+def _matters(facts: Facts, refused: RefusedWrites, now_ms: int) -> bool:
+    """Whether counting is stopped. A server that reads from a replica is well while workers write to its primary."""
+    if refused.why is not RedisRefusal.READONLY:
+        return True
+    return not any(now_ms - (held.seen_ms or 0) <= REPLICATED_WITHIN_MS for held in facts.partitions.values())
 
 
 def moment(at_ms: int) -> str:

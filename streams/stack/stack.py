@@ -21,11 +21,13 @@ from streams.embedded.broker import broker_child
 from streams.embedded.child import Child, Event, What
 from streams.embedded.redis import redis_child
 from streams.embedded.supervisor import StopRequestedError, Supervisor
+from streams.settings import Settings
 from streams.settings_report import shown
 from streams.stack.attended import attended
 from streams.stack.plan import Plan, environment
 from streams.stack.secrets import handed_over, passed_on, write_secrets
 from streams.store.connection import check, connect
+from streams.store.waiting import until_available
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -129,18 +131,14 @@ class Stack:
     async def _topics_of_an_empty_broker(self) -> None:
         from streams.stack.anew import begin_anew
 
-        if await begin_anew(self.plan.settings) and not self._served:
+        if await until_available(None, lambda: begin_anew(self.plan.settings)) and not self._served:
             self._tell("what was counted before is kept; events that were not are gone with the broker of that time")
         await self._create_topics()
 
     async def _redis(self) -> None:
         plan, url = self.plan, shown(self.plan.settings.redis_url)
         if plan.redis_port is None:
-            redis = connect(plan.settings)
-            try:
-                await check(redis)
-            finally:
-                await redis.aclose()
+            await self.unless_over(require_redis(plan.settings))
             self._tell(f"redis: {url}, given")
             return
         data = plan.folder / "redis"
@@ -191,6 +189,15 @@ def waiting(what: str, for_s: float) -> str:
     if for_s < USUAL_START_S:
         return f"still starting, as is usual for half a minute: {what}"
     return f"not ready after {for_s:.0f} s: {what}; the logs may say more"
+
+
+async def require_redis(settings: Settings) -> None:
+    """Raise SalepulseError unless a given Redis may hold counts."""
+    redis = connect(settings)
+    try:
+        await check(redis)
+    finally:
+        await redis.aclose()
 
 
 async def require_broker(kafka: Where) -> None:

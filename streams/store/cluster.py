@@ -8,9 +8,9 @@ is:
   Only what a node says that it did not do goes on to where the node says (MOVED, ASK, TRYAGAIN);
 - a pipeline with `transaction` is one MULTI … EXEC at one node. redis-py would run each of its commands in a thread and
   an event loop of its own;
-- after a failure the nodes are looked for anew, but no connection is closed under the hands of another call, as
-  redis-py does. When all nodes that were known are gone, the address that was given first is asked: it may be a name
-  with other machines behind it by now;
+- after a failure, or a refusal that another node may not repeat, the nodes are looked for anew, but no connection is
+  closed under the hands of another call, as redis-py does. When all nodes that were known are gone, the address that
+  was given first is asked: it may be a name with other machines behind it by now;
 - what names no key is done by every node that holds keys.
 """
 
@@ -37,6 +37,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from streams.store.refusal_kinds import ELSEWHERE, refusal_of
 
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 _NOT_DONE = (AskError, TryAgainError)
@@ -160,17 +162,20 @@ class Cluster(RedisCluster):
             for end in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
                 if isinstance(end, BaseException):
                     raise end
-            for lost in (command.result for _, commands in sent for command in commands):
-                if isinstance(lost, _LOST):
-                    raise lost
+            for failed in (command.result for _, commands in sent for command in commands):
+                if isinstance(failed, _LOST):
+                    raise failed
+                if isinstance(failed, RedisError) and refusal_of(failed) in ELSEWHERE:
+                    self._initialize = True
 
     @contextmanager
     def _looking_anew(self) -> Iterator[None]:
-        """Look for the nodes before the next call, when this one is lost."""
+        """Look for the nodes before the next call, when this one is lost or refused by what may be another's now."""
         try:
             yield
-        except _LOST:
-            self._initialize = True
+        except (*_LOST, RedisError) as error:
+            if isinstance(error, _LOST) or refusal_of(error) in ELSEWHERE:
+                self._initialize = True
             raise
 
     def _node_of(self, command: PipelineCommand) -> ClusterNode:

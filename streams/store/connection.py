@@ -18,6 +18,7 @@ from consumers.errors import SalepulseError
 from consumers.secret_files import secret_of
 from consumers.tls import TlsFiles, client_context
 from streams.settings import Settings
+from streams.store.client import StorePool, StoreRedis
 from streams.store.cluster import Cluster
 from streams.store.refusals import UNREACHABLE, Visit, told
 
@@ -44,7 +45,7 @@ def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
     Raises:
         UsageError: a file of a password or of certificates that cannot be used.
     """
-    client: Any = Cluster.at if settings.redis_cluster else Redis.from_url
+    client: Any = Cluster.at if settings.redis_cluster else _one_redis
     redis: Redis = client(
         settings.redis_url.get_secret_value(),
         retry=Retry(NoBackoff(), 0),
@@ -56,6 +57,10 @@ def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
         **_login(settings, access),
     )
     return redis
+
+
+def _one_redis(url: str, **options: Any) -> Redis:
+    return StoreRedis.from_pool(StorePool.from_url(url, **options))
 
 
 def _tls(settings: Settings) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Keys:
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | when the rules of alerts were last evaluated, epoch ms |
+    | `prefix:{n}:probe` | none | is never there: `SET` with `XX` on it asks whether writes are taken |
     | `prefix:{0}:kept` | string | minutes that are kept for years, and up to where others may be gone, JSON |
     """
 
@@ -83,6 +84,15 @@ class Keys:
     @property
     def kept(self) -> str:
         return f"{self._tag(0)}:kept"
+
+    def probe(self, shard: int) -> str:
+        """A key that is never there."""
+        return f"{self._tag(shard)}:probe"
+
+    @property
+    def silences(self) -> str:
+        """What people said of alerts: whoever only reads may write there, too."""
+        return f"{self._tag(0)}:alerts:silences"
 
     def _tag(self, shard: int) -> str:
         return f"{self.prefix}:{{{shard}}}"

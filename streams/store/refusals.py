@@ -10,6 +10,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.errors import SalepulseError
 from consumers.tls import TlsFiles, explained
+from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is not there, or does not let us in, raises: worth trying again."""
@@ -28,6 +29,15 @@ class Visit:
     """None: without TLS."""
 
 
+class RedisUnavailableError(SalepulseError):
+    """A Redis that is not there, or refuses what it will take later: worth waiting for."""
+
+    def __init__(self, message: str, refusal: RedisRefusal | None = None) -> None:
+        super().__init__(message, retriable=True)
+        self.refusal = refusal
+        """None: it does not answer."""
+
+
 def told(error: RedisError | OSError, visit: Visit) -> SalepulseError:
     """A client's error. `retriable`: it may pass, or is to be mended elsewhere than in our settings."""
     where, text = visit.where, str(error)
@@ -43,10 +53,13 @@ def told(error: RedisError | OSError, visit: Visit) -> SalepulseError:
         return SalepulseError(f"Redis at {where} lets nobody in without a password; {_LOGIN}")
     if isinstance(error, AuthenticationError) or text.startswith("WRONGPASS"):
         return SalepulseError(f"Redis at {where} refuses {_who(visit)}: the name or the password is wrong; {_LOGIN}")
+    refusal = refusal_of(error)
+    if refusal is not None:
+        known = TEXTS[refusal]
+        return RedisUnavailableError(f"Redis at {where} {known.problem}; {known.fix}", refusal)
     if isinstance(error, UNREACHABLE):
-        return SalepulseError(
-            f"no Redis answers at {where} ({error}); start one, or name another with --redis-url{_other(text, visit)}",
-            retriable=True,
+        return RedisUnavailableError(
+            f"no Redis answers at {where} ({error}); start one, or name another with --redis-url{_other(text, visit)}"
         )
     return SalepulseError(f"Redis at {where} refused us: {error}")
 

@@ -14,11 +14,13 @@ from consumers.reading import Reading
 from consumers.topics import Partition
 from streams.metrics import WorkerMetrics
 from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_SAY_AGAIN_S = 30.0
 
 
 class RevokedError(Exception):
@@ -33,6 +35,10 @@ class RedisCalls:
         self._metrics = metrics
         self.answered_s = monotonic()
         """When Redis last took a call, by `time.monotonic`."""
+        self.refused: dict[Partition, RedisRefusal] = {}
+        """Partitions whose call Redis refuses now, and why."""
+        self._said = ""
+        self._said_s = 0.0
 
     async def __call__(self, name: str, partition: Partition, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call again and again until Redis answers. Raises RevokedError when the partition is taken away."""
@@ -42,18 +48,28 @@ class RedisCalls:
             try:
                 answer = await call()
             except (RedisError, *UNREACHABLE) as error:
-                self._metrics.redis_errors.inc()
-                log.warning(
-                    "Redis does not take our writes, trying again",
-                    call=name,
-                    error=str(error),
-                    partition=str(partition),
-                )
+                self._failed(name, partition, error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 if partition not in self._reading.assigned():
+                    self.refused.pop(partition, None)
                     raise RevokedError from None
             else:
+                self.refused.pop(partition, None)
                 self.answered_s = monotonic()
                 self._metrics.redis_seconds.labels(name).observe(self.answered_s - started)
                 return answer
+
+    def _failed(self, name: str, partition: Partition, error: Exception) -> None:
+        self._metrics.redis_errors.inc()
+        refusal = refusal_of(error)
+        if refusal is None:
+            self.refused.pop(partition, None)
+        else:
+            self.refused[partition] = refusal
+            self._metrics.redis_refusals.labels(refusal).inc()
+        said = refusal.value if refusal else str(error)
+        if said != self._said or monotonic() - self._said_s > _SAY_AGAIN_S:  # it may last for many minutes
+            self._said, self._said_s = said, monotonic()
+            fix = TEXTS[refusal].fix if refusal else ""
+            log.warning("Redis call failed; retrying", call=name, error=str(error), partition=str(partition), fix=fix)

@@ -1,7 +1,7 @@
 """Noticing that nothing is read any more although there may be something to read. Pure: time is passed in.
 
 A partition is in doubt when for `after_s` something waited in it, or nothing was known of it, and it was not worked on.
-Not while there is a reason for that: Redis away, a rebalance, a worker with its hands full.
+Not while there is a reason for that: Redis away or refusing writes, a rebalance, a worker with its hands full.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Seen:
     """What is seen of a worker at one moment."""
 
     partitions: Mapping[Partition, Sight]
-    redis_answers: bool
+    redis_takes_writes: bool
+    """Whether Redis answers and takes writes: a new worker could do no more than this one while it does not."""
     rebalancing: bool
     full: bool
     """Whether as much is fetched as may be: then it is enough if any partition is worked on."""
@@ -41,7 +42,7 @@ class Watchdog:
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._last = Seen({}, redis_answers=True, rebalancing=False, full=False)
+        self._last = Seen({}, redis_takes_writes=True, rebalancing=False, full=False)
         self._well_s: dict[Partition, float] = {}
         """# <when it was last well>"""
         self._looked_s: float | None = None
@@ -60,9 +61,9 @@ class Watchdog:
             partition: now_s if partition in worked_on or not sight.waits else self._well_s[partition]
             for partition, sight in seen.partitions.items()
         }
-        if not seen.rebalancing or worked_on or held_up or not seen.redis_answers:
+        if not seen.rebalancing or worked_on or held_up or not seen.redis_takes_writes:
             self._rebalancing_s = now_s
-        if held_up or seen.rebalancing or not seen.redis_answers or (seen.full and worked_on):
+        if held_up or seen.rebalancing or not seen.redis_takes_writes or (seen.full and worked_on):
             self._well_s = dict.fromkeys(self._well_s, now_s)
         found = [partition for partition, since_s in self._well_s.items() if now_s - since_s > self._after_s]
         return sorted(found, key=self._well_s.__getitem__)

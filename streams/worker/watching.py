@@ -8,7 +8,6 @@ from contextlib import suppress
 from time import monotonic
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.reading import Reading
@@ -17,6 +16,9 @@ from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.process.ending import Ending
 from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import TEXTS, RedisRefusal
+from streams.store.write_probe import WriteProbe
+from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
 from streams.worker.standing import SILENT_S
 from streams.worker.watchdog import Seen, Sight, Watchdog
@@ -40,7 +42,8 @@ class Watching:
         self,
         after_s: float,
         *,
-        redis: Redis,
+        probe: WriteProbe,
+        calls: RedisCalls,
         reading: Reading,
         holding: Holding,
         room: Room,
@@ -49,7 +52,9 @@ class Watching:
         stop: Callable[[], None],
     ) -> None:
         self._after_s = after_s
-        self._redis = redis
+        self._probe = probe
+        self._calls = calls
+        self._refusal: RedisRefusal | None = None
         self._reading = reading
         self._holding = holding
         self._room = room
@@ -93,7 +98,7 @@ class Watching:
         """Why the worker should end; empty when it should not."""
         seen = Seen(
             {partition: await self._see(partition) for partition in self._assigned()},
-            redis_answers=await self._redis_answers(),
+            redis_takes_writes=await self._redis_takes_writes(),
             rebalancing=self._reading.rebalancing,
             full=self._room.full,
         )
@@ -142,9 +147,18 @@ class Watching:
                 waits = end is None or end > (await self._reading.at(partition) if position is None else position)
         return Sight(work and (work.position, work.touched), waits)
 
-    async def _redis_answers(self) -> bool:
+    async def _redis_takes_writes(self) -> bool:
         try:
-            await asyncio.wait_for(self._redis.ping(), _REDIS_WITHIN_S)
+            refusal = await asyncio.wait_for(self._probe.refusal(), _REDIS_WITHIN_S)
         except (RedisError, TimeoutError, *UNREACHABLE):
             return False
-        return True
+        if refusal is not self._refusal:
+            if refusal is not None:
+                why = TEXTS[refusal]
+                log.warning(
+                    "Redis refuses writes; waiting for it", reason=refusal.value, why=f"it {why.problem}", fix=why.fix
+                )
+            else:
+                log.info("Redis takes writes")
+            self._refusal = refusal
+        return refusal is None and not self._calls.refused

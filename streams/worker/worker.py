@@ -20,6 +20,7 @@ from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.roller import Roller
+from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
 from streams.worker.calls import RedisCalls
 from streams.worker.clock import WorkerClock
@@ -78,7 +79,8 @@ class Worker:
         )
         self._watching = Watching(
             settings.stuck_after_s,
-            redis=self._redis,
+            probe=WriteProbe(self._redis, keys, only_reads=False),
+            calls=calls,
             reading=reading,
             holding=holding,
             room=room,

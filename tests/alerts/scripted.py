@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from alerts.evaluator import Evaluated
 from alerts.findings import Finding, Series
+from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
 from tests.alerts.builders import evaluation
 
@@ -37,6 +38,9 @@ class Scripted:
 
     def remembered(self) -> bytes | None:
         return self.memory
+
+    def rules(self) -> Rules:
+        return Rules(rules=())
 
     def timing(self, rule: str) -> Timing:
         return self._timing

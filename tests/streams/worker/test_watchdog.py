@@ -13,7 +13,7 @@ WAITING, IDLE = Sight(0, waits=True), Sight(0, waits=False)
 
 
 def seen(partitions: dict[Partition, Sight] | None = None, **changes: bool) -> Seen:
-    plain = Seen(partitions or {CLICKS_0: WAITING}, redis_answers=True, rebalancing=False, full=False)
+    plain = Seen(partitions or {CLICKS_0: WAITING}, redis_takes_writes=True, rebalancing=False, full=False)
     return replace(plain, **changes)
 
 
@@ -44,7 +44,7 @@ def test_what_is_left_alone_longest_comes_first() -> None:
 
 
 def test_not_while_redis_is_away_nor_soon_after() -> None:
-    assert in_doubt(*[seen()] * 20, *[seen(redis_answers=False)] * 60, *[seen()] * 40) == list(range(110, 120))
+    assert in_doubt(*[seen()] * 20, *[seen(redis_takes_writes=False)] * 60, *[seen()] * 40) == list(range(110, 120))
 
 
 def test_not_during_rebalances_nor_soon_after() -> None:

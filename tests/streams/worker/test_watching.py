@@ -95,5 +95,5 @@ async def test_not_while_redis_is_away(watched: Watched, monkeypatch: pytest.Mon
         return False
 
     watched.office.topics.write(CLICKS_0, click(at=1))
-    monkeypatch.setattr(watched.watching, "_redis_answers", silent)
+    monkeypatch.setattr(watched.watching, "_redis_takes_writes", silent)
     assert await watched.look(100) == ""

@@ -1,0 +1,63 @@
+"""Notices on their way while Redis cannot keep them: in the memory of the one process that sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from alerts.state.telling import Notice
+from alerts.store.outbox import Blocked, Busy, Due, Settling
+
+
+@dataclass(slots=True)
+class _Queue:
+    notices: dict[str, Notice] = field(default_factory=dict)
+    """# <by id>"""
+    failures: int = 0
+    blocked_ms: int = 0
+    attempts_ms: list[int] = field(default_factory=list)
+
+
+class MemoryOutbox:
+    """As `Outbox`, for one process and without Redis."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue] = {}
+
+    def put(self, notices: Iterable[Notice]) -> None:
+        """Have notices sent."""
+        for notice in notices:
+            self._queue(notice.receiver).notices[notice.id] = notice
+
+    def receivers(self) -> list[str]:
+        """Those that something is on its way to."""
+        return [name for name, queue in self._queues.items() if queue.notices]
+
+    async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due:
+        """What may be sent now."""
+        queue = self._queue(receiver)
+        queue.attempts_ms = [at for at in queue.attempts_ms if at > now_ms - rate_window_ms]
+        if queue.blocked_ms > now_ms:
+            return Blocked(queue.blocked_ms)
+        due = tuple(notice for notice in queue.notices.values() if notice.due_ms <= now_ms)
+        return Due(due, queue.failures, tuple(queue.attempts_ms))
+
+    async def attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
+        """An attempt begins."""
+        self._queue(receiver).attempts_ms.append(now_ms)
+        return True
+
+    async def settle(self, receiver: str, what: Settling) -> None:
+        """What became of an attempt."""
+        queue = self._queue(receiver)
+        for name in what.gone:
+            queue.notices.pop(name, None)
+        queue.notices |= {notice.id: notice for notice in what.kept}
+        queue.failures, queue.blocked_ms = what.failures, what.blocked_ms
+
+    async def waiting(self, receiver: str) -> int:
+        """How many notices are on their way to a receiver."""
+        return len(self._queue(receiver).notices)
+
+    def _queue(self, receiver: str) -> _Queue:
+        return self._queues.setdefault(receiver, _Queue())

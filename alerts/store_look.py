@@ -1,0 +1,117 @@
+"""Looking every second how Redis is, over connections of its own, and alarming people where it is not well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alerts.store.said import Said
+from alerts.store_alarm import StoreAlarm, StoreHealth
+from consumers.errors import SalepulseError
+from streams.store.connection import UNREACHABLE, check
+from streams.store.keys import Keys
+from streams.store.refusal_kinds import RedisRefusal
+from streams.store.refusals import RedisUnavailableError
+from streams.store.write_probe import WriteProbe
+
+log = structlog.get_logger()
+
+DOWN_AFTER_S = 3.0
+"""A Redis that has not answered for so long is down."""
+CLAIM_WITHIN_S = 60.0
+"""Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
+_LEARN_EVERY_S = 10.0
+_UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.MASTERDOWN, RedisRefusal.CLUSTERDOWN})
+"""Refusals of reading too: as good as no answer."""
+
+
+class StoreLook:
+    """One process's look at Redis."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        said: Said,
+        alarm: StoreAlarm,
+        *,
+        first_claim: Callable[[], bool],
+        led_last: Callable[[], bool],
+        kafka_answers: Callable[[], Awaitable[bool]],
+        clock: Callable[[], int],
+    ) -> None:
+        """`said` goes by the same connections as `redis`."""
+        self._redis = redis
+        self._probe = WriteProbe(redis, keys, only_reads=False)
+        self._said = said
+        self._alarm = alarm
+        self._first_claim = first_claim
+        self._led_last = led_last
+        self._kafka_answers = kafka_answers
+        self._clock = clock
+        self._answered_s = time.monotonic()
+        self._unwell_s: float | None = None
+        self._learnt_s = -_LEARN_EVERY_S
+        self.checked = False
+        """Whether this Redis is known to be one that may hold counts and alerts."""
+        self.well_s: float | None = None
+        """Since when Redis has been well without a break; None: it is not."""
+
+    async def look(self, *, blocked_s: float) -> None:
+        """Once. `blocked_s`: how long no evaluation has been completed: while they are, people are told that way.
+
+        Raises SalepulseError, not retriable, where Redis must not be used as it is.
+        """
+        now_s = time.monotonic()
+        health, failure = await self._health()
+        if failure is None and health.well:
+            self.well_s = now_s if self.well_s is None else self.well_s
+            self._unwell_s = None
+            await self._learn()
+        else:
+            self.well_s = None
+            self._unwell_s = now_s if self._unwell_s is None else self._unwell_s
+            if blocked_s < DOWN_AFTER_S:
+                health = StoreHealth()
+        may_page = health.well or await self._may_page()
+        for change in self._alarm.look(health, may_page=may_page, now_ms=self._clock()):
+            log.warning("alert changed, kept in memory", what=change.what.value, alert=str(change.alert.series))
+
+    async def _health(self) -> tuple[StoreHealth, Exception | None]:
+        try:
+            refusal = await self._probe.refusal()
+            if refusal is None and not self.checked:
+                await check(self._redis)
+                self.checked = True
+        except RedisUnavailableError as error:
+            failure: Exception = error
+        except (RedisError, *UNREACHABLE) as error:
+            failure = error
+        else:
+            if refusal is None or refusal not in _UNREADABLE:
+                self._answered_s = time.monotonic()
+                return StoreHealth(refuses=refusal is not None), None
+            failure = SalepulseError(f"Redis refuses commands ({refusal})")
+        return StoreHealth(down=time.monotonic() - self._answered_s > DOWN_AFTER_S), failure
+
+    async def _learn(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._learnt_s < _LEARN_EVERY_S or self._alarm.firing():
+            return
+        try:
+            self._alarm.learn(await self._said.alerts(), await self._said.silences(self._clock()))
+        except (RedisError, *UNREACHABLE):  # the next look says more
+            return
+        self._learnt_s = now_s
+
+    async def _may_page(self) -> bool:
+        """Kafka gives the claim to one process alone. Without Kafka, the process that led last has it after a while."""
+        if self._first_claim():
+            return True
+        if not self._led_last() or self._unwell_s is None or time.monotonic() - self._unwell_s < CLAIM_WITHIN_S:
+            return False
+        return not await self._kafka_answers()

@@ -1,0 +1,42 @@
+"""Waiting for a Redis that is away or refuses writes, at the start of a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+
+from streams.store.redis_errors import redis_errors
+from streams.store.refusals import RedisUnavailableError
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+_RETRY_EVERY_S, _REMIND_EVERY_S = 1.0, 30.0
+
+
+async def until_available(redis: Redis | None, work: Callable[[], Awaitable[T]]) -> T:
+    """Do what a start needs of Redis, as soon as it answers and takes writes; says in the log what it waits for.
+
+    `redis`: whose errors `work` raises as they are; None: it raises SalepulseError itself. Raises that where waiting
+    would not help: an unsafe Redis, a login or right that is refused.
+    """
+    said, said_s = "", 0.0
+    while True:
+        try:
+            with redis_errors(redis) if redis is not None else nullcontext():
+                done = await work()
+        except RedisUnavailableError as error:
+            if str(error) != said or monotonic() - said_s > _REMIND_EVERY_S:
+                said, said_s = str(error), monotonic()
+                log.warning("Redis is not available yet; waiting for it", why=said)
+            await asyncio.sleep(_RETRY_EVERY_S)
+        else:
+            if said:
+                log.info("Redis is available")
+            return done

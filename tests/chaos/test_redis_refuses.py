@@ -1,0 +1,383 @@
+"""A Redis that answers and refuses writes for two minutes: each cause in a shop of its own, all at once on one broker.
+
+The clock is the machine's. All the time every shop is asked whether what it shows is live: where it says so, its
+numbers must be those of what was sent. Events keep coming; a worker is killed in the middle, and another started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+import pytest
+import redis
+
+from alerts.rules.loader import default_text
+from consumers.producing import KeyedProducer, Outgoing
+from consumers.settings import Clock
+from consumers.topics import Topic
+from streams.clock import now_ms
+from streams.embedded.ports import LOOPBACK, free_port
+from streams.embedded.probes import always_ready, redis_ready
+from streams.embedded.redis import redis_command
+from streams.embedded.workdir import temporary_data_dir
+from streams.stack.plan import environment
+from tests.support.fault_proxy import FaultProxy
+from tests.support.receiving import HttpReceiver, http_receiver
+from tests.support.servers import Server, redis_server, running
+from tests.support.stack import REPOSITORY, Shop, stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+
+REFUSED_S = float(os.environ.get("SALEPULSE_REFUSED_S", "120"))
+"""How long writes are refused."""
+GMV = 700
+NOTICED_S = 5
+"""How soon `/readyz` says that writes are refused."""
+BACK_S = 20
+"""How soon everything is live after the end."""
+SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
+
+
+class Refusing:
+    """A Redis that can be made to refuse writes, by one cause."""
+
+    code = ""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.url = server.url
+
+    def admin(self) -> redis.Redis:
+        return redis.Redis.from_url(self.server.url)
+
+    def begin(self) -> None:
+        raise NotImplementedError
+
+    def end(self) -> None:
+        raise NotImplementedError
+
+
+class OutOfMemory(Refusing):
+    """`maxmemory` is reached."""
+
+    code = "oom"
+
+    def begin(self) -> None:
+        self.admin().config_set("maxmemory", "1")
+
+    def end(self) -> None:
+        self.admin().config_set("maxmemory", "0")
+
+
+class TooFewReplicas(Refusing):
+    """`min-replicas-to-write` is not met."""
+
+    code = "noreplicas"
+
+    def begin(self) -> None:
+        self.admin().config_set("min-replicas-to-write", "1")
+
+    def end(self) -> None:
+        self.admin().config_set("min-replicas-to-write", "0")
+
+
+class FullDisk(Refusing):
+    """The append-only file cannot grow any more: to Redis a limit of the process is the same as a full disk."""
+
+    code = "misconf"
+
+    def begin(self) -> None:
+        self._limit(0)
+
+    def end(self) -> None:
+        self._limit(None)
+
+    def _limit(self, size: int | None) -> None:
+        limit = "unlimited" if size is None else str(size)
+        subprocess.run(["prlimit", f"--pid={self.server.pid}", f"--fsize={limit}:unlimited"], check=True)
+
+
+class Demoted(Refusing):
+    """Behind a stable address the primary becomes a replica; after a while the address leads to the new primary.
+
+    Connections to the old one stay open all the time.
+    """
+
+    code = "readonly"
+
+    def __init__(self, server: Server, other: Server, proxy: FaultProxy) -> None:
+        super().__init__(server)
+        self.other, self.proxy = other, proxy
+        self.url = f"redis://{proxy.address}/0"
+        redis.Redis.from_url(other.url).replicaof(server.host, server.port)
+
+    def begin(self) -> None:
+        client = redis.Redis.from_url(self.other.url)
+        client.replicaof("NO", "ONE")
+        self.admin().replicaof(self.other.host, self.other.port)
+
+    def end(self) -> None:
+        self.proxy.target = (self.other.host, self.other.port)
+
+
+@contextlib.contextmanager
+def disk_limited_redis() -> Iterator[Server]:
+    """A Redis with an append-only file, which survives that its files may not grow: the signal for that is ignored."""
+    port = free_port()
+    with temporary_data_dir() as folder:
+        ignoring = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"']
+        argv = [*ignoring, *redis_command(port, folder, append_only=True)]
+        with running(Server("redis", argv, port, redis_ready(LOOPBACK, port), folder)) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def refusing_redises() -> Iterator[list[Refusing]]:
+    with (
+        redis_server() as oom,
+        redis_server() as lonely,
+        disk_limited_redis() as full,
+        redis_server() as old,
+        redis_server() as new,
+        FaultProxy((old.host, old.port)) as proxy,
+    ):
+        yield [OutOfMemory(oom), TooFewReplicas(lonely), FullDisk(full), Demoted(old, new, proxy)]
+
+
+@dataclass
+class Sent:
+    """What was written to Kafka so far, by event time."""
+
+    views_ms: list[int] = field(default_factory=list)
+    orders_ms: list[int] = field(default_factory=list)
+
+    def expected(self, as_of_ms: int) -> tuple[int, int]:
+        """page_views and gmv of the minute before an as-of."""
+        views, orders = (
+            sum(as_of_ms - 60_000 <= at < as_of_ms for at in times[-2000:]) for times in (self.views_ms, self.orders_ms)
+        )
+        return views, orders * GMV
+
+    async def send(self, bootstrap: str, stop: asyncio.Event) -> None:
+        """About 16 views and 8 orders a second, each with the time at which it is sent."""
+        number = 0
+        async with KeyedProducer(bootstrap) as producer:
+            while not stop.is_set():
+                messages = []
+                for i in range(6):
+                    number, now = number + 1, now_ms()
+                    event: dict[str, Any] = {"event_id": f"e{number}", "ts": now, "user_id": f"u{number % 50}"}
+                    if i % 3:
+                        event |= {"type": "page_view", "session_id": event["user_id"]}
+                        self.views_ms.append(now)
+                        messages.append(Outgoing(Topic.CLICKS, event["user_id"].encode(), json.dumps(event).encode()))
+                    else:
+                        item = {"sku": "s", "qty": 1, "unit_price": GMV}
+                        event |= {"type": "order_paid", "order_id": f"o{number}", "items": [item]}
+                        self.orders_ms.append(now)
+                        messages.append(Outgoing(Topic.ORDERS, event["order_id"].encode(), json.dumps(event).encode()))
+                await producer.put(messages)
+                await producer.flush()
+                await anyio.sleep(0.25)
+
+
+@dataclass
+class Sample:
+    """What a shop said of itself at one moment."""
+
+    at_s: float
+    live: bool
+    as_of_ms: int
+    codes: list[str]
+    wrong: str = ""
+
+
+@dataclass
+class Case:
+    """One shop, with what refuses in it."""
+
+    refusing: Refusing
+    shop: Shop
+    chat: HttpReceiver
+    alerts: list[Server] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        return self.refusing.code
+
+    async def sample(self, client: httpx.AsyncClient, sent: Sent) -> None:
+        """Ask once, and compare."""
+        try:
+            ready = await client.get(f"{self.shop.api.url}/readyz")
+            answer = await client.get(f"{self.shop.api.url}/api/v1/kpis", params={"window": "1m"})
+        except httpx.TransportError:
+            self.samples.append(Sample(time.monotonic(), False, 0, ["no answer"]))
+            return
+        if answer.status_code != 200:
+            self.samples.append(Sample(time.monotonic(), False, 0, ready.json()["codes"]))
+            return
+        told = answer.json()
+        found = told["values"]["page_views"], told["values"]["gmv"]
+        wrong = ""
+        if found != sent.expected(told["as_of"]):
+            wrong = f"{found} instead of {sent.expected(told['as_of'])} at {told['as_of']}"
+        self.samples.append(Sample(time.monotonic(), told["live"], told["as_of"], ready.json()["codes"], wrong))
+
+    def since(self, began_s: float, until_s: float = float("inf")) -> list[Sample]:
+        return [sample for sample in self.samples if began_s <= sample.at_s < until_s]
+
+    def told(self) -> list[str]:
+        """What people were told of the store, in turn: `store-refuses-writes firing`."""
+        return [
+            f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
+            for one in (got.json for got in self.chat.got if got.path == "/hook")
+            if one["data"]["owner"] == "data"
+        ]
+
+    def logs(self) -> str:
+        texts = [f"{server.name}: {server.log_path.read_text()[-3000:]}" for server in (self.shop.serve, *self.alerts)]
+        return "\n".join([*texts, self.shop.log()[-6000:]])
+
+    async def silence(self, client: httpx.AsyncClient) -> int:
+        """What a person who silences something is answered."""
+        wish = {"matchers": ["rule=x"], "duration": "1m", "by": "me"}
+        answer = await client.post(f"{self.shop.api.url}/api/v1/silences", json=wish)
+        if answer.status_code == 503:
+            assert answer.json()["error"]["code"] in ("redis_refuses", "redis_unreachable"), answer.text
+            if self.code != "readonly":
+                assert answer.json()["error"]["code"] == "redis_refuses"
+        return answer.status_code
+
+
+@contextlib.asynccontextmanager
+async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
+    """All shops, at work."""
+    async with contextlib.AsyncExitStack() as ending:
+        redises = ending.enter_context(refusing_redises())
+        made = []
+        for refusing in redises:
+            chat = await ending.enter_async_context(http_receiver())
+            own = folder / refusing.code
+            own.mkdir()
+            changes: dict[str, Any] = {
+                "clock": Clock.WALL,
+                "retain": "",
+                "partitions": 1,
+                "group": f"salepulse-{refusing.code}",
+                "alerts_group": f"alerts-{refusing.code}",
+                "alerts_receivers": str(receivers(own, chat.url)),
+                "alerts_rules": str(rules(own)),
+            }
+            store: Any = refusing
+            shop = await anyio.to_thread.run_sync(
+                lambda store=store, changes=changes: ending.enter_context(stack(broker, store, **changes))
+            )
+            case = Case(refusing, shop, chat)
+            env = {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings)}
+            argv = [sys.executable, "-m", "streams.cli", "alerts"]
+            case.alerts.append(Server("alerts", argv, 0, always_ready(), own, env=env))
+            made.append(case)
+        for case in made:
+            for server in case.alerts:
+                await anyio.to_thread.run_sync(server.start)
+                ending.callback(server.stop)
+        yield made
+
+
+def rules(folder: Path) -> Path:
+    """The default rules, but for when their alerts are over: sooner."""
+    path = folder / "rules.yaml"
+    path.write_text(default_text().replace("    runbook: ", "    keep_firing_for: 3s\n    runbook: "))
+    return path
+
+
+def receivers(folder: Path, url: str) -> Path:
+    path = folder / "receivers.yaml"
+    chat = {"name": "chat", "type": "webhook", "url": f"{url}/hook", "secret": SECRET}
+    path.write_text(json.dumps({"receivers": [chat], "allow_networks": ["127.0.0.1"]}))
+    return path
+
+
+@pytest.mark.kafka
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit (util-linux) is not here")
+async def test_refused_writes_are_told_waited_for_and_made_up_for(apache_kafka: Server, tmp_path: Path) -> None:
+    sent, stop = Sent(), asyncio.Event()
+    async with cases(apache_kafka, tmp_path) as shops, httpx.AsyncClient(timeout=10) as client:
+        sending = asyncio.create_task(sent.send(apache_kafka.bootstrap, stop))
+
+        async def watch(until: Callable[[], bool], within_s: float) -> bool:
+            """Ask all shops every half second until something holds."""
+            began_s = time.monotonic()
+            while time.monotonic() - began_s < within_s:
+                await asyncio.gather(*(case.sample(client, sent) for case in shops))
+                if until():
+                    return True
+                await anyio.sleep(0.5)
+            return False
+
+        def live() -> bool:
+            return all(case.samples[-1].live for case in shops)
+
+        try:
+            assert await watch(live, 90), [case.logs() for case in shops]
+            await watch(lambda: False, 5)
+            before = [case.told() for case in shops]
+            for case in shops:
+                await anyio.to_thread.run_sync(case.refusing.begin)
+            began_s = time.monotonic()
+            await watch(lambda: False, REFUSED_S / 3)
+            for case in shops:
+                await anyio.to_thread.run_sync(case.shop.kill_worker)
+                await anyio.to_thread.run_sync(case.shop.start_worker)
+            refused = [await case.silence(client) for case in shops]
+            await watch(lambda: False, REFUSED_S - (time.monotonic() - began_s))
+            ran_on = [
+                all(server.running for server in (*case.shop.workers, case.shop.serve, *case.alerts)) for case in shops
+            ]
+            told = [case.told() for case in shops]
+            ended_s = time.monotonic()
+            for case in shops:
+                await anyio.to_thread.run_sync(case.refusing.end)
+            back = await watch(live, BACK_S)
+            await watch(lambda: False, 15)
+            after = [await case.silence(client) for case in shops]
+        finally:
+            stop.set()
+            await sending
+        for case, was_refused, ran, before_, told_, took in zip(
+            shops, refused, ran_on, before, told, after, strict=True
+        ):
+            wrong = [sample for sample in case.samples if sample.live and sample.wrong]
+            assert not wrong, (case.code, wrong[:3], case.logs())
+            during = case.since(began_s + NOTICED_S, ended_s)
+            assert during
+            assert not [sample for sample in during if "redis_refuses_writes" not in sample.codes], (case.code, during)
+            assert ran, (case.code, case.logs())
+            assert (was_refused, took) == (503, 201), case.code
+            assert "Redis is not available yet; waiting for it" in case.shop.log(), case.code
+            assert before_ == [], (case.code, before_)
+            assert told_ == ["store-refuses-writes firing"], (case.code, told_, case.logs())
+            assert case.told() == ["store-refuses-writes firing", "store-refuses-writes resolved"], (
+                case.code,
+                case.told(),
+                case.logs(),
+            )
+            assert case.shop.totals()["events,clicks,page_view"] == len(sent.views_ms), (case.code, case.logs())
+            assert case.shop.totals()["events,orders,order_paid"] == len(sent.orders_ms), (case.code, case.logs())
+        assert back, [(case.code, case.samples[-1], case.logs()) for case in shops if not case.samples[-1].live]

@@ -1,0 +1,221 @@
+"""Each way in which a real Redis refuses: it is known as what it is, to commands, scripts and the probe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import redis as sync_redis
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alerts.store.keys import AlertKeys
+from consumers.errors import SalepulseError
+from streams.settings import Settings
+from streams.store.connection import Access, check, connect, visit
+from streams.store.keys import Keys
+from streams.store.redis_errors import redis_errors
+from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
+from streams.store.refusals import RedisUnavailableError, told
+from streams.store.waiting import until_available
+from streams.store.write_probe import WriteProbe
+from tests.support.secure_redis import READER, documented_rules
+from tests.support.servers import Server, redis_server
+
+pytestmark = pytest.mark.anyio
+
+KEYS = Keys("salepulse", 1)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, access: Access = Access.WRITE) -> AsyncIterator[Redis]:
+    redis = connect(Settings(redis_url=url), access)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+async def refused(call: Callable[[], Awaitable[object]]) -> RedisRefusal | None:
+    with pytest.raises(RedisError) as caught:
+        await call()
+    return refusal_of(caught.value)
+
+
+@pytest.fixture
+def server() -> AsyncIterator[Server]:
+    with redis_server("--enable-debug-command", "yes") as server:
+        yield server  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        (("maxmemory", "1"), RedisRefusal.OOM),
+        (("min-replicas-to-write", "2"), RedisRefusal.NOREPLICAS),
+    ],
+)
+async def test_by_a_setting(server: Server, setting: tuple[str, str], code: RedisRefusal) -> None:
+    async with connected(server.url) as redis:
+        script = redis.register_script("return redis.call('HSET', KEYS[1], 'a', '1')")
+        await script(keys=["{x}:k"])
+        probe = WriteProbe(redis, KEYS, only_reads=False)
+        assert await probe.refusal() is None
+        await redis.config_set(*setting)
+        assert await refused(lambda: redis.hset("k", "a", "b")) is code  # type: ignore[arg-type]
+        assert await refused(lambda: script(keys=["{x}:k"])) is code
+        assert await probe.refusal() is code
+        assert await redis.ping(), "PING does not tell"
+        await redis.config_set(setting[0], "0")
+        assert await probe.refusal() is None
+        assert await redis.exists(KEYS.probe(0), KEYS.silences) == 0, "nothing was written"
+
+
+@pytest.mark.parametrize("rights", ["documented", "reading only"])
+@pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "2")])
+async def test_for_a_user_who_only_reads(server: Server, setting: tuple[str, str], rights: str) -> None:
+    rules = [rule for rule in documented_rules(READER, "secret") if rights == "documented" or not rule.startswith("(")]
+    with sync_redis.Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", *rules)
+        async with connected(server.url.replace("redis://", "redis://reader:secret@"), Access.READ) as redis:
+            probe = WriteProbe(redis, KEYS, only_reads=True)
+            assert await probe.refusal() is None
+            admin.config_set(*setting)
+            seen = await probe.refusal()
+            told_by_info = setting[0] == "maxmemory"
+            assert seen is (
+                RedisRefusal.OOM if told_by_info else RedisRefusal.NOREPLICAS if rights == "documented" else None
+            )
+            admin.config_set(setting[0], "0")
+            assert await probe.refusal() is None
+        assert len(admin.acl_log()) == (0 if rights == "documented" else 1), "what is not allowed is tried only once"
+
+
+def test_readers_may_write_the_key_that_the_probe_uses() -> None:
+    assert KEYS.silences == AlertKeys("salepulse").silences
+
+
+async def test_a_snapshot_that_fails(server: Server) -> None:
+    async with connected(server.url) as redis:
+        blocked = server.folder / "dump.rdb"
+        (blocked / "in the way").mkdir(parents=True)
+        await redis.config_set("save", "3600 1")
+        await redis.set("k", 1)
+        await redis.bgsave()
+        probe = WriteProbe(redis, KEYS, only_reads=False)
+        async with asyncio.timeout(10):
+            while await probe.refusal() is None:
+                await asyncio.sleep(0.05)
+        assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.MISCONF
+        (blocked / "in the way").rmdir()
+        blocked.rmdir()
+        await redis.bgsave()
+        async with asyncio.timeout(10):
+            while await probe.refusal() is not None:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_replica(server: Server) -> None:
+    async with connected(server.url) as redis:
+        await redis.config_set("replica-serve-stale-data", "no")
+        await redis.replicaof("127.0.0.1", "1")
+        assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.READONLY
+        assert await refused(lambda: redis.get("k")) is RedisRefusal.MASTERDOWN
+        assert await WriteProbe(redis, KEYS, only_reads=False).refusal() is RedisRefusal.READONLY
+        assert await WriteProbe(redis, KEYS, only_reads=True).refusal() is RedisRefusal.READONLY
+
+
+async def test_a_script_that_does_not_end(server: Server) -> None:
+    async with connected(server.url) as redis, connected(server.url) as other:
+        await redis.config_set("busy-reply-threshold", "20")
+        looping = asyncio.create_task(redis.eval("while true do end", 0))
+        async with asyncio.timeout(10):
+            while await WriteProbe(other, KEYS, only_reads=False).refusal() is not RedisRefusal.BUSY:
+                await asyncio.sleep(0.05)
+        await other.script_kill()
+        with pytest.raises(RedisError):
+            await looping
+
+
+async def test_a_redis_that_is_loading(server: Server) -> None:
+    async with connected(server.url) as redis:
+        await redis.execute_command("DEBUG", "POPULATE", "1000000")
+        await redis.config_set("key-load-delay", "50")
+        await redis.config_set("loading-process-events-interval-bytes", "1024")
+        restarting = asyncio.create_task(redis.execute_command("DEBUG", "RELOAD"))
+        async with connected(server.url) as other:
+            async with asyncio.timeout(20):
+                while (seen := await _seen(other)) is not RedisRefusal.LOADING:
+                    assert not restarting.done(), seen
+                    await asyncio.sleep(0.02)
+        server.kill()
+        with contextlib.suppress(RedisError):
+            await restarting
+
+
+async def _seen(redis: Redis) -> RedisRefusal | None:
+    try:
+        return await WriteProbe(redis, KEYS, only_reads=False).refusal()
+    except RedisError as error:
+        return refusal_of(error)
+
+
+async def test_slots_without_a_node() -> None:
+    with redis_server("--cluster-enabled", "yes") as server:
+        async with connected(server.url) as redis:
+            assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.CLUSTERDOWN
+
+
+async def test_rights_and_logins(server: Server) -> None:
+    with sync_redis.Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", *documented_rules(READER, "secret"))
+    for login, code in (("reader:secret", RedisRefusal.NOPERM), ("reader:wrong", RedisRefusal.LOGIN)):
+        async with connected(server.url.replace("redis://", f"redis://{login}@")) as redis:
+            assert await refused(lambda redis=redis: redis.set("k", 1)) is code  # type: ignore[misc]
+            assert await WriteProbe(redis, KEYS, only_reads=False).refusal() is code
+
+
+def test_each_has_words() -> None:
+    assert set(TEXTS) == set(RedisRefusal)
+    for refusal, text in TEXTS.items():
+        assert text.problem, refusal
+        assert text.fix, refusal
+
+
+async def test_what_is_refused_for_now_is_worth_waiting_for(server: Server) -> None:
+    async with connected(server.url) as redis:
+        await redis.config_set("maxmemory", "1")
+        tried = []
+
+        async def start() -> str:
+            tried.append(1)
+            if len(tried) == 2:
+                await redis.config_set("maxmemory", "0")
+            await redis.set("k", 1)
+            return "started"
+
+        assert await until_available(redis, start) == "started"
+        assert len(tried) == 2
+        await redis.replicaof("127.0.0.1", "1")
+        with pytest.raises(SalepulseError) as caught, redis_errors(redis):
+            await redis.set("k", 1)
+        assert isinstance(caught.value, RedisUnavailableError)
+        assert str(caught.value) == (
+            f"Redis at {server.address} is a replica and refuses writes; let redis_url lead to the primary, or promote "
+            "this one"
+        )
+
+
+async def test_what_waiting_does_not_help_is_said_at_once(server: Server) -> None:
+    async with connected(server.url) as redis:
+        await redis.config_set("maxmemory", "1gb")
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(SalepulseError, match="may evict keys"):
+            await asyncio.wait_for(until_available(redis, lambda: check(redis)), 5)
+    async with connected(server.url.replace("redis://", "redis://nobody:wrong@")) as stranger:
+        with pytest.raises(SalepulseError, match="the name or the password is wrong") as caught:
+            await asyncio.wait_for(until_available(stranger, lambda: check(stranger)), 5)
+        assert not caught.value.retriable
+        assert not isinstance(told(RedisError("ERR unknown command"), visit(stranger)), RedisUnavailableError)
