@@ -1,11 +1,12 @@
 """`python -m tests.alerts.role_process`: the role with findings that a test leaves in Redis.
 
 Settings come from the environment, as for `salepulse alerts`. The key `said` holds `bad` or `fine`: what is said of
-conversion in the app.
+conversion in the app. With `STORE_RULES` in the environment the default rules about Redis are there too.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from redis.asyncio import Redis
@@ -13,6 +14,8 @@ from redis.asyncio import Redis
 from alerts.app import run
 from alerts.evaluator import Evaluated
 from alerts.findings import Series
+from alerts.rules.loader import default_text, load
+from alerts.rules.rule import Rules
 from streams.process.logs import configure_role_logs
 from streams.settings import Settings
 from tests.alerts.scripted import Scripted
@@ -25,6 +28,9 @@ class FromRedis(Scripted):
     def __init__(self, redis: Redis) -> None:
         super().__init__()
         self._redis = redis
+
+    def rules(self) -> Rules:
+        return load(default_text(), "rules").rules if "STORE_RULES" in os.environ else super().rules()
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
         self.found = (BAD,) if await self._redis.get("said") == b"bad" else (FINE,)

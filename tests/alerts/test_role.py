@@ -16,6 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from alerts.store.keys import AlertKeys
+from alerts.store_alarm import HANDED_OVER_WITHIN_MS
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
@@ -27,7 +28,7 @@ from streams.store.evaluated import read_evaluated
 from streams.store.keys import Keys
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
-from tests.support.servers import Server
+from tests.support.servers import Server, redis_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -47,7 +48,7 @@ class Stage:
     folder: Path
     processes: list[Server] = field(default_factory=list)
 
-    def start(self, name: str, redis_url: str = "") -> Server:
+    def start(self, name: str, redis_url: str = "", **also: str) -> Server:
         """A process of the role."""
         folder = self.folder / name
         folder.mkdir()
@@ -62,6 +63,7 @@ class Stage:
             "SALEPULSE_ALERTS_RECEIVERS": str(folder / "receivers.yaml"),
             "SALEPULSE_ALERTS_INTERVAL_S": "0.2",
             "PYTHONPATH": str(REPOSITORY),
+            **also,
         }
         argv = [sys.executable, "-m", "tests.alerts.role_process"]
         process = Server(name, argv, 0, always_ready(), folder, env=env)
@@ -189,6 +191,62 @@ async def test_a_leader_that_stood_still_and_goes_on_changes_nothing(stage: Stag
     await anyio.sleep(3)
     assert stage.told == ["FIRING", "RESOLVED"]
     assert await stage.leader() == second
+
+
+async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: Stage) -> None:
+    await stage.say("bad")
+    rights = ("on", ">secret", "~*", "&*", "+@all")
+    await stage.redis.execute_command("ACL", "SETUSER", "one", *rights)
+    try:
+        first = stage.start(
+            "one", stage.redis_url.replace("redis://", "redis://one:secret@"), SALEPULSE_STUCK_AFTER_S="6"
+        )
+        leader = await stage.leader()
+        await stage.until_told("FIRING")
+        stage.start("two")
+        await anyio.sleep(3)
+        await stage.redis.execute_command("ACL", "SETUSER", "one", "-hset", "-hincrby")
+        await stage.leader(other_than=leader, within_s=TAKEN_OVER_WITHIN_S)
+        await stage.say("fine")
+        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+        assert await anyio.to_thread.run_sync(first.ended, 20) == 1
+        assert "no evaluation was completed for 6 s, though Redis answers" in first.log_path.read_text()
+    finally:
+        await stage.redis.execute_command("ACL", "DELUSER", "one")
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["both live", "the leader dies"])
+async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(stage: Stage, dies: bool) -> None:
+    also = {"STORE_RULES": "1", "SALEPULSE_SESSION_TIMEOUT_S": "6", "SALEPULSE_STUCK_AFTER_S": "6"}
+    with redis_server(aof=True) as server:
+        stage.redis = Redis.from_url(server.url)
+        await stage.say("fine")
+        for name in ("one", "two"):
+            stage.start(name, server.url, **also)
+        leader = await stage.leader()
+        await anyio.sleep(5)  # until both are in the group
+        await anyio.to_thread.run_sync(server.kill)
+        if dies:
+            stage.process(leader).kill()
+        await stage.until_told("FIRING", within_s=25)
+        await anyio.sleep(15)
+        assert stage.told == ["FIRING"]
+        await anyio.to_thread.run_sync(server.restart)
+        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+        await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
+        await anyio.sleep(HANDED_OVER_WITHIN_MS / 1000 + 2)
+        assert stage.told == ["FIRING", "RESOLVED"]
+        assert [one.running for one in stage.processes].count(True) == (1 if dies else 2), stage.logs
+        await stage.redis.aclose()
+
+
+async def test_one_that_starts_while_redis_is_down_tells_of_it(stage: Stage) -> None:
+    with redis_server(aof=True) as server:
+        server.kill()
+        stage.start("one", server.url, STORE_RULES="1")
+        await stage.until_told("FIRING", within_s=25)
+        await anyio.to_thread.run_sync(server.restart)
+        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
 
 
 async def test_two_cut_apart_tell_people_once(stage: Stage) -> None:

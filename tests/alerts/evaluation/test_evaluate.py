@@ -377,6 +377,22 @@ def test_facts_that_could_not_be_found_out_change_nothing() -> None:
     assert list(found(evaluation)) == []
 
 
+def test_a_fact_that_is_unknown_begins_nothing_and_ends_nothing() -> None:
+    rules = rules_of("rules: [{name: stale, title: Stale, owner: data, detect: {kind: fact, fact: partition_stale}}]")
+    at, unknown = no_panes(0), (Fact(FactName.STALE, float("nan")),)
+    evaluation, memory = evaluate(rules, Snapshot(0, at, facts=unknown), Memory())
+    assert list(found(evaluation)) == []
+    evaluation, memory = evaluate(rules, Snapshot(1000, at, facts=unknown), memory, {Series("stale")})
+    (finding,) = evaluation.findings
+    assert (finding.condition, finding.value) == (Condition.UNKNOWN, None), "an alert of before is not over"
+    evaluation, memory = evaluate(rules, Snapshot(2000, at, facts=(Fact(FactName.STALE, 2.0),)), memory)
+    assert list(found(evaluation)) == ["stale"]
+    evaluation, memory = evaluate(rules, Snapshot(3000, at, facts=unknown), memory)
+    assert list(found(evaluation)) == ["stale"]
+    evaluation, _ = evaluate(rules, Snapshot(4000, at, facts=(Fact(FactName.STALE, 0.0),)), memory)
+    assert list(found(evaluation)) == []
+
+
 def test_the_view_is_asked_once_for_each_window_and_scope() -> None:
     asked = asks(rules_of(default_text()))
     of_skus = [ask for ask in asked if ask.scope is Each.SKU and ask.window is Window.M15]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,16 @@ def test_all_is_well() -> None:
 
 def test_however_many_partitions_nobody_attends_to_it_is_one_fact() -> None:
     assert told(FactName.STALE, stale=(CLICKS, ORDERS)) == [Fact(FactName.STALE, 2.0)]
+
+
+def test_whether_workers_are_alive_is_unknown_while_and_after_redis_was_away() -> None:
+    (fact,) = told(FactName.STALE, stale=None)
+    assert math.isnan(fact.value)
+
+
+def test_a_redis_that_refuses_writes() -> None:
+    assert told(FactName.STORE_REFUSES) == [Fact(FactName.STORE_REFUSES, 0.0)]
+    assert told(FactName.STORE_REFUSES, refuses=True) == [Fact(FactName.STORE_REFUSES, 1.0)]
 
 
 def test_a_topic_is_as_far_behind_as_its_worst_partition_with_records_waiting() -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import redis
 
 from consumers.rejects import Priced
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
@@ -24,7 +25,7 @@ from streams.store.state import State
 from streams.totals import NegativeAmounts
 from tests.streams.commands.salepulse import salepulse
 from tests.support.redis_cluster import Cluster
-from tests.support.servers import Server
+from tests.support.servers import Server, redis_server
 
 SETTINGS = Settings()
 NOW_MS = 1_762_776_000_000
@@ -177,6 +178,19 @@ def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: S
     assert done.returncode == 1
     assert wrong.keys() == {"topic logistics", "topic promotions", "topic alerts", "topic dead-letters", "workers"}
     assert wrong["workers"] == "start one with `salepulse worker`"
+
+
+def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> None:
+    with redis_server() as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("min-replicas-to-write", "1")
+        flags = ("--bootstrap", "127.0.0.1:1", "--redis-url", server.url, "--json")
+        done = salepulse("doctor", *flags, cwd=tmp_path)
+    found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1
+    assert found["redis writes"]["level"] == "wrong"
+    assert "has too few replicas in reach and refuses writes" in found["redis writes"]["found"]
+    assert found["redis writes"]["mend"] == "bring its replicas back, or lower min-replicas-to-write"
 
 
 def test_every_node_of_a_cluster_is_examined(tmp_path: Path, cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> No
 async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) -> None:
     await shop.redis.config_set("maxmemory", "1")
     try:
-        with pytest.raises(SalepulseError, match=r"Redis at .* refused us: .*maxmemory"):
+        with pytest.raises(SalepulseError, match=r"Redis at .* is out of memory and refuses writes; raise maxmemory"):
             await agree(shop.redis, shop.settings, ALIKE)
     finally:
         await shop.redis.config_set("maxmemory", "0")
