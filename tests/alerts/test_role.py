@@ -232,6 +232,7 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         await anyio.sleep(15)
         assert stage.told == ["FIRING"]
         await anyio.to_thread.run_sync(server.restart)
+        await stage.redis.connection_pool.disconnect()
         await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
         await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
         await anyio.sleep(HANDED_OVER_WITHIN_MS / 1000 + 2)

@@ -25,6 +25,7 @@ from streams.sending import Pace, send_batches
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.plan import StockPlan
 from streams.stack.plan import environment
+from streams.stack.secrets import handed_over, write_secrets
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
 from tests.support.stack import REPOSITORY, Shop, stack
@@ -137,7 +138,7 @@ async def watched_shop(
             stop = asyncio.Event()
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
-            alerts = Server("alerts", argv, 0, always_ready(), folder, env=_environment(shop))
+            alerts = Server("alerts", argv, 0, always_ready(), folder, env=_environment(shop, folder))
             await _until_counted(shop)  # else the owner of the pipeline is told, rightly, that it is behind
             await anyio.to_thread.run_sync(alerts.start)
             try:
@@ -149,9 +150,10 @@ async def watched_shop(
                 await anyio.to_thread.run_sync(ending.close)
 
 
-def _environment(shop: Shop) -> dict[str, str]:
+def _environment(shop: Shop, folder: Path) -> dict[str, str]:
     """With all secrets, as `up` passes them on."""
-    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings)}
+    secrets = write_secrets(folder, handed_over(shop.settings, {}))
+    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets)}
 
 
 async def _until_counted(shop: Shop, within_s: float = 60) -> None:

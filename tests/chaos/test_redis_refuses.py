@@ -36,11 +36,10 @@ from streams.embedded.ports import LOOPBACK, free_port
 from streams.embedded.probes import always_ready, redis_ready
 from streams.embedded.redis import redis_command
 from streams.embedded.workdir import temporary_data_dir
-from streams.stack.plan import environment
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server, redis_server, running
-from tests.support.stack import REPOSITORY, Shop, stack
+from tests.support.stack import Shop, environment, stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -347,7 +346,7 @@ async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
                 lambda store=store, changes=changes: ending.enter_context(stack(broker, store, **changes))
             )
             case = Case(refusing, shop, chat)
-            env = {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings)}
+            env = environment(shop.settings)
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
             names = [f"alerts-{number}" for number in range(refusing.alerts)]
             case.alerts += [Server(name, argv, 0, always_ready(), own, env=env) for name in names]
