@@ -8,14 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from consumers.topic_admin import create_topics, default_plans
+from streams.embedded.ports import free_port
 from streams.simulate import SimulationConfig, write_folder
 from tests.streams.commands.salepulse import Running, Up, environment, failure, gone, salepulse, started
 from tests.support.servers import Server, redis_server
@@ -222,6 +225,23 @@ def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
     assert code == 1
     assert line.startswith(f"port {port} is taken by another program")
     assert flag in line
+
+
+@pytest.mark.slow
+def test_a_given_redis_that_refuses_writes_is_waited_for(tmp_path: Path, embedded_broker: Server) -> None:
+    with redis_server() as store, redis.Redis.from_url(store.url) as admin:
+        admin.config_set("maxmemory", "1")
+        flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", store.url, "--http-port", str(free_port()))
+        with started(up := Running("up", *flags, cwd=tmp_path)):
+            up.until("still starting, as is usual for half a minute: Redis is out of memory and refuses writes since")
+            assert "starting it again" not in up.stderr
+            admin.config_set("maxmemory", "0")
+            up.until("ready http")
+            admin.config_set("min-replicas-to-write", "1")
+            time.sleep(6)
+            admin.config_set("min-replicas-to-write", "0")
+            assert up.process.poll() is None
+            assert "starting it again" not in up.stderr
 
 
 def test_a_given_broker_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:

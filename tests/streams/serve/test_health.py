@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import httpx
 import pytest
@@ -12,8 +14,9 @@ from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.serve.app import bind, run
 from streams.serve.live import Live
-from streams.serve.standing import Facts, standing
+from streams.serve.standing import Facts, Refused, standing
 from streams.settings import Settings
+from streams.store.refusal_kinds import RedisRefusal
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server
@@ -40,6 +43,8 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
     old, now = 1_000, 10_000_000
     waiting = PartitionState(9, 7, 1, 1, now, 5)
     never = PartitionState(None, None, None, None, None, 3)
+    full, replica = Refused(RedisRefusal.OOM, now - 1000), Refused(RedisRefusal.READONLY, now - 1000)
+    silent = replace(waiting, seen_ms=now - 6_000)
     cases = [
         (Facts(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
         (Facts(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
@@ -55,6 +60,9 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         ),
         (Facts(AsOf(now, (), 0), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
         (Facts(AsOf(now, (), 0), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
+        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
+        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
+        (Facts(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
     ]
     for facts, codes in cases:
         found = standing(facts, now)
@@ -169,6 +177,31 @@ async def test_a_redis_that_is_killed_and_comes_back() -> None:
                 return bool(answer["live"] and answer["values"]["page_views"] == 3)
 
             await soon(recovered)
+            await ready(api)
+
+
+async def test_a_redis_that_refuses_writes_is_said_at_once_and_with_its_cause() -> None:
+    with redis_server() as server:
+        settings = shop_settings(server.url)
+        async with shop(settings) as made, client(settings) as api:
+            await made.send(CLICKS, click(1), click(2))
+            await made.attend()
+            await ready(api)
+            await made.redis.config_set("maxmemory", "1")
+
+            async def noticed() -> bool:
+                return (await api.get("/readyz")).json()["codes"] == ["redis_refuses_writes"]
+
+            await soon(noticed, 5)
+            (reason,) = await reasons(api)
+            assert reason.startswith("Redis is out of memory and refuses writes since ")
+            assert "raise maxmemory" in reason
+            assert not (await api.get("/api/v1/kpis")).json()["live"]
+            text = (await api.get("/metrics")).text
+            assert 'salepulse_redis_refuses_writes{reason="oom"} 1.0' in text
+            assert 'salepulse_redis_refuses_writes{reason="readonly"} 0.0' in text
+            assert "salepulse_redis_up 1.0" in text
+            await made.redis.config_set("maxmemory", "0")
             await ready(api)
 
 

@@ -21,6 +21,7 @@ from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
 from streams.store.refusals import RedisUnavailableError, told
 from streams.store.waiting import until_available
 from streams.store.write_probe import WriteProbe
+from tests.support.redis_cluster import Cluster
 from tests.support.secure_redis import READER, documented_rules
 from tests.support.servers import Server, redis_server
 
@@ -166,6 +167,31 @@ async def test_slots_without_a_node() -> None:
     with redis_server("--cluster-enabled", "yes") as server:
         async with connected(server.url) as redis:
             assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.CLUSTERDOWN
+
+
+async def test_one_node_of_a_cluster(cluster: Cluster) -> None:
+    settings = Settings(redis_url=cluster.url, redis_cluster=True, shards=6)
+    keys = Keys(settings.redis_prefix, settings.shards)
+    redis = connect(settings)
+    try:
+        probes = [WriteProbe(redis, keys, only_reads=only_reads) for only_reads in (False, True)]
+        assert [await probe.refusal() for probe in probes] == [None, None]
+        holder = redis.holder(keys.state(0))  # type: ignore[attr-defined]
+        other = next(node for node in cluster.nodes if node.address != holder)
+        for setting, code in (("maxmemory", "oom"), ("min-replicas-to-write", "noreplicas")):
+            cluster.ask(other, "CONFIG", "SET", setting, "1")
+            try:
+                assert await probes[0].refusal() == code, "a node that holds other shards"
+            finally:
+                cluster.ask(other, "CONFIG", "SET", setting, "0")
+            assert await probes[0].refusal() is None
+        cluster.ask(other, "CONFIG", "SET", "maxmemory", "1")
+        try:
+            assert await WriteProbe(redis, keys, only_reads=True).refusal() == "oom"
+        finally:
+            cluster.ask(other, "CONFIG", "SET", "maxmemory", "0")
+    finally:
+        await redis.aclose()
 
 
 async def test_rights_and_logins(server: Server) -> None:

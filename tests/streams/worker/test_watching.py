@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
 from consumers.topics import Partition
 from streams.clock import now_ms
+from streams.store.refusal_kinds import RedisRefusal
 from streams.worker.watching import Watching
 from tests.streams.shop import CLICKS_0, ORDERS_0
 from tests.streams.worker.conftest import Clock, Office
@@ -88,6 +90,26 @@ async def test_a_rebalance_that_never_ends(watched: Watched) -> None:
     watched.office.topics.in_rebalance = True
     assert await watched.look(60) == ""
     assert "a rebalance has not ended for 60 s" in await watched.look(5)
+
+
+async def test_not_while_redis_refuses_writes_however_long_that_lasts(watched: Watched, redis_url: str) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.config_set("maxmemory", "1")
+        try:
+            assert await watched.look(1000) == ""
+        finally:
+            admin.config_set("maxmemory", "0")
+    assert await watched.look(30) == "", "from then on it has as long as ever"
+    assert "clicks/0" in await watched.look(5)
+
+
+async def test_not_while_a_call_is_refused_that_the_probe_does_not_see(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.watching._calls.refused[CLICKS_0] = RedisRefusal.NOPERM
+    assert await watched.look(100) == ""
+    watched.watching._calls.refused.clear()
+    assert "clicks/0" in await watched.look(40)
 
 
 async def test_not_while_redis_is_away(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
