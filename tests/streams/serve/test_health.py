@@ -14,7 +14,7 @@ from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.serve.app import bind, run
 from streams.serve.live import Live
-from streams.serve.standing import Facts, Refused, standing
+from streams.serve.standing import Facts, RefusedWrites, standing
 from streams.settings import Settings
 from streams.store.refusal_kinds import RedisRefusal
 from tests.streams.serve.conftest import ready, soon
@@ -43,7 +43,7 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
     old, now = 1_000, 10_000_000
     waiting = PartitionState(9, 7, 1, 1, now, 5)
     never = PartitionState(None, None, None, None, None, 3)
-    full, replica = Refused(RedisRefusal.OOM, now - 1000), Refused(RedisRefusal.READONLY, now - 1000)
+    full, replica = RefusedWrites(RedisRefusal.OOM, now - 1000), RefusedWrites(RedisRefusal.READONLY, now - 1000)
     silent = replace(waiting, seen_ms=now - 6_000)
     cases = [
         (Facts(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
