@@ -7,7 +7,7 @@ Kafka does not record who created a topic, so every topic that exists is taken f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +15,14 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidConfigurationError,
+    InvalidRequestError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
@@ -27,6 +34,10 @@ from consumers.topics import EVENT_TOPICS, Topic
 _DAY_MS = 86_400_000
 _TRIES = 50
 _PAUSE_S = 0.2
+_LARGEST = "max.message.bytes"
+_SMALLEST_MAXIMUM_BYTES = 2**20
+"""What brokers allow by default, about."""
+_SETTING_REFUSED = (InvalidConfigurationError, InvalidRequestError, PolicyViolationError)
 _DYNAMIC = 1
 """Kafka's source code for a setting that was made on the topic itself."""
 
@@ -145,18 +156,36 @@ async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> T
     detail = f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}"
     if dry_run:
         return TopicReport(plan.name, Outcome.WOULD_CREATE, detail, plan.title)
-    new = NewTopic(plan.name, plan.partitions, copies, topic_configs=dict(plan.config))
-    answer = await admin.create_topics([new])
-    for _, code, message in answer.topic_errors:
+    first: SalepulseError | None = None
+    for config in _tries(plan.config):
+        new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
+        ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # somebody else was faster
             return TopicReport(plan.name, Outcome.RIGHT, "created by somebody else just now", plan.title)
-        if code:
-            raise SalepulseError(
-                f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
-                retriable=bool(getattr(error, "retriable", False)),
-            )
-    return TopicReport(plan.name, Outcome.CREATED, detail, plan.title)
+        if not code:
+            less = "" if config == plan.config else "; the broker does not allow larger messages"
+            detail = f"{_count(plan.partitions)}, {copied}{_settings(config)}{less}"
+            return TopicReport(plan.name, Outcome.CREATED, detail, plan.title)
+        first = first or SalepulseError(
+            f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
+            retriable=bool(getattr(error, "retriable", False)),
+        )
+        if error not in _SETTING_REFUSED:
+            break
+    raise first or SalepulseError(f"topic {plan.title} was not created")
+
+
+def _tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The settings to create a topic with, one after the other while the broker refuses them: many do not let a topic
+    take larger messages than their own maximum, and do not say which that is. At last the topic has that maximum."""
+    yield dict(config)
+    if _LARGEST in config:
+        largest = int(config[_LARGEST]) // 2
+        while largest >= _SMALLEST_MAXIMUM_BYTES:
+            yield {**config, _LARGEST: str(largest)}
+            largest //= 2
+        yield {name: text for name, text in config.items() if name != _LARGEST}
 
 
 async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
