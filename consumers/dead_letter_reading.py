@@ -11,15 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from consumers.dead_letters import (
-    REPLAYED_HEADER,
-    DeadLetter,
-    Message,
-    Selection,
-    all_confirmed,
-    from_message,
-    whole_message_producer,
-)
+from consumers.dead_letter_writing import all_confirmed, whole_message_producer
+from consumers.dead_letters import REPLAYED_HEADER, DeadLetter, Message, Selection, from_message
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count

@@ -1,29 +1,23 @@
-"""What was refused, kept whole: one message on the topic `dead-letters` for each, written before its offset is done.
+"""What was refused, as values: one message on the topic `dead-letters` for each.
 
-The message's key and value are the original bytes, untouched; everything else is in its headers. A worker that dies
-between writing a dead letter and committing its position writes it again: whoever reads tells them apart by `identity`.
+The message's key and value are the original bytes, and its last headers the original ones; everything else is in the
+headers before them. What is too large for the topic is cut: then the message has the beginning of the value, and its
+headers give the length and the hash of all of it. How they are written: `consumers.dead_letter_writing`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
-from aiokafka import AIOKafkaProducer
-
-from consumers.kafka import Where, kafka_at
-from consumers.kafka_errors import kafka_errors
-from consumers.metadata import partition_count
-from consumers.producing import MAX_REQUEST_BYTES
-from consumers.topics import Topic
+from consumers.skipped import CUT_BYTES, Cut, MessageHeaders
 
 _PREFIX = "salepulse-"
 REPLAYED_HEADER = f"{_PREFIX}replayed"
 """On a message that was sent again: the `id` of the dead letter it came from."""
-
-Headers = Sequence[tuple[str, bytes]]
+_HEADERS = f"{_PREFIX}headers"
+"""How many headers are the original's: the last ones. Without it none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +37,12 @@ class DeadLetter:
     """The original message's own time in Kafka."""
     broker_topic: str = ""
     """What the broker called the topic, where that is another name; empty where it is the same."""
+    headers: MessageHeaders = ()
+    """The original message's own."""
+    cut: Cut | None = None
+    """Where it did not fit the topic: then `value` is the beginning, and long keys and headers are missing too."""
+    last_offset: int | None = None
+    """Of records that could not be decoded: the last of them. `value` is their batch, as Kafka keeps it."""
 
     @property
     def id(self) -> str:
@@ -54,6 +54,11 @@ class DeadLetter:
         """Equal only for the same original; its time tells offsets of a deleted and re-created topic apart."""
         return self.topic, self.partition, self.offset, self.timestamp_ms
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the original message, so that this can be sent again."""
+        return self.cut is None and self.last_offset is None
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -61,7 +66,7 @@ class Message:
 
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: MessageHeaders
 
 
 def to_message(letter: DeadLetter) -> Message:
@@ -80,17 +85,29 @@ def to_message(letter: DeadLetter) -> Message:
         facts["broker-topic"] = letter.broker_topic
     if letter.value is None:
         facts["null-value"] = "1"
+    if letter.last_offset is not None:
+        facts["last-offset"] = str(letter.last_offset)
+    if letter.cut is not None:
+        facts |= {"value-bytes": str(letter.cut.size), "value-sha256": letter.cut.sha256}
+    headers: list[tuple[str, bytes | None]] = [
+        (_PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items()
+    ]
+    if letter.headers:
+        headers += [(_HEADERS, str(len(letter.headers)).encode()), *letter.headers]
     # A client cannot send a message with neither key nor value; the header tells that its value was null.
     value = b"" if letter.value is None and letter.key is None else letter.value
-    headers = [(_PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items()]
     return Message(letter.key, value, headers)
 
 
 def from_message(message: Message) -> DeadLetter | None:
     """The dead letter that the message keeps; None if it is no message of ours."""
-    facts = {name.removeprefix(_PREFIX): given for name, given in message.headers if name.startswith(_PREFIX)}
     try:
-        text = {name: given.decode("utf-8", "replace") for name, given in facts.items()}
+        ours, originals = _split(message.headers)
+        text = {
+            name.removeprefix(_PREFIX): (given or b"").decode("utf-8", "replace")
+            for name, given in ours
+            if name.startswith(_PREFIX)
+        }
         return DeadLetter(
             topic=text["topic"],
             partition=int(text["partition"]),
@@ -100,11 +117,42 @@ def from_message(message: Message) -> DeadLetter | None:
             reason=text["reason"],
             detail=text["detail"],
             rejected_at_ms=int(text["rejected-at-ms"]),
-            timestamp_ms=int(text["timestamp-ms"]) if "timestamp-ms" in text else None,
+            timestamp_ms=_number(text, "timestamp-ms"),
             broker_topic=text.get("broker-topic", ""),
+            headers=originals,
+            cut=Cut(int(text["value-bytes"]), text.get("value-sha256", "")) if "value-bytes" in text else None,
+            last_offset=_number(text, "last-offset"),
         )
     except (KeyError, ValueError, AttributeError):
         return None
+
+
+def shortened(letter: DeadLetter, most: int = CUT_BYTES) -> DeadLetter:
+    """The letter with the beginning of its value, marked as cut; keys and headers that are longer go as well."""
+    value = letter.value or b""
+    key = letter.key if letter.key is None or len(letter.key) <= most else letter.key[:most]
+    headers = letter.headers if _size(letter.headers) <= most else ()
+    cut = letter.cut or Cut(len(value), sha256(value).hexdigest())
+    return replace(letter, key=key, value=letter.value and value[:most], headers=headers, cut=cut)
+
+
+def _split(headers: MessageHeaders) -> tuple[MessageHeaders, MessageHeaders]:
+    """Our own, and the original's, which may be called like ours."""
+    for at, (name, given) in enumerate(headers):
+        if name == _HEADERS:
+            own = len(headers) - int(given or b"")
+            if own != at + 1:
+                raise ValueError(f"{_HEADERS} is {given!r} before {len(headers) - at - 1} headers")
+            return headers[:at], list(headers[own:])
+    return headers, ()
+
+
+def _number(text: Mapping[str, str], name: str) -> int | None:
+    return int(text[name]) if name in text else None
+
+
+def _size(headers: MessageHeaders) -> int:
+    return sum(len(name) + len(given or b"") for name, given in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,63 +173,3 @@ class Selection:
             and (not self.ids or letter.id in self.ids)
             and (self.since_ms is None or letter.rejected_at_ms >= self.since_ms)
         )
-
-
-class DeadLetterWriter:
-    """Writes dead letters. Use as `async with`, or `start` and `stop`."""
-
-    def __init__(self, kafka: Where) -> None:
-        self._kafka = kafka
-        self._topic = kafka_at(kafka).topics.on_broker(Topic.DEAD_LETTERS)
-        self._producer: Any = None
-
-    async def start(self) -> None:
-        """Connect. Raises SalepulseError without a broker, or where the topic is missing."""
-        async with kafka_errors(self._kafka):
-            self._producer = whole_message_producer(self._kafka)
-            try:
-                await self._producer.start()
-                # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
-                await partition_count(self._producer.client, self._topic, self._kafka)
-            except BaseException:
-                await self.stop()
-                raise
-
-    async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def write(self, letters: Iterable[DeadLetter]) -> None:
-        """Write all of them; returns once the broker has confirmed every one.
-
-        Raises SalepulseError if it did not: then some may be written, and all are to be written again.
-        """
-        async with kafka_errors(self._kafka):
-            answers = []
-            for letter in letters:
-                message = to_message(letter)
-                answers.append(
-                    await self._producer.send(self._topic, message.value, message.key, headers=list(message.headers))
-                )
-            await all_confirmed(answers)
-
-
-def whole_message_producer(kafka: Where) -> Any:
-    """An aiokafka producer that takes messages as large as any topic does, and sends each once confirmed by all."""
-    return AIOKafkaProducer(
-        **kafka_at(kafka).options(), acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=2**18
-    )
-
-
-async def all_confirmed(answers: Iterable[asyncio.Future[Any]]) -> None:
-    """Wait for every answer, then raise the first failure there was."""
-    for answer in await asyncio.gather(*answers, return_exceptions=True):
-        if isinstance(answer, BaseException):
-            raise answer

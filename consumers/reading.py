@@ -45,6 +45,10 @@ class Reading:
         end: int | None = self._app.consumer.highwater(self._tp(partition))
         return end
 
+    def steps(self, partition: Partition) -> int:
+        """Grows while a large record is passed over, which takes a while and moves nothing else."""
+        return int(self._app.consumer.steps(self._tp(partition)))
+
     async def at(self, partition: Partition) -> int:
         """Offset of the record that is read next."""
         return int(await _soon(self._app.consumer.position(self._tp(partition))))

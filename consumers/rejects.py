@@ -37,6 +37,8 @@ class Reason(StrEnum):
     """Older than every kept pane."""
     FROM_THE_FUTURE = "from_the_future"
     """Further ahead of the clock than the limit allows."""
+    UNREADABLE_BATCH = "unreadable_batch"
+    """A batch of records that cannot be decoded: all of them are lost."""
 
 
 @dataclass(frozen=True, slots=True)

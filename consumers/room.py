@@ -15,7 +15,7 @@ class Held(Protocol):
     """What takes up room."""
 
     size: int
-    """Bytes of its values."""
+    """Bytes of its records."""
 
     def __len__(self) -> int: ...
 
@@ -41,7 +41,7 @@ class Room:
 
     @property
     def size(self) -> int:
-        """Bytes of values held now."""
+        """Bytes of records held now."""
         return sum(held.size for held in self._held)
 
     @property
@@ -61,11 +61,6 @@ class Room:
     async def wait(self) -> None:
         """Until there is room for one more go."""
         while self.full:
-            await self._change()
-
-    async def empty(self) -> None:
-        """Until all that was fetched is done with."""
-        while self._held:
             await self._change()
 
     async def _change(self) -> None:

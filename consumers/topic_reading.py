@@ -6,19 +6,26 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.errors import SalepulseError
+from consumers.fetched import Suspicions, keep_fetched_bytes, take_some
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
 from consumers.topics import Topic
+from consumers.unpacking.records import Record
+
+log = structlog.get_logger()
 
 _QUIET_MS = 500
+_MOST_RECORDS = 10_000
+_MOST_BYTES = 2**22
 _SILENT_S = 30
 
 
-async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
+async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Record]:
     """Every record that the topic held when this was called, in order within a partition.
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
@@ -33,24 +40,33 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
             max_partition_fetch_bytes=2**22,
         )
         try:
+            keep_fetched_bytes()
             await consumer.start()
             count = await partition_count(consumer._client, name, kafka)
             partitions = [TopicPartition(name, n) for n in range(count)]
             consumer.assign(partitions)
+            suspicions = Suspicions()
             ends = await consumer.end_offsets(partitions)
             began_ms, heard = time.time() * 1000, time.monotonic()
-            # The embedded broker names the start of the last batch as the end, so go on until nothing more comes;
-            # and leave out what was written since, or reading a busy topic would never be done.
+            old_s = heard  # when something last came that was there when this was called
+            # The embedded broker names the start of the last batch as the end, so go on until nothing more comes of
+            # what was there. What was written since is left out, or reading a busy topic would never be done.
             while True:
-                batches = await consumer.getmany(timeout_ms=_QUIET_MS)
-                for records in batches.values():
+                batches = await take_some(consumer, _MOST_RECORDS, _MOST_BYTES, suspicions, _QUIET_MS / 1000)
+                for partition, taken in batches.items():
                     heard = time.monotonic()
-                    for record in records:
-                        if record.offset < ends[TopicPartition(name, record.partition)] or (
-                            record.timestamp <= began_ms
-                        ):
+                    old = not taken.records
+                    for lost in taken.skipped:
+                        log.error(
+                            "records cannot be read", topic=name, offset=lost.first, last=lost.last, why=lost.detail
+                        )
+                    for record in taken.records:
+                        was_there = (record.timestamp or 0) <= began_ms
+                        old = old or was_there
+                        if record.offset < ends[partition] or was_there:
                             yield record
-                if not _anything_old(batches, began_ms) and await _reached(consumer, ends):
+                    old_s = heard if old else old_s
+                if time.monotonic() - old_s >= _QUIET_MS / 1000 and await _reached(consumer, ends):
                     return
                 if time.monotonic() - heard > _SILENT_S:
                     raise SalepulseError(
@@ -60,10 +76,6 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Any]:
                     )
         finally:
             await consumer.stop()
-
-
-def _anything_old(batches: dict[Any, list[Any]], began_ms: float) -> bool:
-    return any(record.timestamp <= began_ms for records in batches.values() for record in records)
 
 
 async def _reached(consumer: Any, ends: dict[Any, int]) -> bool:

@@ -9,6 +9,7 @@ guards every override.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,18 +19,20 @@ from typing import Any
 import faust
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
-from consumers.fetched import Record, hand_out_many
+from consumers.fetched import Suspicions, Taken, hand_out_many, keep_fetched_bytes
 from consumers.room import Room
+from consumers.skipped import Skipped
 from consumers.topic_ids import KnownTopic, known_topics
 from consumers.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import Topic
+from consumers.unpacking.records import Record
 
 log = structlog.get_logger()
 
@@ -50,7 +53,9 @@ class RecordBatch:
     """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
     records: list[Record]
     size: int = 0
-    """Bytes of the values."""
+    """Bytes of the records, as they were unpacked."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """What is no record, of offsets between those of the records."""
     arrived_s: float = field(default_factory=monotonic)
     """When the first of them were there, by `time.monotonic`."""
 
@@ -71,17 +76,21 @@ class Fetching:
     gather_ms: int
     """How long to go on gathering after the first records came."""
     size: int = 2**25
-    """Bytes of values after which a go is over."""
+    """Bytes of records after which a go is over."""
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """Fetches in a thread of its own, so that heartbeats go out however busy the worker is."""
 
-    _corrupt: CorruptRecordException | None = None
-    """Met after good records, which go out first: raised by the next fetch."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.suspicions = Suspicions()
+        self.steps: Counter[TP] = Counter()
+        """How often a partition was read from without coming to the end of a large record."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
         fetching: Fetching = self.app.fetching
+        keep_fetched_bytes()
         consumer: AIOKafkaConsumer = super()._create_consumer(loop)
         # Faust has no settings for these; they are read when the consumer starts.
         consumer._fetch_max_wait_ms = fetching.wait_ms
@@ -108,37 +117,37 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, RecordBatch]:
-        """Whatever is there, gathered for a moment so that batches are worth their fixed cost. Raises
-        CorruptRecordException, not before all that was gathered until then went out."""
-        if self._corrupt is not None:
-            raise self._corrupt
+        """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
         fetching: Fetching = self.app.fetching
         fetcher = consumer._fetcher
         batches: dict[TP, RecordBatch] = {}
         left, size, until = fetching.records, fetching.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
+            if (pause_s := self.suspicions.pause_until_s - monotonic()) > 0:
+                if batches:
+                    break
+                await asyncio.sleep(pause_s)
             # From here to the records there is no suspension, so the offsets are those that the records follow.
-            hand_out_many(fetcher, left)
+            hand_out_many(fetcher, left, size, self.suspicions)
             follows = _positions(consumer, active_partitions or ())
-            try:
-                fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
-            except CorruptRecordException as error:
-                if not batches:
-                    raise
-                self._corrupt = error.with_traceback(None)  # it would hold on to what was gathered
-                break
+            fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
             reached = _positions(consumer, follows)
             if reached != follows and not batches:
                 until = monotonic() + fetching.gather_ms / 1000
             for tp, next_ in reached.items():
                 if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
-                    records = fetched[tp][0] if tp in fetched else []
-                    topic = self.app.topic_names.topic(tp.topic)
-                    size -= _gather(batches, tp, topic, follows[tp], next_, records)
-                    left -= len(records)
+                    taken = fetched[tp][0] if tp in fetched else Taken()
+                    _gather(batches, tp, self.app.topic_names.topic(tp.topic), follows[tp], next_, taken)
+                    size -= taken.size
+                    left -= len(taken.records)
             if left <= 0 or size <= 0:
                 break
             if fetched:
+                if unfinished := [tp for tp in fetched if reached.get(tp) == follows.get(tp)]:
+                    self.steps.update(unfinished)
+                    await asyncio.sleep(0)  # the group is to be told that we are alive, however long this takes
+                    if batches or monotonic() > until:
+                        break
                 continue
             remaining = until - monotonic()
             if remaining <= 0:
@@ -180,6 +189,10 @@ class BatchConsumer(FaustConsumer):
         answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
         return answered
 
+    def steps(self, tp: TP) -> int:
+        """Grows while a large record of a partition is passed over, which takes a while and moves no position."""
+        return int(self._thread.steps[tp])
+
     async def known_topics(self, topics: Collection[str]) -> Mapping[str, KnownTopic]:
         """The topics as the brokers have them now. Raises KafkaError."""
         client = self._thread._ensure_consumer()._client
@@ -189,11 +202,7 @@ class BatchConsumer(FaustConsumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""
         await self.app.room.wait()
-        try:
-            batches, active = await self._wait_next_records(timeout)
-        except CorruptRecordException:  # it ends the worker: what came before it is counted first
-            await self.app.room.empty()
-            raise
+        batches, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         for tp, batch in (batches or {}).items():
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
@@ -250,19 +259,16 @@ class BatchApp(faust.App):
         return BatchTransport(self.conf.broker_consumer, self)
 
 
-def _gather(
-    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, follows: int, next_: int, records: list[Record]
-) -> int:
-    """Add records to their partition's batch; returns how many bytes of values they have."""
-    size = sum([len(record.value or b"") for record in records])
+def _gather(batches: dict[TP, RecordBatch], tp: TP, topic: Topic, follows: int, next_: int, taken: Taken) -> None:
+    """Add what was taken to its partition's batch."""
     batch = batches.get(tp)
     if batch is not None and follows == batch.next:
-        batch.records += records
+        batch.records += taken.records
+        batch.skipped += taken.skipped
         batch.next = next_
-        batch.size += size
+        batch.size += taken.size
     else:  # a seek came between: what was gathered before it is void
-        batches[tp] = RecordBatch(topic, tp.partition, follows, next_, records, size)
-    return size
+        batches[tp] = RecordBatch(topic, tp.partition, follows, next_, taken.records, taken.size, taken.skipped)
 
 
 def _positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:

@@ -69,6 +69,8 @@ class Totals:
     """Labels that were too long, by topic and field: their events were counted without them."""
     negative_amounts: NegativeAmounts = field(default_factory=lambda: NegativeAmounts({}, 0))
     """Messages refused for that reason, by channel and coupon."""
+    records_lost: Mapping[str, int] = field(default_factory=dict)
+    """Records that could not be decoded, by topic."""
     last_ms: Mapping[str, int] = field(default_factory=dict)
     """When `rejected`, `labels_dropped` and `negative_amounts` grew last, epoch ms; nothing where that is not known."""
 
@@ -109,6 +111,7 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
         reasons=by_kind["rejected"],
         labels_dropped=by_kind["labels_dropped"],
         negative_amounts=negative_amounts(names),
+        records_lost={topic: count for (topic, _), count in by_kind["records_lost"].items()},
         last_ms=last_ms,
     )
 

@@ -15,7 +15,8 @@ from time import monotonic
 import numpy as np
 
 from consumers.dedup import SeenIds
-from consumers.rejects import Rejected
+from consumers.rejects import Reason, Rejected
+from consumers.skipped import Skipped
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.lateness import Clocks, judge
@@ -134,7 +135,7 @@ class PartitionWork:
                 newest_ms=newest,
                 delta=fold(events, self._rows),
                 ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
-                totals=_totals(events, rejected, judged.repeats),
+                totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
             {key_of(order): facts for order, facts in events.told.by_order().items()},
@@ -234,13 +235,20 @@ class PartitionWork:
         return True
 
 
-def _totals(events: Columns, rejected: Sequence[Rejected], duplicates: int) -> dict[str, int]:
+def refused_totals(topic: Topic, rejected: Sequence[Rejected], skipped: Sequence[Skipped]) -> dict[str, int]:
+    """What the part of a batch that cannot be counted adds to the totals, by name."""
+    reasons = Counter([*(refused.reason for refused in rejected), *(one.reason for one in skipped)])
+    totals = {f"rejected,{topic},{reason}": count for reason, count in reasons.items()}
+    totals |= Counter(negative_amounts_of(refused.priced) for refused in rejected if refused.priced is not None)
+    lost = sum(one.last - one.first + 1 for one in skipped if one.reason is Reason.UNREADABLE_BATCH)
+    return totals | ({f"records_lost,{topic}": lost} if lost else {})
+
+
+def _totals(events: Columns, duplicates: int) -> dict[str, int]:
     """What a batch adds to the totals, by name."""
     topic = events.topic
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
-    totals |= {f"rejected,{topic},{why}": count for why, count in Counter(r.reason for r in rejected).items()}
-    totals |= Counter(negative_amounts_of(refused.priced) for refused in rejected if refused.priced is not None)
     totals |= {f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped).items()}
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 

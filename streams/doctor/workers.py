@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -45,6 +45,10 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
     findings += [finding for fields in shards for finding in incomplete(fields)]
+    holes = {
+        Partition.parse(name.decode().partition(":")[2]) for one in shards for name in one if b"incomplete:" in name
+    }
+    findings += unreadable(totals.records_lost, {partition.topic for partition in holes})
     findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
@@ -135,6 +139,18 @@ def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
                 f"records were lost before they were counted: incomplete since {when}",
                 "replay them from their source with `salepulse replay`; unless the topic was made anew, "
                 "lengthen its retention",
+            )
+
+
+def unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[Finding]:
+    """Records that could not be decoded, of topics whose history is incomplete. `lost`: topic -> how many."""
+    for topic, count in lost.items():
+        if topic in incomplete:
+            yield wrong(
+                f"topic {topic}",
+                f"up to {count:,} records are in batches that cannot be decoded, and are not counted",
+                "see `salepulse dead-letters list --reason unreadable_batch` for their offsets, and the logs of "
+                "brokers and producers for the cause; then send their events again from their source",
             )
 
 

@@ -50,6 +50,10 @@ SERVE_PROCESS = "salepulse_serve"
 TOTALS = {
     "events": ("Events counted.", ("topic", "type")),
     "rejected": ("Messages refused: they are on the topic dead-letters.", ("topic", "reason")),
+    "records_lost": (
+        "Records that could not be decoded, and are not counted: their batch is a dead letter.",
+        ("topic",),
+    ),
     "duplicates": ("Events seen before, and not counted again.", ("topic",)),
     "labels_dropped": (
         "Optional labels of more than 128 characters: their events were counted without them.",
@@ -59,6 +63,7 @@ TOTALS = {
 ZERO_TOTALS = {
     **{f"events,{topic},{name}": 0 for topic in EVENT_TOPICS for name in sorted(TYPES[topic])},
     **{f"rejected,{topic},{reason}": 0 for topic in EVENT_TOPICS for reason in Reason},
+    **{f"records_lost,{topic}": 0 for topic in EVENT_TOPICS},
     **{f"duplicates,{topic}": 0 for topic in EVENT_TOPICS},
     **{f"labels_dropped,{topic},{name}": 0 for topic in EVENT_TOPICS for name in DROPPABLE_FIELDS[topic]},
 }

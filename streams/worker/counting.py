@@ -1,35 +1,31 @@
-"""Carrying a batch: decode, refuse, bury, apply. The position moves last, in the call that writes the results."""
+"""Carrying a batch: decode, refuse, write dead letters, apply. The position moves last, with the results."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from contextlib import suppress
 from time import monotonic
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from consumers.dead_letters import DeadLetter, DeadLetterWriter
 from consumers.decoding import decode_promotion
 from consumers.errors import SalepulseError
-from consumers.kafka import Where, kafka_at
-from consumers.rejects import Rejected
+from consumers.kafka import Where
+from consumers.rejects import Reason, Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
-from streams.clock import now_ms
 from streams.metrics import WorkerMetrics
-from streams.partition import PartitionWork
+from streams.partition import PartitionWork, refused_totals
 from streams.store.writer import Moved, PaneWriter
 from streams.worker.calls import RedisCalls, RevokedError
 from streams.worker.clock import WorkerClock
+from streams.worker.dead_letter_output import DeadLetterOutput
 from streams.worker.holding import Holding
 from streams.worker.rolls import Rolls
 from streams.worker.standing import Standing
 
 log = structlog.get_logger()
 
-_STOP_WITHIN_S = 2.0
 _PAUSE_S = 1.0
 """After a batch that failed: it is read again, and may fail again."""
 
@@ -56,16 +52,11 @@ class Counting:
         self._rolls = rolls
         self._writer = writer
         self._metrics = metrics
-        self._broker_topics = kafka_at(kafka).topics.differing
-        self._dead_letters = DeadLetterWriter(kafka)
-        self._bury_lock = asyncio.Lock()
-        self._burying = False
-        """Whether the producer of dead letters is connected."""
+        self._dead_letters = DeadLetterOutput(kafka)
 
     async def stop(self) -> None:
-        """Let go of the broker, whether it answers or not: batches whose letters are not confirmed are read again."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._dead_letters.stop(), _STOP_WITHIN_S)
+        """Disconnect from the broker."""
+        await self._dead_letters.stop()
 
     async def handle(self, batch: RecordBatch) -> None:
         """Count a batch, or leave it uncounted and see to it that it is read again."""
@@ -121,8 +112,7 @@ class Counting:
             await self._calls("clock", work.partition, self._clock.follow)
         self._holding.make_room(work)
         prepared = work.prepare(batch, self._holding.clocks())
-        if prepared.rejected:
-            await self._bury(work.partition, batch, prepared.rejected)
+        await self._keep_refused(work, batch, prepared.rejected)
         return await self._calls("apply", work.partition, lambda: work.apply(prepared))
 
     async def _count_promotions(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
@@ -136,9 +126,7 @@ class Counting:
                 definition = change.promotion
                 text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
                 changes.append((change.promotion_id, text))
-        if rejected:
-            await self._bury(work.partition, batch, rejected)
-        reasons = Counter(refused.reason for refused in rejected)
+        await self._keep_refused(work, batch, rejected)
         moved = await self._calls(
             "promotions",
             work.partition,
@@ -148,35 +136,22 @@ class Counting:
                 batch.next,
                 work.position is None,
                 changes,
-                {f"rejected,{work.partition.topic},{reason}": count for reason, count in reasons.items()},
+                refused_totals(work.partition.topic, rejected, batch.skipped),
             ),
         )
         if moved is None:
             work.position = batch.next
         return moved
 
-    async def _bury(self, partition: Partition, batch: RecordBatch, rejected: list[Rejected]) -> None:
-        """Dead letters are acknowledged before the position moves: a crash between may repeat them, not lose them."""
-        at = now_ms()
-        letters = []
-        for refused in rejected:
-            record = batch.records[refused.index]
-            letters.append(
-                DeadLetter(
-                    partition.topic,
-                    partition.number,
-                    record.offset,
-                    record.key,
-                    record.value,
-                    refused.reason,
-                    refused.detail,
-                    at,
-                    record.timestamp,
-                    self._broker_topics.get(partition.topic, ""),
-                )
+    async def _keep_refused(self, work: PartitionWork, batch: RecordBatch, rejected: list[Rejected]) -> None:
+        """Write dead letters and mark lost records; both may be done again, if the batch is not applied after all."""
+        if not rejected and not batch.skipped:
+            return
+        await self._dead_letters.write(work.partition, batch, rejected)
+        if any(skipped.reason is Reason.UNREADABLE_BATCH for skipped in batch.skipped):
+            unknown_ms = self._standing.lost_from_ms(work)
+            await self._calls(
+                "incomplete",
+                work.partition,
+                lambda: self._writer.mark_incomplete(work.partition, work.position, unknown_ms),
             )
-        async with self._bury_lock:
-            if not self._burying:
-                await self._dead_letters.start()
-                self._burying = True
-        await self._dead_letters.write(letters)

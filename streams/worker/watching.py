@@ -145,7 +145,7 @@ class Watching:
             end = self._reading.end(partition)
             with suppress(TimeoutError):
                 waits = end is None or end > (await self._reading.at(partition) if position is None else position)
-        return Sight(work and (work.position, work.touched), waits)
+        return Sight(work and (work.position, work.touched, self._reading.steps(partition)), waits)
 
     async def _redis_takes_writes(self) -> bool:
         try:

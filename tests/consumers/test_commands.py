@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from consumers.commands import app
 from consumers.commands.running import iso, parse_since
-from consumers.dead_letters import DeadLetter, DeadLetterWriter
+from consumers.dead_letter_writing import DeadLetterWriter
+from consumers.dead_letters import DeadLetter
 from consumers.errors import UsageError
 from tests.support.servers import Server, tansu_broker
 

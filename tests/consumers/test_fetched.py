@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.fetched import Fetched, Record, hand_out_many
+from consumers.fetched import READ_AGAIN, Fetched, FetchedBytes, Suspicions, Taken, hand_out_many
+from consumers.rejects import Reason
+from consumers.unpacking.records import Record
 
 TP = TopicPartition("clicks", 0)
 BASE_OFFSET = slice(0, 8)
@@ -72,7 +71,7 @@ def _value(offset: int) -> bytes | None:
 class _Assignment:
     """The part of aiokafka's assignment that a `FetchResult` looks at."""
 
-    active, paused = True, False
+    active, paused, highwater = True, False, None
 
     def __init__(self, position: int) -> None:
         self.position = position
@@ -85,7 +84,7 @@ class _Assignment:
 
 
 def parsed(batches: Sequence[Batch], position: int) -> PartitionRecords:
-    fetched = MemoryRecords(b"".join(batch.written() for batch in batches))
+    fetched = FetchedBytes(b"".join(batch.written() for batch in batches))
     return PartitionRecords(TP, fetched, [], position, None, None, True, 0)
 
 
@@ -98,12 +97,19 @@ class _Fetcher:
         self._records = {TP: result}
 
 
+def handed(result: FetchResult, most: int, most_bytes: int = 2**25, suspicions: Suspicions | None = None) -> Taken:
+    """What the consumer thread takes at once."""
+    hand_out_many(_Fetcher(result), most, most_bytes, suspicions or Suspicions())  # type: ignore[arg-type]
+    found = result.getall(1)
+    assert len(found) <= 1
+    return found[0] if found else Taken()
+
+
 def taken(result: FetchResult, most: int) -> list[Record]:
-    """Up to `most` records, as the consumer thread takes them."""
-    hand_out_many(_Fetcher(result), most)  # type: ignore[arg-type]
-    handed = result.getall(1)
-    assert len(handed) <= 1
-    return handed[0] if handed else []
+    """Up to `most` records, where nothing else comes between them."""
+    found = handed(result, most)
+    assert found.skipped == []
+    return found.records
 
 
 def told(records: Sequence[Any]) -> list[tuple[int, int, bytes | None, bytes | None]]:
@@ -126,7 +132,7 @@ def logs(draw: st.DrawFn) -> list[Batch]:
 
 @given(batches=logs(), into=st.integers(0, 8), most=st.integers(1, 20))
 def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: int, most: int) -> None:
-    position = batches[0].offsets[0] + into
+    position = min(batches[0].offsets[0] + into, batches[0].next - 1)
     alone = result_of(batches, position)
     one_by_one = alone.getall()
     result = result_of(batches, position)
@@ -162,16 +168,40 @@ def test_what_was_sought_away_from_is_not_handed_out() -> None:
     assert not result.has_more()
 
 
-def test_of_a_corrupt_batch_nothing_is_handed_out_and_what_was_before_it_is_not_lost() -> None:
-    result = result_of([Batch((0, 1)), Batch((2, 3), corrupt=True), Batch((4,))], 0)
-    assert [record.offset for record in taken(result, 10)] == [0, 1]
-    assert taken(result, 10) == []
-    assert not result.has_more()
-    assert result._assignment.position == 2, "from where it is fetched again"
-    again = result_of([Batch((2, 3), corrupt=True), Batch((4,))], 2)
-    with pytest.raises(CorruptRecordException):
-        taken(again, 10)
-    assert again._assignment.position == 2
+def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_again_before_it_is_given_up() -> None:
+    batches = [Batch((0, 1)), Batch((2, 3), ends_later=2, corrupt=True), Batch((6,))]
+    suspicions, result = Suspicions(), result_of(batches, 0)
+    assert [record.offset for record in handed(result, 10, suspicions=suspicions).records] == [0, 1]
+    for _ in range(READ_AGAIN):
+        assert not handed(result, 10, suspicions=suspicions)
+        assert not result.has_more(), "what was fetched is dropped"
+        assert result._assignment.position == 2, "from where it is fetched again"
+        result = result_of(batches[1:], 2)
+    found = handed(result, 10, suspicions=suspicions)
+    (skipped,) = found.skipped
+    assert (skipped.first, skipped.last, skipped.reason) == (2, 5, Reason.UNREADABLE_BATCH)
+    assert skipped.value == batches[1].written()
+    assert [record.offset for record in found.records] == [6]
+    assert result._assignment.position == 7
+
+
+def test_a_batch_that_was_corrupt_on_its_way_is_read_when_it_comes_whole() -> None:
+    suspicions = Suspicions()
+    assert not handed(result_of([Batch((2, 3), corrupt=True)], 2), 10, suspicions=suspicions)
+    found = handed(result_of([Batch((2, 3))], 2), 10, suspicions=suspicions)
+    assert [record.offset for record in found.records] == [2, 3]
+    for _ in range(READ_AGAIN):
+        assert not handed(result_of([Batch((4,), corrupt=True)], 4), 10, suspicions=suspicions), "another batch"
+
+
+def test_no_more_is_handed_out_than_so_many_bytes_and_the_record_that_goes_beyond() -> None:
+    batches = [Batch((0, 1, 2), compression=GZIP), Batch((3, 4)), Batch((5,))]
+    result = result_of(batches, 0)
+    offsets = []
+    while found := handed(result, 10, most_bytes=1):
+        offsets.append([record.offset for record in found.records])
+        assert found.size > 0
+    assert offsets == [[0, 1, 2], [3, 4], [5]]
 
 
 def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> None:
@@ -184,7 +214,7 @@ def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> N
             del whole
             for _ in range(uses):
                 taken(result, 3)
-            hand_out_many(_Fetcher(result), 3)  # type: ignore[arg-type]
+            hand_out_many(_Fetcher(result), 3, 2**25, Suspicions())  # type: ignore[arg-type]
             del result
             assert held() is None
     finally:
@@ -192,8 +222,8 @@ def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> N
 
 
 def test_a_fetch_used_up_stays_so() -> None:
-    fetched = Fetched(parsed([Batch((7,))], 7))
-    fetched.most = 5
-    assert [len(records) for records in fetched] == [1]
+    fetched = Fetched(parsed([Batch((7,))], 7), Suspicions())
+    fetched.most, fetched.most_bytes = 5, 2**20
+    assert [len(taken.records) for taken in fetched] == [1]
     assert list(fetched) == []
     assert fetched.next_fetch_offset == 8

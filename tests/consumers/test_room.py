@@ -17,20 +17,6 @@ def batch(records: int, size: int = 0) -> RecordBatch:
     return RecordBatch(Topic.CLICKS, 0, 0, records, [None] * records, size)  # type: ignore[list-item]
 
 
-async def test_it_is_empty_when_all_is_done_with_or_dropped() -> None:
-    room = Room(records=100, size=1_000)
-    done, dropped = batch(1), batch(2)
-    room.take(done)
-    room.take(dropped)
-    empty = asyncio.ensure_future(room.empty())
-    await asyncio.sleep(0.01)
-    room.give(done)
-    await asyncio.sleep(0.01)
-    assert not empty.done()
-    del dropped
-    await asyncio.wait_for(empty, 5)
-
-
 async def is_free(room: Room) -> bool:
     try:
         await asyncio.wait_for(room.wait(), 0.01)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
 import pytest
-from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
+from consumers.fetched import READ_AGAIN, FetchedBytes, Suspicions, keep_fetched_bytes
 from consumers.producing import Outgoing, send_all
+from consumers.rejects import Reason
 from consumers.room import Room
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topic_names import LOGICAL_NAMES
 from consumers.topics import Topic
-from consumers.transport import BatchApp, BatchConsumer, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
+from consumers.transport import BatchApp, BatchConsumerThread, BatchSchema, Fetching, RecordBatch
 from tests.support.servers import Server
 
 CLICKS = [TP("clicks", 0), TP("clicks", 1)]
@@ -43,11 +45,13 @@ async def produce(broker: Server, values: dict[int, list[bytes]]) -> None:
 @asynccontextmanager
 async def fetching(broker: Server, how: Fetching = FETCHING) -> AsyncIterator[SimpleNamespace]:
     """The consumer thread's fetch on a plain consumer: `.fetch()`, `.consumer`."""
+    keep_fetched_bytes()
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign(CLICKS)
     thread = BatchConsumerThread.__new__(BatchConsumerThread)
     thread.consumer = SimpleNamespace(flow_active=True)
+    thread.suspicions, thread.steps = Suspicions(), Counter()
     thread.app = SimpleNamespace(fetching=how, topic_names=LOGICAL_NAMES)
 
     async def fetch(timeout: float = 5) -> dict[TP, RecordBatch]:
@@ -139,10 +143,13 @@ async def test_a_seek_while_records_are_gathered_voids_those_before_it(clicks: S
 async def test_a_go_is_over_after_so_many_bytes(clicks: Server) -> None:
     values = [b"%03d" % i * 100 for i in range(40)]
     async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000, size=3_000)) as reading:
-        await produce(clicks, {0: values[:20]})
-        batch = (await asyncio.wait_for(reading.fetch(), 0.9))[CLICKS[0]]
-        assert batch.size == sum(len(record.value or b"") for record in batch.records) == 6_000
-        assert len(batch) == 20
+        await produce(clicks, {0: values})
+        found = []
+        while len(found) < len(values):
+            batch = (await asyncio.wait_for(reading.fetch(), 0.9))[CLICKS[0]]
+            assert 3_000 <= batch.size < 3_000 + 2 * 300 or len(found) + len(batch) == len(values)
+            found += [record.value for record in batch.records]
+        assert found == values
 
 
 @pytest.mark.anyio
@@ -155,42 +162,56 @@ async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) ->
 
 
 @pytest.mark.anyio
-async def test_what_was_gathered_before_a_corrupt_batch_goes_out_first(clicks: Server) -> None:
-    await produce(clicks, {0: [b"a", b"b"]})
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000)) as reading:
-        fetch_next, came = reading.consumer._fetcher.fetched_records, False
-
-        async def corrupt_after_the_first(*asked: Any, **how: Any) -> Any:
-            nonlocal came
-            if came:
-                raise CorruptRecordException("Invalid CRC")
-            found = await fetch_next(*asked, **how)
-            came = bool(found)
-            return found
-
-        reading.consumer._fetcher.fetched_records = corrupt_after_the_first
+async def test_what_was_gathered_goes_out_before_a_corrupt_batch_is_fetched_again_and_given_up(
+    clicks: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.fetched.PAUSE_S", 0.05)
+    await produce(clicks, {0: [b"a", b"b"], 1: [b"x"]})
+    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=200)) as reading:
         assert said((await reading.fetch())[CLICKS[0]]) == (0, 2, [b"a", b"b"])
-        with pytest.raises(CorruptRecordException):
-            await reading.fetch()
+        with corrupting(monkeypatch) as corrupted:
+            await produce(clicks, {0: [b"c"]})
+            batch = (await reading.fetch())[CLICKS[0]]
+            assert corrupted == [b"c"] * (READ_AGAIN + 1)
+        assert said(batch)[:2] == (2, 3)
+        assert [(one.first, one.last, one.reason) for one in batch.skipped] == [(2, 2, Reason.UNREADABLE_BATCH)]
+        await produce(clicks, {0: [b"d"]})
+        assert said((await reading.fetch())[CLICKS[0]]) == (3, 4, [b"d"])
+
+
+@contextmanager
+def corrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """Every fetch loses a bit of its last byte. Yields the values that came to harm, as often as they were fetched."""
+    corrupted: list[bytes] = []
+
+    def harmed(data: bytes) -> FetchedBytes:
+        if not data:
+            return FetchedBytes(data)
+        corrupted.append(data[-2:-1])
+        return FetchedBytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("aiokafka.consumer.fetcher.MemoryRecords", harmed)
+        yield corrupted
 
 
 @pytest.mark.anyio
-async def test_a_corrupt_batch_is_told_when_what_came_before_it_is_done_with() -> None:
-    room, batch = Room(10, 2**20), RecordBatch(Topic.CLICKS, 0, 0, 1, [], 9)
-    room.take(batch)
-    consumer = BatchConsumer.__new__(BatchConsumer)
-    consumer.app = SimpleNamespace(room=room)
-
-    async def corrupt(timeout: float) -> Any:
-        raise CorruptRecordException("Invalid CRC")
-
-    consumer._wait_next_records = corrupt
-    told = asyncio.ensure_future(anext(consumer.getmany(1)))
-    await asyncio.sleep(0.01)
-    assert not told.done()
-    room.give(batch)
-    with pytest.raises(CorruptRecordException):
-        await asyncio.wait_for(told, 5)
+async def test_a_large_record_is_passed_over_in_steps_and_others_are_not_held_up(
+    clicks: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.unpacking.batch.WHOLE_BYTES", 2**16)
+    monkeypatch.setattr("consumers.unpacking.batch.PIECE_BYTES", 2**14)
+    monkeypatch.setattr("consumers.unpacking.batch.STEP_BYTES", 2**14)
+    await produce(clicks, {0: [b"a", b"x" * 2**18, b"b"]})
+    seen: list[bytes | None] = []
+    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=0)) as reading:
+        async with asyncio.timeout(10):
+            while b"b" not in seen:
+                for batch in (await reading.fetch()).values():
+                    seen += [record.value for record in batch.records]
+                    seen += [one.value for one in batch.skipped]
+        assert sorted(seen, key=len) == [b"a", b"b", b"x" * 2**16]  # type: ignore[arg-type]
+        assert reading.thread.steps[CLICKS[0]] >= 10
 
 
 # Through Faust --------------------------------------------------------------------------------------------------------

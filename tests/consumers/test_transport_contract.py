@@ -10,6 +10,7 @@ from typing import Any
 import aiokafka
 import faust
 import pytest
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.record.memory_records import MemoryRecords
@@ -18,6 +19,7 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
 from consumers import transport
+from consumers.fetched import FetchedBytes, keep_fetched_bytes
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
@@ -51,6 +53,7 @@ def test_faust_is_the_version_that_this_was_written_against() -> None:
         (Assignment.state_value, ["self", "tp"]),
         (FetchResult.has_more, ["self"]),
         (FetchResult.getall, ["self", "max_records"]),
+        (aiokafka.AIOKafkaConsumer.getmany, ["self", "partitions", "timeout_ms", "max_records"]),
     ],
 )
 def test_what_is_overridden_or_called_is_there_with_its_parameters(
@@ -74,7 +77,7 @@ def test_each_override_is_of_something_that_faust_has() -> None:
             "answered_ms",
             "topic_ids",
             "topic_names",
-            "_corrupt",
+            "steps",
         }  # set by Faust on every service, and ours
         for name in own - helpers:
             assert hasattr(theirs, name), f"{theirs.__name__}.{name}"
@@ -93,6 +96,8 @@ def test_the_attributes_that_are_read_exist() -> None:
     assert "self._partition_records" in source(FetchResult.__init__)
     assert isinstance(inspect.getattr_static(SubscriptionState, "reassignment_in_progress"), property)
     assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
+    assert "self.highwater" in source(TopicPartitionState.__init__)
+    assert "self._assignment" in source(FetchResult.__init__)
     for name in ("has_valid_position", "position"):
         assert isinstance(inspect.getattr_static(TopicPartitionState, name), property)
     for name in ("_read_offset", "_buffered_partitions", "flow_active"):
@@ -104,6 +109,20 @@ def test_all_that_a_fetch_result_asks_of_its_records_is_what_fetched_has() -> No
     asked = set(re.findall(r"_partition_records\.(\w+)", code))
     assert asked == {"next_fetch_offset"}
     assert "for msg in self._partition_records:" in code
+
+
+def test_what_is_fetched_is_kept_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka makes its parser of a fetch by a name that can be given to another, and asks no more of it than this."""
+    code = source(Fetcher._proc_fetch_request)
+    assert code.count("records = MemoryRecords(part_data[-1])") == 1
+    assert set(re.findall(r"\brecords\.(\w+)\(", code)) == {"has_next", "size_in_bytes"}
+    assert set(re.findall(r"\brecords\.(\w+)\(", source(PartitionRecords._unpack_records))) == {
+        "has_next",
+        "next_batch",
+    }
+    monkeypatch.setattr(fetcher, "MemoryRecords", MemoryRecords)
+    keep_fetched_bytes()
+    assert fetcher.MemoryRecords is FetchedBytes
 
 
 def test_fetched_checks_what_aiokafka_does_where_transactions_are_not_looked_at() -> None:

@@ -18,7 +18,7 @@ from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
 from streams.doctor.server import connections, exposure
-from streams.doctor.workers import alerts, at_work, incomplete, messages, on_broker, partitions
+from streams.doctor.workers import alerts, at_work, incomplete, messages, on_broker, partitions, unreadable
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from streams.store.state import State
@@ -150,6 +150,13 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
 def test_lost_records_are_told() -> None:
     found = list(incomplete({b"incomplete:orders/0": str(NOW_MS).encode(), b"pos:orders/0": b"1"}))
     assert (levels(found), "2025-11-10" in found[0].found) == (["wrong"], True)
+
+
+def test_records_that_cannot_be_decoded_are_told_while_the_history_is_incomplete() -> None:
+    (found,) = unreadable({"orders": 1_200, "clicks": 3}, {Topic.ORDERS})
+    assert (found.level, found.what) == (Level.WRONG, "topic orders")
+    assert "up to 1,200 records" in found.found
+    assert "--reason unreadable_batch" in found.mend
 
 
 def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:

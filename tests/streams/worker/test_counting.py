@@ -11,13 +11,14 @@ import pytest
 from consumers.dead_letters import DeadLetter
 from consumers.errors import SalepulseError
 from consumers.rejects import Reason
+from consumers.skipped import Cut, Skipped
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.partition import PartitionWork
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0
 from tests.streams.worker.conftest import Office, opened
-from tests.support.events import T0, click, paid, promotion, records
+from tests.support.events import T0, click, ms, paid, promotion, records, wire
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -148,7 +149,7 @@ class Letters:
 async def test_what_is_older_than_every_pane_is_refused_from_a_workers_first_batch_on(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
-    monkeypatch.setattr("streams.worker.counting.DeadLetterWriter", Letters)
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
     now_s = now_ms() / 1000 - T0
     async with opened(redis_url, clock=clock, retain="") as before:
         before.topics.write(CLICKS_0, click(at=now_s))
@@ -172,7 +173,7 @@ async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redi
 async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, retriable: bool, failures: int
 ) -> None:
-    monkeypatch.setattr("streams.worker.counting.DeadLetterWriter", Letters)
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
     monkeypatch.setattr("streams.worker.counting._PAUSE_S", 0)
     monkeypatch.setattr(Letters, "failing", [SalepulseError("no Kafka broker answers", retriable=retriable)])
     async with opened(redis_url) as office:
@@ -184,3 +185,44 @@ async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
         await office.count(office.topics.fetch(CLICKS_0))
         assert await office.totals() == {"events,clicks,page_view": 1, "rejected,clicks,bad_json": 1}
         assert [letter.offset for letter in Letters.written] == [0]
+
+
+async def test_records_that_cannot_be_decoded_are_one_dead_letter_counted_and_marked_as_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    async with opened(redis_url) as office:
+        office.topics.write(CLICKS_0, click(at=1))
+        await office.count(office.topics.fetch(CLICKS_0))
+        batch = records(Topic.CLICKS, 0, 1, [wire(click(at=2))])
+        batch.next = 9
+        batch.skipped.append(Skipped(2, 8, Reason.UNREADABLE_BATCH, "its checksum is wrong", value=b"\x00raw"))
+        await office.count(batch)
+        assert await office.position(CLICKS_0) == 9
+        assert await office.totals() == {
+            "events,clicks,page_view": 2,
+            "rejected,clicks,unreadable_batch": 1,
+            "records_lost,clicks": 7,
+        }
+        assert await office.field("incomplete:clicks/0") == str(ms(1)), "from what was counted before"
+        (letter,) = Letters.written
+        assert (letter.id, letter.last_offset, letter.value) == ("clicks/0/2", 8, b"\x00raw")
+
+
+async def test_a_message_that_was_cut_is_refused_and_nothing_is_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    async with opened(redis_url) as office:
+        cut, headers = Cut(2**30, "ab" * 32), [("trace", b"7")]
+        for topic, partition in ((Topic.ORDERS, ORDERS_0), (Topic.PROMOTIONS, PROMOTIONS_0)):
+            batch = records(topic, 0, 0, [])
+            batch.next = 1
+            batch.skipped.append(Skipped(0, 0, Reason.TOO_LARGE, "it is large", b"k", b"begin", cut, headers, 99))
+            await office.count(batch)
+            assert await office.position(partition) == 1
+            assert await office.field(f"incomplete:{partition}") is None
+        assert await office.totals() == {"rejected,orders,too_large": 1, "rejected,promotions,too_large": 1}
+        letter = Letters.written[0]
+        assert (letter.key, letter.value, letter.cut, letter.headers) == (b"k", b"begin", cut, headers)
+        assert (letter.timestamp_ms, letter.last_offset) == (99, None)

@@ -51,6 +51,15 @@ async def test_records_that_wait_and_are_not_read_although_others_can_read_them(
     assert await watched.look(5) == "nothing was read of clicks/0 for 30 s, and the broker answers others"
 
 
+async def test_a_large_record_that_is_passed_over_is_worked_on(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1), click(at=2))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=1))
+    for step in range(20):
+        watched.office.topics.stepped[CLICKS_0] = step
+        assert await watched.look(10) == ""
+    assert "clicks/0" in await watched.look(40)
+
+
 async def test_a_partition_that_the_broker_is_silent_about_is_in_doubt_too(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     await watched.office.count(watched.office.topics.fetch(CLICKS_0))

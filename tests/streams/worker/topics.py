@@ -26,6 +26,8 @@ class Topics(Reading):
         """# <epoch ms>; where nothing is set, the broker answers all the time"""
         self.ids: dict[Topic, str] = {}
         self.in_rebalance = False
+        self.stepped: dict[Partition, int] = {}
+        """# <steps through a large record>"""
 
     def write(self, partition: Partition, *events: Event | bytes) -> None:
         values = self.values.setdefault(partition, [])
@@ -59,6 +61,9 @@ class Topics(Reading):
 
     def end(self, partition: Partition) -> int | None:
         return len(self.values[partition])
+
+    def steps(self, partition: Partition) -> int:
+        return self.stepped.get(partition, 0)
 
     async def at(self, partition: Partition) -> int:
         return self.reads[partition]

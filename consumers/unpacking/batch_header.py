@@ -1,0 +1,74 @@
+"""Kafka's batches of version 2 (since 0.11): what stands before the records of one.
+
+https://kafka.apache.org/documentation/#recordbatch
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_FORMAT = struct.Struct(">qiibIhiqqqhii")
+HEADER_BYTES = _FORMAT.size
+LOG_OVERHEAD_BYTES = 12
+"""Base offset and length: the length counts what follows them."""
+MAGIC_AT = 16
+MAGIC = 2
+PIECE_RECORDS = 50_000
+"""So many are parsed at a time, at most."""
+_CODEC_MASK = 0x07
+_APPEND_TIME_MASK = 0x08
+_CONTROL_MASK = 0x20
+
+
+class BatchHeader(NamedTuple):
+    """As written. Only what follows the CRC is covered by it."""
+
+    base_offset: int
+    length: int
+    leader_epoch: int
+    magic: int
+    crc: int
+    attributes: int
+    last_delta: int
+    first_ms: int
+    newest_ms: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    record_count: int
+
+    @property
+    def codec(self) -> int:
+        return self.attributes & _CODEC_MASK
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it holds markers of transactions, and no records."""
+        return bool(self.attributes & _CONTROL_MASK)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it says to hold some records, and no more than are parsed at a time."""
+        return 0 < self.record_count <= PIECE_RECORDS and not self.is_control
+
+    @property
+    def appended(self) -> bool:
+        """Whether its records carry the time at which the broker wrote them."""
+        return bool(self.attributes & _APPEND_TIME_MASK)
+
+    @property
+    def last(self) -> int:
+        """Offset of the last record, also where compaction has taken it away."""
+        return self.base_offset + self.last_delta
+
+    def plain(self, records: bytes | memoryview, count: int) -> bytes:
+        """A batch without compression, of the same offsets and times, that holds these records."""
+        length = HEADER_BYTES - LOG_OVERHEAD_BYTES + len(records)
+        attributes = self.attributes & ~_CODEC_MASK
+        return _FORMAT.pack(*self._replace(length=length, attributes=attributes, record_count=count)) + records
+
+
+def read_header(batch: memoryview) -> BatchHeader:
+    """The header at the beginning of these bytes, of which there are enough."""
+    return BatchHeader._make(_FORMAT.unpack_from(batch))

@@ -1,0 +1,241 @@
+"""Records out of unpacked bytes: many at once with aiokafka's parser, or one by one and more patiently."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from consumers.rejects import Reason
+from consumers.skipped import CUT_BYTES, Cut, MessageHeaders, Skipped
+from consumers.unpacking.batch_header import BatchHeader
+from consumers.unpacking.byte_stream import ByteStream, varint
+from consumers.unpacking.errors import UnreadableError
+
+_FEW_BYTES = 64
+"""Beside key and value: a record with more than that has headers."""
+_HEADER_BYTES = 128
+"""What a header takes in memory, at least."""
+
+
+class Record(Protocol):
+    """One message."""
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def timestamp(self) -> int | None:
+        """Epoch ms."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> MessageHeaders: ...
+
+
+class ParsedRecord(NamedTuple):
+    """One message, as it was parsed here."""
+
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: MessageHeaders
+
+
+def parse(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
+    """The records that `records` holds, and nothing else; and what is wrong with the one after the last of them."""
+    found = parsed(header, DefaultRecordBatch(header.plain(records, count)))
+    return _one_by_one(header, records, count) if found is None else (found, None)
+
+
+def parsed(header: BatchHeader, batch: DefaultRecordBatch) -> list[Record] | None:
+    """The records of a batch that is not compressed; None where one of them is not as it should be."""
+    try:
+        found: list[Record] = list(batch)
+    except Exception:  # it is not told which record it is
+        return None
+    well = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last
+    return found if well else None
+
+
+def whole_records(held: memoryview, most: int) -> tuple[int, int]:
+    """How many records at the beginning are there as a whole, `most` at most, and where they end. Raises
+    UnreadableError where the first of them has no length.
+    """
+    count = at = 0
+    while count < most and at < len(held):
+        byte = held[at]
+        if byte < 0x80:
+            length, start = (byte >> 1) ^ -(byte & 1), at + 1
+        else:
+            length, start = _length(held, at)
+        if length < 0 and not count:
+            raise UnreadableError("a record has no length")
+        if length < 0 or start + length > len(held):
+            break
+        at = start + length
+        count += 1
+    return count, at
+
+
+def _length(held: memoryview, at: int) -> tuple[int, int]:
+    """The length that is written at `at`, and where it ends: beyond all that is held, or -1, where there is none."""
+    try:
+        return varint(held, at) or (len(held), at)
+    except UnreadableError:
+        return -1, at
+
+
+def held_bytes(records: Sequence[Record], unpacked: int) -> int:
+    """How much memory they take that were `unpacked` bytes, about: many short headers take a lot more."""
+    others, few = unpacked - sum([len(record.value or b"") for record in records]), _FEW_BYTES * len(records)
+    if others <= few or others - sum([len(record.key or b"") for record in records]) <= few:
+        return unpacked
+    return unpacked + _HEADER_BYTES * sum([len(record.headers) for record in records])
+
+
+def headers_bytes(held: memoryview, length: int) -> int:
+    """How many bytes of a record of this length, which begins with what is held, are its headers; 0 if that is not
+    told by its beginning. Raises UnreadableError.
+    """
+    at = 1  # attributes; then its time, its offset, and the lengths of key and value
+    for n in range(4):
+        if (found := varint(held, at)) is None:
+            return 0
+        at = found[1] + (max(0, found[0]) if n >= 2 else 0)
+    return length - at
+
+
+def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
+    stream, before = ByteStream([records]), header.base_offset - 1
+    found: list[Record] = []
+    try:
+        for _ in range(count):
+            length = stream.varint()
+            whole = stream.held[: max(0, length)]
+            if len(whole) != length:
+                raise UnreadableError("the records end early")
+            record = _record(header, ByteStream([whole]))
+            if not before < record.offset <= header.last:
+                raise UnreadableError(f"offset {record.offset} is not one of the batch's")
+            before = record.offset
+            stream.advance(length)
+            found.append(record)
+    except UnreadableError as error:
+        return found, error
+    return found, None
+
+
+def _record(header: BatchHeader, stream: ByteStream) -> ParsedRecord:
+    offset, timestamp = _offset_and_time(header, stream)
+    return ParsedRecord(offset, timestamp, _bytes(stream), _bytes(stream), _headers(stream))
+
+
+def _headers(stream: ByteStream) -> MessageHeaders:
+    headers = []
+    for _ in range(stream.varint()):
+        name = _bytes(stream) or b""  # is to be UTF-8, which no broker looks at
+        headers.append((name.decode("utf-8", "backslashreplace"), _bytes(stream)))
+    return headers
+
+
+def _offset_and_time(header: BatchHeader, stream: ByteStream) -> tuple[int, int]:
+    stream.take(1)  # attributes, of which there are none
+    later_ms = stream.varint()
+    return header.base_offset + stream.varint(), header.newest_ms if header.appended else header.first_ms + later_ms
+
+
+def _bytes(stream: ByteStream) -> bytes | None:
+    size = stream.varint()
+    if size < 0:
+        return None
+    found = bytes(stream.fill(size)[:size])
+    if len(found) < size:
+        raise UnreadableError("the records end early")
+    stream.advance(size)
+    return found
+
+
+@dataclass(slots=True)
+class _Passing:
+    """Bytes of which only the beginning is kept."""
+
+    left: int
+    size: int = field(init=False)
+    kept: bytearray = field(default_factory=bytearray)
+    hashed: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def __post_init__(self) -> None:
+        self.size = self.left
+
+    def pass_on(self, stream: ByteStream, most: int) -> int:
+        some = stream.take(min(self.left, most))
+        self.hashed.update(some)
+        self.kept += some[: max(0, CUT_BYTES - len(self.kept))]
+        self.left -= len(some)
+        return len(some)
+
+
+class LargeRecord:
+    """A record too large to be held: passed over in steps, while its beginning and its hash are kept."""
+
+    def __init__(self, header: BatchHeader, stream: ByteStream, length: int) -> None:
+        """Its length was read, and nothing of it."""
+        self._header = header
+        self._stream = stream
+        self._length = length
+        self._end = stream.passed + length
+        self._offset, self._timestamp = _offset_and_time(header, stream)
+        if not header.base_offset <= self._offset <= header.last:
+            raise UnreadableError(f"offset {self._offset} is not one of the batch's")
+        self._key: _Passing | None = None
+        self._value: _Passing | None = None
+
+    def step(self, most: int) -> Skipped | None:
+        """Read on by about `most` bytes; what became of it at its end, else None. Raises UnreadableError."""
+        until = self._stream.passed + most
+        if self._key is None:
+            self._key = self._field()
+        while self._key.left and self._stream.passed < until:
+            self._key.pass_on(self._stream, most)
+        if self._key.left:
+            return None
+        if self._value is None:
+            self._value = self._field()
+        while self._value.left and self._stream.passed < until:
+            self._value.pass_on(self._stream, most)
+        if self._value.left:
+            return None
+        if self._end - self._stream.passed <= CUT_BYTES:
+            return self._skipped(self._key, self._value, _headers(self._stream))
+        while self._stream.passed < min(until, self._end):  # its headers, which are left out
+            self._stream.take(self._end - self._stream.passed)
+        return self._skipped(self._key, self._value) if self._stream.passed == self._end else None
+
+    def _field(self) -> _Passing:
+        size = self._stream.varint()
+        if size > self._end - self._stream.passed:
+            raise UnreadableError("a field is longer than its record")
+        return _Passing(max(0, size))
+
+    def _skipped(self, key: _Passing, value: _Passing, headers: MessageHeaders = ()) -> Skipped:
+        return Skipped(
+            self._offset,
+            self._offset,
+            Reason.TOO_LARGE,
+            f"the message has {value.size} bytes, with key and headers {self._length}: send at most 1 MiB",
+            bytes(key.kept) or None,
+            bytes(value.kept),
+            Cut(value.size, value.hashed.hexdigest()),
+            headers,
+            self._timestamp,
+        )

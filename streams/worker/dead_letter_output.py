@@ -1,0 +1,94 @@
+"""What a worker cannot count, written to the dead-letter topic before the position moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import structlog
+
+from consumers.dead_letter_writing import DeadLetterWriter
+from consumers.dead_letters import DeadLetter
+from consumers.kafka import Where, kafka_at
+from consumers.rejects import Reason, Rejected
+from consumers.topics import Partition
+from consumers.transport import RecordBatch
+from streams.clock import now_ms
+
+log = structlog.get_logger()
+
+_STOP_WITHIN_S = 2.0
+
+
+class DeadLetterOutput:
+    """Writes dead letters, and connects when the first one is to be written."""
+
+    def __init__(self, kafka: Where) -> None:
+        self._writer = DeadLetterWriter(kafka)
+        self._broker_topics = kafka_at(kafka).topics.differing
+        self._lock = asyncio.Lock()
+        self._connected = False
+
+    async def stop(self) -> None:
+        """Disconnect, whether the broker answers or not: batches whose letters are not confirmed are read again."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._writer.stop(), _STOP_WITHIN_S)
+
+    async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[Rejected]) -> None:
+        """Returns when all are confirmed: a crash before the position moves may repeat them, not lose them."""
+        letters = [*self._of_records(partition, batch, rejected), *self._of_skipped(partition, batch)]
+        if not letters:
+            return
+        async with self._lock:
+            if not self._connected:
+                await self._writer.start()
+                self._connected = True
+        await self._writer.write(letters)
+
+    def _of_records(
+        self, partition: Partition, batch: RecordBatch, rejected: Iterable[Rejected]
+    ) -> Iterator[DeadLetter]:
+        at = now_ms()
+        for refused in rejected:
+            record = batch.records[refused.index]
+            yield DeadLetter(
+                partition.topic,
+                partition.number,
+                record.offset,
+                record.key,
+                record.value,
+                refused.reason,
+                refused.detail,
+                at,
+                record.timestamp,
+                self._broker_topics.get(partition.topic, ""),
+                record.headers,
+            )
+
+    def _of_skipped(self, partition: Partition, batch: RecordBatch) -> Iterator[DeadLetter]:
+        at = now_ms()
+        for skipped in batch.skipped:
+            if skipped.reason is Reason.UNREADABLE_BATCH:
+                log.error(
+                    "batch cannot be decoded; its records are lost and the history is incomplete",
+                    partition=str(partition),
+                    first=skipped.first,
+                    last=skipped.last,
+                    why=skipped.detail,
+                )
+            yield DeadLetter(
+                partition.topic,
+                partition.number,
+                skipped.first,
+                skipped.key,
+                skipped.value,
+                skipped.reason,
+                skipped.detail,
+                at,
+                skipped.timestamp,
+                self._broker_topics.get(partition.topic, ""),
+                skipped.headers,
+                skipped.cut,
+                skipped.last if skipped.reason is Reason.UNREADABLE_BATCH else None,
+            )

@@ -1,0 +1,326 @@
+"""Whatever a batch's bytes are: good records are handed out, large ones are cut, the rest is one loss."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import tracemalloc
+from collections.abc import Sequence
+
+import pytest
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.rejects import Reason
+from consumers.skipped import CUT_BYTES, Skipped
+from consumers.unpacking import batch as batch_module
+from consumers.unpacking.batch import PIECE_BYTES, Extent, Piece, lost, pieces, split
+from consumers.unpacking.codecs import Codec
+from consumers.unpacking.errors import CorruptBatchError
+from consumers.unpacking.records import Record
+from tests.support.batches import (
+    COMPRESS,
+    CONTROL,
+    FIRST_MS,
+    Message,
+    batch,
+    bomb,
+    compressed,
+    record,
+    records,
+    signed,
+    varint,
+)
+
+CODECS = sorted(COMPRESS)
+BOMB_BYTES = 100 * 2**20
+MESSAGES = [
+    Message(b'{"n":%d}' % n, b"k%d" % n, [("h", b"1"), ("h", None)] if n % 3 else [], FIRST_MS + n) for n in range(200)
+]
+
+
+def read(raw: bytes, start: int = 0, end: int | None = None) -> list[Piece]:
+    return list(pieces(memoryview(raw), Extent(start, end)))
+
+
+def found(read: Sequence[Piece]) -> list[Record]:
+    return [record for piece in read for record in piece.records]
+
+
+def skipped(read: Sequence[Piece]) -> list[Skipped]:
+    return [one for piece in read for one in piece.skipped]
+
+
+def as_messages(found: Sequence[Record]) -> list[Message]:
+    return [Message(one.value, one.key, list(one.headers), one.timestamp or 0) for one in found]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("start", [100, 150])
+def test_records_are_read_of_every_codec(codec: str, start: int) -> None:
+    whole = read(compressed(MESSAGES, codec, base=100), start)
+    assert as_messages(found(whole)) == MESSAGES[start - 100 :]
+    assert [one.offset for one in found(whole)] == list(range(start, 300))
+    assert whole[-1].next == 300
+    assert skipped(whole) == []
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_that_unpacks_to_much_comes_in_pieces(codec: str) -> None:
+    messages = [Message(b"%d" % n * 200 * (n % 7)) for n in range(20_000)]
+    assert sum(len(message.value or b"") for message in messages) > 3 * PIECE_BYTES
+    whole = read(compressed(messages, codec))
+    assert [one.value for one in found(whole)] == [message.value for message in messages]
+    assert max(piece.size for piece in whole) <= PIECE_BYTES
+    nexts = [piece.next for piece in whole]
+    assert nexts == sorted(nexts)
+    assert nexts[-1] == len(messages)
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS if name not in ("none", "snappy raw", "zstd stream")])
+def test_of_a_bomb_the_beginning_is_kept_and_all_other_records(codec: str) -> None:
+    """Memory that Python itself takes; what the codecs take is measured on a worker."""
+    raw = bomb(codec, BOMB_BYTES, MESSAGES[:5], MESSAGES[5:10], base=40)
+    tracemalloc.start()
+    try:
+        whole = read(raw, 40)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * PIECE_BYTES
+    assert [one.offset for one in found(whole)] == [40, 41, 42, 43, 44, 46, 47, 48, 49, 50]
+    assert as_messages(found(whole)) == MESSAGES[:10]
+    (cut,) = skipped(whole)
+    assert (cut.first, cut.last, cut.reason, cut.key) == (45, 45, Reason.TOO_LARGE, b"bomb")
+    assert cut.value == bytes(CUT_BYTES)
+    assert cut.cut is not None
+    assert (cut.cut.size, cut.cut.sha256) == (BOMB_BYTES, hashlib.sha256(bytes(BOMB_BYTES)).hexdigest())
+    assert whole[-1].next == 51
+
+
+def test_one_large_block_of_snappy_is_unpacked_in_pieces() -> None:
+    values = [bytes([n]) * 3_000_000 + b"%d" % n for n in range(9)]
+    whole = read(compressed([Message(value) for value in values], "snappy raw"))
+    assert [one.value for one in found(whole)] == values
+    plain = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(200_000))  # a literal, mostly
+    assert found(read(compressed([Message(plain)], "snappy raw")))[0].value == plain
+
+
+@pytest.mark.parametrize("size", [PIECE_BYTES + 1, 2**24 - 100, 2**24 + 1])
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_a_record_is_whole_up_to_16_mib(codec: str, size: int) -> None:
+    value = b"ab" * (size // 2)
+    headers = [("trace", b"7"), ("trace", b"8")]
+    whole = read(compressed([MESSAGES[0], Message(value, b"key", headers, FIRST_MS + 5), MESSAGES[1]], codec))
+    if size < 2**24:
+        assert found(whole)[1].value == value
+        assert len(found(whole)) == 3
+    else:
+        (cut,) = skipped(whole)
+        assert (cut.key, cut.headers, cut.timestamp) == (b"key", headers, FIRST_MS + 5)
+        assert cut.value == value[:CUT_BYTES]
+        assert cut.cut is not None
+        assert cut.cut.sha256 == hashlib.sha256(value).hexdigest()
+        assert [one.offset for one in found(whole)] == [0, 2]
+
+
+def test_a_large_key_and_large_headers_are_no_way_around_it() -> None:
+    large = b"k" * (2**24 + 7)
+    for message in (
+        Message(b"v", large),
+        Message(b"v", b"k", [("h", large)]),
+        Message(b"v", b"k", [("h", b"")] * 2_000_000),
+    ):
+        (cut,) = skipped(whole := read(compressed([message, MESSAGES[0]], "gzip")))
+        assert cut.value == b"v"
+        assert len(cut.key or b"") <= CUT_BYTES
+        assert list(cut.headers) == []
+        assert as_messages(found(whole)) == MESSAGES[:1]
+
+
+def test_many_short_headers_count_for_what_they_take() -> None:
+    messages = [Message(b"v", b"k", [("h", b"")] * 1_000)] * 100
+    assert sum(piece.size for piece in read(compressed(messages, "gzip"))) > 100 * 1_000 * 100
+
+
+def test_a_header_name_that_is_not_utf8_is_no_reason_to_lose_a_batch() -> None:
+    message = Message(b"v", b"k", [("bad\udcff", b"1")])
+    whole = read(compressed([MESSAGES[0], message, MESSAGES[1]], "none"))
+    assert [one.value for one in found(whole)] == [MESSAGES[0].value, b"v", MESSAGES[1].value]
+    assert list(found(whole)[1].headers) == [("bad\\xff", b"1")]
+
+
+def test_markers_of_transactions_and_batches_that_compaction_emptied_are_passed_over() -> None:
+    assert [piece.next for piece in read(batch(b"", attributes=CONTROL, base=5), 5)] == [6]
+    emptied = bytearray(batch(b"", base=5, count=3))
+    emptied[57:61] = bytes(4)
+    assert [(piece.next, piece.records) for piece in read(signed(emptied), 5)] == [(8, [])]
+
+
+# Harm -----------------------------------------------------------------------------------------------------------------
+
+
+def the_loss(raw: bytes, start: int = 0) -> tuple[list[bytes | None], int, int, str]:
+    """What was read before, and the range of the one loss."""
+    whole = read(raw, start)
+    (loss,) = skipped(whole)
+    assert loss.reason is Reason.UNREADABLE_BATCH
+    assert loss.value == raw
+    assert whole[-1].next == loss.last + 1
+    return [one.value for one in found(whole)], loss.first, loss.last, loss.detail
+
+
+@pytest.mark.parametrize("number", [5, 6, 7])
+def test_an_unknown_codec(number: int) -> None:
+    raw = batch(records(MESSAGES), number, count=len(MESSAGES), base=10)
+    assert the_loss(raw, 10) == ([], 10, 209, f"compression codec {number} is unknown")
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_a_payload_that_is_not_of_its_codec(codec: str) -> None:
+    number, compress = COMPRESS[codec]
+    good = compress(records(MESSAGES))
+    for harmed in (b"", b"\x00" * 40, b"no codec's bytes" * 9, good[:10], good[: len(good) // 2], good[::-1]):
+        _, first, last, detail = the_loss(batch(harmed, number, count=len(MESSAGES), base=10), 10)
+        assert last == 209
+        assert first >= 10
+        assert detail
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_records_that_end_early_are_lost_and_those_before_them_are_not(codec: str) -> None:
+    number, compress = COMPRESS[codec]
+    payload = records(MESSAGES[:3]) + record(MESSAGES[3], 3)[:-2]
+    assert the_loss(batch(compress(payload), number, count=200))[:3] == ([m.value for m in MESSAGES[:3]], 3, 199)
+    none_left = batch(compress(records(MESSAGES[:3])), number, count=200)
+    assert the_loss(none_left)[:3] == ([m.value for m in MESSAGES[:3]], 3, 199)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        varint(-5) + b"x" * 20,
+        b"\xff" * 12,
+        varint(2**40),
+        varint(12) + b"\x00" + varint(0) + varint(3) + varint(2**30) + b"x" * 5,
+        varint(12) + b"\x00" + varint(0) + varint(2**40) + b"x" * 5,
+        varint(12) + b"\x00" + varint(0) + varint(1) + varint(-1) * 2 + varint(0) + b"x" * 6,  # an offset read before
+        varint(2**25) + b"\x00" + varint(0) + varint(3) + varint(2**30),
+        varint(2**25) + b"\x00" + varint(0) + varint(2**35),
+    ],
+)
+@pytest.mark.parametrize("large", [False, True])
+def test_a_record_that_is_no_record(bad: bytes, large: bool) -> None:
+    filling = [Message(b"f" * 2**20)] * 5 if large else []  # more than one piece
+    payload = records([*MESSAGES[:3], *filling]) + bad
+    values, first, last, _ = the_loss(batch(payload, count=99))
+    assert (values[:3], first, last) == ([m.value for m in MESSAGES[:3]], 3 + len(filling), 98)
+
+
+def test_a_batch_whose_checksum_is_wrong_may_be_better_when_it_is_fetched_again() -> None:
+    raw = bytearray(compressed(MESSAGES, "gzip", base=10))
+    raw[80] ^= 1
+    with pytest.raises(CorruptBatchError):
+        read(bytes(raw), 10)
+    loss = lost(memoryview(raw), Extent(30, 1_000), "its checksum is wrong")
+    assert (loss.first, loss.last, loss.value) == (30, 209, bytes(raw))
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        (slice(0, 8), struct.pack(">q", 2**40)),
+        (slice(0, 8), struct.pack(">q", -9)),
+        (slice(8, 12), struct.pack(">i", -1)),
+        (slice(8, 12), struct.pack(">i", 5)),
+        (slice(8, 12), struct.pack(">i", 2**30)),
+        (slice(16, 17), b"\x03"),
+        (slice(16, 17), b"\x00"),
+        (slice(16, 17), b"\xff"),
+        (slice(23, 27), struct.pack(">i", -1)),
+        (slice(23, 27), struct.pack(">i", 2**31 - 1)),
+    ],
+)
+def test_headers_that_lie_lead_neither_back_nor_beyond_the_end(at: slice, written: bytes) -> None:
+    raw = bytearray(compressed(MESSAGES, "none", base=10))
+    raw[at] = written
+    for harmed in (bytes(raw), signed(raw)):
+        for whole in split(harmed + compressed(MESSAGES, "none", base=210)):
+            try:
+                end = list(pieces(whole, Extent(10, 410)))[-1].next
+            except CorruptBatchError:
+                end = lost(whole, Extent(10, 410), "").last + 1
+            assert 10 < end <= 410 or harmed[23:27] == written != struct.pack(">i", -1)
+            break
+
+
+def test_a_batch_unpacks_to_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "MOST_BYTES", 2 * PIECE_BYTES)
+    messages = [Message(b"x" * 2**20)] * 30
+    values, first, last, detail = the_loss(compressed(messages, "zstd"))
+    assert "unpacks to more than" in detail
+    assert (len(values), last) == (first, 29)
+    assert 8 <= first < 16
+
+
+@given(data=st.data(), codec=st.sampled_from(CODECS))
+def test_no_harm_to_any_byte_raises_anything_else_or_moves_back(data: st.DataObject, codec: str) -> None:
+    """The checksum is made right again: what is tried is what comes after it."""
+    raw = bytearray(compressed(MESSAGES[:20], codec, base=10))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(21, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, 30))
+    harmed = bytearray(raw[: len(raw) - cut])
+    harmed[8:12] = struct.pack(">i", len(harmed) - 12)
+    at = 10
+    for piece in read(signed(harmed), at):
+        assert all(at <= one.first <= one.last < piece.next for one in piece.skipped)
+        assert at <= piece.next <= 2**31
+        at = piece.next
+    assert at > 10
+
+
+# How batches lie in a fetch -------------------------------------------------------------------------------------------
+
+
+def test_the_last_batch_of_a_fetch_may_be_cut_off() -> None:
+    first, second = compressed(MESSAGES, "none"), compressed(MESSAGES, "gzip", base=200)
+    assert [bytes(one) for one in split(first + second)] == [first, second]
+    assert [bytes(one) for one in split(first + second[:-1])] == [first]
+    assert [bytes(one) for one in split(first + second[:7])] == [first]
+    assert [bytes(one) for one in split(first[:-1])] == [first[:-1]], "something has to become of the only one"
+    assert list(split(b"")) == []
+
+
+# Before version 2 -----------------------------------------------------------------------------------------------------
+
+
+def old(magic: int, codec: int, values: Sequence[bytes], base: int = 0) -> bytes:
+    builder = LegacyRecordBatchBuilder(magic, codec, 1 << 30)
+    for n, value in enumerate(values):
+        builder.append(n, FIRST_MS, b"k", value)
+    made = bytearray(builder.build())
+    if codec:
+        made[0:8] = (base + len(values) - 1).to_bytes(8, "big")
+    return bytes(made)
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("codec", [Codec.NONE, Codec.GZIP, Codec.SNAPPY])
+def test_records_of_old_brokers_are_read(magic: int, codec: Codec) -> None:
+    values = [b"%d" % n * 50 for n in range(9)]
+    whole = [piece for one in split(old(magic, codec, values)) for piece in pieces(one, Extent(0))]
+    assert [one.value for one in found(whole)] == values
+    assert whole[-1].next == 9
+
+
+def test_what_cannot_be_read_of_old_brokers_is_a_loss() -> None:
+    raw = old(1, Codec.GZIP, [bytes(2**20)] * 40)
+    values, first, last, detail = the_loss(raw)
+    assert (values, first, last) == ([], 0, 39)
+    assert "unpacks to more than" in detail
+    harmed = bytearray(old(1, Codec.GZIP, [b"v"] * 9))
+    harmed[-1] ^= 1
+    with pytest.raises(CorruptBatchError):
+        read(bytes(harmed))

@@ -1,0 +1,196 @@
+"""Whatever codec, size and bytes producers and disks have: the worker stays, in bounds, and all good events count."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from consumers.dead_letter_reading import read_dead_letters
+from consumers.dead_letters import DeadLetter
+from consumers.skipped import CUT_BYTES
+from tests.streams.commands.salepulse import salepulse
+from tests.support.batches import COMPRESS, Message, bomb, compressed
+from tests.support.events import click, ms, wire
+from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.raw_batches import harm_on_disk, produce_raw
+from tests.support.servers import Server
+from tests.support.stack import Shop, stack
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+MOST_MEMORY_BYTES = 500 * MIB
+"""The compose file gives a worker 768 MB."""
+BOMB_BYTES = 2**30
+
+
+def clicks(count: int, at: float) -> list[Message]:
+    return [Message(wire(click(at=at + n / 100)), b"u-%d" % n, [("trace", b"%d" % n)], ms(at)) for n in range(count)]
+
+
+def write(shop: Shop, *batches: tuple[bytes, int]) -> list[int]:
+    """Batches, each with how many records it has, to the one partition of `clicks`; their first offsets."""
+    offsets = asyncio.run(produce_raw(shop.broker.bootstrap, "clicks", *(batch for batch, _ in batches)))
+    shop._written({("clicks", 0): offsets[-1] + batches[-1][1]})
+    return offsets
+
+
+def dead_letters(shop: Shop) -> list[DeadLetter]:
+    async def read() -> list[DeadLetter]:
+        return [letter async for letter in read_dead_letters(shop.broker.bootstrap)]
+
+    return sorted(asyncio.run(read()), key=lambda letter: letter.offset)
+
+
+def most_memory_bytes(worker: Server) -> int:
+    """What it ever had in memory."""
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+
+async def make_topic(bootstrap: str, name: str, largest: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 1, 1, topic_configs={"max.message.bytes": str(largest)})])
+    finally:
+        await admin.close()
+
+
+def test_every_codec_counts(broker: Server, redis_server: Server) -> None:
+    codecs = (None, "gzip", "snappy", "lz4", "zstd")
+
+    async def send(bootstrap: str) -> None:
+        for number, codec in enumerate(codecs):
+            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type=codec, linger_ms=50)
+            await producer.start()
+            try:
+                sent = [await producer.send("clicks", one.value, partition=0) for one in clicks(200, at=number)]
+                await asyncio.gather(*sent)
+            finally:
+                await producer.stop()
+
+    with stack(broker, redis_server, partitions=1) as shop:
+        pid = shop.workers[0].pid
+        asyncio.run(send(broker.bootstrap))
+        shop._written({("clicks", 0): 200 * len(codecs)})
+        write(shop, *((compressed(clicks(50, at=10 + n), codec), 50) for n, codec in enumerate(sorted(COMPRESS))))
+        shop.until_counted()
+        assert shop.totals() == {"events,clicks,page_view": 200 * len(codecs) + 50 * len(COMPRESS)}
+        assert shop.workers[0].pid == pid
+        assert dead_letters(shop) == []
+
+
+@pytest.mark.kafka
+def test_batches_that_cannot_be_decoded_are_skipped_each_as_one_dead_letter_and_told_as_lost(
+    apache_kafka: Server, redis_server: Server, tmp_path: Path
+) -> None:
+    """A disk that lost bits, and a producer whose codec is not ours."""
+    with stack(apache_kafka, redis_server, partitions=1, workers=0) as shop:
+        batches = [(compressed(clicks(10, at=n), "gzip" if n % 2 else "zstd"), 10) for n in range(10)]
+        offsets = write(shop, *batches)
+        harms = {
+            1: (80, 0xFF, False),  # in the records: the checksum is wrong
+            3: (80, 0xFF, True),  # the same with the checksum that it has now
+            4: (22, 7, True),  # a codec that nobody knows
+            5: (22, 3, True),  # lz4, which it is not
+            7: (16, 3, False),  # a version that nobody knows
+        }
+        for number, (at, byte, sign) in harms.items():
+            harm_on_disk(apache_kafka, "clicks", at, byte, base=offsets[number], sign=sign)
+        pid = shop.start_worker().pid
+        shop.until_counted()
+        assert shop.workers[0].pid == pid
+        assert shop.totals() == {
+            "events,clicks,page_view": 10 * (10 - len(harms)),
+            "rejected,clicks,unreadable_batch": len(harms),
+            "records_lost,clicks": 10 * len(harms),
+        }
+        letters = dead_letters(shop)
+        assert [(one.offset, one.last_offset, one.reason) for one in letters] == [
+            (offsets[number], offsets[number] + 9, "unreadable_batch") for number in harms
+        ]
+        assert [len(one.value or b"") for one in letters] == [len(batches[number][0]) for number in harms]
+        assert shop.incomplete() == ["clicks/0"]
+        assert "batch cannot be decoded" in shop.log()
+        done = salepulse(
+            "doctor", "--json", "--bootstrap", apache_kafka.bootstrap, "--redis-url", redis_server.url, cwd=tmp_path
+        )
+        assert done.returncode == 1
+        assert "50 records are in batches that cannot be decoded" in done.stdout
+        assert (
+            'salepulse_records_lost_total{topic="clicks"} 50.0'
+            in httpx.get(f"http://127.0.0.1:{shop.settings.http_port}/metrics").text
+        )
+
+
+@contextmanager
+def large_messages(largest: int) -> Iterator[Server]:
+    """A broker whose `clicks` takes large messages, and whose `dead-letters` takes no more than is usual."""
+    with start_apache_kafka(settings=[f"socket.request.max.bytes={2 * largest + MIB}"], memory="768m") as broker:
+        asyncio.run(make_topic(broker.bootstrap, "clicks", largest))
+        yield broker
+
+
+@pytest.mark.kafka
+def test_a_20_mb_message_is_a_dead_letter_that_is_cut_and_blocks_nothing(
+    shared_apache_kafka: Server, redis_server: Server
+) -> None:
+    value = b"x" * (20 * MIB)
+    with large_messages(32 * MIB) as broker:
+        asyncio.run(make_topic(broker.bootstrap, "dead-letters", MIB))
+        with stack(broker, redis_server, partitions=1) as shop:
+            middling = Message(b"y" * (3 * MIB), b"k", [("trace", b"8")])
+            batches = [
+                compressed([*clicks(5, at=1), Message(value, b"key", [("trace", b"7")]), *clicks(5, at=2)], "none"),
+                compressed([*clicks(5, at=3), Message(value), *clicks(5, at=4)], "lz4"),
+                compressed([*clicks(5, at=5), middling, *clicks(5, at=6)], "zstd"),
+            ]
+            write(shop, *((batch, 11) for batch in batches))
+            shop.until_counted()
+            assert shop.totals() == {"events,clicks,page_view": 30, "rejected,clicks,too_large": 3}
+            assert shop.incomplete() == []
+            first, second, third = dead_letters(shop)
+            assert [one.id for one in (first, second, third)] == ["clicks/0/5", "clicks/0/16", "clicks/0/27"]
+            assert (first.key, list(first.headers)) == (b"key", [("trace", b"7")])
+            assert first.value == second.value == value[:CUT_BYTES]
+            assert first.cut is not None
+            assert first.cut.size == len(value)
+            assert (third.value, list(third.headers)) == (b"y" * CUT_BYTES, [("trace", b"8")])
+            assert third.cut is not None
+            assert third.cut.size == 3 * MIB
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
+    shared_apache_kafka: Server, redis_server: Server, codec: str
+) -> None:
+    with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1) as shop:
+        shop.until_working()
+        worker = shop.workers[0]
+        before, around = clicks(20, at=1), clicks(40, at=2)
+        many = compressed([Message(wire(click(at=3 + n / 1000)) + b" " * 30_000) for n in range(4_000)], codec)
+        write(
+            shop,
+            (compressed(before, "none"), 20),
+            (bomb(codec, BOMB_BYTES, around[:20], around[20:]), 41),
+            (many, 4_000),
+        )
+        shop.until_counted(within_s=120)
+        assert shop.totals() == {"events,clicks,page_view": 4_060, "rejected,clicks,too_large": 1}
+        assert shop.workers[0] is worker
+        assert worker.running
+        (letter,) = dead_letters(shop)
+        assert letter.cut is not None
+        assert letter.cut.size == BOMB_BYTES
+        print(codec, "most memory", most_memory_bytes(worker) // MIB, "MiB")  # noqa: T201
+        assert most_memory_bytes(worker) < MOST_MEMORY_BYTES

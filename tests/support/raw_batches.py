@@ -1,0 +1,49 @@
+"""Batches put into a topic byte for byte, and harmed on the disk of a broker that is running."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.structs import TopicPartition
+
+from tests.support.batches import signed
+from tests.support.servers import Server
+
+
+async def produce_raw(bootstrap: str, topic: str, *batches: bytes, partition: int = 0) -> list[int]:
+    """Write batches as they are; returns the offset of the first record of each. Raises what the broker answers."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=120_000)
+    await client.bootstrap()
+    try:
+        await client._wait_on_metadata(topic)
+        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        offsets = []
+        for batch in batches:
+            request = ProduceRequest(
+                required_acks=-1, timeout=120_000, topics=[(topic, [(partition, batch)])], transactional_id=None
+            )
+            answer = await client.send(leader, request)
+            ((_, ((_, code, offset, *_),)),) = answer.topics
+            if code:
+                raise for_code(code)
+            offsets.append(offset)
+        return offsets
+    finally:
+        await client.close()
+
+
+def harm_on_disk(broker: Server, topic: str, at: int, byte: int, *, base: int, sign: bool, partition: int = 0) -> None:
+    """Change a byte of the batch that begins at an offset, in the file of an Apache Kafka; `sign`: its checksum too."""
+    (log,) = Path(broker.folder, "data", f"{topic}-{partition}").glob("*.log")
+    with log.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        start = 0
+        while int.from_bytes(data[start : start + 8], "big") != base:
+            start += 12 + int.from_bytes(data[start + 8 : start + 12], "big")
+        data[start + at] = byte
+        end = start + 12 + int.from_bytes(data[start + 8 : start + 12], "big")
+        if sign:
+            data[start:end] = signed(data[start:end])
