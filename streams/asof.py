@@ -53,13 +53,11 @@ def as_of(
     """The least newest event time over the partitions that are not idle; the clock when all are.
 
     A partition with records not yet counted is never idle, and one whose worker is silent is not either: its silence
-    says nothing about the shop.
+    says nothing about the shop. So how long a partition was quiet is measured up to its last heartbeat, not to now.
     """
     stale = tuple(partition for partition, state in states.items() if _is_stale(state, now_ms, stale_after_ms))
     active = [
-        state
-        for partition, state in states.items()
-        if partition in stale or not _is_idle(state, now_ms, clock, idle_after_ms)
+        state for partition, state in states.items() if partition in stale or not _is_idle(state, clock, idle_after_ms)
     ]
     newest = [state.newest_ms for state in active]
     moment: int | None
@@ -78,7 +76,7 @@ def _is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
     return state.seen_ms is None or now_ms - state.seen_ms > stale_after_ms
 
 
-def _is_idle(state: PartitionState, now_ms: int, clock: Clock, idle_after_ms: int) -> bool:
+def _is_idle(state: PartitionState, clock: Clock, idle_after_ms: int) -> bool:
     if state.lag != 0:
         return False
-    return clock is Clock.EVENT or state.fresh_ms is None or now_ms - state.fresh_ms >= idle_after_ms
+    return clock is Clock.EVENT or state.fresh_ms is None or (state.seen_ms or 0) - state.fresh_ms >= idle_after_ms

@@ -18,8 +18,6 @@ RATE_OVER_MS = 300_000
 LEAST_MESSAGES = 200
 """Of fewer, no share is told: one bad message of three is no surge."""
 _DOWN_AFTER_MS = 3_000
-_TOLD_FOR_MS = 86_400_000
-"""A hole in the history is no news for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +84,7 @@ def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
                 yield Fact(name, share, about)
     if seen.clock is Clock.WALL:
         yield Fact(FactName.AS_OF_AGE, (seen.now_ms - seen.as_of_ms) / 1000)
-    for partition, since_ms in sorted(seen.incomplete.items()):
-        if seen.as_of_ms - since_ms >= _TOLD_FOR_MS:
-            continue
+    for partition in sorted(seen.incomplete):
         yield Fact(FactName.INCOMPLETE, 1.0, (("partition", str(partition.number)), ("topic", partition.topic.value)))
 
 

@@ -141,7 +141,7 @@ class Watcher:
         if self._memory.until_s is None:
             panes = panes.from_first()
         told = self._facts(view, at_ms, seen)
-        holes = self._following.aside.incomplete
+        holes = view.state.incomplete
         snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, told, holes)
         evaluation = self._judge(one.rules, snapshot, one.watched)
         ids = frozenset(held.promotion_id for held in running(view.promotions, seen.as_of_ms))
@@ -196,7 +196,7 @@ class Watcher:
                     partitions=view.state.current,
                     stale=stale,
                     refuses=aside.refused is not None,
-                    incomplete=aside.incomplete,
+                    incomplete=view.state.incomplete,
                     totals=aside.totals,
                 ),
                 self._shares,

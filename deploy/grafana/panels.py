@@ -122,8 +122,10 @@ class Panels:
         decimals: float | None = None,
         words: dict[str, tuple[Text, str]] | None = None,
         link: tuple[Text, str] | None = None,
+        moment: Line | None = None,
     ) -> Panel:
-        """One number, large, with its colour. `words`: a text and a colour instead of some values."""
+        """One number, large, with its colour. `words`: a text and a colour instead of some values; `moment`: a time in
+        ms, in red beside it, which is there only when something is wrong."""
         made = (
             stat.Panel()
             .color_mode(BigValueColorMode.VALUE if steps is PLAIN else BigValueColorMode.BACKGROUND)
@@ -141,7 +143,11 @@ class Panels:
             made = made.decimals(decimals)
         if link:
             made = made.links([dashboard.DashboardLink(self.text(link[0])).url(link[1])])
-        return self._filled(made, title, about, [line], unit, steps, width, 5)
+        if moment:
+            shown = Steps((RED,), ()).thresholds().build()
+            look = [DynamicConfigValue("unit", "dateTimeAsIso"), DynamicConfigValue("thresholds", shown)]
+            made = made.text_mode(BigValueTextMode.AUTO).override_by_name(self.text(moment.name), look)
+        return self._filled(made, title, about, [line, moment] if moment else [line], unit, steps, width, 5)
 
     def dial(self, title: Text, about: Text, lines: Sequence[Line], unit: str, *, steps: Steps, width: int) -> Panel:
         """A few shares as dials, from 0 to 1."""

@@ -12,6 +12,7 @@ import typer
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import UsageError
 from streams.commands.comparing import compared_facts, print_compared
+from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_table, tell
 from streams.compare import Against
@@ -77,15 +78,17 @@ def kpis(
             promotion,
             compare,
         )
-    answer, compared = run(_ask(settings, asked))
+    answer, compared, since_ms = run(_ask(settings, asked))
+    if since_ms is not None:
+        tell(f"incomplete since {since_text(since_ms)}: events were lost before they were counted, see `doctor`")
     if compared is not None and compare is not None:
         one = asked.value is not None
         if as_json:
-            print_json(compared_facts(compared, compare, one=one))
+            print_json({**compared_facts(compared, compare, one=one), "incomplete_since": since_ms})
         else:
             print_compared(compared, compare, settings, one=one)
     elif as_json:
-        print_json(_facts(answer, asked))
+        print_json({**_facts(answer, asked), "incomplete_since": since_ms})
     else:
         _print(answer, asked, settings)
 
@@ -133,7 +136,8 @@ def parse_time(flag: str, text: str) -> int:
     return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None]:
+async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None, int | None]:
+    """The answer, what it is compared with, and since when events were lost."""
     from streams.panes.rows import Rows
     from streams.store.connection import Access, connect
     from streams.store.keys import Keys
@@ -150,6 +154,7 @@ async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | Non
         with redis_errors(redis):
             view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)
             await view.poll(now_ms)
+            since_ms = view.state.incomplete_since_ms
             question = Question(asked.window, asked.scope, asked.as_of_ms, asked.promotion)
             if asked.against is not None:
                 comparer = Comparer(view, now_ms, settings.timezone)
@@ -157,10 +162,10 @@ async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | Non
                     compared = await comparer.every(question, asked.against)
                 else:
                     compared = await comparer.one(question, asked.value, asked.against)
-                return compared.now, compared
+                return compared.now, compared, since_ms
             if asked.value is None:
-                return await Asker(view, now_ms).every(question), None
-            return await view.one(question, asked.value, now_ms), None
+                return await Asker(view, now_ms).every(question), None, since_ms
+            return await view.one(question, asked.value, now_ms), None, since_ms
     except NotAnswerableError as error:
         raise UsageError(str(error)) from error
     finally:

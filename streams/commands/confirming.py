@@ -32,7 +32,8 @@ async def confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Pa
                     f"topic and shop do not agree on {', '.join(differing)}, and nothing was confirmed: see "
                     "`salepulse promotions list`, apply what is missing, and confirm when a worker has read it"
                 )
-            said = [partition for partition in await reader.incomplete() if partition.topic is Topic.PROMOTIONS]
+            incomplete = (await reader.state()).incomplete
+            said = [partition for partition in incomplete if partition.topic is Topic.PROMOTIONS]
             writer = PaneWriter(redis, keys, levels(settings))
             for partition in said:
                 await writer.confirm(partition)

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.store.connection import UNREACHABLE
 from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
-from streams.store.state import State, read_state
+from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
 from streams.totals import NEGATIVE_AMOUNTS
 from streams.view.reached import newest
 
@@ -38,17 +38,13 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         held = _bytes(await redis.hgetall(keys.workers))
         totals = await read_totals(redis, keys)
         evaluated = await read_evaluated(redis, keys)
-        shards = [_bytes(await redis.hgetall(keys.state(shard))) for shard in range(keys.shards)]
     except (RedisError, *UNREACHABLE):
         return []
     now_ms = int(time.time() * 1000)
     heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
-    findings += [finding for fields in shards for finding in incomplete(fields)]
-    holes = {
-        Partition.parse(name.decode().partition(":")[2]) for one in shards for name in one if b"incomplete:" in name
-    }
-    findings += unreadable(totals.records_lost, {partition.topic for partition in holes})
+    findings += incomplete(state.incomplete)
+    findings += unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
     findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
@@ -118,15 +114,12 @@ def on_broker(state: State) -> Iterator[Finding]:
         )
 
 
-def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
+def incomplete(since: Mapping[Partition, int]) -> Iterator[Finding]:
     """Partitions of which Kafka dropped records before they were counted, or may have: nobody knows what a topic held
     that was made anew."""
-    for name, since in fields.items():
-        what, _, partition = name.decode().partition(":")
-        if what != "incomplete":
-            continue
-        when = iso(int(since)) if int(since) else "an unknown time"
-        if Partition.parse(partition).topic is Topic.PROMOTIONS:  # no event was lost; what was read is in force
+    for partition, since_ms in sorted(since.items()):
+        when = iso(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
+        if partition.topic is Topic.PROMOTIONS:  # no event was lost; what was read is in force
             yield warning(
                 f"partition {partition}",
                 f"changes of promotions may have been lost before they were read, about {when}",
@@ -136,9 +129,10 @@ def incomplete(fields: Mapping[bytes, bytes]) -> Iterator[Finding]:
         else:
             yield wrong(
                 f"partition {partition}",
-                f"records were lost before they were counted: incomplete since {when}",
-                "replay them from their source with `salepulse replay`; unless the topic was made anew, "
-                "lengthen its retention",
+                f"records were lost before they were counted: incomplete since {when}; Kafka deleted them while no "
+                "worker read them for longer than the topic's retention, or the topic was created again",
+                "lengthen the retention beyond the longest outage; send what is missing again with `salepulse replay`, "
+                "then `salepulse incomplete clear`",
             )
 
 

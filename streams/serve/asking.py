@@ -56,6 +56,9 @@ class Frame(BaseModel):
     """Partitions without word from their worker for too long."""
     age_ms: int
     """How far the as-of is behind the machine's clock."""
+    incomplete_since: int | None
+    """Event time, epoch ms, from which events were lost before they were counted, so that numbers may be too low from
+    then on; null where none are known to be. 1: at an unknown time."""
 
 
 class KpiFrame(Frame):
@@ -104,6 +107,7 @@ def frame(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
         "live": standing.live and (newest or (standing.as_of_ms is not None and as_of_ms >= standing.as_of_ms)),
         "stale": [str(partition) for partition in standing.stale],
         "age_ms": now_ms() - as_of_ms,
+        "incomplete_since": live.state.incomplete_since_ms,
     }
 
 

@@ -21,7 +21,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.masking import masked
-from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.panes.rows import Rows
 from streams.serve.allowance import Accounts, Allowance
@@ -76,7 +75,6 @@ class Aside:
 
     totals: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    incomplete: Mapping[Partition, int] = field(default_factory=dict)
     refused: RefusedWrites | None = None
     """Whether Redis refuses writes."""
 
@@ -224,7 +222,7 @@ class Following:
         if now - self._aside_ms >= _ASIDE_EVERY_MS:
             reader = self._reader
             refused = await self._refused(now)
-            self.aside = Aside(await reader.totals(), await reader.workers(), await reader.incomplete(), refused)
+            self.aside = Aside(await reader.totals(), await reader.workers(), refused)
             self._aside_ms = now
         await self._view.poll(now_ms())
         # From here on nothing is waited for before `_answer_ahead`: nobody is to see an as-of that is not published.

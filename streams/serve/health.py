@@ -31,6 +31,11 @@ class Readiness(BaseModel):
     """The kinds of these reasons, each once, for programs; the label `reason` of `salepulse_not_live`."""
     read_at: int | None
     """Epoch ms: whatever was counted in Redis by then is in every answer from now on. Null: Redis never answered."""
+    incomplete_since: int | None
+    """As every answer has it: event time, epoch ms, from which events were lost before they were counted. It stays
+    until `salepulse incomplete clear`, and keeps no server from being ready."""
+    incomplete: dict[str, int]
+    """The same by partition (`orders/0`), and of `promotions` too: those that lost records, and since when."""
     positions: dict[str, int]
     """Offset, by partition (`orders/0`), up to which records are in every answer from now on. Answers may hold more."""
 
@@ -50,6 +55,8 @@ async def readyz(live: LiveView) -> Response:
         "reasons": found.reasons,
         "codes": found.codes,
         "read_at": held.read_ms or None,
+        "incomplete_since": live.state.incomplete_since_ms,
+        "incomplete": {str(partition): since_ms for partition, since_ms in live.state.incomplete.items()},
         "positions": held.positions,
     }
     return json_response(answer, 200 if found.live else 503)

@@ -160,7 +160,7 @@ class StandingCollector(Collector):
             "Event time from which the history of a partition has a hole: records were lost before they were counted.",
             labels=labels,
         )
-        for partition, since_ms in sorted(self._live.aside.incomplete.items()):
+        for partition, since_ms in sorted(self._live.state.incomplete.items()):
             incomplete.add_metric([partition.topic, str(partition.number)], since_ms / 1000)
         yield incomplete
 

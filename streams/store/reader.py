@@ -142,16 +142,6 @@ class PaneReader:
         said = {_text(name): _text(text).partition("\n") for name, text in held.items()}
         return {name: (int(at), metrics) for name, (at, _, metrics) in said.items()}
 
-    async def incomplete(self) -> dict[Partition, int]:
-        """Partitions whose history has a hole (records were lost before they were counted), since when: event ms."""
-        since: dict[Partition, int] = {}
-        for shard in range(self._keys.shards):
-            for name, at in (await self._redis.hgetall(self._keys.state(shard))).items():
-                field, _, partition = _text(name).partition(":")
-                if field == "incomplete":
-                    since[Partition.parse(partition)] = int(at)
-        return since
-
 
 def _text(held: bytes | str) -> str:
     return held if isinstance(held, str) else held.decode()

@@ -11,6 +11,9 @@ from consumers.topics import EVENT_TOPICS, READ_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.store.keys import Keys
 
+UNKNOWN_SINCE_MS = 1
+"""Of records that were lost at a time that is not known: a version before this one wrote none."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -27,6 +30,9 @@ class State:
     that no worker has noted."""
     unread: tuple[Partition, ...] = ()
     """Partitions that the broker has and no worker has ever sent a heartbeat for."""
+    incomplete: Mapping[Partition, int] = field(default_factory=dict)
+    """Partitions of which records were lost before they were counted, also of `promotions`: event time, epoch ms, from
+    which on; never 0."""
 
     @property
     def current(self) -> dict[Partition, PartitionState]:
@@ -43,6 +49,11 @@ class State:
         """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
         orders, logistics = self.counts.get(Topic.ORDERS, 0), self.counts.get(Topic.LOGISTICS, 0)
         return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
+
+    @property
+    def incomplete_since_ms(self) -> int | None:
+        """Event time from which on events were lost before they were counted; None: none are known to be."""
+        return min((ms for partition, ms in self.incomplete.items() if partition.topic in EVENT_TOPICS), default=None)
 
     @property
     def missing(self) -> tuple[Topic, ...]:
@@ -63,12 +74,15 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
     """The state from the hash of each shard."""
     partitions: dict[Partition, PartitionState] = {}
     attended: set[Partition] = set()
+    incomplete: dict[Partition, int] = {}
     for fields in shards:
         names = {name.partition(b":")[2] for name in fields if b":" in name}
         for name in names:
             partition = Partition.parse(name.decode())
             if b"seen:" + name in fields:
                 attended.add(partition)
+            if (since := fields.get(b"incomplete:" + name)) is not None:
+                incomplete[partition] = int(since) or UNKNOWN_SINCE_MS
             if partition.topic in EVENT_TOPICS:
                 partitions[partition] = PartitionState(
                     *(
@@ -93,6 +107,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
             for partition in (Partition(topic, number) for number in range(count))
             if partition not in attended
         ),
+        incomplete,
     )
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+import httpx
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from consumers.producing import Outgoing
+from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
+from tests.streams.shop import ORDERS_0
+from tests.support.events import paid, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.servers import Server
+from tests.support.stack import Shop, environment
 from tests.support.wait import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka]
@@ -71,15 +80,45 @@ class TestRecordsDeletedBeforeTheyWereCounted:
         with open_shop(apache_kafka, redis_server, workers=1, partitions=1) as shop:
             shop.replay(recording.folder / "promotions.ndjson.gz", recording.folder / "orders.ndjson.gz")
             shop.until_counted()
+            newest_ms = shop.state().partitions[ORDERS_0].newest_ms
             shop.stop_worker()
             before = shop.ends["orders", 0]
             shop.replay(recording.folder / "orders.ndjson.gz")
             delete_before(apache_kafka, "orders", before + 100)
-            shop.start_worker()
+            shop.start_worker()  # it has no as-of yet when it finds the loss
             shop.until_counted()
             assert shop.incomplete() == ["orders/0"]
             assert "history is incomplete" in shop.log()
             assert shop.totals()["duplicates,orders"] > 0
+            assert since(shop) == newest_ms
+            assert "orders/0" in said_by_doctor(shop)
+
+            shop.stop_worker()  # a second loss, and more workers, leave the earliest
+            before = shop.ends["orders", 0]
+            shop.send(Outgoing(Topic.ORDERS, None, wire(paid(at=30 * 86_400 + i))) for i in range(20))
+            delete_before(apache_kafka, "orders", before + 10)
+            shop.start_worker()
+            shop.until_counted()
+            assert since(shop) == newest_ms
+
+
+def since(shop: Shop) -> int | None:
+    """Since when events are missing, by every kind of answer, which are of one mind."""
+    paths = ("kpis", "top?scope=channel", "series/gmv", "promotions", "shipping", "stock")
+    answers = [httpx.get(f"{shop.api.url}/api/v1/{path}", timeout=30).json()["incomplete_since"] for path in paths]
+    answers.append(httpx.get(f"{shop.api.url}/readyz", timeout=5).json()["incomplete_since"])
+    assert len(set(answers)) == 1
+    found: int | None = answers[0]
+    return found
+
+
+def said_by_doctor(shop: Shop) -> str:
+    """What `salepulse doctor` says, which must end with 1."""
+    env = {**os.environ, **environment(shop.settings)}
+    argv = [sys.executable, "-m", "streams.cli", "doctor"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return "".join(line for line in done.stdout.splitlines() if "incomplete since" in line)
 
 
 def delete_before(broker: Server, topic: str, offset: int) -> None:

@@ -13,7 +13,7 @@ from tests.deploy.boards import FOLDER, Target, board, choices, filled, names, p
 from tests.deploy.exposed import known, named
 from tests.deploy.files import recorded
 
-UNITS = {"short", "none", "percentunit", "s", "m", "h", "cps", "bytes", "currencyJPY"}
+UNITS = {"short", "none", "percentunit", "s", "m", "h", "cps", "bytes", "currencyJPY", "dateTimeAsIso"}
 """Those that are in use, of the ids that Grafana knows."""
 ALL = [(name, language) for name in names() for language in Language]
 OVER_SERVERS = {"ALERTS", *recorded()}
@@ -63,6 +63,7 @@ class TestEveryDashboard:
         first = panels(board(name))[0]
         assert (first["title"], first["type"]) == ("Age of the data", "stat")
         assert "salepulse_as_of_age_seconds{" in first["targets"][0]["expr"]
+        assert "salepulse_incomplete_since_seconds{" in first["targets"][1]["expr"], "and what is missing in it"
 
     def test_says_so_where_there_is_no_data(self, name: str) -> None:
         assert all(panel["fieldConfig"]["defaults"]["noValue"] == "no data" for panel in panels(board(name)))

@@ -46,6 +46,11 @@ def test_a_partition_without_a_new_event_for_ten_seconds_holds_nothing_back(fres
     assert at(state(900), state(100, fresh=fresh)).ms == ms(expected)
 
 
+def test_a_partition_whose_heartbeats_stop_is_not_idle_for_it() -> None:
+    """Its broker is gone: that it brings nothing new says nothing about the shop, already before it is stale."""
+    assert at(state(900), state(880, fresh=STALE_S - 2, seen=STALE_S - 5)).ms == ms(880)
+
+
 def test_quiet_is_measured_by_the_machines_clock_and_not_by_event_time() -> None:
     assert at(state(10_000, fresh=0), state(5, fresh=0)).ms == ms(5)
 

@@ -182,14 +182,18 @@ class Witness:
         """All that `/readyz` gave for that."""
         return "\n".join(sorted({reason for one in self.not_live(after_s) for reason in one.reasons}))
 
-    def until_live(self, within_s: float = 60) -> Seen:
+    def until_live(self, within_s: float = 90) -> Seen:
         """Until an answer is live and right, of now."""
         began_s = time.monotonic()
 
         def found() -> Seen | None:
             return next((one for one in reversed(self.seen) if one.at_s > began_s and one.live and one.right), None)
 
-        one = eventually(found, within_s=within_s, what=f"an answer is live and right; last: {self.seen[-1:]}")
+        try:
+            one = eventually(found, within_s=within_s, what="an answer is live and right")
+        except AssertionError as error:
+            error.add_note(f"last seen: {self.seen[-2:]}")
+            raise
         assert one is not None
         return one
 

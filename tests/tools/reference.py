@@ -355,8 +355,8 @@ def _one_partition() -> Live:
     partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
     facts = Facts(AsOf(0, (), 0), partitions, (), 0, None)
     live = SimpleNamespace(
-        aside=Aside({}, {}, dict.fromkeys(partitions, 0)),
-        state=State((), partitions, 0),
+        aside=Aside(),
+        state=State((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),
         snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
         standing=lambda: standing(facts, 0),
         settings=Settings(),

@@ -1,6 +1,7 @@
 // Whether what is shown may be taken for the present, and how old it is. What is not known to be live is not called so.
 const EVERY_MS = 3000;
 const WITHIN_MS = 2500;
+const UNKNOWN_SINCE_MS = 1;
 
 export class Standing {
   constructor() {
@@ -10,6 +11,7 @@ export class Standing {
     this.cameAt = 0;
     this.readyAt = -Infinity; // when the server last said that it is ready
     this.reasons = ["nothing was heard of the server yet"];
+    this.incompleteSince = null; // event time, ms: from then on events are missing in the numbers
   }
 
   /** Numbers have come. */
@@ -27,6 +29,7 @@ export class Standing {
       const told = await answer.json();
       if (!Array.isArray(told.reasons)) throw new Error("not what /readyz says: somebody else's answer, or an error");
       this.reasons = told.reasons;
+      this.incompleteSince = told.incomplete_since ?? null;
       if (told.ready) this.readyAt = performance.now();
     } catch {
       this.reasons = ["the server does not answer"];
@@ -47,6 +50,13 @@ export class Standing {
     document.getElementById("age").textContent = this.age();
     const shown = reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason }));
     document.getElementById("reasons").replaceChildren(...shown);
+    const incomplete = document.getElementById("incomplete");
+    incomplete.hidden = this.incompleteSince === null;
+    incomplete.textContent = `incomplete since ${this.since()}: events were lost before they were counted`;
+  }
+
+  since() {
+    return this.incompleteSince > UNKNOWN_SINCE_MS ? new Date(this.incompleteSince).toLocaleString() : "an unknown time";
   }
 
   age() {

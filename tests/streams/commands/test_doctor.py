@@ -148,7 +148,7 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
 
 
 def test_lost_records_are_told() -> None:
-    found = list(incomplete({b"incomplete:orders/0": str(NOW_MS).encode(), b"pos:orders/0": b"1"}))
+    found = list(incomplete({ORDERS: NOW_MS}))
     assert (levels(found), "2025-11-10" in found[0].found) == (["wrong"], True)
 
 
@@ -160,7 +160,7 @@ def test_records_that_cannot_be_decoded_are_told_while_the_history_is_incomplete
 
 
 def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:
-    (found,) = incomplete({b"incomplete:promotions/0": str(NOW_MS).encode()})
+    (found,) = incomplete({Partition(Topic.PROMOTIONS, 0): NOW_MS})
     assert found.level is Level.WARNING
     assert all(f"salepulse promotions {command}" in found.mend for command in ("list", "apply", "confirm"))
     assert not any(word in found.mend for word in ("replay", "retention"))

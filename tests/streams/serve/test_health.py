@@ -123,6 +123,39 @@ async def test_a_partition_without_a_worker_is_stale(api: httpx.AsyncClient, ope
     assert (await api.get("/api/v1/kpis")).json()["live"]
 
 
+async def test_partitions_that_lost_records_are_named_and_keep_nobody_from_being_ready(
+    api: httpx.AsyncClient, open_shop: Shop
+) -> None:
+    losses = {"incomplete:orders/0": at(5), "incomplete:promotions/0": at(3)}
+    await open_shop.redis.hset(open_shop.keys.state(0), mapping=losses)
+
+    async def told() -> bool:
+        answer = await api.get("/readyz")
+        found = answer.json()
+        return (answer.status_code, found["incomplete_since"], found["incomplete"]) == (
+            200,
+            at(5),
+            {"orders/0": at(5), "promotions/0": at(3)},
+        )
+
+    await soon(told)
+
+
+async def test_partitions_that_no_worker_reads(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.redis.hset(open_shop.keys.state(0), "broker,orders", "a 2")
+
+    async def told() -> bool:
+        answer = await api.get("/api/v1/kpis")
+        found = (await api.get("/readyz")).json()
+        return (answer.json()["live"], answer.json()["stale"], found["codes"]) == (
+            False,
+            ["orders/1"],
+            ["partition_unread"],
+        )
+
+    await soon(told)
+
+
 async def test_records_that_wait_to_be_counted(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.attend(12, CLICKS)
 

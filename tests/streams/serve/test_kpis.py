@@ -8,7 +8,7 @@ import pytest
 from streams.kpis import NAMES
 from streams.serve.kpis import KpisOfEach, KpisOfOne, TopAnswer
 from streams.settings import Settings
-from tests.streams.serve.conftest import ready
+from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +40,45 @@ async def test_the_newest_answer_is_live(api: httpx.AsyncClient) -> None:
     assert answer["live"]
     assert answer["stale"] == []
     assert answer["age_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "kpis",
+        "top?scope=channel",
+        "series/gmv",
+        "compare?against=yesterday",
+        "stock",
+        "stock/s-1",
+        "promotions",
+        "promotions/spring",
+        "shipping",
+    ],
+)
+async def test_every_answer_says_since_when_it_may_lack_something(
+    api: httpx.AsyncClient, open_shop: Shop, path: str
+) -> None:
+    async def answers(since_ms: int | None) -> bool:
+        answer = await api.get(f"/api/v1/{path}")
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        return told["incomplete_since"] == since_ms and told["live"] is True
+
+    await soon(lambda: answers(None))
+    state = open_shop.keys.state(0)
+    await open_shop.redis.hset(state, mapping={"incomplete:orders/0": at(50), "incomplete:clicks/0": at(40)})
+    await open_shop.redis.hset(state, "incomplete:promotions/0", at(3))
+    await soon(lambda: answers(at(40)))
+
+
+async def test_a_loss_at_a_time_that_an_earlier_version_did_not_write(api: httpx.AsyncClient, open_shop: Shop) -> None:
+    await open_shop.redis.hset(open_shop.keys.state(0), "incomplete:orders/0", "0")
+
+    async def told() -> bool:
+        return (await kpis(api))["incomplete_since"] == 1
+
+    await soon(told)
 
 
 @pytest.mark.parametrize("query", [{"value": ""}, {"scope": "all"}, {"scope": "all", "value": ""}])

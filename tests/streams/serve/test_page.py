@@ -108,6 +108,9 @@ async def test_a_browser_shows_what_is_true(
             await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)
             await open_shop.attend()
             await seen(lambda html: LIVE in html)
+            assert re.search(r'id="incomplete" hidden', html)
+            await process.redis.hset(Keys("salepulse", 1).state(0), "incomplete:orders/0", at(60))
+            await seen(lambda html: ">incomplete since 12/1/2025" in html and LIVE in html)
         html = await seen(lambda html: LIVE not in html and "the server does not answer" in html)
         assert "<title>salepulse</title>" in html
 
