@@ -8,18 +8,26 @@ an offset of its own. To leave out what was dealt with, choose by time (`since_m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
-from consumers.dead_letter_writing import all_confirmed, whole_message_producer
-from consumers.dead_letters import REPLAYED_HEADER, DeadLetter, Message, Selection, from_message
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import InvalidTimestampError
+
+from consumers.dead_letter_writing import whole_message_producer
+from consumers.dead_letters import REPLAYED_HEADER, TIMESTAMP_HEADER, DeadLetter, Message, Selection, from_message
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.metadata import partition_count
+from consumers.topic_admin import settings_of
 from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
 
 _REPLAY_TURN_BYTES = 8 * 2**20
+_READ_WITHIN_MS = 3_600_000
 
 
 async def read_dead_letters(kafka: Where, selection: Selection | None = None) -> AsyncIterator[DeadLetter]:
@@ -37,41 +45,114 @@ async def read_dead_letters(kafka: Where, selection: Selection | None = None) ->
                 yield letter
 
 
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What a replay did."""
+
+    sent: Mapping[str, int]
+    """topic -> how many were sent to it."""
+    withheld: Sequence[str] = ()
+    """Ids of dead letters that do not hold the whole message, and cannot be sent."""
+
+
 async def replay_dead_letters(
     kafka: Where, selection: Selection, on_progress: Callable[[int], None] | None = None
-) -> dict[str, int]:
-    """Send the selected dead letters to their topics again: original key and bytes, with a header that names the
-    dead letter. Returns how many went to each topic, once the broker has confirmed them.
+) -> Resent:
+    """Send the selected dead letters to their topics again: key, bytes, headers and time of the original, and a header
+    that names the dead letter. Returns once the broker has confirmed all of them.
 
     They go to what their topic is called now, whatever it was called then.
     """
-    names = kafka_at(kafka).topics
-    sent: dict[str, int] = {}
-    async with kafka_errors(kafka):
-        producer = whole_message_producer(kafka)
+    sent: Counter[str] = Counter()
+    withheld = []
+    async with kafka_errors(kafka), _Sender(kafka) as sender:
+        async for letter in read_dead_letters(kafka, selection):
+            if not letter.is_whole:
+                withheld.append(letter.id)
+                continue
+            await sender.send(letter)
+            sent[letter.topic] += 1
+            if sender.held_bytes > _REPLAY_TURN_BYTES:
+                await sender.confirm()
+                if on_progress:
+                    on_progress(sent.total())
+        await sender.confirm()
+    return Resent(sent, withheld)
+
+
+class _Sender:
+    """Sends dead letters to their topics."""
+
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
+        self._names = kafka_at(kafka).topics
+        self._producer = whole_message_producer(kafka)
+        self._admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
+        self._kept_ms: dict[str, int | None] = {}
+        """# <for how long a topic keeps messages; None: without limit, or not known>"""
+        self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
+        self.held_bytes = 0
+        """Of what is not confirmed."""
+
+    async def __aenter__(self) -> Self:
         try:
-            await producer.start()
-            answers: list[asyncio.Future[Any]] = []
-            held = 0
-            async for letter in read_dead_letters(kafka, selection):
-                name = names.named(letter.topic)
-                await partition_count(producer.client, name, kafka)
-                answers.append(await _send_again(producer, name, letter))
-                sent[letter.topic] = sent.get(letter.topic, 0) + 1
-                held += len(letter.value or b"") + 1_000
-                if held > _REPLAY_TURN_BYTES:
-                    await all_confirmed(answers)
-                    answers, held = [], 0
-                    if on_progress:
-                        on_progress(sum(sent.values()))
-            await all_confirmed(answers)
-        finally:
-            await producer.stop()
-    return sent
+            await self._producer.start()
+            await self._admin.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+        await self._admin.close()
+
+    async def send(self, letter: DeadLetter) -> None:
+        self._unconfirmed.append((letter, await self._send(letter, letter.timestamp_ms)))
+        self.held_bytes += len(letter.value or b"") + 1_000
+
+    async def confirm(self) -> None:
+        """Until all are confirmed. Raises the first failure that there was."""
+        unconfirmed, self._unconfirmed, self.held_bytes = self._unconfirmed, [], 0
+        answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
+        for (letter, _), answer in zip(unconfirmed, answers, strict=True):
+            if isinstance(answer, InvalidTimestampError):  # it, or another of its batch, is too far from the clock
+                await self._send_alone(letter)
+            elif isinstance(answer, BaseException):
+                raise answer
+
+    async def _send_alone(self, letter: DeadLetter) -> None:
+        try:
+            await (await self._send(letter, letter.timestamp_ms))
+        except InvalidTimestampError:
+            await (await self._send(letter, None))
+
+    async def _send(self, letter: DeadLetter, timestamp_ms: int | None) -> asyncio.Future[Any]:
+        topic = self._names.named(letter.topic)
+        if topic not in self._kept_ms:
+            await partition_count(self._producer.client, topic, self._kafka)
+            self._kept_ms[topic] = _kept_ms(await settings_of(self._admin, topic))
+        headers = [header for header in letter.headers if header[0] != REPLAYED_HEADER]
+        headers.append((REPLAYED_HEADER, letter.id.encode()))
+        if timestamp_ms is not None and _expired(timestamp_ms, self._kept_ms[topic]):
+            timestamp_ms = None  # the broker would delete it at once
+        is_told = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
+        if timestamp_ms is None and letter.timestamp_ms is not None and not is_told:
+            headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
+        value = b"" if letter.key is None and letter.value is None else letter.value
+        answer: asyncio.Future[Any] = await self._producer.send(
+            topic, value, letter.key, headers=headers, timestamp_ms=timestamp_ms
+        )
+        return answer
 
 
-async def _send_again(producer: Any, topic: str, letter: DeadLetter) -> asyncio.Future[Any]:
-    value = b"" if letter.key is None and letter.value is None else letter.value
-    headers = [(REPLAYED_HEADER, letter.id.encode())]
-    answer: asyncio.Future[Any] = await producer.send(topic, value, letter.key, headers=headers)
-    return answer
+def _kept_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:
+    text, _ = (settings or {}).get("retention.ms", ("", 0))
+    return int(text) if text.isdecimal() else None
+
+
+def _expired(timestamp_ms: int, kept_ms: int | None) -> bool:
+    """Whether a topic that keeps messages for so long may delete one of that time before it is read."""
+    if kept_ms is None:
+        return False
+    return timestamp_ms < time.time() * 1000 - kept_ms + min(_READ_WITHIN_MS, kept_ms / 2)

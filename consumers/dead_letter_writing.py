@@ -111,10 +111,3 @@ def whole_message_producer(kafka: Where) -> Any:
     return AIOKafkaProducer(
         **kafka_at(kafka).options(), acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=_BATCH_BYTES
     )
-
-
-async def all_confirmed(answers: Iterable[asyncio.Future[Any]]) -> None:
-    """Wait for every answer, then raise the first failure there was."""
-    for answer in await asyncio.gather(*answers, return_exceptions=True):
-        if isinstance(answer, BaseException):
-            raise answer

@@ -16,6 +16,8 @@ from consumers.skipped import CUT_BYTES, Cut, MessageHeaders
 _PREFIX = "salepulse-"
 REPLAYED_HEADER = f"{_PREFIX}replayed"
 """On a message that was sent again: the `id` of the dead letter it came from."""
+TIMESTAMP_HEADER = f"{_PREFIX}timestamp-ms"
+"""The original message's time in Kafka: on its dead letter, and on what was sent again without that time."""
 _HEADERS = f"{_PREFIX}headers"
 """How many headers are the original's: the last ones. Without it none are."""
 

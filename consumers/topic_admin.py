@@ -157,7 +157,7 @@ async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> T
     if dry_run:
         return TopicReport(plan.name, Outcome.WOULD_CREATE, detail, plan.title)
     first: SalepulseError | None = None
-    for config in _tries(plan.config):
+    for config in tries(plan.config):
         new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
         ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
@@ -176,7 +176,7 @@ async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> T
     raise first or SalepulseError(f"topic {plan.title} was not created")
 
 
-def _tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The settings to create a topic with, one after the other while the broker refuses them: many do not let a topic
     take larger messages than their own maximum, and do not say which that is. At last the topic has that maximum."""
     yield dict(config)

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -22,6 +22,8 @@ from consumers.errors import SalepulseError, UsageError
 from consumers.kafka import Where
 from consumers.rejects import Reason
 from consumers.topics import Topic
+
+_MOST_NAMED = 10
 
 app = typer.Typer(help="Messages that were refused: see why, send them again.", no_args_is_help=True)
 
@@ -48,9 +50,8 @@ def list_(
         typer.echo(json.dumps({"total": total, "by_reason": dict(counts.most_common()), "dead_letters": newest}))
         return
     for facts in newest:
-        typer.echo(
-            "  ".join(_printable(str(facts[name]).encode()) for name in ("id", "rejected_at", "reason", "detail"))
-        )
+        named = [str(facts[name]) for name in ("id", "rejected_at", "reason", "detail")]
+        typer.echo(_printable("  ".join([*named, *_not_whole(facts)]).encode()))
     by_reason = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     typer.echo(f"{len(newest)} of {total} dead letters" + (f": {by_reason}" if total else ""))
 
@@ -62,17 +63,23 @@ def show(
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one dead letter with the message as it came."""
+    """Show one dead letter with the message as it came, or as much of it as is kept."""
     _selection(ids=[letter_id])
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     letter = run(_find(settings.kafka, letter_id))
     if raw:
         sys.stdout.buffer.write(letter.value or b"")
+        for note in _not_whole(_facts(letter)):
+            typer.echo(note, err=True)
     elif as_json:
-        typer.echo(json.dumps({**_facts(letter), **_bytes("key", letter.key), **_bytes("value", letter.value)}))
+        headers = [{"name": name, **_bytes("value", given)} for name, given in letter.headers]
+        texts = {**_bytes("key", letter.key), **_bytes("value", letter.value)}
+        typer.echo(json.dumps({**_facts(letter), **texts, "headers": headers}))
     else:
         for name, given in _facts(letter).items():
             typer.echo(f"{name}: {_printable(str(given).encode())}")
+        for header, content in letter.headers:
+            typer.echo(_printable(f"header {header}: ".encode() + (b"null" if content is None else content)))
         typer.echo("value: null" if letter.value is None else f"value:\n{_printable(letter.value)}")
 
 
@@ -88,25 +95,50 @@ def replay(
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send dead letters to their topics again, as they came.
+    """Send dead letters to their topics again, as they came: with their key, headers and time.
 
-    Nothing is remembered about it: they stay listed, and one that is still refused is listed once more under its new
-    offset. An event is counted once, however often it is sent, while its event_id is remembered.
+    Those that were cut, and batches that could not be decoded, are not sent. Nothing is remembered about it: they stay
+    listed, and one that is still refused is listed once more under its new offset. An event is counted once, however
+    often it is sent, while its event_id is remembered.
     """
     selection = _selection(reason, topic, since, ids)
     with foreseen():
         if everything == (selection != Selection()):
             raise UsageError("say which: --reason, --topic, --since or --id, or else --all")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    sent = run(replay_dead_letters(settings.kafka, selection))
+    resent = run(replay_dead_letters(settings.kafka, selection))
+    count = sum(resent.sent.values())
     if as_json:
-        typer.echo(json.dumps({"replayed": sent}))
+        typer.echo(json.dumps({"replayed": dict(resent.sent), "withheld": list(resent.withheld)}))
     else:
-        by_topic = ", ".join(f"{count} to {name}" for name, count in sent.items())
-        typer.echo(f"sent again: {by_topic or 'nothing, no dead letter matches'}")
+        by_topic = ", ".join(f"{count} to {name}" for name, count in resent.sent.items())
+        typer.echo(f"sent again: {by_topic or 'nothing, no dead letter matches that can be sent'}")
+        if resent.withheld and not selection.ids:
+            typer.echo(_withheld(resent.withheld), err=True)
     with foreseen():
-        if sum(sent.values()) < len(selection.ids):
-            raise SalepulseError(f"{len(selection.ids)} ids were given and {sum(sent.values())} found: see the list")
+        if selection.ids and resent.withheld:
+            raise SalepulseError(_withheld(resent.withheld))
+        if count < len(selection.ids):
+            raise SalepulseError(f"{len(selection.ids)} ids were given and {count} found: see the list")
+
+
+def _withheld(ids: Sequence[str]) -> str:
+    named = ", ".join(ids[:_MOST_NAMED]) + (f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else "")
+    return (
+        f"dead letters that do not hold the whole message cannot be sent: {named}; while Kafka keeps the "
+        "originals they are at these offsets of their topics: send them again from there, or from their source"
+    )
+
+
+def _not_whole(facts: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a dead letter that does not hold the whole message."""
+    notes = []
+    if facts["last_offset"] is not None:
+        notes.append(f"(a batch: the records at offsets {facts['offset']} to {facts['last_offset']} are lost)")
+    if facts["cut"] is not None:
+        kept, whole, sha256 = facts["value_bytes"] or 0, facts["cut"]["value_bytes"], facts["cut"]["sha256"]
+        notes.append(f"(cut: the first {kept:,} of {whole:,} bytes, SHA-256 {sha256})")
+    return notes
 
 
 def _selection(
@@ -163,6 +195,9 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "timestamp_ms": letter.timestamp_ms,
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "value_bytes": None if letter.value is None else len(letter.value),
+        "headers": [name for name, _ in letter.headers],
+        "cut": None if letter.cut is None else {"value_bytes": letter.cut.size, "sha256": letter.cut.sha256},
+        "last_offset": letter.last_offset,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from consumers.commands.running import iso, parse_since
 from consumers.dead_letter_writing import DeadLetterWriter
 from consumers.dead_letters import DeadLetter
 from consumers.errors import UsageError
+from consumers.skipped import Cut
 from tests.support.servers import Server, tansu_broker
 
 
@@ -29,10 +30,11 @@ def filled_broker() -> Iterator[Server]:
         yield server
 
 
-async def write(bootstrap: str) -> None:
+async def write(bootstrap: str, letters: Sequence[DeadLetter] = ()) -> None:
     async with DeadLetterWriter(bootstrap) as writer:
         await writer.write(
-            [
+            letters
+            or [
                 DeadLetter(
                     "orders", 0, 17, b"o-1", b'{"ts":"x"}', "wrong_type", "`ts` is no integer", 1_700_000_000_000
                 ),
@@ -113,7 +115,52 @@ def test_replay_says_how_many_went_where(filled_broker: Server) -> None:
     result = salepulse("dead-letters", "replay", "--topic", "orders", *bootstrap)
     assert (result.exit_code, result.stdout) == (0, "sent again: 1 to orders\n")
     result = salepulse("dead-letters", "replay", "--all", "--json", *bootstrap)
-    assert json.loads(result.stdout) == {"replayed": {"orders": 1, "clicks": 2}}
+    assert json.loads(result.stdout) == {"replayed": {"orders": 1, "clicks": 2}, "withheld": []}
+
+
+def test_letters_that_are_not_whole_say_so_and_are_not_sent() -> None:
+    with tansu_broker() as server:
+        bootstrap = ("--bootstrap", server.bootstrap)
+        assert salepulse("topics", "create", *bootstrap).exit_code == 0
+        cut = DeadLetter(
+            "clicks",
+            0,
+            5,
+            b"u-1",
+            b"begin",
+            "too_large",
+            "too large",
+            1_700_000_000_000,
+            cut=Cut(20_971_520, "ab" * 32),
+        )
+        lost = DeadLetter(
+            "orders",
+            1,
+            7,
+            None,
+            b"\x00",
+            "unreadable_batch",
+            "bad",
+            1_700_000_000_001,
+            last_offset=19,
+            headers=[("h", b"1")],
+        )
+        asyncio.run(write(server.bootstrap, [cut, lost]))
+        first, second, _ = salepulse("dead-letters", "list", *bootstrap).stdout.splitlines()
+        assert first.endswith(f"(cut: the first 5 of 20,971,520 bytes, SHA-256 {'ab' * 32})")
+        assert second.endswith("(a batch: the records at offsets 7 to 19 are lost)")
+        raw = salepulse("dead-letters", "show", "clicks/0/5", "--raw", *bootstrap)
+        assert raw.stdout_bytes == b"begin"
+        assert "20,971,520" in raw.stderr
+        shown = json.loads(salepulse("dead-letters", "show", "orders/1/7", "--json", *bootstrap).stdout)
+        assert (shown["last_offset"], shown["headers"]) == (19, [{"name": "h", "value": "1"}])
+        assert "header h: 1" in salepulse("dead-letters", "show", "orders/1/7", *bootstrap).stdout
+        everything = salepulse("dead-letters", "replay", "--all", *bootstrap)
+        assert (everything.exit_code, "nothing" in everything.stdout) == (0, True)
+        assert "clicks/0/5" in everything.stderr
+        code, line = failure("dead-letters", "replay", "--id", "clicks/0/5", *bootstrap)
+        assert code == 1
+        assert "cannot be sent: clicks/0/5" in line
 
 
 def test_an_id_that_is_not_there_is_a_failure(filled_broker: Server) -> None:

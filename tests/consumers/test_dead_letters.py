@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +16,16 @@ from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
 from consumers.dead_letter_writing import DeadLetterWriter
 from consumers.dead_letters import (
     REPLAYED_HEADER,
+    TIMESTAMP_HEADER,
     DeadLetter,
     Message,
     Selection,
     from_message,
+    shortened,
     to_message,
 )
 from consumers.errors import SalepulseError
-from consumers.skipped import Cut
+from consumers.skipped import CUT_BYTES, Cut
 from consumers.topic_admin import create_topics, default_plans
 from tests.support.servers import Server
 
@@ -131,12 +135,109 @@ async def test_replay_sends_the_original_bytes_and_says_where_from(broker: Serve
     await create_topics(broker.bootstrap, default_plans(1))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(0), letter(1, value=b"\xff\x00", key=b"\xfe"), letter(2, reason="empty")])
-    sent = await replay_dead_letters(broker.bootstrap, Selection(reasons={"wrong_type"}))
-    assert sent == {"orders": 2}
+    resent = await replay_dead_letters(broker.bootstrap, Selection(reasons={"wrong_type"}))
+    assert (resent.sent, resent.withheld) == ({"orders": 2}, [])
     records = await read_records(broker.bootstrap, "orders", 2)
     assert [(record.key, record.value) for record in records] == [(b"o-1", b'{"ts":"x"}'), (b"\xfe", b"\xff\x00")]
     assert [dict(record.headers)[REPLAYED_HEADER] for record in records] == [b"orders/1/0", b"orders/1/1"]
     assert len(await read_all(broker.bootstrap)) == 3
+
+
+@pytest.mark.anyio
+async def test_headers_and_time_survive_being_refused_and_are_given_back(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(1))
+    headers = [
+        ("trace", b"7"),
+        ("trace", b"8"),
+        ("salepulse-topic", b"mine"),
+        ("salepulse-headers", b"9"),
+        ("none", None),
+    ]
+    now_ms = int(time.time() * 1000)
+    lately, in_a_day = now_ms - 3_600_000, now_ms + 86_400_000
+    written = [
+        letter(0, headers=headers, timestamp_ms=lately),
+        letter(1, timestamp_ms=lately - 1),
+        letter(2, timestamp_ms=1_700_000_000_000),
+        letter(3, timestamp_ms=in_a_day),
+        letter(4, timestamp_ms=None),
+    ]
+    async with DeadLetterWriter(broker.bootstrap) as writer:
+        await writer.write(written)
+    assert [one.headers for one in await read_all(broker.bootstrap)] == [headers, (), (), (), ()]
+    assert await read_all(broker.bootstrap) == written
+    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 5}
+    records = {
+        dict(record.headers)[REPLAYED_HEADER]: record for record in await read_records(broker.bootstrap, "orders", 5)
+    }
+    first, second, old, _future, unknown = (records[b"orders/1/%d" % n] for n in range(5))
+    assert list(first.headers) == [*headers, (REPLAYED_HEADER, b"orders/1/0")]
+    assert (first.timestamp, second.timestamp) == (lately, lately - 1)
+    assert dict(old.headers)[TIMESTAMP_HEADER] == b"1700000000000", "with that time the broker would delete it at once"
+    assert old.timestamp >= now_ms
+    assert unknown.timestamp >= now_ms
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    in_a_day = int(time.time() * 1000) + 86_400_000
+    async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
+        await writer.write([letter(0, timestamp_ms=in_a_day), letter(1, timestamp_ms=in_a_day - 86_400_000)])
+    assert (await replay_dead_letters(apache_kafka.bootstrap, Selection())).sent == {"orders": 2}
+    found = await read_records(apache_kafka.bootstrap, "orders", 2)
+    ahead, good = (dict(record.headers) for record in found)
+    assert ahead[TIMESTAMP_HEADER] == str(in_a_day).encode()
+    assert TIMESTAMP_HEADER not in good
+    assert found[1].timestamp == in_a_day - 86_400_000
+    # What is refused once more keeps the time that it had at first, and the name of its newest dead letter.
+    again = letter(7, headers=list(ahead.items()), timestamp_ms=None)
+    async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
+        await writer.write([again])
+    await replay_dead_letters(apache_kafka.bootstrap, Selection(ids={again.id}))
+    (_, _, third) = await read_records(apache_kafka.bootstrap, "orders", 3)
+    assert sorted(third.headers) == sorted({**ahead, REPLAYED_HEADER: b"orders/1/7"}.items())
+
+
+@pytest.mark.anyio
+async def test_what_is_not_whole_is_not_sent_again(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(1))
+    cut, batch = shortened(letter(0, value=b"x" * 70_000)), letter(1, last_offset=9, reason="unreadable_batch")
+    async with DeadLetterWriter(broker.bootstrap) as writer:
+        await writer.write([cut, batch, letter(2)])
+    assert await read_all(broker.bootstrap) == [cut, batch, letter(2)]
+    resent = await replay_dead_letters(broker.bootstrap, Selection())
+    assert (resent.sent, sorted(resent.withheld)) == ({"orders": 1}, ["orders/1/0", "orders/1/1"])
+
+
+def test_a_letter_is_shortened_to_its_beginning_with_the_length_and_hash_of_all() -> None:
+    value = bytes(range(256)) * 1_000
+    whole = letter(0, value=value, headers=[("a", b"1")])
+    cut = shortened(whole)
+    assert (cut.value, cut.headers, cut.key) == (value[:CUT_BYTES], whole.headers, whole.key)
+    assert cut.cut == Cut(len(value), hashlib.sha256(value).hexdigest())
+    assert shortened(cut, 10).cut == cut.cut, "of the whole"
+    assert len(shortened(cut, 10).value or b"") == 10
+    assert shortened(letter(0, headers=[("a", b"x" * 70_000)])).headers == ()
+    assert shortened(letter(0, key=b"k" * 70_000)).key == b"k" * CUT_BYTES
+    assert shortened(letter(0, value=None)).value is None
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_small_letters_are_whole_however_little_a_topic_takes_at_once(apache_kafka: Server) -> None:
+    """Less than one batch of the producer."""
+    plans = default_plans(1)
+    config = {**plans[-1].config, "max.message.bytes": "90000"}
+    await create_topics(apache_kafka.bootstrap, [*plans[:-1], replace(plans[-1], config=config)])
+    small = [letter(n, value=b"%d" % n * 5_000) for n in range(30)]
+    large = [letter(n, value=b"x" * 200_000, headers=[("h", b"y" * 60_000)]) for n in range(30, 33)]
+    async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
+        await writer.write([*small, *large])
+    found = await read_all(apache_kafka.bootstrap)
+    assert found[:30] == small
+    assert [(len(one.value or b""), one.cut and one.cut.size) for one in found[30:]] == [(2**10, 200_000)] * 3
 
 
 async def read_records(bootstrap: str, topic: str, count: int) -> list:  # type: ignore[type-arg]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from consumers.dead_letter_reading import read_dead_letters
+from consumers.dead_letter_writing import DeadLetterWriter
+from consumers.dead_letters import shortened
 from consumers.errors import SalepulseError
-from consumers.topic_admin import Outcome, create_topics, default_plans
+from consumers.topic_admin import Outcome, create_topics, default_plans, tries
+from tests.consumers.test_dead_letters import letter
+from tests.support.commands import needed, output
+from tests.support.kafka import apache_kafka as start_apache_kafka
+from tests.support.kafka import kafka_jars
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -113,3 +122,51 @@ async def test_more_copies_than_brokers_is_told_as_the_broker_tells_it(apache_ka
 async def test_without_a_broker_it_says_so() -> None:
     with pytest.raises(SalepulseError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await create_topics("127.0.0.1:1", default_plans(1))
+
+
+POLICY = """
+import java.util.Map;
+import org.apache.kafka.common.errors.PolicyViolationException;
+import org.apache.kafka.server.policy.CreateTopicPolicy;
+
+public class LargestMessage implements CreateTopicPolicy {
+    public void configure(Map<String, ?> settings) {}
+    public void close() {}
+    public void validate(RequestMetadata asked) {
+        String bytes = asked.configs().get("max.message.bytes");
+        if (bytes != null && Integer.parseInt(bytes) > 3000000)
+            throw new PolicyViolationException("'max.message.bytes' with value '" + bytes + "' exceeded max limit");
+    }
+}
+"""
+"""As managed brokers have it."""
+
+
+@pytest.mark.kafka
+async def test_a_broker_that_allows_no_large_messages_gets_the_largest_that_it_allows(
+    shared_apache_kafka: Server, tmp_path: Path
+) -> None:
+    javac = needed("javac", package="openjdk-17-jdk-headless")
+    (tmp_path / "LargestMessage.java").write_text(POLICY)
+    output(javac, "-cp", f"{kafka_jars()}/*", "-d", tmp_path, tmp_path / "LargestMessage.java")
+    settings = ["create.topic.policy.class.name=LargestMessage"]
+    with start_apache_kafka(settings=settings, classes=[tmp_path]) as broker:
+        reports = await create_topics(broker.bootstrap, default_plans(1))
+        assert {report.outcome for report in reports} == {Outcome.CREATED}
+        assert "the broker does not allow larger messages" in reports[-1].detail
+        assert (await settings_of(broker.bootstrap, "dead-letters"))["max.message.bytes"] == str(2 * 2**20)
+        assert (await settings_of(broker.bootstrap, "clicks"))["max.message.bytes"] == str(2 * 2**20)
+        large = letter(0, value=b"x" * (5 * 2**20))
+        async with DeadLetterWriter(broker.bootstrap) as writer:
+            await writer.write([large, letter(1)])
+        found = sorted([one async for one in read_dead_letters(broker.bootstrap)], key=lambda one: one.offset)
+        assert found == [shortened(large), letter(1)]
+
+
+def test_a_refused_setting_is_tried_smaller_until_it_is_left_to_the_broker() -> None:
+    config = {"cleanup.policy": "delete", "max.message.bytes": str(16 * 2**20)}
+    assert [tried.get("max.message.bytes") for tried in tries(config)] == [
+        *(str(mib * 2**20) for mib in (16, 8, 4, 2, 1)),
+        None,
+    ]
+    assert list(tries({"cleanup.policy": "compact"})) == [{"cleanup.policy": "compact"}]

@@ -88,14 +88,16 @@ def java() -> str:
     return program
 
 
-def java_command(jars: Path, main_class: str, *arguments: str, memory: str = "512m") -> list[str]:
+def java_command(
+    jars: Path, main_class: str, *arguments: str, memory: str = "512m", classes: Sequence[Path] = ()
+) -> list[str]:
     return [
         java(),
         f"-Xmx{memory}",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",  # starts sooner, and leaves the cores to what is tested
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        *("-cp", f"{jars}/*"),
+        *("-cp", ":".join([f"{jars}/*", *map(str, classes)])),
         main_class,
         *arguments,
     ]
@@ -117,13 +119,14 @@ def apache_kafka(
     settings: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     scram: Sequence[str] = (),
+    classes: Sequence[Path] = (),
 ) -> Iterator[Server]:
     """One node, broker and controller, without topics.
 
     `advertised`: a proxy's host:port; `settings`: NAME=VALUE; `listeners`: beside its own, which is not protected;
-    `scram`: users, as `SCRAM-SHA-256=[name=...,password=...]`.
+    `scram`: users, as `SCRAM-SHA-256=[name=...,password=...]`; `classes`: folders of Java classes that settings name.
     """
-    with _nodes([port or free_port()], version, memory, [advertised], settings, listeners, scram) as nodes:
+    with _nodes([port or free_port()], version, memory, [advertised], settings, listeners, scram, classes) as nodes:
         yield nodes[0]
 
 
@@ -143,6 +146,7 @@ def _nodes(
     settings: Sequence[str],
     listeners: Sequence[Listener] = (),
     scram: Sequence[str] = (),
+    classes: Sequence[Path] = (),
 ) -> Iterator[list[Server]]:
     jars, cluster, count = kafka_jars(version), random_id(), len(ports)
     controllers = [free_port() for _ in ports]
@@ -157,9 +161,12 @@ def _nodes(
             formatting = ["format", "-t", cluster, "-c", "server.properties", "--initial-controllers", initial]
             formatting += [text for user in scram for text in ("--add-scram", user)]
             subprocess.run(
-                java_command(jars, "kafka.tools.StorageTool", *formatting), cwd=home, check=True, capture_output=True
+                java_command(jars, "kafka.tools.StorageTool", *formatting, classes=classes),
+                cwd=home,
+                check=True,
+                capture_output=True,
             )
-            argv = java_command(jars, "kafka.Kafka", "server.properties", memory=memory)
+            argv = java_command(jars, "kafka.Kafka", "server.properties", memory=memory, classes=classes)
             server = Server(f"kafka-{node}", argv, port, kafka_ready(LOOPBACK, port, count // 2 + 1), home)
             server.spawn()
             stack.callback(server.kill)  # an orderly end takes 20 s once the quorum is lost, and nothing is kept
