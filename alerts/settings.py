@@ -16,7 +16,7 @@ def place_of(settings: Settings) -> Place:
         runbooks=settings.alerts_runbooks,
         timezone=settings.timezone,
         currency=settings.currency,
-        currency_exponent=settings.currency_exponent,
+        currency_exponent=settings.money_exponent,
     )
 
 

@@ -49,6 +49,8 @@ MAX_LABEL = 128
 
 Label = Annotated[str, MinLen(1), MaxLen(MAX_LABEL)]
 """An id or a label that the event cannot do without: 1 to 128 characters."""
+Currency = Annotated[str, MaxLen(MAX_LABEL), WithJsonSchema({"type": "string", "pattern": "^([A-Z]{3})?$"})]
+"""ISO 4217; empty is absent. That it is the shop's is checked a column at a time (`consumers.plausibility`)."""
 Money = Annotated[int, Ge(0), Le(MAX_MONEY)]
 Quantity = Annotated[int, Ge(1), Le(MAX_COUNT)]
 Stock = Annotated[int, Ge(0), Le(MAX_COUNT)]
@@ -177,6 +179,8 @@ class Click(_Model):
     cost: Money | None = None
     """What an `ad_click` costs the shop."""
     live_room: OptionalLabel = None
+    currency: Currency | None = None
+    """ISO 4217 code of `cost`; on an `ad_click` it must be the setting `currency`."""
 
 
 class OrderItem(_Model):
@@ -240,6 +244,8 @@ class Order(_Model):
     campaign: OptionalLabel = None
     live_room: OptionalLabel = None
     reason: OptionalLabel = None
+    currency: Currency | None = None
+    """ISO 4217 code of all money in it; it must be the setting `currency`."""
 
     @model_validator(mode="after")
     def _check_type_and_amount(self) -> Self:

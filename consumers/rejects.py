@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """A known field is too long, too short, too large, too small; or a time is in seconds."""
     NEGATIVE_AMOUNT = "negative_amount"
     """An order's amount (items - discount + shipping_fee) is negative: a pricing fault of the shop."""
+    OTHER_CURRENCY = "other_currency"
+    """The `currency` of an order or ad click is not the setting `currency`."""
     TOO_LATE = "too_late"
     """Older than every kept pane."""
     FROM_THE_FUTURE = "from_the_future"

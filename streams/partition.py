@@ -119,7 +119,8 @@ class PartitionWork:
 
     def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
-        events, rejected = read_columns(self.partition.topic, [record.value for record in batch.records], self._rows)
+        values = [record.value for record in batch.records]
+        events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
         judged = judge(events.ids, events.ts, self.seen, clocks)
         for at, reason, detail in judged.refused:
             rejected.append(Rejected(int(events.positions[at]), reason, detail))

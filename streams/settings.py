@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from consumers.settings import IngestSettings
+from streams.currencies import EXPONENTS, near_misses
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -92,9 +93,15 @@ class Settings(IngestSettings):
         "anew. 0: never.",
     )
     timezone: str = Field("UTC", description="IANA time zone of the shop: where `day` begins.")
-    currency: str = Field("CNY", pattern="^[A-Z]{3}$", description="ISO 4217 code of all money.")
-    currency_exponent: int = Field(
-        2, ge=0, le=4, description="Decimal places of the currency: money / 10^exponent = major units."
+    currency: str = Field(
+        "CNY", description="ISO 4217 code of all money; orders and ad clicks in another currency are refused."
+    )
+    currency_exponent: int | None = Field(
+        None,
+        ge=0,
+        le=4,
+        description="Decimal places of money (money / 10^exponent = major units) where producers do not keep to ISO "
+        "4217, such as 0 where they send whole yuan; by default those of the currency.",
     )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
@@ -154,6 +161,26 @@ class Settings(IngestSettings):
         if timezone not in available_timezones():
             raise ValueError(f"{timezone!r} is no IANA time zone; write one such as Asia/Shanghai")
         return timezone
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_currency(cls, currency: str) -> str:
+        if currency not in EXPONENTS:
+            meant = " or ".join(near_misses(currency))
+            hint = f"did you mean {meant}?" if meant else "write the three letters of ISO 4217, such as CNY, USD or EUR"
+            raise ValueError(f"{currency!r} is no currency of ISO 4217: {hint}")
+        return currency
+
+    @field_validator("currency_exponent", mode="before")
+    @classmethod
+    def _may_be_empty(cls, places: object) -> object:
+        """An empty variable is as good as none."""
+        return None if places == "" else places
+
+    @property
+    def money_exponent(self) -> int:
+        """Decimal places of money: the setting's, else those that ISO 4217 gives the currency."""
+        return EXPONENTS[self.currency] if self.currency_exponent is None else self.currency_exponent
 
     @field_validator("redis_url")
     @classmethod

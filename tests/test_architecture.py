@@ -61,6 +61,7 @@ PURE_FILES = (
     "consumers/unpacking/snappy_blocks.py",
     "streams/asof.py",
     "streams/compare.py",
+    "streams/currencies.py",
     "streams/kpis.py",
     "streams/lateness.py",
     "streams/phases.py",

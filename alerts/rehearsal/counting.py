@@ -70,7 +70,7 @@ class MemoryStore(PaneReader):
     def count(self, topic: Topic, values: Sequence[bytes], last_ms: int) -> None:
         """What arrived of a topic, the last of it at a moment; the view must have been polled since the last time."""
         held, partition = self._topics[topic], Partition(topic, 0)
-        events, rejected = read_columns(topic, list(values), self._numbers)
+        events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
         fresh = held.seen.first_seen(events.ids)
         self._totals[f"duplicates,{topic},"] += len(events) - int(fresh.sum())
         self._totals[f"rejected,{topic},"] += len(rejected)

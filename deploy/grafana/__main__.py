@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from deploy.grafana.build import written
-from deploy.grafana.panels import MONEY_UNITS
 from deploy.grafana.words import Language
 
 HERE = Path(__file__).parent
@@ -16,7 +15,7 @@ def main() -> None:
     """Write into DIR/LANGUAGE/."""
     parser = argparse.ArgumentParser(prog="python -m deploy.grafana", description=__doc__)
     parser.add_argument("--language", choices=[*Language], help="only this one (default: all)")
-    parser.add_argument("--currency", choices=[*MONEY_UNITS], default="CNY", help="as the setting `currency` (CNY)")
+    parser.add_argument("--currency", default="CNY", metavar="CODE", help="as the setting `currency` (CNY)")
     parser.add_argument("--out", type=Path, default=HERE / "dashboards", help="folder (deploy/grafana/dashboards)")
     asked = parser.parse_args()
     for language in [Language(asked.language)] if asked.language else Language:

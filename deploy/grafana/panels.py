@@ -47,6 +47,7 @@ MONEY_UNITS = {
     "CNY": "currencyJPY",
     **{code: f"currency{code}" for code in ("USD", "EUR", "GBP", "JPY", "KRW", "INR", "IDR", "BRL", "VND")},
 }
+"""Grafana's own units; any other currency is written with its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Panels:
     """Grafana's unit of money."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "money", MONEY_UNITS[self.currency])
+        object.__setattr__(self, "money", MONEY_UNITS.get(self.currency, f"currency:{self.currency} "))
 
     def text(self, text: Text | str) -> str:
         """In the language of this build."""

@@ -183,7 +183,7 @@ def _facts(answer: Answer, asked: Asked) -> dict[str, Any]:
 def _print(answer: Answer, asked: Asked, settings: Settings) -> None:
     from streams.formatting import number
 
-    place = settings.currency_exponent
+    place = settings.money_exponent
     tell(f"as of {iso(answer.as_of_ms)}, window {answer.window}, scope {answer.scope}, money in {settings.currency}")
     if asked.value is None:
         rows = [

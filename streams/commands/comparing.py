@@ -34,7 +34,7 @@ def print_compared(compared: Compared, against: Against, settings: Settings, *, 
         tell(f"compared with {against.value}, as of {iso(at.as_of_ms)}{whose}")
     else:
         tell(f"compared with {against.value}, each by its own clock")
-    exponent = settings.currency_exponent
+    exponent = settings.money_exponent
     if one:
         _print_one(compared.items[0], exponent)
         return

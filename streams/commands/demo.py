@@ -77,7 +77,7 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
     if ending is None:
         typer.echo("stopped before everything was counted", err=True)
         return
-    for line in ending.proof.lines(settings.currency, settings.currency_exponent):
+    for line in ending.proof.lines(settings.currency, settings.money_exponent):
         typer.echo(line, err=as_json)
     if as_json:
         print_json(dict(ending.last))

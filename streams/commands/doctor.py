@@ -59,7 +59,7 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
     redis = connect(settings, Access.READ)
     try:
         return [
-            *_examine_settings(),
+            *_examine_settings(settings),
             *examine_server(settings),
             *await examine_broker(settings),
             *await examine_redis(redis, settings),
@@ -69,9 +69,10 @@ async def _examine(settings: Settings) -> Sequence[Finding]:
         await redis.aclose()
 
 
-def _examine_settings() -> list[Finding]:
+def _examine_settings(settings: Settings) -> list[Finding]:
     """A wrong setting ends every command before it comes this far."""
     from streams.doctor.findings import ok, warning
+    from streams.doctor.money import exponent
 
     file = Path("salepulse.toml")
     read = f"{file} was read" if file.exists() else f"no {file} in {Path.cwd()}: environment, flags and defaults"
@@ -81,4 +82,5 @@ def _examine_settings() -> list[Finding]:
             warning("settings", f"the environment variable {name} sets nothing", f"did you mean {meant}?")
             for name, meant in misspelt(Settings, os.environ).items()
         ),
+        *exponent(settings),
     ]

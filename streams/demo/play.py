@@ -170,7 +170,7 @@ class Demo:
                 produced_rate=produced_rate,
                 counted_rate=counted_rate,
                 currency=settings.currency,
-                currency_exponent=settings.currency_exponent,
+                currency_exponent=settings.money_exponent,
             )
         )
 

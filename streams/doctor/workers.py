@@ -16,6 +16,7 @@ from streams.asof import PartitionState
 from streams.counted import Totals, read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
+from streams.store.agreement import CURRENCY
 from streams.store.connection import UNREACHABLE
 from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
@@ -38,6 +39,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         held = _bytes(await redis.hgetall(keys.workers))
         totals = await read_totals(redis, keys)
         evaluated = await read_evaluated(redis, keys)
+        counted = await redis.hget(keys.state(0), CURRENCY)
     except (RedisError, *UNREACHABLE):
         return []
     now_ms = int(time.time() * 1000)
@@ -45,6 +47,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
     findings += incomplete(state.incomplete)
     findings += unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
+    findings += currency(counted, settings)
     findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
@@ -146,6 +149,17 @@ def unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[
                 "see `salepulse dead-letters list --reason unreadable_batch` for their offsets, and the logs of "
                 "brokers and producers for the cause; then send their events again from their source",
             )
+
+
+def currency(noted: bytes | str | None, settings: Settings) -> Iterator[Finding]:
+    """Whether money is read in the currency that it was counted in. `noted`: what the first worker left of it."""
+    counted = (noted.decode() if isinstance(noted, bytes) else noted or "").rpartition("=")[2]
+    if counted not in ("", settings.currency):
+        yield wrong(
+            "currency",
+            f"money was counted in {counted} and is shown as {settings.currency}",
+            f"set currency = {counted}, or another redis_prefix to count {settings.currency}",
+        )
 
 
 def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:

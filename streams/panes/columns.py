@@ -127,8 +127,13 @@ class Columns:
         return self.types == _TYPE_PLACES[self.topic][name]
 
 
-def read_columns(topic: Topic, values: Sequence[bytes | None], rows: Rows) -> tuple[Columns, list[Rejected]]:
-    """The events of a batch, and what was refused: every value is one or the other. New labels get rows."""
+def read_columns(
+    topic: Topic, values: Sequence[bytes | None], rows: Rows, currency: str | None = None
+) -> tuple[Columns, list[Rejected]]:
+    """The events of a batch, and what was refused: every value is one or the other. New labels get rows.
+
+    `currency`: the shop's; None takes money in any.
+    """
     parts: list[Columns] = []
     rejected: list[Rejected] = []
     for start in range(0, len(values), CHUNK):
@@ -139,7 +144,7 @@ def read_columns(topic: Topic, values: Sequence[bytes | None], rows: Rows) -> tu
             fields = _by_field(decoded.events)
             part = columns_of(topic, decoded.events, fields, decoded.amounts, positions, rows)
             part = replace(part, dropped=[(start + i, name) for i, name in decoded.dropped])
-            if refused := implausible(topic, fields, part.ts):
+            if refused := implausible(topic, fields, part.ts, currency):
                 rejected += [Rejected(int(positions[place]), reason, detail) for place, reason, detail in refused]
                 part = part.take(np.delete(np.arange(len(part)), [place for place, _, _ in refused]))
             parts.append(part)

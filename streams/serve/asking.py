@@ -103,7 +103,7 @@ def frame(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
         "as_of": as_of_ms,
         "timezone": settings.timezone,
         "currency": settings.currency,
-        "currency_exponent": settings.currency_exponent,
+        "currency_exponent": settings.money_exponent,
         "live": standing.live and (newest or (standing.as_of_ms is not None and as_of_ms >= standing.as_of_ms)),
         "stale": [str(partition) for partition in standing.stale],
         "age_ms": now_ms() - as_of_ms,

@@ -78,7 +78,7 @@ async def all_definitions(live: LiveView) -> Response:
         scopes=list(Scope),
         timezone=settings.timezone,
         currency=settings.currency,
-        currency_exponent=settings.currency_exponent,
+        currency_exponent=settings.money_exponent,
         definitions=list(definitions()),
     )
     return json_response(answer.model_dump(mode="json"))

@@ -174,7 +174,7 @@ class Exposition:
         settings = live.settings
         baselines = Baselines(settings.timezone)
         self._ask = AllGauges(
-            settings.series_budget, settings.currency_exponent, settings.stock_soon_min, forecasts, baselines
+            settings.series_budget, settings.money_exponent, settings.stock_soon_min, forecasts, baselines
         )
         self._process = ProcessCollector(SERVE_PROCESS, registry=None)
         self._making: asyncio.Task[None] | None = None
@@ -191,7 +191,7 @@ class Exposition:
         registry.register(StandingCollector(self._live, self._connections, gauges))
         registry.register(self._process)
         if gauges is not None:
-            registry.register(PromotionCollector(gauges.running, self._live.settings.currency_exponent))
+            registry.register(PromotionCollector(gauges.running, self._live.settings.money_exponent))
         return (gauges.text if gauges else b"") + encode(registry)
 
     async def _gauges(self) -> GaugeText | None:

@@ -141,5 +141,7 @@ def environment(settings: Settings, secrets: Path) -> dict[str, str]:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if not isinstance(value, SecretStr):
-            variables[f"SALEPULSE_{name.upper()}"] = value.value if isinstance(value, StrEnum) else str(value)
+            variables[f"SALEPULSE_{name.upper()}"] = (
+                value.value if isinstance(value, StrEnum) else "" if value is None else str(value)
+            )
     return variables

@@ -10,6 +10,9 @@ from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.redis_errors import redis_errors
 
+CURRENCY = "currency"
+"""The field of the state that says which currency was counted; absent in a store of an earlier version."""
+
 
 async def agree(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
     """Refuse settings that differ from those of whoever counted first, or that orders cannot be joined under.
@@ -23,13 +26,17 @@ async def agree(redis: Redis, settings: Settings, partitions: dict[Topic, int]) 
             "must have as many, so that all of an order lies in one shard; make one of them anew, or set shards = 1"
         )
     state = Keys(settings.redis_prefix, settings.shards).state(0)
-    ours = f"overdue_after_h={settings.overdue_after_h:g} unshipped_horizon_d={settings.unshipped_horizon_d}"
-    with redis_errors(redis):
-        await redis.hsetnx(state, "orders", ours)
-        held: bytes | None = await redis.hget(state, "orders")  # type: ignore[assignment]
-    theirs = ours if held is None else held.decode()
-    if theirs != ours:
-        raise SalepulseError(
-            f"this Redis was counted into with {theirs}, not with {ours}: what was counted cannot be changed; "
-            "use those settings, or another redis_prefix and count again"
-        )
+    counted_with = {
+        "orders": f"overdue_after_h={settings.overdue_after_h:g} unshipped_horizon_d={settings.unshipped_horizon_d}",
+        CURRENCY: f"currency={settings.currency}",
+    }
+    for name, ours in counted_with.items():
+        with redis_errors(redis):
+            await redis.hsetnx(state, name, ours)
+            held: bytes | None = await redis.hget(state, name)  # type: ignore[assignment]
+        theirs = ours if held is None else held.decode()
+        if theirs != ours:
+            raise SalepulseError(
+                f"this Redis was counted into with {theirs}, not with {ours}: what was counted cannot be changed; "
+                "use those settings, or another redis_prefix and count again"
+            )

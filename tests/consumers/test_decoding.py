@@ -268,7 +268,7 @@ def too_long(topic: Topic, event: dict[str, Any]) -> list[str]:
         "shipment_delivered": {"order_id"},
         "shipment_dispatched": {"order_id"},
     }
-    strict = {"event_id", "type", "user_id", "session_id"} | required.get(event["type"], set())
+    strict = {"event_id", "type", "user_id", "session_id", "currency"} | required.get(event["type"], set())
     if topic is Topic.ORDERS:
         strict |= {"order_id"}
     elif event["type"].startswith("stock_"):
@@ -289,7 +289,7 @@ def assert_same(decoded: Decoded, model: Any) -> None:
         if name == "items":
             assert [fields(item) for item in found] == [item.model_dump() for item in expected]
         else:
-            found = None if found == "" else found  # an empty label is absent
+            found, expected = (None if given == "" else given for given in (found, expected))  # an empty one is absent
             assert (type(found), found) == (type(expected), expected), name
     if decoded.amounts is not None:
         assert decoded.amounts == [order_amount(model)]

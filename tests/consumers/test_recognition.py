@@ -221,6 +221,54 @@ def test_half_of_a_surrogate_pair_in_a_coupon_is_not_shown() -> None:
     assert refused.priced == Priced("live", "")
 
 
+CURRENCIES = {
+    "another": ("USD", "this shop counts CNY: convert its money"),
+    "in small letters": ("cny", "send the ISO 4217 code in capitals and without blanks, CNY"),
+    "with a blank": ("CNY ", "send the ISO 4217 code in capitals and without blanks, CNY"),
+    "a sign": ("¥", "no code of ISO 4217: send three capitals, CNY"),
+    "a name": ("RMB yuan", "no code of ISO 4217: send three capitals, CNY"),
+}
+
+
+@pytest.mark.parametrize(("code", "says"), CURRENCIES.values(), ids=CURRENCIES)
+def test_money_in_another_currency_is_refused(code: str, says: str) -> None:
+    values = [
+        good(Topic.ORDERS),
+        good(Topic.ORDERS, currency=code),
+        good(Topic.ORDERS, currency="CNY"),
+        good(Topic.ORDERS, currency=""),
+        good(Topic.ORDERS, currency=None),
+        good(Topic.ORDERS, currency=code, discount=25_801),
+    ]
+    columns, refused = read_columns(Topic.ORDERS, values, Rows(), "CNY")
+    assert columns.positions.tolist() == [0, 2, 3, 4]
+    assert [(held.index, held.reason) for held in sorted(refused, key=lambda held: held.index)] == [
+        (1, Reason.OTHER_CURRENCY),
+        (5, Reason.NEGATIVE_AMOUNT),
+    ]
+    assert says in next(held.detail for held in refused if held.index == 1)
+
+
+def test_the_currency_of_a_click_matters_where_its_cost_counts() -> None:
+    kinds = ("ad_click", "ad_impression", "product_view")
+    values = [good(Topic.CLICKS, type=kind, currency=code, cost=5) for kind in kinds for code in ("USD", "CNY")]
+    columns, refused = read_columns(Topic.CLICKS, values, Rows(), "CNY")
+    assert columns.positions.tolist() == [1, 2, 3, 4, 5]
+    assert [(held.index, held.reason) for held in refused] == [(0, Reason.OTHER_CURRENCY)]
+    yen, none = read_columns(Topic.CLICKS, values, Rows(), "JPY")[1], read_columns(Topic.CLICKS, values, Rows())[1]
+    assert ([held.index for held in yen], none) == ([0, 1], [])
+
+
+def test_a_currency_of_another_type_or_without_end_is_refused() -> None:
+    for code, reason in ((5, Reason.WRONG_TYPE), (["CNY"], Reason.WRONG_TYPE), ("C" * 129, Reason.OUT_OF_RANGE)):
+        assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, currency=code)]).rejected[0].reason is reason
+
+
+def test_a_batch_that_is_all_in_another_currency_is_refused_whole() -> None:
+    columns, refused = read_columns(Topic.ORDERS, [good(Topic.ORDERS, currency="USD")] * 3_000, Rows(), "CNY")
+    assert (len(columns), [held.index for held in refused]) == (0, list(range(3_000)))
+
+
 def test_nothing_is_implausible_in_good_events() -> None:
     columns, refused = read_columns(Topic.CLICKS, [good(Topic.CLICKS)] * 3, Rows())
-    assert (implausible(Topic.CLICKS, {}, columns.ts), refused) == ([], [])
+    assert (implausible(Topic.CLICKS, {}, columns.ts, "CNY"), refused) == ([], [])

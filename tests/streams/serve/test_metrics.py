@@ -196,6 +196,28 @@ async def test_every_series_is_there_once_whatever_values_are_called(open_shop: 
     assert samples[key("negative_amounts_total", channel="\x00", coupon="", rest="")] == 1
 
 
+@pytest.mark.parametrize(
+    ("chosen", "exponent"),
+    [({"currency": "JPY"}, 0), ({"currency": "KWD"}, 3), ({"currency": "JPY", "currency_exponent": 2}, 2)],
+)
+async def test_money_has_the_decimal_places_of_its_currency(
+    open_shop: Shop, chosen: dict[str, Any], exponent: int
+) -> None:
+    await open_shop.send(ORDERS, paid(55, 123_456, channel="app"))
+    await open_shop.promote("sale", 0, 3_600, targets={"base": 1_000, "sprint": 2_000, "challenge": 3_000})
+    await open_shop.attend()
+    settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), **chosen)
+    async with client(settings) as api:
+        await ready(api)
+        samples = await scrape(api)
+        answers = [(await api.get(path)).json() for path in ("/api/v1/kpis?window=5m", "/api/v1/definitions")]
+    gmv = answers[0]["values"]["gmv"]
+    assert gmv >= 123_456
+    assert samples[key("gmv", window="5m", scope="all", value="")] == gmv / 10**exponent
+    assert samples[key("promotion_target_net_gmv", promotion="sale", tier="base")] == 1_000 / 10**exponent
+    assert {(answer["currency"], answer["currency_exponent"]) for answer in answers} == {(chosen["currency"], exponent)}
+
+
 @pytest.mark.parametrize("budget", [100, 1000])
 async def test_the_budget_holds(open_shop: Shop, budget: int) -> None:
     settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), series_budget=budget)

@@ -6,7 +6,8 @@ import pytest
 
 from consumers.errors import SalepulseError
 from consumers.topics import Topic
-from streams.store.agreement import agree
+from streams.doctor.workers import currency
+from streams.store.agreement import CURRENCY, agree
 from tests.streams.shop import Shop
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +21,20 @@ async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> No
     other = shop.settings.model_copy(update={"overdue_after_h": 24})
     with pytest.raises(SalepulseError, match=r"overdue_after_h=0\.1 .* not with overdue_after_h=24"):
         await agree(shop.redis, other, ALIKE)
+
+
+async def test_money_in_another_currency_is_not_added_to_what_was_counted(shop: Shop) -> None:
+    await shop.redis.hset(shop.keys.state(0), "orders", "overdue_after_h=0.1 unshipped_horizon_d=180")  # as before
+    await agree(shop.redis, shop.settings, ALIKE)
+    await agree(shop.redis, shop.settings.model_copy(update={"currency_exponent": 0}), ALIKE)
+    yen = shop.settings.model_copy(update={"currency": "JPY"})
+    with pytest.raises(SalepulseError, match="counted into with currency=CNY, not with currency=JPY"):
+        await agree(shop.redis, yen, ALIKE)
+    noted = await shop.redis.hget(shop.keys.state(0), CURRENCY)
+    (found,) = currency(noted, yen)
+    assert (found.level, "counted in CNY" in found.found) == ("wrong", True)
+    assert list(currency(noted, shop.settings)) == []
+    assert list(currency(None, yen)) == [], "nothing was counted"
 
 
 async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) -> None:
