@@ -73,6 +73,14 @@ class Reading:
         """Read on from there. Batches that were fetched before may still come."""
         await _soon(self._app.consumer.seek_wait({self._tp(partition): position}))
 
+    def pause(self, partition: Partition) -> None:
+        """Hand out no more of a partition; what was handed out before may still come. A rebalance ends it."""
+        self._app.consumer.pause_partitions({self._tp(partition)})
+
+    def resume(self, partition: Partition) -> None:
+        """Hand out a partition again, from where reading stands."""
+        self._app.consumer.resume_partitions({self._tp(partition)})
+
     async def tell(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka up to where is counted. It is advice, for tools that watch lag; whether it arrives is not said."""
         await self._app.consumer._commit({self._tp(partition): position for partition, position in positions.items()})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from consumers.kafka import Kafka, Sasl
 from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
 from consumers.topic_names import TopicNames
-from consumers.topics import Topic
+from consumers.topics import READ_TOPICS, Topic
 
 
 class Clock(StrEnum):
@@ -49,6 +49,11 @@ class IngestSettings(BaseSettings):
     topic_promotions: str = Field("promotions", description="The same of promotions.")
     topic_dead_letters: str = Field("dead-letters", description="The same of dead-letters.")
     topic_alerts: str = Field("alerts", description="The same of alerts.")
+    accept: str = Field(
+        "",
+        description="Topics that are counted although most of their first thousand messages break the contract; "
+        "logical names, separated by commas.",
+    )
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
     clock: Clock = Field(Clock.WALL, description="wall: the machine's clock; event: the newest event time (replays).")
     future_limit_s: float = Field(300, ge=0, description="Seconds ahead of the clock beyond which an event is refused.")
@@ -96,6 +101,19 @@ class IngestSettings(BaseSettings):
         if self.kafka_key_file and not self.kafka_cert_file:
             raise ValueError("kafka_key_file is given without kafka_cert_file: name the certificate, too")
         return self
+
+    @property
+    def accepted_topics(self) -> frozenset[Topic]:
+        """The topics of `accept`."""
+        return frozenset(Topic(name.strip()) for name in self.accept.split(",") if name.strip())
+
+    @field_validator("accept")
+    @classmethod
+    def _are_topics(cls, accept: str) -> str:
+        for name in filter(None, (part.strip() for part in accept.split(","))):
+            if name not in READ_TOPICS:
+                raise ValueError(f"{name!r} is no topic that workers read: name some of {', '.join(READ_TOPICS)}")
+        return accept
 
     @model_validator(mode="after")
     def _topics_fit(self) -> Self:

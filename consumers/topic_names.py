@@ -42,6 +42,15 @@ class TopicNames:
         """The topic that the broker calls so. Raises KeyError where it is none of salepulse's."""
         return self._topics[name]
 
+    def shown(self, topic: Topic) -> str:
+        """The topic for messages: both names where they differ.
+
+        >>> TopicNames("shop.").shown(Topic.ORDERS)
+        'orders (shop.orders on the broker)'
+        """
+        name = self.on_broker(topic)
+        return topic.value if name == topic else f"{topic} ({name} on the broker)"
+
     @property
     def differing(self) -> dict[str, str]:
         """The names on the broker that are not the logical ones, by logical name."""

@@ -120,6 +120,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
         fetching: Fetching = self.app.fetching
         fetcher = consumer._fetcher
+        # The main thread pauses and resumes partitions meanwhile.
+        active_partitions = None if active_partitions is None else set(active_partitions)
         batches: dict[TP, RecordBatch] = {}
         left, size, until = fetching.records, fetching.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:

@@ -14,7 +14,7 @@ from faust.types import TP
 from consumers.metadata import require_topics
 from consumers.reading import Reading
 from consumers.room import Room
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import READ_TOPICS
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
 from streams.process.ending import Ending
 from streams.process.faust import run_process
@@ -75,7 +75,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
         async for batch in stream:
             worker.take(batch)
 
-    for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
+    for topic in READ_TOPICS:
         read = app.topic(app.topic_names.on_broker(topic), schema=schema, acks=False)
         app.agent(read, name=f"salepulse-{topic}")(consume)
 

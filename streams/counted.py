@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.acceptance import cure
 from streams.asof import PartitionState
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, address, connect
@@ -37,6 +38,8 @@ class Progress:
     """Offset of the next record to count, of every partition that was counted or is waited for."""
     partitions: dict[Partition, PartitionState]
     """Of the event topics."""
+    stopped: Mapping[Partition, str] = field(default_factory=dict)
+    """Partitions that are not read. # <why>"""
 
     def missing(self, ends: Ends, before: Positions) -> int:
         """Records before the ends that are not counted.
@@ -84,7 +87,7 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
         if partition.topic not in EVENT_TOPICS:
             held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if held is None else {partition: int(held)}
-    return Progress(positions, state.current)
+    return Progress(positions, state.current, state.stopped)
 
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
@@ -181,6 +184,8 @@ def _behind(counted: Progress, now: Progress) -> Partition | None:
 
 def _stuck(missing: int, progress: Progress, settings: Settings, patience_s: float) -> str:
     oldest_ms = time.time() * 1000 - settings.stale_after_s * 1000
+    for partition, found in sorted(progress.stopped.items()):
+        return f"{missing:,} records wait: {found}; {cure(partition.topic)}"
     working = any((held.seen_ms or 0) > oldest_ms for held in progress.partitions.values())
     why = (
         "a worker is there but does not get on, see its log"

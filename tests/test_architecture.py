@@ -59,6 +59,7 @@ PURE_FILES = (
     "consumers/unpacking/lz4_frames.py",
     "consumers/unpacking/old_messages.py",
     "consumers/unpacking/snappy_blocks.py",
+    "streams/acceptance.py",
     "streams/asof.py",
     "streams/compare.py",
     "streams/currencies.py",

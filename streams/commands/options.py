@@ -15,7 +15,20 @@ Retain = Annotated[str | None, typer.Option(help="all: keep every pane, for repl
 HttpHost = Annotated[str | None, typer.Option("--http-host", help="Address to bind to.")]
 HttpPort = Annotated[int | None, typer.Option("--http-port", help="Port to bind to; 0 picks a free one.")]
 Partitions = Annotated[int | None, typer.Option(min=1, help="Partitions of each event topic.")]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="TOPIC",
+        help="Count this topic although most of its first messages break the contract; may be repeated.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def accepting(topics: list[str] | None) -> str | None:
+    """The setting `accept` that the flags give."""
+    return ",".join(topics) if topics else None
 
 
 def speed_of(text: str) -> float | None:

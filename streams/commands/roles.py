@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain
+from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain, accepting
 from streams.settings import Settings
 
 app = typer.Typer()
@@ -17,6 +17,7 @@ def worker(
     redis_url: RedisUrl = None,
     clock: ClockOption = None,
     retain: Retain = None,
+    accept: Accept = None,
 ) -> None:
     """Count: read events from Kafka, keep panes in Redis. Run as many as there are cores; each takes its partitions."""
     import structlog
@@ -25,7 +26,9 @@ def worker(
     from streams.process.logs import configure_role_logs
     from streams.settings_report import shown
 
-    settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
+    settings = load_settings(
+        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accepting(accept)
+    )
     configure_role_logs()
     structlog.get_logger().info(
         "counting",

@@ -10,7 +10,17 @@ import typer
 
 from consumers.commands.running import foreseen, load_settings
 from consumers.errors import UsageError, check_bootstrap
-from streams.commands.options import Bootstrap, ClockOption, HttpHost, HttpPort, Partitions, RedisUrl, Retain
+from streams.commands.options import (
+    Accept,
+    Bootstrap,
+    ClockOption,
+    HttpHost,
+    HttpPort,
+    Partitions,
+    RedisUrl,
+    Retain,
+    accepting,
+)
 from streams.commands.output import tell
 from streams.settings import Settings
 
@@ -47,6 +57,7 @@ def up(
     retain: Retain = None,
     bootstrap: Bootstrap = None,
     redis_url: RedisUrl = None,
+    accept: Accept = None,
 ) -> None:
     """Start everything on this machine, and keep it running: broker, Redis, topics, workers, API.
 
@@ -66,6 +77,7 @@ def up(
         partitions=partitions,
         clock=clock,
         retain=retain,
+        accept=accepting(accept),
     )
     with foreseen():
         _one_of("--bootstrap", bootstrap, "--kafka-port", kafka_port)

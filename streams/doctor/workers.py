@@ -12,6 +12,7 @@ from consumers.commands.running import iso
 from consumers.events import MAX_LABEL
 from consumers.rejects import Reason
 from consumers.topics import Partition, Topic
+from streams.acceptance import cure
 from streams.asof import PartitionState
 from streams.counted import Totals, read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
@@ -45,6 +46,9 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     now_ms = int(time.time() * 1000)
     heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
+    findings += [
+        wrong(f"partition {partition}", why, cure(partition.topic)) for partition, why in sorted(state.stopped.items())
+    ]
     findings += incomplete(state.incomplete)
     findings += unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
     findings += currency(counted, settings)

@@ -162,6 +162,7 @@ class Live:
             missing=self.state.missing,
             differing=self.state.differing,
             refused=self.aside.refused,
+            stopped=self.state.stopped,
         )
         return standing(facts, now)
 

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from consumers.events import DROPPABLE_FIELDS, TYPES
 from consumers.rejects import Reason
 from consumers.topic_names import TopicNames
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
 from streams.clock import now_ms
 from streams.panes.scopes import SCOPES
 from streams.serve.baselines import Baselines
@@ -92,6 +92,14 @@ class StandingCollector(Collector):
         if as_of_ms is not None:
             yield _gauge("as_of_seconds", "Event time up to which everything is counted.", as_of_ms / 1000)
             yield _gauge("as_of_age_seconds", "How far that is behind the machine's clock.", (now - as_of_ms) / 1000)
+        stopped = GaugeMetricFamily(
+            "salepulse_topic_stopped",
+            "Whether a topic is not read, since most of its first messages break the contract.",
+            labels=["topic"],
+        )
+        for topic in READ_TOPICS:
+            stopped.add_metric([topic], any(partition.topic is topic for partition in self._live.state.stopped))
+        yield stopped
         yield _gauge("partitions_stale", "Partitions without word from their worker.", len(standing.stale))
         yield _gauge("redis_up", "Whether Redis answers.", standing.redis_up)
         yield _gauge("ready", "Whether what is shown is live; see /readyz.", standing.live)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from consumers.topics import Partition, Topic
+from streams.acceptance import cure
 from streams.asof import AsOf, PartitionState
 from streams.store.refusal_kinds import TEXTS, RedisRefusal
 
@@ -44,6 +45,8 @@ class NotLive(StrEnum):
     """The server has started and has not read all panes yet."""
     EVENTS_OLD = "events_old"
     """All records are counted, and their newest event time is long past."""
+    TOPIC_STOPPED = "topic_stopped"
+    """A topic is not read: most of its first messages break the contract, and nobody has accepted it."""
     RECORDS_WAITING = "records_waiting"
     """Records wait to be counted, and the as-of is behind."""
 
@@ -95,6 +98,8 @@ class Facts:
     """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
     refused: RefusedWrites | None = None
     """Whether Redis refused writes when it was last asked."""
+    stopped: Mapping[Partition, str] = field(default_factory=dict)
+    """Partitions that are not read, since most of their topic's messages break the contract. # <what a worker found>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,9 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
         seen_ms = facts.partitions[partition].seen_ms
         since = "ever" if seen_ms is None else f"since {moment(seen_ms)}"
         yield Cause(NotLive.PARTITION_STALE, f"partition {partition} is stale: no word from its worker {since}")
+    found = {partition.topic: why for partition, why in sorted(facts.stopped.items(), reverse=True)}
+    for topic, why in sorted(found.items()):
+        yield Cause(NotLive.TOPIC_STOPPED, f"{why}; {cure(topic)}")
     as_of_ms = facts.newest.ms
     if as_of_ms is None:
         if facts.partitions:

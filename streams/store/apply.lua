@@ -30,6 +30,7 @@ end
 redis.call('XADD', log, next_ .. '-0', 'f', follows, 'd', delta)
 redis.call('HSETNX', state, 'epoch', epoch)
 redis.call('HSET', state, 'pos:' .. partition, next_, 'by:' .. partition, batch)
+redis.call('HDEL', state, 'stopped:' .. partition)
 if not position then
   redis.call('HSET', state, 'rolled:' .. partition, follows)
 end

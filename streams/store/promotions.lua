@@ -15,7 +15,9 @@ elseif first ~= '1' then
 end
 redis.call('HSETNX', state, 'epoch', epoch)
 redis.call('HSET', state, 'pos:' .. partition, next_, 'rolled:' .. partition, next_)
+redis.call('HDEL', state, 'stopped:' .. partition)
 local changes = 7 + 2 * tonumber(totals_count)
+redis.call('HINCRBY', state, 'applied:' .. partition, (#ARGV - changes + 1) / 2)
 for i = 7, changes - 1, 2 do redis.call('HINCRBY', totals, ARGV[i], ARGV[i + 1]) end
 for i = changes, #ARGV, 2 do
   local promotion_id, definition = ARGV[i], ARGV[i + 1]

@@ -14,7 +14,7 @@ if found ~= position or rolled ~= position then return found end
 local kept = redis.call('XRANGE', ids, '-', '+')
 redis.call('DEL', log, ids)
 for i, entry in ipairs(kept) do redis.call('XADD', ids, '0-' .. i, unpack(entry[2])) end
-redis.call('HDEL', state, 'by:' .. partition)
+redis.call('HDEL', state, 'by:' .. partition, 'stopped:' .. partition)
 redis.call('HSET', state, 'pos:' .. partition, new_position, 'rolled:' .. partition, new_position)
 redis.call('HSET', state, 'epoch', epoch)
 if unknown_ms ~= '' then

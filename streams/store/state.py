@@ -13,6 +13,7 @@ from streams.store.keys import Keys
 
 UNKNOWN_SINCE_MS = 1
 """Of records that were lost at a time that is not known: a version before this one wrote none."""
+_STOPPED = b"stopped:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class State:
     incomplete: Mapping[Partition, int] = field(default_factory=dict)
     """Partitions of which records were lost before they were counted, also of `promotions`: event time, epoch ms, from
     which on; never 0."""
+    stopped: dict[Partition, str] = field(default_factory=dict)
+    """Partitions, also of promotions, that are not read: most of their topic's messages break the contract. # <why>"""
 
     @property
     def current(self) -> dict[Partition, PartitionState]:
@@ -108,6 +111,12 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
             if partition not in attended
         ),
         incomplete,
+        {
+            Partition.parse(name.removeprefix(_STOPPED).decode()): why.decode("utf-8", "replace")
+            for fields in shards
+            for name, why in fields.items()
+            if name.startswith(_STOPPED)
+        },
     )
 
 

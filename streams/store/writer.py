@@ -118,6 +118,7 @@ class PaneWriter:
         self._topics = script(redis, "topics")
         self._heartbeat = script(redis, "heartbeat")
         self._promotions = script(redis, "promotions")
+        self._stop = script(redis, "stop")
         self._records = script(redis, "records")
 
     async def load(self, partition: Partition, rows: Rows) -> Loaded:
@@ -245,6 +246,11 @@ class PaneWriter:
             ],
         )
         return _moved(answer)
+
+    async def stop(self, partition: Partition, position: int | None, why: str) -> Moved | None:
+        """Note why a partition is not read on, until something of it is applied; None when that is noted."""
+        keys = [self._keys.state(self._keys.shard(partition))]
+        return _moved(await self._stop(keys=keys, args=[str(partition), "" if position is None else position, why]))
 
     async def confirm(self, partition: Partition) -> None:
         """Say no more that anything was lost of a partition."""

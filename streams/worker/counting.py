@@ -17,6 +17,7 @@ from consumers.transport import RecordBatch
 from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, refused_totals
 from streams.store.writer import Moved, PaneWriter
+from streams.worker.acceptance import Acceptance, Stopped
 from streams.worker.calls import RedisCalls, RevokedError
 from streams.worker.clock import WorkerClock
 from streams.worker.dead_letter_output import DeadLetterOutput
@@ -42,6 +43,7 @@ class Counting:
         standing: Standing,
         rolls: Rolls,
         writer: PaneWriter,
+        acceptance: Acceptance,
         kafka: Where,
         metrics: WorkerMetrics,
     ) -> None:
@@ -51,6 +53,7 @@ class Counting:
         self._standing = standing
         self._rolls = rolls
         self._writer = writer
+        self._acceptance = acceptance
         self._metrics = metrics
         self._dead_letters = DeadLetterOutput(kafka)
 
@@ -96,26 +99,31 @@ class Counting:
             self._standing.forget(self._holding.works[partition])
 
     async def _count(self, work: PartitionWork, batch: RecordBatch) -> bool:
-        """Whether it is counted; else the partition stands elsewhere."""
+        """Whether it is counted; else the partition stands elsewhere, or its topic is not read on."""
         if work.partition.topic is Topic.PROMOTIONS:
             moved = await self._count_promotions(work, batch)
         else:
             moved = await self._count_events(work, batch)
+        if isinstance(moved, Stopped):
+            return False
         if moved is not None:
             self._metrics.moved.inc()
             log.info("partition stands elsewhere, going there", partition=str(work.partition), position=moved.position)
             self._standing.forget(work)
         return moved is None
 
-    async def _count_events(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
+    async def _count_events(self, work: PartitionWork, batch: RecordBatch) -> Stopped | Moved | None:
         if not self._clock.followed:
             await self._calls("clock", work.partition, self._clock.follow)
         self._holding.make_room(work)
         prepared = work.prepare(batch, self._holding.clocks())
-        await self._keep_refused(work, batch, prepared.rejected)
-        return await self._calls("apply", work.partition, lambda: work.apply(prepared))
+        async with self._acceptance.turn(work.partition.topic):
+            if (left := await self._acceptance.judge(work, batch, prepared.rejected)) is not None:
+                return left
+            await self._keep_refused(work, batch, prepared.rejected)
+            return await self._calls("apply", work.partition, lambda: work.apply(prepared))
 
-    async def _count_promotions(self, work: PartitionWork, batch: RecordBatch) -> Moved | None:
+    async def _count_promotions(self, work: PartitionWork, batch: RecordBatch) -> Stopped | Moved | None:
         changes: list[tuple[str, bytes | None]] = []
         rejected: list[Rejected] = []
         for i, record in enumerate(batch.records):
@@ -126,6 +134,8 @@ class Counting:
                 definition = change.promotion
                 text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
                 changes.append((change.promotion_id, text))
+        if (left := await self._acceptance.judge(work, batch, rejected)) is not None:
+            return left
         await self._keep_refused(work, batch, rejected)
         moved = await self._calls(
             "promotions",

@@ -14,6 +14,7 @@ from consumers.topics import Partition
 from streams.metrics import WorkerMetrics
 from streams.store.connection import UNREACHABLE
 from streams.store.writer import PaneWriter
+from streams.worker.acceptance import Acceptance
 from streams.worker.calls import RevokedError
 from streams.worker.clock import WorkerClock
 from streams.worker.forgetting import Forgetting
@@ -42,6 +43,7 @@ class Housekeeping:
         holding: Holding,
         standing: Standing,
         identity: Identity,
+        acceptance: Acceptance,
         rolls: Rolls,
         busy: Callable[[Partition], bool],
         clock: WorkerClock,
@@ -54,6 +56,7 @@ class Housekeeping:
         self._holding = holding
         self._standing = standing
         self._identity = identity
+        self._acceptance = acceptance
         self._rolls = rolls
         self._busy = busy
         self._clock = clock
@@ -81,6 +84,7 @@ class Housekeeping:
             if (said := await self._look_at(partition)) is not None:
                 lags[partition] = said
         await self._say(lags)
+        await self._acceptance.retry()
         await self._clock.follow()
         await self._forgetting.turn()
         await self._publishing.publish()
@@ -106,7 +110,9 @@ class Housekeeping:
         try:
             async with self._holding.lock(partition):
                 work = await self._holding.loaded(partition)
-                said = (work.position, await self._standing.lag(work)) if self._standing.hears_of(work) else None
+                # Of what is not read on purpose, nothing can be heard.
+                known = self._acceptance.stopped(partition) or self._standing.hears_of(work)
+                said = (work.position, await self._standing.lag(work)) if known else None
             self._rolls.look(work)
         except RevokedError:
             self._holding.let_go(partition)

@@ -47,6 +47,7 @@ class Watching:
         reading: Reading,
         holding: Holding,
         room: Room,
+        stopped: Callable[[Partition], bool],
         can_be_read: CanBeRead,
         ending: Ending,
         stop: Callable[[], None],
@@ -58,6 +59,7 @@ class Watching:
         self._reading = reading
         self._holding = holding
         self._room = room
+        self._stopped = stopped
         self._can_be_read = can_be_read
         self._ending = ending
         self._stop = stop
@@ -134,7 +136,7 @@ class Watching:
 
     def _assigned(self) -> set[Partition]:
         with suppress(Exception):  # Faust has no consumer yet, or none any more
-            return self._reading.assigned()
+            return {partition for partition in self._reading.assigned() if not self._stopped(partition)}
         return set()
 
     async def _see(self, partition: Partition) -> Sight:

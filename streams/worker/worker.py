@@ -22,6 +22,7 @@ from streams.store.levels import levels
 from streams.store.roller import Roller
 from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
+from streams.worker.acceptance import Acceptance
 from streams.worker.calls import RedisCalls
 from streams.worker.clock import WorkerClock
 from streams.worker.counting import Counting
@@ -51,6 +52,9 @@ class Worker:
         identity = Identity(reading)
         standing = Standing(reading, calls, holding, writer, identity)
         clock = WorkerClock(settings, self._redis, keys, holding)
+        acceptance = Acceptance(
+            settings, self._redis, keys, calls=calls, writer=writer, reading=reading, holding=holding
+        )
         self._rolls = Rolls(calls, holding, standing, self.metrics)
         self._counting = Counting(
             calls=calls,
@@ -59,6 +63,7 @@ class Worker:
             standing=standing,
             rolls=self._rolls,
             writer=writer,
+            acceptance=acceptance,
             kafka=settings.kafka,
             metrics=self.metrics,
         )
@@ -70,6 +75,7 @@ class Worker:
             holding=holding,
             standing=standing,
             identity=identity,
+            acceptance=acceptance,
             rolls=self._rolls,
             busy=self._lanes.busy,
             clock=clock,
@@ -84,6 +90,7 @@ class Worker:
             reading=reading,
             holding=holding,
             room=room,
+            stopped=acceptance.stopped,
             can_be_read=partial(can_be_read, settings.kafka),
             ending=ending,
             stop=partial(os.kill, os.getpid(), signal.SIGTERM),

@@ -43,7 +43,7 @@ def test_counting_dead_letters_replay_promotions_and_alerts_go_by_the_names_of_t
     settings = Settings(bootstrap=broker.bootstrap, redis_url=redis_url, partitions=2, http_port=port, **NAMES)
     env = environment(settings)
     topics = salepulse("topics", "create", cwd=tmp_path, env=env)
-    assert "eu.shop.order-events: created" in topics.stdout, topics.stderr
+    assert "orders (eu.shop.order-events on the broker): created" in topics.stdout, topics.stderr
     recording, file = tmp_path / "recording", tmp_path / "promotions.yaml"
     recording.mkdir()
     (recording / "orders.ndjson").write_bytes(b"".join(order(i) + b"\n" for i in range(20)) + b'{"broken\n')

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from consumers.errors import SalepulseError
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.serve.app import bind, run
@@ -63,6 +63,7 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
         (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
         (Facts(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
+        (Facts(AsOf(now, (), 0), {}, (), now, None, stopped={ORDERS: "topic orders is not read"}), ["topic_stopped"]),
     ]
     for facts, codes in cases:
         found = standing(facts, now)
@@ -70,6 +71,15 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         assert {cause.code for cause in found.causes} == set(codes)
         assert found.live is (not codes)
         assert all(found.reasons)
+
+
+def test_a_topic_that_is_not_read_is_told_once_with_what_to_do() -> None:
+    found = {partition: f"topic {partition.topic} is not read: by {partition}" for partition in (ORDERS, CLICKS)}
+    found[Partition(Topic.ORDERS, 1)] = "topic orders is not read: by orders/1"
+    clicks, orders = standing(Facts(AsOf(1_000, (), 0), {}, (), 1_000, None, stopped=found), 1_000).reasons
+    assert clicks.startswith("topic clicks is not read: by clicks/0; if these are the shop's messages")
+    assert orders.startswith("topic orders is not read: by orders/0; ")
+    assert all(said in orders for said in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
 
 
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:

@@ -122,6 +122,7 @@ async def test_refused_promotions_are_dead_letters_and_in_the_totals(embedded_br
         await office.count(records(Topic.PROMOTIONS, 0, 0, values))
         assert await office.position(PROMOTIONS_0) == 4
         assert await office.totals() == {"rejected,promotions,bad_json": 2, "rejected,promotions,empty": 1}
+        assert await office.field(f"applied:{PROMOTIONS_0}") == "1"
         assert set(await office.redis.hgetall(office.keys.promotions)) == {b"d11"}
 
 

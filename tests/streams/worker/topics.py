@@ -28,6 +28,7 @@ class Topics(Reading):
         self.in_rebalance = False
         self.stepped: dict[Partition, int] = {}
         """# <steps through a large record>"""
+        self.paused: set[Partition] = set()
 
     def write(self, partition: Partition, *events: Event | bytes) -> None:
         values = self.values.setdefault(partition, [])
@@ -82,6 +83,12 @@ class Topics(Reading):
     async def seek(self, partition: Partition, position: int) -> None:
         self.sought.append((partition, position))
         self.reads[partition] = position
+
+    def pause(self, partition: Partition) -> None:
+        self.paused.add(partition)
+
+    def resume(self, partition: Partition) -> None:
+        self.paused.discard(partition)
 
     async def tell(self, positions: Mapping[Partition, int]) -> None:
         self.told.update(positions)
