@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from confluent_kafka import ElectionType, TopicPartition
@@ -35,29 +34,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 NOTICED_S = 15
 
 
-class Brokers(NamedTuple):
+class Brokers:
     """A cluster, as `stack` wants a broker."""
 
-    nodes: list[Server]
-
-    @property
-    def bootstrap(self) -> str:
-        return ",".join(node.bootstrap for node in self.nodes)
-
-    @property
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+    def __init__(self, nodes: list[Server]) -> None:
+        self.nodes = nodes
+        self.bootstrap = ",".join(node.bootstrap for node in nodes)
+        self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def leaders(self) -> dict[tuple[str, int], int]:
         """The node that leads each partition of orders, clicks and logistics."""
-        topics = self.admin.list_topics(timeout=10).topics
+        topics = self._admin.list_topics(timeout=10).topics
         names = (Topic.ORDERS, Topic.CLICKS, Topic.LOGISTICS)
         return {(name, n): held.leader for name in names for n, held in topics[name].partitions.items()}
 
     def elect_preferred(self) -> None:
         """Have each partition led by the node that it was given at first, where that is there again."""
         places = [TopicPartition(topic, number) for topic, number in self.leaders()]
-        self.admin.elect_leaders(ElectionType.PREFERRED, places).result(20)
+        self._admin.elect_leaders(ElectionType.PREFERRED, places).result(20)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Traffic:
                 "message.timeout.ms": 300_000,
                 "retry.backoff.max.ms": 500,
                 "linger.ms": 5,
-                "log_level": 2,
+                "log_level": 0,
             }
         )
 
