@@ -53,9 +53,14 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
         datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
     )
     held = AsyncExitStack()
+    is_ending = False
 
     def end(why: str) -> None:
-        log.error("this process cannot go on and ends, to be started again; no alert is lost", why=why)
+        nonlocal is_ending
+        if is_ending:
+            return
+        is_ending = True
+        log.error("this process is stuck and ends, to be started again; no alert is lost", why=why)
         ending.begin("being stuck", code=1)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -25,6 +25,8 @@ DOWN_AFTER_S = 3.0
 CLAIM_WITHIN_S = 60.0
 """Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
 _LEARN_EVERY_S = 10.0
+_SLOW_S = 0.3
+"""A Redis that takes so long for a few small calls is slow: an evaluation, which makes dozens, may take minutes."""
 _UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.MASTERDOWN, RedisRefusal.CLUSTERDOWN})
 """Refusals of reading too: as good as no answer."""
 
@@ -59,7 +61,7 @@ class StoreLook:
         self.checked = False
         """Whether this Redis is known to be one that may hold counts and alerts."""
         self.well_s: float | None = None
-        """Since when Redis has been well without a break; None: it is not."""
+        """Since when Redis has been well and quick without a break; None: it is not."""
 
     async def look(self, *, blocked_s: float) -> None:
         """Once. `blocked_s`: how long no evaluation has been completed: while they are, people are told that way.
@@ -69,7 +71,10 @@ class StoreLook:
         now_s = time.monotonic()
         health, failure = await self._health()
         if failure is None and health.well:
-            self.well_s = now_s if self.well_s is None else self.well_s
+            if time.monotonic() - now_s > _SLOW_S:
+                self.well_s = None
+            else:
+                self.well_s = now_s if self.well_s is None else self.well_s
             self._unwell_s = None
             await self._learn()
         else:

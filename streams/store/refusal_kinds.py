@@ -110,4 +110,6 @@ def refusal_of(error: BaseException) -> RedisRefusal | None:
     code = getattr(error, "status_code", None) or text.partition(" ")[0]
     if "Authentication required" in text or "invalid password" in text or "invalid username-password" in text:
         return RedisRefusal.LOGIN
+    if "The user executing the script can't" in text:  # Redis 7.0 gives it no code of its own
+        return RedisRefusal.NOPERM
     return _CODES.get(code)

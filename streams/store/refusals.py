@@ -10,7 +10,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.errors import SalepulseError
 from consumers.tls import TlsFiles, explained
-from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal, refusal_of
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is not there, or does not let us in, raises: worth trying again."""
@@ -56,6 +56,8 @@ def told(error: RedisError | OSError, visit: Visit) -> SalepulseError:
     refusal = refusal_of(error)
     if refusal is not None:
         known = TEXTS[refusal]
+        if refusal in OURS:
+            return SalepulseError(f"Redis at {where} {known.problem}: {text}; {known.fix}")
         return RedisUnavailableError(f"Redis at {where} {known.problem}; {known.fix}", refusal)
     if isinstance(error, UNREACHABLE):
         return RedisUnavailableError(

@@ -27,6 +27,7 @@ from streams.worker.standing import Standing
 log = structlog.get_logger()
 
 _TELL_EVERY_S = 5.0
+_SAY_AGAIN_S = 30.0
 
 Lags = dict[Partition, tuple[int | None, int]]
 """# <(position, records that wait)>"""
@@ -64,13 +65,19 @@ class Housekeeping:
         self._publishing = publishing
         self._metrics = metrics
         self._told_s = 0.0
+        self._failure = ""
+        self._failed_s = 0.0
 
     async def tick(self) -> None:
         """One turn; what fails is tried again in the next one."""
         try:
             await self._tick()
         except (RedisError, *UNREACHABLE) as error:
-            log.warning("Redis does not answer", error=str(error))
+            if (
+                str(error) != self._failure or monotonic() - self._failed_s > _SAY_AGAIN_S
+            ):  # it may last for many minutes
+                self._failure, self._failed_s = str(error), monotonic()
+                log.warning("housekeeping failed; retrying in a second", error=self._failure)
         except Exception:  # a rebalance or a broker away in between; raising would end the worker
             self._metrics.failures.inc()
             log.exception("a turn of housekeeping failed, the next one is in a second")

@@ -98,6 +98,13 @@ class Stage:
             assert time.monotonic() < deadline, f"nobody leads: {self.logs}"
             await anyio.sleep(0.05)
 
+    async def until_at_work(self, processes: int, within_s: float = 60) -> None:
+        """Until so many processes have joined their group, and leave their metrics."""
+        deadline = time.monotonic() + within_s
+        while len(await self.redis.hkeys(Keys("salepulse", 1).workers)) < processes:  # type: ignore[misc]
+            assert time.monotonic() < deadline, self.logs
+            await anyio.sleep(0.1)
+
     def process(self, owner: str) -> Server:
         """The process of a name that it gave itself."""
         return next(one for one in self.processes if one.running and _is(one.pid, owner))
@@ -204,7 +211,7 @@ async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: S
         leader = await stage.leader()
         await stage.until_told("FIRING")
         stage.start("two")
-        await anyio.sleep(3)
+        await stage.until_at_work(2)
         await stage.redis.execute_command("ACL", "SETUSER", "one", "-hset", "-hincrby")
         await stage.leader(other_than=leader, within_s=TAKEN_OVER_WITHIN_S)
         await stage.say("fine")
@@ -223,8 +230,8 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         await stage.say("fine")
         for name in ("one", "two"):
             stage.start(name, server.url, **also)
+        await stage.until_at_work(2)
         leader = await stage.leader()
-        await anyio.sleep(5)  # until both are in the group
         await anyio.to_thread.run_sync(server.kill)
         if dies:
             stage.process(leader).kill()

@@ -1,6 +1,6 @@
 """A Redis that answers and refuses writes for two minutes: each cause in a shop of its own, all at once on one broker.
 
-Beside them one whose Redis is away for 20 s.
+Beside them one whose Redis is away for 20 s, and one whose Redis is slow for a minute.
 
 The clock is the machine's. All the time every shop is asked whether what it shows is live: where it says so, its
 numbers must be those of what was sent. Events keep coming; a worker is killed in the middle, and another started.
@@ -155,6 +155,24 @@ class Away(Refusing):
         self.server.restart()
 
 
+class Slow(Refusing):
+    """It answers after a second and a half, and takes everything."""
+
+    cause, code, rule = "slow", "", ""
+    lasts_s = REFUSED_S / 2
+
+    def __init__(self, server: Server, proxy: FaultProxy) -> None:
+        super().__init__(server)
+        self.proxy = proxy
+        self.url = f"redis://{proxy.address}/0"
+
+    def begin(self) -> None:
+        self.proxy.delay(0.75)
+
+    def end(self) -> None:
+        self.proxy.delay(0)
+
+
 @contextlib.contextmanager
 def disk_limited_redis() -> Iterator[Server]:
     """A Redis with an append-only file, which survives that its files may not grow: the signal for that is ignored."""
@@ -176,8 +194,17 @@ def refusing_redises() -> Iterator[list[Refusing]]:
         redis_server() as new,
         FaultProxy((old.host, old.port)) as proxy,
         redis_server(aof=True) as killed,
+        redis_server() as slow,
+        FaultProxy((slow.host, slow.port)) as slowing,
     ):
-        yield [OutOfMemory(oom), TooFewReplicas(lonely), FullDisk(full), Demoted(old, new, proxy), Away(killed)]
+        yield [
+            OutOfMemory(oom),
+            TooFewReplicas(lonely),
+            FullDisk(full),
+            Demoted(old, new, proxy),
+            Away(killed),
+            Slow(slow, slowing),
+        ]
 
 
 @dataclass
@@ -310,16 +337,24 @@ class Case:
         """What holds in every case."""
         wrong = [sample for sample in self.samples if sample.live and sample.wrong]
         assert not wrong, wrong[:3]
+        assert self.ran_on
+        if self.cause == "slow":
+            assert self.refused == 201
+            assert "store-down firing" not in self.told()
+        else:
+            self._check_refusing()
+        assert "this worker is stuck" not in self.shop.log()
+        assert self.shop.totals()["events,clicks,page_view"] == len(sent.views_ms)
+        assert self.shop.totals()["events,orders,order_paid"] == len(sent.orders_ms)
+
+    def _check_refusing(self) -> None:
         during = self.since(self.began_s + NOTICED_S, self.ended_s)
         assert during
         assert not [sample for sample in during if self.refusing.code not in sample.codes], during
-        assert self.ran_on
         assert self.refused == 503
         assert "Redis is not available yet; waiting for it" in self.shop.log()
         assert self.told_meanwhile == [f"{self.refusing.rule} firing"]
         assert self.told() == [f"{self.refusing.rule} firing", f"{self.refusing.rule} resolved"]
-        assert self.shop.totals()["events,clicks,page_view"] == len(sent.views_ms)
-        assert self.shop.totals()["events,orders,order_paid"] == len(sent.orders_ms)
 
 
 @contextlib.asynccontextmanager

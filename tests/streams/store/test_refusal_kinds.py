@@ -203,6 +203,20 @@ async def test_rights_and_logins(server: Server) -> None:
             assert await WriteProbe(redis, KEYS, only_reads=False).refusal() is code
 
 
+async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
+    with sync_redis.Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "some", "on", ">secret", "~*", "+@all", "-hset")
+    async with connected(server.url.replace("redis://", "redis://some:secret@")) as redis:
+        script = redis.register_script("return redis.call('HSET', KEYS[1], 'a', '1')")
+        assert await refused(lambda: script(keys=["k"])) is RedisRefusal.NOPERM
+        with (
+            pytest.raises(SalepulseError, match=r"does not allow us this: .*docs/security\.md") as caught,
+            redis_errors(redis),
+        ):
+            await script(keys=["k"])
+        assert not caught.value.retriable
+
+
 def test_each_has_words() -> None:
     assert set(TEXTS) == set(RedisRefusal)
     for refusal, text in TEXTS.items():
