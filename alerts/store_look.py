@@ -25,7 +25,7 @@ DOWN_AFTER_S = 3.0
 CLAIM_WITHIN_S = 60.0
 """Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
 _LEARN_EVERY_S = 10.0
-_SLOW_S = 0.3
+_SLOW_S = 0.5
 """A Redis that takes so long for a few small calls is slow: an evaluation, which makes dozens, may take minutes."""
 _UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.MASTERDOWN, RedisRefusal.CLUSTERDOWN})
 """Refusals of reading too: as good as no answer."""

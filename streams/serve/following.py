@@ -305,7 +305,7 @@ class Following:
                         self._ahead.use(took_s, time.monotonic())
                 await asyncio.sleep(0)
         except (RedisError, *UNREACHABLE) as error:
-            log.warning("answers are not made ahead: Redis does not answer", error=str(error))
+            log.warning("precomputing answers failed", error=str(error))
         except Exception:
             log.exception("answers are not made ahead")
 

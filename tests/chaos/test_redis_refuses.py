@@ -333,6 +333,12 @@ class Case:
             assert answer.json()["error"]["code"] == expected, answer.text
         return answer.status_code
 
+    def has_counted(self, sent: Sent) -> bool:
+        """Whether every event was counted, and none twice."""
+        totals = self.shop.totals()
+        found = totals.get("events,clicks,page_view"), totals.get("events,orders,order_paid")
+        return found == (len(sent.views_ms), len(sent.orders_ms))
+
     def check(self, sent: Sent) -> None:
         """What holds in every case."""
         wrong = [sample for sample in self.samples if sample.live and sample.wrong]
@@ -344,8 +350,7 @@ class Case:
         else:
             self._check_refusing()
         assert "this worker is stuck" not in self.shop.log()
-        assert self.shop.totals()["events,clicks,page_view"] == len(sent.views_ms)
-        assert self.shop.totals()["events,orders,order_paid"] == len(sent.orders_ms)
+        assert self.has_counted(sent), (self.shop.totals(), len(sent.views_ms), len(sent.orders_ms))
 
     def _check_refusing(self) -> None:
         during = self.since(self.began_s + NOTICED_S, self.ended_s)
@@ -441,6 +446,7 @@ async def test_refused_writes_are_told_waited_for_and_made_up_for(apache_kafka: 
         finally:
             stop.set()
             await sending
+        await watch(lambda: all(case.has_counted(sent) for case in shops), 20)
         for case in shops:
             try:
                 case.check(sent)
