@@ -190,7 +190,7 @@ class Watcher:
             facts(
                 Seen(
                     now_ms=now,
-                    polled_ms=at_ms,
+                    polled_ms=max(at_ms, self._following.answered_ms or 0),  # a slow Redis is not down
                     clock=self._settings.clock,
                     as_of_ms=seen.as_of_ms,
                     partitions=view.state.current,
