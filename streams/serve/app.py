@@ -44,7 +44,7 @@ from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.guard import Guard
 from streams.serve.live import Live
 from streams.serve.paths import EncodedIds, HeadAsGet
-from streams.serve.refused import Refused
+from streams.serve.refused import HttpRefused
 from streams.serve.request_limits import RequestLimits
 from streams.serve.same_origin import SameOrigin
 from streams.settings import Settings
@@ -99,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(Abandoned)
-    refused = app.state.refused = Refused()
+    refused = app.state.refused = HttpRefused()
     app.state.connections = Connections(most_connections(settings.http_connections, file_limit()), refused)
     app.add_middleware(RequestLimits, refused=refused)
     if settings.tokens_file:

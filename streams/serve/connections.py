@@ -17,7 +17,7 @@ import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from streams.serve.refused import Refusal, Refused
+from streams.serve.refused import HttpRefusal, HttpRefused
 
 REQUEST_WITHIN_S = 10.0
 """From the connection, or the answer before, to the last byte of a request's head."""
@@ -42,7 +42,7 @@ def most_connections(wanted: int, file_limit: int) -> int:
 class Connections:
     """The open connections of one server."""
 
-    def __init__(self, most: int, refused: Refused) -> None:
+    def __init__(self, most: int, refused: HttpRefused) -> None:
         self.most = most
         self.refused = refused
         self._open: Counter[str] = Counter()
@@ -60,9 +60,9 @@ class Connections:
         if len(self) > self.most:
             longest = self._longest_waiting()
             if longest is None:
-                connection.refuse(Refusal.CONNECTIONS_FULL)
+                connection.refuse(HttpRefusal.CONNECTIONS_FULL)
                 return
-            longest.drop(Refusal.CONNECTION_DROPPED)
+            longest.drop(HttpRefusal.CONNECTION_DROPPED)
         self.wait(connection)
 
     def remove(self, connection: BoundedConnection) -> None:
@@ -89,7 +89,7 @@ class Connections:
         """Its client does not read."""
         self._unread[connection] = None
         if len(self._unread) > MOST_UNREAD:
-            next(iter(self._unread)).drop(Refusal.ANSWER_NOT_READ)
+            next(iter(self._unread)).drop(HttpRefusal.ANSWER_NOT_READ)
 
     def read(self, connection: BoundedConnection) -> None:
         """Its client reads."""
@@ -161,7 +161,7 @@ class BoundedConnection(H11Protocol):
         """What came in is no request, or has no end."""
         error = sys.exception()
         if getattr(error, "error_status_hint", 400) == 431:
-            self._held.refused.add(Refusal.HEAD_TOO_LARGE)
+            self._held.refused.add(HttpRefusal.HEAD_TOO_LARGE)
             in_first_line = b"\n" not in self.conn.trailing_data[0]
             self._answer(*(_LONG_TARGET if in_first_line else _LONG_HEAD))
         else:
@@ -172,13 +172,13 @@ class BoundedConnection(H11Protocol):
 
     # What the pool does with it ---------------------------------------------------------------------------------------
 
-    def drop(self, why: Refusal) -> None:
+    def drop(self, why: HttpRefusal) -> None:
         """Close it at once."""
         self._held.refused.add(why)
         self._forget()
         self.transport.abort()
 
-    def refuse(self, why: Refusal) -> None:
+    def refuse(self, why: HttpRefusal) -> None:
         """Close it, and say so."""
         self._held.refused.add(why)
         self._forget()
@@ -209,9 +209,9 @@ class BoundedConnection(H11Protocol):
             self._overdue = None
 
     def _request_overdue(self) -> None:
-        self._held.refused.add(Refusal.HEAD_OVERDUE)
+        self._held.refused.add(HttpRefusal.HEAD_OVERDUE)
         if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
-            self._answer(408, Refusal.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
+            self._answer(408, HttpRefusal.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
         else:
             self.transport.abort()
 
@@ -249,8 +249,8 @@ class BoundedConnection(H11Protocol):
             self.transport.close()
 
 
-_LONG_TARGET = (414, Refusal.HEAD_TOO_LARGE, "the address of this request is too long")
-_LONG_HEAD = (431, Refusal.HEAD_TOO_LARGE, "the headers of this request are too large")
+_LONG_TARGET = (414, HttpRefusal.HEAD_TOO_LARGE, "the address of this request is too long")
+_LONG_HEAD = (431, HttpRefusal.HEAD_TOO_LARGE, "the headers of this request are too large")
 
 
 def bounded(connections: Connections) -> type[asyncio.Protocol]:

@@ -18,7 +18,7 @@ from consumers.plain_words import plainly
 from streams.compare import Against
 from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 from streams.serve.turns import OverloadedError
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import TEXTS, refusal_of
@@ -108,7 +108,7 @@ async def _foreseen(_: Request, error: Exception) -> Response:
 async def _overloaded(request: Request, error: Exception) -> Response:
     assert isinstance(error, OverloadedError)
     request.app.state.refused.add(error.refusal)
-    status = 503 if error.refusal is Refusal.DEADLINE else 429
+    status = 503 if error.refusal is HttpRefusal.DEADLINE else 429
     return error_response(status, error.refusal, str(error), {"retry-after": str(error.retry_after_s)})
 
 

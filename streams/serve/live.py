@@ -13,7 +13,7 @@ from streams.clock import now_ms
 from streams.serve.asks import Ask
 from streams.serve.bell import Bell
 from streams.serve.following import Aside, Following, Look
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 from streams.serve.snapshot import Hot, Snapshot
 from streams.serve.standing import POLLED_WITHIN_MS, Facts, Standing, is_silent, standing
 from streams.serve.turns import SERVER, OverloadedError, asking
@@ -176,7 +176,7 @@ async def _in_time(answer: Future[T]) -> T:
         if not limit.expired():
             raise
         raise OverloadedError(
-            Refusal.DEADLINE,
+            HttpRefusal.DEADLINE,
             f"no answer within {DEADLINE_S:.0f} s: this server is busy, or the question takes too long; ask again, or "
             "about less: fewer values, a shorter window, fewer points",
         ) from None

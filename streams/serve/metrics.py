@@ -28,7 +28,7 @@ from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText
 from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 from streams.serve.standing import NotLive
 from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
@@ -40,7 +40,7 @@ router = APIRouter(tags=["health"])
 
 _PATIENCE_S = 0.15
 """So long a scrape waits for gauges of the newest as-of where there are some of a moment before."""
-_PATIENCE_OLD_S = 1.0
+_PATIENCE_OLD_S = 3.0
 """Where those are older than `_RECENT_MS`; they say of which as-of they are."""
 _PATIENCE_FIRST_S = 3.0
 """Where there are none yet: less than a scrape may take. All other metrics come without them."""
@@ -132,7 +132,7 @@ class StandingCollector(Collector):
             "Connections and requests that were refused or cut off so that others are answered.",
             labels=["reason"],
         )
-        for reason in Refusal:
+        for reason in HttpRefusal:
             refused.add_metric([reason], self._connections.refused.counts[reason])
         yield refused
 

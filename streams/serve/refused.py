@@ -6,7 +6,7 @@ from collections import Counter
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class HttpRefusal(StrEnum):
     """Why; also the label of the metric."""
 
     CONNECTION_DROPPED = "connection_dropped"
@@ -33,12 +33,12 @@ class Refusal(StrEnum):
     """No answer within the time for it."""
 
 
-class Refused:
+class HttpRefused:
     """Counts of one server."""
 
     def __init__(self) -> None:
-        self.counts: Counter[Refusal] = Counter()
+        self.counts: Counter[HttpRefusal] = Counter()
 
-    def add(self, refusal: Refusal) -> None:
+    def add(self, refusal: HttpRefusal) -> None:
         """One more."""
         self.counts[refusal] += 1

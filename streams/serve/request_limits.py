@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.serve.encoding import error_response
-from streams.serve.refused import Refusal, Refused
+from streams.serve.refused import HttpRefusal, HttpRefused
 
 MOST_TARGET_BYTES = 8_192
 MOST_HEADER_BYTES = 16_384
@@ -27,7 +27,7 @@ _CLOSE = {"connection": "close"}
 class RequestLimits:
     """ASGI middleware: what is behind it gets a body as a whole, and only one that is small."""
 
-    def __init__(self, app: ASGIApp, refused: Refused) -> None:
+    def __init__(self, app: ASGIApp, refused: HttpRefused) -> None:
         self._app = app
         self._refused = refused
         self._held = 0
@@ -50,11 +50,11 @@ class RequestLimits:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target > MOST_TARGET_BYTES:
             text = f"the address of this request has {target:,} bytes, {MOST_TARGET_BYTES:,} is the limit"
-            return self._refusal(414, Refusal.HEAD_TOO_LARGE, text)
+            return self._refusal(414, HttpRefusal.HEAD_TOO_LARGE, text)
         size = _size(scope["headers"])
         if size > MOST_HEADER_BYTES:
             text = f"the headers of this request have {size:,} bytes, {MOST_HEADER_BYTES:,} is the limit"
-            return self._refusal(431, Refusal.HEAD_TOO_LARGE, text)
+            return self._refusal(431, HttpRefusal.HEAD_TOO_LARGE, text)
         return None
 
     async def _with_body(self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,10 +91,10 @@ class RequestLimits:
                         return await self._too_large(headers, receive)
                     if self._held > MOST_HELD_BYTES:
                         text = "too many bodies are being received: send it again soon"
-                        return self._refusal(503, Refusal.BODIES_FULL, text, {"retry-after": "1"})
+                        return self._refusal(503, HttpRefusal.BODIES_FULL, text, {"retry-after": "1"})
         except TimeoutError:
             text = f"the body of this request did not come within {BODY_WITHIN_S:.0f} s"
-            return self._refusal(408, Refusal.BODY_OVERDUE, text)
+            return self._refusal(408, HttpRefusal.BODY_OVERDUE, text)
         return None
 
     async def _too_large(self, headers: dict[bytes, bytes], receive: Receive) -> Response:
@@ -104,9 +104,9 @@ class RequestLimits:
                     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
                         pass
         text = f"the body of this request is too large: {MOST_BODY_BYTES:,} bytes is the limit"
-        return self._refusal(413, Refusal.BODY_TOO_LARGE, text)
+        return self._refusal(413, HttpRefusal.BODY_TOO_LARGE, text)
 
-    def _refusal(self, status: int, why: Refusal, message: str, headers: dict[str, str] | None = None) -> Response:
+    def _refusal(self, status: int, why: HttpRefusal, message: str, headers: dict[str, str] | None = None) -> Response:
         self._refused.add(why)
         return error_response(status, why, message, _CLOSE | (headers or {}))
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from consumers.errors import SalepulseError
 from streams.serve.allowance import Accounts
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ LONGEST_PAUSE_S = 0.25
 class OverloadedError(SalepulseError):
     """A question that is not answered so that others are."""
 
-    def __init__(self, refusal: Refusal, message: str, retry_after_s: float = 1) -> None:
+    def __init__(self, refusal: HttpRefusal, message: str, retry_after_s: float = 1) -> None:
         super().__init__(message, retriable=True)
         self.refusal = refusal
         self.retry_after_s = max(1, math.ceil(retry_after_s))
@@ -84,7 +84,7 @@ class Turns:
         mine = self._waiting.setdefault(who, deque())
         if len(mine) >= MOST_WAITING_EACH or self._count >= MOST_WAITING:
             raise OverloadedError(
-                Refusal.QUEUE_FULL,
+                HttpRefusal.QUEUE_FULL,
                 f"{len(mine)} questions of this token wait to be answered, {self._count} of all: ask again soon",
             )
         turn = asyncio.get_running_loop().create_future()
@@ -132,7 +132,7 @@ class Turns:
         if wait_s > 0:
             whose = f"token {who!r}" if who else "those who ask without a token"
             raise OverloadedError(
-                Refusal.BUDGET_SPENT,
+                HttpRefusal.BUDGET_SPENT,
                 f"the computing time of {whose} is spent (setting http_work_s): ask again in {math.ceil(wait_s)} s, or "
                 "about less: fewer values, a shorter window, fewer points; the newest as-of costs least",
                 wait_s,

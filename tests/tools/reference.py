@@ -42,7 +42,7 @@ from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
 from streams.serve.metrics import SERVE_PROCESS, StandingCollector
 from streams.serve.promotion_metrics import Running, families
-from streams.serve.refused import Refusal, Refused
+from streams.serve.refused import HttpRefusal, HttpRefused
 from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, NotLive, standing
 from streams.settings import Settings
@@ -166,10 +166,10 @@ def _metrics() -> list[str]:
     ]
     served = [
         _family_row(family, _sample_labels(family))
-        for family in StandingCollector(_one_partition(), Connections(1, Refused())).collect()
+        for family in StandingCollector(_one_partition(), Connections(1, HttpRefused())).collect()
     ]
     served += _process(SERVE_PROCESS)
-    refusals = [(f"`{reason}`", docs_of(Refusal)[reason]) for reason in Refusal]
+    refusals = [(f"`{reason}`", docs_of(HttpRefusal)[reason]) for reason in HttpRefusal]
     not_live = [(f"`{code}`", docs_of(NotLive)[code]) for code in NotLive]
     running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
     worker = WorkerMetrics()

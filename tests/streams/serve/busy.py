@@ -21,7 +21,7 @@ HOURS = 3
 _PER_BATCH = 4_000
 
 
-async def fill(shop: Shop, events: int = 40_000, seed: int = 1) -> None:
+async def fill(shop: Shop, events: int = 24_000, seed: int = 1) -> None:
     """Orders and clicks over three hours, all of it rolled."""
     chance = random.Random(seed)
     moments = sorted(chance.uniform(0, HOURS * 3600) for _ in range(events))

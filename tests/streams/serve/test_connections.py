@@ -20,7 +20,7 @@ import pytest
 from streams.process.files import raise_file_limit
 from streams.serve import app, connections, request_limits
 from streams.serve.connections import Connections, most_connections
-from streams.serve.refused import Refused
+from streams.serve.refused import HttpRefused
 from streams.settings import Settings
 from tests.streams.serve.following import served
 from tests.streams.serve.process import answered, connected, serving
@@ -271,20 +271,20 @@ class TestWhoIsClosed:
     """Of the client with the most connections, the one that has waited longest for it."""
 
     def test_the_client_with_the_most_pays(self) -> None:
-        held = Connections(4, Refused())
+        held = Connections(4, HttpRefused())
         few, many = [_Fake(held, "a")], [_Fake(held, "b") for _ in range(3)]
         _Fake(held, "c")
         assert [one.closed for one in (*few, *many)] == ["", "connection_dropped", "", ""]
 
     def test_one_that_is_being_answered_stays(self) -> None:
-        held = Connections(2, Refused())
+        held = Connections(2, HttpRefused())
         first, second = _Fake(held, "a"), _Fake(held, "a")
         held.answer(first)  # type: ignore[arg-type]
         third = _Fake(held, "a")
         assert [one.closed for one in (first, second, third)] == ["", "connection_dropped", ""]
 
     def test_where_all_are_being_answered_the_new_one_is_refused(self) -> None:
-        held = Connections(1, Refused())
+        held = Connections(1, HttpRefused())
         held.answer(_Fake(held, "a"))  # type: ignore[arg-type]
         assert _Fake(held, "b").closed == "connections_full"
         assert len(held) == 1

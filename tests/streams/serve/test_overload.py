@@ -19,7 +19,7 @@ from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.serve import live as live_module
 from streams.serve.live import Live
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 from streams.serve.standing import Facts, NotLive, standing
 from streams.serve.turns import OverloadedError
 from streams.settings import Settings
@@ -34,7 +34,7 @@ from tests.streams.tokens.making import token, write
 from tests.support.wait import eventually
 
 READERS = 16
-SECONDS = 10.0
+SECONDS = 8.0
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ async def test_what_takes_too_long_is_given_up_and_no_longer_computed(
 
         with pytest.raises(OverloadedError) as caught:
             await live.ask(endless)
-        assert caught.value.refusal is Refusal.DEADLINE
+        assert caught.value.refusal is HttpRefusal.DEADLINE
         await asyncio.wait_for(ended.wait(), 2)
         assert await live.ask(_nothing) == 1, "its turn is free again"
     finally:

@@ -9,7 +9,7 @@ import pytest
 
 from streams.serve import turns as turns_module
 from streams.serve.allowance import Accounts, Allowance
-from streams.serve.refused import Refusal
+from streams.serve.refused import HttpRefusal
 from streams.serve.turns import SERVER, OverloadedError, Paced, Turns
 
 pytestmark = pytest.mark.anyio
@@ -147,7 +147,7 @@ class TestTurns:
             await turns.run(who, question)
             with pytest.raises(OverloadedError) as caught:
                 await turns.run(who, question)
-            assert caught.value.refusal is Refusal.BUDGET_SPENT
+            assert caught.value.refusal is HttpRefusal.BUDGET_SPENT
             assert 2 <= caught.value.retry_after_s <= 10
         for _ in range(3):
             await turns.run(SERVER, question)
@@ -171,7 +171,7 @@ class TestTurns:
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError) as caught:
             await turns.run("a", let.wait)
-        assert caught.value.refusal is Refusal.QUEUE_FULL
+        assert caught.value.refusal is HttpRefusal.QUEUE_FULL
         other = asyncio.create_task(turns.run("b", let.wait))
         let.set()
         await asyncio.gather(*asked, other)
