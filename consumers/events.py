@@ -281,6 +281,10 @@ class Logistics(_Model):
     region: OptionalLabel = None
     promised_ts: TimestampMs | None = None
     """The delivery promise."""
+    category: Label | None = None
+    """Of what a `return_received` brings back."""
+    reason: Label | None = None
+    """Why it came back."""
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:

@@ -161,10 +161,13 @@ UNITS: Mapping[str, Unit] = {
 }
 MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
+_OF_WHOLE_ORDERS = frozenset({"discounts", "repeat_creations", "repeat_payments"})
+"""Counters that are not counted by an order's lines."""
+
 
 def absent_counters(scope: Scope) -> frozenset[str]:
     """Counters that a scope does not have: they are null there."""
-    return frozenset({"discounts"}) if scope in LINE_SCOPES else frozenset()
+    return _OF_WHOLE_ORDERS if scope in LINE_SCOPES else frozenset()
 
 
 def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:

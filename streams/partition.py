@@ -8,7 +8,7 @@ says that the partition stands elsewhere, the copy is thrown away and loaded ane
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -20,14 +20,15 @@ from consumers.skipped import Skipped
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
 from streams.lateness import Clocks, judge
+from streams.panes.cells import merge_cells
 from streams.panes.codec import decode, encode
 from streams.panes.columns import TYPE_NAMES, Columns, read_columns
 from streams.panes.delta import PaneDelta
 from streams.panes.fold import fold
 from streams.panes.rows import Rows
 from streams.settings import Settings, limits
-from streams.shipping.facts import Facts
-from streams.shipping.join import RecordKey, join, key_of
+from streams.shipping.join import join
+from streams.shipping.told import OrdersTold
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
@@ -44,7 +45,7 @@ class Prepared:
 
     applying: Applying
     rejected: list[Rejected]
-    told: Mapping[RecordKey, Facts] = field(default_factory=dict)
+    told: OrdersTold = field(default_factory=OrdersTold)
     """What the events tell of orders, not joined yet with what is known of them."""
 
 
@@ -139,7 +140,7 @@ class PartitionWork:
                 totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
-            {key_of(order): facts for order, facts in events.told.by_order().items()},
+            events.told.by_order(),
         )
 
     async def apply(self, prepared: Prepared) -> Moved | None:
@@ -172,11 +173,12 @@ class PartitionWork:
 
     async def _join(self, prepared: Prepared) -> Applying:
         """The batch with what it changes of its orders."""
-        if not prepared.told:
+        if not prepared.told.facts:
             return prepared.applying
-        records = await self._writer.records(self.partition, prepared.told)
+        records = await self._writer.records(self.partition, prepared.told.facts)
         joined = join(prepared.told, records, self._limits, self._rows)
-        delta = replace(prepared.applying.delta, shipping=joined.delta)
+        folded = prepared.applying.delta
+        delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
         return replace(prepared.applying, delta=delta, records=joined.changes)
 
     @property

@@ -78,7 +78,10 @@ class Settings(IngestSettings):
         180, ge=31, le=3650, description="Days from its payment that an order counts as unshipped, and is remembered."
     )
     delivered_horizon_d: int = Field(
-        60, ge=1, le=3650, description="Days that an order is remembered for which nothing came after its delivery."
+        60,
+        ge=1,
+        le=3650,
+        description="Days that an order is remembered after its delivery, or its last event if it was never paid.",
     )
     idle_after_s: float = Field(
         10, gt=0, description="A partition without a new event for so long holds no as-of back."

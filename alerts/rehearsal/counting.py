@@ -13,13 +13,14 @@ from consumers.errors import SalepulseError
 from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
+from streams.panes.cells import merge_cells
 from streams.panes.columns import Columns, read_columns
 from streams.panes.delta import PaneDelta, merge
 from streams.panes.fold import fold
 from streams.panes.rows import Rows
 from streams.settings import Settings, limits
-from streams.shipping.delta import ShippingDelta
-from streams.shipping.join import RecordKey, join, key_of
+from streams.shipping.join import Joined, join
+from streams.shipping.keys import RecordKey
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.levels import levels
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
@@ -77,7 +78,8 @@ class MemoryStore(PaneReader):
         self._totals[f"events,{topic},"] += int(fresh.sum())
         if not fresh.all():
             events = events.take(np.flatnonzero(fresh))
-        delta = replace(fold(events, self._numbers), shipping=self._joined(events))
+        folded, joined = fold(events, self._numbers), self._joined(events)
+        delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
         if len(events):
             oldest_ms, newest_ms = int(events.ts.min()), int(events.ts.max())
             held.seen.add(events.ids, oldest_ms, newest_ms)
@@ -98,11 +100,11 @@ class MemoryStore(PaneReader):
         for block in [block for block in self._parts if block[0] == SECONDS and block[1] < oldest_s]:
             del self._parts[block]
 
-    def _joined(self, events: Columns) -> ShippingDelta:
-        told = {key_of(order): facts for order, facts in events.told.by_order().items()}
-        found = join(told, {key: self._records.get(key) for key in told}, self._limits, self._numbers)
+    def _joined(self, events: Columns) -> Joined:
+        told = events.told.by_order()
+        found = join(told, {key: self._records.get(key) for key in told.facts}, self._limits, self._numbers)
         self._records.update({change.key: change.after for change in found.changes})
-        return found.delta
+        return found
 
     def _put(self, block: BlockId, partition: Partition, part: PaneDelta) -> None:
         parts = self._parts[block]

@@ -80,7 +80,14 @@ def nonzero(cells: Cells) -> Cells:
     return cells if kept.all() else Cells(cells.keys[kept], cells.amounts[kept])
 
 
-def cell_keys(panes: Ints, rows: Ints, counters: Ints) -> Ints:
+def counted(keys: Ints) -> Cells:
+    """How often each key is there."""
+    ordered = np.sort(keys)
+    firsts = np.flatnonzero(is_first(ordered))
+    return Cells(ordered[firsts], np.diff(firsts, append=len(ordered)))
+
+
+def cell_keys(panes: Ints, rows: Ints, counters: Ints | np.int64) -> Ints:
     """The keys of `Cells`."""
     return panes << ROW_BITS + COUNTER_BITS | rows << COUNTER_BITS | counters
 

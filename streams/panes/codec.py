@@ -23,10 +23,11 @@ from streams.stock.wire import LedgerWire
 from streams.stock.wire import from_wire as ledger_from_wire
 from streams.stock.wire import to_wire as ledger_to_wire
 
-VERSION = 3
+VERSION = 4
 """A process that does not know the newest must not read: it would merge parts and lose what it does not see."""
-_READABLE = (1, 2, VERSION)
-"""1 is without `shipping` and `stock`, 2 without columns of differences."""
+_READABLE = (1, 2, 3, VERSION)
+"""1 is without `shipping` and `stock`, 2 without columns of differences, 3 without the counters of repeats, and with
+records of orders that knew neither sizes nor creations."""
 
 _FEW = 256
 """With fewer numbers than this, walking them one by one costs less than arrays do."""

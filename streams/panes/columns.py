@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from consumers.topics import Topic
 from streams.panes.arrays import NO_INTS, Ints, is_first
 from streams.panes.rows import Rows
 from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
-from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by
+from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by_orders, told_by_shipments
 
 CHUNK = 1024
 """Events that are decoded and turned into arrays at a time."""
@@ -34,7 +35,7 @@ TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for t
 EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
     Topic.CLICKS: tuple(FIELDS),
     Topic.ORDERS: tuple(scope for scope in FIELDS if scope not in LINE_SCOPES),
-    Topic.LOGISTICS: (Scope.REGION, Scope.SKU),
+    Topic.LOGISTICS: (Scope.REGION, Scope.CATEGORY, Scope.SKU),
 }
 """The scopes, beside `all`, that an event of a topic has at most one value in."""
 
@@ -163,11 +164,15 @@ def columns_of(
     n = len(events)
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
     numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, Lines()
+    told = NOTHING_TOLD
     if topic is Topic.LOGISTICS:
         numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
+        told = told_by_shipments(events, fields["type"])
     if topic is Topic.ORDERS:
-        numbers |= {"amount": _ints(amounts or (), n), "units": _units(fields["items"], n)}
+        amounts, units = amounts or (), [sum([item.qty for item in held]) for held in fields["items"]]
+        numbers |= {"amount": _ints(amounts, n), "units": _ints(units, n)}
         lines = _lines(events, fields, rows)
+        told = told_by_orders(events, fields, amounts, units)
     return Columns(
         topic=topic,
         positions=positions,
@@ -179,7 +184,7 @@ def columns_of(
         users=hash_strings(fields["user_id"]) if topic is not Topic.LOGISTICS else NO_HASHES,
         sessions=hash_strings(fields["session_id"]) if topic is Topic.CLICKS else NO_HASHES,
         lines=lines,
-        told=told_by(events, fields["type"]) if topic is not Topic.CLICKS else NOTHING_TOLD,
+        told=told,
     )
 
 
@@ -225,18 +230,14 @@ def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
 _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}
 
 
-def _units(items: Sequence[Any], n: int) -> Ints:
-    return _ints([sum([item.qty for item in held]) for held in items], n)
-
-
 def _lines(events: Sequence[Any], fields: _Fields, rows: Rows) -> Lines:
     """An order's lines, those of one category or SKU together."""
     held = fields["items"]
-    items = [item for of_order in held for item in of_order]
+    items = list(chain.from_iterable(held))
     m = len(items)
     order = np.repeat(np.arange(len(held)), _ints(map(len, held), len(held)))
-    units = _ints((item.qty for item in items), m)
-    worth = units * _ints((item.unit_price for item in items), m)
+    units = _ints([item.qty for item in items], m)
+    worth = units * _ints([item.unit_price for item in items], m)
     refund = _refund_shares(events, order, worth)
     categories = _ints(map(rows.by_scope[Scope.CATEGORY].__getitem__, [item.category for item in items]), m)
     skus = _ints(map(rows.by_scope[Scope.SKU].__getitem__, [item.sku for item in items]), m)

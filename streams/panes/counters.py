@@ -86,10 +86,12 @@ COUNTERS = (
     Counter("first_orders", "order_paid events with first_order", public=False),
     Counter("member_gmv", "gmv of members", Unit.MONEY, public=False),
     Counter("campaign_gmv", "gmv of orders with a campaign", Unit.MONEY, public=False),
+    Counter("repeat_creations", "order_created events of an order other than its first"),
+    Counter("repeat_payments", "order_paid events of an order other than its first"),
 )
 DISTINCTS = (
-    Distinct("visitors", "distinct user_id over all click events"),
-    Distinct("sessions", "distinct session_id over all click events"),
+    Distinct("visitors", "distinct user_id over click events other than ad_impression"),
+    Distinct("sessions", "distinct session_id over click events other than ad_impression"),
     Distinct("buyers", "distinct user_id over order_paid"),
 )
 

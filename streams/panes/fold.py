@@ -65,7 +65,9 @@ def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
         costs = numbers["cost"] * events.is_type("ad_click")
         measures.append((_all("ad_cost", pairs), costs[pairs.event]))
     ids = {"visitors": events.users, "sessions": events.sessions}
-    return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, pairs, ids, rows))
+    shown = events.is_type("ad_impression")  # is no visit
+    visits = pairs.where(~shown[pairs.event]) if shown.any() else pairs
+    return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
 
 
 def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:

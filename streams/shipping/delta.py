@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.panes.arrays import Ints
-from streams.panes.cells import NO_CELLS, Cells, cell_keys, merge_cells, nonzero
+from streams.panes.cells import NO_CELLS, Cells, cell_keys, counted, merge_cells, nonzero
 from streams.panes.rows import Rows
 from streams.panes.scopes import Dimension, Scope, ShippedBy
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
@@ -99,19 +99,21 @@ def delta_of_payments(payments: Sequence[Payment], limits: Limits, rows: Rows) -
     """
     if not payments:
         return NO_SHIPPING
-    places, n = _Places(rows), len(payments)
+    n, scopes = len(payments), (Scope.REGION, Scope.CHANNEL, Scope.PROMOTION)
     paid_ms = np.fromiter((paid.ts_ms for paid in payments), np.int64, n)
-    labels = [paid[2:] for paid in payments]
-    place_of = {found: places[Labels(*found)] for found in set(labels)}
-    sets = np.fromiter(map(place_of.__getitem__, labels), np.int64, n)
-    paid_s, due_s = paid_ms // 1000, (paid_ms + limits.overdue_ms) // 1000
-    return _summed(
-        places,
-        np.concatenate((paid_s, paid_s, due_s, due_s)),
-        np.tile(paid_s, 4),
-        np.repeat((Leg.WAITING, Leg.UNSHIPPED, Leg.OVERDUE, Leg.DUE), n),
-        np.ones(4 * n, np.int64),
-        np.tile(sets, 4),
+    by_scope = [rows.by_scope[scope].__getitem__ for scope in scopes]
+    values = [[paid.labels[i] or None for paid in payments] for i in range(len(scopes))]
+    row = np.full((len(scopes) + 1, n), rows.row(Scope.ALL, ""), np.int64)
+    for place, (row_of, labels) in enumerate(zip(by_scope, values, strict=True), 1):
+        row[place] = np.fromiter(map(row_of, labels), np.int64, n)
+    held = row >= 0
+    row, paid_s = row[held], np.broadcast_to(paid_ms // 1000, held.shape)[held]
+    due_s = np.broadcast_to((paid_ms + limits.overdue_ms) // 1000, held.shape)[held]
+    due = [cell_keys(due_s, row, np.int64(counter)) for counter in (Leg.OVERDUE, Leg.DUE)]
+    return ShippingDelta(
+        counted(np.concatenate((cell_keys(paid_s, row, np.int64(Leg.UNSHIPPED)), *due))),
+        NO_AMENDMENTS,
+        counted(cell_keys(paid_s, row, np.int64(Leg.WAITING))),
     )
 
 

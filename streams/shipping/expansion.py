@@ -77,10 +77,11 @@ def expand(facts: Facts, limits: Limits) -> list[Entry]:
 
 def _clock(entries: list[Entry], facts: Facts, paid: Payment, limits: Limits) -> None:
     """Waiting, overdue, and due: what runs from the payment on."""
-    labels = Labels(paid.region, paid.channel, paid.promotion)
+    labels = Labels(*paid.labels[:3])
     paid_s, due_s = paid.ts_ms // 1000, (paid.ts_ms + limits.overdue_ms) // 1000
     dispatched_ms = None if facts.dispatched is None else facts.dispatched.ts_ms
-    called_off_s = None if facts.called_off_ms is None else facts.called_off_ms // 1000
+    ended_ms = facts.ended_ms
+    called_off_s = None if ended_ms is None else ended_ms // 1000
     shipped_s = None if dispatched_ms is None else dispatched_ms // 1000
     ends = [end for end in (called_off_s, shipped_s) if end is not None]
     end_s = min(ends) if ends else None
@@ -105,7 +106,7 @@ def _clock(entries: list[Entry], facts: Facts, paid: Payment, limits: Limits) ->
 
 def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: Limits) -> None:
     at_s, took_ms = dispatched.ts_ms // 1000, dispatched.ts_ms - paid.ts_ms
-    labels = Labels(paid.region, paid.channel, paid.promotion, dispatched.carrier, dispatched.warehouse)
+    labels = Labels(*paid.labels[:3], dispatched.carrier, dispatched.warehouse)
     entries.append(Entry(at_s, at_s, labels, Leg.SHIP_LEGS, 1))
     entries.append(Entry(at_s, at_s, labels, Leg.SHIP_MS, took_ms))
     entries.append(Entry(at_s, at_s, labels, spread_counter(SHIP, took_ms), 1))
@@ -115,7 +116,7 @@ def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits:
 
 def _arrivals(entries: list[Entry], facts: Facts) -> None:
     """Deliveries and returns. They may come before the payment or dispatch that names them, and change with it."""
-    arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:] if at_ms is not None]
+    arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:5] if at_ms is not None]
     named_s = [shown.ts_ms // 1000 for shown in (facts.paid, facts.dispatched) if shown is not None]
     if arrived_s == sorted(arrived_s) and all(at_s <= arrived_s[0] for at_s in named_s):
         # All that names them is known by then, so nothing about them changes any more.
@@ -163,7 +164,7 @@ def _labels(facts: Facts) -> Labels:
     carrier = next((held.carrier for held in reversed(shipments) if held.carrier), "")
     warehouse = next((held.warehouse for held in reversed(shipments) if held.warehouse), "")
     if facts.paid is not None:
-        return Labels(facts.paid.region, facts.paid.channel, facts.paid.promotion, carrier, warehouse)
+        return Labels(*facts.paid.labels[:3], carrier, warehouse)
     return Labels(next((held.region for held in shipments if held.region), ""), "", "", carrier, warehouse)
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from xxhash import xxh3_128_digest
-
+from streams.panes.cells import NO_CELLS, Cells
 from streams.panes.rows import Rows
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
 from streams.shipping.expansion import Entry, Limits, change
-from streams.shipping.facts import NOTHING, Facts, Payment, merge
-from streams.shipping.record import decode, encode, encode_payment
-
-BUCKETS = 1 << 17
-"""Records are spread over so many hashes: each small enough for Redis to pack while a shop remembers some millions."""
-
-
-RecordKey: TypeAlias = bytes
-"""Where an order's record is: its hash among `BUCKETS` (4 bytes, big-endian), and its field there (8 bytes)."""
+from streams.shipping.facts import NOTHING, Creation, Facts, Payment, facts_with, merge, repeated
+from streams.shipping.keys import RecordKey
+from streams.shipping.record import decode, encode, encode_creation, encode_payment
+from streams.shipping.repeats import cells_of
+from streams.shipping.told import OrdersTold
 
 
 class RecordChange(NamedTuple):
@@ -36,32 +31,36 @@ class Joined:
     """What a batch changes of its orders."""
 
     delta: ShippingDelta = NO_SHIPPING
+    repeats: Cells = field(default_factory=lambda: NO_CELLS)
+    """Counters of orders that were created or paid more than once."""
     changes: Sequence[RecordChange] = ()
 
 
-def key_of(order_id: str) -> RecordKey:
-    """Where the record of an order is, by 81 bits of XXH3."""
-    digest = xxh3_128_digest(order_id.encode())
-    return (int.from_bytes(digest[:4], "big") % BUCKETS).to_bytes(4, "big") + digest[4:12]
-
-
-def join(
-    told: Mapping[RecordKey, Facts], records: Mapping[RecordKey, bytes | None], limits: Limits, rows: Rows
-) -> Joined:
+def join(told: OrdersTold, records: Mapping[RecordKey, bytes | None], limits: Limits, rows: Rows) -> Joined:
     """What becomes of the records of these orders, all of which were read. What tells nothing new changes nothing."""
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
     payments: list[Payment] = []
-    for key, facts in told.items():
+    repeats = list(told.repeats)
+    for key, fact in told.facts.items():
         record = records[key]
-        if record is None and (paid := facts.paid) is not None and facts.count(None) == len(facts) - 1:
-            changes.append(RecordChange(key, None, encode_payment(paid)))
-            payments.append(paid)
+        if record is None and isinstance(fact, Creation):
+            changes.append(RecordChange(key, None, encode_creation(fact)))
             continue
-        before = NOTHING if record is None else decode(record)
+        if record is None and isinstance(fact, Payment):
+            changes.append(RecordChange(key, None, encode_payment(fact)))
+            payments.append(fact)
+            continue
+        before, facts = NOTHING if record is None else decode(record), facts_with(fact)
         after = merge(before, facts)
-        if after != before:
-            changes.append(RecordChange(key, record, encode(after)))
+        repeats += repeated(before, facts)
+        if after == before:
+            continue
+        changes.append(RecordChange(key, record, encode(after)))
+        paid = after.paid
+        if paid is not None and before.paid is None and after == Facts(paid, created=after.created):
+            payments.append(paid)
+        else:
             entries += change(before, after, limits)
     delta = merge_shipping([delta_of(entries, rows), delta_of_payments(payments, limits, rows)])
-    return Joined(delta, changes) if changes else Joined()
+    return Joined(delta, cells_of(repeats, rows), changes)

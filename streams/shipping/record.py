@@ -6,11 +6,13 @@ UUIDs take half their length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
 
-from streams.shipping.facts import UNKNOWN_MS, Facts, Payment, Shipment
+from streams.shipping.facts import UNKNOWN, UNKNOWN_MS, Creation, Facts, OrderLabels, Part, Parts, Payment, Shipment
 
 _UUID_LENGTH = 36
 _DIGITS = "0123456789abcdef"
@@ -21,10 +23,12 @@ _TEXT, _HEX, _UUID = b"t", b"h", b"u"
 class _Fact(msgspec.Struct, array_like=True):
     after_ms: int
     event_id: bytes
-    promised_after_ms: int | None = None
-    """Of payments always None."""
-    labels: list[str] = []
-    """In the order of the fields of `Payment` and `Shipment`."""
+    more: int | None = None
+    """Of a shipment its promise, ms after it; of a payment its amount."""
+    labels: list[str] | None = []
+    """In the order of the fields; of a payment None where they are those of the creation."""
+    units: int = 1
+    """Of a payment whose amount is known."""
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -34,6 +38,10 @@ class _Record(msgspec.Struct, array_like=True):
     delivered: _Fact | None = None
     called_off_after_ms: int | None = None
     returned_after_ms: int | None = None
+    created: _Fact | None = None
+    refunds: list[int] | None = None
+    """Of each part: milliseconds, hash of its id, size."""
+    cancellations: list[int] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -42,71 +50,107 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 
 def encode(facts: Facts) -> bytes:
     """The record of an order of which something is known; equal facts give equal bytes."""
-    paid, called_off_ms, dispatched, delivered, returned_ms = facts
+    paid, called_off_ms, dispatched, delivered, returned_ms, created, refunds, cancellations = facts
     first_ms = next(ts_ms for ts_ms in facts.times_ms if ts_ms is not None)
     fields: list[object] = [
         first_ms,
-        paid and _trimmed(paid.ts_ms - first_ms, _packed(paid.event_id), None, list(paid[2:])),
+        paid and _payment(paid, created, first_ms),
         dispatched and _shipment(dispatched, first_ms),
         delivered and _shipment(delivered, first_ms),
         None if called_off_ms is None else called_off_ms - first_ms,
         None if returned_ms is None else returned_ms - first_ms,
+        created and _trimmed(created.ts_ms - first_ms, created.event_id, None, _cut(created.labels)),
+        _parts(refunds, first_ms) if refunds else None,
+        _parts(cancellations, first_ms) if cancellations else None,
     ]
     while fields[-1] is None:
         fields.pop()
     return _encoder.encode(fields)
 
 
+def encode_creation(created: Creation) -> bytes:
+    """`encode` of an order of which only its creation is known: during a rush, of nearly all."""
+    ts_ms, event_id, labels = created
+    held = _cut(labels)
+    fact = (0, _packed(event_id), None, held) if held else (0, _packed(event_id))
+    return _encoder.encode((ts_ms, None, None, None, None, None, fact))
+
+
 def encode_payment(paid: Payment) -> bytes:
     """`encode` of an order of which only its payment is known."""
-    ts_ms, event_id, region, channel, promotion = paid
-    labels: tuple[str, ...] = (region, channel, promotion)
-    while labels and not labels[-1]:
-        labels = labels[:-1]
-    fact = (0, _packed(event_id), None, labels) if labels else (0, _packed(event_id))
-    return _encoder.encode((ts_ms, fact))
+    return _encoder.encode((paid.ts_ms, _payment(paid, None, paid.ts_ms)))
 
 
 def decode(record: bytes) -> Facts:
-    """The facts that `encode` wrote."""
+    """The facts that `encode` wrote, of this version or an earlier one."""
     held = _decoder.decode(record)
-    first_ms = held.first_ms
+    first_ms, created = held.first_ms, None
+    if (fact := held.created) is not None:
+        created = Creation(fact.after_ms + first_ms, _unpacked(fact.event_id), OrderLabels(*fact.labels or ()))
     return Facts(
-        None if held.paid is None else _paid(held.paid, first_ms),
+        None if held.paid is None else _paid(held.paid, created, first_ms),
         None if held.called_off_after_ms is None else held.called_off_after_ms + first_ms,
         None if held.dispatched is None else _shipped(held.dispatched, first_ms),
         None if held.delivered is None else _shipped(held.delivered, first_ms),
         None if held.returned_after_ms is None else held.returned_after_ms + first_ms,
+        created,
+        _read_parts(held.refunds, first_ms),
+        _read_parts(held.cancellations, first_ms),
     )
 
 
-def _paid(fact: _Fact, first_ms: int) -> Payment:
-    return Payment(fact.after_ms + first_ms, _unpacked(fact.event_id), *_labels(fact))
+def _payment(paid: Payment, created: Creation | None, first_ms: int) -> Sequence[object]:
+    ts_ms, event_id, labels, amount, units = paid
+    held = None if created is not None and created.labels == labels else _cut(labels)
+    if amount == UNKNOWN:
+        return (ts_ms - first_ms, _packed(event_id), None, held)
+    if units == 1:
+        return (ts_ms - first_ms, _packed(event_id), amount, held)
+    return (ts_ms - first_ms, _packed(event_id), amount, held, units)
+
+
+def _paid(fact: _Fact, created: Creation | None, first_ms: int) -> Payment:
+    labels = OrderLabels(*fact.labels or ()) if fact.labels is not None or created is None else created.labels
+    amount, units = (UNKNOWN, UNKNOWN) if fact.more is None else (fact.more, fact.units)
+    return Payment(fact.after_ms + first_ms, _unpacked(fact.event_id), labels, amount, units)
+
+
+def _parts(parts: Parts, first_ms: int) -> list[int]:
+    return [number for ts_ms, *rest in parts for number in (ts_ms - first_ms, *rest)]
+
+
+def _read_parts(numbers: list[int] | None, first_ms: int) -> Parts:
+    if not numbers:
+        return ()
+    whole = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+    return tuple(Part(after_ms + first_ms, id_hash, size) for after_ms, id_hash, size in whole)
 
 
 def _shipment(shipment: Shipment, first_ms: int) -> list[object]:
     promised = None if shipment.promised_ms == UNKNOWN_MS else shipment.promised_ms - shipment.ts_ms
-    return _trimmed(shipment.ts_ms - first_ms, _packed(shipment.event_id), promised, list(shipment[3:]))
+    return _trimmed(shipment.ts_ms - first_ms, shipment.event_id, promised, _cut(shipment[3:]))
 
 
 def _shipped(fact: _Fact, first_ms: int) -> Shipment:
     ts_ms = fact.after_ms + first_ms
-    promised_ms = UNKNOWN_MS if fact.promised_after_ms is None else fact.promised_after_ms + ts_ms
-    return Shipment(ts_ms, _unpacked(fact.event_id), promised_ms, *_labels(fact))
+    promised_ms = UNKNOWN_MS if fact.more is None else fact.more + ts_ms
+    region, carrier, warehouse = [*(fact.labels or ()), "", "", ""][:3]
+    return Shipment(ts_ms, _unpacked(fact.event_id), promised_ms, region, carrier, warehouse)
 
 
-def _trimmed(after_ms: int, event_id: bytes, promised: int | None, labels: list[str]) -> list[object]:
-    while labels and not labels[-1]:
-        labels.pop()
-    fact: list[object] = [after_ms, event_id, promised, labels]
+def _trimmed(after_ms: int, event_id: str, more: int | None, labels: Sequence[str]) -> list[object]:
+    fact: list[object] = [after_ms, _packed(event_id), more, labels]
     while len(fact) > 2 and not fact[-1] and fact[-1] != 0:
         fact.pop()
     return fact
 
 
-def _labels(fact: _Fact) -> tuple[str, str, str]:
-    first, second, third = (*fact.labels, "", "", "")[:3]
-    return first, second, third
+@lru_cache(maxsize=1 << 14)
+def _cut(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the empty ones at the end."""
+    while labels and not labels[-1]:
+        labels = labels[:-1]
+    return tuple(labels)
 
 
 def _packed(event_id: str) -> bytes:

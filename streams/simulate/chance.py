@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     PILOT = 10
     VIEWS = 11
     LINES = 12
+    PARTS = 13
 
 
 def stream(seed: int, purpose: Purpose, *path: int) -> np.random.Generator:

@@ -104,9 +104,11 @@ class _Parcels:
         refunded_at = self._scene.effects.put_off("order_stop", refunded_at, dims, self._scene.place)
         lines, key = self._orders.lines, self._orders.key[order]
         money = np.minimum(lines.qty[line] * lines.unit_price[line], self._orders.amount[order])
-        names = self._scene.world.catalog.names[lines.sku[line]].tolist()
-        form = b'"order_id":"%b","sku":"%b","qty":%d,"source":"wms-%d"'
-        whence = zip(key.tolist(), names, lines.qty[line].tolist(), self._warehouse[back].tolist(), strict=True)
+        sku, catalog = lines.sku[line], self._scene.world.catalog
+        categories = [self._scene.config.categories[code].encode() for code in catalog.category[sku].tolist()]
+        what = (catalog.names[sku].tolist(), categories, lines.qty[line].tolist())
+        form = b'"order_id":"%b","sku":"%b","category":"%b","qty":%d,"source":"wms-%d"'
+        whence = zip(key.tolist(), *what, self._warehouse[back].tolist(), strict=True)
         bodies = objects([form % one for one in whence])
         money_rows = draft(
             Kind.ORDER_REFUNDED,

@@ -152,13 +152,7 @@ def _prices(world: World, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
 def _bodies(
     scene: Scene, session: Ints, key: list[bytes], lines: Lines, discount: Ints, fee: Ints, is_first: Bools
 ) -> list[bytes]:
-    catalog, sessions = scene.world.catalog, scene.sessions
-    cost = catalog.cost[lines.sku]
-    columns = (lines.qty.tolist(), lines.unit_price.tolist(), cost.tolist())
-    items = [
-        b'%b%d,"unit_price":%d,"cost":%d}' % line
-        for line in zip(catalog.line[lines.sku].tolist(), *columns, strict=True)
-    ]
+    sessions, items = scene.sessions, _items(scene, lines.sku, lines.qty, lines.unit_price)
     ends = [*lines.first.tolist()[1:], len(items)]
     joined = [b",".join(items[begin:end]) for begin, end in zip(lines.first.tolist(), ends, strict=False)]
     discounts = [b',"discount":%d' % one if one else b"" for one in discount.tolist()]
@@ -168,3 +162,17 @@ def _bodies(
         b'"order_id":"%b","user_id":"%b","items":[%b]%b,"shipping_fee":%d%b%b' % one
         for one in zip(key, who, joined, discounts, fee.tolist(), shared, firsts, strict=True)
     ]
+
+
+def bodies_of_lines(scene: Scene, orders: Orders, order: Ints, line: Ints) -> list[bytes]:
+    """What an event of some orders says that is about one of their lines."""
+    sessions, lines, session = scene.sessions, orders.lines, orders.session[order]
+    items = _items(scene, lines.sku[line], lines.qty[line], lines.unit_price[line])
+    held = (orders.key[order].tolist(), sessions.key[session].tolist(), items, sessions.order_body[session].tolist())
+    return [b'"order_id":"%b","user_id":"%b","items":[%b]%b' % one for one in zip(*held, strict=True)]
+
+
+def _items(scene: Scene, sku: Ints, qty: Ints, unit_price: Ints) -> list[bytes]:
+    catalog = scene.world.catalog
+    columns = (catalog.line[sku].tolist(), qty.tolist(), unit_price.tolist(), catalog.cost[sku].tolist())
+    return [b'%b%d,"unit_price":%d,"cost":%d}' % line for line in zip(*columns, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 from streams.simulate.chance import Purpose, lognormal_ms
 from streams.simulate.columns import Bools, Bytes, Ints, Kind, Objects, Rows, concat, draft, objects
 from streams.simulate.effects import Site
-from streams.simulate.orders import Orders
+from streams.simulate.orders import Orders, bodies_of_lines
 from streams.simulate.scene import Scene
 from streams.simulate.stock import Stock
 
@@ -83,6 +83,7 @@ def settle(scene: Scene, orders: Orders, stock: Stock) -> tuple[Rows, Paid]:
         book.rows(Kind.ORDER_CANCELLED, cancelled, cancelled_at, tail=why),
         book.rows(Kind.ORDER_REFUNDED, called_off, refunded_at, orders.amount, why),
         book.rows(Kind.ORDER_REFUNDED, partial, book.waits(at + delay), part, b',"reason":"compensation"'),
+        *_lines_cancelled(book, paid & ~called_off & ~partial, at, stock),
     ]
     return concat(rows), Paid(at, paid, called_off)
 
@@ -107,6 +108,28 @@ def _attempts(book: _Book, rng: np.random.Generator) -> tuple[list[Rows], Bools,
         wait = lognormal_ms(rng, size, RETRY_MEDIAN_S, PAY_SIGMA, config.shop_speed)
         at = np.where(trying, book.waits(at + wait), at)
     return rows, paid, paid_at, at
+
+
+def _lines_cancelled(book: _Book, kept: Bools, at: Ints, stock: Stock) -> list[Rows]:
+    """Some orders lose their last line, and get its share of the money back; the rest of them is shipped."""
+    scene, orders, lines = book.scene, book.orders, book.orders.lines
+    rng, size = scene.rng(Purpose.PARTS), len(orders)
+    last = np.append(lines.first[1:], len(lines.sku))[:size] - 1
+    loses = kept & (last > lines.first) & (rng.random(size) < scene.config.funnel.line_cancelled)
+    cancelled_at = book.waits(at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, scene.config.day_speed))
+    refunded_at = book.waits(cancelled_at + rng.integers(200, 3000, size))
+    order, line = np.flatnonzero(loses), last[loses]
+    worth = lines.qty * lines.unit_price
+    goods = np.bincount(lines.order, weights=worth, minlength=size).astype(np.int64)[order]
+    part = np.where(goods, orders.amount[order] * worth[line] // np.maximum(goods, 1), 0)
+    taken = orders.created[order] >= scene.config.start_ms
+    stock.release(lines.sku[line][taken], lines.qty[line][taken])
+    key, body = orders.key[order], objects(bodies_of_lines(scene, orders, order, line))
+    producer, why = scene.sessions.producer[orders.session[order]], b',"reason":"out_of_stock"'
+    return [
+        draft(Kind.ORDER_CANCELLED, cancelled_at[order], key=key, body=body, producer=producer, tail=why),
+        draft(Kind.ORDER_REFUNDED, refunded_at[order], key=key, body=body, producer=producer, value=part, tail=why),
+    ]
 
 
 def _called_off(book: _Book, paid: Bools, at: Ints, rng: np.random.Generator) -> tuple[Bools, Ints]:

@@ -99,6 +99,8 @@ class Funnel:
     """Of paid orders: cancelled and refunded before they are dispatched."""
     partial_refund: float = 0.01
     """Of paid orders: some of the money goes back."""
+    line_cancelled: float = 0.02
+    """Of paid orders of several lines: the last line is cancelled and its money goes back; the rest is shipped."""
     delayed: float = 0.04
     """Of shipments."""
     returned: float = 0.03

@@ -7,7 +7,7 @@ from random import randrange
 from redis.asyncio import Redis
 
 from streams.shipping.facts import Facts
-from streams.shipping.join import BUCKETS
+from streams.shipping.keys import BUCKETS
 from streams.shipping.record import decode
 from streams.store.connection import script
 from streams.store.keys import Keys
@@ -20,7 +20,8 @@ class RecordSweep:
     """One worker's walk. Several workers may walk at once; what one reads another may delete."""
 
     def __init__(self, redis: Redis, keys: Keys, horizon_ms: int, delivered_ms: int) -> None:
-        """`horizon_ms`: since when nothing must have been heard of an order; `delivered_ms`: of one delivered."""
+        """`horizon_ms`: since when nothing must have been heard of an order; `delivered_ms`: of one that was delivered,
+        or neither paid nor shipped."""
         self._redis = redis
         self._keys = keys
         self._horizon_ms = horizon_ms
@@ -43,5 +44,6 @@ class RecordSweep:
         return int(await self._forget(keys=[key], args=old)) if old else 0
 
     def _is_over(self, facts: Facts, as_of_ms: int) -> bool:
-        keep_ms = self._horizon_ms if facts.delivered is None else self._delivered_ms
+        waits = facts.delivered is None and (facts.paid is not None or facts.dispatched is not None)
+        keep_ms = self._horizon_ms if waits else self._delivered_ms
         return facts.newest_ms < as_of_ms - keep_ms

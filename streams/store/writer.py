@@ -31,7 +31,8 @@ from streams.clock import now_ms
 from streams.panes.codec import decode, encode
 from streams.panes.delta import ZERO, PaneDelta
 from streams.panes.rows import Rows
-from streams.shipping.join import RecordChange, RecordKey
+from streams.shipping.join import RecordChange
+from streams.shipping.keys import RecordKey
 from streams.store.connection import script
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys

@@ -211,5 +211,8 @@ def _some_shipment(chance: Random, at: float) -> Event:
     if chance.random() < 0.3:
         return _some_stock(chance, at)
     kind = chance.choice(SHIPMENTS)
-    returned = {"sku": f"s-{chance.randrange(4)}", "qty": chance.randint(1, 3)} if kind == "return_received" else {}
+    returned: Event = {}
+    if kind == "return_received":
+        returned = {"sku": f"s-{chance.randrange(4)}", "qty": chance.randint(1, 3)}
+        returned |= chance.choice(({}, {"category": f"c-{chance.randrange(3)}"}))
     return shipment(kind, at=at, **returned, **_labels(chance, ("region",)))

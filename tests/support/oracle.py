@@ -7,11 +7,12 @@ with `assert_agree`, which grants them the dictionary's tolerance and nothing el
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -91,6 +92,15 @@ class Oracle:
             [with_labels_that_count(event) for event in events] for events in (self.clicks, self.orders, self.logistics)
         )
 
+    @cached_property
+    def _repeated(self) -> set[str]:
+        """Ids of the creations and payments that are not their order's first."""
+        ordered: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        for event in self.orders:
+            if event["type"] in ("order_created", "order_paid"):
+                ordered[event["order_id"], event["type"]].append((event["ts"], event["event_id"]))
+        return {event_id for held in ordered.values() for _, event_id in sorted(held)[1:]}
+
     def ask(
         self, window: str, as_of_ms: int, scope: str = "all", value: str = "", *, promotion: str | None = None
     ) -> dict[str, Number]:
@@ -168,13 +178,16 @@ class Oracle:
             return [event for event in events if start <= event["ts"] < end and _is_in(event, scope, value)]
 
         clicks, orders, shipments = within(self.clicks), within(self.orders), within(self.logistics)
-        paid = [event for event in orders if event["type"] == "order_paid"]
+        paid = _of(orders, "order_paid")
         refunded = [event for event in orders if event["type"] == "order_refunded"]
         returned = [event for event in shipments if event["type"] == "return_received"]
         dwells = [event["dwell_ms"] for event in clicks if event.get("dwell_ms") is not None]
 
         def gmv_of(chosen: Sequence[Event]) -> int:
             return sum(_amount(event, scope, value) for event in chosen)
+
+        def repeats(chosen: Sequence[Event]) -> int:
+            return 0 if scope in ("category", "sku") else sum(event["event_id"] in self._repeated for event in chosen)
 
         return {
             **{name: _count(clicks, kind) for name, kind in _CLICKS.items()},
@@ -186,6 +199,8 @@ class Oracle:
             "refunds": sum(_refund(event, scope, value) for event in refunded),
             "discounts": sum(event.get("discount") or 0 for event in paid if scope not in ("category", "sku")),
             "returned_units": sum(event["qty"] for event in returned),
+            "repeat_creations": repeats(_of(orders, "order_created")),
+            "repeat_payments": repeats(paid),
             "_dwell_ms": sum(dwells),
             "_dwell_events": len(dwells),
             "_first_orders": sum(bool(event.get("first_order")) for event in paid),
@@ -210,10 +225,11 @@ class Oracle:
                 {event[name] for event in events if begin <= event["ts"] < until and _is_in(event, scope, value)}
             )
 
-        paid = [event for event in self.orders if event["type"] == "order_paid"]
+        paid = _of(self.orders, "order_paid")
+        visits = [event for event in self.clicks if event["type"] != "ad_impression"]
         return {
-            "visitors": ids(self.clicks, "user_id"),
-            "sessions": ids(self.clicks, "session_id"),
+            "visitors": ids(visits, "user_id"),
+            "sessions": ids(visits, "session_id"),
             "buyers": ids(paid, "user_id"),
         }
 
@@ -285,7 +301,8 @@ def _with_ratios(n: dict[str, Any], scope: str) -> dict[str, Number]:
         "avg_dwell_seconds": ratio(n["_dwell_ms"], 1000 * n["_dwell_events"]),
     }
     public = {name: number for name, number in n.items() if not name.startswith("_")}
-    return {**public, **({"discounts": None} if line_scope else {}), **ratios}
+    absent = dict.fromkeys(("discounts", "repeat_creations", "repeat_payments")) if line_scope else {}
+    return {**public, **absent, **ratios}
 
 
 def _attainment(n: Mapping[str, Any], running: Running | None) -> dict[str, Number]:
@@ -337,6 +354,10 @@ def _refund(event: Event, scope: str, value: str) -> int:
         return 0  # nothing has a worth to share by
     shares = (Fraction(event["refund_amount"] * _worth([item]), total) for item in _items(event, scope, value))
     return sum(math.floor(share + Fraction(1, 2)) for share in shares)
+
+
+def _of(events: Sequence[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["type"] == kind]
 
 
 def _count(events: Sequence[Event], kind: str) -> int:

@@ -36,7 +36,11 @@ class Order:
             return min(found, key=lambda event: (event["ts"], event["event_id"]), default=None)
 
         self.paid = first("order_paid")
-        self.called_off = first("order_cancelled", "order_refunded")
+        refunded = sum(event["refund_amount"] for event in by_type["order_refunded"])
+        cancelled = sum(_units(event) for event in by_type["order_cancelled"])
+        self.ended = self.paid is not None and (
+            (bool(by_type["order_refunded"]) and refunded >= _amount(self.paid)) or cancelled >= _units(self.paid)
+        )
         self.dispatched = first("shipment_dispatched")
         self.delivered = first("shipment_delivered")
         self.returned = first("return_received")
@@ -89,15 +93,13 @@ class ShippingOracle:
             for order in orders
             if order.paid is not None
             and order.dispatched is None
-            and order.called_off is None
+            and not order.ended
             and order.paid["ts"] >= as_of_ms - self._horizon_ms
         ]
         due = [
             order
             for order in orders
-            if order.paid is not None
-            and order.called_off is None
-            and start_ms <= order.paid["ts"] + self._limit_ms < end_ms
+            if order.paid is not None and not order.ended and start_ms <= order.paid["ts"] + self._limit_ms < end_ms
         ]
         in_time = [
             order
@@ -134,6 +136,15 @@ class ShippingOracle:
             "delivery_hours": _ratio(sum(legs), len(legs) * HOUR_MS),
             "return_rate": _ratio(len(returned), len(delivered)),
         }
+
+
+def _units(event: Event) -> int:
+    return sum(item["qty"] for item in event["items"])
+
+
+def _amount(event: Event) -> int:
+    worth = sum(item["qty"] * item["unit_price"] for item in event["items"])
+    return int(worth - (event.get("discount") or 0) + (event.get("shipping_fee") or 0))
 
 
 def _ratio(above: int, below: int) -> Number:

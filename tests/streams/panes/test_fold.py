@@ -18,6 +18,8 @@ from streams.panes.delta import PaneDelta, merge
 from streams.panes.fold import fold
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope, WrittenBy
+from streams.shipping.expansion import Limits
+from streams.shipping.join import join
 from streams.shipping.kpis import SHIPPING_NAMES
 from tests.streams.distincts import estimates
 from tests.streams.plain import plain
@@ -52,7 +54,7 @@ def total(delta: PaneDelta, rows: Rows, scope: str = "all", value: str = "") -> 
     counted |= {distinct.name: n for distinct, n in zip(DISTINCTS, ids, strict=True)}
     answer = values(counted, Scope(scope))
     if scope in ("category", "sku"):
-        answer["discounts"] = None
+        answer |= dict.fromkeys(("discounts", "repeat_creations", "repeat_payments"))
     return answer
 
 
@@ -62,7 +64,10 @@ def test_every_counter_and_ratio_of_every_value_is_the_oracles(topic: Topic, see
     events = some_events(topic, 300, seed, length=86_000)
     oracle = Oracle(**{topic.value: events})
     rows = Rows()
-    delta = folded(topic, events, rows)
+    columns = columns_of(topic, events, rows)
+    told = columns.told.by_order()
+    repeats = join(told, dict.fromkeys(told.facts), Limits(), rows).repeats
+    delta = merge([fold(columns, rows), PaneDelta(repeats)])
     for scope in SCOPES:
         for value in [""] if scope == "all" else oracle.values("24h", ms(86_400), scope):
             answer = oracle.ask("24h", ms(86_400), scope, value)
@@ -193,6 +198,27 @@ def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> No
     assert total(delta, rows)["returned_units"] == 5
     assert total(delta, rows, "sku", "s-1")["returned_units"] == 5
     assert total(delta, rows, "region", "east")["returned_units"] == 3
+
+
+def test_what_came_back_counts_in_its_category_too() -> None:
+    rows = Rows()
+    events = [shipment("return_received", qty=3, category="toys"), shipment("return_received", qty=2)]
+    delta = folded(Topic.LOGISTICS, events, rows)
+    assert [total(delta, rows, *at)["returned_units"] for at in (("all", ""), ("category", "toys"))] == [5, 3]
+
+
+def test_who_was_only_shown_an_ad_did_not_visit() -> None:
+    rows = Rows()
+    events = [
+        click("ad_impression", user="u-1", session="v-1", channel="app"),
+        click("ad_click", user="u-2", session="v-2"),
+        click("page_view", user="u-3", session="v-3"),
+        click("ad_impression", user="u-3", session="v-3"),
+    ]
+    delta = folded(Topic.CLICKS, events, rows)
+    assert [total(delta, rows)[name] for name in ("visitors", "sessions", "ad_impressions")] == [2, 2, 2]
+    assert [total(delta, rows, "channel", "app")[name] for name in ("visitors", "ad_impressions")] == [0, 1]
+    assert folded(Topic.CLICKS, events[:1], rows), "nothing but impressions"
 
 
 def test_an_event_without_member_counts_in_scope_member_nowhere() -> None:

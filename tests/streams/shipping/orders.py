@@ -14,7 +14,7 @@ from streams.panes.scopes import Scope
 from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import Limits
-from streams.shipping.facts import Facts
+from streams.shipping.facts import Facts, facts_with
 from streams.shipping.kpis import SHIPPING_KPIS
 from streams.shipping.reading import facts_of
 from tests.support.events import T0, Event, line, order, shipment, wire
@@ -24,6 +24,11 @@ ORDER_KINDS = ("order_created", "order_paid", "order_paid", "order_cancelled", "
 SHIPMENT_KINDS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
 
 _labels = st.sampled_from((None, "a", "b"))
+_prices = st.sampled_from((0, 1, 2))
+_refunds = st.sampled_from((0, 1, 2, 3))
+"""Of orders of a few units that cost 0 to 12 together: some reach that at once, some in parts, some never."""
+_lines = st.builds(lambda qty, price: line(qty=qty, unit_price=price), st.integers(1, 3), _prices)
+_items = st.lists(_lines, min_size=1, max_size=2)
 _at = st.integers(0, 240).map(lambda quarter: quarter / 4)
 
 
@@ -40,8 +45,8 @@ def _lives(draw: Any) -> list[Event]:
             }
             fields["region"] = draw(_labels)
             if kind in ORDER_KINDS:
-                fields |= {"channel": draw(_labels), "promotion_id": draw(_labels), "items": [line()]}
-                fields |= {"refund_amount": 5} if kind == "order_refunded" else {}
+                fields |= {"channel": draw(_labels), "promotion_id": draw(_labels), "items": draw(_items)}
+                fields |= {"refund_amount": draw(_refunds)} if kind == "order_refunded" else {}
                 event = order(kind, at=draw(_at), **fields)
             else:
                 promised = draw(st.none() | _at)
@@ -62,7 +67,7 @@ def told(events: Sequence[Event]) -> list[tuple[str, Facts]]:
     for topic, kinds in ((Topic.ORDERS, ORDER_KINDS), (Topic.LOGISTICS, SHIPMENT_KINDS)):
         decoded = decode_batch(topic, [wire(event) for event in events if event["type"] in kinds])
         assert not decoded.rejected
-        found += [(order_id, fact) for _, order_id, fact in facts_of(decoded.events)]
+        found += [(order_id, facts_with(fact)) for _, order_id, fact in facts_of(decoded.events)]
     return found
 
 

@@ -14,7 +14,7 @@ from streams.panes.scopes import Scope
 from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, Labels, change, expand
-from streams.shipping.facts import NOTHING, Facts, Payment, Shipment, merge
+from streams.shipping.facts import NOTHING, UNKNOWN, Facts, OrderLabels, Part, Payment, Shipment, merge
 from streams.shipping.spread import IN_A_ROW
 from tests.streams.shipping.orders import LIMITS, answer, lives, told
 from tests.support.events import T0, Event
@@ -80,8 +80,13 @@ def test_any_order_any_batches_and_any_repeats_add_up_to_the_same(
         assert np.array_equal(getattr(one.amendments, name), getattr(two.amendments, name))
 
 
-def paid(at: float) -> Payment:
-    return Payment(round(at * 1000), "e-1", "east", "", "")
+def paid(at: float, amount: int = 100, units: int = 2) -> Payment:
+    return Payment(round(at * 1000), "e-1", OrderLabels("east"), amount, units)
+
+
+def parts(*held: tuple[float, int]) -> tuple[Part, ...]:
+    """Refunds or cancellations: when, and how much."""
+    return tuple(Part(round(at * 1000), i, size) for i, (at, size) in enumerate(held))
 
 
 def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
@@ -131,16 +136,46 @@ class TestOneOrder:
         }
 
     def test_called_off_before_it_falls_due_it_never_does(self) -> None:
-        assert (15, 15, EAST, Leg.DUE) not in summed(Facts(paid(5), called_off_ms=15_000))
+        assert (15, 15, EAST, Leg.DUE) not in summed(Facts(paid(5), refunds=parts((15, 100))))
 
     def test_called_off_after_it_fell_due_it_did_until_then(self) -> None:
-        found = summed(Facts(paid(5), called_off_ms=16_000, dispatched=shipped(6)))
+        found = summed(Facts(paid(5), cancellations=parts((16, 2)), dispatched=shipped(6)))
         assert {key: amount for key, amount in found.items() if key[3] in (Leg.DUE, Leg.DUE_IN_TIME)} == {
             (15, 15, EAST, Leg.DUE): 1,
             (15, 15, EAST, Leg.DUE_IN_TIME): 1,
             (15, 16, EAST, Leg.DUE): -1,
             (15, 16, EAST, Leg.DUE_IN_TIME): -1,
         }
+
+    def test_refunded_in_part_it_still_waits(self) -> None:
+        assert summed(Facts(paid(5), refunds=parts((7, 60), (9, 39)))) == summed(Facts(paid(5)))
+
+    def test_cancelled_in_part_it_still_waits(self) -> None:
+        assert summed(Facts(paid(5, units=3), cancellations=parts((7, 1), (9, 1)))) == summed(Facts(paid(5)))
+
+    def test_what_was_refunded_and_what_was_cancelled_are_not_added_up(self) -> None:
+        half = Facts(paid(5), refunds=parts((7, 50)), cancellations=parts((8, 1)))
+        assert summed(half) == summed(Facts(paid(5)))
+
+    def test_it_ends_when_the_sum_of_the_parts_reaches_the_payment(self) -> None:
+        whole = Facts(paid(5), refunds=parts((7, 60), (9, 40), (11, 40)))
+        assert whole.ended_ms == 9_000
+        assert summed(whole)[9, 9, EAST, Leg.UNSHIPPED] == -1
+        assert (15, 15, EAST, Leg.DUE) not in summed(whole)
+
+    def test_parts_before_the_payment_count(self) -> None:
+        assert summed(Facts(paid(5), refunds=parts((2, 30), (6, 70))))[6, 6, EAST, Leg.UNSHIPPED] == -1
+        assert summed(Facts(paid(5), cancellations=parts((2, 2)))) == {}
+
+    def test_an_order_that_cost_nothing_ends_with_its_first_refund(self) -> None:
+        assert summed(Facts(paid(5, amount=0)))[5, 5, EAST, Leg.WAITING] == 1
+        assert Facts(paid(5, amount=0), refunds=parts((7, 0), (8, 0))).ended_ms == 7_000
+
+    def test_where_a_payment_s_size_is_not_known_the_first_part_ends_it(self) -> None:
+        old = paid(5, UNKNOWN, UNKNOWN)
+        assert Facts(old, refunds=parts((7, 1), (8, 1))).ended_ms == 7_000
+        assert Facts(old, cancellations=parts((7, 1))).ended_ms == 7_000
+        assert Facts(paid(5), called_off_ms=7_000).ended_ms == 7_000
 
     def test_a_payment_after_the_delivery_moves_it_to_its_labels(self) -> None:
         found = summed(Facts(paid(20), delivered=shipped(9)))

@@ -5,40 +5,95 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.panes.cells import Cells
+from streams.panes.counters import COUNTER_IDS
 from streams.panes.rows import Rows
 from streams.shipping.delta import delta_of
 from streams.shipping.expansion import change
-from streams.shipping.facts import NOTHING, Facts, Payment
-from streams.shipping.join import RecordKey, join, key_of
+from streams.shipping.facts import (
+    NOTHING,
+    Creation,
+    Fact,
+    Facts,
+    OrderLabels,
+    Part,
+    Payment,
+    facts_with,
+    merge,
+    repeated,
+)
+from streams.shipping.join import join
+from streams.shipping.keys import key_of, keys_of
 from streams.shipping.record import decode, encode
+from streams.shipping.repeats import cells_of
+from streams.shipping.told import OrdersTold
 from tests.streams.shipping.orders import LIMITS
 from tests.streams.shipping.plain import plain
 
 _words = st.sampled_from(("", "a", "b"))
-payments = st.builds(Payment, st.integers(0, 90_000), st.sampled_from(("e-1", "e-2")), _words, _words, _words)
-
-
-def keyed(found: list[Facts]) -> dict[RecordKey, Facts]:
-    return {key_of(f"o-{i}"): facts for i, facts in enumerate(found)}
+_labels = st.builds(OrderLabels, _words, _words, _words, live_room=_words)
+_times, _ids = st.integers(0, 90_000), st.sampled_from(("e-1", "e-2"))
+payments = st.builds(Payment, _times, _ids, _labels, st.integers(0, 9), st.integers(1, 2))
+creations = st.builds(Creation, _times, _ids, _labels)
+refunds = st.builds(lambda ts, size: Facts(refunds=(Part(ts, 1, size),)), _times, st.integers(0, 9))
+told = payments | creations | refunds
+known = (
+    st.none()
+    | told.map(facts_with)
+    | st.builds(lambda paid, created: Facts(paid, created=created), payments, creations)
+)
 
 
 @settings(deadline=None)
-@given(st.lists(payments, max_size=6), st.lists(st.none() | payments, min_size=6, max_size=6))
-def test_many_payments_at_once_are_what_each_by_itself_is(told: list[Payment], known: list[Payment | None]) -> None:
-    rows, facts = Rows(), keyed([Facts(paid) for paid in told])
-    records = {key: None if held is None else encode(Facts(held)) for key, held in zip(facts, known, strict=False)}
-    joined = join(facts, records, LIMITS, rows)
-    entries = []
-    for paid, held in zip(told, known, strict=False):
-        first = paid if held is None else min(paid, held)
-        entries += change(NOTHING if held is None else Facts(held), Facts(first), LIMITS)
+@given(st.lists(told, max_size=6), st.lists(known, min_size=6, max_size=6))
+def test_many_orders_at_once_are_what_each_by_itself_is(facts: list[Fact], known: list[Facts | None]) -> None:
+    rows, keys = Rows(), keys_of([f"o-{i}" for i in range(len(facts))])
+    records = {key: None if held is None else encode(held) for key, held in zip(keys, known, strict=False)}
+    joined = join(OrdersTold(dict(zip(keys, facts, strict=True))), records, LIMITS, rows)
+    entries, repeats, after = [], [], {}
+    for key, fact, held in zip(keys, facts, known, strict=False):
+        before = held or NOTHING
+        after[key] = merge(before, facts_with(fact))
+        entries += change(before, after[key], LIMITS)
+        repeats += repeated(before, facts_with(fact))
     assert plain(joined.delta, rows) == plain(delta_of(entries, rows), rows)
-    for key, before, after in joined.changes:
-        assert before == records[key]
-        assert before != after
-        assert decode(after) == Facts(min(facts[key].paid, (before and decode(before).paid) or facts[key].paid))  # type: ignore[type-var]
+    assert cells(joined.repeats, rows) == cells(cells_of(repeats, rows), rows)
+    written = {change.key: change for change in joined.changes}
+    for key, held in zip(keys, known, strict=False):
+        assert (key in written) == (after[key] != (held or NOTHING))
+        if key in written:
+            assert written[key].before == records[key]
+            assert decode(written[key].after) == after[key]
+
+
+def cells(held: Cells, rows: Rows) -> dict[tuple[int, object, int], int]:
+    places = zip(held.panes.tolist(), held.rows.tolist(), held.counters.tolist(), strict=True)
+    named = ((pane, rows.labels[row], counter) for pane, row, counter in places)
+    return dict(zip(named, held.amounts.tolist(), strict=True))
+
+
+def test_what_a_repeat_counts_as() -> None:
+    rows = Rows()
+    first, again = (
+        Payment(5_000, "e-1", OrderLabels("east"), 9, 1),
+        Payment(7_999, "e-2", OrderLabels("west", member="true", campaign="spring"), 9, 1),
+    )
+    for held, late in ((first, again), (again, first)):  # whichever is known first, the later one is the repeat
+        key = key_of("o-1")
+        joined = join(OrdersTold({key: late}), {key: encode(Facts(held))}, LIMITS, rows)
+        counter = COUNTER_IDS["repeat_payments"]
+        places = [("all", ""), ("region", "west"), ("member", "true"), ("campaign", "spring")]
+        assert cells(joined.repeats, rows) == {(7, place, counter): 1 for place in places}
 
 
 def test_two_orders_are_in_two_places() -> None:
-    assert len({key_of(f"o-{i}") for i in range(10_000)}) == 10_000
+    assert len(set(keys_of([f"o-{i}" for i in range(10_000)]))) == 10_000
     assert all(len(key_of(f"o-{i}")) == 12 for i in range(10))
+
+
+PLACES = ["000092c90c4dbc98a2e786d4", "00014bd9571f3c717b8bea1a", "00010d088a9365ae78134525"]
+
+
+def test_records_of_earlier_versions_are_found_where_they_are() -> None:
+    places = [key_of(order_id).hex() for order_id in ("o-1", "Bestellung-\u00e4", "x" * 128)]
+    assert places == PLACES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -21,15 +22,15 @@ from streams.settings import limits
 from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, change
-from streams.shipping.facts import NOTHING, Facts, merge
-from streams.shipping.join import key_of
-from streams.shipping.record import decode
+from streams.shipping.facts import NOTHING, UNKNOWN, Facts, OrderLabels, merge
+from streams.shipping.keys import key_of
+from streams.shipping.record import decode, encode
 from streams.store.levels import shipping_levels
 from streams.store.writer import Applying, Moved, PaneWriter, RecordsChanged
 from tests.streams.shipping.orders import told
 from tests.streams.shipping.plain import Place, plain
-from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
-from tests.support.events import T0, Event, click, ms, order, paid, records, shipment, wire
+from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
+from tests.support.events import T0, Event, click, line, ms, order, paid, records, refunded, shipment, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -272,3 +273,119 @@ async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop
     assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
     assert await shop.everything() == stands
     assert await shop.roll(ORDERS_0)
+
+
+def some_repeats(chance: Random, orders: int) -> list[Event]:
+    """Creations and payments of orders, some of them more than once, with labels of their own, in no order."""
+    made: list[Event] = []
+    for number in range(orders):
+        for make in (paid, partial(order, "order_created")):
+            for _ in range(chance.choice((1, 1, 2, 3))):
+                labels = {"region": chance.choice(("east", "west", None)), "campaign": chance.choice(("spring", None))}
+                at = chance.choice((number, number + 0.25, chance.uniform(0, 50)))  # some of one order at one moment
+                made.append(make(at=at, order_id=f"o-{number}", member=chance.choice((True, False)), **labels))
+    chance.shuffle(made)
+    return made
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+async def test_repeats_are_the_oracles_whatever_batch_and_owner_they_come_by(redis_url: str, shards: int) -> None:
+    chance = Random(shards)
+    async with opened(redis_url, shards=shards) as shop:
+        events = some_repeats(chance, 30)
+        while events:
+            count = chance.randint(1, 12)
+            batch, events = events[:count], events[count:]
+            await shop.feed(ORDERS_0, batch)
+            if chance.random() < 0.3:
+                await shop.roll(ORDERS_0)
+            if chance.random() < 0.3:
+                shop.works.pop(ORDERS_0, None)  # the next owner takes over
+        await shop.feed(ORDERS_0, [order("payment_failed", at=59)])
+        view, oracle = await shop.view(), shop.oracle()
+        places = [("all", ""), ("region", "east"), ("region", "west"), ("campaign", "spring"), ("member", "true")]
+        for window, at in (("1m", 59), ("1m", 30), ("5m", 59)):
+            for scope, value in places:
+                answer, right = (
+                    await ask(view, window, scope, value, at=ms(at)),
+                    oracle.ask(window, ms(at), scope, value),
+                )
+                for name in ("repeat_creations", "repeat_payments", "orders_paid"):
+                    assert answer[name] == right[name], (name, window, at, scope, value)
+        assert (await ask(view, "5m"))["repeat_payments"], "some are"
+        assert (await ask(view, "5m", "category", "c-1"))["repeat_payments"] is None
+
+
+async def test_a_repeat_counts_once_where_a_record_changed_meanwhile(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders whose number of partitions has grown: two owners tell of one order at once."""
+    await shop.feed(ORDERS_0, [order("order_created", at=1)])
+    read = shop.writer.records
+
+    async def read_before_the_other_writes(*args: Any) -> Any:
+        records = await read(*args)
+        if args[0] == ORDERS_0:
+            monkeypatch.setattr(shop.writer, "records", read)
+            await shop.feed(ORDERS_1, [paid(at=5, order_id="o-1", region="west")])
+        return records
+
+    monkeypatch.setattr(shop.writer, "records", read_before_the_other_writes)
+    await shop.feed(ORDERS_0, [paid(at=3, order_id="o-1", region="east"), paid(at=4, order_id="o-1")])
+    await shop.feed(ORDERS_1, [order("order_created", at=9)])
+    await shop.feed(ORDERS_0, [order("order_created", at=9)])
+    view = await shop.view()
+    assert (await ask(view, "1m"))["repeat_payments"] == 2
+    assert [(await ask(view, "1m", "region", name))["repeat_payments"] for name in ("east", "west")] == [0, 1]
+
+
+async def test_what_is_sent_again_when_its_id_is_forgotten_ends_no_order(redis_url: str) -> None:
+    """It counts again, as any such event; of the order's life it tells nothing new."""
+    async with opened(redis_url, dedup_orders_s=60) as shop:
+        half = refunded(600, at=2, order_id="o-1", items=[line(qty=2, unit_price=500)])
+        first = paid(at=1, order_id="o-1", items=[line(qty=2, unit_price=500)])
+        cut = order("order_cancelled", at=3, order_id="o-1", items=[line(qty=1, unit_price=500)])
+        await shop.feed(ORDERS_0, [first, half, cut])
+        await shop.feed(ORDERS_0, [first, half, cut])
+        await shop.feed(ORDERS_0, [order("order_created", at=200)])
+        await shop.roll(ORDERS_0, as_of_ms=ms(200))
+        shop.restart()
+        await shop.feed(ORDERS_0, [first, half, cut])
+        answer = await ask(await shop.view(), "5m")
+        assert (answer["orders_paid"], answer["orders_refunded"], answer["orders_cancelled"]) == (2, 2, 2)
+        assert (answer["repeat_payments"], answer["unshipped_orders"]) == (0, 1)
+        await shop.feed(ORDERS_0, [refunded(400, at=150, order_id="o-1")])
+        assert (await ask(await shop.view(), "5m"))["unshipped_orders"] == 0
+
+
+def as_before(record: bytes) -> bytes:
+    """As an earlier version wrote it: neither creations nor sizes, and the first refund or cancellation was the end."""
+    facts = decode(record)
+    ends = [part.ts_ms for parts in (facts.refunds, facts.cancellations) for part in parts]
+    old = facts._replace(created=None, refunds=(), cancellations=(), called_off_ms=min(ends, default=None))
+    if old.paid is not None:
+        labels = OrderLabels(*old.paid.labels[:3])
+        old = old._replace(paid=old.paid._replace(labels=labels, amount=UNKNOWN, units=UNKNOWN))
+    return encode(old)
+
+
+async def test_records_of_the_version_before_go_on_in_their_old_meaning(shop: Shop) -> None:
+    """Paid before: any refund ends it. Refunded before: it had ended. Paid since: by what was paid."""
+    whole = [line(qty=2, unit_price=500)]
+    await shop.feed(
+        ORDERS_0, [paid(at=1, order_id=name, items=whole, channel="app") for name in ("paid", "refunded", "both")]
+    )
+    await shop.feed(ORDERS_0, [refunded(1000, at=2, order_id=name) for name in ("refunded",)])
+    for bucket in await shop.redis.keys(shop.keys.buckets(0) + ":*"):
+        for field, record in (await shop.redis.hgetall(bucket)).items():
+            await shop.redis.hset(bucket, field, as_before(record))
+    await shop.feed(ORDERS_0, [order("order_created", at=3, order_id="both"), paid(at=4, order_id="new", items=whole)])
+    await shop.feed(ORDERS_0, [refunded(1, at=5, order_id=name) for name in ("paid", "new")])
+    await shop.feed(ORDERS_0, [paid(at=0.5, order_id="both", items=whole)])
+    await shop.feed(LOGISTICS_0, [shipment(at=6, order_id="refunded"), shipment("shipment_delayed", at=9)])
+    await shop.feed(ORDERS_0, [order("payment_failed", at=9)])
+    view = await shop.view()
+    answers = [(await ask(view, "1m", at=ms(at)))["unshipped_orders"] for at in (2, 3, 5, 6, 9)]
+    assert answers == [3, 2, 3, 2, 2]
+    assert (await ask(view, "1m"))["repeat_payments"] == 1
+    assert (await ask(view, "1m", "channel", "app"))["repeat_payments"] == 1, "its old labels are known"
