@@ -27,7 +27,7 @@ class Last:
     """An evaluation that was written."""
 
     at_ms: int
-    """By the machine's clock."""
+    """By Redis's clock."""
     as_of_ms: int
 
 

@@ -37,6 +37,9 @@ class AlertMetrics:
 
         self.leading = gauge("alerts_leading", "1 in the process that evaluates the rules, else 0.")
         self.as_of = gauge("alerts_as_of_seconds", "Event time of the last evaluation, as its leader says.")
+        self.clock_offset = gauge(
+            "alerts_clock_offset_seconds", "How far this machine's clock is ahead of Redis's; behind: negative."
+        )
         self.alerts = gauge("alerts", "Alerts that are kept.", ("state", "severity"))
         self.reasons = gauge("alerts_told", "Alerts by why people are told of them or not.", ("reason",))
         self.evaluation_seconds = histogram("alerts_evaluation_seconds", "Time of an evaluation with its write.")

@@ -37,11 +37,11 @@ from alerts.store_look import StoreLook
 from consumers.errors import SalepulseError
 from consumers.probing import can_be_read
 from consumers.topics import Partition, Topic
-from streams.clock import now_ms
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.evaluated import leave_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
+from streams.store.reference_clock import ReferenceClock
 
 log = structlog.get_logger()
 
@@ -69,18 +69,20 @@ class Role:
         evaluator: MakeEvaluator,
         *,
         first_claim: Callable[[], bool] = lambda: True,
-        clock: Callable[[], int] = now_ms,
+        clock: Callable[[], int] | None = None,
         end: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        """`end`: is called where this process cannot go on, and another should take its place."""
+        """`clock`: epoch ms; None: Redis's, as every process of salepulse goes by. `end`: is called where this process
+        cannot go on, and another should take its place."""
         self._settings = settings
         self._file = file
-        self._clock = clock
         self.name = f"{ALERTS_NAME}{os.getpid()}-{uuid4().hex[:8]}"
         self.metrics = AlertMetrics()
         self._place = place_of(settings)
         self._redis = connect(settings)
         self._keys = Keys(settings.redis_prefix, settings.shards)
+        self._reference = ReferenceClock(self._redis, self._keys)
+        self._clock = self._reference.now_ms if clock is None else clock
         keys = AlertKeys(settings.redis_prefix)
         self._store = StateStore(self._redis, keys, self._place, lease_ms=round(settings.alerts_lease_s * 1000))
         self._said = Said(self._redis, keys)
@@ -100,7 +102,7 @@ class Role:
             lambda: file.routing,
             self.metrics,
             first_claim=first_claim,
-            clock=clock,
+            clock=self._clock,
             alarm=self._alarm,
         )
         self._store_look = StoreLook(
@@ -111,7 +113,7 @@ class Role:
             first_claim=first_claim,
             led_last=lambda: self.engine.led_last,
             kafka_answers=partial(can_be_read, settings.kafka, _ANY),
-            clock=clock,
+            clock=self._clock,
         )
         self._receivers: dict[str, Receiver] = {}
         self.beat_s = time.monotonic()
@@ -171,6 +173,7 @@ class Role:
     async def _evaluate(self) -> None:
         if not self._store_look.checked:
             return
+        await self._reference.measure()
         if await self.engine.round() is Round.EVALUATED:
             await leave_evaluated(self._redis, self._keys, self._clock())
         self.beat_s = time.monotonic()
@@ -192,7 +195,8 @@ class Role:
             log.warning("no sign of life is given", why=beat.value)
 
     async def _leave_metrics(self) -> None:
-        text = b"%d\n" % now_ms() + generate_latest(self.metrics.registry)
+        self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
+        text = b"%d\n" % self._reference.now_ms() + generate_latest(self.metrics.registry)
         await self._redis.hset(self._keys.workers, self.name, text)
 
 

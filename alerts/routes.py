@@ -23,7 +23,6 @@ from alerts.state.alert import Status
 from alerts.store.changes import StoredChanges
 from alerts.store.keys import AlertKeys
 from alerts.store.said import Said
-from streams.clock import now_ms
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
@@ -40,6 +39,8 @@ class _Kept:
     place: Place
     evaluated: Callable[[], Awaitable[Evaluated]]
     settings: Settings
+    now_ms: Callable[[], int]
+    """The clock that all processes go by."""
 
 
 @contextlib.asynccontextmanager
@@ -49,7 +50,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = live.settings
     redis, keys = connect(settings, Access.READ), AlertKeys(settings.redis_prefix)
     evaluated = partial(read_evaluated, redis, Keys(settings.redis_prefix, settings.shards))
-    app.state.alerts = _Kept(Said(redis, keys), place_of(settings), evaluated, settings)
+    app.state.alerts = _Kept(Said(redis, keys), place_of(settings), evaluated, settings, live.now_ms)
     try:
         async with broadcast.alerts_from(StoredChanges(redis, keys)):
             yield
@@ -121,7 +122,7 @@ async def alerts(
     ]
     return AlertsAnswer(
         evaluated_at=evaluated.at_ms,
-        live=evaluated.lately(now_ms(), kept.settings),
+        live=evaluated.lately(kept.now_ms(), kept.settings),
         alerts=[shown(alert, kept.place) for alert in found],
     )
 
@@ -133,7 +134,7 @@ async def alerts(
 )
 async def acknowledge(kept: Kept, fingerprint: Fingerprint, wish: AckWish) -> AckAnswer:
     """Say that somebody is on it: nobody else is called in this incident, unless it gets worse."""
-    ack = await kept.said.acknowledge(fingerprint, by=wish.by, comment=wish.comment, now_ms=now_ms())
+    ack = await kept.said.acknowledge(fingerprint, by=wish.by, comment=wish.comment, now_ms=kept.now_ms())
     if ack is None:
         alert = await kept.said.alert(fingerprint)
         if alert is None:
@@ -145,14 +146,14 @@ async def acknowledge(kept: Kept, fingerprint: Fingerprint, wish: AckWish) -> Ac
 @router.get("/silences", response_model=SilencesAnswer, responses=ERRORS)
 async def silences(kept: Kept) -> SilencesAnswer:
     """The silences."""
-    return SilencesAnswer(silences=[shown_silence(one) for one in await kept.said.silences(now_ms())])
+    return SilencesAnswer(silences=[shown_silence(one) for one in await kept.said.silences(kept.now_ms())])
 
 
 @router.post("/silences", response_model=ShownSilence, status_code=201, responses=ERRORS)
 async def silence(kept: Kept, wish: SilenceWish) -> ShownSilence:
     """Have nobody told of some alerts for a while."""
     try:
-        wanted = wish.silence(now_ms())
+        wanted = wish.silence(kept.now_ms())
     except ValueError as error:
         raise ApiError(422, "invalid_parameter", str(error)) from None
     return shown_silence(await kept.said.silence(wanted))
@@ -161,6 +162,6 @@ async def silence(kept: Kept, wish: SilenceWish) -> ShownSilence:
 @router.delete("/silences/{silence_id}", status_code=204, responses={**ERRORS, **_MISSING})
 async def end_silence(kept: Kept, silence_id: Annotated[PathId, Path(max_length=64)]) -> Response:
     """End a silence now."""
-    if not await kept.said.end_silence(silence_id, now_ms()):
+    if not await kept.said.end_silence(silence_id, kept.now_ms()):
         raise ApiError(404, "unknown_silence", f"there is no silence {silence_id!r}; GET /api/v1/silences lists them")
     return Response(status_code=204)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from consumers.settings import Clock
-from consumers.topics import Partition
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 
 STEP_MS = 1000
 """As-of times are multiples of this."""
+ARRIVED_MS = 3_000
+"""A worker that had counted, when it last spoke, all that was in Kafka so long before is not behind."""
+BELIEVED_MS = 5_000
+"""A time in Redis that is further ahead of the clock than this was left by a clock that was wrong, and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,27 @@ class PartitionState:
     newest_ms: int | None
     """Newest event time counted."""
     fresh_ms: int | None
-    """When, by the machine's clock, the last new event was counted."""
+    """When, by Redis's clock, the last new event was counted that was not ahead of that clock."""
     seen_ms: int | None
-    """When its worker last said that it is at work."""
+    """When its worker last said that it is at work, by Redis's clock."""
     lag: int | None
     """Records that were not yet counted then."""
+    arrived_ms: int | None = None
+    """Redis's clock: everything that had arrived in Kafka by then is counted, as far as its worker knew."""
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether its worker had counted, when it last spoke, all that was there or had been there a little before.
+
+        Where something comes in all the time, some record nearly always waits: that is no backlog.
+        """
+        if self.lag == 0:
+            return True
+        return self.arrived_ms is not None and self.seen_ms is not None and self.seen_ms - self.arrived_ms < ARRIVED_MS
+
+    def capped(self, now_ms: int) -> PartitionState:
+        """The same without an event time that the clock has not reached, as versions before left one."""
+        return self if self.newest_ms is None or self.newest_ms <= now_ms else replace(self, newest_ms=now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +69,56 @@ def as_of(
     clock: Clock,
     idle_after_ms: int,
     stale_after_ms: int,
+    topics: Collection[Topic] = EVENT_TOPICS,
 ) -> AsOf:
-    """The least newest event time over the partitions that are not idle; the clock when all are.
+    """The least newest event time over the partitions that are not idle; the clock when all are. Never past the clock.
 
-    A partition with records not yet counted is never idle, and one whose worker is silent is not either: its silence
-    says nothing about the shop. So how long a partition was quiet is measured up to its last heartbeat, not to now.
+    A partition with a backlog is never idle, and one whose worker is silent is not either: its silence says nothing
+    about the shop. So how long a partition was quiet is measured up to its last heartbeat, not to now. Partitions of
+    other than these `topics` hold nothing back; whether they are stale is said of all.
     """
     stale = tuple(partition for partition, state in states.items() if _is_stale(state, now_ms, stale_after_ms))
+    waited_for = {partition: state for partition, state in states.items() if partition.topic in topics}
     active = [
-        state for partition, state in states.items() if partition in stale or not _is_idle(state, clock, idle_after_ms)
+        state
+        for partition, state in waited_for.items()
+        if partition in stale or not is_idle(state, clock, idle_after_ms)
     ]
-    newest = [state.newest_ms for state in active]
+    newest = [_reached_ms(state, clock) for state in active]
     moment: int | None
-    if None in newest or not states:
+    if None in newest or not waited_for:
         moment = None
     elif newest:
         moment = min(ms for ms in newest if ms is not None)
     elif clock is Clock.WALL:
         moment = now_ms
     else:
-        moment = max((state.newest_ms for state in states.values() if state.newest_ms is not None), default=None)
+        moment = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
+    if moment is not None and clock is Clock.WALL:
+        moment = min(moment, now_ms)
     return AsOf(None if moment is None else moment - moment % STEP_MS, stale, len(states) - len(active))
 
 
+def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
+    """Up to when an active partition is counted: its newest event. One that had none and that its worker had caught up
+    with before it fell silent is counted up to the worker's last word.
+    """
+    if state.newest_ms is None and clock is Clock.WALL and state.has_caught_up:
+        return state.seen_ms
+    return state.newest_ms
+
+
 def _is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
-    return state.seen_ms is None or now_ms - state.seen_ms > stale_after_ms
+    return state.seen_ms is None or not -BELIEVED_MS <= now_ms - state.seen_ms <= stale_after_ms
 
 
-def _is_idle(state: PartitionState, clock: Clock, idle_after_ms: int) -> bool:
-    if state.lag != 0:
-        return False
-    return clock is Clock.EVENT or state.fresh_ms is None or (state.seen_ms or 0) - state.fresh_ms >= idle_after_ms
+def is_idle(state: PartitionState, clock: Clock, idle_after_ms: int) -> bool:
+    """Whether a partition holds nothing back, where its worker is heard of."""
+    if clock is Clock.EVENT:
+        return state.lag == 0
+    return state.has_caught_up and is_quiet(state.fresh_ms, state.seen_ms or 0, idle_after_ms)
+
+
+def is_quiet(fresh_ms: int | None, until_ms: int, idle_after_ms: int) -> bool:
+    """Whether the last new event was counted so long before, on the wall clock."""
+    return fresh_ms is None or not -BELIEVED_MS <= until_ms - fresh_ms < idle_after_ms

@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, address, connect
 from streams.store.keys import Keys
 from streams.store.redis_errors import redis_errors
+from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 from streams.totals import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
 
@@ -38,6 +39,8 @@ class Progress:
     """Offset of the next record to count, of every partition that was counted or is waited for."""
     partitions: dict[Partition, PartitionState]
     """Of the event topics."""
+    now_ms: float
+    """Redis's clock."""
     stopped: Mapping[Partition, str] = field(default_factory=dict)
     """Partitions that are not read. # <why>"""
 
@@ -87,7 +90,7 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
         if partition.topic not in EVENT_TOPICS:
             held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if held is None else {partition: int(held)}
-    return Progress(positions, state.current, state.stopped)
+    return Progress(positions, state.current, await server_time_ms(redis, keys), state.stopped)
 
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
@@ -183,7 +186,7 @@ def _behind(counted: Progress, now: Progress) -> Partition | None:
 
 
 def _stuck(missing: int, progress: Progress, settings: Settings, patience_s: float) -> str:
-    oldest_ms = time.time() * 1000 - settings.stale_after_s * 1000
+    oldest_ms = progress.now_ms - settings.stale_after_s * 1000
     for partition, found in sorted(progress.stopped.items()):
         return f"{missing:,} records wait: {found}; {cure(partition.topic)}"
     working = any((held.seen_ms or 0) > oldest_ms for held in progress.partitions.values())

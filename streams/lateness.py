@@ -24,8 +24,16 @@ from streams.store.levels import levels
 LONGEST_KEPT = "h"
 """The level that is kept longest: what is older is older than every kept pane."""
 
+AHEAD_MS = 2_000
+"""An event further ahead of the clock than this says nothing of the present: its producer's clock is wrong. It counts
+in its own pane, and moves no as-of."""
+
 OutOfTime = tuple[int, Reason, str]
 """Place of an event in its batch, and why it does not count: reason, detail."""
+
+
+OUT_OF_TIME = frozenset({Reason.TOO_LATE, Reason.FROM_THE_FUTURE})
+"""The reasons for refusing an event that rest on a clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,13 @@ class Clocks:
     """Per level: event time, seconds, before which panes are no longer kept."""
     kept: Kept = NOTHING_KEPT
     """What of them is kept nevertheless."""
+    now_ms: int | None = None
+    """The clock that events may be ahead of; None: on the event clock none is."""
+
+    @property
+    def ahead_ms(self) -> int | None:
+        """Events after this are ahead of the clock; None: none are."""
+        return None if self.now_ms is None else self.now_ms + AHEAD_MS
 
     def keeping(self, kept: Kept) -> Clocks:
         """The same, with what is kept for years. Of such levels only that is old which was said to be dropped."""
@@ -56,15 +71,17 @@ def clocks(settings: Settings, as_of_ms: int | None, now_ms: int) -> Clocks:
     """
     wall = settings.clock is Clock.WALL
     latest_ms = now_ms + int(settings.future_limit_s * 1000) if wall else None
+    passing_ms = now_ms if wall else None
     keep_s = {level.name: level.keep_s for level in levels(settings) if level.keep_s is not None}
     clock_ms = now_ms if wall else as_of_ms
     if not keep_s or clock_ms is None:
-        return Clocks(as_of_ms, None, latest_ms)
+        return Clocks(as_of_ms, None, latest_ms, now_ms=passing_ms)
     oldest_ms = (clock_ms // 1000 - keep_s[LONGEST_KEPT]) * 1000
     if as_of_ms is None:
-        return Clocks(None, oldest_ms, latest_ms)
+        return Clocks(None, oldest_ms, latest_ms, now_ms=passing_ms)
     at_s = min(clock_ms, as_of_ms) // 1000
-    return Clocks(as_of_ms, oldest_ms, latest_ms, {name: at_s - kept_s for name, kept_s in keep_s.items()})
+    oldest_s = {name: at_s - kept_s for name, kept_s in keep_s.items()}
+    return Clocks(as_of_ms, oldest_ms, latest_ms, oldest_s, now_ms=passing_ms)
 
 
 def out_of_time(ts: Ints, clocks: Clocks) -> Sequence[OutOfTime]:
@@ -79,6 +96,12 @@ def out_of_time(ts: Ints, clocks: Clocks) -> Sequence[OutOfTime]:
             detail = f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})"
             found.append((i, Reason.FROM_THE_FUTURE, detail))
     return found
+
+
+def newest_of(ts: Ints, clocks: Clocks) -> int | None:
+    """The newest of some event times that is not ahead of the clock; None: there is none."""
+    in_time = ts if clocks.ahead_ms is None else ts[ts <= clocks.ahead_ms]
+    return int(in_time.max()) if len(in_time) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from streams.store.refusal_kinds import RedisRefusal
 
 WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
+WORKER_CLOCK = "salepulse_worker_clock_offset_seconds"
+SOURCE_AHEAD = "salepulse_source_clock_ahead_seconds"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 
@@ -50,6 +52,15 @@ class WorkerMetrics:
             "salepulse_dedup_horizon_seconds",
             "How far back in event time ids are remembered, where memory is the limit; else the setting.",
             ("topic",),
+            registry=self.registry,
+        )
+        self.clock_offset = Gauge(
+            WORKER_CLOCK, "How far this machine's clock is ahead of Redis's; behind: negative.", registry=self.registry
+        )
+        self.source_ahead = Gauge(
+            SOURCE_AHEAD,
+            "How far the last events of a source were ahead of Redis's clock, by more than 2 s; the 20 furthest ahead.",
+            ("topic", "source"),
             registry=self.registry,
         )
         ProcessCollector(WORKER_PROCESS, registry=self.registry)

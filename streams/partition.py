@@ -8,7 +8,7 @@ says that the partition stands elsewhere, the copy is thrown away and loaded ane
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -19,7 +19,8 @@ from consumers.rejects import Reason, Rejected
 from consumers.skipped import Skipped
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
-from streams.lateness import Clocks, judge
+from streams.ahead import Source, sources_ahead
+from streams.lateness import OUT_OF_TIME, Clocks, judge, newest_of
 from streams.panes.cells import merge_cells
 from streams.panes.codec import decode, encode
 from streams.panes.columns import TYPE_NAMES, Columns, read_columns
@@ -47,6 +48,13 @@ class Prepared:
     rejected: list[Rejected]
     told: OrdersTold = field(default_factory=OrdersTold)
     """What the events tell of orders, not joined yet with what is known of them."""
+    ahead: Mapping[Source, int] = field(default_factory=dict)
+    """Sources whose events are ahead of the clock, and by how many ms."""
+
+    @property
+    def judged_by_clock(self) -> bool:
+        """Whether another clock would have made another batch of it."""
+        return bool(self.ahead) or any(refused.reason in OUT_OF_TIME for refused in self.rejected)
 
 
 class PartitionWork:
@@ -122,6 +130,7 @@ class PartitionWork:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
         values = [record.value for record in batch.records]
         events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
+        ahead = sources_ahead(events, self.partition, clocks, self._rows)
         judged = judge(events.ids, events.ts, self.seen, clocks)
         for at, reason, detail in judged.refused:
             rejected.append(Rejected(int(events.positions[at]), reason, detail))
@@ -134,13 +143,15 @@ class PartitionWork:
                 follows=batch.follows,
                 next=batch.next,
                 first=self.position is None,
-                newest_ms=newest,
+                newest_ms=newest_of(events.ts, clocks),
+                clock_ms=clocks.ahead_ms,
                 delta=fold(events, self._rows),
                 ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
                 totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
             events.told.by_order(),
+            ahead,
         )
 
     async def apply(self, prepared: Prepared) -> Moved | None:

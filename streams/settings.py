@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from consumers.settings import IngestSettings
+from consumers.topics import EVENT_TOPICS, Topic
 from streams.currencies import EXPONENTS, near_misses
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
 
@@ -86,6 +87,11 @@ class Settings(IngestSettings):
     idle_after_s: float = Field(
         10, gt=0, description="A partition without a new event for so long holds no as-of back."
     )
+    as_of_topics: str = Field(
+        ",".join(EVENT_TOPICS),
+        description="Topics whose events the as-of waits for, separated by commas. One that is left out is counted and "
+        "corrects answers when its events come.",
+    )
     stale_after_s: float = Field(
         12, gt=0, description="Without word from a partition's worker for so long, it is stale."
     )
@@ -157,6 +163,24 @@ class Settings(IngestSettings):
     )
     alerts_heartbeat_s: float = Field(30, ge=1, le=600, description="How often the outside watcher is told.")
     alerts_lease_s: float = Field(5, ge=1, le=60, description="How soon another process may evaluate in place of one.")
+
+    @field_validator("as_of_topics", mode="before")
+    @classmethod
+    def _are_event_topics(cls, given: object) -> object:
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        if not isinstance(names, list | tuple) or not names or any(name not in list(EVENT_TOPICS) for name in names):
+            raise ValueError(f"as_of_topics names one or more of {', '.join(EVENT_TOPICS)}, separated by commas")
+        return ",".join(topic for topic in EVENT_TOPICS if topic in names)
+
+    @property
+    def topics_in_as_of(self) -> tuple[Topic, ...]:
+        """The topics whose events the as-of waits for."""
+        return tuple(map(Topic, self.as_of_topics.split(",")))
+
+    @property
+    def not_in_as_of(self) -> tuple[Topic, ...]:
+        """The event topics that it does not wait for."""
+        return tuple(topic for topic in EVENT_TOPICS if topic not in self.topics_in_as_of)
 
     @field_validator("timezone")
     @classmethod

@@ -29,6 +29,12 @@ PURE_FOLDERS = (
     "streams/targets",
 )
 PURE_FILES = (
+    "streams/ahead.py",
+    "streams/clock_reports.py",
+    "streams/feeds.py",
+    "streams/timekeeping.py",
+    "streams/worker/arrivals.py",
+    "alerts/viewing/settled.py",
     "alerts/findings.py",
     "alerts/notify/addresses.py",
     "alerts/notify/grouping.py",

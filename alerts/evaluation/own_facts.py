@@ -15,7 +15,7 @@ from alerts.findings import Interval, Labels, Reason
 from alerts.rules.detect import FactName, OfFact
 from streams.panes.counters import Unit
 
-_SECONDS = {FactName.AS_OF_AGE, FactName.LAG_AGE}
+_SECONDS = {FactName.AS_OF_AGE, FactName.LAG_AGE, FactName.SOURCE_AHEAD, FactName.WORKER_CLOCK}
 _RATIOS = {FactName.REFUSED, FactName.REPEATED}
 
 

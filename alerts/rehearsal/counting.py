@@ -13,6 +13,7 @@ from consumers.errors import SalepulseError
 from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
+from streams.lateness import Clocks, newest_of
 from streams.panes.cells import merge_cells
 from streams.panes.columns import Columns, read_columns
 from streams.panes.delta import PaneDelta, merge
@@ -84,8 +85,10 @@ class MemoryStore(PaneReader):
             oldest_ms, newest_ms = int(events.ts.min()), int(events.ts.max())
             held.seen.add(events.ids, oldest_ms, newest_ms)
             held.seen.forget_before(newest_ms)
-            held.newest_ms = max(held.newest_ms or 0, newest_ms)
-            held.fresh_ms = last_ms
+            moves_ms = newest_of(events.ts, Clocks(None, None, None, now_ms=last_ms))
+            if moves_ms is not None:
+                held.newest_ms = max(held.newest_ms or 0, moves_ms)
+                held.fresh_ms = last_ms
         self._log[partition] = LogEntry(held.position, held.position + len(values), delta)
         held.position += len(values)
         for level in self._levels:

@@ -57,6 +57,10 @@ class FactName(StrEnum):
     """1 while Redis does not answer."""
     STORE_REFUSES = "store_refuses_writes"
     """1 while Redis answers and refuses writes: out of memory, disk full, too few replicas, a replica."""
+    SOURCE_AHEAD = "source_clock_ahead_seconds"
+    """How far a producer's events are ahead of the clock, where by more than 2 s. Labels: topic, source."""
+    WORKER_CLOCK = "worker_clock_offset_seconds"
+    """How far the clock of a worker's machine is from Redis's, either way. Labels: worker."""
     HORIZON = "dedup_horizon_short"
     """1 while repeats are remembered for less than the setting. Labels: topic."""
 

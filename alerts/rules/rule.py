@@ -101,9 +101,9 @@ class Rule(Strict):
     keep_firing_for: Seconds = 60.0
     """It must be right again for so long before it counts as resolved."""
     money: Money = Money.NONE
-    explains: tuple[Topic, ...] = ()
+    explains: tuple[Topic, ...] | None = None
     """Of a data fault: business alerts that rest on these topics are held back while it lasts. Left out, the topic that
-    the fault's labels name, else all."""
+    the fault's labels name, else all; an empty list: none, for what leaves the numbers right."""
     causes: tuple[str, ...] = ()
     """Incidents (see `incident`) that follow from this one: held back while it lasts and ten minutes more."""
     runbook: str = ""

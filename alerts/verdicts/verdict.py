@@ -21,7 +21,7 @@ gets its severity, by the money that it loses, and its words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from alerts.evaluation.calendar import InForce
 from alerts.evaluation.judged import Judged
@@ -52,7 +52,9 @@ def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unhear
         labels = dict(one.labels)
         if "source" in labels and labels.get("topic") in unheard:
             continue
-        topics = rule.explains or ((labels["topic"],) if "topic" in labels else EVENT_TOPICS)
+        topics: Collection[str] = (labels["topic"],) if "topic" in labels else EVENT_TOPICS
+        if rule.explains is not None:
+            topics = rule.explains
         for topic in topics:
             found.setdefault(str(topic), Series(one.rule, one.labels))
     return found

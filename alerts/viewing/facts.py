@@ -12,6 +12,7 @@ from alerts.rules.detect import FactName
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
+from streams.clock_reports import NO_REPORTS, ClockReports
 
 RATE_OVER_MS = 300_000
 """Shares of refused and repeated messages are of so long."""
@@ -25,7 +26,7 @@ class Seen:
     """What a look into the store found."""
 
     now_ms: int
-    """By the machine's clock."""
+    """By the clock that all processes go by: Redis's."""
     polled_ms: int
     """When the store last answered."""
     clock: Clock
@@ -38,6 +39,7 @@ class Seen:
     """Whether the store answers and refuses writes."""
     totals: Mapping[str, int]
     """As `streams.store.keys` names them."""
+    clocks: ClockReports = NO_REPORTS
 
 
 @dataclass(slots=True)
@@ -83,7 +85,11 @@ def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
             if share is not None:
                 yield Fact(name, share, about)
     if seen.clock is Clock.WALL:
-        yield Fact(FactName.AS_OF_AGE, (seen.now_ms - seen.as_of_ms) / 1000)
+        yield Fact(FactName.AS_OF_AGE, max(0, seen.now_ms - seen.as_of_ms) / 1000)
+    for (written_to, source), ahead_s in sorted(seen.clocks.sources.items()):
+        yield Fact(FactName.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
+    for worker, offset_s in sorted(seen.clocks.workers.items()):
+        yield Fact(FactName.WORKER_CLOCK, abs(offset_s), (("worker", worker),))
     for partition in sorted(seen.incomplete):
         yield Fact(FactName.INCOMPLETE, 1.0, (("partition", str(partition.number)), ("topic", partition.topic.value)))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from alerts.rules.detect import Sequential, Silence
 from alerts.rules.rule import Each, Rules
 from consumers.settings import Clock
-from consumers.topics import EVENT_TOPICS, Topic
-from streams.asof import PartitionState
+from consumers.topics import Topic
+from streams.asof import PartitionState, is_quiet
 from streams.settings import Settings
 from streams.store.state import State
 
@@ -47,6 +47,7 @@ def horizon(state: State, at_ms: int, settings: Settings, flowing: Collection[To
     - A partition of which everything is counted holds nothing back while others of its topic go on: its worker says
       that nothing waits. That is known up to the worker's last word, and no further: a worker that has just died is no
       silence of the shop.
+    - A topic that the settings take out of the as-of (`as_of_topics`) is not waited for.
     - A topic that goes on no more, of those that are `flowing`, is waited for as the as-of does (`idle_after_s`): else
       a broker that holds its breath looked like a shop without orders.
     """
@@ -55,7 +56,7 @@ def horizon(state: State, at_ms: int, settings: Settings, flowing: Collection[To
         return None
     last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
     reached = [last_ms]
-    for topic in EVENT_TOPICS:
+    for topic in settings.topics_in_as_of:
         mine = [held for name, held in state.current.items() if name.topic is topic]
         newest_ms = max((held.newest_ms or 0 for held in mine), default=0)
         if newest_ms:
@@ -70,16 +71,19 @@ def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) 
     """Up to where each partition is counted; no further than the topic goes on."""
     for held in partitions:
         newest_ms = held.newest_ms
-        if held.lag == 0:
-            heard_ms = until_ms if clock is Clock.EVENT else min(held.seen_ms or 0, until_ms)
-            yield max(newest_ms or 0, heard_ms)
+        if held.lag == 0 and clock is Clock.EVENT:
+            yield max(newest_ms or 0, until_ms)
+        elif held.has_caught_up and clock is Clock.WALL:
+            arrived_ms = held.seen_ms if held.lag == 0 else held.arrived_ms
+            yield max(newest_ms or 0, min(arrived_ms or 0, until_ms))
         elif newest_ms is not None:
             yield newest_ms
 
 
 def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings) -> bool:
     """Whether a topic has brought nothing for so long that this is how it is."""
-    if any(held.lag != 0 for held in partitions):
-        return False
+    if settings.clock is Clock.EVENT:
+        return all(held.lag == 0 for held in partitions)
     fresh_ms = max((held.fresh_ms or 0 for held in partitions), default=0)
-    return settings.clock is Clock.EVENT or at_ms - fresh_ms >= settings.idle_after_s * 1000
+    caught_up = all(held.has_caught_up for held in partitions)
+    return caught_up and is_quiet(fresh_ms, at_ms, round(settings.idle_after_s * 1000))

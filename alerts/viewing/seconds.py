@@ -11,6 +11,7 @@ from alerts.detectors.arrays import Bools, Ints
 from alerts.evaluation.panes import CellPanes, Label
 from alerts.rules.detect import Sequential, Silence
 from alerts.rules.rule import Each, Rules
+from consumers.topics import Topic
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.rows import Rows
 from streams.panes.scopes import Dimension, Scope, WrittenBy
@@ -28,6 +29,8 @@ class Chosen:
     """Rows that are looked at, numbered anew without those that are not: there may be a million of these."""
 
     scopes: frozenset[Each]
+    not_in_as_of: frozenset[str] = frozenset()
+    """Topics whose sources are not looked at: their seconds are never complete."""
     labels: tuple[Label, ...] = ()
     """# [new row]"""
     _rows: Rows | None = None
@@ -51,6 +54,10 @@ class Chosen:
         mask: Bools = np.zeros(size, np.bool_)
         for scope in self.scopes:
             mask |= rows.mask(dimension_of(scope))[:size]
+        if self.not_in_as_of:
+            written = np.flatnonzero(rows.mask(WrittenBy.SOURCE)[:size])
+            topics = [rows.labels[row][1].partition("/")[0] for row in written.tolist()]
+            mask[written[np.isin(topics, list(self.not_in_as_of))]] = False
         chosen = np.flatnonzero(mask)
         self._place_of = np.full(size, -1)
         self._place_of[chosen] = np.arange(len(chosen))
@@ -68,7 +75,9 @@ def _label(dimension: Dimension, value: str) -> Label:
     return dimension.value, value  # plain text: memories are written down
 
 
-def chosen_for(rules: Rules, before: Collection[Chosen] = ()) -> Chosen:
+def chosen_for(rules: Rules, before: Collection[Chosen] = (), not_in_as_of: Collection[Topic] = ()) -> Chosen:
     """What these rules look at; what was chosen before for the same scopes is gone on with."""
     scopes = scopes_of(rules)
-    return next((one for one in before if one.scopes == scopes), None) or Chosen(scopes)
+    return next((one for one in before if one.scopes == scopes), None) or Chosen(
+        scopes, frozenset(topic.value for topic in not_in_as_of)
+    )

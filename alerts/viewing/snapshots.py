@@ -52,7 +52,7 @@ class Snapshots:
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
         """What was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
-        self._chosen = chosen_for(rules, () if self._chosen is None else (self._chosen,))
+        self._chosen = chosen_for(rules, () if self._chosen is None else (self._chosen,), self._settings.not_in_as_of)
         return self._chosen.panes(await view.seconds(span))
 
     async def take(

@@ -25,9 +25,10 @@ from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
 from alerts.viewing.facts import Seen, Shares, facts
 from alerts.viewing.horizon import Horizon, flowing, horizon
+from alerts.viewing.settled import without_unsettled
 from alerts.viewing.snapshots import HISTORY_S, Snapshots
 from consumers.topics import Partition
-from streams.clock import now_ms
+from streams.clock_reports import clock_reports
 from streams.serve.asks import Ask
 from streams.serve.following import Following
 from streams.serve.snapshot import Hot
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 
 _STRETCH_S = 300
 """What has piled up is taken in by stretches of so long."""
+_HEARD_WITHIN_MS = 15_000
+"""What a worker reported longer ago says nothing of now."""
 _AT_ONCE_S = 1.5
 """And no longer than this at a time: whoever leads must say so in between."""
 
@@ -79,6 +82,7 @@ class Watcher:
         self._snapshots = Snapshots(settings)
         self._memory = Memory()
         self._shares = Shares()
+        self._rules = without_unsettled(loader.loaded.rules, settings.not_in_as_of)
 
     def begin(self, kept: bytes | None) -> None:
         self._memory = Memory()
@@ -105,7 +109,7 @@ class Watcher:
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
         self._reload()
-        one = _Round(self._loader.loaded.rules, watched)
+        one = _Round(self._rules, watched)
         try:
             return await asyncio.wrap_future(
                 self._following.ask(lambda view, at_ms: self._evaluate(view, at_ms, one), still=True)
@@ -121,6 +125,7 @@ class Watcher:
         if not self._loader.refresh():
             return
         loaded = self._loader.loaded
+        self._rules = without_unsettled(loaded.rules, self._settings.not_in_as_of)
         if loaded.faults:
             log.error("the rules have faults: those before stay in force", faults=[str(one) for one in loaded.faults])
         else:
@@ -180,7 +185,7 @@ class Watcher:
         return round(self._settings.stale_after_s * 1000) + _WORKER_RETRIES_MS
 
     def _facts(self, view: RollingView, at_ms: int, seen: Horizon) -> list[Fact]:
-        now, aside = now_ms(), self._following.aside
+        now, aside = self._following.now_ms(), self._following.aside
         self._shares.take(now, aside.totals)
         stale: tuple[Partition, ...] | None = newest(view.state, now, self._settings).stale
         back_ms = self._following.back_ms
@@ -198,6 +203,7 @@ class Watcher:
                     refuses=aside.refused is not None,
                     incomplete=view.state.incomplete,
                     totals=aside.totals,
+                    clocks=clock_reports(aside.workers, now - _HEARD_WITHIN_MS),
                 ),
                 self._shares,
             )

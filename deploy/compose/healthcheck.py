@@ -14,7 +14,6 @@ import os
 import re
 import socket
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def _serve() -> None:
             said = json.load(error)
     except OSError as error:
         raise UnhealthyError(f"no answer: {error}") from None
-    age_s = time.time() - (said["read_at"] or 0) / 1000
+    age_s = (said["now"] - (said["read_at"] or 0)) / 1000
     if age_s > READ_WITHIN_S and not any("Redis" in reason for reason in said["reasons"]):
         raise UnhealthyError(f"it last looked into Redis {age_s:.0f} s ago")
 
@@ -66,6 +65,7 @@ async def _published(role: str) -> None:
     from streams.settings import Settings
     from streams.store.connection import UNREACHABLE, connect
     from streams.store.keys import Keys
+    from streams.store.reference_clock import server_time_ms
     from streams.store.state import read_state
 
     settings = load_settings(Settings)
@@ -73,6 +73,7 @@ async def _published(role: str) -> None:
     try:
         held = await redis.hgetall(keys.workers)
         state = await read_state(redis, keys)
+        now_ms = await server_time_ms(redis, keys)
     except (RedisError, *UNREACHABLE) as error:
         raise UnhealthyError(f"Redis does not answer: {error}") from None
     finally:
@@ -83,7 +84,7 @@ async def _published(role: str) -> None:
     if mine is None:
         raise UnhealthyError("it has not been heard of")
     said_ms, text = mine
-    if (age_s := time.time() - said_ms / 1000) > HEARD_WITHIN_S:
+    if (age_s := (now_ms - said_ms) / 1000) > HEARD_WITHIN_S:
         raise UnhealthyError(f"it was last heard of {age_s:.0f} s ago")
     if role == "worker":
         waiting = sum(partition.lag or 0 for partition in state.partitions.values())

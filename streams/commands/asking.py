@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,16 +142,18 @@ async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | Non
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
     from streams.store.redis_errors import redis_errors
+    from streams.store.reference_clock import server_time_ms
     from streams.view.asking import NotAnswerableError, Question
     from streams.view.compared import Comparer
     from streams.view.promotion_scope import Asker
     from streams.view.rolling import RollingView
 
-    now_ms = int(time.time() * 1000)
     redis, rows = connect(settings, Access.READ), Rows()
     try:
         with redis_errors(redis):
-            view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)
+            keys = Keys(settings.redis_prefix, settings.shards)
+            now_ms = int(await server_time_ms(redis, keys))
+            view = RollingView(PaneReader(redis, keys, rows), rows, settings)
             await view.poll(now_ms)
             since_ms = view.state.incomplete_since_ms
             question = Question(asked.window, asked.scope, asked.as_of_ms, asked.promotion)

@@ -18,8 +18,9 @@ from streams.store.connection import UNREACHABLE, address, check, servers
 from streams.store.keys import Keys
 from streams.store.refusal_kinds import TEXTS
 from streams.store.write_probe import WriteProbe
+from streams.timekeeping import OFF_MS
 
-SKEW_WARNING_S, SKEW_WRONG_S = 1.0, 5.0
+SKEW_WARNING_S, SKEW_WRONG_S = 1.0, OFF_MS / 1000
 FULL_WARNING, FULL_WRONG = 0.8, 0.95
 MIB = 2**20
 
@@ -130,8 +131,8 @@ def persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
 def clock(skew_s: float) -> Finding:
     """Redis' clock against this machine's."""
     found = f"Redis' clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
-    mend = "synchronise the clocks (NTP): on the wall clock, windows and staleness are judged by them"
-    if abs(skew_s) >= SKEW_WRONG_S:
+    mend = "run NTP on both machines: every process of salepulse goes by Redis's clock"
+    if abs(skew_s) > SKEW_WRONG_S:
         return wrong("clock", found, mend)
     if abs(skew_s) >= SKEW_WARNING_S:
         return warning("clock", found, mend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Container, Iterator, Mapping
 
 from redis.asyncio import Redis
@@ -14,14 +13,18 @@ from consumers.rejects import Reason
 from consumers.topics import Partition, Topic
 from streams.acceptance import cure
 from streams.asof import PartitionState
+from streams.clock_reports import ClockReports, clock_reports
 from streams.counted import Totals, read_totals
 from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.feeds import held_back, late_feed_fix, late_feed_text
 from streams.settings import Settings
 from streams.store.agreement import CURRENCY
 from streams.store.connection import UNREACHABLE
 from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
+from streams.store.reference_clock import server_time_ms
 from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
+from streams.timekeeping import OFF_MS
 from streams.totals import NEGATIVE_AMOUNTS
 from streams.view.reached import newest
 
@@ -41,11 +44,16 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         totals = await read_totals(redis, keys)
         evaluated = await read_evaluated(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
+        now_ms = int(await server_time_ms(redis, keys))
     except (RedisError, *UNREACHABLE):
         return []
-    now_ms = int(time.time() * 1000)
-    heard = {name.decode(): int(text.split(b"\n", 1)[0]) for name, text in held.items()}
+    said = {name.decode(): text.decode().partition("\n") for name, text in held.items()}
+    heard = {name: int(at) for name, (at, _, _) in said.items()}
+    reports = clock_reports(
+        {name: (int(at), text) for name, (at, _, text) in said.items()}, now_ms - int(settings.stale_after_s * 1000)
+    )
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
+    findings += [*clocks(reports), *late_feeds(state, now_ms, settings)]
     findings += [
         wrong(f"partition {partition}", why, cure(partition.topic)) for partition, why in sorted(state.stopped.items())
     ]
@@ -74,7 +82,38 @@ def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterat
         last = f", the last one was heard of at {iso(max(workers.values()))}" if workers else ""
         yield wrong("workers", f"none at work{last}", START)
     if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + AHEAD_MS]:
-        yield warning("clock", f"the clocks of {', '.join(sorted(ahead))} are ahead of this machine's", "use NTP")
+        yield warning("clock", f"{', '.join(sorted(ahead))} wrote times ahead of Redis's", "use NTP, and this version")
+
+
+def clocks(reports: ClockReports) -> Iterator[Finding]:
+    """Whose clocks differ from Redis's: the machines of workers, and producers."""
+    for worker, seconds in reports.workers.items():
+        if abs(seconds) * 1000 > OFF_MS:
+            yield wrong(
+                "clock",
+                f"the clock of worker {worker} is {_apart(seconds)} Redis's: it is not trusted, Redis's time is used",
+                "run NTP on that machine; if all differ alike, on Redis's",
+            )
+    for (topic, source), seconds in sorted(reports.sources.items(), key=lambda held: -held[1]):
+        yield wrong(
+            "clock",
+            f"the clock of source {source} ({topic}) is {_apart(seconds)} Redis's: its events wait in their own panes, "
+            "or are refused as from_the_future",
+            "run NTP at that producer",
+        )
+
+
+def _apart(seconds: float) -> str:
+    return f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'}"
+
+
+def late_feeds(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
+    """Partitions that hold the as-of back with events that were old when they arrived."""
+    for one in held_back(state.partitions, now_ms, settings):
+        if one.is_late_feed:
+            yield wrong("late feed", late_feed_text(one), late_feed_fix(one))
+    if settings.not_in_as_of:
+        yield ok("as-of", f"it does not wait for {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
 
 
 def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[Finding]:

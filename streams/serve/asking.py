@@ -8,7 +8,6 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from consumers.events import MAX_TS_MS
-from streams.clock import now_ms
 from streams.kpis import Number
 from streams.panes.scopes import Scope
 from streams.serve.asks import Ask, Told
@@ -54,8 +53,10 @@ class Frame(BaseModel):
     """Whether this is the newest as-of and may be taken for the present; if not, /readyz says why."""
     stale: list[str]
     """Partitions without word from their worker for too long."""
+    not_in_as_of: list[str]
+    """Topics that the as-of does not wait for (setting `as_of_topics`): the newest of their events may be missing."""
     age_ms: int
-    """How far the as-of is behind the machine's clock."""
+    """How far the as-of is behind the clock (Redis's), never negative."""
     incomplete_since: int | None
     """Event time, epoch ms, from which events were lost before they were counted, so that numbers may be too low from
     then on; null where none are known to be. 1: at an unknown time."""
@@ -106,7 +107,8 @@ def frame(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
         "currency_exponent": settings.money_exponent,
         "live": standing.live and (newest or (standing.as_of_ms is not None and as_of_ms >= standing.as_of_ms)),
         "stale": [str(partition) for partition in standing.stale],
-        "age_ms": now_ms() - as_of_ms,
+        "not_in_as_of": [topic.value for topic in settings.not_in_as_of],
+        "age_ms": max(0, live.now_ms() - as_of_ms),
         "incomplete_since": live.state.incomplete_since_ms,
     }
 

@@ -53,6 +53,8 @@ class DefinitionsAnswer(BaseModel):
     timezone: str
     currency: str
     currency_exponent: int
+    not_in_as_of: list[str]
+    """Topics that the as-of does not wait for (setting `as_of_topics`): the newest of their events may be missing."""
     definitions: list[Definition]
 
 
@@ -79,6 +81,7 @@ async def all_definitions(live: LiveView) -> Response:
         timezone=settings.timezone,
         currency=settings.currency,
         currency_exponent=settings.money_exponent,
+        not_in_as_of=[topic.value for topic in settings.not_in_as_of],
         definitions=list(definitions()),
     )
     return json_response(answer.model_dump(mode="json"))

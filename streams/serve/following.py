@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.masking import masked
-from streams.clock import now_ms
+from streams.clock import now_ms as machine_ms
 from streams.panes.rows import Rows
 from streams.serve.allowance import Accounts, Allowance
 from streams.serve.asks import ALWAYS, Ask
@@ -32,6 +32,7 @@ from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, visit
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
+from streams.store.reference_clock import ReferenceClock
 from streams.store.refusal_kinds import TEXTS
 from streams.store.refusals import told
 from streams.store.state import State
@@ -47,7 +48,7 @@ Answers = dict[Ask[Any], Any]
 _SLOWEST_RETRY_S = 1.0
 _SWITCH_S = 0.0005
 """So long the view's thread may keep the interpreter from others: those that serve or send."""
-_ASIDE_EVERY_MS = 1000
+_ASIDE_EVERY_S = 1.0
 _CORRECT_EVERY_S = 1.0
 """While the as-of stays, late events are taken into the snapshot so often."""
 _WARM_EVERY_S = 5.0
@@ -66,7 +67,7 @@ class Look:
 
     state: State
     polled_ms: int
-    """When it began, by the machine's clock: the clock of questions."""
+    """When it began, by Redis's clock: the clock of questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Following:
         self._hot = hot
         self._on_publish = on_publish
         """Called in the thread, with the as-of of each snapshot that is there."""
+        self._clock: ReferenceClock | None = None
         self._began = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
@@ -126,6 +128,15 @@ class Following:
     def alive(self) -> bool:
         """Whether the view is still followed: it always is, but for a fault of ours."""
         return self._thread.is_alive()
+
+    def now_ms(self) -> int:
+        """The present by Redis's clock, as it was last measured; by the machine's while it never was."""
+        return machine_ms() if self._clock is None else self._clock.now_ms()
+
+    @property
+    def clock_ahead_ms(self) -> float:
+        """How far this machine's clock is ahead of Redis's; behind: negative."""
+        return 0.0 if self._clock is None else self._clock.offset_ms
 
     def ask(
         self, question: Callable[[RollingView, int], Awaitable[T]], who: str = SERVER, *, still: bool = False
@@ -157,6 +168,8 @@ class Following:
         redis, rows = connect(self._settings, Access.READ), Rows()
         self._visit = visit(redis)
         keys = Keys(self._settings.redis_prefix, self._settings.shards)
+        self._clock = clock = ReferenceClock(redis, keys)
+        self._measure = clock.measure
         self._reader = PaneReader(redis, keys, rows)
         self._probe = WriteProbe(redis, keys, only_reads=True)
         self._view = RollingView(self._reader, rows, self._settings)
@@ -171,7 +184,7 @@ class Following:
         self._preparing_slow: asyncio.Task[None] | None = None
         self._prepared_s = 0.0
         self._warmed_s = 0.0
-        self._aside_ms = 0
+        self._aside_s = -_ASIDE_EVERY_S
         self._began.set()
         beside = [asyncio.create_task(self._turn()), asyncio.create_task(self._listen(redis))]
         try:
@@ -183,7 +196,7 @@ class Following:
 
     async def _turn(self) -> None:
         while True:
-            self.turned_ms = now_ms()
+            self.turned_ms = self.now_ms()
             await asyncio.sleep(_TURN_EVERY_S)
 
     async def _listen(self, redis: Redis) -> None:
@@ -191,7 +204,7 @@ class Following:
         while True:
             with contextlib.suppress(RedisError, *UNREACHABLE):
                 await redis.ping()
-                self.answered_ms = now_ms()
+                self.answered_ms = self.now_ms()
             await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def _follow(self, redis: Redis) -> None:
@@ -210,7 +223,7 @@ class Following:
             else:
                 if self.failure is not None:
                     log.info("Redis answers again")
-                    self.back_ms = now_ms()
+                    self.back_ms = self.now_ms()
                 self.failure, delay = None, interval
             finally:
                 self._turns.resume()
@@ -218,13 +231,13 @@ class Following:
 
     async def _look(self) -> None:
         """Take in what was counted since the last look."""
-        now = now_ms()
-        if now - self._aside_ms >= _ASIDE_EVERY_MS:
+        if time.monotonic() - self._aside_s >= _ASIDE_EVERY_S:
             reader = self._reader
-            refused = await self._refused(now)
+            refused = await self._refused(self.now_ms())
             self.aside = Aside(await reader.totals(), await reader.workers(), refused)
-            self._aside_ms = now
-        await self._view.poll(now_ms())
+            self._aside_s = time.monotonic()
+        await self._measure()
+        await self._view.poll(self.now_ms())
         # From here on nothing is waited for before `_answer_ahead`: nobody is to see an as-of that is not published.
         if self._view.polled_ms is not None:
             self.look = Look(self._view.state, self._view.polled_ms)

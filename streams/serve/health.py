@@ -29,6 +29,10 @@ class Readiness(BaseModel):
     """Why it is not, one sentence each; none when it is."""
     codes: list[NotLive]
     """The kinds of these reasons, each once, for programs; the label `reason` of `salepulse_not_live`."""
+    now: int
+    """Epoch ms: the clock that ages go by, which is Redis's."""
+    not_in_as_of: list[str]
+    """Topics that the as-of does not wait for (setting `as_of_topics`)."""
     read_at: int | None
     """Epoch ms: whatever was counted in Redis by then is in every answer from now on. Null: Redis never answered."""
     incomplete_since: int | None
@@ -54,6 +58,8 @@ async def readyz(live: LiveView) -> Response:
         "ready": found.live,
         "reasons": found.reasons,
         "codes": found.codes,
+        "now": live.now_ms(),
+        "not_in_as_of": [topic.value for topic in live.settings.not_in_as_of],
         "read_at": held.read_ms or None,
         "incomplete_since": live.state.incomplete_since_ms,
         "incomplete": {str(partition): since_ms for partition, since_ms in live.state.incomplete.items()},

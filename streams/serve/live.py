@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from consumers.settings import Clock
-from streams.clock import now_ms
+from streams.feeds import held_back
 from streams.serve.asks import Ask
 from streams.serve.bell import Bell
 from streams.serve.following import Aside, Following, Look
@@ -131,6 +131,15 @@ class Live:
         look = self._following.look
         return _NOTHING if look is None else look.state
 
+    def now_ms(self) -> int:
+        """The present by Redis's clock, which ages go by: this machine's may be wrong."""
+        return self._following.now_ms()
+
+    @property
+    def clock_ahead_ms(self) -> float:
+        """How far this machine's clock is ahead of Redis's; behind: negative."""
+        return self._following.clock_ahead_ms
+
     def newest_ms(self) -> int | None:
         """The newest as-of; None while nothing can be said of the present."""
         return newest(self.look.state, self.look.polled_ms, self.settings).ms
@@ -141,15 +150,16 @@ class Live:
 
     def standing(self) -> Standing:
         """How things stand now."""
-        now, look = now_ms(), self._following.look
+        now, look = self.now_ms(), self._following.look
         polled_ms = None if look is None else look.polled_ms
+        state_ms = now if polled_ms is None else polled_ms
         answered_ms, turned_ms = self._following.answered_ms, self._following.turned_ms
         failure = self._following.failure
         heard_ms = max((at_ms for at_ms in (answered_ms, polled_ms) if at_ms is not None), default=None)
         late = polled_ms is not None and failure is None and now - polled_ms > POLLED_WITHIN_MS
         busy = late and not is_silent(heard_ms, turned_ms, now)  # and what was not read says nothing of workers
         facts = Facts(
-            newest=newest(self.state, now if polled_ms is None else polled_ms, self.settings),
+            newest=newest(self.state, state_ms, self.settings),
             partitions=self.state.current,
             stale=newest(self.state, polled_ms if busy and polled_ms else now, self.settings).stale,
             polled_ms=polled_ms,
@@ -163,6 +173,7 @@ class Live:
             differing=self.state.differing,
             refused=self.aside.refused,
             stopped=self.state.stopped,
+            held_back=tuple(held_back(self.state.current, state_ms, self.settings)),
         )
         return standing(facts, now)
 

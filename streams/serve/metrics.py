@@ -20,7 +20,6 @@ from consumers.events import DROPPABLE_FIELDS, TYPES
 from consumers.rejects import Reason
 from consumers.topic_names import TopicNames
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
-from streams.clock import now_ms
 from streams.panes.scopes import SCOPES
 from streams.serve.baselines import Baselines
 from streams.serve.connections import Connections
@@ -87,11 +86,11 @@ class StandingCollector(Collector):
         """Never waits: it tells what was last heard."""
         yield from self._totals()
         yield from self._partitions()
-        standing, now = self._live.standing(), now_ms()
+        standing, now = self._live.standing(), self._live.now_ms()
         as_of_ms = self._gauges.as_of_ms if self._gauges else standing.as_of_ms
         if as_of_ms is not None:
             yield _gauge("as_of_seconds", "Event time up to which everything is counted.", as_of_ms / 1000)
-            yield _gauge("as_of_age_seconds", "How far that is behind the machine's clock.", (now - as_of_ms) / 1000)
+            yield _gauge("as_of_age_seconds", "How far that is behind the clock.", max(0, now - as_of_ms) / 1000)
         stopped = GaugeMetricFamily(
             "salepulse_topic_stopped",
             "Whether a topic is not read, since most of its first messages break the contract.",
@@ -100,6 +99,11 @@ class StandingCollector(Collector):
         for topic in READ_TOPICS:
             stopped.add_metric([topic], any(partition.topic is topic for partition in self._live.state.stopped))
         yield stopped
+        yield _gauge(
+            "server_clock_offset_seconds",
+            "How far this machine's clock is ahead of Redis's; behind: negative.",
+            self._live.clock_ahead_ms / 1000,
+        )
         yield _gauge("partitions_stale", "Partitions without word from their worker.", len(standing.stale))
         yield _gauge("redis_up", "Whether Redis answers.", standing.redis_up)
         yield _gauge("ready", "Whether what is shown is live; see /readyz.", standing.live)

@@ -30,7 +30,7 @@ class Snapshot:
     rests_on: Hashable = None
     """What was counted when it was made, see `content`."""
     read_ms: int = 0
-    """Machine's clock: what was counted in Redis by then is in it."""
+    """Redis's clock: what was counted in Redis by then is in it."""
     positions: Mapping[str, int] = field(default_factory=dict)
     """Of each partition the offset up to which records are in it."""
     made: Mapping[Ask[Any], Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from consumers.topics import Partition, Topic
 from streams.acceptance import cure
 from streams.asof import AsOf, PartitionState
+from streams.feeds import HeldBack, late_feed_fix, late_feed_text
 from streams.store.refusal_kinds import TEXTS, RedisRefusal
 
 POLLED_WITHIN_MS = 2_000
@@ -47,6 +48,8 @@ class NotLive(StrEnum):
     """All records are counted, and their newest event time is long past."""
     TOPIC_STOPPED = "topic_stopped"
     """A topic is not read: most of its first messages break the contract, and nobody has accepted it."""
+    FEED_LATE = "feed_late"
+    """All records of a partition are counted, and its newest event is older than those of others: its feed is late."""
     RECORDS_WAITING = "records_waiting"
     """Records wait to be counted, and the as-of is behind."""
 
@@ -89,7 +92,7 @@ class Facts:
     prepared: bool = True
     """Whether answers have been made ahead once."""
     wall: bool = False
-    """Whether the clock is the machine's, so that an as-of can be old."""
+    """Whether the clock is the wall clock, so that an as-of can be old."""
     unread: tuple[Partition, ...] = ()
     """Partitions that the broker has and no worker reads; they are in `stale` too."""
     missing: tuple[Topic, ...] = ()
@@ -100,6 +103,8 @@ class Facts:
     """Whether Redis refused writes when it was last asked."""
     stopped: Mapping[Partition, str] = field(default_factory=dict)
     """Partitions that are not read, since most of their topic's messages break the contract. # <what a worker found>"""
+    held_back: tuple[HeldBack, ...] = ()
+    """What the as-of waits for on the wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Standing:
 
     as_of_ms: int | None
     age_ms: int | None
-    """How far the as-of is behind the machine's clock."""
+    """How far the as-of is behind the clock, never negative."""
     stale: tuple[Partition, ...]
     redis_up: bool
     causes: tuple[Cause, ...]
@@ -138,7 +143,7 @@ def standing(facts: Facts, now_ms: int) -> Standing:
     redis_up = not silent and not (_is_late(facts, now_ms) and facts.failure is not None)
     return Standing(
         as_of_ms=as_of_ms,
-        age_ms=None if as_of_ms is None else now_ms - as_of_ms,
+        age_ms=None if as_of_ms is None else max(0, now_ms - as_of_ms),
         stale=tuple(sorted(facts.stale)),
         redis_up=redis_up,
         causes=tuple(_causes(facts, now_ms, redis_up)),
@@ -193,21 +198,32 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
         return
     if not facts.prepared:
         yield Cause(NotLive.PREPARING, "the first answers are being made: ask again soon")
-    if facts.wall and now_ms - as_of_ms > OLD_MS and all(held.lag == 0 for held in facts.partitions.values()):
+    if facts.wall and now_ms - as_of_ms > OLD_MS and all(_is_past(held, now_ms) for held in facts.partitions.values()):
         yield Cause(
             NotLive.EVENTS_OLD,
             f"the events that come in are old: the as-of stands at {moment(as_of_ms)}; what is replayed from the past "
             "belongs into a store of its own, with --clock event",
         )
+    elif facts.wall and now_ms - as_of_ms > CAUGHT_UP_MS:
+        for one in facts.held_back:
+            if one.is_late_feed and one.partition not in facts.stale:
+                yield Cause(NotLive.FEED_LATE, f"{late_feed_text(one)}; {late_feed_fix(one)}")
     if now_ms - as_of_ms > CAUGHT_UP_MS:
+        behind = {one.partition for one in facts.held_back if not one.is_late_feed}
         for partition, held in sorted(facts.partitions.items()):
-            if held.lag != 0 and partition not in facts.stale:
+            waits = partition in behind if facts.wall else held.lag != 0
+            if waits and partition not in facts.stale:
                 how_many = "an unknown number of" if held.lag is None else held.lag
                 yield Cause(
                     NotLive.RECORDS_WAITING,
                     f"partition {partition} has {how_many} records waiting to be counted, "
                     f"and the as-of stands at {moment(as_of_ms)}",
                 )
+
+
+def _is_past(held: PartitionState, now_ms: int) -> bool:
+    """Whether all of a partition is counted, and none of it of the present."""
+    return held.has_caught_up and (held.newest_ms is None or now_ms - held.newest_ms > OLD_MS)
 
 
 def _about_topics(facts: Facts) -> Iterator[Cause]:

@@ -7,8 +7,8 @@ import asyncio
 from redis.asyncio import Redis
 
 from consumers.errors import SalepulseError
+from consumers.settings import Clock
 from consumers.topics import Partition, Topic
-from streams.clock import now_ms
 from streams.counted import read_progress
 from streams.lateness import clocks
 from streams.panes.rows import Rows
@@ -18,6 +18,7 @@ from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.redis_errors import redis_errors
+from streams.store.reference_clock import server_time_ms
 from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
 
@@ -35,19 +36,23 @@ async def begin_anew(settings: Settings) -> int:
     try:
         with redis_errors(redis):
             progress = await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
-            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms()
+            now_ms = int(await server_time_ms(redis, keys))
+            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms
+            newest_ms = min(newest_ms, now_ms) if settings.clock is Clock.WALL else newest_ms
             passed = [partition for partition, position in progress.positions.items() if position]
             for partition in passed:
                 # The last that its worker said. Of promotions, too, which the state of the event topics leaves out.
                 lag = await redis.hget(keys.state(keys.shard(partition)), f"lag:{partition}")
                 nothing_waited = lag is not None and int(lag) == 0
-                await _begin_anew(redis, keys, settings, partition, None if nothing_waited else newest_ms)
+                await _begin_anew(redis, keys, settings, partition, None if nothing_waited else newest_ms, now_ms)
             return len(passed)
     finally:
         await redis.aclose()
 
 
-async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None) -> None:
+async def _begin_anew(
+    redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None, now_ms: int
+) -> None:
     """`since_ms`: from where on events may be missing; None: as far as is known, none is."""
     kept, rows = levels(settings), Rows()
     writer, roller = PaneWriter(redis, keys, kept), Roller(redis, keys, kept, settings.clock)
@@ -56,7 +61,7 @@ async def _begin_anew(redis: Redis, keys: Keys, settings: Settings, partition: P
         await work.load()
         if not work.position:
             return
-        rolled = await work.roll(clocks(settings, None, now_ms()))
+        rolled = await work.roll(clocks(settings, None, now_ms))
         if rolled and await writer.restart(partition, work.position, 0, since_ms):
             return
         await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had

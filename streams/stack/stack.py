@@ -16,14 +16,13 @@ from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import Outcome, create_topics, default_plans
 from streams.api_client import ApiClient
-from streams.clock import now_ms
 from streams.embedded.broker import broker_child
 from streams.embedded.child import Child, Event, What
 from streams.embedded.redis import redis_child
 from streams.embedded.supervisor import StopRequestedError, Supervisor
 from streams.settings import Settings
 from streams.settings_report import shown
-from streams.stack.attended import attended
+from streams.stack.attended import attended, present_ms
 from streams.stack.plan import Plan, environment
 from streams.stack.secrets import handed_over, passed_on, write_secrets
 from streams.store.connection import check, connect
@@ -70,8 +69,8 @@ class Stack:
 
     async def start_roles(self) -> None:
         """Workers, servers and whatever else there is. They find the servers by the environment they get."""
-        self._roles_since_ms = now_ms()
         settings = self.plan.settings
+        self._roles_since_ms = await present_ms(settings)
         self._secrets = write_secrets(self.plan.folder, handed_over(settings, os.environ))
         children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
         children += [self._role(role, role) for role in ("serve", *self._extra_roles)]

@@ -5,12 +5,13 @@
 --       first: '1': the caller found no position · batch: an id of its own of what is sent · delta, hashes, and the times
 --       of these: or '' · epoch: for a new store · changes: records, one after the other: bucket (4 bytes, big-endian),
 --       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes) · max_pairs: most
---       totals of negative amounts
+--       totals of negative amounts · clock_ms: a newest event time later than this that is stored already was left by a
+--       clock that was wrong, or ''
 -- Returns 'ok', also when this very call got through before; 'read again' when a record is not what it was; or the
 -- position to go to ('' when there is none).
 local state, log, ids, totals, buckets = unpack(KEYS)
 local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
-local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes, max_pairs = unpack(ARGV, 8, 14)
+local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes, max_pairs, clock_ms = unpack(ARGV, 8, 15)
 local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
   if position == next_ and redis.call('HGET', state, 'by:' .. partition) == batch then return 'ok' end
@@ -35,8 +36,8 @@ if not position then
   redis.call('HSET', state, 'rolled:' .. partition, follows)
 end
 if newest_ms ~= '' then
-  local newest = redis.call('HGET', state, 'max:' .. partition)
-  if not newest or tonumber(newest) < tonumber(newest_ms) then
+  local newest = tonumber(redis.call('HGET', state, 'max:' .. partition))
+  if not newest or newest < tonumber(newest_ms) or (clock_ms ~= '' and newest > tonumber(clock_ms)) then
     redis.call('HSET', state, 'max:' .. partition, newest_ms)
   end
   redis.call('HSET', state, 'new:' .. partition, now_ms)
@@ -45,7 +46,7 @@ if hashes ~= '' then
   redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
 end
 for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
-for i = 15, #ARGV, 2 do
+for i = 16, #ARGV, 2 do
   local name = ARGV[i]
   local kind = string.match(name, '^[^,]*')
   if kind == 'negative_amounts' and redis.call('HEXISTS', totals, name) == 0 then

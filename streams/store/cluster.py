@@ -103,6 +103,14 @@ class Cluster(RedisCluster):
         """Which node holds a key, once the nodes are known: host:port."""
         return self.nodes_manager.get_node_from_slot(self.keyslot(key)).name
 
+    async def time_at(self, key: str) -> tuple[int, int]:
+        """The clock of the node that holds a key: seconds and microseconds."""
+        await self.initialize()
+        asked = PipelineCommand(0, "TIME")
+        await self._pipelines([(self.nodes_manager.get_node_from_slot(self.keyslot(key)), [asked])])
+        seconds, micros = _answers([asked])[0]
+        return int(seconds), int(micros)
+
     async def together(self, commands: Sequence[PipelineCommand]) -> list[Any]:
         """The answers to commands, sent to all nodes at once. Raises the first error among them."""
         await self.initialize()

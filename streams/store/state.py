@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redis.asyncio import Redis
 
@@ -63,6 +63,10 @@ class State:
         """Topics that the broker does not have."""
         return tuple(topic for topic, count in self.counts.items() if not count)
 
+    def capped(self, now_ms: int) -> State:
+        """The same without event times that the clock has not reached."""
+        return replace(self, partitions={name: held.capped(now_ms) for name, held in self.partitions.items()})
+
 
 async def read_state(redis: Redis, keys: Keys) -> State:
     """Where every partition of the event topics stands."""
@@ -90,7 +94,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
                 partitions[partition] = PartitionState(
                     *(
                         _int(fields.get(field + b":" + name))
-                        for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag")
+                        for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag", b"upto")
                     )
                 )
     counts = {

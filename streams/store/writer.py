@@ -16,7 +16,7 @@ may have been joined with other records: whose word stands there is told by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from uuid import uuid4
@@ -82,12 +82,14 @@ class Applying:
     first: bool
     """Whether `load` found no position."""
     newest_ms: int | None
-    """Newest event time; None when nothing in it counts."""
+    """Newest event time that is not ahead of the clock; None when nothing in it counts, or all of it is ahead."""
     delta: PaneDelta = ZERO
     ids: IdEntry | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     """What to add to the totals, by name."""
     records: Sequence[RecordChange] = ()
+    clock_ms: int | None = None
+    """A newest event time later than this is not believed where it is stored already; None: any is."""
     batch_id: str = field(init=False, default_factory=lambda: uuid4().hex)
     """Another one of each such object, also of copies with something changed."""
 
@@ -108,10 +110,12 @@ class Moved:
 class PaneWriter:
     """Writes deltas and positions for one worker."""
 
-    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level]) -> None:
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level], *, clock: Callable[[], int] = now_ms) -> None:
+        """`clock`: the one that all processes go by, epoch ms (`ReferenceClock`)."""
         self._redis = redis
         self._keys = keys
         self._levels = levels
+        self._clock = clock
         self._apply = script(redis, "apply")
         self._restart = script(redis, "restart")
         self._identify = script(redis, "identify")
@@ -180,7 +184,7 @@ class PaneWriter:
                 int(batch.first),
                 batch.batch_id,
                 "" if batch.newest_ms is None else batch.newest_ms,
-                now_ms(),
+                self._clock(),
                 encode(batch.delta, rows, compress=False) if batch.delta else b"",
                 batch.ids.hashes.astype("<u8").tobytes() if batch.ids else b"",
                 batch.ids.oldest_ms if batch.ids else "",
@@ -188,6 +192,7 @@ class PaneWriter:
                 uuid4().hex,
                 _packed(batch.records),
                 MAX_PRICED,
+                "" if batch.clock_ms is None else batch.clock_ms,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
@@ -263,14 +268,21 @@ class PaneWriter:
             args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
             await self._topics(keys=[self._keys.state(0)], args=args)
 
-    async def heartbeat(self, lags: dict[Partition, tuple[int | None, int]]) -> set[Partition]:
-        """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved."""
+    async def heartbeat(
+        self,
+        lags: Mapping[Partition, tuple[int | None, int]],
+        arrived_ms: Mapping[Partition, int] = MappingProxyType({}),
+    ) -> set[Partition]:
+        """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved.
+
+        `arrived_ms`: everything that had arrived in Kafka by then is before the position, where that is known.
+        """
         moved: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
-            args: list[str | int] = [now_ms()]
+            args: list[str | int] = [self._clock()]
             for partition, (position, lag) in lags.items():
                 if self._keys.shard(partition) == shard:
-                    args += [str(partition), "" if position is None else position, lag]
+                    args += [str(partition), "" if position is None else position, lag, arrived_ms.get(partition, "")]
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
             moved |= {Partition.parse(name.decode()) for name in answer}
         return moved

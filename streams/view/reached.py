@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from consumers.topics import Topic
 from streams.asof import AsOf, as_of
 from streams.settings import Settings
 from streams.store.state import State
 
 
-def newest(state: State, now_ms: int, settings: Settings) -> AsOf:
+def newest(state: State, now_ms: int, settings: Settings, *, waiting_for: Collection[Topic] | None = None) -> AsOf:
     """The newest as-of, and what it rests on. Partitions that no worker reads are among the stale ones; the as-of does
-    not wait for them, since nothing is known of them, and is not live."""
+    not wait for them, since nothing is known of them, and is not live. `waiting_for`: topics; by default those that the
+    settings name."""
     found = as_of(
         state.current,
         now_ms=now_ms,
         clock=settings.clock,
         idle_after_ms=int(settings.idle_after_s * 1000),
         stale_after_ms=int(settings.stale_after_s * 1000),
+        topics=settings.topics_in_as_of if waiting_for is None else waiting_for,
     )
     return replace(found, stale=(*found.stale, *state.unread))
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from consumers.events import Promotion
+from consumers.settings import Clock
 from streams import promotions
 from streams.asof import AsOf
 from streams.kpis import Number, values
@@ -55,7 +56,7 @@ class RollingView:
     def __init__(self, reader: PaneReader, rows: Rows, settings: Settings) -> None:
         self.promotions: dict[str, Promotion] = {}
         self.polled_ms: int | None = None
-        """When the store last answered, by the machine's clock."""
+        """When the store last answered, by its clock."""
         self._settings = settings
         self._levels = levels(settings)
         self._kept = NOTHING_KEPT
@@ -73,6 +74,8 @@ class RollingView:
         """Take in what was applied since the last poll."""
         followed = self._followed
         state = await followed.reader.state()
+        if self._settings.clock is Clock.WALL:
+            state = state.capped(now_ms)
         if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
             self.promotions = await followed.reader.promotions()
             self._kept_at_ms = 0

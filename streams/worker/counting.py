@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 import structlog
@@ -14,6 +15,7 @@ from consumers.kafka import Where
 from consumers.rejects import Reason, Rejected
 from consumers.topics import Partition, Topic
 from consumers.transport import RecordBatch
+from streams.ahead import AheadSources
 from streams.metrics import WorkerMetrics
 from streams.partition import PartitionWork, refused_totals
 from streams.store.writer import Moved, PaneWriter
@@ -45,6 +47,8 @@ class Counting:
         writer: PaneWriter,
         acceptance: Acceptance,
         kafka: Where,
+        ahead: AheadSources,
+        now_ms: Callable[[], int],
         metrics: WorkerMetrics,
     ) -> None:
         self._calls = calls
@@ -55,7 +59,9 @@ class Counting:
         self._writer = writer
         self._acceptance = acceptance
         self._metrics = metrics
-        self._dead_letters = DeadLetterOutput(kafka)
+        self._ahead = ahead
+        self._now_ms = now_ms
+        self._dead_letters = DeadLetterOutput(kafka, now_ms=now_ms)
 
     async def stop(self) -> None:
         """Disconnect from the broker."""
@@ -117,6 +123,11 @@ class Counting:
             await self._calls("clock", work.partition, self._clock.follow)
         self._holding.make_room(work)
         prepared = work.prepare(batch, self._holding.clocks())
+        if prepared.judged_by_clock and await self._calls(
+            "clock", work.partition, lambda: self._clock.jumped(batch.arrived_s)
+        ):
+            prepared = work.prepare(batch, self._holding.clocks())
+        self._ahead.note(prepared.ahead, self._now_ms())
         async with self._acceptance.turn(work.partition.topic):
             if (left := await self._acceptance.judge(work, batch, prepared.rejected)) is not None:
                 return left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import structlog
@@ -14,7 +14,6 @@ from consumers.kafka import Where, kafka_at
 from consumers.rejects import Reason, Rejected
 from consumers.topics import Partition
 from consumers.transport import RecordBatch
-from streams.clock import now_ms
 
 log = structlog.get_logger()
 
@@ -24,7 +23,9 @@ _STOP_WITHIN_S = 2.0
 class DeadLetterOutput:
     """Writes dead letters, and connects when the first one is to be written."""
 
-    def __init__(self, kafka: Where) -> None:
+    def __init__(self, kafka: Where, *, now_ms: Callable[[], int]) -> None:
+        """`now_ms`: the clock that all processes go by."""
+        self._now_ms = now_ms
         self._writer = DeadLetterWriter(kafka)
         self._broker_topics = kafka_at(kafka).topics.differing
         self._lock = asyncio.Lock()
@@ -49,7 +50,7 @@ class DeadLetterOutput:
     def _of_records(
         self, partition: Partition, batch: RecordBatch, rejected: Iterable[Rejected]
     ) -> Iterator[DeadLetter]:
-        at = now_ms()
+        at = self._now_ms()
         for refused in rejected:
             record = batch.records[refused.index]
             yield DeadLetter(
@@ -67,7 +68,7 @@ class DeadLetterOutput:
             )
 
     def _of_skipped(self, partition: Partition, batch: RecordBatch) -> Iterator[DeadLetter]:
-        at = now_ms()
+        at = self._now_ms()
         for skipped in batch.skipped:
             if skipped.reason is Reason.UNREADABLE_BATCH:
                 log.error(

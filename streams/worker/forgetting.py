@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
 from redis.asyncio import Redis
 
-from streams.clock import now_ms
 from streams.lateness import clocks
 from streams.settings import Settings, limits
 from streams.store.keeper import Keeper
@@ -22,7 +22,16 @@ _EXPIRE_EVERY_S = 10.0
 class Forgetting:
     """One worker's part in it; others may do the same at the same time."""
 
-    def __init__(self, settings: Settings, redis: Redis, keys: Keys, writer: PaneWriter, holding: Holding) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        keys: Keys,
+        writer: PaneWriter,
+        holding: Holding,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._now_ms = now_ms
         self._settings = settings
         self._writer = writer
         self._holding = holding
@@ -39,7 +48,7 @@ class Forgetting:
             return
         if monotonic() - self._expired_s > _EXPIRE_EVERY_S:
             self._expired_s = monotonic()
-            oldest_s = clocks(self._settings, as_of_ms, now_ms()).oldest_s["m"]
+            oldest_s = clocks(self._settings, as_of_ms, self._now_ms()).oldest_s["m"]
             self._holding.kept = await self._keeper.say(oldest_s=oldest_s, as_of_s=as_of_ms // 1000)
             await self._writer.expire(self._holding.clocks().oldest_s, self._holding.kept)
         await self._sweep.turn(as_of_ms)

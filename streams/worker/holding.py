@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from consumers.topics import Partition
 from streams.clock import now_ms
@@ -22,13 +22,23 @@ _MAX_NAMES = 1_000_000
 class Holding:
     """Copies of partitions, one lock each: only its holder may count, seek or write."""
 
-    def __init__(self, settings: Settings, calls: RedisCalls, writer: PaneWriter, roller: Roller) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        calls: RedisCalls,
+        writer: PaneWriter,
+        roller: Roller,
+        *,
+        now_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        """`now_ms`: the clock that all processes go by."""
         self.works: dict[Partition, PartitionWork] = {}
         self.as_of_ms: int | None = None
         """Event time up to which all workers have counted, as far as is known."""
         self.kept = NOTHING_KEPT
         """What is kept beyond its time, as it was last said."""
         self._settings = settings
+        self._now_ms = now_ms
         self._calls = calls
         self._writer = writer
         self._roller = roller
@@ -37,7 +47,7 @@ class Holding:
 
     def clocks(self) -> Clocks:
         """What is too late, too early or may be forgotten at this moment."""
-        return clocks(self._settings, self.as_of_ms, now_ms()).keeping(self.kept)
+        return clocks(self._settings, self.as_of_ms, self._now_ms()).keeping(self.kept)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         return self._locks.setdefault(partition, asyncio.Lock())

@@ -90,6 +90,7 @@ class Housekeeping:
         for partition in assigned:
             if (said := await self._look_at(partition)) is not None:
                 lags[partition] = said
+        await self._clock.measure()
         await self._say(lags)
         await self._acceptance.retry()
         await self._clock.follow()
@@ -130,7 +131,12 @@ class Housekeeping:
         return None
 
     async def _say(self, lags: Lags) -> None:
-        for partition in await self._writer.heartbeat(lags):
+        arrived = {
+            partition: arrived_ms
+            for partition, (position, _) in lags.items()
+            if position is not None and (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
+        }
+        for partition in await self._writer.heartbeat(lags, arrived):
             work = self._holding.works.get(partition)
             # Where we moved on meanwhile, it was our own word that was old.
             if work and work.position == lags[partition][0] and not self._holding.lock(partition).locked():

@@ -38,7 +38,7 @@ class Identity:
         Raises TimeoutError or KafkaError when it does not answer.
         """
         heard_ms = self._reading.heard_ms(partition) or 0
-        if heard_ms - self._heard_ms.get(partition, 0) > _GAP_MS:
+        if not 0 <= heard_ms - self._heard_ms.get(partition, 0) <= _GAP_MS:
             self.doubt(partition)
         self._heard_ms[partition] = heard_ms
         if self._unsure_s.get(partition, 0) > self._asked_s:

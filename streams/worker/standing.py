@@ -6,6 +6,7 @@ so it does where nothing was read for a while and reading stands elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
 import structlog
@@ -16,6 +17,7 @@ from consumers.transport import RecordBatch
 from streams.clock import now_ms
 from streams.partition import PartitionWork
 from streams.store.writer import PaneWriter
+from streams.worker.arrivals import Arrivals
 from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
 from streams.worker.identity import Identity
@@ -31,9 +33,19 @@ class Standing:
     """Compares where partitions stand with what is read. Every method wants the partition's lock to be held."""
 
     def __init__(
-        self, reading: Reading, calls: RedisCalls, holding: Holding, writer: PaneWriter, identity: Identity
+        self,
+        reading: Reading,
+        calls: RedisCalls,
+        holding: Holding,
+        writer: PaneWriter,
+        identity: Identity,
+        *,
+        reference_ms: Callable[[], int] = now_ms,
     ) -> None:
+        """`reference_ms`: the clock that all processes go by."""
         self._reading = reading
+        self._reference_ms = reference_ms
+        self._arrivals = Arrivals()
         self._calls = calls
         self._holding = holding
         self._writer = writer
@@ -45,6 +57,7 @@ class Standing:
         """Believe nothing of a partition any more: it is loaded anew, and sought anew."""
         self._sought.pop(work.partition, None)
         self._first.pop(work.partition, None)
+        self._arrivals.forget(work.partition)
         work.forget()
 
     async def follows(self, work: PartitionWork, batch: RecordBatch) -> bool:
@@ -78,16 +91,23 @@ class Standing:
         end = self._reading.end(partition)
         return 1 if end is None or end < position else end - position
 
+    def arrived_ms(self, partition: Partition, position: int) -> int | None:
+        """Everything that had arrived in Kafka by then is before a position; None where that is not known."""
+        end, heard_ms = self._reading.end(partition), self._reading.heard_ms(partition)
+        if end is not None and heard_ms is not None:
+            self._arrivals.note(partition, end, self._reference_ms() - max(0, now_ms() - heard_ms))
+        return self._arrivals.counted_ms(partition, position)
+
     def hears_of(self, work: PartitionWork) -> bool:
         """Whether the broker lately answered for a partition: of one that it is silent about we know nothing to say."""
         heard_ms = self._reading.heard_ms(work.partition) or 0
-        return monotonic() - work.touched < SILENT_S or now_ms() - heard_ms < SILENT_S * 1000
+        return monotonic() - work.touched < SILENT_S or abs(now_ms() - heard_ms) < SILENT_S * 1000
 
     def lost_from_ms(self, work: PartitionWork) -> int:
         """From when on records of a partition may be lost of which no event was ever counted: the last heartbeat
         before this worker, or the as-of where that is earlier. The time to give to `PaneWriter.mark_incomplete`."""
         known = [ms for ms in (work.attended_ms, self._holding.as_of_ms) if ms is not None]
-        return min(known, default=now_ms())
+        return min(known, default=self._reference_ms())
 
     async def _is_same_topic(self, work: PartitionWork) -> bool:
         """Whether the topic is the one that was counted; if not, counting goes on with the first record of this one.

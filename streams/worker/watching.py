@@ -142,7 +142,7 @@ class Watching:
     async def _see(self, partition: Partition) -> Sight:
         work = self._holding.works.get(partition)
         position = None if work is None else work.position
-        waits = now_ms() - (self._reading.heard_ms(partition) or 0) > SILENT_S * 1000
+        waits = abs(now_ms() - (self._reading.heard_ms(partition) or 0)) > SILENT_S * 1000
         if not waits:
             end = self._reading.end(partition)
             with suppress(TimeoutError):

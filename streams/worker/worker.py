@@ -13,12 +13,14 @@ from consumers.reading import Reading
 from consumers.room import Room
 from consumers.topics import Partition
 from consumers.transport import RecordBatch
+from streams.ahead import AheadSources
 from streams.metrics import WorkerMetrics
 from streams.process.ending import Ending
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
+from streams.store.reference_clock import ReferenceClock
 from streams.store.roller import Roller
 from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
@@ -45,17 +47,19 @@ class Worker:
         self._room = room
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
-        writer = PaneWriter(self._redis, keys, levels(settings))
+        reference = ReferenceClock(self._redis, keys)
+        writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms)
         roller = Roller(self._redis, keys, levels(settings), settings.clock)
         calls = RedisCalls(reading, self.metrics)
-        holding = Holding(settings, calls, writer, roller)
+        holding = Holding(settings, calls, writer, roller, now_ms=reference.now_ms)
         identity = Identity(reading)
-        standing = Standing(reading, calls, holding, writer, identity)
-        clock = WorkerClock(settings, self._redis, keys, holding)
+        standing = Standing(reading, calls, holding, writer, identity, reference_ms=reference.now_ms)
+        clock = WorkerClock(settings, self._redis, keys, holding, reference)
         acceptance = Acceptance(
             settings, self._redis, keys, calls=calls, writer=writer, reading=reading, holding=holding
         )
         self._rolls = Rolls(calls, holding, standing, self.metrics)
+        ahead = AheadSources()
         self._counting = Counting(
             calls=calls,
             holding=holding,
@@ -65,6 +69,8 @@ class Worker:
             writer=writer,
             acceptance=acceptance,
             kafka=settings.kafka,
+            ahead=ahead,
+            now_ms=reference.now_ms,
             metrics=self.metrics,
         )
         self._lanes = Lanes(self._carry)
@@ -79,8 +85,10 @@ class Worker:
             rolls=self._rolls,
             busy=self._lanes.busy,
             clock=clock,
-            forgetting=Forgetting(settings, self._redis, keys, writer, holding),
-            publishing=Publishing(self._redis, keys, worker_id, holding, self.metrics),
+            forgetting=Forgetting(settings, self._redis, keys, writer, holding, reference.now_ms),
+            publishing=Publishing(
+                self._redis, keys, worker_id, holding=holding, ahead=ahead, clock=reference, metrics=self.metrics
+            ),
             metrics=self.metrics,
         )
         self._watching = Watching(

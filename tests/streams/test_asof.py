@@ -18,14 +18,22 @@ IDLE_S, STALE_S = 10, 15
 
 
 def state(
-    newest: float | None, *, fresh: float | None = 0, seen: float | None = 0, lag: int | None = 0
+    newest: float | None,
+    *,
+    fresh: float | None = 0,
+    seen: float | None = 0,
+    lag: int | None = 0,
+    arrived: float | None = None,
 ) -> PartitionState:
-    """Newest event at `newest` seconds after T0; last new event and last word from the worker so many seconds ago."""
+    """Newest event at `newest` seconds after T0; last new event and last word from the worker so many seconds ago.
+
+    `arrived`: what had arrived so many seconds ago is counted.
+    """
 
     def ago(seconds: float | None) -> int | None:
         return None if seconds is None else NOW - round(seconds * 1000)
 
-    return PartitionState(100, 100, None if newest is None else ms(newest), ago(fresh), ago(seen), lag)
+    return PartitionState(100, 100, None if newest is None else ms(newest), ago(fresh), ago(seen), lag, ago(arrived))
 
 
 def at(*states: PartitionState, clock: Clock = Clock.WALL) -> AsOf:
@@ -51,8 +59,51 @@ def test_a_partition_whose_heartbeats_stop_is_not_idle_for_it() -> None:
     assert at(state(900), state(880, fresh=STALE_S - 2, seen=STALE_S - 5)).ms == ms(880)
 
 
-def test_quiet_is_measured_by_the_machines_clock_and_not_by_event_time() -> None:
+def test_quiet_is_measured_by_the_clock_and_not_by_event_time() -> None:
     assert at(state(10_000, fresh=0), state(5, fresh=0)).ms == ms(5)
+
+
+def test_it_never_passes_the_clock() -> None:
+    assert at(state(1_230), state(1_240)).ms == NOW
+    assert at(state(1_230), state(900)).ms == ms(900)
+    assert at(state(1_230), state(1_240), clock=Clock.EVENT).ms == ms(1_240), "which is no clock to be ahead of"
+
+
+def test_a_partition_into_which_something_comes_all_the_time_is_idle_where_nothing_of_it_is_of_the_present() -> None:
+    busy = state(100, fresh=60, lag=3, seen=1, arrived=2)
+    assert at(state(900), busy).ms == ms(900), "such as events that are ahead of the clock, or repeats"
+    assert at(state(900), replace(busy, arrived_ms=NOW - 5_000)).ms == ms(100), "its worker is behind"
+    assert at(state(900), replace(busy, fresh_ms=NOW - 1_000)).ms == ms(100)
+    assert at(state(900), state(None, fresh=None, lag=3, seen=1, arrived=2)).ms == ms(900)
+
+
+@pytest.mark.parametrize("ahead", [90, 600])
+def test_times_that_a_wrong_clock_left_are_not_believed(ahead: float) -> None:
+    assert at(state(900, seen=-ahead)).stale == (Partition(Topic.CLICKS, 0),)
+    assert at(state(900), state(100, fresh=-ahead)).ms == ms(900), "when it was fresh is not known: it is quiet"
+    assert at(state(900, seen=-1)).stale == (), "written after the clock was looked at"
+
+
+def test_a_topic_that_is_not_waited_for_holds_nothing_back_and_is_stale_all_the_same() -> None:
+    clicks, orders, late = state(900), state(950), state(-300)
+    partitions = {Partition(topic, 0): held for topic, held in zip(EVENT_TOPICS, (clicks, orders, late), strict=True)}
+    chosen = (Topic.CLICKS, Topic.ORDERS)
+
+    def asked(states: dict[Partition, PartitionState], topics: tuple[Topic, ...] = chosen) -> AsOf:
+        return as_of(states, now_ms=NOW, clock=Clock.WALL, idle_after_ms=10_000, stale_after_ms=15_000, topics=topics)
+
+    assert asked(partitions) == AsOf(ms(900), (), 1)
+    assert asked(partitions, EVENT_TOPICS) == AsOf(ms(-300), (), 0)
+    silent = {**partitions, Partition(Topic.LOGISTICS, 0): replace(late, seen_ms=NOW - 60_000)}
+    assert asked(silent) == AsOf(ms(900), (Partition(Topic.LOGISTICS, 0),), 1)
+    assert asked({Partition(Topic.LOGISTICS, 0): late}).ms is None
+
+
+def test_a_partition_without_events_whose_worker_fell_silent_is_counted_up_to_its_last_word() -> None:
+    silent = state(None, fresh=None, seen=60)
+    assert at(state(990), silent).ms == NOW - 60_000
+    assert at(state(900), silent).ms == ms(900)
+    assert at(state(900), replace(silent, lag=3)).ms is None
 
 
 def test_a_partition_that_never_had_an_event_holds_nothing_back() -> None:
@@ -108,3 +159,22 @@ def test_a_newer_event_never_sets_as_of_back(newest: list[int], chance: object) 
     assert before is not None
     assert after is not None
     assert after >= before
+
+
+_SECONDS = st.none() | st.floats(-600, 3_000, allow_nan=False)
+_STATES = st.builds(
+    lambda newest, fresh, seen, lag, arrived: state(newest, fresh=fresh, seen=seen, lag=lag, arrived=arrived),
+    _SECONDS,
+    _SECONDS,
+    _SECONDS,
+    st.none() | st.integers(0, 3),
+    _SECONDS,
+)
+
+
+@given(st.lists(_STATES, max_size=6))
+def test_whatever_redis_holds_the_as_of_is_never_ahead_of_the_clock(states: list[PartitionState]) -> None:
+    now = at(*states)
+    assert now.ms is None or now.ms <= NOW
+    capped = at(*(held.capped(NOW) for held in states))
+    assert capped == now

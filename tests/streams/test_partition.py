@@ -127,6 +127,24 @@ async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop
     assert prepared.applying.newest_ms == ms(200)
 
 
+async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    clock = Clocks(None, ms(-100), ms(400), now_ms=ms(100))
+    values = [wire(click(at=at, source="till-7")) for at in (99, 101, 102.001, 340)]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), clock)
+    assert not prepared.rejected
+    assert prepared.applying.newest_ms == ms(101)
+    assert prepared.applying.totals["events,clicks,page_view"] == 4
+    assert prepared.ahead == {("clicks", "till-7"): 240_000}
+    assert prepared.judged_by_clock
+    none_in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[2:]), clock)
+    assert (none_in_time.applying.newest_ms, none_in_time.applying.totals) == (None, {"events,clicks,page_view": 2})
+    in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
+    assert (in_time.ahead, in_time.judged_by_clock) == ({}, False)
+    refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
+    assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is named all the same"
+
+
 async def test_preparing_changes_nothing(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     batch = records(CLICKS_0.topic, 0, 0, [wire(click(at=1)), wire(click(at=2))])

@@ -40,6 +40,7 @@ from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.state import State, parse_state
 from tests.support.answers import HttpApi
+from tests.support.commands import needed
 from tests.support.servers import Server
 from tests.support.wait import eventually
 
@@ -62,6 +63,15 @@ AWAY = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, Cluste
 """What a Redis raises that is being harmed."""
 
 
+REAL_MONOTONIC = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+"""A machine whose clock is wrong still knows how time passes."""
+
+
+def wrong_clock(by: str) -> list[str]:
+    """What a command line begins with whose machine's clock is wrong by so much; nothing where it is right."""
+    return [needed("faketime", package="faketime"), "-f", by] if by else []
+
+
 class Store(Protocol):
     """A Redis, or a cluster of them."""
 
@@ -72,20 +82,24 @@ class Store(Protocol):
 class Shop:
     """What `stack` started, and what can be done to it."""
 
-    def __init__(self, broker: Server, store: Store, settings: Settings, folder: Path, roll_every_s: float) -> None:
+    def __init__(
+        self, broker: Server, store: Store, settings: Settings, folder: Path, roll_every_s: float, serve_clock: str = ""
+    ) -> None:
         self.broker, self.redis, self.settings = broker, store, settings
         self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
         self.workers: list[Server] = []
         """Those that should run."""
         self.ends: Ends = {}
         """Up to where messages were written, by topic and partition."""
-        self._folder = folder
+        self.folder = folder
         self._roll_every_s = roll_every_s
         self._started = 0
-        self._environment = environment(settings)
+        self.environment = environment(settings)
+        """Of its processes."""
         answering = http_ready(settings.http_host, settings.http_port, "/healthz")
-        argv = [sys.executable, "-c", SERVE]
-        self.serve = Server("serve", argv, settings.http_port, answering, folder, env=self._environment)
+        argv = [*wrong_clock(serve_clock), sys.executable, "-c", SERVE]
+        env = {**self.environment, **(REAL_MONOTONIC if serve_clock else {})}
+        self.serve = Server("serve", argv, settings.http_port, answering, folder, env=env)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="replay")
 
@@ -115,11 +129,15 @@ class Shop:
 
     # Workers ---------------------------------------------------------------------------------------------------------
 
-    def start_worker(self, program: str = WORKER) -> Server:
-        """One more worker; does not wait for it to be at work. `program`: one that has something wrong with it."""
+    def start_worker(self, program: str = WORKER, *, clock: str = "") -> Server:
+        """One more worker; does not wait for it to be at work. `program`: one that has something wrong with it.
+
+        `clock`: by how much its machine's clock is wrong, such as `+90s`.
+        """
         self._started += 1
-        argv = [sys.executable, "-c", program, str(self._roll_every_s)]
-        worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self._folder, env=self._environment)
+        argv = [*wrong_clock(clock), sys.executable, "-c", program, str(self._roll_every_s)]
+        env = {**self.environment, **(REAL_MONOTONIC if clock else {})}
+        worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self.folder, env=env)
         worker.start()
         self.workers.append(worker)
         return worker
@@ -138,7 +156,7 @@ class Shop:
 
     def log(self) -> str:
         """Everything that the workers have said, without colours."""
-        said = "".join(path.read_text() for path in sorted(self._folder.glob("worker-*.log")))
+        said = "".join(path.read_text() for path in sorted(self.folder.glob("worker-*.log")))
         return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
     # Where it stands -------------------------------------------------------------------------------------------------
@@ -158,6 +176,12 @@ class Shop:
         newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
         self._until(120, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
         self._until(60, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
+
+    def until_counted_to_the_end(self, within_s: float = 30) -> None:
+        """Until everything that was written is counted and in every answer, whatever the as-of is."""
+        self._until(within_s, "everything is counted", lambda: not self._uncounted())
+        counted_ms = now_ms()
+        self._until(within_s, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
 
     def until_silent(self, within_s: float = 30) -> None:
         """Until no worker attends to some partition: what was said by those that were killed is old."""
@@ -192,6 +216,10 @@ class Shop:
     def _client(self) -> redis.Redis | redis.RedisCluster:
         kind = redis.RedisCluster if self.settings.redis_cluster else redis.Redis
         return kind.from_url(self.redis.url)
+
+    def dead_letters(self) -> int:
+        """Messages refused so far."""
+        return sum(count for name, count in self.totals().items() if name.startswith("rejected,"))
 
     def incomplete(self) -> list[str]:
         """Partitions of which records are known to be missing."""
@@ -247,14 +275,24 @@ class Shop:
 
 @contextlib.contextmanager
 def stack(
-    broker: Server, store: Store, *, workers: int = 1, partitions: int = 4, roll_every_s: float = 5, **changes: object
+    broker: Server,
+    store: Store,
+    *,
+    workers: int = 1,
+    partitions: int = 4,
+    roll_every_s: float = 5,
+    serve_clock: str = "",
+    **changes: object,
 ) -> Iterator[Shop]:
-    """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings."""
+    """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings.
+
+    `serve_clock`: by how much the clock of the server's machine is wrong, such as `-10m`.
+    """
     chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, "http_port": free_port(), **changes}
     settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
     asyncio.run(create_topics(settings.kafka, default_plans(partitions, settings.topic_names)))
     with temporary_data_dir() as folder, contextlib.ExitStack() as ending:
-        shop = Shop(broker, store, settings, folder, roll_every_s)
+        shop = Shop(broker, store, settings, folder, roll_every_s, serve_clock)
         ending.callback(shop.close)
         shop.serve.spawn()
         for _ in range(workers):

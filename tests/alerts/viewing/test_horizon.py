@@ -7,6 +7,7 @@ from dataclasses import replace
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.viewing.horizon import SETTLE_S, flowing, horizon
+from alerts.viewing.settled import without_unsettled
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.settings import Settings
@@ -51,6 +52,33 @@ def test_a_quiet_partition_holds_nothing_back_while_its_topic_goes_on() -> None:
 
 def test_a_partition_with_records_waiting_holds_back() -> None:
     assert behind_s(state(clicks=[counted(1), counted(8, lag=5)], orders=[counted(1)])) == 8
+
+
+def test_a_partition_into_which_something_comes_all_the_time_is_known_up_to_what_had_arrived() -> None:
+    busy = replace(counted(600, lag=3, seen_s=1), arrived_ms=NOW - 2_000)
+    assert behind_s(state(clicks=[counted(1), busy], orders=[counted(1)])) == 2
+    behind = replace(busy, arrived_ms=NOW - 60_000)
+    assert behind_s(state(clicks=[counted(1), behind], orders=[counted(1)])) == 600
+
+
+def test_nothing_is_judged_ahead_of_the_clock() -> None:
+    assert behind_s(state(clicks=[counted(-240)], orders=[counted(-240)])) == 0
+
+
+def test_a_topic_taken_out_of_the_as_of_is_not_waited_for() -> None:
+    shop = state(clicks=[counted(1)], orders=[counted(1)], logistics=[counted(1_200, lag=5, fresh_s=1)])
+    assert behind_s(shop) == 1_200
+    assert behind_s(shop, Settings(clock="wall", as_of_topics="clicks,orders")) == 1
+
+
+def test_rules_that_would_take_a_late_feed_for_a_standstill_are_left_out() -> None:
+    rules = read_rules(default_text()).rules
+    assert rules is not None
+    assert without_unsettled(rules, ()) is rules
+    kept = {rule.name for rule in without_unsettled(rules, (Topic.CLICKS,)).rules if rule.enabled}
+    every = {rule.name for rule in rules.rules if rule.enabled}
+    assert {"click-silence", "order-drop"} <= every - kept
+    assert {"order-silence", "producer-silent", "payment-failures", "input-stale"} <= kept
 
 
 def test_a_topic_that_stops_is_waited_for_before_that_is_taken_for_silence() -> None:

@@ -13,12 +13,23 @@ from consumers.rejects import Priced
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
 from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
+from streams.clock_reports import ClockReports
 from streams.counted import Totals
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
 from streams.doctor.server import connections, exposure
-from streams.doctor.workers import alerts, at_work, incomplete, messages, on_broker, partitions, unreadable
+from streams.doctor.workers import (
+    alerts,
+    at_work,
+    clocks,
+    incomplete,
+    late_feeds,
+    messages,
+    on_broker,
+    partitions,
+    unreadable,
+)
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from streams.store.state import State
@@ -87,7 +98,7 @@ def test_redis() -> None:
     assert levels(list(persistence({"aof_enabled": 1}))) == ["ok"]
     assert levels(list(persistence({"aof_enabled": 0}))) == ["warning"]
     assert levels(list(persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
-    assert [clock(skew_s).level for skew_s in (0.1, -2, 60)] == ["ok", "warning", "wrong"]
+    assert [clock(skew_s).level for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "wrong"]
 
 
 def test_the_nodes_of_a_cluster() -> None:
@@ -100,6 +111,26 @@ def test_workers() -> None:
     assert levels(list(at_work({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
     assert levels(list(at_work({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
     assert levels(list(at_work({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
+
+
+def test_clocks_that_differ_from_redis() -> None:
+    right = ClockReports({"a": 0.1, "b": -1.9}, {})
+    assert not [*clocks(right)]
+    wrong = list(clocks(ClockReports({"a": -600.0, "b": 90.0}, {("orders", "till-7"): 240.0})))
+    assert levels(wrong) == ["wrong"] * 3
+    assert "worker a is 600.0 s behind Redis's" in wrong[0].found
+    assert "worker b is 90.0 s ahead of Redis's" in wrong[1].found
+    assert "source till-7 (orders) is 240.0 s ahead" in wrong[2].found
+    assert all("NTP" in one.mend for one in wrong)
+
+
+def test_a_late_feed() -> None:
+    late = PartitionState(9, 9, NOW_MS - 1_200_000, NOW_MS, NOW_MS, 0)
+    state = State(("e",), {ORDERS: late}, 0)
+    (found,) = late_feeds(state, NOW_MS, SETTINGS)
+    assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (Level.WRONG, True, True)
+    out = Settings(as_of_topics="clicks")
+    assert levels(list(late_feeds(state, NOW_MS, out))) == ["ok"]
 
 
 def test_what_waits() -> None:

@@ -12,9 +12,10 @@ from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
+from streams.feeds import HeldBack
 from streams.serve.app import bind, run
 from streams.serve.live import Live
-from streams.serve.standing import Facts, RefusedWrites, standing
+from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, standing
 from streams.settings import Settings
 from streams.store.refusal_kinds import RedisRefusal
 from tests.streams.serve.conftest import ready, soon
@@ -80,6 +81,38 @@ def test_a_topic_that_is_not_read_is_told_once_with_what_to_do() -> None:
     assert clicks.startswith("topic clicks is not read: by clicks/0; if these are the shop's messages")
     assert orders.startswith("topic orders is not read: by orders/0; ")
     assert all(said in orders for said in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
+
+
+def test_a_late_feed_and_counting_that_is_behind_are_told_apart() -> None:
+    now = 10_000_000_000
+    states = {
+        CLICKS: PartitionState(9, 9, now - 1_000, now - 500, now, 1, now - 100),  # as always: something is under way
+        ORDERS: PartitionState(9, 9, now - 1_200_000, now - 500, now, 0, now),
+    }
+    late, behind = HeldBack(ORDERS, 1_200_000, 0, True), HeldBack(ORDERS, 1_200_000, 70_000, False)
+
+    def found(one: HeldBack, **changes: object) -> Standing:
+        facts = Facts(AsOf(now - 1_200_000, (), 0), states, (), now, None, wall=True, held_back=(one,))
+        return standing(replace(facts, **changes), now)
+
+    assert found(late).codes == (NotLive.FEED_LATE,)
+    assert found(late).reasons[0].startswith("orders/0: its newest event is 20 min old: the feed is late")
+    assert found(behind).codes == (NotLive.RECORDS_WAITING,)
+    assert "orders/0" in found(behind).reasons[0]
+    assert found(late, newest=AsOf(now - 20_000, (), 0)).live, "while the as-of is young, it is no matter"
+    assert found(late, stale=(ORDERS,)).codes == (NotLive.PARTITION_STALE,)
+    day = 86_400_000
+    old = {name: replace(held, newest_ms=now - day, lag=0) for name, held in states.items()}
+    past = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=old)
+    assert past.codes == (NotLive.EVENTS_OLD,), "all of it is of the past"
+    one_old = {**states, ORDERS: replace(states[ORDERS], newest_ms=now - day)}
+    found_late = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=one_old)
+    assert found_late.codes == (NotLive.FEED_LATE,)
+
+
+def test_an_age_is_never_negative() -> None:
+    facts = Facts(AsOf(10_000, (), 0), {}, (), 9_000, None, wall=True)
+    assert standing(facts, 9_000).age_ms == 0
 
 
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:

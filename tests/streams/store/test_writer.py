@@ -199,6 +199,37 @@ async def test_a_heartbeat_counts_only_where_its_worker_stands_at_the_position(s
     assert (states[ORDERS_0].lag, states[CLICKS_0].lag, states[CLICKS_0].position) == (7, 0, None)
 
 
+async def test_a_newest_event_time_that_the_clock_has_not_reached_is_replaced(shop: Shop) -> None:
+    async def newest_ms() -> int | None:
+        return (await shop.reader(shop.rows).state()).partitions[ORDERS_0].newest_ms
+
+    old = replace(batch(shop, 0, 10, first=True), newest_ms=ms(240))  # as versions before wrote it
+    assert await shop.writer.apply(old, shop.rows) is None
+    assert await shop.writer.apply(replace(batch(shop, 10, 20), newest_ms=ms(9)), shop.rows) is None
+    assert await newest_ms() == ms(240), "on the event clock any time may be right"
+    assert await shop.writer.apply(replace(batch(shop, 20, 30), newest_ms=ms(9), clock_ms=ms(12)), shop.rows) is None
+    assert await newest_ms() == ms(9)
+    assert await shop.writer.apply(replace(batch(shop, 30, 40), newest_ms=ms(8), clock_ms=ms(12)), shop.rows) is None
+    assert await newest_ms() == ms(9)
+
+
+async def test_a_batch_that_is_all_ahead_makes_no_partition_fresh(shop: Shop) -> None:
+    ahead = replace(batch(shop, 0, 10, first=True), newest_ms=None)
+    assert await shop.writer.apply(ahead, shop.rows) is None
+    held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
+    assert (held.position, held.newest_ms, held.fresh_ms) == (10, None, None)
+    assert await page_views(shop) == 10
+
+
+async def test_a_heartbeat_keeps_what_is_known_of_arrivals(shop: Shop) -> None:
+    await apply(shop, 0, 10, first=True)
+    writer = PaneWriter(shop.redis, shop.keys, shop.levels, clock=lambda: 5_000)
+    for arrived, kept in (({}, None), ({ORDERS_0: 4_000}, 4_000), ({}, 4_000)):
+        assert await writer.heartbeat({ORDERS_0: (10, 7)}, arrived) == set()
+        held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
+        assert (held.seen_ms, held.arrived_ms) == (5_000, kept)
+
+
 async def test_promotions_change_under_the_same_fence(shop: Shop) -> None:
     d11, d12 = (promotion(name).model_dump_json().encode() for name in ("d11", "d12"))
 

@@ -1,0 +1,83 @@
+"""The clock that every process goes by: that of the Redis that holds shard 0."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+
+from streams.store.cluster import Cluster
+from streams.store.keys import Keys
+from streams.timekeeping import Measurement, best, is_off
+
+log = structlog.get_logger()
+
+
+class ReferenceClock:
+    """Redis's clock, as last measured. Measured in one thread, read in any.
+
+    Until it was measured once, the machine's clock is told: who judges by it measures first.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        machine: Callable[[], float] = time.time,
+    ) -> None:
+        self.measured_s: float | None = None
+        """When it was last measured, by the monotonic clock; None: not yet."""
+        self.is_off = False
+        """Whether the machine's clock differs from Redis's by so much that it is not trusted."""
+        self._redis = redis
+        self._keys = keys
+        self._monotonic = monotonic
+        self._machine = machine
+        self._held: Measurement | None = None
+
+    async def measure(self) -> None:
+        """Ask Redis for its time. Raises what a Redis raises that does not answer."""
+        asked_s = self._monotonic()
+        server_ms = await server_time_ms(self._redis, self._keys)
+        answered_s = self._monotonic()
+        self._held = best(self._held, Measurement.between(asked_s, answered_s, server_ms))
+        self.measured_s = asked_s
+        self._compare()
+
+    def now_ms(self) -> int:
+        """The present, epoch ms."""
+        held = self._held
+        return int(self._machine() * 1000 if held is None else held.now_ms(self._monotonic()))
+
+    @property
+    def offset_ms(self) -> float:
+        """How far the machine's clock is ahead of Redis's; behind: negative. 0 while that is not known."""
+        held = self._held
+        return 0.0 if held is None else self._machine() * 1000 - held.now_ms(self._monotonic())
+
+    def _compare(self) -> None:
+        """Log once when the machine's clock stops being trusted, and once when it is trusted again."""
+        held, was_off = self._held, self.is_off
+        if held is None:
+            return
+        offset_ms = self.offset_ms
+        self.is_off = is_off(offset_ms, held.uncertain_ms(self._monotonic()), was_off=was_off)
+        if self.is_off and not was_off:
+            log.warning(
+                "this machine's clock differs from Redis's and is not trusted: run NTP here; Redis's time is used",
+                ahead_s=round(offset_ms / 1000, 1),
+            )
+        elif was_off and not self.is_off:
+            log.info("this machine's clock agrees with Redis's again", ahead_s=round(offset_ms / 1000, 1))
+
+
+async def server_time_ms(redis: Redis, keys: Keys) -> float:
+    """The clock of the server that holds shard 0, epoch ms."""
+    client: Any = redis
+    seconds, micros = await (client.time_at(keys.state(0)) if isinstance(redis, Cluster) else client.time())
+    return int(seconds) * 1000 + int(micros) / 1000

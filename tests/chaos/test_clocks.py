@@ -1,0 +1,202 @@
+"""Clocks that are wrong: of a producer, of a worker's or a server's machine. Numbers stay exact, and ages true."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from consumers.producing import Outgoing
+from consumers.settings import Clock
+from consumers.topics import Topic
+from streams.clock import now_ms
+from tests.streams.commands.salepulse import salepulse
+from tests.support.servers import Server
+from tests.support.stack import Shop, stack
+from tests.support.wait import eventually
+
+pytestmark = pytest.mark.slow
+
+FAST_MS = 240_000
+"""A producer's clock, within `future_limit_s`."""
+LATE_MS = 1_200_000
+"""How old the events of a late feed are."""
+ONE_MINUTE_MS = 60_000
+
+
+class Sale:
+    """Orders written in real time by producers with clocks of their own, and what each moment's answers must be."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._ids = count(1)
+        self.times: list[int] = []
+        """Event times of all orders."""
+
+    def orders(self, times: list[int], **fields: Any) -> None:
+        """Orders paid at these times, all written now."""
+        self.times += times
+        self._shop.send([_paid(f"o-{next(self._ids)}", at_ms, **fields) for at_ms in times])
+
+    def clicks(self, times: list[int], **fields: Any) -> None:
+        """Page views at these times, written now."""
+        self._shop.send([_viewed(f"c-{next(self._ids)}", at_ms, **fields) for at_ms in times])
+
+    def in_minute(self, as_of_ms: int) -> int:
+        """Orders in the minute before an as-of."""
+        return sum(as_of_ms - ONE_MINUTE_MS <= at_ms < as_of_ms for at_ms in self.times)
+
+
+def _paid(order_id: str, at_ms: int, **fields: Any) -> Outgoing:
+    event = {"event_id": order_id, "type": "order_paid", "ts": at_ms, "order_id": order_id, "user_id": "u"}
+    event |= {"items": [{"sku": "s", "qty": 1, "unit_price": 100}], **fields}
+    return Outgoing(Topic.ORDERS, order_id.encode(), json.dumps(event).encode())
+
+
+def _viewed(event_id: str, at_ms: int, **fields: Any) -> Outgoing:
+    event = {"event_id": event_id, "type": "page_view", "ts": at_ms, "user_id": event_id, "session_id": event_id}
+    return Outgoing(Topic.CLICKS, event_id.encode(), json.dumps(event | fields).encode())
+
+
+def _minute(shop: Shop) -> dict[str, Any] | None:
+    """What the API says of the last minute; None while it has no answer."""
+    answer = httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "1m"}, timeout=5)
+    return dict(answer.json()) if answer.status_code == httpx.codes.OK else None
+
+
+def _check(shop: Shop, sale: Sale) -> dict[str, Any]:
+    """An answer is of a moment that has come, says its age right, and is exact at its as-of. It is returned."""
+    asked_ms = now_ms()
+    answer = _minute(shop)
+    answered_ms = now_ms()
+    assert answer is not None
+    assert answer["as_of"] <= answered_ms, "the as-of has passed the clock"
+    assert 0 <= answer["age_ms"] <= answered_ms - answer["as_of"] + 100
+    assert answer["age_ms"] >= asked_ms - answer["as_of"] - 100
+    assert answer["values"]["orders_paid"] == sale.in_minute(answer["as_of"]), answer
+    return answer
+
+
+def _play(shop: Shop, sale: Sale, *, seconds: float, **fast: Any) -> list[dict[str, Any]]:
+    """A sale in real time, with a producer that is minutes fast; every answer is checked, and returned."""
+    started, found = time.monotonic(), []
+    sale.clicks([now_ms()])
+    sale.orders([now_ms() - 50_000 + 40 * i for i in range(1200)])  # of the last 50 s, until 2 s ago
+    while time.monotonic() - started < seconds:
+        sale.orders([now_ms() + FAST_MS], **fast)
+        sale.clicks([now_ms() + FAST_MS], **fast)
+        sale.orders([now_ms()])
+        time.sleep(0.2)
+        if time.monotonic() - started > 3:
+            found.append(_check(shop, sale))
+    return found
+
+
+def _metrics(shop: Shop) -> str:
+    return httpx.get(f"{shop.api.url}/metrics", timeout=5).text
+
+
+@contextmanager
+def _open(broker: Server, redis_server: Server, **how: Any) -> Iterator[tuple[Shop, Sale]]:
+    how = {"partitions": 2, "clock": Clock.WALL, "retain": "", **how}
+    with stack(broker, redis_server, **how) as shop:
+        if shop.workers:
+            shop.until_working()
+        yield shop, Sale(shop)
+
+
+def _doctor(shop: Shop) -> tuple[int, str]:
+    """Its exit code, and what it says."""
+    done = salepulse("doctor", cwd=shop.folder, env=shop.environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_producer_whose_clock_is_minutes_fast(broker: Server, redis_server: Server) -> None:
+    with _open(broker, redis_server) as (shop, sale):
+        answers = _play(shop, sale, seconds=9, source="till-7")
+        assert any(answer["values"]["orders_paid"] >= 1_200 for answer in answers)
+        assert all(answer["live"] for answer in answers)
+        assert max(answer["age_ms"] for answer in answers) < 12_000, "no more than a partition without events waits"
+        state = shop.state().partitions.values()
+        assert all(held.newest_ms is None or held.newest_ms <= now_ms() + 2_000 for held in state)
+        text = eventually(lambda: _named(_metrics(shop)), what="who is ahead is named")
+        assert 'source="till-7"' in text
+        assert 235 < float(text.rpartition(" ")[2]) <= 240
+        code, told = _doctor(shop)
+        assert code == 1
+        assert "till-7" in told
+        assert "NTP" in told
+        assert not shop.dead_letters()
+
+
+def _named(metrics: str) -> str:
+    return next((line for line in metrics.splitlines() if line.startswith("salepulse_source_clock_ahead_seconds{")), "")
+
+
+@pytest.mark.parametrize("clock", ["-10m", "+90s"])
+def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: Server, clock: str) -> None:
+    with _open(broker, redis_server, workers=0) as (shop, sale):
+        shop.start_worker(clock=clock)
+        shop.until_working()
+        answers = _play(shop, sale, seconds=6, source="till-7")
+        assert all(answer["live"] for answer in answers)
+        assert not shop.dead_letters()
+        code, told = _doctor(shop)
+        assert (code, "clock of worker" in told) == (1, True), told
+        assert shop.log().count("differs from Redis's and is not trusted") == 1
+        shop.kill_worker()
+        killed_s = time.monotonic()
+        eventually(lambda: (_minute(shop) or {"stale": []})["stale"], within_s=15, what="a dead worker is noticed")
+        assert time.monotonic() - killed_s <= 15
+
+
+@pytest.mark.parametrize("clock", ["-10m", "+90s"])
+def test_a_server_whose_machine_has_a_wrong_clock(embedded_broker: Server, redis_server: Server, clock: str) -> None:
+    with _open(embedded_broker, redis_server, serve_clock=clock) as (shop, sale):
+        assert all(answer["live"] for answer in _play(shop, sale, seconds=5))
+        (line,) = (
+            one for one in _metrics(shop).splitlines() if one.startswith("salepulse_server_clock_offset_seconds")
+        )
+        assert abs(float(line.split()[1]) - {"-10m": -600, "+90s": 90}[clock]) < 1
+
+
+def _shipped(order_id: str, at_ms: int) -> Outgoing:
+    event = {"event_id": order_id, "type": "shipment_dispatched", "ts": at_ms, "order_id": order_id}
+    return Outgoing(Topic.LOGISTICS, order_id.encode(), json.dumps(event).encode())
+
+
+@pytest.mark.parametrize("as_of_topics", ["clicks,orders,logistics", "clicks,orders"])
+def test_one_late_feed(broker: Server, redis_server: Server, as_of_topics: str) -> None:
+    with _open(broker, redis_server, as_of_topics=as_of_topics, partitions=1) as (shop, sale):
+        dispatched, answers, started = [], [], time.monotonic()
+        while time.monotonic() - started < 6:
+            dispatched.append(now_ms() - LATE_MS)
+            shop.send([_shipped(f"s-{len(dispatched)}", dispatched[-1])])
+            sale.orders([now_ms()])
+            sale.clicks([now_ms()])
+            time.sleep(0.2)
+            if time.monotonic() - started > 3:
+                answers.append(_check(shop, sale))
+        ready = httpx.get(f"{shop.api.url}/readyz", timeout=5).json()
+        code, told = _doctor(shop)
+        if "logistics" in as_of_topics:
+            assert not any(answer["live"] for answer in answers)
+            assert ready["codes"] == ["feed_late"]
+            (reason,) = ready["reasons"]
+            assert reason.startswith("logistics/0: its newest event is 20 min old: the feed is late")
+            assert "as_of_topics" in reason
+            assert (code, "late feed: logistics/0" in told) == (1, True), told
+            return
+        assert all(answer["live"] and answer["not_in_as_of"] == ["logistics"] for answer in answers)
+        assert (ready["ready"], ready["not_in_as_of"]) == (True, ["logistics"])
+        assert max(answer["age_ms"] for answer in answers) < 5_000
+        assert "late feed" not in told
+        shop.until_counted_to_the_end()
+        hour = httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "1h"}, timeout=5).json()
+        assert hour["values"]["dispatched"] == len(dispatched), "what is late corrects the panes it belongs to"

@@ -1,0 +1,50 @@
+"""What holds the as-of back is named: a feed that is late is not a worker that is behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.settings import Clock
+from consumers.topics import Partition, Topic
+from streams.asof import PartitionState
+from streams.feeds import held_back, late_feed_fix, late_feed_text
+from streams.settings import Settings
+from tests.support.events import ms
+
+NOW = ms(10_000)
+LOGISTICS, ORDERS = Partition(Topic.LOGISTICS, 2), Partition(Topic.ORDERS, 0)
+
+
+def state(
+    age_s: float, *, lag: int | None = 0, fresh_s: float = 1, arrived_s: float | None = 1, seen_s: float = 0.5
+) -> PartitionState:
+    arrived_ms = None if arrived_s is None else NOW - round(arrived_s * 1000)
+    return PartitionState(
+        9, 9, NOW - round(age_s * 1000), NOW - round(fresh_s * 1000), NOW - round(seen_s * 1000), lag, arrived_ms
+    )
+
+
+def test_a_late_feed_is_named_with_its_age_and_the_way_out() -> None:
+    (one,) = held_back({LOGISTICS: state(1_200), ORDERS: state(1, lag=1)}, NOW, Settings())
+    assert (one.partition, one.is_late_feed) == (LOGISTICS, True)
+    assert late_feed_text(one).startswith("logistics/2: its newest event is 20 min old: the feed is late")
+    assert "as_of_topics" in late_feed_fix(one)
+
+
+def test_something_always_waits_where_much_comes_in() -> None:
+    (one,) = held_back({LOGISTICS: state(1_200, lag=50)}, NOW, Settings())
+    assert one.is_late_feed
+
+
+@pytest.mark.parametrize("arrived_s", [None, 600])
+def test_a_backlog_is_not_the_feeds_fault(arrived_s: float | None) -> None:
+    (one,) = held_back({LOGISTICS: state(1_200, lag=50, arrived_s=arrived_s)}, NOW, Settings())
+    assert (one.is_late_feed, one.lag) == (False, 50)
+
+
+def test_what_is_quiet_or_young_or_not_waited_for_holds_nothing_back() -> None:
+    late = {LOGISTICS: state(1_200)}
+    assert not [*held_back({LOGISTICS: state(1_200, fresh_s=60)}, NOW, Settings())]
+    assert not [*held_back({LOGISTICS: state(29)}, NOW, Settings())]
+    assert not [*held_back(late, NOW, Settings(as_of_topics="clicks,orders"))]
+    assert not [*held_back(late, NOW, Settings(clock=Clock.EVENT))]
