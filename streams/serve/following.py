@@ -374,9 +374,11 @@ class Following:
         return await (asked() if self._hot.is_ours(ask) else self._turns.run(who, asked))
 
     async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
+        began_with = (view.as_of(at_ms).ms, content(view.state))
         answer, took_s = await _measured(ask.make(view, at_ms, None))
         self._hot.took(ask, took_s)
-        if ask.newest and self.snapshot.is_of(self._view.as_of(at_ms).ms, content(view.state)):
+        # Meanwhile a late event may have been taken in, which it lacks, and a snapshot that has it published.
+        if ask.newest and self.snapshot.is_of(*began_with) and content(view.state) == began_with[1]:
             self.snapshot = self.snapshot.having(ask, answer)
         return answer
 

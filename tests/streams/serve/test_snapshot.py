@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from dataclasses import dataclass
@@ -160,6 +161,49 @@ async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Sho
 
             await soon(is_in)
             ask.let.set()
+            assert await live.tell(ask) == await views() == str(int(before) + 1)
+    finally:
+        ask.let.set()
+        await live.stop()
+
+
+@dataclass(frozen=True)
+class Count(Endless):
+    """Says what was counted when it began, and is made only when it is asked."""
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.make(self, view, at_ms, as_of_ms)
+        return str(views)
+
+
+async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those_made_after_it(open_shop: Shop) -> None:
+    ask = Count(threading.Event(), threading.Event())
+    live = Live(open_shop.settings)
+
+    async def views() -> str:
+        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
+
+    await live.start()
+    try:
+        with anyio.fail_after(15):
+
+            async def is_made() -> bool:
+                return await views() != ""
+
+            await soon(is_made)
+            before = await views()
+            asked = asyncio.create_task(live.tell(ask))
+            await anyio.to_thread.run_sync(ask.began.wait)
+            await open_shop.send(CLICKS, click(30))
+
+            async def is_in() -> bool:
+                return await views() not in ("", before)
+
+            await soon(is_in)
+            ask.let.set()
+            assert await asked == before
             assert await live.tell(ask) == await views() == str(int(before) + 1)
     finally:
         ask.let.set()
