@@ -12,6 +12,8 @@ from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.topics import Partition
 
+_LOOK_EVERY_S = 0.05
+
 
 async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5.0) -> bool:
     """Whether a fetch from a partition is answered to somebody else. In no consumer group, and nothing is moved."""
@@ -26,8 +28,9 @@ async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5
         async with asyncio.timeout(within_s):
             await consumer.start()
             consumer.assign([tp])
-            while consumer.highwater(tp) is None:  # told by the answer to a fetch, whether there are records or not
-                await consumer.getmany(timeout_ms=50)
+            # Set by the answer to a fetch, whether there are records or not; these are not unpacked.
+            while consumer.highwater(tp) is None:
+                await asyncio.sleep(_LOOK_EVERY_S)
             return True
     except (KafkaError, SalepulseError, TimeoutError, OSError):
         return False

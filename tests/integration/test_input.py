@@ -18,7 +18,7 @@ from consumers.dead_letters import DeadLetter
 from consumers.skipped import CUT_BYTES
 from tests.streams.commands.salepulse import salepulse
 from tests.support.batches import COMPRESS, Message, bomb, compressed
-from tests.support.events import click, ms, wire
+from tests.support.events import click, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.raw_batches import harm_on_disk, produce_raw
 from tests.support.servers import Server
@@ -33,7 +33,7 @@ BOMB_BYTES = 2**30
 
 
 def clicks(count: int, at: float) -> list[Message]:
-    return [Message(wire(click(at=at + n / 100)), b"u-%d" % n, [("trace", b"%d" % n)], ms(at)) for n in range(count)]
+    return [Message(wire(click(at=at + n / 100)), b"u-%d" % n, [("trace", b"%d" % n)]) for n in range(count)]
 
 
 def write(shop: Shop, *batches: tuple[bytes, int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from consumers.unpacking.batch_header import HEADER_BYTES
 from consumers.unpacking.codecs import Codec
 
 ATTRIBUTES, LAST_DELTA, CRC, CRC_OF = 22, slice(23, 27), slice(17, 21), slice(21, None)
-FIRST_MS = 1_760_000_000_000
+FIRST_MS = int(time.time() * 1000)
+"""Of every batch: brokers delete records whose time is older than their topic's retention."""
 CONTROL = 0x20
 
 COMPRESS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {

@@ -1,0 +1,28 @@
+"""Whether the broker answers others does not depend on what it answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.probing import can_be_read
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topics import Partition, Topic
+from tests.support.batches import ATTRIBUTES, Message, compressed
+from tests.support.raw_batches import harm_on_disk, produce_raw
+from tests.support.servers import Server
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    await produce_raw(apache_kafka.bootstrap, "clicks", compressed([Message(b"{}")] * 9, "gzip"))
+    harm_on_disk(apache_kafka, "clicks", ATTRIBUTES, 7, base=0, sign=True)
+    assert await can_be_read(apache_kafka.bootstrap, Partition(Topic.CLICKS, 0))
+
+
+@pytest.mark.anyio
+async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
+    await create_topics(embedded_broker.bootstrap, default_plans(1))
+    assert await can_be_read(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert not await can_be_read("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
