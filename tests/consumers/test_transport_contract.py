@@ -76,6 +76,7 @@ def test_each_override_is_of_something_that_faust_has() -> None:
             "fetching",
             "answered_ms",
             "topic_ids",
+            "known_topics",
             "topic_names",
             "steps",
         }  # set by Faust on every service, and ours
