@@ -64,7 +64,7 @@ class IngestSettings(BaseSettings):
     batch_bytes: int = Field(2**25, ge=2**16, description="Bytes of values after which a go is over.")
     batch_wait_ms: int = Field(200, ge=0, description="How long records may be gathered into a larger batch.")
     dedup_clicks_s: int = Field(600, ge=0, description="Seconds of event time that a click's event_id is remembered.")
-    dedup_orders_s: int = Field(3600, ge=0, description="The same for orders and logistics events.")
+    dedup_orders_s: int = Field(86_400, ge=0, description="The same for orders and logistics events.")
     dedup_memory_mb: int = Field(128, ge=1, description="Memory set aside for event ids in one worker, in MiB.")
 
     @property

@@ -7,7 +7,7 @@ says that the partition stands elsewhere, the copy is thrown away and loaded ane
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -30,6 +30,7 @@ from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.join import join
 from streams.shipping.told import OrdersTold
+from streams.store.id_log import IdLog
 from streams.store.merging import OpenBlocks
 from streams.store.roller import Planned, Roller, Rolling
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
@@ -89,8 +90,8 @@ class PartitionWork:
         self._rolled_at = monotonic() - ROLL_EVERY_S * _phase(partition)
         self._planned: Planned | None = None
         """The roll made ready last, while it may be written."""
-        self._id_entries: deque[tuple[int, int]] = deque()
-        """# <(position after the batch, newest event time)> of the id entries in Redis."""
+        self._ids = IdLog(self.seen.horizon_ms)
+        """The id entries in Redis."""
 
     @property
     def loaded(self) -> bool:
@@ -109,10 +110,11 @@ class PartitionWork:
         self.seen = SeenIds(self.seen.horizon_ms)
         self._blocks = OpenBlocks()
         self._planned = None
-        self._id_entries.clear()
-        for entry in held.ids:
+        for entry in (*held.rolled_ids, *held.ids):
             self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
-            self._id_entries.append((entry.next, entry.newest_ms))
+        self._ids = IdLog(
+            self.seen.horizon_ms, [entry.span for entry in held.rolled_ids], [entry.span for entry in held.ids]
+        )
         self._loaded = True
 
     def forget(self) -> None:
@@ -179,7 +181,7 @@ class PartitionWork:
             self._pending_size += _size(batch.delta)
         if batch.ids is not None:
             self.seen.add(batch.ids.hashes, batch.ids.oldest_ms, batch.ids.newest_ms)
-            self._id_entries.append((batch.next, batch.ids.newest_ms))
+            self._ids.add(batch.ids.span)
         return None
 
     async def _join(self, prepared: Prepared) -> Applying:
@@ -217,15 +219,18 @@ class PartitionWork:
             return None
         if clocks.as_of_ms is not None:
             self.seen.forget_before(clocks.as_of_ms)
-            while self._id_entries and self._id_entries[0][1] < clocks.as_of_ms - self.seen.horizon_ms:
-                self._id_entries.popleft()
+            self._ids.forget_before(clocks.as_of_ms - self.seen.horizon_ms)
+        if self.seen.cut_at_ms is not None:  # what no memory is left for is kept in Redis neither
+            self._ids.forget_before(self.seen.cut_at_ms + 1)
         self._rolled_at = monotonic()
+        first_ids = self._ids.first
         rolling = Rolling(
             self.partition,
             self.position,
             self._rolled,
             tuple(self._pending),
-            self._id_entries[0][0] if self._id_entries else self.position,
+            self.position if first_ids is None else first_ids,
+            self._ids.ends(self.position),
             clocks.oldest_s,
             clocks.kept,
         )
@@ -244,6 +249,7 @@ class PartitionWork:
             return False
         self._planned = None
         self._rolled = planned.rolling.upto
+        self._ids.roll(planned.rolling.id_ends)
         del self._pending[: len(planned.rolling.pending)]
         self._pending_size = sum(map(_size, self._pending))
         return True

@@ -19,7 +19,8 @@ class Keys:
     | --- | --- | --- |
     | `prefix:{n}:state` | hash | of each partition: position, its batch, newest event, what is rolled, worker's word |
     | `prefix:{n}:log:topic/p` | stream | deltas in the order they were applied, id = the position after it |
-    | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied |
+    | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied and not rolled yet |
+    | `prefix:{n}:rolled-ids:topic/p` | stream | hashes of the event ids before those, many in an entry |
     | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |
     | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
     | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; what is known of that order |
@@ -52,6 +53,9 @@ class Keys:
 
     def ids(self, partition: Partition) -> str:
         return f"{self._tag(self.shard(partition))}:ids:{partition}"
+
+    def rolled_ids(self, partition: Partition) -> str:
+        return f"{self._tag(self.shard(partition))}:rolled-ids:{partition}"
 
     def totals(self, shard: int) -> str:
         return f"{self._tag(shard)}:totals"

@@ -43,6 +43,8 @@ class Rolling:
     """The log in (rolled, upto]."""
     keep_ids_from: int
     """Position of the first id entry that is still needed."""
+    id_ends: Sequence[int] = ()
+    """Where the entries end that the recent ids are joined into."""
     oldest_s: Mapping[str, int] = field(default_factory=dict)
     """By level: event time, seconds, before which panes are not kept."""
     kept: Kept = NOTHING_KEPT
@@ -126,7 +128,8 @@ class Roller:
         rolling = planned.rolling
         shard = self._keys.shard(rolling.partition)
         name = f"{rolling.partition}:{uuid4().hex}"
-        keys = [self._keys.state(shard), self._keys.log(rolling.partition), self._keys.ids(rolling.partition)]
+        names = (self._keys.log, self._keys.ids, self._keys.rolled_ids)
+        keys = [self._keys.state(shard), *(of(rolling.partition) for of in names)]
         args: list[str | int | bytes] = [
             str(rolling.partition),
             position,
@@ -135,6 +138,8 @@ class Roller:
             rolling.upto,
             f"{rolling.rolled + 1}-0",
             f"{rolling.keep_ids_from}-0",
+            len(rolling.id_ends),
+            *rolling.id_ends,
         ]
         for write, content in zip(planned.writes, planned.contents, strict=True):
             keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]

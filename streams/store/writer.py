@@ -34,6 +34,7 @@ from streams.panes.rows import Rows
 from streams.shipping.join import RecordChange
 from streams.shipping.keys import RecordKey
 from streams.store.connection import script
+from streams.store.id_log import IdSpan
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
 from streams.store.levels import Level
@@ -42,13 +43,18 @@ from streams.totals import MAX_PRICED
 
 @dataclass(frozen=True, slots=True)
 class IdEntry:
-    """Event ids of one applied batch."""
+    """Event ids of one applied batch, or of several that were joined."""
 
     next: int
-    """Position after the batch."""
+    """Position after the last of them."""
     hashes: Hashes
     oldest_ms: int
     newest_ms: int
+
+    @property
+    def span(self) -> IdSpan:
+        """The entry without its ids."""
+        return IdSpan(self.next, self.oldest_ms, self.newest_ms, len(self.hashes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,9 @@ class Loaded:
     log: list[tuple[int, PaneDelta]]
     """Deltas after that, each with the position after it."""
     ids: list[IdEntry]
+    """Of what is not rolled."""
+    rolled_ids: list[IdEntry]
+    """Before those."""
     topic_ids: tuple[str, ...] = ()
     """The topic that was counted, and the one before it; empty while that is not known."""
     batch_id: str = ""
@@ -133,7 +142,8 @@ class PaneWriter:
             pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by", "seen")])
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
-            (position, rolled, topic, batch_id, seen), log, ids = await pipe.execute()
+            pipe.xrange(self._keys.rolled_ids(partition))
+            (position, rolled, topic, batch_id, seen), log, ids, rolled_ids = await pipe.execute()
         rolled_to = None if rolled is None else int(rolled)
         return Loaded(
             position=None if position is None else int(position),
@@ -143,10 +153,8 @@ class PaneWriter:
                 for entry_id, entry in log
                 if (offset := _offset(entry_id)) > (rolled_to or 0)
             ],
-            ids=[
-                IdEntry(_offset(i), np.frombuffer(e[b"h"], "<u8").astype(np.uint64), int(e[b"o"]), int(e[b"n"]))
-                for i, e in ids
-            ],
+            ids=list(map(_id_entry, ids)),
+            rolled_ids=list(map(_id_entry, rolled_ids)),
             topic_ids=tuple((topic or b"").decode().split()),
             batch_id=(batch_id or b"").decode(),
             seen_ms=None if seen is None else int(seen),
@@ -222,6 +230,7 @@ class PaneWriter:
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
                 self._keys.ids(partition),
+                self._keys.rolled_ids(partition),
             ],
             args=[str(partition), position, at, "" if unknown_ms is None else unknown_ms, topic_id, uuid4().hex],
         )
@@ -324,6 +333,12 @@ def _moved(answer: bytes) -> Moved | None:
     if answer == b"ok":
         return None
     return Moved(int(answer) if answer else None)
+
+
+def _id_entry(entry: tuple[bytes, dict[bytes, bytes]]) -> IdEntry:
+    entry_id, held = entry
+    hashes = np.frombuffer(held[b"h"], "<u8").astype(np.uint64)
+    return IdEntry(_offset(entry_id), hashes, int(held[b"o"]), int(held[b"n"]))
 
 
 def _offset(entry_id: bytes) -> int:

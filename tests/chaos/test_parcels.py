@@ -19,9 +19,9 @@ DAYS = 525
 """From the first event of the recording to the last."""
 
 
-@pytest.fixture(scope="module")
-def parcels(event_sets: EventSets) -> Recording:
-    return Recording(event_sets.at_hand("olist"))
+@pytest.fixture(scope="module", params=["recorded", "refunded in part and paid twice"])
+def parcels(event_sets: EventSets, request: pytest.FixtureRequest) -> Recording:
+    return Recording(event_sets.at_hand("olist") if request.param == "recorded" else event_sets["shipped"])
 
 
 def test_kill_9_while_orders_are_joined(broker: Server, redis_server: Server, parcels: Recording, rng: Random) -> None:

@@ -162,20 +162,38 @@ def _order(
     common["campaign"] = shop.maybe(0.3, f"campaign-{rng.randrange(4)}")
     common["first_order"] = shop.maybe(0.3, True)
     amount = worth - (money["discount"] or 0) + (money["shipping_fee"] or 0)
-    shop.add("orders", "order_created", ts, **common)
+    _perhaps_twice(shop, "order_created", ts, common)
     if shop.maybe(0.1, True):
         shop.add("orders", "payment_failed", shop.after(ts, MINUTE_MS), **common)
     if shop.maybe(0.15, True):
         shop.add("orders", "order_cancelled", shop.after(ts, HOUR_MS), **common)
         return None
     paid = shop.after(ts, 2 * MINUTE_MS)
-    shop.add("orders", "order_paid", paid, **common)
-    if shop.maybe(0.1, True):
-        part = rng.choice((amount, amount, amount // 3))
-        shop.add("orders", "order_refunded", shop.after(paid, DAY_MS), refund_amount=part, **common)
-        if part == amount:
-            return None
+    _perhaps_twice(shop, "order_paid", paid, common)
+    whole = False
+    if shop.maybe(0.15, True):
+        parts = rng.choice(((amount,), (amount // 3,), (amount // 2, amount - amount // 2), (0, amount // 4)))
+        for part in parts:
+            shop.add("orders", "order_refunded", shop.after(paid, DAY_MS), refund_amount=part, **common)
+        whole = sum(parts) == amount
+    if len(items) > 1 and shop.maybe(0.4, True):
+        lost = items if shop.maybe(0.3, True) else items[1:]
+        for item in lost:
+            fewer = {**common, "items": [item], "discount": None}
+            shop.add("orders", "order_cancelled", shop.after(paid, 20 * HOUR_MS), **fewer)
+        whole = whole or lost is items
+    if whole and shop.maybe(0.8, True):
+        return None
     return {**common, "ts": paid}
+
+
+def _perhaps_twice(shop: Shop, kind: str, ts: float, common: Mapping[str, Any]) -> None:
+    """An event of an order, now and then with others that say the same under ids and labels of their own."""
+    shop.add("orders", kind, ts, **common)
+    while shop.maybe(0.06, True):
+        again = shop.rng.choice((ts, ts + 20 * SECOND_MS, shop.after(ts, 6 * HOUR_MS)))
+        labels = {"channel": shop.rng.choice(CHANNELS), "region": shop.maybe(0.8, shop.rng.choice(REGIONS))}
+        shop.add("orders", kind, again, **{**common, **labels})
 
 
 def _parcel(shop: Shop, order: Event) -> None:
@@ -190,7 +208,8 @@ def _parcel(shop: Shop, order: Event) -> None:
     arrived = shop.after(sent, 2 * DAY_MS)
     shop.add("logistics", "shipment_delivered", arrived, **parcel)
     if shop.maybe(0.07, True):
-        back = {"order_id": order_id, "sku": order["items"][0]["sku"], "qty": 1}
+        item = order["items"][0]
+        back = {"order_id": order_id, "sku": item["sku"], "category": shop.maybe(0.7, item["category"]), "qty": 1}
         shop.add("logistics", "return_received", shop.after(arrived, 3 * DAY_MS), **back)
 
 

@@ -176,7 +176,8 @@ async def test_parts_of_an_earlier_owner_are_taken_over_with_their_sizes(
 
 async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop: Shop) -> None:
     async def kept() -> list[int]:
-        return [entry.next for entry in (await shop.writer.load(CLICKS_0, shop.rows)).ids]
+        held = await shop.writer.load(CLICKS_0, shop.rows)
+        return [entry.next for entry in (*held.rolled_ids, *held.ids)]
 
     for at in (0, 300, 600, 900):
         await shop.feed(CLICKS_0, [click(at=at)])
@@ -186,6 +187,77 @@ async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop:
     assert await kept() == [3, 4]
     await shop.roll(CLICKS_0, ms(DAY_S))
     assert await kept() in ([], [4])
+
+
+async def test_ids_of_many_batches_are_few_entries_after_a_roll_and_known_to_the_next_owner(shop: Shop) -> None:
+    async def lengths() -> tuple[int, int]:
+        keys = shop.keys
+        return await shop.redis.xlen(keys.ids(ORDERS_0)), await shop.redis.xlen(keys.rolled_ids(ORDERS_0))
+
+    events = [paid(at=at) for at in range(100)]
+    for event in events[:60]:
+        await shop.feed(ORDERS_0, [event])
+    assert await lengths() == (60, 0)
+    await shop.roll(ORDERS_0)
+    assert await lengths() == (0, 1)
+    for event in events[60:]:
+        await shop.feed(ORDERS_0, [event])
+    shop.restart()
+    await shop.feed(ORDERS_0, [*events, paid(at=100)])
+    assert len(shop.applied[ORDERS_0][-1].cells.keys) > 0
+    assert (await shop.reader(shop.rows).totals())[f"duplicates,{Topic.ORDERS}"] == 100
+    await shop.roll(ORDERS_0)
+    shop.restart()
+    await shop.feed(ORDERS_0, events)
+    assert (await shop.reader(shop.rows).totals())[f"duplicates,{Topic.ORDERS}"] == 200
+    assert await lengths() == (0, 2)
+
+
+async def test_an_order_sent_again_after_hours_counts_once(shop: Shop) -> None:
+    hour = 3600
+    events = [paid(at=at) for at in range(0, 24 * hour, hour)]
+    for event in events:
+        await shop.feed(ORDERS_0, [event])
+        await shop.roll(ORDERS_0, event["ts"])
+        shop.restart()
+    await shop.feed(ORDERS_0, events)
+    totals = await shop.reader(shop.rows).totals()
+    assert (totals["events,orders,order_paid"], totals["duplicates,orders"]) == (24, 24)
+    late = paid(at=24 * hour + 1)
+    await shop.feed(ORDERS_0, [late])
+    await shop.roll(ORDERS_0, late["ts"] + 12 * hour * 1000)
+    shop.restart()
+    await shop.feed(ORDERS_0, [events[0], events[-1]])
+    totals = await shop.reader(shop.rows).totals()
+    assert (totals["events,orders,order_paid"], totals["duplicates,orders"]) == (26, 25), "the oldest is forgotten"
+
+
+async def test_ids_that_an_earlier_version_left_are_joined_by_the_first_roll(shop: Shop) -> None:
+    """It kept one entry a batch in one stream, also of what was rolled."""
+    events = [paid(at=at) for at in range(30)]
+    for event in events[:20]:
+        await shop.feed(ORDERS_0, [event])
+    before = await shop.redis.dump(shop.keys.ids(ORDERS_0))
+    await shop.roll(ORDERS_0)
+    await shop.redis.delete(shop.keys.rolled_ids(ORDERS_0), shop.keys.ids(ORDERS_0))
+    await shop.redis.restore(shop.keys.ids(ORDERS_0), 0, before)
+    shop.restart()
+    await shop.feed(ORDERS_0, events)
+    await shop.roll(ORDERS_0)
+    shop.restart()
+    await shop.feed(ORDERS_0, events)
+    assert (await shop.reader(shop.rows).totals())[f"duplicates,{Topic.ORDERS}"] == 20 + 30
+    assert await shop.redis.xlen(shop.keys.ids(ORDERS_0)) == 0
+
+
+async def test_ids_that_memory_is_not_left_for_are_not_kept_in_redis(shop: Shop) -> None:
+    for at in (0, 30_000, 60_000):
+        await shop.feed(ORDERS_0, [paid(at=at)])
+    await shop.roll(ORDERS_0, ms(60_000))
+    assert await shop.redis.xlen(shop.keys.rolled_ids(ORDERS_0)) == 3
+    (await shop.work(ORDERS_0)).seen.forget_oldest()
+    await shop.roll(ORDERS_0, ms(60_000))
+    assert await shop.redis.xlen(shop.keys.rolled_ids(ORDERS_0)) < 3
 
 
 async def test_old_blocks_are_deleted_and_only_those(redis_url: str) -> None:

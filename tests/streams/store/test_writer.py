@@ -271,7 +271,7 @@ async def test_redis_that_forgot_the_scripts_is_taught_again(shop: Shop) -> None
 
 async def test_nothing_applied_is_nothing_loaded(shop: Shop) -> None:
     held = await shop.writer.load(ORDERS_0, shop.rows)
-    assert (held.position, held.rolled, held.log, held.ids) == (None, None, [], [])
+    assert (held.position, held.rolled, held.log, held.ids, held.rolled_ids) == (None, None, [], [], [])
 
 
 async def test_partitions_do_not_touch_each_other(shop: Shop) -> None:

@@ -1,0 +1,87 @@
+"""Which entries of event ids a partition has in Redis. Pure: the scripts do what is worked out here.
+
+A batch adds an entry to the stream of recent ids. A roll joins the entries that it has passed, neighbours of about one
+time, into few entries of the stream of rolled ids: a new owner reads a day of ids in some thousand entries, not in half
+a million.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+LARGEST = 1 << 17
+"""Ids of a joined entry, at most, unless one batch has more."""
+SPANS = 24
+"""A joined entry spans at most this part of the horizon in event time: its ids are forgotten together."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdSpan:
+    """One entry, without its ids."""
+
+    next: int
+    """Position after it; 0: of a topic that was there before."""
+    oldest_ms: int
+    newest_ms: int
+    count: int
+
+    def joined(self, other: IdSpan) -> IdSpan:
+        """This entry and the one after it."""
+        oldest_ms, newest_ms = min(self.oldest_ms, other.oldest_ms), max(self.newest_ms, other.newest_ms)
+        return IdSpan(other.next, oldest_ms, newest_ms, self.count + other.count)
+
+
+class IdLog:
+    """The entries of one partition, oldest first."""
+
+    def __init__(self, horizon_ms: int, rolled: Iterable[IdSpan] = (), recent: Iterable[IdSpan] = ()) -> None:
+        self._span_ms = horizon_ms // SPANS
+        self._rolled = deque(rolled)
+        self._recent = deque(recent)
+
+    def add(self, span: IdSpan) -> None:
+        """A batch was applied."""
+        self._recent.append(span)
+
+    def forget_before(self, ts_ms: int) -> None:
+        """Entries whose newest event is before a moment are needed no longer, up to the first that is."""
+        for held in (self._rolled, self._recent):
+            while held and held[0].newest_ms < ts_ms:
+                held.popleft()
+            if held:
+                return
+
+    @property
+    def first(self) -> int | None:
+        """Position of the first entry that is needed."""
+        return next((held[0].next for held in (self._rolled, self._recent) if held), None)
+
+    def ends(self, upto: int) -> Sequence[int]:
+        """Where the entries end that a roll up to a position makes of the recent ones, ascending."""
+        return [span.next for span in self._joined(upto)]
+
+    def roll(self, ends: Sequence[int]) -> None:
+        """The roll was written."""
+        if not ends:
+            return
+        joined = self._joined(ends[-1])
+        while self._recent and self._recent[0].next <= ends[-1]:
+            self._recent.popleft()
+        self._rolled.extend(joined)
+
+    def _joined(self, upto: int) -> list[IdSpan]:
+        joined: list[IdSpan] = []
+        for span in self._recent:
+            if span.next > upto:
+                break
+            both = joined[-1].joined(span) if joined else span
+            if joined and (joined[-1].next == 0 or self._fits(both)):
+                joined[-1] = both
+            else:
+                joined.append(span)
+        return [span for span in joined if span.next]
+
+    def _fits(self, span: IdSpan) -> bool:
+        return span.count <= LARGEST and span.newest_ms - span.oldest_ms <= self._span_ms
