@@ -11,6 +11,7 @@ from random import Random
 
 from consumers.ndjson import Line, find_recordings, read_merged
 from consumers.producing import Outgoing
+from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import poison
 
@@ -26,12 +27,15 @@ class Mess:
     """By topic."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that must be refused, by topic and reason."""
+    negative: Counter[str] = field(default_factory=Counter)
+    """Of the refused those whose amount is negative, by channel and coupon."""
     mended: list[Outgoing] = field(default_factory=list)
     """The right messages in the place of which broken ones were sent."""
 
     def rejected_totals(self) -> dict[str, int]:
         """What the totals say of the refused."""
-        return {f"rejected,{topic},{reason}": count for (topic, reason), count in self.refused.items()}
+        negative = {f"negative_amounts,{priced}": count for priced, count in self.negative.items()}
+        return {f"rejected,{topic},{reason}": n for (topic, reason), n in self.refused.items()} | negative
 
 
 def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
@@ -71,6 +75,9 @@ def _poison(mess: Mess, rng: Random, lines: list[Line]) -> Iterator[tuple[float,
             place = rng.choice(places)
             assert place.at_ms is not None
             mess.refused[topic.value, reason.value] += 1
+            if reason is Reason.NEGATIVE_AMOUNT:
+                order = json.loads(value)
+                mess.negative[json.dumps([order.get("channel", ""), order.get("coupon", "")])] += 1
             yield place.at_ms, Outgoing(topic, place.key, value)
 
 
