@@ -82,7 +82,7 @@ def test_secrets_reach_every_process_and_no_environment(tmp_path: Path, redis_ur
         with started(up):
             up.until("ready http")
             family = up.family()
-            assert len(family) == 4, "a broker, a worker, the API and alerts"
+            assert len(family) == 4, f"a broker, a worker, the API and alerts, and not {up.stderr}"
             assert exposed([up.process.pid])[up.process.pid] >= {REDIS_PASSWORD, HEARTBEAT, CHAT}, "what is looked for"
             assert not any(exposed(family).values())
             file = data / FILE_NAME
