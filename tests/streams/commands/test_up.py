@@ -90,7 +90,8 @@ def test_what_replay_has_waited_for_is_in_the_apis_answers(
         ("dispatched", "shipment_dispatched"),
     ):
         assert 0.85 * truth[kind] <= answer["values"][name] <= truth[kind]
-    assert replayed.told == {name: answer[name] for name in ("as_of", "window", "scope", "value", "values")}
+    names = ("as_of", "window", "scope", "value", "incomplete_since", "values")
+    assert replayed.told == {name: answer[name] for name in names}
 
 
 def test_what_is_replayed_again_counts_nothing(
