@@ -40,7 +40,7 @@ from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.state import State, parse_state
 from tests.support.answers import HttpApi
-from tests.support.commands import needed
+from tests.support.commands import needed, output
 from tests.support.servers import Server
 from tests.support.wait import eventually
 
@@ -63,13 +63,20 @@ AWAY = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, Cluste
 """What a Redis raises that is being harmed."""
 
 
-REAL_MONOTONIC = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-"""A machine whose clock is wrong still knows how time passes."""
+def wrong_clock(by: str) -> dict[str, str]:
+    """What a process's environment needs whose machine's clock is wrong by so much; nothing where it is right.
 
-
-def wrong_clock(by: str) -> list[str]:
-    """What a command line begins with whose machine's clock is wrong by so much; nothing where it is right."""
-    return [needed("faketime", package="faketime"), "-f", by] if by else []
+    The machine still knows how time passes. `faketime` itself is not run: it would stand between us and the process.
+    """
+    if not by:
+        return {}
+    library = output(needed("faketime", package="faketime"), "-f", by, "printenv", "LD_PRELOAD").strip()
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME": by,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 class Store(Protocol):
@@ -97,8 +104,8 @@ class Shop:
         self.environment = environment(settings)
         """Of its processes."""
         answering = http_ready(settings.http_host, settings.http_port, "/healthz")
-        argv = [*wrong_clock(serve_clock), sys.executable, "-c", SERVE]
-        env = {**self.environment, **(REAL_MONOTONIC if serve_clock else {})}
+        argv = [sys.executable, "-c", SERVE]
+        env = {**self.environment, **wrong_clock(serve_clock)}
         self.serve = Server("serve", argv, settings.http_port, answering, folder, env=env)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="replay")
@@ -135,8 +142,8 @@ class Shop:
         `clock`: by how much its machine's clock is wrong, such as `+90s`.
         """
         self._started += 1
-        argv = [*wrong_clock(clock), sys.executable, "-c", program, str(self._roll_every_s)]
-        env = {**self.environment, **(REAL_MONOTONIC if clock else {})}
+        argv = [sys.executable, "-c", program, str(self._roll_every_s)]
+        env = {**self.environment, **wrong_clock(clock)}
         worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self.folder, env=env)
         worker.start()
         self.workers.append(worker)
