@@ -10,7 +10,7 @@ from consumers.topics import EVENT_TOPICS, Partition, Topic
 
 STEP_MS = 1000
 """As-of times are multiples of this."""
-ARRIVED_MS = 3_000
+ARRIVED_MS = 5_000
 """A worker that had counted, when it last spoke, all that was in Kafka so long before is not behind."""
 BELIEVED_MS = 5_000
 """A time in Redis that is further ahead of the clock than this was left by a clock that was wrong, and says nothing."""
@@ -35,6 +35,9 @@ class PartitionState:
     arrived_ms: int | None = None
     """Redis's clock: everything that had arrived in Kafka by then is counted, as far as its worker knew."""
 
+    void_ms: int | None = None
+    """When, by Redis's clock, the last batch was counted that held no new event but such as are ahead of that clock."""
+
     @property
     def has_caught_up(self) -> bool:
         """Whether its worker had counted, when it last spoke, all that was there or had been there a little before.
@@ -44,6 +47,17 @@ class PartitionState:
         if self.lag == 0:
             return True
         return self.arrived_ms is not None and self.seen_ms is not None and self.seen_ms - self.arrived_ms < ARRIVED_MS
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing of the present is known to wait: no record does, or all that came lately was none.
+
+        Where events ahead of the clock, repeats or refused messages come in all the time, some record always waits.
+        """
+        if self.lag == 0:
+            return True
+        lately = self.void_ms is not None and self.seen_ms is not None and self.seen_ms - self.void_ms < ARRIVED_MS
+        return lately and (self.void_ms or 0) > (self.fresh_ms or 0) and self.has_caught_up
 
     def capped(self, now_ms: int) -> PartitionState:
         """The same without an event time that the clock has not reached, as versions before left one."""
@@ -116,7 +130,7 @@ def is_idle(state: PartitionState, clock: Clock, idle_after_ms: int) -> bool:
     """Whether a partition holds nothing back, where its worker is heard of."""
     if clock is Clock.EVENT:
         return state.lag == 0
-    return state.has_caught_up and is_quiet(state.fresh_ms, state.seen_ms or 0, idle_after_ms)
+    return state.is_drained and is_quiet(state.fresh_ms, state.seen_ms or 0, idle_after_ms)
 
 
 def is_quiet(fresh_ms: int | None, until_ms: int, idle_after_ms: int) -> bool:

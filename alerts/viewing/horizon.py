@@ -73,7 +73,7 @@ def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) 
         newest_ms = held.newest_ms
         if held.lag == 0 and clock is Clock.EVENT:
             yield max(newest_ms or 0, until_ms)
-        elif held.has_caught_up and clock is Clock.WALL:
+        elif held.is_drained and clock is Clock.WALL:
             arrived_ms = held.seen_ms if held.lag == 0 else held.arrived_ms
             yield max(newest_ms or 0, min(arrived_ms or 0, until_ms))
         elif newest_ms is not None:
@@ -85,5 +85,5 @@ def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings
     if settings.clock is Clock.EVENT:
         return all(held.lag == 0 for held in partitions)
     fresh_ms = max((held.fresh_ms or 0 for held in partitions), default=0)
-    caught_up = all(held.has_caught_up for held in partitions)
-    return caught_up and is_quiet(fresh_ms, at_ms, round(settings.idle_after_s * 1000))
+    drained = all(held.is_drained for held in partitions)
+    return drained and is_quiet(fresh_ms, at_ms, round(settings.idle_after_s * 1000))

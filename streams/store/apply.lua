@@ -41,6 +41,8 @@ if newest_ms ~= '' then
     redis.call('HSET', state, 'max:' .. partition, newest_ms)
   end
   redis.call('HSET', state, 'new:' .. partition, now_ms)
+else
+  redis.call('HSET', state, 'void:' .. partition, now_ms)
 end
 if hashes ~= '' then
   redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)

@@ -94,7 +94,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
                 partitions[partition] = PartitionState(
                     *(
                         _int(fields.get(field + b":" + name))
-                        for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag", b"upto")
+                        for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag", b"upto", b"void")
                     )
                 )
     counts = {

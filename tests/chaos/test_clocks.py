@@ -85,9 +85,10 @@ def _check(shop: Shop, sale: Sale) -> dict[str, Any]:
 
 def _play(shop: Shop, sale: Sale, *, seconds: float, **fast: Any) -> list[dict[str, Any]]:
     """A sale in real time, with a producer that is minutes fast; every answer is checked, and returned."""
-    started, found = time.monotonic(), []
     sale.clicks([now_ms()])
     sale.orders([now_ms() - 50_000 + 40 * i for i in range(1200)])  # of the last 50 s, until 2 s ago
+    shop.until_counted_to_the_end()
+    started, found = time.monotonic(), []
     while time.monotonic() - started < seconds:
         sale.orders([now_ms() + FAST_MS], **fast)
         sale.clicks([now_ms() + FAST_MS], **fast)
@@ -144,7 +145,7 @@ def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: 
     with _open(broker, redis_server, workers=0) as (shop, sale):
         shop.start_worker(clock=clock)
         shop.until_working()
-        answers = _play(shop, sale, seconds=6, source="till-7")
+        answers = _play(shop, sale, seconds=8, source="till-7")
         assert all(answer["live"] for answer in answers)
         assert not shop.dead_letters()
         code, told = _doctor(shop)
@@ -156,14 +157,13 @@ def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: 
         assert time.monotonic() - killed_s <= 15
 
 
-@pytest.mark.parametrize("clock", ["-10m", "+90s"])
-def test_a_server_whose_machine_has_a_wrong_clock(embedded_broker: Server, redis_server: Server, clock: str) -> None:
-    with _open(embedded_broker, redis_server, serve_clock=clock) as (shop, sale):
-        assert all(answer["live"] for answer in _play(shop, sale, seconds=5))
+def test_a_server_whose_machine_has_a_wrong_clock(embedded_broker: Server, redis_server: Server) -> None:
+    with _open(embedded_broker, redis_server, serve_clock="-10m") as (shop, sale):
+        assert all(answer["live"] for answer in _play(shop, sale, seconds=7))
         (line,) = (
             one for one in _metrics(shop).splitlines() if one.startswith("salepulse_server_clock_offset_seconds")
         )
-        assert abs(float(line.split()[1]) - {"-10m": -600, "+90s": 90}[clock]) < 1
+        assert abs(float(line.split()[1]) + 600) < 1
 
 
 def _shipped(order_id: str, at_ms: int) -> Outgoing:

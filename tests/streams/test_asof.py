@@ -24,16 +24,19 @@ def state(
     seen: float | None = 0,
     lag: int | None = 0,
     arrived: float | None = None,
+    void: float | None = None,
 ) -> PartitionState:
     """Newest event at `newest` seconds after T0; last new event and last word from the worker so many seconds ago.
 
-    `arrived`: what had arrived so many seconds ago is counted.
+    `arrived`: what had arrived so many seconds ago is counted. `void`: when a batch without such an event was counted.
     """
 
     def ago(seconds: float | None) -> int | None:
         return None if seconds is None else NOW - round(seconds * 1000)
 
-    return PartitionState(100, 100, None if newest is None else ms(newest), ago(fresh), ago(seen), lag, ago(arrived))
+    return PartitionState(
+        100, 100, None if newest is None else ms(newest), ago(fresh), ago(seen), lag, ago(arrived), ago(void)
+    )
 
 
 def at(*states: PartitionState, clock: Clock = Clock.WALL) -> AsOf:
@@ -70,11 +73,13 @@ def test_it_never_passes_the_clock() -> None:
 
 
 def test_a_partition_into_which_something_comes_all_the_time_is_idle_where_nothing_of_it_is_of_the_present() -> None:
-    busy = state(100, fresh=60, lag=3, seen=1, arrived=2)
+    busy = state(100, fresh=60, lag=3, seen=1, arrived=2, void=1.5)
     assert at(state(900), busy).ms == ms(900), "such as events that are ahead of the clock, or repeats"
-    assert at(state(900), replace(busy, arrived_ms=NOW - 5_000)).ms == ms(100), "its worker is behind"
+    assert at(state(900), replace(busy, arrived_ms=NOW - 7_000)).ms == ms(100), "its worker is behind"
     assert at(state(900), replace(busy, fresh_ms=NOW - 1_000)).ms == ms(100)
-    assert at(state(900), state(None, fresh=None, lag=3, seen=1, arrived=2)).ms == ms(900)
+    assert at(state(900), replace(busy, void_ms=NOW - 7_000)).ms == ms(100), "what waits now may be of the present"
+    assert at(state(900), replace(busy, void_ms=None)).ms == ms(100)
+    assert at(state(900), replace(busy, newest_ms=None, fresh_ms=None)).ms == ms(900)
 
 
 @pytest.mark.parametrize("ahead", [90, 600])
@@ -163,11 +168,14 @@ def test_a_newer_event_never_sets_as_of_back(newest: list[int], chance: object) 
 
 _SECONDS = st.none() | st.floats(-600, 3_000, allow_nan=False)
 _STATES = st.builds(
-    lambda newest, fresh, seen, lag, arrived: state(newest, fresh=fresh, seen=seen, lag=lag, arrived=arrived),
+    lambda newest, fresh, seen, lag, arrived, void: state(
+        newest, fresh=fresh, seen=seen, lag=lag, arrived=arrived, void=void
+    ),
     _SECONDS,
     _SECONDS,
     _SECONDS,
     st.none() | st.integers(0, 3),
+    _SECONDS,
     _SECONDS,
 )
 

@@ -55,7 +55,7 @@ def test_a_partition_with_records_waiting_holds_back() -> None:
 
 
 def test_a_partition_into_which_something_comes_all_the_time_is_known_up_to_what_had_arrived() -> None:
-    busy = replace(counted(600, lag=3, seen_s=1), arrived_ms=NOW - 2_000)
+    busy = replace(counted(600, lag=3, seen_s=1), arrived_ms=NOW - 2_000, void_ms=NOW - 1_500)
     assert behind_s(state(clicks=[counted(1), busy], orders=[counted(1)])) == 2
     behind = replace(busy, arrived_ms=NOW - 60_000)
     assert behind_s(state(clicks=[counted(1), behind], orders=[counted(1)])) == 600

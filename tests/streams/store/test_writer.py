@@ -218,7 +218,12 @@ async def test_a_batch_that_is_all_ahead_makes_no_partition_fresh(shop: Shop) ->
     assert await shop.writer.apply(ahead, shop.rows) is None
     held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
     assert (held.position, held.newest_ms, held.fresh_ms) == (10, None, None)
-    assert await page_views(shop) == 10
+    assert held.void_ms is not None
+    assert await apply(shop, 10, 20) is None
+    held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
+    assert held.fresh_ms is not None
+    assert held.fresh_ms >= (held.void_ms or 0)
+    assert await page_views(shop) == 20
 
 
 async def test_a_heartbeat_keeps_what_is_known_of_arrivals(shop: Shop) -> None:
