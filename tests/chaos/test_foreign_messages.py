@@ -49,7 +49,7 @@ def test_a_foreign_topic_stays_stopped_through_kills_and_counts_exactly_once_it_
         assert counted(shop)["refused"] <= 500
         assert doctor(shop, tmp_path)["partition orders/0"] == "wrong"
         shop.kill_worker()
-        shop._environment = {**shop._environment, "SALEPULSE_ACCEPT": "orders"}
+        shop.environment = {**shop.environment, "SALEPULSE_ACCEPT": "orders"}
         shop.start_worker()
         until(lambda: counted(shop)["good"] > 1_000)
         shop.kill_worker()
