@@ -28,6 +28,7 @@ from streams.panes.delta import PaneDelta
 from streams.panes.fold import fold
 from streams.panes.rows import Rows
 from streams.settings import Settings, limits
+from streams.shipping.facts import Creation
 from streams.shipping.join import join
 from streams.shipping.told import OrdersTold
 from streams.store.id_log import IdLog
@@ -39,6 +40,8 @@ from streams.totals import negative_amounts_of
 ROLL_EVERY_S = 30
 ROLL_CELLS = 500_000
 """Deltas are rolled after so long, or when so many numbers wait."""
+_READS_ALL = 100
+"""After a batch whose records were others than was thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class PartitionWork:
         self._limits = limits(settings)
         self._joined: tuple[Prepared, Applying] | None = None
         """The batch that is being applied, as it was sent."""
+        self._reads_all = 0
+        """For so many batches the records of created orders are read, too."""
         self._loaded = False
         self._rolled: int | None = None
         self._batch_id = ""
@@ -169,7 +174,7 @@ class PartitionWork:
             refused = await self._writer.apply(batch, self._rows)
             if not isinstance(refused, RecordsChanged):
                 break
-            self._joined = None
+            self._joined, self._reads_all = None, _READS_ALL
         self._joined = None
         if refused is not None:
             return refused
@@ -188,7 +193,11 @@ class PartitionWork:
         """The batch with what it changes of its orders."""
         if not prepared.told.facts:
             return prepared.applying
-        records = await self._writer.records(self.partition, prepared.told.facts)
+        told = prepared.told.facts
+        # An order that is created has no record, nearly always: where that is wrong, the batch is refused.
+        read = told if self._reads_all else [key for key, fact in told.items() if not isinstance(fact, Creation)]
+        self._reads_all = max(0, self._reads_all - 1)
+        records = await self._writer.records(self.partition, read) if read else {}
         joined = join(prepared.told, records, self._limits, self._rows)
         folded = prepared.applying.delta
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)

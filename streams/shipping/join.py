@@ -37,13 +37,13 @@ class Joined:
 
 
 def join(told: OrdersTold, records: Mapping[RecordKey, bytes | None], limits: Limits, rows: Rows) -> Joined:
-    """What becomes of the records of these orders, all of which were read. What tells nothing new changes nothing."""
+    """What becomes of these orders' records; those not given are not there. What tells nothing new changes nothing."""
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
     payments: list[Payment] = []
     repeats = list(told.repeats)
     for key, fact in told.facts.items():
-        record = records[key]
+        record = records.get(key)
         if record is None and isinstance(fact, Creation):
             changes.append(RecordChange(key, None, encode_creation(fact)))
             continue

@@ -320,12 +320,17 @@ class PaneWriter:
         return len(starts)
 
 
+_NO_RECORD = (0).to_bytes(2, "big")
+
+
 def _packed(records: Sequence[RecordChange]) -> bytes:
     """As `apply.lua` reads them."""
     parts: list[bytes] = []
     for key, before, after in records:
-        held = before or b""
-        parts += (key, len(held).to_bytes(2, "big"), held, len(after).to_bytes(2, "big"), after)
+        if before is None:
+            parts += (key, _NO_RECORD, len(after).to_bytes(2, "big"), after)
+        else:
+            parts += (key, len(before).to_bytes(2, "big"), before, len(after).to_bytes(2, "big"), after)
     return b"".join(parts)
 
 

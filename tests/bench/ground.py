@@ -102,7 +102,9 @@ class Ground:
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as a process of ours reads them."""
     plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
-    return {"PYTHONPATH": str(REPOSITORY)} | {f"SALEPULSE_{name.upper()}": str(value) for name, value in plain.items()}
+    return {"PYTHONPATH": str(REPOSITORY)} | {
+        f"SALEPULSE_{name.upper()}": str(value) for name, value in plain.items() if value is not None
+    }
 
 
 def require_running(servers: list[Server]) -> None:

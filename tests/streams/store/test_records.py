@@ -339,6 +339,35 @@ async def test_a_repeat_counts_once_where_a_record_changed_meanwhile(
     assert [(await ask(view, "1m", "region", name))["repeat_payments"] for name in ("east", "west")] == [0, 1]
 
 
+async def test_a_creation_that_comes_after_its_payment_joins_the_record(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records of created orders are not read, until one turns out to be there: then all are, for a while."""
+    read, asked = shop.writer.records, []
+
+    async def read_and_remember(*args: Any) -> Any:
+        asked.append(list(args[1]))
+        return await read(*args)
+
+    monkeypatch.setattr(shop.writer, "records", read_and_remember)
+    await shop.feed(ORDERS_0, [order("order_created", at=1, order_id="o-1"), order("order_created", at=1)])
+    await shop.feed(ORDERS_0, [paid(at=5, order_id="o-2"), paid(at=6, order_id="o-1")])
+    assert asked == [[key_of("o-2"), key_of("o-1")]]
+    await shop.feed(
+        ORDERS_0, [order("order_created", at=2, order_id="o-2"), order("order_created", at=3, order_id="o-1")]
+    )
+    assert asked[1:] == [[key_of("o-2"), key_of("o-1")]]
+    await shop.feed(ORDERS_0, [order("order_created", at=4, order_id="o-3")])
+    assert asked[2:] == [[key_of("o-3")]]
+    facts = [decode(record or b"") for record in (await read(ORDERS_0, [key_of("o-1"), key_of("o-2")])).values()]
+    assert [(held.created and held.created.ts_ms, held.paid and held.paid.ts_ms) for held in facts] == [
+        (ms(1), ms(6)),
+        (ms(2), ms(5)),
+    ]
+    answer = await ask(await shop.view(), "1m")
+    assert (answer["repeat_creations"], answer["repeat_payments"]) == (1, 0)
+
+
 async def test_what_is_sent_again_when_its_id_is_forgotten_ends_no_order(redis_url: str) -> None:
     """It counts again, as any such event; of the order's life it tells nothing new."""
     async with opened(redis_url, dedup_orders_s=60) as shop:
