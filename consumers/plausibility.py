@@ -64,8 +64,9 @@ def _told(code: str, currency: str) -> str:
 
 
 def _seconds(topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray) -> Iterator[tuple[int, str, int]]:
-    for place in np.flatnonzero((ts >= SECONDS.start) & (ts < SECONDS.stop)).tolist():
-        yield place, "ts", int(ts[place])
+    if len(ts) and ts.min() < SECONDS.stop:
+        for place in np.flatnonzero((ts >= SECONDS.start) & (ts < SECONDS.stop)).tolist():
+            yield place, "ts", int(ts[place])
     if topic is Topic.LOGISTICS:
         promises = fields["promised_ts"]
         if promises.count(None) < len(promises):
