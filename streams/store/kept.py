@@ -37,6 +37,8 @@ class Kept:
     """Apart from each other, in order of time. Those that reach into the future are promises."""
     keep_s: int = 0
     """How long they are kept."""
+    by_s: int = 0
+    """The latest moment by whose retention panes of any level were dropped. The as-of may be earlier again."""
 
     def covers(self, wanted: Span, oldest_s: int) -> bool:
         """Whether all minutes of a stretch are there, if those from `oldest_s` on are."""
@@ -102,12 +104,14 @@ def revise(kept: Kept, spans: Iterable[Span], keeping: Keeping, *, oldest_s: int
     asked = _union([*past, *new])
     since_s = _down(as_of_s - keeping.promotions_s)
     young = (Span(max(span.start_s, since_s), span.end_s) for span in asked)
-    return Kept(dropped_s, tuple(span for span in young if span), keeping.promotions_s)
+    kept_spans = tuple(span for span in young if span)
+    return Kept(dropped_s, kept_spans, keeping.promotions_s, max(kept.by_s, as_of_s))
 
 
 def to_json(kept: Kept) -> bytes:
     """As it stands in Redis."""
-    return msgspec.json.encode({"dropped_s": kept.dropped_s, "spans": [(one.start_s, one.end_s) for one in kept.spans]})
+    spans = [(one.start_s, one.end_s) for one in kept.spans]
+    return msgspec.json.encode({"dropped_s": kept.dropped_s, "spans": spans, "by_s": kept.by_s})
 
 
 def from_json(text: bytes | str | None) -> Kept:
@@ -115,12 +119,13 @@ def from_json(text: bytes | str | None) -> Kept:
     if text is None:
         return Kept()
     held = msgspec.json.decode(text, type=_Wire)
-    return Kept(held.dropped_s, tuple(Span(start, end) for start, end in held.spans))
+    return Kept(held.dropped_s, tuple(Span(start, end) for start, end in held.spans), by_s=held.by_s)
 
 
 class _Wire(msgspec.Struct):
     dropped_s: int
     spans: list[tuple[int, int]]
+    by_s: int = 0
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:

@@ -24,14 +24,15 @@ class Retention:
     keep_s: Mapping[str, int | None]
     """By level: for so long after `newest_s`; None: for ever."""
     newest_s: int = 0
-    """Newest event time counted, or the as-of where that is later."""
+    """Newest event time counted, or the as-of where that is later, or the moment by which panes were dropped: the as-of
+    goes back where a worker of a quiet shop falls silent, and what was dropped does not come back."""
     kept: Kept = NOTHING_KEPT
     """Minutes that are kept for years."""
 
     @classmethod
     def of(cls, levels: Sequence[Level], newest_ms: Iterable[int | None], kept: Kept) -> Retention:
         """After the newest of some moments."""
-        newest_s = max((at or 0 for at in newest_ms), default=0) // 1000
+        newest_s = max(max((at or 0 for at in newest_ms), default=0) // 1000, kept.by_s)
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
 
     def finest(self, at_s: int, newest_s: int) -> int:
@@ -40,6 +41,7 @@ class Retention:
         Raises:
             NotAnswerableError: only hours are, if anything.
         """
+        newest_s = max(newest_s, self.kept.by_s)
         for place, name in ((SECONDS, "s"), (MINUTES, "m")):
             keep_s = self.keep_s[name]
             if keep_s is None or at_s - LONGEST_IN_SECONDS_S >= newest_s - keep_s:
@@ -59,7 +61,7 @@ class Retention:
     def minutes_only(self, at_s: int, newest_s: int) -> bool:
         """Whether minutes are the finest panes that are kept at a moment."""
         keep_s = self.keep_s["s"]
-        return keep_s is not None and at_s - LONGEST_IN_SECONDS_S < newest_s - keep_s
+        return keep_s is not None and at_s - LONGEST_IN_SECONDS_S < max(newest_s, self.kept.by_s) - keep_s
 
     def coarsest(self, at_s: int) -> int:
         """Place of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""

@@ -61,6 +61,7 @@ class RollingView:
         self._levels = levels(settings)
         self._kept = NOTHING_KEPT
         self._kept_at_ms = 0
+        self._as_of_ms = 0
         self._followed = self._begun(reader, rows, State((), {}, 0))
 
     @property
@@ -79,7 +80,10 @@ class RollingView:
         if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
             self.promotions = await followed.reader.promotions()
             self._kept_at_ms = 0
-        if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS:
+        newest_ms = [held.newest_ms for held in state.partitions.values()]
+        as_of_ms = newest(state, now_ms, self._settings).ms  # of a shop that is quiet the clock goes on, and panes go
+        gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
+        if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
             self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
         if not followed.goes_on(state) or followed.rows.names > _MAX_NAMES or not await followed.take_in(state):
             # Questions are answered from what was followed before until the new start has caught up.
@@ -87,8 +91,6 @@ class RollingView:
             followed = self._begun(followed.reader.with_rows(rows), rows, state)
             if not await followed.take_in(state):
                 return
-        newest_ms = [held.newest_ms for held in state.partitions.values()]
-        as_of_ms = newest(state, now_ms, self._settings).ms  # of a shop that is quiet the clock goes on, and panes go
         followed.retention = Retention.of(self._levels, [*newest_ms, as_of_ms], self._kept)
         self._followed, self.polled_ms = followed, now_ms
 

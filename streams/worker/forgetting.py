@@ -48,7 +48,7 @@ class Forgetting:
             return
         if monotonic() - self._expired_s > _EXPIRE_EVERY_S:
             self._expired_s = monotonic()
-            oldest_s = clocks(self._settings, as_of_ms, self._now_ms()).oldest_s["m"]
-            self._holding.kept = await self._keeper.say(oldest_s=oldest_s, as_of_s=as_of_ms // 1000)
-            await self._writer.expire(self._holding.clocks().oldest_s, self._holding.kept)
+            now = clocks(self._settings, as_of_ms, self._now_ms())
+            self._holding.kept = await self._keeper.say(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
+            await self._writer.expire(now.keeping(self._holding.kept).oldest_s, self._holding.kept)
         await self._sweep.turn(as_of_ms)

@@ -8,7 +8,7 @@ numbers = await ask(await shop.view(), "1m")
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,7 +44,9 @@ PROMOTIONS_0 = Partition(Topic.PROMOTIONS, 0)
 class Shop:
     """The write side, and a record of everything that was counted. The clock is event time unless said otherwise."""
 
-    def __init__(self, redis_url: str, **settings: Any) -> None:
+    def __init__(self, redis_url: str, *, present: Callable[[], int] = now_ms, **settings: Any) -> None:
+        """`present`: the clock that worker and server go by, epoch ms."""
+        self.present = present
         self.settings = Settings(
             **{"redis_url": redis_url, "clock": "event", "retain": "all", "overdue_after_h": 0.1, **settings}
         )
@@ -52,7 +54,7 @@ class Shop:
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
         self.levels = levels(self.settings)
         self.rows = Rows()
-        self.writer = PaneWriter(self.redis, self.keys, self.levels)
+        self.writer = PaneWriter(self.redis, self.keys, self.levels, clock=present)
         self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
         self.works: dict[Partition, PartitionWork] = {}
         self.counted: dict[Partition, list[Event]] = {}
@@ -78,7 +80,7 @@ class Shop:
         work = await self.work(partition)
         values = [wire(event) for event in events]
         batch = records(partition.topic, partition.number, begins if work.position is None else work.position, values)
-        prepared = work.prepare(batch, clocks(self.settings, None, now_ms()))
+        prepared = work.prepare(batch, clocks(self.settings, None, self.present()))
         moved = await work.apply(prepared)
         if moved is None:
             (applied,) = (await self.reader(self.rows).log({partition: batch.follows}))[partition]
@@ -88,12 +90,12 @@ class Shop:
         return moved
 
     async def roll(self, partition: Partition, as_of_ms: int | None = None) -> bool:
-        now = clocks(self.settings, as_of_ms, now_ms())
+        now = clocks(self.settings, as_of_ms, self.present())
         return await (await self.work(partition)).roll(now if self.kept is NOTHING_KEPT else now.keeping(self.kept))
 
     async def drop(self, as_of_ms: int) -> int:
         """Say what is kept for years, and delete what is not kept at a moment; returns how many blocks that were."""
-        now = clocks(self.settings, as_of_ms, now_ms())
+        now = clocks(self.settings, as_of_ms, self.present())
         keeper = Keeper(self.redis, self.keys, self.levels, self.settings)
         self.kept = await keeper.say(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
         return await self.writer.expire(now.keeping(self.kept).oldest_s, self.kept)
@@ -110,7 +112,7 @@ class Shop:
         """Another worker takes over: everything in memory is gone."""
         self.works.clear()
         self.rows = Rows()
-        self.writer = PaneWriter(self.redis, self.keys, self.levels)
+        self.writer = PaneWriter(self.redis, self.keys, self.levels, clock=self.present)
         self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
 
     # Reading ---------------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ class Shop:
         """A view that has polled once."""
         rows = Rows()
         view = RollingView(reader(self.redis, self.keys, rows), rows, self.settings)
-        await view.poll(now_ms())
+        await view.poll(self.present())
         return view
 
     def oracle(self) -> Oracle:
@@ -168,9 +170,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(redis_url: str, **settings: Any) -> AsyncIterator[Shop]:
+async def opened(redis_url: str, *, present: Callable[[], int] = now_ms, **settings: Any) -> AsyncIterator[Shop]:
     """A shop whose connection is closed at the end."""
-    shop = Shop(redis_url, **settings)
+    shop = Shop(redis_url, present=present, **settings)
     try:
         yield shop
     finally:
@@ -185,10 +187,11 @@ async def ask(
     *,
     at: int | None = None,
     promotion: str | None = None,
+    now: int | None = None,
 ) -> Mapping[str, Number]:
-    """The numbers of one value; `at` is the as-of in epoch ms, by default the newest."""
+    """The numbers of one value; `at` is the as-of in epoch ms, by default the newest; `now` the clock, epoch ms."""
     question = Question(Window(window), Scope(scope), at, promotion)
-    return (await view.one(question, value, now_ms())).items[0].values
+    return (await view.one(question, value, now_ms() if now is None else now)).items[0].values
 
 
 async def listed(

@@ -111,5 +111,11 @@ def test_whatever_is_announced_and_whenever_it_is_only_what_is_there_that_is_sai
 def test_it_is_read_as_it_was_written(asked: list[Span], oldest_s: int, as_of_s: int) -> None:
     kept = revise(NOTHING_KEPT, asked, KEEPING, oldest_s=oldest_s, as_of_s=as_of_s)
     again = from_json(to_json(kept))
-    assert (again.dropped_s, again.spans) == (kept.dropped_s, kept.spans)
+    assert (again.dropped_s, again.spans, again.by_s) == (kept.dropped_s, kept.spans, as_of_s)
     assert from_json(None) == NOTHING_KEPT
+    assert from_json('{"dropped_s": 7, "spans": []}') == Kept(7), "as versions before wrote it"
+
+
+def test_the_latest_moment_that_panes_were_dropped_by_stays() -> None:
+    kept = revise(NOTHING_KEPT, [], KEEPING, oldest_s=T0, as_of_s=T0 + DAY_S)
+    assert revise(kept, [], KEEPING, oldest_s=T0 - 9, as_of_s=T0).by_s == T0 + DAY_S

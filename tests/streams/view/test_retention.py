@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from streams.clock import now_ms
@@ -105,22 +107,58 @@ async def test_blocks_that_expired_while_no_worker_was_at_work_are_refused_and_n
         assert await ask(following, "5m") == right
 
 
-async def test_a_shop_that_is_quiet_lets_go_of_its_panes_by_the_clock(redis_url: str) -> None:
+class Quiet:
+    """A shop whose last event came five hours ago. The clock is ours: time passes where a test says so."""
+
+    def __init__(self, redis_url: str, now_s: int) -> None:
+        self.now_s = now_s
+        """Seconds after `T0`."""
+        self.shop = Shop(redis_url, present=lambda: ms(self.now_s), retain="", clock="wall")
+
+    async def counted(self) -> None:
+        """A page view a minute for a day, three days ago, and for the last minutes before it fell quiet."""
+        last_s = self.now_s - 5 * HOUR_S
+        await self.shop.feed(CLICKS_0, [click(at=last_s - 3 * DAY_S + 60 * at) for at in range(24 * 60)])
+        await self.shop.feed(CLICKS_0, [click(at=last_s - 60 * at) for at in reversed(range(10))])
+        await self.shop.roll(CLICKS_0)
+
+    async def said(self) -> None:
+        """The worker speaks, as it does each second, and drops what is no longer kept."""
+        position = (await self.shop.work(CLICKS_0)).position
+        await self.shop.writer.heartbeat({CLICKS_0: (position, 0)})
+        await self.shop.drop(ms(self.now_s))
+
+
+@pytest.fixture(params=["00:00:00", "00:00:01", "07:39:59", "12:40:00", "12:59:59", "23:59:30"])
+async def quiet(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Quiet]:
+    """At several times of the day, an hour's last minute and the day's first second among them."""
+    hours, minutes, seconds = map(int, request.param.split(":"))
+    quiet = Quiet(redis_url, 9 * DAY_S + hours * HOUR_S + 60 * minutes + seconds)
+    await quiet.counted()
+    quiet.now_s += 60
+    await quiet.said()
+    yield quiet
+    await quiet.shop.redis.aclose()
+
+
+async def test_a_shop_that_is_quiet_lets_go_of_its_panes_by_the_clock(quiet: Quiet) -> None:
     """Workers drop what is old by now, and servers know it, though the newest event is hours old."""
-    now_s = now_ms() // 1000 - T0
-    now_s -= now_s % 60
-    quiet_s = now_s - 5 * HOUR_S
-    async with opened(redis_url, retain="", clock="wall", idle_after_s=0.001) as shop:
-        await shop.feed(CLICKS_0, [click(at=quiet_s - 3 * DAY_S + 60 * at) for at in range(24 * 60)])
-        await shop.feed(CLICKS_0, [click(at=quiet_s)])
-        await shop.roll(CLICKS_0)
-        await shop.writer.expire(clocks(shop.settings, now_ms(), now_ms()).oldest_s)
-        view = await shop.view()
-        gone = 20 if (now_s + 60 * 20) % HOUR_S else 21  # a whole hour by the clock is answered by its pane of an hour
-        for minutes, kept in ((gone, False), (100, True)):
-            at = ms(now_s - 3 * DAY_S + 60 * minutes)
-            if kept:
-                assert (await ask(view, "1h", at=at))["page_views"] == 60
-            else:
-                with pytest.raises(NotAnswerableError):
-                    await ask(view, "1h", at=at)
+    view, now = await quiet.shop.view(), ms(quiet.now_s)
+    oldest_s = quiet.now_s - quiet.now_s % 60 - 3 * DAY_S
+    assert (await ask(view, "1h", at=ms(oldest_s + 6_000), now=now))["page_views"] == 60
+    whole_hour = (oldest_s + 1_200) % HOUR_S == 0  # that one is answered by its pane of an hour, which is kept
+    with pytest.raises(NotAnswerableError):
+        await ask(view, "1h", at=ms(oldest_s + (1_260 if whole_hour else 1_200)), now=now)
+
+
+async def test_what_was_dropped_is_missed_by_nobody_when_the_as_of_goes_back(quiet: Quiet) -> None:
+    """The worker of a quiet shop dies: the as-of is that of the last event again, and seconds of then were dropped."""
+    following, now = await quiet.shop.view(), ms(quiet.now_s + 60)
+    await following.poll(now)
+    last_s = quiet.now_s - 60 - 5 * HOUR_S
+    for view in (following, await quiet.shop.view()):
+        await view.poll(now)
+        assert view.as_of(now).ms == ms(last_s), "a worker that is silent holds the as-of at what it counted"
+        assert (await ask(view, "5m", now=now))["page_views"] == 5
+        with pytest.raises(NotAnswerableError):
+            await ask(view, "1h", at=ms(quiet.now_s - 3 * DAY_S - 3_700), now=now)
