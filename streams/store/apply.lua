@@ -7,7 +7,7 @@
 --       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes) · max_pairs: most
 --       totals of negative amounts · clock_ms: a newest event time later than this that is stored already was left by a
 --       clock that was wrong, or ''
--- Returns 'ok', also when this very call got through before; 'read again' when a record is not what it was; or the
+-- Returns 'ok', also when this very call got through before, or holds nothing; 'read again' when a record is not what it was; or the
 -- position to go to ('' when there is none).
 local state, log, ids, totals, buckets = unpack(KEYS)
 local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
@@ -19,6 +19,7 @@ if position then
 elseif first ~= '1' then
   return ''
 end
+if next_ == follows then return 'ok' end  -- it holds nothing, and its position may be in the log already
 local records, at = {}, 1
 while at <= #changes do
   local bucket, field, before, after

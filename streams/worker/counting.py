@@ -74,7 +74,9 @@ class Counting:
             async with self._holding.lock(partition):
                 work = await self._holding.loaded(partition)
                 work.touched = monotonic()
-                counted = await self._standing.follows(work, batch) and await self._count(work, batch)
+                follows = await self._standing.follows(work, batch)
+                # A batch that ends where it begins holds nothing; Redis refuses to log it twice at one position.
+                counted = follows and batch.next > batch.follows and await self._count(work, batch)
             if counted:
                 self._metrics.batch_records.labels(batch.topic).observe(len(batch))
                 self._metrics.batch_seconds.labels(batch.topic).observe(monotonic() - batch.arrived_s)

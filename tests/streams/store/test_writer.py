@@ -59,6 +59,15 @@ async def test_a_partition_begins_wherever_kafkas_retention_lets_it(shop: Shop, 
     assert (held.position, held.rolled) == (start + 10, start)
 
 
+async def test_a_batch_that_ends_where_it_begins_changes_nothing(shop: Shop) -> None:
+    assert await apply(shop, 0, 0, first=True) is None
+    assert await shop.everything() == {}
+    await apply(shop, 0, 10, first=True)
+    before = await shop.everything()
+    assert await apply(shop, 10, 10) is None
+    assert await shop.everything() == before
+
+
 @pytest.mark.parametrize(("follows", "next_"), [(9, 20), (11, 20), (0, 9), (0, 25), (25, 30)])
 @pytest.mark.parametrize("first", [False, True])
 async def test_a_batch_that_does_not_follow_is_refused_and_changes_nothing(

@@ -73,6 +73,21 @@ async def test_a_batch_that_does_not_follow_is_passed_over_and_reading_goes_back
     assert office.metric("batch_seconds_count", topic="clicks") == 2
 
 
+async def test_a_batch_that_ends_where_it_begins_changes_nothing_and_is_not_tried_for_ever(office: Office) -> None:
+    """Before the first record, where its entry's id would be 0-0, and at the position of the last entry."""
+    async with asyncio.timeout(5):
+        await office.count(records(CLICKS_0.topic, 0, 0, []))
+        assert await office.position(CLICKS_0) is None
+        office.topics.write(CLICKS_0, click(at=1), click(at=2))
+        await office.count(office.topics.fetch(CLICKS_0))
+        await office.count(records(CLICKS_0.topic, 0, 2, []))
+        assert (await office.position(CLICKS_0), office.topics.sought) == (2, [])
+        assert office.metric("redis_errors_total") == office.metric("batch_failures_total") == 0
+        office.topics.write(CLICKS_0, click(at=3))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.position(CLICKS_0) == 3
+
+
 async def test_a_batch_that_fails_is_counted_as_a_failure_and_read_again(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
