@@ -114,11 +114,11 @@ def as_of(
 
 
 def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
-    """Up to when an active partition is counted: its newest event. One that had none and that its worker had caught up
-    with before it fell silent is counted up to the worker's last word.
+    """Up to when an active partition is counted: its newest event. One that had none is counted up to its worker's last
+    word where nothing waited then, and where the first records wait up to when there were none yet.
     """
-    if state.newest_ms is None and clock is Clock.WALL and state.has_caught_up:
-        return state.seen_ms
+    if state.newest_ms is None and clock is Clock.WALL:
+        return state.seen_ms if state.lag == 0 else state.arrived_ms
     return state.newest_ms
 
 

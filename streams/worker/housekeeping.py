@@ -134,7 +134,7 @@ class Housekeeping:
         arrived = {
             partition: arrived_ms
             for partition, (position, _) in lags.items()
-            if position is not None and (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
+            if (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
         }
         for partition in await self._writer.heartbeat(lags, arrived):
             work = self._holding.works.get(partition)

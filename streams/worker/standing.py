@@ -91,8 +91,15 @@ class Standing:
         end = self._reading.end(partition)
         return 1 if end is None or end < position else end - position
 
-    def arrived_ms(self, partition: Partition, position: int) -> int | None:
-        """Everything that had arrived in Kafka by then is before a position; None where that is not known."""
+    def arrived_ms(self, partition: Partition, position: int | None) -> int | None:
+        """Everything that had arrived in Kafka by then is before a position; None where that is not known.
+
+        A partition that was never counted stands at its first record: while there is none, nothing had arrived.
+        """
+        if position is None:
+            position = self._first.get(partition)
+        if position is None:
+            return None
         end, heard_ms = self._reading.end(partition), self._reading.heard_ms(partition)
         if end is not None and heard_ms is not None:
             self._arrivals.note(partition, end, self._reference_ms() - max(0, now_ms() - heard_ms))

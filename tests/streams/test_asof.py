@@ -125,6 +125,14 @@ def test_nothing_is_known_while_a_partition_with_records_waiting_was_never_count
     assert at(state(900), state(None, fresh=None, lag=None)).ms is None
 
 
+def test_the_first_records_of_a_partition_that_was_empty_hold_the_as_of_where_there_were_none() -> None:
+    first = state(None, fresh=None, lag=1, seen=0, arrived=1)
+    assert at(state(990), first).ms == ms(990)
+    assert at(state(999.5), first).ms == NOW - 1_000
+    assert at(state(999.5), replace(first, arrived_ms=NOW - 60_000)).ms == NOW - 60_000, "however long they wait"
+    assert at(state(999.5), replace(first, void_ms=NOW - 500)).ms == ms(999), "they were ahead of the clock"
+
+
 def test_when_all_are_idle_as_of_follows_the_clock() -> None:
     quiet = [state(900, fresh=60), state(100, fresh=600)]
     assert at(*quiet) == AsOf(NOW, (), 2)

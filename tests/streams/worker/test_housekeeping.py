@@ -23,6 +23,19 @@ async def test_each_partition_is_said_to_be_attended_with_what_waits_in_it(offic
     assert all((state.seen_ms or 0) >= before for state in held.values())
 
 
+async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Office) -> None:
+    """So its first records take no as-of away; a partition that was found with records waiting has none to give."""
+    office.topics.write(CLICKS_0)
+    office.topics.write(ORDERS_0, paid(at=1))
+    await office.worker.tick()
+    empty_ms = now_ms()
+    office.topics.write(CLICKS_0, click(at=1))
+    await office.worker.tick()
+    held = (await office.state()).partitions
+    assert (held[CLICKS_0].position, held[CLICKS_0].lag, held[ORDERS_0].arrived_ms) == (None, 1, None)
+    assert empty_ms - 1_000 < (held[CLICKS_0].arrived_ms or 0) <= empty_ms
+
+
 async def test_of_a_partition_that_the_broker_is_silent_about_nothing_is_said(passing: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, click(at=1))
     office.topics.write(ORDERS_0, paid(at=1))
