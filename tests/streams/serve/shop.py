@@ -29,6 +29,9 @@ from streams.store.writer import PaneWriter
 T0 = 1_764_590_400_000
 """2025-12-01T12:00:00Z: events are given in seconds after it."""
 
+QUIET_S = 600
+"""So long after its last word a worker is not stale yet: tests say it once, and may take a while then."""
+
 CLICKS, ORDERS, LOGISTICS = (Partition(topic, 0) for topic in (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS))
 
 
@@ -43,8 +46,9 @@ class Message:
 
 
 def shop_settings(redis_url: str, **changes: Any) -> Settings:
-    """The event clock: numbers do not depend on when a test runs."""
-    return Settings(**{"redis_url": redis_url, "clock": Clock.EVENT, "poll_ms": 20, **changes})
+    """The event clock: numbers do not depend on when a test runs, nor on how long it takes after `attend`."""
+    usual = {"redis_url": redis_url, "clock": Clock.EVENT, "poll_ms": 20, "stale_after_s": QUIET_S}
+    return Settings(**{**usual, **changes})
 
 
 def at(seconds: float) -> int:

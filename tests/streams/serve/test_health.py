@@ -19,7 +19,7 @@ from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, stan
 from streams.settings import Settings
 from streams.store.refusal_kinds import RedisRefusal
 from tests.streams.serve.conftest import ready, soon
-from tests.streams.serve.shop import CLICKS, ORDERS, Shop, at, click, client, shop, shop_settings
+from tests.streams.serve.shop import CLICKS, ORDERS, QUIET_S, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server
 
 pytestmark = pytest.mark.anyio
@@ -151,7 +151,7 @@ async def test_the_positions_that_answers_hold(api: httpx.AsyncClient, open_shop
 
 
 async def test_a_partition_without_a_worker_is_stale(api: httpx.AsyncClient, open_shop: Shop) -> None:
-    await open_shop.silent_since(ORDERS, 60)
+    await open_shop.silent_since(ORDERS, QUIET_S + 60)
 
     async def stale() -> bool:
         return (await api.get("/api/v1/kpis")).json()["stale"] == ["orders/0"]

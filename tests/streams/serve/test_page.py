@@ -23,7 +23,7 @@ from tests.alerts.engine import beside_servers
 from tests.alerts.state.playing import FINE
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.following import served
-from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid, shop_settings
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, QUIET_S, Shop, at, click, client, paid, shop_settings
 from tests.streams.tokens.making import token, write
 from tests.support.browser import browser
 
@@ -104,7 +104,7 @@ async def test_a_browser_shows_what_is_true(
             await seen(lambda html: ">Nothing.<" in html)
             await leave_evaluated(process.redis, Keys("salepulse", 1), at(0))
             await seen(lambda html: "Alerts were not evaluated since " in html and ">Nothing.<" not in html)
-            await open_shop.silent_since(ORDERS, 60)
+            await open_shop.silent_since(ORDERS, QUIET_S + 60)
             await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)
             await open_shop.attend()
             await seen(lambda html: LIVE in html)

@@ -141,9 +141,10 @@ async def test_a_script_that_does_not_end(server: Server) -> None:
 
 
 async def test_a_redis_that_is_loading(server: Server) -> None:
-    async with connected(server.url) as redis:
-        await redis.execute_command("DEBUG", "POPULATE", "1000000")
-        await redis.config_set("key-load-delay", "50")
+    """Few keys, each of which takes long: written at once, read for half a minute. Who has it do so waits for it."""
+    async with Redis.from_url(server.url) as redis:
+        await redis.execute_command("DEBUG", "POPULATE", "20000")
+        await redis.config_set("key-load-delay", "2000")
         await redis.config_set("loading-process-events-interval-bytes", "1024")
         restarting = asyncio.create_task(redis.execute_command("DEBUG", "RELOAD"))
         async with connected(server.url) as other:
