@@ -1,4 +1,4 @@
-"""Whether a broker answers others: asked over connections of its own, apart from those of the consumer in doubt."""
+"""Whether a broker gives records to others: asked over connections of its own, apart from those in doubt."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ from consumers.topics import Partition
 _LOOK_EVERY_S = 0.05
 
 
-async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5.0) -> bool:
-    """Whether a fetch from a partition is answered to somebody else. In no consumer group, and nothing is moved."""
+async def can_be_read(
+    kafka: Where, partition: Partition, position: int | None = None, *, within_s: float = 5.0
+) -> bool:
+    """Whether somebody else is given the records from a position on, or from the first on, or told that there are none.
+
+    In no consumer group, and nothing is moved.
+    """
     tp = TopicPartition(kafka_at(kafka).topics.on_broker(partition.topic), partition.number)
     consumer = AIOKafkaConsumer(
         **kafka_at(kafka).options(),
@@ -28,8 +33,10 @@ async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5
         async with asyncio.timeout(within_s):
             await consumer.start()
             consumer.assign([tp])
+            if position is not None:
+                consumer.seek(tp, position)
             # Set by the answer to a fetch, whether there are records or not; these are not unpacked.
-            while consumer.highwater(tp) is None:
+            while not _is_answered(consumer, tp, position):
                 await asyncio.sleep(_LOOK_EVERY_S)
             return True
     except (KafkaError, SalepulseError, TimeoutError, OSError):
@@ -37,3 +44,9 @@ async def can_be_read(kafka: Where, partition: Partition, *, within_s: float = 5
     finally:
         with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
             await asyncio.wait_for(consumer.stop(), within_s)
+
+
+def _is_answered(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int | None) -> bool:
+    """A broker that cannot read its disk any more may answer, with an end that is beyond what it gives."""
+    end = consumer.highwater(tp)
+    return end is not None and (position is None or end <= position or tp in consumer._fetcher._records)

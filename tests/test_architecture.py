@@ -83,6 +83,7 @@ PURE_FILES = (
     "streams/store/merging.py",
     "streams/store/refusal_kinds.py",
     "streams/totals.py",
+    "streams/stuck.py",
     "streams/view/distinct.py",
     "streams/view/retention.py",
     "streams/view/row_panes.py",

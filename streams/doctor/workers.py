@@ -24,6 +24,7 @@ from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
+from streams.stuck import stuck, stuck_fix, stuck_text
 from streams.timekeeping import OFF_MS
 from streams.totals import NEGATIVE_AMOUNTS
 from streams.view.reached import newest
@@ -53,7 +54,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         {name: (int(at), text) for name, (at, _, text) in said.items()}, now_ms - int(settings.stale_after_s * 1000)
     )
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
-    findings += [*clocks(reports), *late_feeds(state, now_ms, settings)]
+    findings += [*clocks(reports), *late_feeds(state, now_ms, settings), *unmoved(state, now_ms, settings)]
     findings += [
         wrong(f"partition {partition}", why, cure(partition.topic)) for partition, why in sorted(state.stopped.items())
     ]
@@ -114,6 +115,12 @@ def late_feeds(state: State, now_ms: int, settings: Settings) -> Iterator[Findin
             yield wrong("late feed", late_feed_text(one), late_feed_fix(one))
     if settings.not_in_as_of:
         yield ok("as-of", f"it does not wait for {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
+
+
+def unmoved(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
+    """Partitions in which records wait, and whose position does not move."""
+    for partition, held in stuck(state.waiting, state.stopped, now_ms, settings.stale_after_s).items():
+        yield wrong("stuck", stuck_text(partition, held), stuck_fix(held))
 
 
 def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[Finding]:

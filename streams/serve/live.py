@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from consumers.settings import Clock
+from consumers.topics import Partition
 from streams.feeds import held_back
 from streams.serve.asks import Ask
 from streams.serve.bell import Bell
@@ -19,6 +20,7 @@ from streams.serve.standing import POLLED_WITHIN_MS, Facts, Standing, is_silent,
 from streams.serve.turns import SERVER, OverloadedError, asking
 from streams.settings import Settings
 from streams.store.state import State
+from streams.stuck import Waiting, stuck
 from streams.view.asking import NotReadyError
 from streams.view.reached import newest, reached_ms
 from streams.view.rolling import RollingView
@@ -148,6 +150,12 @@ class Live:
         """Up to where earlier moments can be asked about."""
         return reached_ms(self.look.state, self.look.polled_ms, self.settings)
 
+    def stuck(self) -> dict[Partition, Waiting]:
+        """Partitions in which records wait, and whose position does not move."""
+        look = self._following.look
+        at_ms = self.now_ms() if look is None else look.polled_ms
+        return stuck(self.state.waiting, self.state.stopped, at_ms, self.settings.stale_after_s)
+
     def standing(self) -> Standing:
         """How things stand now."""
         now, look = self.now_ms(), self._following.look
@@ -174,6 +182,7 @@ class Live:
             refused=self.aside.refused,
             stopped=self.state.stopped,
             held_back=tuple(held_back(self.state.current, state_ms, self.settings)),
+            stuck=self.stuck(),
         )
         return standing(facts, now)
 

@@ -165,8 +165,18 @@ class StandingCollector(Collector):
                 lag.add_metric([partition.topic, str(partition.number)], held.lag)
         for name, offset in sorted(self._live.snapshot.positions.items()):
             position.add_metric(name.split("/"), offset)
+        stuck = GaugeMetricFamily(
+            "salepulse_partition_stuck_seconds",
+            "How long the position of a partition has not moved though records wait; 0 up to a minute.",
+            labels=labels,
+        )
+        found = self._live.stuck()
+        for partition in sorted({*self._live.state.current, *found}):
+            for_s = found[partition].for_s if partition in found else 0
+            stuck.add_metric([partition.topic, str(partition.number)], for_s)
         yield lag
         yield position
+        yield stuck
         incomplete = GaugeMetricFamily(
             "salepulse_incomplete_since_seconds",
             "Event time from which the history of a partition has a hole: records were lost before they were counted.",

@@ -12,6 +12,7 @@ from streams.acceptance import cure
 from streams.asof import AsOf, PartitionState
 from streams.feeds import HeldBack, late_feed_fix, late_feed_text
 from streams.store.refusal_kinds import TEXTS, RedisRefusal
+from streams.stuck import Waiting, stuck_fix, stuck_text
 
 POLLED_WITHIN_MS = 2_000
 """A Redis that has not answered for so long is down."""
@@ -50,6 +51,8 @@ class NotLive(StrEnum):
     """A topic is not read: most of its first messages break the contract, and nobody has accepted it."""
     FEED_LATE = "feed_late"
     """All records of a partition are counted, and its newest event is older than those of others: its feed is late."""
+    PARTITION_STUCK = "partition_stuck"
+    """Records wait in a partition, and its position has not moved for more than a minute."""
     RECORDS_WAITING = "records_waiting"
     """Records wait to be counted, and the as-of is behind."""
 
@@ -105,6 +108,8 @@ class Facts:
     """Partitions that are not read, since most of their topic's messages break the contract. # <what a worker found>"""
     held_back: tuple[HeldBack, ...] = ()
     """What the as-of waits for on the wall clock."""
+    stuck: Mapping[Partition, Waiting] = field(default_factory=dict)
+    """Partitions in which records wait, and whose position does not move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +187,19 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
     for partition in sorted(set(facts.stale) - set(facts.unread)):
         seen_ms = facts.partitions[partition].seen_ms
         since = "ever" if seen_ms is None else f"since {moment(seen_ms)}"
-        yield Cause(NotLive.PARTITION_STALE, f"partition {partition} is stale: no word from its worker {since}")
+        who = "the broker, which its worker asks," if partition in facts.stuck else "its worker"
+        yield Cause(NotLive.PARTITION_STALE, f"partition {partition} is stale: no word from {who} {since}")
     found = {partition.topic: why for partition, why in sorted(facts.stopped.items(), reverse=True)}
     for topic, why in sorted(found.items()):
         yield Cause(NotLive.TOPIC_STOPPED, f"{why}; {cure(topic)}")
+    for partition, waiting in facts.stuck.items():
+        yield Cause(NotLive.PARTITION_STUCK, f"{stuck_text(partition, waiting)}; {stuck_fix(waiting)}")
     as_of_ms = facts.newest.ms
     if as_of_ms is None:
         if facts.partitions:
-            waiting = sorted(partition for partition, held in facts.partitions.items() if held.lag != 0)
-            if waiting:  # where nothing waits there is nothing to show yet, and nothing amiss
-                missing = ", ".join(map(str, waiting))
+            uncounted = sorted(partition for partition, held in facts.partitions.items() if held.lag != 0)
+            if uncounted:  # where nothing waits there is nothing to show yet, and nothing amiss
+                missing = ", ".join(map(str, uncounted))
                 yield Cause(NotLive.NO_AS_OF, f"there is no as-of yet: nothing was counted yet of {missing}")
         elif facts.polled_ms is not None:
             yield Cause(NotLive.NO_AS_OF, "there is no as-of yet: no worker has counted anything in this Redis")
@@ -212,7 +220,7 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
         behind = {one.partition for one in facts.held_back if not one.is_late_feed}
         for partition, held in sorted(facts.partitions.items()):
             waits = partition in behind if facts.wall else held.lag != 0
-            if waits and partition not in facts.stale:
+            if waits and partition not in facts.stale and partition not in facts.stuck:
                 how_many = "an unknown number of" if held.lag is None else held.lag
                 yield Cause(
                     NotLive.RECORDS_WAITING,

@@ -1,15 +1,27 @@
 -- Says that a worker is at work on its partitions: only where it stands at the position that is stored.
+-- Where records wait, or the broker answers nothing, it is noted since when nothing has moved; a worker that was away for
+-- longer than a restart takes begins that anew.
 -- KEYS: state
--- ARGV: now ms, then for each partition its name, position or '', records not yet counted, and when everything had arrived
---       that is before the position, or ''
+-- ARGV: now ms, then for each partition its name, position or '', records not yet counted ('': the broker does not answer,
+--       which is no word about the partition), when everything had arrived that is before the position, or '', and how far
+--       a large record was read
 -- Returns the names of the partitions whose position is another.
 local state, now_ms = KEYS[1], ARGV[1]
 local moved = {}
-for i = 2, #ARGV, 4 do
-  local partition, position, lag, arrived_ms = unpack(ARGV, i, i + 3)
+for i = 2, #ARGV, 5 do
+  local partition, position, lag, arrived_ms, steps = unpack(ARGV, i, i + 4)
   if (redis.call('HGET', state, 'pos:' .. partition) or '') == position then
-    redis.call('HSET', state, 'seen:' .. partition, now_ms, 'lag:' .. partition, lag)
+    if lag ~= '' then redis.call('HSET', state, 'seen:' .. partition, now_ms, 'lag:' .. partition, lag) end
     if arrived_ms ~= '' then redis.call('HSET', state, 'upto:' .. partition, arrived_ms) end
+    local waits, at = redis.call('HGET', state, 'waits:' .. partition), position .. '.' .. steps
+    if lag == '0' then
+      if waits then redis.call('HDEL', state, 'waits:' .. partition) end
+    else
+      local before, since_ms, reported_ms = string.match(waits or '', '^(%S+) (%d+) (%d+)')
+      local away_ms = tonumber(now_ms) - tonumber(reported_ms or now_ms)
+      if before ~= at or away_ms < 0 or away_ms > 60000 then since_ms = now_ms end
+      redis.call('HSET', state, 'waits:' .. partition, table.concat({ at, since_ms, now_ms, lag }, ' '))
+    end
   else
     moved[#moved + 1] = partition
   end

@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.store.keys import Keys
+from streams.stuck import Waiting
 
 UNKNOWN_SINCE_MS = 1
 """Of records that were lost at a time that is not known: a version before this one wrote none."""
-_STOPPED = b"stopped:"
+_STOPPED, _WAITS = b"stopped:", b"waits:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class State:
     which on; never 0."""
     stopped: dict[Partition, str] = field(default_factory=dict)
     """Partitions, also of promotions, that are not read: most of their topic's messages break the contract. # <why>"""
+    waiting: Mapping[Partition, Waiting] = field(default_factory=dict)
+    """Partitions, also of promotions, in which records wait, or that the broker does not answer for."""
 
     @property
     def current(self) -> dict[Partition, PartitionState]:
@@ -83,7 +86,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
     attended: set[Partition] = set()
     incomplete: dict[Partition, int] = {}
     for fields in shards:
-        names = {name.partition(b":")[2] for name in fields if b":" in name}
+        names = {name.partition(b":")[2] for name in fields if b":" in name and not name.startswith(_WAITS)}
         for name in names:
             partition = Partition.parse(name.decode())
             if b"seen:" + name in fields:
@@ -121,7 +124,19 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
             for name, why in fields.items()
             if name.startswith(_STOPPED)
         },
+        {
+            Partition.parse(name.removeprefix(_WAITS).decode()): _waiting(held)
+            for fields in shards
+            for name, held in fields.items()
+            if name.startswith(_WAITS)
+        },
     )
+
+
+def _waiting(held: bytes) -> Waiting:
+    """As `heartbeat.lua` writes it."""
+    at, since_ms, reported_ms, lag = held.decode().split(" ")
+    return Waiting(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
 
 
 def _int(value: bytes | None) -> int | None:

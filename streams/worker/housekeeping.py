@@ -29,8 +29,8 @@ log = structlog.get_logger()
 _TELL_EVERY_S = 5.0
 _SAY_AGAIN_S = 30.0
 
-Lags = dict[Partition, tuple[int | None, int]]
-"""# <(position, records that wait)>"""
+Lags = dict[Partition, tuple[int | None, int | None]]
+"""# <(position, records that wait; None: the broker does not answer)>"""
 
 
 class Housekeeping:
@@ -108,24 +108,28 @@ class Housekeeping:
             log.warning("the broker does not tell which topics it has", error=repr(error))
         await self._writer.note_topics(self._identity.known)
 
-    async def _look_at(self, partition: Partition) -> tuple[int | None, int] | None:
-        """Where a partition stands and how much waits; None where nothing can be said."""
+    async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:
+        """Where a partition stands and how much waits, None where the broker says nothing of it; None where neither can
+        be said."""
         if self._busy(partition) or self._holding.lock(partition).locked():  # may take long: said as it stands
             busy = self._holding.works.get(partition)
-            if busy is None or not busy.loaded or busy.position is None or not self._standing.hears_of(busy):
+            if busy is None or not busy.loaded or busy.position is None:
                 return None
-            return busy.position, self._standing.waiting(partition, busy.position)
+            heard = self._standing.hears_of(busy)
+            return busy.position, self._standing.waiting(partition, busy.position) if heard else None
         try:
             async with self._holding.lock(partition):
                 work = await self._holding.loaded(partition)
                 # Of what is not read on purpose, nothing can be heard.
                 known = self._acceptance.stopped(partition) or self._standing.hears_of(work)
-                said = (work.position, await self._standing.lag(work)) if known else None
+                said = work.position, await self._standing.lag(work) if known else None
             self._rolls.look(work)
         except RevokedError:
             self._holding.let_go(partition)
         except (TimeoutError, KafkaError) as error:
             log.warning("the broker does not answer", partition=str(partition), error=repr(error))
+            held = self._holding.works.get(partition)
+            return (held.position, None) if held and held.loaded else None
         else:
             return said
         return None
@@ -133,10 +137,11 @@ class Housekeeping:
     async def _say(self, lags: Lags) -> None:
         arrived = {
             partition: arrived_ms
-            for partition, (position, _) in lags.items()
-            if (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
+            for partition, (position, lag) in lags.items()
+            if lag is not None and (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
         }
-        for partition in await self._writer.heartbeat(lags, arrived):
+        steps = {partition: self._reading.steps(partition) for partition in lags}
+        for partition in await self._writer.heartbeat(lags, arrived, steps):
             work = self._holding.works.get(partition)
             # Where we moved on meanwhile, it was our own word that was old.
             if work and work.position == lags[partition][0] and not self._holding.lock(partition).locked():

@@ -32,7 +32,10 @@ _ASK_EVERY_S = 5.0
 _ANY = Partition(Topic.CLICKS, 0)
 """Whom to ask of, where nothing is assigned."""
 
-CanBeRead = Callable[[Partition], Awaitable[bool]]
+_ASK_UNREADABLE_EVERY_S = 30.0
+
+CanBeRead = Callable[[Partition, int | None], Awaitable[bool]]
+"""Whether somebody else is given the records from a position on."""
 
 
 class Watching:
@@ -67,6 +70,10 @@ class Watching:
         self._away: Partition | None = None
         """A partition that nobody could read when we last asked."""
         self._asked_s = 0.0
+        self._unreadable: dict[Partition, int | None] = {}
+        """Partitions whose records the broker gives nobody, though it answers for others. # <position>"""
+        self._asking: asyncio.Task[None] | None = None
+        self._asked_unreadable_s = 0.0
 
     async def run(self) -> None:
         """Until the worker is told to end, by us or by somebody else."""
@@ -75,6 +82,8 @@ class Watching:
             await self._look_on()
         finally:
             beating.cancel()
+            if self._asking is not None:
+                self._asking.cancel()
 
     async def _beat(self) -> None:
         """Say that the main loop turns, also while looking takes long."""
@@ -105,6 +114,7 @@ class Watching:
             full=self._room.full,
         )
         doubted = self._dog.look(monotonic(), seen)
+        self._ask_about_unreadable()
         if self._away:
             return await self._wait_for_broker(self._away)
         if self._dog.rebalance_is_stuck(monotonic()):
@@ -114,8 +124,17 @@ class Watching:
             why = f"nothing was read of {doubted[0]} for {self._after_s:g} s"
         else:
             return ""
-        if await self._can_be_read(doubted[0]):
+        if await self._can_be_read(doubted[0], self._position(doubted[0])):
             return f"{why}, and the broker answers others"
+        if self._hears_of_others(doubted[0]):
+            log.error(
+                "the broker gives nobody the records of a partition; reading the others",
+                partition=str(doubted[0]),
+                position=self._position(doubted[0]),
+                fix="see its log: a batch may be damaged on its disk",
+            )
+            self._unreadable[doubted[0]] = self._position(doubted[0])
+            return ""
         log.warning("the broker does not answer, waiting for it", partition=str(doubted[0]))
         self._away = doubted[0]
         return ""
@@ -128,21 +147,49 @@ class Watching:
             self._dog.excuse(monotonic())
         elif monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = monotonic()
-            if await self._can_be_read(partition):
+            if await self._can_be_read(partition, self._position(partition)):
                 log.info("the broker answers again", partition=str(partition))
                 self._away = None
                 self._dog.excuse(monotonic())
         return ""
 
+    def _ask_about_unreadable(self) -> None:
+        """Find out now and then, beside looking, whether a partition that nobody was given can be read again."""
+        due = monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
+        if self._unreadable and due and (self._asking is None or self._asking.done()):
+            self._asked_unreadable_s = monotonic()
+            self._asking = asyncio.create_task(self._ask_about(next(iter(self._unreadable))))
+
+    async def _ask_about(self, partition: Partition) -> None:
+        position = self._unreadable.pop(partition)
+        if partition in self._reading.assigned() and not await self._can_be_read(partition, position):
+            self._unreadable[partition] = position  # behind the others, whose turn is next
+
+    def _hears_of_others(self, partition: Partition) -> bool:
+        return any(self._is_heard_of(other) for other in self._assigned() if other != partition)
+
+    def _is_heard_of(self, partition: Partition) -> bool:
+        return abs(now_ms() - (self._reading.heard_ms(partition) or 0)) <= SILENT_S * 1000
+
+    def _position(self, partition: Partition) -> int | None:
+        work = self._holding.works.get(partition)
+        return None if work is None else work.position
+
     def _assigned(self) -> set[Partition]:
+        """The partitions that are to be read, and can be as far as is known."""
         with suppress(Exception):  # Faust has no consumer yet, or none any more
-            return {partition for partition in self._reading.assigned() if not self._stopped(partition)}
+            return {
+                partition
+                for partition in self._reading.assigned()
+                if not self._stopped(partition)
+                and not (partition in self._unreadable and self._unreadable[partition] == self._position(partition))
+            }
         return set()
 
     async def _see(self, partition: Partition) -> Sight:
         work = self._holding.works.get(partition)
         position = None if work is None else work.position
-        waits = abs(now_ms() - (self._reading.heard_ms(partition) or 0)) > SILENT_S * 1000
+        waits = not self._is_heard_of(partition)
         if not waits:
             end = self._reading.end(partition)
             with suppress(TimeoutError):

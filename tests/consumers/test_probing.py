@@ -8,7 +8,7 @@ from consumers.probing import can_be_read
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Partition, Topic
 from tests.support.batches import ATTRIBUTES, Message, compressed
-from tests.support.raw_batches import harm_on_disk, produce_raw
+from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
 from tests.support.servers import Server
 
 
@@ -26,3 +26,16 @@ async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_n
     await create_topics(embedded_broker.bootstrap, default_plans(1))
     assert await can_be_read(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
     assert not await can_be_read("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broker_answers(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    batches = [compressed([Message(b"{}")] * 9, "none")] * 3
+    offsets = await produce_raw(apache_kafka.bootstrap, "clicks", *batches)
+    harm_length_on_disk(apache_kafka, "clicks", 2**30, base=offsets[1])
+    clicks = Partition(Topic.CLICKS, 0)
+    assert await can_be_read(apache_kafka.bootstrap, clicks, offsets[0])
+    assert not await can_be_read(apache_kafka.bootstrap, clicks, offsets[1], within_s=2)
+    assert await can_be_read(apache_kafka.bootstrap, clicks, 27), "there are none"

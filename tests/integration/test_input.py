@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.structs import TopicPartition
 
 from consumers.dead_letter_reading import read_dead_letters
 from consumers.dead_letters import DeadLetter
@@ -20,9 +22,10 @@ from tests.streams.commands.salepulse import salepulse
 from tests.support.batches import COMPRESS, Message, bomb, compressed
 from tests.support.events import click, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
-from tests.support.raw_batches import harm_on_disk, produce_raw
+from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +133,66 @@ def test_batches_that_cannot_be_decoded_are_skipped_each_as_one_dead_letter_and_
             'salepulse_records_lost_total{topic="clicks"} 50.0'
             in httpx.get(f"http://127.0.0.1:{shop.settings.http_port}/metrics").text
         )
+
+
+@pytest.mark.kafka
+def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damage(
+    apache_kafka: Server, redis_server: Server, tmp_path: Path
+) -> None:
+    """One that the broker answers with an error, one that it answers with nothing, and one that is well."""
+    with stack(apache_kafka, redis_server, partitions=3, workers=0) as shop:
+        for number, length in enumerate((0, 2**30, None)):
+            batches = [compressed(clicks(10, at=n), "none") for n in range(4)]
+            offsets = asyncio.run(produce_raw(apache_kafka.bootstrap, "clicks", *batches, partition=number))
+            if length is not None:
+                harm_length_on_disk(apache_kafka, "clicks", length, base=offsets[2], partition=number)
+        pid = shop.start_worker().pid
+        url = f"http://127.0.0.1:{shop.settings.http_port}"
+        shop.until_at(20 + 20 + 40)
+
+        def named() -> bool:
+            reasons = httpx.get(f"{url}/readyz").text
+            return all(f"clicks/{number} has been at offset 20" in reasons for number in (0, 1))
+
+        eventually(named, within_s=90, what="both are named")
+        assert shop.workers[0].pid == pid
+        assert shop.workers[0].running, "it goes on with the others, and a new one could do no more"
+        answer = httpx.get(f"{url}/readyz")
+        assert answer.status_code == 503
+        assert "partition_stuck" in answer.json()["codes"]
+        metrics = httpx.get(f"{url}/metrics").text
+        seconds = dict(
+            re.findall(r'salepulse_partition_stuck_seconds\{partition="(\d)",topic="clicks"\} (\S+)', metrics)
+        )
+        assert [float(seconds[number]) > 60 for number in "012"] == [True, True, False]
+        done = salepulse(
+            "doctor", "--json", "--bootstrap", apache_kafka.bootstrap, "--redis-url", redis_server.url, cwd=tmp_path
+        )
+        assert done.returncode == 1
+        found = [one["found"] for one in json.loads(done.stdout)["findings"] if one["what"] == "stuck"]
+        assert "clicks/0 has been at offset 20" in found[0]
+        assert "the broker answers none of its fetches" in found[0]
+        assert "clicks/1 has been at offset 20" in found[1]
+        assert "20 records wait after it" in found[1]
+        asyncio.run(delete_records(apache_kafka.bootstrap, {0: 40, 1: 40}))  # what the cure names
+        asyncio.run(send_clicks(apache_kafka.bootstrap, (0, 1, 2)))
+        eventually(lambda: shop.counted() == 20 + 20 + 40 + 3, within_s=60, what="they go on")
+        assert sorted(shop.incomplete()) == ["clicks/0", "clicks/1"]
+
+
+async def delete_records(bootstrap: str, upto: dict[int, int]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        records = {TopicPartition("clicks", number): RecordsToDelete(offset) for number, offset in upto.items()}
+        await admin.delete_records(records)
+    finally:
+        await admin.close()
+
+
+async def send_clicks(bootstrap: str, partitions: tuple[int, ...]) -> None:
+    for number in partitions:
+        await produce_raw(bootstrap, "clicks", compressed(clicks(1, at=100), "none"), partition=number)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
@@ -38,12 +40,30 @@ async def produce_raw(bootstrap: str, topic: str, *batches: bytes, partition: in
 
 def harm_on_disk(broker: Server, topic: str, at: int, byte: int, *, base: int, sign: bool, partition: int = 0) -> None:
     """Change a byte of the batch that begins at an offset, in the file of an Apache Kafka; `sign`: its checksum too."""
-    (log,) = Path(broker.folder, "data", f"{topic}-{partition}").glob("*.log")
-    with log.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-        start = 0
-        while int.from_bytes(data[start : start + 8], "big") != base:
-            start += 12 + int.from_bytes(data[start + 8 : start + 12], "big")
+    with _log(broker, topic, partition) as data:
+        start = _start(data, base)
         data[start + at] = byte
         end = start + 12 + int.from_bytes(data[start + 8 : start + 12], "big")
         if sign:
             data[start:end] = signed(data[start:end])
+
+
+def harm_length_on_disk(broker: Server, topic: str, length: int, *, base: int, partition: int = 0) -> None:
+    """Change the length of the batch that begins at an offset: the broker itself finds nothing after it any more."""
+    with _log(broker, topic, partition) as data:
+        start = _start(data, base)
+        data[start + 8 : start + 12] = length.to_bytes(4, "big", signed=True)
+
+
+@contextmanager
+def _log(broker: Server, topic: str, partition: int) -> Iterator[mmap.mmap]:
+    (log,) = Path(broker.folder, "data", f"{topic}-{partition}").glob("*.log")
+    with log.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+        yield data
+
+
+def _start(data: mmap.mmap, base: int) -> int:
+    start = 0
+    while int.from_bytes(data[start : start + 8], "big") != base:
+        start += 12 + int.from_bytes(data[start + 8 : start + 12], "big")
+    return start

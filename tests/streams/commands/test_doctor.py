@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,13 @@ from streams.doctor.workers import (
     messages,
     on_broker,
     partitions,
+    unmoved,
     unreadable,
 )
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from streams.store.state import State
+from streams.stuck import Waiting
 from streams.totals import NegativeAmounts
 from tests.streams.commands.salepulse import salepulse
 from tests.support.redis_cluster import Cluster
@@ -131,6 +134,26 @@ def test_a_late_feed() -> None:
     assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (Level.WRONG, True, True)
     out = Settings(as_of_topics="clicks")
     assert levels(list(late_feeds(state, NOW_MS, out))) == ["ok"]
+
+
+def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
+    def found(changes: dict[str, object], stopped: bool = False) -> list[Finding]:
+        held = replace(Waiting("20", NOW_MS - 90_000, NOW_MS - 1_000, 7), **changes)
+        return list(
+            unmoved(
+                State((), {}, 0, waiting={ORDERS: held}, stopped=dict.fromkeys([ORDERS] * stopped, "")),
+                NOW_MS,
+                SETTINGS,
+            )
+        )
+
+    (finding,) = found({})
+    assert levels([finding]) == ["wrong"]
+    assert finding.found == "partition orders/0 has been at offset 20 for 89 s, and 7 records wait after it"
+    assert "the broker answers none of its fetches" in found({"lag": None})[0].found
+    assert found({"since_ms": NOW_MS - 60_000}) == [], "it may move yet"
+    assert found({"reported_ms": NOW_MS - 20_000}) == [], "nobody says so any more: it is stale"
+    assert found({}, stopped=True) == [], "it is not read on purpose"
 
 
 def test_what_waits() -> None:

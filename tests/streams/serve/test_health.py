@@ -18,6 +18,7 @@ from streams.serve.live import Live
 from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, standing
 from streams.settings import Settings
 from streams.store.refusal_kinds import RedisRefusal
+from streams.stuck import Waiting
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, QUIET_S, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server
@@ -46,6 +47,7 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
     never = PartitionState(None, None, None, None, None, 3)
     full, replica = RefusedWrites(RedisRefusal.OOM, now - 1000), RefusedWrites(RedisRefusal.READONLY, now - 1000)
     silent = replace(waiting, seen_ms=now - 6_000)
+    stays, unheard = Waiting("9", now - 90_000, now, 5), Waiting("9", now - 90_000, now, None)
     cases = [
         (Facts(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
         (Facts(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
@@ -65,6 +67,11 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
         (Facts(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
         (Facts(AsOf(now, (), 0), {}, (), now, None, stopped={ORDERS: "topic orders is not read"}), ["topic_stopped"]),
+        (Facts(AsOf(old, (), 0), {CLICKS: waiting}, (), now, None, stuck={CLICKS: stays}), ["partition_stuck"]),
+        (
+            Facts(AsOf(now, (), 0), {CLICKS: silent}, (CLICKS,), now, None, stuck={CLICKS: unheard}),
+            ["partition_stale", "partition_stuck"],
+        ),
     ]
     for facts, codes in cases:
         found = standing(facts, now)

@@ -208,6 +208,34 @@ async def test_a_heartbeat_counts_only_where_its_worker_stands_at_the_position(s
     assert (states[ORDERS_0].lag, states[CLICKS_0].lag, states[CLICKS_0].position) == (7, 0, None)
 
 
+async def test_it_is_noted_since_when_a_position_has_not_moved_though_records_wait(shop: Shop) -> None:
+    await apply(shop, 0, 10, first=True)
+    at_s = 1_000
+    writer = PaneWriter(shop.redis, shop.keys, shop.levels, clock=lambda: at_s * 1000)
+
+    async def waits(lag: int | None, position: int = 10, steps: int = 0) -> tuple[str, float, int | None] | None:
+        assert await writer.heartbeat({ORDERS_0: (position, lag)}, steps={ORDERS_0: steps}) == set()
+        held = (await shop.reader(shop.rows).state()).waiting.get(ORDERS_0)
+        return held and (held.position, held.for_s, held.lag)
+
+    assert await waits(0) is None
+    assert await waits(7) == ("10", 0, 7)
+    at_s += 40
+    assert await waits(8) == ("10", 40, 8)
+    at_s += 40
+    assert await waits(None) == ("10", 80, None), "the broker does not answer"
+    assert (await shop.reader(shop.rows).state()).partitions[ORDERS_0].seen_ms == 1_040_000, "which is no heartbeat"
+    at_s += 1
+    assert await waits(8, steps=1) == ("10", 0, 8), "a large record is read on"
+    await apply(shop, 10, 12)
+    at_s += 40
+    assert await waits(6, position=12) == ("12", 0, 6)
+    at_s += 61
+    assert await waits(6, position=12) == ("12", 0, 6), "nobody was there meanwhile"
+    at_s += 1
+    assert await waits(0, position=12) is None
+
+
 async def test_a_newest_event_time_that_the_clock_has_not_reached_is_replaced(shop: Shop) -> None:
     async def newest_ms() -> int | None:
         return (await shop.reader(shop.rows).state()).partitions[ORDERS_0].newest_ms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import redis
 
@@ -22,13 +24,14 @@ class Watched:
     def __init__(self, office: Office, clock: Clock) -> None:
         self.office, self.clock = office, clock
         self.answers = True
+        self.unreadable: set[Partition] = set()
         self.asked: list[Partition] = []
         self.watching: Watching = office.worker._watching
         self.watching._can_be_read = self._can_be_read
 
-    async def _can_be_read(self, partition: Partition) -> bool:
+    async def _can_be_read(self, partition: Partition, _position: int | None) -> bool:
         self.asked.append(partition)
-        return self.answers
+        return self.answers and partition not in self.unreadable
 
     async def look(self, seconds: int) -> str:
         """What it says at last, at once if it has something to say."""
@@ -49,6 +52,22 @@ async def test_records_that_wait_and_are_not_read_although_others_can_read_them(
     await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=2))
     assert await watched.look(30) == ""
     assert await watched.look(5) == "nothing was read of clicks/0 for 30 s, and the broker answers others"
+
+
+async def test_a_partition_that_nobody_is_given_ends_no_worker_and_the_others_stay_watched(watched: Watched) -> None:
+    topics = watched.office.topics
+    topics.write(CLICKS_0, click(at=1), click(at=2))
+    topics.write(ORDERS_0)
+    await watched.office.count(topics.fetch(CLICKS_0, most=1))
+    watched.unreadable.add(CLICKS_0)
+    assert await watched.look(200) == ""
+    assert len(watched.asked) < 10
+    topics.write(ORDERS_0, click(at=1))
+    assert "nothing was read of orders/0" in await watched.look(32)
+    watched.unreadable.clear()
+    topics.values[ORDERS_0].clear()
+    await asyncio.sleep(0)
+    assert "nothing was read of clicks/0" in await watched.look(100)
 
 
 async def test_a_large_record_that_is_passed_over_is_worked_on(watched: Watched) -> None:
