@@ -7,8 +7,8 @@
 --       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes) · max_pairs: most
 --       totals of negative amounts · clock_ms: a newest event time later than this that is stored already was left by a
 --       clock that was wrong, or ''
--- Returns 'ok', also when this very call got through before, or holds nothing; 'read again' when a record is not what it was; or the
--- position to go to ('' when there is none).
+-- Returns 'ok', also when this very call got through before, or holds nothing; 'read again' when a record is not what it
+-- was; or the position to go to ('' when there is none).
 local state, log, ids, totals, buckets = unpack(KEYS)
 local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
 local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes, max_pairs, clock_ms = unpack(ARGV, 8, 15)
