@@ -58,8 +58,8 @@ class Resent:
 async def replay_dead_letters(
     kafka: Where, selection: Selection, on_progress: Callable[[int], None] | None = None
 ) -> Resent:
-    """Send the selected dead letters to their topics again: key, bytes, headers and time of the original, and a header
-    that names the dead letter. Returns once the broker has confirmed all of them.
+    """Send the selected dead letters to their topics again: partition, key, bytes, headers and time of the original,
+    and a header that names the dead letter. Returns once the broker has confirmed all of them.
 
     They go to what their topic is called now, whatever it was called then.
     """
@@ -90,6 +90,8 @@ class _Sender:
         self._admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
         self._kept_ms: dict[str, int | None] = {}
         """# <for how long a topic keeps messages; None: without limit, or not known>"""
+        self._partitions: dict[str, int] = {}
+        """# <how many a topic has>"""
         self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
         self.held_bytes = 0
         """Of what is not confirmed."""
@@ -130,7 +132,7 @@ class _Sender:
     async def _send(self, letter: DeadLetter, timestamp_ms: int | None) -> asyncio.Future[Any]:
         topic = self._names.named(letter.topic)
         if topic not in self._kept_ms:
-            await partition_count(self._producer.client, topic, self._kafka)
+            self._partitions[topic] = await partition_count(self._producer.client, topic, self._kafka)
             self._kept_ms[topic] = _kept_ms(await settings_of(self._admin, topic))
         headers = [header for header in letter.headers if header[0] != REPLAYED_HEADER]
         headers.append((REPLAYED_HEADER, letter.id.encode()))
@@ -139,9 +141,11 @@ class _Sender:
         is_told = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
         if timestamp_ms is None and letter.timestamp_ms is not None and not is_told:
             headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
+        # Repeats are found within a partition, so each goes back to its own, whatever its producer made that from.
+        partition = letter.partition if letter.partition < self._partitions[topic] else None
         value = b"" if letter.key is None and letter.value is None else letter.value
         answer: asyncio.Future[Any] = await self._producer.send(
-            topic, value, letter.key, headers=headers, timestamp_ms=timestamp_ms
+            topic, value, letter.key, partition, headers=headers, timestamp_ms=timestamp_ms
         )
         return answer
 

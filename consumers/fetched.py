@@ -22,6 +22,7 @@ from consumers.skipped import Skipped
 from consumers.unpacking.batch import Extent, Piece, lost, pieces, split
 from consumers.unpacking.errors import CorruptBatchError
 from consumers.unpacking.records import Record
+from consumers.unpacking.transactions import AbortedTransactions
 
 log = structlog.get_logger()
 
@@ -103,7 +104,7 @@ class Fetched:
     """What one fetch brought of one partition; stands in for aiokafka's `PartitionRecords` in a `FetchResult`.
 
     It holds one thing, or nothing when it is used up: the next `most` records, or fewer where they have `most_bytes`.
-    Aborted transactions are not left out: that is the isolation level `read_uncommitted`.
+    Records of aborted transactions are skipped: the isolation level is `read_committed`.
     """
 
     def __init__(self, parsed: PartitionRecords, suspicions: Suspicions, end: int | None = None) -> None:
@@ -114,6 +115,7 @@ class Fetched:
         self._tp: TopicPartition = parsed._tp
         self._suspicions = suspicions
         self._end = end
+        self._aborted = AbortedTransactions(parsed._aborted_transactions)
         self._batches = split(parsed._records.data)
         self._batch: Iterator[Piece] = iter(())
         """The rest of the batch that is being read."""
@@ -174,6 +176,9 @@ class Fetched:
                     self._batch = pieces(batch, self._extent())
                 except CorruptBatchError as error:
                     self._corrupt = batch, str(error)
+                else:
+                    if aborted := self._aborted.holds(batch):
+                        self._batch = iter([Piece(max(self.next_fetch_offset, aborted.last + 1))])
                 continue
             if not first:
                 return None

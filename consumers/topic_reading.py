@@ -36,6 +36,7 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Record]:
             **kafka_at(kafka).options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=50,
             max_partition_fetch_bytes=2**22,
         )

@@ -95,6 +95,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # Faust has no settings for these; they are read when the consumer starts.
         consumer._fetch_max_wait_ms = fetching.wait_ms
         consumer._max_partition_fetch_bytes = fetching.bytes
+        consumer._isolation_level = "read_committed"
         return consumer
 
     async def on_thread_stop(self) -> None:

@@ -18,6 +18,7 @@ PIECE_RECORDS = 50_000
 """So many are parsed at a time, at most."""
 _CODEC_MASK = 0x07
 _APPEND_TIME_MASK = 0x08
+_TRANSACTIONAL_MASK = 0x10
 _CONTROL_MASK = 0x20
 
 
@@ -46,6 +47,11 @@ class BatchHeader(NamedTuple):
     def is_control(self) -> bool:
         """Whether it holds markers of transactions, and no records."""
         return bool(self.attributes & _CONTROL_MASK)
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it belongs to a transaction."""
+        return bool(self.attributes & _TRANSACTIONAL_MASK)
 
     @property
     def is_small(self) -> bool:

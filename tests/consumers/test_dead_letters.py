@@ -144,6 +144,18 @@ async def test_replay_sends_the_original_bytes_and_says_where_from(broker: Serve
 
 
 @pytest.mark.anyio
+async def test_replay_sends_each_message_to_the_partition_that_it_came_from(broker: Server) -> None:
+    """Repeats are found within a partition, and where the message has no key another would be chosen each time."""
+    await create_topics(broker.bootstrap, default_plans(4))
+    async with DeadLetterWriter(broker.bootstrap) as writer:
+        await writer.write([letter(n, key=None if n % 2 else b"o-%d" % n, partition=2) for n in range(10)])
+        await writer.write([letter(10, partition=9)])
+    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 11}
+    records = await read_records(broker.bootstrap, "orders", 10, partition=2)
+    assert {dict(record.headers)[REPLAYED_HEADER] for record in records} >= {b"orders/2/%d" % n for n in range(10)}
+
+
+@pytest.mark.anyio
 async def test_headers_and_time_survive_being_refused_and_are_given_back(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     headers = [
@@ -240,11 +252,11 @@ async def test_small_letters_are_whole_however_little_a_topic_takes_at_once(apac
     assert [(len(one.value or b""), one.cut and one.cut.size) for one in found[30:]] == [(2**10, 200_000)] * 3
 
 
-async def read_records(bootstrap: str, topic: str, count: int) -> list:  # type: ignore[type-arg]
+async def read_records(bootstrap: str, topic: str, count: int, partition: int = 0) -> list:  # type: ignore[type-arg]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
-        consumer.assign([TopicPartition(topic, 0)])
+        consumer.assign([TopicPartition(topic, partition)])
         return [await consumer.getone() for _ in range(count)]
     finally:
         await consumer.stop()

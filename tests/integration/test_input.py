@@ -8,19 +8,23 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
-from aiokafka.structs import TopicPartition
 
 from consumers.dead_letter_reading import read_dead_letters
 from consumers.dead_letters import DeadLetter
+from consumers.producing import Outgoing
+from consumers.settings import Clock
 from consumers.skipped import CUT_BYTES
+from consumers.topics import Topic
+from streams.clock import now_ms
 from tests.streams.commands.salepulse import salepulse
 from tests.support.batches import COMPRESS, Message, bomb, compressed
-from tests.support.events import click, wire
+from tests.support.events import T0, click, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
 from tests.support.servers import Server
@@ -44,6 +48,17 @@ def write(shop: Shop, *batches: tuple[bytes, int]) -> list[int]:
     offsets = asyncio.run(produce_raw(shop.broker.bootstrap, "clicks", *(batch for batch, _ in batches)))
     shop._written({("clicks", 0): offsets[-1] + batches[-1][1]})
     return offsets
+
+
+def end_of(topic: str, broker: Server) -> int:
+    """Offset after the last record of its one partition."""
+
+    async def ask() -> int:
+        async with AIOKafkaConsumer(bootstrap_servers=broker.bootstrap) as consumer:
+            place = TopicPartition(topic, 0)
+            return int((await consumer.end_offsets([place]))[place])
+
+    return asyncio.run(ask())
 
 
 def dead_letters(shop: Shop) -> list[DeadLetter]:
@@ -90,6 +105,81 @@ def test_every_codec_counts(broker: Server, redis_server: Server) -> None:
         assert shop.totals() == {"events,clicks,page_view": 200 * len(codecs) + 50 * len(COMPRESS)}
         assert shop.workers[0].pid == pid
         assert dead_letters(shop) == []
+
+
+async def write_in_transactions(bootstrap: str, codec: str | None) -> int:
+    """Clicks of two transactional producers, every other transaction aborted, among clicks of one without; returns how
+    many are committed. Transactions of both are open at the same time, and are of many batches."""
+    plain = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    producers = [
+        AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"t-{codec}-{n}", compression_type=codec)
+        for n in range(2)
+    ]
+    for producer in (plain, *producers):
+        await producer.start()
+    committed = 0
+    try:
+        for turn in range(6):
+            for producer in producers:
+                await producer.begin_transaction()
+            for part in range(5):
+                for number, producer in enumerate(producers):
+                    await asyncio.gather(*[await producer.send("clicks", one.value) for one in clicks(20, at=turn)])
+                    await plain.send_and_wait("clicks", wire(click(at=turn + (part + number) / 100)))
+                    committed += 1
+            for number, producer in enumerate(producers):
+                if (turn + number) % 2:
+                    await producer.abort_transaction()
+                else:
+                    await producer.commit_transaction()
+                    committed += 100
+    finally:
+        for producer in (plain, *producers):
+            await producer.stop()
+    return committed
+
+
+@pytest.mark.kafka
+def test_only_committed_transactions_count(apache_kafka: Server, redis_server: Server) -> None:
+    with stack(apache_kafka, redis_server, partitions=1, batch_records=70) as shop:
+        committed = sum(asyncio.run(write_in_transactions(apache_kafka.bootstrap, codec)) for codec in (None, "zstd"))
+        shop._written({("clicks", 0): end_of("clicks", apache_kafka)})
+        shop.until_counted()
+        assert shop.totals() == {"events,clicks,page_view": committed}
+        assert dead_letters(shop) == []
+
+
+@pytest.mark.kafka
+def test_an_open_transaction_holds_its_partition_back_and_no_answer_is_live_meanwhile(
+    apache_kafka: Server, redis_server: Server
+) -> None:
+    async def play(shop: Shop) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap, transactional_id="slow")
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            await producer.send_and_wait("clicks", wire(click(at=now_s())))
+            async with AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap) as plain:
+                await plain.send_and_wait("clicks", wire(click(at=now_s())))
+            await asyncio.to_thread(eventually, lambda: not answer(shop)["live"], within_s=30, what="it is not live")
+            assert answer(shop)["values"]["page_views"] == 99, "as at the second of the last event that was read"
+            await producer.commit_transaction()
+        finally:
+            await producer.stop()
+
+    def now_s() -> float:
+        return now_ms() / 1000 - T0
+
+    def answer(shop: Shop) -> dict[str, Any]:
+        return dict(httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "5m"}, timeout=5).json())
+
+    with stack(apache_kafka, redis_server, partitions=1, clock=Clock.WALL, retain="") as shop:
+        shop.send(Outgoing(Topic.CLICKS, b"u", wire(click(at=now_s() - 10))) for _ in range(99))
+        shop.send([Outgoing(Topic.CLICKS, b"u", wire(click(at=now_s())))])
+        shop.until_counted_to_the_end()
+        eventually(lambda: answer(shop).get("live"), within_s=30, what="it is live")
+        asyncio.run(play(shop))
+        eventually(lambda: answer(shop)["live"] and answer(shop)["values"]["page_views"] == 102, within_s=30)
 
 
 @pytest.mark.kafka

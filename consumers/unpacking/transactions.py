@@ -1,0 +1,51 @@
+"""Which batches belong to aborted transactions: isolation level `read_committed`.
+
+https://kafka.apache.org/documentation/#recordbatch, and KIP-98.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterable
+
+from consumers.unpacking.batch_header import HEADER_BYTES, MAGIC, MAGIC_AT, BatchHeader, read_header
+from consumers.unpacking.errors import UnreadableError
+from consumers.unpacking.records import parse
+
+_MARKER = struct.Struct(">hh")
+"""Key of a control record: its version, and its type."""
+_ABORT = 0
+
+
+class AbortedTransactions:
+    """The transactions aborted in one partition, as a fetch lists them. Ask it about that fetch's batches, in order."""
+
+    def __init__(self, listed: Iterable[tuple[int, int]] | None) -> None:
+        """`listed`: (producer id, first offset)."""
+        self._coming = deque(sorted(listed or (), key=lambda entry: entry[1]))
+        self._producers: set[int] = set()
+        """Producers inside an aborted transaction, at the batch asked about last."""
+
+    def holds(self, batch: memoryview) -> BatchHeader | None:
+        """The header of a valid batch whose records are to be skipped; None where they are to be read."""
+        if not (self._coming or self._producers) or batch[MAGIC_AT] < MAGIC:
+            return None
+        header = read_header(batch)
+        while self._coming and self._coming[0][1] <= header.base_offset:
+            self._producers.add(self._coming.popleft()[0])
+        if header.is_control:
+            if _is_abort(batch, header):
+                self._producers.discard(header.producer_id)
+            return None
+        return header if header.is_transactional and header.producer_id in self._producers else None
+
+
+def _is_abort(batch: memoryview, header: BatchHeader) -> bool:
+    """Whether a control batch is the marker that ends an aborted transaction."""
+    try:
+        records, _ = parse(header, batch[HEADER_BYTES:], header.record_count)
+    except UnreadableError:
+        return False
+    key = records[0].key if records else None
+    return key is not None and len(key) >= _MARKER.size and _MARKER.unpack_from(key)[1] == _ABORT
