@@ -25,11 +25,16 @@ from alerts.settings import receivers_of, rules_path
 from alerts.viewing.watcher import Watcher
 from consumers.metadata import require_topics
 from consumers.topic_admin import TopicPlan, create_topics
+from consumers.topics import Topic
+from streams.own_topics import require_own_topics
 from streams.process.ending import Ending
 from streams.process.faust import run_process
 from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.connection import check, connect
+from streams.store.evaluated import read_evaluated
+from streams.store.keys import Keys
+from streams.store.redis_errors import redis_errors
 from streams.store.refusals import RedisUnavailableError
 
 log = structlog.get_logger()
@@ -99,14 +104,18 @@ async def preflight(settings: Settings) -> None:
 
     A Redis that is away or refuses writes is no reason not to start: people are to be told of that.
     """
-    redis = connect(settings)
+    redis, at_work = connect(settings), True
     try:
         await check(redis)
+        keys = Keys(settings.redis_prefix, settings.shards)
+        with redis_errors(redis):
+            at_work = (await read_evaluated(redis, keys)).at_ms is not None
     except RedisUnavailableError as error:
         log.warning("Redis is not available yet; evaluating once it is", why=str(error))
     finally:
         await redis.aclose()
     await require_topics(settings.kafka)
+    await require_own_topics(settings, (Topic.ALERTS,), at_work=at_work)
     await create_topics(settings.kafka, [TopicPlan(leader_topic(settings), 1)])
 
 

@@ -12,7 +12,7 @@ from consumers.kafka import Kafka, Sasl
 from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
 from consumers.topic_names import TopicNames
-from consumers.topics import READ_TOPICS, Topic
+from consumers.topics import Topic
 
 
 class Clock(StrEnum):
@@ -51,7 +51,7 @@ class IngestSettings(BaseSettings):
     topic_alerts: str = Field("alerts", description="The same of alerts.")
     accept: str = Field(
         "",
-        description="Topics that are counted although most of their first thousand messages break the contract; "
+        description="Topics that are used although most of what they hold breaks the contract or is not salepulse's; "
         "logical names, separated by commas.",
     )
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
@@ -111,8 +111,8 @@ class IngestSettings(BaseSettings):
     @classmethod
     def _are_topics(cls, accept: str) -> str:
         for name in filter(None, (part.strip() for part in accept.split(","))):
-            if name not in READ_TOPICS:
-                raise ValueError(f"{name!r} is no topic that workers read: name some of {', '.join(READ_TOPICS)}")
+            if name not in list(Topic):
+                raise ValueError(f"{name!r} is no topic of salepulse: name some of {', '.join(Topic)}")
         return accept
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.kafka_errors import kafka_errors
+from consumers.topic_contents import contents_advice, foreign_contents
 from consumers.topic_differences import Difference, differences, losses, unusable
 from consumers.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import EVENT_TOPICS, Topic
@@ -121,13 +122,15 @@ async def create_topics(
     *,
     replication: int | None = None,
     take_over: Collection[str] = (),
+    accepted: Collection[Topic] = (),
     dry_run: bool = False,
 ) -> list[TopicReport]:
     """Create what is missing. Raises SalepulseError when the broker refuses.
 
     `replication`: copies of each partition of new topics; by default as many as there are brokers, at most 3.
     `take_over`: names on the broker of topics whose settings are put right where they are there; the settings of all
-    others are left as they are. `dry_run`: change nothing, report what would be done.
+    others are left as they are. `accepted`: topics that may hold messages of others; so may those taken over.
+    `dry_run`: change nothing, report what would be done.
 
     A topic's number of partitions is never changed: the same key would go to another partition from then on, and its
     events would no longer be in order.
@@ -146,9 +149,20 @@ async def create_topics(
                     reports.append(await _missing(admin, plan, copies, dry_run))
             if not dry_run:
                 await _until_known(admin, plans)
-            return reports
+            asked = {plan.topic for plan in plans if plan.name in found and plan.name not in take_over}
+            foreign = await foreign_contents(kafka, [topic for topic in asked if topic and topic not in accepted])
+            return [
+                _with_contents(report, plan.topic, foreign.get(plan.topic, "") if plan.topic else "")
+                for plan, report in zip(plans, reports, strict=True)
+            ]
         finally:
             await admin.close()
+
+
+def _with_contents(report: TopicReport, topic: Topic | None, foreign: str) -> TopicReport:
+    if not foreign or topic is None:
+        return report
+    return replace(report, unusable=report.unusable or f"{foreign}; {contents_advice(topic)}")
 
 
 async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:

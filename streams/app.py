@@ -14,14 +14,17 @@ from faust.types import TP
 from consumers.metadata import require_topics
 from consumers.reading import Reading
 from consumers.room import Room
-from consumers.topics import READ_TOPICS
+from consumers.topics import READ_TOPICS, Topic
 from consumers.transport import BatchApp, BatchSchema, Fetching, RecordBatch
+from streams.own_topics import require_own_topics
 from streams.process.ending import Ending
 from streams.process.faust import run_process
 from streams.process.memory import settle
 from streams.settings import Settings
 from streams.store.agreement import agree
 from streams.store.connection import check, connect
+from streams.store.keys import Keys
+from streams.store.state import read_state
 from streams.store.waiting import until_available
 from streams.worker import Worker
 from streams.worker.identity import ASK_EVERY_S
@@ -113,6 +116,10 @@ async def preflight(settings: Settings) -> None:
         await until_available(redis, lambda: check(redis))
         partitions = await require_topics(settings.kafka)
         await until_available(redis, lambda: agree(redis, settings, partitions))
+        keys = Keys(settings.redis_prefix, settings.shards)
+        held = (await until_available(redis, lambda: read_state(redis, keys))).partitions.values()
+        at_work = any(one.position is not None for one in held)
+        await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
     finally:
         await redis.aclose()
 

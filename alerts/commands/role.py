@@ -7,7 +7,7 @@ import signal
 import typer
 
 from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Bootstrap, ClockOption, RedisUrl, Retain
+from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain, accepting
 from streams.settings import Settings
 
 
@@ -17,6 +17,7 @@ def alerts(
     redis_url: RedisUrl = None,
     clock: ClockOption = None,
     retain: Retain = None,
+    accept: Accept = None,
 ) -> None:
     """Watch: evaluate the rules and tell people. Run two or more: one evaluates, all send, another takes over from it.
 
@@ -32,7 +33,9 @@ def alerts(
     from streams.process.logs import configure_role_logs
     from streams.settings_report import shown
 
-    settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain)
+    settings = load_settings(
+        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accepting(accept)
+    )
     configure_role_logs()
     structlog.get_logger().info(
         "watching",

@@ -48,6 +48,10 @@ def create(
         typer.Option("--take-over", metavar="NAME", help="Put the settings of this topic right; may be repeated."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm what --take-over changes, for scripts.")] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="TOPIC", help="Use this topic although it holds messages of others."),
+    ] = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,14 +60,25 @@ def create(
     Safe to repeat. A topic that exists is never changed, unless it is named with --take-over and confirmed; its number
     of partitions not even then. Ends with 1 where a topic cannot be used as it is.
     """
-    settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions)
+    settings = load_settings(
+        CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=",".join(accept) if accept else None
+    )
     plans = default_plans(settings.partitions, settings.topic_names)
     named = frozenset(take_over or ())
     with foreseen():
         _check_names(named, plans)
     if named and not dry_run and not yes:
         _confirm(run(create_topics(settings.kafka, plans, take_over=named, dry_run=True)))
-    reports = run(create_topics(settings.kafka, plans, replication=replication, take_over=named, dry_run=dry_run))
+    reports = run(
+        create_topics(
+            settings.kafka,
+            plans,
+            replication=replication,
+            take_over=named,
+            accepted=settings.accepted_topics,
+            dry_run=dry_run,
+        )
+    )
     if as_json:
         typer.echo(json.dumps({"dry_run": dry_run, "topics": [asdict(report) for report in reports]}))
     else:
@@ -73,6 +88,10 @@ def create(
             typer.echo("nothing was changed: this was a dry run", err=True)
     if any(report.unusable for report in reports):
         raise typer.Exit(1)
+
+
+def _joined(accept: Collection[str] | None) -> str | None:
+    return ",".join(accept) if accept else None
 
 
 def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:

@@ -20,7 +20,7 @@ Accept = Annotated[
     typer.Option(
         "--accept",
         metavar="TOPIC",
-        help="Count this topic although most of its first messages break the contract; may be repeated.",
+        help="Use this topic although most of what it holds breaks the contract, or is of others; may be repeated.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from consumers.errors import SalepulseError
 from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import TopicPlan, default_plans, settings_of, take_over_advice
+from consumers.topic_contents import contents_advice, foreign_contents
 from consumers.topic_differences import differences, unusable
 from consumers.topics import EVENT_TOPICS
 from streams.doctor.findings import Finding, ok, warning, wrong
@@ -43,7 +44,10 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
         "broker", f"{settings.bootstrap} answers: {count} {'broker' if count == 1 else 'brokers'}{_version(admin)}"
     )
     found = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    for plan in default_plans(settings.partitions, settings.topic_names):
+    plans = default_plans(settings.partitions, settings.topic_names)
+    there = {plan.topic for plan in plans if plan.topic and plan.name in found}
+    foreign = await foreign_contents(settings.kafka, there - settings.accepted_topics)
+    for plan in plans:
         topic = found.get(plan.name)
         if topic is None:
             yield wrong(f"topic {plan.title}", "is missing", CREATE)
@@ -52,6 +56,8 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
             held = None if told is None else {name: text for name, (text, _) in told.items()}
             for finding in topic_findings(plan, topic["partitions"], held, count):
                 yield finding
+        if plan.topic is not None and plan.topic in foreign:
+            yield wrong(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
 
 
 def topic_findings(

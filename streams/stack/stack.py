@@ -150,7 +150,8 @@ class Stack:
 
     async def _create_topics(self) -> None:
         settings = self.plan.settings
-        for report in await create_topics(settings.kafka, default_plans(settings.partitions, settings.topic_names)):
+        plans = default_plans(settings.partitions, settings.topic_names)
+        for report in await create_topics(settings.kafka, plans, accepted=settings.accepted_topics):
             if report.unusable:
                 raise SalepulseError(f"topic {report}")
             if report.outcome in (Outcome.DIFFERS, Outcome.OTHER_PARTITIONS):

@@ -1,0 +1,139 @@
+"""Whether topics that salepulse writes to hold another team's messages, which what is written would be mixed with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumers.dead_letters import Message, from_message
+from consumers.decoding import decode_promotion
+from consumers.errors import SalepulseError
+from consumers.kafka import Where, kafka_at
+from consumers.recognition import recognise_bytes, recognise_object, recognise_value
+from consumers.rejects import Rejected
+from consumers.topics import Topic
+
+WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
+"""The topics that salepulse itself writes to."""
+_MOST = 100
+_WITHIN_S = 10.0
+_QUIET_S = 1.0
+_SHOWN_BYTES = 60
+
+
+class _ChangeOfAlert(msgspec.Struct):
+    """What every message of `alerts` has; `change` was called `what` at first."""
+
+    alert: dict[str, Any]
+    change: str = ""
+    what: str = ""
+
+
+class _PromotionLike(msgspec.Struct):
+    """What a definition has even where it breaks the contract."""
+
+    promotion_id: msgspec.Raw
+
+
+async def foreign_contents(kafka: Where, topics: Collection[Topic]) -> Mapping[Topic, str]:
+    """Those of the topics whose oldest messages are mostly not salepulse's, each with a sentence about them.
+
+    Topics that may not be read, or that do not answer within seconds, are left out. The topics must exist.
+    """
+    found: dict[Topic, list[Any]] = {}
+    if not (asked := [topic for topic in WRITTEN_TOPICS if topic in topics]):
+        return {}
+    with suppress(KafkaError, SalepulseError, TimeoutError, OSError):
+        async with asyncio.timeout(_WITHIN_S):
+            found = await _oldest(kafka, asked)
+    return {topic: why for topic, records in found.items() if (why := foreign_text(topic, records))}
+
+
+def foreign_text(topic: Topic, records: Collection[Any]) -> str:
+    """What the records are, where more than half of them are not salepulse's; else empty."""
+    others = [record for record in records if not is_ours(topic, record)]
+    if 2 * len(others) <= len(records):
+        return ""
+    example = _looks(others[0].value)
+    return f"{len(others)} of its {len(records)} oldest messages are not salepulse's (such as: {example})"
+
+
+def is_ours(topic: Topic, record: Any) -> bool:
+    """Whether a record is such as salepulse writes to the topic, in this version or an earlier one."""
+    if topic is Topic.DEAD_LETTERS:
+        return from_message(Message(record.key, record.value, record.headers)) is not None
+    if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), Rejected):
+        return True
+    try:
+        if topic is Topic.PROMOTIONS:
+            msgspec.json.decode(record.value or b"", type=_PromotionLike)
+            return True
+        change = msgspec.json.decode(record.value or b"", type=_ChangeOfAlert)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        return False
+    return bool(change.change or change.what)
+
+
+def contents_advice(topic: Topic) -> str:
+    """What to do about a topic that others write to."""
+    return (
+        f"if it is another team's, name yours with `topic_{topic.name.lower()}` or `topic_prefix`; to use it all the "
+        f"same, say `--accept {topic}` (setting `accept`)"
+    )
+
+
+async def _oldest(kafka: Where, topics: Collection[Topic]) -> dict[Topic, list[Any]]:
+    """Some of the oldest records of each topic, over all partitions."""
+    names = kafka_at(kafka).topics
+    found: dict[Topic, list[Any]] = {topic: [] for topic in topics}
+    consumer = AIOKafkaConsumer(
+        **kafka_at(kafka).options(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
+    )
+    try:
+        await consumer.start()
+        cluster = await consumer._client.fetch_all_metadata()
+        for topic in topics:
+            name = names.on_broker(topic)
+            parts = [TopicPartition(name, number) for number in cluster.partitions_for_topic(name) or ()]
+            if parts:
+                consumer.assign(parts)
+                found[topic] = await _first_of(consumer, parts)
+        return found
+    finally:
+        with suppress(KafkaError, TimeoutError, OSError):
+            await asyncio.wait_for(consumer.stop(), _WITHIN_S)
+
+
+async def _first_of(consumer: Any, parts: Collection[TopicPartition]) -> list[Any]:
+    begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+    left = {part for part in parts if begins[part] < ends[part]}
+    records: list[Any] = []
+    quiet_s = 0.0
+    while left and len(records) < _MOST and quiet_s < _QUIET_S:
+        fetched = await consumer.getmany(*left, timeout_ms=100, max_records=_MOST)
+        quiet_s = 0.0 if fetched else quiet_s + 0.1
+        for held in fetched.values():
+            records += held[: _MOST - len(records)]
+        left = {part for part in left if await consumer.position(part) < ends[part]}
+    return records
+
+
+def _looks(value: bytes | None) -> str:
+    """What a message is like, for people."""
+    if not value:
+        return "no value"
+    if (text := recognise_bytes(value)) is not None:
+        return text.partition(": ")[0]
+    with suppress(msgspec.DecodeError, RecursionError):
+        found = msgspec.json.decode(value)
+        text = recognise_object(found) if isinstance(found, dict) else recognise_value(found)
+        if text is not None:
+            return text.partition(": ")[0]
+    shown = value[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    return repr(shown) + ("..." if len(value) > _SHOWN_BYTES else "")
