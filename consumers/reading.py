@@ -15,6 +15,8 @@ from consumers.transport import BatchApp
 T = TypeVar("T")
 
 _PATIENCE_S = 5
+_TOPICS_WITHIN_S = 10
+"""This question is put once for all partitions, and waits behind what is fetched."""
 
 
 class Reading:
@@ -66,7 +68,8 @@ class Reading:
     async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
         """Topics as the brokers have them now; without those that nothing is known of at the moment."""
         names = self._app.topic_names
-        known = await _soon(self._app.consumer.known_topics([names.on_broker(topic) for topic in topics]))
+        asked = self._app.consumer.known_topics([names.on_broker(topic) for topic in topics])
+        known = await asyncio.wait_for(asked, _TOPICS_WITHIN_S)
         return {names.topic(name): topic for name, topic in known.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:

@@ -1,0 +1,100 @@
+"""What topics the broker has is asked once for all partitions, and by a question that is put late enough."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from consumers.topic_ids import KnownTopic
+from consumers.topics import Partition, Topic
+from streams.clock import now_ms
+from streams.worker import identity
+from streams.worker.identity import Identity
+from tests.streams.worker.topics import Topics
+
+pytestmark = pytest.mark.anyio
+
+PARTITIONS = [Partition(Topic.CLICKS, number) for number in range(8)]
+
+
+class SlowTopics(Topics):
+    """A broker that answers one question after the other, each after `takes_s`: also those that were given up."""
+
+    takes_s = 0.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.fails = False
+        self.ids = {Topic.CLICKS: "a"}
+        self._line = asyncio.Lock()
+
+    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+        self.asked += 1
+        return await asyncio.shield(asyncio.create_task(self._answer(topics)))
+
+    async def _answer(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+        async with self._line:
+            told = await super().known_topics(topics)
+            await asyncio.sleep(self.takes_s)
+            if self.fails:
+                raise KafkaConnectionError
+            return told
+
+    def fetched(self) -> None:
+        """A fetch is answered for all partitions, longer after the one before than any gap that is overlooked: 0 ms."""
+        for partition in PARTITIONS:
+            self.heard[partition] = max(now_ms(), (self.heard.get(partition) or 0) + 1)
+
+
+@pytest.fixture
+async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
+    monkeypatch.setattr(identity, "_GAP_MS", 0)
+    monkeypatch.setattr(identity, "_PATIENCE_S", 0.6)
+    return SlowTopics()
+
+
+async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_of_them(topics: SlowTopics) -> None:
+    """With a question of each partition the last of them would wait for 0.8 s, and for longer each time."""
+    asking = Identity(topics)
+    for _ in range(5):
+        topics.fetched()
+        assert await asyncio.gather(*(asking.of(partition) for partition in PARTITIONS)) == ["a"] * len(PARTITIONS)
+    assert topics.asked <= 2 * 5
+
+
+async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_of_it(topics: SlowTopics) -> None:
+    asking = Identity(topics)
+    before = asyncio.create_task(asking.refresh())
+    await asyncio.sleep(topics.takes_s / 2)
+    topics.ids[Topic.CLICKS] = "b"
+    topics.fetched()
+    assert await asking.of(PARTITIONS[0]) == "b"
+    assert before.done()
+
+
+async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> None:
+    asking, topics.fails = Identity(topics), True
+    topics.fetched()
+    with pytest.raises(KafkaConnectionError):
+        await asking.of(PARTITIONS[0])
+    early = asyncio.create_task(asking.refresh())
+    await asyncio.sleep(topics.takes_s / 2)
+    topics.fetched()
+    late = asyncio.create_task(asking.of(PARTITIONS[0]))
+    with pytest.raises(KafkaConnectionError):
+        await early
+    topics.fails = False
+    assert await late == "a"
+
+
+async def test_whoever_waits_for_too_long_gives_up_and_the_answer_counts_for_others(topics: SlowTopics) -> None:
+    asking, topics.takes_s = Identity(topics), 0.8
+    topics.fetched()
+    with pytest.raises(TimeoutError):
+        await asking.of(PARTITIONS[0])
+    assert await asking.of(PARTITIONS[0]) == "a"
+    assert topics.asked == 1
