@@ -136,11 +136,13 @@ class Blocks:
         stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
         parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
+        rolled = next(iter(stored.values())).rolled  # as of when all were read
         for partition, entries in self._recent.items():
             for entry in entries:
+                if entry.next <= rolled.get(partition, 0):
+                    continue
                 for start, part in level.blocks(entry.delta):
-                    held = stored.get((level.name, start))
-                    if held is not None and entry.next > held.rolled.get(partition, 0):
+                    if (level.name, start) in stored:
                         parts[level.name, start].append(part)
         return {block_id: merge(found) for block_id, found in parts.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -70,7 +71,7 @@ class StockView:
             for kept in self._past
             if kept.book.floor_ms <= as_of_ms and abs(as_of_ms - kept.book.as_of_ms) <= _NEAR_MS
         ]
-        kept = max(near, key=lambda kept: kept.book.as_of_ms, default=None) or self._begin(as_of_ms, live=False)
+        kept = max(near, key=lambda kept: kept.book.as_of_ms, default=None) or self._begun_in_the_past(as_of_ms)
         if kept in self._past:
             self._past.remove(kept)
         self._past.append(kept)
@@ -79,15 +80,33 @@ class StockView:
         await self._bring(kept, as_of_ms)
         return kept
 
+    def _begun_in_the_past(self, as_of_ms: int) -> _Kept:
+        """A copy of the book of an earlier moment, which stays where it is, if that is less to read than all."""
+        start_ms = self._start_ms(as_of_ms)
+        earlier = [kept for kept in self._past if start_ms < kept.entries.end_ms and kept.book.as_of_ms <= as_of_ms]
+        nearest = max(earlier, key=lambda kept: kept.book.as_of_ms, default=None)
+        if nearest is None:
+            return self._begin(as_of_ms, live=False)
+        return self._followed(deepcopy(nearest.book), nearest.entries.start_ms, nearest.sales, nearest.entries)
+
     def _begin(self, as_of_ms: int, *, live: bool) -> _Kept:
         """A book that has read nothing yet."""
-        start_ms = 0 if self._keep_ms is None else max(0, as_of_ms - self._keep_ms)
-        start_ms -= start_ms % (1000 * DAY_S)
         book = StockBook(self._keep_ms) if live else StockBook(self._keep_ms, lag_ms=_PAST_LAG_MS)
+        return self._followed(book, self._start_ms(as_of_ms))
+
+    def _start_ms(self, as_of_ms: int) -> int:
+        """From where on the journal is read for a moment."""
+        start_ms = 0 if self._keep_ms is None else max(0, as_of_ms - self._keep_ms)
+        return start_ms - start_ms % (1000 * DAY_S)
+
+    def _followed(
+        self, book: StockBook, start_ms: int, sales: Reach | None = None, entries: Reach | None = None
+    ) -> _Kept:
+        """A book whose entries come from a moment on. `sales`, `entries`: what it has got of them already."""
         kept = _Kept(
             book,
-            Reach(STOCK_SALES, 0, 0, lambda ledger: book.add(Ledger(sales=ledger.sales))),
-            Reach(STOCK, start_ms, start_ms, book.add),
+            Reach(STOCK_SALES, 0, sales.end_ms if sales else 0, lambda ledger: book.add(Ledger(sales=ledger.sales))),
+            Reach(STOCK, start_ms, entries.end_ms if entries else start_ms, book.add),
         )
         self._journal.follow(kept.sales)
         self._journal.follow(kept.entries)

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.lateness import clocks
 from streams.panes.scopes import Scope
@@ -89,6 +90,26 @@ async def test_any_moment_in_any_order_while_events_come_in(shop: Shop, seed: in
         asked = [at for at in (*asked, newest) if at <= newest]
         await is_right(shop, view, at=chance.choice(asked))
     await is_right(shop, await shop.view())
+
+
+@pytest.mark.parametrize("keep_stock_d", [None, 4])
+async def test_moments_that_are_days_apart_while_late_events_come_in(redis_url: str, keep_stock_d: int | None) -> None:
+    """The book of a later moment goes on from a copy of an earlier one, which stays right."""
+    chance, days = Random(7), 12
+    kept = {} if keep_stock_d is None else {"retain": "", "keep_stock_d": keep_stock_d, "keep_minutes_d": days}
+    async with opened(redis_url, **kept) as shop:
+        await shop.announce(promotion("d11", starts=0, ends=9 * DAY_S, skus=["s-1", "s-3", "s-never"]))
+        for partition in (LOGISTICS_0, ORDERS_0):
+            events = some_events(partition.topic, 150, 3, length=days * DAY_S)
+            await shop.feed(partition, events)
+            await shop.roll(partition)
+        view = await shop.view()
+        for turn in range(4):
+            for day in sorted(chance.sample(range(1, days), 3), reverse=turn % 3 == 0):
+                await is_right(shop, view, at=ms(day * DAY_S + 60 * turn))
+            late = some_events(Topic.LOGISTICS, 8, 50 + turn, start=chance.randrange(days - 1) * DAY_S, length=DAY_S)
+            await shop.feed(LOGISTICS_0, late)
+            await view.poll(now_ms())
 
 
 async def test_a_series_is_what_was_asked_at_each_moment(shop: Shop) -> None:
