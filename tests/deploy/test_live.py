@@ -38,12 +38,12 @@ def shop() -> Iterator[Scene]:
 
 
 def test_every_target_is_up(shop: Scene) -> None:
-    up = eventually(lambda: len(found := shop.prometheus.ask("up")) == 3 and found, what="three targets")
-    assert {dict(labels)["job"]: value for labels, value in up.items()} == {
-        "salepulse": 1,
-        "prometheus": 1,
-        "alertmanager": 1,
-    }
+    up = dict.fromkeys(("salepulse", "prometheus", "alertmanager"), 1)
+
+    def told() -> dict[str, float]:
+        return {dict(labels)["job"]: value for labels, value in shop.prometheus.ask("up").items()}
+
+    eventually(lambda: told() == up, within_s=30, what="all three are up")
 
 
 def test_every_rule_is_evaluated(shop: Scene) -> None:
@@ -103,13 +103,14 @@ def test_health_checks_of_the_compose_file_find_progress(shop: Scene, service: s
 def test_series_stay_few_when_a_million_values_are_sent(shop: Scene) -> None:
     budget = Settings.model_fields["series_budget"].default
     _flood(shop, "first", 5_000)
-    first = _series(shop)
+    first = eventually(lambda: _series(shop), within_s=30, what="a scrape")  # one that fails takes all series away
     _flood(shop, "second", MILLION // len(LABELS))
-    second = _series(shop)
+    second = eventually(lambda: _series(shop), within_s=30, what="a scrape")
     assert second <= first * 1.02, "a million values are no more series than thousands"
     assert max(first, second) <= budget
     eventually(lambda: (shop.prometheus.one("salepulse_as_of_age_seconds") or 99) < 5, within_s=120, what="it is live")
-    assert shop.prometheus.one('up{job="salepulse"}') == 1, "the scrape is within its limits"
+    up = 'up{job="salepulse"}'
+    eventually(lambda: shop.prometheus.one(up) == 1, within_s=30, what="the scrape is within its limits")
 
 
 def _asked(shop: Scene) -> Iterator[Target]:
@@ -148,7 +149,7 @@ def _flood(shop: Scene, name: str, many: int) -> None:
     left_out = _left_out(shop)
     asyncio.run(send_all(f"127.0.0.1:{shop.up.kafka_port}", clicks()))
     many_series = 0.9 * many * len(LABELS) * len(NAMES)
-    eventually(lambda: _left_out(shop) > left_out + many_series, within_s=90, every_s=0.5, what="all are left out")
+    eventually(lambda: _left_out(shop) > left_out + many_series, within_s=180, every_s=0.5, what="all are left out")
 
 
 def _left_out(shop: Scene) -> float:
