@@ -10,6 +10,9 @@ WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
 WORKER_CLOCK = "salepulse_worker_clock_offset_seconds"
 SOURCE_AHEAD = "salepulse_source_clock_ahead_seconds"
+DEDUP_HORIZON = "salepulse_dedup_horizon_seconds"
+DEDUP_PROMISED = "salepulse_dedup_promised_seconds"
+DEDUP_IDS = "salepulse_dedup_ids"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 
@@ -47,10 +50,16 @@ class WorkerMetrics:
             "salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry
         )
         self.partitions = Gauge("salepulse_assigned_partitions", "Partitions assigned.", registry=self.registry)
-        self.dedup_ids = Gauge("salepulse_dedup_ids", "Event ids remembered.", ("topic",), registry=self.registry)
+        self.dedup_ids = Gauge(DEDUP_IDS, "Event ids remembered.", ("topic",), registry=self.registry)
         self.dedup_horizon = Gauge(
-            "salepulse_dedup_horizon_seconds",
+            DEDUP_HORIZON,
             "How far back in event time ids are remembered, where memory is the limit; else the setting.",
+            ("topic",),
+            registry=self.registry,
+        )
+        self.dedup_promised = Gauge(
+            DEDUP_PROMISED,
+            "How far back in event time ids are to be remembered, by the settings.",
             ("topic",),
             registry=self.registry,
         )

@@ -68,6 +68,7 @@ PURE_FILES = (
     "streams/acceptance.py",
     "streams/asof.py",
     "streams/compare.py",
+    "streams/dedup_reports.py",
     "streams/currencies.py",
     "streams/kpis.py",
     "streams/lateness.py",

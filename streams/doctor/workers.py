@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -15,6 +15,7 @@ from streams.acceptance import cure
 from streams.asof import PartitionState
 from streams.clock_reports import ClockReports, clock_reports
 from streams.counted import Totals, read_totals
+from streams.dedup_reports import ShortHorizon, short_horizons
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.feeds import held_back, late_feed_fix, late_feed_text
 from streams.settings import Settings
@@ -50,9 +51,9 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         return []
     said = {name.decode(): text.decode().partition("\n") for name, text in held.items()}
     heard = {name: int(at) for name, (at, _, _) in said.items()}
-    reports = clock_reports(
-        {name: (int(at), text) for name, (at, _, text) in said.items()}, now_ms - int(settings.stale_after_s * 1000)
-    )
+    texts = {name: (int(at), text) for name, (at, _, text) in said.items()}
+    since_ms = now_ms - int(settings.stale_after_s * 1000)
+    reports = clock_reports(texts, since_ms)
     findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
     findings += [*clocks(reports), *late_feeds(state, now_ms, settings), *unmoved(state, now_ms, settings)]
     findings += [
@@ -61,6 +62,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     findings += incomplete(state.incomplete)
     findings += unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
     findings += currency(counted, settings)
+    findings += repeats(short_horizons(texts, since_ms), settings)
     findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
@@ -199,6 +201,12 @@ def unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[
                 "see `salepulse dead-letters list --reason unreadable_batch` for their offsets, and the logs of "
                 "brokers and producers for the cause; then send their events again from their source",
             )
+
+
+def repeats(short: Sequence[ShortHorizon], settings: Settings) -> Iterator[Finding]:
+    """Whether repeats are known for as long as the settings promise."""
+    for one in short:
+        yield warning("repeats", one.text, one.fix(settings.dedup_memory_mb))
 
 
 def currency(noted: bytes | str | None, settings: Settings) -> Iterator[Finding]:

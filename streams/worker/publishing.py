@@ -72,3 +72,5 @@ class Publishing:
             if cut and as_of_ms is not None:
                 horizon = min(horizon, max(0.0, (as_of_ms - max(cut)) / 1000))
             self._metrics.dedup_horizon.labels(topic).set(horizon)
+            if seen:
+                self._metrics.dedup_promised.labels(topic).set(seen[0].horizon_ms / 1000)

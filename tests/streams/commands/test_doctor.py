@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import generate_latest
 
 from consumers.rejects import Priced
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
@@ -16,6 +17,7 @@ from consumers.topics import Partition, Topic
 from streams.asof import PartitionState
 from streams.clock_reports import ClockReports
 from streams.counted import Totals
+from streams.dedup_reports import short_horizons
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
@@ -29,9 +31,11 @@ from streams.doctor.workers import (
     messages,
     on_broker,
     partitions,
+    repeats,
     unmoved,
     unreadable,
 )
+from streams.metrics import WorkerMetrics
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from streams.store.state import State
@@ -154,6 +158,28 @@ def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
     assert found({"since_ms": NOW_MS - 60_000}) == [], "it may move yet"
     assert found({"reported_ms": NOW_MS - 20_000}) == [], "nobody says so any more: it is stale"
     assert found({}, stopped=True) == [], "it is not read on purpose"
+
+
+def test_repeats_that_are_known_for_less_than_promised() -> None:
+    def text(orders_s: float, clicks_s: float = 600) -> str:
+        metrics = WorkerMetrics()
+        for topic, horizon_s, promised_s, ids in (
+            ("orders", orders_s, 86_400, 6_000_000),
+            ("clicks", clicks_s, 600, 2_000_000),
+            ("logistics", 0, 86_400, 0),
+        ):
+            metrics.dedup_horizon.labels(topic).set(horizon_s)
+            metrics.dedup_promised.labels(topic).set(promised_s)
+            metrics.dedup_ids.labels(topic).set(ids)
+        return generate_latest(metrics.registry).decode()
+
+    workers = {"w-1": (NOW_MS, text(21_600)), "w-2": (NOW_MS, text(86_400)), "gone": (NOW_MS - 99_000, text(60))}
+    found = list(repeats(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
+    assert levels(found) == ["warning"]
+    assert found[0].found.startswith("worker w-1 knows repeats on orders for 6 h of 24 h")
+    assert "dedup_memory_mb (now 128) to about 416" in found[0].mend, "(4 * 6 + 2) / 8 times as much"
+    before = "\n".join(line for line in text(60).splitlines() if "promised" not in line)
+    assert short_horizons({"w-1": (NOW_MS, before)}, 0) == [], "a worker of the version before promises nothing"
 
 
 def test_what_waits() -> None:

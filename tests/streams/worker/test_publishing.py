@@ -1,0 +1,36 @@
+"""What a worker says of itself where its memory for event ids is full, and what the doctor makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.doctor.findings import Level
+from streams.doctor.workers import examine_workers
+from tests.streams.shop import CLICKS_0
+from tests.streams.worker.conftest import opened
+from tests.support.events import click
+
+pytestmark = pytest.mark.anyio
+
+HOUR_S = 3_600
+
+
+@pytest.mark.parametrize(("memory_mb", "short"), [(1, True), (64, False)])
+async def test_the_doctor_warns_where_repeats_are_known_for_less_than_promised(
+    redis_url: str, memory_mb: int, short: bool
+) -> None:
+    async with opened(redis_url, dedup_memory_mb=memory_mb, dedup_clicks_s=24 * HOUR_S) as office:
+        for hour in range(0, 30, 3):
+            office.topics.write(CLICKS_0, *(click(at=hour * HOUR_S + n / 10) for n in range(10_000)))
+            await office.count(office.topics.fetch(CLICKS_0, most=10_000))
+        for _ in range(2):
+            await office.worker.tick()
+        found = [one for one in await examine_workers(office.redis, office.settings) if one.what == "repeats"]
+        assert [one.level for one in found] == [Level.WARNING] * short
+        if short:
+            assert "knows repeats on clicks for" in found[0].found
+            assert "of 24 h" in found[0].found
+            assert "dedup_memory_mb (now 1) to about 16 " in found[0].mend
+        promised_s = office.metric("dedup_promised_seconds", topic="clicks")
+        assert promised_s == 24 * HOUR_S
+        assert (office.metric("dedup_horizon_seconds", topic="clicks") < promised_s) is short
