@@ -67,6 +67,28 @@ async def test_new_numbers_as_they_come_and_on_at_another_server(open_shop: Shop
             assert (third.name, third.data["as_of"], third.data["values"]["gmv"]) == ("kpis", at(62), 1800)
 
 
+@pytest.mark.parametrize("query", ["", "?scope=channel", "?scope=channel&value=app&window=15m"])
+async def test_events_say_since_when_the_shop_is_incomplete(open_shop: Shop, settings: Settings, query: str) -> None:
+    """From the first event after it is known, at whichever moment one begins to follow, until somebody clears it."""
+    state = open_shop.keys.state(0)
+    async with (
+        served(settings) as url,
+        httpx.AsyncClient(timeout=15) as http,
+        http.stream("GET", url + PATH + query) as answer,
+    ):
+        coming = received(answer)
+        since = [(await anext(coming)).data["incomplete_since"]]
+        await open_shop.redis.hset(state, mapping={"incomplete:orders/0": at(50), "incomplete:clicks/0": at(40)})
+        await move(open_shop, 61)
+        since.append((await anext(coming)).data["incomplete_since"])
+        async with http.stream("GET", url + PATH + query) as later:
+            since.append((await anext(received(later))).data["incomplete_since"])
+        await open_shop.redis.hdel(state, "incomplete:orders/0", "incomplete:clicks/0")
+        await move(open_shop, 62)
+        since.append((await anext(coming)).data["incomplete_since"])
+    assert since == [None, at(40), at(40), None]
+
+
 @pytest.mark.parametrize(
     ("query", "last", "said"),
     [
