@@ -196,17 +196,21 @@ def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) ->
 
 
 def _in_the_wake(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
-    """What was held back lately by what is right again, and what is held back now."""
-    by_series = {case.series: case for case in cases}
+    """What was held back lately by what is right again, and what is held back now.
+
+    Only what tells of it now makes this last longer: once that is right, it ends after the rule's `wake`.
+    """
     found = []
     for case in cases:
         held = memory.held.get(case.series)
         if case.stands and held is not None and case.series not in memory.told:
             case = case.behind(Reason.SAME_INCIDENT, held[0])
+        found.append(case)
+    by_series = {case.series: case for case in found}
+    for case in found:
         teller = by_series.get(root(case, by_series))
         if case.held_by is not None and case.reason is not Reason.DATA_FAULT and teller is not None and teller.stands:
             memory.held[case.series] = (teller.series, as_of_ms + round(case.now.rule.wake * 1000))
-        found.append(case)
     return found
 
 

@@ -70,13 +70,36 @@ def test_of_rules_of_one_incident_the_first_in_the_file_tells_and_goes_on_tellin
     assert pages(told(wrong("conversion-drop"), wrong("order-drop"))) == ["order-drop"]
 
 
-def test_what_was_held_back_does_not_page_when_the_incident_ends() -> None:
+STEP_MS = 10_000
+PART = 'conversion-drop{channel="app"}'
+
+
+def test_what_was_held_back_pages_ten_minutes_after_the_incident_ended_and_not_before() -> None:
     memory = VerdictMemory()
-    told(wrong("conversion-drop"), wrong("conversion-drop", APP), wrong("order-drop"), memory=memory)
-    after = told(wrong("conversion-drop", APP), memory=memory, at_ms=60_000)
-    assert pages(after) == []
-    much_later = told(wrong("conversion-drop", APP), memory=memory, at_ms=AFTER_LEADER_MS + 60_001)
-    assert pages(much_later) == ['conversion-drop{channel="app"}']
+    ends_ms = AFTER_LEADER_MS + 7 * STEP_MS
+    for at_ms in range(0, ends_ms, STEP_MS):
+        told(wrong("conversion-drop"), wrong("conversion-drop", APP), wrong("order-drop"), memory=memory, at_ms=at_ms)
+    until_ms = ends_ms - STEP_MS + AFTER_LEADER_MS
+    for at_ms in range(ends_ms, until_ms, STEP_MS):
+        found = told(wrong("conversion-drop", APP), memory=memory, at_ms=at_ms)
+        assert pages(found) == [], f"{(at_ms - ends_ms) // 1000} s after"
+        assert str(found[PART].held_by) != PART
+    assert pages(told(wrong("conversion-drop", APP), memory=memory, at_ms=until_ms)) == [PART]
+
+
+def test_another_rule_of_the_incident_is_held_back_for_ten_minutes_after_what_told_of_it_and_no_longer() -> None:
+    """The incident ends just before the first evaluation that held the other back would be ten minutes old."""
+    memory = VerdictMemory()
+    ends_ms = AFTER_LEADER_MS - STEP_MS
+    for at_ms in range(0, ends_ms, STEP_MS):
+        found = told(wrong("order-drop"), wrong("cart-drop"), memory=memory, at_ms=at_ms)
+        assert pages(found) == ["order-drop"]
+    paged = [
+        at_ms
+        for at_ms in range(ends_ms, ends_ms + 2 * AFTER_LEADER_MS, STEP_MS)
+        if pages(told(wrong("cart-drop"), memory=memory, at_ms=at_ms))
+    ]
+    assert paged[0] == ends_ms - STEP_MS + AFTER_LEADER_MS
 
 
 def test_another_value_of_the_dimension_is_an_incident_of_its_own_where_it_began_at_another_time() -> None:
