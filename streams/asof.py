@@ -96,7 +96,7 @@ def as_of(
     active = [
         state
         for partition, state in waited_for.items()
-        if partition in stale or not is_idle(state, clock, idle_after_ms)
+        if partition in stale or not is_idle(state, clock, idle_after_ms, now_ms=now_ms)
     ]
     newest = [_reached_ms(state, clock) for state in active]
     moment: int | None
@@ -126,13 +126,18 @@ def _is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
     return state.seen_ms is None or not -BELIEVED_MS <= now_ms - state.seen_ms <= stale_after_ms
 
 
-def is_idle(state: PartitionState, clock: Clock, idle_after_ms: int) -> bool:
+def is_idle(state: PartitionState, clock: Clock, idle_after_ms: int, *, now_ms: int) -> bool:
     """Whether a partition holds nothing back, where its worker is heard of."""
     if clock is Clock.EVENT:
         return state.lag == 0
-    return state.is_drained and is_quiet(state.fresh_ms, state.seen_ms or 0, idle_after_ms)
+    return state.is_drained and is_quiet(state.fresh_ms, state.seen_ms or 0, idle_after_ms, now_ms=now_ms)
 
 
-def is_quiet(fresh_ms: int | None, until_ms: int, idle_after_ms: int) -> bool:
-    """Whether the last new event was counted so long before, on the wall clock."""
-    return fresh_ms is None or not -BELIEVED_MS <= until_ms - fresh_ms < idle_after_ms
+def is_quiet(fresh_ms: int | None, until_ms: int, idle_after_ms: int, *, now_ms: int) -> bool:
+    """Whether the last new event was counted so long before, on the wall clock.
+
+    One that was counted after `until_ms` is news: a worker that takes a partition over counts before its heartbeat.
+    """
+    if fresh_ms is None or fresh_ms > now_ms + BELIEVED_MS:
+        return True
+    return until_ms - fresh_ms >= idle_after_ms

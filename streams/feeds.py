@@ -35,7 +35,8 @@ def held_back(states: Mapping[Partition, PartitionState], now_ms: int, settings:
         if partition.topic not in settings.topics_in_as_of or state.newest_ms is None:
             continue
         age_ms = now_ms - state.newest_ms
-        if age_ms > BEHIND_MS and not is_idle(state, Clock.WALL, round(settings.idle_after_s * 1000)):
+        idle_after_ms = round(settings.idle_after_s * 1000)
+        if age_ms > BEHIND_MS and not is_idle(state, Clock.WALL, idle_after_ms, now_ms=now_ms):
             yield HeldBack(partition, age_ms, state.lag, state.has_caught_up)
 
 

@@ -86,4 +86,4 @@ def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings
         return all(held.lag == 0 for held in partitions)
     fresh_ms = max((held.fresh_ms or 0 for held in partitions), default=0)
     drained = all(held.is_drained for held in partitions)
-    return drained and is_quiet(fresh_ms, at_ms, round(settings.idle_after_s * 1000))
+    return drained and is_quiet(fresh_ms, at_ms, round(settings.idle_after_s * 1000), now_ms=at_ms)

@@ -89,6 +89,15 @@ def test_times_that_a_wrong_clock_left_are_not_believed(ahead: float) -> None:
     assert at(state(900, seen=-1)).stale == (), "written after the clock was looked at"
 
 
+@pytest.mark.parametrize("silent", [1, 4, 6, 8, 12])
+def test_what_was_counted_before_the_first_heartbeat_of_a_new_owner_is_new(silent: float) -> None:
+    """Its old owner fell silent with nothing left to count; then the new one counts, and has not sent a heartbeat."""
+    before = state(890, fresh=silent + 1, seen=silent)
+    assert at(state(990), before).ms == ms(890)
+    assert at(state(990), replace(before, newest_ms=ms(895), fresh_ms=NOW)).ms == ms(895)
+    assert at(state(990), replace(before, newest_ms=ms(895), fresh_ms=NOW), state(890)).idle == 0
+
+
 def test_a_topic_that_is_not_waited_for_holds_nothing_back_and_is_stale_all_the_same() -> None:
     clicks, orders, late = state(900), state(950), state(-300)
     partitions = {Partition(topic, 0): held for topic, held in zip(EVENT_TOPICS, (clicks, orders, late), strict=True)}
