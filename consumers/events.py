@@ -281,9 +281,9 @@ class Logistics(_Model):
     region: OptionalLabel = None
     promised_ts: TimestampMs | None = None
     """The delivery promise."""
-    category: Label | None = None
+    category: OptionalLabel = None
     """Of what a `return_received` brings back."""
-    reason: Label | None = None
+    reason: OptionalLabel = None
     """Why it came back."""
 
     @model_validator(mode="after")

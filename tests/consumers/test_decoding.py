@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from random import Random
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from consumers.decoding import STRUCTS, Decoded, PromotionChange, decode_batch, decode_promotion
-from consumers.events import MODELS, OPTIONAL_LABELS, TYPES, order_amount
+from consumers.events import ITEM_LABELS, MODELS, OPTIONAL_LABELS, TYPES, OrderItem, order_amount
 from consumers.rejects import Reason, Rejected
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import GOOD, encode, good, nested, poison, with_raw
@@ -143,6 +143,18 @@ def test_of_several_faults_the_first_reason_is_told() -> None:
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, type="nope", ts=None)) is Reason.UNKNOWN_TYPE
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", user_id=None, cost=-1)) is Reason.MISSING_FIELD
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", cost=-1)) is Reason.WRONG_TYPE
+
+
+def optional_texts(model: type[BaseModel]) -> set[str]:
+    return {name for name, hint in get_type_hints(model).items() if set(get_args(hint)) == {str, type(None)}}
+
+
+def test_every_text_that_an_event_may_lack_is_an_optional_label() -> None:
+    """But for the currency, which is never dropped."""
+    for topic, model in MODELS.items():
+        assert optional_texts(model) - {"currency"} == set(OPTIONAL_LABELS[topic])
+    assert optional_texts(OrderItem) == set(ITEM_LABELS)
+    assert {"category", "reason"} <= optional_texts(MODELS[Topic.LOGISTICS])
 
 
 @every_topic
