@@ -35,7 +35,7 @@ from alerts.store.states import StateStore
 from alerts.store_alarm import StoreAlarm
 from alerts.store_look import StoreLook
 from consumers.errors import SalepulseError
-from consumers.probing import can_be_read
+from consumers.probing import is_led
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
@@ -105,6 +105,7 @@ class Role:
             clock=self._clock,
             alarm=self._alarm,
         )
+        self.kafka_answers = partial(is_led, settings.kafka, _ANY)
         self._store_look = StoreLook(
             self._look_redis,
             self._keys,
@@ -112,7 +113,7 @@ class Role:
             self._alarm,
             first_claim=first_claim,
             led_last=lambda: self.engine.led_last,
-            kafka_answers=partial(can_be_read, settings.kafka, _ANY),
+            kafka_answers=self.kafka_answers,
             clock=self._clock,
         )
         self._receivers: dict[str, Receiver] = {}

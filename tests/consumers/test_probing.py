@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.probing import can_be_read
+from consumers.probing import can_be_read, is_led
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Partition, Topic
 from tests.support.batches import ATTRIBUTES, Message, compressed
@@ -25,7 +25,9 @@ async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: S
 async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
     await create_topics(embedded_broker.bootstrap, default_plans(1))
     assert await can_be_read(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert await is_led(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
     assert not await can_be_read("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+    assert not await is_led("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
 
 
 @pytest.mark.anyio

@@ -17,11 +17,15 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
+from alerts.notify.receivers import ReceiversFile
+from alerts.role import Role
 from consumers.kafka import Kafka, Sasl
 from consumers.producing import Outgoing, send_all
 from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms
+from streams.settings import Settings
+from tests.alerts.scripted import Scripted
 from tests.deploy.files import DEPLOY
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.kafka import Listener, apache_kafka
@@ -119,6 +123,25 @@ def test_events_are_counted_letters_buried_and_alerts_watched(
     assert listed.returncode == 0, listed.stderr
     assert "bad_json" in listed.stdout
     asyncio.run(send_all(guarded.kafka("salepulse-alerts", names), [Outgoing(Topic.ALERTS, b"k", b"{}")]))
+
+
+@pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
+@pytest.mark.anyio
+async def test_alerts_may_ask_whether_kafka_answers(guarded: Guarded, names: Mapping[str, str]) -> None:
+    """A Kafka that answered them nothing would count as away: a second process would page while Redis is down."""
+    settings = Settings(
+        **names,
+        bootstrap=guarded.listener.bootstrap,
+        redis_url=guarded.store.url,
+        kafka_sasl=Sasl.SCRAM_SHA_512,
+        kafka_user="salepulse-alerts",
+        kafka_password=SecretStr(PASSWORD),
+    )
+    async with Role(settings, ReceiversFile(), lambda *_: Scripted()) as role:
+        assert await role.kafka_answers()
+    away = settings.model_copy(update={"bootstrap": "127.0.0.1:1"})
+    async with Role(away, ReceiversFile(), lambda *_: Scripted()) as role:
+        assert not await role.kafka_answers()
 
 
 @pytest.mark.parametrize(
