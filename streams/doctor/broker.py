@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from consumers.broker_clock import broker_ahead_s
 from consumers.errors import SalepulseError
 from consumers.kafka_errors import kafka_errors
 from consumers.topic_admin import TopicPlan, default_plans, settings_of, take_over_advice
@@ -17,6 +18,7 @@ from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 
 CREATE = "run `salepulse topics create`"
+CLOCK_WARNING_S = 2.0
 FETCH = 1
 FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), (12, "2.7"), (11, "2.3"))
 """(version of Kafka's fetch request, the release that brought it): a broker does not tell its own version."""
@@ -43,6 +45,8 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
     yield ok(
         "broker", f"{settings.bootstrap} answers: {count} {'broker' if count == 1 else 'brokers'}{_version(admin)}"
     )
+    if (ahead_s := await broker_ahead_s(admin._client)) is not None:
+        yield clock(ahead_s)
     found = {topic["topic"]: topic for topic in await admin.describe_topics()}
     plans = default_plans(settings.partitions, settings.topic_names)
     there = {plan.topic for plan in plans if plan.topic and plan.name in found}
@@ -58,6 +62,17 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
         if plan.topic is not None and plan.topic in foreign:
             yield wrong(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
+
+
+def clock(ahead_s: float) -> Finding:
+    """The clock of the broker that leads the quorum against this machine's."""
+    if abs(ahead_s) < CLOCK_WARNING_S:
+        return ok("broker clock", f"within {CLOCK_WARNING_S:g} s of this machine's")
+    return warning(
+        "broker clock",
+        f"the broker's clock is {abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's",
+        "run NTP on both: a broker deletes records, and dates those of topics with LogAppendTime, by its own clock",
+    )
 
 
 def topic_findings(

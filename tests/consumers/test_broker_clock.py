@@ -1,0 +1,45 @@
+"""What a broker tells of its clock."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from aiokafka.client import AIOKafkaClient
+
+from consumers import broker_clock
+from consumers.broker_clock import broker_ahead_s
+from streams.doctor.broker import clock
+from streams.doctor.findings import Level
+from tests.support.servers import Server
+
+
+async def ahead_s(broker: Server) -> float | None:
+    client = AIOKafkaClient(bootstrap_servers=broker.bootstrap)
+    try:
+        await client.bootstrap()
+        return await broker_ahead_s(client)
+    finally:
+        await client.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+@pytest.mark.parametrize("wrong_s", [0, -90, 600])
+async def test_apache_kafka_tells_its_clock(
+    apache_kafka: Server, monkeypatch: pytest.MonkeyPatch, wrong_s: int
+) -> None:
+    """`wrong_s`: by how much this machine's clock is ahead."""
+    real = broker_clock.time.time
+    monkeypatch.setattr(broker_clock, "time", SimpleNamespace(time=lambda: real() + wrong_s))
+    assert await ahead_s(apache_kafka) == pytest.approx(-wrong_s, abs=1)
+
+
+@pytest.mark.anyio
+async def test_a_broker_that_does_not_tell_is_no_fault(embedded_broker: Server) -> None:
+    assert await ahead_s(embedded_broker) is None
+
+
+def test_the_doctor_warns_of_a_clock_that_differs() -> None:
+    assert [clock(seconds).level for seconds in (0.3, -1.9, 2.5, -90)] == [Level.OK] * 2 + [Level.WARNING] * 2
+    assert clock(-90).found == "the broker's clock is 90.0 s behind this machine's"
