@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,9 @@ class Evaluator(Protocol):
 
     def timing(self, rule: str) -> Timing:
         """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""
+
+    def heed(self, store_well_for_s: Callable[[], float]) -> None:
+        """Be told for how long Redis has been well: before that, nobody could leave a heartbeat there."""
 
     async def stop(self) -> None:
         """Nothing will be asked any more."""

@@ -116,6 +116,7 @@ class Role:
             kafka_answers=self.kafka_answers,
             clock=self._clock,
         )
+        self._evaluator.heed(lambda: self._store_look.well_for_s)
         self._receivers: dict[str, Receiver] = {}
         self.beat_s = time.monotonic()
         """When a round was last completed, by the monotonic clock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import structlog
 from redis.asyncio import Redis
@@ -12,7 +13,7 @@ from redis.exceptions import RedisError
 from alerts.store.said import Said
 from alerts.store_alarm import StoreAlarm, StoreHealth
 from consumers.errors import SalepulseError
-from streams.store.connection import UNREACHABLE, check
+from streams.store.connection import UNREACHABLE, check, servers
 from streams.store.keys import Keys
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.refusals import RedisUnavailableError
@@ -57,6 +58,8 @@ class StoreLook:
         self._clock = clock
         self._answered_s = time.monotonic()
         self._unwell_s: float | None = None
+        self._back_s = -inf
+        """When Redis was back, after longer than it takes to call it down."""
         self._learnt_s = -_LEARN_EVERY_S
         self.checked = False
         """Whether this Redis is known to be one that may hold counts and alerts."""
@@ -75,6 +78,8 @@ class StoreLook:
                 self.well_s = None
             else:
                 self.well_s = now_s if self.well_s is None else self.well_s
+            if self._unwell_s is not None and now_s - self._unwell_s > DOWN_AFTER_S:
+                self._back_s = now_s
             self._unwell_s = None
             await self._learn()
         else:
@@ -86,11 +91,20 @@ class StoreLook:
         for change in self._alarm.look(health, may_page=may_page, now_ms=self._clock()):
             log.warning("alert changed, kept in memory", what=change.what.value, alert=str(change.alert.series))
 
+    @property
+    def well_for_s(self) -> float:
+        """For how long Redis has answered and taken writes, slowly or not; 0 while it does not. Short breaks, in which
+        nobody who writes every second would be missed, do not count. Infinite: as long as this process knows."""
+        return time.monotonic() - self._back_s if self._unwell_s is None else 0.0
+
     async def _health(self) -> tuple[StoreHealth, Exception | None]:
         try:
             refusal = await self._probe.refusal()
             if refusal is None and not self.checked:
                 await check(self._redis)
+                async with servers(self._redis) as each:  # it may have been away before this process looked
+                    up_s = min([int((await one.info("server"))["uptime_in_seconds"]) for one in each])
+                self._back_s = time.monotonic() - up_s
                 self.checked = True
         except RedisUnavailableError as error:
             failure: Exception = error

@@ -204,6 +204,11 @@ class PartitionWork:
         return replace(prepared.applying, delta=delta, records=joined.changes)
 
     @property
+    def applying(self) -> str:
+        """The id of the batch that is being applied, by which Redis may have moved the position already; or empty."""
+        return "" if self._joined is None else self._joined[1].batch_id
+
+    @property
     def roll_due(self) -> bool:
         """Whether enough waits in the log, or for long enough."""
         return self.position != self._rolled and (

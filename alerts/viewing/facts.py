@@ -33,7 +33,8 @@ class Seen:
     as_of_ms: int
     partitions: Mapping[Partition, PartitionState]
     stale: tuple[Partition, ...] | None
-    """None: Redis was away or refused writes until a moment ago, so that no worker could say that it is at work."""
+    """None: Redis was away or refused writes until a moment ago, so that no worker could say that it is at work. What
+    else rests on heartbeats and on what was counted since is unknown then too."""
     incomplete: Mapping[Partition, int]
     refuses: bool = False
     """Whether the store answers and refuses writes."""
@@ -72,20 +73,21 @@ def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
     """All facts. What cannot be said now is left out, or not a number where it may have been wrong before."""
     yield Fact(FactName.STORE_DOWN, float(seen.now_ms - seen.polled_ms > _DOWN_AFTER_MS))
     yield Fact(FactName.STORE_REFUSES, float(seen.refuses))
+    heard = seen.stale is not None
     yield Fact(FactName.STALE, math.nan if seen.stale is None else float(len(seen.stale)))
     for topic in EVENT_TOPICS:
         mine = {partition: held for partition, held in seen.partitions.items() if partition.topic is topic}
         about = (("topic", topic.value),)
         if mine:
-            yield Fact(FactName.LAG, float(sum(held.lag or 0 for held in mine.values())), about)
+            yield Fact(FactName.LAG, float(sum(held.lag or 0 for held in mine.values())) if heard else math.nan, about)
             if seen.clock is Clock.WALL:
-                yield Fact(FactName.LAG_AGE, _lag_age_s(mine, seen.now_ms), about)
+                yield Fact(FactName.LAG_AGE, _lag_age_s(mine, seen.now_ms) if heard else math.nan, about)
         for name, kind in ((FactName.REFUSED, "rejected"), (FactName.REPEATED, "duplicates")):
             share = shares.of(kind, topic)
             if share is not None:
                 yield Fact(name, share, about)
     if seen.clock is Clock.WALL:
-        yield Fact(FactName.AS_OF_AGE, max(0, seen.now_ms - seen.as_of_ms) / 1000)
+        yield Fact(FactName.AS_OF_AGE, max(0, seen.now_ms - seen.as_of_ms) / 1000 if heard else math.nan)
     for (written_to, source), ahead_s in sorted(seen.clocks.sources.items()):
         yield Fact(FactName.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
     for worker, offset_s in sorted(seen.clocks.workers.items()):

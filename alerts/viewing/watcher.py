@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import structlog
@@ -49,8 +50,8 @@ _AT_ONCE_S = 1.5
 """And no longer than this at a time: whoever leads must say so in between."""
 
 
-_WORKER_RETRIES_MS = 3_000
-"""How soon a worker that waited for Redis tries again."""
+_WORKER_RETRIES_S = 5.0
+"""How soon a worker that waited for Redis has tried again, on a busy machine."""
 
 
 class _Nothing(Hot):
@@ -79,6 +80,7 @@ class Watcher:
         self._loader = loader
         self._following = Following(settings, _Nothing())
         self._follows = False
+        self._store_well_for_s: Callable[[], float] = lambda: inf
         self._snapshots = Snapshots(settings)
         self._memory = Memory()
         self._shares = Shares()
@@ -106,6 +108,9 @@ class Watcher:
             if one.name == rule:
                 return Timing(for_ms=round(one.for_s * 1000), clear_ms=round(one.keep_firing_for * 1000))
         return Timing()
+
+    def heed(self, store_well_for_s: Callable[[], float]) -> None:
+        self._store_well_for_s = store_well_for_s
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
         self._reload()
@@ -180,16 +185,18 @@ class Watcher:
         keep_s = levels(self._settings)[0].keep_s
         return seen.settled_s - (HISTORY_S if keep_s is None else min(HISTORY_S, keep_s - 2 * _STRETCH_S))
 
-    def _silent_ms(self) -> int:
-        """So long after Redis was back, a worker that is well may not have been able to say so."""
-        return round(self._settings.stale_after_s * 1000) + _WORKER_RETRIES_MS
+    def _heard(self) -> bool:
+        """Whether workers could leave heartbeats for as long as they are waited for: without Redis nobody can."""
+        following = self._following
+        if following.failure is not None or following.aside.refused is not None:
+            return False
+        return self._store_well_for_s() >= self._settings.stale_after_s + _WORKER_RETRIES_S
 
     def _facts(self, view: RollingView, at_ms: int, seen: Horizon) -> list[Fact]:
         now, aside = self._following.now_ms(), self._following.aside
         self._shares.take(now, aside.totals)
         stale: tuple[Partition, ...] | None = newest(view.state, now, self._settings).stale
-        back_ms = self._following.back_ms
-        if aside.refused is not None or (back_ms is not None and now - back_ms < self._silent_ms()):
+        if not self._heard():
             stale = None
         return list(
             facts(

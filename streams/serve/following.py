@@ -97,8 +97,6 @@ class Following:
         """When Redis last answered anything."""
         self.turned_ms: int | None = None
         """When the loop of this thread was last seen to turn: up to then a Redis that had answered was heard."""
-        self.back_ms: int | None = None
-        """When Redis last was back, or took writes again, after a time in which it did not; None: it always did."""
         self._settings = settings
         self._hot = hot
         self._on_publish = on_publish
@@ -223,7 +221,6 @@ class Following:
             else:
                 if self.failure is not None:
                     log.info("Redis answers again")
-                    self.back_ms = self.now_ms()
                 self.failure, delay = None, interval
             finally:
                 self._turns.resume()
@@ -247,7 +244,6 @@ class Following:
         if why is None:
             if before is not None:
                 log.info("Redis takes writes")
-                self.back_ms = now
             return None
         if before is not None and before.why is why:
             return before

@@ -282,12 +282,14 @@ class PaneWriter:
         lags: Mapping[Partition, tuple[int | None, int | None]],
         arrived_ms: Mapping[Partition, int] = MappingProxyType({}),
         steps: Mapping[Partition, int] = MappingProxyType({}),
+        applying: Mapping[Partition, str] = MappingProxyType({}),
     ) -> set[Partition]:
         """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved.
 
         Where the broker does not answer for a partition its records are None: only that is noted then. `arrived_ms`:
         everything that had arrived in Kafka by then is before the position, where that is known. `steps`: grows while a
-        large record is read.
+        large record is read. `applying`: ids of batches that are being applied: the position that one led to is the
+        caller's too.
         """
         moved: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
@@ -295,7 +297,7 @@ class PaneWriter:
             for partition, (position, lag) in lags.items():
                 if self._keys.shard(partition) == shard:
                     args += [str(partition), "" if position is None else position, "" if lag is None else lag]
-                    args += [arrived_ms.get(partition, ""), steps.get(partition, 0)]
+                    args += [arrived_ms.get(partition, ""), steps.get(partition, 0), applying.get(partition, "")]
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
             moved |= {Partition.parse(name.decode()) for name in answer}
         return moved

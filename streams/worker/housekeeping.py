@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 _TELL_EVERY_S = 5.0
 _SAY_AGAIN_S = 30.0
+_TRIES = 3
+"""How often a heartbeat is written in one turn, for partitions that were counted on while it was under way."""
 
 Lags = dict[Partition, tuple[int | None, int | None]]
 """# <(position, records that wait; None: the broker does not answer)>"""
@@ -135,14 +137,41 @@ class Housekeeping:
         return None
 
     async def _say(self, lags: Lags) -> None:
-        arrived = {
+        """Write heartbeats, each of where its partition is at this moment; again where one was counted on meanwhile.
+
+        A heartbeat of a position that is not the stored one any more is refused. Under load that is most of them: what
+        was seen when a partition was looked at is old by now.
+        """
+        for _ in range(_TRIES):
+            lags = {partition: self._present(partition, said) for partition, said in lags.items()}
+            steps = {partition: self._reading.steps(partition) for partition in lags}
+            moved = await self._writer.heartbeat(lags, self._arrived(lags), steps, self._applying(lags))
+            again: Lags = {}
+            for partition in moved:
+                work = self._holding.works.get(partition)
+                if work is None or not work.loaded:
+                    continue
+                if work.position != lags[partition][0]:  # we moved on meanwhile: it was our own word that was old
+                    again[partition] = lags[partition]
+                elif not self._holding.lock(partition).locked():
+                    self._standing.forget(work)
+            if not again:
+                return
+            lags = again
+
+    def _present(self, partition: Partition, said: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
+        work = self._holding.works.get(partition)
+        if work is None or not work.loaded or work.position is None or work.position == said[0]:
+            return said
+        return work.position, None if said[1] is None else self._standing.waiting(partition, work.position)
+
+    def _arrived(self, lags: Lags) -> dict[Partition, int]:
+        return {
             partition: arrived_ms
             for partition, (position, lag) in lags.items()
             if lag is not None and (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
         }
-        steps = {partition: self._reading.steps(partition) for partition in lags}
-        for partition in await self._writer.heartbeat(lags, arrived, steps):
-            work = self._holding.works.get(partition)
-            # Where we moved on meanwhile, it was our own word that was old.
-            if work and work.position == lags[partition][0] and not self._holding.lock(partition).locked():
-                self._standing.forget(work)
+
+    def _applying(self, lags: Lags) -> dict[Partition, str]:
+        works = self._holding.works
+        return {partition: works[partition].applying for partition in lags if partition in works}

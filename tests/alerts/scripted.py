@@ -45,5 +45,8 @@ class Scripted:
     def timing(self, rule: str) -> Timing:
         return self._timing
 
+    def heed(self, store_well_for_s: Callable[[], float]) -> None:
+        pass
+
     async def stop(self) -> None:
         pass

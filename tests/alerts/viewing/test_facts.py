@@ -46,9 +46,13 @@ def test_however_many_partitions_nobody_attends_to_it_is_one_fact() -> None:
     assert told(FactName.STALE, stale=(CLICKS, ORDERS)) == [Fact(FactName.STALE, 2.0)]
 
 
-def test_whether_workers_are_alive_is_unknown_while_and_after_redis_was_away() -> None:
-    (fact,) = told(FactName.STALE, stale=None)
-    assert math.isnan(fact.value)
+@pytest.mark.parametrize("name", [FactName.STALE, FactName.LAG, FactName.LAG_AGE, FactName.AS_OF_AGE])
+def test_what_rests_on_heartbeats_is_unknown_while_and_after_redis_was_away(name: FactName) -> None:
+    behind = replace(WELL, newest_ms=NOW - 45_000, seen_ms=NOW - 40_000, lag=7)
+    found = told(name, stale=None, partitions={CLICKS: behind, ORDERS: behind}, as_of_ms=NOW - 45_000)
+    assert found
+    assert all(math.isnan(fact.value) for fact in found)
+    assert told(FactName.STORE_DOWN, stale=None) == [Fact(FactName.STORE_DOWN, 0.0)]
 
 
 def test_a_redis_that_refuses_writes() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from consumers.topics import Partition
 from streams.clock import now_ms
+from streams.store.writer import PaneWriter
+from streams.worker.housekeeping import Housekeeping
 from tests.streams.shop import CLICKS_0, ORDERS_0
 from tests.streams.worker.conftest import Clock, Office
 from tests.support.events import click, paid
@@ -34,6 +40,61 @@ async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Offi
     held = (await office.state()).partitions
     assert (held[CLICKS_0].position, held[CLICKS_0].lag, held[ORDERS_0].arrived_ms) == (None, 1, None)
     assert empty_ms - 1_000 < (held[CLICKS_0].arrived_ms or 0) <= empty_ms
+
+
+async def test_a_partition_that_is_counted_on_while_a_turn_looks_at_it_is_attended(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load it always is: the position of a moment ago is not the stored one any more."""
+    look_at, heartbeat = Housekeeping._look_at, PaneWriter.heartbeat
+    calls = []
+
+    async def looked(self: Housekeeping, partition: Partition) -> Any:
+        said = await look_at(self, partition)
+        await office.count(office.topics.fetch(partition, most=1))
+        return said
+
+    async def late(self: PaneWriter, *args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            await office.count(office.topics.fetch(CLICKS_0, most=1))
+        return await heartbeat(self, *args)
+
+    monkeypatch.setattr(Housekeeping, "_look_at", looked)
+    monkeypatch.setattr(PaneWriter, "heartbeat", late)
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    before = now_ms()
+    await office.worker.tick()
+    held = (await office.state()).partitions[CLICKS_0]
+    assert (held.position, held.lag, len(calls)) == (2, 3, 2)
+    assert (held.seen_ms or 0) >= before
+
+
+async def test_a_partition_whose_batch_is_in_and_not_answered_yet_is_attended(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, applied, going = PaneWriter.apply, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: PaneWriter, *args: Any) -> Any:
+        answer = await apply(self, *args)
+        applied.set()
+        await going.wait()
+        return answer
+
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    await office.count(office.topics.fetch(CLICKS_0, most=1))
+    monkeypatch.setattr(PaneWriter, "apply", slow)
+    office.worker.take(office.topics.fetch(CLICKS_0, most=2))
+    async with asyncio.timeout(5):
+        await applied.wait()
+        before = now_ms()
+        await office.worker.tick()
+        held = (await office.state()).partitions[CLICKS_0]
+        assert (held.position, held.lag) == (3, 4), "not less waits than when it was sent"
+        assert (held.seen_ms or 0) >= before
+        going.set()
+        while office.worker._housekeeping._busy(CLICKS_0):
+            await asyncio.sleep(0.01)
 
 
 async def test_of_a_partition_that_the_broker_is_silent_about_nothing_is_said(passing: Clock, office: Office) -> None:
