@@ -103,7 +103,8 @@ async def _oldest(kafka: Where, topics: Collection[Topic]) -> dict[Topic, list[A
             parts = [TopicPartition(name, number) for number in cluster.partitions_for_topic(name) or ()]
             if parts:
                 consumer.assign(parts)
-                found[topic] = await _first_of(consumer, parts)
+                with suppress(KafkaError):  # we may not read it
+                    found[topic] = await _first_of(consumer, parts)
         return found
     finally:
         with suppress(KafkaError, TimeoutError, OSError):
