@@ -42,6 +42,26 @@ def stuck(
     }
 
 
+def stuck_texts(found: Mapping[Partition, Waiting]) -> list[tuple[str, str]]:
+    """What is wrong and what to do, for each; where the broker answers for several of them not at all, once for these.
+
+    >>> clicks, orders = Partition.parse("clicks/0"), Partition.parse("orders/0")
+    >>> [text for text, _ in stuck_texts({clicks: Waiting("", 0, 95_000, None), orders: Waiting("7", 0, 97_000, None)})]
+    ['the broker answers no fetch of 2 partitions (clicks/0, orders/0), which have not moved for 95 s']
+    """
+    unheard = {partition: held for partition, held in found.items() if held.lag is None}
+    texts = [
+        (stuck_text(partition, held), stuck_fix(held))
+        for partition, held in found.items()
+        if len(unheard) < 2 or partition not in unheard
+    ]
+    if len(unheard) > 1:
+        names, for_s = ", ".join(map(str, unheard)), min(held.for_s for held in unheard.values())
+        what = f"the broker answers no fetch of {len(unheard)} partitions ({names})"
+        texts.append((f"{what}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unheard.values())))))
+    return texts
+
+
 def stuck_text(partition: Partition, held: Waiting) -> str:
     """What is wrong with it, in a sentence.
 

@@ -25,7 +25,7 @@ from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
-from streams.stuck import stuck, stuck_fix, stuck_text
+from streams.stuck import stuck, stuck_texts
 from streams.timekeeping import OFF_MS
 from streams.totals import NEGATIVE_AMOUNTS
 from streams.view.reached import newest
@@ -121,8 +121,8 @@ def late_feeds(state: State, now_ms: int, settings: Settings) -> Iterator[Findin
 
 def unmoved(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
     """Partitions in which records wait, and whose position does not move."""
-    for partition, held in stuck(state.waiting, state.stopped, now_ms, settings.stale_after_s).items():
-        yield wrong("stuck", stuck_text(partition, held), stuck_fix(held))
+    for text, fix in stuck_texts(stuck(state.waiting, state.stopped, now_ms, settings.stale_after_s)):
+        yield wrong("stuck", text, fix)
 
 
 def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from streams.acceptance import cure
 from streams.asof import AsOf, PartitionState
 from streams.feeds import HeldBack, late_feed_fix, late_feed_text
 from streams.store.refusal_kinds import TEXTS, RedisRefusal
-from streams.stuck import Waiting, stuck_fix, stuck_text
+from streams.stuck import Waiting, stuck_texts
 
 POLLED_WITHIN_MS = 2_000
 """A Redis that has not answered for so long is down."""
@@ -192,8 +192,8 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
     found = {partition.topic: why for partition, why in sorted(facts.stopped.items(), reverse=True)}
     for topic, why in sorted(found.items()):
         yield Cause(NotLive.TOPIC_STOPPED, f"{why}; {cure(topic)}")
-    for partition, waiting in facts.stuck.items():
-        yield Cause(NotLive.PARTITION_STUCK, f"{stuck_text(partition, waiting)}; {stuck_fix(waiting)}")
+    for stays, fix in stuck_texts(facts.stuck):
+        yield Cause(NotLive.PARTITION_STUCK, f"{stays}; {fix}")
     as_of_ms = facts.newest.ms
     if as_of_ms is None:
         if facts.partitions:
