@@ -14,6 +14,7 @@ from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka import Where
+from consumers.topics import Topic
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, Bootstrap, RedisUrl
 from streams.commands.output import print_json, print_table, tell
@@ -67,7 +68,8 @@ def apply(
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     with foreseen():
         check_bootstrap(settings.bootstrap)
-    applied = run(_apply(settings.kafka, wanted, delete or (), dry_run))
+    check_contents = Topic.PROMOTIONS not in settings.accepted_topics
+    applied = run(_apply(settings.kafka, wanted, delete or (), dry_run, check_contents))
     if as_json:
         print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
     else:
@@ -154,9 +156,15 @@ def _read(file: Path) -> Sequence[Promotion]:
     return found.promotions
 
 
-async def _apply(kafka: Where, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool) -> list[Applied]:
+async def _apply(
+    kafka: Where, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool, check_contents: bool
+) -> list[Applied]:
     from consumers.promotions.topic import plan, read_in_force, write
+    from consumers.topic_contents import contents_advice, foreign_contents
 
+    if check_contents and (foreign := await foreign_contents(kafka, [Topic.PROMOTIONS])):
+        why, advice = foreign[Topic.PROMOTIONS], contents_advice(Topic.PROMOTIONS)
+        raise SalepulseError(f"topic promotions cannot be used: {why}; {advice}")
     in_force = (await read_in_force(kafka)).promotions
     applied = plan(in_force, wanted, deleted)
     for promotion in wanted:

@@ -54,6 +54,8 @@ def test_a_topic_of_another_team_is_refused_until_it_is_accepted(
     doctor = salepulse("doctor", *at, "--partitions", "1", cwd=tmp_path)
     assert doctor.returncode == 1
     assert doctor.stdout.count("oldest messages are not salepulse's") == 3
+    code, said = failure("promotions", "apply", "--delete", "d11", *broker, cwd=tmp_path)
+    assert (code, "5 of its 5 oldest messages are not salepulse's" in said) == (1, True)
     for command in ("worker", "alerts"):
         code, said = failure(command, *at, cwd=tmp_path)
         assert code == 1
