@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
@@ -42,6 +42,7 @@ from streams.serve.certificate import examine, expiry
 from streams.serve.connections import MOST_HEAD_BYTES, Connections, bounded, most_connections
 from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.guard import Guard
+from streams.serve.known_parameters import check_parameters
 from streams.serve.live import Live
 from streams.serve.paths import EncodedIds, HeadAsGet
 from streams.serve.refused import HttpRefused
@@ -96,7 +97,15 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.broadcast.close()
             await live.stop()
 
-    app = FastAPI(title="salepulse", version="1", description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="salepulse",
+        version="1",
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(check_parameters)],
+    )
     errors.install(app)
     app.add_middleware(Abandoned)
     refused = app.state.refused = HttpRefused()

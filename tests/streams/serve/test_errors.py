@@ -28,6 +28,19 @@ CASES = [
     ("/api/v1/series/gmv?step=1000", 422, "too_many_points", "take step=2000 or more"),
     (f"/api/v1/series/gmv?start={at(9)}&end={at(8)}", 422, "invalid_parameter", "after end"),
     (f"/api/v1/series/gmv?end={at(99)}", 422, "not_answerable", "later than the newest"),
+    ("/api/v1/kpis?windo=5m", 422, "unknown_parameter", "unknown parameter 'windo'; known: window, scope, value"),
+    ("/api/v1/kpis?windo=5m", 422, "unknown_parameter", "do you mean 'window'?"),
+    ("/api/v1/kpis?windo=7m&scope=moon", 422, "unknown_parameter", "'windo'"),
+    ("/api/v1/kpis?window=1m&window=5m", 422, "invalid_parameter", "window is given 2 times: give it once"),
+    ("/api/v1/kpis?window=1m&window=1m&windo=", 422, "invalid_parameter", "window is given 2 times"),
+    ("/api/v1/top?top=5", 422, "unknown_parameter", "unknown parameter 'top'; known: by, window"),
+    ("/api/v1/series/gmv?names=1", 422, "unknown_parameter", "unknown parameter 'names'; known: window"),
+    ("/api/v1/stock?sku=x", 422, "unknown_parameter", "unknown parameter 'sku'; known: "),
+    ("/api/v1/stock/s1?n=1", 422, "unknown_parameter", "known: promotion, as_of"),
+    ("/api/v1/alerts?rules=bogus", 422, "unknown_parameter", "known: state, severity, rule; do you mean 'rule'?"),
+    ("/api/v1/silences?a=1", 422, "unknown_parameter", "unknown parameter 'a'; there are none here"),
+    ("/api/v1/stream?as_of=1", 422, "unknown_parameter", "known: window, scope, value"),
+    ("/api/v1/promotions/spring?asof=1", 422, "unknown_parameter", "do you mean 'as_of'?"),
     ("/api/v1/nothing", 404, "not_found", "/docs"),
 ]
 
@@ -39,6 +52,11 @@ async def test_an_error(api: httpx.AsyncClient, path: str, status: int, code: st
     assert set(answer.json()) == {"error"}
     assert answer.json()["error"]["code"] == code
     assert message in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/metrics?collect[]=a", "/healthz?probe=1", "/?series=gmv&since=1&utm_source=chat"])
+async def test_what_is_no_question_of_the_api_may_have_any_parameter(api: httpx.AsyncClient, path: str) -> None:
+    assert (await api.get(path)).status_code == 200
 
 
 async def test_nothing_can_be_written(api: httpx.AsyncClient) -> None:
