@@ -25,6 +25,7 @@ from alerts.notify.pagerduty import PagerDuty, PagerDutyConfig
 from alerts.notify.slack import Slack, SlackConfig
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.notify.wecom import WeCom, WeComConfig
+from alerts.state.label_names import checked
 from alerts.state.policy import Route, Routing, Step
 from alerts.state.silences import Matcher
 from alerts.state.weekly import DAYS, MINUTES_A_DAY, Weekly
@@ -80,7 +81,7 @@ def _zone(name: str) -> str:
 
 
 def _matcher(text: object) -> object:
-    return Matcher.parse(text) if isinstance(text, str) else text
+    return checked(Matcher.parse(text)) if isinstance(text, str) else text
 
 
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]

@@ -1,4 +1,4 @@
-"""Query parameters that a route does not have, or has once: refused, for an answer to another question is a wrong answer."""
+"""Query parameters that a route does not have, or has once: refused, since the answer would be to another question."""
 
 from __future__ import annotations
 

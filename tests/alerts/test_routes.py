@@ -114,6 +114,8 @@ async def test_a_silence_from_its_beginning_to_its_end(api: httpx.AsyncClient) -
     [
         {"matchers": []},
         {"matchers": ["nonsense"]},
+        {"matchers": ["severty=critical"]},
+        {"matchers": ["rule=x", "owner=shop"]},
         {"duration": "long"},
         {"duration": None},
         {"ends_at": 5},

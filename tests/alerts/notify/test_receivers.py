@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
 from alerts.notify.receivers import ReceiversFile, read_receivers
+from alerts.rules import detect
+from alerts.rules.rule import Each
+from alerts.state.label_names import ALERT_LABELS
 from alerts.state.policy import Step
 from consumers.errors import UsageError
 
@@ -55,6 +60,20 @@ def test_secrets_are_shown_nowhere(read) -> None:  # type: ignore[no-untyped-def
     assert "t0ps3cret" not in repr(file) + str(file) + file.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    "matcher", ["severity~crit*", "severity!=info", "owner!~bus*", "channel=", "rule~*", "partition=0", "worker!=a"]
+)
+def test_a_matcher_that_some_alert_may_meet(read, matcher: str) -> None:  # type: ignore[no-untyped-def]
+    assert [str(one) for one in read(GOOD.replace("severity=critical", f"'{matcher}'")).routes[0].match] == [matcher]
+
+
+def test_every_label_that_a_rule_may_give_is_known() -> None:
+    assert {each.value for each in Each} - {"all"} <= set(ALERT_LABELS)
+    assert {one for text in re.findall(r"Labels: (.*?)\.", inspect.getsource(detect)) for one in text.split(", ")} <= (
+        set(ALERT_LABELS)
+    )
+
+
 def test_without_routes_everybody_is_told_of_everything(read) -> None:  # type: ignore[no-untyped-def]
     routing = read(GOOD.partition("routes:")[0]).routing
     assert list(routing.receivers) == ["chat", "pager"]
@@ -75,6 +94,14 @@ def test_without_a_file_nobody_is_told() -> None:
         (("name: pager", "name: chat"), "receiver 'chat' is given twice"),
         (("after: 10m", "after: 10"), "write how long, such as 30s"),
         (("severity=critical", "critical"), "'critical' is no matcher"),
+        (("severity=critical", "severty=critical"), "no alert has a label 'severty'; do you mean 'severity'?"),
+        (("severity=critical", "Severity=critical"), "no alert has a label 'Severity'"),
+        (("severity=critical", "severity=critcal"), "severity is never 'critcal'; do you mean 'critical'?"),
+        (("severity=critical", "severity=Critical"), "Known: critical, warning, info"),
+        (("severity=critical", '"severity!=none"'), "severity is never 'none'; known: critical, warning, info"),
+        (("severity=critical", "severity~page*"), "severity is never 'page*'"),
+        (("severity=critical", "owner=dat"), "owner is never 'dat'; do you mean 'data'? Known: business, data"),
+        (("severity=critical", "owner="), "owner is never ''"),
         (('"22:30"', '"25:30"'), 'write a time such as "23:30"'),
         (("Asia/Shanghai", "Asia/Nowhere"), "is no time zone"),
         (("10.1.0.0/16", "10.1.0.0/99"), "does not appear to be an IPv4 or IPv6 network"),

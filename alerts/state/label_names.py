@@ -1,0 +1,60 @@
+"""The labels that alerts have, and the values of those that have a closed set: a matcher on anything else is a mistake."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from alerts.findings import Owner, Severity
+from alerts.state.silences import Matcher, Matching
+from streams.panes.scopes import SCOPES, Scope, WrittenBy
+
+OWN_LABELS = ("rule", "severity", "owner")
+"""Every alert has them."""
+FACT_LABELS = ("topic", "partition", "worker", "reason")
+"""Of faults of the data and of the monitor itself."""
+ALERT_LABELS: tuple[str, ...] = (
+    *OWN_LABELS,
+    *(scope.value for scope in SCOPES if scope is not Scope.ALL),
+    *(dimension.value for dimension in WrittenBy),
+    *FACT_LABELS,
+)
+CLOSED_VALUES: dict[str, tuple[str, ...]] = {
+    "severity": tuple(one.value for one in Severity),
+    "owner": tuple(one.value for one in Owner),
+}
+
+
+def checked(matcher: Matcher) -> Matcher:
+    """The matcher. ValueError where no alert has its label, or where its label never has its value.
+
+    >>> checked(Matcher.parse("severity=critcal"))
+    Traceback (most recent call last):
+    ValueError: 'severity=critcal': severity is never 'critcal'; do you mean 'critical'? Known: critical, warning, info
+    """
+    if matcher.label not in ALERT_LABELS:
+        raise ValueError(
+            f"{str(matcher)!r}: no alert has a label {matcher.label!r}; {_known(matcher.label, ALERT_LABELS)}"
+        )
+    known = CLOSED_VALUES.get(matcher.label)
+    if known is None:
+        return matcher
+    meets = Matcher(matcher.label, _POSITIVE[matcher.matching], matcher.value)
+    if not any(meets.matches({matcher.label: value}) for value in known):
+        raise ValueError(
+            f"{str(matcher)!r}: {matcher.label} is never {matcher.value!r}; {_known(matcher.value, known)}"
+        )
+    return matcher
+
+
+_POSITIVE = {
+    Matching.IS: Matching.IS,
+    Matching.IS_NOT: Matching.IS,
+    Matching.LIKE: Matching.LIKE,
+    Matching.NOT_LIKE: Matching.LIKE,
+}
+
+
+def _known(given: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(given, known, 1)
+    listed = f"nown: {', '.join(known)}"
+    return f"do you mean {close[0]!r}? K{listed}" if close else f"k{listed}"
