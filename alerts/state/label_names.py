@@ -1,4 +1,4 @@
-"""The labels that alerts have, and the values of those that have a closed set: a matcher on anything else is a mistake."""
+"""The labels that alerts have, and the values of those that have a closed set: what a matcher may name."""
 
 from __future__ import annotations
 
