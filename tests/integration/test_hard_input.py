@@ -54,7 +54,7 @@ def test_a_mess_gives_the_same_answers(
         resent = asyncio.run(replay_dead_letters(broker.bootstrap, Selection()))
         assert sum(resent.sent.values()) == mess.refused.total()
         twice = {name: 2 * count for name, count in mess.rejected_totals().items()}
-        eventually(lambda: shop.totals() == counted | twice, within_s=30, what="all are refused again")
+        eventually(lambda: shop.totals() == counted | twice, within_s=120, what="all are refused again")
         assert dead_letters(broker) == mess.refused + mess.refused
         check(shop.api, expected)
 

@@ -176,7 +176,7 @@ class Shop:
         """Until so many records are counted, over all partitions."""
         self._until(within_s, f"{position:.0f} records are counted", lambda: self.position() >= position)
 
-    def until_counted(self, within_s: float = 90) -> None:
+    def until_counted(self, within_s: float = 240) -> None:
         """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
         counted_ms = now_ms()
@@ -304,6 +304,7 @@ def stack(
         shop.serve.spawn()
         for _ in range(workers):
             shop.start_worker()
+        shop.serve.wait_ready()
         yield shop
 
 
