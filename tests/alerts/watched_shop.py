@@ -33,6 +33,9 @@ from tests.support.stack import REPOSITORY, Shop, stack
 SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
 PAST_S = 660
 """The rules want ten minutes to learn from."""
+_MADE_S = 60
+_LEAD = 8 * PAST_S / _MADE_S
+"""Writing and counting the past takes less than eight times as long as making it up, however busy the machine is."""
 
 
 @dataclass
@@ -133,7 +136,9 @@ async def watched_shop(
             shop = await anyio.to_thread.run_sync(
                 lambda: ending.enter_context(stack(broker, store, **settings))  # type: ignore[arg-type]
             )
-            sale = _sale(rate, incidents)
+            # What is to happen must not happen before anybody looks.
+            lead_s = min(90, await anyio.to_thread.run_sync(lambda: _making_s(rate) * _LEAD)) if incidents else 0
+            sale = _sale(rate, incidents, lead_s)
             began_ms = sale.config.start_ms + PAST_S * 1000
             stop = asyncio.Event()
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
@@ -156,7 +161,7 @@ def _environment(shop: Shop, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets)}
 
 
-async def _until_counted(shop: Shop, within_s: float = 60) -> None:
+async def _until_counted(shop: Shop, within_s: float = 150) -> None:
     """Until the past of the sale is counted."""
     began = time.monotonic()
     while True:
@@ -164,12 +169,22 @@ async def _until_counted(shop: Shop, within_s: float = 60) -> None:
         newest = [held.newest_ms or 0 for name, held in state.partitions.items() if name.topic is not Topic.LOGISTICS]
         if newest and time.time() * 1000 - min(newest) < 3_000:
             return
-        assert time.monotonic() - began < within_s, shop.log()
+        assert time.monotonic() - began < within_s, f"counted up to {newest}, at {time.time():.0f}: {shop.log()}"
         await anyio.sleep(0.1)
 
 
-def _sale(rate: float, incidents: Sequence[str]) -> Season:
-    start_ms = int(time.time() * 1000) - PAST_S * 1000
+def _making_s(rate: float) -> float:
+    """How long it takes to make up some of a sale."""
+    began = time.monotonic()
+    for batch in _sale(rate, ()).batches(200):
+        if batch.arrival_ms > (time.time() - PAST_S + _MADE_S) * 1000:
+            break
+    return time.monotonic() - began
+
+
+def _sale(rate: float, incidents: Sequence[str], lead_s: float = 0) -> Season:
+    """`lead_s`: so much later begins the present of the sale, from which the times of incidents count."""
+    start_ms = int((time.time() + lead_s - PAST_S) * 1000)
     specs = []
     for spec in incidents:
         kind, _, rest = spec.partition("@+")
