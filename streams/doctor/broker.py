@@ -97,7 +97,7 @@ def topic_findings(
             what,
             f"has {count}, the setting `partitions` says {plan.partitions}",
             f"set partitions = {len(described)}; changing the topic would send keys elsewhere"
-            if plan.name in EVENT_TOPICS
+            if plan.topic in EVENT_TOPICS
             else "no harm: it is left as it is",
         )
     elif not orphans and not differ:

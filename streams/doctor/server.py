@@ -9,7 +9,7 @@ from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.process.files import hard_file_limit
 from streams.serve.connections import RESERVED_FILES, most_connections
 from streams.serve.exposure import check_exposure
-from streams.serve.hosts import ANY_HOST
+from streams.serve.hosts import ANY_HOST, names_in
 from streams.settings import Settings
 
 
@@ -25,7 +25,7 @@ def exposure(settings: Settings) -> Iterator[Finding]:
     except SalepulseError as error:
         yield wrong("api exposure", f"`serve` does not start: {error}", "make a token, or serve at 127.0.0.1")
         return
-    if not settings.tokens_file and ANY_HOST in settings.http_allowed_hosts.split(","):
+    if not settings.tokens_file and ANY_HOST in names_in(settings.http_allowed_hosts):
         yield warning(
             "api exposure",
             "http_allowed_hosts is * and there are no tokens: a page in a browser on this machine can silence alerts",

@@ -40,6 +40,15 @@ def split_host(text: str) -> tuple[str, str]:
     return name.removesuffix("."), port
 
 
+def names_in(setting: str) -> frozenset[str]:
+    """The names in a setting that lists hosts, separated by commas, as `split_host` gives them.
+
+    >>> sorted(names_in("Serve:8080, *,"))
+    ['*', 'serve']
+    """
+    return frozenset(split_host(host)[0] for host in setting.split(",") if host.strip())
+
+
 def is_known_host(host: str, known: Collection[str]) -> bool:
     """Whether a Host header names this server: by a loopback address, `localhost`, or one of `known` (any port).
 

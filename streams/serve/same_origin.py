@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.serve.encoding import error_response
-from streams.serve.hosts import RefusedRequest, authority, refused_request, split_host
+from streams.serve.hosts import RefusedRequest, authority, names_in, refused_request, split_host
 from streams.settings import Settings
 from streams.tokens.token import OPEN
 
@@ -72,7 +72,7 @@ def known_hosts(settings: Settings) -> Collection[str] | None:
     With tokens any will do, unless names are set: a browser gives a token to no other name than the one that it was
     typed for. Without tokens whoever is on loopback may do everything, and so may pages in a browser there.
     """
-    allowed = {split_host(name)[0] for name in settings.http_allowed_hosts.split(",") if name.strip()}
+    allowed = names_in(settings.http_allowed_hosts)
     if settings.tokens_file and not allowed:
         return None
     names = {split_host(settings.http_host)[0] if ":" not in settings.http_host else settings.http_host.lower()}

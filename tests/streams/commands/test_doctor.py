@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 
 from consumers.rejects import Priced
 from consumers.topic_admin import TopicPlan, create_topics, default_plans
-from consumers.topics import Partition, Topic
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.clock_reports import ClockReports
 from streams.counted import Totals
@@ -36,6 +36,8 @@ from streams.doctor.workers import (
     unreadable,
 )
 from streams.metrics import WorkerMetrics
+from streams.serve.hosts import is_known_host
+from streams.serve.same_origin import known_hosts
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
 from streams.store.state import State
@@ -75,7 +77,11 @@ def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> N
 def test_who_could_reach_the_api() -> None:
     assert levels(list(exposure(SETTINGS))) == ["ok"]
     assert levels(list(exposure(Settings(http_host="0.0.0.0")))) == ["wrong"]
-    assert levels(list(exposure(Settings(http_allowed_hosts="*")))) == ["warning"]
+    for open_to_all in ("*", "a.example, *", " * ,a.example", "*:8080"):
+        settings = Settings(http_allowed_hosts=open_to_all)
+        assert is_known_host("evil.example", known_hosts(settings) or ())
+        assert levels(list(exposure(settings))) == ["warning"]
+    assert levels(list(exposure(Settings(http_allowed_hosts="a.example, *.example")))) == ["ok"]
 
 
 def test_connections_of_the_api() -> None:
@@ -86,6 +92,18 @@ def test_partitions_of_a_topic() -> None:
     assert levels(list(topic_findings(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
     assert levels(list(topic_findings(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
     assert levels(list(topic_findings(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["wrong"]
+
+
+@pytest.mark.parametrize("topic", [*EVENT_TOPICS, Topic.DEAD_LETTERS])
+@pytest.mark.parametrize("prefix", ["", "eu."])
+def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_called(topic: Topic, prefix: str) -> None:
+    settings = Settings(topic_prefix=prefix, partitions=4)
+    (plan,) = (plan for plan in default_plans(4, settings.topic_names) if plan.topic is topic)
+    (found,) = topic_findings(plan, TWO, None, brokers=1)
+    assert found.level is Level.WARNING
+    assert ("set partitions = 2" in found.mend, "no harm" in found.mend) == (
+        (True, False) if topic in EVENT_TOPICS else (False, True)
+    )
 
 
 def test_topics_that_changed_on_the_broker() -> None:
