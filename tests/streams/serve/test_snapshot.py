@@ -289,6 +289,17 @@ class TestHot:
         assert hot.quick(0, 0.65) == [*ALWAYS, asks["followed"], asks["cheapest"], asks["cheap"]]
         assert hot.quick(0, -0.1) == [*ALWAYS]
 
+    def test_a_followed_one_that_never_fits_keeps_no_cheap_one_from_being_made(self) -> None:
+        hot = Hot()
+        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "followed", "cheap")}
+        for name, took_s in (("dear", 0.6), ("followed", 0.2), ("cheap", 0.1)):
+            hot.note(asks[name], 0, followed=name != "cheap")
+            hot.took(asks[name], took_s)
+        assert hot.quick(0, 0.5) == [*ALWAYS, asks["followed"], asks["cheap"]]
+        hot.note(asks["dear"], 0, followed=True)
+        hot.took(asks["followed"], 0.7)
+        assert hot.quick(0, 0.5) == [*ALWAYS, asks["cheap"]]
+
     def test_the_servers_own_come_first_and_are_crowded_out_by_nobody(self) -> None:
         hot, ours, theirs = Hot(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
         hot.expect(ours, 0)
