@@ -229,7 +229,8 @@ async def _existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, d
         outcome, detail = Outcome.WOULD_CHANGE, _changes(found)
     else:
         outcome, detail = await _put_right(admin, plan, current, found)
-    return TopicReport(plan.name, outcome, detail + others, plan.title, losses=lost)
+    cannot = unusable(plan.topic, found) if outcome is Outcome.UNCHECKED else ""
+    return TopicReport(plan.name, outcome, detail + others, plan.title, cannot, lost)
 
 
 def take_over_advice(plan: TopicPlan) -> str:

@@ -125,6 +125,18 @@ async def test_a_broker_that_cannot_change_settings_is_not_an_error(embedded_bro
     _, report, *_ = await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"})
     assert report.outcome is Outcome.UNCHECKED
     assert "retention.ms 5000 → 604800000" in report.detail
+    assert not report.unusable
+
+
+async def test_a_compacted_topic_that_the_broker_does_not_change_cannot_be_used(embedded_broker: Server) -> None:
+    await make(embedded_broker.bootstrap, "orders", 2, cleanup_policy="compact")
+    dry, taken = [
+        (await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"}, dry_run=dry_run))[1]
+        for dry_run in (True, False)
+    ]
+    assert (dry.outcome, dry.unusable) == (Outcome.WOULD_CHANGE, ""), "it could be used then"
+    assert taken.outcome is Outcome.UNCHECKED
+    assert "compaction removes records" in taken.unusable
 
 
 @pytest.mark.kafka
