@@ -28,6 +28,7 @@ from consumers.events import (
     TYPES,
     EventModel,
 )
+from consumers.plain_words import plainly
 from consumers.recognition import recognise_bytes, recognise_money, recognise_object, recognise_time, recognise_value
 from consumers.rejects import Priced, Reason, Rejected
 from consumers.topics import Topic
@@ -199,15 +200,15 @@ def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
 def _refusal(error: ErrorDetails) -> Refusal:
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, given = error["type"], error["input"]
-    message = error["msg"].replace("Input should", "it should")
     if kind == "missing" and not field:  # from a model's own check, which names the field
-        return Refusal(Reason.MISSING_FIELD, message)
+        return Refusal(Reason.MISSING_FIELD, error["msg"])
     if kind == "missing" or (given is None and not field.endswith("]")):
         return Refusal(Reason.MISSING_FIELD, f"`{field}` is missing: send it")
     if isinstance(given, float) and math.isinf(given):
         return Refusal(Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer")
     if kind == "string_unicode":
         return Refusal(Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters")
+    message = plainly(error)
     if kind == "negative_amount":
         return Refusal(Reason.NEGATIVE_AMOUNT, message)
     if kind == "out_of_range":

@@ -137,7 +137,7 @@ class Hot:
 
 
 def _that_fit(lately: Iterable[tuple[Ask[Any], _Asked]], left_s: float) -> Iterator[Ask[Any]]:
-    """Those that are followed first, then those that take least: each that fits into the computing time that is left."""
+    """Those that are followed first, then those that take least: each that fits into what computing time is left."""
     known = [(not asked.followed, asked.took_s, ask) for ask, asked in lately if asked.took_s is not None]
     for _, took_s, ask in sorted(known, key=lambda one: one[:2]):
         if took_s <= left_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from random import Random
 from typing import Any, get_args, get_type_hints
@@ -88,8 +89,29 @@ def test_poison_never_harms_its_neighbours(topic: Topic) -> None:
 def test_a_detail_names_the_field_and_is_short(topic: Topic) -> None:
     (rejected,) = decode_batch(topic, [good(topic, ts="x" * 10_000)]).rejected
     assert rejected.detail.startswith('`ts` is "xxx')
-    assert rejected.detail.endswith("it should be a valid integer")
+    assert rejected.detail.endswith("write a whole number")
     assert all(len(r.detail) <= 300 for value, _ in poison(Random(3), topic, 100) for r in refused(topic, value))
+
+
+@every_topic
+def test_a_detail_is_an_instruction_in_our_words(topic: Topic) -> None:
+    faults: list[dict[str, Any]] = [
+        {"event_id": ""},
+        {"event_id": "x" * 129},
+        {"event_id": 5},
+        {"ts": "x"},
+        {"ts": -1},
+        {"ts": 10**15},
+        {"type": 5},
+        {"region": 5},
+        {"items": [5]} if topic is Topic.ORDERS else {"source": []},
+        {"items": []} if topic is Topic.ORDERS else {"source": {}},
+        {"items": {}} if topic is Topic.ORDERS else {"source": True},
+    ]
+    for fault in faults:
+        (rejected,) = refused(topic, good(topic, **fault))
+        assert not re.search(r"should|valid|Input|dictionary|instance", rejected.detail), rejected.detail
+        assert re.search(r": (write|send|it must|it is) ", rejected.detail) or "takes" in rejected.detail
 
 
 def refused(topic: Topic, value: bytes | None) -> list[Rejected]:
