@@ -171,8 +171,8 @@ def validate(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        refusals = [_refusal(details) for details in error.errors(include_url=False)]
-        raise min(refusals, key=lambda refusal: _RANK[refusal.reason]) from None
+        # The exception is in no variable: its traceback would refer to itself, and keep the message in memory.
+        raise Refusal(*min(map(_reason, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])) from None
 
 
 def _guarded(look: Callable[[], Found]) -> Found:
@@ -197,28 +197,29 @@ def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
     return MODELS[topic]
 
 
-def _refusal(error: ErrorDetails) -> Refusal:
+def _reason(error: ErrorDetails) -> tuple[Reason, str]:
+    """Reason and detail of one fault that a model found."""
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, given = error["type"], error["input"]
     if kind == "missing" and not field:  # from a model's own check, which names the field
-        return Refusal(Reason.MISSING_FIELD, error["msg"])
+        return Reason.MISSING_FIELD, error["msg"]
     if kind == "missing" or (given is None and not field.endswith("]")):
-        return Refusal(Reason.MISSING_FIELD, f"`{field}` is missing: send it")
+        return Reason.MISSING_FIELD, f"`{field}` is missing: send it"
     if isinstance(given, float) and math.isinf(given):
-        return Refusal(Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer")
+        return Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer"
     if kind == "string_unicode":
-        return Refusal(Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters")
+        return Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters"
     message = plainly(error)
     if kind == "negative_amount":
-        return Refusal(Reason.NEGATIVE_AMOUNT, message)
+        return Reason.NEGATIVE_AMOUNT, message
     if kind == "out_of_range":
-        return Refusal(Reason.OUT_OF_RANGE, message)
+        return Reason.OUT_OF_RANGE, message
     name = error["loc"][-1] if error["loc"] else ""
     recognised = (
         recognise_time(given) if name in TIME_FIELDS else recognise_money(given) if name in MONEY_FIELDS else None
     )
     reason = Reason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else Reason.WRONG_TYPE
-    return Refusal(reason, f"`{field}` is {_shown(given)}: {recognised or message}")
+    return reason, f"`{field}` is {_shown(given)}: {recognised or message}"
 
 
 def _too_deep() -> Refusal:

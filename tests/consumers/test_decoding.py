@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import time
@@ -416,3 +417,18 @@ def test_promotion_messages_that_are_refused(key: bytes | None, value: bytes | N
     change = decode_promotion(key, value)
     assert isinstance(change, Rejected)
     assert change.reason is reason
+
+
+@every_topic
+def test_what_is_refused_is_freed_at_once(topic: Topic) -> None:
+    """Without reference cycles: workers collect these seldom, and a message has up to 1 MiB."""
+    messages = [value for value, _ in poison(Random(7), topic, 120)]
+    messages += [good(topic, channel="x" * 200)]
+    gc.collect()
+    gc.disable()
+    try:
+        for value in messages:
+            decode_batch(topic, [value])
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -347,3 +347,16 @@ def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
         assert letter.cut.size == BOMB_BYTES
         print(codec, "most memory", most_memory_bytes(worker) // MIB, "MiB")  # noqa: T201
         assert most_memory_bytes(worker) < MOST_MEMORY_BYTES
+
+
+@pytest.mark.kafka
+def test_many_large_refused_messages_stay_within_memory(shared_apache_kafka: Server, redis_server: Server) -> None:
+    """1,500 of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
+    refused = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
+    with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1, accept="clicks") as shop:
+        shop.until_working()
+        for _ in range(3):
+            write(shop, (compressed([*refused, *clicks(10, at=1)], "zstd"), 510))
+        shop.until_counted()
+        assert shop.totals()["rejected,clicks,missing_field"] == 1_500
+        assert most_memory_bytes(shop.workers[0]) < MOST_MEMORY_BYTES
