@@ -91,7 +91,7 @@ def as_of(
     about the shop. So how long a partition was quiet is measured up to its last heartbeat, not to now. Partitions of
     other than these `topics` hold nothing back; whether they are stale is said of all.
     """
-    stale = tuple(partition for partition, state in states.items() if _is_stale(state, now_ms, stale_after_ms))
+    stale = tuple(partition for partition, state in states.items() if is_stale(state, now_ms, stale_after_ms))
     waited_for = {partition: state for partition, state in states.items() if partition.topic in topics}
     active = [
         state
@@ -122,7 +122,8 @@ def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
     return state.newest_ms
 
 
-def _is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
+def is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
+    """Whether its worker has been silent for too long."""
     return state.seen_ms is None or not -BELIEVED_MS <= now_ms - state.seen_ms <= stale_after_ms
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from consumers.settings import Clock
 from consumers.topics import Partition
-from streams.asof import PartitionState, is_idle
+from streams.asof import STEP_MS, PartitionState, is_idle, is_stale
 from streams.settings import Settings
 
 BEHIND_MS = 30_000
@@ -28,15 +28,23 @@ class HeldBack:
 
 
 def held_back(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[HeldBack]:
-    """The partitions that the as-of waits for though their newest event is old; on the wall clock."""
+    """The partitions that the as-of waits for though their newest event is old; on the wall clock.
+
+    Without those that are stale: nobody knows what waits in them, so that nothing can be said of their feed. `states`
+    are those of partitions that the broker has.
+    """
     if settings.clock is not Clock.WALL:
         return
     for partition, state in sorted(states.items()):
         if partition.topic not in settings.topics_in_as_of or state.newest_ms is None:
             continue
+        if is_stale(state, now_ms, round(settings.stale_after_s * 1000)):
+            continue
         age_ms = now_ms - state.newest_ms
         idle_after_ms = round(settings.idle_after_s * 1000)
-        if age_ms > BEHIND_MS and not is_idle(state, Clock.WALL, idle_after_ms, now_ms=now_ms):
+        if age_ms + state.newest_ms % STEP_MS > BEHIND_MS and not is_idle(
+            state, Clock.WALL, idle_after_ms, now_ms=now_ms
+        ):
             yield HeldBack(partition, age_ms, state.lag, state.has_caught_up)
 
 

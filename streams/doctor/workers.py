@@ -112,7 +112,7 @@ def _apart(seconds: float) -> str:
 
 def late_feeds(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
     """Partitions that hold the as-of back with events that were old when they arrived."""
-    for one in held_back(state.partitions, now_ms, settings):
+    for one in held_back(state.current, now_ms, settings):
         if one.is_late_feed:
             yield wrong("late feed", late_feed_text(one), late_feed_fix(one))
     if settings.not_in_as_of:

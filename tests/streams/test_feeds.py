@@ -48,3 +48,9 @@ def test_what_is_quiet_or_young_or_not_waited_for_holds_nothing_back() -> None:
     assert not [*held_back({LOGISTICS: state(29)}, NOW, Settings())]
     assert not [*held_back(late, NOW, Settings(as_of_topics="clicks,orders"))]
     assert not [*held_back(late, NOW, Settings(clock=Clock.EVENT))]
+
+
+@pytest.mark.parametrize("clock_s", [16, 60, 600])
+def test_a_partition_whose_worker_is_silent_has_no_late_feed(clock_s: float) -> None:
+    silent = {LOGISTICS: state(1_200, seen_s=clock_s, fresh_s=clock_s + 1), ORDERS: state(60, seen_s=clock_s)}
+    assert not [*held_back(silent, NOW, Settings(stale_after_s=15))], "records may wait that nobody knows of"

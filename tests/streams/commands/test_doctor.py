@@ -154,6 +154,10 @@ def test_a_late_feed() -> None:
     state = State(("e",), {ORDERS: late}, 0)
     (found,) = late_feeds(state, NOW_MS, SETTINGS)
     assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (Level.WRONG, True, True)
+    gone = State(("e",), {Partition(Topic.ORDERS, 3): late}, 0, {Topic.ORDERS: 3})
+    assert list(late_feeds(gone, NOW_MS, SETTINGS)) == [], "the topic was made again with fewer partitions"
+    silent = State(("e",), {ORDERS: replace(late, seen_ms=NOW_MS - 60_000)}, 0)
+    assert list(late_feeds(silent, NOW_MS, SETTINGS)) == [], "no worker has spoken: what waits is not known"
     out = Settings(as_of_topics="clicks")
     assert levels(list(late_feeds(state, NOW_MS, out))) == ["ok"]
 
