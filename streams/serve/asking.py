@@ -99,7 +99,7 @@ def require_ready(live: Live) -> int:
 
 def frame(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
     """The fields of `Frame`. `newest`: whether the newest as-of was asked for."""
-    settings, standing = live.settings, live.standing()
+    settings, standing = live.settings, live.standing(as_of_ms)
     return {
         "as_of": as_of_ms,
         "timezone": settings.timezone,

@@ -156,8 +156,8 @@ class Live:
         at_ms = self.now_ms() if look is None else look.polled_ms
         return stuck(self.state.waiting, self.state.stopped, at_ms, self.settings.stale_after_s)
 
-    def standing(self) -> Standing:
-        """How things stand now."""
+    def standing(self, as_of_ms: int | None = None) -> Standing:
+        """How things stand now for an answer of this as-of; None: for those that are made ahead."""
         now, look = self.now_ms(), self._following.look
         polled_ms = None if look is None else look.polled_ms
         state_ms = now if polled_ms is None else polled_ms
@@ -183,6 +183,7 @@ class Live:
             stopped=self.state.stopped,
             held_back=tuple(held_back(self.state.current, state_ms, self.settings)),
             stuck=self.stuck(),
+            shown_ms=self.snapshot.as_of_ms if as_of_ms is None else as_of_ms,
         )
         return standing(facts, now)
 

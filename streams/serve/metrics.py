@@ -86,8 +86,9 @@ class StandingCollector(Collector):
         """Never waits: it tells what was last heard."""
         yield from self._totals()
         yield from self._partitions()
-        standing, now = self._live.standing(), self._live.now_ms()
-        as_of_ms = self._gauges.as_of_ms if self._gauges else standing.as_of_ms
+        as_of_ms = self._gauges.as_of_ms if self._gauges else None
+        standing, now = self._live.standing(as_of_ms), self._live.now_ms()
+        as_of_ms = standing.as_of_ms if as_of_ms is None else as_of_ms
         if as_of_ms is not None:
             yield _gauge("as_of_seconds", "Event time up to which everything is counted.", as_of_ms / 1000)
             yield _gauge("as_of_age_seconds", "How far that is behind the clock.", max(0, now - as_of_ms) / 1000)

@@ -32,7 +32,7 @@ class NotLive(StrEnum):
     REDIS_REFUSES_WRITES = "redis_refuses_writes"
     """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica): nothing is counted."""
     BUSY = "busy"
-    """Redis answers, and this server has not read it lately: it is computing answers."""
+    """Redis answers, and this server has not read it lately, or still gives answers of before: it is computing."""
     PARTITION_STALE = "partition_stale"
     """No worker has written a heartbeat for a partition lately."""
     PARTITION_UNREAD = "partition_unread"
@@ -110,6 +110,8 @@ class Facts:
     """What the as-of waits for on the wall clock."""
     stuck: Mapping[Partition, Waiting] = field(default_factory=dict)
     """Partitions in which records wait, and whose position does not move."""
+    shown_ms: int | None = None
+    """As-of of the answer that this is about, where it may be behind `newest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,30 @@ def standing(facts: Facts, now_ms: int) -> Standing:
     as_of_ms = facts.newest.ms
     silent = is_silent(facts.polled_ms if facts.heard_ms is None else facts.heard_ms, facts.listened_ms, now_ms)
     redis_up = not silent and not (_is_late(facts, now_ms) and facts.failure is not None)
+    causes = tuple(_causes(facts, now_ms, redis_up))
     return Standing(
         as_of_ms=as_of_ms,
         age_ms=None if as_of_ms is None else max(0, now_ms - as_of_ms),
         stale=tuple(sorted(facts.stale)),
         redis_up=redis_up,
-        causes=tuple(_causes(facts, now_ms, redis_up)),
+        causes=causes or tuple(_about_age(facts, now_ms)),
     )
+
+
+def _about_age(facts: Facts, now_ms: int) -> Iterator[Cause]:
+    """An answer that is old is not live, also where all else is right: it was made before the as-of moved on."""
+    shown_ms, newest_ms = facts.shown_ms, facts.newest.ms
+    shown_ms = newest_ms if shown_ms is None else shown_ms
+    if not facts.wall or shown_ms is None or now_ms - shown_ms <= CAUGHT_UP_MS:
+        return
+    if newest_ms is not None and newest_ms > shown_ms:
+        yield Cause(
+            NotLive.BUSY,
+            f"this server still gives answers of {moment(shown_ms)} and is computing those of {moment(newest_ms)}: "
+            "ask again soon",
+        )
+    else:
+        yield Cause(NotLive.RECORDS_WAITING, f"the as-of stands at {moment(shown_ms)}: nothing newer is counted yet")
 
 
 def is_silent(heard_ms: int | None, listened_ms: int | None, now_ms: int) -> bool:

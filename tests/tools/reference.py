@@ -358,7 +358,7 @@ def _one_partition() -> Live:
         aside=Aside(),
         state=State((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),
         snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
-        standing=lambda: standing(facts, 0),
+        standing=lambda as_of_ms=None: standing(facts, 0),
         stuck=dict,
         now_ms=lambda: 0,
         clock_ahead_ms=0.0,

@@ -9,11 +9,13 @@ import httpx
 import pytest
 
 from consumers.errors import SalepulseError
+from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.feeds import HeldBack
 from streams.serve.app import bind, run
+from streams.serve.following import Following
 from streams.serve.live import Live
 from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, standing
 from streams.settings import Settings
@@ -32,13 +34,70 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
     return answer.json()["reasons"]
 
 
-@pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 60, True), (True, 7_200, False), (False, 7_200, True)])
+@pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 29, True), (True, 7_200, False), (False, 7_200, True)])
 def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool, age_s: int, live: bool) -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 1, 1, 10_000_000, 0)
     facts = Facts(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
     found = standing(facts, now)
     assert found.live is live
     assert live or "the events that come in are old" in found.reasons[0]
+
+
+def test_an_answer_that_is_old_is_never_live_whatever_else_is_right() -> None:
+    now, counted = 10_000_000, PartitionState(9, 0, 9_999_000, 9_999_000, 10_000_000, 0)
+    facts = Facts(AsOf(now - 1_000, (), 0), {CLICKS: counted}, (), now, None, wall=True)
+    for shown_ms, codes in ((now - 30_000, ()), (now - 30_001, (NotLive.BUSY,)), (now - 72_000, (NotLive.BUSY,))):
+        found = standing(replace(facts, shown_ms=shown_ms), now)
+        assert (found.live, found.codes) == (not codes, codes)
+    old = replace(facts, newest=AsOf(now - 31_000, (), 0))
+    assert standing(old, now).codes == (NotLive.RECORDS_WAITING,), (
+        "nothing explains it, and it is not live all the same"
+    )
+    assert standing(replace(old, wall=False), now).live, "by the event clock nothing is old"
+    assert standing(replace(facts, shown_ms=now - 72_000, missing=(Topic.CLICKS,)), now).codes == (
+        NotLive.TOPIC_MISSING,
+    ), "a cause that is known is enough"
+
+
+async def test_answers_of_before_are_not_live_when_the_as_of_has_moved_on(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, ahead, held = shop_settings(redis_url, clock=Clock.WALL), Following._answer_ahead, False
+
+    async def answer_ahead(self: Following) -> None:
+        if not held:  # else answers stay those of before, as where the server still makes others
+            await ahead(self)
+
+    def second(ago: float) -> float:
+        return (now_ms() - at(0)) / 1000 - ago
+
+    monkeypatch.setattr(Following, "_answer_ahead", answer_ahead)
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(CLICKS, click(second(72)))
+        await made.attend()
+        await made.attend(1, CLICKS)
+
+        async def waits() -> bool:
+            return (await api.get("/readyz")).json()["codes"] == ["records_waiting"] and (
+                await api.get("/api/v1/kpis?window=1m")
+            ).status_code == 200
+
+        await soon(waits)
+        held = True
+        await made.send(CLICKS, click(second(0)))
+        await made.attend()
+        seen = set()
+        with anyio.move_on_after(1.2):
+            while True:
+                answer = (await api.get("/api/v1/kpis?window=1m")).json()
+                codes = (await api.get("/readyz")).json()["codes"]
+                assert not (answer["live"] and answer["age_ms"] > 30_000)
+                seen.update((code, answer["age_ms"] > 30_000) for code in codes)
+                await anyio.sleep(0.02)
+        assert ("busy", True) in seen
+        assert "salepulse_ready 0.0" in (await api.get("/metrics")).text
+        held = False
+        await ready(api)
 
 
 def test_every_cause_has_a_code_and_a_sentence() -> None:
