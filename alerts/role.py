@@ -39,7 +39,7 @@ from consumers.probing import is_led
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
-from streams.store.evaluated import leave_evaluated
+from streams.store.evaluated import leave_awaiting_events, leave_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import ReferenceClock
 
@@ -176,8 +176,11 @@ class Role:
         if not self._store_look.checked:
             return
         await self._reference.measure()
-        if await self.engine.round() is Round.EVALUATED:
-            await leave_evaluated(self._redis, self._keys, self._clock())
+        match await self.engine.round():
+            case Round.EVALUATED:
+                await leave_evaluated(self._redis, self._keys, self._clock())
+            case Round.NO_AS_OF:
+                await leave_awaiting_events(self._redis, self._keys, self._clock())
         self.beat_s = time.monotonic()
 
     async def _publish(self) -> None:

@@ -80,6 +80,8 @@ class AlertsAnswer(BaseModel):
     """When the rules were last evaluated, epoch ms; null: never."""
     live: bool
     """Whether that was lately. If not, no `salepulse alerts` is at work: what began or ended since is not known."""
+    awaits_events: bool
+    """Whether `salepulse alerts` is at work without an as-of: it evaluates the rules from the first event on."""
     alerts: list[ShownAlert]
     """The newest change of state first."""
 
@@ -114,7 +116,7 @@ async def alerts(
     rule: Annotated[str | None, Query(max_length=64, description="Only those of this rule.")] = None,
 ) -> AlertsAnswer:
     """The alerts, newest first."""
-    evaluated = await kept.evaluated()  # before the alerts: they are at least as new as it says
+    evaluated, now_ms = await kept.evaluated(), kept.now_ms()  # before the alerts: they are at least as new as it says
     found = [
         alert
         for alert in await kept.said.alerts()
@@ -122,7 +124,8 @@ async def alerts(
     ]
     return AlertsAnswer(
         evaluated_at=evaluated.at_ms,
-        live=evaluated.lately(kept.now_ms(), kept.settings),
+        live=evaluated.lately(now_ms, kept.settings),
+        awaits_events=evaluated.awaits_events(now_ms, kept.settings),
         alerts=[shown(alert, kept.place) for alert in found],
     )
 

@@ -268,6 +268,8 @@ def answers(state: State, now_ms: int, settings: Settings) -> Finding:
 
 def alerts(evaluated: Evaluated, now_ms: int, settings: Settings) -> Finding:
     """Whether the shop is watched."""
+    if evaluated.awaits_events(now_ms, settings):
+        return ok("alerts", "at work, waiting for the first event: there is no as-of to evaluate the rules at")
     if evaluated.at_ms is None:
         return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
     if evaluated.lately(now_ms, settings):

@@ -18,9 +18,17 @@ _MISSED = 3
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The last evaluation, epoch ms; None: there was none."""
+    """The last evaluation."""
 
     at_ms: int | None
+    """Epoch ms; None: there was none."""
+    awaiting_ms: int | None = None
+    """When a process that leads last found no as-of to evaluate the rules at, epoch ms; None: never."""
+
+    def awaits_events(self, now_ms: int, settings: Settings) -> bool:
+        """Whether a process leads, and evaluates from the first as-of on."""
+        since_ms = self.awaiting_ms
+        return since_ms is not None and since_ms > (self.at_ms or 0) and Evaluated(since_ms).lately(now_ms, settings)
 
     def lately(self, now_ms: int, settings: Settings) -> bool:
         """Whether what is known of alerts may be taken for the present."""
@@ -31,11 +39,17 @@ class Evaluated:
 async def read_evaluated(redis: Redis, keys: Keys) -> Evaluated:
     """What was left last."""
     client: Any = redis  # redis-py's own types fit neither of its two kinds of client
-    held = await client.get(keys.evaluated)
-    return Evaluated(None if held is None else int(held))
+    held = await client.mget(keys.evaluated, keys.awaiting_events)
+    return Evaluated(*(None if at_ms is None else int(at_ms) for at_ms in held))
 
 
 async def leave_evaluated(redis: Redis, keys: Keys, at_ms: int) -> None:
     """Say that the rules have been evaluated, and what that comes to is written."""
     client: Any = redis
     await client.set(keys.evaluated, at_ms)
+
+
+async def leave_awaiting_events(redis: Redis, keys: Keys, at_ms: int) -> None:
+    """Record that a process leads and has no as-of to evaluate the rules at."""
+    client: Any = redis
+    await client.set(keys.awaiting_events, at_ms)

@@ -28,6 +28,7 @@ class Keys:
     | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | when the rules of alerts were last evaluated, epoch ms |
+    | `prefix:{0}:awaiting-events` | string | when there was last no as-of to evaluate them at, epoch ms |
     | `prefix:{n}:probe` | none | is never there: `SET` with `XX` on it asks whether writes are taken |
     | `prefix:{0}:kept` | string | minutes that are kept for years, and up to where others may be gone, JSON |
     """
@@ -84,6 +85,10 @@ class Keys:
     @property
     def evaluated(self) -> str:
         return f"{self._tag(0)}:evaluated"
+
+    @property
+    def awaiting_events(self) -> str:
+        return f"{self._tag(0)}:awaiting-events"
 
     @property
     def kept(self) -> str:

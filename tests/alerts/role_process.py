@@ -1,7 +1,8 @@
 """`python -m tests.alerts.role_process`: the role with findings that a test leaves in Redis.
 
 Settings come from the environment, as for `salepulse alerts`. The key `said` holds `bad` or `fine`: what is said of
-conversion in the app. With `STORE_RULES` in the environment the default rules about Redis are there too.
+conversion in the app; `nothing`: there is no as-of. With `STORE_RULES` in the environment the default rules about Redis
+are there too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class FromRedis(Scripted):
         return load(default_text(), "rules").rules if "STORE_RULES" in os.environ else super().rules()
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
-        self.found = (BAD,) if await self._redis.get("said") == b"bad" else (FINE,)
+        said = await self._redis.get("said")
+        if said == b"nothing":
+            return None
+        self.found = (BAD,) if said == b"bad" else (FINE,)
         return await super().evaluate(watched, now_ms)
 
 

@@ -146,6 +146,23 @@ async def published(stage: Stage) -> list[Any]:
     return [json.loads(record.value) async for record in read_to_end(stage.bootstrap, Topic.ALERTS)]
 
 
+async def test_without_events_the_leader_is_known_to_be_at_work(stage: Stage) -> None:
+    await stage.say("nothing")
+    stage.start("one")
+    await stage.leader()
+    keys, settings = Keys("salepulse", 1), Settings()
+    deadline = time.monotonic() + 30
+    while not (found := await read_evaluated(stage.redis, keys)).awaits_events(now_ms(), settings):
+        assert time.monotonic() < deadline, stage.logs
+        await anyio.sleep(0.1)
+    assert found.at_ms is None
+    await stage.say("fine")
+    while (found := await read_evaluated(stage.redis, keys)).at_ms is None:
+        assert time.monotonic() < deadline, stage.logs
+        await anyio.sleep(0.1)
+    assert not found.awaits_events(now_ms(), settings)
+
+
 async def test_from_a_finding_to_people_and_the_topic(stage: Stage) -> None:
     await stage.say("bad")
     stage.start("one")

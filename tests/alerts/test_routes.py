@@ -10,7 +10,7 @@ import pytest
 
 from alerts.routes import router
 from streams.serve.app import create_app
-from streams.store.evaluated import EVALUATED_WITHIN_MS, leave_evaluated
+from streams.store.evaluated import EVALUATED_WITHIN_MS, leave_awaiting_events, leave_evaluated
 from streams.store.keys import Keys
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import Process, beside_servers
@@ -60,6 +60,16 @@ async def test_it_says_when_the_rules_were_last_evaluated(api: httpx.AsyncClient
     for at_ms, live in ((now_ms, True), (now_ms - EVALUATED_WITHIN_MS - 1, False)):
         await leave_evaluated(process.redis, Keys("salepulse", 1), at_ms)
         assert await told() == (at_ms, live)
+
+
+async def test_it_says_that_the_first_event_is_waited_for(api: httpx.AsyncClient, process: Process) -> None:
+    keys, now_ms = Keys("salepulse", 1), round(time.time() * 1000)
+    assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
+    await leave_awaiting_events(process.redis, keys, now_ms)
+    answer = (await api.get("/api/v1/alerts")).json()
+    assert (answer["awaits_events"], answer["evaluated_at"], answer["live"]) == (True, None, False)
+    await leave_evaluated(process.redis, keys, now_ms)
+    assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
 
 
 @pytest.mark.parametrize(

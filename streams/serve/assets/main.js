@@ -71,6 +71,7 @@ function showAlerts() {
 }
 
 function unwatched() {
+  if (watched.awaits_events) return "Nothing yet: the rules are evaluated from the first event on.";
   const since = watched.evaluated_at;
   return since === null ? "Alerts were never evaluated: what fires is not known."
     : `Alerts were not evaluated since ${format.time(since)}: what began or ended after that is not known.`;

@@ -222,6 +222,16 @@ def test_whether_the_shop_is_watched() -> None:
     assert alerts(Evaluated(NOW_MS - 60_000), NOW_MS, seldom).level is Level.OK
 
 
+def test_a_shop_without_events_is_watched() -> None:
+    def told(at_ms: int | None, awaiting_ms: int) -> Finding:
+        return alerts(Evaluated(at_ms, awaiting_ms), NOW_MS, SETTINGS)
+
+    assert told(None, NOW_MS - 1000).level is Level.OK
+    assert "waiting for the first event" in told(None, NOW_MS - 1000).found
+    assert told(None, NOW_MS - 60_000).level is Level.WARNING, "whoever said so has gone"
+    assert told(NOW_MS - 60_000, NOW_MS - 90_000).level is Level.WRONG, "it was evaluated since"
+
+
 def test_what_producers_send_is_a_fault_while_it_happens() -> None:
     assert list(messages(Totals({}, 0, 0), NOW_MS)) == []
     for ago_ms, level in ((1_000, "wrong"), (4_000_000, "warning")):
