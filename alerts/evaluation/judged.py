@@ -21,6 +21,9 @@ class Judged:
     value: float | None = None
     expected: float | None = None
     interval: Interval | None = None
+    fired_beyond: float | None = None
+    """The limit beyond which it became wrong, where it is within that now and not right again yet: `interval` then has
+    the limit at which it clears."""
     since_ms: int | None = None
     money_per_minute: float | None = None
     """Minor units."""

@@ -263,13 +263,14 @@ def _found(
     for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
         place = int(numbers.at[i])
         label, value = memory.places.labels[place], float(numbers.values[i])
-        expected, interval = None, None
+        expected, interval, fired_beyond = None, None, None
         if isinstance(detect, Threshold):
             assert isinstance(by, _Limits)
             inside = value <= by.limit[i] if detect.above is not None else value >= by.limit[i]
             limit = float(by.clear[i] if inside else by.limit[i])  # inside, it is not right again yet
             low, high = (None, limit) if detect.above is not None else (limit, None)
             interval = Interval(low, high)
+            fired_beyond = float(by.limit[i]) if inside else None
         elif isinstance(by, Usual) and not np.isnan(by.middle[i]):
             expected = float(by.middle[i])
         money = float(numbers.money[i]) if rule.money is Money.ALL_OF_IT else None
@@ -284,6 +285,7 @@ def _found(
             value=None if np.isnan(value) else value,
             expected=expected,
             interval=interval,
+            fired_beyond=fired_beyond,
             since_ms=int(memory.since_ms[place]),
             money_per_minute=None if money is None or np.isnan(money) else money,
         )

@@ -75,6 +75,8 @@ def present(memory: FactMemory, labels: Labels) -> float | None:
 
 
 def _judged(memory: FactMemory, now: InForce, detect: OfFact, fact: Fact) -> Judged:
+    inside = fact.value <= detect.above
+    clear = detect.above if detect.clear is None else detect.clear
     unit = Unit.SECONDS if detect.fact in _SECONDS else Unit.RATIO if detect.fact in _RATIOS else Unit.COUNT
     return Judged(
         rule=now.rule.name,
@@ -83,6 +85,7 @@ def _judged(memory: FactMemory, now: InForce, detect: OfFact, fact: Fact) -> Jud
         reason=Reason.BEYOND,
         unit=unit,
         value=None if np.isnan(fact.value) else fact.value,
-        interval=Interval(None, detect.above),
+        interval=Interval(None, clear if inside else detect.above),
+        fired_beyond=detect.above if inside else None,
         since_ms=memory.since_ms[fact.labels],
     )

@@ -106,7 +106,7 @@ class Alertmanager:
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": iso(alert.fired_ms or alert.since_ms),
             "endsAt": iso(ends_ms),
-            "generatorURL": chart_url(finding, place) or "",
+            "generatorURL": chart_url(alert, place) or "",
         }
 
     def _request(self, posted: Sequence[dict[str, Any]]) -> Request:

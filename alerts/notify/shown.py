@@ -168,7 +168,7 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
         told=[ShownTold(receiver=told.receiver, at=told.at_ms, times=told.times) for told in alert.told],
         ack=None if ack is None else ShownAck(by=ack.by, at=ack.at_ms, comment=ack.comment),
         runbook=runbook_url(finding, place) or finding.runbook or None,
-        chart=chart_url(finding, place),
+        chart=chart_url(alert, place),
     )
 
 

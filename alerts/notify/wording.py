@@ -135,8 +135,9 @@ def duration(length_ms: int) -> str:
     return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
 
 
-def chart_url(finding: Finding, place: Place) -> str | None:
-    """Where the chart is: the page, with the series and the range to show."""
+def chart_url(alert: Alert, place: Place) -> str | None:
+    """Where the chart is: the page, with the series and the range to show; up to now until the alert is resolved."""
+    finding = alert.finding
     chart = finding.chart
     if chart is None or not place.url:
         return None
@@ -146,7 +147,7 @@ def chart_url(finding: Finding, place: Place) -> str | None:
         "scope": chart.scope.value,
         "value": chart.value,
         "start": str(chart.start_ms),
-        "end": str(chart.end_ms),
+        "end": str(chart.end_ms) if alert.status is Status.RESOLVED else "",
         "since": str(finding.since_ms or ""),
     }
     return f"{place.url.rstrip('/')}/?{urlencode({name: text for name, text in asked.items() if text})}"
@@ -234,7 +235,7 @@ def _contributor(one: Contributor) -> str:
 
 
 def _links(alert: Alert, place: Place) -> Iterator[tuple[str, str]]:
-    if url := chart_url(alert.finding, place):
+    if url := chart_url(alert, place):
         yield "Chart", url
     if url := runbook_url(alert.finding, place):
         yield "Runbook", url

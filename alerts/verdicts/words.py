@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.evaluation.judged import Judged
-from alerts.findings import Chart, Contributor, Labels, Reason
+from alerts.findings import Chart, Contributor, Interval, Labels, Reason
 from alerts.rules.detect import Change, Sequential, Silence, Threshold
 from alerts.rules.inputs import counters_of
 from alerts.rules.rule import Rule
@@ -61,11 +61,23 @@ def _numbers(judged: Judged) -> str:
         change = judged.value / judged.expected - 1
         return f"{value} where {amount(judged.expected, judged.unit)} was to be expected ({change:+.0%})"
     interval = judged.interval
+    if judged.fired_beyond is not None and interval is not None:
+        return f"{value}; {_not_clear_yet(judged.value, judged.fired_beyond, interval, judged.unit)}"
     if interval is not None and interval.high is not None:
         return f"{value}, more than {amount(interval.high, judged.unit)}"
     if interval is not None and interval.low is not None:
         return f"{value}, less than {amount(interval.low, judged.unit)}"
     return value
+
+
+def _not_clear_yet(value: float, fired_beyond: float, interval: Interval, unit: Unit) -> str:
+    """Why it still fires within the limit beyond which it began: it clears at another, or there is too little data."""
+    fired, above = amount(fired_beyond, unit), interval.high is not None
+    clear = interval.high if above else interval.low
+    if clear is None or (value <= clear if above else value >= clear):
+        return f"fired {'above' if above else 'below'} {fired}, and there is too little now to judge by"
+    side = "at or below" if above else "at or above"
+    return f"fired {'above' if above else 'below'} {fired}, clears {side} {amount(clear, unit)}"
 
 
 def amount(number: float, unit: Unit) -> str:

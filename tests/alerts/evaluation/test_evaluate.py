@@ -15,7 +15,7 @@ from alerts.evaluation.panes import CellPanes, DensePanes, Label
 from alerts.evaluation.rates import RateMemory
 from alerts.evaluation.series import ALL
 from alerts.evaluation.snapshot import Ask, Fact, Snapshot, Table, asks, no_panes
-from alerts.findings import Condition, Evaluation, Finding, Reason, Series
+from alerts.findings import Condition, Evaluation, Finding, Interval, Reason, Series
 from alerts.rules.detect import Against, FactName
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
@@ -243,10 +243,31 @@ def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> 
 def test_what_is_not_right_again_yet_is_told_with_the_limit_that_it_has_to_pass() -> None:
     rules = rules_of(FEW.replace("below: 90%,", "below: 90%, clear: 95%,"))
     said, memory = [], Memory()
-    for second, rate in ((10, 0.85), (20, 0.93)):
-        evaluation, memory = evaluate(rules, shipped(second, 20, rate), memory)
+    for second, orders, rate in ((10, 20, 0.85), (20, 20, 0.93), (30, 19, 0.97)):
+        evaluation, memory = evaluate(rules, shipped(second, orders, rate), memory)
         said.append(evaluation.findings[0].summary)
-    assert said == ["Late in region east; 85.00%, less than 90.00%", "Late in region east; 93.00%, less than 95.00%"]
+    assert said == [
+        "Late in region east; 85.00%, less than 90.00%",
+        "Late in region east; 93.00%; fired below 90.00%, clears at or above 95.00%",
+        "Late in region east; 97.00%; fired below 90.00%, and there is too little now to judge by",
+    ]
+
+
+def test_a_fact_that_is_not_right_again_yet_is_told_with_both_limits() -> None:
+    rules = rules_of(
+        "rules: [{name: refused, title: Refused, owner: data, "
+        "detect: {kind: fact, fact: dead_letter_rate, above: 1%, clear: 0.5%}}]"
+    )
+    said, memory, topic = [], Memory(), (("topic", "orders"),)
+    for at_ms, rate in ((0, 0.02), (1000, 0.0059)):
+        facts = (Fact(FactName.REFUSED, rate, topic),)
+        evaluation, memory = evaluate(rules, Snapshot(at_ms, no_panes(0), facts=facts), memory)
+        said.append(evaluation.findings[0])
+    assert [finding.summary for finding in said] == [
+        "Refused in topic orders; 2.00%, more than 1.00%",
+        "Refused in topic orders; 0.59%; fired above 1.00%, clears at or below 0.50%",
+    ]
+    assert [finding.interval for finding in said] == [Interval(None, 0.01), Interval(None, 0.005)]
 
 
 USUAL = FEW.replace("below: 90%,", "below: 90%, clear: 95%, beyond_usual: 20%,")

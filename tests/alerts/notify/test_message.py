@@ -20,7 +20,7 @@ MARKUPS = (Plain(), Html(), SlackMarkup(), FullWidthMarkdown(), LarkMarkdown())
 
 CHART = (
     "https://pulse.example/?series=conversion_rate&window=5m&scope=channel&value=app"
-    "&start=1794351600000&end=1794355200000&since=1794355170000"
+    "&start=1794351600000&since=1794355170000"
 )
 
 CAUSED = replace(
@@ -45,6 +45,12 @@ def test_everything_that_on_call_needs_in_the_order_of_need() -> None:
         f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
         f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
     ]
+
+
+def test_the_chart_goes_on_until_the_alert_is_resolved() -> None:
+    assert f"Chart: {CHART} ·" in message().body(Plain(), 10_000)
+    ended = CHART.replace("&since=", "&end=1794355200000&since=")
+    assert f"Chart: {ended} ·" in message(over=True).body(Plain(), 10_000)
 
 
 def test_an_end_says_how_long_it_lasted_and_what_ended_it() -> None:
