@@ -52,6 +52,7 @@ async def _consumer(kafka: Where, within_s: float) -> AsyncIterator[AIOKafkaCons
     consumer = AIOKafkaConsumer(
         **kafka_at(kafka).options(),
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_wait_ms=50,
         request_timeout_ms=round(within_s * 1000),
     )

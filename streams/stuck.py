@@ -81,7 +81,7 @@ def stuck_fix(held: Waiting) -> str:
     cause = (
         "its leader is down, or a batch is damaged on the broker's disk"
         if held.lag is None
-        else "a batch is damaged on the broker's disk, or dead letters cannot be written"
+        else "a transaction is open there, a batch is damaged on the broker's disk, or dead letters cannot be written"
     )
     return (
         f"see the logs of the worker and of the broker that leads it: {cause}; a damaged replica is copied again from "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from consumers.probing import can_be_read, is_led
 from consumers.topic_admin import create_topics, default_plans
@@ -41,3 +42,20 @@ async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broke
     assert await can_be_read(apache_kafka.bootstrap, clicks, offsets[0])
     assert not await can_be_read(apache_kafka.bootstrap, clicks, offsets[1], within_s=2)
     assert await can_be_read(apache_kafka.bootstrap, clicks, 27), "there are none"
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_messages_of_an_open_transaction_are_given_to_nobody(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    clicks = Partition(Topic.CLICKS, 0)
+    producer = AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap, transactional_id="open")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait("clicks", b"{}", partition=0)
+            assert not await can_be_read(apache_kafka.bootstrap, clicks, 0, within_s=3)
+            assert await is_led(apache_kafka.bootstrap, clicks)
+        assert await can_be_read(apache_kafka.bootstrap, clicks, 0)
+    finally:
+        await producer.stop()
