@@ -18,6 +18,7 @@ import pytest
 import typer
 
 from streams.cli import create_app
+from streams.worker.identity import ASK_EVERY_S
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -41,6 +42,21 @@ def commands() -> Iterator[tuple[str, str]]:
     for page, line in (*shell_lines(), *inline):
         if call := _CALL.search(line.split(" #")[0]):
             yield page, re.split(r" [|>&] ?|;|&&", call[1])[0].strip()
+
+
+def test_what_ci_installs_for_the_tests_is_named_to_contributors() -> None:
+    programs = set(re.findall(r"command -v ([\w-]+)", (REPOSITORY / ".ci" / "run").read_text())) - {"apt-get"}
+    said = (REPOSITORY / "CONTRIBUTING.md").read_text().lower()
+    spelled = {"mvn": "maven", "docker-compose": "docker compose"}
+    assert len(programs) > 5
+    assert [program for program in sorted(programs) if spelled.get(program, program) not in said] == []
+
+
+def test_how_soon_workers_look_at_topics_is_as_written() -> None:
+    said = (REPOSITORY / "docs" / "operating.md").read_text()
+    found = re.findall(r"Workers compare every (\d+) s|Before the worker looks, within (\d+) s", said)
+    assert {float(one or other) for one, other in found} == {ASK_EVERY_S}
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))

@@ -72,7 +72,7 @@ def test_a_redis_that_does_not_answer_is_down() -> None:
     assert told(FactName.STORE_DOWN, polled_ms=NOW - 4000) == [Fact(FactName.STORE_DOWN, 1.0)]
 
 
-def test_a_hole_is_told_for_a_day() -> None:
+def test_a_hole_is_told_until_somebody_clears_it() -> None:
     assert told(FactName.INCOMPLETE, incomplete={ORDERS: NOW - 3_600_000}) == [
         Fact(FactName.INCOMPLETE, 1.0, (("partition", "0"), ("topic", "orders")))
     ]
