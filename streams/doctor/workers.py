@@ -32,7 +32,8 @@ from streams.view.reached import newest
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
-AHEAD_MS = 2_000
+WRITTEN_AHEAD_MS = 2_000
+"""A time in Redis that is further ahead of its clock was not written by it."""
 RECENT_MS = 3_600_000
 """What producers did wrong within so long still goes on, as far as one can tell."""
 
@@ -84,7 +85,7 @@ def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterat
     else:
         last = f", the last one was heard of at {iso(max(workers.values()))}" if workers else ""
         yield wrong("workers", f"none at work{last}", START)
-    if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + AHEAD_MS]:
+    if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + WRITTEN_AHEAD_MS]:
         yield warning("clock", f"{', '.join(sorted(ahead))} wrote times ahead of Redis's", "use NTP, and this version")
 
 
