@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from alerts.store.said import Said
 from alerts.store_alarm import StoreAlarm, StoreHealth
 from consumers.errors import SalepulseError
+from streams.serve.standing import DOWN_AFTER_MS
 from streams.store.connection import UNREACHABLE, check, servers
 from streams.store.keys import Keys
 from streams.store.refusal_kinds import RedisRefusal
@@ -21,8 +22,7 @@ from streams.store.write_probe import WriteProbe
 
 log = structlog.get_logger()
 
-DOWN_AFTER_S = 3.0
-"""A Redis that has not answered for so long is down."""
+_DOWN_AFTER_S = DOWN_AFTER_MS / 1000
 CLAIM_WITHIN_S = 60.0
 """Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
 _LEARN_EVERY_S = 10.0
@@ -78,14 +78,14 @@ class StoreLook:
                 self.well_s = None
             else:
                 self.well_s = now_s if self.well_s is None else self.well_s
-            if self._unwell_s is not None and now_s - self._unwell_s > DOWN_AFTER_S:
+            if self._unwell_s is not None and now_s - self._unwell_s > _DOWN_AFTER_S:
                 self._back_s = now_s
             self._unwell_s = None
             await self._learn()
         else:
             self.well_s = None
             self._unwell_s = now_s if self._unwell_s is None else self._unwell_s
-            if blocked_s < DOWN_AFTER_S:
+            if blocked_s < _DOWN_AFTER_S:
                 health = StoreHealth()
         may_page = health.well or await self._may_page()
         for change in self._alarm.look(health, may_page=may_page, now_ms=self._clock()):
@@ -115,7 +115,7 @@ class StoreLook:
                 self._answered_s = time.monotonic()
                 return StoreHealth(refuses=refusal is not None), None
             failure = SalepulseError(f"Redis refuses commands ({refusal})")
-        return StoreHealth(down=time.monotonic() - self._answered_s > DOWN_AFTER_S), failure
+        return StoreHealth(down=time.monotonic() - self._answered_s > _DOWN_AFTER_S), failure
 
     async def _learn(self) -> None:
         now_s = time.monotonic()

@@ -61,7 +61,9 @@ class IngestSettings(BaseSettings):
     fetch_wait_ms: int = Field(50, ge=1, description="How long the broker may hold a fetch while it has nothing new.")
     fetch_bytes: int = Field(2**20, ge=2**16, description="Most bytes fetched from one partition at a time.")
     batch_records: int = Field(50_000, ge=1, description="Most records in one batch, over all partitions.")
-    batch_bytes: int = Field(2**25, ge=2**16, description="Bytes of records, as unpacked, after which a batch is complete.")
+    batch_bytes: int = Field(
+        2**25, ge=2**16, description="Bytes of records, as unpacked, after which a batch is complete."
+    )
     batch_wait_ms: int = Field(200, ge=0, description="How long records may be gathered into a larger batch.")
     dedup_clicks_s: int = Field(600, ge=0, description="Seconds of event time that a click's event_id is remembered.")
     dedup_orders_s: int = Field(86_400, ge=0, description="The same for orders and logistics events.")

@@ -13,12 +13,12 @@ from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.clock_reports import NO_REPORTS, ClockReports
+from streams.serve.standing import DOWN_AFTER_MS
 
 RATE_OVER_MS = 300_000
 """Shares of refused and repeated messages are of so long."""
 LEAST_MESSAGES = 200
 """Of fewer, no share is told: one bad message of three is no surge."""
-_DOWN_AFTER_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Shares:
 
 def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
     """All facts. What cannot be said now is left out, or not a number where it may have been wrong before."""
-    yield Fact(FactName.STORE_DOWN, float(seen.now_ms - seen.polled_ms > _DOWN_AFTER_MS))
+    yield Fact(FactName.STORE_DOWN, float(seen.now_ms - seen.polled_ms > DOWN_AFTER_MS))
     yield Fact(FactName.STORE_REFUSES, float(seen.refuses))
     heard = seen.stale is not None
     yield Fact(FactName.STALE, math.nan if seen.stale is None else float(len(seen.stale)))

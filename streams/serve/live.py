@@ -16,7 +16,7 @@ from streams.serve.bell import Bell
 from streams.serve.following import Aside, Following, Look
 from streams.serve.refused import HttpRefusal
 from streams.serve.snapshot import Hot, Snapshot
-from streams.serve.standing import POLLED_WITHIN_MS, Facts, Standing, is_silent, standing
+from streams.serve.standing import DOWN_AFTER_MS, Facts, Standing, is_silent, standing
 from streams.serve.turns import SERVER, OverloadedError, asking
 from streams.settings import Settings
 from streams.store.state import State
@@ -164,7 +164,7 @@ class Live:
         answered_ms, turned_ms = self._following.answered_ms, self._following.turned_ms
         failure = self._following.failure
         heard_ms = max((at_ms for at_ms in (answered_ms, polled_ms) if at_ms is not None), default=None)
-        late = polled_ms is not None and failure is None and now - polled_ms > POLLED_WITHIN_MS
+        late = polled_ms is not None and failure is None and now - polled_ms > DOWN_AFTER_MS
         busy = late and not is_silent(heard_ms, turned_ms, now)  # and what was not read says nothing of workers
         facts = Facts(
             newest=newest(self.state, state_ms, self.settings),

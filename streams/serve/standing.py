@@ -14,8 +14,8 @@ from streams.feeds import HeldBack, late_feed_fix, late_feed_text
 from streams.store.refusal_kinds import TEXTS, RedisRefusal
 from streams.stuck import Waiting, stuck_texts
 
-POLLED_WITHIN_MS = 2_000
-"""A Redis that has not answered for so long is down."""
+DOWN_AFTER_MS = 2_000
+"""A Redis that has not answered for so long is down, to whoever looks."""
 CAUGHT_UP_MS = 30_000
 """Records may wait to be counted while the as-of is no older than this."""
 REPLICATED_WITHIN_MS = 5_000
@@ -177,11 +177,11 @@ def _about_age(facts: Facts, now_ms: int) -> Iterator[Cause]:
 def is_silent(heard_ms: int | None, listened_ms: int | None, now_ms: int) -> bool:
     """Whether Redis does not answer, though it would have been heard."""
     until_ms = now_ms if listened_ms is None else min(now_ms, listened_ms)
-    return heard_ms is None or until_ms - heard_ms > POLLED_WITHIN_MS
+    return heard_ms is None or until_ms - heard_ms > DOWN_AFTER_MS
 
 
 def _is_late(facts: Facts, now_ms: int) -> bool:
-    return facts.polled_ms is None or now_ms - facts.polled_ms > POLLED_WITHIN_MS
+    return facts.polled_ms is None or now_ms - facts.polled_ms > DOWN_AFTER_MS
 
 
 def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
