@@ -31,6 +31,7 @@ PURE_FOLDERS = (
 PURE_FILES = (
     "streams/ahead.py",
     "streams/clock_reports.py",
+    "streams/doctor/held_up.py",
     "streams/feeds.py",
     "streams/timekeeping.py",
     "streams/worker/arrivals.py",

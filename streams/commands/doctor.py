@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+REDIS_WITHIN_S = 10.0
 SHADES = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 
@@ -37,36 +40,66 @@ def doctor(
     Changes nothing. Ends with 1 if anything is wrong; a warning is not.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url, partitions=partitions, clock=clock)
-    findings = run(_examine(settings))
+    findings = run(_examine(settings, _unseen if as_json else _show))
     if as_json:
         counts = {level: sum(finding.level == level for finding in findings) for level in SHADES}
         print_json({**counts, "findings": [asdict(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            typer.secho(f"{finding.level:<8}", fg=SHADES[finding.level], bold=True, nl=False)
-            typer.echo(f"{finding.what}: {finding.found}" + (f" → {finding.mend}" if finding.mend else ""))
     if any(finding.level == "wrong" for finding in findings):
         raise typer.Exit(1)
 
 
-async def _examine(settings: Settings) -> Sequence[Finding]:
+def _show(finding: Finding) -> None:
+    """At once: what is known is of use while a server does not answer."""
+    typer.secho(f"{finding.level:<8}", fg=SHADES[finding.level], bold=True, nl=False)
+    typer.echo(f"{finding.what}: {finding.found}" + (f" → {finding.mend}" if finding.mend else ""))
+    sys.stdout.flush()
+
+
+def _unseen(finding: Finding) -> None:
+    """All findings are one JSON text at the end."""
+
+
+async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Sequence[Finding]:
+    """Broker and Redis are asked at the same time, so that one that does not answer holds up less."""
     from streams.doctor.broker import examine_broker
     from streams.doctor.redis import examine_redis
     from streams.doctor.server import examine_server
     from streams.doctor.workers import examine_workers
     from streams.store.connection import Access, connect
 
+    findings: list[Finding] = []
+
+    def add(found: Iterable[Finding]) -> None:
+        for finding in found:
+            show(finding)
+            findings.append(finding)
+
     redis = connect(settings, Access.READ)
     try:
-        return [
-            *_examine_settings(settings),
-            *examine_server(settings),
-            *await examine_broker(settings),
-            *await examine_redis(redis, settings),
-            *await examine_workers(redis, settings),
-        ]
+        add([*_examine_settings(settings), *examine_server(settings)])
+        asking = asyncio.create_task(within(examine_redis(redis, settings)))
+        try:
+            add(about_broker := await examine_broker(settings))
+            broker_answers = not any(one.what == "broker" and one.level == "wrong" for one in about_broker)
+            add(about_redis := await asking)
+        finally:
+            asking.cancel()
+        if not any(one.what == "redis" and one.level == "wrong" for one in about_redis):
+            add(await within(examine_workers(redis, settings, broker_answers=broker_answers)))
     finally:
         await redis.aclose()
+    return findings
+
+
+async def within(asked: Awaitable[Sequence[Finding]], limit_s: float = REDIS_WITHIN_S) -> Sequence[Finding]:
+    """What was found; where that takes too long, that."""
+    from streams.doctor.findings import wrong
+
+    try:
+        async with asyncio.timeout(limit_s):
+            return await asked
+    except TimeoutError:
+        return [wrong("redis", f"has not answered all questions within {limit_s:g} s", "see its log, and what it does")]
 
 
 def _examine_settings(settings: Settings) -> list[Finding]:

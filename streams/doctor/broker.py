@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +19,11 @@ from consumers.topics import EVENT_TOPICS
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 
+ANSWER_WITHIN_S = 5.0
+"""One answer is waited for so long."""
+WITHIN_S = 12.0
+"""And all of them together: a broker that is frozen takes connections, and says nothing."""
+_CLOSED_WITHIN_S = 1.0
 CREATE = "run `salepulse topics create`"
 CLOCK_WARNING_S = 2.0
 FETCH = 1
@@ -25,18 +32,23 @@ FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), 
 
 
 async def examine_broker(settings: Settings) -> list[Finding]:
-    """Whether it answers, what it is, and whether the topics are right."""
+    """Whether it answers, what it is, and whether the topics are right: as much as it tells in time."""
+    found: list[Finding] = []
     try:
-        async with kafka_errors(settings.kafka):
-            admin = AIOKafkaAdminClient(**settings.kafka.options())
+        async with kafka_errors(settings.kafka), asyncio.timeout(WITHIN_S):
+            admin = AIOKafkaAdminClient(**settings.kafka.options(), request_timeout_ms=round(ANSWER_WITHIN_S * 1000))
             try:
-                await admin.start()
-                return [finding async for finding in _examine(admin, settings)]
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await admin.start()
+                async for finding in _examine(admin, settings):
+                    found.append(finding)
             finally:
-                await admin.close()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(admin.close(), _CLOSED_WITHIN_S)
     except SalepulseError as error:
         what, _, mend = str(error).partition(": ")
-        return [wrong("broker", what, mend or "see the broker's log")]
+        found.append(wrong("broker", what, mend or "see the broker's log"))
+    return found
 
 
 async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:

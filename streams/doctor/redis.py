@@ -14,9 +14,10 @@ from consumers.errors import SalepulseError
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.settings import Settings
 from streams.store.cluster import Cluster
-from streams.store.connection import UNREACHABLE, address, check, servers
+from streams.store.connection import UNREACHABLE, address, check, servers, visit
 from streams.store.keys import Keys
 from streams.store.refusal_kinds import TEXTS
+from streams.store.refusals import told
 from streams.store.write_probe import WriteProbe
 from streams.timekeeping import OFF_MS
 
@@ -32,11 +33,10 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
         refused = await writes(redis, settings)
         async with servers(redis) as each:
             found = [await _examine(server) for server in each]
-    except SalepulseError as error:
-        what, _, mend = str(error).partition("; ")
+    except (SalepulseError, RedisError, *UNREACHABLE) as error:
+        why = error if isinstance(error, SalepulseError) else told(error, visit(redis))
+        what, _, mend = str(why).partition("; ")
         return [wrong("redis", what, mend or "see its log")]
-    except (RedisError, *UNREACHABLE) as error:
-        return [wrong("redis", f"{address(redis)} does not answer: {error}", "see its log")]
     if not isinstance(redis, Cluster):
         return [*found[0], *refused]
     keys = Keys(settings.redis_prefix, settings.shards)

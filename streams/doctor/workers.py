@@ -17,6 +17,7 @@ from streams.clock_reports import ClockReports, clock_reports
 from streams.counted import Totals, read_totals
 from streams.dedup_reports import ShortHorizon, short_horizons
 from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.doctor.held_up import HeldUp, by_redis, held_up
 from streams.feeds import held_back, late_feed_fix, late_feed_text
 from streams.settings import Settings
 from streams.store.agreement import CURRENCY
@@ -25,6 +26,7 @@ from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
+from streams.store.write_probe import WriteProbe
 from streams.stuck import stuck, stuck_texts
 from streams.timekeeping import OFF_MS
 from streams.totals import NEGATIVE_AMOUNTS
@@ -38,7 +40,7 @@ RECENT_MS = 3_600_000
 """What producers did wrong within so long still goes on, as far as one can tell."""
 
 
-async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
+async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: bool = True) -> list[Finding]:
     """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer, as that is told."""
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
@@ -48,6 +50,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
         evaluated = await read_evaluated(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
         now_ms = int(await server_time_ms(redis, keys))
+        refused = await WriteProbe(redis, keys, only_reads=True).refusal()
     except (RedisError, *UNREACHABLE):
         return []
     said = {name.decode(): text.decode().partition("\n") for name, text in held.items()}
@@ -55,7 +58,9 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     texts = {name: (int(at), text) for name, (at, _, text) in said.items()}
     since_ms = now_ms - int(settings.stale_after_s * 1000)
     reports = clock_reports(texts, since_ms)
-    findings = [*at_work(heard, now_ms, settings), *partitions(state.current, now_ms, settings), *on_broker(state)]
+    wait = held_up(refused, broker_answers=broker_answers)
+    findings = [*at_work(heard, now_ms, settings, wait), *partitions(state.current, now_ms, settings, wait)]
+    findings += on_broker(state)
     findings += [*clocks(reports), *late_feeds(state, now_ms, settings), *unmoved(state, now_ms, settings)]
     findings += [
         wrong(f"partition {partition}", why, cure(partition.topic)) for partition, why in sorted(state.stopped.items())
@@ -67,7 +72,7 @@ async def examine_workers(redis: Redis, settings: Settings) -> list[Finding]:
     findings += messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
-    return [*findings, alerts(evaluated, now_ms, settings)]
+    return [*findings, alerts(evaluated, now_ms, settings, None if refused is None else by_redis(refused))]
 
 
 def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
@@ -75,8 +80,9 @@ def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
     return {name: text for name, text in fields.items() if isinstance(name, bytes) and isinstance(text, bytes)}
 
 
-def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterator[Finding]:
-    """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms."""
+def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings, wait: HeldUp | None = None) -> Iterator[Finding]:
+    """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms. `wait`: what keeps those
+    that run from saying it."""
     since_ms = now_ms - int(settings.stale_after_s * 1000)
     workers = {name: at_ms for name, at_ms in heard.items() if not name.startswith(ALERTS_NAME)}
     present = sorted(name for name, at_ms in workers.items() if at_ms >= since_ms)
@@ -84,7 +90,10 @@ def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings) -> Iterat
         yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
     else:
         last = f", the last one was heard of at {iso(max(workers.values()))}" if workers else ""
-        yield wrong("workers", f"none at work{last}", START)
+        if wait is None:
+            yield wrong("workers", f"none at work{last}", START)
+        else:
+            yield warning("workers", f"none could report{last}: those that run wait for {wait.why}", wait.fix)
     if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + WRITTEN_AHEAD_MS]:
         yield warning("clock", f"{', '.join(sorted(ahead))} wrote times ahead of Redis's", "use NTP, and this version")
 
@@ -126,15 +135,18 @@ def unmoved(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
         yield wrong("stuck", text, fix)
 
 
-def partitions(states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings) -> Iterator[Finding]:
-    """What waits to be counted, and who is silent."""
+def partitions(
+    states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings, wait: HeldUp | None = None
+) -> Iterator[Finding]:
+    """What waits to be counted, and who is silent. `wait`: what workers that run wait for."""
     oldest_ms = now_ms - int(settings.stale_after_s * 1000)
     if not states:
-        yield warning("partitions", "nothing was ever counted in this Redis", START)
+        yield warning("partitions", "nothing was ever counted in this Redis", wait.fix if wait else START)
         return
     if stale := sorted(one for one, held in states.items() if (held.seen_ms or 0) < oldest_ms):
         names = ", ".join(map(str, stale))
-        yield wrong("partitions", f"no word from a worker about {names}: what is shown is not live", START)
+        found = f"no word from a worker about {names}: what is shown is not live"
+        yield wrong("partitions", found, wait.fix if wait else START)
     else:
         yield ok("partitions", f"{len(states)}, all attended")
     waiting = sum(held.lag or 0 for held in states.values())
@@ -267,10 +279,15 @@ def answers(state: State, now_ms: int, settings: Settings) -> Finding:
     return ok("as-of", iso(now.ms))
 
 
-def alerts(evaluated: Evaluated, now_ms: int, settings: Settings) -> Finding:
-    """Whether the shop is watched."""
+def alerts(evaluated: Evaluated, now_ms: int, settings: Settings, wait: HeldUp | None = None) -> Finding:
+    """Whether the shop is watched. `wait`: what keeps a process that evaluates from saying so."""
     if evaluated.awaits_events(now_ms, settings):
         return ok("alerts", "at work, waiting for the first event: there is no as-of to evaluate the rules at")
+    if wait is not None and not evaluated.lately(now_ms, settings):
+        last = "" if evaluated.at_ms is None else f" since {iso(evaluated.at_ms)}"
+        return warning(
+            "alerts", f"no evaluation is written{last}: `salepulse alerts`, if it runs, waits for {wait.why}", wait.fix
+        )
     if evaluated.at_ms is None:
         return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
     if evaluated.lately(now_ms, settings):

@@ -59,6 +59,10 @@ def told(error: RedisError | OSError, visit: Visit) -> SalepulseError:
         if refusal in OURS:
             return SalepulseError(f"Redis at {where} {known.problem}: {text}; {known.fix}")
         return RedisUnavailableError(f"Redis at {where} {known.problem}; {known.fix}", refusal)
+    if "max number of clients" in text:
+        return RedisUnavailableError(
+            f"Redis at {where} takes no more clients ({text}); raise its `maxclients`, or let fewer clients connect"
+        )
     if isinstance(error, UNREACHABLE):
         return RedisUnavailableError(
             f"no Redis answers at {where} ({error}); start one, or name another with --redis-url{_other(text, visit)}"

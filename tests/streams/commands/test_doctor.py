@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from streams.counted import Totals
 from streams.dedup_reports import short_horizons
 from streams.doctor.broker import topic_findings
 from streams.doctor.findings import Finding, Level
+from streams.doctor.held_up import held_up
 from streams.doctor.redis import clock, eviction, memory, persistence, spread
 from streams.doctor.server import connections, exposure
 from streams.doctor.workers import (
@@ -40,10 +44,11 @@ from streams.serve.hosts import is_known_host
 from streams.serve.same_origin import known_hosts
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
+from streams.store.refusal_kinds import RedisRefusal
 from streams.store.state import State
 from streams.stuck import Waiting
 from streams.totals import NegativeAmounts
-from tests.streams.commands.salepulse import salepulse
+from tests.streams.commands.salepulse import COMMAND, environment, salepulse
 from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server, redis_server
 
@@ -136,6 +141,25 @@ def test_workers() -> None:
     assert levels(list(at_work({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
     assert levels(list(at_work({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
     assert levels(list(at_work({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
+
+
+def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
+    wait = held_up(RedisRefusal.OOM, broker_answers=False)
+    assert wait is not None
+    silent = {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, NOW_MS - 60_000, 0)}
+    (workers,) = at_work({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS, wait)
+    stale, _ = partitions(silent, NOW_MS, SETTINGS, wait)
+    watching = alerts(Evaluated(NOW_MS - 60_000), NOW_MS, SETTINGS, wait)
+    for one in (workers, stale, watching):
+        assert "raise maxmemory" in one.mend
+        assert "start" not in one.mend
+    for one in (workers, watching):
+        assert "for Redis, which is out of memory and refuses writes" in one.found
+    assert levels(list(at_work({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has said so"
+    broker = held_up(None, broker_answers=False)
+    assert broker is not None
+    assert broker.why == "the Kafka broker, which does not answer"
+    assert held_up(None, broker_answers=True) is None
 
 
 def test_clocks_that_differ_from_redis() -> None:
@@ -310,6 +334,41 @@ def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> 
     assert found["redis writes"]["level"] == "wrong"
     assert "has too few replicas in reach and refuses writes" in found["redis writes"]["found"]
     assert found["redis writes"]["mend"] == "bring its replicas back, or lower min-replicas-to-write"
+    for what in ("workers", "alerts"):
+        assert "has too few replicas in reach and refuses writes" in found[what]["found"]
+        assert found[what]["mend"].startswith("bring its replicas back")
+
+
+def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -> None:
+    with redis_server() as server, redis.Redis.from_url(server.url) as client:
+        client.config_set("maxclients", "1")
+        done = salepulse("doctor", "--bootstrap", "127.0.0.1:1", "--redis-url", server.url, "--json", cwd=tmp_path)
+        client.config_set("maxclients", "1000")
+    found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1
+    assert "takes no more clients (max number of clients reached)" in found["redis"]["found"]
+    assert found["redis"]["mend"] == "raise its `maxclients`, or let fewer clients connect"
+
+
+def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: Path, redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel takes connections, and nobody answers
+        asked_s, shown_s = time.monotonic(), []
+        flags = ("--bootstrap", f"127.0.0.1:{frozen.getsockname()[1]}", "--redis-url", redis_url)
+        command = [*COMMAND, "doctor", *flags]
+        env = environment()
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as doctor:
+            assert doctor.stdout is not None
+            lines = []
+            for line in doctor.stdout:
+                lines.append(line.rstrip())
+                shown_s.append(time.monotonic() - asked_s)
+    text = "\n".join(lines)
+    assert shown_s[-1] < 15
+    assert shown_s[-1] - shown_s[0] > 3, "what is known is shown while the broker is waited for"
+    assert "did not answer in time" in text
+    assert "redis: 127.0.0.1" in text
+    assert "those that run wait for the Kafka broker" in text
+    assert doctor.returncode == 1
 
 
 def test_every_node_of_a_cluster_is_examined(tmp_path: Path, cluster: Cluster) -> None:

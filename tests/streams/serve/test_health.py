@@ -347,6 +347,21 @@ async def test_a_redis_that_refuses_writes_is_said_at_once_and_with_its_cause() 
             await ready(api)
 
 
+async def test_a_redis_that_takes_no_more_clients_is_said_with_its_cure() -> None:
+    with redis_server() as server:
+        settings = shop_settings(server.url)
+        async with shop(settings) as made:
+            await made.redis.config_set("maxclients", "1")
+            async with client(settings) as api:
+
+                async def noticed() -> bool:
+                    found = (await api.get("/readyz")).json()
+                    return found["codes"] == ["redis_down"] and "raise its `maxclients`" in found["reasons"][0]
+
+                await soon(noticed, 5)
+            await made.redis.config_set("maxclients", "1000")
+
+
 async def test_a_server_that_starts_before_redis() -> None:
     with redis_server() as server:
         settings = shop_settings(server.url)
