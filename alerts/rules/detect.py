@@ -52,8 +52,8 @@ class FactName(StrEnum):
     REPEATED = "duplicate_rate"
     """Share of the last minutes' events that had been seen. Labels: topic."""
     INCOMPLETE = "incomplete_history"
-    """1 for each partition that lost records before they were counted, until `salepulse incomplete clear`. Labels:
-    topic, partition."""
+    """How many partitions of a topic lost records before they were counted, until `salepulse incomplete clear`. Labels:
+    topic."""
     STORE_DOWN = "store_down"
     """1 while Redis does not answer."""
     STORE_REFUSES = "store_refuses_writes"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -92,8 +92,8 @@ def facts(seen: Seen, shares: Shares) -> Iterator[Fact]:
         yield Fact(FactName.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
     for worker, offset_s in sorted(seen.clocks.workers.items()):
         yield Fact(FactName.WORKER_CLOCK, abs(offset_s), (("worker", worker),))
-    for partition in sorted(seen.incomplete):
-        yield Fact(FactName.INCOMPLETE, 1.0, (("partition", str(partition.number)), ("topic", partition.topic.value)))
+    for topic, count in sorted(Counter(partition.topic for partition in seen.incomplete).items()):
+        yield Fact(FactName.INCOMPLETE, float(count), (("topic", topic.value),))
 
 
 def _lag_age_s(partitions: Mapping[Partition, PartitionState], now_ms: int) -> float:

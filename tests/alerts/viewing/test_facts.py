@@ -72,10 +72,15 @@ def test_a_redis_that_does_not_answer_is_down() -> None:
     assert told(FactName.STORE_DOWN, polled_ms=NOW - 4000) == [Fact(FactName.STORE_DOWN, 1.0)]
 
 
-def test_a_hole_is_told_until_somebody_clears_it() -> None:
+def test_the_holes_of_a_topic_are_one_series_until_somebody_clears_them() -> None:
     assert told(FactName.INCOMPLETE, incomplete={ORDERS: NOW - 3_600_000}) == [
-        Fact(FactName.INCOMPLETE, 1.0, (("partition", "0"), ("topic", "orders")))
+        Fact(FactName.INCOMPLETE, 1.0, (("topic", "orders"),))
     ]
+    made_again = {Partition(Topic.ORDERS, number): NOW - 3_600_000 for number in range(3)}
+    assert told(FactName.INCOMPLETE, incomplete={**made_again, CLICKS: NOW}) == [
+        Fact(FactName.INCOMPLETE, 1.0, (("topic", "clicks"),)),
+        Fact(FactName.INCOMPLETE, 3.0, (("topic", "orders"),)),
+    ], "a topic that is made again pages once, not once a partition"
     assert told(FactName.INCOMPLETE, incomplete={ORDERS: NOW - 400 * 86_400_000}), "however old it is"
 
 
