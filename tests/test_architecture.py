@@ -33,6 +33,7 @@ PURE_FILES = (
     "streams/clock_reports.py",
     "streams/doctor/held_up.py",
     "streams/feeds.py",
+    "streams/log_pace.py",
     "streams/timekeeping.py",
     "streams/worker/arrivals.py",
     "alerts/viewing/settled.py",

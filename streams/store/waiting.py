@@ -11,13 +11,14 @@ from typing import TypeVar
 import structlog
 from redis.asyncio import Redis
 
+from streams.log_pace import LogPace
 from streams.store.redis_errors import redis_errors
 from streams.store.refusals import RedisUnavailableError
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
-_RETRY_EVERY_S, _REMIND_EVERY_S = 1.0, 30.0
+_RETRY_EVERY_S = 1.0
 
 
 async def until_available(redis: Redis | None, work: Callable[[], Awaitable[T]]) -> T:
@@ -26,17 +27,17 @@ async def until_available(redis: Redis | None, work: Callable[[], Awaitable[T]])
     `redis`: whose errors `work` raises as they are; None: it raises SalepulseError itself. Raises that where waiting
     would not help: an unsafe Redis, a login or right that is refused.
     """
-    said, said_s = "", 0.0
+    waited, pace = False, LogPace()
     while True:
         try:
             with redis_errors(redis) if redis is not None else nullcontext():
                 done = await work()
         except RedisUnavailableError as error:
-            if str(error) != said or monotonic() - said_s > _REMIND_EVERY_S:
-                said, said_s = str(error), monotonic()
-                log.warning("Redis is not available yet; waiting for it", why=said)
+            waited = True
+            if pace.is_due(str(error), monotonic()):
+                log.warning("Redis is not available yet; waiting for it", why=str(error))
             await asyncio.sleep(_RETRY_EVERY_S)
         else:
-            if said:
+            if waited:
                 log.info("Redis is available")
             return done

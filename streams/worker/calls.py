@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from consumers.reading import Reading
 from consumers.topics import Partition
+from streams.log_pace import LogPace
 from streams.metrics import WorkerMetrics
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
@@ -20,7 +21,6 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-_SAY_AGAIN_S = 30.0
 
 
 class RevokedError(Exception):
@@ -37,8 +37,7 @@ class RedisCalls:
         """When Redis last took a call, by `time.monotonic`."""
         self.refused: dict[Partition, RedisRefusal] = {}
         """Partitions whose call Redis refuses now, and why."""
-        self._said = ""
-        self._said_s = 0.0
+        self._pace = LogPace()
 
     async def __call__(self, name: str, partition: Partition, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call again and again until Redis answers. Raises RevokedError when the partition is taken away."""
@@ -68,8 +67,6 @@ class RedisCalls:
         else:
             self.refused[partition] = refusal
             self._metrics.redis_refusals.labels(refusal).inc()
-        said = refusal.value if refusal else str(error)
-        if said != self._said or monotonic() - self._said_s > _SAY_AGAIN_S:  # it may last for many minutes
-            self._said, self._said_s = said, monotonic()
+        if self._pace.is_due(refusal.value if refusal else str(error), monotonic()):
             fix = TEXTS[refusal].fix if refusal else ""
             log.warning("Redis call failed; retrying", call=name, error=str(error), partition=str(partition), fix=fix)

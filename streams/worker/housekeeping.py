@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from consumers.reading import Reading
 from consumers.topics import Partition
+from streams.log_pace import LogPace
 from streams.metrics import WorkerMetrics
 from streams.store.connection import UNREACHABLE
 from streams.store.writer import PaneWriter
@@ -27,7 +28,6 @@ from streams.worker.standing import Standing
 log = structlog.get_logger()
 
 _TELL_EVERY_S = 5.0
-_SAY_AGAIN_S = 30.0
 _TRIES = 3
 """How often a heartbeat is written in one turn, for partitions that were counted on while it was under way."""
 
@@ -67,19 +67,15 @@ class Housekeeping:
         self._publishing = publishing
         self._metrics = metrics
         self._told_s = 0.0
-        self._failure = ""
-        self._failed_s = 0.0
+        self._pace = LogPace()
 
     async def tick(self) -> None:
         """One turn; what fails is tried again in the next one."""
         try:
             await self._tick()
         except (RedisError, *UNREACHABLE) as error:
-            if (
-                str(error) != self._failure or monotonic() - self._failed_s > _SAY_AGAIN_S
-            ):  # it may last for many minutes
-                self._failure, self._failed_s = str(error), monotonic()
-                log.warning("housekeeping failed; retrying in a second", error=self._failure)
+            if self._pace.is_due(str(error), monotonic()):
+                log.warning("housekeeping failed; retrying in a second", error=str(error))
         except Exception:  # a rebalance or a broker away in between; raising would end the worker
             self._metrics.failures.inc()
             log.exception("a turn of housekeeping failed, the next one is in a second")

@@ -1,0 +1,26 @@
+"""Trouble that lasts is logged when it begins, when it changes, and now and then."""
+
+from __future__ import annotations
+
+from streams.log_pace import AGAIN_AFTER_S, LogPace
+
+
+def test_what_lasts_is_logged_at_once_and_every_thirty_seconds() -> None:
+    pace = LogPace()
+    assert [second for second in range(100) if pace.is_due("refused", second)] == [0, 31, 62, 93]
+    assert AGAIN_AFTER_S == 30
+
+
+def test_what_changes_is_logged_at_once() -> None:
+    pace = LogPace()
+    assert [pace.is_due(text, 5) for text in ("down", "down", "refused", "down", "down")] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_first_is_logged_whatever_the_clock_says() -> None:
+    assert LogPace().is_due("", 0)
