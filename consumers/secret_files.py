@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,32 @@ from consumers.masking import conceal
 
 SECRETS_VARIABLE = "SALEPULSE_SECRETS_FILE"
 """Environment variable that names a JSON file of secrets; `salepulse up` sets it for the processes that it starts."""
+_REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def variable_of(reference: str) -> str | None:
+    """The environment variable that a secret, given as `env:NAME`, is in; None: it is given otherwise.
+
+    >>> variable_of("env:ROBOT"), variable_of("t0ps3cret")
+    ('ROBOT', None)
+
+    Raises:
+        ValueError: it begins so, and names no variable.
+    """
+    if not reference.startswith("env:"):
+        return None
+    if (found := _REFERENCE.fullmatch(reference)) is None:
+        raise ValueError("`env:` is followed by no name of a variable: write env:NAME, with letters, digits and _")
+    return found[1]
+
+
+def variables_in(text: str) -> set[str]:
+    """All environment variables that a file refers to as `env:NAME`, whether the rest of it is right or not.
+
+    >>> sorted(variables_in('{secret: env:ROBOT, url: "env:URL"}'))
+    ['ROBOT', 'URL']
+    """
+    return set(_REFERENCE.findall(text))
 
 
 def secrets_in_file() -> Mapping[str, str]:

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from consumers.secret_files import secrets_in_file
+from consumers.secret_files import secrets_in_file, variable_of
 
-FROM_ENVIRONMENT = "env:"
 FROM_FILE = "file:"
 MASK = "***"
 
@@ -20,8 +19,7 @@ def _found(given: object) -> object:
     """What `env:NAME` or `file:/path` stands for; anything else stands for itself."""
     if not isinstance(given, str):
         return given
-    if given.startswith(FROM_ENVIRONMENT):
-        name = given.removeprefix(FROM_ENVIRONMENT)
+    if (name := variable_of(given)) is not None:
         if not (value := secrets_in_file().get(given) or os.environ.get(name)):
             raise ValueError(f"the environment variable {name} is not set")
         return value

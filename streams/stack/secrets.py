@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from consumers.secret_files import SECRETS_VARIABLE
+from consumers.secret_files import SECRETS_VARIABLE, variables_in
 from consumers.setting_sources import variable
 from streams.settings import Settings
 
 FILE_NAME = ".secrets.json"
-_FROM_ENVIRONMENT = re.compile(r"\benv:([A-Za-z_]\w*)")
 
 
 def handed_over(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
@@ -42,7 +40,7 @@ def referred_variables(settings: Settings) -> set[str]:
         text = Path(settings.alerts_receivers).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return set()
-    return set(_FROM_ENVIRONMENT.findall(text))
+    return variables_in(text)
 
 
 def passed_on(settings: Settings) -> Callable[[str], bool]:

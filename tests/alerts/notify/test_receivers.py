@@ -89,6 +89,7 @@ def test_without_a_file_nobody_is_told() -> None:
         (("type: pagerduty, ", ""), "receivers, pager: `type` is missing: write it"),
         (("routing_key", "routingkey"), "receivers, pager, routing_key: it is missing: write it"),
         (("env:ROBOT", "env:NOWHERE"), "the environment variable NOWHERE is not set"),
+        (("env:ROBOT", "env:ROB-OT"), "`env:` is followed by no name of a variable: write env:NAME"),
         (("https://oapi", "ftp://oapi"), "this is no address: write https://host/path"),
         (("[pager, chat]", "[pgaer]"), "'pgaer', which is not among the receivers"),
         (("name: pager", "name: chat"), "receiver 'chat' is given twice"),

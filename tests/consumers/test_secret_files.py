@@ -1,0 +1,42 @@
+"""Who reads a secret and who hands it over agree on what `env:NAME` refers to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from alerts.notify.secret import Secret
+from consumers.secret_files import variable_of, variables_in
+from streams.settings import Settings
+from streams.stack.secrets import handed_over, passed_on
+
+SECRET: TypeAdapter[object] = TypeAdapter(Secret)
+
+
+@pytest.mark.parametrize("name", ["ROBOT", "_robot2", "R"])
+def test_what_a_receiver_reads_is_handed_over_and_not_inherited(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "receivers.yaml"
+    file.write_text(f"receivers:\n- {{name: chat, type: slack, url: env:{name}}}\n")
+    settings = Settings(alerts_receivers=str(file))
+    assert handed_over(settings, {name: "t0p"})[f"env:{name}"] == "t0p"
+    assert not passed_on(settings)(name)
+    assert variable_of(f"env:{name}") == name
+    monkeypatch.setenv(name, "t0p")
+    assert SECRET.validate_python(f"env:{name}").get_secret_value() == "t0p"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reference", ["env:", "env:RO-BOT", "env:1ROBOT", "env: ROBOT", "env:RÖBOT", "env:ROBOT "])
+def test_what_could_not_be_handed_over_is_refused(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name := reference.removeprefix("env:"):
+        monkeypatch.setenv(name, "t0p")
+    with pytest.raises(ValidationError, match="is followed by no name of a variable: write env:NAME"):
+        SECRET.validate_python(reference)
+
+
+def test_other_secrets_stand_for_themselves() -> None:
+    assert variable_of("t0ps3cret") is None
+    assert variables_in("url: https://host/xenv:NO, secret: t0p") == set()
