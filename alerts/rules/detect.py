@@ -149,6 +149,14 @@ class Change(Strict):
     least: tuple[ValueName, Number] | None = None
     """Only where this number (of the same window) is at least so much, now and at the time compared with."""
 
+    @model_validator(mode="after")
+    def _change_is_possible(self) -> Self:
+        if self.direction is Direction.DROP and self.by >= 1 and self.value in COUNTER_IDS:
+            raise ValueError("`by` of a counter's drop must be less than 100%: nothing falls by more than all of it")
+        if self.clear_by is not None and self.clear_by > self.by:
+            raise ValueError("`clear_by` must be at most `by`: it is right again nearer to the baseline")
+        return self
+
 
 class Sequential(Strict):
     """A rate or a count that has changed: a test that may be looked at every second without wearing out.
@@ -174,6 +182,12 @@ class Sequential(Strict):
     """How long `count` events come after `per` events, as a first guess; the sale then tells."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """This rule's part of the budget of false alarms, relative to the others'."""
+
+    @model_validator(mode="after")
+    def _effect_is_possible(self) -> Self:
+        if self.direction is Direction.DROP and self.least_effect >= 1:
+            raise ValueError("`least_effect` of a drop must be less than 100%: nothing falls by more than all of it")
+        return self
 
 
 class Silence(Strict):

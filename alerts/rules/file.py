@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -61,11 +61,27 @@ def _faults(error: ValidationError, root: Fields) -> tuple[Fault, ...]:
     lines = dict(walk(root))
     names = {(*path, name): line for path, fields in _mappings(root) for name, line in fields.lines.items()}
     lines.update(names)
-    found = []
+    found = list(_repeated(root))
     for wrong in error.errors(include_url=False):
+        if found and not wrong["loc"]:  # what a check of the whole file said: the repeated names, without a line
+            continue
         path = _existing(tuple(wrong["loc"]), lines)
         found.append(Fault(_line(path, lines), _message(wrong, path)))
     return tuple(sorted(dict.fromkeys(found), key=lambda fault: fault.line))
+
+
+def _repeated(root: Fields) -> Iterator[Fault]:
+    """Names that an earlier rule has, at the line of the later one."""
+    seen: dict[str, int] = {}
+    rules = root.values.get("rules")
+    for rule in rules.items if isinstance(rules, Listing) else ():
+        name = rule.values.get("name") if isinstance(rule, Fields) else None
+        if not isinstance(name, Scalar):
+            continue
+        if name.text in seen:
+            first = f"first in line {seen[name.text]}"
+            yield Fault(name.line, f"rule {name.text!r} is given twice, {first}: rename one, or leave it out")
+        seen.setdefault(name.text, name.line)
 
 
 def _mappings(node: Node, path: Path = ()) -> list[tuple[Path, Fields]]:

@@ -121,4 +121,44 @@ def test_a_threshold_clears_on_the_right_side() -> None:
 
 def test_a_name_is_given_once() -> None:
     rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
-    assert "given twice" in faults_of(f"rules: [{rule}, {rule}]")[0][1]
+    ((_, said),) = faults_of(f"rules: [{rule}, {rule}]")
+    assert "given twice" in said
+    text = f"rules:\n- {rule}\n- {rule.replace('a,', 'b,')}\n\n- {rule}\n- {rule}"
+    assert [line for line, _ in faults_of(text)] == [5, 6]
+    assert faults_of(text)[0][1] == "rule 'a' is given twice, first in line 2: rename one, or leave it out"
+    both = faults_of(text.replace("name: b, title: b", "name: b"))
+    assert [line for line, _ in both] == [3, 5, 6], "with every other fault"
+
+
+@pytest.mark.parametrize(
+    ("detect", "said"),
+    [
+        ("kind: sequential, count: orders_paid, per: checkouts, least_effect: 300%", "must be less than 100%"),
+        (
+            "kind: sequential, count: orders_paid, per: checkouts, direction: drop, least_effect: 1",
+            "must be less than 100%",
+        ),
+        ("kind: change, value: orders_paid, direction: drop, by: 100%", "`by` of a counter's drop must be less than"),
+        ("kind: change, value: gmv, direction: rise, by: 20%, clear_by: 30%", "`clear_by` must be at most `by`"),
+    ],
+)
+def test_a_change_that_can_never_be_is_refused(detect: str, said: str) -> None:
+    text = f"rules: [{{name: a, title: b, detect: {{{detect}}}}}]"
+    assert said in faults_of(text)[0][1]
+
+
+@pytest.mark.parametrize(
+    "detect",
+    [
+        "kind: sequential, count: orders_paid, per: checkouts, direction: rise, least_effect: 300%",
+        "kind: sequential, count: orders_paid, per: checkouts, least_effect: 99%",
+        "kind: change, value: net_gmv, direction: drop, by: 150%",
+        "kind: change, value: orders_paid, direction: rise, by: 200%",
+    ],
+)
+def test_a_large_change_that_can_be_is_taken(detect: str) -> None:
+    rules_of(f"rules: [{{name: a, title: b, detect: {{{detect}}}}}]")
+
+
+def test_an_impossible_change_of_a_phase_is_refused() -> None:
+    assert "must be less than 100%" in faults_of(ONE.replace("30%", "300%"))[0][1]
