@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from consumers.errors import UsageError, check_bootstrap
 from consumers.kafka import Kafka, Sasl
 from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
@@ -19,7 +20,7 @@ class Clock(StrEnum):
     """What "now" means."""
 
     WALL = "wall"
-    """The machine's clock: production."""
+    """Redis's clock, by which all processes go: production."""
     EVENT = "event"
     """The newest event time: replays and tests. Nothing is late merely for being old."""
 
@@ -55,7 +56,9 @@ class IngestSettings(BaseSettings):
         "logical names, separated by commas.",
     )
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
-    clock: Clock = Field(Clock.WALL, description="wall: the machine's clock; event: the newest event time (replays).")
+    clock: Clock = Field(
+        Clock.WALL, description="wall: Redis's clock, for all processes; event: the newest event time (replays)."
+    )
     future_limit_s: float = Field(300, ge=0, description="Seconds ahead of the clock beyond which an event is refused.")
     session_timeout_s: float = Field(6, gt=0, description="Kafka session time-out: how soon a dead worker is noticed.")
     fetch_wait_ms: int = Field(50, ge=1, description="How long the broker may hold a fetch while it has nothing new.")
@@ -108,6 +111,15 @@ class IngestSettings(BaseSettings):
     def accepted_topics(self) -> frozenset[Topic]:
         """The topics of `accept`."""
         return frozenset(Topic(name.strip()) for name in self.accept.split(",") if name.strip())
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _are_addresses(cls, bootstrap: str) -> str:
+        try:
+            check_bootstrap(bootstrap)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return bootstrap
 
     @field_validator("accept")
     @classmethod

@@ -111,10 +111,10 @@ async def preflight(settings: Settings) -> None:
     No broker, a topic missing, a Redis that evicts or was counted into with other settings. A Redis that is away or
     refuses writes is waited for.
     """
+    partitions = await require_topics(settings.kafka)  # first: for Redis it may wait, and only Redis would be named
     redis = connect(settings)
     try:
         await until_available(redis, lambda: check(redis))
-        partitions = await require_topics(settings.kafka)
         await until_available(redis, lambda: agree(redis, settings, partitions))
         keys = Keys(settings.redis_prefix, settings.shards)
         held = (await until_available(redis, lambda: read_state(redis, keys))).partitions.values()

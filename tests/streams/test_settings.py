@@ -27,6 +27,10 @@ URL = {"redis_url": "rediss://cache:6379/0"}
         ({"redis_read_password": "a"}, "redis_read_user goes with redis_read_password"),
         ({"redis_url": "redis://shop:a@cache:6379/0", "redis_user": "shop"}, "leave them out of the URL"),
         ({"redis_ca_file": "ca.pem"}, "write rediss://"),
+        ({"bootstrap": "nohost"}, "'nohost' is no Kafka address: write host:port"),
+        ({"bootstrap": "kafka:9092,other"}, "'other' is no Kafka address"),
+        ({"bootstrap": ""}, "'' is no Kafka address"),
+        ({"bootstrap": "kafka:99999"}, "is no Kafka address"),
         ({**URL, "redis_key_file": "key.pem"}, "name the certificate, too"),
     ],
 )

@@ -107,6 +107,15 @@ def test_a_wrong_file_ends_every_command(tmp_path: Path, command: str) -> None:
     assert (code, "setting http_port" in line) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["worker", "alerts"])
+def test_a_role_without_broker_and_redis_ends_and_names_the_broker(tmp_path: Path, command: str) -> None:
+    """It waits for Redis: asked first, Redis alone was named, for as long as it was away."""
+    away = ("--bootstrap", "127.0.0.1:1", "--redis-url", "redis://127.0.0.1:1")
+    ended = salepulse(command, *away, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "no Kafka broker answers at 127.0.0.1:1: start it, or name another with --bootstrap" in ended.stderr
+
+
 def test_help_is_quick_to_import(tmp_path: Path) -> None:
     import subprocess
     import sys
