@@ -169,6 +169,14 @@ class Stack:
         )
 
 
+_OF_MANY = {
+    " is stale: ": "are stale: no word from their workers yet",
+    " exists on the broker and no worker ": "exist on the broker and no worker reads them yet",
+    " records waiting to be counted": "have records waiting to be counted",
+}
+"""# part of a reason of /readyz about one partition: what is said of several"""
+
+
 def reason(status: int, answer: object) -> str:
     """Why it is not ready, from what /readyz answered, for people: what holds for many partitions is said once."""
     if not status:
@@ -176,11 +184,13 @@ def reason(status: int, answer: object) -> str:
     reasons = answer.get("reasons") if isinstance(answer, dict) else None
     if not reasons:
         return f"the API answers {status}"
-    stale = [said for said in reasons if " is stale: " in said]
-    if len(stale) < 2:
-        return "; ".join(reasons)
-    others = [said for said in reasons if said not in stale]
-    return "; ".join([f"{len(stale)} partitions are stale: no word from their workers yet", *others])
+    grouped: list[str] = []
+    for part, together in _OF_MANY.items():
+        alike = [said for said in reasons if said.startswith("partition ") and part in said]
+        if len(alike) > 1:
+            grouped.append(f"{len(alike)} partitions {together}")
+            reasons = [said for said in reasons if said not in alike]
+    return "; ".join([*grouped, *reasons])
 
 
 def waiting(what: str, for_s: float) -> str:

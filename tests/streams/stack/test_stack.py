@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from consumers.topics import Partition, Topic
+from streams.asof import AsOf, PartitionState
+from streams.serve.standing import Facts, standing
 from streams.stack.stack import reason, waiting
 
 
@@ -18,4 +21,21 @@ def test_what_is_waited_for_is_said_once_and_in_our_words() -> None:
     assert reason(503, {"reasons": [none, first]}) == f"{none}; {first}"
     assert reason(503, {"reasons": [*stale, none]}) == (
         f"12 partitions are stale: no word from their workers yet; {none}"
+    )
+
+
+def test_what_holds_for_many_partitions_is_said_once_as_readyz_says_it() -> None:
+    now_ms, partitions = 1_700_000_000_000, tuple(Partition(Topic.CLICKS, number) for number in range(13))
+    states = dict.fromkeys(partitions, PartitionState(1, None, None, None, now_ms, 5))
+
+    def said(**facts: object) -> str:
+        found = standing(Facts(AsOf(now_ms - 60_000, (), 0), states, polled_ms=now_ms, failure=None, **facts), now_ms)  # type: ignore[arg-type]
+        assert len(found.reasons) >= 13
+        return reason(503, {"reasons": list(found.reasons)})
+
+    assert said(stale=partitions) == "13 partitions are stale: no word from their workers yet"
+    assert said(stale=partitions, unread=partitions) == "13 partitions exist on the broker and no worker reads them yet"
+    assert said(stale=()) == "13 partitions have records waiting to be counted"
+    assert said(stale=partitions, unread=partitions[:12]).endswith(
+        "; partition clicks/12 is stale: no word from its worker since 2023-11-14T22:13:20Z"
     )
