@@ -52,7 +52,7 @@ class Incident:
         )
         # The alert goes by the last minute: people are to see why it is not over with the incident.
         left_s = (self.ends_ms - self.now_ms) // 1000 + _RATES_OVER_S if over else 0
-        return done, seen + (f"; {left_s} s of it in that minute" if left_s > 0 else "")
+        return done, seen + (f"; leaves the 1m window in {left_s} s" if left_s > 0 else "")
 
 
 @dataclass(slots=True)

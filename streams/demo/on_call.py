@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
+import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from html import unescape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,8 +21,9 @@ from streams.embedded.ports import LOOPBACK
 from streams.stack.plan import Plan
 
 RULES = "alert-rules.yaml"
+_WHY_SO_LONG = " (the incident, and until it has left the 1m window that the rule goes by)"
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
-_COMMAND = re.compile(r"salepulse alerts ack \S+")
+_COMMAND = re.compile(r"salepulse (alerts ack \S+)")
 
 
 @contextlib.asynccontextmanager
@@ -52,9 +57,22 @@ async def on_call(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Plan
         await runner.cleanup()
 
 
+def started_as(program: str) -> tuple[str, ...]:
+    """How `salepulse` is called in the shell that this process was started from, as `program` (`sys.argv[0]`).
+
+    >>> started_as("/usr/lib/python3/streams/cli.py")[1:]
+    ('-m', 'streams.cli')
+    """
+    if Path(program).name != "salepulse":
+        return sys.executable, "-m", "streams.cli"
+    found = shutil.which("salepulse")
+    return ("salepulse" if found is not None and Path(found).resolve() == Path(program).resolve() else program,)
+
+
 def as_read(message: dict[str, Any], redis_url: str) -> list[str]:
     """A message as people see it in the chat, line by line; commands name the demo's Redis, which no setting does."""
     text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
     text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")
-    lines = _COMMAND.sub(rf"\g<0> --redis-url {redis_url}", text).splitlines()
-    return [f"on call reads │ {line}" for line in lines if line.strip()]
+    command = shlex.join(started_as(sys.argv[0]))
+    lines = _COMMAND.sub(lambda found: f"{command} {found[1]} --redis-url {redis_url}", text).splitlines()
+    return [f"on call reads │ {line}{_WHY_SO_LONG * line.startswith('Lasted: ')}" for line in lines if line.strip()]

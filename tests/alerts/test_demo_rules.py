@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -64,8 +65,36 @@ async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None
     assert all(line.startswith("on call reads │ ") for line in shown)
     assert any("FIRING" in line for line in shown)
     assert any("RESOLVED" in line for line in shown)
-    (acknowledge,) = (line for line in shown if "salepulse alerts ack " in line)
+    (acknowledge,) = (line for line in shown if " alerts ack " in line)
     assert acknowledge.endswith(f" --redis-url {REDIS_URL}"), "as the demo's Redis is on a port of its own"
+
+
+def test_its_command_can_be_pasted_into_the_shell_that_started_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_folder = tmp_path / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    script = bin_folder / "salepulse"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    message = {"text": "Acknowledge: salepulse alerts ack 3f0c"}
+
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/salepulse", "demo"])
+    assert as_read(message, "redis://x") == [
+        "on call reads │ Acknowledge: .venv/bin/salepulse alerts ack 3f0c --redis-url redis://x"
+    ]
+    monkeypatch.setenv("PATH", str(bin_folder))
+    assert "Acknowledge: salepulse alerts ack" in as_read(message, "redis://x")[0]
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/streams/cli.py", "demo"])
+    assert f"Acknowledge: {sys.executable} -m streams.cli alerts ack" in as_read(message, "redis://x")[0]
+
+
+def test_why_an_alert_outlasts_the_incident_is_said() -> None:
+    assert as_read({"text": "Lasted: 1 min 19 s, until noon"}, REDIS_URL)[0].endswith(
+        "Lasted: 1 min 19 s, until noon (the incident, and until it has left the 1m window that the rule goes by)"
+    )
 
 
 def test_markup_of_the_chat_is_taken_off() -> None:

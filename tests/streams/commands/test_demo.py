@@ -125,11 +125,13 @@ def test_an_incident_that_is_over_is_seen_for_as_long_as_the_last_minute_holds_s
         ends_ms = NOW_MS - round(ended_s * 1000)
         return Incident(ends_ms - 24_000, ends_ms, NOW_MS, 0.8, 0.5, 0.8).lines()[1]
 
-    assert seen(ended_s=48).endswith("other channels 80 %; 12 s of it in that minute")
+    assert seen(ended_s=48).endswith("other channels 80 %; leaves the 1m window in 12 s")
     assert seen(ended_s=-1).endswith("other channels 80 %")
     assert seen(ended_s=61).endswith("other channels 80 %")
     over = Incident(NOW_MS - 30_000, NOW_MS - 10_000, NOW_MS, 0.8, 0.3, 0.8)
-    assert max(map(len, drawn(frame(incident=over)))) <= 100
+    lines = drawn(frame(incident=over))
+    assert max(map(len, lines)) <= 100
+    assert any("leaves the 1m window in 50 s" in line for line in lines), "the whole sentence has room"
 
 
 def promotion(elapsed_fraction: float) -> dict[str, object]:
