@@ -177,7 +177,10 @@ def _facts(answer: Answer, asked: Asked) -> dict[str, Any]:
     """The answer, named as the API names it; without what only a server that follows can say."""
     facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope.value}
     if asked.value is None:
-        return facts | {"items": [{"value": item.value, "values": item.values} for item in answer.items]}
+        return facts | {
+            "count": answer.count,
+            "items": [{"value": item.value, "values": item.values} for item in answer.items],
+        }
     return facts | {"value": asked.value or None, "values": answer.items[0].values}
 
 
@@ -191,6 +194,8 @@ def _print(answer: Answer, asked: Asked, settings: Settings) -> None:
             (item.value, *(number(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
             for item in answer.items
         ]
+        if answer.count is not None and answer.count > len(rows):
+            tell(f"the first {len(rows):,} of {answer.count:,} by GMV; name others with --value")
         print_table((answer.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()

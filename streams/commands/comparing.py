@@ -38,6 +38,8 @@ def print_compared(compared: Compared, against: Against, settings: Settings, *, 
     if one:
         _print_one(compared.items[0], exponent)
         return
+    if now.count is not None and now.count > len(compared.items):
+        tell(f"the first {len(compared.items):,} of {now.count:,} by GMV; name others with --value")
     rows = [(item.now.value, *(_main(item, name, exponent) for name in MAIN_KPIS)) for item in compared.items]
     print_table((now.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
 

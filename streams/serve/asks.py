@@ -76,7 +76,7 @@ class OfEach(AboutKpis):
 
     async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> Told:
         answer = await Asker(view, at_ms).every(self.at(as_of_ms))
-        return told(answer, items=[item(held) for held in answer.items])
+        return told(answer, count=answer.count, items=[item(held) for held in answer.items])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ class CompareOne(ComparedFrame, _Numbers):
 class CompareEach(ComparedFrame):
     """Each value of a scope with any counter not 0 now, the largest by GMV first, at most 1,000, compared."""
 
+    count: int
+    """How many such values there are. More than 1,000: `items` are the first 1,000 of them."""
     items: list[ComparedItemAnswer]
 
 
@@ -131,7 +133,9 @@ async def compare(
 def compared_answer(found: Compared, against: Against, *, one: bool) -> dict[str, Any]:
     """A comparison in the API's shape, without the frame: of one value, or of each."""
     about = {"against": against.value, "then": _then(found.at)}
-    return about | (_item(found.items[0]) if one else {"items": [_item(held) for held in found.items]})
+    return about | (
+        _item(found.items[0]) if one else {"count": found.now.count, "items": [_item(held) for held in found.items]}
+    )
 
 
 def _then(at: Then | None) -> dict[str, Any] | None:

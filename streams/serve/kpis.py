@@ -53,6 +53,9 @@ class KpisOfOne(KpiFrame):
 class KpisOfEach(KpiFrame):
     """The numbers of each value of a scope with any counter not 0, the largest by GMV first, at most 1,000."""
 
+    count: int
+    """How many such values there are. More than 1,000: `items` are the first 1,000 of them, and /api/v1/top sums the
+    rest."""
     items: list[ItemAnswer]
 
 

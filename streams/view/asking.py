@@ -58,6 +58,8 @@ class Answer:
     promotion: str | None
     """The promotion whose time window `promotion` covered; None in other windows."""
     items: list[Item]
+    count: int | None = None
+    """How many values there are, where all were asked for: items are the first of them. None: they are all."""
 
 
 @dataclass(frozen=True, slots=True)

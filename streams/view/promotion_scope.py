@@ -31,7 +31,7 @@ class Asker:
         if not _each_its_own(question):
             return await self._view.every(question, self._at_ms)
         answer = await self._by_promotion(question)
-        return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS])
+        return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS], count=len(answer.items))
 
     async def top(self, question: Question, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
         """The largest values, some others by name (not of promotions), and the rest."""

@@ -125,8 +125,9 @@ class RollingView:
         """The numbers of each value with any counter not 0, the largest first."""
         moment = self._moment(question, None, now_ms)
         sums = await sums_of(moment)
-        rows = moment.largest(moment.held(sums), sums, by, limit)
-        return await answer(moment, sums, moment.names(rows), rows)
+        held = moment.held(sums)
+        rows = moment.largest(held, sums, by, limit)
+        return replace(await answer(moment, sums, moment.names(rows), rows), count=len(held))
 
     async def count(self, question: Question, now_ms: int) -> int:
         """How many values of a scope have any counter that is not 0."""

@@ -9,7 +9,7 @@ from streams.kpis import NAMES
 from streams.serve.kpis import KpisOfEach, KpisOfOne, TopAnswer
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready, soon
-from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -170,3 +170,18 @@ async def test_answers_follow_what_is_counted(api: httpx.AsyncClient, open_shop:
         if answer["as_of"] == at(66):
             break
     assert answer["values"]["gmv"] == 1350
+
+
+async def test_an_answer_that_leaves_values_out_says_how_many_there_are(settings: Settings) -> None:
+    async with shop(settings) as made:
+        await made.send(ORDERS, *(paid(10, 100 + n, f"u{n}", f"sku-{n}", channel=f"c{n % 3}") for n in range(1_003)))
+        await made.send(ORDERS, paid(60, 1, "last", "sku-0", channel="c0"))
+        await made.attend()
+        async with client(settings) as api:
+            await ready(api)
+            for path in ("kpis?window=5m&scope=sku", "compare?against=yesterday&window=5m&scope=sku"):
+                answer = (await api.get(f"/api/v1/{path}")).json()
+                assert (len(answer["items"]), answer["count"]) == (1_000, 1_003), path
+                assert answer["items"][0]["value"] == "sku-1002"
+            few = (await api.get("/api/v1/kpis?window=5m&scope=channel")).json()
+            assert (len(few["items"]), few["count"]) == (3, 3), "all of them"
