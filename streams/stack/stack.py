@@ -144,7 +144,8 @@ class Stack:
             self._tell(f"redis: {url}, given")
             return
         data = plan.folder / "redis"
-        data.mkdir(exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)
+        data.chmod(0o700)  # a version before left it open to all
         await self._supervisor.start(redis_child(plan.redis_port, data, plan.log_folder / "redis.log"))
         self._tell(f"redis: {url}, embedded, data in {data}")
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -184,6 +185,7 @@ def test_data_dir_keeps_what_was_counted_and_serves_one_at_a_time(tmp_path: Path
         assert (code, "in use by another" in line) == (1, True)
         assert "embedded: it keeps everything in memory" in up.stderr
     assert list((data / "redis").iterdir())
+    assert stat.S_IMODE((data / "redis").stat().st_mode) == 0o700, "it holds what customers bought"
 
 
 def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
