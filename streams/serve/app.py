@@ -37,6 +37,7 @@ from streams.serve import (
     stream,
 )
 from streams.serve.abandoned import Abandoned
+from streams.serve.absolute_form import AbsoluteForm
 from streams.serve.broadcast import Broadcast
 from streams.serve.certificate import examine, expiry
 from streams.serve.connections import MOST_HEAD_BYTES, Connections, bounded, most_connections
@@ -117,6 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SameOrigin, settings=settings)
     app.add_middleware(HeadAsGet)
     app.add_middleware(EncodedIds)
+    app.add_middleware(AbsoluteForm)
     for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ from streams.serve.hosts import is_known_host
 from streams.settings import Settings
 from streams.tokens.token import Right
 from tests.streams.serve.conftest import ready
+from tests.streams.serve.following import served
 from tests.streams.serve.shop import Shop, client, shop_settings
 from tests.streams.tokens.making import token, write
 
@@ -156,3 +158,30 @@ async def test_a_client_of_http_1_0_sends_no_host(settings: Settings) -> None:
     scope = {"type": "http", "method": "GET", "path": "/healthz", "headers": []}
     await SameOrigin(app, settings)(scope, app, app)  # type: ignore[arg-type]
     assert reached
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "status"),
+    [
+        ("http://localhost/readyz", "localhost", 200),
+        ("http://127.0.0.1:1/api/v1/kpis?window=5m", "localhost", 200),
+        ("HTTP://localhost?x=1", "localhost", 200),
+        ("https://localhost/api/v1/stock/TEE%2FRED", "localhost", 200),
+        ("http://localhost/readyz", "rebound.example", 200),
+        ("http://rebound.example/readyz", "localhost", 421),
+        ("http://localhost@rebound.example/readyz", "localhost", 421),
+        ("http:///readyz", "localhost", 404),
+        ("http://localhost/nothing", "localhost", 404),
+    ],
+)
+async def test_a_request_in_absolute_form_is_answered_by_the_name_in_its_target(
+    open_shop: Shop, settings: Settings, target: str, header: str, status: int
+) -> None:
+    async with served(settings) as url:
+        async with httpx.AsyncClient(base_url=url) as api:
+            await ready(api)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {header}\r\nConnection: close\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
