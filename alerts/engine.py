@@ -171,6 +171,8 @@ class Engine:
             if self._alarm is not None and handed:
                 self._alarm.handed_over()
         self._loaded = loaded
+        if self._alarm is not None:  # what is over must not be taken for what begins a moment later
+            self._alarm.know(loaded.alerts.values())
         self.last = Last(now_ms, evaluated.evaluation.as_of_ms)
         self._count(loaded, done, evaluated.evaluation.as_of_ms)
         await self._keep(lead)

@@ -113,6 +113,7 @@ class Role:
             self._alarm,
             first_claim=first_claim,
             led_last=lambda: self.engine.led_last,
+            evaluated_ms=lambda: None if self.engine.last is None else self.engine.last.at_ms,
             kafka_answers=self.kafka_answers,
             clock=self._clock,
         )
@@ -120,6 +121,8 @@ class Role:
         self._receivers: dict[str, Receiver] = {}
         self.beat_s = time.monotonic()
         """When a round was last completed, by the monotonic clock."""
+        self._told_s = self.beat_s
+        """When what an evaluation came to was last written, by this process or by the one that leads."""
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -158,7 +161,7 @@ class Role:
 
     async def _look_at_store(self) -> None:
         try:
-            await self._store_look.look(blocked_s=time.monotonic() - self.beat_s)
+            await self._store_look.look(blocked_s=time.monotonic() - self._told_s)
         except SalepulseError as error:
             if not error.retriable:
                 self._end(str(error))
@@ -176,12 +179,15 @@ class Role:
         if not self._store_look.checked:
             return
         await self._reference.measure()
-        match await self.engine.round():
+        done = await self.engine.round()
+        match done:
             case Round.EVALUATED:
                 await leave_evaluated(self._redis, self._keys, self._clock())
             case Round.NO_AS_OF:
                 await leave_awaiting_events(self._redis, self._keys, self._clock())
         self.beat_s = time.monotonic()
+        if done in (Round.EVALUATED, Round.STANDBY):
+            self._told_s = self.beat_s
 
     async def _publish(self) -> None:
         if self.engine.leading:

@@ -69,9 +69,18 @@ class StoreAlarm:
 
     def learn(self, alerts: Iterable[Alert], silences: Iterable[Silence]) -> None:
         """What Redis holds while it is well: earlier alerts of these rules, and what is silenced."""
+        self.know(alerts)
+        self._silences = tuple(silences)
+
+    def know(self, alerts: Iterable[Alert]) -> None:
+        """The alerts as Redis holds them."""
         names = self.rule_names
         self._known = {alert.fingerprint: alert for alert in alerts if alert.series.rule in names}
-        self._silences = tuple(silences)
+
+    @property
+    def knows_firing(self) -> bool:
+        """Whether an alert of these rules fired in Redis when it was last learnt of."""
+        return any(alert.status is Status.FIRING for alert in self._known.values())
 
     def look(self, health: StoreHealth, *, may_page: bool, now_ms: int) -> tuple[Change, ...]:
         """Take in how Redis is; what changed. Notices are in the outbox. `may_page`: else another process does."""

@@ -15,8 +15,9 @@ from alerts.store_alarm import StoreAlarm, StoreHealth
 from consumers.errors import SalepulseError
 from streams.serve.standing import DOWN_AFTER_MS
 from streams.store.connection import UNREACHABLE, check, servers
+from streams.store.evaluated import EVALUATED_WITHIN_MS, read_evaluated
 from streams.store.keys import Keys
-from streams.store.refusal_kinds import RedisRefusal
+from streams.store.refusal_kinds import OURS, RedisRefusal
 from streams.store.refusals import RedisUnavailableError
 from streams.store.write_probe import WriteProbe
 
@@ -26,6 +27,10 @@ _DOWN_AFTER_S = DOWN_AFTER_MS / 1000
 CLAIM_WITHIN_S = 60.0
 """Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
 _LEARN_EVERY_S = 10.0
+_LEARN_SOON_S = 0.5
+"""While one fires: that it is over must be known before the next one begins, or nobody is told of that."""
+_APART_MS = 5_000
+"""An evaluation that much later than our own last one is another process's."""
 _SLOW_S = 0.5
 """A Redis that takes so long for a few small calls is slow: an evaluation, which makes dozens, may take minutes."""
 _UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.MASTERDOWN, RedisRefusal.CLUSTERDOWN})
@@ -44,16 +49,19 @@ class StoreLook:
         *,
         first_claim: Callable[[], bool],
         led_last: Callable[[], bool],
+        evaluated_ms: Callable[[], int | None],
         kafka_answers: Callable[[], Awaitable[bool]],
         clock: Callable[[], int],
     ) -> None:
-        """`said` goes by the same connections as `redis`."""
+        """`said` goes by the same connections as `redis`. `evaluated_ms`: when this process itself last evaluated."""
         self._redis = redis
+        self._keys = keys
         self._probe = WriteProbe(redis, keys, only_reads=False)
         self._said = said
         self._alarm = alarm
         self._first_claim = first_claim
         self._led_last = led_last
+        self._evaluated_ms = evaluated_ms
         self._kafka_answers = kafka_answers
         self._clock = clock
         self._answered_s = time.monotonic()
@@ -81,12 +89,13 @@ class StoreLook:
             if self._unwell_s is not None and now_s - self._unwell_s > _DOWN_AFTER_S:
                 self._back_s = now_s
             self._unwell_s = None
-            await self._learn()
         else:
             self.well_s = None
             self._unwell_s = now_s if self._unwell_s is None else self._unwell_s
             if blocked_s < _DOWN_AFTER_S:
                 health = StoreHealth()
+        if failure is None:
+            await self._learn()
         may_page = health.well or await self._may_page()
         for change in self._alarm.look(health, may_page=may_page, now_ms=self._clock()):
             log.warning("alert changed, kept in memory", what=change.what.value, alert=str(change.alert.series))
@@ -113,13 +122,25 @@ class StoreLook:
         else:
             if refusal is None or refusal not in _UNREADABLE:
                 self._answered_s = time.monotonic()
-                return StoreHealth(refuses=refusal is not None), None
+                refuses = refusal is not None and not (refusal in OURS and await self._others_write())
+                return StoreHealth(refuses=refuses), None
             failure = SalepulseError(f"Redis refuses commands ({refusal})")
         return StoreHealth(down=time.monotonic() - self._answered_s > _DOWN_AFTER_S), failure
 
+    async def _others_write(self) -> bool:
+        """Whether it is our login alone that may not write: another process evaluates the rules, and writes that."""
+        evaluated_ms = self._evaluated_ms()
+        try:
+            found = await read_evaluated(self._redis, self._keys)
+        except (RedisError, *UNREACHABLE):
+            return False
+        at_ms = found.at_ms or 0
+        return at_ms > (evaluated_ms or 0) + _APART_MS and self._clock() - at_ms <= EVALUATED_WITHIN_MS
+
     async def _learn(self) -> None:
         now_s = time.monotonic()
-        if now_s - self._learnt_s < _LEARN_EVERY_S or self._alarm.firing():
+        every_s = _LEARN_SOON_S if self._alarm.knows_firing else _LEARN_EVERY_S
+        if now_s - self._learnt_s < every_s or self._alarm.firing():
             return
         try:
             self._alarm.learn(await self._said.alerts(), await self._said.silences(self._clock()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from streams.store.refusal_kinds import RedisRefusal
+from streams.store.refusal_kinds import OURS, RedisRefusal
 
 WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
 WORKER_CLOCK = "salepulse_worker_clock_offset_seconds"
+WORKER_REFUSED = "salepulse_worker_redis_refuses"
 SOURCE_AHEAD = "salepulse_source_clock_ahead_seconds"
 DEDUP_HORIZON = "salepulse_dedup_horizon_seconds"
 DEDUP_PROMISED = "salepulse_dedup_promised_seconds"
@@ -40,6 +41,14 @@ class WorkerMetrics:
         )
         for refusal in RedisRefusal:
             self.redis_refusals.labels(refusal)
+        self.redis_refuses = Gauge(
+            WORKER_REFUSED,
+            "1 for what keeps Redis from letting this worker write: a right, or its login.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for refusal in OURS:
+            self.redis_refuses.labels(refusal)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
         self.moved = Counter(
             "salepulse_refused_batches",

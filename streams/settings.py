@@ -217,6 +217,11 @@ class Settings(IngestSettings):
         return redis_url
 
     @property
+    def redis_writer_known(self) -> bool:
+        """Whether these settings hold the login of whoever writes, though there is another for whoever only reads."""
+        return bool(self.redis_user or self.redis_password.get_secret_value() or self.redis_password_file)
+
+    @property
     def redis_tls(self) -> bool:
         """Whether Redis is reached over TLS."""
         return self.redis_url.get_secret_value().startswith("rediss://")

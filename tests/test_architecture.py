@@ -84,6 +84,8 @@ PURE_FILES = (
     "streams/store/id_log.py",
     "streams/store/kept.py",
     "streams/store/merging.py",
+    "streams/refusal_reports.py",
+    "streams/store/script_rights.py",
     "streams/store/refusal_kinds.py",
     "streams/totals.py",
     "streams/stuck.py",

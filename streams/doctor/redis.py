@@ -12,15 +12,21 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from streams.doctor.findings import Finding, ok, warning, wrong
+from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
+from streams.serve.standing import any_heard
 from streams.settings import Settings
 from streams.store.cluster import Cluster
 from streams.store.connection import UNREACHABLE, address, check, servers, visit
 from streams.store.keys import Keys
-from streams.store.refusal_kinds import TEXTS
+from streams.store.reader import read_workers
+from streams.store.reference_clock import server_time_ms
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal
 from streams.store.refusals import told
-from streams.store.write_probe import WriteProbe
+from streams.store.state import read_state
+from streams.store.write_probe import write_probe
 from streams.timekeeping import OFF_MS
 
+WRITES = "redis writes"
 SKEW_WARNING_S, SKEW_WRONG_S = 1.0, OFF_MS / 1000
 FULL_WARNING, FULL_WRONG = 0.8, 0.95
 MIB = 2**20
@@ -50,13 +56,28 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
 
 
 async def writes(redis: Redis, settings: Settings) -> list[Finding]:
-    """Whether writes are refused, as far as our user may know."""
-    probe = WriteProbe(redis, Keys(settings.redis_prefix, settings.shards), only_reads=True)
-    refusal = await probe.refusal()
+    """Whether writes are refused, as far as our user may know, or a worker that is refused says."""
+    refusal, worker = await refused_writes(redis, settings)
     if refusal is None:
-        return [ok("redis writes", "are taken")]
+        return [ok(WRITES, "are taken")]
     text = TEXTS[refusal]
-    return [wrong("redis writes", f"Redis at {address(redis)} {text.problem}: nothing is counted", text.fix)]
+    whose = f", says worker {worker}: what it reads is not counted" if worker else ": nothing is counted"
+    return [wrong(WRITES, f"Redis at {address(redis)} {text.problem}{whose}", text.fix)]
+
+
+async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal | None, str]:
+    """Why writes are refused, and the worker that says so; None: they are taken."""
+    keys = Keys(settings.redis_prefix, settings.shards)
+    async with write_probe(redis, settings) as probe:
+        refusal = await probe.refusal()
+    if refusal is not None and refusal not in OURS:
+        return refusal, ""
+    now_ms = int(await server_time_ms(redis, keys))
+    for report in refusal_reports(await read_workers(redis, keys), now_ms - HEARD_WITHIN_MS):
+        return report.why, report.worker
+    if any_heard((await read_state(redis, keys)).partitions.values(), now_ms):
+        return None, ""  # our login may do less than that of workers
+    return refusal, ""
 
 
 def spread(nodes: int, holders: int, shards: int) -> Finding:

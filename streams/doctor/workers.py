@@ -18,6 +18,7 @@ from streams.counted import Totals, read_totals
 from streams.dedup_reports import ShortHorizon, short_horizons
 from streams.doctor.findings import Finding, ok, warning, wrong
 from streams.doctor.held_up import HeldUp, by_redis, held_up
+from streams.doctor.redis import refused_writes
 from streams.feeds import held_back, late_feed_fix, late_feed_text
 from streams.settings import Settings
 from streams.store.agreement import CURRENCY
@@ -26,7 +27,6 @@ from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
-from streams.store.write_probe import WriteProbe
 from streams.stuck import stuck, stuck_texts
 from streams.timekeeping import OFF_MS
 from streams.totals import NEGATIVE_AMOUNTS
@@ -50,7 +50,7 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         evaluated = await read_evaluated(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
         now_ms = int(await server_time_ms(redis, keys))
-        refused = await WriteProbe(redis, keys, only_reads=True).refusal()
+        refused, _ = await refused_writes(redis, settings)
     except (RedisError, *UNREACHABLE):
         return []
     said = {name.decode(): text.decode().partition("\n") for name, text in held.items()}

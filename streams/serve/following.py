@@ -23,20 +23,21 @@ from redis.exceptions import RedisError
 from consumers.masking import masked
 from streams.clock import now_ms as machine_ms
 from streams.panes.rows import Rows
+from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
 from streams.serve.allowance import Accounts, Allowance
 from streams.serve.asks import ALWAYS, Ask
 from streams.serve.snapshot import Hot, Snapshot, content
-from streams.serve.standing import RefusedWrites
+from streams.serve.standing import RefusedWrites, any_heard
 from streams.serve.turns import SERVER, Paced, Turns
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, visit
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
 from streams.store.reference_clock import ReferenceClock
-from streams.store.refusal_kinds import TEXTS
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal, refusal_of
 from streams.store.refusals import told
 from streams.store.state import State
-from streams.store.write_probe import WriteProbe
+from streams.store.write_probe import write_probe
 from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
@@ -169,7 +170,6 @@ class Following:
         self._clock = clock = ReferenceClock(redis, keys)
         self._measure = clock.measure
         self._reader = PaneReader(redis, keys, rows)
-        self._probe = WriteProbe(redis, keys, only_reads=True)
         self._view = RollingView(self._reader, rows, self._settings)
         share = self._settings.http_work_s / 10
         self._turns = Turns(Accounts(share, self._settings.http_work_s))
@@ -186,7 +186,8 @@ class Following:
         self._began.set()
         beside = [asyncio.create_task(self._turn()), asyncio.create_task(self._listen(redis))]
         try:
-            await self._follow(redis)
+            async with write_probe(redis, self._settings) as self._probe:
+                await self._follow(redis)
         finally:
             for one in beside:
                 one.cancel()
@@ -230,8 +231,9 @@ class Following:
         """Take in what was counted since the last look."""
         if time.monotonic() - self._aside_s >= _ASIDE_EVERY_S:
             reader = self._reader
-            refused = await self._refused(self.now_ms())
-            self.aside = Aside(await reader.totals(), await reader.workers(), refused)
+            workers = await reader.workers()
+            refused = await self._refused(self.now_ms(), workers)
+            self.aside = Aside(await reader.totals(), workers, refused)
             self._aside_s = time.monotonic()
         await self._measure()
         await self._view.poll(self.now_ms())
@@ -239,8 +241,14 @@ class Following:
         if self._view.polled_ms is not None:
             self.look = Look(self._view.state, self._view.polled_ms)
 
-    async def _refused(self, now: int) -> RefusedWrites | None:
+    async def _refused(self, now: int, workers: Mapping[str, tuple[int, str]]) -> RefusedWrites | None:
         before, why = self.aside.refused, await self._probe.refusal()
+        if why in OURS and any_heard(self._view.state.partitions.values(), now):
+            why = None  # our login may do less than that of workers
+        reports = () if why else refusal_reports(workers, now - HEARD_WITHIN_MS)
+        return self._noted(before, reports[0].why if reports else why, now)
+
+    def _noted(self, before: RefusedWrites | None, why: RedisRefusal | None, now: int) -> RefusedWrites | None:
         if why is None:
             if before is not None:
                 log.info("Redis takes writes")
@@ -382,6 +390,8 @@ class Following:
         """Said once, until another failure or none."""
         if isinstance(error, (RedisError, OSError)):
             why = str(told(error, self._visit))
+            if (refusal := refusal_of(error)) in OURS:
+                self.aside = replace(self.aside, refused=self._noted(self.aside.refused, refusal, self.now_ms()))
             if why != self.failure:
                 log.warning("Redis does not answer; the last view is kept and no longer called live", error=why)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from consumers.topics import Partition, Topic
 from streams.acceptance import cure
 from streams.asof import AsOf, PartitionState
 from streams.feeds import HeldBack, late_feed_fix, late_feed_text
-from streams.store.refusal_kinds import TEXTS, RedisRefusal
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal
 from streams.stuck import Waiting, stuck_texts
 
 DOWN_AFTER_MS = 2_000
@@ -30,7 +30,8 @@ class NotLive(StrEnum):
     REDIS_DOWN = "redis_down"
     """Redis does not answer this server."""
     REDIS_REFUSES_WRITES = "redis_refuses_writes"
-    """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica): nothing is counted."""
+    """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica, a right or login that is
+    missing): nothing is counted."""
     BUSY = "busy"
     """Redis answers, and this server has not read it lately, or still gives answers of before: it is computing."""
     PARTITION_STALE = "partition_stale"
@@ -195,7 +196,7 @@ def _causes(facts: Facts, now_ms: int, redis_up: bool) -> Iterator[Cause]:
             NotLive.BUSY,
             f"this server is busy computing answers: it last read at {moment(facts.polled_ms)} what Redis holds",
         )
-    if redis_up and facts.refused is not None and _matters(facts, facts.refused, now_ms):
+    if facts.refused is not None and (redis_up or facts.refused.why in OURS) and _matters(facts, facts.refused, now_ms):
         text = TEXTS[facts.refused.why]
         yield Cause(
             NotLive.REDIS_REFUSES_WRITES,
@@ -275,7 +276,12 @@ def _matters(facts: Facts, refused: RefusedWrites, now_ms: int) -> bool:
     """Whether counting is stopped. A server that reads from a replica is well while workers write to its primary."""
     if refused.why is not RedisRefusal.READONLY:
         return True
-    return not any(now_ms - (held.seen_ms or 0) <= REPLICATED_WITHIN_MS for held in facts.partitions.values())
+    return not any_heard(facts.partitions.values(), now_ms)
+
+
+def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:
+    """Whether a worker has written a heartbeat just now, whatever we are told of writing ourselves."""
+    return any(now_ms - (held.seen_ms or 0) <= REPLICATED_WITHIN_MS for held in partitions)
 
 
 def moment(at_ms: int) -> str:

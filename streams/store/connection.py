@@ -21,6 +21,7 @@ from streams.settings import Settings
 from streams.store.client import StorePool, StoreRedis
 from streams.store.cluster import Cluster
 from streams.store.refusals import UNREACHABLE, Visit, told
+from streams.store.script_rights import guarded
 
 __all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "script", "servers", "visit"]
 
@@ -89,7 +90,7 @@ def _login(settings: Settings, access: Access) -> dict[str, Any]:
 
 def script(redis: Redis, name: str) -> AsyncScript:
     """One of the scripts beside this file. A Redis that has forgotten it is taught again by itself."""
-    return redis.register_script(files("streams.store").joinpath(f"{name}.lua").read_text())
+    return redis.register_script(guarded(files("streams.store").joinpath(f"{name}.lua").read_text()))
 
 
 @asynccontextmanager

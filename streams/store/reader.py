@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -138,9 +139,15 @@ class PaneReader:
 
     async def workers(self) -> dict[str, tuple[int, str]]:
         """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
-        held = await self._redis.hgetall(self._keys.workers)
-        said = {_text(name): _text(text).partition("\n") for name, text in held.items()}
-        return {name: (int(at), metrics) for name, (at, _, metrics) in said.items()}
+        return await read_workers(self._redis, self._keys)
+
+
+async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
+    """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
+    client: Any = redis  # redis-py's own types fit neither of its two kinds of client
+    held = await client.hgetall(keys.workers)
+    said = {_text(name): _text(text).partition("\n") for name, text in held.items()}
+    return {name: (int(at), metrics) for name, (at, _, metrics) in said.items()}
 
 
 def _text(held: bytes | str) -> str:

@@ -72,7 +72,7 @@ TEXTS: dict[RedisRefusal, RefusalText] = {
     RedisRefusal.TRYAGAIN: RefusalText(
         "is moving these keys to another node and refuses commands about them", "wait until the slot has moved"
     ),
-    RedisRefusal.NOPERM: RefusalText("does not allow us this", _RIGHTS),
+    RedisRefusal.NOPERM: RefusalText("does not allow us all that counting needs", _RIGHTS),
     RedisRefusal.LOGIN: RefusalText("refuses our login", _LOGIN),
 }
 

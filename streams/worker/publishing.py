@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from time import monotonic
 
 from prometheus_client import generate_latest
@@ -12,6 +13,7 @@ from streams.ahead import AheadSources
 from streams.metrics import WorkerMetrics
 from streams.store.keys import Keys
 from streams.store.reference_clock import ReferenceClock
+from streams.store.refusal_kinds import OURS, RedisRefusal
 from streams.worker.holding import Holding
 
 _GONE_MS = 600_000
@@ -30,14 +32,17 @@ class Publishing:
         holding: Holding,
         ahead: AheadSources,
         clock: ReferenceClock,
+        refusals: Callable[[], Collection[RedisRefusal]],
         metrics: WorkerMetrics,
     ) -> None:
+        """`refusals`: what Redis refuses this worker now."""
         self._redis = redis
         self._keys = keys
         self._id = worker_id
         self._holding = holding
         self._ahead = ahead
         self._clock = clock
+        self._refusals = refusals
         self._metrics = metrics
         self._looked_s = monotonic()
 
@@ -61,6 +66,9 @@ class Publishing:
         works, as_of_ms = self._holding.works, self._holding.as_of_ms
         self._metrics.partitions.set(len(works))
         self._metrics.clock_offset.set(self._clock.offset_ms / 1000)
+        refusals = self._refusals()
+        for refusal in OURS:
+            self._metrics.redis_refuses.labels(refusal).set(refusal in refusals)
         self._metrics.source_ahead.clear()
         for one in self._ahead.named(self._clock.now_ms()):
             self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_ms / 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from time import monotonic
 
@@ -16,7 +16,7 @@ from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.process.ending import Ending
 from streams.store.connection import UNREACHABLE
-from streams.store.refusal_kinds import TEXTS, RedisRefusal
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal
 from streams.store.write_probe import WriteProbe
 from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
@@ -47,6 +47,7 @@ class Watching:
         *,
         probe: WriteProbe,
         calls: RedisCalls,
+        report: Callable[[], Awaitable[None]],
         reading: Reading,
         holding: Holding,
         room: Room,
@@ -55,8 +56,10 @@ class Watching:
         ending: Ending,
         stop: Callable[[], None],
     ) -> None:
+        """`report`: leaves the worker's metrics in Redis."""
         self._after_s = after_s
         self._probe = probe
+        self._report = report
         self._calls = calls
         self._refusal: RedisRefusal | None = None
         self._reading = reading
@@ -74,6 +77,11 @@ class Watching:
         """Partitions whose records the broker gives nobody, though it answers for others. # <position>"""
         self._asking: asyncio.Task[None] | None = None
         self._asked_unreadable_s = 0.0
+
+    @property
+    def refusals(self) -> Collection[RedisRefusal]:
+        """Why Redis takes no writes, as far as is known."""
+        return () if self._refusal is None else (self._refusal,)
 
     async def run(self) -> None:
         """Until the worker is told to end, by us or by somebody else."""
@@ -210,4 +218,8 @@ class Watching:
             else:
                 log.info("Redis takes writes")
             self._refusal = refusal
+        if refusal in OURS or not OURS.isdisjoint(self._calls.refused.values()):
+            # Housekeeping may be waiting for the same. Where this is refused too, heartbeats end.
+            with suppress(RedisError, TimeoutError, *UNREACHABLE):
+                await asyncio.wait_for(self._report(), _REDIS_WITHIN_S)
         return refusal is None and not self._calls.refused

@@ -75,6 +75,16 @@ class Worker:
         )
         self._lanes = Lanes(self._carry)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
+        publishing = Publishing(
+            self._redis,
+            keys,
+            worker_id,
+            holding=holding,
+            ahead=ahead,
+            clock=reference,
+            refusals=lambda: {*calls.refused.values(), *self._watching.refusals},
+            metrics=self.metrics,
+        )
         self._housekeeping = Housekeeping(
             writer=writer,
             reading=reading,
@@ -86,15 +96,14 @@ class Worker:
             busy=self._lanes.busy,
             clock=clock,
             forgetting=Forgetting(settings, self._redis, keys, writer, holding, reference.now_ms),
-            publishing=Publishing(
-                self._redis, keys, worker_id, holding=holding, ahead=ahead, clock=reference, metrics=self.metrics
-            ),
+            publishing=publishing,
             metrics=self.metrics,
         )
         self._watching = Watching(
             settings.stuck_after_s,
             probe=WriteProbe(self._redis, keys, only_reads=False),
             calls=calls,
+            report=publishing.publish,
             reading=reading,
             holding=holding,
             room=room,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import resources
 
 import pytest
 import redis as sync_redis
@@ -22,7 +24,7 @@ from streams.store.refusals import RedisUnavailableError, told
 from streams.store.waiting import until_available
 from streams.store.write_probe import WriteProbe
 from tests.support.redis_cluster import Cluster
-from tests.support.secure_redis import READER, documented_rules
+from tests.support.secure_redis import READER, WRITER, documented_rules
 from tests.support.servers import Server, redis_server
 
 pytestmark = pytest.mark.anyio
@@ -204,6 +206,58 @@ async def test_rights_and_logins(server: Server) -> None:
             assert await WriteProbe(redis, KEYS, only_reads=False).refusal() is code
 
 
+COUNTING = [
+    *("get", "set", "del", "unlink", "expire", "hget", "hmget", "hgetall", "hvals", "hexists", "hkeys", "hlen"),
+    *("hstrlen", "hset", "hsetnx", "hdel", "hincrby", "xadd", "xrange", "xtrim", "zadd", "zrem", "zrangebyscore"),
+    *("time", "evalsha"),
+]
+"""What counting needs of Redis, each a right of its own."""
+
+
+async def test_each_right_that_counting_needs_and_lacks_is_found_out(server: Server) -> None:
+    with sync_redis.Redis.from_url(server.url, decode_responses=True) as admin:
+        admin.execute_command("ACL", "SETUSER", "writer", *documented_rules(WRITER, "secret"))
+        admin.hset(KEYS.state(0), "epoch", "1")
+        async with connected(server.url.replace("redis://", "redis://writer:secret@")) as redis:
+            probe, before = WriteProbe(redis, KEYS, only_reads=False), admin.info("persistence")
+            assert await probe.refusal() is None
+            for command in COUNTING:
+                admin.execute_command("ACL", "SETUSER", "writer", f"-{command}")
+                assert await probe.refusal() is RedisRefusal.NOPERM, command
+                admin.execute_command("ACL", "SETUSER", "writer", f"+{command}")
+                assert await probe.refusal() is None, command
+            admin.execute_command("ACL", "SETUSER", "writer", "resetkeys", "~others:*")
+            assert await probe.refusal() is RedisRefusal.NOPERM, "keys"
+            now = admin.info("persistence")
+        changes = "rdb_changes_since_last_save"
+        assert now[changes] == before[changes], "nothing was written"
+        assert admin.keys("*") == [KEYS.state(0)]
+        assert admin.hgetall(KEYS.state(0)) == {"epoch": "1"}
+
+
+def test_the_rights_that_are_tried_are_all_that_scripts_of_counting_use() -> None:
+    folder = resources.files("streams.store")
+    scripts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")}
+    used = {
+        name.lower()
+        for file, text in scripts.items()
+        if file != "rights.lua"
+        for name in re.findall(r"redis\.p?call\('(\w+)'", text)
+    }
+    assert used
+    assert used <= set(COUNTING)
+    tried = {name.lower() for name in re.findall(r"[{(]\s*'([A-Z]+)'", scripts["rights.lua"])}
+    assert set(COUNTING) - tried == {"evalsha"}, "which runs the script"
+
+
+async def test_who_has_the_only_login_tells_that_it_may_not_write(server: Server) -> None:
+    with sync_redis.Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "all", "on", ">secret", "~*", "+@all", "-@write")
+    async with connected(server.url.replace("redis://", "redis://all:secret@")) as redis:
+        assert await WriteProbe(redis, KEYS, only_reads=True, sole_login=True).refusal() is RedisRefusal.NOPERM
+        assert await WriteProbe(redis, KEYS, only_reads=True).refusal() is None, "another user may write"
+
+
 async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
     with sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "some", "on", ">secret", "~*", "+@all", "-hset")
@@ -211,7 +265,7 @@ async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
         script = redis.register_script("return redis.call('HSET', KEYS[1], 'a', '1')")
         assert await refused(lambda: script(keys=["k"])) is RedisRefusal.NOPERM
         with (
-            pytest.raises(SalepulseError, match=r"does not allow us this: .*docs/security\.md") as caught,
+            pytest.raises(SalepulseError, match=r"does not allow us all that .*docs/security\.md") as caught,
             redis_errors(redis),
         ):
             await script(keys=["k"])
