@@ -143,10 +143,21 @@ class _Sender:
             headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
         # Repeats are found within a partition, so each goes back to its own, whatever its producer made that from.
         partition = letter.partition if letter.partition < self._partitions[topic] else None
-        value = b"" if letter.key is None and letter.value is None else letter.value
+        if letter.key is None and letter.value is None:
+            return await self._send_nothing(topic, partition or 0, headers, timestamp_ms)
         answer: asyncio.Future[Any] = await self._producer.send(
-            topic, value, letter.key, partition, headers=headers, timestamp_ms=timestamp_ms
+            topic, letter.value, letter.key, partition, headers=headers, timestamp_ms=timestamp_ms
         )
+        return answer
+
+    async def _send_nothing(
+        self, topic: str, partition: int, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int | None
+    ) -> asyncio.Future[Any]:
+        """Neither key nor value: Kafka takes that, and the client only as a batch of its own."""
+        batch = self._producer.create_batch()
+        at_ms = round(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+        batch.append(timestamp=at_ms, key=None, value=None, headers=headers)
+        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
         return answer
 
 

@@ -144,12 +144,28 @@ async def test_replay_sends_the_original_bytes_and_says_where_from(broker: Serve
 
 
 @pytest.mark.anyio
+async def test_replay_sends_a_message_without_key_and_value_as_it_was(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(3))
+    lately = int(time.time() * 1000) - 3_600_000
+    async with DeadLetterWriter(broker.bootstrap) as writer:
+        empty = {"key": None, "partition": 2, "timestamp_ms": lately}
+        await writer.write([letter(0, value=None, headers=[("trace", b"7")], **empty), letter(1, value=b"", **empty)])
+    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 2}
+    records = await read_records(broker.bootstrap, "orders", 2, partition=2)
+    found = {dict(record.headers)[REPLAYED_HEADER]: record for record in records}
+    nothing, blank = found[b"orders/2/0"], found[b"orders/2/1"]
+    assert (nothing.key, nothing.value, nothing.timestamp) == (None, None, lately)
+    assert dict(nothing.headers)["trace"] == b"7"
+    assert (blank.key, blank.value) == (None, b"")
+
+
+@pytest.mark.anyio
 async def test_replay_sends_each_message_to_the_partition_that_it_came_from(broker: Server) -> None:
     """Repeats are found within a partition, and where the message has no key another would be chosen each time."""
     await create_topics(broker.bootstrap, default_plans(4))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(n, key=None if n % 2 else b"o-%d" % n, partition=2) for n in range(10)])
-        await writer.write([letter(10, partition=9)])
+        await writer.write([letter(10, key=b"o-2", partition=9)])  # by its key it goes to another partition
     assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 11}
     records = await read_records(broker.bootstrap, "orders", 10, partition=2)
     assert {dict(record.headers)[REPLAYED_HEADER] for record in records} >= {b"orders/2/%d" % n for n in range(10)}
