@@ -25,10 +25,12 @@ def create_app() -> typer.Typer:
 
     import typer
 
+    from streams.commands.root import Commands
     from streams.commands.root import root as what_holds_for_all
 
     root = typer.Typer(
         name="salepulse",
+        cls=Commands,
         callback=what_holds_for_all,
         no_args_is_help=True,
         add_completion=False,

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
 
+from consumers.plain_words import plainly
 from streams.commands.output import tell
 from streams.settings import Settings
 from streams.settings_report import misspelt
+
+
+class Commands(TyperGroup):
+    """All commands; a value that one does not take is refused in our words, where typer gives pydantic's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = plainly(error.__cause__.errors()[0])
+            raise
 
 
 def _print_version(wanted: bool) -> None:

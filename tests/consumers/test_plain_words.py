@@ -22,6 +22,7 @@ def refuse(_: str) -> str:
         (float, "x", "write a number"),
         (bool, "perhaps", "write true or false"),
         (Annotated[int, Field(ge=1)], 0, "it must be at least 1"),
+        (Annotated[int, Field(multiple_of=1000)], 1500, "it must be a multiple of 1000"),
         (Annotated[float, Field(gt=0.5)], 0, "it must be more than 0.5"),
         (Annotated[int, Field(le=65535)], 70000, "it must be at most 65535"),
         (Literal["wall", "event"], "x", "write one of wall or event"),

@@ -27,6 +27,24 @@ def test_a_misspelt_variable_is_told_of_by_every_command(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("serve", "--http-port", "abc"), "'--http-port': write a whole number"),
+        (("topics", "create", "--partitions", "0"), "'--partitions': it must be at least 1"),
+        (("kpis", "--window", "7m"), "'--window': '7m' is not one of '1m'"),
+        (("alerts", "rehearse", "--rate", "much"), "'--rate': write a number"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_refused_in_our_words(
+    tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    ended = salepulse(*command, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Input should" not in ended.stderr
+
+
 def test_an_interruption_while_everything_is_imported_ends_quietly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

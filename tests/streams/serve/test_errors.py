@@ -24,7 +24,7 @@ CASES = [
     ("/api/v1/top?n=0", 422, "invalid_parameter", "n"),
     ("/api/v1/series/gvm", 422, "unknown_kpi", "unknown kpi 'gvm'; known: page_views"),
     ("/api/v1/series/gmv?scope=channel", 422, "invalid_parameter", "add value="),
-    ("/api/v1/series/gmv?step=1500", 422, "invalid_parameter", "step"),
+    ("/api/v1/series/gmv?step=1500", 422, "invalid_parameter", "step: it must be a multiple of 1000"),
     ("/api/v1/series/gmv?step=1000", 422, "too_many_points", "take step=2000 or more"),
     (f"/api/v1/series/gmv?start={at(9)}&end={at(8)}", 422, "invalid_parameter", "after end"),
     (f"/api/v1/series/gmv?end={at(99)}", 422, "not_answerable", "later than the newest"),
