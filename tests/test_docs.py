@@ -18,6 +18,7 @@ import pytest
 import typer
 
 from streams.cli import create_app
+from streams.serve.definitions import definitions
 from streams.worker.identity import ASK_EVERY_S
 
 REPOSITORY = Path(__file__).parents[1]
@@ -50,6 +51,11 @@ def test_what_ci_installs_for_the_tests_is_named_to_contributors() -> None:
     spelled = {"mvn": "maven", "docker-compose": "docker compose"}
     assert len(programs) > 5
     assert [program for program in sorted(programs) if spelled.get(program, program) not in said] == []
+
+
+def test_the_readme_counts_the_dictionary() -> None:
+    (said,) = re.findall(r"\*\*(\d+) counters and KPIs\*\*", (REPOSITORY / "README.md").read_text())
+    assert int(said) == len(list(definitions()))
 
 
 def test_how_soon_workers_look_at_topics_is_as_written() -> None:

@@ -194,11 +194,11 @@ def _finest(retention: Retention, as_of_ms: int, newest_ms: int, promotion: Prom
     Of a promotion that was over by then, its end is the moment that matters: nothing has changed since.
     """
     try:
-        return retention.finest(as_of_ms // 1000, newest_ms // 1000)
+        return retention.finest(as_of_ms // 1000, newest_ms // 1000, as_of_ms)
     except NotAnswerableError:
         if promotion is None or promotion.ends_at >= as_of_ms:
             raise
-        return retention.finest(-(-promotion.ends_at // 1000), newest_ms // 1000)
+        return retention.finest(-(-promotion.ends_at // 1000), newest_ms // 1000, as_of_ms)
 
 
 def _promotion(

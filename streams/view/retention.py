@@ -17,6 +17,21 @@ SECONDS, MINUTES, HOURS = range(3)
 """Places of the levels of panes, finest first."""
 
 
+def length(seconds: int | None) -> str:
+    """A retention for people, in the largest unit that it is a whole number of.
+
+    >>> length(259_200), length(86_400), length(7_200), length(5_400), length(90), length(None)
+    ('3 days', '1 day', '2 hours', '90 minutes', '90 seconds', 'for ever')
+    """
+    if seconds is None:
+        return "for ever"
+    for unit_s, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds and seconds % unit_s == 0:
+            count = seconds // unit_s
+            return f"{count} {unit}" + "s" * (count != 1)
+    return f"{seconds} second" + "s" * (seconds != 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """What is kept of each level."""
@@ -35,8 +50,9 @@ class Retention:
         newest_s = max(max((at or 0 for at in newest_ms), default=0) // 1000, kept.by_s)
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
 
-    def finest(self, at_s: int, newest_s: int) -> int:
-        """Place of the finest panes that are kept at a moment; `newest_s` is the newest as-of.
+    def finest(self, at_s: int, newest_s: int, asked_ms: int) -> int:
+        """Place of the finest panes that are kept at a moment; `newest_s` is the newest as-of, `asked_ms` the as-of
+        that was asked for, for the error.
 
         Raises:
             NotAnswerableError: only hours are, if anything.
@@ -49,7 +65,7 @@ class Retention:
         if self.kept.covers(Span(at_s - 1, at_s), self.newest_s):
             return MINUTES
         raise NotAnswerableError(
-            f"as_of {at_s * 1000} is further back than panes are kept ({self.keep_s['m']} seconds), "
+            f"as_of {asked_ms} is further back than panes are kept ({length(self.keep_s['m'])}), "
             "and no promotion was then"
         )
 
@@ -83,5 +99,5 @@ class Retention:
             if not self.has(name, piece):
                 raise NotAnswerableError(
                     f"this needs panes from {piece.start_s * 1000} that are no longer kept "
-                    f"(level {name}: {self.keep_s[name]} s)"
+                    f"(level {name}: {length(self.keep_s[name])})"
                 )

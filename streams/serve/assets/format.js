@@ -6,6 +6,7 @@ export class Format {
     this.money = new Intl.NumberFormat("en", { style: "currency", currency, maximumFractionDigits: currency_exponent });
     this.plain = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
     this.share = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 2 });
+    this.timezone = timezone;
     this.clock = new Intl.DateTimeFormat("en-GB", { timeZone: timezone, timeStyle: "medium" });
     this.day = new Intl.DateTimeFormat("en-GB", { timeZone: timezone, dateStyle: "medium", timeStyle: "medium" });
   }
@@ -20,7 +21,7 @@ export class Format {
   }
 
   time(ms) {
-    return this.day.format(ms);
+    return `${this.day.format(ms)} ${this.timezone}`;
   }
 
   hour(ms) {

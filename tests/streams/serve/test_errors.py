@@ -18,6 +18,7 @@ CASES = [
     ("/api/v1/kpis?as_of=noon", 422, "invalid_parameter", "as_of"),
     (f"/api/v1/kpis?as_of={at(61)}", 422, "not_answerable", "later than the newest"),
     (f"/api/v1/kpis?as_of={at(-30 * 86400)}", 422, "not_answerable", "further back than panes are kept"),
+    ("/api/v1/kpis?as_of=1", 422, "not_answerable", "as_of 1 is further back than panes are kept (3 days)"),
     ("/api/v1/kpis?window=promotion&promotion=none", 422, "not_answerable", "known: spring"),
     ("/api/v1/top?by=aov", 422, "unknown_counter", "unknown counter 'aov'; known: page_views"),
     ("/api/v1/top?by=discounts", 422, "not_answerable", "scope sku has no discounts"),
