@@ -39,7 +39,7 @@ class Evaluated:
 async def read_evaluated(redis: Redis, keys: Keys) -> Evaluated:
     """What was left last."""
     client: Any = redis  # redis-py's own types fit neither of its two kinds of client
-    held = await client.mget(keys.evaluated, keys.awaiting_events)
+    held = [await client.get(key) for key in (keys.evaluated, keys.awaiting_events)]  # MGET is one right more
     return Evaluated(*(None if at_ms is None else int(at_ms) for at_ms in held))
 
 
