@@ -54,3 +54,12 @@ def plainly(wrong: ErrorDetails) -> str:
     context = {name: str(value).replace("'", "") for name, value in wrong.get("ctx", {}).items()}
     said = _SAID.get(wrong["type"])
     return wrong["msg"].removeprefix("Value error, ") if said is None else said.format(**context)
+
+
+def how_many(count: int, thing: str) -> str:
+    """A number of things.
+
+    >>> how_many(1, "rule"), how_many(0, "rule"), how_many(1200, "rule")
+    ('1 rule', '0 rules', '1,200 rules')
+    """
+    return f"{count:,} {thing}" + "s" * (count != 1)

@@ -9,6 +9,7 @@ import typer
 
 from consumers.commands.running import foreseen, load_settings
 from consumers.errors import UsageError
+from consumers.plain_words import how_many
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, tell
 from streams.settings import Settings
@@ -18,9 +19,10 @@ app = typer.Typer()
 
 @app.command()
 def check(
-    rules: Annotated[
+    file_of_rules: Annotated[
         Path | None, typer.Argument(metavar="RULES.yaml", help="By default the file of the settings, or the built-in.")
     ] = None,
+    rules: Annotated[Path | None, typer.Option(help="The same as an option, as `alerts rehearse` takes it.")] = None,
     receivers: Annotated[Path | None, typer.Option(help="File of receivers; by default that of the settings.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +34,9 @@ def check(
 
     settings = load_settings(Settings)
     with foreseen():
-        path = rules or rules_path(settings)
+        if rules is not None and file_of_rules is not None:
+            raise UsageError("the file of rules is given twice: leave --rules out")
+        path = rules or file_of_rules or rules_path(settings)
         try:
             text = default_text() if path is None else path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -41,8 +45,7 @@ def check(
         for line in told(tuple(read.faults), DEFAULT if path is None else str(path)):
             tell(line)
         if read.rules is None:
-            count = "1 fault" if len(read.faults) == 1 else f"{len(read.faults)} faults"
-            raise UsageError(f"the rules have {count}: mend them and check again")
+            raise UsageError(f"the rules have {how_many(len(read.faults), 'fault')}: mend them and check again")
         file = receivers_of(settings) if receivers is None else read_receivers(receivers)
     facts = {
         "rules": [rule.name for rule in read.rules.rules],
@@ -52,6 +55,8 @@ def check(
     if as_json:
         print_json(facts)
         return
-    typer.echo(f"{len(read.rules.rules)} rules are well: {', '.join(rule.name for rule in read.rules.rules)}")
+    typer.echo(f"{how_many(len(read.rules.rules), 'rule')} valid: {', '.join(rule.name for rule in read.rules.rules)}")
     named = ", ".join(f"{receiver.name} ({receiver.type})" for receiver in file.receivers)
-    typer.echo(f"{len(file.receivers)} receivers are well: {named}" if named else "no receivers: nobody is told")
+    typer.echo(
+        f"{how_many(len(file.receivers), 'receiver')} valid: {named}" if named else "no receivers: nobody is told"
+    )

@@ -13,7 +13,7 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import SalepulseError, UsageError
-from consumers.plain_words import plainly
+from consumers.plain_words import how_many, plainly
 from streams.commands.options import AsJson, RedisUrl
 from streams.commands.output import print_json, print_table, tell
 from streams.settings import Settings
@@ -55,7 +55,7 @@ def list_(
         [_row(alert) for alert in found],
         styles=("bold",),
     )
-    tell(f"{len(found)} alerts")
+    tell(how_many(len(found), "alert"))
 
 
 @app.command()
@@ -185,12 +185,13 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str],
     from alerts.state.silences import ANY_PROMOTION, Matching
 
     matched = sum(alert.status is Status.FIRING and silence.matches(alert.labels) for alert in alerts)
+    firing = how_many(matched, "alert") + (" that fires now" if matched == 1 else " that fire now")
     if silence.holds(_now_ms(), running):
-        yield f"{matched} alerts that fire now match it"
+        yield f"{firing} {'matches' if matched == 1 else 'match'} it"
     else:
         which = "no promotion" if silence.promotion == ANY_PROMOTION else f"promotion {silence.promotion}"
         runs = "runs" if silence.promotion == ANY_PROMOTION else "does not run"
-        yield f"it holds for nobody now, as {which} {runs}: {matched} alerts that fire now would match it"
+        yield f"it holds for nobody now, as {which} {runs}: {firing} would match it"
     known = {alert.series.rule for alert in alerts}
     with contextlib.suppress(RulesError):  # who evaluates may read other rules, elsewhere
         known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +25,12 @@ app = typer.Typer()
 
 @app.command()
 def rehearse(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Recorded events, as `salepulse replay` takes them; without: simulated.")
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER] [RULES.yaml]",
+            help="Recorded events, as `salepulse replay` takes them; without: simulated. The rules, as with --rules.",
+        ),
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="By default those of the settings, or the built-in.")] = None,
     incident: Annotated[
@@ -54,6 +58,7 @@ def rehearse(
     """
     settings = load_settings(Settings)
     with foreseen():
+        folder, rules = _folder_and_rules(paths or (), rules)
         if folder is not None and incident:
             raise UsageError("--incident goes into a simulated sale: leave the folder out")
         every_s = None if every is None else _every_s(every)
@@ -76,6 +81,17 @@ def rehearse(
     typer.echo()
     print_table(("at", "until", "severity", "verdict", "page"), done.pages())
     tell(done.verdict())
+
+
+def _folder_and_rules(paths: Sequence[Path], rules: Path | None) -> tuple[Path | None, Path | None]:
+    """What is given by position, told apart by its ending, with what is given by name."""
+    given = [path for path in paths if path.suffix in (".yaml", ".yml")]
+    folders = [path for path in paths if path not in given]
+    if len(folders) > 1:
+        raise UsageError(f"{folders[1]}: one folder is played at a time")
+    if len(given) + (rules is not None) > 1:
+        raise UsageError("the file of rules is given twice: leave one out")
+    return next(iter(folders), None), next(iter(given), rules)
 
 
 def _rehearse(

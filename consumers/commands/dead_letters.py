@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,20 @@ _MOST_NAMED = 10
 
 app = typer.Typer(help="Messages that were refused: see why, send them again.", no_args_is_help=True)
 
+
+class RefusedTopic(StrEnum):
+    """The topics whose messages may be refused: those that are read."""
+
+    CLICKS = Topic.CLICKS.value
+    ORDERS = Topic.ORDERS.value
+    LOGISTICS = Topic.LOGISTICS.value
+    PROMOTIONS = Topic.PROMOTIONS.value
+
+
 Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only those refused for this; may be repeated.")]
-Topics = Annotated[list[Topic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")]
+Topics = Annotated[
+    list[RefusedTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")
+]
 Since = Annotated[str | None, typer.Option(help="Only those refused since then: 15m, 2h, 7d ago, or an ISO 8601 time.")]
 
 
@@ -143,7 +156,7 @@ def _not_whole(facts: Mapping[str, Any]) -> list[str]:
 
 def _selection(
     reasons: Sequence[Reason] | None = None,
-    topics: Sequence[Topic] | None = None,
+    topics: Sequence[RefusedTopic] | None = None,
     since: str | None = None,
     ids: Sequence[str] | None = None,
 ) -> Selection:

@@ -14,6 +14,7 @@ from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka import Where
+from consumers.plain_words import how_many
 from consumers.topics import Topic
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, Bootstrap, RedisUrl
@@ -110,7 +111,7 @@ def list_(
             right=(7,),
             styles=("bold",),
         )
-        tell(f"{len(listed)} promotions at {iso(at_ms)}; money in minor units")
+        tell(f"{how_many(len(listed), 'promotion')} at {iso(at_ms)}; money in minor units")
     for source, remark in _REMARKS.items():
         if names := [name for name, found in sources.items() if found is source and known is not None]:
             tell(f"{', '.join(sorted(names))}: {remark}")
@@ -134,7 +135,7 @@ def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: As
         print_json({"promotions": sorted(promotions), "confirmed": [str(partition) for partition in said]})
     else:
         outcome = "confirmed" if said else "nothing was said to be lost"
-        typer.echo(f"{len(promotions)} promotions in force: {outcome}")
+        typer.echo(f"{how_many(len(promotions), 'promotion')} in force: {outcome}")
 
 
 def _read(file: Path) -> Sequence[Promotion]:
@@ -151,7 +152,7 @@ def _read(file: Path) -> Sequence[Promotion]:
     for fault in found.faults:
         tell(f"{file}:{fault.line}: {fault.message}")
     if found.faults:
-        count = "1 fault" if len(found.faults) == 1 else f"{len(found.faults)} faults"
+        count = how_many(len(found.faults), "fault")
         raise UsageError(f"{file} has {count}, nothing was written: mend it and apply it again")
     return found.promotions
 

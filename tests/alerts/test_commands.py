@@ -46,8 +46,18 @@ class TestCheck:
     def test_the_default_rules_are_well(self, in_folder: Path) -> None:
         done = salepulse("check")
         assert done.exit_code == 0
-        assert "rules are well" in done.output
+        assert " rules valid: " in done.output
         assert "nobody is told" in done.output
+
+    def test_rules_are_named_by_position_or_by_name_and_counted(self, in_folder: Path) -> None:
+        one = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
+        (in_folder / "one.yaml").write_text(f"rules: [{one}]")
+        (in_folder / "r.yaml").write_text("receivers: [{name: chat, type: slack, url: 'https://hooks.slack.com/x'}]")
+        for given in (("one.yaml",), ("--rules", "one.yaml")):
+            done = salepulse("check", *given, "--receivers", "r.yaml")
+            assert done.output.splitlines() == ["1 rule valid: a", "1 receiver valid: chat (slack)"]
+        twice = salepulse("check", "one.yaml", "--rules", "one.yaml")
+        assert (twice.exit_code, "given twice" in twice.stderr) == (2, True)
 
     def test_faults_have_lines_and_the_exit_code_is_2(self, in_folder: Path) -> None:
         (in_folder / "rules.yaml").write_text('version: "1"\nrules:\n  - name: Nonsense\n')
@@ -119,7 +129,7 @@ class TestPeople:
     @pytest.mark.parametrize(
         ("matcher", "remarks"),
         [
-            ("rule=conversion-drop", ["1 alerts that fire now match it"]),
+            ("rule=conversion-drop", ["1 alert that fires now matches it"]),
             ("rule=stock-out", ["0 alerts that fire now match it"]),
             (
                 "rule=stock-ot",
@@ -138,7 +148,7 @@ class TestPeople:
             which: salepulse("silence", "rule~*", "--for", "2h", "--promotion", which).stderr.splitlines()[0]
             for which in ("d11", "*")
         }
-        would = "1 alerts that fire now would match it"
+        would = "1 alert that fires now would match it"
         assert remarks == {
             "d11": f"it holds for nobody now, as promotion d11 does not run: {would}",
             "*": f"it holds for nobody now, as no promotion runs: {would}",

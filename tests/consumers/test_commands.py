@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from consumers.commands import app
+from consumers.commands.dead_letters import RefusedTopic
 from consumers.commands.running import iso, parse_since
 from consumers.dead_letter_writing import DeadLetterWriter
 from consumers.dead_letters import DeadLetter
 from consumers.errors import UsageError
 from consumers.skipped import Cut
+from consumers.topics import READ_TOPICS
 from tests.support.servers import Server, tansu_broker
 
 
@@ -228,3 +231,12 @@ def test_times_are_told_as_people_write_them() -> None:
     assert iso(parse_since("2024-01-01T01:00:00+01:00", now)) == "2024-01-01T00:00:00Z"
     with pytest.raises(UsageError):
         parse_since("1w", now)
+
+
+def test_only_topics_that_are_read_can_have_dead_letters() -> None:
+    assert [topic.value for topic in RefusedTopic] == [topic.value for topic in READ_TOPICS]
+    refused = salepulse("dead-letters", "list", "--topic", "alerts")
+    assert refused.exit_code == 2
+    assert "'alerts' is not one of 'clicks', 'orders', 'logistics', 'promotions'" in " ".join(
+        re.sub("[│\n]", " ", refused.stderr).split()
+    )

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.commands import app
+from alerts.commands.rehearse import _folder_and_rules
 from alerts.evaluation.snapshot import Ask
 from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import play
@@ -155,6 +156,16 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (facts["every_s"], facts["step_s"], facts["left_out"]) == (5, 10, [])
     assert "an evaluation every 5s (for the length of it; --every sets it)" in ran.stderr
     assert CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--incident", "x@+1s/1s"]).exit_code == 2
+
+
+def test_rules_are_named_by_position_or_by_name() -> None:
+    folder, rules = Path("recordings"), Path("rules.yaml")
+    assert _folder_and_rules((), None) == (None, None)
+    assert _folder_and_rules((rules, folder), None) == _folder_and_rules((folder,), rules) == (folder, rules)
+    assert _folder_and_rules((rules,), None) == (None, rules)
+    for paths, named in (((folder, rules), rules), ((folder, folder), None), ((rules, rules), None)):
+        with pytest.raises(UsageError):
+            _folder_and_rules(paths, named)
 
 
 def test_what_cannot_judge_in_long_steps_is_named_first_and_does_not(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_only_where_topic_and_shop_agree_it_is_confirmed_that_no_change_was_lost
         redis.hdel(keys.promotions, "d10")
         assert json.loads(done("confirm", *where, "--json")) == {"promotions": ["d11"], "confirmed": ["promotions/0"]}
         assert redis.hkeys(keys.state(0)) == [b"incomplete:orders/0"], "of lost events nobody can say so"
-        assert done("confirm", *where) == "1 promotions in force: nothing was said to be lost\n"
+        assert done("confirm", *where) == "1 promotion in force: nothing was said to be lost\n"
 
 
 def test_list_says_when_the_shop_cannot_be_asked(bootstrap: str) -> None:
