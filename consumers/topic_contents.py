@@ -12,7 +12,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.dead_letters import Message, from_message
-from consumers.decoding import decode_promotion
 from consumers.errors import SalepulseError
 from consumers.kafka import Where, kafka_at
 from consumers.recognition import recognise_bytes, recognise_object, recognise_value
@@ -66,6 +65,8 @@ def foreign_text(topic: Topic, records: Collection[Any]) -> str:
 
 def is_ours(topic: Topic, record: Any) -> bool:
     """Whether a record is such as salepulse writes to the topic, in this version or an earlier one."""
+    from consumers.decoding import decode_promotion  # brings numpy, which not every command is to load
+
     if topic is Topic.DEAD_LETTERS:
         return from_message(Message(record.key, record.value, record.headers)) is not None
     if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), Rejected):
