@@ -23,18 +23,17 @@ from alerts.role import MakeEvaluator, Role
 from alerts.rules.loader import RuleLoader
 from alerts.settings import receivers_of, rules_path
 from alerts.viewing.watcher import Watcher
-from consumers.metadata import require_topics
-from consumers.topic_admin import TopicPlan, create_topics
+from consumers.kafka.admin import TopicPlan, create_topics
+from consumers.kafka.metadata import require_topics
 from consumers.topics import Topic
 from streams.own_topics import require_own_topics
 from streams.process.ending import Ending
 from streams.process.faust import run_process
 from streams.process.memory import settle
 from streams.settings import Settings
-from streams.store.connection import check, connect
+from streams.store.connection import check, connect, redis_errors
 from streams.store.evaluated import read_evaluated
 from streams.store.keys import Keys
-from streams.store.redis_errors import redis_errors
 from streams.store.refusals import RedisUnavailableError
 
 log = structlog.get_logger()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from streams.model.windows import Window
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
-from streams.windows import Window
 
 
 class Condition(StrEnum):

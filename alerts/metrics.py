@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerts.findings import Severity
-from alerts.heartbeat import Beat
 from alerts.notify.grouping import Why
+from alerts.notify.heartbeat import Beat
 from alerts.notify.outcome import Fault
 from alerts.state.alert import Status
 from alerts.state.reasons import Reason

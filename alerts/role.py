@@ -18,15 +18,12 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts.engine import Engine, Round
-from alerts.evaluator import Evaluator
-from alerts.heartbeat import Beat, Heartbeat
+from alerts.delivery.dispatcher import LEASE_MS, Dispatcher, Refresher
+from alerts.engine import Engine, Evaluator, Round
 from alerts.metrics import AlertMetrics
-from alerts.notify.dispatcher import LEASE_MS, Dispatcher
+from alerts.notify.heartbeat import Beat, Heartbeat
 from alerts.notify.http import Http
 from alerts.notify.receivers import Receiver, ReceiversFile, built
-from alerts.publishing import Publisher
-from alerts.refreshing import Refresher
 from alerts.settings import place_of
 from alerts.store.keys import AlertKeys
 from alerts.store.outbox import Outbox
@@ -35,13 +32,57 @@ from alerts.store.states import StateStore
 from alerts.store_alarm import StoreAlarm
 from alerts.store_look import StoreLook
 from consumers.errors import SalepulseError
-from consumers.probing import is_led
+from consumers.kafka.connection import Where
+from consumers.kafka.consumer import is_led
+from consumers.kafka.producer import KeyedProducer, Outgoing
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.evaluated import leave_awaiting_events, leave_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.reference_clock import ReferenceClock
+
+
+class Publisher:
+    """Publishes for the process that leads. While Kafka is away, changes wait in Redis."""
+
+    def __init__(self, store: StateStore, kafka: Where, metrics: AlertMetrics) -> None:
+        self._store = store
+        self._kafka = kafka
+        self._metrics = metrics
+        self._producer: KeyedProducer | None = None
+
+    async def publish(self) -> int:
+        """Write what is not known to be there; returns how many changes.
+
+        Raises SalepulseError where Kafka does not answer.
+        """
+        count = 0
+        while waiting := await self._store.unpublished():
+            try:
+                producer = await self._started()
+                await producer.put(Outgoing(Topic.ALERTS, change.fingerprint, change.json) for change in waiting)
+                await producer.flush()
+            except SalepulseError:
+                await self.stop()
+                raise
+            # Only now: dying in between publishes these once more, never not at all.
+            await self._store.published(waiting[-1].at)
+            self._metrics.published.inc(len(waiting))
+            count += len(waiting)
+        return count
+
+    async def stop(self) -> None:
+        """Close the connection; the next `publish` opens another."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.__aexit__(SalepulseError, SalepulseError("given up"), None)
+
+    async def _started(self) -> KeyedProducer:
+        if self._producer is None:
+            self._producer = await KeyedProducer(self._kafka).__aenter__()
+        return self._producer
+
 
 log = structlog.get_logger()
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from alerts.evaluation.evaluate import evaluate
-from alerts.evaluation.memory import Memory
-from alerts.evaluation.snapshot import Fact, Snapshot, no_panes
+from alerts.detection.inputs import Fact, Snapshot, no_panes
+from alerts.evaluate import evaluate
+from alerts.memory import Memory
 from alerts.rules.detect import FactName, OfFact
 from alerts.rules.rule import Rules
-from alerts.state.alert import Alert, Status
-from alerts.state.change import Change
+from alerts.state.alert import Alert, Change, Status
 from alerts.state.policy import Routing, Timing
 from alerts.state.silences import Silence
 from alerts.state.telling import Surroundings

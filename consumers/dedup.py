@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
-from consumers.hashing import Hashes, hash_strings
+Hashes = npt.NDArray[np.uint64]
+
+NO_HASHES: Hashes = np.zeros(0, np.uint64)
+
+
+def hash_strings(strings: Sequence[str]) -> Hashes:
+    """The XXH3 hash of each string, as UTF-8."""
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, strings), np.uint64, len(strings))
+
 
 _LOAD = 0.6
 _LARGE = int(_LOAD * (1 << 19))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.partitioning import Routing, routed_key, routing_of
+from consumers.kafka.partitioning import Routing, routed_key, routing_of
 from consumers.topics import EVENT_TOPICS, Topic
 
 REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)

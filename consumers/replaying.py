@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.kafka import Where
+from consumers.kafka.connection import Where
+from consumers.kafka.producer import Ends, KeyedProducer, Outgoing
 from consumers.ndjson import Line, find_recordings, read_merged
-from consumers.producing import Ends, KeyedProducer, Outgoing
 from consumers.topics import Topic
 
 _TURN = 2_000

@@ -9,10 +9,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from consumers.errors import UsageError, check_bootstrap
-from consumers.kafka import Kafka, Sasl
+from consumers.kafka.connection import Kafka, Sasl
+from consumers.kafka.topic_names import TopicNames
 from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
-from consumers.topic_names import TopicNames
 from consumers.topics import Topic
 
 

@@ -11,11 +11,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.dead_letters import Message, from_message
+from consumers.contract.recognition import recognise_bytes, recognise_object, recognise_value
+from consumers.contract.rejection import Rejected
+from consumers.dead_letters.letters import Message, from_message
 from consumers.errors import SalepulseError
-from consumers.kafka import Where, kafka_at
-from consumers.recognition import recognise_bytes, recognise_object, recognise_value
-from consumers.rejects import Rejected
+from consumers.kafka.connection import Where, kafka_at
 from consumers.topics import Topic
 
 WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
@@ -65,7 +65,7 @@ def foreign_text(topic: Topic, records: Collection[Any]) -> str:
 
 def is_ours(topic: Topic, record: Any) -> bool:
     """Whether a record is such as salepulse writes to the topic, in this version or an earlier one."""
-    from consumers.decoding import decode_promotion  # brings numpy, which not every command is to load
+    from consumers.contract.decoding import decode_promotion
 
     if topic is Topic.DEAD_LETTERS:
         return from_message(Message(record.key, record.value, record.headers)) is not None

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from consumers.rejects import Rejected
+from consumers.contract.rejection import Rejected
 from consumers.topics import Topic
 
 TRIAL = 1_000

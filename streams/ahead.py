@@ -9,9 +9,9 @@ from heapq import nlargest
 import numpy as np
 
 from consumers.topics import Partition
-from streams.lateness import Clocks
-from streams.panes.columns import Columns
+from streams.fold.columns import Columns
 from streams.panes.rows import Rows
+from streams.worker.lateness import Clocks
 
 MOST_NAMED = 20
 """So many sources are named, those that are furthest ahead."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.metrics import SOURCE_AHEAD, WORKER_CLOCK
+from streams.worker.metrics import SOURCE_AHEAD, WORKER_CLOCK
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.feeds import span_text
-from streams.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
+from streams.worker.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
 
 _STEP_MB = 16
 

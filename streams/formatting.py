@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.kpis import UNITS, Number
+from streams.model.kpis import UNITS, Number
 from streams.panes.counters import Unit
 
 NONE = "–"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from consumers.events import Promotion
-from streams.kpis import target_sum
-from streams.windows import PromotionSpan
+from consumers.contract.events import Promotion
+from streams.model.kpis import target_sum
+from streams.model.windows import PromotionSpan
 
 MOST_BASELINES = 5
 """So many earlier promotions are gone by, at most: those further back say little of the present."""

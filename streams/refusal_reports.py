@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.metrics import WORKER_REFUSED
 from streams.store.refusal_kinds import RedisRefusal
+from streams.worker.metrics import WORKER_REFUSED
 
 HEARD_WITHIN_MS = 15_000
 """What a worker reported longer ago says nothing of now."""

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from consumers.settings import IngestSettings
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.currencies import EXPONENTS, near_misses
+from streams.model.currencies import EXPONENTS, near_misses
 from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")

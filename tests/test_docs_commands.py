@@ -21,10 +21,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.producer import Outgoing, send_all
 from consumers.topics import Topic
-from streams.embedded.ports import free_port
-from streams.embedded.probes import http_ready
+from streams.local.embedded.ports import free_port
+from streams.local.embedded.probes import http_ready
 from tests.streams.commands.salepulse import Up, started
 from tests.support.wait import eventually
 from tests.test_docs import REPOSITORY, shell_lines

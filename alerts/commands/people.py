@@ -36,7 +36,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show the alerts, newest first, and why people are told of each or not."""
-    from alerts.notify.shown import shown
+    from alerts.api.schemas import shown
     from alerts.settings import place_of
     from alerts.state.alert import Status
 
@@ -107,7 +107,7 @@ def silence(
     """Have nobody told of some alerts for a while; without arguments, show the silences."""
     from pydantic import ValidationError
 
-    from alerts.silencing import SilenceWish, shown_silence
+    from alerts.api.silences import SilenceWish, shown_silence
 
     settings = load_settings(Settings, redis_url=redis_url)
     if end is not None:
@@ -153,7 +153,7 @@ def silence(
 
 
 def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
-    from alerts.silencing import shown_silence
+    from alerts.api.silences import shown_silence
 
     found, now_ms = run(_said(settings, lambda said: said.silences(_now_ms()))), _now_ms()
     held = [shown_silence(one) for one in found if all_ or one.ends_ms > now_ms]
@@ -204,8 +204,8 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str],
 
 async def _running(settings: Settings) -> frozenset[str]:
     """The promotions that run."""
-    from alerts.evaluation.calendar import running
-    from streams.store.promotions import read_promotions
+    from alerts.detection.schedule import running
+    from streams.store.reader import read_promotions
 
     known = await read_promotions(settings)
     return frozenset(promotion.promotion_id for promotion in running(known, _now_ms()))
@@ -214,8 +214,7 @@ async def _running(settings: Settings) -> frozenset[str]:
 async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:
     from alerts.store.keys import AlertKeys
     from alerts.store.said import Said
-    from streams.store.connection import Access, connect
-    from streams.store.redis_errors import redis_errors
+    from streams.store.connection import Access, connect, redis_errors
 
     redis = connect(settings, Access.READ)
     try:

@@ -17,7 +17,7 @@ from streams.commands.progress import progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from alerts.evaluation.snapshot import Snapshot
+    from alerts.detection.inputs import Snapshot
     from alerts.rehearsal.report import Report
 
 app = typer.Typer()

@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from alerts.api.schemas import iso
 from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import Answer, Request, judge
 from alerts.notify.message import Message
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
-from alerts.notify.shown import iso
 from alerts.notify.wording import Place, chart_url, runbook_url
 from alerts.state.alert import Alert, Status
 from alerts.state.telling import Kind

@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
+from alerts.api.schemas import iso, shown
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import Answer, Request, judge
 from alerts.notify.message import Message
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
-from alerts.notify.shown import iso, shown
 
 PREFIX = "whsec_"
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from consumers.contract.events import Promotion
 from consumers.dedup import SeenIds
 from consumers.errors import SalepulseError
-from consumers.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
-from streams.lateness import Clocks, newest_of
+from streams.fold.columns import Columns, read_columns
+from streams.fold.delta import PaneDelta, merge
+from streams.fold.fold import fold
 from streams.panes.cells import merge_cells
-from streams.panes.columns import Columns, read_columns
-from streams.panes.delta import PaneDelta, merge
-from streams.panes.fold import fold
 from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.shipping.join import Joined, join
@@ -26,7 +25,8 @@ from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.levels import levels
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
 from streams.store.state import State
-from streams.view.seconds import SECONDS
+from streams.view.numbers import SECONDS
+from streams.worker.lateness import Clocks, newest_of
 
 _SECONDS_KEPT_S = 2 * 3600
 """Before what was looked at last."""

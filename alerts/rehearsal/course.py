@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from alerts.evaluation.panes import CellPanes
-from alerts.evaluation.series import ALL
+from alerts.detection.panes import CellPanes
+from alerts.detection.series import ALL
 from streams.panes.counters import COUNTER_IDS
 
 DRAWN = ("product_views", "orders_created")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alerts.evaluation.evaluate import STEP_S
+from alerts.evaluate import STEP_S
 from alerts.rules.detect import Sequential
 from alerts.rules.rule import Rule, Rules
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.evaluation.evaluate import STEP_S, evaluate
-from alerts.evaluation.memory import Memory
-from alerts.evaluation.panes import DensePanes
-from alerts.evaluation.snapshot import Snapshot
+from alerts.detection.inputs import Snapshot
+from alerts.detection.panes import DensePanes
+from alerts.evaluate import STEP_S, evaluate
 from alerts.findings import Condition, Finding, Reason, Series
+from alerts.memory import Memory
 from alerts.rules.rule import Rules
 from alerts.state.alert import Alert, Status
 from alerts.state.machine import advance, awaited
 from alerts.state.policy import Timing
-from consumers.events import TOPIC_OF_TYPE, Promotion
+from consumers.contract.events import TOPIC_OF_TYPE, Promotion
 from consumers.topics import Topic
 from streams.panes.counters import COUNTERS, TYPE_COUNTERS
 

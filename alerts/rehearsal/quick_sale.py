@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.evaluation.panes import DensePanes, Label
-from consumers.events import Phase, Promotion
+from alerts.detection.panes import DensePanes, Label
+from consumers.contract.events import Phase, Promotion
 from streams.simulate import SimulationConfig
 from streams.simulate.browsing import STEP_MEDIAN_S, STEP_SIGMA
 from streams.simulate.chance import Purpose, lognormal_ms, pick, stream

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from alerts.evaluation.snapshot import Snapshot
+from alerts.detection.inputs import Snapshot
 from alerts.rehearsal.counting import MemoryStore
 from alerts.rehearsal.course import Course
 from alerts.rehearsal.sources import Arrival
@@ -16,11 +16,11 @@ from alerts.viewing.horizon import flowing, horizon
 from alerts.viewing.snapshots import Snapshots
 from consumers.settings import Clock
 from consumers.topics import Topic
+from streams.model.windows import Span
 from streams.panes.rows import Rows
 from streams.settings import Settings
 from streams.view.asking import NotReadyError
 from streams.view.rolling import RollingView
-from streams.windows import Span
 
 COUNTED_MS = 600_000
 """What is not looked at yet is counted by steps of so long."""

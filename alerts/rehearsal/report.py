@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from alerts.notify.shown import iso
+from alerts.api.schemas import iso
 from alerts.rehearsal.course import Course
 from alerts.rehearsal.pace import Pace
 from alerts.rehearsal.play import Page, Played

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from alerts.rules.units import Number, Seconds, Share
 from alerts.rules.values import check_value
+from streams.model.windows import Window
 from streams.panes.counters import COUNTER_IDS, COUNTERS
-from streams.windows import Window
 
 
 class Strict(BaseModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from consumers.events import TOPIC_OF_TYPE
+from consumers.contract.events import TOPIC_OF_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.kpis import KPIS
+from streams.model.kpis import KPIS
 from streams.panes.counters import COUNTERS, DISTINCTS, TYPE_COUNTERS
 
 _BY_TYPE = {COUNTERS[place].name: TOPIC_OF_TYPE[name] for name, place in TYPE_COUNTERS.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.rules.rule import Rules
-from consumers.schemas import DIALECT, FOLDER
+from consumers.contract.schemas import DIALECT, FOLDER
 
 NAME = "rules.schema.json"
 

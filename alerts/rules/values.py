@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from streams.kpis import NAMES, UNITS
+from streams.model.kpis import NAMES, UNITS
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
 from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+import xxhash
+
 from alerts.findings import SEVERITY_ORDER, Finding, Series, Severity
-from alerts.state.fingerprint import fingerprint
 from alerts.state.reasons import Reason
+
+
+def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
+    """16 hexadecimal digits: the same for the same rule and labels, in whatever order, in every process.
+
+    >>> fingerprint("silence", {"scope": "all"})
+    '9bc62473cd39cef9'
+    """
+    return xxhash.xxh3_64_hexdigest(msgspec.json.encode([rule, sorted(labels.items())]))
 
 
 class Status(StrEnum):
@@ -134,3 +146,27 @@ def fingerprint_of(series: Series) -> str:
 def worst(one: Severity, other: Severity) -> Severity:
     """The worse of two."""
     return min(one, other, key=SEVERITY_ORDER.__getitem__)
+
+
+class What(StrEnum):
+    """What has changed."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    INACTIVE = "inactive"
+    """It was pending and did not last, or its end is long ago: it is no longer kept."""
+    SEVERITY = "severity"
+    """It has become more severe."""
+    ACKNOWLEDGED = "acknowledged"
+    REASON = "reason"
+    """Why nobody is told of it, or that somebody is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change, with the alert after it."""
+
+    at_ms: int
+    what: What
+    alert: Alert

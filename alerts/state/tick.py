@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from alerts.findings import Condition, Evaluation, Finding, Series
 from alerts.findings import Reason as Cause
-from alerts.state.alert import Ack, Alert, Status, fingerprint_of
-from alerts.state.change import Change, What
+from alerts.state.alert import Ack, Alert, Change, Status, What, fingerprint_of
 from alerts.state.machine import advance, awaited, flapping, forgotten
 from alerts.state.policy import Timing
 from alerts.state.reasons import Reason

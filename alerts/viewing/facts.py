@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from alerts.evaluation.snapshot import Fact
+from alerts.detection.inputs import Fact
 from alerts.rules.detect import FactName
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alerts.detection.panes import CellPanes, Label
 from alerts.detectors.arrays import Bools, Ints
-from alerts.evaluation.panes import CellPanes, Label
 from alerts.rules.detect import Sequential, Silence
 from alerts.rules.rule import Each, Rules
 from consumers.topics import Topic
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.rows import Rows
 from streams.panes.scopes import Dimension, Scope, WrittenBy
-from streams.view.seconds import Seconds
+from streams.view.numbers import Seconds
 
 
 def scopes_of(rules: Rules) -> frozenset[Each]:

@@ -6,21 +6,20 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from alerts.evaluation.panes import CellPanes
-from alerts.evaluation.snapshot import Ask, Fact, Snapshot, Table, asks
+from alerts.detection.inputs import Ask, Fact, Snapshot, Table, asks
+from alerts.detection.panes import CellPanes
 from alerts.rules.detect import Against
 from alerts.rules.rule import Each, Rules
 from alerts.viewing.horizon import Horizon
-from alerts.viewing.past import is_whole, moments
 from alerts.viewing.seconds import Chosen, chosen_for
-from alerts.viewing.tables import NO_TABLE, Tables, wants_all_skus
+from alerts.viewing.tables import NO_TABLE, Tables, is_whole, moments, wants_all_skus
 from consumers.topics import Partition
 from streams import promotions
-from streams.serve.forecasts import Forecasts
+from streams.model.windows import Span, Window
 from streams.settings import Settings
 from streams.view.asking import NotAnswerableError
+from streams.view.forecasts import Forecasts
 from streams.view.rolling import RollingView
-from streams.windows import Span, Window
 
 HISTORY_S = 3600
 """A start without a memory learns from so long."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from alerts.evaluation.calendar import promoted_skus, running
-from alerts.evaluation.snapshot import Ask, Table
-from alerts.rules.detect import Threshold
+from alerts.detection.inputs import Ask, Table
+from alerts.detection.schedule import promoted_skus, running
+from alerts.rules.detect import Against, Threshold
 from alerts.rules.rule import Each, Rules
 from alerts.rules.values import LEAST_DUE, OTHERS
-from streams.kpis import TARGET_TIERS
+from consumers.contract.events import Promotion
+from consumers.topics import Partition
+from streams import promotions
+from streams.model.kpis import TARGET_TIERS
+from streams.model.windows import Span, Window, span
+from streams.panes.dictionary import StockNames
 from streams.panes.scopes import Scope
-from streams.serve.forecasts import Forecasts
+from streams.settings import Settings
 from streams.stock.book import StockBook
-from streams.stock.names import StockNames
 from streams.view.asking import Item, NotAnswerableError, Question
+from streams.view.compare_rules import days_before, pair_of
+from streams.view.forecasts import Forecasts
 from streams.view.parcels import HOUR_MS, breaches_ahead, fell_due
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import MAX_ITEMS, RollingView
-from streams.windows import Window
 
 HOURS_AHEAD = 12
 DAY_H = 24
@@ -157,3 +163,36 @@ def _oversold(book: StockBook, names: StockNames) -> list[str]:
     numbers = np.flatnonzero(known & (units < 0))
     worst = numbers[np.argsort(units[numbers], kind="stable")][:MAX_ITEMS]
     return [names.skus.names[number] for number in worst.tolist()]
+
+
+WEEKS_BACK = 4
+DAYS_BACK = 6
+
+
+def moments(
+    against: Against, window: Window, at_ms: int, known: Mapping[str, Promotion], settings: Settings
+) -> Iterator[list[Question]]:
+    """Which questions tell what is comparable, the better first: of the first that have any answer, all count."""
+    zone = settings.timezone
+    match against:
+        case Against.PROMOTION_CLOCK:
+            current = promotions.current(known, at_ms)
+            with contextlib.suppress(NotAnswerableError):  # it has no baseline
+                pair = pair_of(current, known, at_ms)
+                yield [Question(window, as_of_ms=at_ms - pair.offset_ms, promotion=pair.baseline.promotion_id)]
+        case Against.YESTERDAY:
+            yield [Question(window, as_of_ms=days_before(at_ms, 1, zone))]
+        case Against.LAST_WEEK:
+            yield [Question(window, as_of_ms=days_before(at_ms, 7, zone))]
+        case Against.SEASONAL:
+            for days in ([7 * week for week in range(1, WEEKS_BACK + 1)], list(range(1, DAYS_BACK + 1))):
+                yield [Question(window, as_of_ms=days_before(at_ms, back, zone)) for back in days]
+
+
+def is_whole(question: Question, holes_ms: Mapping[Partition, int], settings: Settings) -> bool:
+    """Whether no records were lost in what a question covers, as far as is known. `holes_ms`: since when they were."""
+    assert question.as_of_ms is not None
+    covered = Span(question.as_of_ms // 1000 - 86_400, question.as_of_ms // 1000)
+    if question.window is not Window.PROMOTION:
+        covered = span(question.window, question.as_of_ms, timezone=settings.timezone, promotion=None)
+    return not any(covered.start_s <= at_ms // 1000 < covered.end_s for at_ms in holes_ms.values())

@@ -15,12 +15,12 @@ from typing import Any
 
 import structlog
 
-from alerts.evaluation.calendar import running
-from alerts.evaluation.evaluate import evaluate
-from alerts.evaluation.memory import Memory, from_bytes, to_bytes
-from alerts.evaluation.snapshot import Fact, Snapshot
-from alerts.evaluator import Evaluated
+from alerts.detection.inputs import Fact, Snapshot
+from alerts.detection.schedule import running
+from alerts.engine import Evaluated
+from alerts.evaluate import evaluate
 from alerts.findings import Evaluation, Series
+from alerts.memory import Memory, from_bytes, to_bytes
 from alerts.rules.loader import RuleLoader
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
@@ -30,15 +30,15 @@ from alerts.viewing.settled import without_unsettled
 from alerts.viewing.snapshots import HISTORY_S, Snapshots
 from consumers.topics import Partition
 from streams.clock_reports import clock_reports
-from streams.serve.asks import Ask
-from streams.serve.following import Following
-from streams.serve.snapshot import Hot
+from streams.model.windows import Span
 from streams.settings import Settings
 from streams.store.levels import levels
 from streams.view.asking import NotAnswerableError, NotReadyError
+from streams.view.follower_thread import Following
+from streams.view.precomputed import Hot
+from streams.view.queries import Ask
 from streams.view.reached import newest
 from streams.view.rolling import RollingView
-from streams.windows import Span
 
 log = structlog.get_logger()
 

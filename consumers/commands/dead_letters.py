@@ -17,11 +17,11 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, parse_since, run
 from consumers.commands.topics import AsJson, Bootstrap, CommandSettings
-from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
-from consumers.dead_letters import DeadLetter, Selection
+from consumers.contract.rejection import Reason
+from consumers.dead_letters.letters import DeadLetter, Selection
+from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from consumers.errors import SalepulseError, UsageError
-from consumers.kafka import Where
-from consumers.rejects import Reason
+from consumers.kafka.connection import Where
 from consumers.topics import Topic
 
 _MOST_NAMED = 10

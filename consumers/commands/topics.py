@@ -14,8 +14,8 @@ from pydantic_settings import SettingsConfigDict
 
 from consumers.commands.running import foreseen, load_settings, run
 from consumers.errors import UsageError
+from consumers.kafka.admin import Outcome, TopicPlan, TopicReport, create_topics, default_plans
 from consumers.settings import IngestSettings
-from consumers.topic_admin import Outcome, TopicPlan, TopicReport, create_topics, default_plans
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from consumers.events import Phase, Promotion
+from consumers.contract.events import Phase, Promotion
 from consumers.promotions.times import local
 
 Given: TypeAlias = str | int | None

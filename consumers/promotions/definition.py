@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 
 from pydantic import ValidationError
 
-from consumers.events import MAX_MESSAGE_BYTES, Promotion
+from consumers.contract.events import MAX_MESSAGE_BYTES, Promotion
 from consumers.plain_words import plainly
 from consumers.promotions.times import moment_of
 from consumers.promotions.yaml_lines import Fields, Listing, Node, Null, Scalar, walk

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from consumers.promotions.definition import DefinitionReader, Fault
 from consumers.promotions.yaml_lines import Fields, Listing, Node, YamlError, parse
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from consumers.decoding import decode_promotion
-from consumers.events import Promotion
-from consumers.kafka import Where
-from consumers.producing import Outgoing, send_all
+from consumers.contract.decoding import decode_promotion
+from consumers.contract.events import Promotion
+from consumers.contract.rejection import Rejected
+from consumers.kafka.connection import Where
+from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.read_to_end import read_to_end
 from consumers.promotions.changes import FieldChange, Outcome, field_changes
 from consumers.promotions.definition import encoded
-from consumers.rejects import Rejected
-from consumers.topic_reading import read_to_end
 from consumers.topics import Topic
 
 

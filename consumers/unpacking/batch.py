@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from consumers.rejects import Reason
-from consumers.skipped import CUT_BYTES, Skipped
+from consumers.contract.rejection import Reason
+from consumers.kafka.skipped import CUT_BYTES, Skipped
 from consumers.unpacking.batch_header import (
     HEADER_BYTES,
     LOG_OVERHEAD_BYTES,

@@ -6,7 +6,7 @@ from __future__ import annotations
 class UnreadableError(Exception):
     """Bytes of a batch are not what they should be. The message says what is wrong with them.
 
-    Raised and caught inside this package and by `consumers.fetched`: it leaves as a `Skipped`.
+    Raised and caught inside this package and by `consumers.kafka.bulk_fetch`: it leaves as a `Skipped`.
     """
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from consumers.rejects import Reason
-from consumers.skipped import CUT_BYTES, Cut, MessageHeaders, Skipped
+from consumers.contract.rejection import Reason
+from consumers.kafka.skipped import CUT_BYTES, Cut, MessageHeaders, Skipped
 from consumers.unpacking.batch_header import BatchHeader
 from consumers.unpacking.byte_stream import ByteStream, varint
 from consumers.unpacking.errors import UnreadableError

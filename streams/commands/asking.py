@@ -14,10 +14,10 @@ from streams.commands.comparing import compared_facts, print_compared
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_table, tell
-from streams.compare import Against
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.settings import Settings
-from streams.windows import Window
+from streams.view.compare_rules import Against
 
 if TYPE_CHECKING:
     from streams.view.asking import Answer
@@ -138,10 +138,9 @@ def parse_time(flag: str, text: str) -> int:
 async def _ask(settings: Settings, asked: Asked) -> tuple[Answer, Compared | None, int | None]:
     """The answer, what it is compared with, and since when events were lost."""
     from streams.panes.rows import Rows
-    from streams.store.connection import Access, connect
+    from streams.store.connection import Access, connect, redis_errors
     from streams.store.keys import Keys
     from streams.store.reader import PaneReader
-    from streams.store.redis_errors import redis_errors
     from streams.store.reference_clock import server_time_ms
     from streams.view.asking import NotAnswerableError, Question
     from streams.view.compared import Comparer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.commands.running import iso
 from streams.commands.output import print_table, tell
-from streams.compare import Against, Difference, differ, differences
+from streams.view.compare_rules import Against, Difference, differ, differences
 
 if TYPE_CHECKING:
     from streams.settings import Settings

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from consumers.contract.events import Promotion
 from consumers.errors import SalepulseError
-from consumers.events import Promotion
 from consumers.topics import Partition, Topic
 from streams.panes.rows import Rows
 from streams.settings import Settings
-from streams.store.connection import connect
+from streams.store.connection import connect, redis_errors
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.reader import PaneReader
-from streams.store.redis_errors import redis_errors
 from streams.store.writer import PaneWriter
 
 

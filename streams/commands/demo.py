@@ -17,9 +17,9 @@ from streams.commands.up import installed_roles
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.demo.lines import Lines
-    from streams.demo.screen import Screen
-    from streams.stack.plan import Plan
+    from streams.local.demo.lines import Lines
+    from streams.local.demo.screen import Screen
+    from streams.local.stack.plan import Plan
 
 app = typer.Typer()
 
@@ -65,8 +65,8 @@ def in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
 
 def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: bool) -> None:
     from consumers.errors import SalepulseError
-    from streams.demo.play import Options, play
-    from streams.stack.plan import Wanted, data_folder, embedded_errors, plan
+    from streams.local.demo.play import Options, play
+    from streams.local.stack.plan import Wanted, data_folder, embedded_errors, plan
 
     named = "http_port" in settings.model_fields_set
     wanted = Wanted(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
@@ -89,8 +89,8 @@ def _view(planned: Plan, as_json: bool) -> contextlib.AbstractContextManager[Scr
     """A screen on a terminal, lines elsewhere."""
     from rich.console import Console
 
-    from streams.demo.lines import Lines
-    from streams.demo.screen import Screen
+    from streams.local.demo.lines import Lines
+    from streams.local.demo.screen import Screen
 
     console = Console(stderr=as_json)
     view = Screen(console) if console.is_terminal else Lines(sys.stderr if as_json else sys.stdout)

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.settings_report import misspelt
 
 if TYPE_CHECKING:
-    from streams.doctor.findings import Finding
+    from streams.local.doctor.findings import Finding
 
 app = typer.Typer()
 
@@ -61,10 +61,10 @@ def _unseen(finding: Finding) -> None:
 
 async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Sequence[Finding]:
     """Broker and Redis are asked at the same time, so that one that does not answer holds up less."""
-    from streams.doctor.broker import examine_broker
-    from streams.doctor.redis import examine_redis
-    from streams.doctor.server import examine_server
-    from streams.doctor.workers import examine_workers
+    from streams.local.doctor.broker import examine_broker
+    from streams.local.doctor.redis import examine_redis
+    from streams.local.doctor.server import examine_server
+    from streams.local.doctor.workers import examine_workers
     from streams.store.connection import Access, connect
 
     findings: list[Finding] = []
@@ -93,7 +93,7 @@ async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Seque
 
 async def within(asked: Awaitable[Sequence[Finding]], limit_s: float = REDIS_WITHIN_S) -> Sequence[Finding]:
     """What was found; where that takes too long, that."""
-    from streams.doctor.findings import wrong
+    from streams.local.doctor.findings import wrong
 
     try:
         async with asyncio.timeout(limit_s):
@@ -104,8 +104,8 @@ async def within(asked: Awaitable[Sequence[Finding]], limit_s: float = REDIS_WIT
 
 def _examine_settings(settings: Settings) -> list[Finding]:
     """A wrong setting ends every command before it comes this far."""
-    from streams.doctor.findings import ok, warning
-    from streams.doctor.money import exponent
+    from streams.local.doctor.findings import ok, warning
+    from streams.local.doctor.money import exponent
 
     file = Path("salepulse.toml")
     read = f"{file} was read" if file.exists() else f"no {file} in {Path.cwd()}: environment, flags and defaults"

@@ -100,9 +100,8 @@ def _chosen(names: list[str] | None, incomplete: Mapping[Partition, int]) -> dic
 
 
 async def _read(settings: Settings) -> State:
-    from streams.store.connection import Access, connect
+    from streams.store.connection import Access, connect, redis_errors
     from streams.store.keys import Keys
-    from streams.store.redis_errors import redis_errors
     from streams.store.state import read_state
 
     redis = connect(settings, Access.READ)
@@ -114,10 +113,9 @@ async def _read(settings: Settings) -> State:
 
 
 async def _clear(settings: Settings, partitions: Iterable[Partition]) -> None:
-    from streams.store.connection import connect
+    from streams.store.connection import connect, redis_errors
     from streams.store.keys import Keys
     from streams.store.levels import levels
-    from streams.store.redis_errors import redis_errors
     from streams.store.writer import PaneWriter
 
     redis = connect(settings)

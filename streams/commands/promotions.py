@@ -13,7 +13,7 @@ import typer
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
-from consumers.kafka import Where
+from consumers.kafka.connection import Where
 from consumers.plain_words import how_many
 from consumers.topics import Topic
 from streams.commands.asking import parse_time
@@ -22,7 +22,7 @@ from streams.commands.output import print_json, print_table, tell
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from consumers.events import Promotion
+    from consumers.contract.events import Promotion
     from consumers.promotions.topic import Applied, InForce
     from consumers.topics import Partition
 
@@ -196,7 +196,7 @@ async def _confirm(settings: Settings, promotions: Mapping[str, Promotion]) -> l
 
 async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:
     """What is counted by; None, and a remark, where Redis does not say."""
-    from streams.store.promotions import read_promotions
+    from streams.store.reader import read_promotions
 
     try:
         return await read_promotions(settings)
@@ -251,7 +251,7 @@ def _print(applied: Sequence[Applied], dry_run: bool) -> None:
 
 def _standing(promotion: Promotion, at_ms: int) -> dict[str, Any]:
     """A definition and how it stands, as JSON."""
-    from streams.phases import at_moment
+    from streams.model.phases import at_moment
 
     now = at_moment(promotion, at_ms)
     return {
@@ -265,7 +265,7 @@ def _standing(promotion: Promotion, at_ms: int) -> dict[str, Any]:
 
 def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
     from consumers.promotions.times import local
-    from streams.phases import RunState, at_moment
+    from streams.model.phases import RunState, at_moment
 
     now = at_moment(promotion, at_ms)
     phase = now.phase.name if now.phase else ("between phases" if promotion.phases else "running")

@@ -17,7 +17,7 @@ from streams.commands.progress import progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.counted import Positions
+    from streams.store.progress import Positions
 
 app = typer.Typer()
 
@@ -81,14 +81,14 @@ async def _send(settings: Settings, paths: list[Path], speed: float | None) -> R
 
 
 async def _positions(settings: Settings) -> Positions:
-    from streams.counted import read_positions
+    from streams.store.progress import read_positions
 
     return await read_positions(settings)
 
 
 async def _wait(settings: Settings, sent: Replayed, before: Positions, patience_s: float) -> float:
     """Seconds that it took."""
-    from streams.counted import wait_counted
+    from streams.store.progress import wait_counted
 
     started, total = time.monotonic(), sum(sent.messages.values())
     with progress("counting") as shown:

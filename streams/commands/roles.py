@@ -22,9 +22,9 @@ def worker(
     """Count: read events from Kafka, keep panes in Redis. Run as many as there are cores; each takes its partitions."""
     import structlog
 
-    from streams.app import run
     from streams.process.logs import configure_role_logs
     from streams.settings_report import shown
+    from streams.worker.app import run
 
     settings = load_settings(
         Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accepting(accept)

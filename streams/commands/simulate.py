@@ -13,7 +13,7 @@ import typer
 
 from consumers.commands.running import foreseen, iso, load_settings, run
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
-from consumers.kafka import Where
+from consumers.kafka.connection import Where
 from streams.commands.asking import parse_time
 from streams.commands.options import AsJson, checked_speed, speed_of
 from streams.commands.output import print_json, tell
@@ -147,9 +147,9 @@ def _facts(season: Season) -> dict[str, Any]:
 
 
 async def _send_all(season: Season, kafka: Where, speed: float | None) -> Sent:
-    from consumers.producing import KeyedProducer
+    from consumers.kafka.producer import KeyedProducer
     from consumers.topics import EVENT_TOPICS, Topic
-    from streams.sending import Pace, send_batches
+    from streams.simulate.sending import Pace, send_batches
 
     config, stop, sent = season.config, asyncio.Event(), 0
     for number in (signal.SIGINT, signal.SIGTERM):

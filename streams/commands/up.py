@@ -25,8 +25,8 @@ from streams.commands.output import tell
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.embedded.child import Event
-    from streams.stack.plan import Plan
+    from streams.local.embedded.child import Event
+    from streams.local.stack.plan import Plan
 
 app = typer.Typer()
 
@@ -101,7 +101,7 @@ def _one_of(flag: str, given: object, other: str, port: object) -> None:
 def _run(
     settings: Settings, kafka_port: int | None, redis_port: int | None, workers: int, data_dir: Path | None
 ) -> None:
-    from streams.stack.plan import Wanted, data_folder, embedded_errors, plan
+    from streams.local.stack.plan import Wanted, data_folder, embedded_errors, plan
 
     wanted = Wanted(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
     with data_folder(data_dir) as folder, embedded_errors():
@@ -119,8 +119,8 @@ def installed_roles() -> tuple[str, ...]:
 
 
 async def _keep(planned: Plan, extra_roles: tuple[str, ...]) -> None:
-    from streams.embedded.supervisor import Supervisor
-    from streams.stack.stack import Stack, describe
+    from streams.local.embedded.supervisor import Supervisor
+    from streams.local.stack.stack import Stack, describe
 
     def on_event(event: Event) -> None:
         if line := describe(event):

@@ -8,8 +8,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from streams.panes.dictionary import StockNames
 from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
-from streams.stock.names import StockNames
 
 
 class Rows:

@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from consumers.hashing import Hashes
+from consumers.dedup import Hashes
 from streams.panes.arrays import Ints
 
 REGISTER_BITS = 16
@@ -32,7 +32,7 @@ Coupons = npt.NDArray[np.uint32]
 
 
 def coupons(hashed: Hashes) -> Ints:
-    """The coupon of each id's hash (`consumers.hashing`)."""
+    """The coupon of each id's hash (`consumers.dedup`)."""
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact
     rank = _HASH_BITS + 1 - np.frexp(rest)[1]

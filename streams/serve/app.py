@@ -25,7 +25,6 @@ from streams.serve import (
     definitions,
     docs,
     errors,
-    forecasts,
     health,
     kpis,
     metrics,
@@ -52,6 +51,7 @@ from streams.serve.same_origin import SameOrigin
 from streams.settings import Settings
 from streams.store.connection import Access, connect
 from streams.tokens.book import TokenBook
+from streams.view import forecasts
 
 log = structlog.get_logger()
 

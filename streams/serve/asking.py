@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
-from consumers.events import MAX_TS_MS
-from streams.kpis import Number
+from consumers.contract.events import MAX_TS_MS
+from streams.model.kpis import Number
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asks import Ask, Told
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
 from streams.view.asking import NotReadyError
-from streams.windows import Window
+from streams.view.queries import Ask, Told
 
 
 async def live_of(request: Request) -> Live:

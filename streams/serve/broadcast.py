@@ -14,11 +14,11 @@ import structlog
 
 from consumers.masking import masked
 from streams.serve.asking import answer
-from streams.serve.asks import Ask, Told
 from streams.serve.changes import ChangeLog, Tail
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
 from streams.serve.turns import SERVER, asking
+from streams.view.queries import Ask, Told
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from consumers.masking import masked
-from streams.serve.bell import Bell, rings
+from streams.serve.change_notifier import Bell, rings
 from streams.serve.sse import Place
 from streams.store.connection import UNREACHABLE
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from streams.compare import Against, differences
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.asking import (
     AsOfParam,
@@ -22,14 +22,13 @@ from streams.serve.asking import (
     answer,
     one_value,
 )
-from streams.serve.asks import AboutKpis, Told, told
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
-from streams.serve.model import ApiModel
 from streams.view.asking import Question
+from streams.view.compare_rules import Against, differences
 from streams.view.compared import Compared, ComparedItem, Comparer, Then
+from streams.view.queries import AboutKpis, Told, told
 from streams.view.rolling import RollingView
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 

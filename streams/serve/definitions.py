@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from streams.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
+from streams.model.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
+from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
 from streams.serve.asking import LiveView
 from streams.serve.encoding import json_response
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"])
 

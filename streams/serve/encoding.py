@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 _encode = msgspec.json.Encoder().encode
@@ -19,3 +20,9 @@ def error_response(status: int, code: str, message: str, headers: Mapping[str, s
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response of builtin types; answers are of one moment, so nobody is to keep them."""
     return Response(_encode(content), status, {"cache-control": "no-store", **(headers or {})}, "application/json")
+
+
+class ApiModel(BaseModel):
+    """Its fields' docstrings are their descriptions in OpenAPI."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from consumers.errors import SalepulseError
 from consumers.plain_words import plainly
-from streams.compare import Against
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
 from streams.serve.refused import HttpRefusal
@@ -23,7 +23,7 @@ from streams.serve.turns import OverloadedError
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import TEXTS, refusal_of
 from streams.view.asking import NotAnswerableError, NotReadyError
-from streams.windows import Window
+from streams.view.compare_rules import Against
 
 log = structlog.get_logger()
 

@@ -13,19 +13,30 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from streams.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
+from streams.model.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
+from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
-from streams.serve.baselines import Baselines
-from streams.serve.budget import share
-from streams.serve.forecasts import Forecasts
 from streams.serve.promotion_metrics import Running, running
 from streams.view.asking import NotAnswerableError, NotReadyError, Question
+from streams.view.baselines import Baselines
+from streams.view.forecasts import Forecasts
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView
-from streams.windows import Window
+
+K = TypeVar("K")
+
+
+def share(wanted: Mapping[K, int], available: int) -> dict[K, int]:
+    """How many rows each gets: all it wants where that is little; what is short is shared evenly."""
+    given: dict[K, int] = {}
+    for place, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
+        given[key] = min(rows, available // (len(wanted) - place))
+        available -= given[key]
+    return given
+
 
 PART_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""

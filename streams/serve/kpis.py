@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from streams.kpis import PUBLIC_COUNTERS, absent_counters
+from streams.model.kpis import PUBLIC_COUNTERS, absent_counters
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.asking import (
     AsOfParam,
@@ -21,13 +22,11 @@ from streams.serve.asking import (
     answer,
     one_value,
 )
-from streams.serve.asks import Largest, OfEach, OfOne
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
-from streams.serve.model import ApiModel
 from streams.view.asking import Question
+from streams.view.queries import Largest, OfEach, OfOne
 from streams.view.rolling import MAX_ITEMS
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 

@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.feeds import held_back
-from streams.serve.asks import Ask
-from streams.serve.bell import Bell
-from streams.serve.following import Aside, Following, Look
+from streams.serve.change_notifier import Bell
 from streams.serve.refused import HttpRefusal
-from streams.serve.snapshot import Hot, Snapshot
 from streams.serve.standing import DOWN_AFTER_MS, Facts, Standing, is_silent, standing
 from streams.serve.turns import SERVER, OverloadedError, asking
 from streams.settings import Settings
 from streams.store.state import State
 from streams.stuck import Waiting, stuck
 from streams.view.asking import NotReadyError
+from streams.view.follower_thread import Aside, Following, Look
+from streams.view.precomputed import Hot, Snapshot
+from streams.view.queries import Ask
 from streams.view.reached import newest, reached_ms
 from streams.view.rolling import RollingView
 

@@ -7,33 +7,62 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 
+import structlog
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from consumers.events import DROPPABLE_FIELDS, TYPES
-from consumers.rejects import Reason
-from consumers.topic_names import TopicNames
+from consumers.contract.events import DROPPABLE_FIELDS, TYPES
+from consumers.contract.rejection import Reason
+from consumers.kafka.topic_names import TopicNames
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
+from streams.model.totals import negative_amounts
 from streams.panes.scopes import SCOPES
-from streams.serve.baselines import Baselines
 from streams.serve.connections import Connections
-from streams.serve.forecasts import Forecasts
 from streams.serve.gauges import AllGauges, GaugeText
 from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
 from streams.serve.refused import HttpRefusal
 from streams.serve.standing import NotLive
-from streams.serve.worker_metrics import worker_families
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import RedisRefusal
-from streams.totals import negative_amounts
 from streams.view.asking import NotAnswerableError, NotReadyError
+from streams.view.baselines import Baselines
+from streams.view.forecasts import Forecasts
+
+log = structlog.get_logger()
+
+FORGET_AFTER_MS = 60_000
+"""A worker that said nothing for so long has ended."""
+
+
+def worker_families(workers: Mapping[str, tuple[int, str]], now_ms: int) -> Iterator[Metric]:
+    """The families of all workers that are at work, those of one name together."""
+    families: dict[str, Metric] = {}
+    for worker, (said_ms, text) in sorted(workers.items()):
+        if now_ms - said_ms > FORGET_AFTER_MS:
+            continue
+        try:
+            for family in text_string_to_metric_families(text):
+                _add(families, worker, family)
+        except ValueError:
+            log.warning("a worker's metrics cannot be read; is it of another version?", worker=worker)
+    yield from families.values()
+
+
+def _add(families: dict[str, Metric], worker: str, family: Metric) -> None:
+    if family.name.endswith("_created"):
+        return  # when a counter began: of no use to anybody here
+    held = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+    for sample in family.samples:
+        held.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
+
 
 router = APIRouter(tags=["health"])
 

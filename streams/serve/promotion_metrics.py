@@ -9,12 +9,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from consumers.events import Promotion
-from streams.kpis import MONEY_NAMES, Number
-from streams.phases import PhaseNow, RunState, at_moment
-from streams.serve.baselines import Baselines
-from streams.serve.forecasts import Forecasts, Outlook
+from consumers.contract.events import Promotion
+from streams.model.kpis import MONEY_NAMES, Number
+from streams.model.phases import PhaseNow, RunState, at_moment
 from streams.view.asking import NotAnswerableError
+from streams.view.baselines import Baselines
+from streams.view.forecasts import Forecasts, Outlook
 from streams.view.rolling import RollingView
 
 

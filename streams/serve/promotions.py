@@ -8,20 +8,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from consumers.events import Phase, Promotion
-from streams.kpis import TARGET_TIERS, Number
+from consumers.contract.events import Phase, Promotion
+from streams.model.kpis import TARGET_TIERS, Number
+from streams.model.phases import RunState, at_moment, elapsed_fraction
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.phases import RunState, at_moment, elapsed_fraction
 from streams.serve.asking import AsOfParam, Frame, LiveView, Values, frame, require_ready
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
-from streams.serve.forecasts import Basis, Forecasts, Outlook
 from streams.serve.live import Live
-from streams.serve.model import ApiModel
 from streams.serve.paths import PathId
 from streams.view.asking import NotAnswerableError, Question
+from streams.view.forecasts import Basis, Forecasts, Outlook
 from streams.view.rolling import RollingView
-from streams.windows import Window
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorAnswer, "description": "No such promotion is in force; the message lists those that are."}

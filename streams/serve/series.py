@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from consumers.events import MAX_TS_MS
-from streams.compare import Against
-from streams.kpis import NAMES, Number
+from consumers.contract.events import MAX_TS_MS
+from streams.model.kpis import NAMES, Number
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.asking import (
     Frame,
@@ -27,8 +27,8 @@ from streams.serve.encoding import json_response
 from streams.serve.errors import ERRORS, ApiError, unknown
 from streams.serve.paths import PathId
 from streams.view.asking import Question
+from streams.view.compare_rules import Against
 from streams.view.compared import ComparedSeries, Comparer
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 

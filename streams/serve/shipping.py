@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from streams.model.windows import Window
 from streams.serve.asking import Frame, LiveView, Values, WindowParam, frame, require_ready
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
-from streams.serve.model import ApiModel
 from streams.view.parcels import Parcels, shipping_report
-from streams.windows import Window
 
 router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
 

@@ -7,16 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from streams.kpis import Number
+from streams.model.kpis import Number
 from streams.serve.asking import AsOfParam, Frame, LiveView, PromotionParam, Values, frame, require_ready
-from streams.serve.asks import item
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
-from streams.serve.model import ApiModel
 from streams.serve.paths import PathId
 from streams.stock.classes import AbcClass
 from streams.stock.forecast import COVERAGE, Interval
 from streams.view.outlook import Outage, Outlook, SkuOutlook
+from streams.view.queries import item
 
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
 

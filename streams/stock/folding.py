@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from streams.fold.columns import Columns
 from streams.panes.arrays import Ints, compact
-from streams.panes.columns import Columns
+from streams.panes.dictionary import Numbering
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
-from streams.stock.names import Numbering
 
 SALES_STEP_MS = 1000
 """Sales add up in whole seconds, as the as-of moves: more is not asked of them."""

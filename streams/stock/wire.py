@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, compact
+from streams.panes.dictionary import Numbering, StockNames
 from streams.panes.packing import Column, pack, unpack
 from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
-from streams.stock.names import Numbering, StockNames
 
 
 class _Entries(msgspec.Struct, array_like=True):

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from consumers.errors import SalepulseError
 from consumers.topics import Topic
 from streams.settings import Settings
+from streams.store.connection import redis_errors
 from streams.store.keys import Keys
-from streams.store.redis_errors import redis_errors
 
 CURRENCY = "currency"
 """The field of the state that says which currency was counted; absent in a store of an earlier version."""

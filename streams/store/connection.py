@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
@@ -88,9 +88,9 @@ def _login(settings: Settings, access: Access) -> dict[str, Any]:
     return {}
 
 
-def script(redis: Redis, name: str) -> AsyncScript:
-    """One of the scripts beside this file. A Redis that has forgotten it is taught again by itself."""
-    return redis.register_script(guarded(files("streams.store").joinpath(f"{name}.lua").read_text()))
+def script(redis: Redis, name: str, package: str = "streams.store") -> AsyncScript:
+    """The Lua script `<name>.lua` of a package. It is loaded again where Redis does not know it."""
+    return redis.register_script(guarded(files(package).joinpath(f"{name}.lua").read_text()))
 
 
 @asynccontextmanager
@@ -154,3 +154,12 @@ def visit(redis: Redis) -> Visit:
     if issubclass(kind, SSLConnection):
         tls = TlsFiles(*(str(args.get(name) or "") for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")))
     return Visit(address(redis), str(args.get("username") or ""), tls)
+
+
+@contextmanager
+def redis_errors(redis: Redis) -> Iterator[None]:
+    """Turn what the client raises inside the block into a SalepulseError."""
+    try:
+        yield
+    except (RedisError, *UNREACHABLE) as error:
+        raise told(error, visit(redis)) from error

@@ -12,7 +12,7 @@ from time import monotonic
 
 from redis.asyncio import Redis
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from streams.settings import Settings
 from streams.store.connection import script
 from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Keeping, Kept, from_json, revise, to_json, wanted

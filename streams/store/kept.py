@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
+from streams.model.windows import Span
 from streams.settings import Settings
-from streams.windows import Span
 
 DAY_S = 86_400
 KEPT_LEVELS = ("m", "ship_m")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from streams.panes.delta import PaneDelta
+from streams.fold.delta import PaneDelta
 from streams.panes.steps import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
 from streams.settings import Settings
 from streams.stock.ledger import Ledger

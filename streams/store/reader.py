@@ -10,13 +10,15 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from consumers.contract.events import Promotion
 from consumers.errors import SalepulseError
-from consumers.events import Promotion
 from consumers.topics import Partition
+from streams.fold.codec import decode
+from streams.fold.delta import PaneDelta
 from streams.panes.cells import MAX_ROWS
-from streams.panes.codec import decode
-from streams.panes.delta import PaneDelta
 from streams.panes.rows import Rows
+from streams.settings import Settings
+from streams.store.connection import Access, connect, redis_errors
 from streams.store.kept import Kept, from_json
 from streams.store.keys import Keys
 from streams.store.state import State, read_state
@@ -152,3 +154,13 @@ async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
 
 def _text(held: bytes | str) -> str:
     return held if isinstance(held, str) else held.decode()
+
+
+async def read_promotions(settings: Settings) -> dict[str, Promotion]:
+    """# promotion_id: its newest definition. Raises SalepulseError where Redis does not say."""
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
+    try:
+        with redis_errors(redis):
+            return await PaneReader(redis, keys, Rows()).promotions()
+    finally:
+        await redis.aclose()

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 
 from consumers.settings import Clock
 from consumers.topics import Partition
-from streams.panes.codec import decode, encode
-from streams.panes.delta import PaneDelta, merge
+from streams.fold.codec import decode, encode
+from streams.fold.delta import PaneDelta, merge
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.panes.steps import SKU_DISTINCTS_STEP_S

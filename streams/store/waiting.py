@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 
 from streams.log_pace import LogPace
-from streams.store.redis_errors import redis_errors
+from streams.store.connection import redis_errors
 from streams.store.refusals import RedisUnavailableError
 
 T = TypeVar("T")

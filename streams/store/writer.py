@@ -24,12 +24,13 @@ from uuid import uuid4
 import numpy as np
 from redis.asyncio import Redis
 
-from consumers.hashing import Hashes
-from consumers.topic_ids import KnownTopic
+from consumers.dedup import Hashes
+from consumers.kafka.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.panes.codec import decode, encode
-from streams.panes.delta import ZERO, PaneDelta
+from streams.fold.codec import decode, encode
+from streams.fold.delta import ZERO, PaneDelta
+from streams.model.totals import MAX_PRICED
 from streams.panes.rows import Rows
 from streams.shipping.join import RecordChange
 from streams.shipping.keys import RecordKey
@@ -38,7 +39,6 @@ from streams.store.id_log import IdSpan
 from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
 from streams.store.levels import Level
-from streams.totals import MAX_PRICED
 
 
 @dataclass(frozen=True, slots=True)

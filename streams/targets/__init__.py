@@ -4,8 +4,7 @@
 `docs/targets.md`.
 """
 
-from streams.targets.curve import Curve
+from streams.targets.curve import Curve, day_curve
 from streams.targets.forecast import CELLS, Forecast, Whole, forecast
-from streams.targets.shape import day_curve
 
 __all__ = ["CELLS", "Curve", "Forecast", "Whole", "day_curve", "forecast"]

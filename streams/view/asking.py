@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from consumers.errors import SalepulseError
-from streams.kpis import Number
+from streams.model.kpis import Number
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.windows import Window
 
 
 class NotAnswerableError(SalepulseError):

@@ -6,15 +6,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from streams import promotions
-from streams.compare import Against, Comparison, pair_of
-from streams.kpis import Number
+from streams.model.kpis import Number
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import Answer, Item, NotAnswerableError, Question
+from streams.view.compare_rules import Against, Comparison, pair_of
 from streams.view.promotion_scope import Asker
 from streams.view.rolling import RollingView
-from streams.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from streams.kpis import STOCK_NAMES, Number, values
+from streams.model.kpis import STOCK_NAMES, Number, values
 from streams.panes.counters import COUNTER_IDS
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.store.levels import Level

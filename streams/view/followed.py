@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from streams.panes.delta import PaneDelta
+from streams.fold.delta import PaneDelta
+from streams.model.windows import Span, Window
 from streams.panes.rows import Rows
 from streams.shipping.expansion import Limits
 from streams.store.kept import NOTHING_KEPT
@@ -19,7 +20,6 @@ from streams.view.retention import Retention
 from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
 from streams.view.sums import WindowSum
-from streams.windows import Span, Window
 
 _MAX_SUMS = 64
 _MAX_SUMS_BYTES = 300_000_000

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from streams.model.windows import Span
 from streams.panes.arrays import Ints, among
 from streams.panes.cells import Cells, cell_keys
 from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.spread import IN_A_ROW
 from streams.view.sums import MovingSum, WindowSum
-from streams.windows import Span
 
 
 class RowSums(MovingSum):

@@ -8,8 +8,9 @@ from heapq import nsmallest
 
 import numpy as np
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from streams import promotions
+from streams.model.windows import Pieces, Span, Window, distinct_span, in_panes, span
 from streams.panes.arrays import Ints
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.scopes import Scope
@@ -22,7 +23,6 @@ from streams.view.reached import newest, reached_ms
 from streams.view.retention import Retention
 from streams.view.shipping import LEG_LEVELS, At
 from streams.view.sums import WindowSum
-from streams.windows import Pieces, Span, Window, distinct_span, in_panes, span
 
 COUNTER_LEVELS = tuple(COUNTERS_STEP_S.items())
 DISTINCT_LEVELS = tuple(DISTINCTS_STEP_S.items())

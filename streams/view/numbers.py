@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from streams import promotions
-from streams.kpis import KPIS, STOCK_NAMES, STOCK_SUMS, TARGET_TIERS, Number, Sums, absent_counters, target_sum, values
+from streams.model.kpis import (
+    KPIS,
+    STOCK_NAMES,
+    STOCK_SUMS,
+    TARGET_TIERS,
+    Number,
+    Sums,
+    absent_counters,
+    target_sum,
+    values,
+)
+from streams.model.windows import Span, Window, in_panes
 from streams.panes.arrays import Ints
+from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
+from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.shipping.counters import LEG_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.asking import Answer, Item
-from streams.view.distinct import Union
+from streams.view.followed import Followed
+from streams.view.live_distincts import Union
 from streams.view.moment import Moment
 from streams.view.shipping import known, named
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
-from streams.windows import Window, in_panes
 
 
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
@@ -157,3 +171,26 @@ def named_counters(counted: Sequence[int], scope: Scope) -> dict[str, int]:
 def named_distincts(estimated: Sequence[int]) -> dict[str, int]:
     """Distinct counts by name."""
     return {d.name: n for d, n in zip(DISTINCTS, estimated, strict=True)}
+
+
+SECONDS = "s"
+"""The level of panes of one second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A stretch of seconds."""
+
+    span: Span
+    cells: Cells
+    rows: Rows
+    """Whose numbers the cells have: those of another stretch may be others."""
+
+
+async def seconds(followed: Followed, span: Span) -> Seconds:
+    """All that was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
+    pieces = [(SECONDS, span)] if span else []
+    followed.retention.require(pieces)
+    while await followed.blocks.ensure(followed.blocks.needed(pieces)):
+        pass  # something was waited for, and blocks may have been dropped meanwhile
+    return Seconds(span, merge_cells(list(followed.blocks.cells(pieces))), followed.rows)

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.kpis import Number
+from streams.model.kpis import Number
+from streams.model.windows import Window
 from streams.panes.arrays import Ints
+from streams.panes.dictionary import StockNames
 from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.stock.book import StockBook
 from streams.stock.classes import AbcClass, abc_class
 from streams.stock.forecast import LOOK_BACK_MINUTES, RATE_MINUTES, Interval, interval
-from streams.stock.names import StockNames
-from streams.stock.outage import out_since_ms
 from streams.stock.replenishment import StockPolicy, gmv_at_risk_per_hour, overstock, replenishment
+from streams.stock.state import out_since_ms
 from streams.view.asking import Item, Question
 from streams.view.rolling import MAX_ITEMS, RollingView
-from streams.windows import Window
 
 LOOK_BACK_MS = 86_400_000
 """An outage that began longer ago has no rate to be judged by."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams.kpis import Number
+from streams.model.kpis import Number
+from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.rows import Rows
 from streams.panes.scopes import Dimension, Scope, ShippedBy
@@ -19,7 +20,6 @@ from streams.shipping.spread import DELIVERY, IN_A_ROW, SHARES, SHIP, quantile_m
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
 from streams.view.shipping import ShippingMoment
-from streams.windows import Window
 
 Label = tuple[Dimension, str]
 HOUR_MS = 3_600_000

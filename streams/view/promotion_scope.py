@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from streams.kpis import PUBLIC_COUNTERS, Number, values
+from streams.model.kpis import PUBLIC_COUNTERS, Number, values
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import Answer, Item, NotAnswerableError, Question, Top
 from streams.view.rolling import MAX_ITEMS, RollingView
-from streams.windows import Window
 
 
 class Asker:

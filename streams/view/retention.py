@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from streams.model.windows import Span
 from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
 from streams.store.levels import Level
 from streams.view.asking import NotAnswerableError
-from streams.windows import Span
 
 LONGEST_IN_SECONDS_S = 900
 """Windows that start at a second are no longer than this."""

@@ -14,18 +14,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from consumers.settings import Clock
 from streams import promotions
 from streams.asof import AsOf
-from streams.kpis import Number, values
+from streams.model.kpis import Number, values
+from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.dictionary import StockNames
 from streams.panes.rows import Rows
 from streams.settings import Settings, limits
 from streams.stock.book import StockBook
 from streams.stock.ledger import Ledger
-from streams.stock.names import StockNames
 from streams.store.kept import NOTHING_KEPT
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
@@ -34,12 +35,10 @@ from streams.view.asking import Answer, Question, Top
 from streams.view.curve import curve
 from streams.view.followed import Followed
 from streams.view.moment import Moment, moment_of
-from streams.view.numbers import answer, named_counters, nothing, shipping_total, sums_of
+from streams.view.numbers import Seconds, answer, named_counters, nothing, seconds, shipping_total, sums_of
 from streams.view.reached import newest
 from streams.view.retention import Retention
-from streams.view.seconds import Seconds, seconds
 from streams.view.shipping import ShippingMoment
-from streams.windows import Span, Window
 
 T = TypeVar("T")
 

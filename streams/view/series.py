@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from streams.model.windows import Pieces, Span
 from streams.panes.arrays import Ints
 from streams.panes.cells import NO_CELLS, Cells, merge_cells
 from streams.panes.counters import DISTINCTS, N_COUNTERS
@@ -21,7 +22,6 @@ from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import Level
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks
-from streams.windows import Pieces, Span
 
 Registers = npt.NDArray[np.uint8]
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streams.model.windows import Pieces, Span, in_panes
 from streams.panes.arrays import Ints
 from streams.panes.cells import merge_cells, nonzero
 from streams.panes.rows import Rows
@@ -24,7 +25,6 @@ from streams.store.levels import Level
 from streams.view.blocks import Blocks
 from streams.view.legs import LegSum, RowSums, known_in
 from streams.view.series import RowHistory
-from streams.windows import Pieces, Span, in_panes
 
 LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))

@@ -1,4 +1,4 @@
-"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.kpis` takes them."""
+"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.model.kpis` takes them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from streams.panes.arrays import Ints
+from streams.panes.dictionary import StockNames
 from streams.stock.book import StockBook
-from streams.stock.names import StockNames
 from streams.view.stock import StockView
 
 StockSums = dict[str, int]

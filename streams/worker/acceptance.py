@@ -12,17 +12,17 @@ from time import monotonic
 import structlog
 from redis.asyncio import Redis
 
-from consumers.reading import Reading
-from consumers.rejects import Rejected
+from consumers.contract.rejection import Rejected
+from consumers.kafka.consumer import Reading
+from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition, Topic
-from consumers.transport import RecordBatch
 from streams.acceptance import Tally, Verdict, cure, judge, tally
-from streams.partition import PartitionWork
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.writer import Moved, PaneWriter
 from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
+from streams.worker.partition import PartitionWork
 
 log = structlog.get_logger()
 

@@ -10,12 +10,12 @@ from typing import TypeVar
 import structlog
 from redis.exceptions import RedisError
 
-from consumers.reading import Reading
+from consumers.kafka.consumer import Reading
 from consumers.topics import Partition
 from streams.log_pace import LogPace
-from streams.metrics import WorkerMetrics
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
+from streams.worker.metrics import WorkerMetrics
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -9,21 +9,20 @@ from time import monotonic
 import structlog
 from aiokafka.errors import KafkaError
 
-from consumers.decoding import decode_promotion
+from consumers.contract.decoding import decode_promotion
+from consumers.contract.rejection import Reason, Rejected
 from consumers.errors import SalepulseError
-from consumers.kafka import Where
-from consumers.rejects import Reason, Rejected
+from consumers.kafka.connection import Where
+from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition, Topic
-from consumers.transport import RecordBatch
 from streams.ahead import AheadSources
-from streams.metrics import WorkerMetrics
-from streams.partition import PartitionWork, refused_totals
 from streams.store.writer import Moved, PaneWriter
 from streams.worker.acceptance import Acceptance, Stopped
 from streams.worker.calls import RedisCalls, RevokedError
-from streams.worker.clock import WorkerClock
 from streams.worker.dead_letter_output import DeadLetterOutput
-from streams.worker.holding import Holding
+from streams.worker.holding import Holding, WorkerClock
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition import PartitionWork, refused_totals
 from streams.worker.rolls import Rolls
 from streams.worker.standing import Standing
 

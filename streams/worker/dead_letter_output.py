@@ -8,12 +8,12 @@ from contextlib import suppress
 
 import structlog
 
-from consumers.dead_letter_writing import DeadLetterWriter
-from consumers.dead_letters import DeadLetter
-from consumers.kafka import Where, kafka_at
-from consumers.rejects import Reason, Rejected
+from consumers.contract.rejection import Reason, Rejected
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.writing import DeadLetterWriter
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition
-from consumers.transport import RecordBatch
 
 log = structlog.get_logger()
 

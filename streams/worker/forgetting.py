@@ -7,7 +7,6 @@ from time import monotonic
 
 from redis.asyncio import Redis
 
-from streams.lateness import clocks
 from streams.settings import Settings, limits
 from streams.store.keeper import Keeper
 from streams.store.keys import Keys
@@ -15,6 +14,7 @@ from streams.store.levels import levels
 from streams.store.sweep import RecordSweep
 from streams.store.writer import PaneWriter
 from streams.worker.holding import Holding
+from streams.worker.lateness import clocks
 
 _EXPIRE_EVERY_S = 10.0
 

@@ -7,10 +7,10 @@ import asyncio
 import structlog
 
 from consumers.topics import Partition
-from streams.metrics import WorkerMetrics
-from streams.partition import PartitionWork
 from streams.worker.calls import RedisCalls, RevokedError
 from streams.worker.holding import Holding
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition import PartitionWork
 from streams.worker.standing import Standing
 
 log = structlog.get_logger()

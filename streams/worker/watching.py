@@ -10,8 +10,8 @@ from time import monotonic
 import structlog
 from redis.exceptions import RedisError
 
-from consumers.reading import Reading
-from consumers.room import Room
+from consumers.kafka.consumer import Reading
+from consumers.kafka.faust_transport import Room
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.process.ending import Ending

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
-from collections.abc import Container
+from collections import deque
+from collections.abc import Awaitable, Callable, Container
 from functools import partial
 
-from consumers.probing import can_be_read
-from consumers.reading import Reading
-from consumers.room import Room
+from consumers.kafka.consumer import Reading, can_be_read
+from consumers.kafka.faust_transport import RecordBatch, Room
 from consumers.topics import Partition
-from consumers.transport import RecordBatch
 from streams.ahead import AheadSources
-from streams.metrics import WorkerMetrics
 from streams.process.ending import Ending
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -26,17 +25,61 @@ from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
 from streams.worker.acceptance import Acceptance
 from streams.worker.calls import RedisCalls
-from streams.worker.clock import WorkerClock
 from streams.worker.counting import Counting
 from streams.worker.forgetting import Forgetting
-from streams.worker.holding import Holding
-from streams.worker.housekeeping import Housekeeping
-from streams.worker.identity import Identity
-from streams.worker.lanes import Lanes
-from streams.worker.publishing import Publishing
+from streams.worker.holding import Holding, WorkerClock
+from streams.worker.housekeeping import Housekeeping, Publishing
+from streams.worker.metrics import WorkerMetrics
 from streams.worker.rolls import Rolls
-from streams.worker.standing import Standing
+from streams.worker.standing import Identity, Standing
 from streams.worker.watching import Watching
+
+Handle = Callable[[RecordBatch], Awaitable[None]]
+
+
+class Lanes:
+    """A lane a partition. What a lane handles must not raise."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._waiting: dict[Partition, deque[RecordBatch]] = {}
+        """Batches not begun, of partitions of which one is being handled."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, batch: RecordBatch) -> None:
+        """Have a batch handled after those of its partition that were put before it."""
+        partition = Partition(batch.topic, batch.partition)
+        if partition in self._waiting:
+            self._waiting[partition].append(batch)
+            return
+        self._waiting[partition] = deque([batch])
+        task = asyncio.create_task(self._go(partition))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def busy(self, partition: Partition) -> bool:
+        """Whether a batch of a partition is being handled."""
+        return partition in self._waiting
+
+    def drop(self, partitions: Container[Partition]) -> None:
+        """Forget what waits of some partitions, which are not ours any more. What was begun goes on to its end."""
+        for partition, waiting in self._waiting.items():
+            if partition in partitions:
+                waiting.clear()
+
+    async def stop(self) -> None:
+        """Break off everything: what is not counted by now is read again by the next owner."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _go(self, partition: Partition) -> None:
+        waiting = self._waiting[partition]
+        try:
+            while waiting:
+                await self._handle(waiting.popleft())
+        finally:
+            del self._waiting[partition]
 
 
 class Worker:

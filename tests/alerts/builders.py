@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from alerts.findings import Chart, Evaluation, Finding, Interval, Owner, Reason, Series, Severity
 from alerts.state.policy import Route, Routing, Step
+from streams.model.windows import Window
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
-from streams.windows import Window
 
 T0 = 1_794_355_200_000
 """2026-11-11T00:00:00Z, a Wednesday."""

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from redis.asyncio import Redis
 
 from alerts.app import run
-from alerts.evaluator import Evaluated
+from alerts.engine import Evaluated
 from alerts.findings import Series
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from alerts.evaluator import Evaluated
+from alerts.engine import Evaluated
 from alerts.findings import Finding, Series
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing

@@ -17,15 +17,15 @@ from alerts.rehearsal.recorded import Rehearsal
 from alerts.rehearsal.sources import season_messages
 from alerts.rules.file import read_rules
 from alerts.settings import place_of
-from streams.demo.on_call import RULES, as_read, on_call
-from streams.demo.sale import CHANNEL, INCIDENT
+from streams.local.demo.on_call import RULES, as_read, on_call
+from streams.local.demo.sale import CHANNEL, INCIDENT
+from streams.local.stack.plan import Plan
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
-from streams.stack.plan import Plan
 
 REDIS_URL = "redis://127.0.0.1:7001/0"
 START_MS = 1_762_776_000_000
-TEXT = files("streams.demo").joinpath(RULES).read_text(encoding="utf-8")
+TEXT = files("streams.local.demo").joinpath(RULES).read_text(encoding="utf-8")
 
 
 def test_the_incident_is_one_page_soon_and_its_resolve_before_the_end() -> None:

@@ -17,12 +17,12 @@ from redis.asyncio import Redis
 
 from alerts.store.keys import AlertKeys
 from alerts.store_alarm import HANDED_OVER_WITHIN_MS
-from consumers.topic_admin import create_topics, default_plans
-from consumers.topic_reading import read_to_end
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.read_to_end import read_to_end
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.embedded.probes import always_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.probes import always_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.evaluated import read_evaluated
 from streams.store.keys import Keys

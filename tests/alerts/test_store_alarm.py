@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from alerts.api.silences import SilenceWish
 from alerts.engine import Engine, Round
 from alerts.metrics import AlertMetrics
 from alerts.notify.wording import Place
 from alerts.rules.loader import default_text, load
-from alerts.silencing import SilenceWish
 from alerts.state.alert import Status
 from alerts.state.policy import Timing
 from alerts.state.silences import Silence

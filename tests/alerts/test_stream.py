@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from alerts.store.changes import StoredChanges
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import http_ready
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import http_ready
 from streams.serve.sse import Seen
 from tests.alerts.builders import finding
 from tests.alerts.engine import Process, beside_servers

@@ -17,15 +17,15 @@ import anyio.to_thread
 from redis.asyncio import Redis
 
 from alerts.rules.loader import default_text
-from consumers.producing import KeyedProducer
+from consumers.kafka.producer import KeyedProducer
 from consumers.settings import Clock
 from consumers.topics import Topic
-from streams.embedded.probes import always_ready
-from streams.sending import Pace, send_batches
+from streams.local.embedded.probes import always_ready
+from streams.local.stack.plan import environment
+from streams.local.stack.secrets import handed_over, write_secrets
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.plan import StockPlan
-from streams.stack.plan import environment
-from streams.stack.secrets import handed_over, write_secrets
+from streams.simulate.sending import Pace, send_batches
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
 from tests.support.stack import REPOSITORY, Shop, stack

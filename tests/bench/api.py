@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.producing import Outgoing
+from consumers.kafka.producer import Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
 from tests.bench.asking import Asker

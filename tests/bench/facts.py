@@ -9,9 +9,10 @@ from typing import Any
 
 import duckdb
 
-from consumers.producing import Outgoing
+from consumers.kafka.producer import Outgoing
 from consumers.topics import Topic
 from streams.clock import now_ms
+from streams.model.windows import LENGTH_S, Window
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.settings import Settings
@@ -20,7 +21,6 @@ from streams.store.keys import Keys
 from streams.store.reader import PaneReader
 from streams.view.asking import Item, Question
 from streams.view.rolling import RollingView
-from streams.windows import LENGTH_S, Window
 
 CLICKS = {
     "product_view": "product_views",

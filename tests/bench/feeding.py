@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.partitioning import partition_of
-from consumers.producing import KeyedProducer, Outgoing
+from consumers.kafka.partitioning import partition_of
+from consumers.kafka.producer import KeyedProducer, Outgoing
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.embedded.guard import guarded
+from streams.local.embedded.guard import guarded
 from tests.bench.ground import PARTITIONS, REPOSITORY, BenchError, Ground
 from tests.bench.workload import events
 

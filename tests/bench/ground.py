@@ -13,12 +13,12 @@ from typing import Any
 
 from redis import Redis
 
+from consumers.kafka.admin import create_topics, default_plans
 from consumers.settings import Clock
-from consumers.topic_admin import create_topics, default_plans
-from streams.embedded.logs import tail
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import always_ready, http_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.logs import tail
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import always_ready, http_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
 from tests.support.cleaning import empty_broker
@@ -28,7 +28,7 @@ from tests.support.servers import Server, redis_server, running, tansu_broker
 REPOSITORY = Path(__file__).parents[2]
 PARTITIONS = 4
 _ROLES = {
-    "worker": "from streams.app import run; from streams.settings import Settings; run(Settings())",
+    "worker": "from streams.worker.app import run; from streams.settings import Settings; run(Settings())",
     "serve": "from streams.serve.app import run; from streams.settings import Settings; run(Settings())",
 }
 """What `salepulse worker` and `salepulse serve` come to, also where salepulse is not installed."""

@@ -6,7 +6,7 @@ import contextlib
 import time
 from random import Random
 
-from streams.windows import Window
+from streams.model.windows import Window
 from tests.bench.checking import wrong_totals
 from tests.bench.facts import Facts, differences
 from tests.bench.ground import Ground, require_running

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from consumers.producing import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms

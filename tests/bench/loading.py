@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from consumers.producing import Ends, KeyedProducer, Outgoing
+from consumers.kafka.producer import Ends, KeyedProducer, Outgoing
 from tests.bench.facts import Facts
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from streams.embedded.redis import find_redis
+from streams.local.embedded.redis import find_redis
 
 PACKAGES = ("aiokafka", "faust-streaming", "msgspec", "numpy", "redis", "uvloop")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consumers.events import TYPES
-from consumers.producing import Outgoing
+from consumers.contract.events import TYPES
+from consumers.kafka.producer import Outgoing
 from consumers.topics import EVENT_TOPICS, Topic
+from streams.model.windows import Window
 from streams.simulate import Simulation, SimulationConfig
-from streams.windows import Window
 from tests.bench.checking import wrong_totals
 from tests.bench.facts import Facts, differences
 from tests.bench.ground import Ground

@@ -14,8 +14,8 @@ from typing import Any
 
 import redis
 
-from streams.embedded.probes import always_ready
-from streams.windows import Window
+from streams.local.embedded.probes import always_ready
+from streams.model.windows import Window
 from tests.bench import plain_faust
 from tests.bench.checking import wrong_totals
 from tests.bench.facts import Facts, differences

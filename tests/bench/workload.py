@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from consumers.producing import Outgoing
+from consumers.kafka.producer import Outgoing
 from consumers.topics import Topic
 
 SEED = 20_240_601

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumers.producing import Outgoing
+from consumers.kafka.producer import Outgoing
 from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
 from tests.streams.shop import ORDERS_0

@@ -15,11 +15,11 @@ import pytest
 from confluent_kafka import ElectionType, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumers.dead_letter_reading import read_dead_letters
-from consumers.producing import Outgoing
+from consumers.dead_letters.reading import read_dead_letters
+from consumers.kafka.producer import Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
-from streams.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.ports import LOOPBACK, free_port
 from tests.chaos.test_partitions import until_all_counted
 from tests.support.fault_proxy import FaultProxy
 from tests.support.kafka import Listener, apache_kafka, kafka_cluster

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.producing import Outgoing
+from consumers.kafka.producer import Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumers.dead_letter_reading import read_dead_letters
-from consumers.producing import Outgoing
+from consumers.dead_letters.reading import read_dead_letters
+from consumers.kafka.producer import Outgoing
 from consumers.topics import Topic
 from tests.streams.commands.salepulse import salepulse
 from tests.support.events import click, paid, wire

@@ -23,11 +23,11 @@ import pytest
 import redis
 
 from alerts.store.keys import AlertKeys
-from consumers.producing import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.embedded.probes import always_ready
+from streams.local.embedded.probes import always_ready
 from streams.store.keys import ALERTS_NAME
 from tests.chaos.test_redis_refuses import receivers, rules
 from tests.support.receiving import HttpReceiver, http_receiver

@@ -28,14 +28,14 @@ import pytest
 import redis
 
 from alerts.rules.loader import default_text
-from consumers.producing import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, Outgoing
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import always_ready, redis_ready
-from streams.embedded.redis import redis_command
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import always_ready, redis_ready
+from streams.local.embedded.redis import redis_command
+from streams.local.embedded.workdir import temporary_data_dir
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server, redis_server, running

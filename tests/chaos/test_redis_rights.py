@@ -23,7 +23,7 @@ import pytest
 import redis
 
 from consumers.settings import Clock
-from streams.embedded.probes import always_ready
+from streams.local.embedded.probes import always_ready
 from streams.store.keys import Keys
 from tests.chaos.test_redis_away import send
 from tests.chaos.test_redis_refuses import receivers, rules

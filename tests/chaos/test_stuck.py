@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from streams.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.ports import LOOPBACK, free_port
 from tests.chaos.conftest import Opening, Recording
 from tests.support.fault_proxy import FaultProxy
 from tests.support.kafka import apache_kafka as start_apache_kafka

@@ -9,8 +9,8 @@ from aiokafka.client import AIOKafkaClient
 
 from consumers import broker_clock
 from consumers.broker_clock import broker_ahead_s
-from streams.doctor.broker import clock
-from streams.doctor.findings import Level
+from streams.local.doctor.broker import clock
+from streams.local.doctor.findings import Level
 from tests.support.servers import Server
 
 

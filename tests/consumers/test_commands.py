@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from consumers.commands import app
 from consumers.commands.dead_letters import RefusedTopic
 from consumers.commands.running import iso, parse_since
-from consumers.dead_letter_writing import DeadLetterWriter
-from consumers.dead_letters import DeadLetter
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import UsageError
-from consumers.skipped import Cut
+from consumers.kafka.skipped import Cut
 from consumers.topics import READ_TOPICS
 from tests.support.servers import Server, tansu_broker
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.dedup import HashTable, SeenIds, hash_ids
-from consumers.hashing import Hashes
+from consumers.dedup import Hashes, HashTable, SeenIds, hash_ids
 
 HOUR = 3_600_000
 few = settings(max_examples=60)
@@ -154,5 +153,5 @@ def test_hashes_that_fall_in_one_slot_are_all_found(size: int) -> None:
 
 
 def test_a_hash_is_never_zero_which_means_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.hashing.xxhash.xxh3_64_intdigest", lambda _: 0)
+    monkeypatch.setattr("consumers.dedup.xxhash.xxh3_64_intdigest", lambda _: 0)
     assert hashed("x").tolist() == [1]

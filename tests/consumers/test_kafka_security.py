@@ -10,13 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from consumers.errors import SalepulseError
-from consumers.kafka import Kafka, Sasl
-from consumers.metadata import require_topics
-from consumers.probing import can_be_read
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.connection import Kafka, Sasl
+from consumers.kafka.consumer import can_be_read
+from consumers.kafka.metadata import require_topics
+from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.read_to_end import read_to_end
 from consumers.tls import TlsFiles
-from consumers.topic_admin import create_topics, default_plans
-from consumers.topic_reading import read_to_end
 from consumers.topics import Partition, Topic
 from tests.support.certificates import Authority
 from tests.support.cleaning import empty_broker

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from alerts.notify.secret import Secret
 from consumers.secret_files import variable_of, variables_in
+from streams.local.stack.secrets import handed_over, passed_on
 from streams.settings import Settings
-from streams.stack.secrets import handed_over, passed_on
 
 SECRET: TypeAdapter[object] = TypeAdapter(Secret)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.dead_letters import DeadLetter, to_message
+from consumers.dead_letters.letters import DeadLetter, to_message
 from consumers.topic_contents import foreign_text
 from consumers.topics import Topic
 from tests.support.events import promotion

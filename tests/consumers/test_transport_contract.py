@@ -1,4 +1,4 @@
-"""What `consumers.transport` overrides and reads of Faust and aiokafka is still there, as it was written against."""
+"""What `consumers.kafka.faust_transport` overrides and reads of Faust and aiokafka is still there, as it was written against."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from aiokafka.structs import TopicPartition
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
-from consumers import transport
-from consumers.fetched import FetchedBytes, keep_fetched_bytes
+from consumers.kafka import faust_transport
+from consumers.kafka.bulk_fetch import FetchedBytes, keep_fetched_bytes
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
@@ -64,11 +64,11 @@ def test_what_is_overridden_or_called_is_there_with_its_parameters(
 
 def test_each_override_is_of_something_that_faust_has() -> None:
     for ours, theirs in (
-        (transport.BatchConsumerThread, driver.AIOKafkaConsumerThread),
-        (transport.BatchConsumer, driver.Consumer),
-        (transport.BatchTransport, driver.Transport),
-        (transport.BatchSchema, faust.Schema),
-        (transport.BatchApp, faust.App),
+        (faust_transport.BatchConsumerThread, driver.AIOKafkaConsumerThread),
+        (faust_transport.BatchConsumer, driver.Consumer),
+        (faust_transport.BatchTransport, driver.Transport),
+        (faust_transport.BatchSchema, faust.Schema),
+        (faust_transport.BatchApp, faust.App),
     ):
         own = {name for name in vars(ours) if not name.startswith("__") and name not in ("_message", "_abc_impl")}
         helpers = {

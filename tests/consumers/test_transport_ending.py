@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
-from consumers import transport
-from consumers.transport import BatchConsumerThread
+from consumers.kafka import faust_transport
+from consumers.kafka.faust_transport import BatchConsumerThread
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def test_a_consumer_that_does_not_end_is_not_waited_for(monkeypatch: pytes
         await asyncio.sleep(60)
 
     monkeypatch.setattr(AIOKafkaConsumerThread, "on_thread_stop", stop)
-    monkeypatch.setattr(transport, "_STOP_WITHIN_S", 0.1)
+    monkeypatch.setattr(faust_transport, "_STOP_WITHIN_S", 0.1)
     client, began = Client(), time.monotonic()
     await thread(client).on_thread_stop()
     assert client.closed

@@ -20,14 +20,14 @@ import yaml
 from prometheus_client import generate_latest
 
 from alerts.metrics import AlertMetrics
-from consumers.producing import KeyedProducer
+from consumers.kafka.producer import KeyedProducer
 from streams.cli import command_names
 from streams.clock import now_ms
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.workdir import temporary_data_dir
-from streams.sending import Pace, send_batches
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
+from streams.simulate.sending import Pace, send_batches
 from streams.store.keys import Keys
 from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.deploy.files import DEPLOY

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import pytest
 
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.producer import Outgoing, send_all
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.embedded.ports import free_port
-from streams.kpis import NAMES
+from streams.local.embedded.ports import free_port
+from streams.model.kpis import NAMES
 from streams.serve.gauges import metric_name
 from streams.settings import Settings
 from tests.deploy.boards import Target, board, choices, filled, names, targets, variables

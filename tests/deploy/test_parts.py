@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import always_ready, http_ready, kafka_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import always_ready, http_ready, kafka_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import http_ready
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import http_ready
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
 from tests.support.commands import needed

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from consumers.contract.rejection import Reason
+from consumers.kafka.producer import Outgoing
 from consumers.ndjson import Line, find_recordings, read_merged
-from consumers.producing import Outgoing
-from consumers.rejects import Reason
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import poison
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.producer import Outgoing, send_all
 from consumers.topics import Topic
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from tests.streams.commands.salepulse import Running, failure, started
 from tests.support.events import click, wire
 from tests.support.servers import Server

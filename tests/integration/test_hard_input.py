@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from consumers.dead_letter_reading import read_dead_letters, replay_dead_letters
-from consumers.dead_letters import Selection
+from consumers.dead_letters.letters import Selection
+from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from tests.integration.mess import make_mess
 from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals

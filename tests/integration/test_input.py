@@ -15,11 +15,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from consumers.dead_letter_reading import read_dead_letters
-from consumers.dead_letters import DeadLetter
-from consumers.producing import Outgoing
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.reading import read_dead_letters
+from consumers.kafka.producer import Outgoing
+from consumers.kafka.skipped import CUT_BYTES
 from consumers.settings import Clock
-from consumers.skipped import CUT_BYTES
 from consumers.topics import Topic
 from streams.clock import now_ms
 from tests.streams.commands.salepulse import salepulse

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from alerts.notify.receivers import ReceiversFile
 from alerts.role import Role
-from consumers.kafka import Kafka, Sasl
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.connection import Kafka, Sasl
+from consumers.kafka.producer import Outgoing, send_all
 from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms

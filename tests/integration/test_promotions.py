@@ -12,8 +12,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from consumers.events import Promotion
-from consumers.producing import Outgoing
+from consumers.contract.events import Promotion
+from consumers.kafka.producer import Outgoing
 from consumers.promotions.times import local
 from consumers.topics import Topic
 from streams.cli import create_app

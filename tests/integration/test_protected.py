@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.streams.tokens.making import token, write
 from tests.support.answers import HttpApi

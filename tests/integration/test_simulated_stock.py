@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
+from consumers.kafka.producer import Outgoing
 from consumers.ndjson import find_recordings, read_merged
-from consumers.producing import Outgoing
 from consumers.topics import Topic
 from streams.simulate import SimulationConfig, StockPlan, write_folder
 from tests.support.servers import Server

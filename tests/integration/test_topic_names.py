@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from alerts.app import leader_topic
-from consumers.producing import Outgoing, send_all
+from consumers.kafka.producer import Outgoing, send_all
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from streams.settings import Settings
 from tests.streams.commands.salepulse import Running, salepulse, started
 from tests.support.servers import Server

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.dead_letter_reading import read_dead_letters
-from consumers.dead_letters import DeadLetter
-from consumers.producing import Outgoing
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.reading import read_dead_letters
+from consumers.kafka.producer import Outgoing
 from consumers.topics import Topic
 from tests.streams.commands.salepulse import salepulse
 from tests.support.events import Event, click, line, paid, shipment, stock_level, wire

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 from hypothesis import strategies as st
 
+from streams.fold.delta import ZERO, PaneDelta, merge
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.counters import N_COUNTERS
-from streams.panes.delta import ZERO, PaneDelta, merge
 from streams.panes.rows import Rows
 from streams.panes.scopes import SCOPES, Scope
 from streams.panes.sketch import RANK_BITS

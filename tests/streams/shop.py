@@ -12,14 +12,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
-from streams.lateness import clocks
-from streams.panes.delta import PaneDelta, merge
+from streams.fold.delta import PaneDelta, merge
+from streams.model.windows import Window
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
-from streams.partition import PartitionWork
 from streams.settings import Settings, limits
 from streams.store.connection import connect
 from streams.store.keeper import Keeper
@@ -31,7 +30,8 @@ from streams.store.roller import Roller
 from streams.store.writer import Moved, PaneWriter
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
-from streams.windows import Window
+from streams.worker.lateness import clocks
+from streams.worker.partition import PartitionWork
 from tests.support.events import Event, records, wire
 from tests.support.oracle import Number, Oracle, Running
 

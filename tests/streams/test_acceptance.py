@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.rejects import Reason, Rejected
+from consumers.contract.rejection import Reason, Rejected
 from consumers.topics import Topic
 from streams.acceptance import Tally, Verdict, judge, tally
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from consumers.topics import Partition, Topic
 from streams.ahead import MOST_NAMED, NAMED_FOR_MS, NO_CLOCK_MS, AheadSources, sources_ahead
-from streams.lateness import Clocks
-from streams.panes.columns import read_columns
+from streams.fold.columns import read_columns
 from streams.panes.rows import Rows
+from streams.worker.lateness import Clocks
 from tests.support.events import ms, paid, wire
 
 NOW = ms(1_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 
 from streams.clock_reports import clock_reports
-from streams.metrics import WorkerMetrics
+from streams.worker.metrics import WorkerMetrics
 
 
 def left(offset_s: float, **ahead: float) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import http_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import http_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from tests.support.servers import Server, running
 
 COMMANDS = ("prometheus-alertmanager", "alertmanager")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.embedded.ports import LOOPBACK
+from streams.local.embedded.ports import LOOPBACK
 
 HERE = ("localhost", LOOPBACK)
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
+from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Topic
-from consumers.transport import RecordBatch
-from streams.panes.columns import Columns, read_columns
+from streams.fold.columns import Columns, read_columns
 from streams.panes.counters import CLICK_TYPES, ORDER_TYPES
 from streams.panes.rows import Rows
 

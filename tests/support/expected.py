@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from consumers.topics import EVENT_TOPICS
-from streams.kpis import Number
+from streams.model.kpis import Number
 
 RELATIVE = 1e-9
 

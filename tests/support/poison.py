@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from consumers.events import MAX_MONEY, MAX_TS_MS, TYPES
-from consumers.rejects import Reason
+from consumers.contract.events import MAX_MONEY, MAX_TS_MS, TYPES
+from consumers.contract.rejection import Reason
 from consumers.topics import Topic
 
 Poison = tuple[bytes | None, Reason]

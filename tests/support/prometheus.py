@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import http_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import http_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from tests.support.commands import needed
 from tests.support.servers import Server, running
 

@@ -15,7 +15,7 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
 
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from tests.support.servers import Server, redis_server
 from tests.support.wait import eventually
 

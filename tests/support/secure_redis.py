@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from tests.support.certificates import Authority, Pair
 from tests.support.servers import Server, redis_server
 

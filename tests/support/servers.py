@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from streams.embedded.broker import broker_command
-from streams.embedded.child import describe_exit
-from streams.embedded.guard import guarded
-from streams.embedded.logs import tail
-from streams.embedded.ports import LOOPBACK, free_port
-from streams.embedded.probes import Probe, kafka_ready, redis_ready
-from streams.embedded.redis import redis_command
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.broker import broker_command
+from streams.local.embedded.child import describe_exit
+from streams.local.embedded.guard import guarded
+from streams.local.embedded.logs import tail
+from streams.local.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.probes import Probe, kafka_ready, redis_ready
+from streams.local.embedded.redis import redis_command
+from streams.local.embedded.workdir import temporary_data_dir
 
 # On Linux a guarded child dies with the thread that started it, and a test may well run in a short-lived one.
 _hands = ThreadPoolExecutor(1, thread_name_prefix="servers")

@@ -26,16 +26,16 @@ import psutil
 import redis
 from redis.exceptions import ClusterDownError, RedisClusterException
 
-from consumers.producing import Ends, Outgoing, send_all
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.producer import Ends, Outgoing, send_all
 from consumers.replaying import Replayed, replay_files
 from consumers.settings import Clock
-from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
-from streams.embedded.logs import tail
-from streams.embedded.ports import free_port
-from streams.embedded.probes import always_ready, http_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.logs import tail
+from streams.local.embedded.ports import free_port
+from streams.local.embedded.probes import always_ready, http_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.state import State, parse_state

@@ -17,12 +17,12 @@ from rich.console import Console
 
 from consumers.settings import Clock
 from streams.commands.demo import in_little_time
-from streams.demo.frame import Frame
-from streams.demo.play import Options, play
-from streams.demo.sale import CHANNEL
-from streams.demo.screen import WIDTH, render
+from streams.local.demo.frame import Frame
+from streams.local.demo.play import Options, play
+from streams.local.demo.sale import CHANNEL
+from streams.local.demo.screen import WIDTH, render
+from streams.local.stack.plan import Wanted, data_folder, plan
 from streams.settings import Settings
-from streams.stack.plan import Wanted, data_folder, plan
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
 OPTIONS = Options(duration_s=150, rate=1000, seed=1, extra_roles=("alerts",))

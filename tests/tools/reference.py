@@ -22,28 +22,25 @@ from pydantic.fields import FieldInfo
 
 from alerts.metrics import AlertMetrics
 from alerts.store.keys import AlertKeys
-from consumers.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
-from consumers.partitioning import key_field
-from consumers.rejects import Reason
+from consumers.contract.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
+from consumers.contract.rejection import Reason
+from consumers.kafka.partitioning import key_field
 from consumers.setting_sources import variable
 from consumers.settings import Clock, IngestSettings
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import AsOf, PartitionState
-from streams.kpis import NAMES, UNITS
-from streams.metrics import WORKER_PROCESS, WorkerMetrics
+from streams.model.kpis import NAMES, UNITS
+from streams.model.phases import at_moment
+from streams.model.windows import Window
 from streams.panes.counters import COUNTERS, Unit
 from streams.panes.scopes import FIELDS, SCOPES
-from streams.phases import at_moment
 from streams.serve.connections import Connections
 from streams.serve.definitions import Definition, Kind, definitions
-from streams.serve.following import Aside
-from streams.serve.forecasts import Basis, Outlook
 from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
 from streams.serve.live import Live
 from streams.serve.metrics import SERVE_PROCESS, StandingCollector
 from streams.serve.promotion_metrics import Running, families
 from streams.serve.refused import HttpRefusal, HttpRefused
-from streams.serve.snapshot import Snapshot
 from streams.serve.standing import Facts, NotLive, standing
 from streams.settings import Settings
 from streams.settings_report import shown
@@ -51,7 +48,10 @@ from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.state import State
 from streams.targets import Forecast
-from streams.windows import Window
+from streams.view.follower_thread import Aside
+from streams.view.forecasts import Basis, Outlook
+from streams.view.precomputed import Snapshot
+from streams.worker.metrics import WORKER_PROCESS, WorkerMetrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 _MARK = "<!-- Written by `python -m tests.tools.reference` from the code. Change the code, then run it again. -->"
@@ -98,7 +98,7 @@ def _events() -> list[str]:
         "",
         *_prose("""
             One JSON object a message. Every field with its type and limits is in the JSON Schemas, which are
-            written from the models in `consumers/events.py`. What a schema cannot say, and what the contract leaves
+            written from the models in `consumers/contract/events.py`. What a schema cannot say, and what the contract leaves
             open, is in [contract-notes.md](../contract-notes.md).
         """),
         "",

@@ -14,9 +14,9 @@ import numpy as np
 import psutil
 
 from streams.panes.arrays import Ints
+from streams.panes.dictionary import StockNames
 from streams.stock.book import StockBook
 from streams.stock.ledger import Entries, Ledger, least, pair_codes, summed
-from streams.stock.names import StockNames
 
 T0_MS = 1_762_776_000_000
 LINES_S = 4_000

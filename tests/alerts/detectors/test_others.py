@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.detectors.budget import DAY_S, log_seconds_between
 from alerts.detectors.change import changed, usual
+from alerts.detectors.sequential import DAY_S, log_seconds_between
 from alerts.detectors.silence import Silences
 from alerts.detectors.threshold import beyond
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from alerts.detectors.arrays import Floats
-from alerts.detectors.budget import log_seconds_between
-from alerts.detectors.sequential import NEW_NORMAL_S, Followed, Step, Terms
+from alerts.detectors.sequential import NEW_NORMAL_S, Followed, Step, Terms, log_seconds_between
 
 DROP = Terms(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 RISE = Terms(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)

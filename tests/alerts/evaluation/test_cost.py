@@ -7,12 +7,12 @@ import tracemalloc
 
 import numpy as np
 
-from alerts.evaluation.evaluate import evaluate
-from alerts.evaluation.memory import Memory, to_bytes
-from alerts.evaluation.panes import DensePanes, Label
-from alerts.evaluation.series import ALL
-from alerts.evaluation.snapshot import Snapshot
+from alerts.detection.inputs import Snapshot
+from alerts.detection.panes import DensePanes, Label
+from alerts.detection.series import ALL
+from alerts.evaluate import evaluate
 from alerts.findings import Condition
+from alerts.memory import Memory, to_bytes
 from alerts.rules.file import read_rules
 
 SERIES_A_RULE = 2500

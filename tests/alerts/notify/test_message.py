@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.api.schemas import shown
 from alerts.findings import Contributor, Reason, Severity
 from alerts.notify.markup import FullWidthMarkdown, Html, LarkMarkdown, Markup, Plain, SlackMarkup
 from alerts.notify.message import Message, worst_first
-from alerts.notify.shown import shown
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
 from tests.alerts.state.playing import Play

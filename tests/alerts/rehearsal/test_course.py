@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from alerts.evaluation.panes import CellPanes
-from alerts.evaluation.series import ALL
+from alerts.detection.panes import CellPanes
+from alerts.detection.series import ALL
 from alerts.rehearsal.course import Course
 from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import Played

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from alerts.evaluation.panes import DensePanes
+from alerts.detection.panes import DensePanes
 from alerts.findings import Reason
 from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alerts.commands import app
 from alerts.commands.rehearse import _folder_and_rules
-from alerts.evaluation.snapshot import Ask
+from alerts.detection.inputs import Ask
 from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import play
 from alerts.rehearsal.recorded import Rehearsal
@@ -24,11 +24,11 @@ from alerts.rules.values import LEAST_DUE
 from alerts.viewing.tables import Tables
 from consumers.errors import UsageError
 from consumers.topics import Topic
-from streams.serve.forecasts import Forecasts
+from streams.model.windows import Window
 from streams.settings import Settings
 from streams.simulate import SimulationConfig, write_folder
 from streams.view.asking import Question
-from streams.windows import Window
+from streams.view.forecasts import Forecasts
 from tests.support.events import ms, order, wire
 
 RULES = """

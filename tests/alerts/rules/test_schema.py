@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from alerts.rules.schema import NAME, rule_schema
-from consumers.schemas import FOLDER
+from consumers.contract.schemas import FOLDER
 
 
 def test_the_file_is_what_the_models_give() -> None:

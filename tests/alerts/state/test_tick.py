@@ -8,8 +8,7 @@ import pytest
 
 from alerts.findings import Reason as Cause
 from alerts.findings import Severity
-from alerts.state.alert import Ack, Status, fingerprint_of
-from alerts.state.change import What
+from alerts.state.alert import Ack, Status, What, fingerprint_of
 from alerts.state.machine import FORGOTTEN_AFTER_MS
 from alerts.state.policy import Route, Routing, Step, Timing
 from alerts.state.reasons import Reason

@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
+from alerts.api.schemas import ShownChange, shown_change
 from alerts.findings import Finding
-from alerts.notify.shown import ShownChange, shown_change
 from alerts.notify.wording import Place
-from alerts.state.alert import Status, fingerprint_of
-from alerts.state.change import What
+from alerts.state.alert import Status, What, fingerprint_of
 from alerts.state.reasons import Reason
 from alerts.state.silences import Matcher, Silence
 from alerts.state.telling import Kind

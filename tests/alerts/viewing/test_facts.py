@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.evaluation.snapshot import Fact
+from alerts.detection.inputs import Fact
 from alerts.rules.detect import FactName
 from alerts.viewing.facts import LEAST_MESSAGES, RATE_OVER_MS, Seen, Shares, facts
 from consumers.settings import Clock

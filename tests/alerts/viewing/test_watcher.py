@@ -10,17 +10,17 @@ import anyio
 import numpy as np
 import pytest
 
-from alerts.evaluation.panes import CellPanes
-from alerts.evaluation.series import ALL
-from alerts.evaluator import Evaluated
+from alerts.detection.panes import CellPanes
+from alerts.detection.series import ALL
+from alerts.engine import Evaluated
 from alerts.findings import Finding, Series
 from alerts.rules.loader import RuleLoader
 from alerts.rules.rule import Each
 from alerts.viewing.seconds import Chosen
 from alerts.viewing.watcher import Watcher
 from streams.clock import now_ms
+from streams.model.windows import Span
 from streams.settings import Settings
-from streams.windows import Span
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, Shop, opened
 from tests.support.events import click, line, ms, order, paid, promotion, stock_level
 

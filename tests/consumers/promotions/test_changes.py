@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.events import Phase, Promotion, Targets
+from consumers.contract.events import Phase, Promotion, Targets
 from consumers.promotions.changes import Outcome, field_changes
 from consumers.promotions.topic import plan
 

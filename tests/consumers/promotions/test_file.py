@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decoding import PromotionChange, decode_promotion
-from consumers.events import Phase, Promotion, Targets
+from consumers.contract.decoding import PromotionChange, decode_promotion
+from consumers.contract.events import Phase, Promotion, Targets
 from consumers.promotions.definition import encoded
 from consumers.promotions.file import read_promotions
 from consumers.promotions.times import moment_of

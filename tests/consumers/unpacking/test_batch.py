@@ -12,8 +12,8 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.rejects import Reason
-from consumers.skipped import CUT_BYTES, Skipped
+from consumers.contract.rejection import Reason
+from consumers.kafka.skipped import CUT_BYTES, Skipped
 from consumers.unpacking import batch as batch_module
 from consumers.unpacking.batch import PIECE_BYTES, Extent, Piece, lost, pieces, split
 from consumers.unpacking.codecs import Codec

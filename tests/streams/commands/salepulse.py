@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from tests.support.processes import alive
 from tests.support.wait import eventually
 

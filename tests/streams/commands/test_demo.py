@@ -10,14 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from streams.counted import Totals
-from streams.demo.frame import SELLING, Frame, History, Incident
-from streams.demo.lines import describe
-from streams.demo.proof import Proof
-from streams.demo.sale import Sale
-from streams.demo.screen import render, sparkline
-from streams.demo.snapshot import Snapshot
-from streams.kpis import NAMES
+from streams.local.demo.frame import SELLING, Frame, History, Incident
+from streams.local.demo.lines import describe
+from streams.local.demo.proof import Proof
+from streams.local.demo.sale import Sale
+from streams.local.demo.screen import render, sparkline
+from streams.local.demo.snapshot import Snapshot
+from streams.model.kpis import NAMES
+from streams.store.progress import Totals
 from tests.streams.commands.salepulse import Running, gone, salepulse
 
 QUICK = ("--duration", "5", "--rate", "300", "--http-port", "0")

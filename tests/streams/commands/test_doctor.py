@@ -14,19 +14,18 @@ import pytest
 import redis
 from prometheus_client import generate_latest
 
-from consumers.rejects import Priced
-from consumers.topic_admin import TopicPlan, create_topics, default_plans
+from consumers.contract.rejection import Priced
+from consumers.kafka.admin import TopicPlan, create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.asof import PartitionState
 from streams.clock_reports import ClockReports
-from streams.counted import Totals
 from streams.dedup_reports import short_horizons
-from streams.doctor.broker import topic_findings
-from streams.doctor.findings import Finding, Level
-from streams.doctor.held_up import held_up
-from streams.doctor.redis import clock, eviction, memory, persistence, spread
-from streams.doctor.server import connections, exposure
-from streams.doctor.workers import (
+from streams.local.doctor.broker import topic_findings
+from streams.local.doctor.findings import Finding, Level
+from streams.local.doctor.held_up import held_up
+from streams.local.doctor.redis import clock, eviction, memory, persistence, spread
+from streams.local.doctor.server import connections, exposure
+from streams.local.doctor.workers import (
     alerts,
     at_work,
     clocks,
@@ -39,15 +38,16 @@ from streams.doctor.workers import (
     unmoved,
     unreadable,
 )
-from streams.metrics import WorkerMetrics
+from streams.model.totals import NegativeAmounts
 from streams.serve.hosts import is_known_host
 from streams.serve.same_origin import known_hosts
 from streams.settings import Settings
 from streams.store.evaluated import Evaluated
+from streams.store.progress import Totals
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.state import State
 from streams.stuck import Waiting
-from streams.totals import NegativeAmounts
+from streams.worker.metrics import WorkerMetrics
 from tests.streams.commands.salepulse import COMMAND, environment, salepulse
 from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server, redis_server

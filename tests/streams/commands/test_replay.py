@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from consumers.errors import SalepulseError
-from consumers.topic_admin import create_topics, default_plans
+from consumers.kafka.admin import create_topics, default_plans
 from streams.commands.options import speed_of
-from streams.counted import read_positions, wait_counted
 from streams.settings import Settings
 from streams.store.keys import Keys
+from streams.store.progress import read_positions, wait_counted
 from tests.streams.commands.salepulse import failure, salepulse
 from tests.support.servers import Server
 

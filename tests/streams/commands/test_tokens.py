@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.ports import LOOPBACK, free_port
+from streams.local.embedded.ports import LOOPBACK, free_port
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.certificates import Authority
 from tests.support.wait import eventually

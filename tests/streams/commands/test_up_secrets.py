@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.ports import free_port
-from streams.stack.secrets import FILE_NAME
+from streams.local.embedded.ports import free_port
+from streams.local.stack.secrets import FILE_NAME
 from tests.streams.commands.salepulse import Running, Up, salepulse, started
 from tests.support.wait import eventually
 

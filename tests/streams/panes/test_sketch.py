@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.hashing import hash_strings
-from streams.panes.delta import PaneDelta, merge
+from consumers.dedup import hash_strings
+from streams.fold.delta import PaneDelta, merge
 from streams.panes.sketch import RANK_BITS, coupons
 from streams.panes.sketches import Sketches, sketches_from
 from tests.streams.distincts import estimates

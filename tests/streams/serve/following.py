@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from streams.serve.app import bind, create_app, server
 from streams.serve.changes import Change
 from streams.serve.sse import Place

@@ -7,9 +7,9 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 
-from streams.embedded.ports import free_port
-from streams.embedded.probes import http_ready
-from streams.embedded.workdir import temporary_data_dir
+from streams.local.embedded.ports import free_port
+from streams.local.embedded.probes import http_ready
+from streams.local.embedded.workdir import temporary_data_dir
 from tests.support.servers import Server, running
 
 _SERVE = """

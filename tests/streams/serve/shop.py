@@ -11,13 +11,11 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from consumers.kafka.faust_transport import RecordBatch
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
-from consumers.transport import RecordBatch
 from streams.clock import now_ms
-from streams.lateness import clocks
 from streams.panes.rows import Rows
-from streams.partition import PartitionWork
 from streams.serve.app import create_app
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -25,6 +23,8 @@ from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
+from streams.worker.lateness import clocks
+from streams.worker.partition import PartitionWork
 
 T0 = 1_764_590_400_000
 """2025-12-01T12:00:00Z: events are given in seconds after it."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from streams.kpis import NAMES
+from streams.model.kpis import NAMES
 from streams.serve.compare import CompareEach, CompareOne
 from streams.serve.series import SeriesAnswer
 from streams.settings import Settings

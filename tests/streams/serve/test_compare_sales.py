@@ -13,9 +13,9 @@ import httpx
 import msgspec
 import pytest
 
-from consumers.events import Promotion
+from consumers.contract.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.kpis import STOCK_NAMES
+from streams.model.kpis import STOCK_NAMES
 from streams.simulate import Simulation, SimulationConfig
 from streams.simulate.plan import PromotionPlan
 from tests.streams.serve.conftest import ready

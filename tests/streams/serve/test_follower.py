@@ -11,18 +11,18 @@ from redis.exceptions import ConnectionError as RedisDown
 from redis.exceptions import RedisClusterException
 from structlog.testing import capture_logs
 
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve import broadcast as broadcasts
-from streams.serve import changes, follower
+from streams.serve import changes, stream
 from streams.serve.app import create_app
-from streams.serve.asks import Ask, OfEach, OfOne, Told
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ApiError
-from streams.serve.follower import Follower
 from streams.serve.sse import Seen, parse
+from streams.serve.stream import Follower
 from streams.settings import Settings
 from streams.view.asking import Question
-from streams.windows import Window
+from streams.view.queries import Ask, OfEach, OfOne, Told
 from tests.streams.serve.conftest import soon
 from tests.streams.serve.following import Event, Log, events
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid
@@ -127,7 +127,7 @@ class TestNumbers:
         assert kpis(await news(one)) == [62]
 
     async def test_an_as_of_that_has_gone_back(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(follower, "BEHIND_S", 0)
+        monkeypatch.setattr(stream, "BEHIND_S", 0)
         assert kpis(await news(Follower(broadcast, ASK, Seen(at(3600), None)))) == [60]
 
     async def test_an_answer_is_made_once_for_all(self, broadcast: Broadcast) -> None:

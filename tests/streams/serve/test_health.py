@@ -15,12 +15,12 @@ from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
 from streams.feeds import HeldBack
 from streams.serve.app import bind, run
-from streams.serve.following import Following
 from streams.serve.live import Live
 from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, standing
 from streams.settings import Settings
 from streams.store.refusal_kinds import RedisRefusal
 from streams.stuck import Waiting
+from streams.view.follower_thread import Following
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, QUIET_S, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from streams.kpis import NAMES
+from streams.model.kpis import NAMES
 from streams.serve.kpis import KpisOfEach, KpisOfOne, TopAnswer
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready, soon

@@ -13,13 +13,12 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from consumers.rejects import Priced
+from consumers.contract.rejection import Priced
 from streams.clock import now_ms
-from streams.kpis import MONEY_NAMES, NAMES
-from streams.metrics import WorkerMetrics
-from streams.serve.budget import share
-from streams.serve.gauges import metric_name
-from streams.totals import negative_amounts_of
+from streams.model.kpis import MONEY_NAMES, NAMES
+from streams.model.totals import negative_amounts_of
+from streams.serve.gauges import metric_name, share
+from streams.worker.metrics import WorkerMetrics
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import ORDERS, Shop, at, client, paid, shop_settings
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.kpis import NAMES
+from streams.model.kpis import NAMES
 from streams.serve.promotions import OnePromotionAnswer, PromotionsAnswer
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready, soon

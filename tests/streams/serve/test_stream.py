@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from streams.serve import app, broadcast, stream
-from streams.serve.asks import Ask, Told
 from streams.serve.live import Live
 from streams.settings import Settings
 from streams.tokens.token import Right
+from streams.view.queries import Ask, Told
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.following import Log, events, received, served
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid, shop_settings

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from consumers.decoding import decode_batch
+from consumers.contract.decoding import decode_batch
 from consumers.topics import Topic
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
@@ -16,7 +16,7 @@ from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import Limits
 from streams.shipping.facts import Facts, facts_with
 from streams.shipping.kpis import SHIPPING_KPIS
-from streams.shipping.reading import facts_of
+from streams.shipping.told import facts_of
 from tests.support.events import T0, Event, line, order, shipment, wire
 
 LIMITS = Limits(overdue_ms=10_000, horizon_s=40)

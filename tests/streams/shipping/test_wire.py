@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from streams.panes.codec import decode, encode
-from streams.panes.delta import PaneDelta
+from streams.fold.codec import decode, encode
+from streams.fold.delta import PaneDelta
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
 from streams.shipping.delta import delta_of, merge_shipping

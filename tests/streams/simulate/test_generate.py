@@ -8,9 +8,9 @@ from collections import Counter
 import msgspec
 import pytest
 
-from consumers.decoding import decode_batch, decode_promotion
-from consumers.partitioning import key_for
-from consumers.rejects import Rejected
+from consumers.contract.decoding import decode_batch, decode_promotion
+from consumers.contract.rejection import Rejected
+from consumers.kafka.partitioning import key_for
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate import SimulationConfig, SimulationError, generate
 from tests.streams.simulate.played import START_MS, amount, play, played, small

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.decoding import decode_promotion
-from consumers.events import Promotion
+from consumers.contract.decoding import decode_promotion
+from consumers.contract.events import Promotion
 from consumers.topics import Topic
 from streams.simulate import Season, Simulation, SimulationConfig, SimulationError, write_season
 from tests.streams.simulate.played import START_MS, amount, play, small

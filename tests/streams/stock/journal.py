@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streams.panes.arrays import Ints
+from streams.panes.dictionary import StockNames
 from streams.stock.ledger import Ledger, least, pair_codes, summed
-from streams.stock.names import StockNames
 from tests.support.oracle_labels import with_labels_that_count
 
 Event = dict[str, Any]

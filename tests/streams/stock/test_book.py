@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.panes.dictionary import StockNames
 from streams.stock.book import StockBook
 from streams.stock.ledger import Ledger, merge_ledgers
-from streams.stock.names import StockNames
 from streams.stock.pairs import PairIndex
 from streams.stock.state import Stock
 from tests.streams.stock.journal import PROMOTIONS, SKUS, WAREHOUSES, Event, events, ledger_of, numbered

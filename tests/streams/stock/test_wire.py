@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 
+from streams.panes.dictionary import Numbering, StockNames
 from streams.stock.ledger import Entries, Ledger, merge_ledgers
-from streams.stock.names import Numbering, StockNames
 from streams.stock.wire import LedgerWire, from_wire, to_wire
 from tests.streams.stock.journal import Event, events, ledger_of, numbered
 

@@ -6,7 +6,7 @@ import pytest
 
 from consumers.errors import SalepulseError
 from consumers.topics import Topic
-from streams.doctor.workers import currency
+from streams.local.doctor.workers import currency
 from streams.store.agreement import CURRENCY, agree
 from tests.streams.shop import Shop
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
-from streams.embedded.ports import free_port
+from streams.local.embedded.ports import free_port
 from streams.panes.rows import Rows
 from streams.settings import Settings
 from streams.store.cluster import Cluster as OurClient

@@ -15,9 +15,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from consumers.errors import SalepulseError
 from consumers.tls import TlsFiles
 from streams.settings import Settings
-from streams.store.connection import Access, check, connect
+from streams.store.connection import Access, check, connect, redis_errors
 from streams.store.keys import Keys
-from streams.store.redis_errors import redis_errors
 from streams.store.refusals import Visit, told
 from tests.support.certificates import Authority
 from tests.support.secure_redis import (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.model.windows import Span
 from streams.store.kept import BEFORE_START_S, NOTHING_KEPT, Keeping, Kept, from_json, revise, to_json, wanted
-from streams.windows import Span
 from tests.support.events import T0, promotion
 
 DAY_S = 86_400

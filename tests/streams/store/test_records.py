@@ -13,11 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from consumers.topics import Partition
 from streams.clock import now_ms
-from streams.lateness import clocks
-from streams.panes.delta import PaneDelta
+from streams.fold.delta import PaneDelta
 from streams.panes.rows import Rows
 from streams.panes.scopes import Scope
-from streams.partition import PartitionWork
 from streams.settings import limits
 from streams.shipping.counters import Leg
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
@@ -27,6 +25,8 @@ from streams.shipping.keys import key_of
 from streams.shipping.record import decode, encode
 from streams.store.levels import shipping_levels
 from streams.store.writer import Applying, Moved, PaneWriter, RecordsChanged
+from streams.worker.lateness import clocks
+from streams.worker.partition import PartitionWork
 from tests.streams.shipping.orders import told
 from tests.streams.shipping.plain import Place, plain
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened

@@ -16,9 +16,8 @@ from redis.exceptions import RedisError
 from alerts.store.keys import AlertKeys
 from consumers.errors import SalepulseError
 from streams.settings import Settings
-from streams.store.connection import Access, check, connect, visit
+from streams.store.connection import Access, check, connect, redis_errors, visit
 from streams.store.keys import Keys
-from streams.store.redis_errors import redis_errors
 from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
 from streams.store.refusals import RedisUnavailableError, told
 from streams.store.waiting import until_available

@@ -10,12 +10,12 @@ import pytest
 
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.lateness import clocks
-from streams.panes.delta import merge
+from streams.fold.delta import merge
 from streams.panes.scopes import Scope
-from streams.partition import PartitionWork
 from streams.store import merging, roller
 from streams.store.levels import pane_levels
+from streams.worker.lateness import clocks
+from streams.worker.partition import PartitionWork
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
 from tests.streams.stock.test_wire import named

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from consumers.kafka.topic_ids import KnownTopic
 from consumers.settings import Clock
-from consumers.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.state import State, parse_state

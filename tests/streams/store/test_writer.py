@@ -9,9 +9,9 @@ import pytest
 
 from consumers.dedup import hash_ids
 from consumers.topics import Partition
-from streams.lateness import Clocks
 from streams.panes.scopes import Scope
 from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
+from streams.worker.lateness import Clocks
 from tests.streams.plain import delta_of, plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0, Shop
 from tests.streams.store.conftest import ON_BOTH

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.targets.student import t_probability, t_quantile
+from streams.targets.forecast import t_probability, t_quantile
 
 
 def summed(t: float, freedom: float) -> float:

@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.clock import now_ms
-from streams.compare import Against, differences
-from streams.kpis import NAMES
+from streams.model.kpis import NAMES
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
+from streams.view.compare_rules import Against, differences
 from streams.view.compared import Compared, Comparer
 from streams.view.rolling import RollingView
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask, opened
 from tests.support.events import click, ms, paid, promotion, some_events
 from tests.support.oracle import WINDOWS, assert_agree, local_days_before

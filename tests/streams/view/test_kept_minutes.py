@@ -8,13 +8,13 @@ import pytest
 
 from consumers.topics import EVENT_TOPICS, Partition
 from streams.clock import now_ms
-from streams.compare import Against
-from streams.kpis import STOCK_NAMES
+from streams.model.kpis import STOCK_NAMES
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
+from streams.view.compare_rules import Against
 from streams.view.compared import Comparer
 from streams.view.rolling import RollingView
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask, opened
 from tests.support.events import click, ms, paid, promotion, shipment, some_events
 from tests.support.oracle import DISTINCTS, assert_agree

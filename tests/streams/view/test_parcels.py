@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from streams.clock import now_ms
+from streams.model.windows import Window
 from streams.view.parcels import shipping_report
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, opened
 from tests.support.events import Event, click, ms, paid, shipment
 from tests.support.shipping_oracle import Order, ShippingOracle

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streams.clock import now_ms
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import NotAnswerableError, Question
 from streams.view.promotion_scope import Asker
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed
 from tests.streams.view.comparing import assert_true
 from tests.support.events import click, ms, paid, promotion, refunded

@@ -10,9 +10,9 @@ import pytest
 
 from consumers.topics import Partition
 from streams.clock import now_ms
+from streams.model.windows import Window
 from streams.store.reader import BlockId, PaneReader, StoredBlock
 from streams.view.asking import Question
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, CLICKS_1, ORDERS_0, Shop, ask
 from tests.streams.view.comparing import assert_true
 from tests.support.events import click, paid

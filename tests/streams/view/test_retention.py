@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from streams.clock import now_ms
-from streams.lateness import clocks
 from streams.view.asking import NotAnswerableError
+from streams.worker.lateness import clocks
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.streams.view.comparing import assert_true
 from tests.support.events import T0, click, ms, promotion

@@ -9,9 +9,9 @@ import pytest
 
 from consumers.topics import Partition
 from streams.clock import now_ms
+from streams.model.windows import Window
 from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.blocks import Blocks
-from streams.windows import Window
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, listed, opened
 from tests.streams.view.comparing import assert_same, assert_true
 from tests.support.events import click, line, ms, paid, promotion, some_events

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.model.windows import Span
 from streams.panes.sketch import RANK_BITS, REGISTERS
-from streams.view.row_panes import BLOCK_STEPS, SIZE, STEPS, Marks, Pane, RowPanes, histogram
-from streams.windows import Span
+from streams.view.live_distincts import BLOCK_STEPS, SIZE, STEPS, Marks, Pane, RowPanes, histogram
 
 DAY_S = 86_400
 marks_ = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(1, 49)), max_size=5)

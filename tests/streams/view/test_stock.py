@@ -8,11 +8,11 @@ import pytest
 
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.lateness import clocks
+from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.asking import Question
 from streams.view.rolling import RollingView
-from streams.windows import Window
+from streams.worker.lateness import clocks
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
 from tests.support.events import Event, click, line, ms, order, paid, promotion, some_events, stock_level, stock_move
 from tests.support.oracle import assert_agree

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.panes.cells import Cells, cell_keys
-from streams.view import rare, sums
+from streams.view import sums
 from streams.view.legs import RowSums
 from streams.view.sums import WindowSum
 
@@ -25,7 +25,7 @@ taken = st.lists(st.tuples(st.sampled_from((1, 1, -1, 0)), st.lists(cell, max_si
 @pytest.fixture(params=[0, 4, ROWS], ids=["all rare", "some rare", "none rare"], autouse=True)
 def common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "COMMON", request.param)
-    monkeypatch.setattr(rare, "_WAITING", 3)
+    monkeypatch.setattr(sums, "_WAITING", 3)
 
 
 def cells(held: list[tuple[int, int, int, int]]) -> Cells:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from consumers.room import Room
+from consumers.kafka.faust_transport import RecordBatch, Room
 from consumers.topics import Partition
-from consumers.transport import RecordBatch
 from streams.process.ending import Ending
 from streams.settings import Settings
 from streams.store.connection import connect

@@ -109,7 +109,7 @@ async def test_a_stopped_partition_is_read_again_after_a_while_or_when_its_topic
     assert office.topics.paused == set()
     await office.count(office.topics.fetch(ORDERS_0, most=2_000))
     assert office.topics.paused == {ORDERS_0}
-    monkeypatch.setattr("streams.worker.identity.ASK_EVERY_S", 0)
+    monkeypatch.setattr("streams.worker.standing.ASK_EVERY_S", 0)
     office.topics.make_anew(ORDERS_0, paid(at=2))
     for _ in range(3):
         await office.worker.tick()

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import pytest
 
-from consumers.dead_letters import DeadLetter
+from consumers.contract.rejection import Reason
+from consumers.dead_letters.letters import DeadLetter
 from consumers.errors import SalepulseError
-from consumers.rejects import Reason
-from consumers.skipped import Cut, Skipped
-from consumers.topic_admin import create_topics, default_plans
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.skipped import Cut, Skipped
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.partition import PartitionWork
+from streams.worker.partition import PartitionWork
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0
 from tests.streams.worker.conftest import Office, opened
 from tests.support.events import T0, click, ms, paid, promotion, records, wire

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from streams.metrics import WorkerMetrics
 from streams.worker.calls import RedisCalls
 from streams.worker.holding import Holding
+from streams.worker.metrics import WorkerMetrics
 from tests.streams.shop import LOGISTICS_0, opened
 from tests.streams.stock.test_wire import named
 from tests.streams.worker.topics import Topics

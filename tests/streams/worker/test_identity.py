@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.worker import identity
-from streams.worker.identity import Identity
+from streams.worker import standing
+from streams.worker.standing import Identity
 from tests.streams.worker.topics import Topics
 
 pytestmark = pytest.mark.anyio
@@ -52,8 +52,8 @@ class SlowTopics(Topics):
 
 @pytest.fixture
 async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
-    monkeypatch.setattr(identity, "_GAP_MS", 0)
-    monkeypatch.setattr(identity, "_PATIENCE_S", 0.6)
+    monkeypatch.setattr(standing, "_GAP_MS", 0)
+    monkeypatch.setattr(standing, "_PATIENCE_S", 0.6)
     return SlowTopics()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.doctor.findings import Level
-from streams.doctor.workers import examine_workers
+from streams.local.doctor.findings import Level
+from streams.local.doctor.workers import examine_workers
 from tests.streams.shop import CLICKS_0
 from tests.streams.worker.conftest import opened
 from tests.support.events import click

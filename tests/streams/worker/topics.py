@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from consumers.reading import Reading
-from consumers.topic_ids import KnownTopic
+from consumers.kafka.consumer import Reading
+from consumers.kafka.faust_transport import RecordBatch
+from consumers.kafka.topic_ids import KnownTopic
 from consumers.topics import Partition, Topic
-from consumers.transport import RecordBatch
 from streams.clock import now_ms
 from tests.support.events import Event, records, wire
 

@@ -1,0 +1,177 @@
+"""An alert as programs see it: the API, the topic `alerts`, the stream of changes, and the signed webhook."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from alerts.findings import Owner, Severity
+from alerts.findings import Reason as Cause
+from alerts.notify.wording import Place, chart_url, runbook_url
+from alerts.state.alert import Alert, Change, Status, What
+from alerts.state.reasons import Reason
+from streams.panes.counters import Unit
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ShownPart(_Shown):
+    """One part of what happened."""
+
+    labels: dict[str, str]
+    rate_effect: float
+    """Share of the whole change: because the rate itself changed there."""
+    mix_effect: float
+    """Because more or less of the whole is there."""
+    value: float | None
+    expected: float | None
+
+
+class ShownAck(_Shown):
+    """Somebody is on it."""
+
+    by: str
+    at: int
+    comment: str
+
+
+class ShownTold(_Shown):
+    """A receiver that was told that it fires, and not yet that it is over."""
+
+    receiver: str
+    at: int
+    times: int
+
+
+class ShownAlert(_Shown):
+    """All that is known of an alert. Times are epoch ms, money is minor units; null: unknown, or not yet."""
+
+    fingerprint: str
+    """Of its rule and labels: the same for as long as the rule keeps its name."""
+    page: str
+    """The same in all messages of one incident: the fingerprint of the alert that told of it first."""
+    continues: str | None
+    """The alert that told of the same incident before."""
+    rule: str
+    labels: dict[str, str]
+    state: Status
+    severity: Severity
+    owner: Owner
+    title: str
+    summary: str
+    since: int | None
+    """Since when something is wrong, by what was measured."""
+    changed_at: int
+    """Since when it has this state."""
+    fired_at: int | None
+    resolved_at: int | None
+    resolved_because: str | None
+    as_of: int
+    """Event time of the numbers."""
+    unit: Unit
+    value: float | None
+    expected: float | None
+    interval: tuple[float | None, float | None] | None
+    """What was to be expected, as a range."""
+    money_per_minute: int | None
+    """What is being lost."""
+    lost: int | None
+    """What has been lost since it began."""
+    worst: float | None
+    """The value that was furthest from what was to be expected."""
+    now: float | None
+    """Once it is right again: the value then."""
+    contributors: list[ShownPart]
+    """The greatest first."""
+    cause: Cause
+    """Why the rule says what it says."""
+    held_by: str | None
+    """The alert that tells of it instead."""
+    incident: str
+    """The same for alerts that are likely to be one incident."""
+    notified: Reason
+    """Why somebody, or nobody, is told now."""
+    notified_by: str
+    """What that names: a silence's id, another alert, a person."""
+    told: list[ShownTold]
+    ack: ShownAck | None
+    runbook: str | None
+    chart: str | None
+
+
+class ShownChange(_Shown):
+    """A change of an alert, with the alert after it: a message of the topic `alerts`, keyed by fingerprint."""
+
+    id: str
+    """The same where a change is written more than once."""
+    at: int
+    change: What
+    alert: ShownAlert
+
+
+def iso(at_ms: int) -> str:
+    """A moment, ISO 8601, UTC, to the millisecond.
+
+    >>> iso(1_794_355_200_007)
+    '2026-11-11T00:00:00.007Z'
+    """
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def shown(alert: Alert, place: Place) -> ShownAlert:
+    """An alert as it may be shown."""
+    finding, ack = alert.finding, alert.ack
+    return ShownAlert(
+        fingerprint=alert.fingerprint,
+        page=alert.page,
+        continues=None if alert.continues is None else str(alert.continues),
+        rule=alert.series.rule,
+        labels=dict(alert.series.labels),
+        state=alert.status,
+        severity=alert.severity,
+        owner=finding.owner,
+        title=finding.title,
+        summary=finding.summary,
+        since=finding.since_ms,
+        changed_at=alert.since_ms,
+        fired_at=alert.fired_ms,
+        resolved_at=alert.resolved_ms,
+        resolved_because=alert.over or None,
+        as_of=finding.as_of_ms,
+        unit=finding.unit,
+        value=finding.value,
+        expected=finding.expected,
+        interval=None if finding.interval is None else (finding.interval.low, finding.interval.high),
+        money_per_minute=finding.money_per_minute,
+        lost=None if alert.lost is None else round(alert.lost),
+        worst=alert.worst,
+        now=alert.now,
+        contributors=[
+            ShownPart(
+                labels=dict(one.labels),
+                rate_effect=one.rate_effect,
+                mix_effect=one.mix_effect,
+                value=one.value,
+                expected=one.expected,
+            )
+            for one in finding.contributors
+        ],
+        cause=finding.reason,
+        held_by=None if finding.held_by is None else str(finding.held_by),
+        incident=finding.incident,
+        notified=alert.reason,
+        notified_by=alert.by,
+        told=[ShownTold(receiver=told.receiver, at=told.at_ms, times=told.times) for told in alert.told],
+        ack=None if ack is None else ShownAck(by=ack.by, at=ack.at_ms, comment=ack.comment),
+        runbook=runbook_url(finding, place) or finding.runbook or None,
+        chart=chart_url(alert, place),
+    )
+
+
+def shown_change(change: Change, place: Place) -> ShownChange:
+    """A change as it may be shown."""
+    name = f"{change.alert.fingerprint}-{change.at_ms}-{change.what}"
+    return ShownChange(id=name, at=change.at_ms, change=change.what, alert=shown(change.alert, place))

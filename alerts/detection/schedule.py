@@ -1,0 +1,65 @@
+"""Which rules are in force at a moment, and which of their variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from alerts.findings import Severity
+from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
+from alerts.rules.rule import Rule, When
+from consumers.contract.events import Promotion
+from streams.model.phases import RunState, phase_at, run_state
+
+_ALWAYS = When()
+Detector = Threshold | Change | Sequential | Silence | OfFact
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A rule at a moment."""
+
+    rule: Rule
+    enabled: bool
+    severity: Severity
+    detect: Detector
+
+
+def running(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:
+    """The promotions that run, the first by id first."""
+    return [held for _, held in sorted(promotions.items()) if run_state(held, at_ms) is RunState.RUNNING]
+
+
+def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[str]:
+    """The SKUs of the promotions that run."""
+    return frozenset(sku for promotion in running(promotions, at_ms) for sku in promotion.skus or ())
+
+
+def holds(when: When, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
+    """Whether a condition holds."""
+    now = running(promotions, at_ms)
+    if when.running is False:
+        return not now
+    if when == _ALWAYS:
+        return True
+    for promotion in now:
+        if when.promotions and promotion.promotion_id not in when.promotions:
+            continue
+        phase = phase_at(promotion, at_ms)
+        if when.phases and (phase is None or phase.name not in when.phases):
+            continue
+        began_ms = phase.starts_at if when.phases and phase else promotion.starts_at
+        if when.first is None or at_ms - began_ms < when.first * 1000:
+            return True
+    return False
+
+
+def in_force(rule: Rule, promotions: Mapping[str, Promotion], at_ms: int) -> InForce:
+    """The rule as it is at a moment."""
+    holding = frozenset(i for i, during in enumerate(rule.during) if holds(during.when, promotions, at_ms))
+    enabled, severity = rule.enabled and holds(rule.when, promotions, at_ms), rule.severity
+    for i in sorted(holding):
+        during = rule.during[i]
+        enabled = enabled if during.enabled is None else enabled and during.enabled
+        severity = during.severity or severity
+    return InForce(rule, enabled, severity, rule.detector(holding))

@@ -1,1 +1,0 @@
-"""All rules at one as-of: what is asked for, what is remembered, what is found."""

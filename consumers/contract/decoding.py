@@ -1,0 +1,212 @@
+"""From the bytes of a batch to events: fast where all is well, careful where it is not.
+
+The hot path decodes with msgspec straight into structs derived from the contract's models. Whatever that refuses is
+looked at again with the models themselves (`consumers.contract.rejection`), which also find the reason. Bad input is a
+value here: nothing in this module raises for what a message holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import asdict, force_setattr
+from pydantic import TypeAdapter, ValidationError
+
+from consumers.contract.events import (
+    ITEM_LABELS,
+    MAX_DEPTH,
+    MAX_LABEL,
+    MAX_MESSAGE_BYTES,
+    MAX_MONEY,
+    MODELS,
+    OPTIONAL_LABELS,
+    REQUIRED_BY_TYPE,
+    Label,
+    Promotion,
+    order_amount,
+)
+from consumers.contract.rejection import Reason, Refusal, Rejected, examine, examine_as, nests_too_deep
+from consumers.contract.structs import struct_of
+from consumers.topics import Topic
+
+_CHUNK = 256
+"""Messages that are checked together. Where one is bad, its chunk is decoded once more, one by one."""
+
+STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {topic: struct_of(model) for topic, model in MODELS.items()}
+"""What `decode_batch` makes of each event topic: the model's fields, absent ones None; of absent labels also ""."""
+
+_DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.items()}
+_LONG_LABEL_DECODERS = {
+    topic: msgspec.json.Decoder(struct_of(model, long_labels=True)) for topic, model in MODELS.items()
+}
+_ABSENT = (None, "")
+_LABEL = TypeAdapter(Label)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A decoded batch."""
+
+    events: list[Any] = field(default_factory=list)
+    """The topic's structs (`STRUCTS`), in the batch's order."""
+    positions: list[int] = field(default_factory=list)
+    """Where each event stood in the batch; parallel to `events`."""
+    amounts: list[int] | None = None
+    """On orders: each order's amount in minor units, parallel to `events`. None on other topics."""
+    rejected: list[Rejected] = field(default_factory=list)
+    """The rest of the batch, in order."""
+    dropped: list[tuple[int, str]] = field(default_factory=list)
+    """Optional labels that were too long: where their events stood in the batch, and the names of the fields."""
+
+    def add(
+        self,
+        events: Sequence[Any],
+        positions: Sequence[int],
+        amounts: Sequence[int] | None,
+        dropped: Sequence[str] = (),
+    ) -> None:
+        """Add events and their amounts; `dropped`: labels that the only one of them lost."""
+        self.events += events
+        self.positions += positions
+        if self.amounts is not None and amounts is not None:
+            self.amounts += amounts
+        self.dropped += [(positions[0], name) for name in dropped]
+
+
+def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> Decoded:
+    """Decode the values of messages on one event topic (`EVENT_TOPICS`); every value is an event or rejected."""
+    decoded = Decoded(amounts=[] if topic is Topic.ORDERS else None)
+    for start in range(0, len(values), _CHUNK):
+        _decode_chunk(topic, values[start : start + _CHUNK], start, decoded)
+    return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionChange:
+    """What one message on `promotions` does."""
+
+    promotion_id: str
+    promotion: Promotion | None
+    """The definition now in force; None deletes it."""
+
+
+def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange | Rejected:
+    """Decode one message of `promotions`. A missing key is taken from the value; one that differs is refused.
+
+    A `Rejected` has index 0.
+    """
+    try:
+        name = None if key is None else _promotion_key(key)
+        if value is None:
+            if name is None:
+                raise Refusal(Reason.EMPTY, "neither key nor value: to delete a promotion, send its id as the key")
+            return PromotionChange(name, None)
+        promotion = examine_as(Promotion, value)
+        if name not in (None, promotion.promotion_id):
+            raise Refusal(Reason.OUT_OF_RANGE, "`promotion_id` differs from the message's key: send the id as the key")
+        return PromotionChange(promotion.promotion_id, promotion)
+    except Refusal as refusal:
+        return refusal.at(0)
+
+
+def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: Decoded) -> None:
+    """Add the values to `decoded`: all at once where every one is well, else one by one."""
+    if (events := _decode_all(topic, values)) is not None and _complete(topic, events):
+        amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
+        if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
+            decoded.add(events, range(start, start + len(values)), amounts)
+            return
+    for at, value in enumerate(values, start):
+        _decode_one(topic, value, at, decoded)
+
+
+def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:
+    """The structs, if every value is well-formed and fits; else None."""
+    decode = _DECODERS[topic].decode
+    try:
+        joined = b"".join(values)  # type: ignore[arg-type]  # a None is a TypeError, like other bad values
+        if len(joined) > MAX_MESSAGE_BYTES and max(map(len, values)) > MAX_MESSAGE_BYTES:  # type: ignore[arg-type]
+            return None
+        events = list(map(decode, values))  # type: ignore[arg-type]
+        if not joined.isascii():
+            joined.decode()  # msgspec does not look into the strings of unknown fields
+    except Exception:  # of any kind: RecursionError and UnicodeDecodeError are no DecodeError
+        return None
+    # Every value opens at least its own object, so a value with 33 openings makes this many in all. On clicks that
+    # settles it; orders, with their items, are counted one by one.
+    openings = np.count_nonzero(np.frombuffer(joined, np.uint8) | 0x20 == ord("{"))  # "[" | 0x20 is "{"
+    if openings >= len(values) + MAX_DEPTH and any(map(nests_too_deep, values)):  # type: ignore[arg-type]
+        return None
+    return events
+
+
+def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: Decoded) -> None:
+    """Add one value, whatever it is."""
+    dropped: Sequence[str] = ()
+    event: Any = _as_struct(_DECODERS[topic], value)
+    if event is None and (loose := _as_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
+        event, dropped = _without_long_labels(topic, loose)
+    if event is not None and _complete(topic, (event,)):
+        amount = order_amount(event) if topic is Topic.ORDERS else 0
+        if 0 <= amount <= MAX_MONEY:
+            decoded.add([event], [at], [amount], dropped)
+            return
+    try:
+        # What the model accepts is an event, whatever the fast decoder thought of it.
+        found = examine(topic, value)
+    except Refusal as refusal:
+        decoded.rejected.append(refusal.at(at))
+        return
+    event = msgspec.convert(found.event.model_dump(), STRUCTS[topic])
+    decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped)
+
+
+def _as_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
+    """The struct, if the value is well-formed and fits; else None."""
+    if value is None or len(value) > MAX_MESSAGE_BYTES:
+        return None
+    try:
+        event = decoder.decode(value)
+        if not value.isascii():
+            value.decode()
+    except Exception:  # as in `_decode_all`
+        return None
+    return None if nests_too_deep(value) else event
+
+
+def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
+    """The event without the labels that are too long, and their names; None where its type requires one of them."""
+    long = [name for name in OPTIONAL_LABELS[topic] if len(getattr(loose, name) or "") > MAX_LABEL]
+    if not set(long).isdisjoint(REQUIRED_BY_TYPE.get(loose.type, ())):
+        return None, ()
+    fields = asdict(loose) | dict.fromkeys(long)
+    if topic is Topic.ORDERS:
+        for item in loose.items:
+            for name in ITEM_LABELS:
+                if len(getattr(item, name) or "") > MAX_LABEL:
+                    force_setattr(item, name, None)  # frozen, but nobody else has seen it yet
+                    long.append(f"items.{name}")
+    return STRUCTS[topic](**fields), long
+
+
+def _complete(topic: Topic, events: Sequence[Any]) -> bool:
+    """Whether each event has what its type requires beyond what its topic does."""
+    if topic is Topic.CLICKS:
+        return True
+    for event in events:
+        for name in REQUIRED_BY_TYPE.get(event.type, ()):
+            given = getattr(event, name)
+            if not given and given in _ABSENT:
+                return False
+    return True
+
+
+def _promotion_key(key: bytes) -> str:
+    try:
+        return _LABEL.validate_python(key.decode())
+    except (UnicodeDecodeError, ValidationError):
+        raise Refusal(Reason.OUT_OF_RANGE, "the key is no promotion id of 1 to 128 characters in UTF-8") from None

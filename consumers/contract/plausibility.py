@@ -1,0 +1,75 @@
+"""What is checked of decoded events a column at a time: it would cost too much by event, or goes by the settings. Pure.
+
+Times in seconds lie in 1970 when they are taken for milliseconds, which is in the contract's range.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from consumers.contract.recognition import SECONDS, recognise_time
+from consumers.contract.rejection import Reason
+from consumers.topics import Topic
+
+CLICKS_WITH_MONEY = frozenset({"ad_click"})
+"""Clicks whose money is counted. On others the currency does not matter: a visit in another one is a visit."""
+_CODE = re.compile("[A-Z]{3}")
+_MAX_SHOWN = 20
+
+Implausible = tuple[int, Reason, str]
+"""(place of the event, reason, detail)"""
+
+
+def implausible(
+    topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray, currency: str | None
+) -> list[Implausible]:
+    """The events that break the contract though each of their fields is in its range, each once, by place.
+
+    `fields`: decoded events, field by field; `ts`: their times, as an array; `currency`: the shop's, None: any is.
+    """
+    found: dict[int, Implausible] = {}
+    for place, name, given in _seconds(topic, fields, ts):
+        found.setdefault(place, (place, Reason.OUT_OF_RANGE, f"`{name}` is {given}: {recognise_time(given)}"))
+    if currency is not None and "currency" in fields:
+        for place, code in _other_currencies(topic, fields, currency):
+            found.setdefault(place, (place, Reason.OTHER_CURRENCY, _told(code, currency)))
+    return [found[place] for place in sorted(found)]
+
+
+def _other_currencies(topic: Topic, fields: Mapping[str, Sequence[Any]], currency: str) -> Iterator[tuple[int, str]]:
+    codes = fields["currency"]
+    if codes.count(None) == len(codes) or not set(codes) - {None, "", currency}:
+        return
+    types = fields["type"]
+    for place, code in enumerate(codes):
+        if code and code != currency and (topic is Topic.ORDERS or types[place] in CLICKS_WITH_MONEY):
+            yield place, code
+
+
+def _told(code: str, currency: str) -> str:
+    shown = json.dumps(code[:_MAX_SHOWN])
+    if _CODE.fullmatch(code):
+        return (
+            f"`currency` is {shown}, this shop counts {currency}: convert its money, or count it by a salepulse of its "
+            "own (settings currency and redis_prefix)"
+        )
+    if code.strip().upper() == currency:
+        return f"`currency` is {shown}: send the ISO 4217 code in capitals and without blanks, {currency}"
+    return f"`currency` is {shown}, no code of ISO 4217: send three capitals, {currency}"
+
+
+def _seconds(topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray) -> Iterator[tuple[int, str, int]]:
+    if len(ts) and ts.min() < SECONDS.stop:
+        for place in np.flatnonzero((ts >= SECONDS.start) & (ts < SECONDS.stop)).tolist():
+            yield place, "ts", int(ts[place])
+    if topic is Topic.LOGISTICS:
+        promises = fields["promised_ts"]
+        if promises.count(None) < len(promises):
+            for place, promised_ms in enumerate(promises):
+                if promised_ms is not None and promised_ms in SECONDS:
+                    yield place, "promised_ts", promised_ms

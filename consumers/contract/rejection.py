@@ -1,0 +1,306 @@
+"""Why one message breaks the contract: the slow, careful look at what the fast decoder refused.
+
+A message gets exactly one reason, the first that applies in the order of `Reason`, and a detail that names the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from consumers.contract.events import (
+    ITEM_LABELS,
+    MAX_DEPTH,
+    MAX_LABEL,
+    MAX_MESSAGE_BYTES,
+    MODELS,
+    MONEY_FIELDS,
+    OPTIONAL_LABELS,
+    TIME_FIELDS,
+    TOPIC_OF_TYPE,
+    TYPES,
+    EventModel,
+)
+from consumers.contract.recognition import (
+    recognise_bytes,
+    recognise_money,
+    recognise_object,
+    recognise_time,
+    recognise_value,
+)
+from consumers.plain_words import plainly
+from consumers.topics import Topic
+
+
+class Reason(StrEnum):
+    """The closed set of reasons; also the label of `salepulse_rejected_total` and the header of a dead letter."""
+
+    EMPTY = "empty"
+    """No value, or an empty one."""
+    TOO_LARGE = "too_large"
+    """More than 1 MiB."""
+    BAD_ENCODING = "bad_encoding"
+    """Not UTF-8."""
+    BAD_JSON = "bad_json"
+    """Not one JSON value: a syntax error, NaN, a number out of range."""
+    TOO_DEEP = "too_deep"
+    """More than 32 levels of nesting."""
+    NOT_AN_OBJECT = "not_an_object"
+    """JSON, but no object."""
+    UNKNOWN_TYPE = "unknown_type"
+    """A `type` that no topic has."""
+    WRONG_TOPIC = "wrong_topic"
+    """A `type` that belongs on another topic."""
+    MISSING_FIELD = "missing_field"
+    """A required field is absent or null."""
+    WRONG_TYPE = "wrong_type"
+    """A known field holds a value of another type."""
+    OUT_OF_RANGE = "out_of_range"
+    """A known field is too long, too short, too large, too small; or a time is in seconds."""
+    NEGATIVE_AMOUNT = "negative_amount"
+    """An order's amount (items - discount + shipping_fee) is negative: a pricing fault of the shop."""
+    OTHER_CURRENCY = "other_currency"
+    """The `currency` of an order or ad click is not the setting `currency`."""
+    TOO_LATE = "too_late"
+    """Older than every kept pane."""
+    FROM_THE_FUTURE = "from_the_future"
+    """Further ahead of the clock than the limit allows."""
+    UNREADABLE_BATCH = "unreadable_batch"
+    """A batch of records that cannot be decoded: all of them are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a negative amount is counted by; empty where the order has none."""
+
+    channel: str
+    coupon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One refused message of a batch."""
+
+    index: int
+    """Where it stood in the batch that was decoded."""
+    reason: Reason
+    detail: str
+    """What was wrong and where, in words: names the field, never more than 300 characters."""
+    priced: Priced | None = None
+    """Of a negative amount: by what the shop's pricing is told apart."""
+
+
+JSON_WHITESPACE = b" \t\r\n"
+_MAX_DETAIL = 300
+_MAX_SHOWN = 60
+_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+_OUT_OF_RANGE = frozenset(
+    {
+        "greater_than_equal",
+        "less_than_equal",
+        "string_too_short",
+        "string_too_long",
+        "too_short",
+        "too_long",
+        "out_of_range",
+        "seconds",
+    }
+)
+_OF_A_STRANGER = frozenset({Reason.UNKNOWN_TYPE, Reason.WRONG_TOPIC, Reason.MISSING_FIELD, Reason.WRONG_TYPE})
+"""Reasons that a message of another system has."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Found = TypeVar("Found")
+
+
+class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
+    """A message breaks the contract. Raised and caught inside this package: it leaves as a `Rejected`."""
+
+    def __init__(self, reason: Reason, detail: str, priced: Priced | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…"
+        self.priced = priced
+
+    def at(self, index: int) -> Rejected:
+        """The same as a value, for the message that stood at `index` of its batch."""
+        return Rejected(index, self.reason, self.detail, self.priced)
+
+
+class Examined(NamedTuple):
+    """An event that was looked at with care."""
+
+    event: BaseModel
+    """As the topic's model."""
+    dropped: Sequence[str]
+    """The labels that it had and that were too long, by the names of `DROPPABLE_FIELDS`."""
+
+
+def examine(topic: Topic, value: bytes | None) -> Examined:
+    """The event in a message. Raises Refusal, and nothing else, for one that breaks the contract."""
+
+    def look() -> Examined:
+        found = read_object(value)
+        with _recognising(found):
+            event = validate(_model_for(topic, found), found)
+        return Examined(event, list(_dropped(topic, found)))
+
+    return _guarded(look)
+
+
+def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in OPTIONAL_LABELS[topic] if len(found.get(name) or "") > MAX_LABEL)
+    if topic is Topic.ORDERS:
+        for item in found["items"]:
+            yield from (f"items.{name}" for name in ITEM_LABELS if len(item.get(name) or "") > MAX_LABEL)
+
+
+def examine_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
+    """The message as `model`, whatever its `type`. Raises Refusal, and nothing else."""
+
+    def look() -> AnyModel:
+        found = read_object(value)
+        with _recognising(found):
+            return validate(model, found)
+
+    return _guarded(look)
+
+
+@contextmanager
+def _recognising(found: dict[str, Any]) -> Iterator[None]:
+    """Refusals within say what the object looks like, and by what a negative amount is counted."""
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.reason in _OF_A_STRANGER and (text := recognise_object(found)):
+            raise Refusal(refusal.reason, text) from None
+        if refusal.reason is Reason.NEGATIVE_AMOUNT:
+            priced = Priced(*(_label(found.get(name)) for name in ("channel", "coupon")))
+            raise Refusal(refusal.reason, refusal.detail, priced) from None
+        raise
+
+
+def _label(given: object) -> str:
+    """A label that may be shown; empty where it is none."""
+    fits = isinstance(given, str) and len(given) <= MAX_LABEL and not any("\ud800" <= c <= "\udfff" for c in given)
+    return str(given) if fits else ""
+
+
+def read_object(value: bytes | None) -> dict[str, Any]:
+    """The JSON object that the message holds. Raises Refusal."""
+    if value is None or not value.strip(JSON_WHITESPACE):
+        raise Refusal(Reason.EMPTY, "the message has no value: send a JSON object")
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise Refusal(Reason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        detail = recognise_bytes(value) or f"byte {error.start} is not UTF-8: send UTF-8"
+        raise Refusal(Reason.BAD_ENCODING, detail) from None
+    try:
+        found = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise Refusal(Reason.BAD_JSON, recognise_bytes(value) or f"not JSON: {error}") from None
+    if nests_too_deep(value):
+        raise _too_deep()
+    if not isinstance(found, dict):
+        detail = recognise_value(found) or f"the message is {_shown(found)}: send a JSON object"
+        raise Refusal(Reason.NOT_AN_OBJECT, detail)
+    return found
+
+
+def nests_too_deep(value: bytes) -> bool:
+    """Whether the JSON in `value`, which must be well-formed, has more than 32 levels. The outermost object is one."""
+    if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
+        return False
+    skeleton = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each round takes away the innermost level
+        skeleton = skeleton.replace(b"{}", b"#").replace(b"[]", b"#").translate(None, b"#")
+    return bool(skeleton)
+
+
+def validate(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
+    """The object as `model`. Raises Refusal for the worst of what is wrong with it."""
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        # The exception is in no variable: its traceback would refer to itself, and keep the message in memory.
+        raise Refusal(*min(map(_reason, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])) from None
+
+
+def _guarded(look: Callable[[], Found]) -> Found:
+    try:
+        return look()
+    except Refusal:
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except Exception as error:  # one message must never stop the pipeline
+        raise Refusal(Reason.BAD_JSON, f"could not be read: {type(error).__name__}: {error}") from None
+
+
+def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
+    """The topic's model, if the object's type belongs there; a type that is no string is left to the model."""
+    name = found.get("type")
+    if isinstance(name, str) and name not in TYPES[topic]:
+        if home := TOPIC_OF_TYPE.get(name):
+            raise Refusal(Reason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {home}, not on {topic}")
+        known = ", ".join(sorted(TYPES[topic]))
+        raise Refusal(Reason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")
+    return MODELS[topic]
+
+
+def _reason(error: ErrorDetails) -> tuple[Reason, str]:
+    """Reason and detail of one fault that a model found."""
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    kind, given = error["type"], error["input"]
+    if kind == "missing" and not field:  # from a model's own check, which names the field
+        return Reason.MISSING_FIELD, error["msg"]
+    if kind == "missing" or (given is None and not field.endswith("]")):
+        return Reason.MISSING_FIELD, f"`{field}` is missing: send it"
+    if isinstance(given, float) and math.isinf(given):
+        return Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer"
+    if kind == "string_unicode":
+        return Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters"
+    message = plainly(error)
+    if kind == "negative_amount":
+        return Reason.NEGATIVE_AMOUNT, message
+    if kind == "out_of_range":
+        return Reason.OUT_OF_RANGE, message
+    name = error["loc"][-1] if error["loc"] else ""
+    recognised = (
+        recognise_time(given) if name in TIME_FIELDS else recognise_money(given) if name in MONEY_FIELDS else None
+    )
+    reason = Reason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else Reason.WRONG_TYPE
+    return reason, f"`{field}` is {_shown(given)}: {recognised or message}"
+
+
+def _too_deep() -> Refusal:
+    return Refusal(Reason.TOO_DEEP, f"the message has more than {MAX_DEPTH} levels of nesting: send a flatter one")
+
+
+def _shown(given: Any) -> str:
+    text = json.dumps(given, default=str)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def _integer(digits: str) -> int:
+    """An integer; one of more than 20 digits, far outside every range, is cut (Python refuses 4,300 digits)."""
+    return int(digits[:21]) if len(digits) > 21 else int(digits)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

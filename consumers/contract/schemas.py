@@ -1,0 +1,62 @@
+"""The event contract as JSON Schema, for producers in any language: `python -m consumers.contract.schemas` writes the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from consumers.contract.events import MODELS, OPTIONAL_LABELS, REQUIRED_BY_TYPE, TOPIC_OF_TYPE, TYPES, Promotion
+from consumers.topics import Topic
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+
+
+def event_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of every message that producers write, by file name.
+
+    A schema cannot say all of the contract: the sum that makes an order's amount, that a period ends after it starts,
+    and that a number such as `1.0` is no integer are left to the decoder. Of optional labels it says how long they
+    should be: a longer one is dropped, and its event counts.
+    """
+    schemas = {f"{topic}.schema.json": _schema(model, TYPES[topic]) for topic, model in MODELS.items()}
+    return {**schemas, f"{Topic.PROMOTIONS}.schema.json": _schema(Promotion)}
+
+
+def write_schemas(folder: Path = FOLDER) -> list[Path]:
+    """Write `event_schemas` to the folder; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, schema in event_schemas().items():
+        path = folder / name
+        path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _schema(model: type[BaseModel], types: frozenset[str] = frozenset()) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$schema": DIALECT, **model.model_json_schema()}
+    rules = [_rule(name) for name in sorted(types) if name in REQUIRED_BY_TYPE]
+    return {**schema, "allOf": rules} if rules else schema
+
+
+def _rule(event_type: str) -> dict[str, Any]:
+    """What the topic leaves optional but this type requires."""
+    names = REQUIRED_BY_TYPE[event_type]
+    return {
+        "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
+        "then": {"required": list(names), "properties": {name: _needed(event_type, name) for name in names}},
+    }
+
+
+def _needed(event_type: str, name: str) -> dict[str, Any]:
+    """What a field is beyond its optional form."""
+    label = name in OPTIONAL_LABELS[TOPIC_OF_TYPE[event_type]]
+    return {"not": {"type": "null"}, **({"minLength": 1} if label else {})}
+
+
+if __name__ == "__main__":
+    write_schemas()

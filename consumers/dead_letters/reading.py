@@ -1,0 +1,180 @@
+"""Looking through the dead letters, and sending some of them again.
+
+Nothing is remembered about what was sent again: a replay leaves the dead letters as they are, so it can be repeated,
+and `event_id` keeps an event from being counted twice. A message that is still refused becomes a new dead letter with
+an offset of its own. To leave out what was dealt with, choose by time (`since_ms`) or by id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import InvalidTimestampError
+
+from consumers.dead_letters.letters import (
+    REPLAYED_HEADER,
+    TIMESTAMP_HEADER,
+    DeadLetter,
+    Message,
+    Selection,
+    from_message,
+)
+from consumers.dead_letters.writing import whole_message_producer
+from consumers.kafka.admin import settings_of
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.errors import kafka_errors
+from consumers.kafka.metadata import partition_count
+from consumers.kafka.read_to_end import read_to_end
+from consumers.topics import Topic
+
+_REPLAY_TURN_BYTES = 8 * 2**20
+_READ_WITHIN_MS = 3_600_000
+
+
+async def read_dead_letters(kafka: Where, selection: Selection | None = None) -> AsyncIterator[DeadLetter]:
+    """The dead letters that were there when this was called, each once, oldest first within a key.
+
+    Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
+    """
+    selection = selection or Selection()
+    seen: set[tuple[str, int, int, int | None]] = set()
+    async for record in read_to_end(kafka, Topic.DEAD_LETTERS):
+        letter = from_message(Message(record.key, record.value, record.headers))
+        if letter is not None and letter.identity not in seen:
+            seen.add(letter.identity)
+            if selection.has(letter):
+                yield letter
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """What a replay did."""
+
+    sent: Mapping[str, int]
+    """topic -> how many were sent to it."""
+    withheld: Sequence[str] = ()
+    """Ids of dead letters that do not hold the whole message, and cannot be sent."""
+
+
+async def replay_dead_letters(
+    kafka: Where, selection: Selection, on_progress: Callable[[int], None] | None = None
+) -> Resent:
+    """Send the selected dead letters to their topics again: partition, key, bytes, headers and time of the original,
+    and a header that names the dead letter. Returns once the broker has confirmed all of them.
+
+    They go to what their topic is called now, whatever it was called then.
+    """
+    sent: Counter[str] = Counter()
+    withheld = []
+    async with kafka_errors(kafka), _Sender(kafka) as sender:
+        async for letter in read_dead_letters(kafka, selection):
+            if not letter.is_whole:
+                withheld.append(letter.id)
+                continue
+            await sender.send(letter)
+            sent[letter.topic] += 1
+            if sender.held_bytes > _REPLAY_TURN_BYTES:
+                await sender.confirm()
+                if on_progress:
+                    on_progress(sent.total())
+        await sender.confirm()
+    return Resent(sent, withheld)
+
+
+class _Sender:
+    """Sends dead letters to their topics."""
+
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
+        self._names = kafka_at(kafka).topics
+        self._producer = whole_message_producer(kafka)
+        self._admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
+        self._kept_ms: dict[str, int | None] = {}
+        """# <for how long a topic keeps messages; None: without limit, or not known>"""
+        self._partitions: dict[str, int] = {}
+        """# <how many a topic has>"""
+        self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
+        self.held_bytes = 0
+        """Of what is not confirmed."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._producer.start()
+            await self._admin.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+        await self._admin.close()
+
+    async def send(self, letter: DeadLetter) -> None:
+        self._unconfirmed.append((letter, await self._send(letter, letter.timestamp_ms)))
+        self.held_bytes += len(letter.value or b"") + 1_000
+
+    async def confirm(self) -> None:
+        """Until all are confirmed. Raises the first failure that there was."""
+        unconfirmed, self._unconfirmed, self.held_bytes = self._unconfirmed, [], 0
+        answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
+        for (letter, _), answer in zip(unconfirmed, answers, strict=True):
+            if isinstance(answer, InvalidTimestampError):  # it, or another of its batch, is too far from the clock
+                await self._send_alone(letter)
+            elif isinstance(answer, BaseException):
+                raise answer
+
+    async def _send_alone(self, letter: DeadLetter) -> None:
+        try:
+            await (await self._send(letter, letter.timestamp_ms))
+        except InvalidTimestampError:
+            await (await self._send(letter, None))
+
+    async def _send(self, letter: DeadLetter, timestamp_ms: int | None) -> asyncio.Future[Any]:
+        topic = self._names.named(letter.topic)
+        if topic not in self._kept_ms:
+            self._partitions[topic] = await partition_count(self._producer.client, topic, self._kafka)
+            self._kept_ms[topic] = _kept_ms(await settings_of(self._admin, topic))
+        headers = [header for header in letter.headers if header[0] != REPLAYED_HEADER]
+        headers.append((REPLAYED_HEADER, letter.id.encode()))
+        if timestamp_ms is not None and _expired(timestamp_ms, self._kept_ms[topic]):
+            timestamp_ms = None  # the broker would delete it at once
+        is_told = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
+        if timestamp_ms is None and letter.timestamp_ms is not None and not is_told:
+            headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
+        # Repeats are found within a partition, so each goes back to its own, whatever its producer made that from.
+        partition = letter.partition if letter.partition < self._partitions[topic] else None
+        if letter.key is None and letter.value is None:
+            return await self._send_nothing(topic, partition or 0, headers, timestamp_ms)
+        answer: asyncio.Future[Any] = await self._producer.send(
+            topic, letter.value, letter.key, partition, headers=headers, timestamp_ms=timestamp_ms
+        )
+        return answer
+
+    async def _send_nothing(
+        self, topic: str, partition: int, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int | None
+    ) -> asyncio.Future[Any]:
+        """Neither key nor value: Kafka takes that, and the client only as a batch of its own."""
+        batch = self._producer.create_batch()
+        at_ms = round(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+        batch.append(timestamp=at_ms, key=None, value=None, headers=headers)
+        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
+        return answer
+
+
+def _kept_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:
+    text, _ = (settings or {}).get("retention.ms", ("", 0))
+    return int(text) if text.isdecimal() else None
+
+
+def _expired(timestamp_ms: int, kept_ms: int | None) -> bool:
+    """Whether a topic that keeps messages for so long may delete one of that time before it is read."""
+    if kept_ms is None:
+        return False
+    return timestamp_ms < time.time() * 1000 - kept_ms + min(_READ_WITHIN_MS, kept_ms / 2)

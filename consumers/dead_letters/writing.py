@@ -1,0 +1,113 @@
+"""Writing dead letters: each is confirmed by the broker before the offset of its original is done.
+
+A worker that dies between writing a dead letter and committing its position writes it again: whoever reads tells them
+apart by `DeadLetter.identity`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Self
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+from consumers.dead_letters.letters import DeadLetter, shortened, to_message
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.errors import kafka_errors
+from consumers.kafka.metadata import partition_count
+from consumers.kafka.producer import MAX_REQUEST_BYTES
+from consumers.kafka.skipped import CUT_BYTES
+from consumers.topics import Topic
+
+log = structlog.get_logger()
+
+_BATCH_BYTES = 2**18
+_KEPT_BYTES = (CUT_BYTES, 2**10, 0)
+"""How much of a letter is tried, one after the other, that its topic does not take as a whole."""
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class DeadLetterWriter:
+    """Writes dead letters. Use as `async with`, or `start` and `stop`."""
+
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
+        self._topic = kafka_at(kafka).topics.on_broker(Topic.DEAD_LETTERS)
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises SalepulseError without a broker, or where the topic is missing."""
+        async with kafka_errors(self._kafka):
+            self._producer = whole_message_producer(self._kafka)
+            try:
+                await self._producer.start()
+                # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
+                await partition_count(self._producer.client, self._topic, self._kafka)
+            except BaseException:
+                await self.stop()
+                raise
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        """Write all of them; returns once the broker has confirmed every one.
+
+        Raises SalepulseError if it did not: then some may be written, and all are to be written again.
+        """
+        async with kafka_errors(self._kafka):
+            sent, refused = [], []
+            for letter in letters:
+                try:
+                    sent.append((letter, await self._send(letter)))
+                except _TOO_LARGE:  # for any topic
+                    refused.append(letter)
+            answers = await asyncio.gather(*(answer for _, answer in sent), return_exceptions=True)
+            for (letter, _), answer in zip(sent, answers, strict=True):
+                if isinstance(answer, _TOO_LARGE):
+                    refused.append(letter)
+                elif isinstance(answer, BaseException):
+                    raise answer
+            for letter in refused:
+                await self._write_alone(letter)
+
+    async def _write_alone(self, letter: DeadLetter) -> None:
+        """Write one that the topic did not take: the whole of it, if only its batch was too large, else less of it."""
+        tries = [shortened(letter, kept) for kept in _KEPT_BYTES]
+        if len(letter.value or b"") < _BATCH_BYTES:
+            tries.insert(0, letter)
+        for one in tries:
+            try:
+                await (await self._send(one))
+            except _TOO_LARGE:
+                if one is tries[-1]:
+                    raise
+            else:
+                if one is not letter:
+                    log.warning("dead letter was cut", id=letter.id, bytes=len(letter.value or b""))
+                return
+
+    async def _send(self, letter: DeadLetter) -> asyncio.Future[Any]:
+        message = to_message(letter)
+        answer: asyncio.Future[Any] = await self._producer.send(
+            self._topic, message.value, message.key, headers=list(message.headers)
+        )
+        return answer
+
+
+def whole_message_producer(kafka: Where) -> Any:
+    """An aiokafka producer that takes messages as large as any topic does, and sends each once confirmed by all."""
+    return AIOKafkaProducer(
+        **kafka_at(kafka).options(), acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=_BATCH_BYTES
+    )

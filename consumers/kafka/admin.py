@@ -1,0 +1,290 @@
+"""The topics, with their right settings. Creating them is safe to repeat: a topic that exists is never changed, unless
+it is named.
+
+Kafka does not record who created a topic, so every topic that exists is taken for somebody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    InvalidConfigurationError,
+    InvalidRequestError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from consumers.errors import SalepulseError
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.errors import kafka_errors
+from consumers.kafka.topic_differences import Difference, differences, losses, unusable
+from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
+from consumers.topic_contents import contents_advice, foreign_contents
+from consumers.topics import EVENT_TOPICS, Topic
+
+_DAY_MS = 86_400_000
+_TRIES = 50
+_PAUSE_S = 0.2
+_LARGEST = "max.message.bytes"
+_SMALLEST_MAXIMUM_BYTES = 2**20
+"""What brokers allow by default, about."""
+_SETTING_REFUSED = (InvalidConfigurationError, InvalidRequestError, PolicyViolationError)
+_DYNAMIC = 1
+"""Kafka's source code for a setting that was made on the topic itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """How a topic should be."""
+
+    name: str
+    """On the broker."""
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+    topic: Topic | None = None
+    """Which topic of the contract it is, if any."""
+
+    @property
+    def title(self) -> str:
+        """The topic for messages: both names where they differ."""
+        return self.name if self.topic in (None, self.name) else f"{self.topic} ({self.name} on the broker)"
+
+
+class Outcome(StrEnum):
+    """What became of one topic; with a dry run, what would."""
+
+    CREATED = "created"
+    WOULD_CREATE = "would_create"
+    RIGHT = "right"
+    """It was there, and as it should be."""
+    DIFFERS = "differs"
+    """It was there with other settings, and was left alone."""
+    CHANGED = "changed"
+    """It was there and was named; its settings were put right."""
+    WOULD_CHANGE = "would_change"
+    UNCHECKED = "unchecked"
+    """It was there; the broker does not tell or change its settings."""
+    OTHER_PARTITIONS = "other_partitions"
+    """It was there with another number of partitions, which was left alone; its settings are right."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What `create_topics` found and did."""
+
+    name: str
+    """On the broker."""
+    outcome: Outcome
+    detail: str
+    title: str
+    """For messages: also the logical name, where that is another."""
+    unusable: str = ""
+    """Why it cannot be used as it is; empty where it can."""
+    losses: Sequence[str] = ()
+    """What of its records is lost by the change."""
+
+    def __str__(self) -> str:
+        why = f"; it cannot be used: {self.unusable}" if self.unusable else ""
+        return f"{self.title}: {self.outcome.replace('_', ' ')}: {self.detail}{why}"
+
+
+def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
+    """The topics of the contract. `partitions` is for the event topics and for dead letters."""
+    # Twice the contract's limit: the largest event fits with what is around it, and one that is somewhat too large
+    # becomes a dead letter instead of an error at its producer.
+    event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), "max.message.bytes": str(2 * 2**20)}
+    alerts = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
+    dead = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 2**20)}
+    return [
+        TopicPlan(names.on_broker(topic), count, config, topic)
+        for topic, count, config in (
+            *((topic, partitions, event) for topic in EVENT_TOPICS),
+            (Topic.PROMOTIONS, 1, {"cleanup.policy": "compact"}),
+            (Topic.ALERTS, 1, alerts),
+            (Topic.DEAD_LETTERS, partitions, dead),
+        )
+    ]
+
+
+async def create_topics(
+    kafka: Where,
+    plans: Sequence[TopicPlan],
+    *,
+    replication: int | None = None,
+    take_over: Collection[str] = (),
+    accepted: Collection[Topic] = (),
+    dry_run: bool = False,
+) -> list[TopicReport]:
+    """Create what is missing. Raises SalepulseError when the broker refuses.
+
+    `replication`: copies of each partition of new topics; by default as many as there are brokers, at most 3.
+    `take_over`: names on the broker of topics whose settings are put right where they are there; the settings of all
+    others are left as they are. `accepted`: topics that may hold messages of others; so may those taken over.
+    `dry_run`: change nothing, report what would be done.
+
+    A topic's number of partitions is never changed: the same key would go to another partition from then on, and its
+    events would no longer be in order.
+    """
+    async with kafka_errors(kafka):
+        admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
+        try:
+            await admin.start()
+            found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+            copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
+            reports = []
+            for plan in plans:
+                if plan.name in found:
+                    reports.append(await _existing(admin, plan, found[plan.name], plan.name in take_over, dry_run))
+                else:
+                    reports.append(await _missing(admin, plan, copies, dry_run))
+            if not dry_run:
+                await _until_known(admin, plans)
+            asked = {plan.topic for plan in plans if plan.name in found and plan.name not in take_over}
+            foreign = await foreign_contents(kafka, [topic for topic in asked if topic and topic not in accepted])
+            return [
+                _with_contents(report, plan.topic, foreign.get(plan.topic, "") if plan.topic else "")
+                for plan, report in zip(plans, reports, strict=True)
+            ]
+        finally:
+            await admin.close()
+
+
+def _with_contents(report: TopicReport, topic: Topic | None, foreign: str) -> TopicReport:
+    if not foreign or topic is None:
+        return report
+    return replace(report, unusable=report.unusable or f"{foreign}; {contents_advice(topic)}")
+
+
+async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
+    copied = "1 copy" if copies == 1 else f"{copies} copies"
+    detail = f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}"
+    if dry_run:
+        return TopicReport(plan.name, Outcome.WOULD_CREATE, detail, plan.title)
+    first: SalepulseError | None = None
+    for config in tries(plan.config):
+        new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
+        ((_, code, message),) = (await admin.create_topics([new])).topic_errors
+        error = for_code(code)
+        if error is TopicAlreadyExistsError:  # somebody else was faster
+            return TopicReport(plan.name, Outcome.RIGHT, "created by somebody else just now", plan.title)
+        if not code:
+            less = "" if config == plan.config else "; the broker does not allow larger messages"
+            detail = f"{_count(plan.partitions)}, {copied}{_settings(config)}{less}"
+            return TopicReport(plan.name, Outcome.CREATED, detail, plan.title)
+        first = first or SalepulseError(
+            f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
+            retriable=bool(getattr(error, "retriable", False)),
+        )
+        if error not in _SETTING_REFUSED:
+            break
+    raise first or SalepulseError(f"topic {plan.title} was not created")
+
+
+def tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The settings to create a topic with, one after the other while the broker refuses them: many do not let a topic
+    take larger messages than their own maximum, and do not say which that is. At last the topic has that maximum."""
+    yield dict(config)
+    if _LARGEST in config:
+        largest = int(config[_LARGEST]) // 2
+        while largest >= _SMALLEST_MAXIMUM_BYTES:
+            yield {**config, _LARGEST: str(largest)}
+            largest //= 2
+        yield {name: text for name, text in config.items() if name != _LARGEST}
+
+
+async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
+    """Wait until the broker tells clients of every topic, which is a little after it has created one."""
+    for _ in range(_TRIES):
+        if {plan.name for plan in plans} <= set(await admin.list_topics()):
+            return
+        await asyncio.sleep(_PAUSE_S)
+    raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
+
+
+async def _existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
+    current = await settings_of(admin, plan.name)
+    others = "" if partitions == plan.partitions else _other_partitions(partitions, plan.partitions)
+    if current is None:
+        return TopicReport(plan.name, Outcome.UNCHECKED, "the broker does not tell its settings" + others, plan.title)
+    held = {name: text for name, (text, _) in current.items()}
+    found = differences(held, plan.config)
+    if not found:
+        outcome = Outcome.OTHER_PARTITIONS if others else Outcome.RIGHT
+        return TopicReport(plan.name, outcome, f"{_count(partitions)}{_settings(plan.config)}{others}", plan.title)
+    if not named:
+        detail = f"{', '.join(map(str, found))}; left as it is. {take_over_advice(plan)}{others}"
+        return TopicReport(plan.name, Outcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
+    lost = tuple(losses(found, held))
+    if dry_run:
+        outcome, detail = Outcome.WOULD_CHANGE, _changes(found)
+    else:
+        outcome, detail = await _put_right(admin, plan, current, found)
+    cannot = unusable(plan.topic, found) if outcome is Outcome.UNCHECKED else ""
+    return TopicReport(plan.name, outcome, detail + others, plan.title, cannot, lost)
+
+
+def take_over_advice(plan: TopicPlan) -> str:
+    """How to change a topic that is there, or do without it."""
+    setting = f"topic_{plan.topic.name.lower()}" if plan.topic else "topic_..."
+    return (
+        f"To change it: `salepulse topics create --take-over {plan.name}`; where it is somebody else's, set another "
+        f"name with `{setting}` or `topic_prefix`"
+    )
+
+
+def _other_partitions(held: int, wanted: int) -> str:
+    return (
+        f"; has {_count(held)}, not {wanted}, which is left as it is: with another number the same key goes elsewhere. "
+        "To change it, replay into a new topic"
+    )
+
+
+def _changes(found: Sequence[Difference]) -> str:
+    return ", ".join(f"{one.setting} {one.held or 'unset'} → {one.wanted}" for one in found)
+
+
+async def _put_right(
+    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[Difference]
+) -> tuple[Outcome, str]:
+    # This request replaces all that was set on the topic itself, so what others set there is sent along.
+    kept = {name: text for name, (text, source) in current.items() if source == _DYNAMIC}
+    wanted = {one.setting: one.wanted for one in wrong}
+    change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wanted})
+    try:
+        for answer in await admin.alter_configs([change]):
+            for code, message, *_ in answer.resources:
+                if code:
+                    why = message or for_code(code).__name__
+                    return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {why}"
+    except KafkaError as error:
+        return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
+    return Outcome.CHANGED, _changes(wrong)
+
+
+async def settings_of(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
+    """A topic's settings: name -> (value, source). None if the broker does not tell."""
+    with suppress(KafkaError):
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+            for code, _message, _kind, _name, entries in answer.resources:
+                if not code and entries:
+                    # (name, value, read_only, source, is_sensitive, ...)
+                    return {entry[0]: (entry[1] or "", int(entry[3])) for entry in entries}
+    return None
+
+
+def _count(partitions: int) -> str:
+    return "1 partition" if partitions == 1 else f"{partitions} partitions"
+
+
+def _settings(config: Mapping[str, str]) -> str:
+    return "".join(f", {name}={text}" for name, text in config.items())

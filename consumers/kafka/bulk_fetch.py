@@ -1,0 +1,229 @@
+"""The records of one fetch, taken out of Kafka's batches many at a time, and never more than fit into memory.
+
+aiokafka takes them out one by one, through a generator and a call for each, which costs more than parsing them; it
+unpacks a batch at once, however much it unpacks to; and it raises where one cannot be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+
+from consumers.kafka.skipped import Skipped
+from consumers.unpacking.batch import Extent, Piece, lost, pieces, split
+from consumers.unpacking.errors import CorruptBatchError
+from consumers.unpacking.records import Record
+from consumers.unpacking.transactions import AbortedTransactions
+
+log = structlog.get_logger()
+
+READ_AGAIN = 3
+"""So often a batch whose bytes are wrong is fetched again, before it is given up."""
+PAUSE_S = 0.5
+"""In between."""
+
+
+class FetchedBytes:
+    """What one fetch brought of one partition, as it came; stands in for aiokafka's `MemoryRecords`.
+
+    Whoever asks for its batches gets them as from that.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._parsed: MemoryRecords | None = None
+
+    def size_in_bytes(self) -> int:
+        return len(self.data)
+
+    def has_next(self) -> bool:
+        return bool(self.data) if self._parsed is None else bool(self._parsed.has_next())
+
+    def next_batch(self) -> object:
+        if self._parsed is None:
+            self._parsed = MemoryRecords(self.data)
+        batch = self._parsed.next_batch()
+        if batch is None:
+            raise CorruptRecordException("there is no whole batch")
+        return batch
+
+
+def keep_fetched_bytes() -> None:
+    """Have aiokafka keep what is fetched as it came, for `hand_out_many`: for every consumer of this process."""
+    aiokafka_fetcher.MemoryRecords = FetchedBytes
+
+
+class Suspicions:
+    """Batches whose bytes are wrong, of all partitions: each is fetched again some times before it is given up."""
+
+    def __init__(self, again: int = READ_AGAIN) -> None:
+        self._again = again
+        self._met: dict[TopicPartition, tuple[int, int]] = {}
+        """# <(offset, how often)>"""
+        self.pause_until_s = 0.0
+        """When to fetch again, by `time.monotonic`."""
+
+    def worth_another_fetch(self, tp: TopicPartition, offset: int, why: str) -> bool:
+        """Whether the batch at an offset, which cannot be read, is to be fetched once more."""
+        at, times = self._met.get(tp, (-1, 0))
+        times = times + 1 if at == offset else 1
+        if times > self._again:
+            del self._met[tp]
+            return False
+        self._met[tp] = offset, times
+        self.pause_until_s = monotonic() + PAUSE_S
+        log.warning(
+            "batch is corrupt; fetching it again", partition=f"{tp.topic}/{tp.partition}", offset=offset, error=why
+        )
+        return True
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken of one partition at once, in order. Nothing at all: ask again."""
+
+    records: list[Record] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the records as they were unpacked."""
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.skipped)
+
+
+class Fetched:
+    """What one fetch brought of one partition; stands in for aiokafka's `PartitionRecords` in a `FetchResult`.
+
+    It holds one thing, or nothing when it is used up: the next `most` records, or fewer where they have `most_bytes`.
+    Records of aborted transactions are skipped: the isolation level is `read_committed`.
+    """
+
+    def __init__(self, parsed: PartitionRecords, suspicions: Suspicions, end: int | None = None) -> None:
+        self.most = 1
+        self.most_bytes = 1
+        self.next_fetch_offset: int = parsed.next_fetch_offset
+        """Offset after what was taken, also after markers of transactions and compacted records that follow it."""
+        self._tp: TopicPartition = parsed._tp
+        self._suspicions = suspicions
+        self._end = end
+        self._aborted = AbortedTransactions(parsed._aborted_transactions)
+        self._batches = split(parsed._records.data)
+        self._batch: Iterator[Piece] = iter(())
+        """The rest of the batch that is being read."""
+        self._corrupt: tuple[memoryview, str] | None = None
+        """The next batch, where it cannot be read, and why."""
+        self._piece = Piece(self.next_fetch_offset)
+        """What is parsed and not taken yet."""
+        parsed._records_iterator = None  # unused, and refers back to `parsed`, which would keep the fetch's bytes
+
+    def __iter__(self) -> Iterator[Taken]:
+        taken = self._take()
+        return iter([] if taken is None else [taken])
+
+    def _take(self) -> Taken | None:
+        """The next records; None when there are none.
+
+        What comes before a corrupt batch goes out alone; the corrupt batch is the first of the next fetch.
+        """
+        taken = Taken()
+        while len(taken.records) < self.most and taken.size < self.most_bytes:
+            if not self._piece.records and not self._piece.skipped:
+                found = self._next_piece(first=not taken)
+                if found is None:
+                    return taken or None
+                if found.unfinished:
+                    return taken  # others get their turn
+                self._piece = found
+            self._move_to(taken)
+        return taken
+
+    def _move_to(self, taken: Taken) -> None:
+        """Hand out of the piece what there is room for."""
+        piece, room = self._piece, self.most - len(taken.records)
+        # Offsets within a batch are not looked at, so where one is wrong the batch goes out as a whole.
+        if len(piece.records) <= room or not self.next_fetch_offset < piece.records[room].offset < piece.next:
+            size = piece.size
+            taken.records += piece.records
+            taken.skipped += piece.skipped
+            self.next_fetch_offset = piece.next
+            self._piece = Piece(piece.next)
+        else:
+            size = piece.size * room // len(piece.records)
+            taken.records += piece.records[:room]
+            del piece.records[:room]
+            piece.size -= size
+            self.next_fetch_offset = piece.records[0].offset
+        taken.size += size
+
+    def _next_piece(self, *, first: bool) -> Piece | None:
+        """`first`: nothing else was taken before it."""
+        while True:
+            if self._corrupt is None:
+                if (piece := next(self._batch, None)) is not None:
+                    return piece
+                if (batch := next(self._batches, None)) is None:
+                    return None
+                try:
+                    self._batch = pieces(batch, self._extent())
+                except CorruptBatchError as error:
+                    self._corrupt = batch, str(error)
+                else:
+                    if aborted := self._aborted.holds(batch):
+                        self._batch = iter([Piece(max(self.next_fetch_offset, aborted.last + 1))])
+                continue
+            if not first:
+                return None
+            batch, why = self._corrupt
+            if self._suspicions.worth_another_fetch(self._tp, self.next_fetch_offset, why):
+                self._batches = iter(())
+                self._corrupt = None
+                return None
+            self._corrupt = None
+            skipped = lost(batch, self._extent(), why)
+            return Piece(skipped.last + 1, skipped=[skipped])
+
+    def _extent(self) -> Extent:
+        return Extent(self.next_fetch_offset, self._end)
+
+
+def hand_out_many(fetcher: Fetcher, most: int, most_bytes: int, suspicions: Suspicions) -> None:
+    """Have a fetcher hand out up to `most` records of a partition, or of `most_bytes`, as one thing: a `Taken`.
+
+    Not without `keep_fetched_bytes` before the fetch.
+    """
+    for tp, result in fetcher._records.items():
+        if isinstance(result, FetchResult) and result.has_more():
+            if not isinstance(result._partition_records, Fetched):
+                end = result._assignment.state_value(tp).highwater
+                result._partition_records = Fetched(result._partition_records, suspicions, end)
+            result._partition_records.most = most
+            result._partition_records.most_bytes = most_bytes
+
+
+async def take_some(
+    consumer: AIOKafkaConsumer, most: int, most_bytes: int, suspicions: Suspicions, wait_s: float
+) -> dict[TopicPartition, Taken]:
+    """What a consumer has fetched of one partition; nothing where nothing came for so long."""
+    fetcher = consumer._fetcher
+    until = monotonic() + wait_s
+    while True:
+        hand_out_many(fetcher, most, most_bytes, suspicions)
+        found: dict[TopicPartition, list[Taken]] = await consumer.getmany(timeout_ms=0, max_records=1)
+        if found:
+            await asyncio.sleep(0)
+            return {tp: taken for tp, [taken] in found.items()}
+        waiter = fetcher._create_fetch_waiter()
+        done, _ = await asyncio.wait([waiter], timeout=until - monotonic())
+        if not done:
+            waiter.cancel()
+            return {}
+        waiter.result()  # raises what the broker does not allow

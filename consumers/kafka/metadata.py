@@ -1,0 +1,47 @@
+"""Which topics a broker has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+
+from consumers.errors import SalepulseError
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.errors import kafka_errors
+from consumers.kafka.topic_ids import require_right
+from consumers.topics import WORKED_TOPICS, Topic
+
+_TRIES = 5
+_PAUSE_S = 0.2
+
+
+async def partition_count(client: Any, topic: str, kafka: Where) -> int:
+    """How many partitions the topic of this name on the broker has, asked of a started `AIOKafkaClient`. Never creates
+    it.
+
+    Raises SalepulseError if there is no such topic, TopicAuthorizationFailedError if we may not see it. Brokers learn
+    of a new topic one after the other, so this asks again for a second before it says so.
+    """
+    cluster = client.cluster
+    for _ in range(_TRIES):
+        if partitions := cluster.partitions_for_topic(topic):
+            return len(partitions)
+        cluster = await client.fetch_all_metadata()
+        if not cluster.partitions_for_topic(topic):
+            await asyncio.sleep(_PAUSE_S)
+    await require_right(client, topic)
+    raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
+
+
+async def require_topics(kafka: Where) -> dict[Topic, int]:
+    """How many partitions each topic has that a worker reads or writes. Raises SalepulseError if one is missing."""
+    async with kafka_errors(kafka):
+        client = AIOKafkaClient(**kafka_at(kafka).options())
+        try:
+            await client.bootstrap()
+            names = kafka_at(kafka).topics
+            return {topic: await partition_count(client, names.on_broker(topic), kafka) for topic in WORKED_TOPICS}
+        finally:
+            await client.close()

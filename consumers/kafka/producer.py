@@ -1,0 +1,163 @@
+"""Writing many messages to Kafka, keyed, in order within a key, and knowing where they ended.
+
+Messages are gathered into one large record batch a partition: several times faster than one `send` a message. A lost
+answer makes the client send a batch again, so a message may be there twice; readers tell events apart by `event_id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.errors import kafka_errors, told
+from consumers.kafka.metadata import partition_count
+from consumers.kafka.partitioning import partition_of
+from consumers.topics import Topic
+
+MAX_REQUEST_BYTES = 17 * 2**20
+"""More than any topic takes, so that the topic's own limit decides."""
+_BATCH_BYTES = 256 * 2**10
+_TURN = 2_000
+"""Messages that `send_all` takes before it lets other tasks run."""
+
+Ends = dict[tuple[str, int], int]
+"""(topic, partition) -> the offset after the last message written there."""
+
+
+class Outgoing(NamedTuple):
+    """One message to write. Key and value may not both be None."""
+
+    topic: Topic
+    key: bytes | None
+    value: bytes | None
+
+
+class KeyedProducer:
+    """Writes messages in batches. Use as `async with`; leaving the block without an error waits for all answers.
+
+    `put` gathers; a batch goes out when it is full or at the latest at `flush`. A failure of any batch is raised by
+    the next call, as a SalepulseError.
+    """
+
+    def __init__(self, kafka: Where) -> None:
+        self._kafka = kafka
+        self._names = kafka_at(kafka).topics
+        self._batches: dict[tuple[Topic, int], Any] = {}  # being gathered
+        self._partitions: dict[Topic, int] = {}  # how many each topic has
+        self._unanswered: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._unkeyed = itertools.count()
+        self.ends: Ends = {}
+        """Of what the broker has confirmed so far."""
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            **kafka_at(self._kafka).options(),
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
+        )
+        async with kafka_errors(self._kafka):
+            try:
+                await self._producer.start()
+            except BaseException:
+                await self._producer.stop()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self.flush()
+        finally:
+            for task in self._unanswered:
+                task.cancel()
+            await self._producer.stop()
+
+    async def partitions(self, topic: Topic) -> int:
+        """How many partitions the topic has. Raises SalepulseError if it does not exist."""
+        if topic not in self._partitions:
+            async with kafka_errors(self._kafka):
+                self._partitions[topic] = await partition_count(
+                    self._producer.client, self._names.on_broker(topic), self._kafka
+                )
+        return self._partitions[topic]
+
+    async def put(self, messages: Iterable[Outgoing]) -> None:
+        """Take these messages; waits only while the broker is behind."""
+        now_ms = int(time.time() * 1000)
+        for topic, key, value in messages:
+            count = self._partitions.get(topic) or await self.partitions(topic)
+            # Without a key any partition will do; in turn, they stay evenly filled.
+            partition = next(self._unkeyed) % count if key is None else partition_of(key, count)
+            batch = self._batches.get((topic, partition))
+            if batch is None or batch.append(key=key, value=value, timestamp=now_ms) is None:
+                if batch is not None:
+                    await self._send(topic, partition, batch)
+                batch = self._batches[topic, partition] = self._producer.create_batch()
+                batch.append(key=key, value=value, timestamp=now_ms)
+        self._raise_failure()
+
+    async def flush(self) -> Ends:
+        """Send what is gathered and wait until the broker has confirmed everything; return `ends`."""
+        for (topic, partition), batch in list(self._batches.items()):
+            await self._send(topic, partition, batch)
+        while self._unanswered:
+            await asyncio.wait(self._unanswered)
+            self._raise_failure()
+        return self.ends
+
+    async def _send(self, topic: Topic, partition: int, batch: Any) -> None:
+        self._raise_failure()
+        self._batches.pop((topic, partition), None)
+        async with kafka_errors(self._kafka):
+            # Waits while the partition's last batch has not left yet: this is what bounds memory, and keeps order.
+            answer = await self._producer.send_batch(batch, self._names.on_broker(topic), partition=partition)
+        task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), answer))
+        self._unanswered.add(task)
+        task.add_done_callback(self._unanswered.discard)
+
+    async def _confirm(self, topic: Topic, partition: int, count: int, answer: asyncio.Future[Any]) -> None:
+        try:
+            metadata = await answer
+        except Exception as error:
+            self._failure = self._failure or error
+            return
+        at = (topic.value, partition)
+        self.ends[at] = max(self.ends.get(at, 0), metadata.offset + count)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            if isinstance(self._failure, (KafkaError, OSError)):
+                raise told(self._failure, self._kafka) from self._failure
+            raise self._failure
+
+
+async def send_all(
+    kafka: Where, messages: Iterable[Outgoing], on_progress: Callable[[int], None] | None = None
+) -> Ends:
+    """Write all the messages, in order within a key, and return where they ended once all are confirmed.
+
+    `on_progress` is told how many were taken so far. Raises SalepulseError when the broker cannot be reached, a topic
+    is missing or a message is refused; what was confirmed before stays written.
+    """
+    sent = 0
+    remaining = iter(messages)
+    async with KeyedProducer(kafka) as producer:
+        while turn := list(itertools.islice(remaining, _TURN)):
+            await producer.put(turn)
+            await asyncio.sleep(0)
+            sent += len(turn)
+            if on_progress:
+                on_progress(sent)
+        return await producer.flush()

@@ -1,0 +1,139 @@
+"""How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then compressed.
+
+A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values,
+then the columns, each a list of integers or, where there are many, packed (`streams.panes.packing`). Rows are
+renumbered from 0, since a process's own row numbers mean nothing outside it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import zstandard
+
+from streams.fold.delta import PaneDelta
+from streams.panes.arrays import compact, places
+from streams.panes.cells import Cells, cell_keys
+from streams.panes.packing import Column, pack, pack_rising, unpack, unpack_uint32
+from streams.panes.rows import Rows
+from streams.panes.sketch import RANK_BITS, Coupons
+from streams.panes.sketches import Sketches, group_keys
+from streams.shipping.wire import ShippingWire, from_wire, to_wire
+from streams.stock.wire import LedgerWire
+from streams.stock.wire import from_wire as ledger_from_wire
+from streams.stock.wire import to_wire as ledger_to_wire
+
+VERSION = 4
+"""A process that does not know the newest must not read: it would merge parts and lose what it does not see."""
+_READABLE = (1, 2, 3, VERSION)
+"""1 is without `shipping` and `stock`, 2 without columns of differences, 3 without the counters of repeats, and with
+records of orders that knew neither sizes nor creations."""
+
+_FEW = 256
+"""With fewer numbers than this, walking them one by one costs less than arrays do."""
+_PLAIN, _COMPRESSED = b"\x00", b"\x01"
+_LEVEL = 1
+
+
+class _Wire(msgspec.Struct, array_like=True):
+    version: int
+    scopes: bytes
+    """Scope id of each row."""
+    values: list[str]
+    """Value of each row, parallel."""
+    panes: Column
+    """Distinct pane starts, seconds since the epoch."""
+    cell_panes: Column
+    cell_rows: Column
+    cell_counters: Column
+    cell_amounts: Column
+    group_panes: Column
+    group_rows: Column
+    group_distincts: Column
+    group_sizes: Column
+    registers: Column
+    ranks: Column
+    shipping: ShippingWire | None = None
+    stock: LedgerWire | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Wire)
+
+
+def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
+    """The delta in bytes."""
+    few = len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW
+    wire = _few(delta, rows) if few else _many(delta, rows)
+    wire.shipping, wire.stock = to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
+    data = _encoder.encode(wire)
+    if few and delta.shipping.size + delta.stock.size < _FEW:
+        return _PLAIN + data
+    return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
+
+
+def _few(delta: PaneDelta, rows: Rows) -> _Wire:
+    cells, sketches = delta.cells, delta.sketches
+    cell_rows, group_rows = cells.rows.tolist(), sketches.rows.tolist()
+    cell_panes, group_panes = cells.panes.tolist(), sketches.panes.tolist()
+    row_of = {row: i for i, row in enumerate(sorted({*cell_rows, *group_rows}))}
+    pane_of = {pane: i for i, pane in enumerate(sorted({*cell_panes, *group_panes}))}
+    coupons = sketches.coupons.tolist()
+    return _Wire(
+        VERSION,
+        *rows.written(list(row_of)),
+        list(pane_of),
+        [pane_of[pane] for pane in cell_panes],
+        [row_of[row] for row in cell_rows],
+        cells.counters.tolist(),
+        cells.amounts.tolist(),
+        [pane_of[pane] for pane in group_panes],
+        [row_of[row] for row in group_rows],
+        sketches.distincts.tolist(),
+        sketches.sizes.tolist(),
+        [coupon >> RANK_BITS for coupon in coupons],
+        [coupon & ((1 << RANK_BITS) - 1) for coupon in coupons],
+    )
+
+
+def _many(delta: PaneDelta, rows: Rows) -> _Wire:
+    cells, sketches = delta.cells, delta.sketches
+    used, row_of = compact(np.concatenate((cells.rows, sketches.rows)), len(rows))
+    panes, pane_of = places(np.concatenate((cells.panes, sketches.panes)))
+    n = len(cells.keys)
+    return _Wire(
+        VERSION,
+        *rows.written(used.tolist()),
+        pack(panes),
+        pack(pane_of[:n]),
+        pack_rising(row_of[:n]),
+        pack(cells.counters),
+        pack(cells.amounts),
+        pack(pane_of[n:]),
+        pack_rising(row_of[n:]),
+        pack(sketches.distincts),
+        pack(sketches.sizes),
+        pack_rising(sketches.coupons >> RANK_BITS),
+        pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
+    )
+
+
+def decode(data: bytes, rows: Rows) -> PaneDelta:
+    """The delta that `encode` wrote, its strings numbered by `rows`."""
+    body = data[1:]
+    wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
+    if wire.version not in _READABLE:
+        raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
+    row_of = rows.read(wire.scopes, wire.values)
+    panes = unpack(wire.panes)
+    keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
+    groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
+    coupons: Coupons = unpack_uint32(wire.registers)
+    coupons <<= RANK_BITS
+    coupons |= unpack_uint32(wire.ranks)
+    return PaneDelta(
+        Cells(keys, unpack(wire.cell_amounts)).sorted(),
+        Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),
+        from_wire(wire.shipping, rows),
+        ledger_from_wire(wire.stock, rows.stock),
+    )

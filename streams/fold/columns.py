@@ -1,0 +1,317 @@
+"""Events as arrays, one item an event: what everything after decoding works on.
+
+Labels become row numbers and ids become hashes as soon as some hundred events are decoded, while these still lie in the
+processor's cache: done over a large batch at once, it takes twice as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from msgspec.structs import astuple
+
+from consumers.contract.decoding import decode_batch
+from consumers.contract.events import TYPES
+from consumers.contract.plausibility import implausible
+from consumers.contract.rejection import Rejected
+from consumers.dedup import NO_HASHES, Hashes, hash_ids, hash_strings
+from consumers.topics import Topic
+from streams.panes.arrays import NO_INTS, Ints, is_first
+from streams.panes.rows import Rows
+from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
+from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by_orders, told_by_shipments
+
+CHUNK = 1024
+"""Events that are decoded and turned into arrays at a time."""
+
+TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in TYPES.items()}
+"""The types of each topic; an event's type is its place here."""
+
+EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
+    Topic.CLICKS: tuple(FIELDS),
+    Topic.ORDERS: tuple(scope for scope in FIELDS if scope not in LINE_SCOPES),
+    Topic.LOGISTICS: (Scope.REGION, Scope.CATEGORY, Scope.SKU),
+}
+"""The scopes, beside `all`, that an event of a topic has at most one value in."""
+
+_TYPE_PLACES = {topic: {name: i for i, name in enumerate(names)} for topic, names in TYPE_NAMES.items()}
+
+_Fields = Mapping[str, Sequence[Any]]
+"""Events field by field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What orders hold: one item for each category and each SKU of an order."""
+
+    event: Ints = field(default_factory=lambda: NO_INTS)
+    """Place of the order in its `Columns`."""
+    row: Ints = field(default_factory=lambda: NO_INTS)
+    units: Ints = field(default_factory=lambda: NO_INTS)
+    worth: Ints = field(default_factory=lambda: NO_INTS)
+    """Sum of qty x unit_price, minor units."""
+    refund: Ints = field(default_factory=lambda: NO_INTS)
+    """Its share of the order's refund, minor units."""
+
+    def take(self, places: Ints, count: int) -> Lines:
+        """The lines of the orders at these places, of `count` orders."""
+        moved = np.full(count, -1)
+        moved[places] = np.arange(len(places))
+        event = moved[self.event]
+        kept = event >= 0
+        return Lines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Events of one topic in the order they were read. Arrays are parallel."""
+
+    topic: Topic
+    positions: Ints
+    """Where each event stood in its batch."""
+    ids: Hashes
+    """Of `event_id`."""
+    ts: Ints
+    """Event times, epoch ms."""
+    types: Ints
+    """Places in `TYPE_NAMES`."""
+    table: Ints
+    """# [scope, event]: the event's row in a scope, -1 where it has no value there; the first line is scope `all`"""
+    numbers: Mapping[str, Ints] = field(default_factory=dict)
+    """Other fields by name: absent is 0, true is 1. Rows and the like are numbers too: absent is -1."""
+    users: Hashes = field(default_factory=lambda: NO_HASHES)
+    sessions: Hashes = field(default_factory=lambda: NO_HASHES)
+    lines: Lines = field(default_factory=Lines)
+    told: Told = field(default_factory=Told)
+    """What the events tell of the lives of orders."""
+    dropped: Sequence[tuple[int, str]] = ()
+    """Labels that were too long, by the position of the event that lost it and the name of the field."""
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def take(self, places: Ints) -> Columns:
+        """The events at these places (ascending)."""
+        return Columns(
+            topic=self.topic,
+            positions=self.positions[places],
+            ids=self.ids[places],
+            ts=self.ts[places],
+            types=self.types[places],
+            table=self.table[:, places],
+            numbers={name: numbers[places] for name, numbers in self.numbers.items()},
+            users=self.users[places] if len(self.users) else self.users,
+            sessions=self.sessions[places] if len(self.sessions) else self.sessions,
+            lines=self.lines.take(places, len(self)),
+            told=self.told.take(places, len(self)),
+            dropped=self._dropped_of(places),
+        )
+
+    def _dropped_of(self, places: Ints) -> Sequence[tuple[int, str]]:
+        if not self.dropped:
+            return ()
+        kept = set(self.positions[places].tolist())
+        return [(position, name) for position, name in self.dropped if position in kept]
+
+    def row_of(self, scope: Scope) -> Ints:
+        """Each event's row in one of its topic's `EVENT_SCOPES`, -1 where it has no value there."""
+        rows: Ints = self.table[1 + EVENT_SCOPES[self.topic].index(scope)]
+        return rows
+
+    def is_type(self, name: str) -> Any:
+        """Which events are of a type, as an array of booleans."""
+        return self.types == _TYPE_PLACES[self.topic][name]
+
+
+def read_columns(
+    topic: Topic, values: Sequence[bytes | None], rows: Rows, currency: str | None = None
+) -> tuple[Columns, list[Rejected]]:
+    """The events of a batch, and what was refused: every value is one or the other. New labels get rows.
+
+    `currency`: the shop's; None takes money in any.
+    """
+    parts: list[Columns] = []
+    rejected: list[Rejected] = []
+    for start in range(0, len(values), CHUNK):
+        decoded = decode_batch(topic, values[start : start + CHUNK])
+        rejected += [replace(refused, index=start + refused.index) for refused in decoded.rejected]
+        if decoded.events:
+            positions = np.array(decoded.positions, np.int64) + start
+            fields = _by_field(decoded.events)
+            part = columns_of(topic, decoded.events, fields, decoded.amounts, positions, rows)
+            part = replace(part, dropped=[(start + i, name) for i, name in decoded.dropped])
+            if refused := implausible(topic, fields, part.ts, currency):
+                rejected += [Rejected(int(positions[place]), reason, detail) for place, reason, detail in refused]
+                part = part.take(np.delete(np.arange(len(part)), [place for place, _, _ in refused]))
+            parts.append(part)
+    return _joined(parts) if parts else _nothing(topic), rejected
+
+
+def _by_field(events: Sequence[Any]) -> _Fields:
+    """Decoded events (`consumers.contract.decoding`, at least one) field by field."""
+    return dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
+
+
+def columns_of(
+    topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, positions: Ints, rows: Rows
+) -> Columns:
+    """Decoded events as arrays; `amounts` as `consumers.contract.decoding` has them."""
+    n = len(events)
+    table = _table(EVENT_SCOPES[topic], fields, n, rows)
+    numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, Lines()
+    told = NOTHING_TOLD
+    if topic is Topic.LOGISTICS:
+        numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
+        told = told_by_shipments(events, fields["type"])
+    if topic is Topic.ORDERS:
+        amounts, units = amounts or (), [sum([item.qty for item in held]) for held in fields["items"]]
+        numbers |= {"amount": _ints(amounts, n), "units": _ints(units, n)}
+        lines = _lines(events, fields, rows)
+        told = told_by_orders(events, fields, amounts, units)
+    return Columns(
+        topic=topic,
+        positions=positions,
+        ids=hash_ids(fields["event_id"]),
+        ts=_ints(fields["ts"], n),
+        types=_ints(map(_TYPE_PLACES[topic].__getitem__, fields["type"]), n),
+        table=table,
+        numbers=numbers,
+        users=hash_strings(fields["user_id"]) if topic is not Topic.LOGISTICS else NO_HASHES,
+        sessions=hash_strings(fields["session_id"]) if topic is Topic.CLICKS else NO_HASHES,
+        lines=lines,
+        told=told,
+    )
+
+
+def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: Rows) -> Ints:
+    table = np.full((len(scopes) + 1, n), -1)
+    table[0] = rows.row(Scope.ALL, "")
+    for i, scope in enumerate(scopes, 1):
+        values = fields[FIELDS[scope]]
+        if values.count(None) < n:
+            table[i] = _ints(map(rows.by_scope[scope].__getitem__, values), n)
+    return table
+
+
+def _sources(topic: Topic, fields: _Fields, n: int, rows: Rows) -> Ints:
+    """The row of who wrote each event, -1 where it does not say."""
+    names = fields["source"]
+    row_of = {name: rows.row(WrittenBy.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
+    return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
+
+
+def _click_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
+    dwell = fields["dwell_ms"]
+    return {"dwell_ms": _or_zero(dwell, n), "dwell_events": _given(dwell, n), "cost": _or_zero(fields["cost"], n)}
+
+
+def _order_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
+    numbers = {name: _or_zero(fields[name], n) for name in ("discount", "refund_amount", "first_order", "member")}
+    return numbers | {"campaign": _given(fields["campaign"], n)}
+
+
+def _logistics_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
+    return {name: _or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
+
+
+def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
+    """The stock ledger's number of each event's warehouse, -1 where it has none or is no stock event."""
+    if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
+        return np.full(n, -1)
+    numbers = rows.stock.warehouses
+    return _ints([numbers[name] if name else -1 for name in fields["warehouse"]], n)
+
+
+_NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}
+
+
+def _lines(events: Sequence[Any], fields: _Fields, rows: Rows) -> Lines:
+    """An order's lines, those of one category or SKU together."""
+    held = fields["items"]
+    items = list(chain.from_iterable(held))
+    m = len(items)
+    order = np.repeat(np.arange(len(held)), _ints(map(len, held), len(held)))
+    units = _ints([item.qty for item in items], m)
+    worth = units * _ints([item.unit_price for item in items], m)
+    refund = _refund_shares(events, order, worth)
+    categories = _ints(map(rows.by_scope[Scope.CATEGORY].__getitem__, [item.category for item in items]), m)
+    skus = _ints(map(rows.by_scope[Scope.SKU].__getitem__, [item.sku for item in items]), m)
+    row = np.concatenate((categories, skus))
+    keys = np.concatenate((order, order)) * len(rows) + row
+    by_key = np.argsort(keys, kind="stable")
+    by_key = by_key[row[by_key] >= 0]
+    keys = keys[by_key]
+    firsts = np.flatnonzero(is_first(keys))
+    return Lines(
+        *np.divmod(keys[firsts], len(rows)),
+        *(np.add.reduceat(amounts[by_key % m], firsts) for amounts in (units, worth, refund)),
+    )
+
+
+def _refund_shares(events: Sequence[Any], order: Ints, worth: Ints) -> Ints:
+    """Each line's share of its order's refund: by worth, rounded half up."""
+    shares = np.zeros(len(worth), np.int64)
+    for i, event in enumerate(events):
+        if event.type == "order_refunded" and event.refund_amount:
+            first, last = np.searchsorted(order, (i, i + 1)).tolist()
+            worths = worth[first:last].tolist()  # whose products with a refund may be too large for 64 bits
+            total = sum(worths)
+            if total:
+                shares[first:last] = [(2 * event.refund_amount * one + total) // (2 * total) for one in worths]
+    return shares
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """Parts of one topic, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    shifts = np.cumsum([0, *map(len, parts[:-1])]).tolist()
+    lines = [part.lines for part in parts]
+    return Columns(
+        topic=parts[0].topic,
+        positions=np.concatenate([part.positions for part in parts]),
+        ids=np.concatenate([part.ids for part in parts]),
+        ts=np.concatenate([part.ts for part in parts]),
+        types=np.concatenate([part.types for part in parts]),
+        table=np.concatenate([part.table for part in parts], axis=1),
+        numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers},
+        users=np.concatenate([part.users for part in parts]),
+        sessions=np.concatenate([part.sessions for part in parts]),
+        lines=Lines(
+            event=np.concatenate([held.event + shift for held, shift in zip(lines, shifts, strict=True)]),
+            row=np.concatenate([held.row for held in lines]),
+            units=np.concatenate([held.units for held in lines]),
+            worth=np.concatenate([held.worth for held in lines]),
+            refund=np.concatenate([held.refund for held in lines]),
+        ),
+        told=join_told([part.told for part in parts], shifts),
+        dropped=[lost for part in parts for lost in part.dropped],
+    )
+
+
+def _nothing(topic: Topic) -> Columns:
+    table = np.zeros((len(EVENT_SCOPES[topic]) + 1, 0), np.int64)
+    return Columns(topic=topic, positions=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS, table=table)
+
+
+def _given(values: Sequence[Any], n: int) -> Ints:
+    """1 where there is a value; an empty label is none."""
+    missing = values.count(None) + values.count("")
+    if missing in (0, n):
+        return np.full(n, int(not missing))
+    return _ints([value is not None and value != "" for value in values], n)
+
+
+def _or_zero(values: Sequence[Any], n: int) -> Ints:
+    missing = values.count(None)
+    if missing == n:
+        return np.zeros(n, np.int64)
+    return _ints([0 if value is None else value for value in values] if missing else values, n)
+
+
+def _ints(numbers: Iterable[int], n: int) -> Ints:
+    return np.fromiter(numbers, np.int64, n)

@@ -1,0 +1,168 @@
+"""Folding a batch of events into a `PaneDelta`.
+
+An event lands in a row once for each scope that it has a value in: these (event, row) pairs are the unit of work here.
+Definitions: the metric dictionary, section "counter".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from consumers.dedup import Hashes
+from consumers.topics import Topic
+from streams.fold.columns import TYPE_NAMES, Columns
+from streams.fold.delta import ZERO, PaneDelta
+from streams.panes.arrays import Ints, compact, places, radix_order
+from streams.panes.cells import Cells, cells_from, merge_cells
+from streams.panes.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
+from streams.panes.sketch import RANK_BITS, REGISTERS, coupons
+from streams.panes.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
+from streams.panes.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
+from streams.stock.folding import ledger_of_logistics, ledger_of_orders
+
+_NO_COUNTER = -1
+_COUNTERS_OF = {
+    topic: np.array([TYPE_COUNTERS.get(name, _NO_COUNTER) for name in names]) for topic, names in TYPE_NAMES.items()
+}
+"""By topic: the counter that an event of each type adds one to."""
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """(event, row) pairs, parallel arrays."""
+
+    event: Ints
+    row: Ints
+
+    def where(self, chosen: Any) -> _Pairs:
+        return _Pairs(self.event[chosen], self.row[chosen])
+
+
+def fold(events: Columns, rows: Rows) -> PaneDelta:
+    """What events add to the panes."""
+    if not len(events):
+        return ZERO
+    if events.topic is Topic.CLICKS:
+        return _fold_clicks(events, rows)
+    if events.topic is Topic.ORDERS:
+        return _fold_orders(events, rows)
+    return _fold_logistics(events, rows)
+
+
+def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
+    pairs, numbers = _pairs(events.table), events.numbers
+    measures = [(_counters(events)[pairs.event], np.ones(len(pairs.event), np.int64))]
+    for name in ("dwell_ms", "dwell_events"):
+        if numbers[name].any():
+            measures.append((_all(name, pairs), numbers[name][pairs.event]))
+    if numbers["cost"].any():
+        costs = numbers["cost"] * events.is_type("ad_click")
+        measures.append((_all("ad_cost", pairs), costs[pairs.event]))
+    ids = {"visitors": events.users, "sessions": events.sessions}
+    shown = events.is_type("ad_impression")  # is no visit
+    visits = pairs.where(~shown[pairs.event]) if shown.any() else pairs
+    return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
+
+
+def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
+    whole, lines, numbers = _pairs(events.table), events.lines, events.numbers
+    pairs = _Pairs(np.concatenate((whole.event, lines.event)), np.concatenate((whole.row, lines.row)))
+
+    def each(of_order: Ints, of_line: Ints | None = None) -> Ints:
+        """Per pair: the order's number, or in category and sku the line's."""
+        return np.concatenate((of_order[whole.event], of_order[lines.event] if of_line is None else of_line))
+
+    paid = events.is_type("order_paid")[pairs.event]
+    refund = numbers["refund_amount"] * events.is_type("order_refunded")
+    worth = each(numbers["amount"], lines.worth) * paid
+    measures = [
+        (_counters(events)[pairs.event], np.ones(len(pairs.event), np.int64)),
+        (_all("units", pairs), each(numbers["units"], lines.units) * paid),
+        (_all("gmv", pairs), worth),
+        (_all("refunds", pairs), each(refund, lines.refund)),
+        (_all("discounts", pairs), each(numbers["discount"], np.zeros_like(lines.worth)) * paid),
+        (_all("first_orders", pairs), each(numbers["first_order"]) * paid),
+        (_all("member_gmv", pairs), each(numbers["member"]) * worth),
+        (_all("campaign_gmv", pairs), each(numbers["campaign"]) * worth),
+    ]
+    buyers = _sketch(events, pairs.where(paid), {"buyers": events.users}, rows)
+    return PaneDelta(_counted(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
+
+
+def _fold_logistics(events: Columns, rows: Rows) -> PaneDelta:
+    returned = events.is_type("return_received")
+    counters = np.where(returned, COUNTER_IDS["returned_units"], _counters(events))
+    counted = np.flatnonzero(counters != _NO_COUNTER)
+    stock = ledger_of_logistics(events, rows)
+    if not len(counted):
+        return PaneDelta(stock=stock)
+    pairs = _pairs(events.table[:, counted])
+    amounts = np.where(returned, events.numbers["qty"], 1)[counted]
+    measures = [(counters[counted][pairs.event], amounts[pairs.event])]
+    return PaneDelta(_counted(events.take(counted), pairs, measures, rows), stock=stock)
+
+
+def _counters(events: Columns) -> Ints:
+    counters: Ints = _COUNTERS_OF[events.topic][events.types]
+    return counters
+
+
+def _pairs(table: Ints) -> _Pairs:
+    """The pairs of a `Columns.table`, scope by scope, in each in the order of the events."""
+    held = [np.flatnonzero(of_scope >= 0) for of_scope in table]
+    return _Pairs(
+        np.concatenate(held),
+        np.concatenate([of_scope[places] for of_scope, places in zip(table, held, strict=True)]),
+    )
+
+
+def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:
+    """Sums of measures, and how many events of each type each source wrote."""
+    written = np.flatnonzero(events.numbers["source_row"] >= 0)
+    counters = _counters(events)[written]
+    written, counters = written[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
+    if not len(written):
+        return _count(events, pairs, measures, rows)
+    by_source = _Pairs(written, events.numbers["source_row"][written])
+    ones = [(counters, np.ones(len(written), np.int64))]
+    return merge_cells([_count(events, pairs, measures, rows), _count(events, by_source, ones, rows)])
+
+
+def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:
+    """Sums of (counter, amount) measures, each parallel to the pairs, in panes of 1 s."""
+    panes, row, place = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
+    return cells_from(panes, row, place, measures, N_COUNTERS)
+
+
+def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Rows) -> Sketches:
+    """Distinct counts of ids, by name: in each pair, that of its event."""
+    if not len(pairs.event):
+        return NO_SKETCHES
+    seconds = (events.ts // 1000)[pairs.event]
+    steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
+    panes, row, place = _distinct(seconds - seconds % steps, pairs.row, len(rows))
+    sketches = []
+    for name, hashed in ids.items():
+        drawn = coupons(hashed)[pairs.event]
+        by_register = radix_order(drawn >> RANK_BITS, REGISTERS)
+        table = group_keys(panes, row, DISTINCT_IDS[name])
+        sketches.append(sketches_from(table, place[by_register], drawn[by_register]))
+    return side_by_side(sketches)
+
+
+def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
+    """The distinct (start, row) pairs, sorted, as two arrays, and for each pair its place there."""
+    panes, pane_of = places(starts)
+    codes, place = compact(pane_of * size + row, len(panes) * size)
+    pane, row = np.divmod(codes, size)
+    return panes[pane], row, place
+
+
+def _all(counter: str, pairs: _Pairs) -> Ints:
+    return np.full(len(pairs.event), COUNTER_IDS[counter])

@@ -1,0 +1,143 @@
+"""Everything that one refresh of the demo shows, apart from how it is drawn."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from streams.local.demo.sale import CHANNEL, Sale
+from streams.local.demo.snapshot import Snapshot
+from streams.model.kpis import Number
+
+TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
+SELLING = "selling; Ctrl-C ends it"
+NOT_LIVE = "catching up, not live yet"
+_RATE_OVER_S = 5
+_RATES_OVER_S = 60
+"""The window of the channels' rates, on the screen and in the demo's rule."""
+_HISTORY = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What is known of the injected incident at a moment."""
+
+    begins_ms: int
+    ends_ms: int
+    now_ms: int
+    before: Number
+    """Order rate of the channel before it began."""
+    present: Number
+    others: Number
+    """Order rate of the other channels at present."""
+
+    @property
+    def begun(self) -> bool:
+        return self.now_ms >= self.begins_ms
+
+    def lines(self) -> tuple[str, str]:
+        """What was done, and what is seen of it."""
+        seconds = (self.ends_ms - self.begins_ms) / 1000
+        if not self.begun:
+            return f"an incident follows in {(self.begins_ms - self.now_ms) / 1000:.0f} s", ""
+        over = f", over since {clock(self.ends_ms)}" if self.now_ms >= self.ends_ms else ""
+        done = (
+            f"incident injected: at {clock(self.begins_ms)} channel {CHANNEL} lost 80 % of its orders "
+            f"for {seconds:.0f} s{over}"
+        )
+        seen = (
+            f"seen: order rate of {CHANNEL} {share(self.before)} before, {share(self.present)} now; "
+            f"other channels {share(self.others)}"
+        )
+        # The alert goes by the last minute: people are to see why it is not over with the incident.
+        left_s = (self.ends_ms - self.now_ms) // 1000 + _RATES_OVER_S if over else 0
+        return done, seen + (f"; leaves the 1m window in {left_s} s" if left_s > 0 else "")
+
+
+@dataclass(slots=True)
+class History:
+    """What was seen so far, for trends and rates."""
+
+    trends: dict[str, deque[float]] = field(default_factory=lambda: {name: deque(maxlen=_HISTORY) for name in TRENDS})
+    """# KPI: its values over 1m, the newest last"""
+    channel_rate: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    """Order rate over 1m of the channel that the incident is in, the newest last."""
+    _counts: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_OVER_S + 1))
+    _before: Number = None
+
+    def see(self, snapshot: Snapshot, begins_ms: int) -> None:
+        """Take in a snapshot."""
+        for name, values in self.trends.items():
+            value = snapshot.windows["1m"].get(name)
+            if value is not None:
+                values.append(float(value))
+        rate = snapshot.channel(CHANNEL).get("order_rate")
+        if rate is not None:
+            self.channel_rate.append(float(rate))
+            if snapshot.as_of_ms <= begins_ms:
+                self._before = rate
+
+    def count(self, at_s: float, produced: int, counted: int) -> tuple[float, float]:
+        """Events a second that were produced, and counted, lately."""
+        self._counts.append((at_s, produced, counted))
+        (first_s, *first), (last_s, *last) = self._counts[0], self._counts[-1]
+        seconds = max(last_s - first_s, 0.001)
+        return (last[0] - first[0]) / seconds, (last[1] - first[1]) / seconds
+
+    def incident(self, sale: Sale, snapshot: Snapshot | None, now_ms: int) -> Incident:
+        """How the incident stands."""
+        begins_ms, ends_ms = sale.incident_ms
+        if snapshot is None:
+            return Incident(begins_ms, ends_ms, now_ms, self._before, None, None)
+        others = [values for name, values in snapshot.channels if name != CHANNEL]
+        created = sum(values["orders_created"] or 0 for values in others)
+        checkouts = sum(values["checkouts"] or 0 for values in others)
+        present = snapshot.channel(CHANNEL).get("order_rate")
+        return Incident(begins_ms, ends_ms, now_ms, self._before, present, created / checkouts if checkouts else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One refresh."""
+
+    phase: str
+    url: str
+    elapsed_s: float
+    duration_s: float
+    now_ms: int
+    snapshot: Snapshot | None
+    history: History
+    incident: Incident | None
+    produced: int = 0
+    counted: int = 0
+    produced_rate: float = 0
+    counted_rate: float = 0
+    currency: str
+    currency_exponent: int
+
+    @property
+    def selling(self) -> bool:
+        """Whether events are being sent."""
+        return self.phase == SELLING
+
+    @property
+    def in_incident(self) -> bool:
+        """Whether the incident is at work now."""
+        incident = self.incident
+        return incident is not None and incident.begins_ms <= self.now_ms < incident.ends_ms
+
+    @property
+    def age_s(self) -> float | None:
+        """How far the as-of is behind the clock."""
+        return None if self.snapshot is None else max(0, self.now_ms - self.snapshot.as_of_ms) / 1000
+
+
+def clock(at_ms: int) -> str:
+    """A moment as this machine's people read it."""
+    return f"{datetime.fromtimestamp(at_ms / 1000):%H:%M:%S}"
+
+
+def share(value: Number) -> str:
+    """A ratio in whole per cent."""
+    return "–" if value is None else f"{value:.0%}".replace("%", " %")

@@ -1,0 +1,78 @@
+"""Whoever is on call in the demo: a chat on this machine that `salepulse alerts` sends to, shown as it comes in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from html import unescape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from streams.local.embedded.ports import LOOPBACK
+from streams.local.stack.plan import Plan
+
+RULES = "alert-rules.yaml"
+_WHY_SO_LONG = " (the incident, and until it has left the 1m window that the rule goes by)"
+_LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
+_COMMAND = re.compile(r"salepulse (alerts ack \S+)")
+
+
+@contextlib.asynccontextmanager
+async def on_call(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Plan]:
+    """The plan with somebody to be told of alerts, by the demo's own rules; what they are told goes to `tell`."""
+
+    async def take(request: web.Request) -> web.Response:
+        for line in as_read(await request.json(), plan.settings.redis_url.get_secret_value()):
+            tell(line)
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, LOOPBACK, 0)
+        await site.start()
+        chat = {"name": "on-call", "type": "slack", "url": f"http://{LOOPBACK}:{runner.addresses[0][1]}/"}
+        receivers, rules = plan.folder / "receivers.yaml", plan.folder / RULES
+        receivers.write_text(json.dumps({"receivers": [chat], "allow_networks": [LOOPBACK]}), encoding="utf-8")
+        rules.write_text(files("streams.local.demo").joinpath(RULES).read_text(encoding="utf-8"), encoding="utf-8")
+        told = {
+            "alerts_rules": str(rules),
+            "alerts_receivers": str(receivers),
+            "alerts_heartbeat_url": type(plan.settings.alerts_heartbeat_url)(""),
+            "public_url": plan.url,
+        }
+        yield replace(plan, settings=plan.settings.model_copy(update=told))
+    finally:
+        await runner.cleanup()
+
+
+def started_as(program: str) -> tuple[str, ...]:
+    """How `salepulse` is called in the shell that this process was started from, as `program` (`sys.argv[0]`).
+
+    >>> started_as("/usr/lib/python3/streams/cli.py")[1:]
+    ('-m', 'streams.cli')
+    """
+    if Path(program).name != "salepulse":
+        return sys.executable, "-m", "streams.cli"
+    found = shutil.which("salepulse")
+    return ("salepulse" if found is not None and Path(found).resolve() == Path(program).resolve() else program,)
+
+
+def as_read(message: dict[str, Any], redis_url: str) -> list[str]:
+    """A message as people see it in the chat, line by line; commands name the demo's Redis, which no setting does."""
+    text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
+    text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")
+    command = shlex.join(started_as(sys.argv[0]))
+    lines = _COMMAND.sub(lambda found: f"{command} {found[1]} --redis-url {redis_url}", text).splitlines()
+    return [f"on call reads │ {line}{_WHY_SO_LONG * line.startswith('Lasted: ')}" for line in lines if line.strip()]

@@ -1,0 +1,164 @@
+"""Redis: whether it may hold counts, and how it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.errors import SalepulseError
+from streams.local.doctor.findings import Finding, ok, warning, wrong
+from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
+from streams.serve.standing import any_heard
+from streams.settings import Settings
+from streams.store.cluster import Cluster
+from streams.store.connection import UNREACHABLE, address, check, servers, visit
+from streams.store.keys import Keys
+from streams.store.reader import read_workers
+from streams.store.reference_clock import server_time_ms
+from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal
+from streams.store.refusals import told
+from streams.store.state import read_state
+from streams.store.write_probe import write_probe
+from streams.timekeeping import OFF_MS
+
+WRITES = "redis writes"
+SKEW_WARNING_S, SKEW_WRONG_S = 1.0, OFF_MS / 1000
+FULL_WARNING, FULL_WRONG = 0.8, 0.95
+MIB = 2**20
+
+
+async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
+    """Version, eviction, memory, persistence and clock of each server; one finding if it cannot be used at all."""
+    try:
+        await check(redis)
+        refused = await writes(redis, settings)
+        async with servers(redis) as each:
+            found = [await _examine(server) for server in each]
+    except (SalepulseError, RedisError, *UNREACHABLE) as error:
+        why = error if isinstance(error, SalepulseError) else told(error, visit(redis))
+        what, _, mend = str(why).partition("; ")
+        return [wrong("redis", what, mend or "see its log")]
+    if not isinstance(redis, Cluster):
+        return [*found[0], *refused]
+    keys = Keys(settings.redis_prefix, settings.shards)
+    holders = {redis.holder(keys.state(shard)) for shard in range(keys.shards)}
+    named = zip(map(address, each), found, strict=True)
+    return [
+        *refused,
+        spread(len(each), len(holders), keys.shards),
+        *(replace(one, what=f"{one.what} {where}") for where, findings in named for one in findings),
+    ]
+
+
+async def writes(redis: Redis, settings: Settings) -> list[Finding]:
+    """Whether writes are refused, as far as our user may know, or a worker that is refused says."""
+    refusal, worker = await refused_writes(redis, settings)
+    if refusal is None:
+        return [ok(WRITES, "are taken")]
+    text = TEXTS[refusal]
+    whose = f", says worker {worker}: what it reads is not counted" if worker else ": nothing is counted"
+    return [wrong(WRITES, f"Redis at {address(redis)} {text.problem}{whose}", text.fix)]
+
+
+async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal | None, str]:
+    """Why writes are refused, and the worker that says so; None: they are taken."""
+    keys = Keys(settings.redis_prefix, settings.shards)
+    async with write_probe(redis, settings) as probe:
+        refusal = await probe.refusal()
+    if refusal is not None and refusal not in OURS:
+        return refusal, ""
+    now_ms = int(await server_time_ms(redis, keys))
+    for report in refusal_reports(await read_workers(redis, keys), now_ms - HEARD_WITHIN_MS):
+        return report.why, report.worker
+    if any_heard((await read_state(redis, keys)).partitions.values(), now_ms):
+        return None, ""  # our login may do less than that of workers
+    return refusal, ""
+
+
+def spread(nodes: int, holders: int, shards: int) -> Finding:
+    """Whether all nodes of a cluster have something to do."""
+    found = f"{nodes} nodes hold keys, and the {shards} shards lie on {holders} of them"
+    if holders == nodes:
+        return ok("redis cluster", found)
+    return warning("redis cluster", found, "set shards to several times the nodes, before the first event")
+
+
+async def _examine(redis: Redis) -> list[Finding]:
+    info = await redis.info()
+    before = time.time()
+    seconds, micros = await redis.time()
+    after = time.time()
+    skew_s = int(seconds) + int(micros) / 1e6 - (before + after) / 2
+    return [
+        ok("redis", f"{address(redis)} answers: {_version(info)}"),
+        *eviction(info),
+        *memory(info),
+        *persistence(info),
+        clock(skew_s),
+    ]
+
+
+def eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """What it does when it is full."""
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy == "noeviction":
+        yield ok("redis eviction", "never evicts (noeviction)")
+    else:
+        yield warning(
+            "redis eviction",
+            f"policy {policy}, harmless only while there is no maxmemory",
+            "run `CONFIG SET maxmemory-policy noeviction`, and keep it in redis.conf",
+        )
+
+
+def memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """How full it is."""
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if not limit:
+        yield ok("redis memory", f"{used / MIB:,.0f} MiB in use, no limit")
+        return
+    share = f"{used / MIB:,.0f} of {limit / MIB:,.0f} MiB in use ({used / limit:.0%})"
+    mend = "raise maxmemory, or keep panes for less time (keep_seconds_h, keep_minutes_d, keep_hours_d)"
+    if used >= FULL_WRONG * limit:
+        yield wrong("redis memory", f"{share}: writes are about to be refused", mend)
+    elif used >= FULL_WARNING * limit:
+        yield warning("redis memory", share, mend)
+    else:
+        yield ok("redis memory", share)
+
+
+def persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether counts outlive it."""
+    append_only, changes = bool(int(info.get("aof_enabled", 0))), int(info.get("rdb_last_save_time", 0))
+    if append_only and info.get("aof_last_write_status", "ok") != "ok":
+        yield wrong("redis persistence", "the append-only file could not be written", "see its log: is the disk full?")
+    elif append_only:
+        yield ok("redis persistence", "append-only file on")
+    elif info.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield wrong("redis persistence", "the last snapshot failed", "see its log: is the disk full?")
+    else:
+        yield warning(
+            "redis persistence",
+            "no append-only file" + (", snapshots at most" if changes else ""),
+            "run `CONFIG SET appendonly yes`: else a crash sets the counts back, and Kafka is read again from there",
+        )
+
+
+def clock(skew_s: float) -> Finding:
+    """Redis' clock against this machine's."""
+    found = f"Redis' clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
+    mend = "run NTP on both machines: every process of salepulse goes by Redis's clock"
+    if abs(skew_s) > SKEW_WRONG_S:
+        return wrong("clock", found, mend)
+    if abs(skew_s) >= SKEW_WARNING_S:
+        return warning("clock", found, mend)
+    return ok("clock", f"within {SKEW_WARNING_S:g} s of Redis'")
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    return f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info.get('redis_version', '?')}"

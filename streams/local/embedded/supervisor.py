@@ -1,0 +1,281 @@
+"""Starts child processes, keeps them running, and leaves none behind: not after Ctrl-C, nor SIGTERM, nor its own death.
+
+    async with Supervisor(on_event=show) as supervisor:
+        await supervisor.start(broker_child(port, logs / "broker.log"))   # back when it is ready
+        await supervisor.start(worker)
+        await supervisor.wait()                                           # until Ctrl-C, SIGTERM or request_stop()
+
+Children run in sessions of their own, so the terminal's Ctrl-C reaches the supervisor only, which ends them in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from streams.local.embedded import logs
+from streams.local.embedded.child import Child, Event, What, describe_exit
+from streams.local.embedded.errors import ChildFailedError
+from streams.local.embedded.guard import guarded
+
+PROBE_EVERY_S = 0.05
+TRIM_EVERY_S = 5.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequestedError(Exception):
+    """A stop was asked for while a child was still starting. Ends the supervisor's `async with` block quietly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartPolicy:
+    """How a child that dies is started again: at once-ish, then ever more slowly, then no more."""
+
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 10
+    most_deaths: int = 5
+    """This many deaths within `window_s` make the supervisor fail."""
+    window_s: float = 60
+
+    def wait_s(self, deaths: int) -> float:
+        """Pause before the restart that follows the `deaths`-th death in the window, counted from 1."""
+        return float(min(self.first_wait_s * 2 ** (deaths - 1), self.longest_wait_s))
+
+
+@dataclass
+class _Running:
+    child: Child
+    process: asyncio.subprocess.Process
+    log_start: int
+    """Size of the log when the process was started: what is before is not its own."""
+    deaths: deque[float] = field(default_factory=deque)
+    keeper: asyncio.Task[None] | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """Use as an async context manager, in the main thread (`signals=False` elsewhere)."""
+
+    def __init__(
+        self,
+        *,
+        on_event: Callable[[Event], None] = lambda _event: None,
+        policy: RestartPolicy | None = None,
+        max_log_bytes: int = 16 * 2**20,
+        signals: bool = True,
+    ) -> None:
+        self.restarts: Counter[str] = Counter()
+        """Restarts so far, by name."""
+        self._on_event = on_event
+        self._policy = policy or RestartPolicy()
+        self._max_log_bytes = max_log_bytes
+        self._signals = STOP_SIGNALS if signals else ()
+        self._former_handlers: dict[signal.Signals, Any] = {}
+        self._running: dict[str, _Running] = {}  # in the order of their start
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = loop.create_future()
+        for number in self._signals:
+            self._former_handlers[number] = signal.getsignal(number)
+            loop.add_signal_handler(number, self._on_signal)
+        self._trimmer = asyncio.create_task(self._trim_logs())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> bool:
+        try:
+            await self.stop()
+        finally:
+            self._kill_all()  # for a stop that was cut short itself
+            self._trimmer.cancel()
+            for number, handler in self._former_handlers.items():
+                asyncio.get_running_loop().remove_signal_handler(number)
+                signal.signal(number, handler)
+            if self._over.done():
+                self._over.exception()  # seen, or not wanted any more
+        return kind is StopRequestedError
+
+    async def start(self, child: Child) -> None:
+        """Start a child; back when it is ready.
+
+        Raises ChildFailedError, with the end of its log, when it ends first or is not ready in time, and
+        StopRequestedError when a stop is asked for meanwhile. A child that was ready once is started again whenever it
+        dies.
+        """
+        if child.name in self._running:
+            raise ValueError(f"there is a child named {child.name} already")
+        self._raise_if_over()
+        running = await self._spawn(child)
+        self._running[child.name] = running
+        problem = await self._until_ready(running)
+        if problem:
+            raise ChildFailedError(child.name, problem, self._tail(running))
+        running.keeper = asyncio.create_task(self._keep(running))
+
+    async def wait(self) -> None:
+        """Until a stop is asked for. Raises ChildFailedError when a child dies again and again."""
+        await asyncio.shield(self._over)
+
+    async def ended(self, name: str) -> int:
+        """Wait for the end of a child with `restart=False`; its exit code (negative: the signal that ended it).
+
+        Raises like start() when a stop is asked for, or another child fails, meanwhile.
+        """
+        running = self._running[name]
+        await self._first_of(running.ended.wait())
+        return running.process.returncode or 0
+
+    def request_stop(self) -> None:
+        """Make wait() return. Callable at any time, also again."""
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def pid(self, name: str) -> int:
+        """Process id of a child's present process."""
+        return self._running[name].process.pid
+
+    async def stop(self) -> None:
+        """End all children, the last started first: SIGTERM, then SIGKILL when the grace is over."""
+        self._stopping = True
+        self.request_stop()
+        for running in self._running.values():
+            if running.keeper:
+                running.keeper.cancel()
+        for running in reversed(self._running.values()):
+            if running.process.returncode is not None:
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                running.process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(running.process.wait(), running.child.grace_s)
+                self._tell(running, What.STOPPED)
+            except TimeoutError:
+                await self._kill(running, f"still there {running.child.grace_s:g} s after SIGTERM")
+            _kill_group(running)
+
+    async def _spawn(self, child: Child) -> _Running:
+        child.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._on_event(Event(child.name, What.STARTING))
+        with child.log_path.open("ab") as log:
+            log_start = log.tell()
+            process = await asyncio.create_subprocess_exec(
+                *guarded(list(child.argv)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**{name: text for name, text in os.environ.items() if child.inherits(name)}, **child.env},
+                start_new_session=True,
+            )
+        return _Running(child, process, log_start)
+
+    async def _until_ready(self, running: _Running) -> str:
+        """Wait for readiness; "" or what went wrong, in which case the process is gone."""
+        child, process, missing = running.child, running.process, ""
+        deadline = time.monotonic() + child.ready_within_s
+        while time.monotonic() < deadline:
+            missing = await self._first_of(child.ready())
+            if process.returncode is not None and (child.restart or process.returncode):
+                return describe_exit(process.returncode)
+            if not missing:
+                if child.on_ready:
+                    await self._first_of(child.on_ready())
+                self._tell(running, What.READY)
+                return ""
+            await asyncio.sleep(PROBE_EVERY_S)
+        problem = f"was not ready within {child.ready_within_s:g} s: {missing}"
+        await self._kill(running, problem)
+        return problem
+
+    async def _keep(self, running: _Running) -> None:
+        """Start the child again whenever it dies, until it does so too often."""
+        child, policy, deaths = running.child, self._policy, running.deaths
+        try:
+            while True:
+                reason = describe_exit(await running.process.wait())
+                _kill_group(running)
+                if not child.restart:
+                    self._tell(running, What.ENDED, reason)
+                    running.ended.set()
+                    return
+                self._tell(running, What.DIED, reason)
+                deaths.append(time.monotonic())
+                while deaths[0] < deaths[-1] - policy.window_s:
+                    deaths.popleft()
+                if len(deaths) >= policy.most_deaths:
+                    raise ChildFailedError(
+                        child.name, f"died {len(deaths)} times in a row, at last it {reason}", self._tail(running)
+                    )
+                await asyncio.sleep(policy.wait_s(len(deaths)))
+                fresh = await self._spawn(child)
+                running.process, running.log_start = fresh.process, fresh.log_start
+                self.restarts[child.name] += 1
+                await self._until_ready(running)
+        except StopRequestedError:
+            return
+        except Exception as error:
+            if not self._over.done():
+                self._over.set_exception(error)
+
+    async def _first_of(self, work: Any) -> Any:
+        """The result of `work`, unless everything is over first."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, self._over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+        self._raise_if_over()
+        return task.result()
+
+    def _raise_if_over(self) -> None:
+        if self._over.done():
+            self._over.result()
+            raise StopRequestedError
+
+    async def _kill(self, running: _Running, why: str) -> None:
+        _kill_group(running)
+        await running.process.wait()
+        self._tell(running, What.KILLED, why)
+
+    def _kill_all(self) -> None:
+        for running in self._running.values():
+            if running.process.returncode is None:
+                _kill_group(running)
+
+    def _on_signal(self) -> None:
+        if self._stopping:  # asked a second time: no more patience
+            self._kill_all()
+        self.request_stop()
+
+    async def _trim_logs(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_EVERY_S)
+            for running in self._running.values():
+                try:
+                    logs.trim(running.child.log_path, self._max_log_bytes)
+                except OSError as error:
+                    sys.stderr.write(f"cannot shorten {running.child.log_path}: {error}\n")
+
+    def _tail(self, running: _Running) -> list[str]:
+        return logs.tail(running.child.log_path, running.log_start)
+
+    def _tell(self, running: _Running, what: What, detail: str = "") -> None:
+        self._on_event(Event(running.child.name, what, detail))
+
+
+def _kill_group(running: _Running) -> None:
+    """SIGKILL a child and whatever it started and left in its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(running.process.pid, signal.SIGKILL)

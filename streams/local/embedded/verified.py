@@ -1,0 +1,52 @@
+"""Programs that wheels bring are run only as the wheel brought them: pip has checked the wheel, and lists its files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from streams.local.embedded.errors import UnverifiedError
+
+_CHUNK = 2**20
+
+
+def verified(distribution: str, packaged: str, path: Path) -> str:
+    """The path, once its SHA-256 is found to be what the wheel says of its file `packaged`.
+
+    Raises:
+        UnverifiedError: it is another, or the wheel says nothing of it. It must not be run.
+    """
+    wanted = recorded_sha256(distribution, packaged)
+    if wanted is None:
+        raise UnverifiedError(path, f"{distribution} does not list its SHA-256", distribution)
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        raise UnverifiedError(path, f"it cannot be read ({error.strerror})", distribution) from None
+    if found != wanted:
+        raise UnverifiedError(
+            path, f"its SHA-256 is {found.hex()}, and {distribution} lists {wanted.hex()}", distribution
+        )
+    return str(path)
+
+
+def recorded_sha256(distribution: str, packaged: str) -> bytes | None:
+    """What the RECORD of an installed distribution lists for one of its files; None where it lists none."""
+    try:
+        listed = files(distribution) or ()
+    except PackageNotFoundError:
+        return None
+    for file in listed:
+        if file.as_posix() == packaged and file.hash is not None and file.hash.mode == "sha256":
+            return base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4))
+    return None
+
+
+def _sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()

@@ -1,0 +1,147 @@
+"""What is to be started: addresses, folders, how many of each. Made before anything is, so that faults come first."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from consumers.errors import SalepulseError
+from consumers.secret_files import SECRETS_VARIABLE
+from streams.local.embedded.broker import broker_binary
+from streams.local.embedded.errors import EmbeddedError, PortTakenError
+from streams.local.embedded.ports import LOOPBACK, claim_port
+from streams.local.embedded.redis import find_redis
+from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.secrets import remove_secrets
+from streams.settings import Settings
+
+ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What somebody asks for. A port of 0 is any free one."""
+
+    settings: Settings
+    kafka_port: int | None
+    """Of the embedded broker; None: the broker of the settings is given."""
+    redis_port: int | None
+    """Of the embedded Redis; None: the Redis of the settings is given."""
+    workers: int
+    http_port_may_differ: bool = False
+    """Take any free port where the one of the settings is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is started."""
+
+    settings: Settings
+    """With the addresses that everything has in the end."""
+    folder: Path
+    """Redis' data and all logs."""
+    kafka_port: int | None
+    redis_port: int | None
+    workers: int
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, as this machine reaches it."""
+        host = ANY_ADDRESS.get(self.settings.http_host, self.settings.http_host)
+        scheme = "https" if self.settings.http_cert_file else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
+
+    @property
+    def log_folder(self) -> Path:
+        return self.folder / "logs"
+
+
+def plan(wanted: Wanted, folder: Path) -> Plan:
+    """Find programs and ports. Raises SalepulseError where one is missing or taken."""
+    with embedded_errors():
+        if wanted.kafka_port is not None:
+            broker_binary()
+        if wanted.redis_port is not None:
+            find_redis()
+        kafka_port = None if wanted.kafka_port is None else claim_port(wanted.kafka_port, "--kafka-port")
+        redis_port = None if wanted.redis_port is None else claim_port(wanted.redis_port, "--redis-port")
+        changes: dict[str, object] = {"http_port": _http_port(wanted)}
+    if kafka_port is not None:
+        changes |= {**_defaults("kafka_"), "bootstrap": f"{LOOPBACK}:{kafka_port}"}
+    if redis_port is not None:
+        changes |= {**_defaults("redis_"), "redis_prefix": wanted.settings.redis_prefix}
+        changes["redis_url"] = SecretStr(f"redis://{LOOPBACK}:{redis_port}/0")
+    return Plan(
+        settings=wanted.settings.model_copy(update=changes),
+        folder=folder,
+        kafka_port=kafka_port,
+        redis_port=redis_port,
+        workers=wanted.workers,
+    )
+
+
+def _defaults(prefix: str) -> dict[str, object]:
+    """The embedded servers want no users and no TLS: what is set for others does not apply to them."""
+    return {name: field.default for name, field in Settings.model_fields.items() if name.startswith(prefix)}
+
+
+def _http_port(wanted: Wanted) -> int:
+    settings = wanted.settings
+    try:
+        return claim_port(settings.http_port, "--http-port", settings.http_host)
+    except PortTakenError:
+        if not wanted.http_port_may_differ:
+            raise
+        return claim_port(0, "--http-port", settings.http_host)
+
+
+@contextlib.contextmanager
+def data_folder(wanted: Path | None) -> Iterator[Path]:
+    """The folder itself, for one user at a time; without one, a temporary folder that is gone at the end."""
+    if wanted is None:
+        with temporary_data_dir() as folder:
+            yield folder
+        return
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        lock = (wanted / ".lock").open("w")
+    except OSError as error:
+        raise SalepulseError(f"{wanted} cannot hold data ({error.strerror}): name another --data-dir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SalepulseError(
+                f"{wanted} is in use by another `salepulse up`: stop it, or name another --data-dir"
+            ) from None
+        try:
+            yield wanted.resolve()
+        finally:
+            remove_secrets(wanted)
+
+
+@contextlib.contextmanager
+def embedded_errors() -> Iterator[None]:
+    """Turn what the embedded servers raise inside the block into a SalepulseError."""
+    try:
+        yield
+    except EmbeddedError as error:
+        raise SalepulseError(str(error)) from error
+
+
+def environment(settings: Settings, secrets: Path) -> dict[str, str]:
+    """Environment that gives another process of ours exactly these settings. `secrets`: the file of those that are."""
+    variables = {SECRETS_VARIABLE: str(secrets)}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if not isinstance(value, SecretStr):
+            variables[f"SALEPULSE_{name.upper()}"] = (
+                value.value if isinstance(value, StrEnum) else "" if value is None else str(value)
+            )
+    return variables

@@ -1,0 +1,225 @@
+"""Waiting until what was written to Kafka is counted, and how much was counted ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from consumers.errors import SalepulseError
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.acceptance import cure
+from streams.asof import PartitionState
+from streams.model.totals import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
+from streams.settings import Settings
+from streams.store.connection import UNREACHABLE, Access, address, connect, redis_errors
+from streams.store.keys import Keys
+from streams.store.reference_clock import server_time_ms
+from streams.store.state import read_state
+
+Ends: TypeAlias = Mapping[tuple[str, int], int]
+"""(topic, partition) -> the offset after the last message that must be counted."""
+Positions: TypeAlias = Mapping[Partition, int]
+"""Offset of the next record to count."""
+LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far counting has come at one moment."""
+
+    positions: dict[Partition, int]
+    """Offset of the next record to count, of every partition that was counted or is waited for."""
+    partitions: dict[Partition, PartitionState]
+    """Of the event topics."""
+    now_ms: float
+    """Redis's clock."""
+    stopped: Mapping[Partition, str] = field(default_factory=dict)
+    """Partitions that are not read. # <why>"""
+
+    def missing(self, ends: Ends, before: Positions) -> int:
+        """Records before the ends that are not counted.
+
+        `before`: positions before the records were written. One that was past the end then, and still is, belongs to
+        an earlier broker: the records are on a new one, and nothing of them is counted until the workers notice.
+        """
+        missing = 0
+        for (topic, number), end in ends.items():
+            partition = Partition(Topic(topic), number)
+            position = self.positions.get(partition, 0)
+            stays = before.get(partition, -1) >= end and position == before[partition]
+            missing += end if stays else max(0, end - position)
+        return missing
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What was counted ever."""
+
+    events: dict[str, int]
+    """# type: distinct events"""
+    duplicates: int
+    """Messages whose event was counted before."""
+    rejected: int
+    """Messages that became dead letters."""
+    reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The same by topic and reason."""
+    labels_dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Labels that were too long, by topic and field: their events were counted without them."""
+    negative_amounts: NegativeAmounts = field(default_factory=lambda: NegativeAmounts({}, 0))
+    """Messages refused for that reason, by channel and coupon."""
+    records_lost: Mapping[str, int] = field(default_factory=dict)
+    """Records that could not be decoded, by topic."""
+    last_ms: Mapping[str, int] = field(default_factory=dict)
+    """When `rejected`, `labels_dropped` and `negative_amounts` grew last, epoch ms; nothing where that is not known."""
+
+
+async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
+    """Where every event partition stands, and the partitions of other topics that are waited for."""
+    state = await read_state(redis, keys)
+    positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
+    for topic, number in ends:
+        partition = Partition(Topic(topic), number)
+        if partition.topic not in EVENT_TOPICS:
+            held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
+            positions |= {} if held is None else {partition: int(held)}
+    return Progress(positions, state.current, await server_time_ms(redis, keys), state.stopped)
+
+
+async def read_totals(redis: Redis, keys: Keys) -> Totals:
+    """The totals of all shards."""
+    by_kind: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    names: Counter[str] = Counter()
+    last_ms: dict[str, int] = {}
+    for shard in range(keys.shards):
+        for name, count in (await redis.hgetall(keys.totals(shard))).items():
+            text = name.decode() if isinstance(name, bytes) else name
+            what, topic, about, *_ = [*text.split(",", 2), ""]
+            by_kind[what][topic, about] += int(count)
+            names[text] += int(count)
+        for kind in ("rejected", "labels_dropped", NEGATIVE_AMOUNTS):
+            if (grew := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
+                last_ms[kind] = max(int(grew), last_ms.get(kind, 0))
+    events: Counter[str] = Counter()
+    for (_topic, kind), counted in by_kind["events"].items():
+        events[kind] += counted
+    return Totals(
+        events=dict(events),
+        duplicates=by_kind["duplicates"].total(),
+        rejected=by_kind["rejected"].total(),
+        reasons=by_kind["rejected"],
+        labels_dropped=by_kind["labels_dropped"],
+        negative_amounts=negative_amounts(names),
+        records_lost={topic: count for (topic, _), count in by_kind["records_lost"].items()},
+        last_ms=last_ms,
+    )
+
+
+async def read_positions(settings: Settings) -> Positions:
+    """Where counting stands; nothing where Redis does not answer."""
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
+    try:
+        return (await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
+    except (RedisError, *UNREACHABLE):
+        return {}
+    finally:
+        await redis.aclose()
+
+
+async def wait_counted(
+    settings: Settings,
+    ends: Ends,
+    *,
+    patience_s: float,
+    before: Positions | None = None,
+    on_progress: Callable[[int], None] = lambda _missing: None,
+) -> None:
+    """Until everything before the ends is counted, and every partition's worker has said since that it is caught up.
+
+    From then on every server answers with all of it, as soon as it has looked into Redis again. `before`: positions
+    before the records were written (`read_positions`). `on_progress` is told how many records are missing. Raises
+    SalepulseError when there was no progress at all for `patience_s`.
+    """
+    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
+    patience = _Patience(patience_s)
+    try:
+        while True:
+            progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
+            missing = progress.missing(ends, before or {})
+            on_progress(missing)
+            if not missing:
+                break
+            patience.check(progress.positions, _stuck(missing, progress, settings, patience_s))
+            await asyncio.sleep(LOOK_EVERY_S)
+        counted = progress
+        while behind := _behind(counted, progress):
+            await asyncio.sleep(LOOK_EVERY_S)
+            progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
+            patience.check(
+                progress.partitions,
+                f"no worker has said for {patience_s:g} s that it is caught up with {behind}",
+            )
+        await asyncio.sleep(3 * settings.poll_ms / 1000)
+    finally:
+        await redis.aclose()
+
+
+def _behind(counted: Progress, now: Progress) -> Partition | None:
+    """A partition whose worker has not said, since all was counted, that nothing waits there.
+
+    Where others go on writing something always waits: there it is enough to have moved on meanwhile.
+    """
+    for partition, held in now.partitions.items():
+        before = counted.partitions.get(partition)
+        heard = before is None or (held.seen_ms or 0) > (before.seen_ms or 0)
+        moved = (held.position or 0) > counted.positions.get(partition, 0)
+        if not (heard and (held.lag == 0 or moved)):
+            return partition
+    return None
+
+
+def _stuck(missing: int, progress: Progress, settings: Settings, patience_s: float) -> str:
+    oldest_ms = progress.now_ms - settings.stale_after_s * 1000
+    for partition, found in sorted(progress.stopped.items()):
+        return f"{missing:,} records wait: {found}; {cure(partition.topic)}"
+    working = any((held.seen_ms or 0) > oldest_ms for held in progress.partitions.values())
+    why = (
+        "a worker is there but does not get on, see its log"
+        if working
+        else "no worker is at work here, start one with `salepulse worker`"
+    )
+    return f"nothing was counted for {patience_s:g} s and {missing:,} records wait: {why}"
+
+
+class _Patience:
+    """Ends the wait when nothing has changed for too long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last: object = None
+        self._since = time.monotonic()
+
+    def check(self, seen: object, why: str) -> None:
+        """Raise SalepulseError if this is what was seen all the time."""
+        if seen != self._last:
+            self._last, self._since = seen, time.monotonic()
+        elif time.monotonic() - self._since > self._seconds:
+            raise SalepulseError(why, retriable=True)
+
+    async def read(self, redis: Redis, read: Callable[[], Awaitable[Progress]]) -> Progress:
+        """Read, again and again while Redis does not answer."""
+        while True:
+            try:
+                return await read()
+            except UNREACHABLE:
+                self.check("unreachable", f"no Redis answers at {address(redis)} for {self._seconds:g} s")
+                await asyncio.sleep(0.5)
+            except RedisError:
+                with redis_errors(redis):
+                    raise

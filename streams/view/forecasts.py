@@ -1,0 +1,186 @@
+"""What promotions are expected to come to, asked of the view and kept for a while."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from consumers.contract.events import Promotion
+from streams.model.kpis import Number
+from streams.model.windows import Window
+from streams.panes.scopes import Scope
+from streams.promotions import baselines
+from streams.settings import Settings
+from streams.store.levels import levels
+from streams.targets import CELLS, Curve, Forecast, Whole, day_curve, forecast
+from streams.view.asking import NotAnswerableError, Question
+from streams.view.rolling import RollingView
+
+KEEP_MS = 10_000
+"""A forecast stands for so long, by the machine's clock and by event time: it rests on hours."""
+KEEP_WHOLE_MS = 600_000
+"""Curves of promotions that have ended change by late events alone, few of which leave the sum as it was."""
+_MOST = 64
+_MINUTE_MS = 60_000
+_QUESTION = Question(Window.PROMOTION, Scope.PROMOTION)
+
+
+class Basis(StrEnum):
+    """What a forecast goes by."""
+
+    EARLIER = "earlier"
+    """How the baseline, its baseline and so on went on from the same place of their clocks."""
+    DAY = "day"
+    """The usual shape of a day, as there is no earlier promotion that it is known of."""
+    FINAL = "final"
+    """The promotion has ended: this is what it came to, but for late events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A forecast and what it rests on."""
+
+    as_of_ms: int
+    basis: Basis
+    earlier: tuple[str, ...]
+    """The promotions that it goes by."""
+    forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Something computed, for which definition, until when by the machine's clock."""
+
+    rests_on: object
+    until_ms: int
+    curve: Curve | None = None
+    outlook: Outlook | None = None
+
+
+class Forecasts:
+    """Forecasts of one server. What is asked runs in the thread of the view that it is given (`Live.ask`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        """# (what, promotion_id)"""
+
+    async def of(
+        self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int, *, newest: bool
+    ) -> Outlook | None:
+        """What a promotion will come to, as of a moment; None before it begins and while nothing can be said.
+
+        `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
+        where panes that it needs are no longer kept.
+        """
+        final = await self._sold(view, at_ms, promotion) if as_of_ms >= promotion.ends_at else None
+        moment = as_of_ms // KEEP_MS, final
+        rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs, moment)
+        kept = self._kept.get(("outlook", promotion.promotion_id))
+        if newest and kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
+            return kept.outlook
+        found = await self._ask(view, at_ms, promotion, as_of_ms)
+        if newest:
+            self._keep("outlook", promotion, _Kept(rests_on, at_ms + KEEP_MS, outlook=found))
+        return found
+
+    async def _ask(self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int) -> Outlook | None:
+        now = await self._curve(view, at_ms, promotion, as_of_ms)
+        if now is None:
+            return None
+        if as_of_ms >= promotion.ends_at:
+            return Outlook(as_of_ms, Basis.FINAL, (), Forecast.certain(now.last))
+        earlier = [
+            Whole(one.promotion_id, curve)
+            for one in baselines(promotion, view.promotions)
+            if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
+        ]
+        said = forecast(now, earlier)
+        if said is not None:
+            return Outlook(as_of_ms, Basis.EARLIER, tuple(one.promotion_id for one in earlier), said)
+        said = forecast(now, (), _usual_day(promotion))
+        return None if said is None else Outlook(as_of_ms, Basis.DAY, (), said)
+
+    async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
+        """The curve of a promotion that has ended; None where its panes are gone."""
+        try:
+            rests_on = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
+        except NotAnswerableError:
+            return None
+        kept = self._kept.get(("whole", promotion.promotion_id))
+        if kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
+            return kept.curve
+        curve = None
+        with contextlib.suppress(NotAnswerableError):
+            curve = await self._curve(view, at_ms, promotion, promotion.ends_at, whole=True)
+        self._keep("whole", promotion, _Kept(rests_on, at_ms + KEEP_WHOLE_MS, curve=curve))
+        return curve
+
+    async def _sold(self, view: RollingView, at_ms: int, promotion: Promotion) -> Number:
+        """What a promotion came to by now: while this stays the same, so does its curve. Where its topics are not all
+        read yet it grows after its end. Raises NotAnswerableError."""
+        return (await view.one(_QUESTION, promotion.promotion_id, at_ms)).items[0].values["net_gmv"]
+
+    async def _curve(
+        self, view: RollingView, at_ms: int, promotion: Promotion, until_ms: int, *, whole: bool = False
+    ) -> Curve | None:
+        """What it sold until a moment of its time; None before it begins.
+
+        Where panes of its beginning are gone, the curve begins with the first moment that is kept, or with `whole` it
+        is refused.
+        """
+        until_ms = min(until_ms, promotion.ends_at)
+        begins_ms, step_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS, _step_ms(promotion)
+        first_ms = begins_ms + step_ms
+        newest_ms = view.as_of(at_ms).ms
+        keep_s = levels(self._settings)[1].keep_s
+        if keep_s is not None and newest_ms is not None and not whole:
+            oldest_ms = newest_ms - (keep_s - 900) * 1000
+            first_ms = max(first_ms, begins_ms - (begins_ms - oldest_ms) // step_ms * step_ms)
+        last_ms = until_ms - until_ms % 1000
+        if until_ms == promotion.ends_at:  # the next full minute is answered too where only minutes are kept
+            last_ms = min(-(-until_ms // _MINUTE_MS) * _MINUTE_MS, last_ms if newest_ms is None else newest_ms)
+        if last_ms <= begins_ms:
+            return None
+        ends_ms = until_ms - until_ms % 1000  # a promotion may end within a second; a curve does not
+        moments = [*range(first_ms, min(ends_ms, last_ms), step_ms), last_ms]
+        points = await view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
+        length = _length(promotion)
+        told = [
+            (min((at - begins_ms) / _MINUTE_MS, length), float(sold))
+            for at, sold in points
+            if sold is not None and at > begins_ms
+        ]
+        return Curve.of(told, length) if told else None
+
+    def _keep(self, what: str, promotion: Promotion, kept: _Kept) -> None:
+        self._kept[what, promotion.promotion_id] = kept
+        self._kept.move_to_end((what, promotion.promotion_id))
+        if len(self._kept) > _MOST:
+            self._kept.popitem(last=False)
+
+
+def _step_ms(promotion: Promotion) -> int:
+    """Between the points of a curve: whole seconds, from a minute on whole minutes."""
+    step_ms = max(1000, (promotion.ends_at - promotion.starts_at) // CELLS)
+    return step_ms - step_ms % (_MINUTE_MS if step_ms >= _MINUTE_MS else 1000)
+
+
+def _length(promotion: Promotion) -> float:
+    """Minutes that window `promotion` covers in the end."""
+    begins_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS
+    return (promotion.ends_at - promotion.ends_at % 1000 - begins_ms) / _MINUTE_MS
+
+
+def _usual_day(promotion: Promotion) -> Curve:
+    return day_curve(_length(promotion), partial(_local_hour, promotion.starts_at, ZoneInfo(promotion.timezone)))
+
+
+def _local_hour(begins_ms: int, zone: ZoneInfo, minute: float) -> float:
+    then = datetime.fromtimestamp(begins_ms / 1000 + minute * 60, UTC).astimezone(zone)
+    return then.hour + then.minute / 60

@@ -1,0 +1,302 @@
+"""One partition, from records to panes: decode, refuse, de-duplicate, fold, apply, and now and then roll.
+
+Nothing here is lost or doubled by stopping anywhere: until Redis has applied a batch, its only trace is dead letters,
+which carry their origin and so may be written again. What this object knows is a copy of what Redis holds; when Redis
+says that the partition stands elsewhere, the copy is thrown away and loaded anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+
+import numpy as np
+
+from consumers.contract.rejection import Reason, Rejected
+from consumers.dedup import SeenIds
+from consumers.kafka.faust_transport import RecordBatch
+from consumers.kafka.skipped import Skipped
+from consumers.topics import Partition, Topic
+from streams.ahead import Source, sources_ahead
+from streams.fold.codec import decode, encode
+from streams.fold.columns import TYPE_NAMES, Columns, read_columns
+from streams.fold.delta import PaneDelta
+from streams.fold.fold import fold
+from streams.model.totals import negative_amounts_of
+from streams.panes.cells import merge_cells
+from streams.panes.rows import Rows
+from streams.settings import Settings, limits
+from streams.shipping.facts import Creation
+from streams.shipping.join import join
+from streams.shipping.told import OrdersTold
+from streams.store.id_log import IdLog
+from streams.store.merging import OpenBlocks
+from streams.store.roller import Planned, Roller, Rolling
+from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
+from streams.worker.lateness import OUT_OF_TIME, Clocks, judge, newest_of
+
+ROLL_EVERY_S = 30
+ROLL_CELLS = 500_000
+"""Deltas are rolled after so long, or when so many numbers wait."""
+_READS_ALL = 100
+"""After a batch whose records were others than was thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that was decoded and folded, not yet applied."""
+
+    applying: Applying
+    rejected: list[Rejected]
+    told: OrdersTold = field(default_factory=OrdersTold)
+    """What the events tell of orders, not joined yet with what is known of them."""
+    ahead: Mapping[Source, int] = field(default_factory=dict)
+    """Sources whose events are ahead of the clock, and by how many ms."""
+
+    @property
+    def judged_by_clock(self) -> bool:
+        """Whether another clock would have made another batch of it."""
+        return bool(self.ahead) or any(refused.reason in OUT_OF_TIME for refused in self.rejected)
+
+
+class PartitionWork:
+    """What a worker holds of one partition that it is assigned."""
+
+    def __init__(
+        self, partition: Partition, settings: Settings, writer: PaneWriter, roller: Roller, rows: Rows
+    ) -> None:
+        self.partition = partition
+        self.position: int | None = None
+        self.touched = monotonic()
+        """When a batch was last taken up."""
+        self.seen = SeenIds(_horizon_ms(partition.topic, settings))
+        self.topic_ids: tuple[str, ...] = ()
+        """The topic that was counted, and the one before it; empty while that is not known."""
+        self.attended_ms: int | None = None
+        """When a worker last sent a heartbeat for it before this one took it over, epoch ms."""
+        self._settings = settings
+        self._writer = writer
+        self._roller = roller
+        self._blocks = OpenBlocks()
+        self._rows = rows
+        self._limits = limits(settings)
+        self._joined: tuple[Prepared, Applying] | None = None
+        """The batch that is being applied, as it was sent."""
+        self._reads_all = 0
+        """For so many batches the records of created orders are read, too."""
+        self._loaded = False
+        self._rolled: int | None = None
+        self._batch_id = ""
+        """The batch that led to the position."""
+        self._pending: list[PaneDelta] = []
+        self._pending_size = 0
+        self._rolled_at = monotonic() - ROLL_EVERY_S * _phase(partition)
+        self._planned: Planned | None = None
+        """The roll made ready last, while it may be written."""
+        self._ids = IdLog(self.seen.horizon_ms)
+        """The id entries in Redis."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether this copy is believed to be what Redis holds."""
+        return self._loaded
+
+    async def load(self) -> None:
+        """Take over what Redis holds: position, deltas not rolled yet, event ids."""
+        held = await self._writer.load(self.partition, self._rows)
+        self.position, self._rolled, self.topic_ids = held.position, held.rolled, held.topic_ids
+        self._batch_id = held.batch_id
+        if self.attended_ms is None:
+            self.attended_ms = held.seen_ms
+        self._pending = [delta for _, delta in held.log]
+        self._pending_size = sum(map(_size, self._pending))
+        self.seen = SeenIds(self.seen.horizon_ms)
+        self._blocks = OpenBlocks()
+        self._planned = None
+        for entry in (*held.rolled_ids, *held.ids):
+            self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
+        self._ids = IdLog(
+            self.seen.horizon_ms, [entry.span for entry in held.rolled_ids], [entry.span for entry in held.ids]
+        )
+        self._loaded = True
+
+    def forget(self) -> None:
+        """Believe nothing until the next `load`."""
+        self._loaded = False
+
+    def renumber(self, rows: Rows) -> None:
+        """Go over to other row numbers; only by whoever holds the partition."""
+        if rows is self._rows:
+            return
+        self._pending = [decode(encode(delta, self._rows, compress=False), rows) for delta in self._pending]
+        self._rows = rows
+
+    def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
+        """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
+        values = [record.value for record in batch.records]
+        events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
+        ahead = sources_ahead(events, self.partition, clocks, self._rows)
+        judged = judge(events.ids, events.ts, self.seen, clocks)
+        for at, reason, detail in judged.refused:
+            rejected.append(Rejected(int(events.positions[at]), reason, detail))
+        if not judged.counts.all():
+            events = events.take(np.flatnonzero(judged.counts))
+        oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
+        return Prepared(
+            Applying(
+                partition=self.partition,
+                follows=batch.follows,
+                next=batch.next,
+                first=self.position is None,
+                newest_ms=newest_of(events.ts, clocks),
+                clock_ms=clocks.ahead_ms,
+                delta=fold(events, self._rows),
+                ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
+                totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
+            ),
+            rejected,
+            events.told.by_order(),
+            ahead,
+        )
+
+    async def apply(self, prepared: Prepared) -> Moved | None:
+        """Apply; None when the batch is in, `Moved` when the partition stands elsewhere.
+
+        To be called again with the same batch when Redis did not answer: what was sent is then sent once more as it
+        was, since it may have got through, and Redis has what it was told.
+        """
+        while True:
+            if self._joined is None or self._joined[0] is not prepared:
+                self._joined = prepared, await self._join(prepared)
+            batch = self._joined[1]
+            refused = await self._writer.apply(batch, self._rows)
+            if not isinstance(refused, RecordsChanged):
+                break
+            self._joined, self._reads_all = None, _READS_ALL
+        self._joined = None
+        if refused is not None:
+            return refused
+        if self.position is None:
+            self._rolled = batch.follows
+        self.position, self._batch_id = batch.next, batch.batch_id
+        if batch.delta:
+            self._pending.append(batch.delta)
+            self._pending_size += _size(batch.delta)
+        if batch.ids is not None:
+            self.seen.add(batch.ids.hashes, batch.ids.oldest_ms, batch.ids.newest_ms)
+            self._ids.add(batch.ids.span)
+        return None
+
+    async def _join(self, prepared: Prepared) -> Applying:
+        """The batch with what it changes of its orders."""
+        if not prepared.told.facts:
+            return prepared.applying
+        told = prepared.told.facts
+        # An order that is created has no record, nearly always: where that is wrong, the batch is refused.
+        read = told if self._reads_all else [key for key, fact in told.items() if not isinstance(fact, Creation)]
+        self._reads_all = max(0, self._reads_all - 1)
+        records = await self._writer.records(self.partition, read) if read else {}
+        joined = join(prepared.told, records, self._limits, self._rows)
+        folded = prepared.applying.delta
+        delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
+        return replace(prepared.applying, delta=delta, records=joined.changes)
+
+    @property
+    def applying(self) -> str:
+        """The id of the batch that is being applied, by which Redis may have moved the position already; or empty."""
+        return "" if self._joined is None else self._joined[1].batch_id
+
+    @property
+    def roll_due(self) -> bool:
+        """Whether enough waits in the log, or for long enough."""
+        return self.position != self._rolled and (
+            self._pending_size >= ROLL_CELLS or monotonic() - self._rolled_at >= ROLL_EVERY_S
+        )
+
+    @property
+    def roll_overdue(self) -> bool:
+        """Whether so much waits that a roll under way must be waited for."""
+        return self._pending_size >= 2 * ROLL_CELLS
+
+    async def roll(self, clocks: Clocks) -> bool:
+        """Move what waits in the log into the blocks; False if the partition stands elsewhere."""
+        return await self.end_roll(await self.begin_roll(clocks))
+
+    async def begin_roll(self, clocks: Clocks) -> Planned | None:
+        """Make ready what a roll of the log up to here writes, which takes long; batches may be applied meanwhile.
+
+        None when there is nothing to roll. One roll at a time.
+        """
+        if self.position is None or self._rolled is None:
+            return None
+        if clocks.as_of_ms is not None:
+            self.seen.forget_before(clocks.as_of_ms)
+            self._ids.forget_before(clocks.as_of_ms - self.seen.horizon_ms)
+        if self.seen.cut_at_ms is not None:  # what no memory is left for is kept in Redis neither
+            self._ids.forget_before(self.seen.cut_at_ms + 1)
+        self._rolled_at = monotonic()
+        first_ids = self._ids.first
+        rolling = Rolling(
+            self.partition,
+            self.position,
+            self._rolled,
+            tuple(self._pending),
+            self.position if first_ids is None else first_ids,
+            self._ids.ends(self.position),
+            clocks.oldest_s,
+            clocks.kept,
+        )
+        blocks = self._blocks
+        planned = await self._roller.plan(rolling, blocks, self._rows)
+        if self._blocks is not blocks:  # loaded anew meanwhile
+            return None
+        self._planned = planned
+        return planned
+
+    async def end_roll(self, planned: Planned | None) -> bool:
+        """Write a roll made ready; False if the partition stands elsewhere. Not while a batch is being applied."""
+        if planned is None or planned is not self._planned or self.position is None:
+            return True  # loaded anew meanwhile: what was made ready is void
+        if not await self._roller.write(planned, self.position, self._batch_id, self._blocks):
+            return False
+        self._planned = None
+        self._rolled = planned.rolling.upto
+        self._ids.roll(planned.rolling.id_ends)
+        del self._pending[: len(planned.rolling.pending)]
+        self._pending_size = sum(map(_size, self._pending))
+        return True
+
+
+def refused_totals(topic: Topic, rejected: Sequence[Rejected], skipped: Sequence[Skipped]) -> dict[str, int]:
+    """What the part of a batch that cannot be counted adds to the totals, by name."""
+    reasons = Counter([*(refused.reason for refused in rejected), *(one.reason for one in skipped)])
+    totals = {f"rejected,{topic},{reason}": count for reason, count in reasons.items()}
+    totals |= Counter(negative_amounts_of(refused.priced) for refused in rejected if refused.priced is not None)
+    lost = sum(one.last - one.first + 1 for one in skipped if one.reason is Reason.UNREADABLE_BATCH)
+    return totals | ({f"records_lost,{topic}": lost} if lost else {})
+
+
+def _totals(events: Columns, duplicates: int) -> dict[str, int]:
+    """What a batch adds to the totals, by name."""
+    topic = events.topic
+    counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
+    totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
+    totals |= {f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped).items()}
+    return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
+
+
+def _phase(partition: Partition) -> float:
+    """In [0, 1): partitions are rolled one after the other, not all at once. (Multiples of the golden ratio are spread
+    evenly however many there are.)
+    """
+    return (partition.number * len(Topic) + list(Topic).index(partition.topic)) * 0.6180339887 % 1
+
+
+def _horizon_ms(topic: Topic, settings: Settings) -> int:
+    return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)
+
+
+def _size(delta: PaneDelta) -> int:
+    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size + delta.stock.size

@@ -1,0 +1,149 @@
+"""Alerts and silences over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from alerts.api.routes import router
+from streams.serve.app import create_app
+from streams.store.evaluated import EVALUATED_WITHIN_MS, leave_awaiting_events, leave_evaluated
+from streams.store.keys import Keys
+from tests.alerts.builders import T0, finding
+from tests.alerts.engine import Process, beside_servers
+from tests.alerts.state.playing import BAD, FINE
+from tests.streams.serve.shop import client, shop_settings
+
+pytestmark = pytest.mark.anyio
+
+WEB = finding(labels={"channel": "web"})
+
+
+@pytest.fixture
+async def process(redis_url: str) -> AsyncIterator[Process]:
+    """One that has alerts: the app's fires, the web's is over."""
+    async with beside_servers(redis_url) as made:
+        await made.evaluate(0, WEB)
+        await made.evaluate(10, BAD)
+        yield made
+
+
+@pytest.fixture
+async def api(redis_url: str, process: Process) -> AsyncIterator[httpx.AsyncClient]:
+    settings = shop_settings(redis_url, public_url="https://pulse.example")
+    app = create_app(settings)
+    if "/api/v1/alerts" not in app.openapi()["paths"]:  # as installed they are there by themselves
+        app.include_router(router)
+    async with client(settings, app) as made:
+        yield made
+
+
+async def test_the_newest_first_with_all_that_is_known(api: httpx.AsyncClient) -> None:
+    found = (await api.get("/api/v1/alerts")).json()["alerts"]
+    assert [(one["labels"]["channel"], one["state"]) for one in found] == [("app", "firing"), ("web", "resolved")]
+    assert found[0]["title"] == "Conversion dropped"
+    assert found[0]["notified"] == "told"
+    assert found[0]["told"] == [{"receiver": "chat", "at": T0 + 10_000, "times": 1}]
+    assert found[0]["chart"].startswith("https://pulse.example/?series=conversion_rate")
+
+
+async def test_it_says_when_the_rules_were_last_evaluated(api: httpx.AsyncClient, process: Process) -> None:
+    async def told() -> tuple[object, object]:
+        answer = (await api.get("/api/v1/alerts")).json()
+        return answer["evaluated_at"], answer["live"]
+
+    assert await told() == (None, False)
+    now_ms = round(time.time() * 1000)
+    for at_ms, live in ((now_ms, True), (now_ms - EVALUATED_WITHIN_MS - 1, False)):
+        await leave_evaluated(process.redis, Keys("salepulse", 1), at_ms)
+        assert await told() == (at_ms, live)
+
+
+async def test_it_says_that_the_first_event_is_waited_for(api: httpx.AsyncClient, process: Process) -> None:
+    keys, now_ms = Keys("salepulse", 1), round(time.time() * 1000)
+    assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
+    await leave_awaiting_events(process.redis, keys, now_ms)
+    answer = (await api.get("/api/v1/alerts")).json()
+    assert (answer["awaits_events"], answer["evaluated_at"], answer["live"]) == (True, None, False)
+    await leave_evaluated(process.redis, keys, now_ms)
+    assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "channels"),
+    [
+        ("state=firing", ["app"]),
+        ("state=resolved", ["web"]),
+        ("severity=critical", ["app", "web"]),
+        ("severity=info", []),
+        ("rule=conversion-drop&state=pending", []),
+    ],
+)
+async def test_only_those_asked_for(api: httpx.AsyncClient, query: str, channels: list[str]) -> None:
+    found = (await api.get(f"/api/v1/alerts?{query}")).json()["alerts"]
+    assert [one["labels"]["channel"] for one in found] == channels
+
+
+async def test_an_unknown_state_lists_the_known_ones(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/api/v1/alerts?state=burning")
+    assert answer.status_code == 422
+    assert "firing" in answer.json()["error"]["message"]
+
+
+async def test_an_acknowledgement(api: httpx.AsyncClient, process: Process) -> None:
+    firing, over = (one["fingerprint"] for one in (await api.get("/api/v1/alerts")).json()["alerts"])
+    answer = await api.post(f"/api/v1/alerts/{firing}/ack", json={"by": "ada", "comment": "on it"})
+    assert (answer.status_code, answer.json()["ack"]["by"]) == (200, "ada")
+    await process.evaluate(11, BAD)
+    found = (await api.get("/api/v1/alerts?state=firing")).json()["alerts"]
+    assert (found[0]["notified"], found[0]["notified_by"]) == ("acknowledged", "ada")
+    assert (await api.post(f"/api/v1/alerts/{over}/ack", json={"by": "ada"})).status_code == 409
+    assert (await api.post(f"/api/v1/alerts/{'0' * 16}/ack", json={"by": "ada"})).status_code == 404
+    assert (await api.post("/api/v1/alerts/nonsense/ack", json={"by": "ada"})).status_code == 422
+    assert (await api.post(f"/api/v1/alerts/{firing}/ack", json={})).status_code == 422
+
+
+async def test_a_silence_from_its_beginning_to_its_end(api: httpx.AsyncClient) -> None:
+    wish = {"matchers": ["rule~conversion*", "channel!=web"], "duration": "2h", "by": "ada", "promotion": "*"}
+    made = await api.post("/api/v1/silences", json=wish)
+    assert made.status_code == 201
+    held = made.json()
+    assert held["matchers"] == ["rule~conversion*", "channel!=web"]
+    assert held["ends_at"] - held["starts_at"] == 7_200_000
+    assert (await api.get("/api/v1/silences")).json()["silences"] == [held]
+    assert (await api.delete(f"/api/v1/silences/{held['id']}")).status_code == 204
+    assert (await api.get("/api/v1/silences")).json()["silences"][0]["ends_at"] <= time.time() * 1000
+    assert (await api.delete("/api/v1/silences/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"matchers": []},
+        {"matchers": ["nonsense"]},
+        {"matchers": ["severty=critical"]},
+        {"matchers": ["rule=x", "owner=shop"]},
+        {"duration": "long"},
+        {"duration": None},
+        {"ends_at": 5},
+        {"duration": None, "ends_at": 5},
+        {"duration": "900d"},
+        {"weekly": {"start": "25:00", "end": "08:00"}},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+async def test_a_silence_that_makes_no_sense(api: httpx.AsyncClient, change: dict[str, object]) -> None:
+    wish = {"matchers": ["rule=x"], "duration": "2h", "by": "ada", **change}
+    answer = await api.post("/api/v1/silences", json={name: held for name, held in wish.items() if held is not None})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"]
+
+
+async def test_who_is_told_of_an_end_is_seen(api: httpx.AsyncClient, process: Process) -> None:
+    await process.evaluate(12, FINE)
+    (newest, _) = (await api.get("/api/v1/alerts")).json()["alerts"]
+    assert (newest["state"], newest["resolved_because"], newest["told"]) == ("resolved", "within", [])

@@ -1,0 +1,198 @@
+"""Sending, with real receivers on this machine and a real Redis: everything arrives, and normally once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+import pytest
+from redis.asyncio import Redis
+
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.findings import Finding, Severity
+from alerts.metrics import AlertMetrics
+from alerts.notify.http import Http
+from alerts.notify.receivers import ReceiversFile, built
+from alerts.store.outbox import Due, Outbox
+from tests.alerts.builders import T0, finding
+from tests.alerts.engine import KEYS, Process
+from tests.alerts.notify.notices import PLACE, many
+from tests.alerts.state.playing import BAD, FINE
+from tests.support.receiving import HttpReceiver, Says, http_receiver
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Sending:
+    """A process that sends to the receiver `chat`, by a clock of the test's."""
+
+    redis: Redis
+    http: Http
+    url: str
+    name: str = "a"
+    lease_ms: int = 30_000
+    rate: int = 20
+    now_ms: int = T0
+
+    def __post_init__(self) -> None:
+        config = {"name": "chat", "type": "dingtalk", "url": self.url, "rate_per_minute": self.rate}
+        file = ReceiversFile.model_validate({"receivers": [config], "allow_networks": ["127.0.0.1"]})
+        self.metrics = AlertMetrics()
+        self.outbox = Outbox(self.redis, KEYS, self.name, lease_ms=self.lease_ms)
+        self.dispatcher = Dispatcher(
+            self.outbox, built(file, self.http), PLACE, self.metrics, clock=lambda: self.now_ms, longest_send_s=2
+        )
+
+    async def at(self, second: float) -> int | None:
+        self.now_ms = T0 + round(1000 * second)
+        return await self.dispatcher.dispatch("chat")
+
+
+@dataclass
+class Stage:
+    service: HttpReceiver
+    redis: Redis
+    http: Http
+
+    def process(self, **fields: object) -> Sending:
+        return Sending(self.redis, self.http, self.service.url, **fields)  # type: ignore[arg-type]
+
+    async def owed(self, second: float, *found: Finding) -> None:
+        await Process(self.redis).evaluate(second, *found)
+
+    @property
+    def texts(self) -> list[str]:
+        return [got.json["markdown"]["text"] for got in self.service.got]
+
+    @property
+    def heads(self) -> list[str]:
+        return [text.split("］")[0] for text in self.texts]
+
+
+@pytest.fixture
+async def stage(redis_url: str) -> AsyncIterator[Stage]:
+    redis = Redis.from_url(redis_url)
+    async with http_receiver() as service, Http([ip_network("127.0.0.1")], timeout_s=0.5) as http:
+        yield Stage(service, redis, http)
+    await redis.aclose()
+
+
+async def test_normally_once_for_each_state(stage: Stage) -> None:
+    sending = stage.process()
+    for second in range(10):
+        await stage.owed(second, BAD if second < 5 else FINE)
+        await sending.at(second)
+    assert stage.heads == ["**［FIRING, critical", "**［RESOLVED"]
+    assert await sending.outbox.waiting("chat") == 0
+
+
+@pytest.mark.parametrize(
+    "says", [Says(500), Says(after_s=5), Says(403), Says(body='{"errcode":-1}')], ids=["500", "silent", "403", "busy"]
+)
+async def test_what_goes_wrong_is_sent_again_until_it_arrives(stage: Stage, says: Says) -> None:
+    stage.service.says.extend([says, says])
+    sending = stage.process()
+    await stage.owed(0, BAD)
+    for second in (0, 1, 3, 60, 120):
+        await sending.at(second)
+    assert len(stage.service.got) == 3
+    assert await sending.outbox.waiting("chat") == 0
+
+
+async def test_retry_after_is_heeded_by_every_process(stage: Stage) -> None:
+    stage.service.says.append(Says(429, headers={"Retry-After": "30"}))
+    await stage.owed(0, BAD)
+    one, two = stage.process(name="a", lease_ms=10), stage.process(name="b")
+    assert await one.at(0) == T0 + 30_000
+    await asyncio.sleep(0.02)
+    assert await two.at(29.9) == T0 + 30_000
+    assert len(stage.service.got) == 1
+    await two.at(30)
+    assert len(stage.service.got) == 2
+
+
+async def test_an_end_that_comes_while_the_beginning_waits_goes_with_it(stage: Stage) -> None:
+    stage.service.says.append(Says(503, headers={"Retry-After": "60"}))
+    sending = stage.process()
+    await stage.owed(0, BAD)
+    await sending.at(0)
+    await stage.owed(10, FINE)
+    await sending.at(60)
+    assert "FIRING" in stage.texts[1]
+    assert "RESOLVED" in stage.texts[1]
+    assert await sending.outbox.waiting("chat") == 0
+
+
+async def test_a_flood_stays_within_the_limit_and_loses_nothing(stage: Stage) -> None:
+    sending = stage.process(rate=5)
+    await stage.owed(0, *many(50), finding(labels={"sku": "vip"}, severity=Severity.CRITICAL, incident="vip"))
+    for second in range(0, 240, 2):
+        await sending.at(second)
+        assert len(stage.service.got) <= 5 * (1 + second // 60)
+    assert "sku vip" in stage.texts[0]
+    assert await sending.outbox.waiting("chat") == 0
+
+
+async def test_one_killed_after_sending_and_before_saying_so_is_the_only_case_of_a_repeat(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.owed(0, BAD)
+    dying = stage.process(name="dying", lease_ms=50)
+
+    async def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dying.outbox, "settle", killed)
+    with pytest.raises(KeyboardInterrupt):
+        await dying.at(0)
+    other = stage.process(name="other")
+    await other.at(0)
+    assert len(stage.service.got) == 1  # the turn is still the other's
+    await asyncio.sleep(0.06)
+    await other.at(0)
+    assert len(stage.service.got) == 2
+    assert await other.outbox.waiting("chat") == 0
+
+
+async def test_one_killed_before_sending_loses_nothing(stage: Stage) -> None:
+    await stage.owed(0, BAD)
+    dying = stage.process(name="dying", lease_ms=10)
+    assert isinstance(await dying.outbox.take("chat", T0, 60_000), Due)
+    assert await dying.outbox.attempt("chat", T0, 60_000)
+    await asyncio.sleep(0.02)
+    await stage.process(name="other").at(0)
+    assert len(stage.service.got) == 1
+
+
+async def test_several_processes_together_send_each_message_once(stage: Stage) -> None:
+    senders = [stage.process(name=str(i), rate=600) for i in range(4)]
+    for second in range(20):
+        await stage.owed(second, *many(second % 3 + 1))
+        await asyncio.gather(*(sender.at(second) for sender in senders))
+    for sender in senders:
+        await sender.at(30)
+    said = [line for text in stage.texts for line in text.splitlines() if "［" in line]
+    written = await Process(stage.redis).store.unpublished()
+    owed = [one for one in written if json.loads(one.json)["change"] in ("firing", "resolved")]
+    assert len(said) == len(owed) > 10
+
+
+async def test_a_notifier_with_a_fault_of_its_own_stops_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    sending = stage.process()
+    await stage.owed(0, BAD)
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("t0ps3cret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.http, "post", broken)
+        await sending.at(0)
+    await sending.at(60)
+    assert len(stage.service.got) == 1
+    assert sending.metrics.registry.get_sample_value(
+        "salepulse_notification_attempts_total", {"receiver": "chat", "outcome": "internal"}
+    )

@@ -1,0 +1,229 @@
+"""What one fetch brought, taken many at a time, is what aiokafka would have handed out one by one."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.contract.rejection import Reason
+from consumers.kafka.bulk_fetch import READ_AGAIN, Fetched, FetchedBytes, Suspicions, Taken, hand_out_many
+from consumers.unpacking.records import Record
+
+TP = TopicPartition("clicks", 0)
+BASE_OFFSET = slice(0, 8)
+ATTRIBUTES = 22
+LAST_OFFSET_DELTA = slice(23, 27)
+CRC, CRC_OF = slice(17, 21), slice(21, None)
+CONTROL = 0x20
+GZIP = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One of Kafka's batches: offsets that are left of it, and how many it ends after the last of them."""
+
+    offsets: tuple[int, ...]
+    ends_later: int = 0
+    compression: int = 0
+    control: bool = False
+    corrupt: bool = False
+
+    @property
+    def next(self) -> int:
+        return self.offsets[-1] + self.ends_later + 1
+
+    def written(self) -> bytes:
+        """Its bytes. The builder knows neither base offsets nor compacted ends, so they are put in."""
+        builder = DefaultRecordBatchBuilder(2, self.compression, 0, -1, -1, -1, 1 << 20)
+        first = self.offsets[0]
+        for offset in self.offsets:
+            builder.append(offset - first, 1_760_000_000_000 + offset, b"k%d" % offset, _value(offset), [])
+        made = bytearray(builder.build())
+        made[BASE_OFFSET] = first.to_bytes(8, "big")
+        made[LAST_OFFSET_DELTA] = (self.next - 1 - first).to_bytes(4, "big")
+        made[ATTRIBUTES] |= CONTROL * self.control
+        made[CRC] = (crc32c(made[CRC_OF]) ^ self.corrupt).to_bytes(4, "big")
+        return bytes(made)
+
+
+def crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    return crc ^ 0xFFFFFFFF
+
+
+def _value(offset: int) -> bytes | None:
+    return None if offset % 5 == 3 else b"%d" % offset
+
+
+class _Assignment:
+    """The part of aiokafka's assignment that a `FetchResult` looks at."""
+
+    active, paused, highwater = True, False, None
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def state_value(self, _: TopicPartition) -> _Assignment:
+        return self
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+def parsed(batches: Sequence[Batch], position: int) -> PartitionRecords:
+    fetched = FetchedBytes(b"".join(batch.written() for batch in batches))
+    return PartitionRecords(TP, fetched, [], position, None, None, True, 0)
+
+
+def result_of(batches: Sequence[Batch], position: int) -> FetchResult:
+    return FetchResult(TP, assignment=_Assignment(position), partition_records=parsed(batches, position), backoff=0)
+
+
+class _Fetcher:
+    def __init__(self, result: Any) -> None:
+        self._records = {TP: result}
+
+
+def handed(result: FetchResult, most: int, most_bytes: int = 2**25, suspicions: Suspicions | None = None) -> Taken:
+    """What the consumer thread takes at once."""
+    hand_out_many(_Fetcher(result), most, most_bytes, suspicions or Suspicions())  # type: ignore[arg-type]
+    found = result.getall(1)
+    assert len(found) <= 1
+    return found[0] if found else Taken()
+
+
+def taken(result: FetchResult, most: int) -> list[Record]:
+    """Up to `most` records, where nothing else comes between them."""
+    found = handed(result, most)
+    assert found.skipped == []
+    return found.records
+
+
+def told(records: Sequence[Any]) -> list[tuple[int, int, bytes | None, bytes | None]]:
+    return [(record.offset, record.timestamp, record.key, record.value) for record in records]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Batch]:
+    """Batches one after the other, with gaps in them and between them, as compaction leaves them."""
+    batches: list[Batch] = []
+    at = draw(st.integers(0, 100))
+    for _ in range(draw(st.integers(1, 5))):
+        steps = draw(st.lists(st.integers(1, 3), min_size=1, max_size=12))
+        offsets = tuple(at + sum(steps[:i]) for i in range(len(steps)))
+        batch = Batch(offsets, draw(st.integers(0, 2)), draw(st.sampled_from((0, GZIP))), draw(st.integers(0, 4)) == 0)
+        batches.append(batch)
+        at = batch.next + draw(st.integers(0, 2))
+    return batches
+
+
+@given(batches=logs(), into=st.integers(0, 8), most=st.integers(1, 20))
+def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: int, most: int) -> None:
+    position = min(batches[0].offsets[0] + into, batches[0].next - 1)
+    alone = result_of(batches, position)
+    one_by_one = alone.getall()
+    result = result_of(batches, position)
+    found: list[Record] = []
+    while records := taken(result, most):
+        assert len(records) <= most
+        found += records
+        position = result._assignment.position
+        assert records[-1].offset < position
+        assert not found[len(one_by_one) :]
+        rest = one_by_one[len(found) :]
+        assert not rest or position <= rest[0].offset
+    assert told(found) == told(one_by_one)
+    assert result._assignment.position == alone._assignment.position
+    assert not result.has_more()
+
+
+def test_a_fetch_that_begins_within_a_batch_leaves_out_what_is_before_it() -> None:
+    assert [record.offset for record in taken(result_of([Batch((0, 1, 2, 3))], 2), 10)] == [2, 3]
+
+
+def test_markers_of_transactions_are_passed_over() -> None:
+    result = result_of([Batch((0, 1)), Batch((2,), control=True)], 0)
+    assert [record.offset for record in taken(result, 10)] == [0, 1]
+    assert result._assignment.position == 3
+
+
+def test_what_was_sought_away_from_is_not_handed_out() -> None:
+    result = result_of([Batch((0, 1, 2))], 0)
+    assert len(taken(result, 1)) == 1
+    result._assignment.position = 0
+    assert taken(result, 1) == []
+    assert not result.has_more()
+
+
+def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_again_before_it_is_given_up() -> None:
+    batches = [Batch((0, 1)), Batch((2, 3), ends_later=2, corrupt=True), Batch((6,))]
+    suspicions, result = Suspicions(), result_of(batches, 0)
+    assert [record.offset for record in handed(result, 10, suspicions=suspicions).records] == [0, 1]
+    for _ in range(READ_AGAIN):
+        assert not handed(result, 10, suspicions=suspicions)
+        assert not result.has_more(), "what was fetched is dropped"
+        assert result._assignment.position == 2, "from where it is fetched again"
+        result = result_of(batches[1:], 2)
+    found = handed(result, 10, suspicions=suspicions)
+    (skipped,) = found.skipped
+    assert (skipped.first, skipped.last, skipped.reason) == (2, 5, Reason.UNREADABLE_BATCH)
+    assert skipped.value == batches[1].written()
+    assert [record.offset for record in found.records] == [6]
+    assert result._assignment.position == 7
+
+
+def test_a_batch_that_was_corrupt_on_its_way_is_read_when_it_comes_whole() -> None:
+    suspicions = Suspicions()
+    assert not handed(result_of([Batch((2, 3), corrupt=True)], 2), 10, suspicions=suspicions)
+    found = handed(result_of([Batch((2, 3))], 2), 10, suspicions=suspicions)
+    assert [record.offset for record in found.records] == [2, 3]
+    for _ in range(READ_AGAIN):
+        assert not handed(result_of([Batch((4,), corrupt=True)], 4), 10, suspicions=suspicions), "another batch"
+
+
+def test_no_more_is_handed_out_than_so_many_bytes_and_the_record_that_goes_beyond() -> None:
+    batches = [Batch((0, 1, 2), compression=GZIP), Batch((3, 4)), Batch((5,))]
+    result = result_of(batches, 0)
+    offsets = []
+    while found := handed(result, 10, most_bytes=1):
+        offsets.append([record.offset for record in found.records])
+        assert found.size > 0
+    assert offsets == [[0, 1, 2], [3, 4], [5]]
+
+
+def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> None:
+    gc.disable()
+    try:
+        for uses in (0, 1, 2):
+            whole = parsed([Batch((0, 1, 2))], 0)
+            held = weakref.ref(whole)
+            result = FetchResult(TP, assignment=_Assignment(0), partition_records=whole, backoff=0)
+            del whole
+            for _ in range(uses):
+                taken(result, 3)
+            hand_out_many(_Fetcher(result), 3, 2**25, Suspicions())  # type: ignore[arg-type]
+            del result
+            assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_a_fetch_used_up_stays_so() -> None:
+    fetched = Fetched(parsed([Batch((7,))], 7), Suspicions())
+    fetched.most, fetched.most_bytes = 5, 2**20
+    assert [len(taken.records) for taken in fetched] == [1]
+    assert list(fetched) == []
+    assert fetched.next_fetch_offset == 8

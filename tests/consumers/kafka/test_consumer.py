@@ -1,0 +1,61 @@
+"""Whether the broker answers others does not depend on what it answers."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.consumer import can_be_read, is_led
+from consumers.topics import Partition, Topic
+from tests.support.batches import ATTRIBUTES, Message, compressed
+from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
+from tests.support.servers import Server
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    await produce_raw(apache_kafka.bootstrap, "clicks", compressed([Message(b"{}")] * 9, "gzip"))
+    harm_on_disk(apache_kafka, "clicks", ATTRIBUTES, 7, base=0, sign=True)
+    assert await can_be_read(apache_kafka.bootstrap, Partition(Topic.CLICKS, 0))
+
+
+@pytest.mark.anyio
+async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
+    await create_topics(embedded_broker.bootstrap, default_plans(1))
+    assert await can_be_read(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert await is_led(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert not await can_be_read("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+    assert not await is_led("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broker_answers(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    batches = [compressed([Message(b"{}")] * 9, "none")] * 3
+    offsets = await produce_raw(apache_kafka.bootstrap, "clicks", *batches)
+    harm_length_on_disk(apache_kafka, "clicks", 2**30, base=offsets[1])
+    clicks = Partition(Topic.CLICKS, 0)
+    assert await can_be_read(apache_kafka.bootstrap, clicks, offsets[0])
+    assert not await can_be_read(apache_kafka.bootstrap, clicks, offsets[1], within_s=2)
+    assert await can_be_read(apache_kafka.bootstrap, clicks, 27), "there are none"
+
+
+@pytest.mark.anyio
+@pytest.mark.kafka
+async def test_messages_of_an_open_transaction_are_given_to_nobody(apache_kafka: Server) -> None:
+    await create_topics(apache_kafka.bootstrap, default_plans(1))
+    clicks = Partition(Topic.CLICKS, 0)
+    producer = AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap, transactional_id="open")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait("clicks", b"{}", partition=0)
+            assert not await can_be_read(apache_kafka.bootstrap, clicks, 0, within_s=3)
+            assert await is_led(apache_kafka.bootstrap, clicks)
+        assert await can_be_read(apache_kafka.bootstrap, clicks, 0)
+    finally:
+        await producer.stop()

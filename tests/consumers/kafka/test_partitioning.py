@@ -1,0 +1,56 @@
+"""The key of each message, and the partition it goes to."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.contract.events import TYPES
+from consumers.kafka.partitioning import key_for, partition_of, routed_key, routing_of
+from consumers.topics import Topic
+from tests.support.poison import GOOD, encode, nested, with_raw
+
+EVENT = {"user_id": "u", "order_id": "o", "sku": "s", "promotion_id": "p"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "event_type", "key"),
+    [
+        (Topic.CLICKS, "page_view", b"u"),
+        (Topic.ORDERS, "order_paid", b"o"),
+        (Topic.LOGISTICS, "stock_level", b"s"),
+        (Topic.LOGISTICS, "stock_received", b"s"),
+        (Topic.LOGISTICS, "stock_adjusted", b"s"),
+        (Topic.LOGISTICS, "shipment_dispatched", b"o"),
+        (Topic.LOGISTICS, "return_received", b"o"),
+        (Topic.PROMOTIONS, None, b"p"),
+    ],
+)
+def test_the_key_is_the_contracts(topic: Topic, event_type: str | None, key: bytes) -> None:
+    event = {**EVENT, "type": event_type}
+    assert key_for(topic, event) == key
+    assert routed_key(topic, routing_of(encode(event))) == key
+
+
+def test_every_logistics_type_has_a_key() -> None:
+    assert {key_for(Topic.LOGISTICS, {**EVENT, "type": name}) for name in TYPES[Topic.LOGISTICS]} == {b"s", b"o"}
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"no json", b"[]", b"\xff", nested(200_000), b'{"user_id":5}', b'{"user_id":null}', b'{"user_id":""}']
+)
+def test_a_line_that_names_no_key_has_none(line: bytes) -> None:
+    assert routed_key(Topic.CLICKS, routing_of(line)) is None
+
+
+def test_a_type_that_is_no_string_is_no_obstacle() -> None:
+    line = with_raw(Topic.LOGISTICS, "type", b'["x"]')
+    assert routed_key(Topic.LOGISTICS, routing_of(line)) is None
+    assert key_for(Topic.LOGISTICS, {**GOOD[Topic.LOGISTICS], "type": ["x"], "order_id": "o-1"}) == b"o-1"
+
+
+@given(key=st.binary(max_size=40), partitions=st.integers(1, 64))
+def test_keys_go_where_every_kafka_client_puts_them(key: bytes, partitions: int) -> None:
+    assert partition_of(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,123 @@
+"""Ids of topics, on both brokers: the same for as long as the topic is, another when it is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
+
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.topic_ids import KnownTopic, known_topics
+from streams.local.embedded.broker import is_embedded_topic
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+
+async def known(broker: Server) -> Mapping[str, KnownTopic]:
+    client = AIOKafkaClient(bootstrap_servers=broker.bootstrap)
+    try:
+        await client.bootstrap()
+        return await known_topics(client, ["clicks", "orders", "not-there"])
+    finally:
+        await client.close()
+
+
+async def ids(broker: Server) -> dict[str, str]:
+    return {name: held.topic_id for name, held in (await known(broker)).items() if held.partitions}
+
+
+async def delete(broker: Server, topic: str) -> None:
+    """Delete a topic, and wait until it is gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        async with asyncio.timeout(10):
+            while topic in await ids(broker):
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
+async def test_a_topic_keeps_its_id_until_it_is_made_anew(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(2))
+    before = await ids(broker)
+    assert set(before) == {"clicks", "orders"}
+    assert await ids(broker) == before
+    await delete(broker, "clicks")
+    await create_topics(broker.bootstrap, default_plans(2))
+    after = await ids(broker)
+    assert after["orders"] == before["orders"]
+    assert after["clicks"] != before["clicks"]
+
+
+async def test_ids_say_whether_the_broker_is_the_embedded_one(broker: Server, request: pytest.FixtureRequest) -> None:
+    await create_topics(broker.bootstrap, default_plans(1))
+    embedded = request.node.callspec.params["broker"] == "embedded"
+    assert {is_embedded_topic(topic_id) for topic_id in (await ids(broker)).values()} == {embedded}
+
+
+async def test_the_number_of_partitions_and_topics_that_are_not_there(broker: Server) -> None:
+    await create_topics(broker.bootstrap, default_plans(2))
+    found = await known(broker)
+    assert {name: held.partitions for name, held in found.items()} == {"clicks": 2, "orders": 2, "not-there": 0}
+
+
+async def test_of_a_broker_that_is_too_old_the_number_alone_is_known() -> None:
+    class Cluster:
+        unauthorized_topics = frozenset({"secret"})
+
+        def brokers(self) -> list[object]:
+            return []
+
+        def partitions_for_topic(self, topic: str) -> set[int] | None:
+            return {0, 1} if topic == "clicks" else None
+
+    class Old:
+        cluster = Cluster()
+
+        def get_random_node(self) -> int:
+            return 1
+
+        async def send(self, _node: int, request: object) -> object:
+            return request.prepare({3: (0, 9)})  # type: ignore[attr-defined]
+
+        async def fetch_all_metadata(self) -> Cluster:
+            return self.cluster
+
+    class Silent(Old):
+        async def send(self, _node: int, _request: object) -> object:
+            raise IncompatibleBrokerVersion
+
+    for client in (Old(), Silent()):
+        found = await known_topics(client, ["clicks", "orders", "secret"])
+        assert found == {"clicks": KnownTopic("", 2), "orders": KnownTopic("", 0)}
+
+
+async def test_a_broker_that_does_not_answer_is_passed_over() -> None:
+    class Cluster:
+        def __init__(self, *nodes: int) -> None:
+            self.nodes = nodes
+
+        def brokers(self) -> list[object]:
+            return [SimpleNamespace(nodeId=node) for node in self.nodes]
+
+    class Client:
+        def __init__(self, *nodes: int) -> None:
+            self.cluster = Cluster(*nodes)
+
+        async def send(self, node: int, _request: object) -> object:
+            if node != 3:
+                raise NodeNotReadyError
+            return SimpleNamespace(topics=[(0, "clicks", bytes(15) + b"a", False, [1, 2])])
+
+    found = await known_topics(Client(1, 2, 3), ["clicks"])
+    assert found["clicks"].partitions == 2
+    with pytest.raises(NodeNotReadyError):
+        await known_topics(Client(1, 2), ["clicks"])

@@ -1,0 +1,54 @@
+"""What the topics are called on the broker: a prefix for all, a name for each, and names that Kafka would not take."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
+from consumers.settings import IngestSettings
+from consumers.topics import Topic
+
+
+def test_by_default_each_topic_is_called_by_its_logical_name() -> None:
+    names = IngestSettings().topic_names
+    assert names == LOGICAL_NAMES
+    assert {topic: names.on_broker(topic) for topic in Topic} == {topic: topic.value for topic in Topic}
+    assert names.differing == names.log_fields() == {}
+
+
+def test_the_prefix_stands_before_every_name_also_before_one_that_is_set() -> None:
+    names = IngestSettings(topic_prefix="eu.", topic_dead_letters="refused").topic_names
+    assert (names.on_broker(Topic.ORDERS), names.on_broker(Topic.DEAD_LETTERS)) == ("eu.orders", "eu.refused")
+    assert names.topic("eu.refused") is Topic.DEAD_LETTERS
+    assert names.differing["dead-letters"] == "eu.refused"
+
+
+def test_two_topics_may_swap_their_names() -> None:
+    names = IngestSettings(topic_clicks="orders", topic_orders="clicks").topic_names
+    assert (names.on_broker(Topic.CLICKS), names.topic("orders")) == ("orders", Topic.CLICKS)
+
+
+def test_a_logical_name_as_text_is_mapped_and_what_is_none_stays() -> None:
+    names = TopicNames("eu.")
+    assert (names.named("orders"), names.named("payments")) == ("eu.orders", "payments")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"topic_orders": "clicks"}, "clicks and orders would both be called 'clicks' on the broker"),
+        ({"topic_orders": "a.b", "topic_clicks": "a_b"}, "clicks and orders would both be called"),
+        ({"topic_orders": "or ders"}, "letters, digits"),
+        ({"topic_orders": "büro"}, "letters, digits"),
+        ({"topic_orders": ""}, "letters, digits"),
+        ({"topic_orders": ".."}, "letters, digits"),
+        ({"topic_orders": "orders\n"}, "letters, digits"),
+        ({"topic_prefix": "p" * 245}, "at most 249 characters"),
+        ({"topic_orders": "__consumer_offsets"}, "a topic of Kafka's own"),
+        ({"topic_prefix": "shop/"}, "see topic_prefix and topic_clicks, topic_orders, ..."),
+    ],
+)
+def test_names_that_kafka_would_not_take_are_refused(settings: dict[str, str], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        IngestSettings(**settings)

@@ -1,0 +1,124 @@
+"""Deltas are an algebra: how a stream was cut into batches, and in which order they came, cannot be seen in a sum."""
+
+from __future__ import annotations
+
+import itertools
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.fold.delta import ZERO, PaneDelta, merge
+from tests.streams.plain import Plain, delta_of, deltas, numbered, plain
+
+ROWS = numbered()
+few = settings(max_examples=60)
+
+
+def said(delta: PaneDelta) -> Plain:
+    return plain(delta, ROWS)
+
+
+def test_a_sum_adds_counters_and_keeps_each_registers_greatest_rank() -> None:
+    one = delta_of([(60, 1, 0, 5), (60, 1, 0, 6), (61, 1, 0, 1)], [(60, 1, 2, 7, 3), (60, 1, 2, 7, 9)])
+    two = delta_of([(60, 1, 0, 1), (60, 2, 0, 1)], [(60, 1, 2, 7, 4), (60, 1, 2, 8, 1)])
+    label, other = ROWS.labels[1], ROWS.labels[2]
+    assert said(merge([one, two])) == (
+        {(60, label, 0): 12, (60, other, 0): 1, (61, label, 0): 1},
+        {(60, label, 2): {7: 9, 8: 1}},
+    )
+
+
+@few
+@given(st.lists(deltas, min_size=2, max_size=4), st.randoms())
+def test_merging_is_commutative(parts: list[PaneDelta], chance: object) -> None:
+    shuffled = list(parts)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert said(merge(shuffled)) == said(merge(parts))
+
+
+@few
+@given(deltas, deltas, deltas)
+def test_merging_is_associative(a: PaneDelta, b: PaneDelta, c: PaneDelta) -> None:
+    assert said(merge([merge([a, b]), c])) == said(merge([a, merge([b, c])])) == said(merge([a, b, c]))
+
+
+@few
+@given(st.lists(deltas, min_size=2, max_size=5), st.integers(1, 20))
+def test_how_much_is_united_at_a_time_cannot_be_seen(parts: list[PaneDelta], at_once: int) -> None:
+    with mock.patch("streams.panes.sketches._AT_ONCE", at_once):
+        sliced = merge(parts)
+    whole = merge(parts)
+    for name in ("groups", "ends", "coupons"):
+        assert getattr(sliced.sketches, name).tolist() == getattr(whole.sketches, name).tolist()
+
+
+@few
+@given(deltas)
+def test_zero_changes_nothing(delta: PaneDelta) -> None:
+    assert said(merge([delta, ZERO])) == said(merge([ZERO, delta])) == said(merge([delta])) == said(delta)
+
+
+def test_zero_is_false_and_anything_else_is_not() -> None:
+    assert not ZERO
+    assert not merge([])
+    assert delta_of([(0, 0, 0, 1)], [])
+    assert delta_of([], [(0, 0, 0, 1, 1)])
+
+
+@few
+@given(deltas)
+def test_sketches_are_idempotent(delta: PaneDelta) -> None:
+    assert said(merge([delta, delta]))[1] == said(delta)[1]
+
+
+@few
+@given(deltas, deltas)
+def test_coarser_panes_of_a_sum_are_the_sum_of_coarser_panes(a: PaneDelta, b: PaneDelta) -> None:
+    for counters_s, distincts_s in ((1, 10), (60, 600), (3600, 3600)):
+        whole = merge([a, b]).coarsen(counters_s, distincts_s)
+        parts = merge([a.coarsen(counters_s, distincts_s), b.coarsen(counters_s, distincts_s)])
+        assert said(whole) == said(parts)
+        assert not (whole.cells.panes % counters_s).any()
+        assert not (whole.sketches.panes % distincts_s).any()
+
+
+@few
+@given(deltas)
+def test_coarser_in_two_steps_is_coarser_in_one(delta: PaneDelta) -> None:
+    assert said(delta.coarsen(60, 600).coarsen(3600, 3600)) == said(delta.coarsen(3600, 3600))
+
+
+@few
+@given(deltas, st.lists(st.integers(0, 2**34) | st.integers(1_699_660_700, 1_699_663_000), max_size=4))
+def test_stretches_partition_a_delta(delta: PaneDelta, edges: list[int]) -> None:
+    bounds = [0, *sorted(edges), 2**34]
+    parts = [delta.between(start, end) for start, end in itertools.pairwise(bounds)]
+    assert said(merge(parts[::-1])) == said(delta)
+    for (start, end), part in zip(itertools.pairwise(bounds), parts, strict=True):
+        assert all(start <= pane < end for pane, _, _ in [*said(part)[0], *said(part)[1]])
+
+
+@few
+@given(deltas, st.sampled_from([60, 600, 3600]))
+def test_a_cut_partitions_a_delta_into_aligned_stretches(delta: PaneDelta, length_s: int) -> None:
+    parts = dict(delta.cut(length_s))
+    assert list(parts) == sorted(parts)
+    assert said(merge(list(parts.values()))) == said(delta)
+    for start, part in parts.items():
+        assert start % length_s == 0
+        assert part
+        assert said(part) == said(delta.between(start, start + length_s))
+
+
+@few
+@given(deltas)
+def test_one_pane_holds_the_union_of_all(delta: PaneDelta) -> None:
+    expected: dict[tuple[object, int], dict[int, int]] = {}
+    for (_, label, distinct), ranks in said(delta)[1].items():
+        union = expected.setdefault((label, distinct), {})
+        for register, rank in ranks.items():
+            union[register] = max(rank, union.get(register, 0))
+    united = said(PaneDelta(sketches=delta.sketches.in_one_pane()))[1]
+    assert {(label, distinct): ranks for (_, label, distinct), ranks in united.items()} == expected
+    assert {pane for pane, _, _ in united} <= {0}

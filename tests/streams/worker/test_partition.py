@@ -1,0 +1,195 @@
+"""One partition's work: what is refused, what repeats, and what a new owner takes over, on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from consumers.contract.rejection import Priced, Reason
+from streams.clock import now_ms
+from streams.model.totals import MAX_PRICED, NEGATIVE_AMOUNTS
+from streams.panes.rows import Rows
+from streams.panes.scopes import Scope
+from streams.store.progress import read_totals
+from streams.store.writer import Moved
+from streams.worker.lateness import Clocks
+from tests.streams.plain import plain
+from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed, opened
+from tests.support.events import click, ms, paid, records, wire
+
+pytestmark = pytest.mark.anyio
+
+ANY_TIME = Clocks(None, None, None)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def shop(redis_url: str) -> AsyncIterator[Shop]:
+    async with opened(redis_url) as shop:
+        yield shop
+
+
+async def page_views(shop: Shop) -> object:
+    """Of all that was counted; an event at the end lets the as-of pass the others."""
+    await shop.feed(CLICKS_0, [click("search", at=80_000)])
+    return (await ask(await shop.view(), "24h"))["page_views"]
+
+
+async def test_repeats_count_once_within_a_batch_between_batches_and_across_a_restart(shop: Shop) -> None:
+    first, second = click(at=1), click(at=2)
+    await shop.feed(CLICKS_0, [first, first, second])
+    await shop.feed(CLICKS_0, [second, first])
+    shop.restart()
+    await shop.feed(CLICKS_0, [first, click(at=3)])
+    await shop.roll(CLICKS_0, ms(3))
+    shop.restart()
+    await shop.feed(CLICKS_0, [second])
+    assert await page_views(shop) == 3
+    assert await shop.redis.hget(shop.keys.totals(0), "duplicates,clicks") == b"5"
+
+
+async def test_of_two_events_with_one_id_the_first_counts_whatever_it_says(shop: Shop) -> None:
+    event = click("page_view", at=1)
+    await shop.feed(CLICKS_0, [event, {**event, "type": "search"}])
+    assert await page_views(shop) == 1
+
+
+async def test_ids_are_their_topics_own(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [{**click(at=1), "event_id": "same"}])
+    await shop.feed(ORDERS_0, [{**paid(at=1), "event_id": "same"}])
+    await shop.feed(ORDERS_0, [paid(at=3)])
+    answer = await ask(await shop.view(), "1m")
+    assert (answer["page_views"], answer["orders_paid"]) == (1, 1)
+
+
+async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    values = [b"{", wire(click(at=1)), None, wire(click(at=2)), wire(paid(at=3))]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), ANY_TIME)
+    refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
+    assert refused == [(0, Reason.BAD_JSON), (2, Reason.EMPTY), (4, Reason.WRONG_TOPIC)]
+    assert prepared.applying.totals == {
+        "events,clicks,page_view": 2,
+        "rejected,clicks,bad_json": 1,
+        "rejected,clicks,empty": 1,
+        "rejected,clicks,wrong_topic": 1,
+    }
+    assert (prepared.applying.follows, prepared.applying.next, prepared.applying.newest_ms) == (0, 5, ms(2))
+
+
+async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop: Shop) -> None:
+    event = click(at=1, campaign="x" * 129, keyword="y" * 500, channel="")
+    await shop.feed(CLICKS_0, [event, event, click(at=2, campaign="z" * 129)])
+    await shop.feed(CLICKS_0, [event])
+    assert await page_views(shop) == 2
+    totals = await read_totals(shop.redis, shop.keys)
+    assert totals.labels_dropped == {("clicks", "campaign"): 2, ("clicks", "keyword"): 1}
+    assert totals.duplicates == 2
+    assert now_ms() - 60_000 < totals.last_ms["labels_dropped"] <= now_ms()
+    assert "rejected" not in totals.last_ms
+    view = await shop.view()
+    assert await listed(view, "24h", "campaign") == {}
+
+
+async def test_negative_amounts_are_counted_by_channel_and_coupon_and_their_pairs_are_bounded(shop: Shop) -> None:
+    def negative(i: int, **fields: object) -> dict[str, object]:
+        return {**paid(at=i), "discount": 1_001, **fields}
+
+    awkward = {"channel": 'a,b"\\\n', "coupon": "ü, 50 % / \x00"}
+    await shop.feed(ORDERS_0, [negative(0, **awkward), negative(1, **awkward), negative(2), paid(at=3)])
+    await shop.feed(ORDERS_0, [negative(i, coupon=f"c-{i}") for i in range(150)])
+    await shop.feed(ORDERS_0, [negative(1, **awkward), negative(2), negative(3, coupon="c-149")])
+    totals = await read_totals(shop.redis, shop.keys)
+    assert totals.reasons == {("orders", "negative_amount"): 156}
+    held = totals.negative_amounts
+    assert list(held.by.items())[:2] == [(Priced(**awkward), 3), (Priced("", ""), 2)]
+    assert len(held.by) == MAX_PRICED
+    assert held.rest == 156 - 5 - (MAX_PRICED - 2)
+    assert now_ms() - 60_000 < totals.last_ms[NEGATIVE_AMOUNTS] <= now_ms()
+    assert len(await shop.redis.hgetall(shop.keys.totals(0))) < MAX_PRICED + 10
+    await shop.work(ORDERS_0)
+    state = await shop.reader(Rows()).state()
+    assert state.partitions.keys() == {ORDERS_0}, "the state is read as before"
+
+
+async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    values = [wire(click(at=at)) for at in (99.999, 100, 200, 200.001)]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
+    assert refused == [(0, Reason.TOO_LATE), (3, Reason.FROM_THE_FUTURE)]
+    assert prepared.applying.totals["events,clicks,page_view"] == 2
+    assert prepared.applying.newest_ms == ms(200)
+
+
+async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    clock = Clocks(None, ms(-100), ms(400), now_ms=ms(100))
+    values = [wire(click(at=at, source="till-7")) for at in (99, 101, 102.001, 340)]
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), clock)
+    assert not prepared.rejected
+    assert prepared.applying.newest_ms == ms(101)
+    assert prepared.applying.totals["events,clicks,page_view"] == 4
+    assert prepared.ahead == {("clicks", "till-7"): 240_000}
+    assert prepared.judged_by_clock
+    none_in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[2:]), clock)
+    assert (none_in_time.applying.newest_ms, none_in_time.applying.totals) == (None, {"events,clicks,page_view": 2})
+    in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
+    assert (in_time.ahead, in_time.judged_by_clock) == ({}, False)
+    refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
+    assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is named all the same"
+
+
+async def test_preparing_changes_nothing(shop: Shop) -> None:
+    work = await shop.work(CLICKS_0)
+    batch = records(CLICKS_0.topic, 0, 0, [wire(click(at=1)), wire(click(at=2))])
+    once, again = (work.prepare(batch, ANY_TIME).applying for _ in range(2))
+    assert plain(once.delta, shop.rows) == plain(again.delta, shop.rows)
+    assert once.totals == again.totals
+    assert await shop.everything() == {}
+
+
+async def test_a_batch_that_was_refused_leaves_the_copy_as_it_was(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=1)])
+    values = [wire(click(at=2)), wire(click(at=2))]
+    stale = (await shop.work(CLICKS_0)).prepare(records(CLICKS_0.topic, 0, 1, values), ANY_TIME)
+    await shop.feed(CLICKS_0, [click(at=3)])
+    work = await shop.work(CLICKS_0)
+    seen = len(work.seen)
+    assert await work.apply(stale) == Moved(2)
+    assert (work.position, len(work.seen)) == (2, seen)
+
+
+async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
+    await shop.feed(CLICKS_0, [click(at=1, channel="app"), click(at=2, region="east")])
+    work = await shop.work(CLICKS_0)
+    shop.rows = Rows()
+    shop.rows.row(Scope.SKU, "something else")
+    work.renumber(shop.rows)
+    await shop.feed(CLICKS_0, [click(at=3, region="east")])
+    await shop.roll(CLICKS_0)
+    assert await page_views(shop) == 3
+    view = await shop.view()
+    assert (await ask(view, "24h", "region", "east"))["page_views"] == 2
+
+
+async def test_what_is_refused_or_repeats_is_counted_once_each(shop: Shop) -> None:
+    early, counted = click(at=300), click(at=150)
+    again = {**counted, "event_id": early["event_id"]}
+    values = [wire(event) for event in (early, early, again, again, counted, {**counted, "ts": ms(300)})]
+    work = await shop.work(CLICKS_0)
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    assert [(rejected.index, rejected.reason) for rejected in prepared.rejected] == [
+        (0, Reason.FROM_THE_FUTURE),
+        (1, Reason.FROM_THE_FUTURE),
+    ]
+    assert prepared.applying.totals == {
+        "events,clicks,page_view": 2,
+        "rejected,clicks,from_the_future": 2,
+        "duplicates,clicks": 2,
+    }

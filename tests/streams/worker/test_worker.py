@@ -1,0 +1,112 @@
+"""Batches of one partition in order, those of different partitions side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+
+from consumers.kafka.faust_transport import RecordBatch
+from consumers.topics import Partition, Topic
+from streams.worker.worker import Lanes
+
+pytestmark = pytest.mark.anyio
+
+CLICKS_0 = Partition(Topic.CLICKS, 0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def batch(partition: int, follows: int) -> RecordBatch:
+    return RecordBatch(Topic.CLICKS, partition, follows, follows + 1, [])
+
+
+class Counter:
+    """Notes what it was handed, and is done with a partition's batch when told so."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, int]] = []
+        self.ended: list[tuple[int, int]] = []
+        self._done: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(0))
+
+    async def handle(self, batch: RecordBatch) -> None:
+        self.begun.append((batch.partition, batch.follows))
+        await self._done[batch.partition].acquire()
+        self.ended.append((batch.partition, batch.follows))
+
+    async def done(self, partition: int) -> None:
+        self._done[partition].release()
+        await pause()
+
+
+async def pause() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_of_one_partition_each_begins_when_the_one_before_it_has_ended() -> None:
+    counter = Counter()
+    lanes = Lanes(counter.handle)
+    for follows in range(3):
+        lanes.put(batch(0, follows))
+    await pause()
+    assert counter.begun == [(0, 0)]
+    assert lanes.busy(CLICKS_0)
+    await counter.done(0)
+    assert (counter.begun, counter.ended) == ([(0, 0), (0, 1)], [(0, 0)])
+    lanes.put(batch(0, 3))
+    for _ in range(3):
+        await counter.done(0)
+    assert counter.ended == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert not lanes.busy(CLICKS_0)
+
+
+async def test_a_partition_that_waits_holds_no_other_up() -> None:
+    counter = Counter()
+    lanes = Lanes(counter.handle)
+    lanes.put(batch(0, 0))
+    lanes.put(batch(1, 0))
+    await pause()
+    assert counter.begun == [(0, 0), (1, 0)]
+    await counter.done(1)
+    lanes.put(batch(1, 1))
+    await counter.done(1)
+    assert counter.ended == [(1, 0), (1, 1)]
+
+
+async def test_a_lane_that_was_empty_is_taken_up_again() -> None:
+    counter = Counter()
+    lanes = Lanes(counter.handle)
+    for follows in range(2):
+        lanes.put(batch(0, follows))
+        await pause()
+        await counter.done(0)
+    assert counter.ended == [(0, 0), (0, 1)]
+
+
+async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_begun_is_not() -> None:
+    counter = Counter()
+    lanes = Lanes(counter.handle)
+    for partition in (0, 1):
+        for follows in range(2):
+            lanes.put(batch(partition, follows))
+    await pause()
+    lanes.drop({CLICKS_0})
+    for partition in (0, 0, 1, 1):
+        await counter.done(partition)
+    assert counter.ended == [(0, 0), (1, 0), (1, 1)]
+
+
+async def test_stopping_breaks_off_what_was_begun_and_begins_no_more() -> None:
+    counter = Counter()
+    lanes = Lanes(counter.handle)
+    lanes.put(batch(0, 0))
+    lanes.put(batch(0, 1))
+    await pause()
+    await lanes.stop()
+    await counter.done(0)
+    assert (counter.begun, counter.ended) == ([(0, 0)], [])
