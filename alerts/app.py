@@ -19,22 +19,22 @@ import structlog
 from faust.assignor.leader_assignor import LeaderAssignor
 
 from alerts.notify.receivers import ReceiversFile
-from alerts.role import MakeEvaluator, Role
+from alerts.role import AlertsRole, EvaluatorFactory
 from alerts.rules.loader import RuleLoader
-from alerts.settings import receivers_of, rules_path
-from alerts.viewing.watcher import Watcher
+from alerts.settings import load_receivers, rules_path
+from alerts.viewing.view_evaluator import ViewEvaluator
 from consumers.kafka.admin import TopicPlan, create_topics
 from consumers.kafka.metadata import require_topics
 from consumers.topics import Topic
-from streams.own_topics import require_own_topics
-from streams.process.ending import Ending
 from streams.process.faust import run_process
-from streams.process.memory import settle
+from streams.process.memory import tune_memory
+from streams.process.own_topics import require_own_topics
+from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
-from streams.store.connection import check, connect, redis_errors
-from streams.store.evaluated import read_evaluated
+from streams.store.connection import check, connect, user_errors
+from streams.store.errors import RedisUnavailableError
 from streams.store.keys import Keys
-from streams.store.refusals import RedisUnavailableError
+from streams.store.last_evaluation import read_last_evaluation
 
 log = structlog.get_logger()
 
@@ -42,7 +42,9 @@ _HUNG_AFTER_S = 30
 """A main loop that has not turned for so long never will: another process goes on in its place."""
 
 
-def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator, ending: Ending) -> faust.App:
+def create_app(
+    settings: Settings, file: ReceiversFile, evaluator: EvaluatorFactory, ending: ShutdownWatchdog
+) -> faust.App:
     """The Faust app around one role; nothing is connected before it runs."""
     app = faust.App(
         settings.alerts_group,
@@ -70,7 +72,9 @@ def create_app(settings: Settings, file: ReceiversFile, evaluator: MakeEvaluator
 
     @app.task
     async def watch() -> None:
-        role = await held.enter_async_context(Role(settings, file, evaluator, first_claim=app.is_leader, end=end))
+        role = await held.enter_async_context(
+            AlertsRole(settings, file, evaluator, is_preferred_leader=app.is_leader, end=end)
+        )
         await role.run()
 
     @app.timer(1.0)
@@ -107,8 +111,8 @@ async def preflight(settings: Settings) -> None:
     try:
         await check(redis)
         keys = Keys(settings.redis_prefix, settings.shards)
-        with redis_errors(redis):
-            at_work = (await read_evaluated(redis, keys)).at_ms is not None
+        with user_errors(redis):
+            at_work = (await read_last_evaluation(redis, keys)).at_ms is not None
     except RedisUnavailableError as error:
         log.warning("Redis is not available yet; evaluating once it is", why=str(error))
     finally:
@@ -118,23 +122,23 @@ async def preflight(settings: Settings) -> None:
     await create_topics(settings.kafka, [TopicPlan(leader_topic(settings), 1)])
 
 
-def run(settings: Settings, evaluator: MakeEvaluator | None = None) -> None:
+def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
     """Run until SIGINT or SIGTERM; never returns. `evaluator`: in place of the rules over what workers count.
 
     Raises:
         SalepulseError: what is wrong with the rules, the receivers, the broker or Redis.
     """
-    file = receivers_of(settings)
-    make = evaluator or watching(settings)
+    file = load_receivers(settings)
+    make = evaluator or view_evaluator_factory(settings)
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
-    settle()
-    ending = Ending(silent_s=_HUNG_AFTER_S)
+    tune_memory()
+    ending = ShutdownWatchdog(silent_s=_HUNG_AFTER_S)
     run_process(create_app(settings, file, make, ending), ending)
 
 
-def watching(settings: Settings) -> MakeEvaluator:
+def view_evaluator_factory(settings: Settings) -> EvaluatorFactory:
     """The rules that the settings name, over what workers count. Raises RulesError."""
     loader = RuleLoader(rules_path(settings))
-    return lambda settings, _redis: Watcher(settings, loader)
+    return lambda settings, _redis: ViewEvaluator(settings, loader)

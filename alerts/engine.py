@@ -16,18 +16,18 @@ import structlog
 
 from alerts.findings import Evaluation, Series
 from alerts.metrics import AlertMetrics
-from alerts.notify.heartbeat import Last
+from alerts.notify.heartbeat import WrittenEvaluation
+from alerts.redis_alerts import InMemoryRedisAlerts
 from alerts.rules.rule import Rules
+from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
-from alerts.state.telling import Surroundings
-from alerts.state.tick import Tick, tick, watched
-from alerts.store.said import Said
-from alerts.store.states import Lead, Loaded, StateStore, WriteResult
-from alerts.store_alarm import StoreAlarm
+from alerts.state.update import AlertStateUpdate, update_alerts, watched
+from alerts.store.acks_and_silences import AcksAndSilences
+from alerts.store.states import LeaderLease, StateStore, StoredAlerts, WriteResult
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluationRun:
     """One evaluation, and what went with it."""
 
     evaluation: Evaluation
@@ -38,16 +38,16 @@ class Evaluated:
 class Evaluator(Protocol):
     """Evaluates the rules; what it remembers between two evaluations is its own."""
 
-    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
         """All rules at the newest as-of; None while there is none. `watched`: series that must be among the findings.
 
         Raises what a Redis that does not answer raises.
         """
 
-    def begin(self, kept: bytes | None) -> None:
+    def restore(self, kept: bytes | None) -> None:
         """Begin to evaluate, from what a process before had remembered (None: nothing is kept)."""
 
-    def remembered(self) -> bytes | None:
+    def serialized_memory(self) -> bytes | None:
         """What another process would need to go on from here; None: nothing."""
 
     def rules(self) -> Rules:
@@ -56,7 +56,7 @@ class Evaluator(Protocol):
     def timing(self, rule: str) -> Timing:
         """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""
 
-    def heed(self, store_well_for_s: Callable[[], float]) -> None:
+    def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
         """Be told for how long Redis has been well: before that, nobody could leave a heartbeat there."""
 
     async def stop(self) -> None:
@@ -65,13 +65,13 @@ class Evaluator(Protocol):
 
 log = structlog.get_logger()
 
-KEEP_EVERY_S = 10.0
+MEMORY_WRITE_INTERVAL_S = 10.0
 """How often what the evaluation remembers is kept."""
-VACANT_MS = 3000
+TAKE_VACANT_LEASE_AFTER_MS = 3000
 """How long the lead must have been free before a process takes it that Kafka has not made leader."""
 
 
-class Round(StrEnum):
+class EvaluationOutcome(StrEnum):
     """What became of one round."""
 
     EVALUATED = "evaluated"
@@ -90,33 +90,33 @@ class Engine:
         self,
         owner: str,
         store: StateStore,
-        said: Said,
+        acks_and_silences: AcksAndSilences,
         evaluator: Evaluator,
         routing: Callable[[], Routing],
         metrics: AlertMetrics,
         *,
-        first_claim: Callable[[], bool],
+        is_preferred_leader: Callable[[], bool],
         clock: Callable[[], int],
-        alarm: StoreAlarm | None = None,
+        alarm: InMemoryRedisAlerts | None = None,
     ) -> None:
         """`alarm`: what fires while Redis cannot keep it, to be taken over from there."""
         self._owner = owner
         self._store = store
-        self._said = said
+        self._acks_and_silences = acks_and_silences
         self._evaluator = evaluator
         self._routing = routing
         self._metrics = metrics
-        self._first_claim = first_claim
+        self._is_preferred_leader = is_preferred_leader
         self._clock = clock
         self._alarm = alarm
-        self._lead: Lead | None = None
+        self._lead: LeaderLease | None = None
         self._led_s = 0.0
         """When the lease that is held was asked for."""
-        self._loaded: Loaded | None = None
+        self._loaded: StoredAlerts | None = None
         self._vacant_since: float | None = None
         self._begun = False
-        self._kept_at = time.monotonic()
-        self.last: Last | None = None
+        self._memory_saved_at = time.monotonic()
+        self.last: WrittenEvaluation | None = None
         """The last evaluation of this process."""
 
     @property
@@ -125,20 +125,20 @@ class Engine:
         return self._lead is not None and time.monotonic() - self._led_s < self._store.lease_ms / 1000
 
     @property
-    def led_last(self) -> bool:
+    def was_last_leader(self) -> bool:
         """Whether this process is the last that it knows to have led."""
         return self._lead is not None
 
-    async def round(self) -> Round:
+    async def round(self) -> EvaluationOutcome:
         """Evaluate once, if it is ours to do. Raises what a Redis that does not answer raises; call again then."""
         lead = await self._leads()
         if lead is None:
-            return Round.STANDBY
+            return EvaluationOutcome.STANDBY
         began = time.monotonic()
         try:
             loaded = self._loaded or await self._store.load()
             if not self._begun:
-                self._evaluator.begin(loaded.memory)
+                self._evaluator.restore(loaded.memory)
                 self._begun = True
             self._loaded = None  # whatever happens now but a write that got through, they are to be read again
             if self._alarm is not None:
@@ -155,9 +155,9 @@ class Engine:
     async def stop(self) -> None:
         """Let another process lead at once."""
         self._lead = self._loaded = None
-        await self._store.give_up(self._owner)
+        await self._store.release_lead(self._owner)
 
-    async def _leads(self) -> Lead | None:
+    async def _leads(self) -> LeaderLease | None:
         before, asked_s = self._lead, time.monotonic()
         try:
             lead = await self._store.lead(self._owner) if await self._may_lead() else None
@@ -166,7 +166,7 @@ class Engine:
                 self._metrics.leading.set(0)
             raise
         self._led_s = asked_s
-        self._lead = lead if isinstance(lead, Lead) else None
+        self._lead = lead if isinstance(lead, LeaderLease) else None
         self._metrics.leading.set(1 if self._lead else 0)
         if self._lead != before:
             self._loaded, self._begun = None, False
@@ -180,55 +180,60 @@ class Engine:
             self._vacant_since = self._vacant_since or time.monotonic()
         else:
             self._vacant_since = None
-        if self._first_claim() or holder == self._owner:
+        if self._is_preferred_leader() or holder == self._owner:
             return True
-        return self._vacant_since is not None and (time.monotonic() - self._vacant_since) * 1000 >= VACANT_MS
+        return (
+            self._vacant_since is not None
+            and (time.monotonic() - self._vacant_since) * 1000 >= TAKE_VACANT_LEASE_AFTER_MS
+        )
 
-    async def _evaluate(self, lead: Lead, loaded: Loaded) -> Round:
+    async def _evaluate(self, lead: LeaderLease, loaded: StoredAlerts) -> EvaluationOutcome:
         now_ms = self._clock()
-        handed = {} if self._alarm is None else self._alarm.to_hand_over(loaded.alerts)
+        handed = {} if self._alarm is None else self._alarm.pending_handover(loaded.alerts)
         alerts = loaded.alerts | handed
         evaluated = await self._evaluator.evaluate(watched(alerts), now_ms)
         if evaluated is None:
-            return Round.NO_AS_OF
-        around = Surroundings(self._routing(), await self._said.silences(now_ms), evaluated.running)
-        done = tick(
+            return EvaluationOutcome.NO_AS_OF
+        context = NotificationContext(
+            self._routing(), await self._acks_and_silences.silences(now_ms), evaluated.running
+        )
+        done = update_alerts(
             alerts,
             evaluated.evaluation,
             timing=self._evaluator.timing,
-            acks=await self._said.acks(),
-            around=around,
+            acks=await self._acks_and_silences.acks(),
+            context=context,
             now_ms=now_ms,
         )
         if self._alarm is not None:
-            done = self._alarm.with_handed_over(done, handed)
-        if done.changed or done.gone:
+            done = self._alarm.merge_handover(done, handed)
+        if done.updated_alerts or done.removed_fingerprints:
             written = await self._store.write(lead, loaded.version, done)
             if written is not WriteResult.OK:
-                self._metrics.deposed.inc()
+                self._metrics.rejected_evaluations.inc()
                 log.warning("what was evaluated was refused", why=written.value)
-                return Round.REFUSED
-            loaded = Loaded(done.applied(alerts), loaded.version + 1)
+                return EvaluationOutcome.REFUSED
+            loaded = StoredAlerts(done.apply_to(alerts), loaded.version + 1)
             if self._alarm is not None and handed:
-                self._alarm.handed_over()
+                self._alarm.confirm_handover()
         self._loaded = loaded
         if self._alarm is not None:  # what is over must not be taken for what begins a moment later
             self._alarm.know(loaded.alerts.values())
-        self.last = Last(now_ms, evaluated.evaluation.as_of_ms)
+        self.last = WrittenEvaluation(now_ms, evaluated.evaluation.as_of_ms)
         self._count(loaded, done, evaluated.evaluation.as_of_ms)
         await self._keep(lead)
-        return Round.EVALUATED
+        return EvaluationOutcome.EVALUATED
 
-    async def _keep(self, lead: Lead) -> None:
+    async def _keep(self, lead: LeaderLease) -> None:
         """At times: what is remembered since is worked out again from panes by who comes after."""
-        if time.monotonic() - self._kept_at < KEEP_EVERY_S:
+        if time.monotonic() - self._memory_saved_at < MEMORY_WRITE_INTERVAL_S:
             return
-        self._kept_at = time.monotonic()
-        memory = self._evaluator.remembered()
+        self._memory_saved_at = time.monotonic()
+        memory = self._evaluator.serialized_memory()
         if memory is not None:
-            await self._store.keep(lead, memory)
+            await self._store.save_memory(lead, memory)
 
-    def _count(self, loaded: Loaded, done: Tick, as_of_ms: int) -> None:
+    def _count(self, loaded: StoredAlerts, done: AlertStateUpdate, as_of_ms: int) -> None:
         metrics = self._metrics
         metrics.as_of.set(as_of_ms / 1000)
         counted: dict[tuple[str, str], int] = {}
@@ -238,11 +243,11 @@ class Engine:
         for labels, gauge in metrics.alert_gauges():
             gauge.set(counted.get(labels, 0))
         for reason, gauge in metrics.reason_gauges():
-            gauge.set(done.reasons.get(reason, 0))
+            gauge.set(done.status_counts.get(reason, 0))
         for change in done.changes:
             log.info(
                 "alert changed",
-                what=change.what.value,
+                kind=change.kind.value,
                 alert=str(change.alert.series),
                 fingerprint=change.alert.fingerprint,
                 severity=change.alert.severity.value,

@@ -7,62 +7,75 @@ from itertools import pairwise
 
 import numpy as np
 
-from alerts.correlation.correlate import decide, faulty_topics, plain
-from alerts.detection import health, rates, silence, thresholds
-from alerts.detection.breach import Judged
-from alerts.detection.health import FactMemory
-from alerts.detection.inputs import Snapshot
-from alerts.detection.panes import Label, Panes
-from alerts.detection.rates import RateMemory
-from alerts.detection.schedule import InForce, in_force, promoted_skus
-from alerts.detection.series import ALL
-from alerts.detection.silence import QuietMemory
-from alerts.detection.thresholds import NumberMemory
-from alerts.findings import Evaluation, Finding, Reason, Series
-from alerts.memory import Memory, RuleMemory
-from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
-from alerts.rules.rule import Each, Rule, Rules
+from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
+from alerts.detection import health, sequential, silence, thresholds
+from alerts.detection.breach import Breach
+from alerts.detection.health import HealthMemory
+from alerts.detection.inputs import DetectionInputs
+from alerts.detection.panes import Panes, ScopeValue
+from alerts.detection.schedule import EffectiveRule, effective_rule, promoted_skus
+from alerts.detection.sequential import SequentialMemory
+from alerts.detection.series import WHOLE_SHOP
+from alerts.detection.silence import SilenceMemory
+from alerts.detection.thresholds import ThresholdMemory
+from alerts.findings import Evaluation, Finding, FindingReason, Series
+from alerts.memory import EvaluationMemory, RuleMemory
+from alerts.rules.detect import (
+    ChangeDetector,
+    HealthCheckDetector,
+    SequentialDetector,
+    SilenceDetector,
+    ThresholdDetector,
+)
+from alerts.rules.rule import Rule, Rules, RuleScope
 from consumers.topics import EVENT_TOPICS
 
 STEP_S = 10
 """What has piled up is taken in by steps of so many seconds, while people watch."""
-FINE_S = 60
+MAX_BACKLOG_PER_SECOND_S = 60
 """Silences are looked for second by second where no more than this has piled up: in longer steps the last event of
 before would hide the first seconds of silence."""
 
 
 def evaluate(
-    rules: Rules, snapshot: Snapshot, memory: Memory, watched: Collection[Series] = (), *, step_s: int = STEP_S
-) -> tuple[Evaluation, Memory]:
+    rules: Rules,
+    snapshot: DetectionInputs,
+    memory: EvaluationMemory,
+    watched: Collection[Series] = (),
+    *,
+    step_s: int = STEP_S,
+) -> tuple[Evaluation, EvaluationMemory]:
     """What the rules say of a snapshot, and what to remember.
 
     `memory` is used up. `watched`: the series that there is an alert of; each gets a finding whatever it is.
     `step_s`: what has piled up is taken in by steps of so many seconds; longer ones are for years of history.
     """
     at_ms = snapshot.as_of_ms
-    now = {rule.name: in_force(rule, snapshot.promotions, at_ms) for rule in rules.rules}
-    _make_room(rules, memory)
+    effective_rules = {rule.name: effective_rule(rule, snapshot.promotions, at_ms) for rule in rules.rules}
+    _reset_changed_memories(rules, memory)
     skus = promoted_skus(snapshot.promotions, at_ms)
-    steps = _steps(snapshot.panes, memory.until_s, step_s)
-    piled_up = sum(end_s - start_s for start_s, end_s in steps) > FINE_S
-    fine = steps if piled_up else _steps(snapshot.panes, memory.until_s, 1)
+    steps = _steps(snapshot.panes, memory.evaluated_until_s, step_s)
+    piled_up = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
+    fine = steps if piled_up else _steps(snapshot.panes, memory.evaluated_until_s, 1)
     row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}
-    _take(memory, snapshot.panes, row_of, steps)
-    found: dict[str, list[Judged]] = {}
-    for name, current in now.items():
-        found[name] = list(_first(memory, current, snapshot, row_of, fine)) if current.enabled else []
+    _add_revenue(memory, snapshot.panes, row_of, steps)
+    found: dict[str, list[Breach]] = {}
+    for name, current in effective_rules.items():
+        found[name] = (
+            list(_health_and_silence_breaches(memory, current, snapshot, row_of, fine)) if current.enabled else []
+        )
     faults = [one for judged in found.values() for one in judged]
-    unheard = _unheard(rules, memory)
+    silent_topics = _silent_topics(rules, memory)
     budgets = _budgets(rules)
-    faulty = {*faulty_topics(faults, now, unheard), *memory.verdicts.faulty}
-    for name, current in now.items():
+    faulty = {*faulty_topics(faults, effective_rules, silent_topics), *memory.correlation.topic_faults}
+    for name, current in effective_rules.items():
         frozen = bool(faulty & {str(topic) for topic in current.rule.topics})
-        held = memory.rules[name]
+        rule_memory = memory.rules[name]
         detect = current.detect
-        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
+        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
             # Learnt from also while the rule is not in force, so that it is ready when it is.
-            rates.follow(
-                held,
+            sequential.observe(
+                rule_memory,
                 current.rule,
                 detect,
                 snapshot.panes,
@@ -72,176 +85,203 @@ def evaluate(
                 frozen=frozen,
                 skus=skus,
             )
-            found[name] = list(rates.judge(held, current.rule, detect, memory.shop)) if current.enabled else []
-        elif isinstance(held, NumberMemory) and current.enabled:
-            found[name] = list(thresholds.judge(held, current, snapshot, skus, frozen=frozen))
+            found[name] = (
+                list(sequential.breaches(rule_memory, current.rule, detect, memory.revenue)) if current.enabled else []
+            )
+        elif isinstance(rule_memory, ThresholdMemory) and current.enabled:
+            found[name] = list(thresholds.breaches(rule_memory, current, snapshot, skus, frozen=frozen))
     judged = [one for rule in rules.rules for one in found[rule.name]]
-    findings = decide(judged, now, memory.verdicts, memory.shop, at_ms, unheard)
-    _explain(memory, now)
-    findings += _watched(watched, findings, now, memory, at_ms)
+    findings = correlate(judged, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
+    _discard_explained(memory, effective_rules)
+    findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
-        memory.until_s = steps[-1][1]
-    return Evaluation(at_ms, tuple(findings), tuple(_unknown(now, memory)), tuple(_sure(now, memory))), memory
+        memory.evaluated_until_s = steps[-1][1]
+    return Evaluation(
+        at_ms,
+        tuple(findings),
+        tuple(_undecided_counts(effective_rules, memory)),
+        tuple(_decided_counts(effective_rules, memory)),
+    ), memory
 
 
-def _explain(memory: Memory, now: Mapping[str, InForce]) -> None:
+def _discard_explained(memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]) -> None:
     """Incidents that are over explain what the tests of the same incident have seen of them."""
-    for family, (teller, since_ms) in memory.verdicts.over.items():
-        for name, current in now.items():
-            held = memory.rules[name]
-            if isinstance(held, RateMemory) and current.rule.family == family:
-                rates.explain(held, current.rule, teller, since_ms)
+    for incident_key, (teller, since_ms) in memory.correlation.ended_incidents.items():
+        for name, current in effective_rules.items():
+            rule_memory = memory.rules[name]
+            if isinstance(rule_memory, SequentialMemory) and current.rule.incident_key == incident_key:
+                sequential.discard_explained(rule_memory, current.rule, teller, since_ms)
 
 
-def _steps(panes: Panes, until_s: int | None, step_s: int) -> list[tuple[int, int]]:
-    start = panes.start_s if until_s is None else max(until_s, panes.start_s)
+def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:
+    start = panes.start_s if evaluated_until_s is None else max(evaluated_until_s, panes.start_s)
     edges = [*range(start, panes.end_s, step_s), panes.end_s]
     return list(pairwise(edges)) if panes.end_s > start else []
 
 
-def _take(memory: Memory, panes: Panes, row_of: Mapping[Label, int], steps: list[tuple[int, int]]) -> None:
+def _add_revenue(
+    memory: EvaluationMemory, panes: Panes, row_of: Mapping[ScopeValue, int], steps: list[tuple[int, int]]
+) -> None:
     """What the whole shop takes."""
-    if ALL not in row_of:
+    if WHOLE_SHOP not in row_of:
         return
-    row = np.array([row_of[ALL]])
+    row = np.array([row_of[WHOLE_SHOP]])
     for start_s, end_s in steps:
         gmv, paid = (float(panes.counts((name,), row, start_s, end_s)[0]) for name in ("gmv", "orders_paid"))
-        memory.shop.take(gmv, paid, end_s - start_s)
+        memory.revenue.add(gmv, paid, end_s - start_s)
 
 
-def _make_room(rules: Rules, memory: Memory) -> None:
+def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:
     """A memory for each rule; a changed detector never reads what another one remembered."""
     for rule in rules.rules:
         made_for = _signature(rule)
-        if memory.made_for.get(rule.name) != made_for:
+        if memory.signatures.get(rule.name) != made_for:
             memory.rules[rule.name] = _new_memory(rule)
-            memory.made_for[rule.name] = made_for
+            memory.signatures[rule.name] = made_for
     names = {rule.name for rule in rules.rules}
-    memory.rules = {name: held for name, held in memory.rules.items() if name in names}
-    memory.made_for = {name: made for name, made in memory.made_for.items() if name in names}
+    memory.rules = {name: rule_memory for name, rule_memory in memory.rules.items() if name in names}
+    memory.signatures = {name: made for name, made in memory.signatures.items() if name in names}
 
 
 def _signature(rule: Rule) -> str:
     match rule.detect:
-        case Sequential() as detect:
-            return f"sequential {rates.signature(detect)}"
-        case Silence(count=count):
-            return f"silence {','.join(count)} {Each.SOURCE in rule.for_each}"
-        case Threshold(value=value, window=window):
+        case SequentialDetector() as detect:
+            return f"sequential {sequential.signature(detect)}"
+        case SilenceDetector(count=count):
+            return f"silence {','.join(count)} {RuleScope.SOURCE in rule.for_each}"
+        case ThresholdDetector(value=value, window=window):
             return f"threshold {value} {window}"
-        case Change(value=value, window=window, direction=direction):
+        case ChangeDetector(value=value, window=window, direction=direction):
             return f"change {value} {window} {direction}"
-        case OfFact(fact=fact):
-            return f"fact {fact}"
+        case HealthCheckDetector(check=check):
+            return f"fact {check}"
 
 
 def _new_memory(rule: Rule) -> RuleMemory:
     match rule.detect:
-        case Sequential() as detect:
-            return RateMemory.of(detect)
-        case Silence():
-            return QuietMemory()
-        case OfFact():
-            return FactMemory()
-    return NumberMemory()
+        case SequentialDetector() as detect:
+            return SequentialMemory.of(detect)
+        case SilenceDetector():
+            return SilenceMemory()
+        case HealthCheckDetector():
+            return HealthMemory()
+    return ThresholdMemory()
 
 
 def _budgets(rules: Rules) -> dict[str, float]:
     """False alarms a day for each sequential rule."""
-    weights = {one.name: one.detect.weight for one in rules.rules if isinstance(one.detect, Sequential) and one.enabled}
+    weights = {
+        one.name: one.detect.weight for one in rules.rules if isinstance(one.detect, SequentialDetector) and one.enabled
+    }
     total = sum(weights.values())
     shares = {name: rules.budget.false_pages_per_day * weight / total for name, weight in weights.items()}
     return {one.name: shares.get(one.name, rules.budget.false_pages_per_day) for one in rules.rules}
 
 
-def _first(
-    memory: Memory, current: InForce, snapshot: Snapshot, row_of: Mapping[Label, int], steps: list[tuple[int, int]]
-) -> Iterator[Judged]:
+def _health_and_silence_breaches(
+    memory: EvaluationMemory,
+    current: EffectiveRule,
+    snapshot: DetectionInputs,
+    row_of: Mapping[ScopeValue, int],
+    steps: list[tuple[int, int]],
+) -> Iterator[Breach]:
     """Facts and silences."""
-    held = memory.rules[current.rule.name]
-    if isinstance(held, FactMemory):
-        yield from health.judge(held, current, snapshot)
-    elif isinstance(held, QuietMemory) and isinstance(current.detect, Silence):
-        silence.listen(held, current.rule, current.detect, snapshot.panes, row_of, steps)
-        yield from silence.judge(held, current.rule, current.detect, memory.shop)
+    rule_memory = memory.rules[current.rule.name]
+    if isinstance(rule_memory, HealthMemory):
+        yield from health.breaches(rule_memory, current, snapshot)
+    elif isinstance(rule_memory, SilenceMemory) and isinstance(current.detect, SilenceDetector):
+        silence.observe(rule_memory, current.rule, current.detect, snapshot.panes, row_of, steps)
+        yield from silence.breaches(rule_memory, current.rule, current.detect, memory.revenue)
 
 
-def _unheard(rules: Rules, memory: Memory) -> frozenset[str]:
+def _silent_topics(rules: Rules, memory: EvaluationMemory) -> frozenset[str]:
     """Topics of which no producer is heard."""
     found: set[str] = set()
     for rule in rules.rules:
-        held = memory.rules[rule.name]
-        if isinstance(held, QuietMemory) and Each.SOURCE in rule.for_each:
-            found |= {str(topic) for topic in EVENT_TOPICS if not silence.heard(held, str(topic))}
+        rule_memory = memory.rules[rule.name]
+        if isinstance(rule_memory, SilenceMemory) and RuleScope.SOURCE in rule.for_each:
+            found |= {str(topic) for topic in EVENT_TOPICS if not silence.has_active_source(rule_memory, str(topic))}
     return frozenset(found)
 
 
-def _watched(
-    watched: Collection[Series], findings: list[Finding], now: Mapping[str, InForce], memory: Memory, at_ms: int
+def _findings_of_watched(
+    watched: Collection[Series],
+    findings: list[Finding],
+    effective_rules: Mapping[str, EffectiveRule],
+    memory: EvaluationMemory,
+    at_ms: int,
 ) -> list[Finding]:
     """A finding for each watched series that is not wrong; those of rules that are no more have none."""
     told = {finding.series for finding in findings}
     found = []
     for series in sorted(set(watched) - told, key=str):
-        if (current := now.get(series.rule)) is not None:
-            reason, value = _state(current, memory, series)
-            found.append(plain(current.rule, series, reason, current.severity, at_ms, value))
+        if (current := effective_rules.get(series.rule)) is not None:
+            reason, value = _status(current, memory, series)
+            found.append(unbreached_finding(current.rule, series, reason, current.severity, at_ms, value))
     return found
 
 
-def _state(current: InForce, memory: Memory, series: Series) -> tuple[Reason, float | None]:
+def _status(current: EffectiveRule, memory: EvaluationMemory, series: Series) -> tuple[FindingReason, float | None]:
     """Why a series that is not wrong is not, and what is measured of it."""
     if not current.enabled:
-        return Reason.NOT_IN_FORCE, None
-    held, detect = memory.rules[series.rule], current.detect
+        return FindingReason.NOT_IN_FORCE, None
+    rule_memory, detect = memory.rules[series.rule], current.detect
     label = _label(series)
-    if isinstance(held, RateMemory) and isinstance(detect, Sequential):
-        return rates.state_of(held, detect, label), rates.present(held, label)
-    if isinstance(held, QuietMemory) and isinstance(detect, Silence):
-        return silence.state_of(held, detect, label), None
-    if isinstance(held, NumberMemory):
-        return thresholds.state_of(held, label), thresholds.present(held, label)
-    assert isinstance(held, FactMemory)
-    return health.state_of(held, series.labels), health.present(held, series.labels)
+    if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
+        return sequential.status(rule_memory, detect, label), sequential.current_value(rule_memory, label)
+    if isinstance(rule_memory, SilenceMemory) and isinstance(detect, SilenceDetector):
+        return silence.status(rule_memory, detect, label), None
+    if isinstance(rule_memory, ThresholdMemory):
+        return thresholds.status(rule_memory, label), thresholds.current_value(rule_memory, label)
+    assert isinstance(rule_memory, HealthMemory)
+    return health.status(rule_memory, series.labels), health.current_value(rule_memory, series.labels)
 
 
-def _label(series: Series) -> Label:
+def _label(series: Series) -> ScopeValue:
     labels = dict(series.labels)
     if not labels:
-        return ALL
+        return WHOLE_SHOP
     if "source" in labels:
         return "source", f"{labels.get('topic', '')}/{labels['source']}"
     return series.labels[0]
 
 
-def _sure(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, int]]:
+def _decided_counts(
+    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory
+) -> Iterator[tuple[str, int]]:
     """How many series each rule in force could judge."""
-    for name, current in now.items():
-        held, detect = memory.rules[name], current.detect
+    for name, current in effective_rules.items():
+        rule_memory, detect = memory.rules[name], current.detect
         if not current.enabled:
             continue
-        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
-            many = int(held.watched.sum()) - sum(rates.unsure(held, detect))
-        elif isinstance(held, QuietMemory) and isinstance(detect, Silence):
-            many = silence.known(held, detect)
-        elif isinstance(held, NumberMemory):
-            many = int((held.seen & held.judged).sum())
+        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
+            many = int(rule_memory.watched.sum()) - sum(sequential.undecided_counts(rule_memory, detect))
+        elif isinstance(rule_memory, SilenceMemory) and isinstance(detect, SilenceDetector):
+            many = silence.ready_count(rule_memory, detect)
+        elif isinstance(rule_memory, ThresholdMemory):
+            many = int((rule_memory.seen & rule_memory.judged).sum())
         else:
-            assert isinstance(held, FactMemory)
-            many = len(held.seen)
+            assert isinstance(rule_memory, HealthMemory)
+            many = len(rule_memory.seen)
         if many:
             yield name, many
 
 
-def _unknown(now: Mapping[str, InForce], memory: Memory) -> Iterator[tuple[str, Reason, int]]:
-    for name, current in now.items():
-        held, detect = memory.rules[name], current.detect
+def _undecided_counts(
+    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory
+) -> Iterator[tuple[str, FindingReason, int]]:
+    for name, current in effective_rules.items():
+        rule_memory, detect = memory.rules[name], current.detect
         if not current.enabled:
             continue
-        if isinstance(held, RateMemory) and isinstance(detect, Sequential):
-            learning, few = rates.unsure(held, detect)
-            yield from ((name, why, many) for why, many in ((Reason.LEARNING, learning), (Reason.TOO_FEW, few)) if many)
-        elif isinstance(held, NumberMemory) and len(held.seen):
-            missing = int((held.seen & ~held.known).sum())
+        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
+            learning, few = sequential.undecided_counts(rule_memory, detect)
+            yield from (
+                (name, why, many)
+                for why, many in ((FindingReason.LEARNING, learning), (FindingReason.TOO_FEW, few))
+                if many
+            )
+        elif isinstance(rule_memory, ThresholdMemory) and len(rule_memory.seen):
+            missing = int((rule_memory.seen & ~rule_memory.known).sum())
             if missing:
-                yield name, Reason.NO_DATA, missing
+                yield name, FindingReason.NO_DATA, missing

@@ -23,12 +23,12 @@ class Condition(StrEnum):
     """Something is wrong, and nothing else explains it: an alert begins or goes on."""
     UNKNOWN = "unknown"
     """There is nothing to judge by: an alert neither begins nor is resolved."""
-    HELD_BACK = "held_back"
-    """Something is wrong, and another finding (`held_by`) already tells of it: nobody is told of this one, and an alert
-    that is firing is not resolved by it either."""
+    INHIBITED = "held_back"
+    """Something is wrong, and another finding (`inhibited_by`) already tells of it: nobody is told of this one, and
+    an alert that is firing is not resolved by it either."""
 
 
-class Reason(StrEnum):
+class FindingReason(StrEnum):
     """Why a condition is what it is. Closed; also a metric's label."""
 
     WITHIN = "within"
@@ -65,11 +65,25 @@ class Reason(StrEnum):
     """held back: another rule already tells of the same incident."""
 
 
-CONDITION_OF: dict[Reason, Condition] = {
-    **dict.fromkeys((Reason.WITHIN, Reason.NOT_IN_FORCE, Reason.GONE, Reason.NEW_NORMAL, Reason.STALE), Condition.OK),
-    **dict.fromkeys((Reason.BEYOND, Reason.CHANGED, Reason.EVIDENCE, Reason.SILENT), Condition.BREACHED),
-    **dict.fromkeys((Reason.NO_DATA, Reason.LEARNING, Reason.TOO_FEW), Condition.UNKNOWN),
-    **dict.fromkeys((Reason.DATA_FAULT, Reason.PARENT, Reason.CHILD, Reason.SAME_INCIDENT), Condition.HELD_BACK),
+CONDITION_BY_REASON: dict[FindingReason, Condition] = {
+    **dict.fromkeys(
+        (
+            FindingReason.WITHIN,
+            FindingReason.NOT_IN_FORCE,
+            FindingReason.GONE,
+            FindingReason.NEW_NORMAL,
+            FindingReason.STALE,
+        ),
+        Condition.OK,
+    ),
+    **dict.fromkeys(
+        (FindingReason.BEYOND, FindingReason.CHANGED, FindingReason.EVIDENCE, FindingReason.SILENT), Condition.BREACHED
+    ),
+    **dict.fromkeys((FindingReason.NO_DATA, FindingReason.LEARNING, FindingReason.TOO_FEW), Condition.UNKNOWN),
+    **dict.fromkeys(
+        (FindingReason.DATA_FAULT, FindingReason.PARENT, FindingReason.CHILD, FindingReason.SAME_INCIDENT),
+        Condition.INHIBITED,
+    ),
 }
 """Each reason belongs to one condition."""
 
@@ -89,7 +103,7 @@ SEVERITY_ORDER: dict[Severity, int] = {severity: place for place, severity in en
 """0 is the worst."""
 
 
-class Owner(StrEnum):
+class Category(StrEnum):
     """Whom a rule concerns."""
 
     BUSINESS = "business"
@@ -117,7 +131,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ExpectedRange:
     """What was to be expected, as a range; None: no limit on that side."""
 
     low: float | None
@@ -156,9 +170,9 @@ class Finding:
     """What one rule says about one series at one as-of."""
 
     series: Series
-    reason: Reason
+    reason: FindingReason
     severity: Severity
-    owner: Owner
+    category: Category
     as_of_ms: int
     since_ms: int | None
     """Since when, by what was measured; None where nothing is wrong or it cannot be said."""
@@ -167,12 +181,12 @@ class Finding:
     value: float | None
     """What was measured."""
     expected: float | None
-    interval: Interval | None
+    interval: ExpectedRange | None
     money_per_minute: int | None
     """What is being lost, minor units a minute; None where no money can be put to it."""
     contributors: tuple[Contributor, ...]
     """The greatest first."""
-    held_by: Series | None
+    inhibited_by: Series | None
     """What tells of it instead, if it is held back."""
     continues: Series | None = field(default=None, kw_only=True)
     """What told of the same incident until now: people are told that it is more, and not of another incident."""
@@ -189,7 +203,7 @@ class Finding:
     @property
     def condition(self) -> Condition:
         """How the series stands."""
-        return CONDITION_OF[self.reason]
+        return CONDITION_BY_REASON[self.reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +217,7 @@ class Evaluation:
 
     as_of_ms: int
     findings: tuple[Finding, ...]
-    unknown: tuple[tuple[str, Reason, int], ...] = ()
+    unknown: tuple[tuple[str, FindingReason, int], ...] = ()
     """(rule, why, how many of its series) cannot be judged: for metrics, and for people who ask why nothing fires."""
     judged: tuple[tuple[str, int], ...] = ()
     """(rule, how many of its series) could be judged, right or wrong."""

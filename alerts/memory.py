@@ -15,87 +15,97 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from alerts.correlation.cases import VerdictMemory
-from alerts.detection.health import FactMemory
-from alerts.detection.rates import RateMemory
-from alerts.detection.revenue import Takings
-from alerts.detection.series import Places
-from alerts.detection.silence import QuietMemory
-from alerts.detection.thresholds import NumberMemory
+from alerts.correlation.candidates import CorrelationMemory
+from alerts.detection.health import HealthMemory
+from alerts.detection.revenue import RevenueRate
+from alerts.detection.sequential import SequentialMemory
+from alerts.detection.series import SeriesIndex
+from alerts.detection.silence import SilenceMemory
+from alerts.detection.thresholds import ThresholdMemory
 from alerts.detectors.baseline import Baseline
 from alerts.detectors.delays import Chain, Lag
 from alerts.detectors.evidence import Evidence
-from alerts.detectors.sequential import Followed
-from alerts.detectors.silence import Silences
-from alerts.detectors.weeks import Weeks
+from alerts.detectors.sequential import SequentialState
+from alerts.detectors.silence import SilenceState
+from alerts.detectors.weeks import WeeklyHistory
 from alerts.findings import Series, Severity
 
 VERSION = 3
-RuleMemory: TypeAlias = RateMemory | QuietMemory | NumberMemory | FactMemory
+RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ThresholdMemory | HealthMemory
 
 
 @dataclass(slots=True)
-class Memory:
+class EvaluationMemory:
     """All rules' memory. `evaluate` uses it up: go on with the one that it returns."""
 
-    until_s: int | None = None
+    evaluated_until_s: int | None = None
     """Panes are taken in up to here; None: none yet."""
     rules: dict[str, RuleMemory] = field(default_factory=dict)
     """# rule's name"""
-    made_for: dict[str, str] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
     """# rule's name: what its memory was made for"""
-    shop: Takings = field(default_factory=Takings)
-    verdicts: VerdictMemory = field(default_factory=VerdictMemory)
+    revenue: RevenueRate = field(default_factory=RevenueRate)
+    correlation: CorrelationMemory = field(default_factory=CorrelationMemory)
 
 
-_KEPT: Mapping[str, type] = {
+_STORED_TYPES: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Memory, RateMemory, QuietMemory, NumberMemory, FactMemory, VerdictMemory, Takings, Places, Series),
-        *(Followed, Lag, Chain, Baseline, Evidence, Silences, Weeks),
+        *(
+            EvaluationMemory,
+            SequentialMemory,
+            SilenceMemory,
+            ThresholdMemory,
+            HealthMemory,
+            CorrelationMemory,
+            RevenueRate,
+            SeriesIndex,
+            Series,
+        ),
+        *(SequentialState, Lag, Chain, Baseline, Evidence, SilenceState, WeeklyHistory),
     )
 }
 
 
-def to_bytes(memory: Memory) -> bytes:
+def to_bytes(memory: EvaluationMemory) -> bytes:
     """The memory, written down."""
-    return msgspec.msgpack.encode([VERSION, _written(memory)])
+    return msgspec.msgpack.encode([VERSION, _to_plain(memory)])
 
 
-def from_bytes(kept: bytes) -> Memory | None:
+def from_bytes(kept: bytes) -> EvaluationMemory | None:
     """The memory; None where it is of another version, or damaged."""
     try:
         version, held = msgspec.msgpack.decode(kept)
-        memory = _read(held) if version == VERSION else None
+        memory = _from_plain(held) if version == VERSION else None
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return memory if isinstance(memory, Memory) else None
+    return memory if isinstance(memory, EvaluationMemory) else None
 
 
-def _written(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return {"~": "severity", "v": value.value}
     if isinstance(value, np.ndarray):
         return {"~": "array", "t": value.dtype.str, "s": list(value.shape), "v": np.ascontiguousarray(value).tobytes()}
     if is_dataclass(value):
-        held = {one.name: _written(getattr(value, one.name)) for one in fields(value)}
+        held = {one.name: _to_plain(getattr(value, one.name)) for one in fields(value)}
         return {"~": type(value).__name__, "v": held}
     if isinstance(value, tuple):
-        return {"~": "tuple", "v": [_written(one) for one in value]}
+        return {"~": "tuple", "v": [_to_plain(one) for one in value]}
     if isinstance(value, set):
-        return {"~": "set", "v": [_written(one) for one in sorted(value)]}
+        return {"~": "set", "v": [_to_plain(one) for one in sorted(value)]}
     if isinstance(value, list):
-        return [_written(one) for one in value]
+        return [_to_plain(one) for one in value]
     if isinstance(value, dict):
-        return {"~": "dict", "v": [[_written(name), _written(one)] for name, one in value.items()]}
+        return {"~": "dict", "v": [[_to_plain(name), _to_plain(one)] for name, one in value.items()]}
     if isinstance(value, np.generic):
         return value.item()
     return value
 
 
-def _read(kept: Any) -> Any:
+def _from_plain(kept: Any) -> Any:
     if isinstance(kept, list):
-        return [_read(one) for one in kept]
+        return [_from_plain(one) for one in kept]
     if not isinstance(kept, dict):
         return kept
     held = kept["v"]
@@ -105,10 +115,10 @@ def _read(kept: Any) -> Any:
         case "array":
             return np.frombuffer(held, np.dtype(kept["t"])).reshape(kept["s"]).copy()
         case "tuple":
-            return tuple(_read(one) for one in held)
+            return tuple(_from_plain(one) for one in held)
         case "set":
-            return {_read(one) for one in held}
+            return {_from_plain(one) for one in held}
         case "dict":
-            return {_read(name): _read(one) for name, one in held}
+            return {_from_plain(name): _from_plain(one) for name, one in held}
         case name:
-            return _KEPT[name](**{field_name: _read(one) for field_name, one in held.items()})
+            return _STORED_TYPES[name](**{field_name: _from_plain(one) for field_name, one in held.items()})

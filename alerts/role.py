@@ -18,35 +18,35 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts.delivery.dispatcher import LEASE_MS, Dispatcher, Refresher
-from alerts.engine import Engine, Evaluator, Round
+from alerts.delivery.dispatcher import LEASE_MS, AlertmanagerResender, Dispatcher
+from alerts.engine import Engine, EvaluationOutcome, Evaluator
 from alerts.metrics import AlertMetrics
-from alerts.notify.heartbeat import Beat, Heartbeat
+from alerts.notify.heartbeat import Heartbeat, HeartbeatOutcome
 from alerts.notify.http import Http
-from alerts.notify.receivers import Receiver, ReceiversFile, built
-from alerts.settings import place_of
+from alerts.notify.receivers import Receiver, ReceiversFile, build_receivers
+from alerts.redis_alerts import InMemoryRedisAlerts
+from alerts.redis_probe import RedisProbe
+from alerts.settings import shop_info
+from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.keys import AlertKeys
 from alerts.store.outbox import Outbox
-from alerts.store.said import Said
 from alerts.store.states import StateStore
-from alerts.store_alarm import StoreAlarm
-from alerts.store_look import StoreLook
 from consumers.errors import SalepulseError
-from consumers.kafka.connection import Where
-from consumers.kafka.consumer import is_led
-from consumers.kafka.producer import KeyedProducer, Outgoing
+from consumers.kafka.connection import KafkaTarget
+from consumers.kafka.consumer import has_leader
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
-from streams.store.evaluated import leave_awaiting_events, leave_evaluated
 from streams.store.keys import ALERTS_NAME, Keys
+from streams.store.last_evaluation import write_awaiting_events, write_last_evaluation
 from streams.store.reference_clock import ReferenceClock
 
 
 class Publisher:
     """Publishes for the process that leads. While Kafka is away, changes wait in Redis."""
 
-    def __init__(self, store: StateStore, kafka: Where, metrics: AlertMetrics) -> None:
+    def __init__(self, store: StateStore, kafka: KafkaTarget, metrics: AlertMetrics) -> None:
         self._store = store
         self._kafka = kafka
         self._metrics = metrics
@@ -61,7 +61,7 @@ class Publisher:
         while waiting := await self._store.unpublished():
             try:
                 producer = await self._started()
-                await producer.put(Outgoing(Topic.ALERTS, change.fingerprint, change.json) for change in waiting)
+                await producer.put(OutgoingMessage(Topic.ALERTS, change.fingerprint, change.json) for change in waiting)
                 await producer.flush()
             except SalepulseError:
                 await self.stop()
@@ -97,19 +97,19 @@ _ANY = Partition(Topic.CLICKS, 0)
 """Whom to ask of, to see whether Kafka answers."""
 
 
-MakeEvaluator = Callable[[Settings, Redis], Evaluator]
+EvaluatorFactory = Callable[[Settings, Redis], Evaluator]
 
 
-class Role:
+class AlertsRole:
     """One process. Use as `async with`; `run` goes on until it is cancelled."""
 
     def __init__(
         self,
         settings: Settings,
         file: ReceiversFile,
-        evaluator: MakeEvaluator,
+        evaluator: EvaluatorFactory,
         *,
-        first_claim: Callable[[], bool] = lambda: True,
+        is_preferred_leader: Callable[[], bool] = lambda: True,
         clock: Callable[[], int] | None = None,
         end: Callable[[str], None] = lambda _why: None,
     ) -> None:
@@ -119,60 +119,60 @@ class Role:
         self._file = file
         self.name = f"{ALERTS_NAME}{os.getpid()}-{uuid4().hex[:8]}"
         self.metrics = AlertMetrics()
-        self._place = place_of(settings)
+        self._shop = shop_info(settings)
         self._redis = connect(settings)
         self._keys = Keys(settings.redis_prefix, settings.shards)
         self._reference = ReferenceClock(self._redis, self._keys)
         self._clock = self._reference.now_ms if clock is None else clock
         keys = AlertKeys(settings.redis_prefix)
-        self._store = StateStore(self._redis, keys, self._place, lease_ms=round(settings.alerts_lease_s * 1000))
-        self._said = Said(self._redis, keys)
+        self._store = StateStore(self._redis, keys, self._shop, lease_ms=round(settings.alerts_lease_s * 1000))
+        self._acks_and_silences = AcksAndSilences(self._redis, keys)
         self._outbox = Outbox(self._redis, keys, self.name, lease_ms=LEASE_MS)
         self._http = Http(file.networks)
         self._evaluator = evaluator(settings, self._redis)
         self._heartbeat = Heartbeat(settings.alerts_heartbeat_url, self._http, settings.clock)
         self._end = end
-        self._alarm = StoreAlarm(self._evaluator.rules, self._evaluator.timing, lambda: file.routing)
+        self._alarm = InMemoryRedisAlerts(self._evaluator.rules, self._evaluator.timing, lambda: file.routing)
         self._look_redis = connect(settings)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
             self._store,
-            self._said,
+            self._acks_and_silences,
             self._evaluator,
             lambda: file.routing,
             self.metrics,
-            first_claim=first_claim,
+            is_preferred_leader=is_preferred_leader,
             clock=self._clock,
             alarm=self._alarm,
         )
-        self.kafka_answers = partial(is_led, settings.kafka, _ANY)
-        self._store_look = StoreLook(
+        self.kafka_answers = partial(has_leader, settings.kafka, _ANY)
+        self._store_look = RedisProbe(
             self._look_redis,
             self._keys,
-            Said(self._look_redis, keys),
+            AcksAndSilences(self._look_redis, keys),
             self._alarm,
-            first_claim=first_claim,
-            led_last=lambda: self.engine.led_last,
+            is_preferred_leader=is_preferred_leader,
+            was_last_leader=lambda: self.engine.was_last_leader,
             evaluated_ms=lambda: None if self.engine.last is None else self.engine.last.at_ms,
             kafka_answers=self.kafka_answers,
             clock=self._clock,
         )
-        self._evaluator.heed(lambda: self._store_look.well_for_s)
+        self._evaluator.set_store_uptime(lambda: self._store_look.healthy_for_s)
         self._receivers: dict[str, Receiver] = {}
-        self.beat_s = time.monotonic()
+        self.last_round_s = time.monotonic()
         """When a round was last completed, by the monotonic clock."""
-        self._told_s = self.beat_s
+        self._told_s = self.last_round_s
         """When what an evaluation came to was last written, by this process or by the one that leads."""
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
-        self._receivers = built(self._file, self._http)
-        self._dispatcher = Dispatcher(self._outbox, self._receivers, self._place, self.metrics, clock=self._clock)
+        self._receivers = build_receivers(self._file, self._http)
+        self._dispatcher = Dispatcher(self._outbox, self._receivers, self._shop, self.metrics, clock=self._clock)
         self._alarm_dispatcher = Dispatcher(
-            self._alarm.outbox, self._receivers, self._place, self.metrics, clock=self._clock
+            self._alarm.outbox, self._receivers, self._shop, self.metrics, clock=self._clock
         )
-        self._refresher = Refresher(self._receivers, self._http, self._place)
+        self._resender = AlertmanagerResender(self._receivers, self._http, self._shop)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -189,27 +189,29 @@ class Role:
     async def run(self) -> None:
         """All loops, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_every(self._settings.alerts_interval_s, "evaluating", self._evaluate))
-            group.create_task(_every(_LOOK_EVERY_S, "looking at Redis", self._look_at_store))
-            group.create_task(_every(_PUBLISH_EVERY_S, "publishing", self._publish))
-            group.create_task(_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
-            group.create_task(_every(_METRICS_EVERY_S, "leaving metrics", self._leave_metrics))
+            group.create_task(_run_every(self._settings.alerts_interval_s, "evaluating", self._evaluate))
+            group.create_task(_run_every(_LOOK_EVERY_S, "looking at Redis", self._probe_redis))
+            group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing", self._publish))
+            group.create_task(_run_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
+            group.create_task(_run_every(_METRICS_EVERY_S, "leaving metrics", self._write_metrics))
             if self._settings.alerts_heartbeat_url.get_secret_value():
-                group.create_task(_every(self._settings.alerts_heartbeat_s, "giving a sign of life", self._beat))
+                group.create_task(_run_every(self._settings.alerts_heartbeat_s, "giving a sign of life", self._beat))
             for name in self._receivers:
-                group.create_task(_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name)))
-                group.create_task(_every(_SEND_EVERY_S, f"alarming {name}", partial(self._send_alarm, name)))
+                group.create_task(
+                    _run_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name))
+                )
+                group.create_task(_run_every(_SEND_EVERY_S, f"alarming {name}", partial(self._send_alarm, name)))
 
-    async def _look_at_store(self) -> None:
+    async def _probe_redis(self) -> None:
         try:
-            await self._store_look.look(blocked_s=time.monotonic() - self._told_s)
+            await self._store_look.observe(blocked_s=time.monotonic() - self._told_s)
         except SalepulseError as error:
             if not error.retriable:
                 self._end(str(error))
             raise
-        after_s, well_s = self._settings.stuck_after_s, self._store_look.well_s
-        since_s = max(self.beat_s, well_s or 0)
-        if after_s and well_s is not None and time.monotonic() - since_s > after_s:
+        after_s, healthy_since_s = self._settings.stuck_after_s, self._store_look.healthy_since_s
+        since_s = max(self.last_round_s, healthy_since_s or 0)
+        if after_s and healthy_since_s is not None and time.monotonic() - since_s > after_s:
             self._end(f"no evaluation was completed for {after_s:g} s, though Redis answers and takes writes")
 
     async def _send_alarm(self, receiver: str) -> None:
@@ -222,13 +224,13 @@ class Role:
         await self._reference.measure()
         done = await self.engine.round()
         match done:
-            case Round.EVALUATED:
-                await leave_evaluated(self._redis, self._keys, self._clock())
-            case Round.NO_AS_OF:
-                await leave_awaiting_events(self._redis, self._keys, self._clock())
-        self.beat_s = time.monotonic()
-        if done in (Round.EVALUATED, Round.STANDBY):
-            self._told_s = self.beat_s
+            case EvaluationOutcome.EVALUATED:
+                await write_last_evaluation(self._redis, self._keys, self._clock())
+            case EvaluationOutcome.NO_AS_OF:
+                await write_awaiting_events(self._redis, self._keys, self._clock())
+        self.last_round_s = time.monotonic()
+        if done in (EvaluationOutcome.EVALUATED, EvaluationOutcome.STANDBY):
+            self._told_s = self.last_round_s
 
     async def _publish(self) -> None:
         if self.engine.leading:
@@ -236,38 +238,38 @@ class Role:
 
     async def _refresh(self) -> None:
         if self.engine.leading:
-            await self._refresher.refresh(await self._said.alerts(), self._clock())
+            await self._resender.resend(await self._acks_and_silences.alerts(), self._clock())
 
     async def _beat(self) -> None:
         beat = await self._heartbeat.beat(self.engine.last, self._clock(), leading=self.engine.leading)
         self.metrics.heartbeats.labels(beat).inc()
-        if beat is Beat.FAILED:
+        if beat is HeartbeatOutcome.FAILED:
             raise SalepulseError(self._heartbeat.failure)
-        if beat not in (Beat.SENT, Beat.STANDBY):
+        if beat not in (HeartbeatOutcome.SENT, HeartbeatOutcome.STANDBY):
             log.warning("no sign of life is given", why=beat.value)
 
-    async def _leave_metrics(self) -> None:
+    async def _write_metrics(self) -> None:
         self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
         text = b"%d\n" % self._reference.now_ms() + generate_latest(self.metrics.registry)
         await self._redis.hset(self._keys.workers, self.name, text)
 
 
-async def _every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
+async def _run_every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
     """Do it again and again. A failure is told once, and tried again with growing pauses until it passes."""
-    failures, told = 0, ""
+    failures, reported = 0, ""
     while True:
         began = time.monotonic()
         try:
             await work()
         except Exception as error:  # a loop that ended would never be noticed
             why = f"{type(error).__name__}: {error}"
-            if why != told:
+            if why != reported:
                 foreseen = isinstance(error, (SalepulseError, RedisError, *UNREACHABLE))
                 (log.warning if foreseen else log.exception)(f"{what} failed; trying again", error=why)
-            failures, told = failures + 1, why
+            failures, reported = failures + 1, why
         else:
             if failures:
                 log.info(f"{what} goes on")
-            failures, told = 0, ""
+            failures, reported = 0, ""
         pause = interval_s if not failures else min(interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
         await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

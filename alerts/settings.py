@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alerts.notify.message_text import ShopInfo
 from alerts.notify.receivers import ReceiversFile, read_receivers
-from alerts.notify.wording import Place
 from streams.settings import Settings
 
 
-def place_of(settings: Settings) -> Place:
+def shop_info(settings: Settings) -> ShopInfo:
     """Where the shop is and how it counts, for messages."""
-    return Place(
+    return ShopInfo(
         url=settings.public_url,
         runbooks=settings.alerts_runbooks,
         timezone=settings.timezone,
@@ -25,6 +25,6 @@ def rules_path(settings: Settings) -> Path | None:
     return Path(settings.alerts_rules) if settings.alerts_rules else None
 
 
-def receivers_of(settings: Settings) -> ReceiversFile:
+def load_receivers(settings: Settings) -> ReceiversFile:
     """The receivers that the settings name. Raises UsageError."""
     return read_receivers(Path(settings.alerts_receivers) if settings.alerts_receivers else None)

@@ -73,7 +73,7 @@ class _QuorumRequest(Request[_QuorumRequestV1]):
         return request_struct_class([("__cluster_metadata", [(0, {})], {})], {})
 
 
-async def broker_ahead_s(client: Any) -> float | None:
+async def broker_clock_offset_s(client: Any) -> float | None:
     """How far the clock of the broker that leads the quorum is ahead of this machine's, asked of a started
     `AIOKafkaClient`; behind: negative. None where it does not tell, or we may not ask.
     """
@@ -87,5 +87,5 @@ async def broker_ahead_s(client: Any) -> float | None:
         return None
     _, partitions, *_ = answer.topics[0]
     _, _, leader, _, _, voters, *_ = partitions[0]
-    told_ms = next((fetched_ms for replica, _, fetched_ms, *_ in voters if replica == leader), 0)
-    return told_ms / 1000 - (before_s + after_s) / 2 if told_ms > 0 else None
+    leader_time_ms = next((fetched_ms for replica, _, fetched_ms, *_ in voters if replica == leader), 0)
+    return leader_time_ms / 1000 - (before_s + after_s) / 2 if leader_time_ms > 0 else None

@@ -24,8 +24,8 @@ def hash_strings(strings: Sequence[str]) -> Hashes:
     return np.fromiter(map(xxhash.xxh3_64_intdigest, strings), np.uint64, len(strings))
 
 
-_LOAD = 0.6
-_LARGE = int(_LOAD * (1 << 19))
+_MAX_LOAD_FACTOR = 0.6
+_MAX_GENERATION_IDS = int(_MAX_LOAD_FACTOR * (1 << 19))
 """Ids of a generation, at most, unless one batch has more: as many as a table of 4 MiB holds. What is forgotten to make
 room goes by whole generations."""
 _MAX_GENERATIONS = 16
@@ -42,7 +42,7 @@ class HashTable:
     """A set of 64-bit hashes that works on whole arrays: linear probing, grown by doubling."""
 
     def __init__(self, capacity: int = 1024) -> None:
-        self._slots: Hashes = np.zeros(max(1024, 1 << int(capacity / _LOAD).bit_length()), np.uint64)
+        self._slots: Hashes = np.zeros(max(1024, 1 << int(capacity / _MAX_LOAD_FACTOR).bit_length()), np.uint64)
         self._count = 0
 
     def __len__(self) -> int:
@@ -74,10 +74,10 @@ class HashTable:
         self._count += len(hashed)
 
     def _grow(self, count: int) -> None:
-        if count <= len(self._slots) * _LOAD:
+        if count <= len(self._slots) * _MAX_LOAD_FACTOR:
             return
         kept = self._slots[self._slots != _EMPTY]
-        self._slots = np.zeros(1 << int(count / _LOAD).bit_length(), np.uint64)
+        self._slots = np.zeros(1 << int(count / _MAX_LOAD_FACTOR).bit_length(), np.uint64)
         self._insert(kept)
 
     def _insert(self, hashed: Hashes) -> None:
@@ -102,7 +102,7 @@ class SeenIds:
 
     def __init__(self, horizon_ms: int) -> None:
         self.horizon_ms = horizon_ms
-        self.cut_at_ms: int | None = None
+        self.evicted_until_ms: int | None = None
         """Event time up to which ids were forgotten to make room; None: none were."""
         self._generations: list[_Generation] = []
 
@@ -116,9 +116,9 @@ class SeenIds:
 
     def first_seen(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
         """Which events of a batch bring an id for the first time: not kept, and not earlier in the batch."""
-        return _firsts(hashed) & ~self.knows(hashed)
+        return _is_first(hashed) & ~self.contains(hashed)
 
-    def knows(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
+    def contains(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
         """Which ids are kept."""
         known = np.zeros(len(hashed), np.bool_)
         for generation in self._generations:
@@ -131,7 +131,7 @@ class SeenIds:
             return
         newest = self._generations[-1] if self._generations else None
         spans = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
-        full = newest is not None and len(newest.table) + len(hashed) > _LARGE
+        full = newest is not None and len(newest.table) + len(hashed) > _MAX_GENERATION_IDS
         if newest is None or full or (spans and len(self._generations) < _MAX_GENERATIONS):
             newest = _Generation(oldest_ms, newest_ms)
             self._generations.append(newest)
@@ -144,13 +144,13 @@ class SeenIds:
         limit = as_of_ms - self.horizon_ms
         self._generations = [generation for generation in self._generations if generation.newest_ms >= limit]
 
-    def forget_oldest(self) -> None:
+    def evict_oldest(self) -> None:
         """Drop the oldest generation, to make room."""
         if self._generations:
-            self.cut_at_ms = self._generations.pop(0).newest_ms
+            self.evicted_until_ms = self._generations.pop(0).newest_ms
 
 
-def _firsts(hashed: Hashes) -> npt.NDArray[np.bool_]:
+def _is_first(hashed: Hashes) -> npt.NDArray[np.bool_]:
     """Which hashes do not stand earlier in the array."""
     ordered = np.sort(hashed)
     if not (ordered[1:] == ordered[:-1]).any():  # as nearly always: the order of the equal need not be known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.masking import masked
+from consumers.masking import mask_secrets
 
 
 class SalepulseError(Exception):
@@ -12,7 +12,7 @@ class SalepulseError(Exception):
     """What the command line ends with: 1 failed, 2 wrong usage."""
 
     def __init__(self, message: str, *, retriable: bool = False) -> None:
-        super().__init__(masked(message))
+        super().__init__(mask_secrets(message))
         self.retriable = retriable
         """Whether the same call may succeed later, once the outside world is well or mended."""
 

@@ -15,14 +15,14 @@ _SHORTEST = 4
 _known: set[str] = set()
 
 
-def conceal(secret: str) -> None:
+def register_secret(secret: str) -> None:
     """Have a secret masked in whatever this process says from now on; of a URL its password."""
     for text in _passwords(secret) if "://" in secret else [secret]:
         if len(text) >= _SHORTEST:
             _known.update((text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1]))
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """The text without any secret that this process knows."""
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
@@ -34,14 +34,14 @@ class MaskedFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The whole entry."""
-        return masked(super().format(record))
+        return mask_secrets(super().format(record))
 
 
 def mask_tracebacks() -> None:
     """Have errors that nobody caught shown without secrets."""
 
     def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
+        sys.stderr.write(mask_secrets("".join(traceback.format_exception(kind, error, trace))))
 
     sys.excepthook = show
     threading.excepthook = lambda args: show(args.exc_type, args.exc_value, args.exc_traceback)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.kafka.partitioning import Routing, routed_key, routing_of
+from consumers.kafka.partitioning import RoutingFields, key_from_routing, parse_routing_fields
 from consumers.topics import EVENT_TOPICS, Topic
 
 REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
@@ -28,7 +28,7 @@ _STRAY_MS = 300_000
 _AT_AN_END = 4 * _LOOK_AHEAD
 
 
-class Line(NamedTuple):
+class RecordedMessage(NamedTuple):
     """One recorded message."""
 
     at_ms: int | None
@@ -63,17 +63,17 @@ def find_recordings(paths: Iterable[Path]) -> list[Recording]:
     return list(found.values())
 
 
-def read_merged(recordings: Iterable[Recording]) -> Iterator[Line]:
+def read_merged(recordings: Iterable[Recording]) -> Iterator[RecordedMessage]:
     """The lines of all files: promotions first, then the rest merged by time. Raises SalepulseError if one fails."""
     ordered = sorted(recordings, key=lambda recording: str(recording.path))
     for recording in ordered:
         if recording.topic is Topic.PROMOTIONS:
-            yield from (line._replace(at_ms=None) for line in read(recording))
-    events = [read(recording) for recording in ordered if recording.topic is not Topic.PROMOTIONS]
+            yield from (line._replace(at_ms=None) for line in read_recording(recording))
+    events = [read_recording(recording) for recording in ordered if recording.topic is not Topic.PROMOTIONS]
     yield from heapq.merge(*events, key=lambda line: -1 if line.at_ms is None else line.at_ms)
 
 
-def read(recording: Recording) -> Iterator[Line]:
+def read_recording(recording: Recording) -> Iterator[RecordedMessage]:
     """The lines of one file, in the file's order, blank ones left out. `at_ms` never goes back.
 
     A line without a readable `ts` is due right after the one before it. So is one whose `ts` is more than 5 minutes
@@ -83,7 +83,8 @@ def read(recording: Recording) -> Iterator[Line]:
 
 
 def span_ms(recording: Recording) -> tuple[int, int] | None:
-    """When its first line is due, and its last one, as `read` says, by the lines at both ends. None if they tell no
+    """When its first line is due, and its last one, as `read_recording` says, by the lines at both ends. None if they
+    tell no
     time. A last line that is further off than all before it is long, and than 5 minutes, is stray and left out."""
     lines = _lines(recording.path)
     first = list(islice(lines, _AT_AN_END))
@@ -99,9 +100,9 @@ def span_ms(recording: Recording) -> tuple[int, int] | None:
     return starts[0], ends[-1]
 
 
-def _due(lines: Iterable[tuple[int | None, Line]]) -> Iterator[Line]:
+def _due(lines: Iterable[tuple[int | None, RecordedMessage]]) -> Iterator[RecordedMessage]:
     """The lines, each with when it is due."""
-    ahead: deque[tuple[int | None, Line]] = deque()
+    ahead: deque[tuple[int | None, RecordedMessage]] = deque()
     now_ms: int | None = None
     for ts, line in lines:
         ahead.append((ts, line))
@@ -113,7 +114,7 @@ def _due(lines: Iterable[tuple[int | None, Line]]) -> Iterator[Line]:
         yield ahead.popleft()[1]._replace(at_ms=now_ms)
 
 
-def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int | None:
+def _advance(now_ms: int | None, ahead: deque[tuple[int | None, RecordedMessage]]) -> int | None:
     """The running time once the first of these lines is due."""
     ts = ahead[0][0]
     if ts is None or (now_ms is not None and ts <= now_ms):
@@ -125,13 +126,13 @@ def _advance(now_ms: int | None, ahead: deque[tuple[int | None, Line]]) -> int |
     return ts
 
 
-def _with_ts(topic: Topic, values: Iterable[bytes]) -> Iterator[tuple[int | None, Line]]:
+def _with_ts(topic: Topic, values: Iterable[bytes]) -> Iterator[tuple[int | None, RecordedMessage]]:
     for value in values:
-        routing = routing_of(value)
-        yield _ts(routing), Line(None, topic, routed_key(topic, routing), value)
+        routing = parse_routing_fields(value)
+        yield _ts(routing), RecordedMessage(None, topic, key_from_routing(topic, routing), value)
 
 
-def _ts(routing: Routing | None) -> int | None:
+def _ts(routing: RoutingFields | None) -> int | None:
     ts = None if routing is None else routing.ts
     return ts if type(ts) is int else None
 

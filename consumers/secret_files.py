@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from consumers.errors import UsageError
-from consumers.masking import conceal
+from consumers.masking import register_secret
 
 SECRETS_VARIABLE = "SALEPULSE_SECRETS_FILE"
 """Environment variable that names a JSON file of secrets; `salepulse up` sets it for the processes that it starts."""
@@ -43,7 +43,7 @@ def variables_in(text: str) -> set[str]:
     return set(_REFERENCE.findall(text))
 
 
-def secrets_in_file() -> Mapping[str, str]:
+def read_secrets_file() -> Mapping[str, str]:
     """The secrets of the file that the environment names, by setting; `env:NAME` stands for a variable NAME.
 
     Raises:
@@ -62,7 +62,7 @@ def secrets_in_file() -> Mapping[str, str]:
     return held
 
 
-def secret_of(setting: str, given: SecretStr, file: str) -> str:
+def read_secret(setting: str, given: SecretStr, file: str) -> str:
     """A secret that is either given itself or is all of a file, but for the line break at its end.
 
     Args:
@@ -82,5 +82,5 @@ def secret_of(setting: str, given: SecretStr, file: str) -> str:
         ) from None
     if not text:
         raise UsageError(f"{setting}_file: {file} is empty: write the secret into it")
-    conceal(text)
+    register_secret(text)
     return text

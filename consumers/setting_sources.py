@@ -9,10 +9,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, TomlConfigSettingsSource
 
-from consumers.secret_files import secrets_in_file
+from consumers.secret_files import read_secrets_file
 
 
-class Source(StrEnum):
+class SettingSource(StrEnum):
     """Where a value came from. The first of these that names a setting wins."""
 
     FLAG = "flag"
@@ -32,24 +32,24 @@ class SecretsFileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Values by setting. Raises UsageError."""
-        held = secrets_in_file()
+        held = read_secrets_file()
         return {name: held[name] for name in self.settings_cls.model_fields if name in held}
 
 
-class Sources:
+class SettingSources:
     """What gives which setting of a kind, at this moment. `flags`: names of those given on the command line."""
 
     def __init__(self, kind: type[BaseSettings], flags: Iterable[str]) -> None:
-        self._given: dict[Source, Collection[str]] = {
-            Source.FLAG: set(flags),
-            Source.ENVIRONMENT: set(EnvSettingsSource(kind)()),
-            Source.SECRETS: set(SecretsFileSource(kind)()),
-            Source.FILE: set(TomlConfigSettingsSource(kind)()),
+        self._given: dict[SettingSource, Collection[str]] = {
+            SettingSource.FLAG: set(flags),
+            SettingSource.ENVIRONMENT: set(EnvSettingsSource(kind)()),
+            SettingSource.SECRETS: set(SecretsFileSource(kind)()),
+            SettingSource.FILE: set(TomlConfigSettingsSource(kind)()),
         }
 
-    def of(self, name: str) -> Source:
+    def of(self, name: str) -> SettingSource:
         """The one that wins."""
-        return next((source for source, names in self._given.items() if name in names), Source.DEFAULT)
+        return next((source for source, names in self._given.items() if name in names), SettingSource.DEFAULT)
 
 
 def variable(kind: type[BaseSettings], name: str) -> str:

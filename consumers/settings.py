@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from consumers.errors import UsageError, check_bootstrap
-from consumers.kafka.connection import Kafka, Sasl
+from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
 from consumers.kafka.topic_names import TopicNames
 from consumers.setting_sources import SecretsFileSource
 from consumers.tls import TlsFiles
@@ -37,8 +37,9 @@ class IngestSettings(BaseSettings):
     )
     kafka_cert_file: str = Field("", description="PEM of our own certificate, where Kafka asks for one.")
     kafka_key_file: str = Field("", description="PEM of its key, not encrypted; empty: it is in `kafka_cert_file`.")
-    kafka_sasl: Sasl = Field(
-        Sasl.NONE, description="How the user of Kafka proves who it is; PLAIN sends the password: use it over TLS only."
+    kafka_sasl: SaslMechanism = Field(
+        SaslMechanism.NONE,
+        description="How the user of Kafka proves who it is; PLAIN sends the password: use it over TLS only.",
     )
     kafka_user: str = Field("", description="User of Kafka.")
     kafka_password: SecretStr = Field(SecretStr(""), description="Its password.")
@@ -73,9 +74,9 @@ class IngestSettings(BaseSettings):
     dedup_memory_mb: int = Field(128, ge=1, description="Memory set aside for event ids in one worker, in MiB.")
 
     @property
-    def kafka(self) -> Kafka:
+    def kafka(self) -> KafkaClientConfig:
         """The broker, and how to be let in."""
-        return Kafka(
+        return KafkaClientConfig(
             self.bootstrap,
             TlsFiles(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file) if self.kafka_tls else None,
             self.kafka_sasl,

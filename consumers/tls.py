@@ -26,7 +26,7 @@ class TlsFiles:
     """Of our own certificate, not encrypted; empty: it is in the same file."""
 
 
-def client_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
+def client_ssl_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
     """What to connect with: the server's certificate and its name are always checked.
 
     Args:
@@ -44,11 +44,11 @@ def client_context(files: TlsFiles, prefix: str) -> ssl.SSLContext:
             f"{prefix}_ca_file: {files.ca} holds no certificate: it is to be PEM, of the authority"
         ) from None
     if files.cert:
-        load_pair(context, files.cert, files.key, f"{prefix}_cert_file", f"{prefix}_key_file")
+        load_certificate_and_key(context, files.cert, files.key, f"{prefix}_cert_file", f"{prefix}_key_file")
     return context
 
 
-def load_pair(context: ssl.SSLContext, cert: str, key: str, cert_setting: str, key_setting: str) -> None:
+def load_certificate_and_key(context: ssl.SSLContext, cert: str, key: str, cert_setting: str, key_setting: str) -> None:
     """Load our own certificate and its key. Raises UsageError: which file is wrong, and how."""
     _readable(cert_setting, cert)
     if key:
@@ -69,7 +69,7 @@ def load_pair(context: ssl.SSLContext, cert: str, key: str, cert_setting: str, k
         ) from None
 
 
-def explained(error: BaseException, files: TlsFiles, prefix: str) -> str | None:
+def tls_error_message(error: BaseException, files: TlsFiles, prefix: str) -> str | None:
     """What went wrong in a handshake and what to do, with a colon between; None: TLS has no part in it.
 
     Args:

@@ -11,11 +11,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.contract.recognition import recognise_bytes, recognise_object, recognise_value
-from consumers.contract.rejection import Rejected
-from consumers.dead_letters.letters import Message, from_message
+from consumers.contract.rejection import RejectedMessage
+from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_value_hint
+from consumers.dead_letters.letters import DeadLetterRecord, from_record
 from consumers.errors import SalepulseError
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.topics import Topic
 
 WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
@@ -26,7 +26,7 @@ _QUIET_S = 1.0
 _SHOWN_BYTES = 60
 
 
-class _ChangeOfAlert(msgspec.Struct):
+class _AlertChangeMessage(msgspec.Struct):
     """What every message of `alerts` has; `change` was called `what` at first."""
 
     alert: dict[str, Any]
@@ -40,7 +40,7 @@ class _PromotionLike(msgspec.Struct):
     promotion_id: msgspec.Raw
 
 
-async def foreign_contents(kafka: Where, topics: Collection[Topic]) -> Mapping[Topic, str]:
+async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -> Mapping[Topic, str]:
     """Those of the topics whose oldest messages are mostly not salepulse's, each with a sentence about them.
 
     Topics that may not be read, or that do not answer within seconds, are left out. The topics must exist.
@@ -51,31 +51,31 @@ async def foreign_contents(kafka: Where, topics: Collection[Topic]) -> Mapping[T
     with suppress(KafkaError, SalepulseError, TimeoutError, OSError):
         async with asyncio.timeout(_WITHIN_S):
             found = await _oldest(kafka, asked)
-    return {topic: why for topic, records in found.items() if (why := foreign_text(topic, records))}
+    return {topic: why for topic, records in found.items() if (why := describe_foreign_messages(topic, records))}
 
 
-def foreign_text(topic: Topic, records: Collection[Any]) -> str:
+def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
     """What the records are, where more than half of them are not salepulse's; else empty."""
-    others = [record for record in records if not is_ours(topic, record)]
+    others = [record for record in records if not is_salepulse_message(topic, record)]
     if 2 * len(others) <= len(records):
         return ""
-    example = _looks(others[0].value)
+    example = _describe_message(others[0].value)
     return f"{len(others)} of its {len(records)} oldest messages are not salepulse's (such as: {example})"
 
 
-def is_ours(topic: Topic, record: Any) -> bool:
+def is_salepulse_message(topic: Topic, record: Any) -> bool:
     """Whether a record is such as salepulse writes to the topic, in this version or an earlier one."""
     from consumers.contract.decoding import decode_promotion
 
     if topic is Topic.DEAD_LETTERS:
-        return from_message(Message(record.key, record.value, record.headers)) is not None
-    if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), Rejected):
+        return from_record(DeadLetterRecord(record.key, record.value, record.headers)) is not None
+    if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), RejectedMessage):
         return True
     try:
         if topic is Topic.PROMOTIONS:
             msgspec.json.decode(record.value or b"", type=_PromotionLike)
             return True
-        change = msgspec.json.decode(record.value or b"", type=_ChangeOfAlert)
+        change = msgspec.json.decode(record.value or b"", type=_AlertChangeMessage)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         return False
     return bool(change.change or change.what)
@@ -89,12 +89,15 @@ def contents_advice(topic: Topic) -> str:
     )
 
 
-async def _oldest(kafka: Where, topics: Collection[Topic]) -> dict[Topic, list[Any]]:
+async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, list[Any]]:
     """Some of the oldest records of each topic, over all partitions."""
-    names = kafka_at(kafka).topics
+    names = kafka_client_config(kafka).topics
     found: dict[Topic, list[Any]] = {topic: [] for topic in topics}
     consumer = AIOKafkaConsumer(
-        **kafka_at(kafka).options(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
+        **kafka_client_config(kafka).options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
     )
     try:
         await consumer.start()
@@ -105,14 +108,14 @@ async def _oldest(kafka: Where, topics: Collection[Topic]) -> dict[Topic, list[A
             if parts:
                 consumer.assign(parts)
                 with suppress(KafkaError):  # we may not read it
-                    found[topic] = await _first_of(consumer, parts)
+                    found[topic] = await _read_first_records(consumer, parts)
         return found
     finally:
         with suppress(KafkaError, TimeoutError, OSError):
             await asyncio.wait_for(consumer.stop(), _WITHIN_S)
 
 
-async def _first_of(consumer: Any, parts: Collection[TopicPartition]) -> list[Any]:
+async def _read_first_records(consumer: Any, parts: Collection[TopicPartition]) -> list[Any]:
     begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
     left = {part for part in parts if begins[part] < ends[part]}
     records: list[Any] = []
@@ -126,15 +129,15 @@ async def _first_of(consumer: Any, parts: Collection[TopicPartition]) -> list[An
     return records
 
 
-def _looks(value: bytes | None) -> str:
+def _describe_message(value: bytes | None) -> str:
     """What a message is like, for people."""
     if not value:
         return "no value"
-    if (text := recognise_bytes(value)) is not None:
+    if (text := bytes_hint(value)) is not None:
         return text.partition(": ")[0]
     with suppress(msgspec.DecodeError, RecursionError):
         found = msgspec.json.decode(value)
-        text = recognise_object(found) if isinstance(found, dict) else recognise_value(found)
+        text = envelope_hint(found) if isinstance(found, dict) else json_value_hint(found)
         if text is not None:
             return text.partition(": ")[0]
     shown = value[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")

@@ -23,7 +23,7 @@ class Topic(StrEnum):
     """Written by salepulse: every change of an alert, keyed by its fingerprint."""
 
 
-WORKED_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
+WORKER_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
 """The topics that workers read or write."""
 
 EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)

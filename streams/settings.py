@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from consumers.settings import IngestSettings
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.model.currencies import EXPONENTS, near_misses
-from streams.shipping.expansion import DAY_S, HOUR_MS, Limits
+from streams.shipping.expansion import DAY_S, HOUR_MS, ShippingLimits
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _CLUSTER_URL = re.compile(r"rediss?://[^/?]*(/0?)?(\?(?!(.*&)?db=).*)?$")
@@ -249,6 +249,6 @@ class Settings(IngestSettings):
         return self
 
 
-def limits(settings: Settings) -> Limits:
+def shipping_limits(settings: Settings) -> ShippingLimits:
     """The times that the shipping KPIs are defined by."""
-    return Limits(round(settings.overdue_after_h * HOUR_MS), settings.unshipped_horizon_d * DAY_S)
+    return ShippingLimits(round(settings.overdue_after_h * HOUR_MS), settings.unshipped_horizon_d * DAY_S)

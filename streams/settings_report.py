@@ -12,35 +12,35 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from consumers.setting_sources import Source, Sources, variable
+from consumers.setting_sources import SettingSource, SettingSources, variable
 
 MASK = "***"
-Shown: TypeAlias = str | int | float | bool | None
+DisplayValue: TypeAlias = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class SettingFact:
+class SettingDescription:
     """One setting, for people and scripts."""
 
     name: str
     meaning: str
-    default: Shown
-    value: Shown
-    source: Source
+    default: DisplayValue
+    value: DisplayValue
+    source: SettingSource
     variable: str
     """The environment variable that sets it."""
 
 
-def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingFact]:
+def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingDescription]:
     """All settings, in the order of their definition. `flags`: names of those that were given on the command line."""
     kind = type(settings)
-    sources = Sources(kind, flags)
+    sources = SettingSources(kind, flags)
     return [
-        SettingFact(
+        SettingDescription(
             name,
             field.description or "",
-            shown(field.default),
-            shown(getattr(settings, name)),
+            display_value(field.default),
+            display_value(getattr(settings, name)),
             sources.of(name),
             variable(kind, name),
         )
@@ -60,7 +60,7 @@ def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
     return found
 
 
-def shown(value: object) -> Shown:
+def display_value(value: object) -> DisplayValue:
     """A value as it may be shown: secrets masked, of a URL only the password.
 
     >>> shown(SecretStr("redis://shop:hunter2@cache:6379/0"))

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from streams.settings import Settings
-from tests.support.cleaning import empty_broker
+from tests.support.empty_broker import empty_broker
 from tests.support.event_sets import REQUIRE_ALL, EventSets
 from tests.support.kafka import KafkaUnavailableError, java, kafka_jars
 from tests.support.kafka import apache_kafka as start_apache_kafka

@@ -19,7 +19,7 @@ import typer
 
 from streams.cli import create_app
 from streams.serve.definitions import definitions
-from streams.worker.standing import ASK_EVERY_S
+from streams.worker.position_tracker import ASK_EVERY_S
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.local.embedded.ports import free_port
 from streams.local.embedded.probes import http_ready
@@ -127,7 +127,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made = Place(folder, up)
         recorded = made.run("salepulse simulate --out recordings --duration 20 --rate 50")
         assert recorded.returncode == 0, recorded.stderr
-        asyncio.run(send_all(f"127.0.0.1:{up.kafka_port}", [Outgoing(Topic.ORDERS, b"k", b'{"type":"page_view"}')]))
+        asyncio.run(
+            send_all(f"127.0.0.1:{up.kafka_port}", [OutgoingMessage(Topic.ORDERS, b"k", b'{"type":"page_view"}')])
+        )
         now_s = int(time.time())
         sale = made.run(f"salepulse simulate --out sale --rate 50 --duration 30 --earlier 1 --start {now_s - 30}000")
         assert sale.returncode == 0, sale.stderr

@@ -14,30 +14,30 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.api.schemas import ShownAck, ShownAlert, shown
-from alerts.api.silences import ShownSilence, SilenceWish, shown_silence
+from alerts.api.schemas import AckPayload, AlertPayload, alert_payload
+from alerts.api.silences import SilencePayload, SilenceRequest, silence_payload
 from alerts.findings import Severity
-from alerts.notify.wording import Place
-from alerts.settings import place_of
+from alerts.notify.message_text import ShopInfo
+from alerts.settings import shop_info
 from alerts.state.alert import Status
+from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.changes import StoredChanges
 from alerts.store.keys import AlertKeys
-from alerts.store.said import Said
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
 from streams.serve.paths import PathId
 from streams.settings import Settings
 from streams.store.connection import Access, connect
-from streams.store.evaluated import Evaluated, read_evaluated
 from streams.store.keys import Keys
+from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    said: Said
-    place: Place
-    evaluated: Callable[[], Awaitable[Evaluated]]
+class _Dependencies:
+    acks_and_silences: AcksAndSilences
+    shop: ShopInfo
+    evaluated: Callable[[], Awaitable[LastEvaluation]]
     settings: Settings
     now_ms: Callable[[], int]
     """The clock that all processes go by."""
@@ -49,10 +49,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     broadcast: Broadcast = app.state.broadcast
     settings = live.settings
     redis, keys = connect(settings, Access.READ), AlertKeys(settings.redis_prefix)
-    evaluated = partial(read_evaluated, redis, Keys(settings.redis_prefix, settings.shards))
-    app.state.alerts = _Kept(Said(redis, keys), place_of(settings), evaluated, settings, live.now_ms)
+    evaluated = partial(read_last_evaluation, redis, Keys(settings.redis_prefix, settings.shards))
+    app.state.alerts = _Dependencies(
+        AcksAndSilences(redis, keys), shop_info(settings), evaluated, settings, live.now_ms
+    )
     try:
-        async with broadcast.alerts_from(StoredChanges(redis, keys)):
+        async with broadcast.relay_alerts(StoredChanges(redis, keys)):
             yield
     finally:
         await redis.aclose()
@@ -61,17 +63,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 router = APIRouter(prefix="/api/v1", tags=["alerts"], lifespan=_lifespan)
 
 
-async def _kept(request: Request) -> _Kept:
-    kept: _Kept = request.app.state.alerts
-    return kept
+async def _dependencies(request: Request) -> _Dependencies:
+    dependencies: _Dependencies = request.app.state.alerts
+    return dependencies
 
 
-Kept = Annotated[_Kept, Depends(_kept)]
+AlertDependencies = Annotated[_Dependencies, Depends(_dependencies)]
 Fingerprint = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "There is none of this name."}}
 
 
-class AlertsAnswer(BaseModel):
+class AlertsResponse(BaseModel):
     """The alerts that are kept: pending, firing, and for a day those that are over."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -82,11 +84,11 @@ class AlertsAnswer(BaseModel):
     """Whether that was lately. If not, no `salepulse alerts` is at work: what began or ended since is not known."""
     awaits_events: bool
     """Whether `salepulse alerts` is at work without an as-of: it evaluates the rules from the first event on."""
-    alerts: list[ShownAlert]
+    alerts: list[AlertPayload]
     """The newest change of state first."""
 
 
-class AckWish(BaseModel):
+class AckRequest(BaseModel):
     """Somebody is on it."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -95,76 +97,83 @@ class AckWish(BaseModel):
     comment: str = Field("", max_length=1000)
 
 
-class AckAnswer(BaseModel):
+class AckResponse(BaseModel):
     """An acknowledgement that was taken."""
 
     fingerprint: str
-    ack: ShownAck
+    ack: AckPayload
 
 
-class SilencesAnswer(BaseModel):
+class SilencesResponse(BaseModel):
     """The silences, those that end last first; those that are over are shown for a day."""
 
-    silences: list[ShownSilence]
+    silences: list[SilencePayload]
 
 
-@router.get("/alerts", response_model=AlertsAnswer, responses=ERRORS)
+@router.get("/alerts", response_model=AlertsResponse, responses=ERRORS)
 async def alerts(
-    kept: Kept,
+    dependencies: AlertDependencies,
     state: Annotated[Status | None, Query(description="Only those in this state.")] = None,
     severity: Annotated[Severity | None, Query(description="Only those of this severity.")] = None,
     rule: Annotated[str | None, Query(max_length=64, description="Only those of this rule.")] = None,
-) -> AlertsAnswer:
+) -> AlertsResponse:
     """The alerts, newest first."""
-    evaluated, now_ms = await kept.evaluated(), kept.now_ms()  # before the alerts: they are at least as new as it says
+    evaluated, now_ms = (
+        await dependencies.evaluated(),
+        dependencies.now_ms(),
+    )  # before the alerts: they are at least as new as it says
     found = [
         alert
-        for alert in await kept.said.alerts()
+        for alert in await dependencies.acks_and_silences.alerts()
         if state in (None, alert.status) and severity in (None, alert.severity) and rule in (None, alert.series.rule)
     ]
-    return AlertsAnswer(
+    return AlertsResponse(
         evaluated_at=evaluated.at_ms,
-        live=evaluated.lately(now_ms, kept.settings),
-        awaits_events=evaluated.awaits_events(now_ms, kept.settings),
-        alerts=[shown(alert, kept.place) for alert in found],
+        live=evaluated.is_recent(now_ms, dependencies.settings),
+        awaits_events=evaluated.awaits_events(now_ms, dependencies.settings),
+        alerts=[alert_payload(alert, dependencies.shop) for alert in found],
     )
 
 
 @router.post(
     "/alerts/{fingerprint}/ack",
-    response_model=AckAnswer,
+    response_model=AckResponse,
     responses={**ERRORS, **_MISSING, 409: {"model": ErrorAnswer, "description": "It does not fire."}},
 )
-async def acknowledge(kept: Kept, fingerprint: Fingerprint, wish: AckWish) -> AckAnswer:
+async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint, wish: AckRequest) -> AckResponse:
     """Say that somebody is on it: nobody else is called in this incident, unless it gets worse."""
-    ack = await kept.said.acknowledge(fingerprint, by=wish.by, comment=wish.comment, now_ms=kept.now_ms())
+    ack = await dependencies.acks_and_silences.acknowledge(
+        fingerprint, by=wish.by, comment=wish.comment, now_ms=dependencies.now_ms()
+    )
     if ack is None:
-        alert = await kept.said.alert(fingerprint)
+        alert = await dependencies.acks_and_silences.alert(fingerprint)
         if alert is None:
             raise ApiError(404, "unknown_alert", f"there is no alert {fingerprint}; GET /api/v1/alerts lists them")
         raise ApiError(409, "not_firing", f"alert {fingerprint} is {alert.status}: only what fires can be acknowledged")
-    return AckAnswer(fingerprint=fingerprint, ack=ShownAck(by=ack.by, at=ack.at_ms, comment=ack.comment))
+    return AckResponse(fingerprint=fingerprint, ack=AckPayload(by=ack.by, at=ack.at_ms, comment=ack.comment))
 
 
-@router.get("/silences", response_model=SilencesAnswer, responses=ERRORS)
-async def silences(kept: Kept) -> SilencesAnswer:
+@router.get("/silences", response_model=SilencesResponse, responses=ERRORS)
+async def silences(dependencies: AlertDependencies) -> SilencesResponse:
     """The silences."""
-    return SilencesAnswer(silences=[shown_silence(one) for one in await kept.said.silences(kept.now_ms())])
+    return SilencesResponse(
+        silences=[silence_payload(one) for one in await dependencies.acks_and_silences.silences(dependencies.now_ms())]
+    )
 
 
-@router.post("/silences", response_model=ShownSilence, status_code=201, responses=ERRORS)
-async def silence(kept: Kept, wish: SilenceWish) -> ShownSilence:
+@router.post("/silences", response_model=SilencePayload, status_code=201, responses=ERRORS)
+async def silence(dependencies: AlertDependencies, wish: SilenceRequest) -> SilencePayload:
     """Have nobody told of some alerts for a while."""
     try:
-        wanted = wish.silence(kept.now_ms())
+        wanted = wish.silence(dependencies.now_ms())
     except ValueError as error:
         raise ApiError(422, "invalid_parameter", str(error)) from None
-    return shown_silence(await kept.said.silence(wanted))
+    return silence_payload(await dependencies.acks_and_silences.silence(wanted))
 
 
 @router.delete("/silences/{silence_id}", status_code=204, responses={**ERRORS, **_MISSING})
-async def end_silence(kept: Kept, silence_id: Annotated[PathId, Path(max_length=64)]) -> Response:
+async def end_silence(dependencies: AlertDependencies, silence_id: Annotated[PathId, Path(max_length=64)]) -> Response:
     """End a silence now."""
-    if not await kept.said.end_silence(silence_id, kept.now_ms()):
+    if not await dependencies.acks_and_silences.end_silence(silence_id, dependencies.now_ms()):
         raise ApiError(404, "unknown_silence", f"there is no silence {silence_id!r}; GET /api/v1/silences lists them")
     return Response(status_code=204)

@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.findings import Owner, Severity
-from alerts.findings import Reason as Cause
-from alerts.notify.wording import Place, chart_url, runbook_url
-from alerts.state.alert import Alert, Change, Status, What
-from alerts.state.reasons import Reason
+from alerts.findings import Category, Severity
+from alerts.findings import FindingReason as Cause
+from alerts.notify.message_text import ShopInfo, chart_url, runbook_url
+from alerts.state.alert import Alert, AlertChange, ChangeKind, Status
+from alerts.state.notification_status import NotificationStatus
 from streams.panes.counters import Unit
 
 
-class _Shown(BaseModel):
+class _Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class ShownPart(_Shown):
+class ContributorPayload(_Payload):
     """One part of what happened."""
 
     labels: dict[str, str]
@@ -30,7 +30,7 @@ class ShownPart(_Shown):
     expected: float | None
 
 
-class ShownAck(_Shown):
+class AckPayload(_Payload):
     """Somebody is on it."""
 
     by: str
@@ -38,7 +38,7 @@ class ShownAck(_Shown):
     comment: str
 
 
-class ShownTold(_Shown):
+class NotifiedReceiverPayload(_Payload):
     """A receiver that was told that it fires, and not yet that it is over."""
 
     receiver: str
@@ -46,7 +46,7 @@ class ShownTold(_Shown):
     times: int
 
 
-class ShownAlert(_Shown):
+class AlertPayload(_Payload):
     """All that is known of an alert. Times are epoch ms, money is minor units; null: unknown, or not yet."""
 
     fingerprint: str
@@ -59,7 +59,7 @@ class ShownAlert(_Shown):
     labels: dict[str, str]
     state: Status
     severity: Severity
-    owner: Owner
+    category: Category
     title: str
     summary: str
     since: int | None
@@ -84,32 +84,32 @@ class ShownAlert(_Shown):
     """The value that was furthest from what was to be expected."""
     now: float | None
     """Once it is right again: the value then."""
-    contributors: list[ShownPart]
+    contributors: list[ContributorPayload]
     """The greatest first."""
     cause: Cause
     """Why the rule says what it says."""
-    held_by: str | None
+    inhibited_by: str | None
     """The alert that tells of it instead."""
     incident: str
     """The same for alerts that are likely to be one incident."""
-    notified: Reason
+    notification_status: NotificationStatus
     """Why somebody, or nobody, is told now."""
-    notified_by: str
+    suppressed_by: str
     """What that names: a silence's id, another alert, a person."""
-    told: list[ShownTold]
-    ack: ShownAck | None
+    notified: list[NotifiedReceiverPayload]
+    ack: AckPayload | None
     runbook: str | None
     chart: str | None
 
 
-class ShownChange(_Shown):
+class AlertChangePayload(_Payload):
     """A change of an alert, with the alert after it: a message of the topic `alerts`, keyed by fingerprint."""
 
     id: str
     """The same where a change is written more than once."""
     at: int
-    change: What
-    alert: ShownAlert
+    change: ChangeKind
+    alert: AlertPayload
 
 
 def iso(at_ms: int) -> str:
@@ -121,10 +121,10 @@ def iso(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
-def shown(alert: Alert, place: Place) -> ShownAlert:
+def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:
     """An alert as it may be shown."""
     finding, ack = alert.finding, alert.ack
-    return ShownAlert(
+    return AlertPayload(
         fingerprint=alert.fingerprint,
         page=alert.page,
         continues=None if alert.continues is None else str(alert.continues),
@@ -132,7 +132,7 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
         labels=dict(alert.series.labels),
         state=alert.status,
         severity=alert.severity,
-        owner=finding.owner,
+        category=finding.category,
         title=finding.title,
         summary=finding.summary,
         since=finding.since_ms,
@@ -150,7 +150,7 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
         worst=alert.worst,
         now=alert.now,
         contributors=[
-            ShownPart(
+            ContributorPayload(
                 labels=dict(one.labels),
                 rate_effect=one.rate_effect,
                 mix_effect=one.mix_effect,
@@ -160,18 +160,21 @@ def shown(alert: Alert, place: Place) -> ShownAlert:
             for one in finding.contributors
         ],
         cause=finding.reason,
-        held_by=None if finding.held_by is None else str(finding.held_by),
+        inhibited_by=None if finding.inhibited_by is None else str(finding.inhibited_by),
         incident=finding.incident,
-        notified=alert.reason,
-        notified_by=alert.by,
-        told=[ShownTold(receiver=told.receiver, at=told.at_ms, times=told.times) for told in alert.told],
-        ack=None if ack is None else ShownAck(by=ack.by, at=ack.at_ms, comment=ack.comment),
-        runbook=runbook_url(finding, place) or finding.runbook or None,
-        chart=chart_url(alert, place),
+        notification_status=alert.reason,
+        suppressed_by=alert.by,
+        notified=[
+            NotifiedReceiverPayload(receiver=notified.receiver, at=notified.at_ms, times=notified.times)
+            for notified in alert.notified
+        ],
+        ack=None if ack is None else AckPayload(by=ack.by, at=ack.at_ms, comment=ack.comment),
+        runbook=runbook_url(finding, shop) or finding.runbook or None,
+        chart=chart_url(alert, shop),
     )
 
 
-def shown_change(change: Change, place: Place) -> ShownChange:
+def change_payload(change: AlertChange, shop: ShopInfo) -> AlertChangePayload:
     """A change as it may be shown."""
-    name = f"{change.alert.fingerprint}-{change.at_ms}-{change.what}"
-    return ShownChange(id=name, at=change.at_ms, change=change.what, alert=shown(change.alert, place))
+    name = f"{change.alert.fingerprint}-{change.at_ms}-{change.kind}"
+    return AlertChangePayload(id=name, at=change.at_ms, change=change.kind, alert=alert_payload(change.alert, shop))

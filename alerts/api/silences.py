@@ -6,27 +6,27 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from alerts.notify.receivers import Matching, WeeklyConfig, duration_ms
+from alerts.notify.receivers import ParsedMatcher, WeeklyIntervalConfig, parse_duration_ms
 from alerts.state.silences import Silence
 
-LONGEST_MS = 400 * 86_400_000
+MAX_SILENCE_MS = 400 * 86_400_000
 
 
-class SilenceWish(BaseModel):
+class SilenceRequest(BaseModel):
     """A silence that somebody wants. Times are epoch ms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    matchers: Annotated[tuple[Matching, ...], Field(min_length=1, max_length=20)]
+    matchers: Annotated[tuple[ParsedMatcher, ...], Field(min_length=1, max_length=20)]
     """`rule=order-silence`, `channel~a*`, `severity!=critical`: alerts that meet all of them."""
     starts_at: int | None = Field(None, ge=0)
     """Left out: now."""
     ends_at: int | None = Field(None, ge=0)
-    duration: Annotated[int, BeforeValidator(duration_ms)] | None = None
+    duration: Annotated[int, BeforeValidator(parse_duration_ms)] | None = None
     """`30m`, `2h`, `1d`: instead of an end."""
     promotion: str | None = Field(None, max_length=128)
     """Only while this promotion runs; `*`: while any does."""
-    weekly: WeeklyConfig | None = None
+    weekly: WeeklyIntervalConfig | None = None
     """Only in these hours."""
     by: str = Field(max_length=128)
     comment: str = Field("", max_length=1000)
@@ -43,7 +43,7 @@ class SilenceWish(BaseModel):
         ends_ms = starts_ms + (self.duration or 0) if self.ends_at is None else self.ends_at
         if ends_ms <= max(starts_ms, now_ms):
             raise ValueError("it ends before it starts, or is over already")
-        if ends_ms - now_ms > LONGEST_MS:
+        if ends_ms - now_ms > MAX_SILENCE_MS:
             raise ValueError("it ends in more than 400 days")
         return Silence(
             id="",
@@ -58,7 +58,7 @@ class SilenceWish(BaseModel):
         )
 
 
-class ShownSilence(BaseModel):
+class SilencePayload(BaseModel):
     """A silence as it may be shown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -73,9 +73,9 @@ class ShownSilence(BaseModel):
     comment: str
 
 
-def shown_silence(silence: Silence) -> ShownSilence:
+def silence_payload(silence: Silence) -> SilencePayload:
     """A silence as it may be shown."""
-    return ShownSilence(
+    return SilencePayload(
         id=silence.id,
         matchers=[str(matcher) for matcher in silence.matchers],
         starts_at=silence.starts_ms,

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
+from consumers.commands.common import load_settings, report_errors
 from consumers.errors import UsageError
-from consumers.plain_words import how_many
+from consumers.validation_messages import how_many
 from streams.commands.options import AsJson
-from streams.commands.output import print_json, tell
+from streams.commands.output import print_json, print_note
 from streams.settings import Settings
 
 app = typer.Typer()
@@ -29,11 +29,11 @@ def check(
     """Read the rules and the receivers as the role does, and say what is wrong, line by line. Nothing is sent."""
     from alerts.notify.receivers import read_receivers
     from alerts.rules.file import read_rules
-    from alerts.rules.loader import DEFAULT, default_text, told
-    from alerts.settings import receivers_of, rules_path
+    from alerts.rules.loader import DEFAULT, default_text, format_errors
+    from alerts.settings import load_receivers, rules_path
 
     settings = load_settings(Settings)
-    with foreseen():
+    with report_errors():
         if rules is not None and file_of_rules is not None:
             raise UsageError("the file of rules is given twice: leave --rules out")
         path = rules or file_of_rules or rules_path(settings)
@@ -42,11 +42,11 @@ def check(
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from None
         read = read_rules(text)
-        for line in told(tuple(read.faults), DEFAULT if path is None else str(path)):
-            tell(line)
+        for line in format_errors(tuple(read.errors), DEFAULT if path is None else str(path)):
+            print_note(line)
         if read.rules is None:
-            raise UsageError(f"the rules have {how_many(len(read.faults), 'fault')}: mend them and check again")
-        file = receivers_of(settings) if receivers is None else read_receivers(receivers)
+            raise UsageError(f"the rules have {how_many(len(read.errors), 'fault')}: mend them and check again")
+        file = load_receivers(settings) if receivers is None else read_receivers(receivers)
     facts = {
         "rules": [rule.name for rule in read.rules.rules],
         "receivers": [{"name": receiver.name, "type": receiver.type} for receiver in file.receivers],

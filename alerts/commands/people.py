@@ -11,58 +11,58 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.common import iso, load_settings, report_errors, run
 from consumers.errors import SalepulseError, UsageError
-from consumers.plain_words import how_many, plainly
+from consumers.validation_messages import how_many, validation_message
 from streams.commands.options import AsJson, RedisUrl
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from alerts.state.alert import Alert
     from alerts.state.silences import Silence
-    from alerts.store.said import Said
+    from alerts.store.acks_and_silences import AcksAndSilences
 
 app = typer.Typer()
 Result = TypeVar("Result")
-By = Annotated[str | None, typer.Option(help="Who says so; by default you.")]
-Comment = Annotated[str, typer.Option(help="What for.")]
+AuthorOption = Annotated[str | None, typer.Option(help="Who says so; by default you.")]
+CommentOption = Annotated[str, typer.Option(help="What for.")]
 
 
 @app.command("list")
-def list_(
+def list_alerts(
     state: Annotated[str | None, typer.Option(help="Only those in this state: pending, firing or resolved.")] = None,
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the alerts, newest first, and why people are told of each or not."""
-    from alerts.api.schemas import shown
-    from alerts.settings import place_of
+    from alerts.api.schemas import alert_payload
+    from alerts.settings import shop_info
     from alerts.state.alert import Status
 
-    with foreseen():
+    with report_errors():
         wanted = (Status.PENDING, Status.FIRING, Status.RESOLVED)
         if state is not None and state not in wanted:
             raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
     settings = load_settings(Settings, redis_url=redis_url)
-    held = run(_said(settings, lambda said: said.alerts()))
+    held = run(_with_acks_and_silences(settings, lambda said: said.alerts()))
     found = sorted((alert for alert in held if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
-        print_json({"alerts": [shown(alert, place_of(settings)).model_dump(mode="json") for alert in found]})
+        print_json({"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in found]})
         return
     print_table(
         ("state", "severity", "alert", "since", "people", "fingerprint"),
         [_row(alert) for alert in found],
         styles=("bold",),
     )
-    tell(how_many(len(found), "alert"))
+    print_note(how_many(len(found), "alert"))
 
 
 @app.command()
 def ack(
     fingerprints: Annotated[list[str], typer.Argument(metavar="FINGERPRINT...", help="As in `salepulse alerts list`.")],
-    by: By = None,
-    comment: Comment = "",
+    by: AuthorOption = None,
+    comment: CommentOption = "",
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,21 +70,21 @@ def ack(
     settings = load_settings(Settings, redis_url=redis_url)
     who = by or getpass.getuser()
 
-    async def saying(said: Said) -> list[str]:
+    async def saying(said: AcksAndSilences) -> list[str]:
         refused = []
         for fingerprint in fingerprints:
             if await said.acknowledge(fingerprint, by=who, comment=comment, now_ms=_now_ms()) is None:
                 refused.append(fingerprint)
         return refused
 
-    refused = run(_said(settings, saying))
+    refused = run(_with_acks_and_silences(settings, saying))
     taken = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
     if as_json:
         print_json({"acknowledged": taken, "not_firing": refused, "by": who})
     else:
         for fingerprint in taken:
             typer.echo(f"{fingerprint}: acknowledged by {who}")
-    with foreseen():
+    with report_errors():
         if refused:
             raise SalepulseError(f"no alert {refused[0]} fires: see `salepulse alerts list --state firing`")
 
@@ -99,20 +99,20 @@ def silence(
     promotion: Annotated[str | None, typer.Option(help="Only while this promotion runs; *: while any does.")] = None,
     end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now, instead.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show those, too, that have ended in the last day.")] = False,
-    by: By = None,
-    comment: Comment = "",
+    by: AuthorOption = None,
+    comment: CommentOption = "",
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Have nobody told of some alerts for a while; without arguments, show the silences."""
     from pydantic import ValidationError
 
-    from alerts.api.silences import SilenceWish, shown_silence
+    from alerts.api.silences import SilenceRequest, silence_payload
 
     settings = load_settings(Settings, redis_url=redis_url)
     if end is not None:
-        known = run(_said(settings, lambda said: said.end_silence(end, _now_ms())))
-        with foreseen():
+        known = run(_with_acks_and_silences(settings, lambda said: said.end_silence(end, _now_ms())))
+        with report_errors():
             if not known:
                 raise SalepulseError(f"there is no silence {end}: see `salepulse alerts silence`")
         typer.echo(f"{end}: ended")
@@ -120,11 +120,11 @@ def silence(
     if not matchers:
         _list_silences(settings, all_=all_, as_json=as_json)
         return
-    with foreseen():
+    with report_errors():
         if for_ is None:
             raise UsageError("say how long: --for 2h")
         try:
-            wish = SilenceWish.model_validate(
+            wish = SilenceRequest.model_validate(
                 {
                     "matchers": matchers,
                     "duration": for_,
@@ -135,28 +135,28 @@ def silence(
             )
             wanted = wish.silence(_now_ms())
         except ValidationError as error:
-            raise UsageError(plainly(error.errors()[0])) from None
+            raise UsageError(validation_message(error.errors()[0])) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def saying(said: Said) -> tuple[Silence, list[Alert], frozenset[str]]:
+    async def saying(said: AcksAndSilences) -> tuple[Silence, list[Alert], frozenset[str]]:
         return await said.silence(wanted), await said.alerts(), await _running(settings)
 
-    said, alerts, running = run(_said(settings, saying))
-    kept = shown_silence(said)
+    said, alerts, running_promotions = run(_with_acks_and_silences(settings, saying))
+    kept = silence_payload(said)
     if as_json:
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
-    for remark in _remarks(said, alerts, running, settings):
-        tell(remark)
+    for remark in _remarks(said, alerts, running_promotions, settings):
+        print_note(remark)
 
 
 def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
-    from alerts.api.silences import shown_silence
+    from alerts.api.silences import silence_payload
 
-    found, now_ms = run(_said(settings, lambda said: said.silences(_now_ms()))), _now_ms()
-    held = [shown_silence(one) for one in found if all_ or one.ends_ms > now_ms]
+    found, now_ms = run(_with_acks_and_silences(settings, lambda said: said.silences(_now_ms()))), _now_ms()
+    held = [silence_payload(one) for one in found if all_ or one.ends_ms > now_ms]
     if as_json:
         print_json({"silences": [one.model_dump(mode="json") for one in held]})
         return
@@ -174,19 +174,23 @@ def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
     ]
     print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
     if len(held) < len(found):
-        tell(f"{len(found) - len(held)} more have ended: --all shows them")
+        print_note(f"{len(found) - len(held)} more have ended: --all shows them")
 
 
-def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str], settings: Settings) -> Iterator[str]:
-    """What a silence is about now, and which rules it names that nobody here knows. `running`: promotions."""
+def _remarks(
+    silence: Silence, alerts: Sequence[Alert], running_promotions: frozenset[str], settings: Settings
+) -> Iterator[str]:
+    """What a silence is about now, and which rules it names that nobody here knows. `running_promotions`:
+    promotions.
+    """
     from alerts.rules.loader import RuleLoader, RulesError
     from alerts.settings import rules_path
     from alerts.state.alert import Status
-    from alerts.state.silences import ANY_PROMOTION, Matching
+    from alerts.state.silences import ANY_PROMOTION, MatchType
 
     matched = sum(alert.status is Status.FIRING and silence.matches(alert.labels) for alert in alerts)
     firing = how_many(matched, "alert") + (" that fires now" if matched == 1 else " that fire now")
-    if silence.holds(_now_ms(), running):
+    if silence.is_active(_now_ms(), running_promotions):
         yield f"{firing} {'matches' if matched == 1 else 'match'} it"
     else:
         which = "no promotion" if silence.promotion == ANY_PROMOTION else f"promotion {silence.promotion}"
@@ -196,7 +200,7 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str],
     with contextlib.suppress(RulesError):  # who evaluates may read other rules, elsewhere
         known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}
     for matcher in silence.matchers:
-        named = matcher.label == "rule" and matcher.matching in (Matching.IS, Matching.LIKE)
+        named = matcher.label == "rule" and matcher.match_type in (MatchType.EQUAL, MatchType.REGEXP)
         if named and not any(matcher.matches({"rule": name}) for name in known):
             close = get_close_matches(matcher.value, sorted(known), 1)
             yield f"no rule that is known here meets {matcher}" + (f": did you mean {close[0]}?" if close else "")
@@ -204,22 +208,22 @@ def _remarks(silence: Silence, alerts: Sequence[Alert], running: frozenset[str],
 
 async def _running(settings: Settings) -> frozenset[str]:
     """The promotions that run."""
-    from alerts.detection.schedule import running
+    from alerts.detection.schedule import running_promotions
     from streams.store.reader import read_promotions
 
     known = await read_promotions(settings)
-    return frozenset(promotion.promotion_id for promotion in running(known, _now_ms()))
+    return frozenset(promotion.promotion_id for promotion in running_promotions(known, _now_ms()))
 
 
-async def _said(settings: Settings, work: Callable[[Said], Awaitable[Result]]) -> Result:
+async def _with_acks_and_silences(settings: Settings, work: Callable[[AcksAndSilences], Awaitable[Result]]) -> Result:
+    from alerts.store.acks_and_silences import AcksAndSilences
     from alerts.store.keys import AlertKeys
-    from alerts.store.said import Said
-    from streams.store.connection import Access, connect, redis_errors
+    from streams.store.connection import Access, connect, user_errors
 
     redis = connect(settings, Access.READ)
     try:
-        with redis_errors(redis):
-            return await work(Said(redis, AlertKeys(settings.redis_prefix)))
+        with user_errors(redis):
+            return await work(AcksAndSilences(redis, AlertKeys(settings.redis_prefix)))
     finally:
         await redis.aclose()
 

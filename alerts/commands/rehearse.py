@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings
+from consumers.commands.common import iso, load_settings, report_errors
 from consumers.errors import SalepulseError, UsageError
-from streams.commands.asking import parse_time
+from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_note, print_table
 from streams.commands.progress import progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from alerts.detection.inputs import Snapshot
+    from alerts.detection.inputs import DetectionInputs
     from alerts.rehearsal.report import Report
 
 app = typer.Typer()
@@ -57,7 +57,7 @@ def rehearse(
     folder, or from --incident.
     """
     settings = load_settings(Settings)
-    with foreseen():
+    with report_errors():
         folder, rules = _folder_and_rules(paths or (), rules)
         if folder is not None and incident:
             raise UsageError("--incident goes into a simulated sale: leave the folder out")
@@ -80,7 +80,7 @@ def rehearse(
         print_table(("incident", "at", "told by", "after", "pages"), done.incidents(), right=(3, 4), styles=("bold",))
     typer.echo()
     print_table(("at", "until", "severity", "verdict", "page"), done.pages())
-    tell(done.verdict())
+    print_note(done.verdict())
 
 
 def _folder_and_rules(paths: Sequence[Path], rules: Path | None) -> tuple[Path | None, Path | None]:
@@ -105,7 +105,7 @@ def _rehearse(
 ) -> Report:
     from alerts.rehearsal.pace import pace
     from alerts.rehearsal.play import play
-    from alerts.rehearsal.recorded import Rehearsal
+    from alerts.rehearsal.rehearsal import Rehearsal
     from alerts.rehearsal.report import report
     from alerts.rehearsal.sources import recorded, simulated
     from alerts.rules.loader import RuleLoader
@@ -123,14 +123,14 @@ def _rehearse(
     start_ms, end_ms = source.span_ms
     length_ms = max(0, min(end_ms, until_ms or end_ms) - start_ms)
     chosen = pace(length_ms / 1000, every_s)
-    tell(chosen.said())
-    if left_out := chosen.said_of(loaded):
-        tell(left_out)
+    print_note(chosen.describe())
+    if left_out := chosen.describe_left_out(loaded):
+        print_note(left_out)
     judging = chosen.fitting(loaded)
     rehearsal = Rehearsal(settings, judging, every_s=chosen.every_s, until_ms=until_ms)
     with progress("rehearsing") as shown:
 
-        def told() -> Iterator[Snapshot]:
+        def told() -> Iterator[DetectionInputs]:
             for snapshot in rehearsal.snapshots(source.messages):
                 done_ms = min(max(0, snapshot.as_of_ms - start_ms), length_ms)
                 shown.show(f"at {iso(snapshot.as_of_ms)}", done_ms, length_ms)
@@ -142,10 +142,10 @@ def _rehearse(
 
 def _every_s(given: str) -> float:
     """A plain number is seconds."""
-    from alerts.rules.units import seconds_of
+    from alerts.rules.units import parse_seconds
 
     try:
-        every_s = float(given) if given.replace(".", "", 1).isdigit() else seconds_of(given)
+        every_s = float(given) if given.replace(".", "", 1).isdigit() else parse_seconds(given)
     except ValueError as error:
         raise UsageError(f"--every: {error}") from None
     if not isinstance(every_s, float) or every_s < 1:

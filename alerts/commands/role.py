@@ -6,8 +6,8 @@ import signal
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain, accepting
+from consumers.commands.common import load_settings, report_errors
+from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain, accept_setting
 from streams.settings import Settings
 
 
@@ -31,19 +31,19 @@ def alerts(
 
     from alerts.app import run
     from streams.process.logs import configure_role_logs
-    from streams.settings_report import shown
+    from streams.settings_report import display_value
 
     settings = load_settings(
-        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accepting(accept)
+        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accept_setting(accept)
     )
     configure_role_logs()
     structlog.get_logger().info(
         "watching",
         bootstrap=settings.bootstrap,
         **settings.topic_names.log_fields(),
-        redis=shown(settings.redis_url),
+        redis=display_value(settings.redis_url),
         rules=settings.alerts_rules or "default",
         receivers=settings.alerts_receivers or "none",
     )
-    with foreseen():
+    with report_errors():
         run(settings)

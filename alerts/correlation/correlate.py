@@ -13,101 +13,107 @@ In this order:
    or where nothing is known of what either costs, takes over from what concerned a part.
 
 What takes over from another that was told of continues it: it is the same page with another text (`succession`). What
-3 and 4 hold back stays so after what told of it is right again, for as long as its rule's `wake`: the end of an
+3 and 4 hold back stays so after what told of it is right again, for as long as its rule's `inhibit_for`: the end of an
 incident reaches some tests later than others. What the sequential tests have seen while an incident was told of is
-explained by it: as it ends (`over`) they begin anew, so that no page about what is past follows it. Then each finding
-gets its severity, by the money that it loses, and its words.
+explained by it: as it ends (`ended_incidents`) they begin anew, so that no page about what is past follows it. Then
+each finding gets its severity, by the money that it loses, and its words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from alerts.correlation.cases import TOGETHER_MS, Case, VerdictMemory, root, siblings
+from alerts.correlation.candidates import SAME_INCIDENT_WITHIN_MS, Candidate, CorrelationMemory, root_series, siblings
 from alerts.correlation.summary import chart, summary
-from alerts.detection.breach import Judged
-from alerts.detection.revenue import Takings
-from alerts.detection.schedule import InForce
-from alerts.detection.series import ALL
-from alerts.findings import SEVERITY_ORDER, Finding, Owner, Reason, Series, Severity
-from alerts.rules.detect import Silence
-from alerts.rules.rule import Each, Rule
+from alerts.detection.breach import Breach
+from alerts.detection.revenue import RevenueRate
+from alerts.detection.schedule import EffectiveRule
+from alerts.detection.series import WHOLE_SHOP
+from alerts.findings import SEVERITY_ORDER, Category, Finding, FindingReason, Series, Severity
+from alerts.rules.detect import SilenceDetector
+from alerts.rules.rule import Rule, RuleScope
 from consumers.topics import EVENT_TOPICS, Topic
 
 
-def telling(cases: Sequence[Case]) -> dict[str, Series]:
+def roots_by_incident(cases: Sequence[Candidate]) -> dict[str, Series]:
     """What tells of each incident (key) now."""
-    return {case.now.rule.family: case.series for case in cases if case.stands and case.now.rule.incident}
+    return {
+        case.effective.rule.incident_key: case.series for case in cases if case.is_root and case.effective.rule.incident
+    }
 
 
-def lasting(cases: Sequence[Case], before: Mapping[str, tuple[Series, int]]) -> dict[str, tuple[Series, int]]:
+def active_incidents(
+    cases: Sequence[Candidate], before: Mapping[str, tuple[Series, int]]
+) -> dict[str, tuple[Series, int]]:
     """Incidents (key) that are told of now: by what, and since when they have been wrong. `before`: the last answer."""
     found: dict[str, tuple[Series, int]] = {}
     for case in cases:
-        family, since_ms = case.now.rule.family, case.judged.since_ms
-        if not case.stands or not case.now.rule.incident or since_ms is None:
+        incident_key, since_ms = case.effective.rule.incident_key, case.breach.since_ms
+        if not case.is_root or not case.effective.rule.incident or since_ms is None:
             continue
-        known = [held[1] for held in (before.get(family), found.get(family)) if held is not None]
-        found[family] = (case.series, min([since_ms, *known]))
+        known = [held[1] for held in (before.get(incident_key), found.get(incident_key)) if held is not None]
+        found[incident_key] = (case.series, min([since_ms, *known]))
     return found
 
 
-def gives_way(case: Case, to: Series, by_series: Mapping[Series, Case]) -> bool:
+def is_inhibited_by(case: Candidate, to: Series, by_series: Mapping[Series, Candidate]) -> bool:
     """Whether another tells of it in its place, in the end."""
-    return not case.stands and root(case, by_series) == to
+    return not case.is_root and root_series(case, by_series) == to
 
 
-def continuing(
-    cases: Sequence[Case],
-    rules: Mapping[str, InForce],
-    told: Collection[Series],
-    last: Mapping[str, tuple[Series, int]],
+def find_predecessors(
+    cases: Sequence[Candidate],
+    rules: Mapping[str, EffectiveRule],
+    reported: Collection[Series],
+    recent_roots: Mapping[str, tuple[Series, int]],
     before: Mapping[Series, Series],
 ) -> dict[Series, Series]:
     """What stands now, with what told of the same incident before it: that is held back by it now, or right again.
 
     What is right again is not continued by another value of its dimension: that is an incident of its own.
 
-    `told`: what was told of until now; `last`: what told of an incident (key) lately, though it be right again;
-    `before`: the answer of the last evaluation.
+    `reported`: what was told of until now; `recent_roots`: what told of an incident (key) lately, though it be right
+    again; `before`: the answer of the last evaluation.
     """
     by_series = {case.series: case for case in cases}
-    standing = {case.series: case for case in cases if case.stands}
-    found = {series: other for series, other in before.items() if series in standing}
-    for series, case in standing.items():
-        if series in told or not case.now.rule.incident:
+    roots = {case.series: case for case in cases if case.is_root}
+    found = {series: other for series, other in before.items() if series in roots}
+    for series, case in roots.items():
+        if series in reported or not case.effective.rule.incident:
             continue
-        for other in told:
+        for other in reported:
             held = by_series.get(other)
             if (
-                (not siblings(series, other) if held is None else gives_way(held, series, by_series))
+                (not siblings(series, other) if held is None else is_inhibited_by(held, series, by_series))
                 and other.rule in rules
-                and rules[other.rule].rule.family == case.now.rule.family
+                and rules[other.rule].rule.incident_key == case.effective.rule.incident_key
             ):
                 found[series] = other
                 break
         else:
-            other, _ = last.get(case.now.rule.family, (series, 0))
+            other, _ = recent_roots.get(case.effective.rule.incident_key, (series, 0))
             if other != series and other not in by_series and not siblings(series, other):
                 found[series] = other
     return found
 
 
-AFTER_FAULT_MS = 180_000
-AFTER_LEADER_MS = 600_000
-_TAKES_OVER = 1.5
+INHIBIT_AFTER_FAULT_MS = 180_000
+INHIBIT_AFTER_ROOT_MS = 600_000
+_TAKEOVER_LOSS_RATIO = 1.5
 
 
-def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unheard: frozenset[str]) -> dict[str, Series]:
-    """The topics that data faults make untrustworthy, and by which. `unheard`: topics of which no producer is heard;
-    that is no fault of one producer."""
+def faulty_topics(
+    breaches: Sequence[Breach], rules: Mapping[str, EffectiveRule], silent_topics: frozenset[str]
+) -> dict[str, Series]:
+    """The topics that data faults make untrustworthy, and by which. `silent_topics`: topics of which no producer is
+    heard; that is no fault of one producer."""
     found: dict[str, Series] = {}
-    for one in judged:
+    for one in breaches:
         rule = rules[one.rule].rule
-        if rule.owner is not Owner.DATA:
+        if rule.category is not Category.DATA:
             continue
         labels = dict(one.labels)
-        if "source" in labels and labels.get("topic") in unheard:
+        if "source" in labels and labels.get("topic") in silent_topics:
             continue
         topics: Collection[str] = (labels["topic"],) if "topic" in labels else EVENT_TOPICS
         if rule.explains is not None:
@@ -117,235 +123,263 @@ def faulty_topics(judged: Sequence[Judged], rules: Mapping[str, InForce], unhear
     return found
 
 
-def decide(
-    judged: Sequence[Judged],
-    rules: Mapping[str, InForce],
-    memory: VerdictMemory,
-    shop: Takings,
+def correlate(
+    breaches: Sequence[Breach],
+    rules: Mapping[str, EffectiveRule],
+    memory: CorrelationMemory,
+    revenue: RevenueRate,
     as_of_ms: int,
-    unheard: frozenset[str] = frozenset(),
+    silent_topics: frozenset[str] = frozenset(),
 ) -> list[Finding]:
-    """The findings, worst first. `judged` is in the order of the rule file."""
-    for topic, fault in faulty_topics(judged, rules, unheard).items():
-        memory.faulty[topic] = (fault, as_of_ms + AFTER_FAULT_MS)
-    memory.faulty = {topic: held for topic, held in memory.faulty.items() if held[1] > as_of_ms}
-    cases = [Case(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in judged]
-    cases = _by_standstill([_by_fault(case, memory) for case in cases], memory, unheard)
-    cases = _by_cause(cases, memory, as_of_ms)
-    memory.held = {series: held for series, held in memory.held.items() if held[1] > as_of_ms}
-    cases = _by_whole(cases, memory)
-    _let_go(cases, memory)
-    cases = _by_incident(cases, memory, as_of_ms)
-    cases = _in_the_wake(cases, memory, as_of_ms)
-    memory.last = {incident: held for incident, held in memory.last.items() if held[1] > as_of_ms}
-    memory.continues = continuing(cases, rules, memory.told, memory.last, memory.continues)
-    lasting_now = lasting(cases, memory.lasts)
-    memory.over = {
-        family: held
-        for family, held in memory.lasts.items()
-        if family not in lasting_now and held[0].rule in rules and rules[held[0].rule].enabled
+    """The findings, worst first. `breaches` is in the order of the rule file."""
+    for topic, fault in faulty_topics(breaches, rules, silent_topics).items():
+        memory.topic_faults[topic] = (fault, as_of_ms + INHIBIT_AFTER_FAULT_MS)
+    memory.topic_faults = {topic: held for topic, held in memory.topic_faults.items() if held[1] > as_of_ms}
+    cases = [Candidate(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in breaches]
+    cases = _inhibit_by_silent_topic([_inhibit_by_data_fault(case, memory) for case in cases], memory, silent_topics)
+    cases = _inhibit_by_cause(cases, memory, as_of_ms)
+    memory.inhibitions = {series: held for series, held in memory.inhibitions.items() if held[1] > as_of_ms}
+    cases = _inhibit_whole_or_parts(cases, memory)
+    _drop_circular_inhibitions(cases, memory)
+    cases = _inhibit_within_incident(cases, memory, as_of_ms)
+    cases = _inhibit_after_incident(cases, memory, as_of_ms)
+    memory.recent_roots = {incident: held for incident, held in memory.recent_roots.items() if held[1] > as_of_ms}
+    memory.continues = find_predecessors(cases, rules, memory.reported, memory.recent_roots, memory.continues)
+    lasting_now = active_incidents(cases, memory.active_incidents)
+    memory.ended_incidents = {
+        incident_key: held
+        for incident_key, held in memory.active_incidents.items()
+        if incident_key not in lasting_now and held[0].rule in rules and rules[held[0].rule].enabled
     }
-    memory.lasts = lasting_now
-    memory.last |= {family: (series, as_of_ms + AFTER_LEADER_MS) for family, series in telling(cases).items()}
-    findings = [_finding(case, memory, shop, as_of_ms) for case in cases]
-    memory.told = {found.series: found.severity for found in findings if found.held_by is None}
-    return sorted(findings, key=order)
+    memory.active_incidents = lasting_now
+    memory.recent_roots |= {
+        incident_key: (series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
+        for incident_key, series in roots_by_incident(cases).items()
+    }
+    findings = [_finding(case, memory, revenue, as_of_ms) for case in cases]
+    memory.reported = {found.series: found.severity for found in findings if found.inhibited_by is None}
+    return sorted(findings, key=finding_sort_key)
 
 
-def order(finding: Finding) -> tuple[int, int, float, str]:
+def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
     """What stands before what is held back, then the worst, then the dearest."""
     return (
-        int(finding.held_by is not None),
+        int(finding.inhibited_by is not None),
         SEVERITY_ORDER[finding.severity],
         -float(finding.money_per_minute or 0),
         str(finding.series),
     )
 
 
-def _by_fault(case: Case, memory: VerdictMemory) -> Case:
-    rule = case.now.rule
-    if rule.owner is Owner.DATA or case.series in memory.told:
+def _inhibit_by_data_fault(case: Candidate, memory: CorrelationMemory) -> Candidate:
+    rule = case.effective.rule
+    if rule.category is Category.DATA or case.series in memory.reported:
         return case
     for topic in sorted(rule.topics):
-        if topic in memory.faulty:
-            return case.behind(Reason.DATA_FAULT, memory.faulty[topic][0])
+        if topic in memory.topic_faults:
+            return case.inhibited(FindingReason.DATA_FAULT, memory.topic_faults[topic][0])
     return case
 
 
-def _by_standstill(cases: Sequence[Case], memory: VerdictMemory, unheard: frozenset[str]) -> list[Case]:
+def _inhibit_by_silent_topic(
+    cases: Sequence[Candidate], memory: CorrelationMemory, silent_topics: frozenset[str]
+) -> list[Candidate]:
     """Where a whole topic stands still, that is one incident: not one of each of its producers."""
-    behind: dict[Series, Series] = {}
-    for topic in unheard:
-        mine = [case for case in cases if case.stands and {"source", "topic"} <= dict(case.series.labels).keys()]
+    inhibited: dict[Series, Series] = {}
+    for topic in silent_topics:
+        mine = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
         mine = [case for case in mine if dict(case.series.labels)["topic"] == topic]
-        whole = (case for case in cases if case.stands and _is_silence_of(case, topic))
-        told = (case for case in mine if case.series in memory.told)
-        leader = next(whole, None) or next(told, None) or next(iter(mine), None)
+        whole = (case for case in cases if case.is_root and _is_silence_of(case, topic))
+        reported = (case for case in mine if case.series in memory.reported)
+        leader = next(whole, None) or next(reported, None) or next(iter(mine), None)
         if leader is not None:
-            late = (case.series for case in mine if case is not leader and case.series not in memory.told)
-            behind |= dict.fromkeys(late, leader.series)
-    return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
+            late = (case.series for case in mine if case is not leader and case.series not in memory.reported)
+            inhibited |= dict.fromkeys(late, leader.series)
+    return [
+        case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
+        for case in cases
+    ]
 
 
-def _is_silence_of(case: Case, topic: str) -> bool:
+def _is_silence_of(case: Candidate, topic: str) -> bool:
     """Whether it tells that a whole topic brings nothing."""
-    return isinstance(case.now.detect, Silence) and not case.series.labels and Topic(topic) in case.now.rule.topics
+    return (
+        isinstance(case.effective.detect, SilenceDetector)
+        and not case.series.labels
+        and Topic(topic) in case.effective.rule.topics
+    )
 
 
-def _by_cause(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
+def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
     """What follows from an incident of another kind."""
     for case in cases:
-        if case.stands:
-            until = (case.series, as_of_ms + AFTER_LEADER_MS)
-            memory.caused.update(dict.fromkeys(case.now.rule.causes, until))
-    memory.caused = {incident: held for incident, held in memory.caused.items() if held[1] > as_of_ms}
+        if case.is_root:
+            until = (case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
+            memory.inhibited_incidents.update(dict.fromkeys(case.effective.rule.causes, until))
+    memory.inhibited_incidents = {
+        incident: held for incident, held in memory.inhibited_incidents.items() if held[1] > as_of_ms
+    }
     return [
-        case.behind(Reason.SAME_INCIDENT, memory.caused[case.now.rule.family][0])
-        if case.stands and case.now.rule.family in memory.caused and case.series not in memory.told
+        case.inhibited(FindingReason.SAME_INCIDENT, memory.inhibited_incidents[case.effective.rule.incident_key][0])
+        if case.is_root
+        and case.effective.rule.incident_key in memory.inhibited_incidents
+        and case.series not in memory.reported
         else case
         for case in cases
     ]
 
 
-def _by_whole(cases: Sequence[Case], memory: VerdictMemory) -> list[Case]:
+def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
     """Within each rule: the whole before its parts, or one part before all. A whole that is told of stays so: what is
     left when an incident ends is chance, and falls to some part."""
-    wholes = {case.judged.rule: case for case in cases if case.judged.label == ALL}
+    wholes = {case.breach.rule: case for case in cases if case.breach.label == WHOLE_SHOP}
     found = []
     for case in cases:
-        whole = wholes.get(case.judged.rule)
-        if whole is None or not case.stands:
+        whole = wholes.get(case.breach.rule)
+        if whole is None or not case.is_root:
             found.append(case)
             continue
-        named = None if whole.series in memory.told else whole.judged.explained_by
-        teller = Series(case.judged.rule, ((named[0], named[1]),)) if named else whole.series
+        named = None if whole.series in memory.reported else whole.breach.explained_by
+        teller = Series(case.breach.rule, ((named[0], named[1]),)) if named else whole.series
         if case.series == teller:
             found.append(case)
         elif case is whole:
-            found.append(case.behind(Reason.CHILD, teller))
+            found.append(case.inhibited(FindingReason.CHILD, teller))
         else:
-            found.append(case.behind(Reason.SAME_INCIDENT if named else Reason.PARENT, teller))
+            found.append(case.inhibited(FindingReason.SAME_INCIDENT if named else FindingReason.PARENT, teller))
     return found
 
 
-def _let_go(cases: Sequence[Case], memory: VerdictMemory) -> None:
+def _drop_circular_inhibitions(cases: Sequence[Candidate], memory: CorrelationMemory) -> None:
     """Forget of what held another back, and is held back by that now, that it holds it: else nobody would tell."""
     by_series = {case.series: case for case in cases}
-    for series, (holder, _) in list(memory.held.items()):
-        if holder in by_series and gives_way(by_series[holder], series, by_series):
-            del memory.held[series]
+    for series, (holder, _) in list(memory.inhibitions.items()):
+        if holder in by_series and is_inhibited_by(by_series[holder], series, by_series):
+            del memory.inhibitions[series]
 
 
-def _by_incident(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
+def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
     """Across rules: one of them leads."""
-    families: dict[str, list[Case]] = {}
+    families: dict[str, list[Candidate]] = {}
     for case in cases:
-        if case.stands and case.now.rule.incident and case.series not in memory.held:
-            families.setdefault(case.now.rule.family, []).append(case)
-    leaders, behind = dict[str, Series](), dict[Series, Series]()
-    for family, members in families.items():
-        first = next((case for case in members if case.series == memory.leaders.get(family)), members[0])
-        leader = _leader(first, members)
-        leaders[family] = leader.series
-        behind |= {case.series: leader.series for case in members if not _on_its_own(case, leader, as_of_ms)}
-    memory.leaders = leaders
-    return [case.behind(Reason.SAME_INCIDENT, behind[case.series]) if case.series in behind else case for case in cases]
+        if case.is_root and case.effective.rule.incident and case.series not in memory.inhibitions:
+            families.setdefault(case.effective.rule.incident_key, []).append(case)
+    incident_roots, inhibited = dict[str, Series](), dict[Series, Series]()
+    for incident_key, members in families.items():
+        first = next((case for case in members if case.series == memory.incident_roots.get(incident_key)), members[0])
+        leader = _incident_root(first, members)
+        incident_roots[incident_key] = leader.series
+        inhibited |= {
+            case.series: leader.series for case in members if not _is_separate_incident(case, leader, as_of_ms)
+        }
+    memory.incident_roots = incident_roots
+    return [
+        case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
+        for case in cases
+    ]
 
 
-def _in_the_wake(cases: Sequence[Case], memory: VerdictMemory, as_of_ms: int) -> list[Case]:
+def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
     """What was held back lately by what is right again, and what is held back now.
 
-    Only what tells of it now makes this last longer: once that is right, it ends after the rule's `wake`.
+    Only what tells of it now makes this last longer: once that is right, it ends after the rule's `inhibit_for`.
     """
     found = []
     for case in cases:
-        held = memory.held.get(case.series)
-        if case.stands and held is not None and case.series not in memory.told:
-            case = case.behind(Reason.SAME_INCIDENT, held[0])
+        held = memory.inhibitions.get(case.series)
+        if case.is_root and held is not None and case.series not in memory.reported:
+            case = case.inhibited(FindingReason.SAME_INCIDENT, held[0])
         found.append(case)
     by_series = {case.series: case for case in found}
     for case in found:
-        teller = by_series.get(root(case, by_series))
-        if case.held_by is not None and case.reason is not Reason.DATA_FAULT and teller is not None and teller.stands:
-            memory.held[case.series] = (teller.series, as_of_ms + round(case.now.rule.wake * 1000))
+        teller = by_series.get(root_series(case, by_series))
+        if (
+            case.inhibited_by is not None
+            and case.reason is not FindingReason.DATA_FAULT
+            and teller is not None
+            and teller.is_root
+        ):
+            memory.inhibitions[case.series] = (teller.series, as_of_ms + round(case.effective.rule.inhibit_for * 1000))
     return found
 
 
-def _leader(first: Case, fresh: Sequence[Case]) -> Case:
+def _incident_root(first: Candidate, fresh: Sequence[Candidate]) -> Candidate:
     """The first, unless it concerns a part and the whole shop is losing far more, as far as that is known."""
-    if not first.judged.labels:
+    if not first.breach.labels:
         return first
-    return next((case for case in fresh if not case.judged.labels and _costs_more(case, first)), first)
+    return next((case for case in fresh if not case.breach.labels and _costs_more(case, first)), first)
 
 
-def _costs_more(whole: Case, part: Case) -> bool:
-    lost, less = whole.judged.money_per_minute, part.judged.money_per_minute
-    return (lost is None and less is None) or (lost or 0.0) > (less or 0.0) * _TAKES_OVER
+def _costs_more(whole: Candidate, part: Candidate) -> bool:
+    lost, less = whole.breach.money_per_minute, part.breach.money_per_minute
+    return (lost is None and less is None) or (lost or 0.0) > (less or 0.0) * _TAKEOVER_LOSS_RATIO
 
 
-def _on_its_own(case: Case, leader: Case, as_of_ms: int) -> bool:
+def _is_separate_incident(case: Candidate, leader: Candidate, as_of_ms: int) -> bool:
     if case.series == leader.series:
         return True
     if not siblings(case.series, leader.series):
         return False
-    of_a_whole = Each.ALL in case.now.rule.for_each
-    return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= TOGETHER_MS
+    of_a_whole = RuleScope.ALL in case.effective.rule.for_each
+    return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= SAME_INCIDENT_WITHIN_MS
 
 
-def _finding(case: Case, memory: VerdictMemory, shop: Takings, as_of_ms: int) -> Finding:
-    judged, rule = case.judged, case.now.rule
-    money = judged.money_per_minute
+def _finding(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate, as_of_ms: int) -> Finding:
+    breach, rule = case.breach, case.effective.rule
+    money = breach.money_per_minute
     return Finding(
         series=case.series,
         reason=case.reason,
-        severity=_severity(case, memory, shop),
-        owner=rule.owner,
+        severity=_severity(case, memory, revenue),
+        category=rule.category,
         as_of_ms=as_of_ms,
-        since_ms=judged.since_ms,
-        unit=judged.unit,
-        value=judged.value,
-        expected=judged.expected,
-        interval=judged.interval,
+        since_ms=breach.since_ms,
+        unit=breach.unit,
+        value=breach.value,
+        expected=breach.expected,
+        interval=breach.interval,
         money_per_minute=None if money is None else round(money),
-        contributors=judged.contributors,
-        held_by=case.held_by,
+        contributors=breach.contributors,
+        inhibited_by=case.inhibited_by,
         continues=memory.continues.get(case.series),
-        incident=rule.family,
+        incident=rule.incident_key,
         title=rule.title,
-        summary=summary(rule, judged),
+        summary=summary(rule, breach),
         runbook=rule.runbook,
-        chart=chart(rule, judged, as_of_ms),
+        chart=chart(rule, breach, as_of_ms),
     )
 
 
-def _severity(case: Case, memory: VerdictMemory, shop: Takings) -> Severity:
+def _severity(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate) -> Severity:
     """The rule's, or critical for its loss; never less than it was while it has been told."""
-    rule, money, severity = case.now.rule, case.judged.money_per_minute, case.now.severity
-    if rule.critical_from is not None and money is not None and money >= rule.critical_from * shop.gmv_per_minute:
+    rule, money, severity = case.effective.rule, case.breach.money_per_minute, case.effective.severity
+    if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
         severity = Severity.CRITICAL
-    told = (memory.told.get(one, severity) for one in (case.series, memory.continues.get(case.series, case.series)))
-    return min(severity, *told, key=SEVERITY_ORDER.__getitem__)
+    reported = (
+        memory.reported.get(one, severity) for one in (case.series, memory.continues.get(case.series, case.series))
+    )
+    return min(severity, *reported, key=SEVERITY_ORDER.__getitem__)
 
 
-def plain(
-    rule: Rule, series: Series, reason: Reason, severity: Severity, as_of_ms: int, value: float | None
+def unbreached_finding(
+    rule: Rule, series: Series, reason: FindingReason, severity: Severity, as_of_ms: int, value: float | None
 ) -> Finding:
     """A finding that nothing is wrong, or that it cannot be said. `value`: what is measured."""
     return Finding(
         series=series,
         reason=reason,
         severity=severity,
-        owner=rule.owner,
+        category=rule.category,
         as_of_ms=as_of_ms,
         since_ms=None,
-        unit=Judged(rule.name, ALL, (), reason).unit,
+        unit=Breach(rule.name, WHOLE_SHOP, (), reason).unit,
         value=value,
         expected=None,
         interval=None,
         money_per_minute=None,
         contributors=(),
-        held_by=None,
-        incident=rule.family,
+        inhibited_by=None,
+        incident=rule.incident_key,
         title=rule.title,
         summary=rule.title,
         runbook=rule.runbook,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from alerts.detection.breach import Judged
-from alerts.findings import Chart, Contributor, Interval, Labels, Reason
-from alerts.rules.detect import Change, Sequential, Silence, Threshold
-from alerts.rules.inputs import counters_of
+from alerts.detection.breach import Breach
+from alerts.findings import Chart, Contributor, ExpectedRange, FindingReason, Labels
+from alerts.rules.dependencies import counters_of
+from alerts.rules.detect import ChangeDetector, SequentialDetector, SilenceDetector, ThresholdDetector
 from alerts.rules.rule import Rule
 from streams.model.kpis import KPIS
 from streams.model.windows import Window
@@ -18,69 +18,69 @@ _SHOWN = 0.2
 _MORE = 1.3
 
 
-def summary(rule: Rule, judged: Judged) -> str:
+def summary(rule: Rule, breach: Breach) -> str:
     """One sentence: where, how much, against what, and where it comes from. Money and times are left to the teller."""
-    where = f" in {place(judged.labels)}" if judged.labels else ""
-    parts = [f"{rule.title}{where}", _numbers(judged)]
-    shown = [part for part in judged.contributors if _stands_out(part, judged)]
+    where = f" in {describe_labels(breach.labels)}" if breach.labels else ""
+    parts = [f"{rule.title}{where}", _numbers(breach)]
+    shown = [part for part in breach.contributors if _has_changed_more_than_whole(part, breach)]
     if shown:
         said = [
-            f"{place(part.labels)} {part.rate_effect + part.mix_effect:.0%}"
+            f"{describe_labels(part.labels)} {part.rate_effect + part.mix_effect:.0%}"
             + (" by mix" if part.mix_effect > part.rate_effect else "")
             for part in shown
         ]
         parts.append("of this " + ", ".join(said))
-    elif judged.contributors:
+    elif breach.contributors:
         parts.append("spread evenly")
     return "; ".join(part for part in parts if part)
 
 
-def _stands_out(part: Contributor, judged: Judged) -> bool:
+def _has_changed_more_than_whole(part: Contributor, breach: Breach) -> bool:
     """Whether it has changed more than the whole: of what befalls all alike, the largest part has most."""
     if part.rate_effect + part.mix_effect < _SHOWN:
         return False
     if part.mix_effect > part.rate_effect:
         return True
-    if not (part.value and part.expected and judged.value and judged.expected):
+    if not (part.value and part.expected and breach.value and breach.expected):
         return True
-    return abs(part.value / part.expected - 1) > _MORE * abs(judged.value / judged.expected - 1)
+    return abs(part.value / part.expected - 1) > _MORE * abs(breach.value / breach.expected - 1)
 
 
-def place(labels: Labels) -> str:
+def describe_labels(labels: Labels) -> str:
     """`channel app`; the whole shop is `the shop`."""
     return ", ".join(f"{name} {value}" for name, value in labels) or "the shop"
 
 
-def _numbers(judged: Judged) -> str:
-    if judged.reason is Reason.SILENT:
-        return f"nothing came where {judged.expected or 0:,.0f} were to be expected"
-    if judged.value is None:
+def _numbers(breach: Breach) -> str:
+    if breach.reason is FindingReason.SILENT:
+        return f"nothing came where {breach.expected or 0:,.0f} were to be expected"
+    if breach.value is None:
         return ""
-    value = amount(judged.value, judged.unit)
-    if judged.expected:
-        change = judged.value / judged.expected - 1
-        return f"{value} where {amount(judged.expected, judged.unit)} was to be expected ({change:+.0%})"
-    interval = judged.interval
-    if judged.fired_beyond is not None and interval is not None:
-        return f"{value}; {_not_clear_yet(judged.value, judged.fired_beyond, interval, judged.unit)}"
+    value = format_amount(breach.value, breach.unit)
+    if breach.expected:
+        change = breach.value / breach.expected - 1
+        return f"{value} where {format_amount(breach.expected, breach.unit)} was to be expected ({change:+.0%})"
+    interval = breach.interval
+    if breach.fired_beyond is not None and interval is not None:
+        return f"{value}; {_not_clear_yet(breach.value, breach.fired_beyond, interval, breach.unit)}"
     if interval is not None and interval.high is not None:
-        return f"{value}, more than {amount(interval.high, judged.unit)}"
+        return f"{value}, more than {format_amount(interval.high, breach.unit)}"
     if interval is not None and interval.low is not None:
-        return f"{value}, less than {amount(interval.low, judged.unit)}"
+        return f"{value}, less than {format_amount(interval.low, breach.unit)}"
     return value
 
 
-def _not_clear_yet(value: float, fired_beyond: float, interval: Interval, unit: Unit) -> str:
+def _not_clear_yet(value: float, fired_beyond: float, interval: ExpectedRange, unit: Unit) -> str:
     """Why it still fires within the limit beyond which it began: it clears at another, or there is too little data."""
-    fired, above = amount(fired_beyond, unit), interval.high is not None
+    fired, above = format_amount(fired_beyond, unit), interval.high is not None
     clear = interval.high if above else interval.low
     if clear is None or (value <= clear if above else value >= clear):
         return f"fired {'above' if above else 'below'} {fired}, and there is too little now to judge by"
     side = "at or below" if above else "at or above"
-    return f"fired {'above' if above else 'below'} {fired}, clears {side} {amount(clear, unit)}"
+    return f"fired {'above' if above else 'below'} {fired}, clears {side} {format_amount(clear, unit)}"
 
 
-def amount(number: float, unit: Unit) -> str:
+def format_amount(number: float, unit: Unit) -> str:
     """As people read it; money stays minor units, for only the teller knows the currency."""
     if unit is Unit.RATIO:
         return f"{number:.2%}" if abs(number) < 10 else f"{number:,.1f}"
@@ -89,21 +89,21 @@ def amount(number: float, unit: Unit) -> str:
     return f"{number:,.0f}" if abs(number) >= 10 or number == int(number) else f"{number:,.2f}"
 
 
-def chart(rule: Rule, judged: Judged, as_of_ms: int) -> Chart | None:
+def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
     """The series that shows it best, from half an hour before it began."""
-    scope, value = judged.label
+    scope, value = breach.label
     if scope not in set(Scope):
         return None
     match rule.detect:
-        case Threshold(value=name, window=window) | Change(value=name, window=window):
+        case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
             pass
-        case Sequential(count=count, per=per):
+        case SequentialDetector(count=count, per=per):
             name, window = _kpi(count, per), Window.M1
-        case Silence(count=count):
+        case SilenceDetector(count=count):
             name, window = count[0], Window.M1
         case _:
             return None
-    since_ms = as_of_ms if judged.since_ms is None else judged.since_ms
+    since_ms = as_of_ms if breach.since_ms is None else breach.since_ms
     return Chart(name, window, Scope(scope), value, since_ms - _BEFORE_MS, as_of_ms)
 
 

@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from alerts.delivery.retry import after
+from alerts.delivery.retry import plan_retry
 from alerts.metrics import DELIVERED, GIVEN_UP, AlertMetrics
 from alerts.notify.grouping import Send, Wait, next_message
 from alerts.notify.http import Http
-from alerts.notify.message import Message
-from alerts.notify.outcome import Failed, Fault, Outcome
+from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import ShopInfo
+from alerts.notify.outcome import DeliveryFailure, Failed, Outcome
 from alerts.notify.receivers import Receiver
-from alerts.notify.wording import Place
 from alerts.state.alert import Alert
-from alerts.state.telling import Notice
-from alerts.store.outbox import Due, NoticeQueue
+from alerts.state.notification import Notice
+from alerts.store.outbox import DueNotices, NoticeQueue
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Dispatcher:
         self,
         outbox: NoticeQueue,
         receivers: Mapping[str, Receiver],
-        place: Place,
+        shop: ShopInfo,
         metrics: AlertMetrics,
         *,
         clock: Callable[[], int],
@@ -46,58 +46,58 @@ class Dispatcher:
     ) -> None:
         self._outbox = outbox
         self._receivers = receivers
-        self._place = place
+        self._shop = shop
         self._metrics = metrics
         self._clock = clock
         self._longest_send_s = longest_send_s
         self._waits: dict[str, int] = {}
         for name in receivers:
-            metrics.know(name)
+            metrics.add_receiver(name)
 
     async def dispatch(self, name: str) -> int | None:
         """Send what may be sent to one receiver now. Returns when to come back, epoch ms, if that is known."""
         receiver = self._receivers[name]
-        window_ms = receiver.limits.window_ms
-        found = await self._outbox.take(name, self._clock(), window_ms)
+        window_ms = receiver.rate_limit.window_ms
+        found = await self._outbox.claim_due(name, self._clock(), window_ms)
         self._metrics.waiting.labels(name).set(await self._outbox.waiting(name))
-        if not isinstance(found, Due):
+        if not isinstance(found, DueNotices):
             return getattr(found, "until_ms", None)
         notices, attempts, failures = list(found.notices), list(found.attempts_ms), found.failures
         while True:
-            step = next_message(notices, attempts, receiver.limits, self._clock())
+            step = next_message(notices, attempts, receiver.rate_limit, self._clock())
             if step is None:
                 return None
             if isinstance(step, Wait):
                 if self._waits.get(name) != step.until_ms:  # each wait once, however often it is looked at
-                    self._metrics.notices.labels(step.why).inc(len(notices))
+                    self._metrics.notices.labels(step.reason).inc(len(notices))
                 self._waits[name] = step.until_ms
                 return step.until_ms
             begun_ms = self._clock()
-            if not await self._outbox.attempt(name, begun_ms, window_ms):
+            if not await self._outbox.begin_attempt(name, begun_ms, window_ms):
                 return None
             attempts.append(begun_ms)
             outcome = await self._send(receiver, step)
-            follows = after(outcome, step.notices, failures, self._clock())
-            await self._outbox.settle(name, follows.settling)
+            follows = plan_retry(outcome, step.notices, failures, self._clock())
+            await self._outbox.record_outcome(name, follows.result)
             self._count(receiver, step, outcome, follows.given_up)
-            if follows.settling.blocked_ms:
-                return follows.settling.blocked_ms
-            failures = follows.settling.failures
+            if follows.result.blocked_ms:
+                return follows.result.blocked_ms
+            failures = follows.result.failures
             sent = {notice.id for notice in step.notices}
-            again = [notice for notice in follows.settling.kept if notice.due_ms <= self._clock()]
+            again = [notice for notice in follows.result.retries if notice.due_ms <= self._clock()]
             notices = [*(notice for notice in notices if notice.id not in sent), *again]
 
     async def _send(self, receiver: Receiver, step: Send) -> Outcome:
-        message = Message(step.notices, self._place, self._clock())
+        message = NotificationMessage(step.notices, self._shop, self._clock())
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._longest_send_s):
                 return await receiver.notifier.send(message)
         except TimeoutError:
-            return Failed(Fault.TIMEOUT, f"{receiver.name} took longer than {self._longest_send_s:g} s")
+            return Failed(DeliveryFailure.TIMEOUT, f"{receiver.name} took longer than {self._longest_send_s:g} s")
         except Exception as error:  # a fault of ours must not stop the others; its text may hold a secret
             log.error("a notifier failed", receiver=receiver.name, error=type(error).__name__)
-            return Failed(Fault.INTERNAL, f"{type(error).__name__}: a fault of ours")
+            return Failed(DeliveryFailure.INTERNAL, f"{type(error).__name__}: a fault of ours")
         finally:
             self._metrics.send_seconds.labels(receiver.name).observe(time.monotonic() - began)
 
@@ -114,7 +114,7 @@ class Dispatcher:
             )
         else:
             metrics.attempts.labels(name, DELIVERED).inc()
-            metrics.notices.labels(step.why).inc(len(step.notices))
+            metrics.notices.labels(step.reason).inc(len(step.notices))
             for notice in step.notices:
                 metrics.delay_seconds.labels(name).observe(max(0, self._clock() - notice.created_ms) / 1000)
         if given_up:
@@ -122,27 +122,27 @@ class Dispatcher:
             log.error("messages are too old to be of use, and given up", receiver=name, notices=len(given_up))
 
 
-class Refresher:
+class AlertmanagerResender:
     """When each of them was told last. A process that begins to lead tells all of them at once."""
 
-    def __init__(self, receivers: Mapping[str, Receiver], http: Http, place: Place) -> None:
+    def __init__(self, receivers: Mapping[str, Receiver], http: Http, shop: ShopInfo) -> None:
         self._receivers = receivers
         self._http = http
-        self._place = place
-        self._told_ms: dict[str, int] = {}
+        self._shop = shop
+        self._sent_ms: dict[str, int] = {}
 
-    async def refresh(self, alerts: Iterable[Alert], now_ms: int) -> None:
+    async def resend(self, alerts: Iterable[Alert], now_ms: int) -> None:
         """Tell those whose time has come. What does not arrive is told the next time."""
         known = list(alerts)
         for name, receiver in self._receivers.items():
-            channel = receiver.refreshed
-            if channel is None or now_ms - self._told_ms.get(name, 0) < channel.resend_ms:
+            channel = receiver.resend_channel
+            if channel is None or now_ms - self._sent_ms.get(name, 0) < channel.resend_ms:
                 continue
-            self._told_ms[name] = now_ms
-            request = channel.refreshing(known, self._place, now_ms)
+            self._sent_ms[name] = now_ms
+            request = channel.resend_request(known, self._shop, now_ms)
             if request is None:
                 continue
             answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else channel.judge(answer)
+            failed = answer if isinstance(answer, Failed) else channel.check_response(answer)
             if failed is not None:
                 log.warning("a receiver could not be told what fires", receiver=name, detail=failed.detail)

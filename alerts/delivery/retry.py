@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from alerts.notify.outcome import Failed, Outcome
-from alerts.state.telling import Notice
-from alerts.store.outbox import Settling
+from alerts.state.notification import Notice
+from alerts.store.outbox import AttemptResult
 
-FIRST_PAUSE_MS = 1000
-LONGEST_PAUSE_MS = 60_000
-GIVEN_UP_AFTER_MS = 6 * 3_600_000
+MIN_BACKOFF_MS = 1000
+MAX_BACKOFF_MS = 60_000
+DISCARD_AFTER_MS = 6 * 3_600_000
 """When nobody wants to know any more; what is critical is never given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class RetryPlan:
     """What follows from an attempt."""
 
-    settling: Settling
+    result: AttemptResult
     given_up: tuple[Notice, ...] = ()
 
 
-def after(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: int) -> After:
+def plan_retry(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: int) -> RetryPlan:
     """What follows. `failures`: attempts in a row that had failed before this one.
 
     What may pass by itself holds the receiver up for a while, longer each time, or as long as it asked for. What will
@@ -31,31 +31,31 @@ def after(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: int) 
     alone from then on.
     """
     if not isinstance(outcome, Failed):
-        return After(Settling([notice.id for notice in sent], (), 0, 0))
-    given_up = tuple(n for n in sent if not n.critical and now_ms - n.created_ms >= GIVEN_UP_AFTER_MS)
+        return RetryPlan(AttemptResult([notice.id for notice in sent], (), 0, 0))
+    given_up = tuple(n for n in sent if not n.critical and now_ms - n.created_ms >= DISCARD_AFTER_MS)
     left = [notice for notice in sent if notice not in given_up]
     asked_ms = None if outcome.retry_after_s is None else round(outcome.retry_after_s * 1000)
-    if outcome.lasting and asked_ms is None:
+    if outcome.is_permanent and asked_ms is None:
         kept = [
             replace(
                 notice,
                 alone=True,
                 failures=notice.failures + 1,
-                due_ms=now_ms if len(sent) > 1 else now_ms + pause_ms(notice.failures + 1),
+                due_ms=now_ms if len(sent) > 1 else now_ms + backoff_ms(notice.failures + 1),
             )
             for notice in left
         ]
         blocked_ms = 0
     else:
         kept = [replace(notice, failures=notice.failures + 1) for notice in left]
-        blocked_ms = now_ms + (pause_ms(failures) if asked_ms is None else asked_ms)
-    return After(Settling([notice.id for notice in given_up], kept, failures + 1, blocked_ms), given_up)
+        blocked_ms = now_ms + (backoff_ms(failures) if asked_ms is None else asked_ms)
+    return RetryPlan(AttemptResult([notice.id for notice in given_up], kept, failures + 1, blocked_ms), given_up)
 
 
-def pause_ms(failures: int) -> int:
+def backoff_ms(failures: int) -> int:
     """How long to wait after so many failures before.
 
     >>> [pause_ms(n) for n in (0, 1, 2, 9)]
     [1000, 2000, 4000, 60000]
     """
-    return min(FIRST_PAUSE_MS << min(failures, 16), LONGEST_PAUSE_MS)
+    return min(MIN_BACKOFF_MS << min(failures, 16), MAX_BACKOFF_MS)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerts.detection.panes import Label
-from alerts.findings import Contributor, Interval, Labels, Reason
+from alerts.detection.panes import ScopeValue
+from alerts.findings import Contributor, ExpectedRange, FindingReason, Labels
 from streams.panes.counters import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Breach:
     """One series of one rule."""
 
     rule: str
-    label: Label
+    label: ScopeValue
     labels: Labels
-    reason: Reason
+    reason: FindingReason
     unit: Unit = Unit.COUNT
     value: float | None = None
     expected: float | None = None
-    interval: Interval | None = None
+    interval: ExpectedRange | None = None
     fired_beyond: float | None = None
     """The limit beyond which it became wrong, where it is within that now and not right again yet: `interval` then has
     the limit at which it clears."""
@@ -28,5 +28,5 @@ class Judged:
     money_per_minute: float | None = None
     """Minor units."""
     contributors: tuple[Contributor, ...] = ()
-    explained_by: Label | None = None
+    explained_by: ScopeValue | None = None
     """Of the whole shop: the one part that it comes from."""

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.detection.panes import Label
+from alerts.detection.panes import ScopeValue
 from alerts.detectors.arrays import Floats
 from alerts.findings import Contributor
 
-MOST = 3
+MAX_CONTRIBUTORS = 3
 _NAMED = 0.7
 _STAYS_NAMED = 0.5
 _LEAST_EXPECTED = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class DimensionBreakdown:
     """The whole cut by one dimension; arrays are parallel."""
 
-    labels: Sequence[Label]
+    labels: Sequence[ScopeValue]
     usual_share: Floats
     share: Floats
     usual_rate: Floats
@@ -40,7 +40,7 @@ class Parts:
     expected: Floats
 
 
-def effects(parts: Parts) -> tuple[Floats, Floats]:
+def rate_and_mix_effects(parts: DimensionBreakdown) -> tuple[Floats, Floats]:
     """(rate effect, mix effect) of each part, in the unit of the rate."""
     before, after = np.nan_to_num(parts.usual_rate), np.nan_to_num(parts.rate)
     whole = (float((parts.usual_share * before).sum()) + float((parts.share * after).sum())) / 2
@@ -49,11 +49,11 @@ def effects(parts: Parts) -> tuple[Floats, Floats]:
     return rate, mix
 
 
-def contributors(cut: Mapping[str, Parts]) -> tuple[Contributor, ...]:
+def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ...]:
     """The greatest parts over all dimensions, as shares of the change of the whole."""
     found: list[tuple[float, Contributor]] = []
     for parts in cut.values():
-        rate, mix = effects(parts)
+        rate, mix = rate_and_mix_effects(parts)
         change = float((rate + mix).sum())
         if change == 0:
             continue
@@ -62,15 +62,17 @@ def contributors(cut: Mapping[str, Parts]) -> tuple[Contributor, ...]:
             said = Contributor(((scope, value),), of_rate, of_mix, _known(parts.rate[i]), _known(parts.usual_rate[i]))
             found.append((of_rate + of_mix, said))
     found.sort(key=lambda pair: (-pair[0], pair[1].labels))
-    return tuple(said for _, said in found[:MOST])
+    return tuple(said for _, said in found[:MAX_CONTRIBUTORS])
 
 
-def one_part(cut: Mapping[str, Parts], *, least_effect: float, rise: bool, named: Label | None = None) -> Label | None:
+def find_explaining_part(
+    cut: Mapping[str, DimensionBreakdown], *, least_effect: float, rise: bool, explaining_part: ScopeValue | None = None
+) -> ScopeValue | None:
     """The part that the whole's change comes from alone: most of it is there, and all others are as usual.
 
-    `named` is the one that was named before; it stays so while it still is the better part of it.
+    `explaining_part` is the one that was named before; it stays so while it still is the better part of it.
     """
-    best: tuple[float, Label] | None = None
+    best: tuple[float, ScopeValue] | None = None
     for parts in cut.values():
         off = (parts.counted - parts.expected) * (1 if rise else -1)
         total = float(off.sum())
@@ -80,7 +82,7 @@ def one_part(cut: Mapping[str, Parts], *, least_effect: float, rise: bool, named
             share = float(off[i]) / total
             others = float(parts.expected.sum() - parts.expected[i])
             others_off = (total - float(off[i])) / others if others > 0 else 0.0
-            if label == named and share >= _STAYS_NAMED:
+            if label == explaining_part and share >= _STAYS_NAMED:
                 return label
             # A part must stand out from its own kind, too: the largest part has most of what befalls all alike.
             own = float(off[i]) / float(parts.expected[i]) if parts.expected[i] > 0 else 0.0

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Judged
-from alerts.detection.inputs import Fact, Snapshot
-from alerts.detection.schedule import InForce
-from alerts.detectors.threshold import beyond
-from alerts.findings import Interval, Labels, Reason
-from alerts.rules.detect import FactName, OfFact
+from alerts.detection.breach import Breach
+from alerts.detection.inputs import DetectionInputs, HealthReading
+from alerts.detection.schedule import EffectiveRule
+from alerts.detectors.threshold import breached_with_hysteresis
+from alerts.findings import ExpectedRange, FindingReason, Labels
+from alerts.rules.detect import HealthCheck, HealthCheckDetector
 from streams.panes.counters import Unit
 
-_SECONDS = {FactName.AS_OF_AGE, FactName.LAG_AGE, FactName.SOURCE_AHEAD, FactName.WORKER_CLOCK}
-_RATIOS = {FactName.REFUSED, FactName.REPEATED}
+_SECONDS = {HealthCheck.AS_OF_AGE, HealthCheck.LAG_AGE, HealthCheck.SOURCE_AHEAD, HealthCheck.WORKER_CLOCK}
+_RATIOS = {HealthCheck.REFUSED, HealthCheck.REPEATED}
 
 
 @dataclass(slots=True)
-class FactMemory:
+class HealthMemory:
     """What one fact rule remembers."""
 
     since_ms: dict[Labels, int] = field(default_factory=dict)
@@ -29,20 +29,20 @@ class FactMemory:
     """What was last told of, and its value."""
 
 
-def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judged]:
+def breaches(memory: HealthMemory, effective: EffectiveRule, snapshot: DetectionInputs) -> Iterator[Breach]:
     """What is wrong. Where nothing could be found out (no facts, or not a number), what was wrong still is."""
-    detect = now.detect
-    assert isinstance(detect, OfFact)
-    if snapshot.facts is None:
+    detect = effective.detect
+    assert isinstance(detect, HealthCheckDetector)
+    if snapshot.health_readings is None:
         for labels in memory.since_ms:
-            yield _judged(memory, now, detect, Fact(detect.fact, np.nan, labels))
+            yield _breach(memory, effective, detect, HealthReading(detect.check, np.nan, labels))
         return
-    facts = [fact for fact in snapshot.facts if fact.name is detect.fact]
+    facts = [fact for fact in snapshot.health_readings if fact.name is detect.check]
     memory.seen = {fact.labels: fact.value for fact in facts}
     memory.since_ms = {labels: at for labels, at in memory.since_ms.items() if labels in memory.seen}
     if not facts:
         return
-    wrong = beyond(
+    wrong = breached_with_hysteresis(
         np.array([fact.value for fact in facts], np.float64),
         np.array([fact.labels in memory.since_ms for fact in facts]),
         limit=detect.above,
@@ -52,40 +52,40 @@ def judge(memory: FactMemory, now: InForce, snapshot: Snapshot) -> Iterator[Judg
     for fact, is_wrong in zip(facts, wrong.tolist(), strict=True):
         if np.isnan(fact.value):
             if fact.labels in memory.since_ms:
-                yield _judged(memory, now, detect, fact)
+                yield _breach(memory, effective, detect, fact)
             continue
         if not is_wrong:
             memory.since_ms.pop(fact.labels, None)
             continue
         memory.since_ms.setdefault(fact.labels, snapshot.as_of_ms)
-        yield _judged(memory, now, detect, fact)
+        yield _breach(memory, effective, detect, fact)
 
 
-def state_of(memory: FactMemory, labels: Labels) -> Reason:
+def status(memory: HealthMemory, labels: Labels) -> FindingReason:
     """Why what is not wrong is not."""
     if labels not in memory.seen:
-        return Reason.GONE
-    return Reason.NO_DATA if np.isnan(memory.seen[labels]) else Reason.WITHIN
+        return FindingReason.GONE
+    return FindingReason.NO_DATA if np.isnan(memory.seen[labels]) else FindingReason.WITHIN
 
 
-def present(memory: FactMemory, labels: Labels) -> float | None:
+def current_value(memory: HealthMemory, labels: Labels) -> float | None:
     """The value that a series was last seen with."""
     value = memory.seen.get(labels, np.nan)
     return None if np.isnan(value) else value
 
 
-def _judged(memory: FactMemory, now: InForce, detect: OfFact, fact: Fact) -> Judged:
+def _breach(memory: HealthMemory, effective: EffectiveRule, detect: HealthCheckDetector, fact: HealthReading) -> Breach:
     inside = fact.value <= detect.above
     clear = detect.above if detect.clear is None else detect.clear
-    unit = Unit.SECONDS if detect.fact in _SECONDS else Unit.RATIO if detect.fact in _RATIOS else Unit.COUNT
-    return Judged(
-        rule=now.rule.name,
-        label=("fact", detect.fact.value),
+    unit = Unit.SECONDS if detect.check in _SECONDS else Unit.RATIO if detect.check in _RATIOS else Unit.COUNT
+    return Breach(
+        rule=effective.rule.name,
+        label=("fact", detect.check.value),
         labels=fact.labels,
-        reason=Reason.BEYOND,
+        reason=FindingReason.BEYOND,
         unit=unit,
         value=None if np.isnan(fact.value) else fact.value,
-        interval=Interval(None, clear if inside else detect.above),
+        interval=ExpectedRange(None, clear if inside else detect.above),
         fired_beyond=detect.above if inside else None,
         since_ms=memory.since_ms[fact.labels],
     )

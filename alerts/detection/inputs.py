@@ -10,20 +10,20 @@ import numpy as np
 from alerts.detection.panes import CellPanes, Panes
 from alerts.detectors.arrays import Floats
 from alerts.findings import Labels
-from alerts.rules.detect import Against, Change, FactName, Threshold
-from alerts.rules.rule import Each, Rules
+from alerts.rules.detect import ChangeDetector, HealthCheck, ReferencePeriod, ThresholdDetector
+from alerts.rules.rule import Rules, RuleScope
 from consumers.contract.events import Promotion
 from streams.model.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TableQuery:
     """One question to the view: some numbers of all values of a scope in a window."""
 
     window: Window
-    scope: Each
+    scope: RuleScope
     names: frozenset[str]
-    against: Against | None = None
+    against: ReferencePeriod | None = None
     """None: now. Else at the comparable times of this kind; RECENT is never asked for, it is remembered."""
 
 
@@ -42,16 +42,16 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class HealthReading:
     """One thing that the monitor knows of itself."""
 
-    name: FactName
+    name: HealthCheck
     value: float
     labels: Labels = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class DetectionInputs:
     """All that can be seen at one as-of. What is missing is unknown, and no error."""
 
     as_of_ms: int
@@ -59,32 +59,36 @@ class Snapshot:
     """The seconds since the last evaluation (after a start: of the last hour, to learn from), settled: up to a little
     before the as-of, when what is under way has come in. The first begins anywhere, each other one where the last
     ended; a gap is passed over."""
-    tables: Mapping[tuple[Window, Each], Table] = field(default_factory=dict)
-    past: Mapping[tuple[Window, Each, Against], tuple[Table, ...]] = field(default_factory=dict)
+    tables: Mapping[tuple[Window, RuleScope], Table] = field(default_factory=dict)
+    past: Mapping[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = field(default_factory=dict)
     """At comparable times, known outages left out."""
-    facts: tuple[Fact, ...] | None = ()
+    health_readings: tuple[HealthReading, ...] | None = ()
     """None: nothing could be found out."""
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
     seen_ms: int | None = None
     """When it was looked at, by the clock of the sale; None: at the as-of."""
 
 
-def no_panes(at_s: int) -> Panes:
+def empty_panes(at_s: int) -> Panes:
     """Nothing, up to a moment."""
     return CellPanes(at_s, at_s, ())
 
 
-def asks(rules: Rules) -> frozenset[Ask]:
+def table_queries(rules: Rules) -> frozenset[TableQuery]:
     """What the rules want to know of the view, one question a window, scope and time."""
-    names: dict[tuple[Window, Each, Against | None], set[str]] = {}
+    names: dict[tuple[Window, RuleScope, ReferencePeriod | None], set[str]] = {}
     for rule in rules.rules:
         detect = rule.detect
-        if not rule.enabled or not isinstance(detect, Threshold | Change):
+        if not rule.enabled or not isinstance(detect, ThresholdDetector | ChangeDetector):
             continue
-        against = [one for one in detect.against if one is not Against.RECENT] if isinstance(detect, Change) else []
+        against = (
+            [one for one in detect.against if one is not ReferencePeriod.RECENT]
+            if isinstance(detect, ChangeDetector)
+            else []
+        )
         for scope in rule.for_each:
             wanted = {detect.value, *([detect.least[0]] if detect.least else [])}
             names.setdefault((detect.window, scope, None), set()).update(wanted, {"gmv"})
             for one in against:
                 names.setdefault((detect.window, scope, one), set()).update(wanted)
-    return frozenset(Ask(window, scope, frozenset(of), back) for (window, scope, back), of in names.items())
+    return frozenset(TableQuery(window, scope, frozenset(of), back) for (window, scope, back), of in names.items())

@@ -13,7 +13,7 @@ from alerts.detectors.arrays import Floats, Ints
 from streams.panes.cells import NO_CELLS, Cells
 from streams.panes.counters import COUNTER_IDS
 
-Label = tuple[str, str]
+ScopeValue = tuple[str, str]
 """(scope, value); in scope `all` the value is empty, in scope `source` it is `topic/source`."""
 
 
@@ -25,7 +25,7 @@ class Panes(Protocol):
     @property
     def end_s(self) -> int: ...
     @property
-    def labels(self) -> Sequence[Label]:
+    def labels(self) -> Sequence[ScopeValue]:
         """# [row]"""
         ...
 
@@ -40,7 +40,7 @@ class CellPanes:
 
     start_s: int
     end_s: int
-    labels: Sequence[Label]
+    labels: Sequence[ScopeValue]
     cells: Cells = NO_CELLS
 
     def from_first(self) -> CellPanes:
@@ -65,7 +65,7 @@ class DensePanes:
     """The same as a table, for sales that are played at full speed."""
 
     start_s: int
-    labels: Sequence[Label]
+    labels: Sequence[ScopeValue]
     counters: Sequence[str]
     """Those that are not always 0."""
     table: npt.NDArray[np.int32]

@@ -9,14 +9,14 @@ _HALF_LIFE_S = 1800.0
 
 
 @dataclass(slots=True)
-class Takings:
+class RevenueRate:
     """GMV and paid orders, exponential sums; minor units."""
 
     seconds: float = 0.0
     gmv: float = 0.0
     paid: float = 0.0
 
-    def take(self, gmv: float, paid: float, dt_s: float) -> None:
+    def add(self, gmv: float, paid: float, dt_s: float) -> None:
         """So many more seconds."""
         keep = 0.5 ** (dt_s / _HALF_LIFE_S)
         self.seconds = self.seconds * keep + dt_s

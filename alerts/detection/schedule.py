@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alerts.findings import Severity
-from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
-from alerts.rules.rule import Rule, When
+from alerts.rules.detect import (
+    ChangeDetector,
+    HealthCheckDetector,
+    SequentialDetector,
+    SilenceDetector,
+    ThresholdDetector,
+)
+from alerts.rules.rule import PromotionCondition, Rule
 from consumers.contract.events import Promotion
 from streams.model.phases import RunState, phase_at, run_state
 
-_ALWAYS = When()
-Detector = Threshold | Change | Sequential | Silence | OfFact
+_ALWAYS = PromotionCondition()
+Detector = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class EffectiveRule:
     """A rule at a moment."""
 
     rule: Rule
@@ -25,19 +31,19 @@ class InForce:
     detect: Detector
 
 
-def running(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:
+def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:
     """The promotions that run, the first by id first."""
     return [held for _, held in sorted(promotions.items()) if run_state(held, at_ms) is RunState.RUNNING]
 
 
 def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[str]:
     """The SKUs of the promotions that run."""
-    return frozenset(sku for promotion in running(promotions, at_ms) for sku in promotion.skus or ())
+    return frozenset(sku for promotion in running_promotions(promotions, at_ms) for sku in promotion.skus or ())
 
 
-def holds(when: When, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
+def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
     """Whether a condition holds."""
-    now = running(promotions, at_ms)
+    now = running_promotions(promotions, at_ms)
     if when.running is False:
         return not now
     if when == _ALWAYS:
@@ -54,12 +60,12 @@ def holds(when: When, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
     return False
 
 
-def in_force(rule: Rule, promotions: Mapping[str, Promotion], at_ms: int) -> InForce:
+def effective_rule(rule: Rule, promotions: Mapping[str, Promotion], at_ms: int) -> EffectiveRule:
     """The rule as it is at a moment."""
-    holding = frozenset(i for i, during in enumerate(rule.during) if holds(during.when, promotions, at_ms))
-    enabled, severity = rule.enabled and holds(rule.when, promotions, at_ms), rule.severity
+    holding = frozenset(i for i, during in enumerate(rule.during) if is_met(during.when, promotions, at_ms))
+    enabled, severity = rule.enabled and is_met(rule.when, promotions, at_ms), rule.severity
     for i in sorted(holding):
         during = rule.during[i]
         enabled = enabled if during.enabled is None else enabled and during.enabled
         severity = during.severity or severity
-    return InForce(rule, enabled, severity, rule.detector(holding))
+    return EffectiveRule(rule, enabled, severity, rule.detector(holding))

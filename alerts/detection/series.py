@@ -7,29 +7,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.panes import Label
+from alerts.detection.panes import ScopeValue
 from alerts.detectors.arrays import Bools, Ints
 from alerts.findings import Labels
 
-ALL: Label = ("all", "")
+WHOLE_SHOP: ScopeValue = ("all", "")
 MAX_SERIES = 20_000
 """Of one rule; what turns up later is not watched."""
 
 
 @dataclass(slots=True)
-class Places:
+class SeriesIndex:
     """Labels and their places."""
 
-    labels: list[Label] = field(default_factory=list)
+    labels: list[ScopeValue] = field(default_factory=list)
     """# [place]"""
-    of: dict[Label, int] = field(default_factory=dict)
+    of: dict[ScopeValue, int] = field(default_factory=dict)
 
     @classmethod
-    def from_labels(cls, labels: Sequence[Label]) -> Places:
+    def from_labels(cls, labels: Sequence[ScopeValue]) -> SeriesIndex:
         """As they were."""
         return cls(list(labels), {label: place for place, label in enumerate(labels)})
 
-    def add(self, label: Label) -> int:
+    def add(self, label: ScopeValue) -> int:
         """Its place, made on first sight; -1 when there is no room."""
         place = self.of.get(label)
         if place is None:
@@ -42,7 +42,7 @@ class Places:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, row_of: Mapping[Label, int]) -> Ints:
+    def rows(self, row_of: Mapping[ScopeValue, int]) -> Ints:
         """Where each place is in something else, -1 where it is not."""
         return np.fromiter((row_of.get(label, -1) for label in self.labels), np.int64, len(self.labels))
 
@@ -50,7 +50,7 @@ class Places:
         return np.fromiter(chosen, np.bool_, len(self.labels))
 
 
-def labels_of(label: Label) -> Labels:
+def to_labels(label: ScopeValue) -> Labels:
     """As findings have them."""
     scope, value = label
     if scope == "all":

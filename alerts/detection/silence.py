@@ -7,33 +7,33 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Judged
-from alerts.detection.panes import Label, Panes
-from alerts.detection.revenue import Takings
-from alerts.detection.series import Places, labels_of
+from alerts.detection.breach import Breach
+from alerts.detection.panes import Panes, ScopeValue
+from alerts.detection.revenue import RevenueRate
+from alerts.detection.series import SeriesIndex, to_labels
 from alerts.detectors.arrays import Bools
-from alerts.detectors.silence import Silences
-from alerts.findings import Reason
-from alerts.rules.detect import Silence
-from alerts.rules.rule import Each, Money, Rule
+from alerts.detectors.silence import SilenceState
+from alerts.findings import FindingReason
+from alerts.rules.detect import SilenceDetector
+from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import COUNTER_IDS, Unit
 
 
 @dataclass(slots=True)
-class QuietMemory:
+class SilenceMemory:
     """What one silence rule remembers."""
 
-    silences: Silences = field(default_factory=Silences)
-    places: Places = field(default_factory=Places)
+    silences: SilenceState = field(default_factory=SilenceState)
+    places: SeriesIndex = field(default_factory=SeriesIndex)
     until_s: int = 0
 
 
-def listen(
-    memory: QuietMemory,
+def observe(
+    memory: SilenceMemory,
     rule: Rule,
-    detect: Silence,
+    detect: SilenceDetector,
     panes: Panes,
-    row_of: Mapping[Label, int],
+    row_of: Mapping[ScopeValue, int],
     steps: Iterable[tuple[int, int]],
 ) -> None:
     """Take in the panes, whose labels `row_of` numbers."""
@@ -42,54 +42,54 @@ def listen(
             memory.places.add((scope, value))
     memory.silences.fit(len(memory.places))
     rows = memory.places.rows(row_of)
-    counters = tuple(COUNTER_IDS) if Each.SOURCE in rule.for_each else detect.count
+    counters = tuple(COUNTER_IDS) if RuleScope.SOURCE in rule.for_each else detect.count
     for start_s, end_s in steps:
         memory.silences.step(panes.counts(counters, rows, start_s, end_s), end_s - start_s)
         memory.until_s = end_s
 
 
-def judge(memory: QuietMemory, rule: Rule, detect: Silence, shop: Takings) -> Iterator[Judged]:
+def breaches(memory: SilenceMemory, rule: Rule, detect: SilenceDetector, revenue: RevenueRate) -> Iterator[Breach]:
     """Who is silent."""
     silences = memory.silences
     for place in np.flatnonzero(_silent(memory, detect)).tolist():
         label = memory.places.labels[place]
-        whole = rule.money is Money.ALL_OF_IT and np.isfinite(shop.gmv_per_minute)
-        yield Judged(
+        whole = rule.money is LossMethod.ALL_OF_IT and np.isfinite(revenue.gmv_per_minute)
+        yield Breach(
             rule=rule.name,
             label=label,
-            labels=labels_of(label),
-            reason=Reason.SILENT,
+            labels=to_labels(label),
+            reason=FindingReason.SILENT,
             unit=Unit.COUNT,
             value=0.0,
             expected=float(silences.missed[place]),
             since_ms=round((memory.until_s - float(silences.quiet_s[place])) * 1000),
-            money_per_minute=shop.gmv_per_minute if whole else None,
+            money_per_minute=revenue.gmv_per_minute if whole else None,
         )
 
 
-def state_of(memory: QuietMemory, detect: Silence, label: Label) -> Reason:
+def status(memory: SilenceMemory, detect: SilenceDetector, label: ScopeValue) -> FindingReason:
     """Why a series that is not silent is not."""
     place = memory.places.of.get(label)
     if place is None:
-        return Reason.GONE
-    return Reason.WITHIN if _is_known(memory, detect)[place] else Reason.LEARNING
+        return FindingReason.GONE
+    return FindingReason.WITHIN if _is_known(memory, detect)[place] else FindingReason.LEARNING
 
 
-def known(memory: QuietMemory, detect: Silence) -> int:
+def ready_count(memory: SilenceMemory, detect: SilenceDetector) -> int:
     """Of how many series enough has come for silence to say anything."""
     return int(_is_known(memory, detect).sum())
 
 
-def heard(memory: QuietMemory, topic: str) -> bool:
+def has_active_source(memory: SilenceMemory, topic: str) -> bool:
     """Whether any source of a topic goes on."""
     mine = [place for label, place in memory.places.of.items() if label[1].startswith(topic + "/")]
     return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
 
 
-def _is_known(memory: QuietMemory, detect: Silence) -> Bools:
+def _is_known(memory: SilenceMemory, detect: SilenceDetector) -> Bools:
     answer: Bools = memory.silences.total >= 2 * detect.least_expected
     return answer
 
 
-def _silent(memory: QuietMemory, detect: Silence) -> Bools:
+def _silent(memory: SilenceMemory, detect: SilenceDetector) -> Bools:
     return memory.silences.silent(after_s=detect.after, least_expected=detect.least_expected)

@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Judged
-from alerts.detection.inputs import Snapshot, Table
-from alerts.detection.panes import Label
-from alerts.detection.schedule import InForce
-from alerts.detection.series import Places, labels_of
-from alerts.detectors.arrays import Bools, Floats, Ints, grown
-from alerts.detectors.change import Usual, changed, usual
-from alerts.detectors.threshold import beyond
-from alerts.detectors.weeks import Weeks
-from alerts.findings import Interval, Reason
-from alerts.rules.detect import Against, Change, Direction, Threshold
-from alerts.rules.rule import Each, Money
+from alerts.detection.breach import Breach
+from alerts.detection.inputs import DetectionInputs, Table
+from alerts.detection.panes import ScopeValue
+from alerts.detection.schedule import EffectiveRule
+from alerts.detection.series import SeriesIndex, to_labels
+from alerts.detectors.arrays import Bools, Floats, Ints, resized
+from alerts.detectors.change import ChangeBaseline, changed, usual
+from alerts.detectors.threshold import breached_with_hysteresis
+from alerts.detectors.weeks import WeeklyHistory
+from alerts.findings import ExpectedRange, FindingReason
+from alerts.rules.detect import ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
+from alerts.rules.rule import LossMethod, RuleScope
 from alerts.rules.values import unit_of
 from streams.model.windows import LENGTH_S
 
@@ -38,10 +38,10 @@ _STALE_LEAST_S = 300
 
 
 @dataclass(slots=True)
-class NumberMemory:
+class ThresholdMemory:
     """What one threshold or change rule remembers. Arrays by series."""
 
-    places: Places = field(default_factory=Places)
+    places: SeriesIndex = field(default_factory=SeriesIndex)
     wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     value: Floats = field(default_factory=lambda: np.zeros(0))
@@ -62,21 +62,21 @@ class NumberMemory:
     """The newest in the history, minutes since the epoch."""
     as_of_ms: int = 0
     """Of the last evaluation; 0: there was none."""
-    weeks: Weeks = field(default_factory=Weeks)
+    weeks: WeeklyHistory = field(default_factory=WeeklyHistory)
     """Of threshold rules that ask what is usual."""
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.wrong, self.known = grown(self.wrong, size), grown(self.known, size)
-        self.seen, self.since_ms = grown(self.seen, size), grown(self.since_ms, size)
-        self.judged = grown(self.judged, size)
-        self.judged_ms, self.stale = grown(self.judged_ms, size), grown(self.stale, size)
-        self.value = grown(self.value, size, np.nan)
-        self.history = grown(self.history, size, np.nan)
+        self.wrong, self.known = resized(self.wrong, size), resized(self.known, size)
+        self.seen, self.since_ms = resized(self.seen, size), resized(self.since_ms, size)
+        self.judged = resized(self.judged, size)
+        self.judged_ms, self.stale = resized(self.judged_ms, size), resized(self.stale, size)
+        self.value = resized(self.value, size, np.nan)
+        self.history = resized(self.history, size, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class _ScopeNumbers:
     """One scope's numbers in the order of places."""
 
     at: Ints
@@ -95,43 +95,43 @@ class _Limits:
     clear: Floats
 
 
-def judge(
-    memory: NumberMemory, now: InForce, snapshot: Snapshot, skus: frozenset[str], *, frozen: bool
-) -> Iterator[Judged]:
+def breaches(
+    memory: ThresholdMemory, effective: EffectiveRule, snapshot: DetectionInputs, skus: frozenset[str], *, frozen: bool
+) -> Iterator[Breach]:
     """The series that are wrong. `frozen`: the numbers are not to be believed, so everything stays as it was."""
-    detect = now.detect
-    assert isinstance(detect, Threshold | Change)
+    detect = effective.detect
+    assert isinstance(detect, ThresholdDetector | ChangeDetector)
     if frozen and memory.as_of_ms:
         memory.judged_ms[memory.judged_ms > 0] += snapshot.as_of_ms - memory.as_of_ms
     memory.as_of_ms = snapshot.as_of_ms
     memory.seen = np.zeros(len(memory.places), np.bool_)
-    for scope in now.rule.for_each:
+    for scope in effective.rule.for_each:
         table = snapshot.tables.get((detect.window, scope))
         if table is None:
             continue
-        numbers = _numbers(memory, now, detect, scope, table, skus)
-        by: Usual | _Limits
-        if isinstance(detect, Change):
+        numbers = _numbers(memory, effective, detect, scope, table, skus)
+        by: ChangeBaseline | _Limits
+        if isinstance(detect, ChangeDetector):
             by = _baseline(memory, detect, scope, numbers, snapshot)
         else:
             by = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
         if not frozen:
-            _decide(memory, detect, numbers, by, snapshot.as_of_ms)
-        yield from _found(memory, now, detect, numbers, by)
+            _update_breached(memory, detect, numbers, by, snapshot.as_of_ms)
+        yield from _breaches_of_scope(memory, effective, detect, numbers, by)
     memory.wrong[~memory.seen] = False
 
 
-def state_of(memory: NumberMemory, label: Label) -> Reason:
+def status(memory: ThresholdMemory, label: ScopeValue) -> FindingReason:
     """Why a series that is not wrong is not."""
     place = memory.places.of.get(label)
     if place is None or place >= len(memory.seen) or not memory.seen[place]:
-        return Reason.GONE
+        return FindingReason.GONE
     if memory.stale[place]:
-        return Reason.STALE
-    return Reason.WITHIN if memory.known[place] else Reason.NO_DATA
+        return FindingReason.STALE
+    return FindingReason.WITHIN if memory.known[place] else FindingReason.NO_DATA
 
 
-def present(memory: NumberMemory, label: Label) -> float | None:
+def current_value(memory: ThresholdMemory, label: ScopeValue) -> float | None:
     """A series' latest number, where it can be judged."""
     place = memory.places.of.get(label, -1)
     known = 0 <= place < len(memory.value) and bool(memory.known[place])
@@ -139,13 +139,18 @@ def present(memory: NumberMemory, label: Label) -> float | None:
 
 
 def _numbers(
-    memory: NumberMemory, now: InForce, detect: Threshold | Change, scope: Each, table: Table, skus: frozenset[str]
-) -> _Numbers:
-    rule = now.rule
+    memory: ThresholdMemory,
+    effective: EffectiveRule,
+    detect: ThresholdDetector | ChangeDetector,
+    scope: RuleScope,
+    table: Table,
+    skus: frozenset[str],
+) -> _ScopeNumbers:
+    rule = effective.rule
     chosen = [
         (row, place)
         for row, value in enumerate(table.values)
-        if not (rule.promoted and scope is Each.SKU and value not in skus)
+        if not (rule.promoted and scope is RuleScope.SKU and value not in skus)
         and not (rule.values and value not in rule.values)
         and (place := memory.places.add((scope.value, value))) >= 0
     ]
@@ -159,10 +164,12 @@ def _numbers(
     memory.seen[at] = True
     memory.value[at], memory.known[at] = values, enough
     minutes = LENGTH_S.get(detect.window, _DAY_S) / 60
-    return _Numbers(at, values, enough, table.column("gmv")[rows] / minutes)
+    return _ScopeNumbers(at, values, enough, table.column("gmv")[rows] / minutes)
 
 
-def _limits(memory: NumberMemory, detect: Threshold, numbers: _Numbers, as_of_ms: int, *, frozen: bool) -> _Limits:
+def _limits(
+    memory: ThresholdMemory, detect: ThresholdDetector, numbers: _ScopeNumbers, as_of_ms: int, *, frozen: bool
+) -> _Limits:
     """Those of the rule; where what is usual is beyond its limit already, so much beyond that."""
     clear = detect.limit if detect.clear is None else detect.clear
     usual_now = np.full(len(numbers.at), np.nan)
@@ -180,13 +187,15 @@ def _limits(memory: NumberMemory, detect: Threshold, numbers: _Numbers, as_of_ms
     )
 
 
-def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbers, snapshot: Snapshot) -> Usual:
+def _baseline(
+    memory: ThresholdMemory, detect: ChangeDetector, scope: RuleScope, numbers: _ScopeNumbers, snapshot: DetectionInputs
+) -> ChangeBaseline:
     """Of the first kind that has one, series by series."""
     middle, spread = np.full(len(numbers.at), np.nan), np.zeros(len(numbers.at))
     labels = [memory.places.labels[place][1] for place in numbers.at.tolist()]
     _remember(memory, numbers, snapshot.as_of_ms)
     for against in detect.against:
-        if against is Against.RECENT:
+        if against is ReferencePeriod.RECENT:
             past = memory.history[numbers.at, :-_LEFT_OUT_MIN].T
             past = np.where((~np.isnan(past)).sum(axis=0) >= _LEAST_MIN, past, np.nan)
         else:
@@ -196,10 +205,10 @@ def _baseline(memory: NumberMemory, detect: Change, scope: Each, numbers: _Numbe
         found = usual(past)
         missing = np.isnan(middle)
         middle, spread = np.where(missing, found.middle, middle), np.where(missing, found.spread, spread)
-    return Usual(middle, spread)
+    return ChangeBaseline(middle, spread)
 
 
-def _remember(memory: NumberMemory, numbers: _Numbers, as_of_ms: int) -> None:
+def _remember(memory: ThresholdMemory, numbers: _ScopeNumbers, as_of_ms: int) -> None:
     minute = as_of_ms // 60_000
     ahead = HISTORY_MIN if memory.minute < 0 else max(0, min(minute - memory.minute, HISTORY_MIN))
     if ahead:
@@ -210,7 +219,7 @@ def _remember(memory: NumberMemory, numbers: _Numbers, as_of_ms: int) -> None:
     memory.history[numbers.at[sound], -1] = numbers.values[sound]
 
 
-def _past(table: Table, detect: Change, labels: list[str]) -> Floats:
+def _past(table: Table, detect: ChangeDetector, labels: list[str]) -> Floats:
     """The numbers of a comparable time; NaN also where too little happened then to compare with."""
     values = _column(table, detect.value, labels)
     if detect.least is None:
@@ -227,17 +236,21 @@ def _column(table: Table, name: str, labels: list[str]) -> Floats:
     return answer
 
 
-def _decide(
-    memory: NumberMemory, detect: Threshold | Change, numbers: _Numbers, by: Usual | _Limits, as_of_ms: int
+def _update_breached(
+    memory: ThresholdMemory,
+    detect: ThresholdDetector | ChangeDetector,
+    numbers: _ScopeNumbers,
+    by: ChangeBaseline | _Limits,
+    as_of_ms: int,
 ) -> None:
-    judged = numbers.enough & ~np.isnan(by.middle) if isinstance(by, Usual) else numbers.enough
+    judged = numbers.enough & ~np.isnan(by.middle) if isinstance(by, ChangeBaseline) else numbers.enough
     values = np.where(numbers.enough, numbers.values, np.nan)
     was = memory.wrong[numbers.at]
-    if isinstance(detect, Threshold):
+    if isinstance(detect, ThresholdDetector):
         assert isinstance(by, _Limits)
-        wrong = beyond(values, was, limit=by.limit, clear=by.clear, above=detect.above is not None)
+        wrong = breached_with_hysteresis(values, was, limit=by.limit, clear=by.clear, above=detect.above is not None)
     else:
-        assert isinstance(by, Usual)
+        assert isinstance(by, ChangeBaseline)
         wrong = changed(
             values,
             by,
@@ -256,31 +269,35 @@ def _decide(
     memory.wrong[numbers.at] = wrong
 
 
-def _found(
-    memory: NumberMemory, now: InForce, detect: Threshold | Change, numbers: _Numbers, by: Usual | _Limits
-) -> Iterator[Judged]:
-    rule = now.rule
+def _breaches_of_scope(
+    memory: ThresholdMemory,
+    effective: EffectiveRule,
+    detect: ThresholdDetector | ChangeDetector,
+    numbers: _ScopeNumbers,
+    by: ChangeBaseline | _Limits,
+) -> Iterator[Breach]:
+    rule = effective.rule
     for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
         place = int(numbers.at[i])
         label, value = memory.places.labels[place], float(numbers.values[i])
         expected, interval, fired_beyond = None, None, None
-        if isinstance(detect, Threshold):
+        if isinstance(detect, ThresholdDetector):
             assert isinstance(by, _Limits)
             inside = value <= by.limit[i] if detect.above is not None else value >= by.limit[i]
             limit = float(by.clear[i] if inside else by.limit[i])  # inside, it is not right again yet
             low, high = (None, limit) if detect.above is not None else (limit, None)
-            interval = Interval(low, high)
+            interval = ExpectedRange(low, high)
             fired_beyond = float(by.limit[i]) if inside else None
-        elif isinstance(by, Usual) and not np.isnan(by.middle[i]):
+        elif isinstance(by, ChangeBaseline) and not np.isnan(by.middle[i]):
             expected = float(by.middle[i])
-        money = float(numbers.money[i]) if rule.money is Money.ALL_OF_IT else None
-        if rule.money is Money.SHORTFALL and expected:
+        money = float(numbers.money[i]) if rule.money is LossMethod.ALL_OF_IT else None
+        if rule.money is LossMethod.SHORTFALL and expected:
             money = float(numbers.money[i]) * max(0.0, expected / value - 1) if value > 0 else None
-        yield Judged(
+        yield Breach(
             rule=rule.name,
             label=label,
-            labels=labels_of(label),
-            reason=Reason.BEYOND if isinstance(detect, Threshold) else Reason.CHANGED,
+            labels=to_labels(label),
+            reason=FindingReason.BEYOND if isinstance(detect, ThresholdDetector) else FindingReason.CHANGED,
             unit=unit_of(detect.value),
             value=None if np.isnan(value) else value,
             expected=expected,

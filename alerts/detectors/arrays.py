@@ -12,7 +12,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 
-def grown(array: npt.NDArray[Any], size: int, fill: float = 0.0) -> npt.NDArray[Any]:
+def resized(array: npt.NDArray[Any], size: int, fill: float = 0.0) -> npt.NDArray[Any]:
     """The array with room for more series, filled."""
     if len(array) >= size:
         return array

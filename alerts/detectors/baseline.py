@@ -18,7 +18,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, grown, ratio
+from alerts.detectors.arrays import Bools, Floats, ratio, resized
 
 MINUTE_S = 60
 PENDING = 3
@@ -30,7 +30,7 @@ _PRIOR_MIN = 5.0
 _MARGIN_SE = 0.5
 
 
-class Part(IntEnum):
+class MinutePart(IntEnum):
     """What is kept of a minute."""
 
     COUNT = 0
@@ -44,7 +44,7 @@ class Part(IntEnum):
     """1 where the spreads are known, else 0."""
 
 
-N_PARTS = len(Part)
+N_PARTS = len(MinutePart)
 
 
 @dataclass(slots=True)
@@ -62,36 +62,36 @@ class Baseline:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.minute, self.block = grown(self.minute, size), grown(self.block, size)
-        self.pending = grown(self.pending, size)
-        self.fast, self.slow = grown(self.fast, size), grown(self.slow, size)
+        self.minute, self.block = resized(self.minute, size), resized(self.block, size)
+        self.pending = resized(self.pending, size)
+        self.fast, self.slow = resized(self.fast, size), resized(self.slow, size)
 
     def take(self, y: Floats, inputs: Floats, gmv: Floats) -> None:
         """Part of the minute under way."""
         came = np.empty((len(y), 3))
-        came[:, Part.COUNT], came[:, Part.INPUT], came[:, Part.GMV] = y, inputs, gmv
+        came[:, MinutePart.COUNT], came[:, MinutePart.INPUT], came[:, MinutePart.GMV] = y, inputs, gmv
         self.minute[:, :3] += came
         self.block += came[:, :2]
 
     def end_block(self, level: Floats) -> None:
         """10 s are over; `level` is the usual one, 0 where it is not known."""
         mu = level * self.block[:, 1]
-        self.minute[:, Part.SPREAD_10S] += _pearson(self.block[:, 0], mu)
+        self.minute[:, MinutePart.SPREAD_10S] += _pearson(self.block[:, 0], mu)
         self.block[:] = 0.0
 
     def end_minute(self, level: Floats, sound: Bools, *, spreads: bool) -> None:
         """A minute is over; of series that are not `sound` it is not taken. `spreads`: whether what was to be expected
         was known well enough for the counts' spread around it to say anything."""
         minute = self.minute
-        mu = level * minute[:, Part.INPUT]
-        minute[:, Part.SPREAD_60S] = _pearson(minute[:, Part.COUNT], mu)
+        mu = level * minute[:, MinutePart.INPUT]
+        minute[:, MinutePart.SPREAD_60S] = _pearson(minute[:, MinutePart.COUNT], mu)
         known = (mu > 0) & spreads
-        minute[:, Part.MINUTES] = known
-        minute[~known, Part.SPREAD_10S] = 0.0
-        minute[~known, Part.SPREAD_60S] = 0.0
+        minute[:, MinutePart.MINUTES] = known
+        minute[~known, MinutePart.SPREAD_10S] = 0.0
+        minute[~known, MinutePart.SPREAD_60S] = 0.0
         minute[~sound] = 0.0
         oldest = self.pending[:, 0]
-        some = (oldest[:, Part.INPUT] > 0)[:, None]
+        some = (oldest[:, MinutePart.INPUT] > 0)[:, None]
         for kept, half_life in ((self.fast, FAST_MIN), (self.slow, SLOW_MIN)):
             kept *= np.where(some, 0.5 ** (1 / half_life), 1.0)
             kept += oldest
@@ -109,18 +109,18 @@ class Baseline:
         """What has been lately is what is usual from now on."""
         for kept in (self.fast, self.slow):
             kept[which] = 0.0
-            kept[which, Part.COUNT], kept[which, Part.INPUT] = y[which], inputs[which]
+            kept[which, MinutePart.COUNT], kept[which, MinutePart.INPUT] = y[which], inputs[which]
 
     def level(self) -> Floats:
         """Events that follow from one, estimated; NaN where nothing is known."""
-        return ratio(self.slow[:, Part.COUNT], self.slow[:, Part.INPUT])
+        return ratio(self.slow[:, MinutePart.COUNT], self.slow[:, MinutePart.INPUT])
 
     def bounded(self, *, rise: bool) -> Floats:
         """The level that a change is measured from: never further on the side of the change than is sure."""
-        slow, fast = self.level(), ratio(self.fast[:, Part.COUNT], self.fast[:, Part.INPUT])
+        slow, fast = self.level(), ratio(self.fast[:, MinutePart.COUNT], self.fast[:, MinutePart.INPUT])
         phi = self.dispersion()
-        slow_se = slow * np.sqrt(phi / np.maximum(self.slow[:, Part.COUNT], 1.0))
-        fast_se = slow * np.sqrt(phi / np.maximum(self.fast[:, Part.COUNT], 1.0))
+        slow_se = slow * np.sqrt(phi / np.maximum(self.slow[:, MinutePart.COUNT], 1.0))
+        fast_se = slow * np.sqrt(phi / np.maximum(self.fast[:, MinutePart.COUNT], 1.0))
         sign = 1.0 if rise else -1.0
         nearer = np.fmax(slow * sign, (fast - sign * 2 * fast_se) * sign) * sign
         answer: Floats = np.maximum(nearer + sign * _MARGIN_SE * slow_se, 0.0)
@@ -128,15 +128,15 @@ class Baseline:
 
     def dispersion(self) -> Floats:
         """Variance over mean of the counts around what is expected, at least 1."""
-        minutes = self.slow[:, Part.MINUTES]
-        short = (self.slow[:, Part.SPREAD_10S] / 6 + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
-        long = (self.slow[:, Part.SPREAD_60S] + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
+        minutes = self.slow[:, MinutePart.MINUTES]
+        short = (self.slow[:, MinutePart.SPREAD_10S] / 6 + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
+        long = (self.slow[:, MinutePart.SPREAD_60S] + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
         answer: Floats = np.maximum(1.0, np.maximum(short, long))
         return answer
 
     def gmv_per_input(self) -> Floats:
         """GMV for each delayed `per` event, minor units."""
-        return ratio(self.slow[:, Part.GMV], self.slow[:, Part.INPUT])
+        return ratio(self.slow[:, MinutePart.GMV], self.slow[:, MinutePart.INPUT])
 
 
 def _pearson(y: Floats, mu: Floats) -> Floats:

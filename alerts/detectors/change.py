@@ -20,7 +20,7 @@ _LEAST_FOR_SPREAD = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class ChangeBaseline:
     """What is usual: arrays by series, NaN where nothing is known."""
 
     middle: Floats
@@ -28,20 +28,20 @@ class Usual:
     """Standard deviation; 0 where it is not known."""
 
 
-def usual(past: Floats) -> Usual:
+def usual(past: Floats) -> ChangeBaseline:
     """Of comparable times, (time, series); NaN for what is not known or is to be left out."""
     if not len(past):
-        return Usual(np.full(past.shape[1:], np.nan), np.zeros(past.shape[1:]))
+        return ChangeBaseline(np.full(past.shape[1:], np.nan), np.zeros(past.shape[1:]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # series that were never there
         middle = np.nanmedian(past, axis=0)
         spread = _NORMAL * np.nanmedian(np.abs(past - middle), axis=0)
     known = (~np.isnan(past)).sum(axis=0) >= _LEAST_FOR_SPREAD
-    return Usual(middle, np.where(known, np.nan_to_num(spread), 0.0))
+    return ChangeBaseline(middle, np.where(known, np.nan_to_num(spread), 0.0))
 
 
 def changed(
-    values: Floats, baseline: Usual, was: Bools, *, by: float, clear_by: float, spreads: float, rise: bool
+    values: Floats, baseline: ChangeBaseline, was: Bools, *, by: float, clear_by: float, spreads: float, rise: bool
 ) -> Bools:
     """Which have changed too much: by more than the share, and by more than so many spreads. NaN stays as it was."""
     sign = 1.0 if rise else -1.0

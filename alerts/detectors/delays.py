@@ -23,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from alerts.detectors.arrays import Floats, grown
+from alerts.detectors.arrays import Floats, resized
 
 STAGES = 12
 PLACES = STAGES + 1
@@ -63,7 +63,7 @@ class Chain:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.held = grown(self.held, size)
+        self.held = resized(self.held, size)
 
     def step(self, rate: Floats, dt_s: float) -> Floats:
         """Let `dt_s` seconds pass, in which so much a second comes in; returns the outputs (series, place).

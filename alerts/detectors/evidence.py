@@ -28,7 +28,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, Ints, grown
+from alerts.detectors.arrays import Bools, Floats, Ints, resized
 
 SIZES = 6
 _EVEN = np.full(SIZES, 1 / SIZES)
@@ -71,8 +71,8 @@ class Evidence:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.r, self.cusum, self.since_s = grown(self.r, size), grown(self.cusum, size), grown(self.since_s, size)
-        self.seen, self.expected = grown(self.seen, size), grown(self.expected, size)
+        self.r, self.cusum, self.since_s = resized(self.r, size), resized(self.cusum, size), resized(self.since_s, size)
+        self.seen, self.expected = resized(self.seen, size), resized(self.expected, size)
 
     def step(
         self, y: Floats, mu: Floats, *, sizes: Floats, phi: Floats, end_s: float, dt_s: float, weighs: Bools
@@ -87,10 +87,10 @@ class Evidence:
         self.r += dt_s * weighing
         self.r *= np.exp(np.minimum(log_l, _LOG_MOST))
         np.minimum(self.r, _MOST, out=self.r)
-        anew = (self.cusum <= 0) & weighing
-        np.copyto(self.since_s, end_s - dt_s, where=anew)
-        np.copyto(self.seen, 0.0, where=anew)
-        np.copyto(self.expected, 0.0, where=anew)
+        restarts = (self.cusum <= 0) & weighing
+        np.copyto(self.since_s, end_s - dt_s, where=restarts)
+        np.copyto(self.seen, 0.0, where=restarts)
+        np.copyto(self.expected, 0.0, where=restarts)
         np.maximum(self.cusum, 0.0, out=self.cusum)
         self.cusum += log_l
         self.seen += (y * weighs)[:, None]

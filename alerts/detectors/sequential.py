@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, grown, ratio
-from alerts.detectors.baseline import MINUTE_S, Baseline, Part
+from alerts.detectors.arrays import Bools, Floats, ratio, resized
+from alerts.detectors.baseline import MINUTE_S, Baseline, MinutePart
 from alerts.detectors.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.detectors.evidence import Evidence, sizes_of
 
@@ -27,7 +27,7 @@ _LEAST_SEEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SequentialParameters:
     """What a rule's author has set."""
 
     rise: bool
@@ -37,7 +37,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SequentialStep:
     """What came in during `dt_s` seconds up to `end_s`: arrays by series."""
 
     end_s: int
@@ -58,7 +58,7 @@ def _numbers() -> Floats:
 
 
 @dataclass(slots=True)
-class Followed:
+class SequentialState:
     """All series of one rule. Series 0 is the whole shop: the lag is learnt from it."""
 
     lag: Lag
@@ -90,7 +90,7 @@ class Followed:
     block_count: float = 0.0
 
     @classmethod
-    def of(cls, lag_s: float) -> Followed:
+    def of(cls, lag_s: float) -> SequentialState:
         """Nothing seen yet; the lag is about this long."""
         return cls(Lag.of(lag_s), Chain(stages(lag_s)))
 
@@ -100,13 +100,17 @@ class Followed:
             return
         for part in (self.chain, self.baseline, self.evidence):
             part.fit(size)
-        self.level, self.tested, self.phi = grown(self.level, size), grown(self.tested, size), grown(self.phi, size, 1)
-        self.alarm, self.renewed = grown(self.alarm, size, False), grown(self.renewed, size, False)
-        self.since_s, self.alarm_s = grown(self.since_s, size), grown(self.alarm_s, size)
-        self.recent, self.lately = grown(self.recent, size), grown(self.lately, size)
-        self.inputs, self.onset = grown(self.inputs, size), grown(self.onset, size)
+        self.level, self.tested, self.phi = (
+            resized(self.level, size),
+            resized(self.tested, size),
+            resized(self.phi, size, 1),
+        )
+        self.alarm, self.renewed = resized(self.alarm, size, False), resized(self.renewed, size, False)
+        self.since_s, self.alarm_s = resized(self.since_s, size), resized(self.alarm_s, size)
+        self.recent, self.lately = resized(self.recent, size), resized(self.lately, size)
+        self.inputs, self.onset = resized(self.inputs, size), resized(self.onset, size)
 
-    def step(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
+    def step(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
         """Go on by one step. `log_threshold`: log of the seconds between false alarms, by series."""
         outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
         rate, off = self.lag.delayed(outputs)
@@ -122,13 +126,13 @@ class Followed:
         self._raise(step, terms, log_threshold)
         self._learn(step, terms, inputs, outputs)
 
-    def ready(self, terms: Terms) -> Bools:
+    def ready(self, terms: SequentialParameters) -> Bools:
         """Series whose baseline is large enough to test against, once most of a lag has been seen to its end."""
         seen = float(self.chain.known @ self.lag.weights)
-        answer: Bools = (self.baseline.slow[:, Part.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
+        answer: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
         return answer
 
-    def _follow(self, step: Step, inputs: Floats, terms: Terms) -> None:
+    def _follow(self, step: SequentialStep, inputs: Floats, terms: SequentialParameters) -> None:
         """The latest seconds; and alarms that are over."""
         expected = self.level * inputs
         with np.errstate(divide="ignore", over="ignore"):
@@ -150,7 +154,7 @@ class Followed:
         if not over.any():
             return
         self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
-        self._take_anew(terms)
+        self._refresh_levels(terms)
         self.alarm &= ~over
         self.evidence.reset(over)
 
@@ -179,13 +183,13 @@ class Followed:
         """Counted over expected in the latest seconds; NaN where nothing is expected."""
         return ratio(self.recent[:, 0], self.recent[:, 1])
 
-    def _raise(self, step: Step, terms: Terms, log_threshold: Floats) -> None:
+    def _raise(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
         evidence = self.evidence
         total = evidence.total()
         if not (total >= log_threshold).any():
             return
         sizes = evidence.best()
-        usual = self.baseline.slow[:, Part.COUNT]
+        usual = self.baseline.slow[:, MinutePart.COUNT]
         total -= evidence.unsure(sizes_of(terms.least_effect, rise=terms.rise), sizes, usual, self.phi)
         enough = ~self.alarm & (total >= log_threshold)
         best = (np.arange(len(enough)), sizes)
@@ -202,7 +206,7 @@ class Followed:
         if raised[:1].any():
             self.lag.forget_recent()
 
-    def _learn(self, step: Step, terms: Terms, inputs: Floats, outputs: Floats) -> None:
+    def _learn(self, step: SequentialStep, terms: SequentialParameters, inputs: Floats, outputs: Floats) -> None:
         sound = ~self.alarm & ~step.frozen
         self.baseline.take(step.count * sound, inputs * sound, step.gmv * sound)
         if sound[0]:
@@ -215,11 +219,11 @@ class Followed:
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
             self.baseline.end_minute(self.level, sound, spreads=self.lag.learnt)
-            self._take_anew(terms)
+            self._refresh_levels(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.phi[0]))
 
-    def _take_anew(self, terms: Terms) -> None:
+    def _refresh_levels(self, terms: SequentialParameters) -> None:
         """What the baseline says."""
         self.level = np.nan_to_num(self.baseline.level())
         self.tested = np.nan_to_num(self.baseline.bounded(rise=terms.rise))
@@ -232,7 +236,7 @@ _LEAST_CHILDREN = 10
 """A rule's children share as if they were at least so many, so that thresholds do not move while they turn up."""
 
 
-def log_seconds_between(false_per_day: float, is_parent: Bools) -> Floats:
+def log_seconds_between_alarms(false_per_day: float, is_parent: Bools) -> Floats:
     """Log of the mean seconds between false alarms that each series of a rule may have: (series).
 
     The whole shop has half of the rule's share, for it sees most and soonest; the other half is shared evenly.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, grown
+from alerts.detectors.arrays import Bools, Floats, resized
 
 _MEANS_S = np.array([60.0, 900.0, 3600.0])
 _USUAL_HALF_LIFE_S = 3600.0
@@ -22,7 +22,7 @@ _GIVEN_UP_S = 2 * 3600.0
 
 
 @dataclass(slots=True)
-class Silences:
+class SilenceState:
     """Arrays by series."""
 
     rates: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
@@ -40,9 +40,9 @@ class Silences:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.rates, self.known = grown(self.rates, size), grown(self.known, size)
-        self.rate, self.total = grown(self.rate, size), grown(self.total, size)
-        self.quiet_s, self.usual = grown(self.quiet_s, size), grown(self.usual, size)
+        self.rates, self.known = resized(self.rates, size), resized(self.known, size)
+        self.rate, self.total = resized(self.rate, size), resized(self.total, size)
+        self.quiet_s, self.usual = resized(self.quiet_s, size), resized(self.usual, size)
 
     def step(self, count: Floats, dt_s: float) -> None:
         """Let `dt_s` seconds pass in which so many came."""

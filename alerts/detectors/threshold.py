@@ -11,7 +11,9 @@ import numpy as np
 from alerts.detectors.arrays import Bools, Floats
 
 
-def beyond(values: Floats, was: Bools, *, limit: float | Floats, clear: float | Floats, above: bool) -> Bools:
+def breached_with_hysteresis(
+    values: Floats, was: Bools, *, limit: float | Floats, clear: float | Floats, above: bool
+) -> Bools:
     """Which are wrong now, given which were; where there is no number (NaN) it stays as it was. Limits: of all, or
     series by series."""
     sign = 1.0 if above else -1.0

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Floats, Ints, grown
+from alerts.detectors.arrays import Floats, Ints, resized
 from alerts.detectors.change import usual
 
 WEEKS = 4
-LEAST_WEEKS = 3
+MIN_WEEKS = 3
 """Of fewer known ones nothing is said: one that was spoilt would count too much."""
-STRETCH_S = 4 * 3600
-_STRETCHES = 7 * 86_400 // STRETCH_S
+BUCKET_S = 4 * 3600
+_STRETCHES = 7 * 86_400 // BUCKET_S
 _KEPT = 1 + WEEKS * _STRETCHES
 
 
 @dataclass(slots=True)
-class Weeks:
+class WeeklyHistory:
     """Arrays by series."""
 
     numbers: Floats = field(default_factory=lambda: np.zeros((0, _KEPT)))
@@ -32,11 +32,11 @@ class Weeks:
 
     def fit(self, size: int) -> None:
         """Room for so many series."""
-        self.numbers = grown(self.numbers, size, np.nan)
+        self.numbers = resized(self.numbers, size, np.nan)
 
     def remember(self, places: Ints, values: Floats, at_ms: int) -> None:
         """The numbers of some series now; NaN is none."""
-        stretch = at_ms // (1000 * STRETCH_S)
+        stretch = at_ms // (1000 * BUCKET_S)
         ahead = _KEPT if self.newest < 0 else max(0, min(stretch - self.newest, _KEPT))
         if ahead:
             self.numbers = np.roll(self.numbers, -ahead, axis=1)
@@ -48,4 +48,4 @@ class Weeks:
     def usual(self, places: Ints) -> Floats:
         """Of some series at the time of the week that is now; NaN where too few weeks are known."""
         same = self.numbers[places, :-1:_STRETCHES].T
-        return usual(np.where((~np.isnan(same)).sum(axis=0) >= LEAST_WEEKS, same, np.nan)).middle
+        return usual(np.where((~np.isnan(same)).sum(axis=0) >= MIN_WEEKS, same, np.nan)).middle

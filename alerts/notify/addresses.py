@@ -17,7 +17,7 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
-def forbidden(address: str, allowed: Sequence[Network] = ()) -> str | None:
+def forbidden_reason(address: str, allowed: Sequence[Network] = ()) -> str | None:
     """Why an address is no goal for a message; None where it is one. `allowed`: networks that are in spite of that.
 
     >>> forbidden("8.8.8.8"), forbidden("::ffff:169.254.169.254")

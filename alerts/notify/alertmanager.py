@@ -16,15 +16,15 @@ from pydantic import Field
 from alerts.api.schemas import iso
 from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import Answer, Request, judge
-from alerts.notify.message import Message
+from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import ShopInfo, chart_url, runbook_url
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
-from alerts.notify.wording import Place, chart_url, runbook_url
 from alerts.state.alert import Alert, Status
-from alerts.state.telling import Kind
+from alerts.state.notification import NoticeKind
 
-RESOLVED_FOR_MS = 5 * 60_000
+RESEND_RESOLVED_FOR_MS = 5 * 60_000
 """How long it is told again that something is over."""
 _ENDS_AFTER = 4
 """In how many intervals something is over unless it is said again, as with Prometheus."""
@@ -52,61 +52,61 @@ class Alertmanager:
 
     @property
     def resend_ms(self) -> int:
-        """How often `refreshing` is to be asked."""
+        """How often `resend_request` is to be asked."""
         return round(self._config.resend_s * 1000)
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """All notices in one post. Labels are an alert's identity there: what got worse ends under its former severity,
         what goes on under another name ends under the former one."""
         posted = []
         for notice in message.notices:
             alert = notice.alert
-            if notice.kind is Kind.WORSE:
+            if notice.kind is NoticeKind.WORSE:
                 milder = [one for one in Severity if SEVERITY_ORDER[one] > SEVERITY_ORDER[alert.severity]]
-                posted += [self._alert(alert, message.place, message.now_ms, one, over=True) for one in milder]
-            if alert.continues is not None and notice.kind is not Kind.RESOLVED:
+                posted += [self._alert(alert, message.shop, message.now_ms, one, over=True) for one in milder]
+            if alert.continues is not None and notice.kind is not NoticeKind.RESOLVED:
                 former = replace(alert, series=alert.continues)
-                posted += [self._alert(former, message.place, message.now_ms, one, over=True) for one in Severity]
-            over = notice.kind is Kind.RESOLVED
-            posted.append(self._alert(alert, message.place, message.now_ms, alert.severity, over=over))
+                posted += [self._alert(former, message.shop, message.now_ms, one, over=True) for one in Severity]
+            over = notice.kind is NoticeKind.RESOLVED
+            posted.append(self._alert(alert, message.shop, message.now_ms, alert.severity, over=over))
         yield self._request(posted)
 
-    def refreshing(self, alerts: Iterable[Alert], place: Place, now_ms: int) -> Request | None:
+    def resend_request(self, alerts: Iterable[Alert], shop: ShopInfo, now_ms: int) -> Request | None:
         """Everything it should know of that was told to it; None where that is nothing."""
         posted = [
-            self._alert(alert, place, now_ms, alert.severity, over=alert.status is Status.RESOLVED)
+            self._alert(alert, shop, now_ms, alert.severity, over=alert.status is Status.RESOLVED)
             for alert in alerts
             if self._concerns(alert, now_ms)
         ]
         return self._request(posted) if posted else None
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """Alertmanager says it in the status."""
-        return judge(answer, host_of(self._config.url))
+        return check_response(answer, host_of(self._config.url))
 
     def _concerns(self, alert: Alert, now_ms: int) -> bool:
         if alert.status is Status.FIRING:
-            return any(told.receiver == self._config.name for told in alert.told)
+            return any(notified.receiver == self._config.name for notified in alert.notified)
         over_ms = alert.resolved_ms
-        return alert.status is Status.RESOLVED and over_ms is not None and now_ms - over_ms < RESOLVED_FOR_MS
+        return alert.status is Status.RESOLVED and over_ms is not None and now_ms - over_ms < RESEND_RESOLVED_FOR_MS
 
-    def _alert(self, alert: Alert, place: Place, now_ms: int, severity: Severity, *, over: bool) -> dict[str, Any]:
+    def _alert(self, alert: Alert, shop: ShopInfo, now_ms: int, severity: Severity, *, over: bool) -> dict[str, Any]:
         finding = alert.finding
         ends_ms = (alert.resolved_ms or now_ms) if over else now_ms + _ENDS_AFTER * self.resend_ms
         annotations = {
             "title": finding.title,
             "summary": finding.summary,
-            "runbook_url": runbook_url(finding, place) or "",
+            "runbook_url": runbook_url(finding, shop) or "",
             "money_per_minute": "" if finding.money_per_minute is None else str(finding.money_per_minute),
             "fingerprint": alert.fingerprint,
         }
         return {
             "labels": dict(alert.series.labels)
-            | {"alertname": alert.series.rule, "severity": severity.value, "owner": finding.owner.value},
+            | {"alertname": alert.series.rule, "severity": severity.value, "owner": finding.category.value},
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": iso(alert.fired_ms or alert.since_ms),
             "endsAt": iso(ends_ms),
-            "generatorURL": chart_url(alert, place) or "",
+            "generatorURL": chart_url(alert, shop) or "",
         }
 
     def _request(self, posted: Sequence[dict[str, Any]]) -> Request:

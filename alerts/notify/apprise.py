@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Literal
 from alerts.findings import Severity
 from alerts.notify.channel import ReceiverConfig
 from alerts.notify.markup import Plain
-from alerts.notify.message import Message
-from alerts.notify.outcome import Delivered, Failed, Fault, Outcome
+from alerts.notify.message import NotificationMessage
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
 from alerts.notify.secret import Secret
 
-MOST_BYTES = 10_000
+MAX_BYTES = 10_000
 
 
 class AppriseConfig(ReceiverConfig):
@@ -35,27 +35,29 @@ class Apprise:
     def __init__(self, config: AppriseConfig) -> None:
         self._config = config
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: NotificationMessage) -> Outcome:
         """Hand it to Apprise, which says whether it was sent and no more."""
         try:
             apprise: Any = importlib.import_module("apprise")
         except ImportError:
-            return Failed(Fault.NOT_INSTALLED, f"receiver {self._config.name} needs `pip install apprise`")
+            return Failed(DeliveryFailure.NOT_INSTALLED, f"receiver {self._config.name} needs `pip install apprise`")
         kind = {Severity.CRITICAL: "failure", Severity.WARNING: "warning"}.get(message.severity, "info")
         try:
             sender = apprise.Apprise()
             if not sender.add(self._config.url.get_secret_value()):
-                return Failed(Fault.REFUSED, f"Apprise does not know the address of receiver {self._config.name}")
+                return Failed(
+                    DeliveryFailure.REFUSED, f"Apprise does not know the address of receiver {self._config.name}"
+                )
             sent = await asyncio.to_thread(
                 sender.notify,
                 title=message.title,
-                body=message.body(Plain(), MOST_BYTES),
+                body=message.body(Plain(), MAX_BYTES),
                 notify_type="success" if message.over else kind,
             )
         except Exception as error:  # whatever a plugin raises, its text may hold the address
             return Failed(
-                Fault.UNREACHABLE, f"Apprise failed for receiver {self._config.name} ({type(error).__name__})"
+                DeliveryFailure.UNREACHABLE, f"Apprise failed for receiver {self._config.name} ({type(error).__name__})"
             )
         if not sent:
-            return Failed(Fault.UNREACHABLE, f"Apprise could not send to receiver {self._config.name}")
+            return Failed(DeliveryFailure.UNREACHABLE, f"Apprise could not send to receiver {self._config.name}")
         return Delivered()

@@ -8,9 +8,9 @@ from typing import ClassVar, Protocol
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.notify.grouping import Limits
-from alerts.notify.http import Answer, Http, Request
-from alerts.notify.message import Message
+from alerts.notify.grouping import RateLimit
+from alerts.notify.http import Http, HttpResponse, Request
+from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Delivered, Failed, Outcome
 
 JSON = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "salepulse"}
@@ -30,25 +30,25 @@ class ReceiverConfig(BaseModel):
     """Most messages a minute; by default what its service allows."""
 
     @property
-    def limits(self) -> Limits:
+    def rate_limit(self) -> RateLimit:
         """How many messages it takes."""
-        return Limits(self.rate_per_minute or self.RATE)
+        return RateLimit(self.rate_per_minute or self.RATE)
 
 
 class Notifier(Protocol):
     """Sends messages to one receiver."""
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: NotificationMessage) -> Outcome:
         """Send it once. Never raises for what a receiver or a network may do."""
 
 
 class Channel(Protocol):
     """How one service is spoken to over HTTP. Pure: what is sent, and what an answer means."""
 
-    def requests(self, message: Message) -> Iterable[Request]:
+    def requests(self, message: NotificationMessage) -> Iterable[Request]:
         """What is to be posted for a message, in order."""
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """What the service said; None where it has taken it."""
 
 
@@ -59,11 +59,11 @@ class HttpNotifier:
         self._channel = channel
         self._http = http
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: NotificationMessage) -> Outcome:
         """Post every request; the first that fails ends it, and the message as a whole has failed."""
         for request in self._channel.requests(message):
             answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else self._channel.judge(answer)
+            failed = answer if isinstance(answer, Failed) else self._channel.check_response(answer)
             if failed is not None:
                 return failed
         return Delivered()
@@ -74,7 +74,7 @@ def json_bytes(held: object) -> bytes:
     return msgspec.json.encode(held)
 
 
-def code_of(answer: Answer, *names: str) -> tuple[int | None, str]:
+def error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
     """The error code of a JSON answer under the first of these names that is there, and its message, shortened."""
     try:
         held = msgspec.json.decode(answer.body)

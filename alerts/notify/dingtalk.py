@@ -10,14 +10,14 @@ from typing import ClassVar, Literal
 from urllib.parse import quote_plus
 
 from alerts.findings import Severity
-from alerts.notify.channel import JSON, ReceiverConfig, code_of, json_bytes
-from alerts.notify.http import Answer, Request, judge
+from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
+from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.markup import FullWidthMarkdown
-from alerts.notify.message import Message
-from alerts.notify.outcome import Failed, Fault
+from alerts.notify.message import NotificationMessage
+from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
-MOST_BYTES = 18_000
+MAX_BYTES = 18_000
 """Of 20,000 that a body may have."""
 TOO_FAST = frozenset({130101, 130102, 410100})
 _BLOCKED_S = 600.0
@@ -50,7 +50,7 @@ class DingTalk:
     def __init__(self, config: DingTalkConfig) -> None:
         self._config = config
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """One message in Markdown."""
         config = self._config
         url = config.url.get_secret_value()
@@ -58,7 +58,7 @@ class DingTalk:
             signature = quote_plus(sign(config.secret.get_secret_value(), message.now_ms))
             url += f"{'&' if '?' in url else '?'}timestamp={message.now_ms}&sign={signature}"
         markup = FullWidthMarkdown()
-        text = message.body(markup, MOST_BYTES, newline="\n\n")
+        text = message.body(markup, MAX_BYTES, newline="\n\n")
         urgent = message.severity is Severity.CRITICAL and message.calls
         called = list(config.mobiles) if urgent else []
         if called:
@@ -70,16 +70,18 @@ class DingTalk:
         }
         yield Request(url, json_bytes(body), JSON)
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """DingTalk answers 200 and says in `errcode` what is wrong."""
         host = host_of(self._config.url)
-        if (failed := judge(answer, host)) is not None:
+        if (failed := check_response(answer, host)) is not None:
             return failed
-        code, said = code_of(answer, "errcode")
+        code, said = error_code_and_message(answer, "errcode")
         if code == 0:
             return None
         if code in TOO_FAST:
-            return Failed(Fault.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s or _BLOCKED_S)
+            return Failed(
+                DeliveryFailure.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s or _BLOCKED_S
+            )
         if code == -1:
-            return Failed(Fault.SERVER_ERROR, f"{host} says {code}: {said}")
-        return Failed(Fault.REFUSED, f"{host} says {code}: {said}")
+            return Failed(DeliveryFailure.SERVER_ERROR, f"{host} says {code}: {said}")
+        return Failed(DeliveryFailure.REFUSED, f"{host} says {code}: {said}")

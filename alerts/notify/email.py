@@ -19,11 +19,11 @@ from alerts.notify.addresses import Network
 from alerts.notify.channel import ReceiverConfig
 from alerts.notify.http import TIMEOUT_S, ForbiddenAddressError, resolve
 from alerts.notify.markup import Html, Plain, one_line
-from alerts.notify.message import Message
-from alerts.notify.outcome import Delivered, Failed, Fault, Outcome
+from alerts.notify.message import NotificationMessage
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
 from alerts.notify.secret import Secret
 
-MOST_BYTES = 100_000
+MAX_BYTES = 100_000
 
 
 class Encryption(StrEnum):
@@ -68,27 +68,30 @@ class Email:
         self._timeout_s = timeout_s
         self._tls = tls
 
-    async def send(self, message: Message) -> Outcome:
+    async def send(self, message: NotificationMessage) -> Outcome:
         """Hand it to the server."""
         host = self._config.host
         try:
             addresses = await resolve(host, self._config.port, self._allowed)
             await asyncio.to_thread(self._hand_over, mail(message, self._config), addresses[0][1])
         except ForbiddenAddressError as error:
-            return Failed(Fault.FORBIDDEN_ADDRESS, str(error))
+            return Failed(DeliveryFailure.FORBIDDEN_ADDRESS, str(error))
         except smtplib.SMTPResponseException as error:
-            fault = Fault.SERVER_ERROR if 400 <= error.smtp_code < 500 else Fault.REFUSED
+            fault = DeliveryFailure.SERVER_ERROR if 400 <= error.smtp_code < 500 else DeliveryFailure.REFUSED
             return Failed(fault, f"{host} answered {error.smtp_code}")
         except smtplib.SMTPRecipientsRefused as error:
             codes = {code for code, _ in error.recipients.values()}
             later = any(400 <= code < 500 for code in codes)
-            return Failed(Fault.SERVER_ERROR if later else Fault.REFUSED, f"{host} takes none of the recipients")
+            return Failed(
+                DeliveryFailure.SERVER_ERROR if later else DeliveryFailure.REFUSED,
+                f"{host} takes none of the recipients",
+            )
         except smtplib.SMTPNotSupportedError:
-            return Failed(Fault.REFUSED, f"{host} does not offer encryption or login as set")
+            return Failed(DeliveryFailure.REFUSED, f"{host} does not offer encryption or login as set")
         except TimeoutError:
-            return Failed(Fault.TIMEOUT, f"{host} did not answer in {self._timeout_s:g} s")
+            return Failed(DeliveryFailure.TIMEOUT, f"{host} did not answer in {self._timeout_s:g} s")
         except (smtplib.SMTPException, OSError) as error:
-            return Failed(Fault.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
+            return Failed(DeliveryFailure.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
         return Delivered()
 
     def _hand_over(self, letter: EmailMessage, address: str) -> None:
@@ -106,7 +109,7 @@ class Email:
             server.send_message(letter)
 
 
-def mail(message: Message, config: EmailConfig) -> EmailMessage:
+def mail(message: NotificationMessage, config: EmailConfig) -> EmailMessage:
     """The letter: plain text, and the same as HTML. Its id is the message's, so that a repeat is known as one."""
     letter = EmailMessage()
     letter["Subject"] = one_line(message.title)[:200]
@@ -116,8 +119,8 @@ def mail(message: Message, config: EmailConfig) -> EmailMessage:
     name = sha256(message.id.encode()).hexdigest()[:24]
     letter["Message-ID"] = f"<{name}@{config.sender.rpartition('@')[2]}>"
     letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content(message.body(Plain(), MOST_BYTES))
-    letter.add_alternative(f"<p>{message.body(Html(), MOST_BYTES, newline='<br>')}</p>", subtype="html")
+    letter.set_content(message.body(Plain(), MAX_BYTES))
+    letter.add_alternative(f"<p>{message.body(Html(), MAX_BYTES, newline='<br>')}</p>", subtype="html")
     return letter
 
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from alerts.findings import Severity
-from alerts.notify.channel import JSON, ReceiverConfig, code_of, json_bytes
-from alerts.notify.http import Answer, Request, judge
-from alerts.notify.markup import LarkMarkdown, clipped
-from alerts.notify.message import Message
-from alerts.notify.outcome import Failed, Fault
+from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
+from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.markup import LarkMarkdown, truncated
+from alerts.notify.message import NotificationMessage
+from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
-MOST_BYTES = 15_000
+MAX_BYTES = 15_000
 """Of 20 KB that a request may have."""
 TOO_FAST = frozenset({9499, 11232, 99991400})
 TRY_AGAIN = frozenset({11233, 190005, 99991401})
@@ -46,7 +46,7 @@ class Feishu:
     def __init__(self, config: FeishuConfig) -> None:
         self._config = config
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """One card: its title in plain text, its body in Markdown."""
         colour = (
             "green"
@@ -59,9 +59,9 @@ class Feishu:
                 "config": {"wide_screen_mode": True},
                 "header": {
                     "template": colour,
-                    "title": {"tag": "plain_text", "content": clipped(message.title, 200)},
+                    "title": {"tag": "plain_text", "content": truncated(message.title, 200)},
                 },
-                "elements": [{"tag": "markdown", "content": message.body(LarkMarkdown(), MOST_BYTES)}],
+                "elements": [{"tag": "markdown", "content": message.body(LarkMarkdown(), MAX_BYTES)}],
             },
         }
         if self._config.secret is not None:
@@ -69,15 +69,15 @@ class Feishu:
             body |= {"timestamp": str(now_s), "sign": sign(self._config.secret.get_secret_value(), now_s)}
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """Feishu answers 200 and says in `code` what is wrong."""
         host = host_of(self._config.url)
-        code, said = code_of(answer, "code", "StatusCode")
+        code, said = error_code_and_message(answer, "code", "StatusCode")
         if code in TOO_FAST:
-            return Failed(Fault.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s)
-        if (failed := judge(answer, host)) is not None:
+            return Failed(DeliveryFailure.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s)
+        if (failed := check_response(answer, host)) is not None:
             return failed
         if code == 0:
             return None
-        fault = Fault.SERVER_ERROR if code in TRY_AGAIN else Fault.REFUSED
+        fault = DeliveryFailure.SERVER_ERROR if code in TRY_AGAIN else DeliveryFailure.REFUSED
         return Failed(fault, f"{host} says {code}: {said}", answer.retry_after_s)

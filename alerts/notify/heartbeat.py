@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from alerts.notify.http import Http, Request, judge
+from alerts.notify.http import Http, Request, check_response
 from alerts.notify.outcome import Failed
 from consumers.settings import Clock
-from streams.store.evaluated import EVALUATED_WITHIN_MS
+from streams.store.last_evaluation import EVALUATED_WITHIN_MS
 
-FRESH_MS = 45_000
+MAX_AS_OF_AGE_MS = 45_000
 """How far behind the clock what is evaluated may be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
+class WrittenEvaluation:
     """An evaluation that was written."""
 
     at_ms: int
@@ -31,7 +31,7 @@ class Last:
     as_of_ms: int
 
 
-class Beat(StrEnum):
+class HeartbeatOutcome(StrEnum):
     """What became of one sign of life."""
 
     SENT = "sent"
@@ -45,12 +45,12 @@ class Beat(StrEnum):
     """The watcher did not take it."""
 
 
-def withheld(last: Last | None, now_ms: int, clock: Clock) -> Beat | None:
+def withhold_reason(last: WrittenEvaluation | None, now_ms: int, clock: Clock) -> HeartbeatOutcome | None:
     """Why no sign of life may be given; None: all is well."""
     if last is None or now_ms - last.at_ms > EVALUATED_WITHIN_MS:
-        return Beat.NOT_EVALUATED
-    if clock is Clock.WALL and now_ms - last.as_of_ms > FRESH_MS:
-        return Beat.BEHIND
+        return HeartbeatOutcome.NOT_EVALUATED
+    if clock is Clock.WALL and now_ms - last.as_of_ms > MAX_AS_OF_AGE_MS:
+        return HeartbeatOutcome.BEHIND
     return None
 
 
@@ -64,13 +64,13 @@ class Heartbeat:
         self.failure = ""
         """Why the last one was not taken."""
 
-    async def beat(self, last: Last | None, now_ms: int, *, leading: bool) -> Beat:
+    async def beat(self, last: WrittenEvaluation | None, now_ms: int, *, leading: bool) -> HeartbeatOutcome:
         """Once, if it may be given."""
         if not leading:
-            return Beat.STANDBY
-        if (why := withheld(last, now_ms, self._clock)) is not None:
+            return HeartbeatOutcome.STANDBY
+        if (why := withhold_reason(last, now_ms, self._clock)) is not None:
             return why
         answer = await self._http.post(Request(self._url, b""))
-        failed = answer if isinstance(answer, Failed) else judge(answer, urlsplit(self._url).hostname or "")
+        failed = answer if isinstance(answer, Failed) else check_response(answer, urlsplit(self._url).hostname or "")
         self.failure = failed.detail if failed else ""
-        return Beat.FAILED if failed else Beat.SENT
+        return HeartbeatOutcome.FAILED if failed else HeartbeatOutcome.SENT

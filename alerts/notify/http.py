@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from alerts.notify.addresses import Network, forbidden
-from alerts.notify.outcome import Failed, Fault
+from alerts.notify.addresses import Network, forbidden_reason
+from alerts.notify.outcome import DeliveryFailure, Failed
 
 TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What came back."""
 
     status: int
@@ -57,7 +57,7 @@ async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tupl
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
     for _, _, _, _, address in found:
-        if why := forbidden(str(address[0]), allowed):
+        if why := forbidden_reason(str(address[0]), allowed):
             raise ForbiddenAddressError(f"{host} is refused: {why}; allow its network under allow_networks")
     return [(AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
 
@@ -106,48 +106,50 @@ class Http:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def post(self, request: Request) -> Answer | Failed:
+    async def post(self, request: Request) -> HttpResponse | Failed:
         """Send it once. A Failed says nothing but the host: the rest of a URL may be a secret."""
         host = urlsplit(request.url).hostname or ""
         try:
-            await resolve_literal(host, self._allowed)
+            await check_ip_literal(host, self._allowed)
             async with self._session.post(
                 request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
             ) as answer:
                 body = await answer.content.read(_MOST_BYTES)
-                return Answer(answer.status, body, retry_after_s(answer.headers.get("Retry-After"), answer.headers))
+                return HttpResponse(
+                    answer.status, body, retry_after_s(answer.headers.get("Retry-After"), answer.headers)
+                )
         except TimeoutError:
-            return Failed(Fault.TIMEOUT, f"{host} did not answer in {self._timeout.total:g} s")
+            return Failed(DeliveryFailure.TIMEOUT, f"{host} did not answer in {self._timeout.total:g} s")
         except ForbiddenAddressError as error:
-            return Failed(Fault.FORBIDDEN_ADDRESS, str(error))
+            return Failed(DeliveryFailure.FORBIDDEN_ADDRESS, str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if (cause := _forbidden_cause(error)) is not None:
-                return Failed(Fault.FORBIDDEN_ADDRESS, str(cause))
-            return Failed(Fault.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
+                return Failed(DeliveryFailure.FORBIDDEN_ADDRESS, str(cause))
+            return Failed(DeliveryFailure.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
 
 
-async def resolve_literal(host: str, allowed: Sequence[Network]) -> None:
+async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
     """Check a host that is an address itself: aiohttp resolves names only."""
     try:
-        why = forbidden(host.strip("[]"), allowed)
+        why = forbidden_reason(host.strip("[]"), allowed)
     except ValueError:
         return
     if why:
         raise ForbiddenAddressError(f"{why}; allow its network under allow_networks")
 
 
-def judge(answer: Answer, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
+def check_response(answer: HttpResponse, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
     """What an HTTP status says; None where it is well."""
     if answer.status in accepted:
         return None
     said = f"{host} answered {answer.status}"
     if answer.status == 429:
-        return Failed(Fault.RATE_LIMITED, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.RATE_LIMITED, said, answer.retry_after_s)
     if answer.status >= 500 or answer.status == 408:
-        return Failed(Fault.SERVER_ERROR, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.SERVER_ERROR, said, answer.retry_after_s)
     if 300 <= answer.status < 400:
-        return Failed(Fault.REFUSED, f"{said}: redirects are not followed; name the goal itself")
-    return Failed(Fault.REFUSED, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.REFUSED, f"{said}: redirects are not followed; name the goal itself")
+    return Failed(DeliveryFailure.REFUSED, said, answer.retry_after_s)
 
 
 def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -> float | None:

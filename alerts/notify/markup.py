@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
     return " ".join(clean.split())
 
 
-def clipped(text: str, most: int) -> str:
+def truncated(text: str, most: int) -> str:
     """At most so many characters, with an ellipsis where something is left out."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import xxhash
 
 from alerts.findings import SEVERITY_ORDER, Severity
-from alerts.notify.markup import Markup, clipped
-from alerts.notify.wording import Place, headline, money, rendered, wording
-from alerts.state.telling import Kind, Notice
+from alerts.notify.markup import Markup, truncated
+from alerts.notify.message_text import ShopInfo, format_money, headline, message_text, render
+from alerts.state.notification import Notice, NoticeKind
 
-MOST_NOTICES = 20
+MAX_NOTICES = 20
 """In one message."""
-IN_FULL = 3
+MAX_FULL_NOTICES = 3
 """Of these, told in full; the others have a line each."""
 _LINE = 110
 """Characters of such a line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class NotificationMessage:
     """What is sent in one go; never empty."""
 
     notices: tuple[Notice, ...]
     """The worst first."""
-    place: Place
+    shop: ShopInfo
     now_ms: int
 
     @property
@@ -42,12 +42,12 @@ class Message:
     @property
     def over(self) -> bool:
         """Whether it only tells of ends."""
-        return all(notice.kind is Kind.RESOLVED for notice in self.notices)
+        return all(notice.kind is NoticeKind.RESOLVED for notice in self.notices)
 
     @property
     def calls(self) -> bool:
         """Whether it is to call people: an end does not, nor does more about what they know of."""
-        return not all(notice.kind in (Kind.RESOLVED, Kind.UPDATED) for notice in self.notices)
+        return not all(notice.kind in (NoticeKind.RESOLVED, NoticeKind.UPDATED) for notice in self.notices)
 
     @property
     def severity(self) -> Severity:
@@ -62,7 +62,7 @@ class Message:
 
     def body(self, markup: Markup, most_bytes: int, newline: str = "\n") -> str:
         """All of it within a channel's limit: as much in full as fits, never without a line for what is critical."""
-        for in_full in (IN_FULL, 1, 0):
+        for in_full in (MAX_FULL_NOTICES, 1, 0):
             text = self._body(markup, newline, in_full, len(self.notices))
             if len(text.encode()) <= most_bytes:
                 return text
@@ -75,7 +75,7 @@ class Message:
     def _body(self, markup: Markup, newline: str, in_full: int, lines: int) -> str:
         if len(self.notices) == 1:
             in_full = 1
-        parts = [rendered(wording(notice, self.place), markup, newline) for notice in self.notices[:in_full]]
+        parts = [render(message_text(notice, self.shop), markup, newline) for notice in self.notices[:in_full]]
         brief = [self._line(notice, markup) for notice in self.notices[in_full:lines]]
         if left := len(self.notices) - max(lines, in_full):
             brief.append(markup.text(f"and {left} more"))
@@ -85,8 +85,10 @@ class Message:
 
     def _line(self, notice: Notice, markup: Markup) -> str:
         lost = notice.alert.finding.money_per_minute
-        stake = "" if lost is None or notice.kind is Kind.RESOLVED else f", {money(lost, self.place)} a minute"
-        return markup.text(clipped(headline(notice), _LINE) + stake)
+        stake = (
+            "" if lost is None or notice.kind is NoticeKind.RESOLVED else f", {format_money(lost, self.shop)} a minute"
+        )
+        return markup.text(truncated(headline(notice), _LINE) + stake)
 
 
 def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:
@@ -96,7 +98,7 @@ def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:
             notices,
             key=lambda notice: (
                 SEVERITY_ORDER[notice.alert.severity],
-                notice.kind is Kind.RESOLVED,
+                notice.kind is NoticeKind.RESOLVED,
                 -(notice.alert.finding.money_per_minute or 0),
                 notice.created_ms,
                 notice.id,

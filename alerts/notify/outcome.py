@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Fault(StrEnum):
+class DeliveryFailure(StrEnum):
     """Why a message did not arrive. Also the label `fault` of the metric."""
 
     UNREACHABLE = "unreachable"
@@ -27,7 +27,14 @@ class Fault(StrEnum):
     """A fault of ours."""
 
 
-LASTING = frozenset({Fault.FORBIDDEN_ADDRESS, Fault.REFUSED, Fault.NOT_INSTALLED, Fault.INTERNAL})
+PERMANENT_FAILURES = frozenset(
+    {
+        DeliveryFailure.FORBIDDEN_ADDRESS,
+        DeliveryFailure.REFUSED,
+        DeliveryFailure.NOT_INSTALLED,
+        DeliveryFailure.INTERNAL,
+    }
+)
 """What trying again soon does not mend: somebody has to do something."""
 
 
@@ -40,16 +47,16 @@ class Delivered:
 class Failed:
     """It did not arrive, as far as we know."""
 
-    fault: Fault
+    fault: DeliveryFailure
     detail: str
     """What happened, in a sentence, without secrets."""
     retry_after_s: float | None = None
     """What the receiver asked us to wait."""
 
     @property
-    def lasting(self) -> bool:
+    def is_permanent(self) -> bool:
         """Whether trying again soon is of no use."""
-        return self.fault in LASTING
+        return self.fault in PERMANENT_FAILURES
 
 
 Outcome = Delivered | Failed

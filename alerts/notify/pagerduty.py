@@ -10,13 +10,13 @@ from pydantic import SecretStr
 
 from alerts.findings import Severity
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import Answer, Request, judge
-from alerts.notify.markup import clipped, one_line
-from alerts.notify.message import Message
+from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.markup import one_line, truncated
+from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import ShopInfo, format_labels, message_text
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
-from alerts.notify.wording import Place, labels_text, wording
-from alerts.state.telling import Kind, Notice
+from alerts.state.notification import Notice, NoticeKind
 
 SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 
@@ -37,37 +37,37 @@ class PagerDuty:
     def __init__(self, config: PagerDutyConfig) -> None:
         self._config = config
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """An event for each notice, in the order in which they came to be: an end before its beginning never ends."""
         for notice in sorted(message.notices, key=lambda one: one.created_ms):
-            yield Request(self._config.url.get_secret_value(), json_bytes(self._event(notice, message.place)), JSON)
+            yield Request(self._config.url.get_secret_value(), json_bytes(self._event(notice, message.shop)), JSON)
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """PagerDuty says it in the status."""
-        return judge(answer, host_of(self._config.url))
+        return check_response(answer, host_of(self._config.url))
 
-    def _event(self, notice: Notice, place: Place) -> dict[str, object]:
-        alert, said = notice.alert, wording(notice, place)
+    def _event(self, notice: Notice, shop: ShopInfo) -> dict[str, object]:
+        alert, said = notice.alert, message_text(notice, shop)
         event: dict[str, object] = {
             "routing_key": self._config.routing_key.get_secret_value(),
-            "event_action": "resolve" if notice.kind is Kind.RESOLVED else "trigger",
+            "event_action": "resolve" if notice.kind is NoticeKind.RESOLVED else "trigger",
             "dedup_key": f"salepulse-{alert.page}",
         }
-        if notice.kind is Kind.RESOLVED:
+        if notice.kind is NoticeKind.RESOLVED:
             return event
-        summary = f"{alert.finding.title} {labels_text(alert.series.labels)}: {said.summary}"
+        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {said.summary}"
         return event | {
             "payload": {
-                "summary": clipped(one_line(summary), 1024),
+                "summary": truncated(one_line(summary), 1024),
                 "source": "salepulse",
                 "severity": SEVERITIES[alert.severity],
                 "timestamp": datetime.fromtimestamp((alert.fired_ms or notice.created_ms) / 1000, UTC).isoformat(),
-                "component": labels_text(alert.series.labels) or "shop",
+                "component": format_labels(alert.series.labels) or "shop",
                 "group": alert.finding.incident or alert.fingerprint,
                 "class": alert.series.rule,
                 "custom_details": {line.name: line.text for line in said.lines},
             },
             "links": [{"text": name, "href": url} for name, url in said.links],
             "client": "salepulse",
-            **({"client_url": place.url} if place.url else {}),
+            **({"client_url": shop.url} if shop.url else {}),
         }

@@ -19,20 +19,20 @@ from alerts.notify.channel import Channel, HttpNotifier, Notifier
 from alerts.notify.dingtalk import DingTalk, DingTalkConfig
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.feishu import Feishu, FeishuConfig
-from alerts.notify.grouping import Limits
+from alerts.notify.grouping import RateLimit
 from alerts.notify.http import Http
 from alerts.notify.pagerduty import PagerDuty, PagerDutyConfig
 from alerts.notify.slack import Slack, SlackConfig
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.notify.wecom import WeCom, WeComConfig
-from alerts.state.label_names import checked
-from alerts.state.policy import Route, Routing, Step
+from alerts.state.label_names import validate_matcher
+from alerts.state.policy import EscalationStep, Route, Routing
 from alerts.state.silences import Matcher
-from alerts.state.weekly import DAYS, MINUTES_A_DAY, Weekly
+from alerts.state.weekly import DAYS, MINUTES_A_DAY, WeeklyInterval
 from consumers.errors import UsageError
-from consumers.plain_words import plainly
+from consumers.validation_messages import validation_message
 
-AnyConfig = Annotated[
+AnyReceiverConfig = Annotated[
     AlertmanagerConfig
     | AppriseConfig
     | DingTalkConfig
@@ -48,7 +48,7 @@ AnyConfig = Annotated[
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def duration_ms(text: object) -> int:
+def parse_duration_ms(text: object) -> int:
     """Milliseconds of `30s`, `5m`, `2h` or `1d`; ValueError otherwise.
 
     >>> duration_ms("5m"), duration_ms(0)
@@ -62,7 +62,7 @@ def duration_ms(text: object) -> int:
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
-def minute_of(text: object) -> int:
+def parse_minute_of_day(text: object) -> int:
     """Minutes after midnight of `23:30`; ValueError otherwise.
 
     >>> minute_of("23:30"), minute_of("24:00")
@@ -81,20 +81,20 @@ def _zone(name: str) -> str:
 
 
 def _matcher(text: object) -> object:
-    return checked(Matcher.parse(text)) if isinstance(text, str) else text
+    return validate_matcher(Matcher.parse(text)) if isinstance(text, str) else text
 
 
-DurationMs = Annotated[int, BeforeValidator(duration_ms)]
-MinuteOfDay = Annotated[int, BeforeValidator(minute_of)]
+DurationMs = Annotated[int, BeforeValidator(parse_duration_ms)]
+MinuteOfDay = Annotated[int, BeforeValidator(parse_minute_of_day)]
 Timezone = Annotated[str, AfterValidator(_zone)]
-Matching = Annotated[Matcher, BeforeValidator(_matcher)]
+ParsedMatcher = Annotated[Matcher, BeforeValidator(_matcher)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
-class StepConfig(_Part):
+class EscalationStepConfig(_Part):
     """Who is told next."""
 
     after: DurationMs = 0
@@ -106,24 +106,24 @@ class StepConfig(_Part):
 class RouteConfig(_Part):
     """The way of some alerts to people. The first route that takes an alert is its route."""
 
-    match: tuple[Matching, ...] = ()
+    match: tuple[ParsedMatcher, ...] = ()
     """`severity=critical`, `rule~stock-*`, `channel!=app`: all must hold. None: it takes every alert."""
-    steps: tuple[StepConfig, ...] = ()
+    escalation: tuple[EscalationStepConfig, ...] = ()
     """Without any, nobody is told."""
-    gather: DurationMs = 1000
+    group_wait: DurationMs = 1000
     """How long a message that is not critical may wait for others to go with it."""
-    repeat: DurationMs | None = None
+    repeat_interval: DurationMs | None = None
     """Tell again after so long, while it fires and nobody has acknowledged."""
 
     @model_validator(mode="after")
     def _steps_in_order(self) -> Self:
-        times = [step.after for step in self.steps]
+        times = [step.after for step in self.escalation]
         if times != sorted(times):
             raise ValueError("steps stand in the order of their times: sort them by `after`")
         return self
 
 
-class WeeklyConfig(_Part):
+class WeeklyIntervalConfig(_Part):
     """Hours that come back every week."""
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
@@ -133,9 +133,9 @@ class WeeklyConfig(_Part):
     """Not after the start: on the day after."""
     timezone: Timezone = "UTC"
 
-    def weekly(self) -> Weekly:
+    def weekly(self) -> WeeklyInterval:
         """As the alerts' states know them."""
-        return Weekly(
+        return WeeklyInterval(
             days=tuple(sorted(DAYS.index(day) for day in self.days)),
             start_minute=self.start % MINUTES_A_DAY,
             end_minute=self.end % MINUTES_A_DAY,
@@ -146,10 +146,10 @@ class WeeklyConfig(_Part):
 class ReceiversFile(_Part):
     """Receivers, routes and quiet hours."""
 
-    receivers: tuple[AnyConfig, ...] = ()
+    receivers: tuple[AnyReceiverConfig, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
     """The first that takes an alert is its route. Left out: everything goes to all receivers at once."""
-    quiet_hours: tuple[WeeklyConfig, ...] = ()
+    quiet_hours: tuple[WeeklyIntervalConfig, ...] = ()
     """Then only what is critical is told."""
     allow_networks: Annotated[tuple[str, ...], AfterValidator(lambda texts: _networks(texts))] = ()
     """Networks that are not public and may be sent to all the same, as `10.1.0.0/16`."""
@@ -159,7 +159,7 @@ class ReceiversFile(_Part):
         names = [receiver.name for receiver in self.receivers]
         if doubled := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"receiver {doubled[0]!r} is given twice: rename one, or leave it out")
-        named = {name for route in self.routes for step in route.steps for name in step.to}
+        named = {name for route in self.routes for step in route.escalation for name in step.to}
         if unknown := sorted(named - set(names)):
             raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not among the receivers")
         return self
@@ -170,16 +170,16 @@ class ReceiversFile(_Part):
         routes = tuple(
             Route(
                 matchers=route.match,
-                steps=tuple(Step(after_ms=step.after, receivers=step.to) for step in route.steps),
-                gather_ms=route.gather,
-                repeat_ms=route.repeat,
+                escalation=tuple(EscalationStep(after_ms=step.after, receivers=step.to) for step in route.escalation),
+                group_wait_ms=route.group_wait,
+                repeat_interval_ms=route.repeat_interval,
             )
             for route in self.routes
         )
         if not self.routes and self.receivers:
             everyone = tuple(receiver.name for receiver in self.receivers)
-            routes = (Route(steps=(Step(after_ms=0, receivers=everyone),)),)
-        return Routing(routes=routes, quiet=tuple(hours.weekly() for hours in self.quiet_hours))
+            routes = (Route(escalation=(EscalationStep(after_ms=0, receivers=everyone),)),)
+        return Routing(routes=routes, quiet_hours=tuple(hours.weekly() for hours in self.quiet_hours))
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -199,26 +199,26 @@ class Receiver:
     name: str
     kind: str
     notifier: Notifier
-    limits: Limits
-    refreshed: Alertmanager | None = None
+    rate_limit: RateLimit
+    resend_channel: Alertmanager | None = None
     """Where what fires must be told again and again."""
 
 
-def built(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
+def build_receivers(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
     """The receivers of a file by name."""
-    return {config.name: _built(config, file.networks, http) for config in file.receivers}
+    return {config.name: _build_receiver(config, file.networks, http) for config in file.receivers}
 
 
-def _built(config: AnyConfig, allowed: Iterable[Network], http: Http) -> Receiver:
+def _build_receiver(config: AnyReceiverConfig, allowed: Iterable[Network], http: Http) -> Receiver:
     channel: Channel
     match config:
         case EmailConfig():
-            return Receiver(config.name, config.type, Email(config, tuple(allowed)), config.limits)
+            return Receiver(config.name, config.type, Email(config, tuple(allowed)), config.rate_limit)
         case AppriseConfig():
-            return Receiver(config.name, config.type, Apprise(config), config.limits)
+            return Receiver(config.name, config.type, Apprise(config), config.rate_limit)
         case AlertmanagerConfig():
             channel = Alertmanager(config)
-            return Receiver(config.name, config.type, HttpNotifier(channel, http), config.limits, channel)
+            return Receiver(config.name, config.type, HttpNotifier(channel, http), config.rate_limit, channel)
         case DingTalkConfig():
             channel = DingTalk(config)
         case FeishuConfig():
@@ -231,7 +231,7 @@ def _built(config: AnyConfig, allowed: Iterable[Network], http: Http) -> Receive
             channel = Webhook(config)
         case WeComConfig():
             channel = WeCom(config)
-    return Receiver(config.name, config.type, HttpNotifier(channel, http), config.limits)
+    return Receiver(config.name, config.type, HttpNotifier(channel, http), config.rate_limit)
 
 
 def read_receivers(path: Path | None) -> ReceiversFile:
@@ -256,7 +256,7 @@ def read_receivers(path: Path | None) -> ReceiversFile:
         return ReceiversFile.model_validate({} if held is None else held)
     except ValidationError as error:
         faults = [
-            f"{path}: {_where(held, one['loc'])}: {plainly(one)}"
+            f"{path}: {_where(held, one['loc'])}: {validation_message(one)}"
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise UsageError("\n".join(faults)) from None

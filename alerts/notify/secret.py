@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from consumers.secret_files import secrets_in_file, variable_of
+from consumers.secret_files import read_secrets_file, variable_of
 
 FROM_FILE = "file:"
 MASK = "***"
 
 
-def _found(given: object) -> object:
+def _resolved(given: object) -> object:
     """What `env:NAME` or `file:/path` stands for; anything else stands for itself."""
     if not isinstance(given, str):
         return given
     if (name := variable_of(given)) is not None:
-        if not (value := secrets_in_file().get(given) or os.environ.get(name)):
+        if not (value := read_secrets_file().get(given) or os.environ.get(name)):
             raise ValueError(f"the environment variable {name} is not set")
         return value
     if given.startswith(FROM_FILE):
@@ -43,10 +43,10 @@ def _url(secret: SecretStr) -> SecretStr:
     return secret
 
 
-Secret = Annotated[SecretStr, BeforeValidator(_found)]
+Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 """A secret itself, or `env:NAME` or `file:/path` of where it is."""
 
-SecretUrl = Annotated[SecretStr, BeforeValidator(_found), AfterValidator(_url)]
+SecretUrl = Annotated[SecretStr, BeforeValidator(_resolved), AfterValidator(_url)]
 """An address that is a secret in part: its path or a parameter is what lets one in."""
 
 

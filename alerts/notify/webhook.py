@@ -11,10 +11,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
-from alerts.api.schemas import iso, shown
+from alerts.api.schemas import alert_payload, iso
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import Answer, Request, judge
-from alerts.notify.message import Message
+from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
@@ -60,14 +60,14 @@ class Webhook:
     def __init__(self, config: WebhookConfig) -> None:
         self._config = config
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """One event a notice, named so that one that comes again is known as a repeat."""
         for notice in sorted(message.notices, key=lambda one: one.created_ms):
             body = json_bytes(
                 {
                     "type": f"alert.{notice.kind}",
                     "timestamp": iso(notice.created_ms),
-                    "data": shown(notice.alert, message.place).model_dump(mode="json"),
+                    "data": alert_payload(notice.alert, message.shop).model_dump(mode="json"),
                 }
             )
             now_s = message.now_ms // 1000
@@ -80,6 +80,6 @@ class Webhook:
             }
             yield Request(self._config.url.get_secret_value(), body, headers)
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """Any 2xx is well. 410 says that nobody is there any more."""
-        return judge(answer, host_of(self._config.url))
+        return check_response(answer, host_of(self._config.url))

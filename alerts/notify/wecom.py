@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from alerts.notify.channel import JSON, ReceiverConfig, code_of, json_bytes
-from alerts.notify.http import Answer, Request, judge
+from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
+from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.markup import FullWidthMarkdown
-from alerts.notify.message import Message
-from alerts.notify.outcome import Failed, Fault
+from alerts.notify.message import NotificationMessage
+from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import SecretUrl, host_of
 
-MOST_BYTES = 4096
+MAX_BYTES = 4096
 """Of the text."""
 TOO_FAST = 45009
 BUSY = -1
@@ -34,19 +34,21 @@ class WeCom:
     def __init__(self, config: WeComConfig) -> None:
         self._config = config
 
-    def requests(self, message: Message) -> Iterator[Request]:
+    def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """One message in Markdown."""
-        text = message.body(FullWidthMarkdown(), MOST_BYTES)
+        text = message.body(FullWidthMarkdown(), MAX_BYTES)
         body = {"msgtype": "markdown", "markdown": {"content": text}}
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
-    def judge(self, answer: Answer) -> Failed | None:
+    def check_response(self, answer: HttpResponse) -> Failed | None:
         """WeCom answers 200 and says in `errcode` what is wrong."""
         host = host_of(self._config.url)
-        if (failed := judge(answer, host)) is not None:
+        if (failed := check_response(answer, host)) is not None:
             return failed
-        code, said = code_of(answer, "errcode")
+        code, said = error_code_and_message(answer, "errcode")
         if code == 0:
             return None
-        fault = {TOO_FAST: Fault.RATE_LIMITED, BUSY: Fault.SERVER_ERROR}.get(code or 1, Fault.REFUSED)
+        fault = {TOO_FAST: DeliveryFailure.RATE_LIMITED, BUSY: DeliveryFailure.SERVER_ERROR}.get(
+            code or 1, DeliveryFailure.REFUSED
+        )
         return Failed(fault, f"{host} says {code}: {said}", answer.retry_after_s)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alerts.evaluate import STEP_S
-from alerts.rules.detect import Sequential
+from alerts.rules.detect import SequentialDetector
 from alerts.rules.rule import Rule, Rules
 
-MOST_EVALUATIONS, MOST_STEPS = 10_000, 20_000
+MAX_EVALUATIONS, MAX_STEPS = 10_000, 20_000
 """Of a whole rehearsal. It takes minutes then, however long the recording is."""
 _EVERY_S = (5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400)
 _STEPS_S = (STEP_S, 30, 60, 300, 900, 3600)
@@ -20,7 +20,7 @@ _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RehearsalPace:
     """Of one rehearsal."""
 
     every_s: float
@@ -30,18 +30,18 @@ class Pace:
     chosen: bool
     """Whether `every_s` goes by the length of the sale."""
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """For people: what is looked at how often, and what is missed so."""
         why = " (for the length of it; --every sets it)" if self.chosen else ""
-        told = f"an evaluation every {written(self.every_s)}{why}"
+        told = f"an evaluation every {format_duration(self.every_s)}{why}"
         if self.every_s > LIVE_EVERY_S:
-            told += f", counters in steps of {written(self.step_s)}: what is over sooner is not seen"
+            told += f", counters in steps of {format_duration(self.step_s)}: what is over sooner is not seen"
             told += ", and counter rules judge more coarsely than live"
         return told
 
     def left_out(self, rules: Rules) -> tuple[str, ...]:
         """Names of the rules in force that cannot judge in such steps."""
-        return tuple(rule.name for rule in rules.rules if rule.enabled and grain_s(rule) < self.step_s)
+        return tuple(rule.name for rule in rules.rules if rule.enabled and max_step_s(rule) < self.step_s)
 
     def fitting(self, rules: Rules) -> Rules:
         """The same with those switched off."""
@@ -49,31 +49,32 @@ class Pace:
         kept = (rule.model_copy(update={"enabled": False}) if rule.name in names else rule for rule in rules.rules)
         return rules.model_copy(update={"rules": tuple(kept)})
 
-    def said_of(self, rules: Rules) -> str:
+    def describe_left_out(self, rules: Rules) -> str:
         """For people: who cannot judge, and how to have them judged; empty where all can."""
         names = self.left_out(rules)
         if not names:
             return ""
-        finest_s = min(grain_s(rule) for rule in rules.rules if rule.name in names)
-        part = written(max(step_s for step_s in _STEPS_S if step_s <= finest_s) * MOST_STEPS // 3600 * 3600)
+        finest_s = min(max_step_s(rule) for rule in rules.rules if rule.name in names)
+        part = format_duration(max(step_s for step_s in _STEPS_S if step_s <= finest_s) * MAX_STEPS // 3600 * 3600)
         return (
             f"left out, for what they compare is apart by less than these steps: {', '.join(names)}; "
-            f"--every {written(finest_s)} has all of them judged, or --until no more than {part} after the beginning"
+            f"--every {format_duration(finest_s)} has all of them judged, "
+            f"or --until no more than {part} after the beginning"
         )
 
 
-def pace(length_s: float, every_s: float | None = None) -> Pace:
+def pace(length_s: float, every_s: float | None = None) -> RehearsalPace:
     """For a sale of this length. `every_s`: as somebody wants it."""
-    chosen = every_s or _first(_EVERY_S, length_s / MOST_EVALUATIONS)
-    return Pace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MOST_STEPS))), every_s is None)
+    chosen = every_s or _first(_EVERY_S, length_s / MAX_EVALUATIONS)
+    return RehearsalPace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MAX_STEPS))), every_s is None)
 
 
-def grain_s(rule: Rule) -> float:
+def max_step_s(rule: Rule) -> float:
     """The longest steps in which a rule can judge. A rate whose counts come after what they are of, by its `lag`, has
     in longer ones the counts of one step set against what only the next step counts; one of which the counts are part
     of what they are of, and what is no rate, has none."""
     detect = rule.detect
-    if not isinstance(detect, Sequential) or set(detect.count) <= set(detect.per):
+    if not isinstance(detect, SequentialDetector) or set(detect.count) <= set(detect.per):
         return math.inf
     return max(detect.lag, STEP_S)
 
@@ -82,7 +83,7 @@ def _first(choices: Sequence[int], least: float) -> int:
     return next((one for one in choices if one >= least), choices[-1])
 
 
-def written(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """In the largest unit that leaves no fraction.
 
     >>> written(900), written(7200), written(90), written(2.5)

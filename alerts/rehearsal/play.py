@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.detection.inputs import Snapshot
+from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import DensePanes
 from alerts.evaluate import STEP_S, evaluate
-from alerts.findings import Condition, Finding, Reason, Series
-from alerts.memory import Memory
+from alerts.findings import Condition, Finding, FindingReason, Series
+from alerts.memory import EvaluationMemory
 from alerts.rules.rule import Rules
 from alerts.state.alert import Alert, Status
-from alerts.state.machine import advance, awaited
+from alerts.state.machine import advance, series_with_pending_successor
 from alerts.state.policy import Timing
-from consumers.contract.events import TOPIC_OF_TYPE, Promotion
+from consumers.contract.events import TOPIC_BY_EVENT_TYPE, Promotion
 from consumers.topics import Topic
 from streams.panes.counters import COUNTERS, TYPE_COUNTERS
 
@@ -42,16 +42,16 @@ class Page:
 
 
 @dataclass(slots=True)
-class Played:
+class RehearsalResult:
     """A sale that was played."""
 
     pages: list[Page] = field(default_factory=list)
     """In the order of firing."""
-    held: dict[tuple[str, Reason], int] = field(default_factory=dict)
+    inhibited: dict[tuple[str, FindingReason], int] = field(default_factory=dict)
     """# (rule, why): series that were held back at some time"""
     judged: Counter[str] = field(default_factory=Counter)
     """# rule: evaluations in which it could judge any series"""
-    looks: int = 0
+    evaluations: int = 0
     """Evaluations in all."""
     start_ms: int = 0
     end_ms: int = 0
@@ -61,17 +61,19 @@ class Played:
         return (self.end_ms - self.start_ms) / 86_400_000
 
 
-def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0, step_s: int = STEP_S) -> Played:
+def play(
+    rules: Rules, snapshots: Iterable[DetectionInputs], *, from_ms: int = 0, step_s: int = STEP_S
+) -> RehearsalResult:
     """All snapshots in turn. What is before `from_ms` is only learnt from: what fires on then is a page of then.
     `step_s`: see `evaluate`."""
-    played, memory = Played(), Memory()
+    played, memory = RehearsalResult(), EvaluationMemory()
     timing = {
         rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
         for rule in rules.rules
     }
     alerts: dict[Series, Alert] = {}
     open_pages: dict[Series, int] = {}
-    held: set[tuple[Series, Reason]] = set()
+    inhibited: set[tuple[Series, FindingReason]] = set()
     for snapshot in snapshots:
         at_ms = snapshot.as_of_ms if snapshot.seen_ms is None else snapshot.seen_ms
         counts = at_ms >= from_ms
@@ -79,15 +81,17 @@ def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0, step_
         if counts:
             played.start_ms = played.start_ms or at_ms
             played.end_ms = at_ms
-            played.looks += 1
+            played.evaluations += 1
             played.judged.update(name for name, _ in evaluation.judged)
         firing_before = {series for series, alert in alerts.items() if alert.status is Status.FIRING}
-        waited_for = awaited(evaluation.findings, firing_before)
+        waited_for = series_with_pending_successor(evaluation.findings, firing_before)
         for finding in evaluation.findings:
             series = finding.series
-            if finding.condition is Condition.HELD_BACK:
-                held.add((series, finding.reason))
-            alert = advance(alerts.get(series), finding, timing[series.rule], at_ms, is_awaited=series in waited_for)
+            if finding.condition is Condition.INHIBITED:
+                inhibited.add((series, finding.reason))
+            alert = advance(
+                alerts.get(series), finding, timing[series.rule], at_ms, has_pending_successor=series in waited_for
+            )
             firing = counts and alert is not None and alert.status is Status.FIRING
             if firing and finding.continues in open_pages and series not in open_pages:
                 open_pages[series] = open_pages.pop(finding.continues)
@@ -101,14 +105,14 @@ def play(rules: Rules, snapshots: Iterable[Snapshot], *, from_ms: int = 0, step_
                 alerts.pop(series, None)
             else:
                 alerts[series] = alert
-    for series, reason in held:
-        played.held[series.rule, reason] = played.held.get((series.rule, reason), 0) + 1
+    for series, reason in inhibited:
+        played.inhibited[series.rule, reason] = played.inhibited.get((series.rule, reason), 0) + 1
     return played
 
 
 def snapshots(
     panes: DensePanes, *, every_s: int = 2, seldom_until_s: int = 0, promotions: Mapping[str, Promotion]
-) -> Iterator[Snapshot]:
+) -> Iterator[DetectionInputs]:
     """A sale as it would have been seen live: an evaluation every few seconds, up to where the as-of lets it see.
 
     `seldom_until_s`: so long from its beginning there is one every 10 s only, as a start takes in what was before.
@@ -126,7 +130,7 @@ def snapshots(
             continue
         part = DensePanes(panes.start_s + taken, panes.labels, panes.counters, panes.table[taken:until])
         taken = until
-        yield Snapshot((panes.start_s + now) * 1000, part, promotions=promotions)
+        yield DetectionInputs((panes.start_s + now) * 1000, part, promotions=promotions)
 
 
 def _last_events(panes: DensePanes) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -134,7 +138,7 @@ def _last_events(panes: DensePanes) -> list[np.ndarray[tuple[int], np.dtype[np.i
     whole = panes.labels.index(("all", ""))
     found = []
     for topic in (Topic.CLICKS, Topic.ORDERS):
-        names = {COUNTERS[place].name for kind, place in TYPE_COUNTERS.items() if TOPIC_OF_TYPE[kind] is topic}
+        names = {COUNTERS[place].name for kind, place in TYPE_COUNTERS.items() if TOPIC_BY_EVENT_TYPE[kind] is topic}
         columns = [i for i, name in enumerate(panes.counters) if name in names]
         some = panes.table[:, whole][:, columns].sum(axis=1) > 0
         found.append(np.maximum.accumulate(np.where(some, np.arange(1, len(some) + 1), 0)))

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.detection.panes import DensePanes, Label
+from alerts.detection.panes import DensePanes, ScopeValue
 from consumers.contract.events import Phase, Promotion
 from streams.simulate import SimulationConfig
 from streams.simulate.browsing import STEP_MEDIAN_S, STEP_SIGMA
 from streams.simulate.chance import Purpose, lognormal_ms, pick, stream
 from streams.simulate.columns import Bools, Bytes, Floats, Ints
-from streams.simulate.effects import Effects, Site
+from streams.simulate.effects import ChanceSite, IncidentEffects
 from streams.simulate.orders import CHECKOUT_MEDIAN_S, ORDER_MEDIAN_S, SIGMA
 from streams.simulate.payments import (
     ATTEMPTS,
@@ -59,10 +59,10 @@ class QuickSale:
 
     def __init__(self, config: SimulationConfig, orders_per_minute: float) -> None:
         self.config = config
-        self.effects = Effects(config)
+        self.effects = IncidentEffects(config)
         channels = [label for label, _ in config.channels]
         regions = [label for label, _ in config.regions]
-        self.labels: list[Label] = [
+        self.labels: list[ScopeValue] = [
             ("all", ""),
             *(("channel", label) for label in channels),
             *(("region", label) for label in regions),
@@ -115,7 +115,9 @@ class QuickSale:
         in_cart = rng.random(len(viewer)) < funnel.cart
         later = (viewed + dwell[is_view] * rng.uniform(0.2, 0.95, len(viewer)))[in_cart].astype(np.int64)
         carter, category = viewer[in_cart], category[in_cart]
-        kept = ~self.effects.struck("conversion_drop", later, crowd.dims(carter), Site.CART, place, stage="cart")
+        kept = ~self.effects.sampled_hits(
+            "conversion_drop", later, crowd.dims(carter), ChanceSite.CART, place, stage="cart"
+        )
         carter, later, category = carter[kept], later[kept], category[kept]
         self._count("cart_adds", later, crowd, carter, category)
         self._check_out(crowd, carter, category, ends, place, rng)
@@ -129,10 +131,10 @@ class QuickSale:
         created = at + lognormal_ms(rng, len(session), ORDER_MEDIAN_S, SIGMA, config.shop_speed)
         dims = crowd.dims(session)
         checks = rng.random(len(session)) < funnel.checkout
-        checks &= ~effects.struck("conversion_drop", at, dims, Site.CHECKOUT, place, stage="checkout")
+        checks &= ~effects.sampled_hits("conversion_drop", at, dims, ChanceSite.CHECKOUT, place, stage="checkout")
         self._count("checkouts", at[checks], crowd, session[checks])
         orders = checks & (rng.random(len(session)) < funnel.order)
-        orders &= ~effects.struck("conversion_drop", created, dims, Site.ORDER, place, stage="order")
+        orders &= ~effects.sampled_hits("conversion_drop", created, dims, ChanceSite.ORDER, place, stage="order")
         for _, hit in effects.hits("order_stop", created, dims):
             orders &= ~hit
         lines = np.unique(np.stack((carter, category)), axis=1)
@@ -151,13 +153,13 @@ class QuickSale:
         dims = crowd.dims(who)
 
         def waits(at: Ints) -> Ints:
-            return effects.put_off("order_stop", at, dims, place)
+            return effects.postpone("order_stop", at, dims, place)
 
         at = waits(created + lognormal_ms(rng, size, PAY_MEDIAN_S, PAY_SIGMA, config.shop_speed))
         trying, paid, paid_at = rng.random(size) < funnel.pay_attempt, np.zeros(size, np.bool_), at
         for attempt in range(ATTEMPTS):
             works, again = rng.random(size) < funnel.payment, rng.random(size) < funnel.retry
-            broken = effects.struck("payment_failures", at, dims, Site.PAYMENT, place * ATTEMPTS + attempt)
+            broken = effects.sampled_hits("payment_failures", at, dims, ChanceSite.PAYMENT, place * ATTEMPTS + attempt)
             pays = trying & works & ~broken
             failed = trying & ~pays
             paid_at = np.where(pays, at, paid_at)
@@ -170,10 +172,10 @@ class QuickSale:
         self._count("gmv", paid_at[paid], crowd, who[paid], amount=amount[paid])
         off = paid & (rng.random(size) < funnel.call_off)
         off_at = paid_at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
-        struck = paid & effects.struck("refund_surge", paid_at, dims, Site.CALL_OFF, place)
+        sampled_hits = paid & effects.sampled_hits("refund_surge", paid_at, dims, ChanceSite.CALL_OFF, place)
         soon = paid_at + lognormal_ms(rng, size, SURGE_MEDIAN_S, 0.5, config.shop_speed)
-        off_at = waits(np.where(struck, soon, off_at))
-        off |= struck
+        off_at = waits(np.where(sampled_hits, soon, off_at))
+        off |= sampled_hits
         self._count("orders_refunded", off_at[off], crowd, who[off])
         unpaid_at = waits(np.maximum(created + round(UNPAID_S * 1000 / config.day_speed), at + 1000))
         cancelled = off | ~paid

@@ -9,11 +9,11 @@ from html import escape
 from typing import Any
 
 from alerts.api.schemas import iso
-from alerts.rehearsal.course import Course
-from alerts.rehearsal.pace import Pace
-from alerts.rehearsal.play import Page, Played
-from alerts.rehearsal.score import Happened, Score, score
-from alerts.rules.detect import OfFact, Threshold
+from alerts.rehearsal.pace import RehearsalPace
+from alerts.rehearsal.play import Page, RehearsalResult
+from alerts.rehearsal.score import ActualIncident, Score, score
+from alerts.rehearsal.timeline import SaleTimeline
+from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
 
 _WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
@@ -32,14 +32,14 @@ HEADER = ("rule", "pages", "right", "false", "late", "plain", "precision", "medi
 class Report:
     """One sale against one set of rules."""
 
-    played: Played
-    happened: Sequence[Happened] | None
+    played: RehearsalResult
+    happened: Sequence[ActualIncident] | None
     """None: nobody knows what went wrong."""
     found: Score
-    course: Course
-    pace: Pace
+    course: SaleTimeline
+    pace: RehearsalPace
     rules: Rules
-    """All that were asked for; see `Pace.left_out`."""
+    """All that were asked for; see `RehearsalPace.left_out`."""
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `HEADER` for each rule that paged, those with most pages first."""
@@ -68,12 +68,12 @@ class Report:
         whole = f"{len(self.played.pages)} pages in {found.days * 24:.1f} h"
         if self.happened is None:
             return f"{whole}; what really went wrong is not known"
-        told = sum(one.first is not None for one in found.told)
+        told = sum(one.first is not None for one in found.detected)
         per_day = found.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
         late = f", {len(found.late)} late" if found.late else ""
         wrong = f"{len(found.false)} pages were false{late}{rate}"
-        return f"{whole}: {told} of {len(found.told)} incidents were told of, {wrong}"
+        return f"{whole}: {told} of {len(found.detected)} incidents were told of, {wrong}"
 
     def incidents(self) -> list[tuple[str, ...]]:
         """(what, when, who told of it first, after how long, pages)."""
@@ -85,7 +85,7 @@ class Report:
                 f"{one.delay_s:.0f} s" if one.delay_s is not None else "–",
                 str(one.pages),
             )
-            for one in self.found.told
+            for one in self.found.detected
         ]
 
     def pages(self) -> list[tuple[str, ...]]:
@@ -126,7 +126,7 @@ class Report:
                 dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
             ],
             "held_back": [
-                {"rule": rule, "why": why.value, "series": many} for (rule, why), many in self.played.held.items()
+                {"rule": rule, "why": why.value, "series": many} for (rule, why), many in self.played.inhibited.items()
             ],
         }
 
@@ -134,8 +134,8 @@ class Report:
         """One page that needs nothing else."""
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
-            f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.said())}</p>",
-            *(f"<p>{escape(said)}</p>" for said in [self.pace.said_of(self.rules)] if said),
+            f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.describe())}</p>",
+            *(f"<p>{escape(said)}</p>" for said in [self.pace.describe_left_out(self.rules)] if said),
             self._chart(),
             "<h2>Rules</h2>",
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
@@ -182,10 +182,16 @@ class Report:
         )
 
 
-def report(rules: Rules, played: Played, happened: Sequence[Happened] | None, course: Course, pace: Pace) -> Report:
+def report(
+    rules: Rules,
+    played: RehearsalResult,
+    happened: Sequence[ActualIncident] | None,
+    course: SaleTimeline,
+    pace: RehearsalPace,
+) -> Report:
     """Pages against the truth."""
     found = Score()
-    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, Threshold | OfFact)}
+    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
     score(found, played, happened or (), plain)
     return Report(played, happened, found, course, pace, rules)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from alerts.rehearsal.play import Page, Played
+from alerts.rehearsal.play import Page, RehearsalResult
 
-AFTERWARDS_MS = 300_000
+LATE_PAGE_WITHIN_MS = 300_000
 """A page so long after an incident's end is still about it, but late, unless its rule states a limit."""
 
-TOLD_BY: Mapping[str, frozenset[str]] = {
+DETECTED_AS: Mapping[str, frozenset[str]] = {
     "conversion_drop": frozenset({"orders"}),
     "payment_failures": frozenset({"orders"}),
     "order_stop": frozenset({"orders"}),
@@ -27,7 +27,7 @@ TOLD_BY: Mapping[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class ActualIncident:
     """Something that really went wrong, `[start_ms, end_ms)`."""
 
     kind: str
@@ -36,10 +36,10 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DetectedIncident:
     """What became of something that happened; `first` is None where nobody was told in time."""
 
-    happened: Happened
+    happened: ActualIncident
     first: Page | None
     pages: int
     """Those that were late among them."""
@@ -79,7 +79,7 @@ class Score:
 
     days: float = 0.0
     rules: dict[str, RuleScore] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    detected: list[DetectedIncident] = field(default_factory=list)
     false: list[Page] = field(default_factory=list)
     late: list[Page] = field(default_factory=list)
     """Begun soon after the end of what they are about: they called somebody to what was over."""
@@ -89,21 +89,23 @@ class Score:
     @property
     def recall(self) -> float | None:
         """The share of what happened, and somebody is to be told of, that somebody was told of in time."""
-        return sum(one.first is not None for one in self.told) / len(self.told) if self.told else None
+        return sum(one.first is not None for one in self.detected) / len(self.detected) if self.detected else None
 
     @property
     def false_per_day(self) -> float | None:
         return len(self.false) / self.days if self.days else None
 
 
-def score(score: Score, played: Played, happened: Sequence[Happened], plain: Collection[str] = ()) -> None:
+def score(
+    score: Score, played: RehearsalResult, happened: Sequence[ActualIncident], plain: Collection[str] = ()
+) -> None:
     """Add one sale. `plain`: rules whose pages say what is counted, whatever the reason."""
     score.days += played.days
-    wanted = [one for one in happened if TOLD_BY[one.kind]]
+    wanted = [one for one in happened if DETECTED_AS[one.kind]]
     firsts: dict[int, Page] = {}
     counts = [0] * len(wanted)
     for page in played.pages:
-        about = [i for i, one in enumerate(wanted) if _is_about(page, one, AFTERWARDS_MS)]
+        about = [i for i, one in enumerate(wanted) if _is_about(page, one, LATE_PAGE_WITHIN_MS)]
         of_rule = score.rules.setdefault(page.series.rule, RuleScore())
         if not about and page.series.rule in plain:
             of_rule.plain += 1
@@ -123,9 +125,9 @@ def score(score: Score, played: Played, happened: Sequence[Happened], plain: Col
         of_rule.right += 1
         of_rule.delays_s.append((page.fired_ms - wanted[told].start_ms) / 1000)
         firsts.setdefault(told, page)
-    score.told += [Told(one, firsts.get(i), counts[i]) for i, one in enumerate(wanted)]
+    score.detected += [DetectedIncident(one, firsts.get(i), counts[i]) for i, one in enumerate(wanted)]
 
 
-def _is_about(page: Page, happened: Happened, afterwards_ms: int = 0) -> bool:
+def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int = 0) -> bool:
     in_time = happened.start_ms <= page.fired_ms < happened.end_ms + afterwards_ms
-    return in_time and page.incident in TOLD_BY[happened.kind]
+    return in_time and page.incident in DETECTED_AS[happened.kind]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from alerts.rehearsal.score import TOLD_BY, Happened
+from alerts.rehearsal.score import DETECTED_AS, ActualIncident
 from consumers.errors import UsageError
 from consumers.ndjson import Recording, find_recordings, read_merged, span_ms
 from consumers.topics import EVENT_TOPICS, Topic
@@ -29,17 +29,17 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RehearsalSource:
     """Messages in the order in which they arrive, and the truth where it is known."""
 
     messages: Iterator[Arrival]
-    happened: Sequence[Happened] | None
+    happened: Sequence[ActualIncident] | None
     """None: nobody knows what went wrong; no page can be called right or false then."""
     span_ms: tuple[int, int]
     """From the first message to the last, about."""
 
 
-def recorded(folder: Path) -> Source:
+def recorded(folder: Path) -> RehearsalSource:
     """A folder as `salepulse replay` takes it, or `salepulse simulate --out` writes it."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder of recorded events")
@@ -48,13 +48,19 @@ def recorded(folder: Path) -> Source:
     if truth.is_file():
         try:
             told: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
-            happened = [Happened(one["kind"], one["start_ms"], one["end_ms"]) for one in told if one["kind"] in TOLD_BY]
+            happened = [
+                ActualIncident(one["kind"], one["start_ms"], one["end_ms"])
+                for one in told
+                if one["kind"] in DETECTED_AS
+            ]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise UsageError(f"{truth} does not say what went wrong: {error}") from None
     recordings = find_recordings([folder])
     spans = [found for one in recordings if one.topic in EVENT_TOPICS and (found := span_ms(one))]
     first_ms = min((start_ms for start_ms, _ in spans), default=0)
-    return Source(_lines(recordings), happened, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms)))
+    return RehearsalSource(
+        _lines(recordings), happened, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms))
+    )
 
 
 def _lines(recordings: Sequence[Recording]) -> Iterator[Arrival]:
@@ -63,12 +69,12 @@ def _lines(recordings: Sequence[Recording]) -> Iterator[Arrival]:
             yield Arrival(line.at_ms or 0, line.topic, line.value)
 
 
-def simulated(config: SimulationConfig) -> Source:
+def simulated(config: SimulationConfig) -> RehearsalSource:
     """A sale with the incidents that its configuration asks for."""
     season = Season(config)
     incidents = season.present.world.effects.incidents
-    happened = [Happened(one.kind, one.start_ms, one.end_ms) for one in incidents]
-    return Source(season_messages(season), happened, (season.start_ms, config.end_ms))
+    happened = [ActualIncident(one.kind, one.start_ms, one.end_ms) for one in incidents]
+    return RehearsalSource(season_messages(season), happened, (season.start_ms, config.end_ms))
 
 
 def season_messages(season: Season) -> Iterator[Arrival]:

@@ -14,13 +14,13 @@ from streams.model.windows import Window
 from streams.panes.counters import COUNTER_IDS, COUNTERS
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Frozen, and no name is taken that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Against(StrEnum):
+class ReferencePeriod(StrEnum):
     """What a number is compared with."""
 
     PROMOTION_CLOCK = "promotion_clock"
@@ -35,7 +35,7 @@ class Against(StrEnum):
     """The sale's own last hour, its latest minutes left out."""
 
 
-class FactName(StrEnum):
+class HealthCheck(StrEnum):
     """What the monitor knows of itself."""
 
     AS_OF_AGE = "as_of_age_seconds"
@@ -96,7 +96,7 @@ ValueName: TypeAlias = Annotated[str, AfterValidator(check_value)]
 """A counter, KPI or forecast."""
 
 
-class Threshold(Strict):
+class ThresholdDetector(StrictModel):
     """A number of the API beyond a fixed limit; it clears at another, so that it does not flap."""
 
     kind: Literal["threshold"]
@@ -131,7 +131,7 @@ class Threshold(Strict):
         return limit
 
 
-class Change(Strict):
+class ChangeDetector(StrictModel):
     """A number of the API that is far from what it was at a comparable time."""
 
     kind: Literal["change"]
@@ -144,7 +144,7 @@ class Change(Strict):
     """Right again when off by less than this; half of `by` if left out."""
     spreads: Annotated[float, Field(ge=0)] = 4.0
     """And off by more than so many of the baseline's own spreads (robust standard deviations), where known."""
-    against: tuple[Against, ...] = tuple(Against)
+    against: tuple[ReferencePeriod, ...] = tuple(ReferencePeriod)
     """The first of these that has a baseline is taken."""
     least: tuple[ValueName, Number] | None = None
     """Only where this number (of the same window) is at least so much, now and at the time compared with."""
@@ -158,7 +158,7 @@ class Change(Strict):
         return self
 
 
-class Sequential(Strict):
+class SequentialDetector(StrictModel):
     """A rate or a count that has changed: a test that may be looked at every second without wearing out.
 
     Of every `per` event, delayed by as long as people take, some lead to a `count` event. The detector learns how many,
@@ -190,7 +190,7 @@ class Sequential(Strict):
         return self
 
 
-class Silence(Strict):
+class SilenceDetector(StrictModel):
     """Nothing comes where something was to be expected."""
 
     kind: Literal["silence"]
@@ -202,13 +202,16 @@ class Silence(Strict):
     """No alarm before so many were to be expected in that time, at the rate of the last minutes."""
 
 
-class OfFact(Strict):
+class HealthCheckDetector(StrictModel):
     """What the monitor knows of itself, beyond a limit."""
 
-    kind: Literal["fact"]
-    fact: FactName
+    kind: Literal["health"]
+    check: HealthCheck
     above: Number = 0.0
     clear: Number | None = None
 
 
-Detect = Annotated[Threshold | Change | Sequential | Silence | OfFact, Field(discriminator="kind")]
+Detect = Annotated[
+    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector,
+    Field(discriminator="kind"),
+]

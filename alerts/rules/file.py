@@ -9,16 +9,31 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from alerts.rules.detect import Change, OfFact, Sequential, Silence, Threshold
-from alerts.rules.rule import Budget, During, Rule, Rules, When
-from consumers.plain_words import plainly
-from consumers.promotions.definition import Fault
-from consumers.promotions.yaml_lines import Fields, Listing, Node, Null, Scalar, YamlError, parse, walk
+from alerts.rules.detect import (
+    ChangeDetector,
+    HealthCheckDetector,
+    SequentialDetector,
+    SilenceDetector,
+    ThresholdDetector,
+)
+from alerts.rules.rule import Budget, PromotionCondition, Rule, RuleOverride, Rules
+from consumers.promotions.definition import FileError
+from consumers.promotions.yaml_lines import (
+    YamlError,
+    YamlList,
+    YamlMapping,
+    YamlNode,
+    YamlNull,
+    YamlScalar,
+    parse_yaml,
+    walk_lines,
+)
+from consumers.validation_messages import validation_message
 
 Path = tuple[str | int, ...]
 _MODELS: tuple[type[BaseModel], ...] = (
-    *(Rules, Budget, Rule, When, During),
-    *(Threshold, Change, Sequential, Silence, OfFact),
+    *(Rules, Budget, Rule, PromotionCondition, RuleOverride),
+    *(ThresholdDetector, ChangeDetector, SequentialDetector, SilenceDetector, HealthCheckDetector),
 )
 _NAMES = sorted({field.alias or name for model in _MODELS for name, field in model.model_fields.items()})
 
@@ -28,37 +43,37 @@ class RuleFile:
     """What a file says; `rules` is None with any fault."""
 
     rules: Rules | None
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[FileError, ...] = ()
 
 
 def read_rules(text: str) -> RuleFile:
     """The rules of a file; never raises for what the file holds."""
     try:
-        root = parse(text)
+        root = parse_yaml(text)
     except YamlError as error:
-        return RuleFile(None, (Fault(error.line, str(error)),))
-    if not isinstance(root, Fields):
-        return RuleFile(None, (Fault(root.line, "no rules: write a list of them under `rules:`"),))
+        return RuleFile(None, (FileError(error.line, str(error)),))
+    if not isinstance(root, YamlMapping):
+        return RuleFile(None, (FileError(root.line, "no rules: write a list of them under `rules:`"),))
     try:
         return RuleFile(Rules.model_validate(_plain(root)))
     except ValidationError as error:
-        return RuleFile(None, _faults(error, root))
+        return RuleFile(None, _errors(error, root))
 
 
-def _plain(node: Node) -> Any:
+def _plain(node: YamlNode) -> Any:
     """Values as pydantic takes them: scalars as they were written."""
     match node:
-        case Fields(values=values):
-            return {name: _plain(value) for name, value in values.items() if not isinstance(value, Null)}
-        case Listing(items=items):
+        case YamlMapping(values=values):
+            return {name: _plain(value) for name, value in values.items() if not isinstance(value, YamlNull)}
+        case YamlList(items=items):
             return [_plain(item) for item in items]
-        case Scalar(text=text):
+        case YamlScalar(text=text):
             return text
     return None
 
 
-def _faults(error: ValidationError, root: Fields) -> tuple[Fault, ...]:
-    lines = dict(walk(root))
+def _errors(error: ValidationError, root: YamlMapping) -> tuple[FileError, ...]:
+    lines = dict(walk_lines(root))
     names = {(*path, name): line for path, fields in _mappings(root) for name, line in fields.lines.items()}
     lines.update(names)
     found = list(_repeated(root))
@@ -66,29 +81,29 @@ def _faults(error: ValidationError, root: Fields) -> tuple[Fault, ...]:
         if found and not wrong["loc"]:  # what a check of the whole file said: the repeated names, without a line
             continue
         path = _existing(tuple(wrong["loc"]), lines)
-        found.append(Fault(_line(path, lines), _message(wrong, path)))
+        found.append(FileError(_line(path, lines), _message(wrong, path)))
     return tuple(sorted(dict.fromkeys(found), key=lambda fault: fault.line))
 
 
-def _repeated(root: Fields) -> Iterator[Fault]:
+def _repeated(root: YamlMapping) -> Iterator[FileError]:
     """Names that an earlier rule has, at the line of the later one."""
     seen: dict[str, int] = {}
     rules = root.values.get("rules")
-    for rule in rules.items if isinstance(rules, Listing) else ():
-        name = rule.values.get("name") if isinstance(rule, Fields) else None
-        if not isinstance(name, Scalar):
+    for rule in rules.items if isinstance(rules, YamlList) else ():
+        name = rule.values.get("name") if isinstance(rule, YamlMapping) else None
+        if not isinstance(name, YamlScalar):
             continue
         if name.text in seen:
             first = f"first in line {seen[name.text]}"
-            yield Fault(name.line, f"rule {name.text!r} is given twice, {first}: rename one, or leave it out")
+            yield FileError(name.line, f"rule {name.text!r} is given twice, {first}: rename one, or leave it out")
         seen.setdefault(name.text, name.line)
 
 
-def _mappings(node: Node, path: Path = ()) -> list[tuple[Path, Fields]]:
+def _mappings(node: YamlNode, path: Path = ()) -> list[tuple[Path, YamlMapping]]:
     match node:
-        case Fields(values=values):
+        case YamlMapping(values=values):
             return [(path, node), *(pair for name, value in values.items() for pair in _mappings(value, (*path, name)))]
-        case Listing(items=items):
+        case YamlList(items=items):
             return [pair for i, item in enumerate(items) for pair in _mappings(item, (*path, i))]
     return []
 
@@ -120,10 +135,10 @@ def _message(wrong: Any, path: Path) -> str:
         case "missing":
             return f"`{name}` is missing: write it"
         case "union_tag_not_found":
-            return "`kind` is missing: write threshold, change, sequential, silence or fact"
+            return "`kind` is missing: write threshold, change, sequential, silence or health"
         case "union_tag_invalid":
             return f"`kind` {wrong['ctx']['tag']!r} is none of {wrong['ctx']['expected_tags']}"
-    said = plainly(wrong)
+    said = validation_message(wrong)
     given = (
         f" (it says {wrong['input']!r})" if isinstance(wrong["input"], str) and repr(wrong["input"]) not in said else ""
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from alerts.rules.file import read_rules
 from alerts.rules.rule import Rules
 from consumers.errors import UsageError
-from consumers.promotions.definition import Fault
+from consumers.promotions.definition import FileError
 
 DEFAULT = "default.yaml"
 
@@ -20,13 +20,13 @@ class RulesError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedRules:
     """The rules in force."""
 
     rules: Rules
     version: str
     """A digest of the text they come from: other rules, other version."""
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[FileError, ...] = ()
     """Why the newest text is not in force; none when it is."""
 
 
@@ -35,17 +35,17 @@ def default_text() -> str:
     return files("alerts.rules").joinpath(DEFAULT).read_text(encoding="utf-8")
 
 
-def load(text: str, name: str) -> Loaded:
+def load(text: str, name: str) -> LoadedRules:
     """Rules from text; RulesError with every fault."""
     read = read_rules(text)
     if read.rules is None:
-        raise RulesError("\n".join(told(read.faults, name)))
-    return Loaded(read.rules, _version(text))
+        raise RulesError("\n".join(format_errors(read.errors, name)))
+    return LoadedRules(read.rules, _version(text))
 
 
-def told(faults: tuple[Fault, ...], name: str) -> list[str]:
+def format_errors(errors: tuple[FileError, ...], name: str) -> list[str]:
     """Faults as `file:line: message`."""
-    return [f"{name}:{fault.line}: {fault.message}" for fault in faults]
+    return [f"{name}:{fault.line}: {fault.message}" for fault in errors]
 
 
 class RuleLoader:
@@ -68,13 +68,13 @@ class RuleLoader:
         try:
             text = self._text()
         except RulesError as error:
-            self.loaded = Loaded(before.rules, before.version, (Fault(1, str(error)),))
+            self.loaded = LoadedRules(before.rules, before.version, (FileError(1, str(error)),))
             return self.loaded != before
         read = read_rules(text)
         if read.rules is None:
-            self.loaded = Loaded(before.rules, before.version, read.faults)
+            self.loaded = LoadedRules(before.rules, before.version, read.errors)
         else:
-            self.loaded = Loaded(read.rules, _version(text))
+            self.loaded = LoadedRules(read.rules, _version(text))
         return self.loaded != before
 
     def _stamped(self) -> tuple[int, int] | None:

@@ -8,15 +8,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from alerts.findings import Owner, Severity
-from alerts.rules.detect import Change, Detect, OfFact, Sequential, Silence, Strict, Threshold
-from alerts.rules.inputs import topics_of
+from alerts.findings import Category, Severity
+from alerts.rules.dependencies import topics_of
+from alerts.rules.detect import (
+    ChangeDetector,
+    Detect,
+    HealthCheckDetector,
+    SequentialDetector,
+    SilenceDetector,
+    StrictModel,
+    ThresholdDetector,
+)
 from alerts.rules.units import Seconds, Share
 from alerts.rules.values import check_scopes
 from consumers.topics import EVENT_TOPICS, Topic
 
 
-class Each(StrEnum):
+class RuleScope(StrEnum):
     """What a rule may be applied to, one by one."""
 
     ALL = "all"
@@ -35,7 +43,7 @@ class Each(StrEnum):
     """Every producer, as `topic/source`."""
 
 
-class When(Strict):
+class PromotionCondition(StrictModel):
     """A condition on the promotions that run; all that is given must hold."""
 
     running: bool | None = None
@@ -48,17 +56,17 @@ class When(Strict):
     """Only so long after the promotion, or the phase, began."""
 
 
-class During(Strict):
+class RuleOverride(StrictModel):
     """What is different while a condition holds. Of several that hold, the last one given counts for each field."""
 
-    when: When
+    when: PromotionCondition
     enabled: bool | None = None
     severity: Severity | None = None
     detect: dict[str, Any] = Field(default_factory=dict)
     """Fields of the detector with other values; its kind stays."""
 
 
-class Money(StrEnum):
+class LossMethod(StrEnum):
     """How a finding is put into money."""
 
     NONE = "none"
@@ -70,37 +78,37 @@ class Money(StrEnum):
     """All GMV of the series a minute, as it was before: it is lost while this lasts."""
 
 
-class Rule(Strict):
+class Rule(StrictModel):
     """One rule of the file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
     """Lower-case words with hyphens. An alert's identity: renamed, it is another rule."""
     title: Annotated[str, Field(min_length=1, max_length=100)]
     """What is wrong, in a few words."""
-    owner: Owner = Owner.BUSINESS
+    category: Category = Category.BUSINESS
     severity: Severity = Severity.WARNING
     critical_from: Share | None = None
     """Critical where it loses at least this share of the whole shop's GMV a minute."""
     incident: str = ""
     """Rules with the same word here tell of one incident: the first of them pages, the others are held back. Given two
     at once, the one that stands first in the file. Left out: the rule's own name."""
-    wake: Seconds = 600.0
+    inhibit_for: Seconds = 600.0
     """So long it stays held back after what told of its `incident` is right again, for the end of one reaches some
     tests later than others. With `0s` it goes on with the page at once: for what is no echo, but was foretold."""
-    for_each: tuple[Each, ...] = (Each.ALL,)
+    for_each: tuple[RuleScope, ...] = (RuleScope.ALL,)
     promoted: bool = False
     """In scope `sku`: only those of the running promotions."""
     values: tuple[str, ...] = ()
     """Only these values of the scopes; empty: every one."""
     detect: Detect
-    when: When = When()
+    when: PromotionCondition = PromotionCondition()
     """Only then; always, if left out."""
-    during: tuple[During, ...] = ()
+    during: tuple[RuleOverride, ...] = ()
     for_s: Annotated[Seconds, Field(alias="for")] = 0.0
     """It must last so long before anybody is told."""
     keep_firing_for: Seconds = 60.0
     """It must be right again for so long before it counts as resolved."""
-    money: Money = Money.NONE
+    money: LossMethod = LossMethod.NONE
     explains: tuple[Topic, ...] | None = None
     """Of a data fault: business alerts that rest on these topics are held back while it lasts. Left out, the topic that
     the fault's labels name, else all; an empty list: none, for what leaves the numbers right."""
@@ -122,16 +130,22 @@ class Rule(Strict):
     def _numbers_are_known(self) -> Self:
         for holding in (frozenset[int](), *(frozenset({place}) for place in range(len(self.during)))):
             detect = self.detector(holding)
-            if isinstance(detect, Threshold | Change):
+            if isinstance(detect, ThresholdDetector | ChangeDetector):
                 for name in (detect.value, *([detect.least[0]] if detect.least else ())):
                     check_scopes(name, self.for_each)
         return self
 
     @cached_property
-    def _variants(self) -> dict[frozenset[int], Threshold | Change | Sequential | Silence | OfFact]:
+    def _variants(
+        self,
+    ) -> dict[
+        frozenset[int], ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
+    ]:
         return {}
 
-    def detector(self, holding: frozenset[int]) -> Threshold | Change | Sequential | Silence | OfFact:
+    def detector(
+        self, holding: frozenset[int]
+    ) -> ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector:
         """The detector while these of `during` hold (places, from 0). Raises ValidationError where it is none."""
         if holding not in self._variants:
             fields = self.detect.model_dump(exclude_unset=True)
@@ -144,31 +158,33 @@ class Rule(Strict):
     def topics(self) -> frozenset[Topic]:
         """The topics that what it watches is made of."""
         match self.detect:
-            case Sequential(count=count, per=per):
+            case SequentialDetector(count=count, per=per):
                 return frozenset().union(*(topics_of(name) for name in (*count, *per)))
-            case Silence(count=count):
+            case SilenceDetector(count=count):
                 return frozenset().union(*(topics_of(name) for name in count))
-            case Threshold(value=value) | Change(value=value):
+            case ThresholdDetector(value=value) | ChangeDetector(value=value):
                 return topics_of(value)
         return frozenset(EVENT_TOPICS)
 
     @property
-    def family(self) -> str:
+    def incident_key(self) -> str:
         """What its findings are one incident with."""
         return self.incident or self.name
 
 
-_DETECT: TypeAdapter[Threshold | Change | Sequential | Silence | OfFact] = TypeAdapter(Detect)
+_DETECT: TypeAdapter[
+    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
+] = TypeAdapter(Detect)
 
 
-class Budget(Strict):
+class Budget(StrictModel):
     """How often on-call may be woken for nothing."""
 
     false_pages_per_day: Annotated[float, Field(gt=0, le=100)] = 0.5
     """Of all sequential rules and all their series together, in a sale where nothing is wrong."""
 
 
-class Rules(Strict):
+class Rules(StrictModel):
     """A rule file."""
 
     version: Literal["1"] = "1"

@@ -12,7 +12,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
-def seconds_of(written: object) -> object:
+def parse_seconds(written: object) -> object:
     """`90s`, `1.5m`, `2h`, `1d` as seconds; whatever else is left for the model to refuse."""
     match = _DURATION.fullmatch(written.strip()) if isinstance(written, str) else None
     if match:
@@ -22,15 +22,15 @@ def seconds_of(written: object) -> object:
     return written
 
 
-def share_of(written: object) -> object:
+def parse_share(written: object) -> object:
     """`15%` as 0.15; a plain number stays what it is."""
     match = _SHARE.fullmatch(written.strip()) if isinstance(written, str) else None
     return float(match[1]) / 100 if match else written
 
 
-Seconds: TypeAlias = Annotated[float, Field(ge=0), BeforeValidator(seconds_of)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0), BeforeValidator(parse_seconds)]
 """A stretch of time, written with its unit."""
-Share: TypeAlias = Annotated[float, Field(gt=0), BeforeValidator(share_of)]
+Share: TypeAlias = Annotated[float, Field(gt=0), BeforeValidator(parse_share)]
 """A part of something, written as `15%` or 0.15."""
-Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(share_of)]
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(parse_share)]
 """A threshold, in the KPI's own unit (money: minor units); ratios may be written as `15%`."""

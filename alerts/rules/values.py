@@ -18,26 +18,26 @@ STOCK = (
     "stockout_skus",
     "stock_fill_rate",
 )
-LEAST_DUE = 100
+MIN_DUE_ORDERS = 100
 """Of fewer orders that fall due no share is told: one of 10 % would be off by 3 points and more for chance."""
-OTHERS = {
+NON_KPI_VALUES = {
     "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
     "orders_due": "orders that fell due in the window and are not called off: the whole of `ship_within_48h_rate`",
     "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
     "expected_breach_rate": "of the orders paid that fall due within 24 hours, the share that waits and is to be "
-    f"expected overdue; not known of fewer than {LEAST_DUE}",
+    f"expected overdue; not known of fewer than {MIN_DUE_ORDERS}",
 }
 """What no KPI is: forecasts, and numbers that KPIs rest on; by name."""
 _KNOWN_FOR: Mapping[str, Sequence[Scope]] = {
-    **dict.fromkeys((name for name in OTHERS if name.startswith("target_probability")), (Scope.PROMOTION,)),
+    **dict.fromkeys((name for name in NON_KPI_VALUES if name.startswith("target_probability")), (Scope.PROMOTION,)),
     "orders_due": SHIPPING_SCOPES,
     "expected_breaches": (Scope.ALL,),
     "expected_breach_rate": (Scope.ALL,),
 }
 """The scopes that those are known for."""
-VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *OTHERS)))
+VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *NON_KPI_VALUES)))
 
 
 def check_value(name: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 import xxhash
 
 from alerts.findings import SEVERITY_ORDER, Finding, Series, Severity
-from alerts.state.reasons import Reason
+from alerts.state.notification_status import NotificationStatus
 
 
 def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
@@ -49,7 +49,7 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotifiedReceiver:
     """What one receiver believes: that this fires."""
 
     receiver: str
@@ -75,7 +75,7 @@ class Alert:
     """How many times it has fired."""
     finding: Finding
     """The last one that says what is, or was, wrong."""
-    reason: Reason = Reason.UNCHANGED
+    reason: NotificationStatus = NotificationStatus.UNCHANGED
     """Why nobody is told now, or that somebody is."""
     by: str = ""
     """What that reason names: a silence's id, the alert that explains it, who acknowledged."""
@@ -84,8 +84,8 @@ class Alert:
     fired_ms: int | None = None
     """When its present or last incident began to fire."""
     worse_ms: int | None = None
-    """When that incident reached its severity: steps of escalation count from here, or from `free_ms`."""
-    free_ms: int | None = None
+    """When that incident reached its severity: steps of escalation count from here, or from `unsuppressed_at`."""
+    unsuppressed_at: int | None = None
     """When what had kept people from hearing of it (a silence, quiet hours, another alert that told of it) went away
     while it fired and nobody knew of it; None: nothing had."""
     clear_ms: int | None = None
@@ -96,13 +96,13 @@ class Alert:
     firings_ms: tuple[int, ...] = ()
     """When it began to fire lately: what flapping is judged by."""
     ack: Ack | None = None
-    told: tuple[Told, ...] = ()
+    notified: tuple[NotifiedReceiver, ...] = ()
     """Whom a message that it fires was put on the way to, and none yet that it is over."""
     continues: Series | None = None
     """What people were told of before, of the same incident: this took its page over."""
-    page_of: str = ""
+    root_fingerprint: str = ""
     """Fingerprint of the alert that the page began with, where that is another one."""
-    passed_ms: int | None = None
+    transferred_at: int | None = None
     """When a page last passed to it, or from it to another: what was said of it before is about what it was then."""
     worst: float | None = None
     """The value that was furthest from what was to be expected, of this incident."""
@@ -119,12 +119,12 @@ class Alert:
     @property
     def page(self) -> str:
         """What receivers know the incident by, whichever alert tells of it."""
-        return self.page_of or self.fingerprint
+        return self.root_fingerprint or self.fingerprint
 
     @property
     def labels(self) -> dict[str, str]:
         """What silences and routes are matched with."""
-        own = {"rule": self.series.rule, "severity": self.severity.value, "owner": self.finding.owner.value}
+        own = {"rule": self.series.rule, "severity": self.severity.value, "owner": self.finding.category.value}
         return dict(self.series.labels) | own
 
     @property
@@ -138,7 +138,7 @@ class Alert:
         )
 
 
-def fingerprint_of(series: Series) -> str:
+def series_fingerprint(series: Series) -> str:
     """The fingerprint of the alert of a series."""
     return fingerprint(series.rule, dict(series.labels))
 
@@ -148,7 +148,7 @@ def worst(one: Severity, other: Severity) -> Severity:
     return min(one, other, key=SEVERITY_ORDER.__getitem__)
 
 
-class What(StrEnum):
+class ChangeKind(StrEnum):
     """What has changed."""
 
     PENDING = "pending"
@@ -164,9 +164,9 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertChange:
     """One change, with the alert after it."""
 
     at_ms: int
-    what: What
+    kind: ChangeKind
     alert: Alert

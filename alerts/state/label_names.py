@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from alerts.findings import Owner, Severity
-from alerts.state.silences import Matcher, Matching
-from streams.panes.scopes import SCOPES, Scope, WrittenBy
+from alerts.findings import Category, Severity
+from alerts.state.silences import Matcher, MatchType
+from streams.panes.scopes import SCOPES, Scope, SourceDimension
 
-OWN_LABELS = ("rule", "severity", "owner")
+COMMON_LABELS = ("rule", "severity", "owner")
 """Every alert has them."""
-FACT_LABELS = ("topic", "partition", "worker", "reason")
+HEALTH_LABELS = ("topic", "partition", "worker", "reason")
 """Of faults of the data and of the monitor itself."""
 ALERT_LABELS: tuple[str, ...] = (
-    *OWN_LABELS,
+    *COMMON_LABELS,
     *(scope.value for scope in SCOPES if scope is not Scope.ALL),
-    *(dimension.value for dimension in WrittenBy),
-    *FACT_LABELS,
+    *(dimension.value for dimension in SourceDimension),
+    *HEALTH_LABELS,
 )
 CLOSED_VALUES: dict[str, tuple[str, ...]] = {
     "severity": tuple(one.value for one in Severity),
-    "owner": tuple(one.value for one in Owner),
+    "owner": tuple(one.value for one in Category),
 }
 
 
-def checked(matcher: Matcher) -> Matcher:
+def validate_matcher(matcher: Matcher) -> Matcher:
     """The matcher. ValueError where no alert has its label, or where its label never has its value.
 
     >>> checked(Matcher.parse("severity=critcal"))
@@ -38,7 +38,7 @@ def checked(matcher: Matcher) -> Matcher:
     known = CLOSED_VALUES.get(matcher.label)
     if known is None:
         return matcher
-    meets = Matcher(matcher.label, _POSITIVE[matcher.matching], matcher.value)
+    meets = Matcher(matcher.label, _POSITIVE[matcher.match_type], matcher.value)
     if not any(meets.matches({matcher.label: value}) for value in known):
         raise ValueError(
             f"{str(matcher)!r}: {matcher.label} is never {matcher.value!r}; {_known(matcher.value, known)}"
@@ -47,10 +47,10 @@ def checked(matcher: Matcher) -> Matcher:
 
 
 _POSITIVE = {
-    Matching.IS: Matching.IS,
-    Matching.IS_NOT: Matching.IS,
-    Matching.LIKE: Matching.LIKE,
-    Matching.NOT_LIKE: Matching.LIKE,
+    MatchType.EQUAL: MatchType.EQUAL,
+    MatchType.NOT_EQUAL: MatchType.EQUAL,
+    MatchType.REGEXP: MatchType.REGEXP,
+    MatchType.NOT_REGEXP: MatchType.REGEXP,
 }
 
 

@@ -1,4 +1,4 @@
-"""The states of one alert: what one evaluation makes of it. Whom to tell is decided in `alerts.state.telling`.
+"""The states of one alert: what one evaluation makes of it. Whom to tell is decided in `alerts.state.notification`.
 
 inactive ──breached──▶ pending ──for long enough──▶ firing ──clear for long enough──▶ resolved ──▶ forgotten
                           │                            ▲                                  │
@@ -11,22 +11,22 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from alerts.findings import Condition, Finding, Series
-from alerts.findings import Reason as Cause
-from alerts.state.alert import Alert, Status, fingerprint_of, worst
+from alerts.findings import FindingReason as Cause
+from alerts.state.alert import Alert, Status, series_fingerprint, worst
+from alerts.state.notification_status import NotificationStatus
 from alerts.state.policy import Timing
-from alerts.state.reasons import Reason
 
-FORGOTTEN_AFTER_MS = 24 * 3_600_000
+RESOLVED_RETENTION_MS = 24 * 3_600_000
 """How long one that is resolved is still shown."""
 
-_MOST_UNSEEN_MS = 60_000
+_MAX_LOSS_GAP_MS = 60_000
 """Between two findings the rate of the later one counts, for no longer than this: of more nothing is known."""
 
-_AT_ONCE = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
+_RESOLVE_IMMEDIATELY = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
 """Nothing is watched any more: waiting would say nothing new."""
 
 
-def awaited(findings: Iterable[Finding], firing: Container[Series]) -> frozenset[Series]:
+def series_with_pending_successor(findings: Iterable[Finding], firing: Container[Series]) -> frozenset[Series]:
     """What something goes on with that does not fire yet: it must last for as long as its rule says first."""
     return frozenset(
         found.continues
@@ -36,35 +36,35 @@ def awaited(findings: Iterable[Finding], firing: Container[Series]) -> frozenset
 
 
 def advance(
-    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, *, is_awaited: bool = False
+    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, *, has_pending_successor: bool = False
 ) -> Alert | None:
-    """The alert after an evaluation; None: it is inactive and there is nothing to remember. `is_awaited`: see
-    `awaited`; it is not resolved then, so that its page is there to go on with."""
+    """The alert after an evaluation; None: it is inactive and there is nothing to remember. `has_pending_successor`:
+    see `series_with_pending_successor`; it is not resolved then, so that its page is there to go on with."""
     match finding.condition:
         case Condition.BREACHED:
             return _breached(alert, finding, timing, now_ms)
-        case Condition.HELD_BACK:
-            return _held_back(alert, finding, now_ms)
+        case Condition.INHIBITED:
+            return _inhibited(alert, finding, now_ms)
         case Condition.OK:
-            return _ok(alert, finding, timing, now_ms, is_awaited)
+            return _ok(alert, finding, timing, now_ms, has_pending_successor)
         case Condition.UNKNOWN:
             return alert
 
 
-def flapping(alert: Alert, timing: Timing, now_ms: int) -> bool:
+def is_flapping(alert: Alert, timing: Timing, now_ms: int) -> bool:
     """Whether it fired so often lately that being clear for a moment says nothing."""
     recent = [at for at in alert.firings_ms if at > now_ms - timing.flap_window_ms]
     return 0 < timing.flap_count <= len(recent)
 
 
-def clear_needed_ms(alert: Alert, timing: Timing, now_ms: int) -> int:
+def required_clear_ms(alert: Alert, timing: Timing, now_ms: int) -> int:
     """How long a firing alert must be clear before it is resolved."""
-    return max(timing.clear_ms, timing.flap_hold_ms) if flapping(alert, timing, now_ms) else timing.clear_ms
+    return max(timing.clear_ms, timing.flap_hold_ms) if is_flapping(alert, timing, now_ms) else timing.clear_ms
 
 
-def forgotten(alert: Alert, now_ms: int) -> bool:
+def is_expired(alert: Alert, now_ms: int) -> bool:
     """Whether one that is over need not be kept any longer."""
-    return alert.status is Status.RESOLVED and not alert.told and now_ms - alert.since_ms >= FORGOTTEN_AFTER_MS
+    return alert.status is Status.RESOLVED and not alert.notified and now_ms - alert.since_ms >= RESOLVED_RETENTION_MS
 
 
 def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> Alert:
@@ -73,7 +73,7 @@ def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int
     if alert.status is Status.FIRING:
         severity = worst(alert.severity, finding.severity)
         worse_ms = alert.worse_ms if severity is alert.severity else now_ms
-        worst_value, lost = _measured(alert, finding)
+        worst_value, lost = _worst_and_loss(alert, finding)
         return replace(
             alert,
             finding=finding,
@@ -88,7 +88,7 @@ def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int
     return _fire(alert, timing, now_ms) if now_ms - breached_ms >= timing.for_ms else alert
 
 
-def _held_back(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
+def _inhibited(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
     """It neither begins nor ends; once nothing explains it any more, it must last as long as any other."""
     if alert is None or alert.status in (Status.INACTIVE, Status.RESOLVED):
         alert = _pending(alert, finding, now_ms)
@@ -97,7 +97,9 @@ def _held_back(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
     return replace(alert, finding=finding, clear_ms=None)
 
 
-def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, is_awaited: bool) -> Alert | None:
+def _ok(
+    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, has_pending_successor: bool
+) -> Alert | None:
     if alert is None:
         return None
     if alert.status is Status.PENDING:
@@ -105,8 +107,8 @@ def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, is_a
     if alert.status is not Status.FIRING:
         return alert
     clear_ms = now_ms if alert.clear_ms is None else alert.clear_ms
-    over = finding.reason in _AT_ONCE or now_ms - clear_ms >= clear_needed_ms(alert, timing, now_ms)
-    if over and not is_awaited:
+    over = finding.reason in _RESOLVE_IMMEDIATELY or now_ms - clear_ms >= required_clear_ms(alert, timing, now_ms)
+    if over and not has_pending_successor:
         return replace(
             alert,
             status=Status.RESOLVED,
@@ -120,14 +122,14 @@ def _ok(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, is_a
     return replace(alert, clear_ms=clear_ms)
 
 
-def _measured(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
+def _worst_and_loss(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
     """(the worst value, what has been lost) with one finding more."""
     since_ms = alert.finding.as_of_ms
     if alert.clear_ms is None:
-        since_ms = max(since_ms, finding.as_of_ms - _MOST_UNSEEN_MS)
+        since_ms = max(since_ms, finding.as_of_ms - _MAX_LOSS_GAP_MS)
     else:  # what lies between was right
         since_ms = max(since_ms, finding.as_of_ms if finding.since_ms is None else finding.since_ms)
-    more = _lost(finding, since_ms)
+    more = _loss_since(finding, since_ms)
     lost = alert.lost if more is None else (alert.lost or 0.0) + more
     usual = finding.expected
     if usual is None and finding.interval is not None:
@@ -139,7 +141,7 @@ def _measured(alert: Alert, finding: Finding) -> tuple[float | None, float | Non
     return finding.value, lost
 
 
-def _lost(finding: Finding, since_ms: int | None) -> float | None:
+def _loss_since(finding: Finding, since_ms: int | None) -> float | None:
     """What was lost from a moment up to a finding, at its rate."""
     if finding.money_per_minute is None:
         return None
@@ -150,13 +152,13 @@ def _lost(finding: Finding, since_ms: int | None) -> float | None:
 def _pending(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
     if alert is None:
         return Alert(
-            fingerprint=fingerprint_of(finding.series),
+            fingerprint=series_fingerprint(finding.series),
             series=finding.series,
             status=Status.PENDING,
             severity=finding.severity,
             since_ms=now_ms,
             finding=finding,
-            reason=Reason.PENDING,
+            reason=NotificationStatus.PENDING,
         )
     return replace(alert, status=Status.PENDING, since_ms=now_ms, severity=finding.severity, finding=finding)
 
@@ -177,17 +179,17 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         incident=alert.incident + 1,
         fired_ms=now_ms,
         worse_ms=now_ms,
-        free_ms=None,
+        unsuppressed_at=None,
         breached_ms=None,
         clear_ms=None,
         resolved_ms=None,
         over="",
         ack=None,
-        continues=alert.continues if alert.told else None,  # a page whose end was never told goes on
-        page_of=alert.page_of if alert.told else "",
-        passed_ms=alert.passed_ms if alert.told else None,
+        continues=alert.continues if alert.notified else None,  # a page whose end was never told goes on
+        root_fingerprint=alert.root_fingerprint if alert.notified else "",
+        transferred_at=alert.transferred_at if alert.notified else None,
         worst=alert.finding.value,
-        lost=_lost(alert.finding, alert.finding.since_ms),
+        lost=_loss_since(alert.finding, alert.finding.since_ms),
         now=None,
         firings_ms=(*recent, now_ms)[-max(timing.flap_count, 1) :],
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alerts.findings import Severity
 from alerts.state.silences import Matcher
-from alerts.state.weekly import Weekly
+from alerts.state.weekly import WeeklyInterval
 
 MINUTE_MS = 60_000
 
@@ -28,7 +28,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class EscalationStep:
     """Who is told, how long after it began to fire."""
 
     after_ms: int
@@ -42,14 +42,14 @@ class Route:
 
     matchers: tuple[Matcher, ...] = ()
     """All must match; without any it takes every alert. Labels `rule` and `severity` are there beside the alert's."""
-    steps: tuple[Step, ...]
+    escalation: tuple[EscalationStep, ...]
     """In the order of their times. The next is taken unless it was acknowledged or is over before."""
-    gather_ms: int = 1000
+    group_wait_ms: int = 1000
     """How long a message may wait for others to go with it; critical ones do not."""
-    repeat_ms: int | None = None
+    repeat_interval_ms: int | None = None
     """Tell again after so long, while it fires and nobody has acknowledged; None: once is enough."""
 
-    def takes(self, labels: Mapping[str, str]) -> bool:
+    def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether alerts with these labels go this way."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
@@ -60,18 +60,18 @@ class Routing:
 
     routes: tuple[Route, ...] = ()
     """The first that takes an alert is its route."""
-    quiet: tuple[Weekly, ...] = ()
+    quiet_hours: tuple[WeeklyInterval, ...] = ()
     """Hours in which only what is critical is told."""
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The route of an alert."""
-        return next((route for route in self.routes if route.takes(labels)), None)
+        return next((route for route in self.routes if route.matches(labels)), None)
 
-    def disturbs(self, severity: Severity, now_ms: int) -> bool:
+    def in_quiet_hours(self, severity: Severity, now_ms: int) -> bool:
         """Whether a message would come in quiet hours that it may not break."""
-        return severity is not Severity.CRITICAL and any(hours.covers(now_ms) for hours in self.quiet)
+        return severity is not Severity.CRITICAL and any(hours.covers(now_ms) for hours in self.quiet_hours)
 
     @property
     def receivers(self) -> Iterable[str]:
         """Every receiver that is named, each once, in order."""
-        return dict.fromkeys(name for route in self.routes for step in route.steps for name in step.receivers)
+        return dict.fromkeys(name for route in self.routes for step in route.escalation for name in step.receivers)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from alerts.state.weekly import Weekly
+from alerts.state.weekly import WeeklyInterval
 
 ANY_PROMOTION = "*"
 
 
-class Matching(StrEnum):
+class MatchType(StrEnum):
     """How a matcher compares."""
 
-    IS = "="
-    IS_NOT = "!="
-    LIKE = "~"
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEXP = "~"
     """The value is a pattern: `*` stands for any text, `?` for one character."""
-    NOT_LIKE = "!~"
+    NOT_REGEXP = "!~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,20 @@ class Matcher:
     """A condition on one label. A label that an alert does not have is empty."""
 
     label: str
-    matching: Matching
+    match_type: MatchType
     value: str
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert's labels meet it."""
         held = labels.get(self.label, "")
-        match self.matching:
-            case Matching.IS:
+        match self.match_type:
+            case MatchType.EQUAL:
                 return held == self.value
-            case Matching.IS_NOT:
+            case MatchType.NOT_EQUAL:
                 return held != self.value
-            case Matching.LIKE:
+            case MatchType.REGEXP:
                 return fnmatchcase(held, self._pattern)
-            case Matching.NOT_LIKE:
+            case MatchType.NOT_REGEXP:
                 return not fnmatchcase(held, self._pattern)
 
     @property
@@ -48,7 +48,7 @@ class Matcher:
         return self.value.replace("[", "[[]")  # a bracket stands for itself
 
     def __str__(self) -> str:
-        return f"{self.label}{self.matching}{self.value}"
+        return f"{self.label}{self.match_type}{self.value}"
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
@@ -58,9 +58,9 @@ class Matcher:
         (Matcher(label='rule', matching=<Matching.IS: '='>, value='order_silence'), True)
         """
         for at, character in enumerate(text):
-            for matching in (Matching.IS_NOT, Matching.NOT_LIKE, Matching.IS, Matching.LIKE):
-                if character in "=~!" and text.startswith(matching.value, at) and at > 0:
-                    return cls(text[:at].strip(), matching, text[at + len(matching.value) :].strip())
+            for match_type in (MatchType.NOT_EQUAL, MatchType.NOT_REGEXP, MatchType.EQUAL, MatchType.REGEXP):
+                if character in "=~!" and text.startswith(match_type.value, at) and at > 0:
+                    return cls(text[:at].strip(), match_type, text[at + len(match_type.value) :].strip())
         raise ValueError(f"{text!r} is no matcher: write label=value, label!=value, label~pattern or label!~pattern")
 
 
@@ -79,12 +79,12 @@ class Silence:
     ends_ms: int
     promotion: str | None = None
     """A promotion's id, or `*` for any; None: whether or not one runs."""
-    weekly: Weekly | None = None
+    weekly: WeeklyInterval | None = None
     by: str = ""
     comment: str = ""
     created_ms: int = 0
 
-    def holds(self, now_ms: int, running: Collection[str]) -> bool:
+    def is_active(self, now_ms: int, running: Collection[str]) -> bool:
         """Whether it holds at a moment, epoch ms; `running`: the ids of the promotions that run then."""
         if not self.starts_ms <= now_ms < self.ends_ms:
             return False
@@ -100,9 +100,9 @@ class Silence:
         return all(matcher.matches(labels) for matcher in self.matchers)
 
 
-def silencing(
+def find_silence(
     silences: Iterable[Silence], labels: Mapping[str, str], now_ms: int, running: Collection[str]
 ) -> Silence | None:
     """The silence that an alert is under, the one that ends last where there are several."""
-    found = [one for one in silences if one.holds(now_ms, running) and one.matches(labels)]
+    found = [one for one in silences if one.is_active(now_ms, running) and one.matches(labels)]
     return max(found, key=lambda one: (one.ends_ms, one.id), default=None)

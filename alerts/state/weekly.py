@@ -11,7 +11,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weekly:
+class WeeklyInterval:
     """Some days from one time to another, by the clock on the wall of a time zone.
 
     Where the end is not after the start, it is that time on the day after. `days` are those on which it begins, 0 for

@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from alerts.store.keys import AlertKeys
-from streams.serve.changes import Change
-from streams.serve.sse import Place
+from streams.serve.changes import AlertStreamEntry
+from streams.serve.sse import StreamEntryId
 
 _LOOK_BACK_MS = 60_000
 """The clocks of two nodes of Redis may be so far apart."""
@@ -22,25 +22,25 @@ class StoredChanges:
         self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
         self._key = keys.changes
 
-    async def end(self) -> Place:
+    async def end(self) -> StreamEntryId:
         """A place that nothing stands after yet."""
         seconds, _ = await self._redis.time()
-        place = (seconds * 1000 - _LOOK_BACK_MS, 0)
-        while found := await self.after(place, _PAGE):
-            place = found[-1].place
-        return place
+        entry_id = (seconds * 1000 - _LOOK_BACK_MS, 0)
+        while found := await self.after(entry_id, _PAGE):
+            entry_id = found[-1].entry_id
+        return entry_id
 
-    async def oldest(self) -> Place | None:
+    async def oldest(self) -> StreamEntryId | None:
         """The first change that is kept."""
         entries = await self._redis.xrange(self._key, count=1)
-        return _place(entries[0][0]) if entries else None
+        return _entry_id(entries[0][0]) if entries else None
 
-    async def after(self, place: Place, most: int) -> list[Change]:
+    async def after(self, entry_id: StreamEntryId, most: int) -> list[AlertStreamEntry]:
         """The first changes after a place; each as the topic `alerts` has it."""
-        entries = await self._redis.xrange(self._key, f"({place[0]}-{place[1]}", "+", count=most)
-        return [Change(_place(name), entry[b"json"]) for name, entry in entries]
+        entries = await self._redis.xrange(self._key, f"({entry_id[0]}-{entry_id[1]}", "+", count=most)
+        return [AlertStreamEntry(_entry_id(name), entry[b"json"]) for name, entry in entries]
 
 
-def _place(name: bytes) -> Place:
+def _entry_id(name: bytes) -> StreamEntryId:
     ms, _, number = name.partition(b"-")
     return int(ms), int(number)

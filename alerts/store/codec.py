@@ -7,10 +7,10 @@ from typing import TypeVar
 import msgspec
 
 from alerts.state.alert import Ack, Alert
+from alerts.state.notification import Notice
 from alerts.state.silences import Silence
-from alerts.state.telling import Notice
 
-Kept = TypeVar("Kept", Alert, Notice, Silence, Ack)
+StoredType = TypeVar("StoredType", Alert, Notice, Silence, Ack)
 
 _encoder = msgspec.json.Encoder()
 _DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (Alert, Notice, Silence, Ack)}
@@ -21,7 +21,7 @@ def encode(held: Alert | Notice | Silence | Ack) -> bytes:
     return _encoder.encode(held)
 
 
-def decode(kind: type[Kept], text: bytes) -> Kept:
+def decode(kind: type[StoredType], text: bytes) -> StoredType:
     """From JSON that `encode` made. Raises ValueError where it is none of this kind."""
     held = _DECODERS[kind].decode(text)
     assert isinstance(held, kind)

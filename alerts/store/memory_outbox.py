@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from alerts.state.telling import Notice
-from alerts.store.outbox import Blocked, Busy, Due, Settling
+from alerts.state.notification import Notice
+from alerts.store.outbox import AttemptResult, DueNotices, ReceiverBlocked, ReceiverBusy
 
 
 @dataclass(slots=True)
@@ -33,27 +33,29 @@ class MemoryOutbox:
         """Those that something is on its way to."""
         return [name for name, queue in self._queues.items() if queue.notices]
 
-    async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due:
+    async def claim_due(
+        self, receiver: str, now_ms: int, rate_window_ms: int
+    ) -> ReceiverBusy | ReceiverBlocked | DueNotices:
         """What may be sent now."""
         queue = self._queue(receiver)
         queue.attempts_ms = [at for at in queue.attempts_ms if at > now_ms - rate_window_ms]
         if queue.blocked_ms > now_ms:
-            return Blocked(queue.blocked_ms)
+            return ReceiverBlocked(queue.blocked_ms)
         due = tuple(notice for notice in queue.notices.values() if notice.due_ms <= now_ms)
-        return Due(due, queue.failures, tuple(queue.attempts_ms))
+        return DueNotices(due, queue.failures, tuple(queue.attempts_ms))
 
-    async def attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
+    async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
         """An attempt begins."""
         self._queue(receiver).attempts_ms.append(now_ms)
         return True
 
-    async def settle(self, receiver: str, what: Settling) -> None:
+    async def record_outcome(self, receiver: str, result: AttemptResult) -> None:
         """What became of an attempt."""
         queue = self._queue(receiver)
-        for name in what.gone:
+        for name in result.finished_ids:
             queue.notices.pop(name, None)
-        queue.notices |= {notice.id: notice for notice in what.kept}
-        queue.failures, queue.blocked_ms = what.failures, what.blocked_ms
+        queue.notices |= {notice.id: notice for notice in result.retries}
+        queue.failures, queue.blocked_ms = result.failures, result.blocked_ms
 
     async def waiting(self, receiver: str) -> int:
         """How many notices are on their way to a receiver."""

@@ -14,30 +14,30 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from alerts.state.telling import Notice
+from alerts.state.notification import Notice
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
 from streams.store.connection import script
 
-MOST_AT_ONCE = 500
-CHOOSING_MS = 3000
+MAX_DUE_NOTICES = 500
+CLAIM_LEASE_MS = 3000
 """How long a turn lasts before an attempt begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class ReceiverBusy:
     """Another process sends to the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class ReceiverBlocked:
     """The receiver is to be left alone."""
 
     until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueNotices:
     """What may be sent now; empty: nothing."""
 
     notices: tuple[Notice, ...]
@@ -48,12 +48,12 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class AttemptResult:
     """What became of notices."""
 
-    gone: Sequence[str]
+    finished_ids: Sequence[str]
     """Ids of those that have arrived or are given up."""
-    kept: Sequence[Notice]
+    retries: Sequence[Notice]
     """Those that are to be tried again, as they are then."""
     failures: int
     blocked_ms: int
@@ -63,9 +63,11 @@ class Settling:
 class NoticeQueue(Protocol):
     """Where notices wait to be sent."""
 
-    async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due: ...
-    async def attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool: ...
-    async def settle(self, receiver: str, what: Settling) -> None: ...
+    async def claim_due(
+        self, receiver: str, now_ms: int, rate_window_ms: int
+    ) -> ReceiverBusy | ReceiverBlocked | DueNotices: ...
+    async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool: ...
+    async def record_outcome(self, receiver: str, result: AttemptResult) -> None: ...
     async def waiting(self, receiver: str) -> int: ...
 
 
@@ -81,33 +83,35 @@ class Outbox:
         self._attempt = script(redis, "attempt", "alerts.store")
         self._settle = script(redis, "settle", "alerts.store")
 
-    async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due:
+    async def claim_due(
+        self, receiver: str, now_ms: int, rate_window_ms: int
+    ) -> ReceiverBusy | ReceiverBlocked | DueNotices:
         """Take the turn with a receiver, if there is anything to send to it."""
         keys = self._keys
         answer = await self._take(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver), keys.sent(receiver)],
             args=[
                 self._owner,
-                min(self._lease_ms, CHOOSING_MS),
+                min(self._lease_ms, CLAIM_LEASE_MS),
                 now_ms,
                 now_ms - rate_window_ms,
-                MOST_AT_ONCE,
+                MAX_DUE_NOTICES,
             ],
         )
         match answer[0]:
             case b"busy":
-                return Busy()
+                return ReceiverBusy()
             case b"blocked":
-                return Blocked(int(answer[1]))
+                return ReceiverBlocked(int(answer[1]))
             case _:
                 _, failures, attempts, notices = answer
-                return Due(
+                return DueNotices(
                     tuple(decode(Notice, text) for text in notices),
                     int(failures),
                     tuple(int(float(at)) for at in attempts),
                 )
 
-    async def attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
+    async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
         """Say that an attempt begins. False: the turn is another's by now, and nothing may be sent."""
         begun = await self._attempt(
             keys=[self._keys.turn(receiver), self._keys.sent(receiver)],
@@ -115,18 +119,18 @@ class Outbox:
         )
         return bool(begun)
 
-    async def settle(self, receiver: str, what: Settling) -> None:
+    async def record_outcome(self, receiver: str, result: AttemptResult) -> None:
         """Say what became of an attempt."""
         keys = self._keys
         await self._settle(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver)],
             args=[
                 self._owner,
-                what.failures,
-                what.blocked_ms,
-                len(what.gone),
-                *what.gone,
-                *(part for notice in what.kept for part in (notice.id, encode(notice), notice.due_ms)),
+                result.failures,
+                result.blocked_ms,
+                len(result.finished_ids),
+                *result.finished_ids,
+                *(part for notice in result.retries for part in (notice.id, encode(notice), notice.due_ms)),
             ],
         )
 

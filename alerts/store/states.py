@@ -22,22 +22,22 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from alerts.api.schemas import shown_change
-from alerts.notify.wording import Place
+from alerts.api.schemas import change_payload
+from alerts.notify.message_text import ShopInfo
 from alerts.state.alert import Alert
-from alerts.state.tick import Tick
+from alerts.state.update import AlertStateUpdate
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
 from streams.store.connection import script
 
-MOST_CHANGES = 100_000
+MAX_CHANGES = 100_000
 """Changes kept in Redis, for who follows and while Kafka is away."""
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class LeaderLease:
     """The right to write, until somebody else takes it."""
 
     owner: str
@@ -54,18 +54,18 @@ class Standby:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class StoredAlerts:
     """The states as they were read."""
 
     alerts: dict[str, Alert]
     version: int
     """The next write must name it."""
     memory: bytes | None = None
-    """What the evaluation remembered, by the last `keep`."""
+    """What the evaluation remembered, by the last `save_memory`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class StoredChange:
     """A change that is in Redis."""
 
     at: str
@@ -88,31 +88,31 @@ class WriteResult(StrEnum):
 class StateStore:
     """The states of alerts for one process."""
 
-    def __init__(self, redis: Redis, keys: AlertKeys, place: Place, *, lease_ms: int) -> None:
+    def __init__(self, redis: Redis, keys: AlertKeys, place: ShopInfo, *, lease_ms: int) -> None:
         self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
         self._keys = keys
-        self._place = place
+        self._shop = place
         self.lease_ms = lease_ms
         self._lead = script(redis, "lead", "alerts.store")
         self._keep = script(redis, "keep", "alerts.store")
         self._holder = script(redis, "holder", "alerts.store")
         self._write = script(redis, "write", "alerts.store")
 
-    async def lead(self, owner: str) -> Lead | Standby:
+    async def lead(self, owner: str) -> LeaderLease | Standby:
         """Take the lead if nobody has it, or keep it. A new holder must `load`."""
-        epoch, _, free_in_ms, held_by = await self._lead(keys=[self._keys.lead], args=[owner, self.lease_ms])
-        return Lead(owner, int(epoch)) if epoch else Standby(held_by.decode(), int(free_in_ms))
+        epoch, _, free_in_ms, holder_name = await self._lead(keys=[self._keys.lead], args=[owner, self.lease_ms])
+        return LeaderLease(owner, int(epoch)) if epoch else Standby(holder_name.decode(), int(free_in_ms))
 
     async def holder(self) -> str | None:
         """Who leads now; None: nobody."""
         owner = (await self._holder(keys=[self._keys.lead], args=[])).decode()
         return owner or None
 
-    async def give_up(self, owner: str) -> None:
+    async def release_lead(self, owner: str) -> None:
         """Let the next one lead at once, if this one did."""
         await self._lead(keys=[self._keys.lead], args=[owner, 0])
 
-    async def load(self) -> Loaded:
+    async def load(self) -> StoredAlerts:
         """All states, read at one moment."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._keys.states)
@@ -120,19 +120,19 @@ class StateStore:
             pipe.get(self._keys.memory)
             states, version, memory = await pipe.execute()
         alerts = {name.decode(): decode(Alert, text) for name, text in states.items()}
-        return Loaded(alerts, int(version or 0), memory)
+        return StoredAlerts(alerts, int(version or 0), memory)
 
-    async def write(self, lead: Lead, version: int, tick: Tick) -> WriteResult:
+    async def write(self, lead: LeaderLease, version: int, tick: AlertStateUpdate) -> WriteResult:
         """Write an evaluation, worked out from the states of that version; the next version is one more."""
         receivers = list(dict.fromkeys(notice.receiver for notice in tick.notices))
         place = {name: at for at, name in enumerate(receivers)}
         work = [  # text throughout: Redis reads no MessagePack with bytes in it
-            [part for alert in tick.changed for part in (alert.fingerprint, encode(alert).decode())],
-            list(tick.gone),
+            [part for alert in tick.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
+            list(tick.removed_fingerprints),
             [
                 part
                 for change in tick.changes
-                for part in (change.alert.fingerprint, shown_change(change, self._place).model_dump_json())
+                for part in (change.alert.fingerprint, change_payload(change, self._shop).model_dump_json())
             ],
             [
                 part
@@ -148,21 +148,21 @@ class StateStore:
                 self._keys.acks,
                 *(key for name in receivers for key in (self._keys.outbox(name), self._keys.due(name))),
             ],
-            args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(work), MOST_CHANGES],
+            args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(work), MAX_CHANGES],
         )
         return WriteResult(answer.decode())
 
-    async def keep(self, lead: Lead, memory: bytes) -> bool:
+    async def save_memory(self, lead: LeaderLease, memory: bytes) -> bool:
         """Keep what the evaluation remembers. False: another one leads; nothing was written."""
         return bool(await self._keep(keys=[self._keys.lead, self._keys.memory], args=[lead.owner, lead.epoch, memory]))
 
     # Publishing ------------------------------------------------------------------------------------------------------
 
-    async def unpublished(self, most: int = 500) -> list[Written]:
+    async def unpublished(self, most: int = 500) -> list[StoredChange]:
         """Changes that are not known to be in Kafka, oldest first."""
         after = await self._redis.hget(self._keys.lead, "published") or b"0-0"
         entries = await self._redis.xrange(self._keys.changes, f"({after.decode()}", "+", count=most)
-        return [Written(name.decode(), entry[b"fingerprint"], entry[b"json"]) for name, entry in entries]
+        return [StoredChange(name.decode(), entry[b"fingerprint"], entry[b"json"]) for name, entry in entries]
 
     async def published(self, upto: str) -> None:
         """Everything up to this change is in Kafka. Said twice, or by two, it is published again at worst."""

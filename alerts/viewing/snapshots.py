@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from alerts.detection.inputs import Ask, Fact, Snapshot, Table, asks
+from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, table_queries
 from alerts.detection.panes import CellPanes
-from alerts.rules.detect import Against
-from alerts.rules.rule import Each, Rules
+from alerts.rules.detect import ReferencePeriod
+from alerts.rules.rule import Rules, RuleScope
 from alerts.viewing.horizon import Horizon
-from alerts.viewing.seconds import Chosen, chosen_for
-from alerts.viewing.tables import NO_TABLE, Tables, is_whole, moments, wants_all_skus
+from alerts.viewing.seconds import SelectedRows, select_rows
+from alerts.viewing.tables import NO_TABLE, TableReader, is_free_of_losses, reference_questions, wants_all_skus
 from consumers.topics import Partition
-from streams import promotions
+from streams.model import promotions
 from streams.model.windows import Span, Window
 from streams.settings import Settings
-from streams.view.asking import NotAnswerableError
 from streams.view.forecasts import Forecasts
+from streams.view.query import NotAnswerableError
 from streams.view.rolling import RollingView
 
 HISTORY_S = 3600
@@ -30,7 +30,7 @@ _SHARE = 10
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedTables:
     """Answers of one question."""
 
     tables: tuple[Table, ...]
@@ -38,20 +38,20 @@ class _Kept:
     """By the clock."""
 
 
-class Snapshots:
+class InputReader:
     """Takes snapshots of one view for one set of rules at a time. All of it runs in the view's thread."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds, of any beginning."""
         self._settings = settings
         self._clock = clock
-        self._tables = Tables(Forecasts(settings), settings.overdue_after_h)
-        self._chosen: Chosen | None = None
-        self._kept: dict[Ask, _Kept] = {}
+        self._tables = TableReader(Forecasts(settings), settings.overdue_after_h)
+        self._chosen: SelectedRows | None = None
+        self._cache: dict[TableQuery, _CachedTables] = {}
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
         """What was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
-        self._chosen = chosen_for(rules, () if self._chosen is None else (self._chosen,), self._settings.not_in_as_of)
+        self._chosen = select_rows(rules, () if self._chosen is None else (self._chosen,), self._settings.not_in_as_of)
         return self._chosen.panes(await view.seconds(span))
 
     async def take(
@@ -61,64 +61,64 @@ class Snapshots:
         rules: Rules,
         panes: CellPanes,
         seen: Horizon,
-        facts: Collection[Fact],
+        facts: Collection[HealthReading],
         holes_ms: Mapping[Partition, int],
-    ) -> Snapshot:
+    ) -> DetectionInputs:
         """All that the rules ask for. Raises NotReadyError while there is no as-of."""
-        now: dict[tuple[Window, Each], Table] = {}
-        past: dict[tuple[Window, Each, Against], tuple[Table, ...]] = {}
+        now: dict[tuple[Window, RuleScope], Table] = {}
+        past: dict[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = {}
         all_skus = wants_all_skus(rules)
-        asked = asks(rules)
+        asked = table_queries(rules)
         for ask in sorted(asked, key=str):
-            if ask.scope is Each.SOURCE:
+            if ask.scope is RuleScope.SOURCE:
                 continue  # producers have seconds alone
             if ask.against is None:
                 answer = await self._answer(view, at_ms, seen.as_of_ms, ask, all_skus)
                 now[ask.window, ask.scope] = answer
             else:
                 past[ask.window, ask.scope, ask.against] = await self._past(view, at_ms, seen.as_of_ms, ask, holes_ms)
-        self._kept = {ask: kept for ask, kept in self._kept.items() if ask in asked}
-        return Snapshot(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions, at_ms)
+        self._cache = {ask: cached for ask, cached in self._cache.items() if ask in asked}
+        return DetectionInputs(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions, at_ms)
 
-    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, all_skus: bool) -> Table:
-        kept, began_s = self._kept.get(ask), self._clock()
-        if kept is None or began_s >= kept.until_s:
+    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, all_skus: bool) -> Table:
+        cached, began_s = self._cache.get(ask), self._clock()
+        if cached is None or began_s >= cached.until_s:
             try:
                 answer = await self._tables.now(view, at_ms, as_of_ms, ask, all_skus=all_skus)
             except NotAnswerableError:
                 answer = NO_TABLE
-            quick = ask.scope is Each.SKU or ask.window in (Window.M1, Window.M5)
-            kept = self._keep(ask, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
-        return kept.tables[0]
+            quick = ask.scope is RuleScope.SKU or ask.window in (Window.M1, Window.M5)
+            cached = self._keep(ask, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
+        return cached.tables[0]
 
     async def _past(
-        self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, holes_ms: Mapping[Partition, int]
+        self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, holes_ms: Mapping[Partition, int]
     ) -> tuple[Table, ...]:
-        kept, began_s = self._kept.get(ask), self._clock()
-        if kept is None or began_s >= kept.until_s:
+        cached, began_s = self._cache.get(ask), self._clock()
+        if cached is None or began_s >= cached.until_s:
             assert ask.against is not None
             found: list[Table] = []
-            for questions in moments(ask.against, ask.window, as_of_ms, view.promotions, self._settings):
+            for questions in reference_questions(ask.against, ask.window, as_of_ms, view.promotions, self._settings):
                 for question in questions:
-                    if is_whole(question, holes_ms, self._settings):
+                    if is_free_of_losses(question, holes_ms, self._settings):
                         table = await self._tables.past(view, at_ms, ask, question)
                         if table is not None:
                             found.append(_named_now(table, ask, question.promotion, view, as_of_ms))
                 if found:
                     break
             short = ask.window in (Window.M1, Window.M5)
-            kept = self._keep(ask, tuple(found), began_s, _SLOW_S if short else _PAST_S)
-        return kept.tables
+            cached = self._keep(ask, tuple(found), began_s, _SLOW_S if short else _PAST_S)
+        return cached.tables
 
-    def _keep(self, ask: Ask, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _Kept:
+    def _keep(self, ask: TableQuery, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _CachedTables:
         ended_s = self._clock()
-        kept = self._kept[ask] = _Kept(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
-        return kept
+        cached = self._cache[ask] = _CachedTables(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
+        return cached
 
 
-def _named_now(table: Table, ask: Ask, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
+def _named_now(table: Table, ask: TableQuery, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
     """An earlier promotion stands for the one that is compared with it."""
-    current = promotions.current(view.promotions, as_of_ms)
-    if ask.scope is not Each.PROMOTION or baseline is None or current is None:
+    current = promotions.current_promotion(view.promotions, as_of_ms)
+    if ask.scope is not RuleScope.PROMOTION or baseline is None or current is None:
         return table
     return replace(table, values=tuple(current.promotion_id if one == baseline else one for one in table.values))

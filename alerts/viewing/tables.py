@@ -8,71 +8,71 @@ from dataclasses import replace
 
 import numpy as np
 
-from alerts.detection.inputs import Ask, Table
-from alerts.detection.schedule import promoted_skus, running
-from alerts.rules.detect import Against, Threshold
-from alerts.rules.rule import Each, Rules
-from alerts.rules.values import LEAST_DUE, OTHERS
+from alerts.detection.inputs import Table, TableQuery
+from alerts.detection.schedule import promoted_skus, running_promotions
+from alerts.rules.detect import ReferencePeriod, ThresholdDetector
+from alerts.rules.rule import Rules, RuleScope
+from alerts.rules.values import MIN_DUE_ORDERS, NON_KPI_VALUES
 from consumers.contract.events import Promotion
 from consumers.topics import Partition
-from streams import promotions
+from streams.model import promotions
 from streams.model.kpis import TARGET_TIERS
 from streams.model.windows import Span, Window, span
 from streams.panes.dictionary import StockNames
 from streams.panes.scopes import Scope
 from streams.settings import Settings
-from streams.stock.book import StockBook
-from streams.view.asking import Item, NotAnswerableError, Question
-from streams.view.compare_rules import days_before, pair_of
+from streams.stock.stock_state import StockState
+from streams.view.compare_rules import days_before, promotion_pair
 from streams.view.forecasts import Forecasts
-from streams.view.parcels import HOUR_MS, breaches_ahead, fell_due
-from streams.view.promotion_scope import Asker
+from streams.view.query import Item, KpiQuery, NotAnswerableError
 from streams.view.rolling import MAX_ITEMS, RollingView
+from streams.view.scope_queries import ScopeQueries
+from streams.view.shipping_report import HOUR_MS, expected_breaches, orders_due
 
 HOURS_AHEAD = 12
 DAY_H = 24
-MOST_SKUS = 5000
+MAX_SKUS = 5000
 NO_TABLE = Table((), {})
 _BREACHES, _BREACH_RATE, _DUE = "expected_breaches", "expected_breach_rate", "orders_due"
 _PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
 
 
-class Tables:
+class TableReader:
     """Asks the view on behalf of rules."""
 
     def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
         self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
 
-    async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: Ask, *, all_skus: bool) -> Table:
+    async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, *, all_skus: bool) -> Table:
         """The newest numbers. `all_skus`: also of SKUs that are not on promotion, those that sell best.
 
         Raises NotReadyError, NotAnswerableError.
         """
         question = _question(ask)
-        if ask.scope is Each.SKU:
+        if ask.scope is RuleScope.SKU:
             names = await _skus(view, at_ms, question if all_skus else None)
             items = (await view.several(question, names, at_ms)).items
-        elif ask.scope is Each.ALL:
+        elif ask.scope is RuleScope.ALL:
             items = (await view.one(question, "", at_ms)).items
         else:
-            items = (await Asker(view, at_ms).every(question)).items
+            items = (await ScopeQueries(view, at_ms).every(question)).items
         extra: dict[str, list[float]] = {}
-        if ask.scope is Each.ALL and _BREACHES in ask.names:
-            extra[_BREACHES] = [await breaches_ahead(view, HOURS_AHEAD, at_ms)]
-        if ask.scope is Each.ALL and _BREACH_RATE in ask.names:
+        if ask.scope is RuleScope.ALL and _BREACHES in ask.names:
+            extra[_BREACHES] = [await expected_breaches(view, HOURS_AHEAD, at_ms)]
+        if ask.scope is RuleScope.ALL and _BREACH_RATE in ask.names:
             extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms)]
-        if ask.scope is Each.PROMOTION and not ask.names.isdisjoint(_PROBABILITIES):
+        if ask.scope is RuleScope.PROMOTION and not ask.names.isdisjoint(_PROBABILITIES):
             extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
         return table(items, ask.names, extra | await _due(view, at_ms, ask, question, items))
 
-    async def past(self, view: RollingView, at_ms: int, ask: Ask, moment: Question) -> Table | None:
+    async def past(self, view: RollingView, at_ms: int, ask: TableQuery, moment: KpiQuery) -> Table | None:
         """The numbers of another moment; None where they are not kept."""
         question = replace(_question(ask), as_of_ms=moment.as_of_ms, promotion=moment.promotion)
         try:
-            if ask.scope is Each.ALL:
+            if ask.scope is RuleScope.ALL:
                 items = (await view.one(question, "", at_ms)).items
             else:
-                items = (await Asker(view, at_ms).every(question)).items
+                items = (await ScopeQueries(view, at_ms).every(question)).items
             due = await _due(view, at_ms, ask, question, items)
         except NotAnswerableError:
             return None
@@ -81,23 +81,23 @@ class Tables:
     async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
         """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is too little to tell
         a share of, or not kept."""
-        paid_until_ms = view.moment_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
-        question = Question(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
+        paid_until_ms = view.resolve_as_of_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
+        question = KpiQuery(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
         try:
             (paid,) = (await view.one(question, "", at_ms)).items
         except NotAnswerableError:
             return np.nan
         due = paid.values["orders_paid"]
-        if due is None or due < LEAST_DUE:
+        if due is None or due < MIN_DUE_ORDERS:
             return np.nan
-        return await breaches_ahead(view, DAY_H, at_ms) / due
+        return await expected_breaches(view, DAY_H, at_ms) / due
 
     async def _targets(
         self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]
     ) -> dict[str, list[float]]:
         """How probable it is that each promotion reaches its targets, of those that run."""
         found = {f"target_probability.{tier}": [np.nan] * len(names) for tier in TARGET_TIERS}
-        for promotion in running(view.promotions, as_of_ms):
+        for promotion in running_promotions(view.promotions, as_of_ms):
             if promotion.targets is None or promotion.promotion_id not in names:
                 continue
             try:
@@ -117,7 +117,7 @@ def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[flo
     columns = {
         name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in held], np.float64)
         for name in names
-        if name not in OTHERS
+        if name not in NON_KPI_VALUES
     }
     forecast = {name: np.array(numbers, np.float64) for name, numbers in extra.items()}
     return Table(tuple(item.value for item in held), {**columns, **forecast})
@@ -127,30 +127,30 @@ def wants_all_skus(rules: Rules) -> bool:
     """Whether some rule is about SKUs that are neither on promotion nor oversold."""
     return any(
         rule.enabled
-        and Each.SKU in rule.for_each
+        and RuleScope.SKU in rule.for_each
         and not rule.promoted
-        and not (isinstance(rule.detect, Threshold) and rule.detect.value == "oversold_units")
+        and not (isinstance(rule.detect, ThresholdDetector) and rule.detect.value == "oversold_units")
         for rule in rules.rules
     )
 
 
-def _question(ask: Ask) -> Question:
-    return Question(ask.window, Scope(ask.scope.value), only=ask.names)
+def _question(ask: TableQuery) -> KpiQuery:
+    return KpiQuery(ask.window, Scope(ask.scope.value), only=ask.names)
 
 
 async def _due(
-    view: RollingView, at_ms: int, ask: Ask, question: Question, items: Sequence[Item]
+    view: RollingView, at_ms: int, ask: TableQuery, question: KpiQuery, items: Sequence[Item]
 ) -> dict[str, list[float]]:
     """How many orders fell due, where a rule asks for that. Raises NotAnswerableError."""
     if _DUE not in ask.names:
         return {}
-    return {_DUE: [*map(float, await fell_due(view, question, [item.value for item in items], at_ms))]}
+    return {_DUE: [*map(float, await orders_due(view, question, [item.value for item in items], at_ms))]}
 
 
-async def _skus(view: RollingView, at_ms: int, best: Question | None) -> list[str]:
+async def _skus(view: RollingView, at_ms: int, best: KpiQuery | None) -> list[str]:
     """The SKUs that are looked at: on promotion, oversold, and the best of a question."""
-    as_of_ms = view.moment_ms(None, at_ms)
-    names = sorted(promoted_skus(view.promotions, as_of_ms))[:MOST_SKUS]
+    as_of_ms = view.resolve_as_of_ms(None, at_ms)
+    names = sorted(promoted_skus(view.promotions, as_of_ms))[:MAX_SKUS]
     names += await view.stock_at(as_of_ms, at_ms, _oversold)
     if best is not None:
         asked = replace(best, only=frozenset())
@@ -158,7 +158,7 @@ async def _skus(view: RollingView, at_ms: int, best: Question | None) -> list[st
     return list(dict.fromkeys(names))
 
 
-def _oversold(book: StockBook, names: StockNames) -> list[str]:
+def _oversold(book: StockState, names: StockNames) -> list[str]:
     units, known = book.now.every()
     numbers = np.flatnonzero(known & (units < 0))
     worst = numbers[np.argsort(units[numbers], kind="stable")][:MAX_ITEMS]
@@ -169,27 +169,27 @@ WEEKS_BACK = 4
 DAYS_BACK = 6
 
 
-def moments(
-    against: Against, window: Window, at_ms: int, known: Mapping[str, Promotion], settings: Settings
-) -> Iterator[list[Question]]:
+def reference_questions(
+    against: ReferencePeriod, window: Window, at_ms: int, known: Mapping[str, Promotion], settings: Settings
+) -> Iterator[list[KpiQuery]]:
     """Which questions tell what is comparable, the better first: of the first that have any answer, all count."""
     zone = settings.timezone
     match against:
-        case Against.PROMOTION_CLOCK:
-            current = promotions.current(known, at_ms)
+        case ReferencePeriod.PROMOTION_CLOCK:
+            current = promotions.current_promotion(known, at_ms)
             with contextlib.suppress(NotAnswerableError):  # it has no baseline
-                pair = pair_of(current, known, at_ms)
-                yield [Question(window, as_of_ms=at_ms - pair.offset_ms, promotion=pair.baseline.promotion_id)]
-        case Against.YESTERDAY:
-            yield [Question(window, as_of_ms=days_before(at_ms, 1, zone))]
-        case Against.LAST_WEEK:
-            yield [Question(window, as_of_ms=days_before(at_ms, 7, zone))]
-        case Against.SEASONAL:
+                pair = promotion_pair(current, known, at_ms)
+                yield [KpiQuery(window, as_of_ms=at_ms - pair.offset_ms, promotion=pair.baseline.promotion_id)]
+        case ReferencePeriod.YESTERDAY:
+            yield [KpiQuery(window, as_of_ms=days_before(at_ms, 1, zone))]
+        case ReferencePeriod.LAST_WEEK:
+            yield [KpiQuery(window, as_of_ms=days_before(at_ms, 7, zone))]
+        case ReferencePeriod.SEASONAL:
             for days in ([7 * week for week in range(1, WEEKS_BACK + 1)], list(range(1, DAYS_BACK + 1))):
-                yield [Question(window, as_of_ms=days_before(at_ms, back, zone)) for back in days]
+                yield [KpiQuery(window, as_of_ms=days_before(at_ms, back, zone)) for back in days]
 
 
-def is_whole(question: Question, holes_ms: Mapping[Partition, int], settings: Settings) -> bool:
+def is_free_of_losses(question: KpiQuery, holes_ms: Mapping[Partition, int], settings: Settings) -> bool:
     """Whether no records were lost in what a question covers, as far as is known. `holes_ms`: since when they were."""
     assert question.as_of_ms is not None
     covered = Span(question.as_of_ms // 1000 - 86_400, question.as_of_ms // 1000)

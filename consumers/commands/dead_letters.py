@@ -15,13 +15,13 @@ from typing import Annotated, Any
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, parse_since, run
+from consumers.commands.common import iso, load_settings, parse_since, report_errors, run
 from consumers.commands.topics import AsJson, Bootstrap, CommandSettings
-from consumers.contract.rejection import Reason
-from consumers.dead_letters.letters import DeadLetter, Selection
+from consumers.contract.rejection import RejectionReason
+from consumers.dead_letters.letters import DeadLetter, DeadLetterFilter
 from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from consumers.errors import SalepulseError, UsageError
-from consumers.kafka.connection import Where
+from consumers.kafka.connection import KafkaTarget
 from consumers.topics import Topic
 
 _MOST_NAMED = 10
@@ -38,7 +38,9 @@ class RefusedTopic(StrEnum):
     PROMOTIONS = Topic.PROMOTIONS.value
 
 
-Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only those refused for this; may be repeated.")]
+Reasons = Annotated[
+    list[RejectionReason] | None, typer.Option("--reason", help="Only those refused for this; may be repeated.")
+]
 Topics = Annotated[
     list[RefusedTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")
 ]
@@ -115,8 +117,8 @@ def replay(
     often it is sent, while its event_id is remembered.
     """
     selection = _selection(reason, topic, since, ids)
-    with foreseen():
-        if everything == (selection != Selection()):
+    with report_errors():
+        if everything == (selection != DeadLetterFilter()):
             raise UsageError("say which: --reason, --topic, --since or --id, or else --all")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     resent = run(replay_dead_letters(settings.kafka, selection))
@@ -128,7 +130,7 @@ def replay(
         typer.echo(f"sent again: {by_topic or 'nothing, no dead letter matches that can be sent'}")
         if resent.withheld and not selection.ids:
             typer.echo(_withheld(resent.withheld), err=True)
-    with foreseen():
+    with report_errors():
         if selection.ids and resent.withheld:
             raise SalepulseError(_withheld(resent.withheld))
         if count < len(selection.ids):
@@ -155,16 +157,16 @@ def _not_whole(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _selection(
-    reasons: Sequence[Reason] | None = None,
+    reasons: Sequence[RejectionReason] | None = None,
     topics: Sequence[RefusedTopic] | None = None,
     since: str | None = None,
     ids: Sequence[str] | None = None,
-) -> Selection:
-    with foreseen():
+) -> DeadLetterFilter:
+    with report_errors():
         for letter_id in ids or ():
             if not re.fullmatch(r"[^/\s]+/\d+/\d+", letter_id):
                 raise UsageError(f"{letter_id!r} is no id: write topic/partition/offset, as `dead-letters list` does")
-        return Selection(
+        return DeadLetterFilter(
             reasons=frozenset(map(str, reasons or ())),
             topics=frozenset(map(str, topics or ())),
             ids=frozenset(ids or ()),
@@ -172,7 +174,9 @@ def _selection(
         )
 
 
-async def _newest(kafka: Where, selection: Selection, limit: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+async def _newest(
+    kafka: KafkaTarget, selection: DeadLetterFilter, limit: int
+) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The facts of the `limit` newest, in the order they were refused, and how many there are of each reason."""
     counts: Counter[str] = Counter()
     newest: list[tuple[int, int, dict[str, Any]]] = []  # a heap of (when refused, tie-breaker, facts)
@@ -184,9 +188,9 @@ async def _newest(kafka: Where, selection: Selection, limit: int) -> tuple[list[
     return [facts for _, _, facts in sorted(newest)], counts
 
 
-async def _find(kafka: Where, letter_id: str) -> DeadLetter:
+async def _find(kafka: KafkaTarget, letter_id: str) -> DeadLetter:
     found = None
-    async for letter in read_dead_letters(kafka, Selection(ids={letter_id})):
+    async for letter in read_dead_letters(kafka, DeadLetterFilter(ids={letter_id})):
         if found is None or letter.rejected_at_ms >= found.rejected_at_ms:
             found = letter
     if found is None:
@@ -209,7 +213,9 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "value_bytes": None if letter.value is None else len(letter.value),
         "headers": [name for name, _ in letter.headers],
-        "cut": None if letter.cut is None else {"value_bytes": letter.cut.size, "sha256": letter.cut.sha256},
+        "cut": None
+        if letter.truncation is None
+        else {"value_bytes": letter.truncation.size, "sha256": letter.truncation.sha256},
         "last_offset": letter.last_offset,
     }
 

@@ -12,9 +12,9 @@ import typer
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from consumers.commands.running import foreseen, load_settings, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import UsageError
-from consumers.kafka.admin import Outcome, TopicPlan, TopicReport, create_topics, default_plans
+from consumers.kafka.admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 from consumers.settings import IngestSettings
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
@@ -65,7 +65,7 @@ def create(
     )
     plans = default_plans(settings.partitions, settings.topic_names)
     named = frozenset(take_over or ())
-    with foreseen():
+    with report_errors():
         _check_names(named, plans)
     if named and not dry_run and not yes:
         _confirm(run(create_topics(settings.kafka, plans, take_over=named, dry_run=True)))
@@ -105,12 +105,12 @@ def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:
 
 def _confirm(planned: Sequence[TopicReport]) -> None:
     """Ask before topics that are there are changed. Ends the command where nobody says yes."""
-    changing = [report for report in planned if report.outcome is Outcome.WOULD_CHANGE]
+    changing = [report for report in planned if report.outcome is TopicOutcome.WOULD_CHANGE]
     if not changing:
         return
     for report in changing:
         typer.echo("; ".join([f"{report.title}: {report.detail}", *report.losses]), err=True)
-    with foreseen():
+    with report_errors():
         if not sys.stdin.isatty():
             raise UsageError("--take-over changes topics that exist, and there is no terminal to ask on: add --yes")
     if not typer.confirm("Change these topics?", err=True):

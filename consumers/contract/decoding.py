@@ -17,69 +17,78 @@ from msgspec.structs import asdict, force_setattr
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.contract.events import (
+    EVENT_MODELS,
     ITEM_LABELS,
     MAX_DEPTH,
     MAX_LABEL,
     MAX_MESSAGE_BYTES,
     MAX_MONEY,
-    MODELS,
     OPTIONAL_LABELS,
     REQUIRED_BY_TYPE,
     Label,
     Promotion,
     order_amount,
 )
-from consumers.contract.rejection import Reason, Refusal, Rejected, examine, examine_as, nests_too_deep
-from consumers.contract.structs import struct_of
+from consumers.contract.rejection import (
+    RejectedMessage,
+    RejectionError,
+    RejectionReason,
+    nests_too_deep,
+    validate_as,
+    validate_event,
+)
+from consumers.contract.structs import struct_from_model
 from consumers.topics import Topic
 
 _CHUNK = 256
 """Messages that are checked together. Where one is bad, its chunk is decoded once more, one by one."""
 
-STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {topic: struct_of(model) for topic, model in MODELS.items()}
+STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {
+    topic: struct_from_model(model) for topic, model in EVENT_MODELS.items()
+}
 """What `decode_batch` makes of each event topic: the model's fields, absent ones None; of absent labels also ""."""
 
 _DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.items()}
 _LONG_LABEL_DECODERS = {
-    topic: msgspec.json.Decoder(struct_of(model, long_labels=True)) for topic, model in MODELS.items()
+    topic: msgspec.json.Decoder(struct_from_model(model, long_labels=True)) for topic, model in EVENT_MODELS.items()
 }
 _ABSENT = (None, "")
 _LABEL = TypeAdapter(Label)
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBatch:
     """A decoded batch."""
 
     events: list[Any] = field(default_factory=list)
     """The topic's structs (`STRUCTS`), in the batch's order."""
-    positions: list[int] = field(default_factory=list)
+    indexes: list[int] = field(default_factory=list)
     """Where each event stood in the batch; parallel to `events`."""
     amounts: list[int] | None = None
     """On orders: each order's amount in minor units, parallel to `events`. None on other topics."""
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedMessage] = field(default_factory=list)
     """The rest of the batch, in order."""
-    dropped: list[tuple[int, str]] = field(default_factory=list)
+    dropped_labels: list[tuple[int, str]] = field(default_factory=list)
     """Optional labels that were too long: where their events stood in the batch, and the names of the fields."""
 
     def add(
         self,
         events: Sequence[Any],
-        positions: Sequence[int],
+        indexes: Sequence[int],
         amounts: Sequence[int] | None,
-        dropped: Sequence[str] = (),
+        dropped_labels: Sequence[str] = (),
     ) -> None:
-        """Add events and their amounts; `dropped`: labels that the only one of them lost."""
+        """Add events and their amounts; `dropped_labels`: labels that the only one of them lost."""
         self.events += events
-        self.positions += positions
+        self.indexes += indexes
         if self.amounts is not None and amounts is not None:
             self.amounts += amounts
-        self.dropped += [(positions[0], name) for name in dropped]
+        self.dropped_labels += [(indexes[0], name) for name in dropped_labels]
 
 
-def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> Decoded:
+def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
     """Decode the values of messages on one event topic (`EVENT_TOPICS`); every value is an event or rejected."""
-    decoded = Decoded(amounts=[] if topic is Topic.ORDERS else None)
+    decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
     for start in range(0, len(values), _CHUNK):
         _decode_chunk(topic, values[start : start + _CHUNK], start, decoded)
     return decoded
@@ -94,28 +103,32 @@ class PromotionChange:
     """The definition now in force; None deletes it."""
 
 
-def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange | Rejected:
+def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange | RejectedMessage:
     """Decode one message of `promotions`. A missing key is taken from the value; one that differs is refused.
 
-    A `Rejected` has index 0.
+    A `RejectedMessage` has index 0.
     """
     try:
         name = None if key is None else _promotion_key(key)
         if value is None:
             if name is None:
-                raise Refusal(Reason.EMPTY, "neither key nor value: to delete a promotion, send its id as the key")
+                raise RejectionError(
+                    RejectionReason.EMPTY, "neither key nor value: to delete a promotion, send its id as the key"
+                )
             return PromotionChange(name, None)
-        promotion = examine_as(Promotion, value)
+        promotion = validate_as(Promotion, value)
         if name not in (None, promotion.promotion_id):
-            raise Refusal(Reason.OUT_OF_RANGE, "`promotion_id` differs from the message's key: send the id as the key")
+            raise RejectionError(
+                RejectionReason.OUT_OF_RANGE, "`promotion_id` differs from the message's key: send the id as the key"
+            )
         return PromotionChange(promotion.promotion_id, promotion)
-    except Refusal as refusal:
-        return refusal.at(0)
+    except RejectionError as refusal:
+        return refusal.to_rejected(0)
 
 
-def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: Decoded) -> None:
+def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: DecodedBatch) -> None:
     """Add the values to `decoded`: all at once where every one is well, else one by one."""
-    if (events := _decode_all(topic, values)) is not None and _complete(topic, events):
+    if (events := _decode_all(topic, values)) is not None and _has_required_fields(topic, events):
         amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
         if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
             decoded.add(events, range(start, start + len(values)), amounts)
@@ -144,28 +157,28 @@ def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | Non
     return events
 
 
-def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: Decoded) -> None:
+def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatch) -> None:
     """Add one value, whatever it is."""
-    dropped: Sequence[str] = ()
-    event: Any = _as_struct(_DECODERS[topic], value)
-    if event is None and (loose := _as_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
-        event, dropped = _without_long_labels(topic, loose)
-    if event is not None and _complete(topic, (event,)):
+    dropped_labels: Sequence[str] = ()
+    event: Any = _decode_struct(_DECODERS[topic], value)
+    if event is None and (loose := _decode_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
+        event, dropped_labels = _without_long_labels(topic, loose)
+    if event is not None and _has_required_fields(topic, (event,)):
         amount = order_amount(event) if topic is Topic.ORDERS else 0
         if 0 <= amount <= MAX_MONEY:
-            decoded.add([event], [at], [amount], dropped)
+            decoded.add([event], [at], [amount], dropped_labels)
             return
     try:
         # What the model accepts is an event, whatever the fast decoder thought of it.
-        found = examine(topic, value)
-    except Refusal as refusal:
-        decoded.rejected.append(refusal.at(at))
+        found = validate_event(topic, value)
+    except RejectionError as refusal:
+        decoded.rejected.append(refusal.to_rejected(at))
         return
     event = msgspec.convert(found.event.model_dump(), STRUCTS[topic])
-    decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped)
+    decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped_labels)
 
 
-def _as_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
+def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
     """The struct, if the value is well-formed and fits; else None."""
     if value is None or len(value) > MAX_MESSAGE_BYTES:
         return None
@@ -193,7 +206,7 @@ def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
     return STRUCTS[topic](**fields), long
 
 
-def _complete(topic: Topic, events: Sequence[Any]) -> bool:
+def _has_required_fields(topic: Topic, events: Sequence[Any]) -> bool:
     """Whether each event has what its type requires beyond what its topic does."""
     if topic is Topic.CLICKS:
         return True
@@ -209,4 +222,6 @@ def _promotion_key(key: bytes) -> str:
     try:
         return _LABEL.validate_python(key.decode())
     except (UnicodeDecodeError, ValidationError):
-        raise Refusal(Reason.OUT_OF_RANGE, "the key is no promotion id of 1 to 128 characters in UTF-8") from None
+        raise RejectionError(
+            RejectionReason.OUT_OF_RANGE, "the key is no promotion id of 1 to 128 characters in UTF-8"
+        ) from None

@@ -1,7 +1,7 @@
 """The event contract, version 2: what producers write to Kafka, as pydantic models.
 
-These models are the one definition of each event. The fast decoder (`consumers.contract.decoding`) and the JSON Schemas in
-`docs/schemas/` (written by `python -m consumers.contract.schemas`) are derived from them.
+These models are the one definition of each event. The fast decoder (`consumers.contract.decoding`) and the JSON
+Schemas in `docs/schemas/` (written by `python -m consumers.contract.schemas`) are derived from them.
 
 What every message obeys:
 
@@ -35,7 +35,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from consumers.contract.recognition import SECONDS, recognise_time
+from consumers.contract.rejection_hints import EPOCH_SECONDS, time_hint
 from consumers.topics import Topic
 
 MAX_MONEY = 10**15
@@ -50,7 +50,9 @@ MAX_LABEL = 128
 Label = Annotated[str, MinLen(1), MaxLen(MAX_LABEL)]
 """An id or a label that the event cannot do without: 1 to 128 characters."""
 Currency = Annotated[str, MaxLen(MAX_LABEL), WithJsonSchema({"type": "string", "pattern": "^([A-Z]{3})?$"})]
-"""ISO 4217; empty is absent. That it is the shop's is checked a column at a time (`consumers.contract.plausibility`)."""
+"""ISO 4217; empty is absent. That it is the shop's is checked a column at a time
+(`consumers.contract.plausibility`).
+"""
 Money = Annotated[int, Ge(0), Le(MAX_MONEY)]
 Quantity = Annotated[int, Ge(1), Le(MAX_COUNT)]
 Stock = Annotated[int, Ge(0), Le(MAX_COUNT)]
@@ -59,7 +61,7 @@ TimestampMs = Annotated[int, Ge(0), Le(MAX_TS_MS)]
 DurationMs = Annotated[int, Ge(0), Le(MAX_TS_MS)]
 
 
-def _fitting(label: str, info: ValidationInfo) -> str | None:
+def _label_or_none(label: str, info: ValidationInfo) -> str | None:
     """The label if it has 1 to 128 characters, else None. On a type that requires the field, any other is a fault."""
     if any("\ud800" <= character <= "\udfff" for character in label):
         raise PydanticKnownError("string_unicode")
@@ -72,7 +74,7 @@ def _fitting(label: str, info: ValidationInfo) -> str | None:
     raise PydanticKnownError("string_too_short", {"min_length": 1})
 
 
-DROPPABLE = AfterValidator(_fitting)
+DROPPABLE = AfterValidator(_label_or_none)
 """Marks a label that is taken as absent where it is empty or too long, in place of refusing its event."""
 OptionalLabel = Annotated[str, DROPPABLE, WithJsonSchema({"type": "string", "maxLength": MAX_LABEL})] | None
 """A label that an event may have. Empty is absent; more than 128 characters: the label is dropped, and counted."""
@@ -107,14 +109,14 @@ LogisticsType = Literal[
     "return_received",
 ]
 
-TYPES: Mapping[Topic, frozenset[str]] = {
+EVENT_TYPES: Mapping[Topic, frozenset[str]] = {
     Topic.CLICKS: frozenset(get_args(ClickType)),
     Topic.ORDERS: frozenset(get_args(OrderType)),
     Topic.LOGISTICS: frozenset(get_args(LogisticsType)),
 }
 """The closed set of event types of each topic."""
 
-TOPIC_OF_TYPE: Mapping[str, Topic] = {name: topic for topic, names in TYPES.items() for name in names}
+TOPIC_BY_EVENT_TYPE: Mapping[str, Topic] = {name: topic for topic, names in EVENT_TYPES.items() for name in names}
 """Where each event type belongs."""
 
 TIME_FIELDS = frozenset({"ts", "promised_ts", "starts_at", "ends_at"})
@@ -297,19 +299,21 @@ def _timezones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _no_seconds(moment_ms: int) -> int:
-    if moment_ms in SECONDS:
-        raise PydanticCustomError("seconds", f"{recognise_time(moment_ms)}")
+def _reject_epoch_seconds(moment_ms: int) -> int:
+    if moment_ms in EPOCH_SECONDS:
+        raise PydanticCustomError("seconds", f"{time_hint(moment_ms)}")
     return moment_ms
 
 
-MomentMs = Annotated[TimestampMs, AfterValidator(_no_seconds)]
-"""A time that is no epoch seconds. Those of events are checked a column at a time (`consumers.contract.plausibility`)."""
+MillisecondTimestamp = Annotated[TimestampMs, AfterValidator(_reject_epoch_seconds)]
+"""A time that is no epoch seconds. Those of events are checked a column at a time
+(`consumers.contract.plausibility`).
+"""
 
 
 class _Period(_Model):
-    starts_at: MomentMs
-    ends_at: MomentMs
+    starts_at: MillisecondTimestamp
+    ends_at: MillisecondTimestamp
     """After `starts_at`; the period is half-open."""
 
     @model_validator(mode="after")
@@ -361,7 +365,7 @@ class Promotion(_Period):
 
 EventModel = type[Click] | type[Order] | type[Logistics]
 
-MODELS: Mapping[Topic, EventModel] = {Topic.CLICKS: Click, Topic.ORDERS: Order, Topic.LOGISTICS: Logistics}
+EVENT_MODELS: Mapping[Topic, EventModel] = {Topic.CLICKS: Click, Topic.ORDERS: Order, Topic.LOGISTICS: Logistics}
 """The model of each event topic."""
 
 
@@ -370,7 +374,9 @@ def _optional_labels(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(name for name, hint in hints.items() if any(DROPPABLE in get_args(arg) for arg in get_args(hint)))
 
 
-OPTIONAL_LABELS: Mapping[Topic, tuple[str, ...]] = {topic: _optional_labels(model) for topic, model in MODELS.items()}
+OPTIONAL_LABELS: Mapping[Topic, tuple[str, ...]] = {
+    topic: _optional_labels(model) for topic, model in EVENT_MODELS.items()
+}
 """The fields of each topic's events that are an `OptionalLabel`."""
 ITEM_LABELS = _optional_labels(OrderItem)
 """The same of an order's items."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from consumers.contract.recognition import SECONDS, recognise_time
-from consumers.contract.rejection import Reason
+from consumers.contract.rejection import RejectionReason
+from consumers.contract.rejection_hints import EPOCH_SECONDS, time_hint
 from consumers.topics import Topic
 
 CLICKS_WITH_MONEY = frozenset({"ad_click"})
@@ -21,23 +21,23 @@ CLICKS_WITH_MONEY = frozenset({"ad_click"})
 _CODE = re.compile("[A-Z]{3}")
 _MAX_SHOWN = 20
 
-Implausible = tuple[int, Reason, str]
+ImplausibleEvent = tuple[int, RejectionReason, str]
 """(place of the event, reason, detail)"""
 
 
-def implausible(
+def find_implausible_events(
     topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray, currency: str | None
-) -> list[Implausible]:
+) -> list[ImplausibleEvent]:
     """The events that break the contract though each of their fields is in its range, each once, by place.
 
     `fields`: decoded events, field by field; `ts`: their times, as an array; `currency`: the shop's, None: any is.
     """
-    found: dict[int, Implausible] = {}
-    for place, name, given in _seconds(topic, fields, ts):
-        found.setdefault(place, (place, Reason.OUT_OF_RANGE, f"`{name}` is {given}: {recognise_time(given)}"))
+    found: dict[int, ImplausibleEvent] = {}
+    for place, name, given in _times_in_seconds(topic, fields, ts):
+        found.setdefault(place, (place, RejectionReason.OUT_OF_RANGE, f"`{name}` is {given}: {time_hint(given)}"))
     if currency is not None and "currency" in fields:
         for place, code in _other_currencies(topic, fields, currency):
-            found.setdefault(place, (place, Reason.OTHER_CURRENCY, _told(code, currency)))
+            found.setdefault(place, (place, RejectionReason.OTHER_CURRENCY, _currency_detail(code, currency)))
     return [found[place] for place in sorted(found)]
 
 
@@ -51,7 +51,7 @@ def _other_currencies(topic: Topic, fields: Mapping[str, Sequence[Any]], currenc
             yield place, code
 
 
-def _told(code: str, currency: str) -> str:
+def _currency_detail(code: str, currency: str) -> str:
     shown = json.dumps(code[:_MAX_SHOWN])
     if _CODE.fullmatch(code):
         return (
@@ -63,13 +63,15 @@ def _told(code: str, currency: str) -> str:
     return f"`currency` is {shown}, no code of ISO 4217: send three capitals, {currency}"
 
 
-def _seconds(topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray) -> Iterator[tuple[int, str, int]]:
-    if len(ts) and ts.min() < SECONDS.stop:
-        for place in np.flatnonzero((ts >= SECONDS.start) & (ts < SECONDS.stop)).tolist():
+def _times_in_seconds(
+    topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray
+) -> Iterator[tuple[int, str, int]]:
+    if len(ts) and ts.min() < EPOCH_SECONDS.stop:
+        for place in np.flatnonzero((ts >= EPOCH_SECONDS.start) & (ts < EPOCH_SECONDS.stop)).tolist():
             yield place, "ts", int(ts[place])
     if topic is Topic.LOGISTICS:
         promises = fields["promised_ts"]
         if promises.count(None) < len(promises):
             for place, promised_ms in enumerate(promises):
-                if promised_ms is not None and promised_ms in SECONDS:
+                if promised_ms is not None and promised_ms in EPOCH_SECONDS:
                     yield place, "promised_ts", promised_ms

@@ -1,6 +1,7 @@
 """Why one message breaks the contract: the slow, careful look at what the fast decoder refused.
 
-A message gets exactly one reason, the first that applies in the order of `Reason`, and a detail that names the field.
+A message gets exactly one reason, the first that applies in the order of `RejectionReason`, and a detail that names
+the field.
 """
 
 from __future__ import annotations
@@ -18,30 +19,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from consumers.contract.events import (
+    EVENT_MODELS,
+    EVENT_TYPES,
     ITEM_LABELS,
     MAX_DEPTH,
     MAX_LABEL,
     MAX_MESSAGE_BYTES,
-    MODELS,
     MONEY_FIELDS,
     OPTIONAL_LABELS,
     TIME_FIELDS,
-    TOPIC_OF_TYPE,
-    TYPES,
+    TOPIC_BY_EVENT_TYPE,
     EventModel,
 )
-from consumers.contract.recognition import (
-    recognise_bytes,
-    recognise_money,
-    recognise_object,
-    recognise_time,
-    recognise_value,
-)
-from consumers.plain_words import plainly
+from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_value_hint, money_hint, time_hint
 from consumers.topics import Topic
+from consumers.validation_messages import validation_message
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """The closed set of reasons; also the label of `salepulse_rejected_total` and the header of a dead letter."""
 
     EMPTY = "empty"
@@ -79,7 +74,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Priced:
+class PricingLabels:
     """What a negative amount is counted by; empty where the order has none."""
 
     channel: str
@@ -87,22 +82,22 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedMessage:
     """One refused message of a batch."""
 
     index: int
     """Where it stood in the batch that was decoded."""
-    reason: Reason
+    reason: RejectionReason
     detail: str
     """What was wrong and where, in words: names the field, never more than 300 characters."""
-    priced: Priced | None = None
+    pricing_labels: PricingLabels | None = None
     """Of a negative amount: by what the shop's pricing is told apart."""
 
 
 JSON_WHITESPACE = b" \t\r\n"
 _MAX_DETAIL = 300
 _MAX_SHOWN = 60
-_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+_RANK = {reason: rank for rank, reason in enumerate(RejectionReason)}
 _OUT_OF_RANGE = frozenset(
     {
         "greater_than_equal",
@@ -115,7 +110,14 @@ _OUT_OF_RANGE = frozenset(
         "seconds",
     }
 )
-_OF_A_STRANGER = frozenset({Reason.UNKNOWN_TYPE, Reason.WRONG_TOPIC, Reason.MISSING_FIELD, Reason.WRONG_TYPE})
+_FOREIGN_MESSAGE_REASONS = frozenset(
+    {
+        RejectionReason.UNKNOWN_TYPE,
+        RejectionReason.WRONG_TOPIC,
+        RejectionReason.MISSING_FIELD,
+        RejectionReason.WRONG_TYPE,
+    }
+)
 """Reasons that a message of another system has."""
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -124,39 +126,39 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 Found = TypeVar("Found")
 
 
-class Refusal(Exception):  # noqa: N818 (a verdict, not a fault)
-    """A message breaks the contract. Raised and caught inside this package: it leaves as a `Rejected`."""
+class RejectionError(Exception):
+    """A message breaks the contract. Raised and caught inside this package: it leaves as a `RejectedMessage`."""
 
-    def __init__(self, reason: Reason, detail: str, priced: Priced | None = None) -> None:
+    def __init__(self, reason: RejectionReason, detail: str, pricing_labels: PricingLabels | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail if len(detail) <= _MAX_DETAIL else detail[: _MAX_DETAIL - 1] + "…"
-        self.priced = priced
+        self.pricing_labels = pricing_labels
 
-    def at(self, index: int) -> Rejected:
+    def to_rejected(self, index: int) -> RejectedMessage:
         """The same as a value, for the message that stood at `index` of its batch."""
-        return Rejected(index, self.reason, self.detail, self.priced)
+        return RejectedMessage(index, self.reason, self.detail, self.pricing_labels)
 
 
-class Examined(NamedTuple):
+class ValidatedEvent(NamedTuple):
     """An event that was looked at with care."""
 
     event: BaseModel
     """As the topic's model."""
-    dropped: Sequence[str]
+    dropped_labels: Sequence[str]
     """The labels that it had and that were too long, by the names of `DROPPABLE_FIELDS`."""
 
 
-def examine(topic: Topic, value: bytes | None) -> Examined:
+def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
     """The event in a message. Raises Refusal, and nothing else, for one that breaks the contract."""
 
-    def look() -> Examined:
-        found = read_object(value)
-        with _recognising(found):
-            event = validate(_model_for(topic, found), found)
-        return Examined(event, list(_dropped(topic, found)))
+    def look() -> ValidatedEvent:
+        found = parse_object(value)
+        with _with_envelope_hint(found):
+            event = validate_object(_model_for(topic, found), found)
+        return ValidatedEvent(event, list(_dropped(topic, found)))
 
-    return _guarded(look)
+    return _reject_any_error(look)
 
 
 def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
@@ -166,28 +168,28 @@ def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
             yield from (f"items.{name}" for name in ITEM_LABELS if len(item.get(name) or "") > MAX_LABEL)
 
 
-def examine_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
+def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
     """The message as `model`, whatever its `type`. Raises Refusal, and nothing else."""
 
     def look() -> AnyModel:
-        found = read_object(value)
-        with _recognising(found):
-            return validate(model, found)
+        found = parse_object(value)
+        with _with_envelope_hint(found):
+            return validate_object(model, found)
 
-    return _guarded(look)
+    return _reject_any_error(look)
 
 
 @contextmanager
-def _recognising(found: dict[str, Any]) -> Iterator[None]:
+def _with_envelope_hint(found: dict[str, Any]) -> Iterator[None]:
     """Refusals within say what the object looks like, and by what a negative amount is counted."""
     try:
         yield
-    except Refusal as refusal:
-        if refusal.reason in _OF_A_STRANGER and (text := recognise_object(found)):
-            raise Refusal(refusal.reason, text) from None
-        if refusal.reason is Reason.NEGATIVE_AMOUNT:
-            priced = Priced(*(_label(found.get(name)) for name in ("channel", "coupon")))
-            raise Refusal(refusal.reason, refusal.detail, priced) from None
+    except RejectionError as refusal:
+        if refusal.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
+            raise RejectionError(refusal.reason, text) from None
+        if refusal.reason is RejectionReason.NEGATIVE_AMOUNT:
+            pricing_labels = PricingLabels(*(_label(found.get(name)) for name in ("channel", "coupon")))
+            raise RejectionError(refusal.reason, refusal.detail, pricing_labels) from None
         raise
 
 
@@ -197,28 +199,30 @@ def _label(given: object) -> str:
     return str(given) if fits else ""
 
 
-def read_object(value: bytes | None) -> dict[str, Any]:
+def parse_object(value: bytes | None) -> dict[str, Any]:
     """The JSON object that the message holds. Raises Refusal."""
     if value is None or not value.strip(JSON_WHITESPACE):
-        raise Refusal(Reason.EMPTY, "the message has no value: send a JSON object")
+        raise RejectionError(RejectionReason.EMPTY, "the message has no value: send a JSON object")
     if len(value) > MAX_MESSAGE_BYTES:
-        raise Refusal(Reason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}")
+        raise RejectionError(
+            RejectionReason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}"
+        )
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        detail = recognise_bytes(value) or f"byte {error.start} is not UTF-8: send UTF-8"
-        raise Refusal(Reason.BAD_ENCODING, detail) from None
+        detail = bytes_hint(value) or f"byte {error.start} is not UTF-8: send UTF-8"
+        raise RejectionError(RejectionReason.BAD_ENCODING, detail) from None
     try:
         found = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise Refusal(Reason.BAD_JSON, recognise_bytes(value) or f"not JSON: {error}") from None
+        raise RejectionError(RejectionReason.BAD_JSON, bytes_hint(value) or f"not JSON: {error}") from None
     if nests_too_deep(value):
         raise _too_deep()
     if not isinstance(found, dict):
-        detail = recognise_value(found) or f"the message is {_shown(found)}: send a JSON object"
-        raise Refusal(Reason.NOT_AN_OBJECT, detail)
+        detail = json_value_hint(found) or f"the message is {_shown(found)}: send a JSON object"
+        raise RejectionError(RejectionReason.NOT_AN_OBJECT, detail)
     return found
 
 
@@ -232,64 +236,68 @@ def nests_too_deep(value: bytes) -> bool:
     return bool(skeleton)
 
 
-def validate(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
+def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
     """The object as `model`. Raises Refusal for the worst of what is wrong with it."""
     try:
         return model.model_validate(found)
     except ValidationError as error:
         # The exception is in no variable: its traceback would refer to itself, and keep the message in memory.
-        raise Refusal(*min(map(_reason, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])) from None
+        raise RejectionError(
+            *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])
+        ) from None
 
 
-def _guarded(look: Callable[[], Found]) -> Found:
+def _reject_any_error(look: Callable[[], Found]) -> Found:
     try:
         return look()
-    except Refusal:
+    except RejectionError:
         raise
     except RecursionError:
         raise _too_deep() from None
     except Exception as error:  # one message must never stop the pipeline
-        raise Refusal(Reason.BAD_JSON, f"could not be read: {type(error).__name__}: {error}") from None
+        raise RejectionError(RejectionReason.BAD_JSON, f"could not be read: {type(error).__name__}: {error}") from None
 
 
 def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
     """The topic's model, if the object's type belongs there; a type that is no string is left to the model."""
     name = found.get("type")
-    if isinstance(name, str) and name not in TYPES[topic]:
-        if home := TOPIC_OF_TYPE.get(name):
-            raise Refusal(Reason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {home}, not on {topic}")
-        known = ", ".join(sorted(TYPES[topic]))
-        raise Refusal(Reason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")
-    return MODELS[topic]
+    if isinstance(name, str) and name not in EVENT_TYPES[topic]:
+        if home := TOPIC_BY_EVENT_TYPE.get(name):
+            raise RejectionError(
+                RejectionReason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {home}, not on {topic}"
+            )
+        known = ", ".join(sorted(EVENT_TYPES[topic]))
+        raise RejectionError(RejectionReason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")
+    return EVENT_MODELS[topic]
 
 
-def _reason(error: ErrorDetails) -> tuple[Reason, str]:
+def _reason_and_detail(error: ErrorDetails) -> tuple[RejectionReason, str]:
     """Reason and detail of one fault that a model found."""
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, given = error["type"], error["input"]
     if kind == "missing" and not field:  # from a model's own check, which names the field
-        return Reason.MISSING_FIELD, error["msg"]
+        return RejectionReason.MISSING_FIELD, error["msg"]
     if kind == "missing" or (given is None and not field.endswith("]")):
-        return Reason.MISSING_FIELD, f"`{field}` is missing: send it"
+        return RejectionReason.MISSING_FIELD, f"`{field}` is missing: send it"
     if isinstance(given, float) and math.isinf(given):
-        return Reason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer"
+        return RejectionReason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer"
     if kind == "string_unicode":
-        return Reason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters"
-    message = plainly(error)
+        return RejectionReason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters"
+    message = validation_message(error)
     if kind == "negative_amount":
-        return Reason.NEGATIVE_AMOUNT, message
+        return RejectionReason.NEGATIVE_AMOUNT, message
     if kind == "out_of_range":
-        return Reason.OUT_OF_RANGE, message
+        return RejectionReason.OUT_OF_RANGE, message
     name = error["loc"][-1] if error["loc"] else ""
-    recognised = (
-        recognise_time(given) if name in TIME_FIELDS else recognise_money(given) if name in MONEY_FIELDS else None
-    )
-    reason = Reason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else Reason.WRONG_TYPE
+    recognised = time_hint(given) if name in TIME_FIELDS else money_hint(given) if name in MONEY_FIELDS else None
+    reason = RejectionReason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else RejectionReason.WRONG_TYPE
     return reason, f"`{field}` is {_shown(given)}: {recognised or message}"
 
 
-def _too_deep() -> Refusal:
-    return Refusal(Reason.TOO_DEEP, f"the message has more than {MAX_DEPTH} levels of nesting: send a flatter one")
+def _too_deep() -> RejectionError:
+    return RejectionError(
+        RejectionReason.TOO_DEEP, f"the message has more than {MAX_DEPTH} levels of nesting: send a flatter one"
+    )
 
 
 def _shown(given: Any) -> str:

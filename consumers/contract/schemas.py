@@ -1,4 +1,6 @@
-"""The event contract as JSON Schema, for producers in any language: `python -m consumers.contract.schemas` writes the files."""
+"""The event contract as JSON Schema, for producers in any language: `python -m consumers.contract.schemas` writes the
+files.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from consumers.contract.events import MODELS, OPTIONAL_LABELS, REQUIRED_BY_TYPE, TOPIC_OF_TYPE, TYPES, Promotion
+from consumers.contract.events import (
+    EVENT_MODELS,
+    EVENT_TYPES,
+    OPTIONAL_LABELS,
+    REQUIRED_BY_TYPE,
+    TOPIC_BY_EVENT_TYPE,
+    Promotion,
+)
 from consumers.topics import Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,7 +31,7 @@ def event_schemas() -> dict[str, dict[str, Any]]:
     and that a number such as `1.0` is no integer are left to the decoder. Of optional labels it says how long they
     should be: a longer one is dropped, and its event counts.
     """
-    schemas = {f"{topic}.schema.json": _schema(model, TYPES[topic]) for topic, model in MODELS.items()}
+    schemas = {f"{topic}.schema.json": _schema(model, EVENT_TYPES[topic]) for topic, model in EVENT_MODELS.items()}
     return {**schemas, f"{Topic.PROMOTIONS}.schema.json": _schema(Promotion)}
 
 
@@ -48,13 +57,13 @@ def _rule(event_type: str) -> dict[str, Any]:
     names = REQUIRED_BY_TYPE[event_type]
     return {
         "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
-        "then": {"required": list(names), "properties": {name: _needed(event_type, name) for name in names}},
+        "then": {"required": list(names), "properties": {name: _required_schema(event_type, name) for name in names}},
     }
 
 
-def _needed(event_type: str, name: str) -> dict[str, Any]:
+def _required_schema(event_type: str, name: str) -> dict[str, Any]:
     """What a field is beyond its optional form."""
-    label = name in OPTIONAL_LABELS[TOPIC_OF_TYPE[event_type]]
+    label = name in OPTIONAL_LABELS[TOPIC_BY_EVENT_TYPE[event_type]]
     return {"not": {"type": "null"}, **({"minLength": 1} if label else {})}
 
 

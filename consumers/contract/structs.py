@@ -2,8 +2,8 @@
 
 Decoding JSON straight into such a struct is several times faster than validating it with the model, and checks the
 same: types without coercion, lengths, ranges, required fields. What only a validator can say (an order's amount, fields
-that one type requires) is not in the struct; `consumers.contract.decoding` checks it. An optional label that is empty stays the
-empty string in the struct: it is absent, too.
+that one type requires) is not in the struct; `consumers.contract.decoding` checks it. An optional label that is empty
+stays the empty string in the struct: it is absent, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, FailFast, Strict, WithJsonSchema
 from consumers.contract.events import DROPPABLE, MAX_LABEL
 
 
-def struct_of(model: type[BaseModel], *, long_labels: bool = False) -> type[msgspec.Struct]:
+def struct_from_model(model: type[BaseModel], *, long_labels: bool = False) -> type[msgspec.Struct]:
     """A frozen struct with the model's field names, order, types and limits; absent or null optional fields are None.
 
     `long_labels`: optional labels may be of any length, for the decoder to drop them. Raises TypeError for an
@@ -45,7 +45,7 @@ def _translate(annotation: Any, long_labels: bool) -> Any:
     if origin is tuple and get_args(annotation)[1:] == (...,):
         return tuple[_translate(get_args(annotation)[0], long_labels), ...]  # type: ignore[misc]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return struct_of(annotation, long_labels=long_labels)
+        return struct_from_model(annotation, long_labels=long_labels)
     raise TypeError(f"no msgspec form is known for {annotation!r}: add one to consumers/contract/structs.py")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from consumers.kafka.skipped import CUT_BYTES, Cut, MessageHeaders
+from consumers.kafka.skipped_records import TRUNCATION_BYTES, MessageHeaders, Truncation
 
 _PREFIX = "salepulse-"
 REPLAYED_HEADER = f"{_PREFIX}replayed"
@@ -41,7 +41,7 @@ class DeadLetter:
     """What the broker called the topic, where that is another name; empty where it is the same."""
     headers: MessageHeaders = ()
     """The original message's own."""
-    cut: Cut | None = None
+    truncation: Truncation | None = None
     """Where it did not fit the topic: then `value` is the beginning, and long keys and headers are missing too."""
     last_offset: int | None = None
     """Of records that could not be decoded: the last of them. `value` is their batch, as Kafka keeps it."""
@@ -57,13 +57,13 @@ class DeadLetter:
         return self.topic, self.partition, self.offset, self.timestamp_ms
 
     @property
-    def is_whole(self) -> bool:
+    def is_replayable(self) -> bool:
         """Whether it holds the original message, so that this can be sent again."""
-        return self.cut is None and self.last_offset is None
+        return self.truncation is None and self.last_offset is None
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class DeadLetterRecord:
     """A dead letter as Kafka holds it."""
 
     key: bytes | None
@@ -71,7 +71,7 @@ class Message:
     headers: MessageHeaders
 
 
-def to_message(letter: DeadLetter) -> Message:
+def to_record(letter: DeadLetter) -> DeadLetterRecord:
     """The message that keeps this dead letter."""
     facts: dict[str, str] = {
         "topic": letter.topic,
@@ -89,8 +89,8 @@ def to_message(letter: DeadLetter) -> Message:
         facts["null-value"] = "1"
     if letter.last_offset is not None:
         facts["last-offset"] = str(letter.last_offset)
-    if letter.cut is not None:
-        facts |= {"value-bytes": str(letter.cut.size), "value-sha256": letter.cut.sha256}
+    if letter.truncation is not None:
+        facts |= {"value-bytes": str(letter.truncation.size), "value-sha256": letter.truncation.sha256}
     headers: list[tuple[str, bytes | None]] = [
         (_PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items()
     ]
@@ -98,10 +98,10 @@ def to_message(letter: DeadLetter) -> Message:
         headers += [(_HEADERS, str(len(letter.headers)).encode()), *letter.headers]
     # A client cannot send a message with neither key nor value; the header tells that its value was null.
     value = b"" if letter.value is None and letter.key is None else letter.value
-    return Message(letter.key, value, headers)
+    return DeadLetterRecord(letter.key, value, headers)
 
 
-def from_message(message: Message) -> DeadLetter | None:
+def from_record(message: DeadLetterRecord) -> DeadLetter | None:
     """The dead letter that the message keeps; None if it is no message of ours."""
     try:
         ours, originals = _split(message.headers)
@@ -122,20 +122,22 @@ def from_message(message: Message) -> DeadLetter | None:
             timestamp_ms=_number(text, "timestamp-ms"),
             broker_topic=text.get("broker-topic", ""),
             headers=originals,
-            cut=Cut(int(text["value-bytes"]), text.get("value-sha256", "")) if "value-bytes" in text else None,
+            truncation=Truncation(int(text["value-bytes"]), text.get("value-sha256", ""))
+            if "value-bytes" in text
+            else None,
             last_offset=_number(text, "last-offset"),
         )
     except (KeyError, ValueError, AttributeError):
         return None
 
 
-def shortened(letter: DeadLetter, most: int = CUT_BYTES) -> DeadLetter:
+def truncated(letter: DeadLetter, max_bytes: int = TRUNCATION_BYTES) -> DeadLetter:
     """The letter with the beginning of its value, marked as cut; keys and headers that are longer go as well."""
     value = letter.value or b""
-    key = letter.key if letter.key is None or len(letter.key) <= most else letter.key[:most]
-    headers = letter.headers if _size(letter.headers) <= most else ()
-    cut = letter.cut or Cut(len(value), sha256(value).hexdigest())
-    return replace(letter, key=key, value=letter.value and value[:most], headers=headers, cut=cut)
+    key = letter.key if letter.key is None or len(letter.key) <= max_bytes else letter.key[:max_bytes]
+    headers = letter.headers if _size(letter.headers) <= max_bytes else ()
+    truncation = letter.truncation or Truncation(len(value), sha256(value).hexdigest())
+    return replace(letter, key=key, value=letter.value and value[:max_bytes], headers=headers, truncation=truncation)
 
 
 def _split(headers: MessageHeaders) -> tuple[MessageHeaders, MessageHeaders]:
@@ -158,7 +160,7 @@ def _size(headers: MessageHeaders) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class DeadLetterFilter:
     """Which dead letters are meant: those that meet every condition given. Without one: all."""
 
     reasons: Collection[str] = field(default_factory=frozenset)
@@ -168,7 +170,7 @@ class Selection:
     since_ms: int | None = None
     """Refused at this time or later."""
 
-    def has(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topics or letter.topic in self.topics)

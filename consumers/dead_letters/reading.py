@@ -21,13 +21,13 @@ from consumers.dead_letters.letters import (
     REPLAYED_HEADER,
     TIMESTAMP_HEADER,
     DeadLetter,
-    Message,
-    Selection,
-    from_message,
+    DeadLetterFilter,
+    DeadLetterRecord,
+    from_record,
 )
-from consumers.dead_letters.writing import whole_message_producer
-from consumers.kafka.admin import settings_of
-from consumers.kafka.connection import Where, kafka_at
+from consumers.dead_letters.writing import dead_letter_producer
+from consumers.kafka.admin import fetch_topic_settings
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
 from consumers.kafka.read_to_end import read_to_end
@@ -37,23 +37,23 @@ _REPLAY_TURN_BYTES = 8 * 2**20
 _READ_WITHIN_MS = 3_600_000
 
 
-async def read_dead_letters(kafka: Where, selection: Selection | None = None) -> AsyncIterator[DeadLetter]:
+async def read_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter | None = None) -> AsyncIterator[DeadLetter]:
     """The dead letters that were there when this was called, each once, oldest first within a key.
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
     """
-    selection = selection or Selection()
+    selection = selection or DeadLetterFilter()
     seen: set[tuple[str, int, int, int | None]] = set()
     async for record in read_to_end(kafka, Topic.DEAD_LETTERS):
-        letter = from_message(Message(record.key, record.value, record.headers))
+        letter = from_record(DeadLetterRecord(record.key, record.value, record.headers))
         if letter is not None and letter.identity not in seen:
             seen.add(letter.identity)
-            if selection.has(letter):
+            if selection.matches(letter):
                 yield letter
 
 
 @dataclass(frozen=True, slots=True)
-class Resent:
+class DeadLetterReplayResult:
     """What a replay did."""
 
     sent: Mapping[str, int]
@@ -63,8 +63,8 @@ class Resent:
 
 
 async def replay_dead_letters(
-    kafka: Where, selection: Selection, on_progress: Callable[[int], None] | None = None
-) -> Resent:
+    kafka: KafkaTarget, selection: DeadLetterFilter, on_progress: Callable[[int], None] | None = None
+) -> DeadLetterReplayResult:
     """Send the selected dead letters to their topics again: partition, key, bytes, headers and time of the original,
     and a header that names the dead letter. Returns once the broker has confirmed all of them.
 
@@ -72,35 +72,35 @@ async def replay_dead_letters(
     """
     sent: Counter[str] = Counter()
     withheld = []
-    async with kafka_errors(kafka), _Sender(kafka) as sender:
+    async with kafka_errors(kafka), _ReplayProducer(kafka) as sender:
         async for letter in read_dead_letters(kafka, selection):
-            if not letter.is_whole:
+            if not letter.is_replayable:
                 withheld.append(letter.id)
                 continue
             await sender.send(letter)
             sent[letter.topic] += 1
-            if sender.held_bytes > _REPLAY_TURN_BYTES:
+            if sender.unconfirmed_bytes > _REPLAY_TURN_BYTES:
                 await sender.confirm()
                 if on_progress:
                     on_progress(sent.total())
         await sender.confirm()
-    return Resent(sent, withheld)
+    return DeadLetterReplayResult(sent, withheld)
 
 
-class _Sender:
+class _ReplayProducer:
     """Sends dead letters to their topics."""
 
-    def __init__(self, kafka: Where) -> None:
+    def __init__(self, kafka: KafkaTarget) -> None:
         self._kafka = kafka
-        self._names = kafka_at(kafka).topics
-        self._producer = whole_message_producer(kafka)
-        self._admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
-        self._kept_ms: dict[str, int | None] = {}
+        self._names = kafka_client_config(kafka).topics
+        self._producer = dead_letter_producer(kafka)
+        self._admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
+        self._retention_ms: dict[str, int | None] = {}
         """# <for how long a topic keeps messages; None: without limit, or not known>"""
         self._partitions: dict[str, int] = {}
         """# <how many a topic has>"""
         self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
-        self.held_bytes = 0
+        self.unconfirmed_bytes = 0
         """Of what is not confirmed."""
 
     async def __aenter__(self) -> Self:
@@ -118,11 +118,11 @@ class _Sender:
 
     async def send(self, letter: DeadLetter) -> None:
         self._unconfirmed.append((letter, await self._send(letter, letter.timestamp_ms)))
-        self.held_bytes += len(letter.value or b"") + 1_000
+        self.unconfirmed_bytes += len(letter.value or b"") + 1_000
 
     async def confirm(self) -> None:
         """Until all are confirmed. Raises the first failure that there was."""
-        unconfirmed, self._unconfirmed, self.held_bytes = self._unconfirmed, [], 0
+        unconfirmed, self._unconfirmed, self.unconfirmed_bytes = self._unconfirmed, [], 0
         answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
         for (letter, _), answer in zip(unconfirmed, answers, strict=True):
             if isinstance(answer, InvalidTimestampError):  # it, or another of its batch, is too far from the clock
@@ -137,16 +137,16 @@ class _Sender:
             await (await self._send(letter, None))
 
     async def _send(self, letter: DeadLetter, timestamp_ms: int | None) -> asyncio.Future[Any]:
-        topic = self._names.named(letter.topic)
-        if topic not in self._kept_ms:
+        topic = self._names.on_broker_by_name(letter.topic)
+        if topic not in self._retention_ms:
             self._partitions[topic] = await partition_count(self._producer.client, topic, self._kafka)
-            self._kept_ms[topic] = _kept_ms(await settings_of(self._admin, topic))
+            self._retention_ms[topic] = _retention_ms(await fetch_topic_settings(self._admin, topic))
         headers = [header for header in letter.headers if header[0] != REPLAYED_HEADER]
         headers.append((REPLAYED_HEADER, letter.id.encode()))
-        if timestamp_ms is not None and _expired(timestamp_ms, self._kept_ms[topic]):
+        if timestamp_ms is not None and _expired(timestamp_ms, self._retention_ms[topic]):
             timestamp_ms = None  # the broker would delete it at once
-        is_told = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
-        if timestamp_ms is None and letter.timestamp_ms is not None and not is_told:
+        has_timestamp_header = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
+        if timestamp_ms is None and letter.timestamp_ms is not None and not has_timestamp_header:
             headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
         # Repeats are found within a partition, so each goes back to its own, whatever its producer made that from.
         partition = letter.partition if letter.partition < self._partitions[topic] else None
@@ -168,13 +168,13 @@ class _Sender:
         return answer
 
 
-def _kept_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:
+def _retention_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:
     text, _ = (settings or {}).get("retention.ms", ("", 0))
     return int(text) if text.isdecimal() else None
 
 
-def _expired(timestamp_ms: int, kept_ms: int | None) -> bool:
+def _expired(timestamp_ms: int, retention_ms: int | None) -> bool:
     """Whether a topic that keeps messages for so long may delete one of that time before it is read."""
-    if kept_ms is None:
+    if retention_ms is None:
         return False
-    return timestamp_ms < time.time() * 1000 - kept_ms + min(_READ_WITHIN_MS, kept_ms / 2)
+    return timestamp_ms < time.time() * 1000 - retention_ms + min(_READ_WITHIN_MS, retention_ms / 2)

@@ -14,18 +14,18 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from consumers.dead_letters.letters import DeadLetter, shortened, to_message
-from consumers.kafka.connection import Where, kafka_at
+from consumers.dead_letters.letters import DeadLetter, to_record, truncated
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
 from consumers.kafka.producer import MAX_REQUEST_BYTES
-from consumers.kafka.skipped import CUT_BYTES
+from consumers.kafka.skipped_records import TRUNCATION_BYTES
 from consumers.topics import Topic
 
 log = structlog.get_logger()
 
 _BATCH_BYTES = 2**18
-_KEPT_BYTES = (CUT_BYTES, 2**10, 0)
+_TRUNCATION_SIZES = (TRUNCATION_BYTES, 2**10, 0)
 """How much of a letter is tried, one after the other, that its topic does not take as a whole."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
@@ -33,15 +33,15 @@ _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 class DeadLetterWriter:
     """Writes dead letters. Use as `async with`, or `start` and `stop`."""
 
-    def __init__(self, kafka: Where) -> None:
+    def __init__(self, kafka: KafkaTarget) -> None:
         self._kafka = kafka
-        self._topic = kafka_at(kafka).topics.on_broker(Topic.DEAD_LETTERS)
+        self._topic = kafka_client_config(kafka).topics.on_broker(Topic.DEAD_LETTERS)
         self._producer: Any = None
 
     async def start(self) -> None:
         """Connect. Raises SalepulseError without a broker, or where the topic is missing."""
         async with kafka_errors(self._kafka):
-            self._producer = whole_message_producer(self._kafka)
+            self._producer = dead_letter_producer(self._kafka)
             try:
                 await self._producer.start()
                 # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
@@ -84,7 +84,7 @@ class DeadLetterWriter:
 
     async def _write_alone(self, letter: DeadLetter) -> None:
         """Write one that the topic did not take: the whole of it, if only its batch was too large, else less of it."""
-        tries = [shortened(letter, kept) for kept in _KEPT_BYTES]
+        tries = [truncated(letter, kept) for kept in _TRUNCATION_SIZES]
         if len(letter.value or b"") < _BATCH_BYTES:
             tries.insert(0, letter)
         for one in tries:
@@ -99,15 +99,18 @@ class DeadLetterWriter:
                 return
 
     async def _send(self, letter: DeadLetter) -> asyncio.Future[Any]:
-        message = to_message(letter)
+        message = to_record(letter)
         answer: asyncio.Future[Any] = await self._producer.send(
             self._topic, message.value, message.key, headers=list(message.headers)
         )
         return answer
 
 
-def whole_message_producer(kafka: Where) -> Any:
+def dead_letter_producer(kafka: KafkaTarget) -> Any:
     """An aiokafka producer that takes messages as large as any topic does, and sends each once confirmed by all."""
     return AIOKafkaProducer(
-        **kafka_at(kafka).options(), acks="all", max_request_size=MAX_REQUEST_BYTES, max_batch_size=_BATCH_BYTES
+        **kafka_client_config(kafka).options(),
+        acks="all",
+        max_request_size=MAX_REQUEST_BYTES,
+        max_batch_size=_BATCH_BYTES,
     )

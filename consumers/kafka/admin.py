@@ -25,11 +25,11 @@ from aiokafka.errors import (
 )
 
 from consumers.errors import SalepulseError
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from consumers.kafka.topic_differences import Difference, differences, losses, unusable
+from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
 from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
-from consumers.topic_contents import contents_advice, foreign_contents
+from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
@@ -60,12 +60,12 @@ class TopicPlan:
         return self.name if self.topic in (None, self.name) else f"{self.topic} ({self.name} on the broker)"
 
 
-class Outcome(StrEnum):
+class TopicOutcome(StrEnum):
     """What became of one topic; with a dry run, what would."""
 
     CREATED = "created"
     WOULD_CREATE = "would_create"
-    RIGHT = "right"
+    MATCHES = "right"
     """It was there, and as it should be."""
     DIFFERS = "differs"
     """It was there with other settings, and was left alone."""
@@ -84,7 +84,7 @@ class TopicReport:
 
     name: str
     """On the broker."""
-    outcome: Outcome
+    outcome: TopicOutcome
     detail: str
     title: str
     """For messages: also the logical name, where that is another."""
@@ -117,7 +117,7 @@ def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[To
 
 
 async def create_topics(
-    kafka: Where,
+    kafka: KafkaTarget,
     plans: Sequence[TopicPlan],
     *,
     replication: int | None = None,
@@ -136,7 +136,7 @@ async def create_topics(
     events would no longer be in order.
     """
     async with kafka_errors(kafka):
-        admin = AIOKafkaAdminClient(**kafka_at(kafka).options())
+        admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
         try:
             await admin.start()
             found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
@@ -144,13 +144,15 @@ async def create_topics(
             reports = []
             for plan in plans:
                 if plan.name in found:
-                    reports.append(await _existing(admin, plan, found[plan.name], plan.name in take_over, dry_run))
+                    reports.append(
+                        await _check_existing(admin, plan, found[plan.name], plan.name in take_over, dry_run)
+                    )
                 else:
-                    reports.append(await _missing(admin, plan, copies, dry_run))
+                    reports.append(await _create_missing(admin, plan, copies, dry_run))
             if not dry_run:
-                await _until_known(admin, plans)
+                await _wait_until_listed(admin, plans)
             asked = {plan.topic for plan in plans if plan.name in found and plan.name not in take_over}
-            foreign = await foreign_contents(kafka, [topic for topic in asked if topic and topic not in accepted])
+            foreign = await find_foreign_contents(kafka, [topic for topic in asked if topic and topic not in accepted])
             return [
                 _with_contents(report, plan.topic, foreign.get(plan.topic, "") if plan.topic else "")
                 for plan, report in zip(plans, reports, strict=True)
@@ -165,22 +167,22 @@ def _with_contents(report: TopicReport, topic: Topic | None, foreign: str) -> To
     return replace(report, unusable=report.unusable or f"{foreign}; {contents_advice(topic)}")
 
 
-async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
+async def _create_missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
     copied = "1 copy" if copies == 1 else f"{copies} copies"
     detail = f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}"
     if dry_run:
-        return TopicReport(plan.name, Outcome.WOULD_CREATE, detail, plan.title)
+        return TopicReport(plan.name, TopicOutcome.WOULD_CREATE, detail, plan.title)
     first: SalepulseError | None = None
-    for config in tries(plan.config):
+    for config in config_fallbacks(plan.config):
         new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
         ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # somebody else was faster
-            return TopicReport(plan.name, Outcome.RIGHT, "created by somebody else just now", plan.title)
+            return TopicReport(plan.name, TopicOutcome.MATCHES, "created by somebody else just now", plan.title)
         if not code:
             less = "" if config == plan.config else "; the broker does not allow larger messages"
             detail = f"{_count(plan.partitions)}, {copied}{_settings(config)}{less}"
-            return TopicReport(plan.name, Outcome.CREATED, detail, plan.title)
+            return TopicReport(plan.name, TopicOutcome.CREATED, detail, plan.title)
         first = first or SalepulseError(
             f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
             retriable=bool(getattr(error, "retriable", False)),
@@ -190,7 +192,7 @@ async def _missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> T
     raise first or SalepulseError(f"topic {plan.title} was not created")
 
 
-def tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def config_fallbacks(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The settings to create a topic with, one after the other while the broker refuses them: many do not let a topic
     take larger messages than their own maximum, and do not say which that is. At last the topic has that maximum."""
     yield dict(config)
@@ -202,7 +204,7 @@ def tries(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
         yield {name: text for name, text in config.items() if name != _LARGEST}
 
 
-async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
+async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
     """Wait until the broker tells clients of every topic, which is a little after it has created one."""
     for _ in range(_TRIES):
         if {plan.name for plan in plans} <= set(await admin.list_topics()):
@@ -211,25 +213,27 @@ async def _until_known(admin: Any, plans: Sequence[TopicPlan]) -> None:
     raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
 
 
-async def _existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
-    current = await settings_of(admin, plan.name)
+async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
+    current = await fetch_topic_settings(admin, plan.name)
     others = "" if partitions == plan.partitions else _other_partitions(partitions, plan.partitions)
     if current is None:
-        return TopicReport(plan.name, Outcome.UNCHECKED, "the broker does not tell its settings" + others, plan.title)
-    held = {name: text for name, (text, _) in current.items()}
-    found = differences(held, plan.config)
+        return TopicReport(
+            plan.name, TopicOutcome.UNCHECKED, "the broker does not tell its settings" + others, plan.title
+        )
+    actual = {name: text for name, (text, _) in current.items()}
+    found = differences(actual, plan.config)
     if not found:
-        outcome = Outcome.OTHER_PARTITIONS if others else Outcome.RIGHT
+        outcome = TopicOutcome.OTHER_PARTITIONS if others else TopicOutcome.MATCHES
         return TopicReport(plan.name, outcome, f"{_count(partitions)}{_settings(plan.config)}{others}", plan.title)
     if not named:
         detail = f"{', '.join(map(str, found))}; left as it is. {take_over_advice(plan)}{others}"
-        return TopicReport(plan.name, Outcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
-    lost = tuple(losses(found, held))
+        return TopicReport(plan.name, TopicOutcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
+    lost = tuple(losses(found, actual))
     if dry_run:
-        outcome, detail = Outcome.WOULD_CHANGE, _changes(found)
+        outcome, detail = TopicOutcome.WOULD_CHANGE, _changes(found)
     else:
-        outcome, detail = await _put_right(admin, plan, current, found)
-    cannot = unusable(plan.topic, found) if outcome is Outcome.UNCHECKED else ""
+        outcome, detail = await _alter_settings(admin, plan, current, found)
+    cannot = unusable(plan.topic, found) if outcome is TopicOutcome.UNCHECKED else ""
     return TopicReport(plan.name, outcome, detail + others, plan.title, cannot, lost)
 
 
@@ -242,20 +246,21 @@ def take_over_advice(plan: TopicPlan) -> str:
     )
 
 
-def _other_partitions(held: int, wanted: int) -> str:
+def _other_partitions(actual: int, wanted: int) -> str:
     return (
-        f"; has {_count(held)}, not {wanted}, which is left as it is: with another number the same key goes elsewhere. "
+        f"; has {_count(actual)}, not {wanted}, "
+        f"which is left as it is: with another number the same key goes elsewhere. "
         "To change it, replay into a new topic"
     )
 
 
-def _changes(found: Sequence[Difference]) -> str:
-    return ", ".join(f"{one.setting} {one.held or 'unset'} → {one.wanted}" for one in found)
+def _changes(found: Sequence[TopicSettingDifference]) -> str:
+    return ", ".join(f"{one.setting} {one.actual or 'unset'} → {one.wanted}" for one in found)
 
 
-async def _put_right(
-    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[Difference]
-) -> tuple[Outcome, str]:
+async def _alter_settings(
+    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[TopicSettingDifference]
+) -> tuple[TopicOutcome, str]:
     # This request replaces all that was set on the topic itself, so what others set there is sent along.
     kept = {name: text for name, (text, source) in current.items() if source == _DYNAMIC}
     wanted = {one.setting: one.wanted for one in wrong}
@@ -265,13 +270,13 @@ async def _put_right(
             for code, message, *_ in answer.resources:
                 if code:
                     why = message or for_code(code).__name__
-                    return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {why}"
+                    return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {why}"
     except KafkaError as error:
-        return Outcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
-    return Outcome.CHANGED, _changes(wrong)
+        return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
+    return TopicOutcome.CHANGED, _changes(wrong)
 
 
-async def settings_of(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
+async def fetch_topic_settings(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
     """A topic's settings: name -> (value, source). None if the broker does not tell."""
     with suppress(KafkaError):
         for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):

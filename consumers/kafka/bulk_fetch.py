@@ -18,21 +18,21 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from consumers.kafka.skipped import Skipped
-from consumers.unpacking.batch import Extent, Piece, lost, pieces, split
+from consumers.kafka.skipped_records import SkippedRecords
+from consumers.unpacking.batch import BatchPiece, OffsetRange, pieces, split_batches, unreadable_batch
 from consumers.unpacking.errors import CorruptBatchError
 from consumers.unpacking.records import Record
 from consumers.unpacking.transactions import AbortedTransactions
 
 log = structlog.get_logger()
 
-READ_AGAIN = 3
+MAX_REFETCHES = 3
 """So often a batch whose bytes are wrong is fetched again, before it is given up."""
-PAUSE_S = 0.5
+REFETCH_PAUSE_S = 0.5
 """In between."""
 
 
-class FetchedBytes:
+class RawMemoryRecords:
     """What one fetch brought of one partition, as it came; stands in for aiokafka's `MemoryRecords`.
 
     Whoever asks for its batches gets them as from that.
@@ -57,30 +57,32 @@ class FetchedBytes:
         return batch
 
 
-def keep_fetched_bytes() -> None:
-    """Have aiokafka keep what is fetched as it came, for `hand_out_many`: for every consumer of this process."""
-    aiokafka_fetcher.MemoryRecords = FetchedBytes
+def patch_memory_records() -> None:
+    """Have aiokafka keep what is fetched as it came, for `patch_partition_records`: for every consumer of this
+    process.
+    """
+    aiokafka_fetcher.MemoryRecords = RawMemoryRecords
 
 
-class Suspicions:
+class CorruptBatchRetries:
     """Batches whose bytes are wrong, of all partitions: each is fetched again some times before it is given up."""
 
-    def __init__(self, again: int = READ_AGAIN) -> None:
-        self._again = again
-        self._met: dict[TopicPartition, tuple[int, int]] = {}
+    def __init__(self, max_refetches: int = MAX_REFETCHES) -> None:
+        self._max_refetches = max_refetches
+        self._attempts: dict[TopicPartition, tuple[int, int]] = {}
         """# <(offset, how often)>"""
         self.pause_until_s = 0.0
         """When to fetch again, by `time.monotonic`."""
 
-    def worth_another_fetch(self, tp: TopicPartition, offset: int, why: str) -> bool:
+    def should_refetch(self, tp: TopicPartition, offset: int, why: str) -> bool:
         """Whether the batch at an offset, which cannot be read, is to be fetched once more."""
-        at, times = self._met.get(tp, (-1, 0))
+        at, times = self._attempts.get(tp, (-1, 0))
         times = times + 1 if at == offset else 1
-        if times > self._again:
-            del self._met[tp]
+        if times > self._max_refetches:
+            del self._attempts[tp]
             return False
-        self._met[tp] = offset, times
-        self.pause_until_s = monotonic() + PAUSE_S
+        self._attempts[tp] = offset, times
+        self.pause_until_s = monotonic() + REFETCH_PAUSE_S
         log.warning(
             "batch is corrupt; fetching it again", partition=f"{tp.topic}/{tp.partition}", offset=offset, error=why
         )
@@ -88,11 +90,11 @@ class Suspicions:
 
 
 @dataclass(slots=True)
-class Taken:
+class RecordChunk:
     """What was taken of one partition at once, in order. Nothing at all: ask again."""
 
     records: list[Record] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedRecords] = field(default_factory=list)
     size: int = 0
     """Bytes of the records as they were unpacked."""
 
@@ -100,42 +102,45 @@ class Taken:
         return bool(self.records or self.skipped)
 
 
-class Fetched:
+class BulkPartitionRecords:
     """What one fetch brought of one partition; stands in for aiokafka's `PartitionRecords` in a `FetchResult`.
 
-    It holds one thing, or nothing when it is used up: the next `most` records, or fewer where they have `most_bytes`.
+    It holds one thing, or nothing when it is used up: the next `max_records` records, or fewer where they have
+    `max_bytes`.
     Records of aborted transactions are skipped: the isolation level is `read_committed`.
     """
 
-    def __init__(self, parsed: PartitionRecords, suspicions: Suspicions, end: int | None = None) -> None:
-        self.most = 1
-        self.most_bytes = 1
+    def __init__(
+        self, parsed: PartitionRecords, corrupt_batch_retries: CorruptBatchRetries, end: int | None = None
+    ) -> None:
+        self.max_records = 1
+        self.max_bytes = 1
         self.next_fetch_offset: int = parsed.next_fetch_offset
         """Offset after what was taken, also after markers of transactions and compacted records that follow it."""
         self._tp: TopicPartition = parsed._tp
-        self._suspicions = suspicions
+        self._corrupt_batch_retries = corrupt_batch_retries
         self._end = end
         self._aborted = AbortedTransactions(parsed._aborted_transactions)
-        self._batches = split(parsed._records.data)
-        self._batch: Iterator[Piece] = iter(())
+        self._batches = split_batches(parsed._records.data)
+        self._batch: Iterator[BatchPiece] = iter(())
         """The rest of the batch that is being read."""
         self._corrupt: tuple[memoryview, str] | None = None
         """The next batch, where it cannot be read, and why."""
-        self._piece = Piece(self.next_fetch_offset)
+        self._piece = BatchPiece(self.next_fetch_offset)
         """What is parsed and not taken yet."""
         parsed._records_iterator = None  # unused, and refers back to `parsed`, which would keep the fetch's bytes
 
-    def __iter__(self) -> Iterator[Taken]:
-        taken = self._take()
+    def __iter__(self) -> Iterator[RecordChunk]:
+        taken = self._next_chunk()
         return iter([] if taken is None else [taken])
 
-    def _take(self) -> Taken | None:
+    def _next_chunk(self) -> RecordChunk | None:
         """The next records; None when there are none.
 
         What comes before a corrupt batch goes out alone; the corrupt batch is the first of the next fetch.
         """
-        taken = Taken()
-        while len(taken.records) < self.most and taken.size < self.most_bytes:
+        taken = RecordChunk()
+        while len(taken.records) < self.max_records and taken.size < self.max_bytes:
             if not self._piece.records and not self._piece.skipped:
                 found = self._next_piece(first=not taken)
                 if found is None:
@@ -146,16 +151,16 @@ class Fetched:
             self._move_to(taken)
         return taken
 
-    def _move_to(self, taken: Taken) -> None:
+    def _move_to(self, taken: RecordChunk) -> None:
         """Hand out of the piece what there is room for."""
-        piece, room = self._piece, self.most - len(taken.records)
+        piece, room = self._piece, self.max_records - len(taken.records)
         # Offsets within a batch are not looked at, so where one is wrong the batch goes out as a whole.
-        if len(piece.records) <= room or not self.next_fetch_offset < piece.records[room].offset < piece.next:
+        if len(piece.records) <= room or not self.next_fetch_offset < piece.records[room].offset < piece.end_offset:
             size = piece.size
             taken.records += piece.records
             taken.skipped += piece.skipped
-            self.next_fetch_offset = piece.next
-            self._piece = Piece(piece.next)
+            self.next_fetch_offset = piece.end_offset
+            self._piece = BatchPiece(piece.end_offset)
         else:
             size = piece.size * room // len(piece.records)
             taken.records += piece.records[:room]
@@ -164,7 +169,7 @@ class Fetched:
             self.next_fetch_offset = piece.records[0].offset
         taken.size += size
 
-    def _next_piece(self, *, first: bool) -> Piece | None:
+    def _next_piece(self, *, first: bool) -> BatchPiece | None:
         """`first`: nothing else was taken before it."""
         while True:
             if self._corrupt is None:
@@ -173,51 +178,58 @@ class Fetched:
                 if (batch := next(self._batches, None)) is None:
                     return None
                 try:
-                    self._batch = pieces(batch, self._extent())
+                    self._batch = pieces(batch, self._offset_range())
                 except CorruptBatchError as error:
                     self._corrupt = batch, str(error)
                 else:
-                    if aborted := self._aborted.holds(batch):
-                        self._batch = iter([Piece(max(self.next_fetch_offset, aborted.last + 1))])
+                    if aborted := self._aborted.aborted_batch(batch):
+                        self._batch = iter([BatchPiece(max(self.next_fetch_offset, aborted.last_offset + 1))])
                 continue
             if not first:
                 return None
             batch, why = self._corrupt
-            if self._suspicions.worth_another_fetch(self._tp, self.next_fetch_offset, why):
+            if self._corrupt_batch_retries.should_refetch(self._tp, self.next_fetch_offset, why):
                 self._batches = iter(())
                 self._corrupt = None
                 return None
             self._corrupt = None
-            skipped = lost(batch, self._extent(), why)
-            return Piece(skipped.last + 1, skipped=[skipped])
+            skipped = unreadable_batch(batch, self._offset_range(), why)
+            return BatchPiece(skipped.last_offset + 1, skipped=[skipped])
 
-    def _extent(self) -> Extent:
-        return Extent(self.next_fetch_offset, self._end)
+    def _offset_range(self) -> OffsetRange:
+        return OffsetRange(self.next_fetch_offset, self._end)
 
 
-def hand_out_many(fetcher: Fetcher, most: int, most_bytes: int, suspicions: Suspicions) -> None:
-    """Have a fetcher hand out up to `most` records of a partition, or of `most_bytes`, as one thing: a `Taken`.
+def patch_partition_records(
+    fetcher: Fetcher, max_records: int, max_bytes: int, corrupt_batch_retries: CorruptBatchRetries
+) -> None:
+    """Have a fetcher hand out up to `max_records` records of a partition, or of `max_bytes`, as one thing: a
+    `RecordChunk`.
 
-    Not without `keep_fetched_bytes` before the fetch.
+    Not without `patch_memory_records` before the fetch.
     """
     for tp, result in fetcher._records.items():
         if isinstance(result, FetchResult) and result.has_more():
-            if not isinstance(result._partition_records, Fetched):
+            if not isinstance(result._partition_records, BulkPartitionRecords):
                 end = result._assignment.state_value(tp).highwater
-                result._partition_records = Fetched(result._partition_records, suspicions, end)
-            result._partition_records.most = most
-            result._partition_records.most_bytes = most_bytes
+                result._partition_records = BulkPartitionRecords(result._partition_records, corrupt_batch_retries, end)
+            result._partition_records.max_records = max_records
+            result._partition_records.max_bytes = max_bytes
 
 
-async def take_some(
-    consumer: AIOKafkaConsumer, most: int, most_bytes: int, suspicions: Suspicions, wait_s: float
-) -> dict[TopicPartition, Taken]:
+async def bulk_getmany(
+    consumer: AIOKafkaConsumer,
+    max_records: int,
+    max_bytes: int,
+    corrupt_batch_retries: CorruptBatchRetries,
+    wait_s: float,
+) -> dict[TopicPartition, RecordChunk]:
     """What a consumer has fetched of one partition; nothing where nothing came for so long."""
     fetcher = consumer._fetcher
     until = monotonic() + wait_s
     while True:
-        hand_out_many(fetcher, most, most_bytes, suspicions)
-        found: dict[TopicPartition, list[Taken]] = await consumer.getmany(timeout_ms=0, max_records=1)
+        patch_partition_records(fetcher, max_records, max_bytes, corrupt_batch_retries)
+        found: dict[TopicPartition, list[RecordChunk]] = await consumer.getmany(timeout_ms=0, max_records=1)
         if found:
             await asyncio.sleep(0)
             return {tp: taken for tp, [taken] in found.items()}

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 from pydantic import SecretStr
 
 from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
-from consumers.secret_files import secret_of
-from consumers.tls import TlsFiles, client_context
+from consumers.secret_files import read_secret
+from consumers.tls import TlsFiles, client_ssl_context
 
 
-class Sasl(StrEnum):
+class SaslMechanism(StrEnum):
     """How a user proves who they are."""
 
     NONE = ""
@@ -27,14 +27,14 @@ class Sasl(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kafka:
+class KafkaClientConfig:
     """A broker, and how to be let in. As a text it is its address."""
 
     bootstrap: str
     """host:port, several separated by commas."""
     tls: TlsFiles | None = None
     """None: without TLS."""
-    sasl: Sasl = Sasl.NONE
+    sasl: SaslMechanism = SaslMechanism.NONE
     user: str = ""
     password: SecretStr = field(default_factory=lambda: SecretStr(""))
     password_file: str = ""
@@ -48,7 +48,7 @@ class Kafka:
         """What every aiokafka client is made with. Files are read now. Raises UsageError where one is wrong."""
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self._protocol()}
         if self.tls is not None:
-            options["ssl_context"] = client_context(self.tls, "kafka")
+            options["ssl_context"] = client_ssl_context(self.tls, "kafka")
         if self.sasl:
             options |= {
                 "sasl_mechanism": self.sasl.value,
@@ -61,7 +61,7 @@ class Kafka:
         """The same for a Faust app. Raises UsageError where a file is wrong."""
         import faust
 
-        context = None if self.tls is None else client_context(self.tls, "kafka")
+        context = None if self.tls is None else client_ssl_context(self.tls, "kafka")
         credentials = None
         if self.sasl:
             credentials = faust.SASLCredentials(
@@ -75,7 +75,7 @@ class Kafka:
         }
 
     def _secret(self) -> str:
-        return secret_of("kafka_password", self.password, self.password_file)
+        return read_secret("kafka_password", self.password, self.password_file)
 
     def _protocol(self) -> str:
         return f"SASL_{self._transport()}" if self.sasl else self._transport()
@@ -84,10 +84,10 @@ class Kafka:
         return "PLAINTEXT" if self.tls is None else "SSL"
 
 
-Where: TypeAlias = Kafka | str
+KafkaTarget: TypeAlias = KafkaClientConfig | str
 """A broker; an address alone is one that lets everybody in, without TLS."""
 
 
-def kafka_at(where: Where) -> Kafka:
+def kafka_client_config(where: KafkaTarget) -> KafkaClientConfig:
     """The broker that is meant."""
-    return Kafka(where) if isinstance(where, str) else where
+    return KafkaClientConfig(where) if isinstance(where, str) else where

@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from consumers.errors import SalepulseError
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.faust_transport import BatchApp
-from consumers.kafka.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import Partition, Topic
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _TOPICS_WITHIN_S = 10
 """This question is put once for all partitions, and waits behind what is fetched."""
 
 
-class Reading:
+class WorkerConsumer:
     """The partitions that are read: where reading stands, and what the broker last said of them.
 
     What asks the broker raises TimeoutError or aiokafka's KafkaError when it does not answer.
@@ -35,45 +35,45 @@ class Reading:
 
     def assigned(self) -> set[Partition]:
         """The partitions that are ours."""
-        return {self.partition_of(tp) for tp in self._app.consumer.assignment()}
+        return {self.to_partition(tp) for tp in self._app.consumer.assignment()}
 
     @property
     def rebalancing(self) -> bool:
         """Whether the group is sharing partitions out anew."""
         return bool(self._app.rebalancing)
 
-    def heard_ms(self, partition: Partition) -> int | None:
+    def last_fetch_ms(self, partition: Partition) -> int | None:
         """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
-        answered: int | None = self._app.consumer.answered_ms(self._tp(partition))
+        answered: int | None = self._app.consumer.last_fetch_ms(self._tp(partition))
         return answered
 
-    def end(self, partition: Partition) -> int | None:
+    def known_end_offset(self, partition: Partition) -> int | None:
         """Offset after the last record, as a fetch was last told; None while none was answered."""
         end: int | None = self._app.consumer.highwater(self._tp(partition))
         return end
 
-    def steps(self, partition: Partition) -> int:
+    def large_record_reads(self, partition: Partition) -> int:
         """Grows while a large record is passed over, which takes a while and moves nothing else."""
-        return int(self._app.consumer.steps(self._tp(partition)))
+        return int(self._app.consumer.large_record_reads(self._tp(partition)))
 
-    async def at(self, partition: Partition) -> int:
+    async def position(self, partition: Partition) -> int:
         """Offset of the record that is read next."""
         return int(await _soon(self._app.consumer.position(self._tp(partition))))
 
-    async def first(self, partition: Partition) -> int:
+    async def beginning_offset(self, partition: Partition) -> int:
         """Offset of the oldest record that there is."""
         tp = self._tp(partition)
         return int((await _soon(self._app.consumer.earliest_offsets(tp)))[tp])
 
-    async def last(self, partition: Partition) -> int:
+    async def end_offset(self, partition: Partition) -> int:
         """Offset after the last record, asked for now; the embedded broker names the start of the last batch."""
         tp = self._tp(partition)
         return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
 
-    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+    async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         """Topics as the brokers have them now; without those that nothing is known of at the moment."""
         names = self._app.topic_names
-        asked = self._app.consumer.known_topics([names.on_broker(topic) for topic in topics])
+        asked = self._app.consumer.fetch_topic_metadata([names.on_broker(topic) for topic in topics])
         known = await asyncio.wait_for(asked, _TOPICS_WITHIN_S)
         return {names.topic(name): topic for name, topic in known.items()}
 
@@ -89,11 +89,11 @@ class Reading:
         """Hand out a partition again, from where reading stands."""
         self._app.consumer.resume_partitions({self._tp(partition)})
 
-    async def tell(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell Kafka up to where is counted. It is advice, for tools that watch lag; whether it arrives is not said."""
         await self._app.consumer._commit({self._tp(partition): position for partition, position in positions.items()})
 
-    def partition_of(self, tp: TP) -> Partition:
+    def to_partition(self, tp: TP) -> Partition:
         """The same in our terms."""
         return Partition(self._app.topic_names.topic(tp.topic), tp.partition)
 
@@ -108,9 +108,9 @@ async def _soon(asked: Awaitable[T]) -> T:
 _LOOK_EVERY_S = 0.05
 
 
-async def is_led(kafka: Where, partition: Partition, *, within_s: float = 5.0) -> bool:
+async def has_leader(kafka: KafkaTarget, partition: Partition, *, within_s: float = 5.0) -> bool:
     """Whether the leader of a partition answers. Takes the right to describe the topic, and none to read it."""
-    tp = TopicPartition(kafka_at(kafka).topics.on_broker(partition.topic), partition.number)
+    tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
     try:
         async with asyncio.timeout(within_s), _consumer(kafka, within_s) as consumer:
             return tp in await consumer.end_offsets([tp])
@@ -118,14 +118,14 @@ async def is_led(kafka: Where, partition: Partition, *, within_s: float = 5.0) -
         return False
 
 
-async def can_be_read(
-    kafka: Where, partition: Partition, position: int | None = None, *, within_s: float = 5.0
+async def is_readable(
+    kafka: KafkaTarget, partition: Partition, position: int | None = None, *, within_s: float = 5.0
 ) -> bool:
     """Whether somebody else is given the records from a position on, or from the first on, or told that there are none.
 
     In no consumer group, and nothing is moved.
     """
-    tp = TopicPartition(kafka_at(kafka).topics.on_broker(partition.topic), partition.number)
+    tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
     try:
         async with asyncio.timeout(within_s), _consumer(kafka, within_s) as consumer:
             consumer.assign([tp])
@@ -140,9 +140,9 @@ async def can_be_read(
 
 
 @asynccontextmanager
-async def _consumer(kafka: Where, within_s: float) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(kafka: KafkaTarget, within_s: float) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        **kafka_at(kafka).options(),
+        **kafka_client_config(kafka).options(),
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         fetch_max_wait_ms=50,

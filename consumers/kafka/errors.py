@@ -26,42 +26,42 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from consumers.errors import SalepulseError, check_bootstrap
-from consumers.kafka.connection import Kafka, Where, kafka_at
-from consumers.tls import explained
+from consumers.kafka.connection import KafkaClientConfig, KafkaTarget, kafka_client_config
+from consumers.tls import tls_error_message
 
-_NOT_THERE = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
-_NOT_ALLOWED = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
-_NO_SUCH_WAY = (UnsupportedSaslMechanismError, IllegalSaslStateError)
-_NOT_LET_IN = (AuthenticationFailedError, SaslAuthenticationFailed, *_NO_SUCH_WAY)
+_UNREACHABLE_ERRORS = (KafkaConnectionError, NodeNotReadyError, ConnectionError)
+_AUTHORIZATION_ERRORS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+_SASL_MECHANISM_ERRORS = (UnsupportedSaslMechanismError, IllegalSaslStateError)
+_AUTHENTICATION_ERRORS = (AuthenticationFailedError, SaslAuthenticationFailed, *_SASL_MECHANISM_ERRORS)
 _LOOK_WITHIN_S = 3.0
 
 
 @asynccontextmanager
-async def kafka_errors(where: Where) -> AsyncIterator[None]:
+async def kafka_errors(where: KafkaTarget) -> AsyncIterator[None]:
     """Turn what a Kafka client raises inside the block into a SalepulseError.
 
     Clients tell only that they were not let in, not why: then one more connection is made to see.
     """
-    kafka = kafka_at(where)
+    kafka = kafka_client_config(where)
     check_bootstrap(kafka.bootstrap)
     try:
         yield
     except SalepulseError:
         raise
-    except _NOT_THERE as error:
-        raise await _why(kafka) or told(error, kafka) from error
+    except _UNREACHABLE_ERRORS as error:
+        raise await _diagnose_connection(kafka) or to_user_error(error, kafka) from error
     except (KafkaError, TimeoutError) as error:
-        raise told(error, kafka) from error
+        raise to_user_error(error, kafka) from error
 
 
-def told(error: BaseException, where: Where) -> SalepulseError:
+def to_user_error(error: BaseException, where: KafkaTarget) -> SalepulseError:
     """A client's error in one line."""
     match error:
         case SalepulseError():
             return error
-        case _ if isinstance(error, _NOT_LET_IN):
-            return _not_let_in(kafka_at(where), str(where), error)
-        case _ if isinstance(error, _NOT_THERE):
+        case _ if isinstance(error, _AUTHENTICATION_ERRORS):
+            return _authentication_error(kafka_client_config(where), str(where), error)
+        case _ if isinstance(error, _UNREACHABLE_ERRORS):
             return SalepulseError(
                 f"no Kafka broker answers at {where}: start it, or name another with --bootstrap", retriable=True
             )
@@ -78,14 +78,14 @@ def told(error: BaseException, where: Where) -> SalepulseError:
                 "`salepulse topics create --take-over NAME` does, or leave the message out",
                 retriable=True,
             )
-        case _ if isinstance(error, _NOT_ALLOWED):
+        case _ if isinstance(error, _AUTHORIZATION_ERRORS):
             return SalepulseError(f"{where} does not allow this: {error}: ask for the right to use the topic or group")
     return SalepulseError(
         f"Kafka at {where}: {type(error).__name__}: {error}", retriable=bool(getattr(error, "retriable", False))
     )
 
 
-async def _why(kafka: Kafka) -> SalepulseError | None:
+async def _diagnose_connection(kafka: KafkaClientConfig) -> SalepulseError | None:
     """Why no broker lets us in, where one is there; None where none is."""
     options = kafka.options()
     del options["bootstrap_servers"]
@@ -99,22 +99,24 @@ async def _why(kafka: Kafka) -> SalepulseError | None:
                 finally:
                     connection.close()
         except (KafkaError, OSError, TimeoutError) as error:
-            if found := await _reason(kafka, address.strip(), host, int(port), error):
+            if found := await _diagnose_error(kafka, address.strip(), host, int(port), error):
                 return found
     return None
 
 
-async def _reason(kafka: Kafka, address: str, host: str, port: int, error: BaseException) -> SalepulseError | None:
-    if kafka.tls is not None and (why := explained(error, kafka.tls, "kafka")):
+async def _diagnose_error(
+    kafka: KafkaClientConfig, address: str, host: str, port: int, error: BaseException
+) -> SalepulseError | None:
+    if kafka.tls is not None and (why := tls_error_message(error, kafka.tls, "kafka")):
         return SalepulseError(f"Kafka at {address}: {why}", retriable=True)
-    if isinstance(error, _NOT_LET_IN):
-        return _not_let_in(kafka, address, error)
-    if isinstance(error, (KafkaConnectionError, ConnectionResetError)) and await _listens(host, port):
-        return SalepulseError(f"Kafka at {address} hangs up at once: {_what_it_may_want(kafka)}", retriable=True)
+    if isinstance(error, _AUTHENTICATION_ERRORS):
+        return _authentication_error(kafka, address, error)
+    if isinstance(error, (KafkaConnectionError, ConnectionResetError)) and await _accepts_connections(host, port):
+        return SalepulseError(f"Kafka at {address} hangs up at once: {_listener_hint(kafka)}", retriable=True)
     return None
 
 
-def _what_it_may_want(kafka: Kafka) -> str:
+def _listener_hint(kafka: KafkaClientConfig) -> str:
     wanted = [
         "without kafka_tls, or a port for TLS" if kafka.tls else "with kafka_tls",
         *(() if kafka.sasl else ("with a user (kafka_sasl, kafka_user)",)),
@@ -123,8 +125,8 @@ def _what_it_may_want(kafka: Kafka) -> str:
     return f"see what that listener wants, and try it {', or '.join(wanted)}"
 
 
-def _not_let_in(kafka: Kafka, address: str, error: BaseException) -> SalepulseError:
-    if isinstance(error, _NO_SUCH_WAY):
+def _authentication_error(kafka: KafkaClientConfig, address: str, error: BaseException) -> SalepulseError:
+    if isinstance(error, _SASL_MECHANISM_ERRORS):
         return SalepulseError(
             f"Kafka at {address} does not take {kafka.sasl.value} there: set kafka_sasl to what that listener offers"
         )
@@ -134,7 +136,7 @@ def _not_let_in(kafka: Kafka, address: str, error: BaseException) -> SalepulseEr
     )
 
 
-async def _listens(host: str, port: int) -> bool:
+async def _accepts_connections(host: str, port: int) -> bool:
     """Whether anything accepts connections there."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_LOOK_WITHIN_S):

@@ -27,18 +27,18 @@ from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
-from consumers.kafka.bulk_fetch import Suspicions, Taken, hand_out_many, keep_fetched_bytes
-from consumers.kafka.skipped import Skipped
-from consumers.kafka.topic_ids import KnownTopic, known_topics
+from consumers.kafka.bulk_fetch import CorruptBatchRetries, RecordChunk, patch_memory_records, patch_partition_records
+from consumers.kafka.skipped_records import SkippedRecords
+from consumers.kafka.topic_ids import TopicMetadata, fetch_topic_metadata
 from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import Topic
 from consumers.unpacking.records import Record
 
-_LOOK_AGAIN_S = 0.2
+_RECHECK_S = 0.2
 """Batches that Faust drops are told by nobody: they are missed when somebody looks."""
 
 
-class Held(Protocol):
+class BudgetedBatch(Protocol):
     """What takes up room."""
 
     size: int
@@ -47,7 +47,7 @@ class Held(Protocol):
     def __len__(self) -> int: ...
 
 
-class Room:
+class FetchBudget:
     """Room for what is fetched ahead of being counted.
 
     A go is fetched when what is held comes to no more than one go, so that one is counted while the next is gathered:
@@ -58,8 +58,8 @@ class Room:
     def __init__(self, records: int, size: int) -> None:
         self._records = records
         self._size = size
-        self._held: WeakSet[Held] = WeakSet()
-        self._given = asyncio.Event()
+        self._held: WeakSet[BudgetedBatch] = WeakSet()
+        self._released = asyncio.Event()
 
     @property
     def records(self) -> int:
@@ -76,14 +76,14 @@ class Room:
         """Whether nothing more is fetched for now."""
         return self.records > self._records or self.size > self._size
 
-    def take(self, held: Held) -> None:
+    def acquire(self, held: BudgetedBatch) -> None:
         """A batch was fetched."""
         self._held.add(held)
 
-    def give(self, held: Held) -> None:
+    def release(self, held: BudgetedBatch) -> None:
         """A batch is done with."""
         self._held.discard(held)
-        self._given.set()
+        self._released.set()
 
     async def wait(self) -> None:
         """Until there is room for one more go."""
@@ -91,9 +91,9 @@ class Room:
             await self._change()
 
     async def _change(self) -> None:
-        self._given.clear()
+        self._released.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._given.wait(), _LOOK_AGAIN_S)
+            await asyncio.wait_for(self._released.wait(), _RECHECK_S)
 
 
 log = structlog.get_logger()
@@ -109,14 +109,14 @@ class RecordBatch:
     topic: Topic
     """By its logical name, whatever the broker calls it."""
     partition: int
-    follows: int
+    start_offset: int
     """Offset after the record fetched before this batch, or the one last sought."""
-    next: int
+    end_offset: int
     """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
     records: list[Record]
     size: int = 0
     """Bytes of the records, as they were unpacked."""
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedRecords] = field(default_factory=list)
     """What is no record, of offsets between those of the records."""
     arrived_s: float = field(default_factory=monotonic)
     """When the first of them were there, by `time.monotonic`."""
@@ -126,7 +126,7 @@ class RecordBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetching:
+class FetchSettings:
     """How records are gathered."""
 
     wait_ms: int
@@ -135,7 +135,7 @@ class Fetching:
     """Most bytes fetched from one partition at a time."""
     records: int
     """Most records in one go over all partitions."""
-    gather_ms: int
+    linger_ms: int
     """How long to go on gathering after the first records came."""
     size: int = 2**25
     """Bytes of records after which a go is over."""
@@ -146,17 +146,17 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.suspicions = Suspicions()
-        self.steps: Counter[TP] = Counter()
+        self.corrupt_batch_retries = CorruptBatchRetries()
+        self.large_record_reads: Counter[TP] = Counter()
         """How often a partition was read from without coming to the end of a large record."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
-        fetching: Fetching = self.app.fetching
-        keep_fetched_bytes()
+        fetch_settings: FetchSettings = self.app.fetch_settings
+        patch_memory_records()
         consumer: AIOKafkaConsumer = super()._create_consumer(loop)
         # Faust has no settings for these; they are read when the consumer starts.
-        consumer._fetch_max_wait_ms = fetching.wait_ms
-        consumer._max_partition_fetch_bytes = fetching.bytes
+        consumer._fetch_max_wait_ms = fetch_settings.wait_ms
+        consumer._max_partition_fetch_bytes = fetch_settings.bytes
         consumer._isolation_level = "read_committed"
         return consumer
 
@@ -181,35 +181,39 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> dict[TP, RecordBatch]:
         """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
-        fetching: Fetching = self.app.fetching
+        fetch_settings: FetchSettings = self.app.fetch_settings
         fetcher = consumer._fetcher
         # The main thread pauses and resumes partitions meanwhile.
         active_partitions = None if active_partitions is None else set(active_partitions)
         batches: dict[TP, RecordBatch] = {}
-        left, size, until = fetching.records, fetching.size, monotonic() + (timeout or 0)
+        left, size, until = fetch_settings.records, fetch_settings.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
-            if (pause_s := self.suspicions.pause_until_s - monotonic()) > 0:
+            if (pause_s := self.corrupt_batch_retries.pause_until_s - monotonic()) > 0:
                 if batches:
                     break
                 await asyncio.sleep(pause_s)
             # From here to the records there is no suspension, so the offsets are those that the records follow.
-            hand_out_many(fetcher, left, size, self.suspicions)
-            follows = _positions(consumer, active_partitions or ())
+            patch_partition_records(fetcher, left, size, self.corrupt_batch_retries)
+            start_offset = _fetch_positions(consumer, active_partitions or ())
             fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
-            reached = _positions(consumer, follows)
-            if reached != follows and not batches:
-                until = monotonic() + fetching.gather_ms / 1000
-            for tp, next_ in reached.items():
-                if next_ != follows[tp]:  # also where only markers of transactions were passed, and no records
-                    taken = fetched[tp][0] if tp in fetched else Taken()
-                    _gather(batches, tp, self.app.topic_names.topic(tp.topic), follows[tp], next_, taken)
+            reached = _fetch_positions(consumer, start_offset)
+            if reached != start_offset and not batches:
+                until = monotonic() + fetch_settings.linger_ms / 1000
+            for tp, end_offset in reached.items():
+                if (
+                    end_offset != start_offset[tp]
+                ):  # also where only markers of transactions were passed, and no records
+                    taken = fetched[tp][0] if tp in fetched else RecordChunk()
+                    _append_chunk(
+                        batches, tp, self.app.topic_names.topic(tp.topic), start_offset[tp], end_offset, taken
+                    )
                     size -= taken.size
                     left -= len(taken.records)
             if left <= 0 or size <= 0:
                 break
             if fetched:
-                if unfinished := [tp for tp in fetched if reached.get(tp) == follows.get(tp)]:
-                    self.steps.update(unfinished)
+                if unfinished := [tp for tp in fetched if reached.get(tp) == start_offset.get(tp)]:
+                    self.large_record_reads.update(unfinished)
                     await asyncio.sleep(0)  # the group is to be told that we are alive, however long this takes
                     if batches or monotonic() > until:
                         break
@@ -249,24 +253,24 @@ class BatchConsumer(FaustConsumer):
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    def answered_ms(self, tp: TP) -> int | None:
+    def last_fetch_ms(self, tp: TP) -> int | None:
         """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
         answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
         return answered
 
-    def steps(self, tp: TP) -> int:
+    def large_record_reads(self, tp: TP) -> int:
         """Grows while a large record of a partition is passed over, which takes a while and moves no position."""
-        return int(self._thread.steps[tp])
+        return int(self._thread.large_record_reads[tp])
 
-    async def known_topics(self, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+    async def fetch_topic_metadata(self, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
         """The topics as the brokers have them now. Raises KafkaError."""
         client = self._thread._ensure_consumer()._client
-        known: Mapping[str, KnownTopic] = await self._thread.call_thread(known_topics, client, topics)
+        known: Mapping[str, TopicMetadata] = await self._thread.call_thread(fetch_topic_metadata, client, topics)
         return known
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """One message a partition: value is the `RecordBatch`, offset that of its last record."""
-        await self.app.room.wait()
+        await self.app.fetch_budget.wait()
         batches, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         for tp, batch in (batches or {}).items():
@@ -275,14 +279,14 @@ class BatchConsumer(FaustConsumer):
             if active is None or tp in active or tp in self._buffered_partitions:
                 # Faust drops what it believes to have read; where a partition stands is decided by the store alone.
                 self._read_offset[tp] = None
-                self.app.room.take(batch)
+                self.app.fetch_budget.acquire(batch)
                 yield tp, self._message(tp, batch)
 
     def _message(self, tp: TP, batch: RecordBatch) -> ConsumerMessage:
         return ConsumerMessage(
             tp.topic,
             batch.partition,
-            batch.next - 1,
+            batch.end_offset - 1,
             (batch.records[-1].timestamp or 0) / 1000 if batch.records else 0.0,
             0,
             None,
@@ -314,29 +318,33 @@ class BatchSchema(faust.Schema):
 
 
 class BatchApp(faust.App):
-    """A Faust app that reads in batches. Its agents tell `room` when they are done with one."""
+    """A Faust app that reads in batches. Its agents tell `fetch_budget` when they are done with one."""
 
-    fetching: Fetching
-    room: Room
+    fetch_settings: FetchSettings
+    fetch_budget: FetchBudget
     topic_names: TopicNames = LOGICAL_NAMES
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 
 
-def _gather(batches: dict[TP, RecordBatch], tp: TP, topic: Topic, follows: int, next_: int, taken: Taken) -> None:
+def _append_chunk(
+    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, start_offset: int, end_offset: int, taken: RecordChunk
+) -> None:
     """Add what was taken to its partition's batch."""
     batch = batches.get(tp)
-    if batch is not None and follows == batch.next:
+    if batch is not None and start_offset == batch.end_offset:
         batch.records += taken.records
         batch.skipped += taken.skipped
-        batch.next = next_
+        batch.end_offset = end_offset
         batch.size += taken.size
     else:  # a seek came between: what was gathered before it is void
-        batches[tp] = RecordBatch(topic, tp.partition, follows, next_, taken.records, taken.size, taken.skipped)
+        batches[tp] = RecordBatch(
+            topic, tp.partition, start_offset, end_offset, taken.records, taken.size, taken.skipped
+        )
 
 
-def _positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:
+def _fetch_positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:
     """Offsets that will be read next, of the partitions whose offset is known."""
     subscription = consumer._subscription.subscription
     assignment = subscription and subscription.assignment

@@ -16,7 +16,7 @@ _MASK = 0xFFFFFFFF
 _MIX = 0x5BD1E995
 
 
-class Routing(msgspec.Struct, frozen=True, gc=False):
+class RoutingFields(msgspec.Struct, frozen=True, gc=False):
     """The fields of a message that decide where and when it goes; of any JSON type, for nothing is checked here."""
 
     ts: Any = None
@@ -27,10 +27,10 @@ class Routing(msgspec.Struct, frozen=True, gc=False):
     promotion_id: Any = None
 
 
-_decoder = msgspec.json.Decoder(Routing)
+_decoder = msgspec.json.Decoder(RoutingFields)
 
 
-def routing_of(line: bytes) -> Routing | None:
+def parse_routing_fields(line: bytes) -> RoutingFields | None:
     """The routing fields of a JSON object; None if the line is none."""
     try:
         return _decoder.decode(line)
@@ -56,13 +56,13 @@ def key_field(topic: Topic, event_type: object) -> str:
     raise ValueError(f"messages of {topic} are keyed by whoever wrote the original")
 
 
-def key_for(topic: Topic, event: Mapping[str, Any]) -> bytes | None:
+def event_key(topic: Topic, event: Mapping[str, Any]) -> bytes | None:
     """The Kafka key of an event; None when the field that gives it is no string, or empty."""
     return _key(event.get(key_field(topic, _type_of(event.get("type")))))
 
 
-def routed_key(topic: Topic, routing: Routing | None) -> bytes | None:
-    """The same, of what `routing_of` found."""
+def key_from_routing(topic: Topic, routing: RoutingFields | None) -> bytes | None:
+    """The same, of what `parse_routing_fields` found."""
     return None if routing is None else _key(getattr(routing, key_field(topic, _type_of(routing.type))))
 
 
@@ -75,7 +75,7 @@ def _key(given: object) -> bytes | None:
 
 
 @lru_cache(maxsize=2**17)
-def partition_of(key: bytes, partitions: int) -> int:
+def partition_for_key(key: bytes, partitions: int) -> int:
     """The partition that Kafka's default partitioner (murmur2) puts the key into."""
     length = len(key)
     words = length >> 2

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from consumers.kafka.connection import Where, kafka_at
-from consumers.kafka.errors import kafka_errors, told
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
+from consumers.kafka.errors import kafka_errors, to_user_error
 from consumers.kafka.metadata import partition_count
-from consumers.kafka.partitioning import partition_of
+from consumers.kafka.partitioning import partition_for_key
 from consumers.topics import Topic
 
 MAX_REQUEST_BYTES = 17 * 2**20
@@ -28,11 +28,11 @@ _BATCH_BYTES = 256 * 2**10
 _TURN = 2_000
 """Messages that `send_all` takes before it lets other tasks run."""
 
-Ends = dict[tuple[str, int], int]
+EndOffsets = dict[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message written there."""
 
 
-class Outgoing(NamedTuple):
+class OutgoingMessage(NamedTuple):
     """One message to write. Key and value may not both be None."""
 
     topic: Topic
@@ -47,20 +47,20 @@ class KeyedProducer:
     the next call, as a SalepulseError.
     """
 
-    def __init__(self, kafka: Where) -> None:
+    def __init__(self, kafka: KafkaTarget) -> None:
         self._kafka = kafka
-        self._names = kafka_at(kafka).topics
+        self._names = kafka_client_config(kafka).topics
         self._batches: dict[tuple[Topic, int], Any] = {}  # being gathered
         self._partitions: dict[Topic, int] = {}  # how many each topic has
         self._unanswered: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._unkeyed = itertools.count()
-        self.ends: Ends = {}
+        self.ends: EndOffsets = {}
         """Of what the broker has confirmed so far."""
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            **kafka_at(self._kafka).options(),
+            **kafka_client_config(self._kafka).options(),
             acks="all",
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_REQUEST_BYTES,
@@ -93,13 +93,13 @@ class KeyedProducer:
                 )
         return self._partitions[topic]
 
-    async def put(self, messages: Iterable[Outgoing]) -> None:
+    async def put(self, messages: Iterable[OutgoingMessage]) -> None:
         """Take these messages; waits only while the broker is behind."""
         now_ms = int(time.time() * 1000)
         for topic, key, value in messages:
             count = self._partitions.get(topic) or await self.partitions(topic)
             # Without a key any partition will do; in turn, they stay evenly filled.
-            partition = next(self._unkeyed) % count if key is None else partition_of(key, count)
+            partition = next(self._unkeyed) % count if key is None else partition_for_key(key, count)
             batch = self._batches.get((topic, partition))
             if batch is None or batch.append(key=key, value=value, timestamp=now_ms) is None:
                 if batch is not None:
@@ -108,7 +108,7 @@ class KeyedProducer:
                 batch.append(key=key, value=value, timestamp=now_ms)
         self._raise_failure()
 
-    async def flush(self) -> Ends:
+    async def flush(self) -> EndOffsets:
         """Send what is gathered and wait until the broker has confirmed everything; return `ends`."""
         for (topic, partition), batch in list(self._batches.items()):
             await self._send(topic, partition, batch)
@@ -139,13 +139,13 @@ class KeyedProducer:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             if isinstance(self._failure, (KafkaError, OSError)):
-                raise told(self._failure, self._kafka) from self._failure
+                raise to_user_error(self._failure, self._kafka) from self._failure
             raise self._failure
 
 
 async def send_all(
-    kafka: Where, messages: Iterable[Outgoing], on_progress: Callable[[int], None] | None = None
-) -> Ends:
+    kafka: KafkaTarget, messages: Iterable[OutgoingMessage], on_progress: Callable[[int], None] | None = None
+) -> EndOffsets:
     """Write all the messages, in order within a key, and return where they ended once all are confirmed.
 
     `on_progress` is told how many were taken so far. Raises SalepulseError when the broker cannot be reached, a topic

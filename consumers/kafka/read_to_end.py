@@ -10,8 +10,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.errors import SalepulseError
-from consumers.kafka.bulk_fetch import Suspicions, keep_fetched_bytes, take_some
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.bulk_fetch import CorruptBatchRetries, bulk_getmany, patch_memory_records
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
 from consumers.topics import Topic
@@ -25,15 +25,15 @@ _MOST_BYTES = 2**22
 _SILENT_S = 30
 
 
-async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Record]:
+async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]:
     """Every record that the topic held when this was called, in order within a partition.
 
     Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
     """
-    name = kafka_at(kafka).topics.on_broker(topic)
+    name = kafka_client_config(kafka).topics.on_broker(topic)
     async with kafka_errors(kafka):
         consumer = AIOKafkaConsumer(
-            **kafka_at(kafka).options(),
+            **kafka_client_config(kafka).options(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -41,35 +41,41 @@ async def read_to_end(kafka: Where, topic: Topic) -> AsyncIterator[Record]:
             max_partition_fetch_bytes=2**22,
         )
         try:
-            keep_fetched_bytes()
+            patch_memory_records()
             await consumer.start()
             count = await partition_count(consumer._client, name, kafka)
             partitions = [TopicPartition(name, n) for n in range(count)]
             consumer.assign(partitions)
-            suspicions = Suspicions()
+            corrupt_batch_retries = CorruptBatchRetries()
             ends = await consumer.end_offsets(partitions)
-            began_ms, heard = time.time() * 1000, time.monotonic()
-            old_s = heard  # when something last came that was there when this was called
+            began_ms, last_record_s = time.time() * 1000, time.monotonic()
+            last_old_record_s = last_record_s  # when something last came that was there when this was called
             # The embedded broker names the start of the last batch as the end, so go on until nothing more comes of
             # what was there. What was written since is left out, or reading a busy topic would never be done.
             while True:
-                batches = await take_some(consumer, _MOST_RECORDS, _MOST_BYTES, suspicions, _QUIET_MS / 1000)
+                batches = await bulk_getmany(
+                    consumer, _MOST_RECORDS, _MOST_BYTES, corrupt_batch_retries, _QUIET_MS / 1000
+                )
                 for partition, taken in batches.items():
-                    heard = time.monotonic()
+                    last_record_s = time.monotonic()
                     old = not taken.records
                     for lost in taken.skipped:
                         log.error(
-                            "records cannot be read", topic=name, offset=lost.first, last=lost.last, why=lost.detail
+                            "records cannot be read",
+                            topic=name,
+                            offset=lost.first_offset,
+                            last_offset=lost.last_offset,
+                            why=lost.detail,
                         )
                     for record in taken.records:
                         was_there = (record.timestamp or 0) <= began_ms
                         old = old or was_there
                         if record.offset < ends[partition] or was_there:
                             yield record
-                    old_s = heard if old else old_s
-                if time.monotonic() - old_s >= _QUIET_MS / 1000 and await _reached(consumer, ends):
+                    last_old_record_s = last_record_s if old else last_old_record_s
+                if time.monotonic() - last_old_record_s >= _QUIET_MS / 1000 and await _reached(consumer, ends):
                     return
-                if time.monotonic() - heard > _SILENT_S:
+                if time.monotonic() - last_record_s > _SILENT_S:
                     raise SalepulseError(
                         f"{kafka} gave nothing of topic {name} for {_SILENT_S} s, though there is more: "
                         "see whether the broker is well, then try again",

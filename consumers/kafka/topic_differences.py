@@ -14,16 +14,16 @@ _POLICY, _RETENTION = "cleanup.policy", "retention.ms"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TopicSettingDifference:
     """A setting that is not as it should be."""
 
     setting: str
-    held: str
+    actual: str
     """Empty where it is not set."""
     wanted: str
 
     def __str__(self) -> str:
-        return f"{self.setting}={self.held or 'unset'}, should be {self.wanted}"
+        return f"{self.setting}={self.actual or 'unset'}, should be {self.wanted}"
 
     @property
     def harmful(self) -> bool:
@@ -32,36 +32,36 @@ class Difference:
         return self.setting in (_POLICY, _RETENTION)
 
 
-def differences(held: Mapping[str, str], wanted: Mapping[str, str]) -> list[Difference]:
+def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> list[TopicSettingDifference]:
     """The settings that are not as wanted. A longer retention and a larger limit are fine."""
-    found = [Difference(name, held.get(name, ""), text) for name, text in wanted.items()]
+    found = [TopicSettingDifference(name, actual.get(name, ""), text) for name, text in wanted.items()]
     return [one for one in found if not _will_do(one)]
 
 
-def unusable(topic: Topic | None, found: list[Difference]) -> str:
+def unusable(topic: Topic | None, found: list[TopicSettingDifference]) -> str:
     """Why a topic cannot be used with these settings; empty where it can."""
     for one in found:
-        if topic is not Topic.PROMOTIONS and one.setting == _POLICY and "compact" in one.held:
+        if topic is not Topic.PROMOTIONS and one.setting == _POLICY and "compact" in one.actual:
             return "compaction removes records that share a key: they would be gone before or after they are counted"
     return ""
 
 
-def losses(changes: list[Difference], held: Mapping[str, str]) -> Iterator[str]:
+def losses(changes: list[TopicSettingDifference], actual: Mapping[str, str]) -> Iterator[str]:
     """What is lost of what a topic holds by putting these settings right."""
     for one in changes:
         if one.setting != _POLICY:
             continue
-        if "delete" in one.wanted and "delete" not in one.held:
-            after = {**held, **{change.setting: change.wanted for change in changes}}
+        if "delete" in one.wanted and "delete" not in one.actual:
+            after = {**actual, **{change.setting: change.wanted for change in changes}}
             yield f"records older than {_days(after.get(_RETENTION))} are deleted, the newest of a key too"
-        if "compact" in one.wanted and "compact" not in one.held:
+        if "compact" in one.wanted and "compact" not in one.actual:
             yield "of the records that share a key only the newest is kept"
 
 
-def _will_do(one: Difference) -> bool:
-    if one.setting in _AT_LEAST and one.held.lstrip("-").isdecimal():
-        return int(one.held) < 0 or int(one.held) >= int(one.wanted)
-    return one.held == one.wanted
+def _will_do(one: TopicSettingDifference) -> bool:
+    if one.setting in _AT_LEAST and one.actual.lstrip("-").isdecimal():
+        return int(one.actual) < 0 or int(one.actual) >= int(one.wanted)
+    return one.actual == one.wanted
 
 
 def _days(retention_ms: str | None) -> str:

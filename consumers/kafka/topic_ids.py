@@ -110,7 +110,7 @@ class _MetadataRequest(Request[_MetadataRequestV10]):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTopic:
+class TopicMetadata:
     """What a broker has under a topic's name."""
 
     topic_id: str
@@ -119,7 +119,7 @@ class KnownTopic:
     """0: there is no such topic."""
 
 
-async def known_topics(client: Any, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
     """The topics as the brokers have them now, asked of a started `AIOKafkaClient`; without those that the broker says
     neither yes nor no about. Any broker may be asked: one that does not answer is passed over.
 
@@ -138,26 +138,26 @@ async def known_topics(client: Any, topics: Collection[str]) -> Mapping[str, Kno
         else:
             break
     return {
-        name: KnownTopic("", 0)
+        name: TopicMetadata("", 0)
         if error
-        else KnownTopic("" if topic_id == _NO_ID else str(UUID(bytes=topic_id)), len(partitions))
+        else TopicMetadata("" if topic_id == _NO_ID else str(UUID(bytes=topic_id)), len(partitions))
         for error, name, topic_id, _, partitions, *_ in answer.topics
         if error in (0, UnknownTopicOrPartitionError.errno)
     }
 
 
-async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, KnownTopic]:
+async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
     """The same of a broker that is older than ids of topics."""
     cluster = await client.fetch_all_metadata()
     counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
     return {
-        topic: KnownTopic("", count)
+        topic: TopicMetadata("", count)
         for topic, count in counts.items()
         if count or topic not in cluster.unauthorized_topics
     }
 
 
-async def require_right(client: Any, topic: str) -> None:
+async def require_describe_access(client: Any, topic: str) -> None:
     """Raise TopicAuthorizationFailedError where we may not so much as see a topic: brokers list it to nobody then."""
     with suppress(IncompatibleBrokerVersion, NotImplementedError):
         answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))

@@ -34,7 +34,7 @@ class TopicNames:
         """What the broker calls a topic."""
         return self._names[topic]
 
-    def named(self, logical: str) -> str:
+    def on_broker_by_name(self, logical: str) -> str:
         """The same, of a logical name as text; a name that no topic has stays as it is."""
         return next((name for topic, name in self._names.items() if topic == logical), logical)
 
@@ -52,14 +52,14 @@ class TopicNames:
         return topic.value if name == topic else f"{topic} ({name} on the broker)"
 
     @property
-    def differing(self) -> dict[str, str]:
+    def renamed_on_broker(self) -> dict[str, str]:
         """The names on the broker that are not the logical ones, by logical name."""
         return {topic.value: name for topic, name in self._names.items() if name != topic.value}
 
     def log_fields(self) -> dict[str, str]:
         """For the line that a process logs at its start: nothing where no name differs."""
-        differing = [f"{topic}={name}" for topic, name in self.differing.items()]
-        return {"topics": " ".join(differing)} if differing else {}
+        renamed_on_broker = [f"{topic}={name}" for topic, name in self.renamed_on_broker.items()]
+        return {"topics": " ".join(renamed_on_broker)} if renamed_on_broker else {}
 
     def faults(self) -> Iterator[str]:
         """Why Kafka would not take these names, or would take two of them for one."""

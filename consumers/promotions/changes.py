@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from consumers.contract.events import Phase, Promotion
-from consumers.promotions.times import local
+from consumers.promotions.times import format_local_time
 
-Given: TypeAlias = str | int | None
+FieldValue: TypeAlias = str | int | None
 TIMES = ("starts_at", "ends_at")
 _EXAMPLES = 3
 
 
-class Outcome(StrEnum):
+class PromotionOutcome(StrEnum):
     """What became of one promotion."""
 
     ADDED = "added"
@@ -33,8 +33,8 @@ class FieldChange:
 
     field: str
     """Dotted where it is inside another: `targets.base`, `phases.opening.ends_at`."""
-    before: Given
-    after: Given
+    before: FieldValue
+    after: FieldValue
     note: str = ""
     """What the two alone do not say."""
 
@@ -61,7 +61,7 @@ def _changes(before: Promotion, after: Promotion) -> Iterator[FieldChange]:
     yield from _differ("baseline", before.baseline, after.baseline)
 
 
-def _differ(name: str, before: Given, after: Given) -> Iterator[FieldChange]:
+def _differ(name: str, before: FieldValue, after: FieldValue) -> Iterator[FieldChange]:
     if before != after:
         yield FieldChange(name, before, after)
 
@@ -97,9 +97,9 @@ def _plain(targets: Any) -> dict[str, int]:
     return {} if targets is None else dict(targets)
 
 
-def _shown(given: Given, timezone: str | None) -> str:
+def _shown(given: FieldValue, timezone: str | None) -> str:
     if given is None:
         return "none"
     if timezone is not None and isinstance(given, int):
-        return local(given, timezone)
+        return format_local_time(given, timezone)
     return f"{given:,}" if isinstance(given, int) else given

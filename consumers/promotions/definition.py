@@ -12,9 +12,9 @@ from zoneinfo import available_timezones
 from pydantic import ValidationError
 
 from consumers.contract.events import MAX_MESSAGE_BYTES, Promotion
-from consumers.plain_words import plainly
-from consumers.promotions.times import moment_of
-from consumers.promotions.yaml_lines import Fields, Listing, Node, Null, Scalar, walk
+from consumers.promotions.times import parse_time_ms
+from consumers.promotions.yaml_lines import YamlList, YamlMapping, YamlNode, YamlNull, YamlScalar, walk_lines
+from consumers.validation_messages import validation_message
 
 OVERLAP = "phases_may_overlap"
 """Says that phases overlap on purpose; it is of the file alone and is not written to the topic."""
@@ -22,7 +22,7 @@ FIELDS = (*Promotion.model_fields, OVERLAP)
 PHASE_FIELDS = ("name", "starts_at", "ends_at")
 TIERS = ("base", "sprint", "challenge")
 
-Path = tuple[str | int, ...]
+NodePath = tuple[str | int, ...]
 _TIME = "write local time such as 2026-11-11 00:00, ISO 8601 with an offset, or epoch ms"
 _MONEY = "write whole minor units (cents, fen), such as 80_000_000 for 800,000.00"
 _HINTS = {
@@ -36,7 +36,7 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FileError:
     """Something in a file that cannot be taken."""
 
     line: int
@@ -47,10 +47,10 @@ class Fault:
 class DefinitionReader:
     """One promotion of the file, read field by field. Faults are added to the list that is shared by the file."""
 
-    def __init__(self, node: Fields, faults: list[Fault]) -> None:
+    def __init__(self, node: YamlMapping, errors: list[FileError]) -> None:
         self._node = node
-        self._faults = faults
-        self._before = len(faults)
+        self._errors = errors
+        self._before = len(errors)
         self._timezone = ""
 
     def read(self) -> Promotion | None:
@@ -67,35 +67,35 @@ class DefinitionReader:
         found |= {"phases": self._phases(), "targets": self._targets(), "skus": self._skus()}
         overlap = self._text(node, OVERLAP, required=False)
         if overlap not in (None, "true", "false"):
-            self._fault(node.values[OVERLAP], f"`{OVERLAP}` is {overlap!r}: write true or false")
+            self._add_error(node.values[OVERLAP], f"`{OVERLAP}` is {overlap!r}: write true or false")
         self._check_times(found, overlap == "true")
-        if len(self._faults) > self._before:
+        if len(self._errors) > self._before:
             return None
         return self._checked({name: given for name, given in found.items() if given is not None})
 
     # Fields ----------------------------------------------------------------------------------------------------------
 
-    def _known(self, node: Fields, names: Sequence[str]) -> None:
+    def _known(self, node: YamlMapping, names: Sequence[str]) -> None:
         for name in node.values:
             if name not in names:
                 close = get_close_matches(name, names, 1)
                 hint = f"do you mean `{close[0]}`?" if close else f"there are {', '.join(names)}"
-                self._faults.append(Fault(node.lines[name], f"there is no field `{name}`: {hint}"))
+                self._errors.append(FileError(node.lines[name], f"there is no field `{name}`: {hint}"))
 
-    def _get(self, node: Fields, name: str, required: bool) -> Node | None:
+    def _get(self, node: YamlMapping, name: str, required: bool) -> YamlNode | None:
         """The value of a field; null is absent."""
         value = node.values.get(name)
-        if value is not None and not isinstance(value, Null):
+        if value is not None and not isinstance(value, YamlNull):
             return value
         if required:
-            self._faults.append(Fault(node.lines.get(name, node.line), f"`{name}` is missing: {_HINTS[name]}"))
+            self._errors.append(FileError(node.lines.get(name, node.line), f"`{name}` is missing: {_HINTS[name]}"))
         return None
 
-    def _text(self, node: Fields, name: str, *, required: bool) -> str | None:
+    def _text(self, node: YamlMapping, name: str, *, required: bool) -> str | None:
         value = self._get(node, name, required)
-        if value is None or isinstance(value, Scalar):
+        if value is None or isinstance(value, YamlScalar):
             return None if value is None else value.text
-        self._fault(value, f"`{name}` is a list or a mapping: {_HINTS.get(name, 'write one value')}")
+        self._add_error(value, f"`{name}` is a list or a mapping: {_HINTS.get(name, 'write one value')}")
         return None
 
     def _zone(self) -> str:
@@ -106,41 +106,41 @@ class DefinitionReader:
         if name not in available_timezones():
             close = get_close_matches(name, available_timezones(), 1)
             hint = f"do you mean {close[0]}?" if close else _HINTS["timezone"]
-            self._fault(self._node.values["timezone"], f"`timezone` {name!r} is no IANA time zone: {hint}")
+            self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is no IANA time zone: {hint}")
             return "UTC"
         return name
 
-    def _moment(self, node: Fields, name: str) -> int | None:
+    def _moment(self, node: YamlMapping, name: str) -> int | None:
         text = self._text(node, name, required=True)
         if text is None:
             return None
         try:
-            return moment_of(text, self._timezone)
+            return parse_time_ms(text, self._timezone)
         except ValueError as error:
-            self._fault(node.values[name], f"`{name}`: {error}")
+            self._add_error(node.values[name], f"`{name}`: {error}")
             return None
 
-    def _money(self, node: Fields, name: str) -> int | None:
+    def _money(self, node: YamlMapping, name: str) -> int | None:
         text = self._text(node, name, required=True)
         if text is None:
             return None
         digits = text.replace("_", "")
         if digits.isascii() and digits.isdecimal():
             return int(digits[:20])
-        self._fault(node.values[name], f"`{name}` is {text!r}: {_HINTS[name]}")
+        self._add_error(node.values[name], f"`{name}` is {text!r}: {_HINTS[name]}")
         return None
 
     def _phases(self) -> list[dict[str, Any]] | None:
         value = self._get(self._node, "phases", required=False)
         if value is None:
             return None
-        if not isinstance(value, Listing):
-            self._fault(value, "`phases` is no list: write one of {name, starts_at, ends_at}")
+        if not isinstance(value, YamlList):
+            self._add_error(value, "`phases` is no list: write one of {name, starts_at, ends_at}")
             return None
         found = []
         for item in value.items:
-            if not isinstance(item, Fields):
-                self._fault(item, "not a phase: write name, starts_at and ends_at")
+            if not isinstance(item, YamlMapping):
+                self._add_error(item, "not a phase: write name, starts_at and ends_at")
                 continue
             self._known(item, PHASE_FIELDS)
             times = {name: self._moment(item, name) for name in ("starts_at", "ends_at")}
@@ -151,30 +151,30 @@ class DefinitionReader:
         value = self._get(self._node, "targets", required=False)
         if value is None:
             return None
-        if not isinstance(value, Fields):
-            self._fault(value, "`targets` is no mapping: write {base: …, sprint: …, challenge: …}")
+        if not isinstance(value, YamlMapping):
+            self._add_error(value, "`targets` is no mapping: write {base: …, sprint: …, challenge: …}")
             return None
         self._known(value, TIERS)
         found = {tier: self._money(value, tier) for tier in TIERS}
         for (low, least), (high, most) in pairwise(found.items()):
             if least is not None and most is not None and least > most:
-                said = f"`{high}` ({most:,}) is less than `{low}` ({least:,}): base <= sprint <= challenge must hold"
-                self._fault(value.values[high], said)
+                message = f"`{high}` ({most:,}) is less than `{low}` ({least:,}): base <= sprint <= challenge must hold"
+                self._add_error(value.values[high], message)
         return found
 
     def _skus(self) -> list[str] | None:
         value = self._get(self._node, "skus", required=False)
         if value is None:
             return None
-        if not isinstance(value, Listing):
-            self._fault(value, "`skus` is no list: write [s-1, s-2] or one in each line after a dash")
+        if not isinstance(value, YamlList):
+            self._add_error(value, "`skus` is no list: write [s-1, s-2] or one in each line after a dash")
             return None
         lines: dict[str, int] = {}
         for item in value.items:
-            if not isinstance(item, Scalar):
-                self._fault(item, "not a SKU: write its id")
+            if not isinstance(item, YamlScalar):
+                self._add_error(item, "not a SKU: write its id")
             elif item.text in lines:
-                self._fault(item, f"SKU {item.text!r} is on line {lines[item.text]} already: leave one out")
+                self._add_error(item, f"SKU {item.text!r} is on line {lines[item.text]} already: leave one out")
             else:
                 lines[item.text] = item.line
         return list(lines)
@@ -187,50 +187,52 @@ class DefinitionReader:
         read = [(period, node) for period, node in periods if None not in (period["starts_at"], period["ends_at"])]
         for period, node in read:
             if period["ends_at"] <= period["starts_at"]:
-                self._fault(node.values["ends_at"], "`ends_at` is not after `starts_at`: let it end later")
+                self._add_error(node.values["ends_at"], "`ends_at` is not after `starts_at`: let it end later")
         phases = [pair for pair in read if pair[0] is not found]
         if len(phases) < len(read):  # the promotion's own times are known
             for phase, node in phases:
                 if phase["starts_at"] < found["starts_at"] or phase["ends_at"] > found["ends_at"]:
                     where = "begins before" if phase["starts_at"] < found["starts_at"] else "ends after"
-                    self._fault(node, f"phase {phase['name']!r} {where} its promotion: keep it inside")
+                    self._add_error(node, f"phase {phase['name']!r} {where} its promotion: keep it inside")
         in_time = sorted(phases, key=lambda pair: (pair[0]["starts_at"], pair[0]["ends_at"]))
         for (first, _), (second, node) in pairwise(in_time):
             if second["starts_at"] < first["ends_at"] and not overlap:
-                said = f"phase {second['name']!r} begins before {first['name']!r} ends"
-                self._fault(node, f"{said}: let them follow each other, or say `{OVERLAP}: true`")
+                message = f"phase {second['name']!r} begins before {first['name']!r} ends"
+                self._add_error(node, f"{message}: let them follow each other, or say `{OVERLAP}: true`")
 
-    def _phase_nodes(self) -> list[Fields]:
+    def _phase_nodes(self) -> list[YamlMapping]:
         node = self._node.values.get("phases")
-        return [item for item in node.items if isinstance(item, Fields)] if isinstance(node, Listing) else []
+        return [item for item in node.items if isinstance(item, YamlMapping)] if isinstance(node, YamlList) else []
 
     def _checked(self, found: dict[str, Any]) -> Promotion | None:
         try:
             promotion = Promotion.model_validate(found)
         except ValidationError as error:
-            lines = dict(walk(self._node))
+            lines = dict(walk_lines(self._node))
             for wrong in error.errors(include_url=False):
-                path: Path = tuple(wrong["loc"])
+                path: NodePath = tuple(wrong["loc"])
                 name = ".".join(map(str, path)) or "promotion"
-                self._faults.append(Fault(_line(lines, path), f"`{name}`: {plainly(wrong)}"))
+                self._errors.append(FileError(_line(lines, path), f"`{name}`: {validation_message(wrong)}"))
             return None
         if promotion.baseline == promotion.promotion_id:
-            self._fault(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")
-        size = len(encoded(promotion))
+            self._add_error(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")
+        size = len(encode_promotion(promotion))
         if size > MAX_MESSAGE_BYTES:
-            self._fault(self._node, f"the definition has {size:,} bytes, {MAX_MESSAGE_BYTES:,} are taken: shorten it")
-        return promotion if len(self._faults) == self._before else None
+            self._add_error(
+                self._node, f"the definition has {size:,} bytes, {MAX_MESSAGE_BYTES:,} are taken: shorten it"
+            )
+        return promotion if len(self._errors) == self._before else None
 
-    def _fault(self, node: Node, message: str) -> None:
-        self._faults.append(Fault(node.line, message))
+    def _add_error(self, node: YamlNode, message: str) -> None:
+        self._errors.append(FileError(node.line, message))
 
 
-def encoded(promotion: Promotion) -> bytes:
+def encode_promotion(promotion: Promotion) -> bytes:
     """The definition as it goes to the topic."""
     return promotion.model_dump_json(exclude_none=True).encode()
 
 
-def _line(lines: Mapping[Path, int], path: Path) -> int:
+def _line(lines: Mapping[NodePath, int], path: NodePath) -> int:
     """Of the value at a path, or of the nearest around it."""
     while path and path not in lines:
         path = path[:-1]

@@ -22,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumers.contract.events import Promotion
-from consumers.promotions.definition import DefinitionReader, Fault
-from consumers.promotions.yaml_lines import Fields, Listing, Node, YamlError, parse
+from consumers.promotions.definition import DefinitionReader, FileError
+from consumers.promotions.yaml_lines import YamlError, YamlList, YamlMapping, YamlNode, parse_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PromotionFile:
     """What a file says. With any fault, nothing of it is to be used."""
 
     promotions: tuple[Promotion, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[FileError, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
     """# promotion_id: the line its definition begins on"""
 
@@ -39,39 +39,39 @@ class PromotionFile:
 def read_promotions(text: str) -> PromotionFile:
     """The promotions of a file, in its order; never raises for what the file holds."""
     try:
-        root = parse(text)
+        root = parse_yaml(text)
     except YamlError as error:
-        return PromotionFile(faults=(Fault(error.line, str(error)),))
-    faults: list[Fault] = []
+        return PromotionFile(errors=(FileError(error.line, str(error)),))
+    errors: list[FileError] = []
     promotions: list[Promotion] = []
     lines: dict[str, int] = {}
-    for node in _definitions(root, faults):
-        promotion = DefinitionReader(node, faults).read()
+    for node in _definitions(root, errors):
+        promotion = DefinitionReader(node, errors).read()
         if promotion is None:
             continue
         if promotion.promotion_id in lines:
-            said = f"promotion {promotion.promotion_id!r} is defined on line {lines[promotion.promotion_id]} already"
-            faults.append(Fault(node.line, f"{said}: leave one out"))
+            message = f"promotion {promotion.promotion_id!r} is defined on line {lines[promotion.promotion_id]} already"
+            errors.append(FileError(node.line, f"{message}: leave one out"))
         lines.setdefault(promotion.promotion_id, node.line)
         promotions.append(promotion)
-    return PromotionFile(tuple(promotions), tuple(sorted(faults, key=lambda fault: fault.line)), lines)
+    return PromotionFile(tuple(promotions), tuple(sorted(errors, key=lambda fault: fault.line)), lines)
 
 
-def _definitions(root: Node, faults: list[Fault]) -> Sequence[Fields]:
+def _definitions(root: YamlNode, errors: list[FileError]) -> Sequence[YamlMapping]:
     """The mapping of each promotion: of a list under `promotions`, of a bare list, or the only one of the file."""
-    listed: Node = root
-    if isinstance(root, Fields) and "promotions" in root.values:
+    listed: YamlNode = root
+    if isinstance(root, YamlMapping) and "promotions" in root.values:
         listed = root.values["promotions"]
-        faults += (
-            Fault(root.lines[name], f"`{name}` beside `promotions`: put it into a promotion, or leave it out")
+        errors += (
+            FileError(root.lines[name], f"`{name}` beside `promotions`: put it into a promotion, or leave it out")
             for name in root.values
             if name != "promotions"
         )
-    elif isinstance(root, Fields):
-        listed = Listing(root.line, (root,))
-    if not isinstance(listed, Listing) or not listed.items:
-        faults.append(Fault(listed.line, "no promotions: write a list of them under `promotions:`"))
+    elif isinstance(root, YamlMapping):
+        listed = YamlList(root.line, (root,))
+    if not isinstance(listed, YamlList) or not listed.items:
+        errors.append(FileError(listed.line, "no promotions: write a list of them under `promotions:`"))
         return ()
-    wrong = [item for item in listed.items if not isinstance(item, Fields)]
-    faults += (Fault(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
-    return [item for item in listed.items if isinstance(item, Fields)]
+    wrong = [item for item in listed.items if not isinstance(item, YamlMapping)]
+    errors += (FileError(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
+    return [item for item in listed.items if isinstance(item, YamlMapping)]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 _MS = 1000
 
 
-def moment_of(text: str, timezone: str) -> int:
+def parse_time_ms(text: str, timezone: str) -> int:
     """Epoch ms of `2026-11-11 00:00` (local time of the zone), `2026-11-11T00:00+08:00` or `1794326400000`.
 
     Raises ValueError, whose text says what is wrong and what to write, also for a local time that does not exist or
@@ -34,7 +34,7 @@ def moment_of(text: str, timezone: str) -> int:
         raise ValueError(f"{text!r} is outside the times that can be reckoned with") from None
 
 
-def local(at_ms: int, timezone: str) -> str:
+def format_local_time(at_ms: int, timezone: str) -> str:
     """A moment as the clocks of a place show it, to the second where it is not a full minute.
 
     >>> local(1_794_326_400_000, "Asia/Shanghai")

@@ -22,7 +22,7 @@ class YamlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class YamlScalar:
     """A single value."""
 
     line: int
@@ -30,41 +30,41 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Null:
+class YamlNull:
     """Nothing: an empty value, `~` or `null`."""
 
     line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class YamlList:
     """A list."""
 
     line: int
-    items: tuple[Node, ...]
+    items: tuple[YamlNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class YamlMapping:
     """A mapping of names to values."""
 
     line: int
-    values: Mapping[str, Node]
+    values: Mapping[str, YamlNode]
     lines: Mapping[str, int]
     """Where each name stands."""
 
 
-Node: TypeAlias = Scalar | Null | Listing | Fields
+YamlNode: TypeAlias = YamlScalar | YamlNull | YamlList | YamlMapping
 
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MAX_NODES = 1_000_000
 
 
-def parse(text: str) -> Node:
+def parse_yaml(text: str) -> YamlNode:
     """The one document that the text holds. Raises YamlError."""
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
-        return Null(1) if root is None else _Converter().node(root)
+        return YamlNull(1) if root is None else _Converter().node(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(mark.line + 1 if mark else 1, f"no YAML: {error.problem or error.context}") from None
@@ -80,7 +80,7 @@ class _Converter:
     def __init__(self) -> None:
         self._made = 0
 
-    def node(self, found: yaml.Node) -> Node:
+    def node(self, found: yaml.Node) -> YamlNode:
         line = found.start_mark.line + 1
         self._made += 1
         if self._made > _MAX_NODES:
@@ -89,11 +89,11 @@ class _Converter:
             case yaml.MappingNode():
                 return self._fields(line, found)
             case yaml.SequenceNode():
-                return Listing(line, tuple(map(self.node, found.value)))
-        return Null(line) if found.tag == _NULL_TAG else Scalar(line, found.value)
+                return YamlList(line, tuple(map(self.node, found.value)))
+        return YamlNull(line) if found.tag == _NULL_TAG else YamlScalar(line, found.value)
 
-    def _fields(self, line: int, found: yaml.MappingNode) -> Fields:
-        values: dict[str, Node] = {}
+    def _fields(self, line: int, found: yaml.MappingNode) -> YamlMapping:
+        values: dict[str, YamlNode] = {}
         lines: dict[str, int] = {}
         for key, value in found.value:
             at = key.start_mark.line + 1
@@ -103,16 +103,16 @@ class _Converter:
                 raise YamlError(at, f"`{key.value}` is given twice, first on line {lines[key.value]}: leave one out")
             lines[key.value] = at
             values[key.value] = self.node(value)
-        return Fields(line, values, lines)
+        return YamlMapping(line, values, lines)
 
 
-def walk(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
+def walk_lines(node: YamlNode, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
     """(path, line) of a value and of all that is in it."""
     yield path, node.line
     match node:
-        case Fields(values=values):
+        case YamlMapping(values=values):
             for name, value in values.items():
-                yield from walk(value, (*path, name))
-        case Listing(items=items):
+                yield from walk_lines(value, (*path, name))
+        case YamlList(items=items):
             for i, item in enumerate(items):
-                yield from walk(item, (*path, i))
+                yield from walk_lines(item, (*path, i))

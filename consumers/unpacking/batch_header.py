@@ -31,9 +31,9 @@ class BatchHeader(NamedTuple):
     magic: int
     crc: int
     attributes: int
-    last_delta: int
-    first_ms: int
-    newest_ms: int
+    last_offset_delta: int
+    base_timestamp_ms: int
+    max_timestamp_ms: int
     producer_id: int
     producer_epoch: int
     base_sequence: int
@@ -59,16 +59,16 @@ class BatchHeader(NamedTuple):
         return 0 < self.record_count <= PIECE_RECORDS and not self.is_control
 
     @property
-    def appended(self) -> bool:
+    def is_log_append_time(self) -> bool:
         """Whether its records carry the time at which the broker wrote them."""
         return bool(self.attributes & _APPEND_TIME_MASK)
 
     @property
-    def last(self) -> int:
+    def last_offset(self) -> int:
         """Offset of the last record, also where compaction has taken it away."""
-        return self.base_offset + self.last_delta
+        return self.base_offset + self.last_offset_delta
 
-    def plain(self, records: bytes | memoryview, count: int) -> bytes:
+    def uncompressed(self, records: bytes | memoryview, count: int) -> bytes:
         """A batch without compression, of the same offsets and times, that holds these records."""
         length = HEADER_BYTES - LOG_OVERHEAD_BYTES + len(records)
         attributes = self.attributes & ~_CODEC_MASK

@@ -14,23 +14,23 @@ class ByteStream:
 
     def __init__(self, chunks: Iterable[bytes | memoryview]) -> None:
         self._chunks = iter(chunks)
-        self._held: bytes | memoryview = b""
+        self._buffered: bytes | memoryview = b""
         self._at = 0
-        self.passed = 0
+        self.bytes_read = 0
         """Bytes read so far."""
         self.ended = False
         """Whether nothing follows what is held."""
 
     @property
-    def held(self) -> memoryview:
+    def buffered(self) -> memoryview:
         """What is held and not read."""
-        return memoryview(self._held)[self._at :]
+        return memoryview(self._buffered)[self._at :]
 
     def fill(self, size: int) -> memoryview:
         """Hold at least so many bytes, unless there are fewer left; returns all that is held."""
-        have = len(self._held) - self._at
+        have = len(self._buffered) - self._at
         if have < size and not self.ended:
-            parts: list[bytes | memoryview] = [self.held] if have else []
+            parts: list[bytes | memoryview] = [self.buffered] if have else []
             while have < size:
                 chunk = next(self._chunks, None)
                 if chunk is None:
@@ -38,13 +38,13 @@ class ByteStream:
                     break
                 parts.append(chunk)
                 have += len(chunk)
-            self._held, self._at = parts[0] if len(parts) == 1 else b"".join(parts), 0
-        return self.held
+            self._buffered, self._at = parts[0] if len(parts) == 1 else b"".join(parts), 0
+        return self.buffered
 
     def advance(self, size: int) -> None:
         """These bytes, which are held, are read."""
         self._at += size
-        self.passed += size
+        self.bytes_read += size
 
     def take(self, size: int) -> memoryview:
         """The next bytes, as they are held: at least one, at most so many. Raises UnreadableError where none are."""
@@ -63,15 +63,15 @@ class ByteStream:
         return found[0]
 
 
-def varint(held: memoryview | bytes, at: int) -> tuple[int, int] | None:
+def varint(buffered: memoryview | bytes, at: int) -> tuple[int, int] | None:
     """The number that begins at `at` (zigzag, as Kafka writes it) and where it ends; None: it goes on beyond what is
     held. Raises UnreadableError where no number is.
     """
     number = 0
-    for shift, byte in enumerate(held[at : at + _VARINT_BYTES]):
+    for shift, byte in enumerate(buffered[at : at + _VARINT_BYTES]):
         number |= (byte & 0x7F) << 7 * shift
         if byte < 0x80:
             return (number >> 1) ^ -(number & 1), at + shift + 1
-    if len(held) - at >= _VARINT_BYTES:
+    if len(buffered) - at >= _VARINT_BYTES:
         raise UnreadableError("a length in the records is no number")
     return None

@@ -33,7 +33,7 @@ class Codec(IntEnum):
     ZSTD = 4
 
 
-def unpacked(codec: int, data: memoryview) -> Iterator[bytes | memoryview]:
+def decompress(codec: int, data: memoryview) -> Iterator[bytes | memoryview]:
     """What `data` unpacks to, in chunks of a few MiB at most. Raises UnreadableError, at once or after some of it."""
     try:
         match codec:

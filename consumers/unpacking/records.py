@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from consumers.contract.rejection import Reason
-from consumers.kafka.skipped import CUT_BYTES, Cut, MessageHeaders, Skipped
+from consumers.contract.rejection import RejectionReason
+from consumers.kafka.skipped_records import TRUNCATION_BYTES, MessageHeaders, SkippedRecords, Truncation
 from consumers.unpacking.batch_header import BatchHeader
 from consumers.unpacking.byte_stream import ByteStream, varint
 from consumers.unpacking.errors import UnreadableError
@@ -51,23 +51,23 @@ class ParsedRecord(NamedTuple):
     headers: MessageHeaders
 
 
-def parse(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
+def parse_records(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
     """The records that `records` holds, and nothing else; and what is wrong with the one after the last of them."""
-    found = parsed(header, DefaultRecordBatch(header.plain(records, count)))
+    found = parse_uncompressed(header, DefaultRecordBatch(header.uncompressed(records, count)))
     return _one_by_one(header, records, count) if found is None else (found, None)
 
 
-def parsed(header: BatchHeader, batch: DefaultRecordBatch) -> list[Record] | None:
+def parse_uncompressed(header: BatchHeader, batch: DefaultRecordBatch) -> list[Record] | None:
     """The records of a batch that is not compressed; None where one of them is not as it should be."""
     try:
         found: list[Record] = list(batch)
     except Exception:  # it is not told which record it is
         return None
-    well = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last
+    well = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last_offset
     return found if well else None
 
 
-def whole_records(held: memoryview, most: int) -> tuple[int, int]:
+def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:
     """How many records at the beginning are there as a whole, `most` at most, and where they end. Raises
     UnreadableError where the first of them has no length.
     """
@@ -95,7 +95,7 @@ def _length(held: memoryview, at: int) -> tuple[int, int]:
         return -1, at
 
 
-def held_bytes(records: Sequence[Record], unpacked: int) -> int:
+def memory_bytes(records: Sequence[Record], unpacked: int) -> int:
     """How much memory they take that were `unpacked` bytes, about: many short headers take a lot more."""
     others, few = unpacked - sum([len(record.value or b"") for record in records]), _FEW_BYTES * len(records)
     if others <= few or others - sum([len(record.key or b"") for record in records]) <= few:
@@ -121,11 +121,11 @@ def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[l
     try:
         for _ in range(count):
             length = stream.varint()
-            whole = stream.held[: max(0, length)]
+            whole = stream.buffered[: max(0, length)]
             if len(whole) != length:
                 raise UnreadableError("the records end early")
             record = _record(header, ByteStream([whole]))
-            if not before < record.offset <= header.last:
+            if not before < record.offset <= header.last_offset:
                 raise UnreadableError(f"offset {record.offset} is not one of the batch's")
             before = record.offset
             stream.advance(length)
@@ -151,7 +151,10 @@ def _headers(stream: ByteStream) -> MessageHeaders:
 def _offset_and_time(header: BatchHeader, stream: ByteStream) -> tuple[int, int]:
     stream.take(1)  # attributes, of which there are none
     later_ms = stream.varint()
-    return header.base_offset + stream.varint(), header.newest_ms if header.appended else header.first_ms + later_ms
+    return (
+        header.base_offset + stream.varint(),
+        header.max_timestamp_ms if header.is_log_append_time else header.base_timestamp_ms + later_ms,
+    )
 
 
 def _bytes(stream: ByteStream) -> bytes | None:
@@ -166,7 +169,7 @@ def _bytes(stream: ByteStream) -> bytes | None:
 
 
 @dataclass(slots=True)
-class _Passing:
+class _TruncatedField:
     """Bytes of which only the beginning is kept."""
 
     left: int
@@ -177,10 +180,10 @@ class _Passing:
     def __post_init__(self) -> None:
         self.size = self.left
 
-    def pass_on(self, stream: ByteStream, most: int) -> int:
+    def consume(self, stream: ByteStream, most: int) -> int:
         some = stream.take(min(self.left, most))
         self.hashed.update(some)
-        self.kept += some[: max(0, CUT_BYTES - len(self.kept))]
+        self.kept += some[: max(0, TRUNCATION_BYTES - len(self.kept))]
         self.left -= len(some)
         return len(some)
 
@@ -193,49 +196,49 @@ class LargeRecord:
         self._header = header
         self._stream = stream
         self._length = length
-        self._end = stream.passed + length
+        self._end = stream.bytes_read + length
         self._offset, self._timestamp = _offset_and_time(header, stream)
-        if not header.base_offset <= self._offset <= header.last:
+        if not header.base_offset <= self._offset <= header.last_offset:
             raise UnreadableError(f"offset {self._offset} is not one of the batch's")
-        self._key: _Passing | None = None
-        self._value: _Passing | None = None
+        self._key: _TruncatedField | None = None
+        self._value: _TruncatedField | None = None
 
-    def step(self, most: int) -> Skipped | None:
+    def step(self, most: int) -> SkippedRecords | None:
         """Read on by about `most` bytes; what became of it at its end, else None. Raises UnreadableError."""
-        until = self._stream.passed + most
+        until = self._stream.bytes_read + most
         if self._key is None:
             self._key = self._field()
-        while self._key.left and self._stream.passed < until:
-            self._key.pass_on(self._stream, most)
+        while self._key.left and self._stream.bytes_read < until:
+            self._key.consume(self._stream, most)
         if self._key.left:
             return None
         if self._value is None:
             self._value = self._field()
-        while self._value.left and self._stream.passed < until:
-            self._value.pass_on(self._stream, most)
+        while self._value.left and self._stream.bytes_read < until:
+            self._value.consume(self._stream, most)
         if self._value.left:
             return None
-        if self._end - self._stream.passed <= CUT_BYTES:
+        if self._end - self._stream.bytes_read <= TRUNCATION_BYTES:
             return self._skipped(self._key, self._value, _headers(self._stream))
-        while self._stream.passed < min(until, self._end):  # its headers, which are left out
-            self._stream.take(self._end - self._stream.passed)
-        return self._skipped(self._key, self._value) if self._stream.passed == self._end else None
+        while self._stream.bytes_read < min(until, self._end):  # its headers, which are left out
+            self._stream.take(self._end - self._stream.bytes_read)
+        return self._skipped(self._key, self._value) if self._stream.bytes_read == self._end else None
 
-    def _field(self) -> _Passing:
+    def _field(self) -> _TruncatedField:
         size = self._stream.varint()
-        if size > self._end - self._stream.passed:
+        if size > self._end - self._stream.bytes_read:
             raise UnreadableError("a field is longer than its record")
-        return _Passing(max(0, size))
+        return _TruncatedField(max(0, size))
 
-    def _skipped(self, key: _Passing, value: _Passing, headers: MessageHeaders = ()) -> Skipped:
-        return Skipped(
+    def _skipped(self, key: _TruncatedField, value: _TruncatedField, headers: MessageHeaders = ()) -> SkippedRecords:
+        return SkippedRecords(
             self._offset,
             self._offset,
-            Reason.TOO_LARGE,
+            RejectionReason.TOO_LARGE,
             f"the message has {value.size} bytes, with key and headers {self._length}: send at most 1 MiB",
             bytes(key.kept) or None,
             bytes(value.kept),
-            Cut(value.size, value.hashed.hexdigest()),
+            Truncation(value.size, value.hashed.hexdigest()),
             headers,
             self._timestamp,
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from consumers.unpacking.batch_header import HEADER_BYTES, MAGIC, MAGIC_AT, BatchHeader, read_header
 from consumers.unpacking.errors import UnreadableError
-from consumers.unpacking.records import parse
+from consumers.unpacking.records import parse_records
 
 _MARKER = struct.Struct(">hh")
 """Key of a control record: its version, and its type."""
@@ -23,17 +23,17 @@ class AbortedTransactions:
 
     def __init__(self, listed: Iterable[tuple[int, int]] | None) -> None:
         """`listed`: (producer id, first offset)."""
-        self._coming = deque(sorted(listed or (), key=lambda entry: entry[1]))
+        self._upcoming = deque(sorted(listed or (), key=lambda entry: entry[1]))
         self._producers: set[int] = set()
         """Producers inside an aborted transaction, at the batch asked about last."""
 
-    def holds(self, batch: memoryview) -> BatchHeader | None:
+    def aborted_batch(self, batch: memoryview) -> BatchHeader | None:
         """The header of a valid batch whose records are to be skipped; None where they are to be read."""
-        if not (self._coming or self._producers) or batch[MAGIC_AT] < MAGIC:
+        if not (self._upcoming or self._producers) or batch[MAGIC_AT] < MAGIC:
             return None
         header = read_header(batch)
-        while self._coming and self._coming[0][1] <= header.base_offset:
-            self._producers.add(self._coming.popleft()[0])
+        while self._upcoming and self._upcoming[0][1] <= header.base_offset:
+            self._producers.add(self._upcoming.popleft()[0])
         if header.is_control:
             if _is_abort(batch, header):
                 self._producers.discard(header.producer_id)
@@ -44,7 +44,7 @@ class AbortedTransactions:
 def _is_abort(batch: memoryview, header: BatchHeader) -> bool:
     """Whether a control batch is the marker that ends an aborted transaction."""
     try:
-        records, _ = parse(header, batch[HEADER_BYTES:], header.record_count)
+        records, _ = parse_records(header, batch[HEADER_BYTES:], header.record_count)
     except UnreadableError:
         return False
     key = records[0].key if records else None

@@ -40,7 +40,7 @@ def healthy(role: str) -> None:
 
 def _serve() -> None:
     """It looked into Redis lately; if Redis is away it says so, and starting it again would help nobody."""
-    from consumers.commands.running import load_settings
+    from consumers.commands.common import load_settings
     from streams.settings import Settings
 
     port = load_settings(Settings).http_port
@@ -61,7 +61,7 @@ async def _published(role: str) -> None:
     """Ours was heard of lately, and counts if anything waits."""
     from redis.exceptions import RedisError
 
-    from consumers.commands.running import load_settings
+    from consumers.commands.common import load_settings
     from streams.settings import Settings
     from streams.store.connection import UNREACHABLE, connect
     from streams.store.keys import Keys

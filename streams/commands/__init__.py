@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import asking, demo, doctor, incomplete, promotions, replay, roles, settings, simulate, tokens, up
+from streams.commands import demo, doctor, incomplete, kpis, promotions, replay, roles, settings, simulate, tokens, up
 
 app = typer.Typer()
-for part in (roles, up, demo, replay, simulate, asking, settings, doctor):
+for part in (roles, up, demo, replay, simulate, kpis, settings, doctor):
     app.registered_commands += part.app.registered_commands
 app.add_typer(promotions.app, name="promotions")
 app.add_typer(incomplete.app, name="incomplete")

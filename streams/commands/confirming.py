@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from consumers.contract.events import Promotion
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.settings import Settings
-from streams.store.connection import connect, redis_errors
+from streams.store.connection import connect, user_errors
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.reader import PaneReader
@@ -23,8 +23,8 @@ async def confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Pa
     """
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     try:
-        with redis_errors(redis):
-            reader = PaneReader(redis, keys, Rows())
+        with user_errors(redis):
+            reader = PaneReader(redis, keys, RowIndex())
             shop = await reader.promotions()
             if differing := sorted(name for name in {**shop, **topic} if shop.get(name) != topic.get(name)):
                 raise SalepulseError(

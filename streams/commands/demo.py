@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
+from consumers.commands.common import load_settings, report_errors
 from consumers.settings import Clock
 from streams.commands.options import AsJson, HttpPort
 from streams.commands.output import print_json
@@ -17,9 +17,9 @@ from streams.commands.up import installed_roles
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.local.demo.lines import Lines
+    from streams.local.demo.plain_screen import PlainScreen
     from streams.local.demo.screen import Screen
-    from streams.local.stack.plan import Plan
+    from streams.local.stack.plan import StackPlan
 
 app = typer.Typer()
 
@@ -43,18 +43,18 @@ def demo(
     on stdout is the API's last answer, all else is on stderr.
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
-    with foreseen():
-        changes = {**_for_this_machine(), **in_little_time(settings, duration)}
+    with report_errors():
+        changes = {**_loopback_settings(), **compressed_settings(settings, duration)}
         _play(settings.model_copy(update=changes), duration, rate, seed, as_json)
 
 
-def _for_this_machine() -> dict[str, object]:
+def _loopback_settings() -> dict[str, object]:
     """Nobody else is to see it, so nobody has to prove anything."""
     names = ("http_host", "http_cert_file", "http_key_file", "tokens_file")
     return {name: Settings.model_fields[name].default for name in names}
 
 
-def in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
+def compressed_settings(settings: Settings, duration_s: float) -> dict[str, object]:
     """Settings of a sale in which days pass in minutes: its parcels and its stock are late as much sooner."""
     from streams.simulate import SimulationConfig
 
@@ -65,15 +65,15 @@ def in_little_time(settings: Settings, duration_s: float) -> dict[str, object]:
 
 def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: bool) -> None:
     from consumers.errors import SalepulseError
-    from streams.local.demo.play import Options, play
-    from streams.local.stack.plan import Wanted, data_folder, embedded_errors, plan
+    from streams.local.demo.run import DemoOptions, play
+    from streams.local.stack.plan import StackRequest, data_folder, embedded_errors, make_plan
 
     named = "http_port" in settings.model_fields_set
-    wanted = Wanted(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
+    wanted = StackRequest(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
     with data_folder(None) as folder, embedded_errors():
-        planned = plan(wanted, folder)
+        planned = make_plan(wanted, folder)
         with _view(planned, as_json) as view:
-            ending = asyncio.run(play(planned, Options(duration, rate, seed, installed_roles()), view))
+            ending = asyncio.run(play(planned, DemoOptions(duration, rate, seed, installed_roles()), view))
     if ending is None:
         typer.echo("stopped before everything was counted", err=True)
         return
@@ -85,14 +85,14 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
         raise SalepulseError("the count is not exact: this is a fault, please report it with the seed and the rate")
 
 
-def _view(planned: Plan, as_json: bool) -> contextlib.AbstractContextManager[Screen | Lines]:
+def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManager[Screen | PlainScreen]:
     """A screen on a terminal, lines elsewhere."""
     from rich.console import Console
 
-    from streams.local.demo.lines import Lines
+    from streams.local.demo.plain_screen import PlainScreen
     from streams.local.demo.screen import Screen
 
     console = Console(stderr=as_json)
-    view = Screen(console) if console.is_terminal else Lines(sys.stderr if as_json else sys.stdout)
-    view.tell(f"page: {planned.url}/ · API: {planned.url}/docs")
+    view = Screen(console) if console.is_terminal else PlainScreen(sys.stderr if as_json else sys.stdout)
+    view.print_line(f"page: {planned.url}/ · API: {planned.url}/docs")
     return view

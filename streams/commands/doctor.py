@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from consumers.commands.running import load_settings, run
+from consumers.commands.common import load_settings, run
 from streams.commands.options import AsJson, Bootstrap, ClockOption, Partitions, RedisUrl
 from streams.commands.output import print_json
 from streams.settings import Settings
 from streams.settings_report import misspelt
 
 if TYPE_CHECKING:
-    from streams.local.doctor.findings import Finding
+    from streams.local.doctor.check_results import CheckResult
 
 app = typer.Typer()
 
@@ -48,18 +48,18 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: CheckResult) -> None:
     """At once: what is known is of use while a server does not answer."""
     typer.secho(f"{finding.level:<8}", fg=SHADES[finding.level], bold=True, nl=False)
     typer.echo(f"{finding.what}: {finding.found}" + (f" → {finding.mend}" if finding.mend else ""))
     sys.stdout.flush()
 
 
-def _unseen(finding: Finding) -> None:
+def _unseen(finding: CheckResult) -> None:
     """All findings are one JSON text at the end."""
 
 
-async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Sequence[Finding]:
+async def _examine(settings: Settings, show: Callable[[CheckResult], None]) -> Sequence[CheckResult]:
     """Broker and Redis are asked at the same time, so that one that does not answer holds up less."""
     from streams.local.doctor.broker import examine_broker
     from streams.local.doctor.redis import examine_redis
@@ -67,9 +67,9 @@ async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Seque
     from streams.local.doctor.workers import examine_workers
     from streams.store.connection import Access, connect
 
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
 
-    def add(found: Iterable[Finding]) -> None:
+    def add(found: Iterable[CheckResult]) -> None:
         for finding in found:
             show(finding)
             findings.append(finding)
@@ -91,9 +91,9 @@ async def _examine(settings: Settings, show: Callable[[Finding], None]) -> Seque
     return findings
 
 
-async def within(asked: Awaitable[Sequence[Finding]], limit_s: float = REDIS_WITHIN_S) -> Sequence[Finding]:
+async def within(asked: Awaitable[Sequence[CheckResult]], limit_s: float = REDIS_WITHIN_S) -> Sequence[CheckResult]:
     """What was found; where that takes too long, that."""
-    from streams.local.doctor.findings import wrong
+    from streams.local.doctor.check_results import wrong
 
     try:
         async with asyncio.timeout(limit_s):
@@ -102,10 +102,10 @@ async def within(asked: Awaitable[Sequence[Finding]], limit_s: float = REDIS_WIT
         return [wrong("redis", f"has not answered all questions within {limit_s:g} s", "see its log, and what it does")]
 
 
-def _examine_settings(settings: Settings) -> list[Finding]:
+def _examine_settings(settings: Settings) -> list[CheckResult]:
     """A wrong setting ends every command before it comes this far."""
-    from streams.local.doctor.findings import ok, warning
-    from streams.local.doctor.money import exponent
+    from streams.local.doctor.check_results import ok, warning
+    from streams.local.doctor.money import check_currency_exponent
 
     file = Path("salepulse.toml")
     read = f"{file} was read" if file.exists() else f"no {file} in {Path.cwd()}: environment, flags and defaults"
@@ -115,5 +115,5 @@ def _examine_settings(settings: Settings) -> list[Finding]:
             warning("settings", f"the environment variable {name} sets nothing", f"did you mean {meant}?")
             for name, meant in misspelt(Settings, os.environ).items()
         ),
-        *exponent(settings),
+        *check_currency_exponent(settings),
     ]

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.common import iso, load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.topics import Partition, Topic
 from streams.commands.options import AsJson, RedisUrl
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 from streams.store.state import UNKNOWN_SINCE_MS
 
 if TYPE_CHECKING:
-    from streams.store.state import State
+    from streams.store.state import StoreState
 
 app = typer.Typer(help="Records that were lost before they were counted.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def list_(redis_url: RedisUrl = None, as_json: AsJson = False) -> None:
         styles=("bold",),
     )
     if not state.incomplete:
-        tell("no records are known to be lost")
+        print_note("no records are known to be lost")
 
 
 @app.command()
@@ -55,7 +55,7 @@ def clear(
     """
     settings = load_settings(Settings, redis_url=redis_url)
     incomplete = run(_read(settings)).incomplete
-    with foreseen():
+    with report_errors():
         chosen = _chosen(partitions, incomplete)
         if chosen and not yes:
             if not sys.stdin.isatty():
@@ -99,28 +99,28 @@ def _chosen(names: list[str] | None, incomplete: Mapping[Partition, int]) -> dic
     return chosen
 
 
-async def _read(settings: Settings) -> State:
-    from streams.store.connection import Access, connect, redis_errors
+async def _read(settings: Settings) -> StoreState:
+    from streams.store.connection import Access, connect, user_errors
     from streams.store.keys import Keys
     from streams.store.state import read_state
 
     redis = connect(settings, Access.READ)
     try:
-        with redis_errors(redis):
+        with user_errors(redis):
             return await read_state(redis, Keys(settings.redis_prefix, settings.shards))
     finally:
         await redis.aclose()
 
 
 async def _clear(settings: Settings, partitions: Iterable[Partition]) -> None:
-    from streams.store.connection import connect, redis_errors
+    from streams.store.connection import connect, user_errors
     from streams.store.keys import Keys
     from streams.store.levels import levels
     from streams.store.writer import PaneWriter
 
     redis = connect(settings)
     try:
-        with redis_errors(redis):
+        with user_errors(redis):
             writer = PaneWriter(redis, Keys(settings.redis_prefix, settings.shards), levels(settings))
             for partition in partitions:
                 await writer.confirm(partition)

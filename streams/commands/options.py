@@ -27,12 +27,12 @@ Accept = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def accepting(topics: list[str] | None) -> str | None:
+def accept_setting(topics: list[str] | None) -> str | None:
     """The setting `accept` that the flags give."""
     return ",".join(topics) if topics else None
 
 
-def speed_of(text: str) -> float | None:
+def parse_speed(text: str) -> float | None:
     """How many times faster than recorded; None for as fast as possible. For typer's `callback`, see `checked_speed`.
 
     >>> speed_of("60"), speed_of("max")
@@ -51,5 +51,5 @@ def speed_of(text: str) -> float | None:
 
 def checked_speed(text: str) -> str:
     """The text itself if it is a speed; else typer ends the command with 2."""
-    speed_of(text)
+    parse_speed(text)
     return text

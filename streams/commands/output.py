@@ -17,7 +17,7 @@ def print_json(facts: Any) -> None:
     typer.echo(json.dumps(facts, ensure_ascii=False))
 
 
-def tell(line: str) -> None:
+def print_note(line: str) -> None:
     """A line on stderr: progress and remarks."""
     typer.echo(line, err=True)
 

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from streams.commands.output import tell
+from streams.commands.output import print_note
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -47,7 +47,7 @@ class _Lines:
         if time.monotonic() - self._told >= LINE_EVERY_S:
             self._told = time.monotonic()
             share = f"{done / total:.0%}, " if done is not None and total else ""
-            tell(f"{self._title}: {share}{text}")
+            print_note(f"{self._title}: {share}{text}")
 
 
 class _Bar:

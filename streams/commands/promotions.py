@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.common import iso, load_settings, report_errors, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
-from consumers.kafka.connection import Where
-from consumers.plain_words import how_many
+from consumers.kafka.connection import KafkaTarget
 from consumers.topics import Topic
-from streams.commands.asking import parse_time
+from consumers.validation_messages import how_many
+from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson, Bootstrap, RedisUrl
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.contract.events import Promotion
-    from consumers.promotions.topic import Applied, InForce
+    from consumers.promotions.topic import PromotionReport, PromotionTopicState
     from consumers.topics import Partition
 
 
-class Source(StrEnum):
+class PromotionOrigin(StrEnum):
     """Who knows of a promotion."""
 
     BOTH = "topic and shop"
@@ -36,8 +36,8 @@ class Source(StrEnum):
 
 
 _REMARKS = {
-    Source.TOPIC: "on the topic, and not in force yet: no worker has read it",
-    Source.SHOP: "in force, and no longer on the topic, as when a broker has lost it: apply its file again",
+    PromotionOrigin.TOPIC: "on the topic, and not in force yet: no worker has read it",
+    PromotionOrigin.SHOP: "in force, and no longer on the topic, as when a broker has lost it: apply its file again",
 }
 
 app = typer.Typer(help="The promotions in force: set them from a file, see them.", no_args_is_help=True)
@@ -60,14 +60,14 @@ def apply(
     Those that the file does not name stay as they are. Everything that is derived from a promotion that is changed, its
     window, phases and attainment, is as if it had always been so. With a fault in the file nothing is written at all.
     """
-    with foreseen():
+    with report_errors():
         if file is None and not delete:
             raise UsageError("say which promotions: FILE.yaml, --delete ID, or both")
         wanted = _read(file) if file is not None else ()
         if both := {promotion.promotion_id for promotion in wanted} & set(delete or ()):
             raise UsageError(f"promotion {min(both)!r} is in {file} and to be deleted: choose one")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    with foreseen():
+    with report_errors():
         check_bootstrap(settings.bootstrap)
     check_contents = Topic.PROMOTIONS not in settings.accepted_topics
     applied = run(_apply(settings.kafka, wanted, delete or (), dry_run, check_contents))
@@ -91,10 +91,10 @@ def list_(
     The topic says what is to be in force; the shop, that is Redis, what is counted by. They differ where no worker has
     read the topic yet, and where a broker has lost it: then what the shop knows stays in force.
     """
-    with foreseen():
+    with report_errors():
         at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with foreseen():
+    with report_errors():
         check_bootstrap(settings.bootstrap)
     in_force = run(_in_force(settings.kafka))
     known = run(_known_to_the_shop(settings))
@@ -102,7 +102,7 @@ def list_(
     held = {**(known or {}), **in_force.promotions}
     listed = sorted(held.values(), key=lambda one: (one.starts_at, one.promotion_id))
     if as_json:
-        facts = [{**_standing(one, at_ms), "source": sources[one.promotion_id].value} for one in listed]
+        facts = [{**_with_phase(one, at_ms), "source": sources[one.promotion_id].value} for one in listed]
         print_json({"at": at_ms, "promotions": facts})
     else:
         print_table(
@@ -111,12 +111,14 @@ def list_(
             right=(7,),
             styles=("bold",),
         )
-        tell(f"{how_many(len(listed), 'promotion')} at {iso(at_ms)}; money in minor units")
+        print_note(f"{how_many(len(listed), 'promotion')} at {iso(at_ms)}; money in minor units")
     for source, remark in _REMARKS.items():
         if names := [name for name, found in sources.items() if found is source and known is not None]:
-            tell(f"{', '.join(sorted(names))}: {remark}")
-    if in_force.refused:
-        tell(f"{in_force.refused} messages on the topic break the contract and are not in force: see the dead letters")
+            print_note(f"{', '.join(sorted(names))}: {remark}")
+    if in_force.rejected:
+        print_note(
+            f"{in_force.rejected} messages on the topic break the contract and are not in force: see the dead letters"
+        )
 
 
 @app.command()
@@ -127,7 +129,7 @@ def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: As
     not agree nothing is confirmed.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with foreseen():
+    with report_errors():
         check_bootstrap(settings.bootstrap)
     promotions = run(_in_force(settings.kafka)).promotions
     said = run(_confirm(settings, promotions))
@@ -149,29 +151,29 @@ def _read(file: Path) -> Sequence[Promotion]:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
     found = read_promotions(text)
-    for fault in found.faults:
-        tell(f"{file}:{fault.line}: {fault.message}")
-    if found.faults:
-        count = how_many(len(found.faults), "fault")
+    for fault in found.errors:
+        print_note(f"{file}:{fault.line}: {fault.message}")
+    if found.errors:
+        count = how_many(len(found.errors), "fault")
         raise UsageError(f"{file} has {count}, nothing was written: mend it and apply it again")
     return found.promotions
 
 
 async def _apply(
-    kafka: Where, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool, check_contents: bool
-) -> list[Applied]:
-    from consumers.promotions.topic import plan, read_in_force, write
-    from consumers.topic_contents import contents_advice, foreign_contents
+    kafka: KafkaTarget, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool, check_contents: bool
+) -> list[PromotionReport]:
+    from consumers.promotions.topic import plan_promotions, read_promotion_topic, write_promotions
+    from consumers.topic_contents import contents_advice, find_foreign_contents
 
-    if check_contents and (foreign := await foreign_contents(kafka, [Topic.PROMOTIONS])):
+    if check_contents and (foreign := await find_foreign_contents(kafka, [Topic.PROMOTIONS])):
         why, advice = foreign[Topic.PROMOTIONS], contents_advice(Topic.PROMOTIONS)
         raise SalepulseError(f"topic promotions cannot be used: {why}; {advice}")
-    in_force = (await read_in_force(kafka)).promotions
-    applied = plan(in_force, wanted, deleted)
+    in_force = (await read_promotion_topic(kafka)).promotions
+    applied = plan_promotions(in_force, wanted, deleted)
     for promotion in wanted:
         _check_baseline(promotion, {**in_force, **{held.promotion_id: held for held in wanted}}, deleted)
     if not dry_run:
-        await write(kafka, applied)
+        await write_promotions(kafka, applied)
     return applied
 
 
@@ -181,7 +183,7 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
     if name is None:
         return
     if name not in known or name in deleted:
-        tell(f"remark: the baseline {name!r} of {promotion.promotion_id!r} is not among the promotions in force")
+        print_note(f"remark: the baseline {name!r} of {promotion.promotion_id!r} is not among the promotions in force")
     elif known[name].starts_at >= promotion.starts_at:
         raise UsageError(
             f"the baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
@@ -201,26 +203,30 @@ async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | No
     try:
         return await read_promotions(settings)
     except SalepulseError as error:
-        tell(f"remark: this is what the topic says; the shop could not be asked: {error}")
+        print_note(f"remark: this is what the topic says; the shop could not be asked: {error}")
         return None
 
 
-def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | None) -> dict[str, Source]:
+def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | None) -> dict[str, PromotionOrigin]:
     """Who knows of each promotion."""
     known = shop or {}
     return {
-        name: Source.SHOP if name not in topic else Source.BOTH if name in known else Source.TOPIC
+        name: PromotionOrigin.SHOP
+        if name not in topic
+        else PromotionOrigin.BOTH
+        if name in known
+        else PromotionOrigin.TOPIC
         for name in {**known, **topic}
     }
 
 
-async def _in_force(kafka: Where) -> InForce:
-    from consumers.promotions.topic import read_in_force
+async def _in_force(kafka: KafkaTarget) -> PromotionTopicState:
+    from consumers.promotions.topic import read_promotion_topic
 
-    return await read_in_force(kafka)
+    return await read_promotion_topic(kafka)
 
 
-def _facts(one: Applied) -> dict[str, Any]:
+def _facts(one: PromotionReport) -> dict[str, Any]:
     changes = [
         {
             "field": change.field,
@@ -233,27 +239,28 @@ def _facts(one: Applied) -> dict[str, Any]:
     return {"promotion_id": one.promotion_id, "outcome": one.outcome.value, "changes": changes}
 
 
-def _print(applied: Sequence[Applied], dry_run: bool) -> None:
-    from consumers.promotions.changes import Outcome
-    from consumers.promotions.times import local
+def _print(applied: Sequence[PromotionReport], dry_run: bool) -> None:
+    from consumers.promotions.changes import PromotionOutcome
+    from consumers.promotions.times import format_local_time
 
     for one in applied:
-        said = "not there" if one.outcome is Outcome.ABSENT else one.outcome.value
+        said = "not there" if one.outcome is PromotionOutcome.ABSENT else one.outcome.value
         held = one.definition
-        if one.outcome is Outcome.ADDED and held is not None:
-            said += f": {local(held.starts_at, held.timezone)} to {local(held.ends_at, held.timezone)} {held.timezone}"
+        if one.outcome is PromotionOutcome.ADDED and held is not None:
+            starts, ends = (format_local_time(at, held.timezone) for at in (held.starts_at, held.ends_at))
+            said += f": {starts} to {ends} {held.timezone}"
         if one.changes and held is not None:
             said += ": " + ", ".join(change.text(held.timezone) for change in one.changes)
         typer.echo(f"{one.promotion_id}: {said}")
     if dry_run:
-        tell("nothing was written: this was a dry run")
+        print_note("nothing was written: this was a dry run")
 
 
-def _standing(promotion: Promotion, at_ms: int) -> dict[str, Any]:
+def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
     """A definition and how it stands, as JSON."""
-    from streams.model.phases import at_moment
+    from streams.model.phases import promotion_progress
 
-    now = at_moment(promotion, at_ms)
+    now = promotion_progress(promotion, at_ms)
     return {
         **promotion.model_dump(mode="json", exclude_none=True),
         "state": now.state.value,
@@ -264,10 +271,10 @@ def _standing(promotion: Promotion, at_ms: int) -> dict[str, Any]:
 
 
 def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
-    from consumers.promotions.times import local
-    from streams.model.phases import RunState, at_moment
+    from consumers.promotions.times import format_local_time
+    from streams.model.phases import RunState, promotion_progress
 
-    now = at_moment(promotion, at_ms)
+    now = promotion_progress(promotion, at_ms)
     phase = now.phase.name if now.phase else ("between phases" if promotion.phases else "running")
     targets = promotion.targets
     return (
@@ -276,8 +283,8 @@ def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
         f"{phase} ({now.elapsed_fraction:.0%})".replace("%", " %")
         if now.state is RunState.RUNNING
         else now.state.value,
-        local(promotion.starts_at, promotion.timezone),
-        local(promotion.ends_at, promotion.timezone),
+        format_local_time(promotion.starts_at, promotion.timezone),
+        format_local_time(promotion.ends_at, promotion.timezone),
         promotion.timezone,
         " / ".join(f"{amount:,}" for _, amount in targets) if targets else "none",
         f"{len(promotion.skus or ()):,}",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.common import iso, load_settings, report_errors, run
 from consumers.errors import check_bootstrap
-from consumers.replaying import Progress, Replayed, replay_files
-from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, speed_of
-from streams.commands.output import print_json, tell
+from consumers.replay import ReplayProgress, ReplayResult, replay_files
+from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, parse_speed
+from streams.commands.output import print_json, print_note
 from streams.commands.progress import progress
 from streams.settings import Settings
 
@@ -45,13 +45,13 @@ def replay(
     same file again counts no event twice while its event_id is remembered.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with foreseen():
+    with report_errors():
         check_bootstrap(settings.bootstrap)
     before = run(_positions(settings)) if wait else {}
-    sent = run(_send(settings, paths, speed_of(speed)))
+    sent = run(_send(settings, paths, parse_speed(speed)))
     total = sum(sent.messages.values())
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.messages.items()))
-    tell(f"sent {total:,} messages in {sent.elapsed_s:.1f} s: {by_topic or 'nothing'}")
+    print_note(f"sent {total:,} messages in {sent.elapsed_s:.1f} s: {by_topic or 'nothing'}")
     counted_s = run(_wait(settings, sent, before, patience)) if wait else None
     if as_json:
         print_json(
@@ -70,10 +70,10 @@ def replay(
         typer.echo(f"sent {total:,} messages")
 
 
-async def _send(settings: Settings, paths: list[Path], speed: float | None) -> Replayed:
+async def _send(settings: Settings, paths: list[Path], speed: float | None) -> ReplayResult:
     with progress("sending") as shown:
 
-        def show(come: Progress) -> None:
+        def show(come: ReplayProgress) -> None:
             reached = "" if come.at_ms is None else f", at {iso(come.at_ms)}"
             shown.show(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
 
@@ -86,9 +86,9 @@ async def _positions(settings: Settings) -> Positions:
     return await read_positions(settings)
 
 
-async def _wait(settings: Settings, sent: Replayed, before: Positions, patience_s: float) -> float:
+async def _wait(settings: Settings, sent: ReplayResult, before: Positions, patience_s: float) -> float:
     """Seconds that it took."""
-    from streams.store.progress import wait_counted
+    from streams.store.progress import wait_until_counted
 
     started, total = time.monotonic(), sum(sent.messages.values())
     with progress("counting") as shown:
@@ -96,5 +96,5 @@ async def _wait(settings: Settings, sent: Replayed, before: Positions, patience_
         def show(missing: int) -> None:
             shown.show(f"{missing:,} messages wait", max(0, total - missing), total)
 
-        await wait_counted(settings, sent.ends, patience_s=patience_s, before=before, on_progress=show)
+        await wait_until_counted(settings, sent.ends, patience_s=patience_s, before=before, on_progress=show)
     return time.monotonic() - started

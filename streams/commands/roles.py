@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain, accepting
+from consumers.commands.common import load_settings, report_errors
+from streams.commands.options import (
+    Accept,
+    Bootstrap,
+    ClockOption,
+    HttpHost,
+    HttpPort,
+    RedisUrl,
+    Retain,
+    accept_setting,
+)
 from streams.settings import Settings
 
 app = typer.Typer()
@@ -23,21 +32,21 @@ def worker(
     import structlog
 
     from streams.process.logs import configure_role_logs
-    from streams.settings_report import shown
+    from streams.settings_report import display_value
     from streams.worker.app import run
 
     settings = load_settings(
-        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accepting(accept)
+        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accept_setting(accept)
     )
     configure_role_logs()
     structlog.get_logger().info(
         "counting",
         bootstrap=settings.bootstrap,
-        redis=shown(settings.redis_url),
+        redis=display_value(settings.redis_url),
         clock=settings.clock.value,
         **settings.topic_names.log_fields(),
     )
-    with foreseen():
+    with report_errors():
         run(settings)
 
 
@@ -57,5 +66,5 @@ def serve(
         Settings, redis_url=redis_url, http_host=http_host, http_port=http_port, clock=clock, retain=retain
     )
     configure_role_logs()
-    with foreseen():
+    with report_errors():
         run(settings)

@@ -10,8 +10,8 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from consumers.plain_words import plainly
-from streams.commands.output import tell
+from consumers.validation_messages import validation_message
+from streams.commands.output import print_note
 from streams.settings import Settings
 from streams.settings_report import misspelt
 
@@ -25,7 +25,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except typer.BadParameter as error:
             if isinstance(error.__cause__, ValidationError):
-                error.message = plainly(error.__cause__.errors()[0])
+                error.message = validation_message(error.__cause__.errors()[0])
             raise
 
 
@@ -42,4 +42,4 @@ def root(
 ) -> None:
     """A monitor for the biggest hours of an online shop."""
     for name, meant in misspelt(Settings, os.environ).items():
-        tell(f"remark: the environment variable {name} sets nothing: did you mean {meant}?")
+        print_note(f"remark: the environment variable {name} sets nothing: did you mean {meant}?")

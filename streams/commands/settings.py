@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from consumers.commands.running import load_settings
+from consumers.commands.common import load_settings
 from streams.commands.options import AsJson, Bootstrap, ClockOption, HttpHost, HttpPort, Partitions, RedisUrl, Retain
 from streams.commands.output import print_json, print_table
 from streams.settings import Settings

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.running import foreseen, iso, load_settings, run
+from consumers.commands.common import iso, load_settings, report_errors, run
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
-from consumers.kafka.connection import Where
-from streams.commands.asking import parse_time
-from streams.commands.options import AsJson, checked_speed, speed_of
-from streams.commands.output import print_json, tell
+from consumers.kafka.connection import KafkaTarget
+from streams.commands.kpis import parse_time
+from streams.commands.options import AsJson, checked_speed, parse_speed
+from streams.commands.output import print_json, print_note
 from streams.commands.progress import progress
 from streams.settings import Settings
 
@@ -30,7 +30,7 @@ _STEP_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """What was sent to Kafka."""
 
     messages: int
@@ -73,12 +73,12 @@ def simulate(
     With --out it becomes files; with --bootstrap it is sent as it happens, earlier sales at once before it. What was
     wrong, when and where, and the exact counts go to incidents.json. Ctrl-C ends it early; what was sent stays sent.
     """
-    with foreseen():
+    with report_errors():
         if (out is None) == (bootstrap is None):
             raise UsageError("say where to: --out DIR for files, or --bootstrap host:port for Kafka")
         if bootstrap is not None:
             check_bootstrap(bootstrap)
-        pace = speed_of(speed)
+        pace = parse_speed(speed)
         start_ms = parse_time("--start", start) if start is not None else None
         if start_ms is None and bootstrap is not None:
             # In real time it begins now; faster than life it ends now, as events of the future would be refused.
@@ -130,7 +130,7 @@ def _send(config: SimulationConfig, earlier: int, bootstrap: str, speed: float |
             truth.write_bytes(ground_truth(season))
         except OSError as error:
             raise SalepulseError(f"{truth} cannot be written: {error.strerror or error}") from error
-        tell(f"what was wrong, when and where: {truth}")
+        print_note(f"what was wrong, when and where: {truth}")
     return {"bootstrap": bootstrap, "messages": sent.messages, "complete": sent.complete, **_facts(season)}
 
 
@@ -146,10 +146,10 @@ def _facts(season: Season) -> dict[str, Any]:
     }
 
 
-async def _send_all(season: Season, kafka: Where, speed: float | None) -> Sent:
+async def _send_all(season: Season, kafka: KafkaTarget, speed: float | None) -> SendResult:
     from consumers.kafka.producer import KeyedProducer
     from consumers.topics import EVENT_TOPICS, Topic
-    from streams.simulate.sending import Pace, send_batches
+    from streams.simulate.sending import SendingPace, send_batches
 
     config, stop, sent = season.config, asyncio.Event(), 0
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -165,6 +165,6 @@ async def _send_all(season: Season, kafka: Where, speed: float | None) -> Sent:
         async with KeyedProducer(kafka) as producer:
             for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
                 await producer.partitions(topic)  # raises if it is missing, before anything is sent
-            pace = Pace(config.start_ms, speed)
+            pace = SendingPace(config.start_ms, speed)
             await send_batches(producer, season.batches(_STEP_MS), pace, stop=stop, on_sent=show)
-    return Sent(sent, not stop.is_set())
+    return SendResult(sent, not stop.is_set())

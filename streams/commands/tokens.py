@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.running import UNITS_S, foreseen, iso, load_settings
+from consumers.commands.common import UNITS_S, iso, load_settings, report_errors
 from consumers.errors import UsageError
 from streams.commands.options import AsJson
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
-from streams.tokens.token import Right
+from streams.tokens.token import TokenScope
 
 app = typer.Typer(help="Tokens of the API: make, list, take away. Only their hashes are kept.", no_args_is_help=True)
 
@@ -27,7 +27,9 @@ Name = Annotated[str, typer.Argument(help="Whose it is: letters, digits, and . _
 @app.command()
 def create(
     name: Name,
-    scope: Annotated[Right, typer.Option(help="What it lets one do; each includes those before it.")] = Right.READ,
+    scope: Annotated[
+        TokenScope, typer.Option(help="What it lets one do; each includes those before it.")
+    ] = TokenScope.READ,
     expires: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it is valid, such as 12h or 90d; without: for ever.")
     ] = None,
@@ -37,15 +39,15 @@ def create(
     """Make a token, and print it: this once, as only its hash is kept. Running servers know it within a second."""
     from streams.clock import now_ms
     from streams.tokens.file import change_tokens
-    from streams.tokens.token import PREFIX, Token, digest
+    from streams.tokens.token import SECRET_PREFIX, Token, hash_secret
 
-    with foreseen():
+    with report_errors():
         path, now = _path(file), now_ms()
         if not re.fullmatch(r"[\w.@-]{1,64}", name):
             raise UsageError(f"{name!r} is no name for a token: write up to 64 letters, digits, and . _ @ -")
-        secret = PREFIX + secrets.token_urlsafe(32)
+        secret = SECRET_PREFIX + secrets.token_urlsafe(32)
         expires_ms = None if expires is None else now + _length_ms(expires)
-        made = Token(name=name, scope=scope, sha256=digest(secret), created_ms=now, expires_ms=expires_ms)
+        made = Token(name=name, scope=scope, sha256=hash_secret(secret), created_ms=now, expires_ms=expires_ms)
 
         def add(held: tuple[Token, ...]) -> list[Token]:
             if any(token.name == name for token in held):
@@ -57,7 +59,7 @@ def create(
         print_json({"name": name, "scope": scope.value, "token": secret, "expires_ms": expires_ms, "file": str(path)})
         return
     until = f", until {iso(expires_ms)}" if expires_ms is not None else ""
-    tell(f"token {name!r} of scope {scope}{until}, its hash in {path}; it is shown this once:")
+    print_note(f"token {name!r} of scope {scope}{until}, its hash in {path}; it is shown this once:")
     typer.echo(secret)
 
 
@@ -67,7 +69,7 @@ def list_(file: File = None, as_json: AsJson = False) -> None:
     from streams.clock import now_ms
     from streams.tokens.file import read_tokens
 
-    with foreseen():
+    with report_errors():
         held, now = read_tokens(_path(file)), now_ms()
     if as_json:
         shown = [token.model_dump(mode="json", exclude={"sha256"}) | {"expired": token.expired(now)} for token in held]
@@ -91,7 +93,7 @@ def revoke(name: Name, file: File = None) -> None:
     from streams.tokens.file import change_tokens, read_tokens
     from streams.tokens.token import Token
 
-    with foreseen():
+    with report_errors():
         path = _path(file)
         read_tokens(path)  # a file that is not there is not made
 
@@ -101,7 +103,7 @@ def revoke(name: Name, file: File = None) -> None:
             return [token for token in held if token.name != name]
 
         change_tokens(path, drop)
-    tell(f"token {name!r} is revoked")
+    print_note(f"token {name!r} is revoked")
 
 
 def _path(file: Path | None) -> Path:

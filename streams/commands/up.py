@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
+from consumers.commands.common import load_settings, report_errors
 from consumers.errors import UsageError, check_bootstrap
 from streams.commands.options import (
     Accept,
@@ -19,14 +19,14 @@ from streams.commands.options import (
     Partitions,
     RedisUrl,
     Retain,
-    accepting,
+    accept_setting,
 )
-from streams.commands.output import tell
+from streams.commands.output import print_note
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.local.embedded.child import Event
-    from streams.local.stack.plan import Plan
+    from streams.local.embedded.child import ChildEvent
+    from streams.local.stack.plan import StackPlan
 
 app = typer.Typer()
 
@@ -65,7 +65,7 @@ def up(
     settings name (--bootstrap, --redis-url, environment or salepulse.toml) is used as it is, none is started then.
     The embedded broker keeps everything in memory; what was counted is kept with --data-dir.
     """
-    from streams.serve.certificate import examine
+    from streams.serve.certificate import check_certificate
     from streams.serve.exposure import check_exposure
 
     settings = load_settings(
@@ -77,14 +77,14 @@ def up(
         partitions=partitions,
         clock=clock,
         retain=retain,
-        accept=accepting(accept),
+        accept=accept_setting(accept),
     )
-    with foreseen():
+    with report_errors():
         _one_of("--bootstrap", bootstrap, "--kafka-port", kafka_port)
         _one_of("--redis-url", redis_url, "--redis-port", redis_port)
         check_exposure(settings)
         if settings.http_cert_file:
-            examine(settings.http_cert_file, settings.http_key_file)
+            check_certificate(settings.http_cert_file, settings.http_key_file)
         given = settings.model_fields_set
         own_kafka = kafka_port if kafka_port is not None else None if "bootstrap" in given else DEFAULT_KAFKA_PORT
         own_redis = redis_port if redis_port is not None else None if "redis_url" in given else DEFAULT_REDIS_PORT
@@ -101,13 +101,13 @@ def _one_of(flag: str, given: object, other: str, port: object) -> None:
 def _run(
     settings: Settings, kafka_port: int | None, redis_port: int | None, workers: int, data_dir: Path | None
 ) -> None:
-    from streams.local.stack.plan import Wanted, data_folder, embedded_errors, plan
+    from streams.local.stack.plan import StackRequest, data_folder, embedded_errors, make_plan
 
-    wanted = Wanted(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
+    wanted = StackRequest(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
     with data_folder(data_dir) as folder, embedded_errors():
-        planned = plan(wanted, folder)
+        planned = make_plan(wanted, folder)
         if data_dir is None:
-            tell("data: in a temporary folder that is gone at the end; keep it with --data-dir")
+            print_note("data: in a temporary folder that is gone at the end; keep it with --data-dir")
         asyncio.run(_keep(planned, installed_roles()))
 
 
@@ -118,16 +118,16 @@ def installed_roles() -> tuple[str, ...]:
     return tuple(role for role in EXTRA_ROLES if role in command_names())
 
 
-async def _keep(planned: Plan, extra_roles: tuple[str, ...]) -> None:
+async def _keep(planned: StackPlan, extra_roles: tuple[str, ...]) -> None:
     from streams.local.embedded.supervisor import Supervisor
-    from streams.local.stack.stack import Stack, describe
+    from streams.local.stack.stack import Stack, describe_child_event
 
-    def on_event(event: Event) -> None:
-        if line := describe(event):
-            tell(line)
+    def on_event(event: ChildEvent) -> None:
+        if line := describe_child_event(event):
+            print_note(line)
 
     async with Supervisor(on_event=on_event) as supervisor:
-        await Stack(planned, supervisor, tell, extra_roles=extra_roles).start()
+        await Stack(planned, supervisor, print_note, extra_roles=extra_roles).start()
         typer.echo(f"ready {planned.url}")
         await supervisor.wait()
-        tell("stopping")
+        print_note("stopping")

@@ -12,11 +12,11 @@ import numpy as np
 import zstandard
 
 from streams.fold.delta import PaneDelta
-from streams.panes.arrays import compact, places
+from streams.panes.arrays import places, unique_inverse
 from streams.panes.cells import Cells, cell_keys
-from streams.panes.packing import Column, pack, pack_rising, unpack, unpack_uint32
-from streams.panes.rows import Rows
-from streams.panes.sketch import RANK_BITS, Coupons
+from streams.panes.packing import Column, pack, pack_delta_encoded, unpack, unpack_uint32
+from streams.panes.rows import RowIndex
+from streams.panes.sketch import RANK_BITS, RegisterEntries
 from streams.panes.sketches import Sketches, group_keys
 from streams.shipping.wire import ShippingWire, from_wire, to_wire
 from streams.stock.wire import LedgerWire
@@ -35,7 +35,7 @@ _PLAIN, _COMPRESSED = b"\x00", b"\x01"
 _LEVEL = 1
 
 
-class _Wire(msgspec.Struct, array_like=True):
+class _DeltaWire(msgspec.Struct, array_like=True):
     version: int
     scopes: bytes
     """Scope id of each row."""
@@ -58,12 +58,12 @@ class _Wire(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Wire)
+_decoder = msgspec.msgpack.Decoder(_DeltaWire)
 
 
-def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
+def encode(delta: PaneDelta, rows: RowIndex, *, compress: bool = True) -> bytes:
     """The delta in bytes."""
-    few = len(delta.cells.keys) + len(delta.sketches.coupons) < _FEW
+    few = len(delta.cells.keys) + len(delta.sketches.register_entries) < _FEW
     wire = _few(delta, rows) if few else _many(delta, rows)
     wire.shipping, wire.stock = to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
     data = _encoder.encode(wire)
@@ -72,14 +72,14 @@ def encode(delta: PaneDelta, rows: Rows, *, compress: bool = True) -> bytes:
     return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
 
 
-def _few(delta: PaneDelta, rows: Rows) -> _Wire:
+def _few(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
     cells, sketches = delta.cells, delta.sketches
     cell_rows, group_rows = cells.rows.tolist(), sketches.rows.tolist()
     cell_panes, group_panes = cells.panes.tolist(), sketches.panes.tolist()
     row_of = {row: i for i, row in enumerate(sorted({*cell_rows, *group_rows}))}
     pane_of = {pane: i for i, pane in enumerate(sorted({*cell_panes, *group_panes}))}
-    coupons = sketches.coupons.tolist()
-    return _Wire(
+    register_entries = sketches.register_entries.tolist()
+    return _DeltaWire(
         VERSION,
         *rows.written(list(row_of)),
         list(pane_of),
@@ -91,34 +91,34 @@ def _few(delta: PaneDelta, rows: Rows) -> _Wire:
         [row_of[row] for row in group_rows],
         sketches.distincts.tolist(),
         sketches.sizes.tolist(),
-        [coupon >> RANK_BITS for coupon in coupons],
-        [coupon & ((1 << RANK_BITS) - 1) for coupon in coupons],
+        [register_entry >> RANK_BITS for register_entry in register_entries],
+        [register_entry & ((1 << RANK_BITS) - 1) for register_entry in register_entries],
     )
 
 
-def _many(delta: PaneDelta, rows: Rows) -> _Wire:
+def _many(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
     cells, sketches = delta.cells, delta.sketches
-    used, row_of = compact(np.concatenate((cells.rows, sketches.rows)), len(rows))
+    used, row_of = unique_inverse(np.concatenate((cells.rows, sketches.rows)), len(rows))
     panes, pane_of = places(np.concatenate((cells.panes, sketches.panes)))
     n = len(cells.keys)
-    return _Wire(
+    return _DeltaWire(
         VERSION,
         *rows.written(used.tolist()),
         pack(panes),
         pack(pane_of[:n]),
-        pack_rising(row_of[:n]),
+        pack_delta_encoded(row_of[:n]),
         pack(cells.counters),
         pack(cells.amounts),
         pack(pane_of[n:]),
-        pack_rising(row_of[n:]),
+        pack_delta_encoded(row_of[n:]),
         pack(sketches.distincts),
         pack(sketches.sizes),
-        pack_rising(sketches.coupons >> RANK_BITS),
-        pack(sketches.coupons & ((1 << RANK_BITS) - 1)),
+        pack_delta_encoded(sketches.register_entries >> RANK_BITS),
+        pack(sketches.register_entries & ((1 << RANK_BITS) - 1)),
     )
 
 
-def decode(data: bytes, rows: Rows) -> PaneDelta:
+def decode(data: bytes, rows: RowIndex) -> PaneDelta:
     """The delta that `encode` wrote, its strings numbered by `rows`."""
     body = data[1:]
     wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
@@ -128,12 +128,12 @@ def decode(data: bytes, rows: Rows) -> PaneDelta:
     panes = unpack(wire.panes)
     keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
     groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
-    coupons: Coupons = unpack_uint32(wire.registers)
-    coupons <<= RANK_BITS
-    coupons |= unpack_uint32(wire.ranks)
+    register_entries: RegisterEntries = unpack_uint32(wire.registers)
+    register_entries <<= RANK_BITS
+    register_entries |= unpack_uint32(wire.ranks)
     return PaneDelta(
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
-        Sketches(groups, np.cumsum(unpack(wire.group_sizes)), coupons).sorted(),
+        Sketches(groups, np.cumsum(unpack(wire.group_sizes)), register_entries).sorted(),
         from_wire(wire.shipping, rows),
         ledger_from_wire(wire.stock, rows.stock),
     )

@@ -15,20 +15,26 @@ import numpy as np
 from msgspec.structs import astuple
 
 from consumers.contract.decoding import decode_batch
-from consumers.contract.events import TYPES
-from consumers.contract.plausibility import implausible
-from consumers.contract.rejection import Rejected
+from consumers.contract.events import EVENT_TYPES
+from consumers.contract.plausibility import find_implausible_events
+from consumers.contract.rejection import RejectedMessage
 from consumers.dedup import NO_HASHES, Hashes, hash_ids, hash_strings
 from consumers.topics import Topic
 from streams.panes.arrays import NO_INTS, Ints, is_first
-from streams.panes.rows import Rows
-from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, WrittenBy
-from streams.shipping.told import NOTHING_TOLD, Told, join_told, told_by_orders, told_by_shipments
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, SourceDimension
+from streams.shipping.order_facts import (
+    NO_ORDERED_FACTS,
+    OrderedFacts,
+    concatenate_facts,
+    facts_from_order_events,
+    facts_from_shipment_events,
+)
 
 CHUNK = 1024
 """Events that are decoded and turned into arrays at a time."""
 
-TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in TYPES.items()}
+TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in EVENT_TYPES.items()}
 """The types of each topic; an event's type is its place here."""
 
 EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
@@ -45,7 +51,7 @@ _Fields = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class OrderLines:
     """What orders hold: one item for each category and each SKU of an order."""
 
     event: Ints = field(default_factory=lambda: NO_INTS)
@@ -57,13 +63,13 @@ class Lines:
     refund: Ints = field(default_factory=lambda: NO_INTS)
     """Its share of the order's refund, minor units."""
 
-    def take(self, places: Ints, count: int) -> Lines:
+    def take(self, places: Ints, count: int) -> OrderLines:
         """The lines of the orders at these places, of `count` orders."""
         moved = np.full(count, -1)
         moved[places] = np.arange(len(places))
         event = moved[self.event]
         kept = event >= 0
-        return Lines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
+        return OrderLines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Columns:
     """Events of one topic in the order they were read. Arrays are parallel."""
 
     topic: Topic
-    positions: Ints
+    indexes: Ints
     """Where each event stood in its batch."""
     ids: Hashes
     """Of `event_id`."""
@@ -85,10 +91,10 @@ class Columns:
     """Other fields by name: absent is 0, true is 1. Rows and the like are numbers too: absent is -1."""
     users: Hashes = field(default_factory=lambda: NO_HASHES)
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
-    lines: Lines = field(default_factory=Lines)
-    told: Told = field(default_factory=Told)
+    lines: OrderLines = field(default_factory=OrderLines)
+    order_facts: OrderedFacts = field(default_factory=OrderedFacts)
     """What the events tell of the lives of orders."""
-    dropped: Sequence[tuple[int, str]] = ()
+    dropped_labels: Sequence[tuple[int, str]] = ()
     """Labels that were too long, by the position of the event that lost it and the name of the field."""
 
     def __len__(self) -> int:
@@ -98,7 +104,7 @@ class Columns:
         """The events at these places (ascending)."""
         return Columns(
             topic=self.topic,
-            positions=self.positions[places],
+            indexes=self.indexes[places],
             ids=self.ids[places],
             ts=self.ts[places],
             types=self.types[places],
@@ -107,15 +113,15 @@ class Columns:
             users=self.users[places] if len(self.users) else self.users,
             sessions=self.sessions[places] if len(self.sessions) else self.sessions,
             lines=self.lines.take(places, len(self)),
-            told=self.told.take(places, len(self)),
-            dropped=self._dropped_of(places),
+            order_facts=self.order_facts.take(places, len(self)),
+            dropped_labels=self._dropped_of(places),
         )
 
     def _dropped_of(self, places: Ints) -> Sequence[tuple[int, str]]:
-        if not self.dropped:
+        if not self.dropped_labels:
             return ()
-        kept = set(self.positions[places].tolist())
-        return [(position, name) for position, name in self.dropped if position in kept]
+        kept = set(self.indexes[places].tolist())
+        return [(position, name) for position, name in self.dropped_labels if position in kept]
 
     def row_of(self, scope: Scope) -> Ints:
         """Each event's row in one of its topic's `EVENT_SCOPES`, -1 where it has no value there."""
@@ -128,24 +134,24 @@ class Columns:
 
 
 def read_columns(
-    topic: Topic, values: Sequence[bytes | None], rows: Rows, currency: str | None = None
-) -> tuple[Columns, list[Rejected]]:
+    topic: Topic, values: Sequence[bytes | None], rows: RowIndex, currency: str | None = None
+) -> tuple[Columns, list[RejectedMessage]]:
     """The events of a batch, and what was refused: every value is one or the other. New labels get rows.
 
     `currency`: the shop's; None takes money in any.
     """
     parts: list[Columns] = []
-    rejected: list[Rejected] = []
+    rejected: list[RejectedMessage] = []
     for start in range(0, len(values), CHUNK):
         decoded = decode_batch(topic, values[start : start + CHUNK])
         rejected += [replace(refused, index=start + refused.index) for refused in decoded.rejected]
         if decoded.events:
-            positions = np.array(decoded.positions, np.int64) + start
+            indexes = np.array(decoded.indexes, np.int64) + start
             fields = _by_field(decoded.events)
-            part = columns_of(topic, decoded.events, fields, decoded.amounts, positions, rows)
-            part = replace(part, dropped=[(start + i, name) for i, name in decoded.dropped])
-            if refused := implausible(topic, fields, part.ts, currency):
-                rejected += [Rejected(int(positions[place]), reason, detail) for place, reason, detail in refused]
+            part = columns_of(topic, decoded.events, fields, decoded.amounts, indexes, rows)
+            part = replace(part, dropped_labels=[(start + i, name) for i, name in decoded.dropped_labels])
+            if refused := find_implausible_events(topic, fields, part.ts, currency):
+                rejected += [RejectedMessage(int(indexes[place]), reason, detail) for place, reason, detail in refused]
                 part = part.take(np.delete(np.arange(len(part)), [place for place, _, _ in refused]))
             parts.append(part)
     return _joined(parts) if parts else _nothing(topic), rejected
@@ -157,24 +163,24 @@ def _by_field(events: Sequence[Any]) -> _Fields:
 
 
 def columns_of(
-    topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, positions: Ints, rows: Rows
+    topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, indexes: Ints, rows: RowIndex
 ) -> Columns:
     """Decoded events as arrays; `amounts` as `consumers.contract.decoding` has them."""
     n = len(events)
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
-    numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, Lines()
-    told = NOTHING_TOLD
+    numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, OrderLines()
+    order_facts = NO_ORDERED_FACTS
     if topic is Topic.LOGISTICS:
         numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
-        told = told_by_shipments(events, fields["type"])
+        order_facts = facts_from_shipment_events(events, fields["type"])
     if topic is Topic.ORDERS:
         amounts, units = amounts or (), [sum([item.qty for item in held]) for held in fields["items"]]
         numbers |= {"amount": _ints(amounts, n), "units": _ints(units, n)}
         lines = _lines(events, fields, rows)
-        told = told_by_orders(events, fields, amounts, units)
+        order_facts = facts_from_order_events(events, fields, amounts, units)
     return Columns(
         topic=topic,
-        positions=positions,
+        indexes=indexes,
         ids=hash_ids(fields["event_id"]),
         ts=_ints(fields["ts"], n),
         types=_ints(map(_TYPE_PLACES[topic].__getitem__, fields["type"]), n),
@@ -183,11 +189,11 @@ def columns_of(
         users=hash_strings(fields["user_id"]) if topic is not Topic.LOGISTICS else NO_HASHES,
         sessions=hash_strings(fields["session_id"]) if topic is Topic.CLICKS else NO_HASHES,
         lines=lines,
-        told=told,
+        order_facts=order_facts,
     )
 
 
-def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: Rows) -> Ints:
+def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: RowIndex) -> Ints:
     table = np.full((len(scopes) + 1, n), -1)
     table[0] = rows.row(Scope.ALL, "")
     for i, scope in enumerate(scopes, 1):
@@ -197,10 +203,10 @@ def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: Rows) -> Ints
     return table
 
 
-def _sources(topic: Topic, fields: _Fields, n: int, rows: Rows) -> Ints:
+def _sources(topic: Topic, fields: _Fields, n: int, rows: RowIndex) -> Ints:
     """The row of who wrote each event, -1 where it does not say."""
     names = fields["source"]
-    row_of = {name: rows.row(WrittenBy.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
+    row_of = {name: rows.row(SourceDimension.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
     return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
 
 
@@ -218,7 +224,7 @@ def _logistics_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
     return {name: _or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
 
 
-def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
+def _stock_warehouses(fields: _Fields, n: int, rows: RowIndex) -> Ints:
     """The stock ledger's number of each event's warehouse, -1 where it has none or is no stock event."""
     if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
         return np.full(n, -1)
@@ -229,7 +235,7 @@ def _stock_warehouses(fields: _Fields, n: int, rows: Rows) -> Ints:
 _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}
 
 
-def _lines(events: Sequence[Any], fields: _Fields, rows: Rows) -> Lines:
+def _lines(events: Sequence[Any], fields: _Fields, rows: RowIndex) -> OrderLines:
     """An order's lines, those of one category or SKU together."""
     held = fields["items"]
     items = list(chain.from_iterable(held))
@@ -246,7 +252,7 @@ def _lines(events: Sequence[Any], fields: _Fields, rows: Rows) -> Lines:
     by_key = by_key[row[by_key] >= 0]
     keys = keys[by_key]
     firsts = np.flatnonzero(is_first(keys))
-    return Lines(
+    return OrderLines(
         *np.divmod(keys[firsts], len(rows)),
         *(np.add.reduceat(amounts[by_key % m], firsts) for amounts in (units, worth, refund)),
     )
@@ -273,7 +279,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     lines = [part.lines for part in parts]
     return Columns(
         topic=parts[0].topic,
-        positions=np.concatenate([part.positions for part in parts]),
+        indexes=np.concatenate([part.indexes for part in parts]),
         ids=np.concatenate([part.ids for part in parts]),
         ts=np.concatenate([part.ts for part in parts]),
         types=np.concatenate([part.types for part in parts]),
@@ -281,21 +287,21 @@ def _joined(parts: Sequence[Columns]) -> Columns:
         numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers},
         users=np.concatenate([part.users for part in parts]),
         sessions=np.concatenate([part.sessions for part in parts]),
-        lines=Lines(
+        lines=OrderLines(
             event=np.concatenate([held.event + shift for held, shift in zip(lines, shifts, strict=True)]),
             row=np.concatenate([held.row for held in lines]),
             units=np.concatenate([held.units for held in lines]),
             worth=np.concatenate([held.worth for held in lines]),
             refund=np.concatenate([held.refund for held in lines]),
         ),
-        told=join_told([part.told for part in parts], shifts),
-        dropped=[lost for part in parts for lost in part.dropped],
+        order_facts=concatenate_facts([part.order_facts for part in parts], shifts),
+        dropped_labels=[lost for part in parts for lost in part.dropped_labels],
     )
 
 
 def _nothing(topic: Topic) -> Columns:
     table = np.zeros((len(EVENT_SCOPES[topic]) + 1, 0), np.int64)
-    return Columns(topic=topic, positions=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS, table=table)
+    return Columns(topic=topic, indexes=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS, table=table)
 
 
 def _given(values: Sequence[Any], n: int) -> Ints:

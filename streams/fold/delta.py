@@ -18,7 +18,7 @@ from streams.panes.arrays import is_first
 from streams.panes.cells import Cells, merge_cells
 from streams.panes.sketches import Sketches, merge_sketches
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, merge_shipping
-from streams.stock.ledger import NOTHING, Ledger, merge_ledgers
+from streams.stock.ledger import EMPTY_LEDGER, Ledger, merge_ledgers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class PaneDelta:
     sketches: Sketches = field(default_factory=Sketches)
     shipping: ShippingDelta = field(default_factory=lambda: NO_SHIPPING)
     """This and `stock` have levels of their own (`streams.store.levels`): what follows is of the other two alone."""
-    stock: Ledger = field(default_factory=lambda: NOTHING)
+    stock: Ledger = field(default_factory=lambda: EMPTY_LEDGER)
     """The journal of stock."""
 
     def between(self, start_s: int, end_s: int) -> PaneDelta:
@@ -48,13 +48,15 @@ class PaneDelta:
         edges = np.concatenate((starts, starts[-1:] + length_s))
         cell_edges = np.searchsorted(cell_panes, edges).tolist()
         group_edges = np.searchsorted(group_panes, edges)
-        coupon_edges = np.concatenate(([0], self.sketches.ends))[group_edges].tolist()
+        register_entry_edges = np.concatenate(([0], self.sketches.ends))[group_edges].tolist()
         group_edges = group_edges.tolist()
         keys, amounts = self.cells.keys, self.cells.amounts
-        groups, ends, coupons = self.sketches.groups, self.sketches.ends, self.sketches.coupons
+        groups, ends, register_entries = self.sketches.groups, self.sketches.ends, self.sketches.register_entries
         for i, start in enumerate(starts.tolist()):
-            cell, group, coupon = (slice(at[i], at[i + 1]) for at in (cell_edges, group_edges, coupon_edges))
-            sketches = Sketches(groups[group], ends[group] - coupon.start, coupons[coupon])
+            cell, group, register_entry = (
+                slice(at[i], at[i + 1]) for at in (cell_edges, group_edges, register_entry_edges)
+            )
+            sketches = Sketches(groups[group], ends[group] - register_entry.start, register_entries[register_entry])
             yield start, PaneDelta(Cells(keys[cell], amounts[cell]), sketches)
 
     def __bool__(self) -> bool:

@@ -16,13 +16,13 @@ from consumers.dedup import Hashes
 from consumers.topics import Topic
 from streams.fold.columns import TYPE_NAMES, Columns
 from streams.fold.delta import ZERO, PaneDelta
-from streams.panes.arrays import Ints, compact, places, radix_order
+from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
 from streams.panes.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.panes.sketch import RANK_BITS, REGISTERS, coupons
-from streams.panes.sketches import NO_SKETCHES, Sketches, group_keys, side_by_side, sketches_from
+from streams.panes.sketch import RANK_BITS, REGISTERS, register_entries
+from streams.panes.sketches import NO_SKETCHES, Sketches, group_keys, merge_disjoint, sketches_from
 from streams.panes.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 
@@ -44,7 +44,7 @@ class _Pairs:
         return _Pairs(self.event[chosen], self.row[chosen])
 
 
-def fold(events: Columns, rows: Rows) -> PaneDelta:
+def fold(events: Columns, rows: RowIndex) -> PaneDelta:
     """What events add to the panes."""
     if not len(events):
         return ZERO
@@ -55,7 +55,7 @@ def fold(events: Columns, rows: Rows) -> PaneDelta:
     return _fold_logistics(events, rows)
 
 
-def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
+def _fold_clicks(events: Columns, rows: RowIndex) -> PaneDelta:
     pairs, numbers = _pairs(events.table), events.numbers
     measures = [(_counters(events)[pairs.event], np.ones(len(pairs.event), np.int64))]
     for name in ("dwell_ms", "dwell_events"):
@@ -70,7 +70,7 @@ def _fold_clicks(events: Columns, rows: Rows) -> PaneDelta:
     return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
 
 
-def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
+def _fold_orders(events: Columns, rows: RowIndex) -> PaneDelta:
     whole, lines, numbers = _pairs(events.table), events.lines, events.numbers
     pairs = _Pairs(np.concatenate((whole.event, lines.event)), np.concatenate((whole.row, lines.row)))
 
@@ -95,7 +95,7 @@ def _fold_orders(events: Columns, rows: Rows) -> PaneDelta:
     return PaneDelta(_counted(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
 
 
-def _fold_logistics(events: Columns, rows: Rows) -> PaneDelta:
+def _fold_logistics(events: Columns, rows: RowIndex) -> PaneDelta:
     returned = events.is_type("return_received")
     counters = np.where(returned, COUNTER_IDS["returned_units"], _counters(events))
     counted = np.flatnonzero(counters != _NO_COUNTER)
@@ -122,7 +122,7 @@ def _pairs(table: Ints) -> _Pairs:
     )
 
 
-def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:
+def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
     """Sums of measures, and how many events of each type each source wrote."""
     written = np.flatnonzero(events.numbers["source_row"] >= 0)
     counters = _counters(events)[written]
@@ -134,13 +134,13 @@ def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints
     return merge_cells([_count(events, pairs, measures, rows), _count(events, by_source, ones, rows)])
 
 
-def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: Rows) -> Cells:
+def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
     """Sums of (counter, amount) measures, each parallel to the pairs, in panes of 1 s."""
     panes, row, place = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
     return cells_from(panes, row, place, measures, N_COUNTERS)
 
 
-def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Rows) -> Sketches:
+def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: RowIndex) -> Sketches:
     """Distinct counts of ids, by name: in each pair, that of its event."""
     if not len(pairs.event):
         return NO_SKETCHES
@@ -149,17 +149,17 @@ def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Row
     panes, row, place = _distinct(seconds - seconds % steps, pairs.row, len(rows))
     sketches = []
     for name, hashed in ids.items():
-        drawn = coupons(hashed)[pairs.event]
+        drawn = register_entries(hashed)[pairs.event]
         by_register = radix_order(drawn >> RANK_BITS, REGISTERS)
         table = group_keys(panes, row, DISTINCT_IDS[name])
         sketches.append(sketches_from(table, place[by_register], drawn[by_register]))
-    return side_by_side(sketches)
+    return merge_disjoint(sketches)
 
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
     """The distinct (start, row) pairs, sorted, as two arrays, and for each pair its place there."""
     panes, pane_of = places(starts)
-    codes, place = compact(pane_of * size + row, len(panes) * size)
+    codes, place = unique_inverse(pane_of * size + row, len(panes) * size)
     pane, row = np.divmod(codes, size)
     return panes[pane], row, place
 

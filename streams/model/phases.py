@@ -27,7 +27,7 @@ class Period(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseNow:
+class PromotionProgress:
     """A promotion at a moment."""
 
     state: RunState
@@ -41,9 +41,9 @@ class PhaseNow:
     """The same as a share of its length, 0 to 1."""
 
 
-def at_moment(promotion: Promotion, at_ms: int) -> PhaseNow:
+def promotion_progress(promotion: Promotion, at_ms: int) -> PromotionProgress:
     """How a promotion stands at a moment."""
-    return PhaseNow(
+    return PromotionProgress(
         run_state(promotion, at_ms),
         phase_at(promotion, at_ms),
         next_phase(promotion, at_ms),

@@ -13,7 +13,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 NO_INTS: Ints = np.zeros(0, np.int64)
 
 
-def compact(codes: Ints, size: int) -> tuple[Ints, Ints]:
+def unique_inverse(codes: Ints, size: int) -> tuple[Ints, Ints]:
     """The sorted distinct values of `codes` (each in [0, size)), and for each code its place among them.
 
     Marks a table of `size` when that is not much larger than the input, sorts otherwise.
@@ -47,7 +47,7 @@ def numbered(numbers: Ints, order: Ints) -> tuple[Ints, Ints]:
 def places(numbers: Ints) -> tuple[Ints, Ints]:
     """The sorted distinct values of any numbers (at least one), and for each number its place among them."""
     least = int(numbers.min())
-    distinct, place = compact(numbers - least, int(numbers.max()) - least + 1)
+    distinct, place = unique_inverse(numbers - least, int(numbers.max()) - least + 1)
     return distinct + least, place
 
 

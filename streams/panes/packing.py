@@ -28,7 +28,7 @@ def pack(numbers: npt.NDArray[Any]) -> Column:
     return b"".join((bytes((kind,)), numbers.astype(_TYPES[kind]).data))
 
 
-def pack_rising(numbers: npt.NDArray[Any]) -> Column:
+def pack_delta_encoded(numbers: npt.NDArray[Any]) -> Column:
     """The column of numbers that mostly rise by little, packed so that they compress well.
 
     Differences that wrap around where they fall; of all of them first the lowest byte, then the next.

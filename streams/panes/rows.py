@@ -12,10 +12,10 @@ from streams.panes.dictionary import StockNames
 from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
 
 
-class Rows:
+class RowIndex:
     """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
 
-    A row's number is only good within one `Rows`; whatever leaves the process carries the strings. Safe to share
+    A row's number is only good within one `RowIndex`; whatever leaves the process carries the strings. Safe to share
     between threads.
     """
 
@@ -74,7 +74,7 @@ class ScopeRows(dict[str | bool | None, int]):
     for "true" and "false" (scope `member`).
     """
 
-    def __init__(self, rows: Rows, scope: Dimension) -> None:
+    def __init__(self, rows: RowIndex, scope: Dimension) -> None:
         super().__init__({None: -1} if scope is Scope.ALL else {None: -1, "": -1})
         self._rows = rows
         self._scope = scope

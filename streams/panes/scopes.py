@@ -21,7 +21,7 @@ class Scope(StrEnum):
     SKU = "sku"
 
 
-class ShippedBy(StrEnum):
+class ShipmentDimension(StrEnum):
     """A dimension that shipments alone are cut by, and no KPI of the dictionary."""
 
     CARRIER = "carrier"
@@ -30,20 +30,20 @@ class ShippedBy(StrEnum):
     """No value of a field: a row beside another one, for the histogram of how long its legs take."""
 
 
-class WrittenBy(StrEnum):
+class SourceDimension(StrEnum):
     """A dimension that events alone are counted by, and no KPI: it tells whose events no longer come."""
 
     SOURCE = "source"
     """Values are `topic/source`."""
 
 
-Dimension: TypeAlias = Scope | ShippedBy | WrittenBy
+Dimension: TypeAlias = Scope | ShipmentDimension | SourceDimension
 SCOPES = tuple(Scope)
-DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShippedBy, *WrittenBy)
+DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShipmentDimension, *SourceDimension)
 DIMENSION_IDS: dict[Dimension, int] = {
     **{scope: i for i, scope in enumerate(Scope)},
-    **{shipped_by: 128 + i for i, shipped_by in enumerate(ShippedBy)},
-    **{written_by: 160 + i for i, written_by in enumerate(WrittenBy)},
+    **{shipped_by: 128 + i for i, shipped_by in enumerate(ShipmentDimension)},
+    **{written_by: 160 + i for i, written_by in enumerate(SourceDimension)},
 }
 """Ids in stored panes: they never change."""
 

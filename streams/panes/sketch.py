@@ -23,15 +23,15 @@ from streams.panes.arrays import Ints
 REGISTER_BITS = 16
 REGISTERS = 1 << REGISTER_BITS
 RANK_BITS = 6
-COUPON_BITS = REGISTER_BITS + RANK_BITS
+REGISTER_ENTRY_BITS = REGISTER_BITS + RANK_BITS
 _HASH_BITS = 64 - REGISTER_BITS
 _ALPHA = 1 / (2 * math.log(2))
 
-Coupons = npt.NDArray[np.uint32]
+RegisterEntries = npt.NDArray[np.uint32]
 """Coupons of one or more sketches."""
 
 
-def coupons(hashed: Hashes) -> Ints:
+def register_entries(hashed: Hashes) -> Ints:
     """The coupon of each id's hash (`consumers.dedup`)."""
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
 from streams.panes.cells import ROW_BITS, ROW_MASK
-from streams.panes.sketch import COUPON_BITS, RANK_BITS, REGISTER_BITS, Coupons
+from streams.panes.sketch import RANK_BITS, REGISTER_BITS, REGISTER_ENTRY_BITS, RegisterEntries
 
 DISTINCT_BITS = 2
 _AT_ONCE = 250_000
@@ -21,12 +21,12 @@ _AT_ONCE = 250_000
 class Sketches:
     """Distinct counts. A group is `pane << 25 | row << 2 | distinct`; groups are sorted and distinct.
 
-    The coupons of group i are `coupons[ends[i - 1]:ends[i]]`, sorted, one a register.
+    The coupons of group i are `register_entries[ends[i - 1]:ends[i]]`, sorted, one a register.
     """
 
     groups: Ints = field(default_factory=lambda: NO_INTS)
     ends: Ints = field(default_factory=lambda: NO_INTS)
-    coupons: Coupons = field(default_factory=lambda: np.zeros(0, np.uint32))
+    register_entries: RegisterEntries = field(default_factory=lambda: np.zeros(0, np.uint32))
 
     @property
     def panes(self) -> Ints:
@@ -55,7 +55,7 @@ class Sketches:
         order = np.argsort(self.groups, kind="stable")
         if _ascends(self.groups[order]):  # no group twice: whole groups change places
             return self.take(order)
-        return _united(self.groups, self.sizes, self.coupons)
+        return _united(self.groups, self.sizes, self.register_entries)
 
     def between(self, start_s: int, end_s: int) -> Sketches:
         """The groups of panes that start in [start_s, end_s)."""
@@ -69,7 +69,7 @@ class Sketches:
         begin = int(self.ends[first - 1]) if first else 0
         ends = self.ends[first:last]
         end = int(ends[-1]) if len(ends) else begin
-        return Sketches(self.groups[first:last], ends - begin, self.coupons[begin:end])
+        return Sketches(self.groups[first:last], ends - begin, self.register_entries[begin:end])
 
     def __bool__(self) -> bool:
         return bool(len(self.groups))
@@ -78,7 +78,7 @@ class Sketches:
         """The groups at these places, in this order."""
         sizes = self.sizes[chosen]
         starts = self.ends[chosen] - sizes
-        return Sketches(self.groups[chosen], np.cumsum(sizes), self.coupons[ranges(starts, sizes)])
+        return Sketches(self.groups[chosen], np.cumsum(sizes), self.register_entries[ranges(starts, sizes)])
 
     def of_row(self, row: int) -> Sketches:
         """The groups of one row."""
@@ -86,11 +86,13 @@ class Sketches:
 
     def in_one_pane(self) -> Sketches:
         """The unions over all panes, in pane 0."""
-        return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.coupons)
+        return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.register_entries)
 
     def coarsen(self, step_s: int) -> Sketches:
         """The unions in panes of `step_s` seconds."""
-        return _united(self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.coupons)
+        return _united(
+            self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.register_entries
+        )
 
 
 NO_SKETCHES = Sketches()
@@ -129,20 +131,20 @@ def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
     return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
 
 
-def side_by_side(parts: Sequence[Sketches]) -> Sketches:
+def merge_disjoint(parts: Sequence[Sketches]) -> Sketches:
     """The union of parts that have no group in common."""
-    groups, sizes, coupons = _one_after_another(parts)
+    groups, sizes, register_entries = _one_after_another(parts)
     order = np.argsort(groups)
     starts = np.cumsum(sizes) - sizes
-    return Sketches(groups[order], np.cumsum(sizes[order]), coupons[ranges(starts[order], sizes[order])])
+    return Sketches(groups[order], np.cumsum(sizes[order]), register_entries[ranges(starts[order], sizes[order])])
 
 
-def _one_after_another(parts: Sequence[Sketches]) -> tuple[Ints, Ints, Coupons]:
+def _one_after_another(parts: Sequence[Sketches]) -> tuple[Ints, Ints, RegisterEntries]:
     """Groups, sizes and coupons of all parts."""
     return (
         np.concatenate([part.groups for part in parts]),
         np.concatenate([part.sizes for part in parts]),
-        np.concatenate([part.coupons for part in parts]),
+        np.concatenate([part.register_entries for part in parts]),
     )
 
 
@@ -150,15 +152,15 @@ def _in_a_row(parts: Sequence[Sketches]) -> Sketches:
     """The union of parts of which each has greater groups than the one before."""
     if len(parts) == 1:
         return parts[0]
-    groups, sizes, coupons = _one_after_another(parts)
-    return Sketches(groups, np.cumsum(sizes), coupons)
+    groups, sizes, register_entries = _one_after_another(parts)
+    return Sketches(groups, np.cumsum(sizes), register_entries)
 
 
 def _slices(parts: Sequence[Sketches]) -> Iterator[list[Sketches]]:
     """All parts cut at the same groups, into slices of about `_AT_ONCE` coupons: where that cuts the largest evenly."""
-    slices = -(-sum(len(part.coupons) for part in parts) // _AT_ONCE)
-    largest = max(parts, key=lambda part: len(part.coupons))
-    cuts = np.searchsorted(largest.ends, np.arange(1, slices) * len(largest.coupons) // slices)
+    slices = -(-sum(len(part.register_entries) for part in parts) // _AT_ONCE)
+    largest = max(parts, key=lambda part: len(part.register_entries))
+    cuts = np.searchsorted(largest.ends, np.arange(1, slices) * len(largest.register_entries) // slices)
     at = [[0, *np.searchsorted(part.groups, largest.groups[cuts]).tolist(), len(part.groups)] for part in parts]
     for edges in zip(*map(pairwise, at), strict=True):
         beside = [part.stretch(first, last) for part, (first, last) in zip(parts, edges, strict=True) if first < last]
@@ -166,17 +168,17 @@ def _slices(parts: Sequence[Sketches]) -> Iterator[list[Sketches]]:
             yield beside
 
 
-def _united(groups: Ints, sizes: Ints, coupons: Coupons) -> Sketches:
+def _united(groups: Ints, sizes: Ints, register_entries: RegisterEntries) -> Sketches:
     """Sketches with distinct groups, from groups in any order."""
     if len(groups) == 0:
         return NO_SKETCHES
     if _ascends(groups):
-        return Sketches(groups, np.cumsum(sizes), coupons)
+        return Sketches(groups, np.cumsum(sizes), register_entries)
     table, place = numbered(groups, np.argsort(groups, kind="stable"))
     # Sorted parts are runs of these keys, which a stable sort merges instead of sorting them anew.
-    keys = np.repeat(place << COUPON_BITS, sizes) | coupons
+    keys = np.repeat(place << REGISTER_ENTRY_BITS, sizes) | register_entries
     keys.sort(kind="stable")
     registers = keys >> RANK_BITS
     keys = keys[np.append(registers[1:] != registers[:-1], True)]  # of a register's coupons the one of greatest rank
-    ends = np.searchsorted(keys, np.arange(1, len(table) + 1) << COUPON_BITS)
-    return Sketches(table, ends, (keys & ((1 << COUPON_BITS) - 1)).astype(np.uint32))
+    ends = np.searchsorted(keys, np.arange(1, len(table) + 1) << REGISTER_ENTRY_BITS)
+    return Sketches(table, ends, (keys & ((1 << REGISTER_ENTRY_BITS) - 1)).astype(np.uint32))

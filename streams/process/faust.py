@@ -7,16 +7,16 @@ from contextlib import suppress
 
 import faust
 
-from streams.process.ending import Ending
+from streams.process.shutdown_watchdog import ShutdownWatchdog
 
 
-class Process(faust.Worker):
+class FaustProcess(faust.Worker):
     """This process, told to end by SIGINT or SIGTERM."""
 
-    def __init__(self, app: faust.App, ending: Ending) -> None:
+    def __init__(self, app: faust.App, shutdown_watchdog: ShutdownWatchdog) -> None:
         super().__init__(app, loglevel="WARNING", override_logging=False, quiet=True)
         self.spinner = None
-        self._ending = ending
+        self._shutdown_watchdog = shutdown_watchdog
 
     def install_signal_handlers(self) -> None:
         """Unlike Faust's own, ours take effect while the main loop hangs."""
@@ -24,15 +24,15 @@ class Process(faust.Worker):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self._ending.begin(signal.Signals(number).name)
+        self._shutdown_watchdog.begin(signal.Signals(number).name)
         with suppress(RuntimeError):  # the loop is closed: we are at the end
             self.loop.call_soon_threadsafe(self._on_sigterm)
 
 
-def run_process(app: faust.App, ending: Ending) -> None:
+def run_process(app: faust.App, shutdown_watchdog: ShutdownWatchdog) -> None:
     """Run an app until SIGINT or SIGTERM; never returns. It ends in order or by force, but soon."""
-    ending.start()
+    shutdown_watchdog.start()
     try:
-        Process(app, ending).execute_from_commandline()
+        FaustProcess(app, shutdown_watchdog).execute_from_commandline()
     except SystemExit as end:
-        raise SystemExit(ending.code or end.code) from None
+        raise SystemExit(shutdown_watchdog.code or end.code) from None

@@ -8,7 +8,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from consumers.masking import MaskedFormatter, mask_tracebacks, masked
+from consumers.masking import MaskedFormatter, mask_secrets, mask_tracebacks
 
 
 def configure_role_logs() -> None:
@@ -22,7 +22,7 @@ def configure_role_logs() -> None:
     )
 
     def render_masked(logger: WrappedLogger, name: str, event: EventDict) -> str:
-        return masked(render(logger, name, event))
+        return mask_secrets(render(logger, name, event))
 
     structlog.configure(
         processors=[

@@ -9,7 +9,7 @@ import gc
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 
 
-def settle() -> None:
+def tune_memory() -> None:
     """Once, when everything is imported: tune the collector and the allocator for batches of many short-lived objects.
 
     A batch makes tens of thousands of objects, none of them in a cycle, so collections may be rare. glibc would keep

@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
 from streams.process.files import file_limit, raise_file_limit
-from streams.process.memory import settle
+from streams.process.memory import tune_memory
 from streams.serve import (
     compare,
     definitions,
@@ -35,22 +35,22 @@ from streams.serve import (
     stock,
     stream,
 )
-from streams.serve.abandoned import Abandoned
 from streams.serve.absolute_form import AbsoluteForm
 from streams.serve.broadcast import Broadcast
-from streams.serve.certificate import examine, expiry
-from streams.serve.connections import MOST_HEAD_BYTES, Connections, bounded, most_connections
+from streams.serve.cancel_on_disconnect import CancelOnDisconnect
+from streams.serve.certificate import check_certificate, expiry
+from streams.serve.connections import MAX_HEAD_BYTES, Connections, bounded_protocol, most_connections
 from streams.serve.exposure import check_exposure, is_loopback
-from streams.serve.guard import Guard
+from streams.serve.http_limits import HttpLimitCounts
 from streams.serve.known_parameters import check_parameters
 from streams.serve.live import Live
 from streams.serve.paths import EncodedIds, HeadAsGet
-from streams.serve.refused import HttpRefused
 from streams.serve.request_limits import RequestLimits
 from streams.serve.same_origin import SameOrigin
+from streams.serve.token_auth import TokenAuth
 from streams.settings import Settings
 from streams.store.connection import Access, connect
-from streams.tokens.book import TokenBook
+from streams.tokens.token_store import TokenStore
 from streams.view import forecasts
 
 log = structlog.get_logger()
@@ -107,13 +107,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(check_parameters)],
     )
-    errors.install(app)
-    app.add_middleware(Abandoned)
-    refused = app.state.refused = HttpRefused()
-    app.state.connections = Connections(most_connections(settings.http_connections, file_limit()), refused)
-    app.add_middleware(RequestLimits, refused=refused)
+    errors.install_error_handlers(app)
+    app.add_middleware(CancelOnDisconnect)
+    limit_counts = app.state.limit_counts = HttpLimitCounts()
+    app.state.connections = Connections(most_connections(settings.http_connections, file_limit()), limit_counts)
+    app.add_middleware(RequestLimits, limit_counts=limit_counts)
     if settings.tokens_file:
-        app.add_middleware(Guard, book=TokenBook(Path(settings.tokens_file)))
+        app.add_middleware(TokenAuth, tokens=TokenStore(Path(settings.tokens_file)))
     # The last one that is added sees a request first.
     app.add_middleware(SameOrigin, settings=settings)
     app.add_middleware(HeadAsGet)
@@ -172,7 +172,7 @@ def run(settings: Settings) -> None:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         app = create_app(settings)
-        settle()
+        tune_memory()
         server(app, settings).run(sockets=[bound])
 
 
@@ -181,9 +181,9 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded(app.state.connections),
+        http=bounded_protocol(app.state.connections),
         ws="none",
-        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         access_log=False,
         log_level="error",  # what is no request is counted, and not written down each time
         timeout_graceful_shutdown=5,
@@ -240,7 +240,7 @@ def _certified(settings: Settings) -> bool:
         if settings.tokens_file and not is_loopback(settings.http_host):
             log.warning("tokens can be read on the network: set http_cert_file, or let a proxy speak TLS before this")
         return False
-    certificate = examine(settings.http_cert_file, settings.http_key_file)
+    certificate = check_certificate(settings.http_cert_file, settings.http_key_file)
     if certificate.expires_ms < (time.time() + _EXPIRES_SOON_S) * 1000:
         at = f"{expiry(certificate):%Y-%m-%d %H:%M}Z"
         log.warning("the certificate expires soon: renew it, and start anew", at=at)

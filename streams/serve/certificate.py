@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from consumers.errors import UsageError
-from consumers.tls import load_pair
+from consumers.tls import load_certificate_and_key
 
 _NAMES = ("http_cert_file", "http_key_file")
 
@@ -21,7 +21,7 @@ class Certificate:
     """Epoch ms."""
 
 
-def examine(cert: str, key: str) -> Certificate:
+def check_certificate(cert: str, key: str) -> Certificate:
     """Look at a certificate by a handshake with ourselves.
 
     Args:
@@ -32,10 +32,10 @@ def examine(cert: str, key: str) -> Certificate:
         UsageError: a file is wrong, it has expired or is not valid yet, or is not made for servers.
     """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    load_pair(server, cert, key, *_NAMES)
+    load_certificate_and_key(server, cert, key, *_NAMES)
     told: dict[str, object] = {}
     try:
-        told = _shake_hands(server, trusting(Path(cert)))
+        told = _shake_hands(server, client_context(Path(cert)))
     except ssl.SSLCertVerificationError as error:
         raise UsageError(f"http_cert_file: {cert} cannot be served with ({error.verify_message}): renew it") from None
     return Certificate(int(ssl.cert_time_to_seconds(str(told["notAfter"]))) * 1000)
@@ -46,7 +46,7 @@ def expiry(certificate: Certificate) -> datetime:
     return datetime.fromtimestamp(certificate.expires_ms / 1000, UTC)
 
 
-def trusting(cert: Path) -> ssl.SSLContext:
+def client_context(cert: Path) -> ssl.SSLContext:
     """For a client that knows exactly this certificate, whatever name it is for: our own server's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -12,9 +12,9 @@ from typing import Protocol
 import structlog
 from redis.exceptions import RedisError
 
-from consumers.masking import masked
-from streams.serve.change_notifier import Bell, rings
-from streams.serve.sse import Place
+from consumers.masking import mask_secrets
+from streams.serve.change_notifier import ChangeNotifier, wait_for_signal
+from streams.serve.sse import StreamEntryId
 from streams.store.connection import UNREACHABLE
 
 log = structlog.get_logger()
@@ -25,10 +25,10 @@ _MOST_HELD = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertStreamEntry:
     """One change."""
 
-    place: Place
+    entry_id: StreamEntryId
     json: bytes
     """One line."""
 
@@ -36,28 +36,28 @@ class Change:
 class ChangeLog(Protocol):
     """Changes in an order that all servers see alike; the oldest are dropped some time. Errors are those of Redis."""
 
-    async def end(self) -> Place:
+    async def end(self) -> StreamEntryId:
         """A place that nothing stands after yet."""
 
-    async def oldest(self) -> Place | None:
+    async def oldest(self) -> StreamEntryId | None:
         """The first change that is kept."""
 
-    async def after(self, place: Place, most: int) -> Sequence[Change]:
+    async def after(self, entry_id: StreamEntryId, most: int) -> Sequence[AlertStreamEntry]:
         """The first changes after a place."""
 
 
-class Tail:
+class ChangeFeed:
     """The newest changes of a log, in memory; who is further behind is given them from the log itself."""
 
-    def __init__(self, log: ChangeLog, bell: Bell) -> None:
-        self.upto: Place | None = None
+    def __init__(self, log: ChangeLog, notifier: ChangeNotifier) -> None:
+        self.read_to: StreamEntryId | None = None
         """What was read up to; None: Redis has not answered yet."""
         self._log = log
-        self._bell = bell
+        self._notifier = notifier
         self._ending = asyncio.Event()
-        self._held: deque[Change] = deque()
-        self._from: Place = (0, 0)
-        """Everything after this and up to `upto` is held."""
+        self._held: deque[AlertStreamEntry] = deque()
+        self._from: StreamEntryId = (0, 0)
+        """Everything after this and up to `read_to` is held."""
         self._failure: str | None = None
 
     async def follow(self) -> None:
@@ -69,42 +69,42 @@ class Tail:
                 self._failed(error)
             else:
                 self._failure = None
-            await rings(self._ending, _EVERY_S)
+            await wait_for_signal(self._ending, _EVERY_S)
 
     def end(self) -> None:
         """Follow no longer. By this and not by cancelling, which a client of Redis may swallow."""
         self._ending.set()
 
-    async def after(self, place: Place) -> Sequence[Change]:
+    async def after(self, entry_id: StreamEntryId) -> Sequence[AlertStreamEntry]:
         """The first changes after a place, none when there is nothing new. Errors are those of Redis."""
-        if self.upto is None or place >= self.upto:
+        if self.read_to is None or entry_id >= self.read_to:
             return ()
-        if place < self._from:
-            return await self._log.after(place, _PAGE)
+        if entry_id < self._from:
+            return await self._log.after(entry_id, _PAGE)
         held = list(self._held)
-        first = bisect_right(held, place, key=lambda change: change.place)
+        first = bisect_right(held, entry_id, key=lambda change: change.entry_id)
         return held[first : first + _PAGE]
 
-    async def reaches_back(self, place: Place) -> bool:
+    async def reaches_back(self, entry_id: StreamEntryId) -> bool:
         """Whether every change after a place is still there. Errors are those of Redis."""
-        if place >= self._from:
+        if entry_id >= self._from:
             return True
         oldest = await self._log.oldest()
-        return oldest is None or oldest <= place
+        return oldest is None or oldest <= entry_id
 
     async def _read(self) -> None:
-        if self.upto is None:
-            self.upto = self._from = await self._log.end()
-        while found := await self._log.after(self.upto, _PAGE):
+        if self.read_to is None:
+            self.read_to = self._from = await self._log.end()
+        while found := await self._log.after(self.read_to, _PAGE):
             self._held.extend(found)
             while len(self._held) > _MOST_HELD:
-                self._from = self._held.popleft().place
-            self.upto = found[-1].place
-            self._bell.ring()
+                self._from = self._held.popleft().entry_id
+            self.read_to = found[-1].entry_id
+            self._notifier.signal()
 
     def _failed(self, error: Exception) -> None:
         """Said once, until another failure or none."""
-        why = masked(f"{type(error).__name__}: {error}")
+        why = mask_secrets(f"{type(error).__name__}: {error}")
         if why != self._failure:
             foreseen = isinstance(error, (RedisError, *UNREACHABLE))
             log.warning("changes of alerts cannot be read; trying again", error=why, exc_info=not foreseen)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asking import (
+from streams.serve.answers import (
     AsOfParam,
     KpiFrame,
     LiveView,
@@ -19,21 +19,21 @@ from streams.serve.asking import (
     ValueParam,
     Values,
     WindowParam,
-    answer,
-    one_value,
+    answer_fields,
+    scope_value,
 )
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
-from streams.view.asking import Question
-from streams.view.compare_rules import Against, differences
-from streams.view.compared import Compared, ComparedItem, Comparer, Then
-from streams.view.queries import AboutKpis, Told, told
+from streams.view.cached_queries import CachedKpiQuery, EncodedAnswer, encode_answer
+from streams.view.compare_rules import ComparisonPeriod, differences
+from streams.view.comparer import ComparedAnswer, ComparedItem, ComparedMoment, Comparer
+from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 
 AgainstParam = Annotated[
-    Against,
+    ComparisonPeriod,
     Query(
         description="baseline: the promotion's baseline at the same time since its start; yesterday, last_week: the "
         "same local time one day or seven days before."
@@ -41,7 +41,7 @@ AgainstParam = Annotated[
 ]
 
 
-class ThenAnswer(ApiModel):
+class ComparedMomentAnswer(ApiModel):
     """The moment that is compared with."""
 
     as_of: int
@@ -52,7 +52,7 @@ class ThenAnswer(ApiModel):
     """The baseline, or the promotion whose time window `promotion` covered; else null."""
 
 
-class _Numbers(ApiModel):
+class ComparedNumbers(ApiModel):
     values: Values
     """Now."""
     compared: Values | None
@@ -63,24 +63,24 @@ class _Numbers(ApiModel):
     """values / compared; null where either is null or `compared` is 0."""
 
 
-class ComparedItemAnswer(_Numbers):
+class ComparedItemAnswer(ComparedNumbers):
     """One value of the scope."""
 
     value: str
     compared_value: str | None
     """The value that it is compared with: of a promotion the baseline, else the same."""
-    then: ThenAnswer | None
+    then: ComparedMomentAnswer | None
 
 
 class ComparedFrame(KpiFrame):
     """Both moments: `as_of` is the one now."""
 
-    against: Against
-    then: ThenAnswer | None
+    against: ComparisonPeriod
+    then: ComparedMomentAnswer | None
     """Null where each item is compared by a clock of its own, or there is none."""
 
 
-class CompareOne(ComparedFrame, _Numbers):
+class CompareOne(ComparedFrame, ComparedNumbers):
     """One value of a scope, compared."""
 
     value: str | None
@@ -96,21 +96,21 @@ class CompareEach(ComparedFrame):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside(AboutKpis):
+class CompareQuery(CachedKpiQuery):
     """What `compare` asks for: an `Ask`."""
 
     value: str | None
-    against: Against
+    against: ComparisonPeriod
     timezone: str
     warm_s: ClassVar[float] = 60
 
-    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> Told:
-        comparer, question = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)
+    async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
+        comparer, query = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)
         if self.value is None:
-            found = await comparer.every(question, self.against)
+            found = await comparer.every(query, self.against)
         else:
-            found = await comparer.one(question, self.value, self.against)
-        return told(found.now, **compared_answer(found, self.against, one=self.value is not None))
+            found = await comparer.one(query, self.value, self.against)
+        return encode_answer(found.now, **compared_answer(found, self.against, one=self.value is not None))
 
 
 @router.get("/compare", response_model=CompareOne | CompareEach)
@@ -124,12 +124,14 @@ async def compare(
     as_of: AsOfParam = None,
 ) -> Response:
     """Every KPI and counter now and then, their difference and ratio."""
-    question = Question(window, scope, as_of, promotion or None)
-    ask = Beside(question, value=one_value(scope, value), against=against, timezone=live.settings.timezone)
-    return json_response(await answer(live, ask))
+    query = KpiQuery(window, scope, as_of, promotion or None)
+    cached_query = CompareQuery(
+        query, value=scope_value(scope, value), against=against, timezone=live.settings.timezone
+    )
+    return json_response(await answer_fields(live, cached_query))
 
 
-def compared_answer(found: Compared, against: Against, *, one: bool) -> dict[str, Any]:
+def compared_answer(found: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
     """A comparison in the API's shape, without the frame: of one value, or of each."""
     about = {"against": against.value, "then": _then(found.at)}
     return about | (
@@ -137,7 +139,7 @@ def compared_answer(found: Compared, against: Against, *, one: bool) -> dict[str
     )
 
 
-def _then(at: Then | None) -> dict[str, Any] | None:
+def _then(at: ComparedMoment | None) -> dict[str, Any] | None:
     return None if at is None else {"as_of": at.as_of_ms, "offset_ms": at.offset_ms, "promotion": at.promotion}
 
 

@@ -17,13 +17,13 @@ import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from streams.serve.refused import HttpRefusal, HttpRefused
+from streams.serve.http_limits import HttpLimit, HttpLimitCounts
 
 REQUEST_WITHIN_S = 10.0
 """From the connection, or the answer before, to the last byte of a request's head."""
-MOST_UNREAD = 64
+MAX_UNREAD = 64
 """Answers whose clients do not read them: each is held in memory."""
-MOST_HEAD_BYTES = 32_768
+MAX_HEAD_BYTES = 32_768
 RESERVED_FILES = 128
 """For Redis, listening, files of the interpreter."""
 _LINGER_S = 1.0
@@ -42,9 +42,9 @@ def most_connections(wanted: int, file_limit: int) -> int:
 class Connections:
     """The open connections of one server."""
 
-    def __init__(self, most: int, refused: HttpRefused) -> None:
+    def __init__(self, most: int, limit_counts: HttpLimitCounts) -> None:
         self.most = most
-        self.refused = refused
+        self.limit_counts = limit_counts
         self._open: Counter[str] = Counter()
         """# <client's address: its connections>"""
         self._waiting: dict[str, OrderedDict[BoundedConnection, None]] = {}
@@ -60,9 +60,9 @@ class Connections:
         if len(self) > self.most:
             longest = self._longest_waiting()
             if longest is None:
-                connection.refuse(HttpRefusal.CONNECTIONS_FULL)
+                connection.refuse(HttpLimit.CONNECTIONS_FULL)
                 return
-            longest.drop(HttpRefusal.CONNECTION_DROPPED)
+            longest.drop(HttpLimit.CONNECTION_DROPPED)
         self.wait(connection)
 
     def remove(self, connection: BoundedConnection) -> None:
@@ -88,8 +88,8 @@ class Connections:
     def unread(self, connection: BoundedConnection) -> None:
         """Its client does not read."""
         self._unread[connection] = None
-        if len(self._unread) > MOST_UNREAD:
-            next(iter(self._unread)).drop(HttpRefusal.ANSWER_NOT_READ)
+        if len(self._unread) > MAX_UNREAD:
+            next(iter(self._unread)).drop(HttpLimit.ANSWER_NOT_READ)
 
     def read(self, connection: BoundedConnection) -> None:
         """Its client reads."""
@@ -161,7 +161,7 @@ class BoundedConnection(H11Protocol):
         """What came in is no request, or has no end."""
         error = sys.exception()
         if getattr(error, "error_status_hint", 400) == 431:
-            self._held.refused.add(HttpRefusal.HEAD_TOO_LARGE)
+            self._held.limit_counts.add(HttpLimit.HEAD_TOO_LARGE)
             in_first_line = b"\n" not in self.conn.trailing_data[0]
             self._answer(*(_LONG_TARGET if in_first_line else _LONG_HEAD))
         else:
@@ -172,15 +172,15 @@ class BoundedConnection(H11Protocol):
 
     # What the pool does with it ---------------------------------------------------------------------------------------
 
-    def drop(self, why: HttpRefusal) -> None:
+    def drop(self, why: HttpLimit) -> None:
         """Close it at once."""
-        self._held.refused.add(why)
+        self._held.limit_counts.add(why)
         self._forget()
         self.transport.abort()
 
-    def refuse(self, why: HttpRefusal) -> None:
+    def refuse(self, why: HttpLimit) -> None:
         """Close it, and say so."""
-        self._held.refused.add(why)
+        self._held.limit_counts.add(why)
         self._forget()
         self._answer(503, why, f"{self._held.most} connections are open here, and all of them in use: ask again soon")
 
@@ -209,9 +209,9 @@ class BoundedConnection(H11Protocol):
             self._overdue = None
 
     def _request_overdue(self) -> None:
-        self._held.refused.add(HttpRefusal.HEAD_OVERDUE)
+        self._held.limit_counts.add(HttpLimit.HEAD_OVERDUE)
         if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
-            self._answer(408, HttpRefusal.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
+            self._answer(408, HttpLimit.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
         else:
             self.transport.abort()
 
@@ -249,11 +249,11 @@ class BoundedConnection(H11Protocol):
             self.transport.close()
 
 
-_LONG_TARGET = (414, HttpRefusal.HEAD_TOO_LARGE, "the address of this request is too long")
-_LONG_HEAD = (431, HttpRefusal.HEAD_TOO_LARGE, "the headers of this request are too large")
+_LONG_TARGET = (414, HttpLimit.HEAD_TOO_LARGE, "the address of this request is too long")
+_LONG_HEAD = (431, HttpLimit.HEAD_TOO_LARGE, "the headers of this request are too large")
 
 
-def bounded(connections: Connections) -> type[asyncio.Protocol]:
+def bounded_protocol(connections: Connections) -> type[asyncio.Protocol]:
     """The protocol for uvicorn."""
 
     def made(**rest: Any) -> BoundedConnection:

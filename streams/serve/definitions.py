@@ -13,13 +13,13 @@ from streams.model.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
 from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
-from streams.serve.asking import LiveView
+from streams.serve.answers import LiveView
 from streams.serve.encoding import json_response
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"])
 
 
-class Kind(StrEnum):
+class NumberKind(StrEnum):
     """What sort of number it is."""
 
     COUNTER = "counter"
@@ -36,7 +36,7 @@ class Definition(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: str
-    kind: Kind
+    kind: NumberKind
     unit: Unit
     """Money is in minor units of the currency."""
     formula: str
@@ -62,13 +62,17 @@ def definitions() -> Iterator[Definition]:
     """Every counter, distinct count and KPI."""
     for counter in PUBLIC_COUNTERS:
         scopes = [scope for scope in SCOPES if counter.name not in absent_counters(scope)]
-        yield Definition(name=counter.name, kind=Kind.COUNTER, unit=counter.unit, formula=counter.counts, scopes=scopes)
+        yield Definition(
+            name=counter.name, kind=NumberKind.COUNTER, unit=counter.unit, formula=counter.counts, scopes=scopes
+        )
     for distinct in DISTINCTS:
         yield Definition(
-            name=distinct.name, kind=Kind.DISTINCT, unit=Unit.COUNT, formula=distinct.counts, scopes=list(SCOPES)
+            name=distinct.name, kind=NumberKind.DISTINCT, unit=Unit.COUNT, formula=distinct.counts, scopes=list(SCOPES)
         )
     for kpi in KPIS:
-        yield Definition(name=kpi.name, kind=Kind.KPI, unit=kpi.unit, formula=kpi.formula, scopes=list(kpi.scopes))
+        yield Definition(
+            name=kpi.name, kind=NumberKind.KPI, unit=kpi.unit, formula=kpi.formula, scopes=list(kpi.scopes)
+        )
 
 
 @router.get("/definitions", response_model=DefinitionsAnswer)

@@ -14,20 +14,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from consumers.errors import SalepulseError
-from consumers.plain_words import plainly
+from consumers.validation_messages import validation_message
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
-from streams.serve.refused import HttpRefusal
-from streams.serve.turns import OverloadedError
+from streams.serve.fair_queue import OverloadedError
+from streams.serve.http_limits import HttpLimit
 from streams.store.connection import UNREACHABLE
-from streams.store.refusal_kinds import TEXTS, refusal_of
-from streams.view.asking import NotAnswerableError, NotReadyError
-from streams.view.compare_rules import Against
+from streams.store.refusal_kinds import REFUSAL_TEXTS, refusal_of
+from streams.view.compare_rules import ComparisonPeriod
+from streams.view.query import NotAnswerableError, NotReadyError
 
 log = structlog.get_logger()
 
-KNOWN: Mapping[str, Iterable[str]] = {"window": Window, "scope": Scope, "against": Against, "compare": Against}
+CLOSED_PARAMETERS: Mapping[str, Iterable[str]] = {
+    "window": Window,
+    "scope": Scope,
+    "against": ComparisonPeriod,
+    "compare": ComparisonPeriod,
+}
 """Parameters with a closed set of values."""
 
 
@@ -69,12 +74,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 """For the OpenAPI document."""
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> ApiError:
+def unknown_value_error(what: str, name: str, known: Iterable[str]) -> ApiError:
     """A 422 that lists the known ones."""
     return ApiError(422, f"unknown_{what}", f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Have every error told in this shape."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(NotAnswerableError, _not_answerable)
@@ -107,15 +112,15 @@ async def _foreseen(_: Request, error: Exception) -> Response:
 
 async def _overloaded(request: Request, error: Exception) -> Response:
     assert isinstance(error, OverloadedError)
-    request.app.state.refused.add(error.refusal)
-    status = 503 if error.refusal is HttpRefusal.DEADLINE else 429
-    return error_response(status, error.refusal, str(error), {"retry-after": str(error.retry_after_s)})
+    request.app.state.limit_counts.add(error.limit)
+    status = 503 if error.limit is HttpLimit.DEADLINE else 429
+    return error_response(status, error.limit, str(error), {"retry-after": str(error.retry_after_s)})
 
 
 async def _redis(_: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     if refusal is not None:
-        text = TEXTS[refusal]
+        text = REFUSAL_TEXTS[refusal]
         log.warning("Redis refused a request", reason=refusal.value, error=str(error))
         message = f"Redis {text.problem}; nothing was changed; {text.fix}, and ask again"
         return error_response(503, "redis_refuses", message, {"retry-after": "1"})
@@ -128,10 +133,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    if first["type"] == "enum" and name in KNOWN:
-        wrong = unknown(name, str(first["input"]), KNOWN[name])
+    if first["type"] == "enum" and name in CLOSED_PARAMETERS:
+        wrong = unknown_value_error(name, str(first["input"]), CLOSED_PARAMETERS[name])
         return error_response(wrong.status, wrong.code, str(wrong))
-    return error_response(422, "invalid_parameter", f"parameter {name}: {plainly(first)}")
+    return error_response(422, "invalid_parameter", f"parameter {name}: {validation_message(first)}")
 
 
 async def _http(request: Request, error: Exception) -> Response:

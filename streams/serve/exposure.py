@@ -10,7 +10,7 @@ from consumers.errors import SalepulseError, UsageError
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.tokens.file import read_tokens
-from streams.tokens.token import usable
+from streams.tokens.token import unexpired
 
 
 def check_exposure(settings: Settings) -> None:
@@ -19,7 +19,7 @@ def check_exposure(settings: Settings) -> None:
     Raises:
         SalepulseError: what to do about it; also where a file of tokens is named and cannot be used.
     """
-    tokens = usable(read_tokens(Path(settings.tokens_file)), now_ms()) if settings.tokens_file else []
+    tokens = unexpired(read_tokens(Path(settings.tokens_file)), now_ms()) if settings.tokens_file else []
     if tokens or is_loopback(settings.http_host):
         return
     if settings.tokens_file:

@@ -19,17 +19,17 @@ from streams.model.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
-from streams.serve.promotion_metrics import Running, running
-from streams.view.asking import NotAnswerableError, NotReadyError, Question
+from streams.serve.promotion_metrics import RunningPromotion, running_promotions
 from streams.view.baselines import Baselines
 from streams.view.forecasts import Forecasts
-from streams.view.promotion_scope import Asker
+from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
+from streams.view.scope_queries import ScopeQueries
 
 K = TypeVar("K")
 
 
-def share(wanted: Mapping[K, int], available: int) -> dict[K, int]:
+def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
     """How many rows each gets: all it wants where that is little; what is short is shared evenly."""
     given: dict[K, int] = {}
     for place, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
@@ -38,7 +38,7 @@ def share(wanted: Mapping[K, int], available: int) -> dict[K, int]:
     return given
 
 
-PART_WINDOWS = (Window.M5, Window.PROMOTION)
+SCOPE_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""
 TOP_SKUS = 50
 MAX_ON_PROMOTION = 5000
@@ -51,7 +51,7 @@ HELP = {
     **{kpi.name: kpi.formula for kpi in KPIS},
 }
 
-Cut = tuple[Scope, Window]
+ScopeWindow = tuple[Scope, Window]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ class GaugeText:
     text: bytes
     dropped: Mapping[Scope, int]
     """See `Gauges`."""
-    running: tuple[Running, ...]
+    running_promotions: tuple[RunningPromotion, ...]
     """The promotions that run then."""
 
 
 @dataclass(frozen=True, slots=True)
-class AllGauges:
+class GaugesQuery:
     """What a scrape asks for: an `Ask`."""
 
     budget: int
@@ -100,74 +100,80 @@ class AllGauges:
     warm_s: ClassVar[float] = 300  # longer than from one scrape to the next
     newest: ClassVar[bool] = True
 
-    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> GaugeText:
+    async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> GaugeText:
         """The text. Raises NotReadyError while there is no as-of."""
         newest_ms = view.as_of(at_ms).ms if as_of_ms is None else as_of_ms
         if newest_ms is None:
             raise NotReadyError("there is no as-of yet")
-        taken, families = await take(view, at_ms, newest_ms, self.budget, self.soon_min), []
+        taken, families = await collect_gauges(view, at_ms, newest_ms, self.budget, self.soon_min), []
         for family in text(taken, self.currency_exponent):
             families.append(family)
             await asyncio.sleep(0)
-        promotions = await running(view, at_ms, self.forecasts, self.baselines, newest_ms)
+        promotions = await running_promotions(view, at_ms, self.forecasts, self.baselines, newest_ms)
         return GaugeText(newest_ms, "".join(families).encode(), taken.dropped, promotions)
 
 
-async def take(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
+async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
     """Ask for every row that the budget holds, all at one as-of; others may run between two questions.
 
     `soon_min`: SKUs on promotion that run out within so many minutes have rows of their own.
     """
-    asker, gauges = Asker(view, at_ms), Gauges(as_of_ms)
+    scope_queries, gauges = ScopeQueries(view, at_ms), Gauges(as_of_ms)
     available = budget // len(NAMES)
     windows = tuple(Window)
     for window in windows[:available]:
         with contextlib.suppress(NotAnswerableError):  # panes that it needs are gone: absent, as null is
-            for held in (await view.one(Question(window, as_of_ms=as_of_ms), "", at_ms)).items:
+            for held in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
                 gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
     gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
-    held_by: dict[Cut, int] = {}
+    held_by: dict[ScopeWindow, int] = {}
     for scope in SCOPES[1:]:
-        for window in PART_WINDOWS:
+        for window in SCOPE_WINDOWS:
             with contextlib.suppress(NotAnswerableError):
-                held_by[scope, window] = await asker.count(Question(window, scope, as_of_ms))
+                held_by[scope, window] = await scope_queries.count(KpiQuery(window, scope, as_of_ms))
             await asyncio.sleep(0)
     alarmed = await running_out(view, at_ms, as_of_ms, soon_min)
-    alarmed = alarmed[: max(0, available - len(windows)) // (4 * len(PART_WINDOWS))]
+    alarmed = alarmed[: max(0, available - len(windows)) // (4 * len(SCOPE_WINDOWS))]
     wanted = {cut: min(held, TOP_SKUS + 1) if cut[0] is Scope.SKU else held for cut, held in held_by.items()}
-    for cut, rows in share(wanted, max(0, available - len(windows) - len(PART_WINDOWS) * len(alarmed))).items():
-        await _add(gauges, asker, cut, held_by[cut], rows, alarmed if cut[0] is Scope.SKU else ())
+    for cut, rows in share_evenly(wanted, max(0, available - len(windows) - len(SCOPE_WINDOWS) * len(alarmed))).items():
+        await _add(gauges, scope_queries, cut, held_by[cut], rows, alarmed if cut[0] is Scope.SKU else ())
         await asyncio.sleep(0)
-    for window in PART_WINDOWS:
+    for window in SCOPE_WINDOWS:
         own = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
         others = [sku for sku in alarmed if sku not in own]
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(Question(window, Scope.SKU, as_of_ms), others, at_ms)
+            found = await view.several(KpiQuery(window, Scope.SKU, as_of_ms), others, at_ms)
             gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in found.items)
     return gauges
 
 
 async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: float) -> list[str]:
     """SKUs of running promotions that are out of stock, or will be within `soon_min` minutes; the latter by when."""
-    running = [held for _, held in sorted(view.promotions.items()) if held.starts_at <= as_of_ms < held.ends_at]
-    skus = list(dict.fromkeys(sku for promotion in running for sku in promotion.skus or ()))[:MAX_ON_PROMOTION]
+    running_promotions = [
+        held for _, held in sorted(view.promotions.items()) if held.starts_at <= as_of_ms < held.ends_at
+    ]
+    skus = list(dict.fromkeys(sku for promotion in running_promotions for sku in promotion.skus or ()))[
+        :MAX_ON_PROMOTION
+    ]
     ends: list[tuple[float, str]] = []
     for i in range(0, len(skus), _AT_ONCE):
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(Question(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
+            found = await view.several(KpiQuery(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
             numbers = [(item.values["minutes_to_stockout"], item.value) for item in found.items]
             ends += [(end, sku) for end, sku in numbers if end is not None and end <= soon_min]
         await asyncio.sleep(0)
     return [sku for _, sku in sorted(ends)]
 
 
-async def _add(gauges: Gauges, asker: Asker, cut: Cut, held: int, rows: int, also: Sequence[str]) -> None:
+async def _add(
+    gauges: Gauges, scope_queries: ScopeQueries, cut: ScopeWindow, held: int, rows: int, also: Sequence[str]
+) -> None:
     """The largest values of one scope in one window; where not all fit, the last row is the rest."""
     scope, window = cut
     fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
     own = held if fits else rows - 1
     if rows and own:
-        found = await asker.top(Question(window, scope, gauges.as_of_ms), by="gmv", limit=own, also=also)
+        found = await scope_queries.top(KpiQuery(window, scope, gauges.as_of_ms), by="gmv", limit=own, also=also)
         gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in found.answer.items)
         if not fits and found.left_out:
             gauges.rows.append(GaugeRow(window, scope, "", found.other, rest=True))

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from streams.serve.asking import LiveView
+from streams.serve.answer_status import NotLiveReason
+from streams.serve.answers import LiveView
 from streams.serve.encoding import json_response
-from streams.serve.standing import NotLive
 
 router = APIRouter(tags=["health"])
 
@@ -27,7 +27,7 @@ class Readiness(BaseModel):
     ready: bool
     reasons: list[str]
     """Why it is not, one sentence each; none when it is."""
-    codes: list[NotLive]
+    codes: list[NotLiveReason]
     """The kinds of these reasons, each once, for programs; the label `reason` of `salepulse_not_live`."""
     now: int
     """Epoch ms: the clock that ages go by, which is Redis's."""
@@ -53,7 +53,7 @@ async def healthz(live: LiveView) -> Response:
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
     """200 when Redis answers, every partition is attended and counted, and there is an as-of; else 503 with reasons."""
-    found, held = live.standing(), live.snapshot
+    found, held = live.answer_status(), live.snapshot
     answer = {
         "ready": found.live,
         "reasons": found.reasons,

@@ -19,7 +19,7 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 """Of `Sec-Fetch-Site`: `none` is a person who typed the address."""
 
 
-class RefusedRequest(StrEnum):
+class ForbiddenRequest(StrEnum):
     """Why a request is not answered, as its error code."""
 
     UNKNOWN_HOST = "unknown_host"
@@ -63,9 +63,9 @@ def is_known_host(host: str, known: Collection[str]) -> bool:
         return False
 
 
-def refused_request(
+def forbidden_request(
     method: str, headers: Mapping[str, str], *, known: Collection[str] | None, origins: Collection[str]
-) -> RefusedRequest | None:
+) -> ForbiddenRequest | None:
     """Why a request is refused; None: it is not.
 
     Args:
@@ -75,9 +75,9 @@ def refused_request(
     """
     host = headers.get("host", "")  # a browser always sends it; a prober may speak HTTP/1.0
     if known is not None and host and not is_known_host(host, known):
-        return RefusedRequest.UNKNOWN_HOST
+        return ForbiddenRequest.UNKNOWN_HOST
     if method not in SAFE_METHODS and not _same_origin(headers, host, origins):
-        return RefusedRequest.FOREIGN_ORIGIN
+        return ForbiddenRequest.FOREIGN_ORIGIN
     return None
 
 

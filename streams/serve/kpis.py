@@ -10,7 +10,7 @@ from starlette.responses import Response
 from streams.model.kpis import PUBLIC_COUNTERS, absent_counters
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asking import (
+from streams.serve.answers import (
     AsOfParam,
     KpiFrame,
     LiveView,
@@ -19,13 +19,13 @@ from streams.serve.asking import (
     ValueParam,
     Values,
     WindowParam,
-    answer,
-    one_value,
+    answer_fields,
+    scope_value,
 )
 from streams.serve.encoding import ApiModel, json_response
-from streams.serve.errors import ERRORS, ApiError, unknown
-from streams.view.asking import Question
-from streams.view.queries import Largest, OfEach, OfOne
+from streams.serve.errors import ERRORS, ApiError, unknown_value_error
+from streams.view.cached_queries import EachValueQuery, OneValueQuery, TopQuery
+from streams.view.query import KpiQuery
 from streams.view.rolling import MAX_ITEMS
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
@@ -34,7 +34,7 @@ TOP_BY = (*(counter.name for counter in PUBLIC_COUNTERS), "net_gmv")
 """What values can be ranked by: what may be added up."""
 
 
-class ItemAnswer(ApiModel):
+class KpiItem(ApiModel):
     """One value of the scope."""
 
     value: str
@@ -55,7 +55,7 @@ class KpisOfEach(KpiFrame):
     count: int
     """How many such values there are. More than 1,000: `items` are the first 1,000 of them, and /api/v1/top sums the
     rest."""
-    items: list[ItemAnswer]
+    items: list[KpiItem]
 
 
 class OtherAnswer(ApiModel):
@@ -71,7 +71,7 @@ class TopAnswer(KpiFrame):
     """The largest values of a scope, and the rest."""
 
     by: str
-    items: list[ItemAnswer]
+    items: list[KpiItem]
     other: OtherAnswer
 
 
@@ -85,9 +85,9 @@ async def kpis(
     as_of: AsOfParam = None,
 ) -> Response:
     """Every KPI and counter of one value of a scope, or of each."""
-    question, name = Question(window, scope, as_of, promotion or None), one_value(scope, value)
-    ask = OfEach(question) if name is None else OfOne(question, name)
-    return json_response(await answer(live, ask))
+    query, name = KpiQuery(window, scope, as_of, promotion or None), scope_value(scope, value)
+    cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
+    return json_response(await answer_fields(live, cached_query))
 
 
 @router.get("/top", response_model=TopAnswer)
@@ -102,8 +102,8 @@ async def top(
 ) -> Response:
     """The n largest values of a scope, those alike in the order of their names, and the rest summed."""
     if by not in TOP_BY:
-        raise unknown("counter", by, TOP_BY)
+        raise unknown_value_error("counter", by, TOP_BY)
     if by in absent_counters(scope):
         raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it is a number of whole orders")
-    question = Question(window, scope, as_of, promotion or None)
-    return json_response(await answer(live, Largest(question, by=by, limit=n)))
+    query = KpiQuery(window, scope, as_of, promotion or None)
+    return json_response(await answer_fields(live, TopQuery(query, by=by, limit=n)))

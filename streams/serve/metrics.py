@@ -18,23 +18,23 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from consumers.contract.events import DROPPABLE_FIELDS, TYPES
-from consumers.contract.rejection import Reason
+from consumers.contract.events import DROPPABLE_FIELDS, EVENT_TYPES
+from consumers.contract.rejection import RejectionReason
 from consumers.kafka.topic_names import TopicNames
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
-from streams.model.totals import negative_amounts
+from streams.model.negative_amounts import negative_amounts
 from streams.panes.scopes import SCOPES
+from streams.serve.answer_status import NotLiveReason
 from streams.serve.connections import Connections
-from streams.serve.gauges import AllGauges, GaugeText
+from streams.serve.gauges import GaugesQuery, GaugeText
+from streams.serve.http_limits import HttpLimit
 from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
-from streams.serve.refused import HttpRefusal
-from streams.serve.standing import NotLive
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import RedisRefusal
-from streams.view.asking import NotAnswerableError, NotReadyError
 from streams.view.baselines import Baselines
 from streams.view.forecasts import Forecasts
+from streams.view.query import NotAnswerableError, NotReadyError
 
 log = structlog.get_logger()
 
@@ -89,8 +89,8 @@ TOTALS = {
     ),
 }
 ZERO_TOTALS = {
-    **{f"events,{topic},{name}": 0 for topic in EVENT_TOPICS for name in sorted(TYPES[topic])},
-    **{f"rejected,{topic},{reason}": 0 for topic in EVENT_TOPICS for reason in Reason},
+    **{f"events,{topic},{name}": 0 for topic in EVENT_TOPICS for name in sorted(EVENT_TYPES[topic])},
+    **{f"rejected,{topic},{reason}": 0 for topic in EVENT_TOPICS for reason in RejectionReason},
     **{f"records_lost,{topic}": 0 for topic in EVENT_TOPICS},
     **{f"duplicates,{topic}": 0 for topic in EVENT_TOPICS},
     **{f"labels_dropped,{topic},{name}": 0 for topic in EVENT_TOPICS for name in DROPPABLE_FIELDS[topic]},
@@ -98,7 +98,7 @@ ZERO_TOTALS = {
 """Every total there can be, so that none appears only with its first increase."""
 
 
-class StandingCollector(Collector):
+class ServerCollector(Collector):
     """Everything but the KPI gauges."""
 
     def __init__(self, live: Live, connections: Connections, gauges: GaugeText | None = None) -> None:
@@ -116,32 +116,32 @@ class StandingCollector(Collector):
         yield from self._totals()
         yield from self._partitions()
         as_of_ms = self._gauges.as_of_ms if self._gauges else None
-        standing, now = self._live.standing(as_of_ms), self._live.now_ms()
-        as_of_ms = standing.as_of_ms if as_of_ms is None else as_of_ms
+        answer_status, now = self._live.answer_status(as_of_ms), self._live.now_ms()
+        as_of_ms = answer_status.as_of_ms if as_of_ms is None else as_of_ms
         if as_of_ms is not None:
             yield _gauge("as_of_seconds", "Event time up to which everything is counted.", as_of_ms / 1000)
             yield _gauge("as_of_age_seconds", "How far that is behind the clock.", max(0, now - as_of_ms) / 1000)
-        stopped = GaugeMetricFamily(
+        paused = GaugeMetricFamily(
             "salepulse_topic_stopped",
             "Whether a topic is not read, since most of its first messages break the contract.",
             labels=["topic"],
         )
         for topic in READ_TOPICS:
-            stopped.add_metric([topic], any(partition.topic is topic for partition in self._live.state.stopped))
-        yield stopped
+            paused.add_metric([topic], any(partition.topic is topic for partition in self._live.state.paused))
+        yield paused
         yield _gauge(
             "server_clock_offset_seconds",
             "How far this machine's clock is ahead of Redis's; behind: negative.",
             self._live.clock_ahead_ms / 1000,
         )
-        yield _gauge("partitions_stale", "Partitions without word from their worker.", len(standing.stale))
-        yield _gauge("redis_up", "Whether Redis answers.", standing.redis_up)
-        yield _gauge("ready", "Whether what is shown is live; see /readyz.", standing.live)
+        yield _gauge("partitions_stale", "Partitions without word from their worker.", len(answer_status.stale))
+        yield _gauge("redis_up", "Whether Redis answers.", answer_status.redis_up)
+        yield _gauge("ready", "Whether what is shown is live; see /readyz.", answer_status.live)
         not_live = GaugeMetricFamily("salepulse_not_live", "1 for each cause of not being ready.", labels=["reason"])
-        for code in NotLive:
-            not_live.add_metric([code], code in standing.codes)
+        for code in NotLiveReason:
+            not_live.add_metric([code], code in answer_status.codes)
         yield not_live
-        refused = self._live.aside.refused
+        refused = self._live.redis_metrics.refused
         held = GaugeMetricFamily(
             "salepulse_redis_refuses_writes", "1 for the cause for which Redis refuses writes.", labels=["reason"]
         )
@@ -157,7 +157,7 @@ class StandingCollector(Collector):
         yield _build_info()
         yield from self._connections_of_http()
         yield _topic_info(self._live.settings.topic_names)
-        yield from worker_families(self._live.aside.workers, now)
+        yield from worker_families(self._live.redis_metrics.workers, now)
 
     def _connections_of_http(self) -> Iterator[Metric]:
         yield _gauge("http_connections", "Connections to this server that are open.", len(self._connections))
@@ -166,8 +166,8 @@ class StandingCollector(Collector):
             "Connections and requests that were refused or cut off so that others are answered.",
             labels=["reason"],
         )
-        for reason in HttpRefusal:
-            refused.add_metric([reason], self._connections.refused.counts[reason])
+        for reason in HttpLimit:
+            refused.add_metric([reason], self._connections.limit_counts.counts[reason])
         yield refused
 
     def _totals(self) -> Iterator[Metric]:
@@ -175,12 +175,12 @@ class StandingCollector(Collector):
             name: CounterMetricFamily(f"salepulse_{name}", about, labels=labels)
             for name, (about, labels) in TOTALS.items()
         }
-        for name, count in {**ZERO_TOTALS, **self._live.aside.totals}.items():
+        for name, count in {**ZERO_TOTALS, **self._live.redis_metrics.totals}.items():
             kind, *labels = name.split(",")
             if kind in families and len(labels) == len(TOTALS[kind][1]):
                 families[kind].add_metric(labels, count)
         yield from families.values()
-        yield _negative_amounts(self._live.aside.totals)
+        yield _negative_amounts(self._live.redis_metrics.totals)
 
     def _partitions(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
@@ -190,7 +190,7 @@ class StandingCollector(Collector):
             "Offset up to which records are in the answers of this server.",
             labels=labels,
         )
-        for partition, held in sorted(self._live.state.current.items()):
+        for partition, held in sorted(self._live.state.existing_partitions.items()):
             if held.lag is not None:
                 lag.add_metric([partition.topic, str(partition.number)], held.lag)
         for name, offset in sorted(self._live.snapshot.positions.items()):
@@ -201,7 +201,7 @@ class StandingCollector(Collector):
             labels=labels,
         )
         found = self._live.stuck()
-        for partition in sorted({*self._live.state.current, *found}):
+        for partition in sorted({*self._live.state.existing_partitions, *found}):
             for_s = found[partition].for_s if partition in found else 0
             stuck.add_metric([partition.topic, str(partition.number)], for_s)
         yield lag
@@ -225,13 +225,13 @@ class Exposition:
         self._connections = connections
         settings = live.settings
         baselines = Baselines(settings.timezone)
-        self._ask = AllGauges(
+        self._ask = GaugesQuery(
             settings.series_budget, settings.money_exponent, settings.stock_soon_min, forecasts, baselines
         )
         self._process = ProcessCollector(SERVE_PROCESS, registry=None)
         self._making: asyncio.Task[None] | None = None
         self._last: GaugeText | None = None
-        live.expect(self._ask)  # the first scrape, too, finds them made
+        live.precompute(self._ask)  # the first scrape, too, finds them made
 
     async def text(self, encode: Callable[[Collector], bytes]) -> bytes:
         """Everything, in the format that `encode` writes."""
@@ -240,10 +240,10 @@ class Exposition:
 
     def _text(self, encode: Callable[[Collector], bytes], gauges: GaugeText | None) -> bytes:
         registry = CollectorRegistry()
-        registry.register(StandingCollector(self._live, self._connections, gauges))
+        registry.register(ServerCollector(self._live, self._connections, gauges))
         registry.register(self._process)
         if gauges is not None:
-            registry.register(PromotionCollector(gauges.running, self._live.settings.money_exponent))
+            registry.register(PromotionCollector(gauges.running_promotions, self._live.settings.money_exponent))
         return (gauges.text if gauges else b"") + encode(registry)
 
     async def _gauges(self) -> GaugeText | None:
@@ -256,7 +256,7 @@ class Exposition:
 
     async def _renew(self) -> None:
         try:
-            self._last = await self._live.tell(self._ask)
+            self._last = await self._live.get_answer(self._ask)
         except NotReadyError:
             self._last = None
         except (NotAnswerableError, RedisError, *UNREACHABLE):

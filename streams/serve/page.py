@@ -1,7 +1,7 @@
 """`/`: the page. It asks the API for everything that it shows, and needs nothing from elsewhere.
 
 Nothing that was asked for or counted is put into what is sent here: the page puts it in itself, as text. Where there
-are tokens the browser asks for one (`streams.serve.guard`), and sends it along with all that the page asks.
+are tokens the browser asks for one (`streams.serve.token_auth`), and sends it along with all that the page asks.
 """
 
 from __future__ import annotations

@@ -11,46 +11,46 @@ from prometheus_client.registry import Collector
 
 from consumers.contract.events import Promotion
 from streams.model.kpis import MONEY_NAMES, Number
-from streams.model.phases import PhaseNow, RunState, at_moment
-from streams.view.asking import NotAnswerableError
+from streams.model.phases import PromotionProgress, RunState, promotion_progress
 from streams.view.baselines import Baselines
-from streams.view.forecasts import Forecasts, Outlook
+from streams.view.forecasts import Forecasts, TargetOutlook
+from streams.view.query import NotAnswerableError
 from streams.view.rolling import RollingView
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningPromotion:
     """A promotion that runs, as it was last looked at."""
 
     promotion: Promotion
-    now: PhaseNow
-    outlook: Outlook | None
+    now: PromotionProgress
+    outlook: TargetOutlook | None
     baseline: Mapping[str, Number]
     """What its baseline had come to at the same time of its own; empty without one."""
 
 
-async def running(
+async def running_promotions(
     view: RollingView, at_ms: int, forecasts: Forecasts, baselines: Baselines, as_of_ms: int
-) -> tuple[Running, ...]:
+) -> tuple[RunningPromotion, ...]:
     """Every promotion that runs at the newest as-of."""
     found = []
     for promotion in sorted(view.promotions.values(), key=lambda held: held.promotion_id):
-        now = at_moment(promotion, as_of_ms)
+        now = promotion_progress(promotion, as_of_ms)
         if now.state is not RunState.RUNNING:
             continue
         try:
             outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
         except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
             outlook = None
-        found.append(Running(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
+        found.append(RunningPromotion(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
     return tuple(found)
 
 
 class PromotionCollector(Collector):
-    """Tells what `running` found. Few series: nobody runs many promotions at a time."""
+    """Tells what `running_promotions` found. Few series: nobody runs many promotions at a time."""
 
-    def __init__(self, running: Iterable[Running], currency_exponent: int) -> None:
-        self._running = running
+    def __init__(self, running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> None:
+        self._running = running_promotions
         self._currency_exponent = currency_exponent
 
     def describe(self) -> Iterable[Metric]:
@@ -59,10 +59,10 @@ class PromotionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Never waits."""
-        yield from families(self._running, self._currency_exponent)
+        yield from promotion_families(self._running, self._currency_exponent)
 
 
-def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Metric]:
+def promotion_families(running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> Iterator[Metric]:
     """The gauges of promotions that run."""
     phase = GaugeMetricFamily("salepulse_promotion_phase", "1 for the phase that is on.", labels=["promotion", "phase"])
     elapsed = GaugeMetricFamily(
@@ -90,7 +90,7 @@ def families(running: Iterable[Running], currency_exponent: int) -> Iterator[Met
         "start, as of the last full minute; money in major currency units.",
         labels=["promotion", "kpi"],
     )
-    for one in running:
+    for one in running_promotions:
         name = one.promotion.promotion_id
         elapsed.add_metric([name], one.now.elapsed_fraction)
         starts.add_metric([name], one.promotion.starts_at / 1000)

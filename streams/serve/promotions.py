@@ -10,16 +10,16 @@ from starlette.responses import Response
 
 from consumers.contract.events import Phase, Promotion
 from streams.model.kpis import TARGET_TIERS, Number
-from streams.model.phases import RunState, at_moment, elapsed_fraction
+from streams.model.phases import RunState, elapsed_fraction, promotion_progress
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asking import AsOfParam, Frame, LiveView, Values, frame, require_ready
+from streams.serve.answers import AnswerFrame, AsOfParam, LiveView, Values, frame_fields, require_ready
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live
 from streams.serve.paths import PathId
-from streams.view.asking import NotAnswerableError, Question
-from streams.view.forecasts import Basis, Forecasts, Outlook
+from streams.view.forecasts import ForecastBasis, Forecasts, TargetOutlook
+from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ class ForecastAnswer(ApiModel):
     low: int
     high: int
     """With probability 0.8 it ends between low and high."""
-    basis: Basis
+    basis: ForecastBasis
     earlier: list[str]
     """The earlier promotions that it goes by."""
 
@@ -86,30 +86,30 @@ class PromotionAnswer(ApiModel):
     """Null before it begins, and while nothing can be said."""
 
 
-class PromotionsAnswer(Frame):
+class PromotionsAnswer(AnswerFrame):
     """All promotions in force, by their start."""
 
     promotions: list[PromotionAnswer]
 
 
-class OnePromotionAnswer(Frame, PromotionAnswer):
+class OnePromotionAnswer(AnswerFrame, PromotionAnswer):
     """One promotion in force."""
 
 
-async def forecasts_of(request: Request) -> Forecasts:
+async def get_forecasts(request: Request) -> Forecasts:
     """The forecasts that this app keeps."""
     held: Forecasts = request.app.state.forecasts
     return held
 
 
-ForecastsOfApp = Annotated[Forecasts, Depends(forecasts_of)]
+ForecastsOfApp = Annotated[Forecasts, Depends(get_forecasts)]
 
 
 @router.get("/promotions", response_model=PromotionsAnswer)
 async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam = None) -> Response:
     """Every promotion in force: definition, phase, KPIs, targets and whether they will be reached."""
-    as_of_ms, told = await _ask(live, forecasts, as_of, lambda known: list(known.values()))
-    return json_response(frame(live, as_of_ms, newest=as_of is None) | {"promotions": told})
+    as_of_ms, told = await _query_promotions(live, forecasts, as_of, lambda known: list(known.values()))
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | {"promotions": told})
 
 
 @router.get("/promotions/{promotion_id}", response_model=OnePromotionAnswer, responses=NOT_FOUND)
@@ -127,11 +127,11 @@ async def promotion(
             raise ApiError(404, "unknown_promotion", f"there is no promotion {promotion_id!r}; in force: {names}")
         return [known[promotion_id]]
 
-    as_of_ms, (told,) = await _ask(live, forecasts, as_of, named)
-    return json_response(frame(live, as_of_ms, newest=as_of is None) | told)
+    as_of_ms, (told,) = await _query_promotions(live, forecasts, as_of, named)
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | told)
 
 
-async def _ask(
+async def _query_promotions(
     live: Live,
     forecasts: Forecasts,
     as_of: int | None,
@@ -141,27 +141,29 @@ async def _ask(
     if as_of is None:
         require_ready(live)
 
-    async def question(view: RollingView, at_ms: int) -> tuple[int, list[dict[str, Any]]]:
-        as_of_ms = view.moment_ms(as_of, at_ms)
+    async def query(view: RollingView, at_ms: int) -> tuple[int, list[dict[str, Any]]]:
+        as_of_ms = view.resolve_as_of_ms(as_of, at_ms)
         ordered = sorted(chosen(view.promotions), key=lambda held: (held.starts_at, held.promotion_id))
-        return as_of_ms, [await _told(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
+        return as_of_ms, [await _promotion_fields(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
 
-    return await live.ask(question, still=True)
+    return await live.ask(query, pause_polling=True)
 
 
-async def _told(view: RollingView, at_ms: int, forecasts: Forecasts, held: Promotion, as_of_ms: int) -> dict[str, Any]:
+async def _promotion_fields(
+    view: RollingView, at_ms: int, forecasts: Forecasts, held: Promotion, as_of_ms: int
+) -> dict[str, Any]:
     """The fields of `PromotionAnswer`."""
     newest_ms = view.as_of(at_ms).ms
     values: dict[str, Number] | None = None
-    outlook: Outlook | None = None
+    outlook: TargetOutlook | None = None
     try:
-        question = Question(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
-        values = (await view.one(question, held.promotion_id, at_ms)).items[0].values
+        query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
+        values = (await view.one(query, held.promotion_id, at_ms)).items[0].values
         newest = newest_ms is not None and as_of_ms >= newest_ms
         outlook = await forecasts.of(view, at_ms, held, as_of_ms, newest=newest)
     except NotAnswerableError:
         pass  # one promotion of long ago must not hide the others: null says that it is not known any more
-    now = at_moment(held, as_of_ms)
+    now = promotion_progress(held, as_of_ms)
     return {
         "promotion_id": held.promotion_id,
         "definition": held.model_dump(mode="json", exclude_none=True),
@@ -180,7 +182,7 @@ def _phase(phase: Phase | None, as_of_ms: int) -> dict[str, Any] | None:
     return None if phase is None else {**phase.model_dump(), "elapsed_fraction": elapsed_fraction(phase, as_of_ms)}
 
 
-def _targets(held: Promotion, values: dict[str, Number] | None, outlook: Outlook | None) -> list[dict[str, Any]]:
+def _targets(held: Promotion, values: dict[str, Number] | None, outlook: TargetOutlook | None) -> list[dict[str, Any]]:
     if held.targets is None:
         return []
     return [
@@ -194,7 +196,7 @@ def _targets(held: Promotion, values: dict[str, Number] | None, outlook: Outlook
     ]
 
 
-def _forecast(outlook: Outlook | None) -> dict[str, Any] | None:
+def _forecast(outlook: TargetOutlook | None) -> dict[str, Any] | None:
     if outlook is None:
         return None
     said = outlook.forecast

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.serve.encoding import error_response
-from streams.serve.refused import HttpRefusal, HttpRefused
+from streams.serve.http_limits import HttpLimit, HttpLimitCounts
 
-MOST_TARGET_BYTES = 8_192
-MOST_HEADER_BYTES = 16_384
-MOST_BODY_BYTES = 262_144
-MOST_HELD_BYTES = 16 * 2**20
+MAX_TARGET_BYTES = 8_192
+MAX_HEADER_BYTES = 16_384
+MAX_BODY_BYTES = 262_144
+MAX_HELD_BYTES = 16 * 2**20
 """Of all bodies that are being received."""
 BODY_WITHIN_S = 10.0
 _DISCARD_S = 2.0
@@ -27,9 +27,9 @@ _CLOSE = {"connection": "close"}
 class RequestLimits:
     """ASGI middleware: what is behind it gets a body as a whole, and only one that is small."""
 
-    def __init__(self, app: ASGIApp, refused: HttpRefused) -> None:
+    def __init__(self, app: ASGIApp, limit_counts: HttpLimitCounts) -> None:
         self._app = app
-        self._refused = refused
+        self._limit_counts = limit_counts
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,13 +48,13 @@ class RequestLimits:
 
     def _head(self, scope: Scope) -> Response | None:
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-        if target > MOST_TARGET_BYTES:
-            text = f"the address of this request has {target:,} bytes, {MOST_TARGET_BYTES:,} is the limit"
-            return self._refusal(414, HttpRefusal.HEAD_TOO_LARGE, text)
+        if target > MAX_TARGET_BYTES:
+            text = f"the address of this request has {target:,} bytes, {MAX_TARGET_BYTES:,} is the limit"
+            return self._refusal(414, HttpLimit.HEAD_TOO_LARGE, text)
         size = _size(scope["headers"])
-        if size > MOST_HEADER_BYTES:
-            text = f"the headers of this request have {size:,} bytes, {MOST_HEADER_BYTES:,} is the limit"
-            return self._refusal(431, HttpRefusal.HEAD_TOO_LARGE, text)
+        if size > MAX_HEADER_BYTES:
+            text = f"the headers of this request have {size:,} bytes, {MAX_HEADER_BYTES:,} is the limit"
+            return self._refusal(431, HttpLimit.HEAD_TOO_LARGE, text)
         return None
 
     async def _with_body(self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class RequestLimits:
     async def _received(self, held: _HeldBody, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
         """Receive the whole body, or say why not."""
         declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > MOST_BODY_BYTES:
+        if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
             return await self._too_large(headers, receive)
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
@@ -87,14 +87,14 @@ class RequestLimits:
                     held.parts.append(part)
                     held.size += len(part)
                     self._held += len(part)
-                    if held.size > MOST_BODY_BYTES:
+                    if held.size > MAX_BODY_BYTES:
                         return await self._too_large(headers, receive)
-                    if self._held > MOST_HELD_BYTES:
+                    if self._held > MAX_HELD_BYTES:
                         text = "too many bodies are being received: send it again soon"
-                        return self._refusal(503, HttpRefusal.BODIES_FULL, text, {"retry-after": "1"})
+                        return self._refusal(503, HttpLimit.BODIES_FULL, text, {"retry-after": "1"})
         except TimeoutError:
             text = f"the body of this request did not come within {BODY_WITHIN_S:.0f} s"
-            return self._refusal(408, HttpRefusal.BODY_OVERDUE, text)
+            return self._refusal(408, HttpLimit.BODY_OVERDUE, text)
         return None
 
     async def _too_large(self, headers: dict[bytes, bytes], receive: Receive) -> Response:
@@ -103,11 +103,11 @@ class RequestLimits:
                 async with asyncio.timeout(_DISCARD_S):
                     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
                         pass
-        text = f"the body of this request is too large: {MOST_BODY_BYTES:,} bytes is the limit"
-        return self._refusal(413, HttpRefusal.BODY_TOO_LARGE, text)
+        text = f"the body of this request is too large: {MAX_BODY_BYTES:,} bytes is the limit"
+        return self._refusal(413, HttpLimit.BODY_TOO_LARGE, text)
 
-    def _refusal(self, status: int, why: HttpRefusal, message: str, headers: dict[str, str] | None = None) -> Response:
-        self._refused.add(why)
+    def _refusal(self, status: int, why: HttpLimit, message: str, headers: dict[str, str] | None = None) -> Response:
+        self._limit_counts.add(why)
         return error_response(status, why, message, _CLOSE | (headers or {}))
 
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.serve.encoding import error_response
-from streams.serve.hosts import RefusedRequest, authority, names_in, refused_request, split_host
+from streams.serve.hosts import ForbiddenRequest, authority, forbidden_request, names_in, split_host
 from streams.settings import Settings
-from streams.tokens.token import OPEN
+from streams.tokens.token import OPEN_PATHS
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _NOT_JSON = "this takes JSON only: send it with the header `Content-Type: application/json`"
@@ -35,17 +35,17 @@ class SameOrigin:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, method = Headers(scope=scope), scope["method"]
         known = self._known
-        if self._probes_by_any_name and method in ("GET", "HEAD") and scope["path"] in OPEN:
+        if self._probes_by_any_name and method in ("GET", "HEAD") and scope["path"] in OPEN_PATHS:
             known = None
-        reason = refused_request(method, headers, known=known, origins=self._origins)
-        if reason is RefusedRequest.UNKNOWN_HOST:
+        reason = forbidden_request(method, headers, known=known, origins=self._origins)
+        if reason is ForbiddenRequest.UNKNOWN_HOST:
             return error_response(
                 421,
                 reason,
                 f"this server is not known as {split_host(headers['host'])[0]!r}: ask it at localhost or 127.0.0.1, or "
                 "add the name to the setting http_allowed_hosts",
             )
-        if reason is RefusedRequest.FOREIGN_ORIGIN:
+        if reason is ForbiddenRequest.FOREIGN_ORIGIN:
             return error_response(
                 403,
                 reason,

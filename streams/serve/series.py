@@ -12,23 +12,23 @@ from consumers.contract.events import MAX_TS_MS
 from streams.model.kpis import NAMES, Number
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asking import (
-    Frame,
+from streams.serve.answers import (
+    AnswerFrame,
     LiveView,
     PromotionParam,
     ScopeParam,
     ValueParam,
     WindowParam,
-    frame,
-    one_value,
+    frame_fields,
     require_ready,
+    scope_value,
 )
 from streams.serve.encoding import json_response
-from streams.serve.errors import ERRORS, ApiError, unknown
+from streams.serve.errors import ERRORS, ApiError, unknown_value_error
 from streams.serve.paths import PathId
-from streams.view.asking import Question
-from streams.view.compare_rules import Against
-from streams.view.compared import ComparedSeries, Comparer
+from streams.view.compare_rules import ComparisonPeriod
+from streams.view.comparer import ComparedSeries, Comparer
+from streams.view.query import KpiQuery
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 
@@ -42,7 +42,7 @@ class ComparedPoints(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    against: Against
+    against: ComparisonPeriod
     offset_ms: int
     """What was added to the as-ofs that are compared with, at the last point; across a clock change earlier points are
     an hour off it."""
@@ -52,7 +52,7 @@ class ComparedPoints(BaseModel):
     """[place on the axis, number or null], ascending. Where only minutes are kept, each at the full minute it is of."""
 
 
-class SeriesAnswer(Frame):
+class SeriesAnswer(AnswerFrame):
     """One number at many as-of times; `as_of` is the newest of all, whatever the points end at."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -81,29 +81,29 @@ async def series(
     step: Annotated[int, Query(ge=1000, le=MAX_TS_MS, multiple_of=1000, description="Ms between points.")] = _MINUTE_MS,
     promotion: PromotionParam = None,
     compare: Annotated[
-        Against | None, Query(description="Add the points of the baseline, of yesterday or of last_week.")
+        ComparisonPeriod | None, Query(description="Add the points of the baseline, of yesterday or of last_week.")
     ] = None,
 ) -> Response:
     """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
     if name not in NAMES:
-        raise unknown("kpi", name, NAMES)
-    row = one_value(scope, value)
+        raise unknown_value_error("kpi", name, NAMES)
+    row = scope_value(scope, value)
     if row is None:
         raise ApiError(422, "invalid_parameter", f"a series is of one value: add value= to scope={scope}")
-    newest_ms = live.newest_ms() or (end is not None and live.reached_ms()) or require_ready(live)
-    moments, question = _moments(newest_ms, start, end, step), Question(window, scope, None, promotion or None)
-    points = await live.ask(lambda view, at_ms: view.series(question, row, name, moments, at_ms))
+    newest_ms = live.newest_ms() or (end is not None and live.queryable_until_ms()) or require_ready(live)
+    moments, query = _moments(newest_ms, start, end, step), KpiQuery(window, scope, None, promotion or None)
+    points = await live.ask(lambda view, at_ms: view.series(query, row, name, moments, at_ms))
     about: dict[str, Any] = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
     if compare is not None:
         zone = live.settings.timezone
         compared = await live.ask(
-            lambda view, at_ms: Comparer(view, at_ms, zone).series(question, row, name, moments, compare)
+            lambda view, at_ms: Comparer(view, at_ms, zone).series(query, row, name, moments, compare)
         )
         about["compared"] = _compared(compared, compare)
-    return json_response(frame(live, newest_ms, newest=True) | about)
+    return json_response(frame_fields(live, newest_ms, newest=True) | about)
 
 
-def _compared(compared: ComparedSeries, against: Against) -> dict[str, Any]:
+def _compared(compared: ComparedSeries, against: ComparisonPeriod) -> dict[str, Any]:
     about = {"against": against, "offset_ms": compared.offset_ms, "promotion": compared.promotion}
     return about | {"points": compared.points}
 

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from streams.model.windows import Window
-from streams.serve.asking import Frame, LiveView, Values, WindowParam, frame, require_ready
+from streams.serve.answers import AnswerFrame, LiveView, Values, WindowParam, frame_fields, require_ready
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
-from streams.view.parcels import Parcels, shipping_report
+from streams.view.shipping_report import ShippingGroup, shipping_report
 
 router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
 
 
-class TimesAnswer(ApiModel):
+class DurationsAnswer(ApiModel):
     """How long a kind of leg took, hours; null without any."""
 
     count: int
@@ -27,20 +27,20 @@ class TimesAnswer(ApiModel):
     p90: float | None
 
 
-class ParcelsAnswer(ApiModel):
+class ShippingGroupAnswer(ApiModel):
     """The whole shop, or one region, carrier or warehouse."""
 
     values: Values
     """The shipping KPIs. By carrier and warehouse those of orders not dispatched yet are null: nobody has them."""
     shipped_in_time: int
     """Of the orders dispatched in the window, those dispatched within 48 h of their payment."""
-    ship: TimesAnswer
+    ship: DurationsAnswer
     """From payment to dispatch, of those dispatched in the window."""
-    delivery: TimesAnswer
+    delivery: DurationsAnswer
     """From dispatch to delivery, of those delivered in the window."""
 
 
-class ItemAnswer(ParcelsAnswer):
+class ShippingItem(ShippingGroupAnswer):
     """One region, carrier or warehouse."""
 
     value: str
@@ -61,13 +61,13 @@ class BreachesAnswer(ApiModel):
     high: float
 
 
-class ShippingAnswer(Frame):
+class ShippingAnswer(AnswerFrame):
     """Where shipping stands at the newest as-of."""
 
     window: Window
     by: str
-    whole: ParcelsAnswer
-    items: list[ItemAnswer]
+    whole: ShippingGroupAnswer
+    items: list[ShippingItem]
     """The most overdue first, then those that shipped the most."""
     hazard_per_hour: float
     """Chance of a waiting order to be dispatched within an hour, as of the last 24."""
@@ -83,14 +83,14 @@ async def shipping(
 ) -> Response:
     """Waiting and late orders, how long parcels take, and how many will be late in the next hours."""
     require_ready(live)
-    found = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), still=True)
+    found = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), pause_polling=True)
     return json_response(
-        frame(live, found.as_of_ms, newest=True)
+        frame_fields(live, found.as_of_ms, newest=True)
         | {
             "window": window,
             "by": by,
-            "whole": _parcels(found.whole),
-            "items": [{"value": held.value, **_parcels(held)} for held in found.items],
+            "whole": _group_fields(found.whole),
+            "items": [{"value": held.value, **_group_fields(held)} for held in found.items],
             "hazard_per_hour": found.hazard_per_hour,
             "forecast": [
                 {
@@ -107,7 +107,7 @@ async def shipping(
     )
 
 
-def _parcels(held: Parcels) -> dict[str, object]:
+def _group_fields(held: ShippingGroup) -> dict[str, object]:
     return {
         "values": dict(held.values),
         "shipped_in_time": held.shipped_in_time,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Place: TypeAlias = tuple[int, int]
+StreamEntryId: TypeAlias = tuple[int, int]
 """Where a change stands in its log: the id of an entry of a Redis stream, the same for every server."""
 
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
@@ -17,12 +17,12 @@ _ID = re.compile(r"(\d{1,15})?\.(?:(\d{1,15})-(\d{1,19}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StreamPosition:
     """Up to where a client has seen everything. It says the same at every server."""
 
     as_of_ms: int | None
     """Of the last `kpis` event."""
-    change: Place | None
+    change: StreamEntryId | None
     """The last change of an alert; None: none, and where they stood was not known."""
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class Seen:
         return f"{'' if self.as_of_ms is None else self.as_of_ms}.{change}"
 
 
-def parse(text: str) -> Seen:
+def parse_event_id(text: str) -> StreamPosition:
     """What an id says.
 
     Raises:
@@ -48,10 +48,10 @@ def parse(text: str) -> Seen:
     if found is None:
         raise ValueError(f"{text!r} is no id of an event of this stream")
     as_of, ms, number = found.groups()
-    return Seen(None if as_of is None else int(as_of), None if ms is None else (int(ms), int(number)))
+    return StreamPosition(None if as_of is None else int(as_of), None if ms is None else (int(ms), int(number)))
 
 
-def event(name: str, data: bytes, seen: Seen | None = None) -> bytes:
+def event(name: str, data: bytes, seen: StreamPosition | None = None) -> bytes:
     """One event. `data`: JSON, which has no line breaks; `seen`: what the client has seen with it."""
     at = b"" if seen is None else f"id: {seen}\n".encode()
     return b"event: %b\n%bdata: %b\n\n" % (name.encode(), at, data)

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from streams.model.kpis import Number
-from streams.serve.asking import AsOfParam, Frame, LiveView, PromotionParam, Values, frame, require_ready
+from streams.serve.answers import AnswerFrame, AsOfParam, LiveView, PromotionParam, Values, frame_fields, require_ready
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
 from streams.serve.paths import PathId
-from streams.stock.classes import AbcClass
-from streams.stock.forecast import COVERAGE, Interval
-from streams.view.outlook import Outage, Outlook, SkuOutlook
-from streams.view.queries import item
+from streams.stock.abc_classes import AbcClass
+from streams.stock.forecast import COVERAGE, StockOutInterval
+from streams.view.cached_queries import item_fields
+from streams.view.stock_outlook import Outage, SkuOutlook, StockOutlook
 
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
 
@@ -48,7 +48,7 @@ class OutageAnswer(ApiModel):
     """GMV an hour that it made in the 15 minutes up to that minute, minor units; null where `since` is."""
 
 
-class SkuStockAnswer(Frame):
+class SkuStockAnswer(AnswerFrame):
     """One SKU. All is null of a SKU that was never counted."""
 
     sku: str
@@ -93,7 +93,7 @@ class SoonItemAnswer(ApiModel):
     """In window 24h."""
 
 
-class StockAnswer(Frame):
+class StockAnswer(AnswerFrame):
     """The whole shop; the lists are of the 1,000 SKUs that sold best in 24 h."""
 
     stockout_skus: int
@@ -115,14 +115,16 @@ async def whole_stock(
     """What is out of stock and what that costs, and what runs out next."""
     if as_of is None:
         require_ready(live)
-    found = await live.ask(lambda view, at_ms: Outlook(view, live.settings, at_ms).of_shop(n, as_of), still=True)
+    found = await live.ask(
+        lambda view, at_ms: StockOutlook(view, live.settings, at_ms).of_shop(n, as_of), pause_polling=True
+    )
     return json_response(
-        frame(live, found.as_of_ms, newest=as_of is None)
+        frame_fields(live, found.as_of_ms, newest=as_of is None)
         | {name: found.values[name] for name in ("stockout_skus", "stock_fill_rate")}
         | {
             "gmv_at_risk_per_hour": found.gmv_at_risk_per_hour,
-            "out": [item(held) | {"outage": _outage(outage)} for held, outage in found.out],
-            "soon": [item(held) for held in found.soon],
+            "out": [item_fields(held) | {"outage": _outage(outage)} for held, outage in found.out],
+            "soon": [item_fields(held) for held in found.soon],
         }
     )
 
@@ -138,9 +140,10 @@ async def stock_of_sku(
     if as_of is None:
         require_ready(live)
     found = await live.ask(
-        lambda view, at_ms: Outlook(view, live.settings, at_ms).of_sku(sku, promotion or None, as_of), still=True
+        lambda view, at_ms: StockOutlook(view, live.settings, at_ms).of_sku(sku, promotion or None, as_of),
+        pause_polling=True,
     )
-    return json_response(frame(live, found.as_of_ms, newest=as_of is None) | _of_sku(found))
+    return json_response(frame_fields(live, found.as_of_ms, newest=as_of is None) | _of_sku(found))
 
 
 def _of_sku(found: SkuOutlook) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _of_sku(found: SkuOutlook) -> dict[str, Any]:
     }
 
 
-def _stockout(held: Interval | None) -> dict[str, float | None] | None:
+def _stockout(held: StockOutInterval | None) -> dict[str, float | None] | None:
     return None if held is None else {"low": held.low, "high": held.high, "coverage": COVERAGE}
 
 

@@ -15,102 +15,104 @@ from redis.exceptions import RedisError
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from streams.asof import STEP_MS
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.serve.asking import LiveView, ScopeParam, ValueParam, WindowParam, one_value
+from streams.serve.answers import LiveView, ScopeParam, ValueParam, WindowParam, scope_value
 from streams.serve.broadcast import Broadcast
-from streams.serve.change_notifier import rings
+from streams.serve.change_notifier import wait_for_signal
 from streams.serve.errors import ERRORS, ApiError
-from streams.serve.sse import HEARTBEAT, RETRY, Place, Seen, event, parse
-from streams.serve.turns import OverloadedError
+from streams.serve.fair_queue import OverloadedError
+from streams.serve.sse import HEARTBEAT, RETRY, StreamEntryId, StreamPosition, event, parse_event_id
+from streams.store.as_of import STEP_MS
 from streams.store.connection import UNREACHABLE
-from streams.view.asking import NotAnswerableError, NotReadyError, Question
-from streams.view.queries import Ask, OfEach, OfOne, Told
+from streams.view.cached_queries import CachedQuery, EachValueQuery, EncodedAnswer, OneValueQuery
+from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 
 BEHIND_S = 10.0
 """A server may be behind the one that a client comes from for so long; an as-of that is earlier still has gone back."""
 _encode = msgspec.json.Encoder().encode
 
 
-class Follower:
-    """Between two calls of `news` anything may happen. `resumed`: what the client has seen elsewhere."""
+class SseSubscriber:
+    """Between two calls of `new_events` anything may happen. `resumed`: what the client has seen elsewhere."""
 
-    def __init__(self, broadcast: Broadcast, ask: Ask[Told], resumed: Seen | None) -> None:
-        self.over = False
+    def __init__(
+        self, broadcast: Broadcast, cached_query: CachedQuery[EncodedAnswer], resumed: StreamPosition | None
+    ) -> None:
+        self.ended = False
         """Nothing can be told any more: the stream ends."""
         self._broadcast = broadcast
-        self._ask = ask
+        self._cached_query = cached_query
         self._resumed = resumed is not None
         self._began_s = time.monotonic()
-        self._turn: int | None = None
+        self._sent_as_of_count: int | None = None
         """Of the as-of that was sent last."""
         self._as_of_ms = resumed.as_of_ms if resumed else None
         self._change = resumed.change if resumed else self._newest_change()
-        self._to_check = self._resumed
+        self._gap_unchecked = self._resumed
         """Whether changes may have been dropped since the client saw the last one."""
 
     @property
-    def seen(self) -> Seen:
+    def position(self) -> StreamPosition:
         """What the client has seen."""
-        return Seen(self._as_of_ms, self._change)
+        return StreamPosition(self._as_of_ms, self._change)
 
-    async def news(self) -> AsyncIterator[bytes]:
+    async def new_events(self) -> AsyncIterator[bytes]:
         """Everything that is new, as events."""
         try:
-            async for told in self._alerts():
+            async for told in self._alert_events():
                 yield told
-            async for told in self._kpis():
+            async for told in self._kpi_events():
                 yield told
         except NotAnswerableError:  # asked again, the client is told why
-            self.over = True
+            self.ended = True
         except (NotReadyError, OverloadedError, RedisError, *UNREACHABLE):
             return  # not now
         except Exception as error:
             self._broadcast.failed(error)
-            self.over = True
+            self.ended = True
 
-    async def _alerts(self) -> AsyncIterator[bytes]:
-        tail = self._broadcast.alerts
-        if tail is None or tail.upto is None:
+    async def _alert_events(self) -> AsyncIterator[bytes]:
+        feed = self._broadcast.alerts
+        if feed is None or feed.read_to is None:
             return
-        if self._to_check and not (self._change and await tail.reaches_back(self._change)):
-            yield _gap("alerts", self._change and self._change[0], tail.upto[0])
-        self._to_check = False
+        if self._gap_unchecked and not (self._change and await feed.reaches_back(self._change)):
+            yield _gap_event("alerts", self._change and self._change[0], feed.read_to[0])
+        self._gap_unchecked = False
         if self._change is None:
-            self._change = tail.upto
-        while found := await tail.after(self._change):
+            self._change = feed.read_to
+        while found := await feed.after(self._change):
             for change in found:
-                self._change = change.place
-                yield event("alert", change.json, self.seen)
+                self._change = change.entry_id
+                yield event("alert", change.json, self.position)
 
-    async def _kpis(self) -> AsyncIterator[bytes]:
+    async def _kpi_events(self) -> AsyncIterator[bytes]:
         live, before_ms = self._broadcast.live, self._as_of_ms
-        turn = live.turn
-        if turn == self._turn:
+        as_of_count = live.as_of_count
+        if as_of_count == self._sent_as_of_count:
             return
-        numbers = await self._broadcast.numbers(self._ask)
-        as_of_ms = numbers.as_of_ms
-        if self._turn is None and before_ms is not None:
+        newest_kpis = await self._broadcast.newest_kpis(self._cached_query)
+        as_of_ms = newest_kpis.as_of_ms
+        if self._sent_as_of_count is None and before_ms is not None:
             if as_of_ms < before_ms and time.monotonic() - self._began_s < BEHIND_S:
                 return
             missed = as_of_ms > before_ms + STEP_MS
         else:
-            missed = self._turn is not None and turn > self._turn + 1
-        self._turn = turn
+            missed = self._sent_as_of_count is not None and as_of_count > self._sent_as_of_count + 1
+        self._sent_as_of_count = as_of_count
         if as_of_ms == before_ms:
             return
         if missed:
-            yield _gap("kpis", before_ms, as_of_ms)
+            yield _gap_event("kpis", before_ms, as_of_ms)
         self._as_of_ms = as_of_ms
-        yield event("kpis", numbers.json, self.seen)
+        yield event("kpis", newest_kpis.json, self.position)
 
-    def _newest_change(self) -> Place | None:
-        tail = self._broadcast.alerts
-        return None if tail is None else tail.upto
+    def _newest_change(self) -> StreamEntryId | None:
+        feed = self._broadcast.alerts
+        return None if feed is None else feed.read_to
 
 
-def _gap(of: str, after_ms: int | None, before_ms: int) -> bytes:
+def _gap_event(of: str, after_ms: int | None, before_ms: int) -> bytes:
     """Says that events between two moments are not sent, or may be missing."""
     return event("gap", _encode({"of": of, "after": after_ms, "before": before_ms}))
 
@@ -126,26 +128,26 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _EVENTS = "text/event-stream"
 
 
-async def broadcast_of(request: Request) -> Broadcast:
+async def get_broadcast(request: Request) -> Broadcast:
     """The news of this app."""
     broadcast: Broadcast = request.app.state.broadcast
     return broadcast
 
 
-async def followed(
-    broadcast: Annotated[Broadcast, Depends(broadcast_of)],
+async def subscribe(
+    broadcast: Annotated[Broadcast, Depends(get_broadcast)],
     window: WindowParam = Window.M1,
     scope: ScopeParam = Scope.ALL,
     value: ValueParam = None,
-) -> AsyncIterator[OfOne | OfEach]:
+) -> AsyncIterator[OneValueQuery | EachValueQuery]:
     """What is asked; a place to follow it is taken until the answer has been sent."""
-    question, name = Question(window, scope, None, None), one_value(scope, value)
-    ask = OfEach(question) if name is None else OfOne(question, name)
-    with broadcast.place(ask):
-        yield ask
+    query, name = KpiQuery(window, scope, None, None), scope_value(scope, value)
+    cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
+    with broadcast.subscription(cached_query):
+        yield cached_query
 
 
-class _Events(StreamingResponse):
+class _EventStreamResponse(StreamingResponse):
     """Given up after a while, though its client has not taken everything: else one that never reads stays for ever."""
 
     async def stream_response(self, send: Send) -> None:
@@ -161,8 +163,8 @@ class _Events(StreamingResponse):
 )
 async def stream(
     live: LiveView,
-    broadcast: Annotated[Broadcast, Depends(broadcast_of)],
-    ask: Annotated[OfOne | OfEach, Depends(followed)],
+    broadcast: Annotated[Broadcast, Depends(get_broadcast)],
+    cached_query: Annotated[OneValueQuery | EachValueQuery, Depends(subscribe)],
     last_event_id: Annotated[
         str | None, Header(max_length=64, description="Go on after this event, whichever server sent it.")
     ] = None,
@@ -175,24 +177,24 @@ async def stream(
     10 s. It ends now and then: come back with the id of the last event.
     """
     try:
-        resumed = parse(last_event_id) if last_event_id else None
+        resumed = parse_event_id(last_event_id) if last_event_id else None
     except ValueError as error:
         raise ApiError(422, "invalid_parameter", f"Last-Event-ID: {error}; leave it out to begin anew") from None
     # What cannot be answered is told as such; what is just not there yet will come.
     with contextlib.suppress(NotReadyError, RedisError, *UNREACHABLE):
-        await live.tell(ask)
-    follower = Follower(broadcast, ask, resumed)
-    return _Events(_sent(follower, broadcast), media_type=_EVENTS, headers=_HEADERS)
+        await live.get_answer(cached_query)
+    subscriber = SseSubscriber(broadcast, cached_query, resumed)
+    return _EventStreamResponse(_event_stream(subscriber, broadcast), media_type=_EVENTS, headers=_HEADERS)
 
 
-async def _sent(follower: Follower, broadcast: Broadcast) -> AsyncIterator[bytes]:
+async def _event_stream(subscriber: SseSubscriber, broadcast: Broadcast) -> AsyncIterator[bytes]:
     """What goes out to one client. It ends some time: tokens are looked at anew, and load moves to other servers."""
     ends_s = time.monotonic() + _LONGEST_S * random.uniform(*_SPREAD)
     before = RETRY
-    while not broadcast.closed and not follower.over and time.monotonic() < ends_s:
-        ring = broadcast.bell.next
-        async for news in follower.news():
-            yield before + news
+    while not broadcast.closed and not subscriber.ended and time.monotonic() < ends_s:
+        signal = broadcast.notifier.next_signal
+        async for new_events in subscriber.new_events():
+            yield before + new_events
             before = b""
-        if not await rings(ring, HEARTBEAT_S):
+        if not await wait_for_signal(signal, HEARTBEAT_S):
             yield HEARTBEAT

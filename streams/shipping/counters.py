@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 
 
-class Leg(IntEnum):
+class ShippingCounter(IntEnum):
     """Sums over a window; each counts in the pane of the moment named."""
 
-    SHIP_LEGS = 0
+    SHIP_INTERVALS = 0
     """First dispatches not before the order's first payment: at the dispatch."""
     SHIP_MS = 1
     """Their milliseconds since the payment: at the dispatch."""
@@ -24,7 +24,7 @@ class Leg(IntEnum):
     """Those of them with a promise: at the delivery."""
     ON_TIME = 7
     """Those of them not after the promise: at the delivery."""
-    DELIVERY_LEGS = 8
+    DELIVERY_INTERVALS = 8
     """First deliveries not before the order's first dispatch: at the delivery."""
     DELIVERY_MS = 9
     """Their milliseconds since the dispatch: at the delivery."""
@@ -38,12 +38,12 @@ class Leg(IntEnum):
     """Orders that wait, by all that is known: at the payment. Kept apart, see `streams.shipping.expansion`."""
 
 
-N_LEGS = len(Leg)
+N_SHIPPING_COUNTERS = len(ShippingCounter)
 
 
-def leg_name(leg: Leg) -> str:
+def shipping_sum_name(leg: ShippingCounter) -> str:
     """A counter's name among the sums that formulas take."""
     return f"leg.{leg.name.lower()}"
 
 
-LEG_NAMES = tuple(map(leg_name, Leg))
+SHIPPING_SUM_NAMES = tuple(map(shipping_sum_name, ShippingCounter))

@@ -9,37 +9,37 @@ import numpy as np
 
 from streams.panes.arrays import Ints
 from streams.panes.cells import NO_CELLS, Cells, cell_keys, counted, merge_cells, nonzero
-from streams.panes.rows import Rows
-from streams.panes.scopes import Dimension, Scope, ShippedBy
-from streams.shipping.amendments import NO_AMENDMENTS, Amendments, merge_amendments
-from streams.shipping.counters import Leg
-from streams.shipping.expansion import Entry, Labels, Limits
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import Dimension, Scope, ShipmentDimension
+from streams.shipping.corrections import NO_CORRECTIONS, RetroactiveCorrections, merge_corrections
+from streams.shipping.counters import ShippingCounter
+from streams.shipping.duration_histogram import COUNTERS_PER_ROW, share_of
+from streams.shipping.expansion import Entry, Labels, ShippingLimits
 from streams.shipping.facts import Payment
-from streams.shipping.spread import IN_A_ROW, share_of
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingDelta:
-    """Sums of `Leg` counters. What cancels out is gone: absent means 0."""
+    """Sums of `ShippingCounter` counters. What cancels out is gone: absent means 0."""
 
     legs: Cells = field(default_factory=lambda: NO_CELLS)
     """All but `WAITING`."""
-    amendments: Amendments = field(default_factory=lambda: NO_AMENDMENTS)
+    corrections: RetroactiveCorrections = field(default_factory=lambda: NO_CORRECTIONS)
     """Of the same counters."""
     waiting: Cells = field(default_factory=lambda: NO_CELLS)
     """`WAITING`, in panes of payments."""
 
     def __bool__(self) -> bool:
-        return bool(len(self.legs.keys) or len(self.amendments) or len(self.waiting.keys))
+        return bool(len(self.legs.keys) or len(self.corrections) or len(self.waiting.keys))
 
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        return len(self.legs.keys) + len(self.amendments) + len(self.waiting.keys)
+        return len(self.legs.keys) + len(self.corrections) + len(self.waiting.keys)
 
     def legs_by(self, step_s: int) -> ShippingDelta:
         """The legs in panes of `step_s` seconds, and the amendments as they are."""
-        return ShippingDelta(nonzero(self.legs.coarsen(step_s)), self.amendments)
+        return ShippingDelta(nonzero(self.legs.coarsen(step_s)), self.corrections)
 
     def waiting_by(self, step_s: int) -> ShippingDelta:
         """Who waits, in panes of `step_s` seconds."""
@@ -47,13 +47,15 @@ class ShippingDelta:
 
     def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
         """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
-        panes = [self.legs.panes, self.amendments.cells.panes, self.waiting.panes]
+        panes = [self.legs.panes, self.corrections.cells.panes, self.waiting.panes]
         for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
             end = start + length_s
             yield (
                 start,
                 ShippingDelta(
-                    self.legs.between(start, end), self.amendments.between(start, end), self.waiting.between(start, end)
+                    self.legs.between(start, end),
+                    self.corrections.between(start, end),
+                    self.waiting.between(start, end),
                 ),
             )
 
@@ -68,12 +70,12 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
         return parts[0] if parts else NO_SHIPPING
     return ShippingDelta(
         nonzero(merge_cells([part.legs for part in parts])),
-        merge_amendments([part.amendments for part in parts]),
+        merge_corrections([part.corrections for part in parts]),
         nonzero(merge_cells([part.waiting for part in parts])),
     )
 
 
-def delta_of(changes: Iterable[tuple[int, Entry]], rows: Rows) -> ShippingDelta:
+def delta_of(changes: Iterable[tuple[int, Entry]], rows: RowIndex) -> ShippingDelta:
     """The sum of entries, each to be added (1) or taken back (-1), in every scope that they count in."""
     places = _Places(rows)
     panes: list[int] = []
@@ -92,7 +94,7 @@ def delta_of(changes: Iterable[tuple[int, Entry]], rows: Rows) -> ShippingDelta:
     return _summed(places, *(np.array(numbers, np.int64) for numbers in (panes, moments, counters, amounts, sets)))
 
 
-def delta_of_payments(payments: Sequence[Payment], limits: Limits, rows: Rows) -> ShippingDelta:
+def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows: RowIndex) -> ShippingDelta:
     """What orders add of which nothing but their payment is known: as `expand` says, many at once.
 
     During a rush this is nearly all there is to do.
@@ -109,11 +111,11 @@ def delta_of_payments(payments: Sequence[Payment], limits: Limits, rows: Rows) -
     held = row >= 0
     row, paid_s = row[held], np.broadcast_to(paid_ms // 1000, held.shape)[held]
     due_s = np.broadcast_to((paid_ms + limits.overdue_ms) // 1000, held.shape)[held]
-    due = [cell_keys(due_s, row, np.int64(counter)) for counter in (Leg.OVERDUE, Leg.DUE)]
+    due = [cell_keys(due_s, row, np.int64(counter)) for counter in (ShippingCounter.OVERDUE, ShippingCounter.DUE)]
     return ShippingDelta(
-        counted(np.concatenate((cell_keys(paid_s, row, np.int64(Leg.UNSHIPPED)), *due))),
-        NO_AMENDMENTS,
-        counted(cell_keys(paid_s, row, np.int64(Leg.WAITING))),
+        counted(np.concatenate((cell_keys(paid_s, row, np.int64(ShippingCounter.UNSHIPPED)), *due))),
+        NO_CORRECTIONS,
+        counted(cell_keys(paid_s, row, np.int64(ShippingCounter.WAITING))),
     )
 
 
@@ -123,34 +125,34 @@ def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts
     entry = np.repeat(np.arange(len(panes)), sizes[sets])
     row = table[sets][np.arange(table.shape[1]) < sizes[sets][:, None]]
     pane, moment, counter_of, amount_of = (numbers[entry] for numbers in (panes, moments, counters, amounts))
-    late, waits = moment > pane, counter_of == Leg.WAITING
-    spread = np.flatnonzero(counter_of >= IN_A_ROW)
+    late, waits = moment > pane, counter_of == ShippingCounter.WAITING
+    spread = np.flatnonzero(counter_of >= COUNTERS_PER_ROW)
     if len(spread):
         row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], places.rows)
     keys = cell_keys(pane, row, counter_of)
     legs = ~late & ~waits
     return ShippingDelta(
         _cells(keys[legs], amount_of[legs]),
-        Amendments(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_AMENDMENTS,
+        RetroactiveCorrections(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_CORRECTIONS,
         _cells(keys[waits], amount_of[waits]),
     )
 
 
-def _spread(beside: Ints, counters: Ints, rows: Rows) -> tuple[Ints, Ints]:
+def _spread(beside: Ints, counters: Ints, rows: RowIndex) -> tuple[Ints, Ints]:
     """Rows and counters of histograms, from the rows they are beside and `spread_counter`s."""
     found, place = np.unique(beside << 16 | counters, return_inverse=True)
     row_of, counter_of = [], []
     for row, counter in zip((found >> 16).tolist(), (found & 0xFFFF).tolist(), strict=True):
         kind, share, own = share_of(counter)
-        row_of.append(rows.row(*spread_row(rows.labels[row], kind, share)))
+        row_of.append(rows.row(*histogram_row(rows.labels[row], kind, share)))
         counter_of.append(own)
     return np.array(row_of, np.int64)[place], np.array(counter_of, np.int64)[place]
 
 
-def spread_row(label: tuple[Dimension, str], kind: int, share: int) -> tuple[Dimension, str]:
+def histogram_row(label: tuple[Dimension, str], kind: int, share: int) -> tuple[Dimension, str]:
     """The row that holds a share of the histogram of a kind of leg of another row."""
     scope, value = label
-    return ShippedBy.SPREAD, f"{kind}{share} {scope} {value}"
+    return ShipmentDimension.SPREAD, f"{kind}{share} {scope} {value}"
 
 
 def _cells(keys: Ints, amounts: Ints) -> Cells:
@@ -160,7 +162,7 @@ def _cells(keys: Ints, amounts: Ints) -> Cells:
 class _Places(dict[Labels, int]):
     """Numbers for labels, each standing for the rows that they count in."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowIndex) -> None:
         super().__init__()
         self.rows = rows
         self._of: list[list[int]] = []
@@ -186,7 +188,7 @@ LABEL_SCOPES: tuple[Dimension, ...] = (
     Scope.REGION,
     Scope.CHANNEL,
     Scope.PROMOTION,
-    ShippedBy.CARRIER,
-    ShippedBy.WAREHOUSE,
+    ShipmentDimension.CARRIER,
+    ShipmentDimension.WAREHOUSE,
 )
 """The scopes of the fields of `Labels`."""

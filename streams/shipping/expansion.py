@@ -20,16 +20,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.shipping.counters import Leg
-from streams.shipping.facts import NOTHING, UNKNOWN_MS, Facts, Payment, Shipment, known_before
-from streams.shipping.spread import DELIVERY, SHIP, spread_counter
+from streams.shipping.counters import ShippingCounter
+from streams.shipping.duration_histogram import DELIVERY, SHIP, histogram_counter
+from streams.shipping.facts import NO_FACTS, UNKNOWN_MS, OrderFacts, Payment, Shipment, known_before
 
 HOUR_MS = 3_600_000
 DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ShippingLimits:
     """The times that the shipping KPIs are defined by."""
 
     overdue_ms: int = 48 * HOUR_MS
@@ -56,14 +56,14 @@ class Entry(NamedTuple):
     """Counts at an as-of after this second; an amendment where it is after the pane."""
     labels: Labels
     counter: int
-    """A `Leg`, or a `spread_counter`."""
+    """A `ShippingCounter`, or a `histogram_counter`."""
     amount: int
 
 
 _Cells = dict[tuple[int, Labels, int], int]
 
 
-def expand(facts: Facts, limits: Limits) -> list[Entry]:
+def expand(facts: OrderFacts, limits: ShippingLimits) -> list[Entry]:
     """Everything that an order with these facts adds."""
     entries: list[Entry] = []
     if facts.paid is not None:
@@ -75,7 +75,7 @@ def expand(facts: Facts, limits: Limits) -> list[Entry]:
     return entries
 
 
-def _clock(entries: list[Entry], facts: Facts, paid: Payment, limits: Limits) -> None:
+def _clock(entries: list[Entry], facts: OrderFacts, paid: Payment, limits: ShippingLimits) -> None:
     """Waiting, overdue, and due: what runs from the payment on."""
     labels = Labels(*paid.labels[:3])
     paid_s, due_s = paid.ts_ms // 1000, (paid.ts_ms + limits.overdue_ms) // 1000
@@ -86,35 +86,35 @@ def _clock(entries: list[Entry], facts: Facts, paid: Payment, limits: Limits) ->
     ends = [end for end in (called_off_s, shipped_s) if end is not None]
     end_s = min(ends) if ends else None
     if end_s is None or end_s >= paid_s + limits.horizon_s:  # it waited until it was counted no longer
-        entries.append(Entry(paid_s, paid_s, labels, Leg.WAITING, 1))
-        entries.append(Entry(paid_s, paid_s, labels, Leg.UNSHIPPED, 1))
-        entries.append(Entry(due_s, paid_s, labels, Leg.OVERDUE, 1))
+        entries.append(Entry(paid_s, paid_s, labels, ShippingCounter.WAITING, 1))
+        entries.append(Entry(paid_s, paid_s, labels, ShippingCounter.UNSHIPPED, 1))
+        entries.append(Entry(due_s, paid_s, labels, ShippingCounter.OVERDUE, 1))
     elif end_s > paid_s:
-        entries.append(Entry(paid_s, paid_s, labels, Leg.UNSHIPPED, 1))
-        entries.append(Entry(end_s, end_s, labels, Leg.UNSHIPPED, -1))
+        entries.append(Entry(paid_s, paid_s, labels, ShippingCounter.UNSHIPPED, 1))
+        entries.append(Entry(end_s, end_s, labels, ShippingCounter.UNSHIPPED, -1))
         if end_s > due_s:
-            entries.append(Entry(due_s, paid_s, labels, Leg.OVERDUE, 1))
-            entries.append(Entry(end_s, end_s, labels, Leg.OVERDUE, -1))
+            entries.append(Entry(due_s, paid_s, labels, ShippingCounter.OVERDUE, 1))
+            entries.append(Entry(end_s, end_s, labels, ShippingCounter.OVERDUE, -1))
     if called_off_s is not None and called_off_s <= due_s:
         return
     in_time = dispatched_ms is not None and dispatched_ms <= paid.ts_ms + limits.overdue_ms
-    for counter in (Leg.DUE, Leg.DUE_IN_TIME) if in_time else (Leg.DUE,):
+    for counter in (ShippingCounter.DUE, ShippingCounter.DUE_IN_TIME) if in_time else (ShippingCounter.DUE,):
         entries.append(Entry(due_s, paid_s, labels, counter, 1))
         if called_off_s is not None:  # it fell due, and is left out from the call-off on
             entries.append(Entry(due_s, called_off_s, labels, counter, -1))
 
 
-def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: Limits) -> None:
+def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: ShippingLimits) -> None:
     at_s, took_ms = dispatched.ts_ms // 1000, dispatched.ts_ms - paid.ts_ms
     labels = Labels(*paid.labels[:3], dispatched.carrier, dispatched.warehouse)
-    entries.append(Entry(at_s, at_s, labels, Leg.SHIP_LEGS, 1))
-    entries.append(Entry(at_s, at_s, labels, Leg.SHIP_MS, took_ms))
-    entries.append(Entry(at_s, at_s, labels, spread_counter(SHIP, took_ms), 1))
+    entries.append(Entry(at_s, at_s, labels, ShippingCounter.SHIP_INTERVALS, 1))
+    entries.append(Entry(at_s, at_s, labels, ShippingCounter.SHIP_MS, took_ms))
+    entries.append(Entry(at_s, at_s, labels, histogram_counter(SHIP, took_ms), 1))
     if took_ms <= limits.overdue_ms:
-        entries.append(Entry(at_s, at_s, labels, Leg.SHIPPED_IN_TIME, 1))
+        entries.append(Entry(at_s, at_s, labels, ShippingCounter.SHIPPED_IN_TIME, 1))
 
 
-def _arrivals(entries: list[Entry], facts: Facts) -> None:
+def _arrivals(entries: list[Entry], facts: OrderFacts) -> None:
     """Deliveries and returns. They may come before the payment or dispatch that names them, and change with it."""
     arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:5] if at_ms is not None]
     named_s = [shown.ts_ms // 1000 for shown in (facts.paid, facts.dispatched) if shown is not None]
@@ -133,32 +133,32 @@ def _arrivals(entries: list[Entry], facts: Facts) -> None:
         before = now
 
 
-def _arrived(facts: Facts) -> _Cells:
+def _arrived(facts: OrderFacts) -> _Cells:
     """What the delivery and the return count as, were these all facts there are."""
     cells: _Cells = {}
     labels = _labels(facts)
     delivered, dispatched = facts.delivered, facts.dispatched
     if delivered is not None:
         at_s = delivered.ts_ms // 1000
-        cells[at_s, labels, Leg.DELIVERED] = 1
+        cells[at_s, labels, ShippingCounter.DELIVERED] = 1
         promised_ms = delivered.promised_ms
         if promised_ms == UNKNOWN_MS and dispatched is not None:
             promised_ms = dispatched.promised_ms
         if promised_ms != UNKNOWN_MS:
-            cells[at_s, labels, Leg.PROMISED] = 1
+            cells[at_s, labels, ShippingCounter.PROMISED] = 1
             if delivered.ts_ms <= promised_ms:
-                cells[at_s, labels, Leg.ON_TIME] = 1
+                cells[at_s, labels, ShippingCounter.ON_TIME] = 1
         if dispatched is not None and dispatched.ts_ms <= delivered.ts_ms:
-            cells[at_s, labels, Leg.DELIVERY_LEGS] = 1
+            cells[at_s, labels, ShippingCounter.DELIVERY_INTERVALS] = 1
             took_ms = delivered.ts_ms - dispatched.ts_ms
-            cells[at_s, labels, Leg.DELIVERY_MS] = took_ms
-            cells[at_s, labels, spread_counter(DELIVERY, took_ms)] = 1
+            cells[at_s, labels, ShippingCounter.DELIVERY_MS] = took_ms
+            cells[at_s, labels, histogram_counter(DELIVERY, took_ms)] = 1
     if facts.returned_ms is not None:
-        cells[facts.returned_ms // 1000, labels, Leg.RETURNED] = 1
+        cells[facts.returned_ms // 1000, labels, ShippingCounter.RETURNED] = 1
     return cells
 
 
-def _labels(facts: Facts) -> Labels:
+def _labels(facts: OrderFacts) -> Labels:
     """The payment's, and who shipped; of an order never seen paid the shipment's region."""
     shipments = [shipment for shipment in (facts.delivered, facts.dispatched) if shipment is not None]
     carrier = next((held.carrier for held in reversed(shipments) if held.carrier), "")
@@ -168,7 +168,7 @@ def _labels(facts: Facts) -> Labels:
     return Labels(next((held.region for held in shipments if held.region), ""), "", "", carrier, warehouse)
 
 
-def change(before: Facts, after: Facts, limits: Limits) -> list[tuple[int, Entry]]:
+def change(before: OrderFacts, after: OrderFacts, limits: ShippingLimits) -> list[tuple[int, Entry]]:
     """What to add (1) and to take back (-1) when an order's facts become others."""
-    taken = [] if before is NOTHING else [(-1, entry) for entry in expand(before, limits)]
+    taken = [] if before is NO_FACTS else [(-1, entry) for entry in expand(before, limits)]
     return taken + [(1, entry) for entry in expand(after, limits)]

@@ -14,7 +14,7 @@ UNKNOWN_MS = -1
 """In place of a promise that was not made."""
 UNKNOWN = -1
 """In place of a payment's amount and units, in a record that was written before these were kept."""
-MOST_PARTS = 500
+MAX_PARTS = 500
 """Refunds of an order that are kept, the earliest ones, and as many cancellations: a record must stay small."""
 
 
@@ -63,7 +63,7 @@ class Shipment(NamedTuple):
     warehouse: str
 
 
-class Part(NamedTuple):
+class PartialRefund(NamedTuple):
     """One refund or cancellation."""
 
     ts_ms: int
@@ -73,11 +73,11 @@ class Part(NamedTuple):
     """Of a refund its amount, minor units; of a cancellation its units."""
 
 
-Parts = tuple[Part, ...]
+Parts = tuple[PartialRefund, ...]
 """Distinct, in order."""
 
 
-class Facts(NamedTuple):
+class OrderFacts(NamedTuple):
     """The first of each kind; None, or no parts: not seen."""
 
     paid: Payment | None = None
@@ -124,25 +124,25 @@ class Facts(NamedTuple):
         return min((end for end in ends if end is not None), default=None)
 
 
-Fact = Creation | Payment | Facts
-"""What one event tells. The two that nearly all events of a rush tell are not wrapped in `Facts`."""
+Fact = Creation | Payment | OrderFacts
+"""What one event tells. The two that nearly all events of a rush tell are not wrapped in `OrderFacts`."""
 
-NOTHING = Facts()
+NO_FACTS = OrderFacts()
 T = TypeVar("T", Payment, Creation, Shipment, int)
 
 
-def facts_with(fact: Fact) -> Facts:
+def facts_with(fact: Fact) -> OrderFacts:
     """The facts of which this is the only one."""
-    if isinstance(fact, Facts):
+    if isinstance(fact, OrderFacts):
         return fact
-    return Facts(paid=fact) if isinstance(fact, Payment) else Facts(created=fact)
+    return OrderFacts(paid=fact) if isinstance(fact, Payment) else OrderFacts(created=fact)
 
 
-def merge(one: Facts, other: Facts) -> Facts:
+def merge(one: OrderFacts, other: OrderFacts) -> OrderFacts:
     """What either knows: the first of each kind, and all parts."""
-    if one is NOTHING:
+    if one is NO_FACTS:
         return other
-    return Facts(
+    return OrderFacts(
         _first(one.paid, other.paid),
         _first(one.called_off_ms, other.called_off_ms),
         _first(one.dispatched, other.dispatched),
@@ -161,10 +161,10 @@ def _first(one: T | None, other: T | None) -> T | None:
 
 
 def _union(one: Parts, other: Parts) -> Parts:
-    """The earliest `MOST_PARTS` of both."""
+    """The earliest `MAX_PARTS` of both."""
     if not other or one == other:
         return one
-    return tuple(sorted({*one, *other})[:MOST_PARTS])
+    return tuple(sorted({*one, *other})[:MAX_PARTS])
 
 
 def _reached(parts: Parts, size: int) -> int | None:
@@ -173,7 +173,7 @@ def _reached(parts: Parts, size: int) -> int | None:
     return next((part.ts_ms for part, total in zip(parts, sums, strict=True) if total >= size), None)
 
 
-def repeated(one: Facts, other: Facts) -> list[Payment | Creation]:
+def repeated_events(one: OrderFacts, other: OrderFacts) -> list[Payment | Creation]:
     """The creation and the payment that are not the order's first, where both know one and it is not the same event.
 
     Over all events of an order, each joined with what was known before it, these are all but the first, in whatever
@@ -186,10 +186,10 @@ def repeated(one: Facts, other: Facts) -> list[Payment | Creation]:
     return found
 
 
-def known_before(facts: Facts, moment_s: int) -> Facts:
+def known_before(facts: OrderFacts, moment_s: int) -> OrderFacts:
     """What happened before a moment, seconds since the epoch, of what the shipments rest on: all but the parts."""
     held = (
         fact if ts_ms is not None and ts_ms // 1000 < moment_s else None
         for fact, ts_ms in zip(facts[:6], facts.times_ms[:6], strict=True)
     )
-    return Facts(*held)  # type: ignore[arg-type]
+    return OrderFacts(*held)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ Z_90 = 1.6449
 
 
 @dataclass(frozen=True, slots=True)
-class Breaches:
+class ExpectedBreaches:
     """What is to be expected of one stretch of time ahead."""
 
     start_s: int
@@ -44,7 +44,7 @@ def hazard(endings: int, waiting_before: int, waiting_now: int, hours: float) ->
 
 def breaches(
     due: Sequence[tuple[int, int]], *, as_of_s: int, hazard_h: float, hours: int, step_h: int = 1
-) -> list[Breaches]:
+) -> list[ExpectedBreaches]:
     """Expected breaches in each `step_h` hours ahead.
 
     `due`: (second at which they fall due, how many wait now), in any order; what is due before the as-of, or beyond
@@ -59,5 +59,5 @@ def breaches(
         spread = Z_90 * sqrt(sum(chance * (1 - chance) * count for chance, count in chances))
         whole = sum(count for _, count in falling)
         low, high = max(0.0, expected - spread), min(float(whole), expected + spread)
-        found.append(Breaches(start_s, end_s, whole, expected, low, high))
+        found.append(ExpectedBreaches(start_s, end_s, whole, expected, low, high))
     return found

@@ -6,15 +6,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.panes.cells import NO_CELLS, Cells
-from streams.panes.rows import Rows
+import numpy as np
+
+from streams.panes.cells import NO_CELLS, Cells, cell_keys, counted
+from streams.panes.counters import COUNTER_IDS
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import Scope
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
-from streams.shipping.expansion import Entry, Limits, change
-from streams.shipping.facts import NOTHING, Creation, Facts, Payment, facts_with, merge, repeated
-from streams.shipping.keys import RecordKey
+from streams.shipping.expansion import Entry, ShippingLimits, change
+from streams.shipping.facts import NO_FACTS, Creation, OrderFacts, Payment, facts_with, merge, repeated_events
+from streams.shipping.order_facts import FactsByOrder
 from streams.shipping.record import decode, encode, encode_creation, encode_payment
-from streams.shipping.repeats import cells_of
-from streams.shipping.told import OrdersTold
+from streams.shipping.record_keys import RecordKey
+
+_SCOPES = (
+    Scope.REGION,
+    Scope.CHANNEL,
+    Scope.PROMOTION,
+    Scope.MEMBER,
+    Scope.VARIANT,
+    Scope.CAMPAIGN,
+    Scope.LIVE_ROOM,
+)
+"""The scopes of the fields of `OrderLabels`."""
+
+
+def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells:
+    """One of `repeat_payments` or `repeat_creations` for each: in the pane of its own time, by its own labels."""
+    panes: list[int] = []
+    row_of: list[int] = []
+    counters: list[int] = []
+    for event in repeats:
+        name = "repeat_payments" if isinstance(event, Payment) else "repeat_creations"
+        found = [rows.row(Scope.ALL, "")]
+        found += [rows.row(scope, value) for scope, value in zip(_SCOPES, event.labels, strict=True) if value]
+        panes += [event.ts_ms // 1000] * len(found)
+        row_of += found
+        counters += [COUNTER_IDS[name]] * len(found)
+    if not panes:
+        return NO_CELLS
+    return counted(cell_keys(*(np.array(numbers, np.int64) for numbers in (panes, row_of, counters))))
 
 
 class RecordChange(NamedTuple):
@@ -27,7 +58,7 @@ class RecordChange(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class OrderChanges:
     """What a batch changes of its orders."""
 
     delta: ShippingDelta = NO_SHIPPING
@@ -36,13 +67,15 @@ class Joined:
     changes: Sequence[RecordChange] = ()
 
 
-def join(told: OrdersTold, records: Mapping[RecordKey, bytes | None], limits: Limits, rows: Rows) -> Joined:
+def join(
+    order_facts: FactsByOrder, records: Mapping[RecordKey, bytes | None], limits: ShippingLimits, rows: RowIndex
+) -> OrderChanges:
     """What becomes of these orders' records; those not given are not there. What tells nothing new changes nothing."""
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
     payments: list[Payment] = []
-    repeats = list(told.repeats)
-    for key, fact in told.facts.items():
+    repeats = list(order_facts.repeats)
+    for key, fact in order_facts.facts.items():
         record = records.get(key)
         if record is None and isinstance(fact, Creation):
             changes.append(RecordChange(key, None, encode_creation(fact)))
@@ -51,16 +84,16 @@ def join(told: OrdersTold, records: Mapping[RecordKey, bytes | None], limits: Li
             changes.append(RecordChange(key, None, encode_payment(fact)))
             payments.append(fact)
             continue
-        before, facts = NOTHING if record is None else decode(record), facts_with(fact)
+        before, facts = NO_FACTS if record is None else decode(record), facts_with(fact)
         after = merge(before, facts)
-        repeats += repeated(before, facts)
+        repeats += repeated_events(before, facts)
         if after == before:
             continue
         changes.append(RecordChange(key, record, encode(after)))
         paid = after.paid
-        if paid is not None and before.paid is None and after == Facts(paid, created=after.created):
+        if paid is not None and before.paid is None and after == OrderFacts(paid, created=after.created):
             payments.append(paid)
         else:
             entries += change(before, after, limits)
     delta = merge_shipping([delta_of(entries, rows), delta_of_payments(payments, limits, rows)])
-    return Joined(delta, cells_of(repeats, rows), changes)
+    return OrderChanges(delta, repeat_cells(repeats, rows), changes)

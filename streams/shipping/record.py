@@ -12,7 +12,17 @@ from uuid import UUID
 
 import msgspec
 
-from streams.shipping.facts import UNKNOWN, UNKNOWN_MS, Creation, Facts, OrderLabels, Part, Parts, Payment, Shipment
+from streams.shipping.facts import (
+    UNKNOWN,
+    UNKNOWN_MS,
+    Creation,
+    OrderFacts,
+    OrderLabels,
+    PartialRefund,
+    Parts,
+    Payment,
+    Shipment,
+)
 
 _UUID_LENGTH = 36
 _DIGITS = "0123456789abcdef"
@@ -48,7 +58,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Record)
 
 
-def encode(facts: Facts) -> bytes:
+def encode(facts: OrderFacts) -> bytes:
     """The record of an order of which something is known; equal facts give equal bytes."""
     paid, called_off_ms, dispatched, delivered, returned_ms, created, refunds, cancellations = facts
     first_ms = next(ts_ms for ts_ms in facts.times_ms if ts_ms is not None)
@@ -81,13 +91,13 @@ def encode_payment(paid: Payment) -> bytes:
     return _encoder.encode((paid.ts_ms, _payment(paid, None, paid.ts_ms)))
 
 
-def decode(record: bytes) -> Facts:
+def decode(record: bytes) -> OrderFacts:
     """The facts that `encode` wrote, of this version or an earlier one."""
     held = _decoder.decode(record)
     first_ms, created = held.first_ms, None
     if (fact := held.created) is not None:
         created = Creation(fact.after_ms + first_ms, _unpacked(fact.event_id), OrderLabels(*fact.labels or ()))
-    return Facts(
+    return OrderFacts(
         None if held.paid is None else _paid(held.paid, created, first_ms),
         None if held.called_off_after_ms is None else held.called_off_after_ms + first_ms,
         None if held.dispatched is None else _shipped(held.dispatched, first_ms),
@@ -123,7 +133,7 @@ def _read_parts(numbers: list[int] | None, first_ms: int) -> Parts:
     if not numbers:
         return ()
     whole = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-    return tuple(Part(after_ms + first_ms, id_hash, size) for after_ms, id_hash, size in whole)
+    return tuple(PartialRefund(after_ms + first_ms, id_hash, size) for after_ms, id_hash, size in whole)
 
 
 def _shipment(shipment: Shipment, first_ms: int) -> list[object]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from streams.panes.arrays import compact, places
+from streams.panes.arrays import places, unique_inverse
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.packing import Column, pack, unpack
-from streams.panes.rows import Rows
-from streams.shipping.amendments import Amendments
+from streams.panes.rows import RowIndex
+from streams.shipping.corrections import RetroactiveCorrections
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta
 
 
@@ -32,27 +32,27 @@ class ShippingWire(msgspec.Struct, array_like=True):
     """Of each amendment: seconds from its pane to the moment it is valid from."""
 
 
-def to_wire(delta: ShippingDelta, rows: Rows) -> ShippingWire | None:
+def to_wire(delta: ShippingDelta, rows: RowIndex) -> ShippingWire | None:
     """The delta, its rows numbered by `rows`; None where it says nothing."""
     if not delta:
         return None
-    parts = (delta.legs, delta.amendments.cells, delta.waiting)
+    parts = (delta.legs, delta.corrections.cells, delta.waiting)
     whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
-    used, row_of = compact(whole.rows, len(rows))
+    used, row_of = unique_inverse(whole.rows, len(rows))
     panes, pane_of = places(whole.panes)
     return ShippingWire(
         *rows.written(used.tolist()),
         pack(np.diff(panes, prepend=0)),
-        (len(delta.legs.keys), len(delta.amendments)),
+        (len(delta.legs.keys), len(delta.corrections)),
         pack(pane_of),
         pack(row_of),
         pack(whole.counters),
         pack(whole.amounts),
-        pack(delta.amendments.valid_s - delta.amendments.cells.panes),
+        pack(delta.corrections.valid_s - delta.corrections.cells.panes),
     )
 
 
-def from_wire(wire: ShippingWire | None, rows: Rows) -> ShippingDelta:
+def from_wire(wire: ShippingWire | None, rows: RowIndex) -> ShippingDelta:
     """The delta, its labels numbered by `rows`."""
     if wire is None:
         return NO_SHIPPING
@@ -64,6 +64,6 @@ def from_wire(wire: ShippingWire | None, rows: Rows) -> ShippingDelta:
     valid_s = panes[legs:late] + unpack(wire.delays)
     return ShippingDelta(
         Cells(keys[:legs], amounts[:legs]).sorted(),
-        Amendments(keys[legs:late], valid_s, amounts[legs:late]).sorted(),
+        RetroactiveCorrections(keys[legs:late], valid_s, amounts[legs:late]).sorted(),
         Cells(keys[late:], amounts[late:]).sorted(),
     )

@@ -10,9 +10,9 @@ from streams.simulate.folder import ground_truth, write_folder, write_season
 from streams.simulate.generate import Batch, Simulation, generate
 from streams.simulate.incident_kinds import KINDS
 from streams.simulate.incidents import Incident
-from streams.simulate.plan import Disorder, Funnel, Phase, PromotionPlan, SimulationError, StockPlan
+from streams.simulate.plan import Disorder, Funnel, PromotionPlan, SimulatedPhase, SimulationError, StockPlan
 from streams.simulate.season import Season
-from streams.simulate.sold import Sold
+from streams.simulate.sold import SimulatedSales
 from streams.simulate.truth import Truth
 
 __all__ = [
@@ -22,13 +22,13 @@ __all__ = [
     "Funnel",
     "Incident",
     "Message",
-    "Phase",
     "PromotionPlan",
     "Season",
+    "SimulatedPhase",
+    "SimulatedSales",
     "Simulation",
     "SimulationConfig",
     "SimulationError",
-    "Sold",
     "StockPlan",
     "Truth",
     "generate",

@@ -12,13 +12,13 @@ from streams.simulate.config import SimulationConfig
 from streams.simulate.encode import Message
 from streams.simulate.incidents import sku_name
 from streams.simulate.plan import PromotionPlan
-from streams.simulate.world import World
+from streams.simulate.world import RunContext
 
 TARGETS = (0.8, 1.0, 1.2)
 """base, sprint and challenge over what is expected."""
 
 
-def announcement(world: World, expected_gmv: float) -> list[Message]:
+def announcement(world: RunContext, expected_gmv: float) -> list[Message]:
     """The promotion's message, or none. `expected_gmv`: net, minor units; makes the default targets."""
     config, plan = world.config, world.config.promotion
     if plan is None:
@@ -27,7 +27,9 @@ def announcement(world: World, expected_gmv: float) -> list[Message]:
     return [(str(Topic.PROMOTIONS), plan.promotion_id.encode(), config.start_ms, value)]
 
 
-def _definition(world: World, config: SimulationConfig, plan: PromotionPlan, expected_gmv: float) -> dict[str, Any]:
+def _definition(
+    world: RunContext, config: SimulationConfig, plan: PromotionPlan, expected_gmv: float
+) -> dict[str, Any]:
     base, sprint, challenge = plan.targets or [max(1, round(expected_gmv * one)) for one in TARGETS]
     definition = {
         "promotion_id": plan.promotion_id,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.simulate.chance import Purpose, lognormal_ms
-from streams.simulate.columns import Bools, Bytes, Ints, Kind, Rows, concat, objects
-from streams.simulate.effects import Site
-from streams.simulate.scene import Scene
+from streams.simulate.columns import Bools, Bytes, EventColumns, Ints, SimulatedEventType, concat, objects
+from streams.simulate.effects import ChanceSite
+from streams.simulate.scene import SliceContext
 
 STEP_MEDIAN_S, STEP_SIGMA = 12.0, 0.9
 """Time on one page: lognormal, the usual finding for dwell time; median 12 s, mean 18 s."""
@@ -29,7 +29,7 @@ class Carts:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class PageSteps:
     """The pages of all sessions, in order."""
 
     session: Ints
@@ -38,7 +38,7 @@ class Steps:
     dwell: Ints
 
 
-def browse(scene: Scene) -> tuple[Rows, Carts]:
+def browse(scene: SliceContext) -> tuple[EventColumns, Carts]:
     """All clicks of the sessions but `checkout_start`, and their carts."""
     rng = scene.rng(Purpose.BROWSING)
     funnel, sessions = scene.config.funnel, scene.sessions
@@ -49,8 +49,8 @@ def browse(scene: Scene) -> tuple[Rows, Carts]:
     is_view = ~steps.first & ~is_page & ~is_search
     live = steps.first & (sessions.live_room[steps.session] > 0)
     parts = [
-        _pages(Kind.PAGE_VIEW, scene, steps, (steps.first & ~live) | is_page),
-        _pages(Kind.LIVE_ENTER, scene, steps, live),
+        _pages(SimulatedEventType.PAGE_VIEW, scene, steps, (steps.first & ~live) | is_page),
+        _pages(SimulatedEventType.LIVE_ENTER, scene, steps, live),
         _searches(scene, steps, is_search, rng),
     ]
     views, carts = _views(scene, steps, is_view, ends)
@@ -58,11 +58,11 @@ def browse(scene: Scene) -> tuple[Rows, Carts]:
     return concat(parts), carts
 
 
-def _pages(kind: Kind, scene: Scene, steps: Steps, mask: Bools) -> Rows:
+def _pages(kind: SimulatedEventType, scene: SliceContext, steps: PageSteps, mask: Bools) -> EventColumns:
     return scene.clicks(kind, steps.session[mask], steps.at[mask], value=steps.dwell[mask])
 
 
-def _steps(scene: Scene, rng: np.random.Generator) -> tuple[Steps, Ints]:
+def _steps(scene: SliceContext, rng: np.random.Generator) -> tuple[PageSteps, Ints]:
     """Pages a session: 1 + negative binomial (shape 2), so that most are short and some long."""
     config, sessions = scene.config, scene.sessions
     extra = config.funnel.steps - 1
@@ -76,16 +76,16 @@ def _steps(scene: Scene, rng: np.random.Generator) -> tuple[Steps, Ints]:
     first = np.zeros(len(session), dtype=np.bool_)
     first[begin] = True
     last = begin + count - 1
-    return Steps(session, first, at, dwell), at[last] + dwell[last]
+    return PageSteps(session, first, at, dwell), at[last] + dwell[last]
 
 
-def _searches(scene: Scene, steps: Steps, mask: Bools, rng: np.random.Generator) -> Rows:
+def _searches(scene: SliceContext, steps: PageSteps, mask: Bools, rng: np.random.Generator) -> EventColumns:
     keywords = scene.world.catalog.keywords
     words = (len(keywords) * rng.random(int(mask.sum())) ** 2).astype(np.int64)
-    return scene.clicks(Kind.SEARCH, steps.session[mask], steps.at[mask], keywords[words])
+    return scene.clicks(SimulatedEventType.SEARCH, steps.session[mask], steps.at[mask], keywords[words])
 
 
-def _views(scene: Scene, steps: Steps, mask: Bools, ends: Ints) -> tuple[list[Rows], Carts]:
+def _views(scene: SliceContext, steps: PageSteps, mask: Bools, ends: Ints) -> tuple[list[EventColumns], Carts]:
     """Product views, and the carts and favourites that some of them lead to."""
     rng = scene.rng(Purpose.VIEWS)
     catalog, funnel, sessions = scene.world.catalog, scene.config.funnel, scene.sessions
@@ -97,17 +97,19 @@ def _views(scene: Scene, steps: Steps, mask: Bools, ends: Ints) -> tuple[list[Ro
     to_cart, to_favorites = rng.random(len(at)) < funnel.cart, rng.random(len(at)) < funnel.favorite
     later = at + (dwell * rng.uniform(0.2, 0.95, len(at))).astype(np.int64)
     dims: dict[str, Bytes | Ints] = {**sessions.dims(session), "sku": sku, "category": catalog.category[sku]}
-    to_cart &= ~scene.effects.struck("conversion_drop", later, dims, Site.CART, scene.place, stage="cart")
+    to_cart &= ~scene.effects.sampled_hits(
+        "conversion_drop", later, dims, ChanceSite.CART, scene.slice_index, stage="cart"
+    )
     tail = catalog.click[sku]
     rows = [
-        scene.clicks(Kind.PRODUCT_VIEW, session, at, tail, dwell),
-        scene.clicks(Kind.ADD_TO_CART, session[to_cart], later[to_cart], tail[to_cart]),
-        scene.clicks(Kind.FAVORITE, session[to_favorites], later[to_favorites], tail[to_favorites]),
+        scene.clicks(SimulatedEventType.PRODUCT_VIEW, session, at, tail, dwell),
+        scene.clicks(SimulatedEventType.ADD_TO_CART, session[to_cart], later[to_cart], tail[to_cart]),
+        scene.clicks(SimulatedEventType.FAVORITE, session[to_favorites], later[to_favorites], tail[to_favorites]),
     ]
     return rows, Carts(session[to_cart], sku[to_cart], ends)
 
 
-def _ads(scene: Scene, ends: Ints, rng: np.random.Generator) -> list[Rows]:
+def _ads(scene: SliceContext, ends: Ints, rng: np.random.Generator) -> list[EventColumns]:
     """Ads seen on the way by those who came without one; seen and clicked at the start by those with a campaign."""
     config, sessions = scene.config, scene.sessions
     clicked = np.flatnonzero(sessions.campaign > 0)
@@ -127,15 +129,15 @@ def _ads(scene: Scene, ends: Ints, rng: np.random.Generator) -> list[Rows]:
     cost = lognormal_ms(rng, len(clicked), AD_COST_MEDIAN / 1000, AD_COST_SIGMA)
     start = sessions.start[clicked]
     return [
-        scene.clicks(Kind.AD_IMPRESSION, seen, seen_at, seen_tail),
-        scene.clicks(Kind.AD_IMPRESSION, clicked, start, own_tail),
-        scene.clicks(Kind.AD_CLICK, clicked, start + rng.integers(1, 900, len(clicked)), own_tail, cost),
+        scene.clicks(SimulatedEventType.AD_IMPRESSION, seen, seen_at, seen_tail),
+        scene.clicks(SimulatedEventType.AD_IMPRESSION, clicked, start, own_tail),
+        scene.clicks(SimulatedEventType.AD_CLICK, clicked, start + rng.integers(1, 900, len(clicked)), own_tail, cost),
     ]
 
 
-def _comments(scene: Scene, ends: Ints, rng: np.random.Generator) -> Rows:
+def _comments(scene: SliceContext, ends: Ints, rng: np.random.Generator) -> EventColumns:
     sessions = scene.sessions
     count = np.where(sessions.live_room > 0, rng.poisson(scene.config.funnel.comments, len(sessions)), 0)
     session = np.repeat(np.arange(len(sessions), dtype=np.int64), count)
     at = sessions.start[session] + (rng.random(len(session)) * (ends - sessions.start)[session]).astype(np.int64)
-    return scene.clicks(Kind.LIVE_COMMENT, session, at)
+    return scene.clicks(SimulatedEventType.LIVE_COMMENT, session, at)

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 
 
-class Kind(IntEnum):
+class SimulatedEventType(IntEnum):
     """An event type; its lower-case name is the contract's `type`."""
 
     PAGE_VIEW = 0
@@ -52,13 +52,13 @@ class Kind(IntEnum):
     @property
     def topic(self) -> Topic:
         """Where the contract puts it."""
-        if self < Kind.ORDER_CREATED:
+        if self < SimulatedEventType.ORDER_CREATED:
             return Topic.CLICKS
-        return Topic.ORDERS if self < Kind.STOCK_LEVEL else Topic.LOGISTICS
+        return Topic.ORDERS if self < SimulatedEventType.STOCK_LEVEL else Topic.LOGISTICS
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class EventColumns:
     """Events in columns of equal length. `body` and `tail` are pieces of JSON; a session or order shares its `body`."""
 
     kind: Bytes
@@ -81,27 +81,27 @@ class Rows:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def take(self, index: NDArray[np.intp] | Ints | Bools | slice) -> Rows:
+    def take(self, index: NDArray[np.intp] | Ints | Bools | slice) -> EventColumns:
         """The rows at an index, in its order (copies, so that nothing larger is kept alive)."""
         if isinstance(index, slice):
-            return Rows(*(getattr(self, name)[index].copy() for name in COLUMNS))
-        return Rows(*(getattr(self, name)[index] for name in COLUMNS))
+            return EventColumns(*(getattr(self, name)[index].copy() for name in COLUMNS))
+        return EventColumns(*(getattr(self, name)[index] for name in COLUMNS))
 
 
-COLUMNS = tuple(field.name for field in fields(Rows))
+COLUMNS = tuple(field.name for field in fields(EventColumns))
 
 
-def concat(parts: Sequence[Rows]) -> Rows:
+def concat(parts: Sequence[EventColumns]) -> EventColumns:
     """All rows, one part after the other."""
     if not parts:
         return NO_ROWS
     if len(parts) == 1:
         return parts[0]
-    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+    return EventColumns(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 
 def draft(
-    kind: Kind,
+    kind: SimulatedEventType,
     at: Ints,
     *,
     key: Objects,
@@ -109,12 +109,12 @@ def draft(
     producer: Bytes,
     value: Ints | None = None,
     tail: Objects | bytes = b"",
-) -> Rows:
+) -> EventColumns:
     """Rows of one kind that happen at `at` (epoch ms) and are not numbered or sent yet."""
     size = len(at)
     tails = np.full(size, tail, dtype=np.object_) if isinstance(tail, bytes) else tail
     zeros = np.zeros(size, dtype=np.int64)
-    return Rows(
+    return EventColumns(
         np.full(size, kind, dtype=np.uint8),
         producer,
         np.zeros(size, dtype=np.bool_),
@@ -133,11 +133,11 @@ def objects(values: Sequence[bytes]) -> Objects:
     return np.fromiter(values, dtype=np.object_, count=len(values))
 
 
-def _no_rows() -> Rows:
+def _no_rows() -> EventColumns:
     none = np.zeros(0, dtype=np.int64)
     empty = objects([])
     small = np.zeros(0, dtype=np.uint8)
-    return Rows(small, small, np.zeros(0, dtype=np.bool_), none, none, none, none, empty, empty, empty)
+    return EventColumns(small, small, np.zeros(0, dtype=np.bool_), none, none, none, none, empty, empty, empty)
 
 
 NO_ROWS = _no_rows()

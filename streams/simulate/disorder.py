@@ -8,17 +8,17 @@ import numpy as np
 
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate.chance import Purpose, trait
-from streams.simulate.columns import Bools, Bytes, Floats, Ints, Kind, Rows, concat
+from streams.simulate.columns import Bools, Bytes, EventColumns, Floats, Ints, SimulatedEventType, concat
 from streams.simulate.incidents import Incident
-from streams.simulate.world import World
+from streams.simulate.world import RunContext
 
 LATENCY_SIGMA, LATENCY_MAX_MS = 0.8, 3000.0
 REPEAT_MEAN_MS = 3000.0
-TOPIC_CODE: Bytes = np.array([EVENT_TOPICS.index(kind.topic) for kind in Kind], dtype=np.uint8)
+TOPIC_CODE: Bytes = np.array([EVENT_TOPICS.index(kind.topic) for kind in SimulatedEventType], dtype=np.uint8)
 """# [kind]: its topic's place in EVENT_TOPICS"""
 
 
-def send(world: World, rows: Rows, first_number: int, place: int) -> Rows:
+def send(world: RunContext, rows: EventColumns, first_number: int, place: int) -> EventColumns:
     """What arrives of the rows within the run, in any order: with ids, clock skew, arrival times and repeats."""
     config = world.config
     rng = world.rng(Purpose.DISORDER, place)
@@ -32,13 +32,13 @@ def send(world: World, rows: Rows, first_number: int, place: int) -> Rows:
     return concat([rows.take(np.flatnonzero(sent)), _repeats(rows, sent & doubled, arrival + again, config.end_ms)])
 
 
-def _repeats(rows: Rows, doubled: Bools, arrival: Ints, end_ms: int) -> Rows:
+def _repeats(rows: EventColumns, doubled: Bools, arrival: Ints, end_ms: int) -> EventColumns:
     """The same events once more, those that still come within the run."""
     index = np.flatnonzero(doubled & (arrival < end_ms))
     return replace(rows.take(index), repeat=np.ones(len(index), dtype=np.bool_), arrival=arrival[index])
 
 
-def _delays(world: World, rng: np.random.Generator, size: int) -> Ints:
+def _delays(world: RunContext, rng: np.random.Generator, size: int) -> Ints:
     """From the event to its arrival, ms: lognormal latency; a small share 3 s and up, exponentially, to a limit."""
     disorder = world.config.disorder
     latest = max(LATENCY_MAX_MS, min(disorder.late_max_s * 1000, world.config.duration_ms / 4))
@@ -50,7 +50,7 @@ def _delays(world: World, rng: np.random.Generator, size: int) -> Ints:
     return whole
 
 
-def _skew(world: World, rows: Rows) -> Ints:
+def _skew(world: RunContext, rows: EventColumns) -> Ints:
     """Each producer's constant clock error, ms."""
     clock = TOPIC_CODE[rows.kind].astype(np.int64) * 256 + rows.producer
     span = world.config.disorder.skew_ms
@@ -59,7 +59,7 @@ def _skew(world: World, rows: Rows) -> Ints:
     return skew
 
 
-def _silence(world: World, rows: Rows, arrival: Ints) -> tuple[Ints, Bools]:
+def _silence(world: RunContext, rows: EventColumns, arrival: Ints) -> tuple[Ints, Bools]:
     """Arrival times and what is sent at all, with silent producers."""
     sent = np.ones(len(rows), dtype=np.bool_)
     for incident in world.effects.of("producer_silent"):
@@ -71,7 +71,7 @@ def _silence(world: World, rows: Rows, arrival: Ints) -> tuple[Ints, Bools]:
     return arrival, sent
 
 
-def concerned(incident: Incident, rows: Rows) -> Bools:
+def concerned(incident: Incident, rows: EventColumns) -> Bools:
     """The rows of a silent producer's topic and source."""
     hit: Bools = TOPIC_CODE[rows.kind] == EVENT_TOPICS.index(Topic(incident.option("topic") or "orders"))
     source = incident.option("source")

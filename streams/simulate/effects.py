@@ -16,7 +16,7 @@ Dims = Mapping[str, Bytes | Ints]
 """# <dimension>: each row's code"""
 
 
-class Site(IntEnum):
+class ChanceSite(IntEnum):
     """Where chance is asked for. Each has its own numbers; append, never reorder."""
 
     CART = 0
@@ -30,7 +30,7 @@ class Site(IntEnum):
     WAIT = 8
 
 
-class Effects:
+class IncidentEffects:
     """The incidents of a run. Their chance is their own: what they do not touch is as it is without them."""
 
     def __init__(self, config: SimulationConfig) -> None:
@@ -56,24 +56,24 @@ class Effects:
                 hit &= dims[dimension] == code
         return hit
 
-    def lucky(self, incident: Incident, rows: int, site: Site, place: int) -> Bools:
+    def sampled(self, incident: Incident, rows: int, site: ChanceSite, place: int) -> Bools:
         """True with the incident's size as probability. `place` is the slice: other site, other place, other chance."""
         rng = stream(self._seed, Purpose.INCIDENT, incident.index, site, place)
-        lucky: Bools = rng.random(rows) < incident.size
-        return lucky
+        sampled: Bools = rng.random(rows) < incident.size
+        return sampled
 
-    def struck(self, kind: str, at: Ints, dims: Dims, site: Site, place: int, **options: str) -> Bools:
+    def sampled_hits(self, kind: str, at: Ints, dims: Dims, site: ChanceSite, place: int, **options: str) -> Bools:
         """The rows that incidents with these options strike, each with its size as probability."""
-        struck = np.zeros(len(at), dtype=np.bool_)
+        sampled_hits = np.zeros(len(at), dtype=np.bool_)
         for incident, hit in self.hits(kind, at, dims):
             if all(incident.option(name) == value for name, value in options.items()):
-                struck |= hit & self.lucky(incident, len(at), site, place)
-        return struck
+                sampled_hits |= hit & self.sampled(incident, len(at), site, place)
+        return sampled_hits
 
-    def put_off(self, kind: str, at: Ints, dims: Dims, place: int) -> Ints:
+    def postpone(self, kind: str, at: Ints, dims: Dims, place: int) -> Ints:
         """Times, where those in an incident wait until its end and then come within about 5 s."""
         for incident, hit in self.hits(kind, at, dims):
-            rng = stream(self._seed, Purpose.INCIDENT, incident.index, Site.WAIT, place)
+            rng = stream(self._seed, Purpose.INCIDENT, incident.index, ChanceSite.WAIT, place)
             wait = rng.exponential(1000.0, len(at)).astype(np.int64)
             at = np.where(hit, incident.end_ms + wait, at)
         return at

@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from streams.simulate.chance import Purpose, lognormal_ms
-from streams.simulate.columns import Bools, Bytes, Ints, Kind, Objects, Rows, concat, draft, objects
-from streams.simulate.effects import Site
+from streams.simulate.columns import (
+    Bools,
+    Bytes,
+    EventColumns,
+    Ints,
+    Objects,
+    SimulatedEventType,
+    concat,
+    draft,
+    objects,
+)
+from streams.simulate.effects import ChanceSite
 from streams.simulate.orders import Orders
-from streams.simulate.payments import Paid
-from streams.simulate.scene import Scene
+from streams.simulate.payments import PaymentOutcome
+from streams.simulate.scene import SliceContext
 
 HOUR_S = 3600.0
 DISPATCH_MEDIAN_H, DISPATCH_SIGMA = 14.0, 0.6
@@ -22,7 +32,7 @@ DELAY_FACTOR = 2.5
 RETURN_MEDIAN_H, REFUND_MEDIAN_H = 60.0, 12.0
 
 
-def ship(scene: Scene, orders: Orders, paid: Paid) -> Rows:
+def ship(scene: SliceContext, orders: Orders, paid: PaymentOutcome) -> EventColumns:
     """Shipments of all paid orders that are not called off. What lies beyond the run's end is dropped later."""
     shipped = np.flatnonzero(paid.paid & ~paid.called_off)
     return concat(_Parcels(scene, orders, paid, shipped).rows())
@@ -31,7 +41,7 @@ def ship(scene: Scene, orders: Orders, paid: Paid) -> Rows:
 class _Parcels:
     """The parcels of a slice, one an order, in columns."""
 
-    def __init__(self, scene: Scene, orders: Orders, paid: Paid, shipped: Ints) -> None:
+    def __init__(self, scene: SliceContext, orders: Orders, paid: PaymentOutcome, shipped: Ints) -> None:
         rng = scene.rng(Purpose.FULFILMENT)
         size, speed, sessions = len(shipped), scene.config.ship_speed, scene.sessions
         self._scene, self._rng, self._orders = scene, rng, orders
@@ -55,25 +65,25 @@ class _Parcels:
         dims = {"region": self._region, "warehouse": self._warehouse}
         at, held, effects = planned, np.zeros(len(planned), dtype=np.bool_), self._scene.effects
         for incident, hit in effects.hits("ship_delay", planned, dims):
-            hit &= effects.lucky(incident, len(hit), Site.DISPATCH, self._scene.place)
+            hit &= effects.sampled(incident, len(hit), ChanceSite.DISPATCH, self._scene.slice_index)
             spread = (incident.end_ms - incident.start_ms) / 10
             wait = (self._rng.random(len(hit)) * spread).astype(np.int64)
             at = np.where(hit, incident.end_ms + wait, at)
             held |= hit
         return planned, held, at
 
-    def rows(self) -> list[Rows]:
+    def rows(self) -> list[EventColumns]:
         everything = np.ones(len(self._order), dtype=np.bool_)
         promised = objects([b',"promised_ts":%d' % ts for ts in self._promised.tolist()])
         return [
-            self._shipments(Kind.SHIPMENT_DELAYED, self._held, self._held_at),
-            self._shipments(Kind.SHIPMENT_DISPATCHED, everything, self._dispatched, promised),
-            self._shipments(Kind.SHIPMENT_DELAYED, self._late, self._delayed_at),
-            self._shipments(Kind.SHIPMENT_DELIVERED, everything, self._delivered),
+            self._shipments(SimulatedEventType.SHIPMENT_DELAYED, self._held, self._held_at),
+            self._shipments(SimulatedEventType.SHIPMENT_DISPATCHED, everything, self._dispatched, promised),
+            self._shipments(SimulatedEventType.SHIPMENT_DELAYED, self._late, self._delayed_at),
+            self._shipments(SimulatedEventType.SHIPMENT_DELIVERED, everything, self._delivered),
             *self._returns(),
         ]
 
-    def _shipments(self, kind: Kind, mask: Bools, at: Ints, tail: Objects | None = None) -> Rows:
+    def _shipments(self, kind: SimulatedEventType, mask: Bools, at: Ints, tail: Objects | None = None) -> EventColumns:
         return draft(
             kind,
             at[mask],
@@ -93,7 +103,7 @@ class _Parcels:
         form = b'"order_id":"%b","carrier":"%b","region":"%b",%b'
         return objects([form % (order, carriers[c], regions[r], warehouses[w]) for order, c, r, w in places])
 
-    def _returns(self) -> list[Rows]:
+    def _returns(self) -> list[EventColumns]:
         """The first line comes back some days after the delivery, then its money goes back (at most the order's)."""
         rng, speed, size = self._rng, self._scene.config.ship_speed, len(self._order)
         back = rng.random(size) < self._scene.config.funnel.returned
@@ -101,7 +111,7 @@ class _Parcels:
         refunded_at = at + lognormal_ms(rng, size, REFUND_MEDIAN_H * HOUR_S, 0.5, speed)
         at, refunded_at, order, line = at[back], refunded_at[back], self._order[back], self._line[back]
         dims = self._scene.sessions.dims(self._orders.session[order])
-        refunded_at = self._scene.effects.put_off("order_stop", refunded_at, dims, self._scene.place)
+        refunded_at = self._scene.effects.postpone("order_stop", refunded_at, dims, self._scene.slice_index)
         lines, key = self._orders.lines, self._orders.key[order]
         money = np.minimum(lines.qty[line] * lines.unit_price[line], self._orders.amount[order])
         sku, catalog = lines.sku[line], self._scene.world.catalog
@@ -111,7 +121,7 @@ class _Parcels:
         whence = zip(key.tolist(), *what, self._warehouse[back].tolist(), strict=True)
         bodies = objects([form % one for one in whence])
         money_rows = draft(
-            Kind.ORDER_REFUNDED,
+            SimulatedEventType.ORDER_REFUNDED,
             refunded_at,
             key=key,
             body=self._orders.body[order],
@@ -119,4 +129,7 @@ class _Parcels:
             value=money,
             tail=b',"reason":"returned"',
         )
-        return [draft(Kind.RETURN_RECEIVED, at, key=key, body=bodies, producer=self._warehouse[back]), money_rows]
+        return [
+            draft(SimulatedEventType.RETURN_RECEIVED, at, key=key, body=bodies, producer=self._warehouse[back]),
+            money_rows,
+        ]

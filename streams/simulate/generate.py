@@ -10,18 +10,18 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.simulate.announcement import announcement
-from streams.simulate.columns import Rows, concat
+from streams.simulate.columns import EventColumns, concat
 from streams.simulate.config import SimulationConfig
 from streams.simulate.disorder import send
 from streams.simulate.encode import Encoder, Message
-from streams.simulate.pending import Pending
+from streams.simulate.pending import PendingEvents
 from streams.simulate.plan import SimulationError
-from streams.simulate.shop import Shop, expectation
-from streams.simulate.sold import Sold
-from streams.simulate.stock import Stock, expected_stock_events
+from streams.simulate.shop import Shop, session_averages
+from streams.simulate.sold import SimulatedSales
+from streams.simulate.stock import SimulatedStock, expected_stock_events
 from streams.simulate.traffic import Traffic
 from streams.simulate.truth import Truth
-from streams.simulate.world import World
+from streams.simulate.world import RunContext
 
 
 class Batch(NamedTuple):
@@ -39,10 +39,10 @@ class Simulation:
     def __init__(self, config: SimulationConfig) -> None:
         """SimulationError where the configuration or an incident makes no sense."""
         self.config = config
-        self.world = World.of(config)
+        self.world = RunContext.of(config)
         self.truth = Truth()
         self._traffic = Traffic(config)
-        self._expected = expectation(self.world, self._traffic)
+        self._expected = session_averages(self.world, self._traffic)
         wanted = config.rate * config.duration_s - expected_stock_events(config)
         self.sessions = max(1.0, wanted / self._expected.events)
         """Expected sessions of the run, without incidents."""
@@ -71,19 +71,19 @@ class Simulation:
 
     def _announced(self) -> list[Message]:
         config = self.config
-        stock = Stock(self.world, self.sessions * self._expected.units)
+        stock = SimulatedStock(self.world, self.sessions * self._expected.units)
         buyers = (
             self.sessions * self._traffic.promotion_share() * (1 - stock.short_share * (1 - config.funnel.substitute))
         )
         messages = announcement(self.world, buyers * self._expected.promotion_gmv)
-        self.truth = Truth(promotions=len(messages), sold=Sold.of(config))
+        self.truth = Truth(promotions=len(messages), sold=SimulatedSales.of(config))
         return messages
 
-    def _arrivals(self) -> Iterator[Rows]:
+    def _arrivals(self) -> Iterator[EventColumns]:
         """Sent rows in order of arrival, a slice at a time, none empty."""
-        stock = Stock(self.world, self.sessions * self._expected.units)
+        stock = SimulatedStock(self.world, self.sessions * self._expected.units)
         shop = Shop(self.world, stock)
-        pending = Pending(np.array([part.end_ms for part in self._slices], dtype=np.int64))
+        pending = PendingEvents(np.array([part.end_ms for part in self._slices], dtype=np.int64))
         levels = stock.opening_rows()
         clicked, numbered = 0, len(levels)
         pending.add(replace(levels, number=np.arange(numbered, dtype=np.int64)))

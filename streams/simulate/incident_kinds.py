@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streams.simulate.columns import Kind
+from streams.simulate.columns import SimulatedEventType
 
 SESSION = ("channel", "region", "variant", "campaign", "live_room", "member")
 """Dimensions that a session and its orders have."""
 SOURCES = {"clicks": "collector", "orders": "oms", "logistics": "wms"}
 """# topic: the name of its producers, before `-0`, `-1`, …"""
-CLICK_TYPES = tuple(kind.type for kind in Kind if kind.topic == "clicks")
+CLICK_TYPES = tuple(kind.type for kind in SimulatedEventType if kind.topic == "clicks")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ import numpy as np
 
 from streams.simulate.browsing import Carts
 from streams.simulate.chance import Purpose, lognormal_ms
-from streams.simulate.columns import Bools, Bytes, Ints, Kind, Objects, Rows, objects
+from streams.simulate.columns import Bools, Bytes, EventColumns, Ints, Objects, SimulatedEventType, objects
 from streams.simulate.customers import Customers
-from streams.simulate.effects import Site
-from streams.simulate.scene import Scene
-from streams.simulate.stock import Stock
-from streams.simulate.world import World
+from streams.simulate.effects import ChanceSite
+from streams.simulate.scene import SliceContext
+from streams.simulate.stock import SimulatedStock
+from streams.simulate.world import RunContext
 
 MAX_LINES = 5
 CHECKOUT_MEDIAN_S, ORDER_MEDIAN_S, SIGMA = 10.0, 15.0, 0.7
@@ -22,7 +22,7 @@ FREE_SHIPPING_FROM, SHIPPING_FEE = 9_900, 800
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class SimulatedOrderLines:
     """Order lines, ordered by order."""
 
     order: Ints
@@ -45,7 +45,7 @@ class Orders:
     """The Kafka key: the order's id."""
     body: Objects
     """What all its events share."""
-    lines: Lines
+    lines: SimulatedOrderLines
 
     def __len__(self) -> int:
         return len(self.session)
@@ -62,7 +62,7 @@ class Checkouts:
     created: Ints
 
 
-def check_out(scene: Scene, carts: Carts) -> tuple[Rows, Checkouts]:
+def check_out(scene: SliceContext, carts: Carts) -> tuple[EventColumns, Checkouts]:
     """`checkout_start` rows, and who goes on to order."""
     rng = scene.rng(Purpose.ORDERS)
     config, effects = scene.config, scene.effects
@@ -72,16 +72,23 @@ def check_out(scene: Scene, carts: Carts) -> tuple[Rows, Checkouts]:
     created = at + lognormal_ms(rng, size, ORDER_MEDIAN_S, SIGMA, config.shop_speed)
     checks_out, orders = rng.random(size) < config.funnel.checkout, rng.random(size) < config.funnel.order
     dims = scene.sessions.dims(session)
-    checks_out &= ~effects.struck("conversion_drop", at, dims, Site.CHECKOUT, scene.place, stage="checkout")
+    checks_out &= ~effects.sampled_hits(
+        "conversion_drop", at, dims, ChanceSite.CHECKOUT, scene.slice_index, stage="checkout"
+    )
     orders &= checks_out
     for _, hit in effects.hits("order_stop", created, dims):
         orders &= ~hit
-    rows = scene.clicks(Kind.CHECKOUT_START, session[checks_out], at[checks_out])
+    rows = scene.clicks(SimulatedEventType.CHECKOUT_START, session[checks_out], at[checks_out])
     return rows, Checkouts(session, checks_out, at, orders, created)
 
 
 def place_orders(
-    scene: Scene, carts: Carts, checkouts: Checkouts, stock: Stock, customers: Customers, first_number: int
+    scene: SliceContext,
+    carts: Carts,
+    checkouts: Checkouts,
+    stock: SimulatedStock,
+    customers: Customers,
+    first_number: int,
 ) -> Orders:
     """Orders of what is in the carts and not sold out; `stock` and `customers` take note of them."""
     rng = scene.rng(Purpose.LINES)
@@ -97,7 +104,7 @@ def place_orders(
     sku, qty = cart_sku[keep], qty[keep]
     price = _prices(scene.world, sessions.promotion[session][order], sku, created[order])
     first = np.searchsorted(order, np.arange(len(chosen)))
-    lines = Lines(order, sku, qty, price, first)
+    lines = SimulatedOrderLines(order, sku, qty, price, first)
     stock.take(sku, qty, created[order])
     goods = np.add.reduceat(qty * price, first) if len(chosen) else np.zeros(0, dtype=np.int64)
     has_coupon = sessions.promotion[session] & (coupon[chosen] < scene.config.funnel.coupon)
@@ -110,7 +117,9 @@ def place_orders(
     return Orders(session, created, goods - discount + fee, objects(key), objects(body), lines)
 
 
-def _available(scene: Scene, carts: Carts, at: Ints, stock: Stock, rng: np.random.Generator) -> tuple[Ints, Bools]:
+def _available(
+    scene: SliceContext, carts: Carts, at: Ints, stock: SimulatedStock, rng: np.random.Generator
+) -> tuple[Ints, Bools]:
     """What is taken of each cart line, where sold-out products are often replaced; and whether there is any."""
     other = scene.world.catalog.draw(rng.random(len(carts.sku)), scene.sessions.promotion[carts.session])
     replaced = stock.closed(carts.sku, at) & (rng.random(len(carts.sku)) < scene.config.funnel.substitute)
@@ -118,12 +127,12 @@ def _available(scene: Scene, carts: Carts, at: Ints, stock: Stock, rng: np.rando
     return sku, ~stock.closed(sku, at)
 
 
-def _kept_lines(scene: Scene, carts: Carts, sku: Ints, checkouts: Checkouts, line_checkout: Ints) -> Bools:
+def _kept_lines(scene: SliceContext, carts: Carts, sku: Ints, checkouts: Checkouts, line_checkout: Ints) -> Bools:
     """Lines of those who order, at most five each, without what conversion drops take."""
     begin = np.searchsorted(carts.session, checkouts.session)
     rank = np.arange(len(carts.sku)) - begin[line_checkout]
     keep: Bools = checkouts.orders[line_checkout] & (rank < MAX_LINES)
-    effects, place = scene.effects, scene.place
+    effects, slice_index = scene.effects, scene.slice_index
     created = checkouts.created[line_checkout]
     dims: dict[str, Bytes | Ints] = {**scene.sessions.dims(checkouts.session)}
     for incident, hit in effects.hits("conversion_drop", checkouts.created, dims):
@@ -131,16 +140,16 @@ def _kept_lines(scene: Scene, carts: Carts, sku: Ints, checkouts: Checkouts, lin
             continue
         by_line = {name for name, _ in incident.where} & {"sku", "category"}
         if not by_line:
-            lost = hit & effects.lucky(incident, len(hit), Site.ORDER, place)
+            lost = hit & effects.sampled(incident, len(hit), ChanceSite.ORDER, slice_index)
             keep &= ~lost[line_checkout]
             continue
         line_dims: dict[str, Bytes | Ints] = {"sku": sku, "category": scene.world.catalog.category[sku]}
         concerned = hit[line_checkout] & effects.matches(incident, created, line_dims)
-        keep &= ~(concerned & effects.lucky(incident, len(concerned), Site.LINE, place))
+        keep &= ~(concerned & effects.sampled(incident, len(concerned), ChanceSite.LINE, slice_index))
     return keep
 
 
-def _prices(world: World, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
+def _prices(world: RunContext, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
     """The sale price for promotion orders, else the list price; times the factor of a price error."""
     catalog = world.catalog
     price = np.where(in_promotion, catalog.sale_price[sku], catalog.price[sku])
@@ -150,7 +159,13 @@ def _prices(world: World, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
 
 
 def _bodies(
-    scene: Scene, session: Ints, key: list[bytes], lines: Lines, discount: Ints, fee: Ints, is_first: Bools
+    scene: SliceContext,
+    session: Ints,
+    key: list[bytes],
+    lines: SimulatedOrderLines,
+    discount: Ints,
+    fee: Ints,
+    is_first: Bools,
 ) -> list[bytes]:
     sessions, items = scene.sessions, _items(scene, lines.sku, lines.qty, lines.unit_price)
     ends = [*lines.first.tolist()[1:], len(items)]
@@ -164,7 +179,7 @@ def _bodies(
     ]
 
 
-def bodies_of_lines(scene: Scene, orders: Orders, order: Ints, line: Ints) -> list[bytes]:
+def bodies_of_lines(scene: SliceContext, orders: Orders, order: Ints, line: Ints) -> list[bytes]:
     """What an event of some orders says that is about one of their lines."""
     sessions, lines, session = scene.sessions, orders.lines, orders.session[order]
     items = _items(scene, lines.sku[line], lines.qty[line], lines.unit_price[line])
@@ -172,7 +187,7 @@ def bodies_of_lines(scene: Scene, orders: Orders, order: Ints, line: Ints) -> li
     return [b'"order_id":"%b","user_id":"%b","items":[%b]%b' % one for one in zip(*held, strict=True)]
 
 
-def _items(scene: Scene, sku: Ints, qty: Ints, unit_price: Ints) -> list[bytes]:
+def _items(scene: SliceContext, sku: Ints, qty: Ints, unit_price: Ints) -> list[bytes]:
     catalog = scene.world.catalog
     columns = (catalog.line[sku].tolist(), qty.tolist(), unit_price.tolist(), catalog.cost[sku].tolist())
     return [b'%b%d,"unit_price":%d,"cost":%d}' % line for line in zip(*columns, strict=True)]

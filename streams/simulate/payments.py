@@ -7,11 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.simulate.chance import Purpose, lognormal_ms
-from streams.simulate.columns import Bools, Bytes, Ints, Kind, Objects, Rows, concat, draft, objects
-from streams.simulate.effects import Site
+from streams.simulate.columns import (
+    Bools,
+    Bytes,
+    EventColumns,
+    Ints,
+    Objects,
+    SimulatedEventType,
+    concat,
+    draft,
+    objects,
+)
+from streams.simulate.effects import ChanceSite
 from streams.simulate.orders import Orders, bodies_of_lines
-from streams.simulate.scene import Scene
-from streams.simulate.stock import Stock
+from streams.simulate.scene import SliceContext
+from streams.simulate.stock import SimulatedStock
 
 ATTEMPTS = 3
 PAY_MEDIAN_S, PAY_SIGMA = 15.0, 0.8
@@ -30,7 +40,7 @@ CALL_OFFS = objects([b',"reason":"%b"' % why for why in (b"changed_mind", b"foun
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
+class PaymentOutcome:
     """Which orders are paid, when, and whether they are called off (and so never shipped)."""
 
     at: Ints
@@ -40,17 +50,19 @@ class Paid:
 
 
 @dataclass(slots=True)
-class _Book:
+class _OrderRows:
     """Order rows in the making. In an order stop they wait until its end."""
 
-    scene: Scene
+    scene: SliceContext
     orders: Orders
     dims: dict[str, Bytes]
 
     def waits(self, at: Ints) -> Ints:
-        return self.scene.effects.put_off("order_stop", at, self.dims, self.scene.place)
+        return self.scene.effects.postpone("order_stop", at, self.dims, self.scene.slice_index)
 
-    def rows(self, kind: Kind, mask: Bools, at: Ints, value: Ints | None = None, tail: Objects | bytes = b"") -> Rows:
+    def rows(
+        self, kind: SimulatedEventType, mask: Bools, at: Ints, value: Ints | None = None, tail: Objects | bytes = b""
+    ) -> EventColumns:
         orders, sessions = self.orders, self.scene.sessions
         producer = sessions.producer[orders.session[mask]]
         tails = tail if isinstance(tail, bytes) else tail[mask]
@@ -59,65 +71,77 @@ class _Book:
         return draft(kind, at[mask], producer=producer, value=values, tail=tails, **columns)
 
 
-def settle(scene: Scene, orders: Orders, stock: Stock) -> tuple[Rows, Paid]:
+def payment_events(scene: SliceContext, orders: Orders, stock: SimulatedStock) -> tuple[EventColumns, PaymentOutcome]:
     """All events of the orders but those that follow from shipping. Units of cancelled orders go back into stock."""
     rng, config = scene.rng(Purpose.PAYMENTS), scene.config
-    book = _Book(scene, orders, scene.sessions.dims(orders.session))
+    order_rows = _OrderRows(scene, orders, scene.sessions.dims(orders.session))
     everyone = np.ones(len(orders), dtype=np.bool_)
-    attempts, paid, at, gives_up_at = _attempts(book, rng)
-    called_off, off_at = _called_off(book, paid, at, rng)
+    attempts, paid, at, gives_up_at = _attempts(order_rows, rng)
+    called_off, off_at = _called_off(order_rows, paid, at, rng)
     timeout = orders.created + round(UNPAID_S * 1000 / config.day_speed)
-    cancelled_at = np.where(called_off, off_at, book.waits(np.maximum(timeout, gives_up_at + 1000)))
+    cancelled_at = np.where(called_off, off_at, order_rows.waits(np.maximum(timeout, gives_up_at + 1000)))
     cancelled = called_off | ~paid
     why = np.where(called_off, CALL_OFFS[rng.integers(0, len(CALL_OFFS), len(orders))], b',"reason":"unpaid"')
-    refunded_at = book.waits(off_at + rng.integers(200, 3000, len(orders)))
+    refunded_at = order_rows.waits(off_at + rng.integers(200, 3000, len(orders)))
     partial = paid & ~called_off & (rng.random(len(orders)) < config.funnel.partial_refund)
     delay = lognormal_ms(rng, len(orders), PARTIAL_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
     part = (orders.amount * rng.uniform(0.1, 0.5, len(orders))).astype(np.int64)
     line_cancelled = (cancelled & (orders.created >= config.start_ms))[orders.lines.order]  # others were never taken
     stock.release(orders.lines.sku[line_cancelled], orders.lines.qty[line_cancelled])
     rows = [
-        book.rows(Kind.ORDER_CREATED, everyone, orders.created),
+        order_rows.rows(SimulatedEventType.ORDER_CREATED, everyone, orders.created),
         *attempts,
-        book.rows(Kind.ORDER_PAID, paid, at, orders.amount),
-        book.rows(Kind.ORDER_CANCELLED, cancelled, cancelled_at, tail=why),
-        book.rows(Kind.ORDER_REFUNDED, called_off, refunded_at, orders.amount, why),
-        book.rows(Kind.ORDER_REFUNDED, partial, book.waits(at + delay), part, b',"reason":"compensation"'),
-        *_lines_cancelled(book, paid & ~called_off & ~partial, at, stock),
+        order_rows.rows(SimulatedEventType.ORDER_PAID, paid, at, orders.amount),
+        order_rows.rows(SimulatedEventType.ORDER_CANCELLED, cancelled, cancelled_at, tail=why),
+        order_rows.rows(SimulatedEventType.ORDER_REFUNDED, called_off, refunded_at, orders.amount, why),
+        order_rows.rows(
+            SimulatedEventType.ORDER_REFUNDED, partial, order_rows.waits(at + delay), part, b',"reason":"compensation"'
+        ),
+        *_lines_cancelled(order_rows, paid & ~called_off & ~partial, at, stock),
     ]
-    return concat(rows), Paid(at, paid, called_off)
+    return concat(rows), PaymentOutcome(at, paid, called_off)
 
 
-def _attempts(book: _Book, rng: np.random.Generator) -> tuple[list[Rows], Bools, Ints, Ints]:
+def _attempts(order_rows: _OrderRows, rng: np.random.Generator) -> tuple[list[EventColumns], Bools, Ints, Ints]:
     """`payment_failed` rows; who has paid and when; when the others give up."""
-    config, effects, size = book.scene.config, book.scene.effects, len(book.orders)
-    at = book.waits(book.orders.created + lognormal_ms(rng, size, PAY_MEDIAN_S, PAY_SIGMA, config.shop_speed))
+    config, effects, size = order_rows.scene.config, order_rows.scene.effects, len(order_rows.orders)
+    at = order_rows.waits(
+        order_rows.orders.created + lognormal_ms(rng, size, PAY_MEDIAN_S, PAY_SIGMA, config.shop_speed)
+    )
     trying = rng.random(size) < config.funnel.pay_attempt
     paid, paid_at = np.zeros(size, dtype=np.bool_), at
     rows = []
     for attempt in range(ATTEMPTS):
         works, again = rng.random(size) < config.funnel.payment, rng.random(size) < config.funnel.retry
-        broken = effects.struck("payment_failures", at, book.dims, Site.PAYMENT, book.scene.place * ATTEMPTS + attempt)
+        broken = effects.sampled_hits(
+            "payment_failures",
+            at,
+            order_rows.dims,
+            ChanceSite.PAYMENT,
+            order_rows.scene.slice_index * ATTEMPTS + attempt,
+        )
         why = np.where(broken, GATEWAY, FAILURES[rng.integers(0, len(FAILURES), size)])
         pays = trying & works & ~broken
         paid_at = np.where(pays, at, paid_at)
         paid |= pays
         failed = trying & ~pays
-        rows.append(book.rows(Kind.PAYMENT_FAILED, failed, at, tail=why))
+        rows.append(order_rows.rows(SimulatedEventType.PAYMENT_FAILED, failed, at, tail=why))
         trying = failed & again
         wait = lognormal_ms(rng, size, RETRY_MEDIAN_S, PAY_SIGMA, config.shop_speed)
-        at = np.where(trying, book.waits(at + wait), at)
+        at = np.where(trying, order_rows.waits(at + wait), at)
     return rows, paid, paid_at, at
 
 
-def _lines_cancelled(book: _Book, kept: Bools, at: Ints, stock: Stock) -> list[Rows]:
+def _lines_cancelled(order_rows: _OrderRows, kept: Bools, at: Ints, stock: SimulatedStock) -> list[EventColumns]:
     """Some orders lose their last line, and get its share of the money back; the rest of them is shipped."""
-    scene, orders, lines = book.scene, book.orders, book.orders.lines
+    scene, orders, lines = order_rows.scene, order_rows.orders, order_rows.orders.lines
     rng, size = scene.rng(Purpose.PARTS), len(orders)
     last = np.append(lines.first[1:], len(lines.sku))[:size] - 1
     loses = kept & (last > lines.first) & (rng.random(size) < scene.config.funnel.line_cancelled)
-    cancelled_at = book.waits(at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, scene.config.day_speed))
-    refunded_at = book.waits(cancelled_at + rng.integers(200, 3000, size))
+    cancelled_at = order_rows.waits(
+        at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, scene.config.day_speed)
+    )
+    refunded_at = order_rows.waits(cancelled_at + rng.integers(200, 3000, size))
     order, line = np.flatnonzero(loses), last[loses]
     worth = lines.qty * lines.unit_price
     goods = np.bincount(lines.order, weights=worth, minlength=size).astype(np.int64)[order]
@@ -127,16 +151,26 @@ def _lines_cancelled(book: _Book, kept: Bools, at: Ints, stock: Stock) -> list[R
     key, body = orders.key[order], objects(bodies_of_lines(scene, orders, order, line))
     producer, why = scene.sessions.producer[orders.session[order]], b',"reason":"out_of_stock"'
     return [
-        draft(Kind.ORDER_CANCELLED, cancelled_at[order], key=key, body=body, producer=producer, tail=why),
-        draft(Kind.ORDER_REFUNDED, refunded_at[order], key=key, body=body, producer=producer, value=part, tail=why),
+        draft(SimulatedEventType.ORDER_CANCELLED, cancelled_at[order], key=key, body=body, producer=producer, tail=why),
+        draft(
+            SimulatedEventType.ORDER_REFUNDED,
+            refunded_at[order],
+            key=key,
+            body=body,
+            producer=producer,
+            value=part,
+            tail=why,
+        ),
     ]
 
 
-def _called_off(book: _Book, paid: Bools, at: Ints, rng: np.random.Generator) -> tuple[Bools, Ints]:
+def _called_off(order_rows: _OrderRows, paid: Bools, at: Ints, rng: np.random.Generator) -> tuple[Bools, Ints]:
     """Paid orders that are cancelled, and when."""
-    config, size = book.scene.config, len(book.orders)
+    config, size = order_rows.scene.config, len(order_rows.orders)
     called_off = paid & (rng.random(size) < config.funnel.call_off)
     off_at = at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
-    struck = paid & book.scene.effects.struck("refund_surge", at, book.dims, Site.CALL_OFF, book.scene.place)
+    sampled_hits = paid & order_rows.scene.effects.sampled_hits(
+        "refund_surge", at, order_rows.dims, ChanceSite.CALL_OFF, order_rows.scene.slice_index
+    )
     soon = at + lognormal_ms(rng, size, SURGE_MEDIAN_S, 0.5, config.shop_speed)
-    return called_off | struck, book.waits(np.where(struck, soon, off_at))
+    return called_off | sampled_hits, order_rows.waits(np.where(sampled_hits, soon, off_at))

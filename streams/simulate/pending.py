@@ -6,18 +6,18 @@ from collections import defaultdict
 
 import numpy as np
 
-from streams.simulate.columns import Ints, Rows, concat
+from streams.simulate.columns import EventColumns, Ints, concat
 
 
-class Pending:
+class PendingEvents:
     """Holds rows until their slice. Memory follows what is under way, not what was ever made."""
 
     def __init__(self, ends: Ints) -> None:
         """`ends`: each slice's end, epoch ms, ascending."""
         self._ends = ends
-        self._buckets: defaultdict[int, list[Rows]] = defaultdict(list)
+        self._buckets: defaultdict[int, list[EventColumns]] = defaultdict(list)
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: EventColumns) -> None:
         """Keeps rows; all must arrive before the last end."""
         bucket = np.searchsorted(self._ends, rows.arrival, side="right")
         order = np.argsort(bucket, kind="stable")
@@ -28,7 +28,7 @@ class Pending:
             for begin, end, index in zip(begins, ends, bucket[begins].tolist(), strict=True):
                 self._buckets[index].append(rows.take(slice(begin, end)))
 
-    def pop(self, index: int) -> Rows:
+    def pop(self, index: int) -> EventColumns:
         """The rows that arrive before the end of a slice, in order of arrival; those of one ms as they were added."""
         rows = concat(self._buckets.pop(index, []))
         return rows.take(np.argsort(rows.arrival, kind="stable"))

@@ -18,7 +18,7 @@ def _check_shares(of: Funnel | Disorder, besides: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class SimulatedPhase:
     """A part of the promotion, in fractions of the run. Traffic is `level` plus a start surge that decays."""
 
     name: str
@@ -35,11 +35,11 @@ class PromotionPlan:
 
     promotion_id: str = "sale-1"
     name: str = "Simulated sale"
-    phases: tuple[Phase, ...] = (
-        Phase("presale", 0.10, 0.20),
-        Phase("opening", 0.20, 0.32, 1.2, 6.0),
-        Phase("burst", 0.32, 0.85, 1.2),
-        Phase("encore", 0.85, 0.95, 1.4, 2.0),
+    phases: tuple[SimulatedPhase, ...] = (
+        SimulatedPhase("presale", 0.10, 0.20),
+        SimulatedPhase("opening", 0.20, 0.32, 1.2, 6.0),
+        SimulatedPhase("burst", 0.32, 0.85, 1.2),
+        SimulatedPhase("encore", 0.85, 0.95, 1.4, 2.0),
     )
     surge_decay_s: float = 1200.0
     """Time constant of a phase's start surge; never more than a tenth of the run."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from consumers.kafka.producer import Ends, KeyedProducer, Outgoing
+from consumers.kafka.producer import EndOffsets, KeyedProducer, OutgoingMessage
 from consumers.topics import Topic
 from streams.simulate import Batch, Message
 
@@ -16,7 +16,7 @@ _TURN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SendingPace:
     """When a moment of the simulated run is due."""
 
     start_ms: int
@@ -27,7 +27,7 @@ class Pace:
     """When the start was due, on the monotonic clock."""
 
     @classmethod
-    def on_the_clock(cls, start_ms: int) -> Pace:
+    def on_the_clock(cls, start_ms: int) -> SendingPace:
         """Every moment is due when the machine's clock shows it; what is past already, at once."""
         return cls(start_ms, 1.0, time.monotonic() - (time.time() - start_ms / 1000))
 
@@ -41,11 +41,11 @@ class Pace:
 async def send_batches(
     producer: KeyedProducer,
     batches: Iterator[Batch],
-    pace: Pace,
+    pace: SendingPace,
     *,
     stop: asyncio.Event,
     on_sent: Callable[[Batch], None],
-) -> Ends:
+) -> EndOffsets:
     """Send batch after batch when it is due, to the last one or until `stop`; return where the messages ended.
 
     All that was sent is confirmed by the broker then. Raises SalepulseError when it is not.
@@ -63,7 +63,9 @@ async def send_batches(
 
 async def _put(producer: KeyedProducer, messages: Sequence[Message]) -> None:
     for i in range(0, len(messages), _TURN):
-        await producer.put(Outgoing(Topic(topic), key, value) for topic, key, _, value in messages[i : i + _TURN])
+        await producer.put(
+            OutgoingMessage(Topic(topic), key, value) for topic, key, _, value in messages[i : i + _TURN]
+        )
         await asyncio.sleep(0)
 
 

@@ -9,16 +9,16 @@ import numpy as np
 
 from streams.simulate.browsing import browse
 from streams.simulate.chance import Purpose
-from streams.simulate.columns import NO_ROWS, Ints, Kind, Rows, concat
+from streams.simulate.columns import NO_ROWS, EventColumns, Ints, SimulatedEventType, concat
 from streams.simulate.customers import Customers
-from streams.simulate.effects import Effects
+from streams.simulate.effects import IncidentEffects
 from streams.simulate.fulfilment import ship
 from streams.simulate.orders import check_out, place_orders
-from streams.simulate.payments import settle
-from streams.simulate.scene import Scene
-from streams.simulate.stock import Stock
+from streams.simulate.payments import payment_events
+from streams.simulate.scene import SliceContext
+from streams.simulate.stock import SimulatedStock
 from streams.simulate.traffic import Traffic
-from streams.simulate.world import World
+from streams.simulate.world import RunContext
 
 PILOT_SESSIONS = 8000
 PILOT_PLACE = 1 << 31
@@ -27,30 +27,30 @@ PILOT_PLACE = 1 << 31
 class Shop:
     """Runs sessions. Holds what one slice leaves to the next: stock, who has bought before, running numbers."""
 
-    def __init__(self, world: World, stock: Stock) -> None:
+    def __init__(self, world: RunContext, stock: SimulatedStock) -> None:
         self._world = world
         self._stock = stock
         self._customers = Customers(world.config.users, world.config.funnel.known_buyers)
         self._sessions = 0
         self._orders = 0
 
-    def open(self, starts: Ints, place: int) -> tuple[Rows, Rows]:
+    def open(self, starts: Ints, place: int) -> tuple[EventColumns, EventColumns]:
         """All clicks, and all other events, of the sessions that begin at `starts` (epoch ms), in no order."""
         world = self._world
         sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, place))
         self._sessions += len(sessions)
         if not len(sessions):
             return NO_ROWS, NO_ROWS
-        scene = Scene(world, sessions, place)
+        scene = SliceContext(world, sessions, place)
         clicks, carts = browse(scene)
         checkout_rows, checkouts = check_out(scene, carts)
         orders = place_orders(scene, carts, checkouts, self._stock, self._customers, self._orders)
         self._orders += len(orders)
-        order_rows, paid = settle(scene, orders, self._stock)
+        order_rows, paid = payment_events(scene, orders, self._stock)
         return concat([clicks, checkout_rows]), concat([order_rows, ship(scene, orders, paid)])
 
 
-class Expectation(NamedTuple):
+class SessionAverages(NamedTuple):
     """What a session brings on average, without incidents and while nothing is sold out."""
 
     events: float
@@ -61,17 +61,20 @@ class Expectation(NamedTuple):
     """Net GMV of what carries the promotion's id, minor units, in mid-promotion."""
 
 
-def expectation(world: World, traffic: Traffic) -> Expectation:
+def session_averages(world: RunContext, traffic: Traffic) -> SessionAverages:
     """Measured on a pilot of 8,000 sessions begun in mid-run; each event weighs its chance to fall into the run."""
     config = world.config
-    calm = replace(world, effects=Effects(replace(config, incidents=())))
+    calm = replace(world, effects=IncidentEffects(replace(config, incidents=())))
     start = config.at(0.5)
     starts = np.full(PILOT_SESSIONS, start, dtype=np.int64)
-    rows = concat(Shop(calm, Stock(calm, float("inf"))).open(starts, PILOT_PLACE))
+    rows = concat(Shop(calm, SimulatedStock(calm, float("inf"))).open(starts, PILOT_PLACE))
     weight = traffic.within(rows.ts - start) * (1 + config.disorder.repeat_share)
     promoted = np.fromiter((b'"promotion_id":' in body for body in rows.body), dtype=np.bool_, count=len(rows))
-    paid, refunded = promoted & (rows.kind == Kind.ORDER_PAID), promoted & (rows.kind == Kind.ORDER_REFUNDED)
+    paid, refunded = (
+        promoted & (rows.kind == SimulatedEventType.ORDER_PAID),
+        promoted & (rows.kind == SimulatedEventType.ORDER_REFUNDED),
+    )
     net = (rows.value * weight)[paid].sum() - (rows.value * weight)[refunded].sum()
-    orders = int((rows.kind == Kind.ORDER_CREATED).sum())
+    orders = int((rows.kind == SimulatedEventType.ORDER_CREATED).sum())
     sessions = float(PILOT_SESSIONS)
-    return Expectation(float(weight.sum()) / sessions, 1.5 * orders / sessions, float(net) / sessions)
+    return SessionAverages(float(weight.sum()) / sessions, 1.5 * orders / sessions, float(net) / sessions)

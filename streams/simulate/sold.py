@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from streams.simulate.columns import Ints, Kind, Rows
+from streams.simulate.columns import EventColumns, Ints, SimulatedEventType
 from streams.simulate.config import SimulationConfig
 
 FINE_BELOW_MS = 2 * 3_600_000
@@ -16,7 +16,7 @@ FINE_BELOW_MS = 2 * 3_600_000
 
 
 @dataclass(slots=True)
-class Sold:
+class SimulatedSales:
     """Net GMV of one promotion, so far. Money is minor units."""
 
     promotion_id: str
@@ -42,9 +42,9 @@ class Sold:
         steps = -(-(ends_ms - starts_ms) // step_ms)
         return cls(plan.promotion_id, starts_ms, ends_ms, step_ms, net_gmv=[0] * steps)
 
-    def count(self, rows: Rows) -> None:
+    def count(self, rows: EventColumns) -> None:
         """Adds rows that are sent, without repeats."""
-        paid, refunded = rows.kind == Kind.ORDER_PAID, rows.kind == Kind.ORDER_REFUNDED
+        paid, refunded = rows.kind == SimulatedEventType.ORDER_PAID, rows.kind == SimulatedEventType.ORDER_REFUNDED
         index = np.flatnonzero(
             (paid | refunded) & ~rows.repeat & (rows.ts >= self.starts_ms) & (rows.ts < self.ends_ms)
         )

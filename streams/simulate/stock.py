@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streams.simulate.chance import Purpose, stream
-from streams.simulate.columns import Bools, Ints, Kind, Objects, Rows, concat, draft, objects
+from streams.simulate.columns import Bools, EventColumns, Ints, Objects, SimulatedEventType, concat, draft, objects
 from streams.simulate.config import DAY_MS, SimulationConfig
 from streams.simulate.incidents import Incident
 from streams.simulate.traffic import Slice
-from streams.simulate.world import World
+from streams.simulate.world import RunContext
 
 COVER_SIGMA = 0.6
 OVERSELL_SHARE = 0.01
@@ -40,10 +40,10 @@ class _WriteOff:
     taken: Ints | None = None
 
 
-class Stock:
+class SimulatedStock:
     """The ledger. Orders are entered when their session is made, a little before they happen."""
 
-    def __init__(self, world: World, expected_units: float) -> None:
+    def __init__(self, world: RunContext, expected_units: float) -> None:
         """`expected_units`: sold in the run without incidents, over all products. Infinity: nothing ever runs out."""
         self._world = world
         config = world.config
@@ -88,7 +88,7 @@ class Stock:
         """Units that come back."""
         np.add.at(self.left, sku, units)
 
-    def opening_rows(self) -> Rows:
+    def opening_rows(self) -> EventColumns:
         """`stock_level` of every product in each of its warehouses, true at the start."""
         config = self._world.config
         rows = self._levels(np.arange(config.skus, dtype=np.int64), config.start_ms)
@@ -96,7 +96,7 @@ class Stock:
         spread = (np.arange(len(rows)) * window / max(1, len(rows))).astype(np.int64)
         return replace(rows, arrival=rows.ts + spread)
 
-    def events(self, part: Slice) -> Rows:
+    def events(self, part: Slice) -> EventColumns:
         """Receipts, adjustments, recounts and write-offs of a slice."""
         config, plan = self._world.config, self._world.config.stock
         if part.end_ms <= config.start_ms:
@@ -112,8 +112,8 @@ class Stock:
         qty = rng.poisson(self._expected[sku[received]] * 0.5) + 1
         delta = rng.integers(-2, 3, len(adjusted))
         rows = [
-            self._rows(Kind.STOCK_RECEIVED, sku[received], at[received], qty),
-            self._rows(Kind.STOCK_ADJUSTED, sku[adjusted], at[adjusted], delta),
+            self._rows(SimulatedEventType.STOCK_RECEIVED, sku[received], at[received], qty),
+            self._rows(SimulatedEventType.STOCK_ADJUSTED, sku[adjusted], at[adjusted], delta),
             *(self._levels(sku[one : one + 1], int(at[one])) for one in recounted.tolist()),
         ]
         self.release(sku[received], qty)
@@ -122,7 +122,7 @@ class Stock:
             rows += self._write(write_off, part)
         return concat(rows)
 
-    def _write(self, write_off: _WriteOff, part: Slice) -> list[Rows]:
+    def _write(self, write_off: _WriteOff, part: Slice) -> list[EventColumns]:
         """Takes all that is left at the incident's start, and gives it back at its end."""
         incident, skus = write_off.incident, write_off.skus
         if write_off.taken is None and incident.start_ms < part.end_ms:
@@ -130,13 +130,13 @@ class Stock:
             self._written_off[skus] = True
             write_off.taken = np.maximum(0, self.left[skus] + self._ordered_from(skus, at))
             self.release(skus, -write_off.taken)
-            return [self._rows(Kind.STOCK_ADJUSTED, skus, np.full(len(skus), at), -write_off.taken)]
+            return [self._rows(SimulatedEventType.STOCK_ADJUSTED, skus, np.full(len(skus), at), -write_off.taken)]
         if write_off.taken is not None and len(skus) and incident.end_ms < part.end_ms:
             write_off.skus = skus[:0]
             self._written_off[skus] = False
             qty = np.maximum(1, write_off.taken)
             self.release(skus, qty)
-            return [self._rows(Kind.STOCK_RECEIVED, skus, np.full(len(skus), incident.end_ms), qty)]
+            return [self._rows(SimulatedEventType.STOCK_RECEIVED, skus, np.full(len(skus), incident.end_ms), qty)]
         return []
 
     def _ordered_from(self, skus: Ints, at: int) -> Ints:
@@ -146,7 +146,7 @@ class Stock:
             np.add.at(later, sku[ts >= at], units[ts >= at])
         return later[skus]
 
-    def _levels(self, skus: Ints, at: int) -> Rows:
+    def _levels(self, skus: Ints, at: int) -> EventColumns:
         """A count of all warehouses: what is left, shared among them, most in the first."""
         catalog, size = self._world.catalog, len(self._world.config.warehouses)
         many = catalog.warehouses[skus].astype(np.int64)
@@ -155,9 +155,11 @@ class Stock:
         share, rest = np.divmod(np.maximum(0, self.left[sku]), np.repeat(many, many))
         warehouse = (catalog.home[sku].astype(np.int64) + turn) % size
         on_hand = share + np.where(turn == 0, rest, 0)
-        return self._rows(Kind.STOCK_LEVEL, sku, np.full(len(sku), at), on_hand, warehouse)
+        return self._rows(SimulatedEventType.STOCK_LEVEL, sku, np.full(len(sku), at), on_hand, warehouse)
 
-    def _rows(self, kind: Kind, sku: Ints, at: Ints, value: Ints, warehouse: Ints | None = None) -> Rows:
+    def _rows(
+        self, kind: SimulatedEventType, sku: Ints, at: Ints, value: Ints, warehouse: Ints | None = None
+    ) -> EventColumns:
         catalog = self._world.catalog
         where = catalog.home[sku].astype(np.int64) if warehouse is None else warehouse
         names = catalog.names[sku]

@@ -11,7 +11,7 @@ import numpy as np
 from streams.simulate.chance import Purpose, stream
 from streams.simulate.columns import Floats, Ints
 from streams.simulate.config import DAY_MS, SimulationConfig
-from streams.simulate.effects import Effects
+from streams.simulate.effects import IncidentEffects
 
 OPENING_HOUR = 15.2
 """The local hour at which a compressed day begins, so that the opening (20 % into it) is at 20:00."""
@@ -100,7 +100,7 @@ class Traffic:
         begins, ends = self._config.at(plan.phases[0].begins), self._config.at(plan.phases[-1].ends)
         return float(self.weights[(self.starts >= begins) & (self.starts < ends)].sum())
 
-    def slices(self, sessions: float, effects: Effects) -> list[Slice]:
+    def slices(self, sessions: float, effects: IncidentEffects) -> list[Slice]:
         """The run in slices of about 2,500 sessions or, where few come, 30 s; with every session's start."""
         rng = stream(self._config.seed, Purpose.TRAFFIC)
         expected = self.weights * sessions * self._noise(rng)

@@ -3,8 +3,10 @@
 What is sold from now on is taken for a Poisson process of orders whose rate is not known but estimated from what was
 sold lately (gamma-Poisson), and will drift.
 
-- Orders of several units: a unit is no event by itself. With `clump` = variance / mean of the units a minute (the index
-  of dispersion, at least 1), `n = sold / clump` orders were seen, and `s = stock / clump` are to come (quasi-Poisson;
+- Orders of several units: a unit is no event by itself. With `index_of_dispersion` = variance / mean of the units a
+minute (the index
+  of dispersion, at least 1), `n = sold / index_of_dispersion` orders were seen, and `s = stock / index_of_dispersion`
+  are to come (quasi-Poisson;
   McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 6).
 - What was sold `a` minutes ago counts by `DISCOUNT ** a`, units and time alike, since rates change: the gamma-Poisson
   model with discounting (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed. 1997).
@@ -40,7 +42,7 @@ _PRIOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class StockOutInterval:
     """Minutes from the as-of until the stock is gone; `high` None: it may last for ever."""
 
     low: float
@@ -56,7 +58,7 @@ def minutes_to_stockout(stock: int | None, units: int) -> float | None:
     return stock / (units / RATE_MINUTES) if units > 0 else None
 
 
-def clump(units: Sequence[int]) -> float:
+def index_of_dispersion(units: Sequence[int]) -> float:
     """Variance / mean of the units sold a minute, at least 1."""
     mean = math.fsum(units) / len(units) if units else 0.0
     if len(units) < 2 or mean <= 0:
@@ -64,19 +66,19 @@ def clump(units: Sequence[int]) -> float:
     return max(1.0, math.fsum((n - mean) ** 2 for n in units) / (len(units) - 1) / mean)
 
 
-def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) -> Interval | None:
+def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) -> StockOutInterval | None:
     """When `stock` will be gone, judged by the units sold in each of the last minutes, the last one at the end.
 
     It reaches to the point as well, where a sudden change puts that outside. None when nothing sold: then anything may
     be.
     """
     if stock <= 0:
-        return Interval(0.0, 0.0)
+        return StockOutInterval(0.0, 0.0)
     weights = [DISCOUNT**age for age in range(len(units))]
     sold, minutes = math.fsum(map(operator.mul, weights, reversed(units))), math.fsum(weights)
     if sold <= 0:
         return None
-    orders = clump(units)
+    orders = index_of_dispersion(units)
     estimated, ahead = sold / orders + _PRIOR, max(stock / orders, _PRIOR)
     hours = minutes * (ahead / estimated) / 60
     seen = 1 / (1 / estimated + DRIFT * min(hours, _LONGEST_DRIFT_H) / 2)
@@ -87,5 +89,5 @@ def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) ->
     point = minutes_to_stockout(stock, sum(units[-RATE_MINUTES:]))
     soonest, latest = scale * low / (1 - low), scale * high / (1 - high) if high < 1 - 1e-12 else None
     if point is None:
-        return Interval(soonest, latest)
-    return Interval(min(soonest, point), None if latest is None else max(latest, point))
+        return StockOutInterval(soonest, latest)
+    return StockOutInterval(min(soonest, point), None if latest is None else max(latest, point))

@@ -1,8 +1,8 @@
 """The journal of stock as an algebra: what moved it, what was counted, what was sold under a promotion.
 
 Each Kafka partition records only what it saw; whoever reads adds all of them up and then asks what holds at a moment
-(`streams.stock.state`). Adding up is associative and commutative and `NOTHING` changes nothing, so neither the order of
-arrival nor the batches can be seen in the sum.
+(`streams.stock.stock_levels`). Adding up is associative and commutative and `EMPTY_LEDGER` changes nothing, so
+neither the order of arrival nor the batches can be seen in the sum.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pair_codes(skus: Ints, others: Ints | int) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class LedgerEntries:
     """Numbers by (pair, time): three parallel columns, sorted by both, no (pair, time) twice."""
 
     pairs: Ints = field(default_factory=lambda: NO_INTS)
@@ -49,16 +49,16 @@ class Entries:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def where(self, chosen: np.ndarray) -> Entries:
+    def where(self, chosen: np.ndarray) -> LedgerEntries:
         """The entries chosen by a mask, or by ascending places."""
-        return Entries(self.pairs[chosen], self.times[chosen], self.amounts[chosen])
+        return LedgerEntries(self.pairs[chosen], self.times[chosen], self.amounts[chosen])
 
-    def between(self, start_ms: int, end_ms: int) -> Entries:
+    def between(self, start_ms: int, end_ms: int) -> LedgerEntries:
         """The entries in [start_ms, end_ms)."""
         inside = (self.times >= start_ms) & (self.times < end_ms)
         return self if inside.all() else self.where(inside)
 
-    def cut(self, length_ms: int) -> dict[int, Entries]:
+    def cut(self, length_ms: int) -> dict[int, LedgerEntries]:
         """The entries of each aligned stretch of `length_ms` that holds any, by its start."""
         if not len(self):
             return {}
@@ -70,29 +70,29 @@ class Entries:
         firsts = np.flatnonzero(is_first(starts))
         edges = [*firsts.tolist(), len(starts)]
         return {
-            start: Entries(held.pairs[first:last], held.times[first:last], held.amounts[first:last])
+            start: LedgerEntries(held.pairs[first:last], held.times[first:last], held.amounts[first:last])
             for start, first, last in zip(starts[firsts].tolist(), edges, edges[1:], strict=False)
         }
 
-    def of_skus(self, skus: Ints) -> Entries:
+    def of_skus(self, skus: Ints) -> LedgerEntries:
         """The entries of these SKUs (ascending, distinct)."""
         starts = np.searchsorted(self.pairs, skus << OTHER_BITS)
         return self.where(ranges(starts, np.searchsorted(self.pairs, skus + 1 << OTHER_BITS) - starts))
 
-    def rounded(self, step_ms: int) -> Entries:
+    def rounded(self, step_ms: int) -> LedgerEntries:
         """The sums in steps of `step_ms`."""
-        return summed(self.pairs, self.times - self.times % step_ms, self.amounts)
+        return sum_entries(self.pairs, self.times - self.times % step_ms, self.amounts)
 
 
-_NONE = Entries()
+_NONE = LedgerEntries()
 
 
-def summed(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
+def sum_entries(pairs: Ints, times: Ints, amounts: Ints) -> LedgerEntries:
     """Entries from columns in any order: amounts of one pair and time are added."""
     return _combined(pairs, times, amounts, np.add)
 
 
-def least(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
+def min_entries(pairs: Ints, times: Ints, amounts: Ints) -> LedgerEntries:
     """Entries from columns in any order: of several amounts of one pair and time the least holds."""
     return _combined(pairs, times, amounts, np.minimum)
 
@@ -101,11 +101,11 @@ def least(pairs: Ints, times: Ints, amounts: Ints) -> Entries:
 class Ledger:
     """What some events say of stock."""
 
-    moves: Entries = field(default_factory=Entries)
+    moves: LedgerEntries = field(default_factory=LedgerEntries)
     """Units that came (positive) or went: of orders without, of receipts and adjustments with a warehouse."""
-    levels: Entries = field(default_factory=Entries)
+    levels: LedgerEntries = field(default_factory=LedgerEntries)
     """Units counted in a warehouse; of two counts at one ms the smaller is in force."""
-    sales: Entries = field(default_factory=Entries)
+    sales: LedgerEntries = field(default_factory=LedgerEntries)
     """Units paid for with a promotion's id, by (SKU, promotion), in whole seconds."""
 
     def __bool__(self) -> bool:
@@ -136,14 +136,14 @@ class Ledger:
             yield start, Ledger(moves.get(start, _NONE), levels.get(start, _NONE), sales.get(start, _NONE))
 
 
-NOTHING = Ledger()
+EMPTY_LEDGER = Ledger()
 
 
 def merge_ledgers(parts: Sequence[Ledger]) -> Ledger:
     """The sum of all parts."""
     parts = [part for part in parts if part]
     if len(parts) <= 1:
-        return parts[0] if parts else NOTHING
+        return parts[0] if parts else EMPTY_LEDGER
     return Ledger(
         _merged([part.moves for part in parts], np.add),
         _merged([part.levels for part in parts], np.minimum),
@@ -151,24 +151,24 @@ def merge_ledgers(parts: Sequence[Ledger]) -> Ledger:
     )
 
 
-def _merged(parts: Sequence[Entries], combine: np.ufunc) -> Entries:
+def _merged(parts: Sequence[LedgerEntries], combine: np.ufunc) -> LedgerEntries:
     parts = [part for part in parts if len(part)]
     if len(parts) <= 1:
-        return parts[0] if parts else NOTHING.moves
+        return parts[0] if parts else EMPTY_LEDGER.moves
     columns = [np.concatenate(column) for column in zip(*((p.pairs, p.times, p.amounts) for p in parts), strict=True)]
     return _combined(columns[0], columns[1], columns[2], combine)
 
 
-def _combined(pairs: Ints, times: Ints, amounts: Ints, combine: np.ufunc) -> Entries:
+def _combined(pairs: Ints, times: Ints, amounts: Ints, combine: np.ufunc) -> LedgerEntries:
     if len(pairs) == 0:
-        return NOTHING.moves
+        return EMPTY_LEDGER.moves
     order = _order(pairs, times)
     pairs, times, amounts = pairs[order], times[order], amounts[order]
     first = is_first(pairs) | is_first(times)
     if first.all():
-        return Entries(pairs, times, amounts)
+        return LedgerEntries(pairs, times, amounts)
     firsts = np.flatnonzero(first)
-    return Entries(pairs[firsts], times[firsts], combine.reduceat(amounts, firsts))
+    return LedgerEntries(pairs[firsts], times[firsts], combine.reduceat(amounts, firsts))
 
 
 def _order(pairs: Ints, times: Ints) -> Ints:

@@ -80,13 +80,13 @@ class PairIndex:
         return np.where(known, self._last[np.where(known, skus, 0)], -1).astype(np.int64)
 
     def _fit(self, pairs: int, skus: int) -> None:
-        self.codes = stretched(self.codes, pairs, 0)
-        self._next = stretched(self._next, pairs, -1)
+        self.codes = grown(self.codes, pairs, 0)
+        self._next = grown(self._next, pairs, -1)
         if skus > len(self._last):
-            self._last = stretched(self._last, skus, -1)
+            self._last = grown(self._last, skus, -1)
 
 
-def stretched(array: npt.NDArray[N], size: int, fill: int) -> npt.NDArray[N]:
+def grown(array: npt.NDArray[N], size: int, fill: int) -> npt.NDArray[N]:
     """The array, or a copy that is longer, half as long again at least, where it is shorter than `size`."""
     if size <= len(array):
         return array

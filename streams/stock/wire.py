@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from streams.panes.arrays import NO_INTS, Ints, compact
+from streams.panes.arrays import NO_INTS, Ints, unique_inverse
 from streams.panes.dictionary import Numbering, StockNames
 from streams.panes.packing import Column, pack, unpack
-from streams.stock.ledger import NOTHING, Ledger, least, pair_codes, summed
+from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, sum_entries
 
 
 class _Entries(msgspec.Struct, array_like=True):
@@ -39,7 +39,7 @@ def to_wire(ledger: Ledger, names: StockNames) -> LedgerWire | None:
     if not ledger:
         return None
     parts = (ledger.moves, ledger.levels, ledger.sales)
-    skus, sku_of = compact(np.concatenate([part.skus for part in parts]), len(names.skus.names))
+    skus, sku_of = unique_inverse(np.concatenate([part.skus for part in parts]), len(names.skus.names))
     warehouses, warehouse_of = np.unique(
         np.concatenate(([-1], ledger.moves.others, ledger.levels.others)), return_inverse=True
     )
@@ -69,16 +69,16 @@ def to_wire(ledger: Ledger, names: StockNames) -> LedgerWire | None:
 def from_wire(wire: LedgerWire | None, names: StockNames) -> Ledger:
     """The ledger that `to_wire` wrote, numbered by `names`."""
     if wire is None:
-        return NOTHING
+        return EMPTY_LEDGER
     skus = _numbers(wire.skus, names.skus)
     warehouses, promotions = (
         np.concatenate(([-1], _numbers(held, numbering)))
         for held, numbering in ((wire.warehouses, names.warehouses), (wire.promotions, names.promotions))
     )
     return Ledger(
-        summed(*_columns(wire.moves, skus, warehouses, wire.first_ms)),
-        least(*_columns(wire.levels, skus, warehouses, wire.first_ms)),
-        summed(*_columns(wire.sales, skus, promotions, wire.first_ms)),
+        sum_entries(*_columns(wire.moves, skus, warehouses, wire.first_ms)),
+        min_entries(*_columns(wire.levels, skus, warehouses, wire.first_ms)),
+        sum_entries(*_columns(wire.sales, skus, promotions, wire.first_ms)),
     )
 
 

@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from streams.store.refusal_kinds import ELSEWHERE, refusal_of
+from streams.store.refusal_kinds import RECONNECT_REFUSALS, refusal_of
 
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 RENEW_EVERY_S = 1.0
@@ -67,7 +67,7 @@ class _Renewing(Redis):
         try:
             return await super().parse_response(connection, command_name, **options)
         except (RedisError, OSError) as error:
-            if refusal_of(error) in ELSEWHERE or isinstance(error, _LOST):
+            if refusal_of(error) in RECONNECT_REFUSALS or isinstance(error, _LOST):
                 self.connection_pool.renew()
             raise
 
@@ -81,7 +81,7 @@ class StoreRedis(_Renewing):
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except RedisError as error:
-            if refusal_of(error) not in ELSEWHERE or self.connection_pool.age == age:
+            if refusal_of(error) not in RECONNECT_REFUSALS or self.connection_pool.age == age:
                 raise
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 

@@ -38,19 +38,21 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from streams.store.refusal_kinds import ELSEWHERE, refusal_of
+from streams.store.refusal_kinds import RECONNECT_REFUSALS, refusal_of
 
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 _NOT_DONE = (AskError, TryAgainError)
 """MOVED is a kind of AskError."""
-_MOST_TURNS, _PAUSE_S = 10, 0.02
-_NO_CLUSTER = "it is none of a Redis Cluster, and redis_cluster is true: leave that out, or name a node of the cluster"
+_MAX_REDIRECTS, _PAUSE_S = 10, 0.02
+_NOT_A_CLUSTER = (
+    "it is none of a Redis Cluster, and redis_cluster is true: leave that out, or name a node of the cluster"
+)
 
 
 class Cluster(RedisCluster):
     """A client of all nodes."""
 
-    finding: asyncio.Lock
+    discovery_lock: asyncio.Lock
     named: tuple[str, int]
     """Host and port of the node that was given."""
 
@@ -59,15 +61,15 @@ class Cluster(RedisCluster):
         """The cluster that the node at a URL belongs to. Nothing is asked of it yet."""
         given: dict[str, Any] = {"host": "localhost", "port": 6379, **parse_url(url)}
         client: Any = cls.from_url(url, host="localhost", **options)
-        client.named, client.finding = (given["host"], given["port"]), asyncio.Lock()
+        client.named, client.discovery_lock = (given["host"], given["port"]), asyncio.Lock()
         return client  # type: ignore[no-any-return]
 
     async def initialize(self, *_: object, **__: object) -> Self:
         """Find the nodes, if that is due. Raises what a Redis raises that is not there, or does not let us in."""
         if self._initialize:
-            async with self.finding:
+            async with self.discovery_lock:
                 if self._initialize:
-                    with _raised_plainly():
+                    with _as_redis_errors():
                         await self.nodes_manager.initialize([self.named])
                     self._initialize = False
         return self
@@ -87,9 +89,9 @@ class Cluster(RedisCluster):
         await self._pipelines(asked)
         return _answers(command for _, (command,) in asked)[0]
 
-    def pipeline(self, transaction: bool | None = True, shard_hint: str | None = None) -> Pipeline:  # type: ignore[override]
+    def pipeline(self, transaction: bool | None = True, shard_hint: str | None = None) -> ClusterPipeline:  # type: ignore[override]
         """Commands to be sent together: with `transaction` those of one shard, at one moment."""
-        return Pipeline(self, at_one_moment=bool(transaction))
+        return ClusterPipeline(self, at_one_moment=bool(transaction))
 
     async def servers(self) -> list[Redis]:
         """A client of each node that holds keys, for what is asked of a server. To be closed by who asked."""
@@ -130,12 +132,12 @@ class Cluster(RedisCluster):
         """
         await self.initialize()
         node, asking = self._node_of(commands[0]), False
-        for _ in range(_MOST_TURNS):
+        for _ in range(_MAX_REDIRECTS):
             try:
-                with self._looking_anew():
+                with self._rediscover_on_failure():
                     answers = await _exec(node, commands, asking=asking)
             except _NOT_DONE as refusal:
-                node, asking = await self._elsewhere(refusal, commands[0])
+                node, asking = await self._redirect_of(refusal, commands[0])
                 continue
             for command, answer in zip(commands, answers, strict=True):
                 command.result = answer if isinstance(answer, Exception) else self._read(command, answer)
@@ -146,13 +148,13 @@ class Cluster(RedisCluster):
 
     async def _follow(self, command: PipelineCommand) -> None:
         """Send a command again that was not done, to where its keys are by now."""
-        for _ in range(_MOST_TURNS):
+        for _ in range(_MAX_REDIRECTS):
             if not isinstance(command.result, _NOT_DONE):
                 return
-            node, asking = await self._elsewhere(command.result, command)
+            node, asking = await self._redirect_of(command.result, command)
             await self._pipelines([(node, [PipelineCommand(0, "ASKING"), command] if asking else [command])])
 
-    async def _elsewhere(self, refusal: Exception, command: PipelineCommand) -> tuple[ClusterNode, bool]:
+    async def _redirect_of(self, refusal: Exception, command: PipelineCommand) -> tuple[ClusterNode, bool]:
         """Where to send what a node did not do, and whether ASKING must go before it on the same connection."""
         match refusal:
             case MovedError():
@@ -165,7 +167,7 @@ class Cluster(RedisCluster):
 
     async def _pipelines(self, work: Iterable[tuple[ClusterNode, list[PipelineCommand]]]) -> None:
         """Send each node its commands, and wait for all: an answer nobody reads would be taken for that of the next."""
-        with self._looking_anew():
+        with self._rediscover_on_failure():
             sent = [(node.execute_pipeline(commands), commands) for node, commands in work]
             for end in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
                 if isinstance(end, BaseException):
@@ -173,16 +175,16 @@ class Cluster(RedisCluster):
             for failed in (command.result for _, commands in sent for command in commands):
                 if isinstance(failed, _LOST):
                     raise failed
-                if isinstance(failed, RedisError) and refusal_of(failed) in ELSEWHERE:
+                if isinstance(failed, RedisError) and refusal_of(failed) in RECONNECT_REFUSALS:
                     self._initialize = True
 
     @contextmanager
-    def _looking_anew(self) -> Iterator[None]:
+    def _rediscover_on_failure(self) -> Iterator[None]:
         """Look for the nodes before the next call, when this one is lost or refused by what may be another's now."""
         try:
             yield
         except (*_LOST, RedisError) as error:
-            if isinstance(error, _LOST) or refusal_of(error) in ELSEWHERE:
+            if isinstance(error, _LOST) or refusal_of(error) in RECONNECT_REFUSALS:
                 self._initialize = True
             raise
 
@@ -203,7 +205,7 @@ class Cluster(RedisCluster):
         return read(answer, **options) if read else answer
 
 
-class Pipeline(AsyncCoreCommands):
+class ClusterPipeline(AsyncCoreCommands):
     """Commands that wait to be sent together."""
 
     _event_dispatcher: Any = None  # its base is declared to have one
@@ -271,14 +273,14 @@ async def _refusal(connection: Connection) -> ResponseError | None:
 
 
 @contextmanager
-def _raised_plainly() -> Iterator[None]:
+def _as_redis_errors() -> Iterator[None]:
     """Raise what went wrong in place of the cluster's own kind of exception, which is no RedisError."""
     try:
         yield
     except RedisClusterException as error:
         causes = list(_causes(error))
         if any("cluster support disabled" in str(cause) for cause in causes):
-            raise ResponseError(_NO_CLUSTER) from error
+            raise ResponseError(_NOT_A_CLUSTER) from error
         plain = (cause for cause in causes if isinstance(cause, (RedisError, OSError)))
         raise next(plain, RedisConnectionError(str(error))) from error
 

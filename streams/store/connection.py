@@ -15,15 +15,15 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from consumers.secret_files import secret_of
-from consumers.tls import TlsFiles, client_context
+from consumers.secret_files import read_secret
+from consumers.tls import TlsFiles, client_ssl_context
 from streams.settings import Settings
 from streams.store.client import StorePool, StoreRedis
 from streams.store.cluster import Cluster
-from streams.store.refusals import UNREACHABLE, Visit, told
+from streams.store.errors import UNREACHABLE, RedisEndpoint, to_user_error
 from streams.store.script_rights import guarded
 
-__all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "script", "servers", "visit"]
+__all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "endpoint_of", "script", "servers"]
 
 MIN_VERSION = (7, 0)
 SAFE_POLICY = "noeviction"
@@ -69,7 +69,7 @@ def _tls(settings: Settings) -> dict[str, Any]:
     if not settings.redis_tls:
         return {}
     files = TlsFiles(settings.redis_ca_file, settings.redis_cert_file, settings.redis_key_file)
-    client_context(files, "redis")  # the client would tell less of what is wrong with a file, and later
+    client_ssl_context(files, "redis")  # the client would tell less of what is wrong with a file, and later
     return {
         "ssl_check_hostname": True,
         "ssl_ca_certs": files.ca or None,
@@ -81,9 +81,9 @@ def _tls(settings: Settings) -> dict[str, Any]:
 def _login(settings: Settings, access: Access) -> dict[str, Any]:
     if access is Access.READ and settings.redis_read_user:
         given, file = settings.redis_read_password, settings.redis_read_password_file
-        return {"username": settings.redis_read_user, "password": secret_of("redis_read_password", given, file)}
+        return {"username": settings.redis_read_user, "password": read_secret("redis_read_password", given, file)}
     if settings.redis_user or settings.redis_password.get_secret_value() or settings.redis_password_file:
-        password = secret_of("redis_password", settings.redis_password, settings.redis_password_file)
+        password = read_secret("redis_password", settings.redis_password, settings.redis_password_file)
         return {"username": settings.redis_user or None, "password": password}
     return {}
 
@@ -118,7 +118,7 @@ async def check(redis: Redis) -> None:
             for server in each:
                 await _check(server)
     except (RedisError, *UNREACHABLE) as error:
-        raise told(error, visit(server)) from error
+        raise to_user_error(error, endpoint_of(server)) from error
 
 
 async def _check(redis: Redis) -> None:
@@ -143,7 +143,7 @@ def address(redis: Redis) -> str:
     return str(args.get("path") or f"{args.get('host', 'localhost')}:{args.get('port', 6379)}")
 
 
-def visit(redis: Redis) -> Visit:
+def endpoint_of(redis: Redis) -> RedisEndpoint:
     """Where the client goes, and as whom, for messages."""
     if isinstance(redis, Cluster):
         args = redis.get_connection_kwargs()
@@ -153,13 +153,13 @@ def visit(redis: Redis) -> Visit:
     tls = None
     if issubclass(kind, SSLConnection):
         tls = TlsFiles(*(str(args.get(name) or "") for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")))
-    return Visit(address(redis), str(args.get("username") or ""), tls)
+    return RedisEndpoint(address(redis), str(args.get("username") or ""), tls)
 
 
 @contextmanager
-def redis_errors(redis: Redis) -> Iterator[None]:
+def user_errors(redis: Redis) -> Iterator[None]:
     """Turn what the client raises inside the block into a SalepulseError."""
     try:
         yield
     except (RedisError, *UNREACHABLE) as error:
-        raise told(error, visit(redis)) from error
+        raise to_user_error(error, endpoint_of(redis)) from error

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-LARGEST = 1 << 17
+MAX_IDS_PER_ENTRY = 1 << 17
 """Ids of a joined entry, at most, unless one batch has more."""
-SPANS = 24
+ENTRIES_PER_HORIZON = 24
 """A joined entry spans at most this part of the horizon in event time: its ids are forgotten together."""
 
 
@@ -21,7 +21,7 @@ SPANS = 24
 class IdSpan:
     """One entry, without its ids."""
 
-    next: int
+    end_offset: int
     """Position after it; 0: of a topic that was there before."""
     oldest_ms: int
     newest_ms: int
@@ -30,14 +30,14 @@ class IdSpan:
     def joined(self, other: IdSpan) -> IdSpan:
         """This entry and the one after it."""
         oldest_ms, newest_ms = min(self.oldest_ms, other.oldest_ms), max(self.newest_ms, other.newest_ms)
-        return IdSpan(other.next, oldest_ms, newest_ms, self.count + other.count)
+        return IdSpan(other.end_offset, oldest_ms, newest_ms, self.count + other.count)
 
 
 class IdLog:
     """The entries of one partition, oldest first."""
 
     def __init__(self, horizon_ms: int, rolled: Iterable[IdSpan] = (), recent: Iterable[IdSpan] = ()) -> None:
-        self._span_ms = horizon_ms // SPANS
+        self._span_ms = horizon_ms // ENTRIES_PER_HORIZON
         self._rolled = deque(rolled)
         self._recent = deque(recent)
 
@@ -56,32 +56,32 @@ class IdLog:
     @property
     def first(self) -> int | None:
         """Position of the first entry that is needed."""
-        return next((held[0].next for held in (self._rolled, self._recent) if held), None)
+        return next((held[0].end_offset for held in (self._rolled, self._recent) if held), None)
 
     def ends(self, upto: int) -> Sequence[int]:
         """Where the entries end that a roll up to a position makes of the recent ones, ascending."""
-        return [span.next for span in self._joined(upto)]
+        return [span.end_offset for span in self._joined(upto)]
 
-    def roll(self, ends: Sequence[int]) -> None:
+    def compact(self, ends: Sequence[int]) -> None:
         """The roll was written."""
         if not ends:
             return
         joined = self._joined(ends[-1])
-        while self._recent and self._recent[0].next <= ends[-1]:
+        while self._recent and self._recent[0].end_offset <= ends[-1]:
             self._recent.popleft()
         self._rolled.extend(joined)
 
     def _joined(self, upto: int) -> list[IdSpan]:
         joined: list[IdSpan] = []
         for span in self._recent:
-            if span.next > upto:
+            if span.end_offset > upto:
                 break
             both = joined[-1].joined(span) if joined else span
-            if joined and (joined[-1].next == 0 or self._fits(both)):
+            if joined and (joined[-1].end_offset == 0 or self._fits(both)):
                 joined[-1] = both
             else:
                 joined.append(span)
-        return [span for span in joined if span.next]
+        return [span for span in joined if span.end_offset]
 
     def _fits(self, span: IdSpan) -> bool:
-        return span.count <= LARGEST and span.newest_ms - span.oldest_ms <= self._span_ms
+        return span.count <= MAX_IDS_PER_ENTRY and span.newest_ms - span.oldest_ms <= self._span_ms

@@ -55,7 +55,7 @@ class Keys:
     def ids(self, partition: Partition) -> str:
         return f"{self._tag(self.shard(partition))}:ids:{partition}"
 
-    def rolled_ids(self, partition: Partition) -> str:
+    def compacted_ids(self, partition: Partition) -> str:
         return f"{self._tag(self.shard(partition))}:rolled-ids:{partition}"
 
     def totals(self, shard: int) -> str:

@@ -17,12 +17,12 @@ STOCK, STOCK_SALES = "stock", "sold_d"
 """Names of levels that are read by name."""
 
 
-class Holds(Enum):
+class LevelContent(Enum):
     """Which part of a delta a level holds."""
 
     PANES = "panes"
     """Counters and distinct counts."""
-    LEGS = "legs"
+    SHIPPING_SUMS = "legs"
     """What orders count in windows and states: up to the overdue limit ahead of the events."""
     WAITING = "waiting"
     """Orders that wait, by payment."""
@@ -33,7 +33,7 @@ class Holds(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class PaneLevel:
     """Panes of one coarseness. A block is what one key in Redis holds of one partition: all panes in `block_s`."""
 
     name: str
@@ -42,7 +42,7 @@ class Level:
     block_s: int
     keep_s: int | None
     """Seconds of event time that its panes are kept; None: for ever."""
-    holds: Holds = Holds.PANES
+    holds: LevelContent = LevelContent.PANES
     settle_s: int = SETTLE_S
     """Seconds after its end from which on little is added to a block any more."""
 
@@ -52,22 +52,22 @@ class Level:
 
     def coarsen(self, delta: PaneDelta) -> PaneDelta:
         """What this level holds of a delta, in its panes."""
-        if self.holds is Holds.PANES:
+        if self.holds is LevelContent.PANES:
             return delta.coarsen(self.counters_step_s, self.distincts_step_s)
-        if self.holds is Holds.STOCK:
+        if self.holds is LevelContent.STOCK:
             return PaneDelta(stock=delta.stock)
-        if self.holds is Holds.STOCK_SALES:
+        if self.holds is LevelContent.STOCK_SALES:
             return PaneDelta(stock=Ledger(sales=delta.stock.sales.rounded(1000 * DAY_S)))
-        if self.holds is Holds.LEGS:
+        if self.holds is LevelContent.SHIPPING_SUMS:
             return PaneDelta(shipping=delta.shipping.legs_by(self.counters_step_s))
         return PaneDelta(shipping=delta.shipping.waiting_by(self.counters_step_s))
 
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
         """A delta in this level's panes, cut into blocks, those that end before `oldest_s` left out."""
         held = self.coarsen(delta)
-        if self.holds is Holds.PANES:
+        if self.holds is LevelContent.PANES:
             parts = held.cut(self.block_s)
-        elif self.holds in (Holds.STOCK, Holds.STOCK_SALES):
+        elif self.holds in (LevelContent.STOCK, LevelContent.STOCK_SALES):
             parts = ((ms // 1000, PaneDelta(stock=part)) for ms, part in held.stock.cut(1000 * self.block_s))
         else:
             parts = ((start, PaneDelta(shipping=part)) for start, part in held.shipping.cut(self.block_s))
@@ -76,12 +76,12 @@ class Level:
                 yield start, part
 
 
-def levels(settings: Settings) -> tuple[Level, ...]:
+def levels(settings: Settings) -> tuple[PaneLevel, ...]:
     """Every level there is: `pane_levels` first."""
     return (*pane_levels(settings), *shipping_levels(settings), *stock_levels(settings))
 
 
-def pane_levels(settings: Settings) -> tuple[Level, Level, Level]:
+def pane_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel]:
     """Seconds, minutes, hours: finest first."""
     return (
         _panes("s", MINUTE_S, _keep(settings, settings.keep_seconds_h * HOUR_S)),
@@ -90,11 +90,11 @@ def pane_levels(settings: Settings) -> tuple[Level, Level, Level]:
     )
 
 
-def _panes(name: str, block_s: int, keep_s: int | None) -> Level:
-    return Level(name, COUNTERS_STEP_S[name], DISTINCTS_STEP_S[name], block_s, keep_s)
+def _panes(name: str, block_s: int, keep_s: int | None) -> PaneLevel:
+    return PaneLevel(name, COUNTERS_STEP_S[name], DISTINCTS_STEP_S[name], block_s, keep_s)
 
 
-def shipping_levels(settings: Settings) -> tuple[Level, Level, Level, Level, Level]:
+def shipping_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel, PaneLevel, PaneLevel]:
     """Legs by seconds, minutes and hours, kept as long as other panes; who waits, by seconds and days.
 
     An order touches panes of its payment, its due moment and its dispatch, which are days apart: blocks are longer than
@@ -103,15 +103,26 @@ def shipping_levels(settings: Settings) -> tuple[Level, Level, Level, Level, Lev
     horizon_s = settings.unshipped_horizon_d * DAY_S
     keep_s = _keep(settings, horizon_s + settings.keep_minutes_d * DAY_S + DAY_S)
     return (
-        Level("ship_s", 1, 1, HOUR_S, _keep(settings, settings.keep_seconds_h * HOUR_S), Holds.LEGS),
-        Level("ship_m", 60, 60, 6 * HOUR_S, _keep(settings, settings.keep_minutes_d * DAY_S), Holds.LEGS),
-        Level("ship_h", HOUR_S, HOUR_S, 10 * DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), Holds.LEGS),
-        Level("wait_s", 1, 1, DAY_S, keep_s, Holds.WAITING, settle_s=10 * DAY_S),
-        Level("wait_d", DAY_S, DAY_S, 30 * DAY_S, keep_s, Holds.WAITING, settle_s=10 * DAY_S),
+        PaneLevel(
+            "ship_s", 1, 1, HOUR_S, _keep(settings, settings.keep_seconds_h * HOUR_S), LevelContent.SHIPPING_SUMS
+        ),
+        PaneLevel(
+            "ship_m", 60, 60, 6 * HOUR_S, _keep(settings, settings.keep_minutes_d * DAY_S), LevelContent.SHIPPING_SUMS
+        ),
+        PaneLevel(
+            "ship_h",
+            HOUR_S,
+            HOUR_S,
+            10 * DAY_S,
+            _keep(settings, settings.keep_hours_d * DAY_S),
+            LevelContent.SHIPPING_SUMS,
+        ),
+        PaneLevel("wait_s", 1, 1, DAY_S, keep_s, LevelContent.WAITING, settle_s=10 * DAY_S),
+        PaneLevel("wait_d", DAY_S, DAY_S, 30 * DAY_S, keep_s, LevelContent.WAITING, settle_s=10 * DAY_S),
     )
 
 
-def stock_levels(settings: Settings) -> tuple[Level, Level]:
+def stock_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel]:
     """The journal of stock by hours, and what was sold under promotions by days.
 
     The journal is kept so much longer than a count counts as questions reach back, and one day more, since the sales of
@@ -119,8 +130,10 @@ def stock_levels(settings: Settings) -> tuple[Level, Level]:
     """
     keep_s = (settings.keep_stock_d + settings.keep_minutes_d + 1) * DAY_S
     return (
-        Level(STOCK, 1, 1, HOUR_S, _keep(settings, keep_s), Holds.STOCK),
-        Level(STOCK_SALES, DAY_S, DAY_S, DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), Holds.STOCK_SALES),
+        PaneLevel(STOCK, 1, 1, HOUR_S, _keep(settings, keep_s), LevelContent.STOCK),
+        PaneLevel(
+            STOCK_SALES, DAY_S, DAY_S, DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), LevelContent.STOCK_SALES
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from streams.store.levels import Level
+from streams.store.levels import PaneLevel
 
 _FAN_IN = 8
 LARGEST_MERGE = 4 << 20
@@ -25,7 +25,7 @@ BlockId = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BlockPart:
     """One part of a block: one partition's, of one roll or of several merged."""
 
     name: str
@@ -38,7 +38,7 @@ class Part:
 class Merge:
     """Parts of a block to be replaced by one, together with what is new."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[BlockPart, ...]
 
     @property
     def size(self) -> int:
@@ -59,11 +59,11 @@ class OpenBlocks:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[BlockId, list[Part]] = {}
+        self._parts: dict[BlockId, list[BlockPart]] = {}
         self.adopted = False
         """Whether parts of an earlier owner were taken over, of the levels where that matters."""
 
-    def adopt(self, found: Mapping[BlockId, Sequence[Part]]) -> None:
+    def adopt(self, found: Mapping[BlockId, Sequence[BlockPart]]) -> None:
         """Take over the parts of earlier owners of the partition: all at once, and once, since a part that stood here
         twice would be merged with itself."""
         if self.adopted:
@@ -84,7 +84,7 @@ class OpenBlocks:
                 return merge
             tier, merge = tier + 1, Merge((*merge.parts, *same))
 
-    def left_behind(self, level: Level, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
+    def left_behind(self, level: PaneLevel, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
         """Blocks of several parts that are over and that this roll does not write to: each to become one part."""
         return [
             (block, merge)
@@ -95,12 +95,12 @@ class OpenBlocks:
             and (merge := _last_merge(parts))
         ]
 
-    def written(self, block: BlockId, part: Part, merge: Merge) -> None:
+    def written(self, block: BlockId, part: BlockPart, merge: Merge) -> None:
         """Remember a part, and that others are gone into it."""
         kept = [part for part in self._parts.get(block, []) if part not in merge.parts]
         self._parts[block] = [*kept, part]
 
-    def forget(self, levels: dict[str, Level], newest_s: int) -> None:
+    def forget(self, levels: dict[str, PaneLevel], newest_s: int) -> None:
         """Drop blocks that are over and merged."""
         self._parts = {
             block: parts
@@ -109,17 +109,17 @@ class OpenBlocks:
         }
 
     @staticmethod
-    def _is_over(level: Level, block: BlockId, newest_s: int) -> bool:
+    def _is_over(level: PaneLevel, block: BlockId, newest_s: int) -> bool:
         return block[1] + level.block_s + level.settle_s <= newest_s
 
 
-def _last_merge(parts: Sequence[Part]) -> Merge | None:
+def _last_merge(parts: Sequence[BlockPart]) -> Merge | None:
     """The small parts of a block that become one when it is over; None where there is nothing to merge."""
     smallest = _smallest(parts, LARGEST_MERGE)
     return Merge(tuple(smallest)) if len(smallest) > 1 else None
 
 
-def _smallest(parts: Iterable[Part], most: int) -> list[Part]:
+def _smallest(parts: Iterable[BlockPart], most: int) -> list[BlockPart]:
     """As many parts as `most` bytes hold: a large one does not keep the others from being merged."""
     by_size = sorted(parts, key=lambda part: part.size)
     sizes = accumulate(part.size for part in by_size)

@@ -14,16 +14,16 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.acceptance import cure
-from streams.asof import PartitionState
-from streams.model.totals import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
+from streams.model.negative_amounts import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, Access, address, connect, redis_errors
+from streams.store.as_of import PartitionState
+from streams.store.connection import UNREACHABLE, Access, address, connect, user_errors
+from streams.store.contract_check import contract_fix
 from streams.store.keys import Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 
-Ends: TypeAlias = Mapping[tuple[str, int], int]
+EndOffsets: TypeAlias = Mapping[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message that must be counted."""
 Positions: TypeAlias = Mapping[Partition, int]
 """Offset of the next record to count."""
@@ -31,7 +31,7 @@ LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CountingProgress:
     """How far counting has come at one moment."""
 
     positions: dict[Partition, int]
@@ -40,10 +40,10 @@ class Progress:
     """Of the event topics."""
     now_ms: float
     """Redis's clock."""
-    stopped: Mapping[Partition, str] = field(default_factory=dict)
+    paused: Mapping[Partition, str] = field(default_factory=dict)
     """Partitions that are not read. # <why>"""
 
-    def missing(self, ends: Ends, before: Positions) -> int:
+    def missing(self, ends: EndOffsets, before: Positions) -> int:
         """Records before the ends that are not counted.
 
         `before`: positions before the records were written. One that was past the end then, and still is, belongs to
@@ -80,7 +80,7 @@ class Totals:
     """When `rejected`, `labels_dropped` and `negative_amounts` grew last, epoch ms; nothing where that is not known."""
 
 
-async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
+async def read_progress(redis: Redis, keys: Keys, ends: EndOffsets) -> CountingProgress:
     """Where every event partition stands, and the partitions of other topics that are waited for."""
     state = await read_state(redis, keys)
     positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
@@ -89,7 +89,7 @@ async def read_progress(redis: Redis, keys: Keys, ends: Ends) -> Progress:
         if partition.topic not in EVENT_TOPICS:
             held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if held is None else {partition: int(held)}
-    return Progress(positions, state.current, await server_time_ms(redis, keys), state.stopped)
+    return CountingProgress(positions, state.existing_partitions, await server_time_ms(redis, keys), state.paused)
 
 
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
@@ -132,9 +132,9 @@ async def read_positions(settings: Settings) -> Positions:
         await redis.aclose()
 
 
-async def wait_counted(
+async def wait_until_counted(
     settings: Settings,
-    ends: Ends,
+    ends: EndOffsets,
     *,
     patience_s: float,
     before: Positions | None = None,
@@ -170,25 +170,25 @@ async def wait_counted(
         await redis.aclose()
 
 
-def _behind(counted: Progress, now: Progress) -> Partition | None:
+def _behind(counted: CountingProgress, now: CountingProgress) -> Partition | None:
     """A partition whose worker has not said, since all was counted, that nothing waits there.
 
     Where others go on writing something always waits: there it is enough to have moved on meanwhile.
     """
     for partition, held in now.partitions.items():
         before = counted.partitions.get(partition)
-        heard = before is None or (held.seen_ms or 0) > (before.seen_ms or 0)
+        heard = before is None or (held.heartbeat_ms or 0) > (before.heartbeat_ms or 0)
         moved = (held.position or 0) > counted.positions.get(partition, 0)
         if not (heard and (held.lag == 0 or moved)):
             return partition
     return None
 
 
-def _stuck(missing: int, progress: Progress, settings: Settings, patience_s: float) -> str:
+def _stuck(missing: int, progress: CountingProgress, settings: Settings, patience_s: float) -> str:
     oldest_ms = progress.now_ms - settings.stale_after_s * 1000
-    for partition, found in sorted(progress.stopped.items()):
-        return f"{missing:,} records wait: {found}; {cure(partition.topic)}"
-    working = any((held.seen_ms or 0) > oldest_ms for held in progress.partitions.values())
+    for partition, found in sorted(progress.paused.items()):
+        return f"{missing:,} records wait: {found}; {contract_fix(partition.topic)}"
+    working = any((held.heartbeat_ms or 0) > oldest_ms for held in progress.partitions.values())
     why = (
         "a worker is there but does not get on, see its log"
         if working
@@ -212,7 +212,7 @@ class _Patience:
         elif time.monotonic() - self._since > self._seconds:
             raise SalepulseError(why, retriable=True)
 
-    async def read(self, redis: Redis, read: Callable[[], Awaitable[Progress]]) -> Progress:
+    async def read(self, redis: Redis, read: Callable[[], Awaitable[CountingProgress]]) -> CountingProgress:
         """Read, again and again while Redis does not answer."""
         while True:
             try:
@@ -221,5 +221,5 @@ class _Patience:
                 self.check("unreachable", f"no Redis answers at {address(redis)} for {self._seconds:g} s")
                 await asyncio.sleep(0.5)
             except RedisError:
-                with redis_errors(redis):
+                with user_errors(redis):
                     raise

@@ -16,12 +16,12 @@ from consumers.topics import Partition
 from streams.fold.codec import decode
 from streams.fold.delta import PaneDelta
 from streams.panes.cells import MAX_ROWS
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.settings import Settings
-from streams.store.connection import Access, connect, redis_errors
-from streams.store.kept import Kept, from_json
+from streams.store.connection import Access, connect, user_errors
 from streams.store.keys import Keys
-from streams.store.state import State, read_state
+from streams.store.retained_spans import RetainedSpans, from_json
+from streams.store.state import StoreState, read_state
 
 BlockId = tuple[str, int]
 """Level name and start, seconds since the epoch."""
@@ -31,8 +31,8 @@ BlockId = tuple[str, int]
 class LogEntry:
     """One applied batch."""
 
-    follows: int
-    next: int
+    start_offset: int
+    end_offset: int
     delta: PaneDelta
 
 
@@ -41,7 +41,7 @@ class StoredBlock:
     """A block as it stood at one moment: all partitions' parts, and up to which position each was rolled then."""
 
     parts: list[tuple[Partition, PaneDelta]]
-    rolled: Mapping[Partition, int]
+    compacted_to: Mapping[Partition, int]
     gone: bool = False
     """Whether some of it was there and has expired: then `parts` are not all that was counted."""
 
@@ -49,16 +49,16 @@ class StoredBlock:
 class PaneReader:
     """Reads what `PaneWriter` writes."""
 
-    def __init__(self, redis: Redis, keys: Keys, rows: Rows) -> None:
+    def __init__(self, redis: Redis, keys: Keys, rows: RowIndex) -> None:
         self._redis = redis
         self._keys = keys
         self._rows = rows
 
-    def with_rows(self, rows: Rows) -> PaneReader:
+    def with_rows(self, rows: RowIndex) -> PaneReader:
         """The same, numbering by other rows."""
         return type(self)(self._redis, self._keys, rows)
 
-    async def state(self) -> State:
+    async def state(self) -> StoreState:
         """Where every partition stands."""
         return await read_state(self._redis, self._keys)
 
@@ -67,7 +67,7 @@ class PaneReader:
         held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
         return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> RetainedSpans:
         """What minutes are kept beyond their time."""
         return from_json(await self._redis.get(self._keys.kept))
 
@@ -89,7 +89,7 @@ class PaneReader:
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         """Blocks with the positions that they hold, read together shard by shard. Others may run between two."""
         parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = {block: [] for block in wanted}
-        rolled: dict[Partition, int] = {}
+        compacted_to: dict[Partition, int] = {}
         gone: set[BlockId] = set()
         for shard in range(self._keys.shards):
             mine = [partition for partition in partitions if self._keys.shard(partition) == shard]
@@ -101,7 +101,7 @@ class PaneReader:
                     pipe.hgetall(self._keys.pane(shard, level, start))
                 answers = await pipe.execute()
             if mine:
-                rolled |= {
+                compacted_to |= {
                     partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)
                 }
             for block, listed, fields in zip(wanted, answers[::2], answers[1::2], strict=True):
@@ -111,7 +111,7 @@ class PaneReader:
                     partition = Partition.parse(name.decode().rpartition(":")[0])
                     parts[block].append((partition, self._decoded(content)))
                 await asyncio.sleep(0)
-        return {block: StoredBlock(parts[block], rolled, block in gone) for block in wanted}
+        return {block: StoredBlock(parts[block], compacted_to, block in gone) for block in wanted}
 
     def _decoded(self, content: bytes) -> PaneDelta:
         delta = decode(content, self._rows) if content else PaneDelta()
@@ -148,8 +148,8 @@ async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
     """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
     client: Any = redis  # redis-py's own types fit neither of its two kinds of client
     held = await client.hgetall(keys.workers)
-    said = {_text(name): _text(text).partition("\n") for name, text in held.items()}
-    return {name: (int(at), metrics) for name, (at, _, metrics) in said.items()}
+    published = {_text(name): _text(text).partition("\n") for name, text in held.items()}
+    return {name: (int(at), metrics) for name, (at, _, metrics) in published.items()}
 
 
 def _text(held: bytes | str) -> str:
@@ -160,7 +160,7 @@ async def read_promotions(settings: Settings) -> dict[str, Promotion]:
     """# promotion_id: its newest definition. Raises SalepulseError where Redis does not say."""
     redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
-        with redis_errors(redis):
-            return await PaneReader(redis, keys, Rows()).promotions()
+        with user_errors(redis):
+            return await PaneReader(redis, keys, RowIndex()).promotions()
     finally:
         await redis.aclose()

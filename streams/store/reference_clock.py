@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
+from streams.store.clock_measurement import ClockMeasurement, better_measurement, is_off
 from streams.store.cluster import Cluster
 from streams.store.keys import Keys
-from streams.timekeeping import Measurement, best, is_off
 
 log = structlog.get_logger()
 
@@ -38,14 +38,14 @@ class ReferenceClock:
         self._keys = keys
         self._monotonic = monotonic
         self._machine = machine
-        self._held: Measurement | None = None
+        self._held: ClockMeasurement | None = None
 
     async def measure(self) -> None:
         """Ask Redis for its time. Raises what a Redis raises that does not answer."""
         asked_s = self._monotonic()
         server_ms = await server_time_ms(self._redis, self._keys)
         answered_s = self._monotonic()
-        self._held = best(self._held, Measurement.between(asked_s, answered_s, server_ms))
+        self._held = better_measurement(self._held, ClockMeasurement.between(asked_s, answered_s, server_ms))
         self.measured_s = asked_s
         self._compare()
 

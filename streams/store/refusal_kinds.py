@@ -44,7 +44,7 @@ class RefusalText:
 
 _RIGHTS = "give its user the rights that docs/security.md lists"
 _LOGIN = "see redis_user and redis_password or redis_password_file"
-TEXTS: dict[RedisRefusal, RefusalText] = {
+REFUSAL_TEXTS: dict[RedisRefusal, RefusalText] = {
     RedisRefusal.OOM: RefusalText(
         "is out of memory and refuses writes",
         "raise maxmemory, or keep panes for less time (keep_seconds_h, keep_minutes_d, keep_hours_d)",
@@ -81,7 +81,7 @@ _CODES = {
     "WRONGPASS": RedisRefusal.LOGIN,
     "NOAUTH": RedisRefusal.LOGIN,
 }
-ELSEWHERE = frozenset(
+RECONNECT_REFUSALS = frozenset(
     {
         RedisRefusal.OOM,
         RedisRefusal.NOREPLICAS,
@@ -96,7 +96,7 @@ ELSEWHERE = frozenset(
 
 The command was not executed, nor any part of a script: Redis checks before a script's first write, and not later.
 """
-OURS = frozenset({RedisRefusal.NOPERM, RedisRefusal.LOGIN})
+PERMISSION_REFUSALS = frozenset({RedisRefusal.NOPERM, RedisRefusal.LOGIN})
 """These do not pass by themselves, and are a fault of our settings or of the server's users."""
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from redis.asyncio import Redis
 
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Partition, Topic
-from streams.asof import PartitionState
+from streams.store.as_of import PartitionState
 from streams.store.keys import Keys
-from streams.stuck import Waiting
+from streams.store.stuck_partitions import UnmovedPosition
 
 UNKNOWN_SINCE_MS = 1
 """Of records that were lost at a time that is not known: a version before this one wrote none."""
@@ -18,7 +18,7 @@ _STOPPED, _WAITS = b"stopped:", b"waits:"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StoreState:
     """All shards at about one moment."""
 
     epochs: tuple[str, ...]
@@ -35,13 +35,13 @@ class State:
     incomplete: Mapping[Partition, int] = field(default_factory=dict)
     """Partitions of which records were lost before they were counted, also of `promotions`: event time, epoch ms, from
     which on; never 0."""
-    stopped: dict[Partition, str] = field(default_factory=dict)
+    paused: dict[Partition, str] = field(default_factory=dict)
     """Partitions, also of promotions, that are not read: most of their topic's messages break the contract. # <why>"""
-    waiting: Mapping[Partition, Waiting] = field(default_factory=dict)
+    waiting: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """Partitions, also of promotions, in which records wait, or that the broker does not answer for."""
 
     @property
-    def current(self) -> dict[Partition, PartitionState]:
+    def existing_partitions(self) -> dict[Partition, PartitionState]:
         """`partitions` without those that the broker has no more: a topic was created again with fewer. Their counts
         stay. Where the topic is missing altogether all of them are waited for."""
         return {
@@ -66,12 +66,12 @@ class State:
         """Topics that the broker does not have."""
         return tuple(topic for topic, count in self.counts.items() if not count)
 
-    def capped(self, now_ms: int) -> State:
+    def capped(self, now_ms: int) -> StoreState:
         """The same without event times that the clock has not reached."""
         return replace(self, partitions={name: held.capped(now_ms) for name, held in self.partitions.items()})
 
 
-async def read_state(redis: Redis, keys: Keys) -> State:
+async def read_state(redis: Redis, keys: Keys) -> StoreState:
     """Where every partition of the event topics stands."""
     async with redis.pipeline(transaction=False) as pipe:
         for shard in range(keys.shards):
@@ -80,7 +80,7 @@ async def read_state(redis: Redis, keys: Keys) -> State:
     return parse_state(shards)
 
 
-def parse_state(shards: list[dict[bytes, bytes]]) -> State:
+def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
     """The state from the hash of each shard."""
     partitions: dict[Partition, PartitionState] = {}
     attended: set[Partition] = set()
@@ -106,7 +106,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
         for fields in shards[:1]
         if (held := fields.get(f"broker,{topic}".encode())) is not None
     }
-    return State(
+    return StoreState(
         tuple(fields.get(b"epoch", b"").decode() for fields in shards),
         partitions,
         sum(int(fields.get(b"promotions", 0)) for fields in shards),
@@ -133,10 +133,10 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> State:
     )
 
 
-def _waiting(held: bytes) -> Waiting:
+def _waiting(held: bytes) -> UnmovedPosition:
     """As `heartbeat.lua` writes it."""
     at, since_ms, reported_ms, lag = held.decode().split(" ")
-    return Waiting(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
+    return UnmovedPosition(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
 
 
 def _int(value: bytes | None) -> int | None:

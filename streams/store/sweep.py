@@ -6,9 +6,9 @@ from random import randrange
 
 from redis.asyncio import Redis
 
-from streams.shipping.facts import Facts
-from streams.shipping.keys import BUCKETS
+from streams.shipping.facts import OrderFacts
 from streams.shipping.record import decode
+from streams.shipping.record_keys import BUCKETS
 from streams.store.connection import script
 from streams.store.keys import Keys
 
@@ -29,7 +29,7 @@ class RecordSweep:
         self._forget = script(redis, "forget")
         self._next = randrange(BUCKETS * keys.shards)
 
-    async def turn(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
+    async def run_once(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
         """Look at the next buckets; returns how many orders were forgotten."""
         forgotten = 0
         for _ in range(buckets):
@@ -43,7 +43,7 @@ class RecordSweep:
         old = [part for item in held.items() if self._is_over(decode(item[1]), as_of_ms) for part in item]
         return int(await self._forget(keys=[key], args=old)) if old else 0
 
-    def _is_over(self, facts: Facts, as_of_ms: int) -> bool:
+    def _is_over(self, facts: OrderFacts, as_of_ms: int) -> bool:
         waits = facts.delivered is None and (facts.paid is not None or facts.dispatched is not None)
         keep_ms = self._horizon_ms if waits else self._delivered_ms
         return facts.newest_ms < as_of_ms - keep_ms

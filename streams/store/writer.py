@@ -7,7 +7,7 @@ The order that exactness rests on:
 into the partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a
 rebalance, a batch after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
 What events tell of orders goes into records that two topics share, so these are compared and set in the same call.
-3. `streams.store.roller` moves deltas from the log into blocks of panes, under the same fence.
+3. `streams.store.compactor` moves deltas from the log into blocks of panes, under the same fence.
 
 A call that was cut off may be sent again: each batch has an id of its own, which is kept beside the position that it
 led to, so its sender is told that the first call got through. Somebody else's batch may lead to the same position, and
@@ -25,27 +25,27 @@ import numpy as np
 from redis.asyncio import Redis
 
 from consumers.dedup import Hashes
-from consumers.kafka.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta
-from streams.model.totals import MAX_PRICED
-from streams.panes.rows import Rows
+from streams.model.negative_amounts import MAX_CHANNEL_COUPON_PAIRS
+from streams.panes.rows import RowIndex
 from streams.shipping.join import RecordChange
-from streams.shipping.keys import RecordKey
+from streams.shipping.record_keys import RecordKey
 from streams.store.connection import script
 from streams.store.id_log import IdSpan
-from streams.store.kept import NOTHING_KEPT, Kept
 from streams.store.keys import Keys
-from streams.store.levels import Level
+from streams.store.levels import PaneLevel
+from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 
 
 @dataclass(frozen=True, slots=True)
 class IdEntry:
     """Event ids of one applied batch, or of several that were joined."""
 
-    next: int
+    end_offset: int
     """Position after the last of them."""
     hashes: Hashes
     oldest_ms: int
@@ -54,39 +54,39 @@ class IdEntry:
     @property
     def span(self) -> IdSpan:
         """The entry without its ids."""
-        return IdSpan(self.next, self.oldest_ms, self.newest_ms, len(self.hashes))
+        return IdSpan(self.end_offset, self.oldest_ms, self.newest_ms, len(self.hashes))
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class StoredPartition:
     """What Redis holds of a partition."""
 
     position: int | None
     """Offset of the next record to count; None: nothing was ever applied."""
-    rolled: int | None
+    compacted_to: int | None
     """Position up to which deltas are in the blocks."""
     log: list[tuple[int, PaneDelta]]
     """Deltas after that, each with the position after it."""
     ids: list[IdEntry]
     """Of what is not rolled."""
-    rolled_ids: list[IdEntry]
+    compacted_ids: list[IdEntry]
     """Before those."""
     topic_ids: tuple[str, ...] = ()
     """The topic that was counted, and the one before it; empty while that is not known."""
     batch_id: str = ""
     """Which batch led to the position; empty where none did."""
-    seen_ms: int | None = None
+    heartbeat_ms: int | None = None
     """When a worker last sent a heartbeat for it, epoch ms."""
 
 
 @dataclass(frozen=True, slots=True)
-class Applying:
+class BatchUpdate:
     """One batch of one partition, ready to be applied."""
 
     partition: Partition
-    follows: int
+    start_offset: int
     """Offset after the record fetched before this batch, or the one last sought."""
-    next: int
+    end_offset: int
     """Offset after the last record of this batch."""
     first: bool
     """Whether `load` found no position."""
@@ -104,12 +104,12 @@ class Applying:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordsChanged:
+class RecordConflict:
     """The batch was refused: a record is not what it was read as. Nothing was changed; read and try again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class OffsetMismatch:
     """The batch was refused: the partition stands elsewhere."""
 
     position: int | None
@@ -119,7 +119,9 @@ class Moved:
 class PaneWriter:
     """Writes deltas and positions for one worker."""
 
-    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[Level], *, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], *, clock: Callable[[], int] = now_ms
+    ) -> None:
         """`clock`: the one that all processes go by, epoch ms (`ReferenceClock`)."""
         self._redis = redis
         self._keys = keys
@@ -135,32 +137,32 @@ class PaneWriter:
         self._stop = script(redis, "stop")
         self._records = script(redis, "records")
 
-    async def load(self, partition: Partition, rows: Rows) -> Loaded:
+    async def load(self, partition: Partition, rows: RowIndex) -> StoredPartition:
         """Everything a new owner of a partition needs, read at one moment."""
         state = self._keys.state(self._keys.shard(partition))
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by", "seen")])
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
-            pipe.xrange(self._keys.rolled_ids(partition))
-            (position, rolled, topic, batch_id, seen), log, ids, rolled_ids = await pipe.execute()
-        rolled_to = None if rolled is None else int(rolled)
-        return Loaded(
+            pipe.xrange(self._keys.compacted_ids(partition))
+            (position, compacted_to, topic, batch_id, seen), log, ids, compacted_ids = await pipe.execute()
+        compacted_offset = None if compacted_to is None else int(compacted_to)
+        return StoredPartition(
             position=None if position is None else int(position),
-            rolled=rolled_to,
+            compacted_to=compacted_offset,
             log=[
                 (offset, decode(entry[b"d"], rows) if entry[b"d"] else ZERO)
                 for entry_id, entry in log
-                if (offset := _offset(entry_id)) > (rolled_to or 0)
+                if (offset := _offset(entry_id)) > (compacted_offset or 0)
             ],
             ids=list(map(_id_entry, ids)),
-            rolled_ids=list(map(_id_entry, rolled_ids)),
+            compacted_ids=list(map(_id_entry, compacted_ids)),
             topic_ids=tuple((topic or b"").decode().split()),
             batch_id=(batch_id or b"").decode(),
-            seen_ms=None if seen is None else int(seen),
+            heartbeat_ms=None if seen is None else int(seen),
         )
 
-    async def identify(self, partition: Partition, position: int, topic_id: str) -> bool:
+    async def note_topic_id(self, partition: Partition, position: int, topic_id: str) -> bool:
         """Note the topic that a partition is counted from, where none is noted; False if it stands elsewhere."""
         keys = [self._keys.state(self._keys.shard(partition))]
         return bool(await self._identify(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
@@ -174,7 +176,7 @@ class PaneWriter:
             records[keys[place]] = record
         return records
 
-    async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
+    async def apply(self, batch: BatchUpdate, rows: RowIndex) -> OffsetMismatch | RecordConflict | None:
         """Apply a batch; None when it is in, by this call or by an earlier one of the same, else why it was refused."""
         shard = self._keys.shard(batch.partition)
         answer = await self._apply(
@@ -187,8 +189,8 @@ class PaneWriter:
             ],
             args=[
                 str(batch.partition),
-                batch.follows,
-                batch.next,
+                batch.start_offset,
+                batch.end_offset,
                 int(batch.first),
                 batch.batch_id,
                 "" if batch.newest_ms is None else batch.newest_ms,
@@ -199,12 +201,12 @@ class PaneWriter:
                 batch.ids.newest_ms if batch.ids else "",
                 uuid4().hex,
                 _packed(batch.records),
-                MAX_PRICED,
+                MAX_CHANNEL_COUPON_PAIRS,
                 "" if batch.clock_ms is None else batch.clock_ms,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
-        return RecordsChanged() if answer == b"read again" else _moved(answer)
+        return RecordConflict() if answer == b"read again" else _moved(answer)
 
     async def mark_incomplete(self, partition: Partition, position: int | None, unknown_ms: int) -> bool:
         """Mark that records after the position are lost: incomplete since the newest event counted of the partition.
@@ -230,7 +232,7 @@ class PaneWriter:
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
                 self._keys.ids(partition),
-                self._keys.rolled_ids(partition),
+                self._keys.compacted_ids(partition),
             ],
             args=[str(partition), position, at, "" if unknown_ms is None else unknown_ms, topic_id, uuid4().hex],
         )
@@ -239,20 +241,20 @@ class PaneWriter:
     async def apply_promotions(
         self,
         partition: Partition,
-        follows: int,
-        next_: int,
+        start_offset: int,
+        end_offset: int,
         first: bool,
         changes: Sequence[tuple[str, bytes | None]],
         totals: Mapping[str, int] = MappingProxyType({}),
-    ) -> Moved | None:
+    ) -> OffsetMismatch | None:
         """Set (JSON) or delete (None) promotions, in order, and add to totals, with the position of their partition."""
         shard = self._keys.shard(partition)
         answer = await self._promotions(
             keys=[self._keys.state(shard), self._keys.promotions, self._keys.totals(shard)],
             args=[
                 str(partition),
-                follows,
-                next_,
+                start_offset,
+                end_offset,
                 int(first),
                 uuid4().hex,
                 len(totals),
@@ -262,7 +264,7 @@ class PaneWriter:
         )
         return _moved(answer)
 
-    async def stop(self, partition: Partition, position: int | None, why: str) -> Moved | None:
+    async def stop(self, partition: Partition, position: int | None, why: str) -> OffsetMismatch | None:
         """Note why a partition is not read on, until something of it is applied; None when that is noted."""
         keys = [self._keys.state(self._keys.shard(partition))]
         return _moved(await self._stop(keys=keys, args=[str(partition), "" if position is None else position, why]))
@@ -271,7 +273,7 @@ class PaneWriter:
         """Say no more that anything was lost of a partition."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
 
-    async def note_topics(self, known: Mapping[Topic, KnownTopic]) -> None:
+    async def note_topics(self, known: Mapping[Topic, TopicMetadata]) -> None:
         """Note which topics the broker has, and how many partitions: readers wait for a heartbeat of each."""
         if known:
             args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
@@ -280,13 +282,14 @@ class PaneWriter:
     async def heartbeat(
         self,
         lags: Mapping[Partition, tuple[int | None, int | None]],
-        arrived_ms: Mapping[Partition, int] = MappingProxyType({}),
+        counted_through_ms: Mapping[Partition, int] = MappingProxyType({}),
         steps: Mapping[Partition, int] = MappingProxyType({}),
         applying: Mapping[Partition, str] = MappingProxyType({}),
     ) -> set[Partition]:
         """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved.
 
-        Where the broker does not answer for a partition its records are None: only that is noted then. `arrived_ms`:
+        Where the broker does not answer for a partition its records are None: only that is noted then.
+        `counted_through_ms`:
         everything that had arrived in Kafka by then is before the position, where that is known. `steps`: grows while a
         large record is read. `applying`: ids of batches that are being applied: the position that one led to is the
         caller's too.
@@ -297,12 +300,16 @@ class PaneWriter:
             for partition, (position, lag) in lags.items():
                 if self._keys.shard(partition) == shard:
                     args += [str(partition), "" if position is None else position, "" if lag is None else lag]
-                    args += [arrived_ms.get(partition, ""), steps.get(partition, 0), applying.get(partition, "")]
+                    args += [
+                        counted_through_ms.get(partition, ""),
+                        steps.get(partition, 0),
+                        applying.get(partition, ""),
+                    ]
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
             moved |= {Partition.parse(name.decode()) for name in answer}
         return moved
 
-    async def expire(self, oldest_s: Mapping[str, int], kept: Kept = NOTHING_KEPT) -> int:
+    async def expire(self, oldest_s: Mapping[str, int], kept: RetainedSpans = NO_RETAINED_SPANS) -> int:
         """Delete blocks whose panes are all older than their level keeps, and not kept for years; returns how many."""
         deleted = 0
         for shard in range(self._keys.shards):
@@ -340,10 +347,10 @@ def _packed(records: Sequence[RecordChange]) -> bytes:
     return b"".join(parts)
 
 
-def _moved(answer: bytes) -> Moved | None:
+def _moved(answer: bytes) -> OffsetMismatch | None:
     if answer == b"ok":
         return None
-    return Moved(int(answer) if answer else None)
+    return OffsetMismatch(int(answer) if answer else None)
 
 
 def _id_entry(entry: tuple[bytes, dict[bytes, bytes]]) -> IdEntry:

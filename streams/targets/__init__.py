@@ -5,6 +5,6 @@
 """
 
 from streams.targets.curve import Curve, day_curve
-from streams.targets.forecast import CELLS, Forecast, Whole, forecast
+from streams.targets.forecast import CELLS, EarlierPromotion, Forecast, forecast
 
-__all__ = ["CELLS", "Curve", "Forecast", "Whole", "day_curve", "forecast"]
+__all__ = ["CELLS", "Curve", "EarlierPromotion", "Forecast", "day_curve", "forecast"]

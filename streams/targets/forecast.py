@@ -47,7 +47,7 @@ MEMORY = 1 / 6
 """As a share of the promotion's length: what was sold so long ago weighs 1/e of what was sold just now."""
 CELLS = 240
 """Steps that a whole promotion is looked at in."""
-LIKELY = 0.8
+INTERVAL_PROBABILITY = 0.8
 """The probability of the interval between `low` and `high`."""
 _QUANTILES = 200
 _SQRT_2 = math.sqrt(2)
@@ -59,7 +59,7 @@ class Prior:
 
     deviation: float
     """Standard deviation of d when the promotion begins."""
-    worth: float
+    degrees_of_freedom: float
     """So many observed differences the guess is worth: degrees of freedom."""
 
     def variance(self, share: float) -> float:
@@ -67,15 +67,15 @@ class Prior:
         return self.deviation**2 * (LAST + (1 - LAST) * (1 - share))
 
 
-EARLIER = Prior(0.22, 5.0)
+EARLIER_PRIOR = Prior(0.22, 5.0)
 """Against promotions that people call comparable: a quarter more or less still to come, at the start, is usual."""
-OWN = Prior(0.9, 5.0)
+DAY_SHAPE_PRIOR = Prior(0.9, 5.0)
 """Against the usual shape of a day: twice or half as much still to come, at the start, is usual."""
 LAST = 0.15
 """The share of the variance of d that is left at the end."""
 FADE = 0.6
 """How much of d it loses against a usual day, at its start: what the opening drew is missing later. Assumed."""
-OWN_FROM = 0.15
+DAY_SHAPE_FROM = 0.15
 """Before so much of a promotion is over its own shape says nothing."""
 
 
@@ -98,12 +98,12 @@ class Forecast:
 
     @cached_property
     def low(self) -> float:
-        """With `high`: the interval that holds the final net GMV with probability `LIKELY`."""
-        return self.quantile((1 - LIKELY) / 2)
+        """With `high`: the interval that holds the final net GMV with probability `INTERVAL_PROBABILITY`."""
+        return self.quantile((1 - INTERVAL_PROBABILITY) / 2)
 
     @cached_property
     def high(self) -> float:
-        return self.quantile((1 + LIKELY) / 2)
+        return self.quantile((1 + INTERVAL_PROBABILITY) / 2)
 
     def probability(self, target: float) -> float:
         """Of reaching a target."""
@@ -124,7 +124,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class EarlierPromotion:
     """An earlier promotion, from its start to its end."""
 
     promotion_id: str
@@ -132,7 +132,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _SalesSoFar:
     """A promotion when a share of it is over."""
 
     lately: float
@@ -142,7 +142,7 @@ class _Seen:
     phi: float
 
     @classmethod
-    def of(cls, curve: Curve, share: float) -> _Seen | None:
+    def of(cls, curve: Curve, share: float) -> _SalesSoFar | None:
         """None where hardly anything was sold."""
         edges = np.linspace(0.0, share, max(12, math.ceil(CELLS * share)) + 1)
         sold = curve.sold(edges)
@@ -169,18 +169,22 @@ class _Ratio:
         many = len(known)
         mean, noise = sum(d for d, _ in known) / many, sum(one for _, one in known) / many
         spread = max(0.0, sum((d - mean) ** 2 for d, _ in known) - (many - 1) * noise)
-        freedom = EARLIER.worth + many - 1
-        tau2 = (EARLIER.worth * EARLIER.variance(share) + spread) / freedom
+        freedom = EARLIER_PRIOR.degrees_of_freedom + many - 1
+        tau2 = (EARLIER_PRIOR.degrees_of_freedom * EARLIER_PRIOR.variance(share) + spread) / freedom
         return cls(mean, tau2 * (1 + 1 / many) + noise / many, freedom)
 
     @classmethod
     def of_day(cls, day: Curve | None, share: float) -> _Ratio | None:
         """From the usual shape of a day; None without one, and too early."""
-        found = None if day is None or share < OWN_FROM else _seen_ratio(day, share)
-        return None if found is None else cls(found[0] - FADE * (1 - share), OWN.variance(share), OWN.worth)
+        found = None if day is None or share < DAY_SHAPE_FROM else _seen_ratio(day, share)
+        return (
+            None
+            if found is None
+            else cls(found[0] - FADE * (1 - share), DAY_SHAPE_PRIOR.variance(share), DAY_SHAPE_PRIOR.degrees_of_freedom)
+        )
 
 
-def forecast(now: Curve, earlier: Sequence[Whole], day: Curve | None = None) -> Forecast | None:
+def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None = None) -> Forecast | None:
     """Where a promotion that is under way will end, minor units. None where nothing can be said yet.
 
     `earlier`: promotions to go by, of any length; their clocks are scaled to this one's. `day`: the shape of a usual
@@ -189,7 +193,7 @@ def forecast(now: Curve, earlier: Sequence[Whole], day: Curve | None = None) -> 
     share = now.elapsed
     if share >= 1:
         return Forecast.certain(now.last)
-    seen = _Seen.of(now, share)
+    seen = _SalesSoFar.of(now, share)
     if seen is None:
         return None
     known = [found for whole in earlier if (found := _seen_ratio(whole.curve, share)) is not None]
@@ -206,7 +210,7 @@ def forecast(now: Curve, earlier: Sequence[Whole], day: Curve | None = None) -> 
 
 def _seen_ratio(whole: Curve, share: float) -> tuple[float, float] | None:
     """d of a whole curve when a share of it was over, and its noise variance; None where that cannot be said."""
-    seen, rest = _Seen.of(whole, share), whole.last - float(whole.at(np.array([share]))[0])
+    seen, rest = _SalesSoFar.of(whole, share), whole.last - float(whole.at(np.array([share]))[0])
     if seen is None or rest <= 0:
         return None
     return math.log(rest / seen.lately), seen.phi / rest + seen.phi * seen.lately_noise

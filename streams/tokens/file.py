@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.plain_words import plainly
+from consumers.validation_messages import validation_message
 from streams.tokens.token import Token
 
 
@@ -40,7 +40,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
         raise UsageError(
-            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{plainly(wrong)}"
+            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{validation_message(wrong)}"
         ) from None
 
 

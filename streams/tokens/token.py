@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PREFIX = "sp_"
+SECRET_PREFIX = "sp_"
 """Of every secret, so that scanners of repositories and people know one when they see it."""
 
 
-class Right(StrEnum):
+class TokenScope(StrEnum):
     """What a token lets one do; each includes those before it."""
 
     READ = "read"
@@ -22,9 +22,9 @@ class Right(StrEnum):
     ADMIN = "admin"
     """Whatever else changes something: silences."""
 
-    def includes(self, other: Right) -> bool:
+    def includes(self, other: TokenScope) -> bool:
         """Whether who has this right has the other."""
-        order = list(Right)
+        order = list(TokenScope)
         return order.index(self) >= order.index(other)
 
 
@@ -35,7 +35,7 @@ class Token(BaseModel):
 
     name: str = Field(pattern=r"^[\w.@-]{1,64}$")
     """Whose it is."""
-    scope: Right
+    scope: TokenScope
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Of the secret, in hex. Secrets are 256 random bits, so a slow hash would protect nothing more."""
     created_ms: int
@@ -48,29 +48,29 @@ class Token(BaseModel):
         return self.expires_ms is not None and now_ms >= self.expires_ms
 
 
-def digest(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def needed(method: str, path: str) -> Right | None:
+def required_scope(method: str, path: str) -> TokenScope | None:
     """What a request takes; None: nothing. What is not known to change less is taken to change everything.
 
     >>> needed("GET", "/api/v1/kpis"), needed("POST", "/api/v1/silences")
     (<Right.READ: 'read'>, <Right.ADMIN: 'admin'>)
     """
     if method in ("GET", "HEAD"):
-        return None if path in OPEN else Right.READ
+        return None if path in OPEN_PATHS else TokenScope.READ
     parts = path.split("/")
     if method == "POST" and parts[:4] == ["", "api", "v1", "alerts"] and len(parts) == 6 and parts[5] == "ack":
-        return Right.ACK
-    return Right.ADMIN
+        return TokenScope.ACK
+    return TokenScope.ADMIN
 
 
-OPEN = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """For probes, which carry no secrets: they tell nothing of the shop's numbers."""
 
 
-def usable(tokens: Iterable[Token], now_ms: int) -> list[Token]:
+def unexpired(tokens: Iterable[Token], now_ms: int) -> list[Token]:
     """Those whose time is not over."""
     return [token for token in tokens if not token.expired(now_ms)]

@@ -14,16 +14,16 @@ from streams.fold.delta import PaneDelta, merge
 from streams.model.windows import Span
 from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 from streams.panes.sketches import DISTINCT_BITS, Sketches
-from streams.shipping.amendments import Amendments
+from streams.shipping.corrections import RetroactiveCorrections
 from streams.shipping.delta import ShippingDelta
-from streams.store.levels import Holds, Level
+from streams.store.levels import LevelContent, PaneLevel
 from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
-from streams.view.asking import NotAnswerableError
+from streams.view.query import NotAnswerableError
 
 _FAN_IN = 8
 
 
-class Content(Enum):
+class BlockContent(Enum):
     """What blocks of a level hold, as far as it is asked for apart."""
 
     CELLS = "cells"
@@ -32,42 +32,47 @@ class Content(Enum):
 
     def of(self, delta: PaneDelta, start_s: int, end_s: int) -> PaneDelta:
         """This content of a delta, in panes that start in [start_s, end_s)."""
-        if self is Content.CELLS:
+        if self is BlockContent.CELLS:
             return PaneDelta(cells=delta.cells.between(start_s, end_s))
-        if self is Content.SKETCHES:
+        if self is BlockContent.SKETCHES:
             return PaneDelta(sketches=delta.sketches.between(start_s, end_s))
         held = delta.shipping
         return PaneDelta(
             shipping=ShippingDelta(
                 held.legs.between(start_s, end_s),
-                held.amendments.between(start_s, end_s),
+                held.corrections.between(start_s, end_s),
                 held.waiting.between(start_s, end_s),
             )
         )
 
 
-CONTENTS: Mapping[Holds, tuple[Content, ...]] = {
-    Holds.PANES: (Content.CELLS, Content.SKETCHES),
-    Holds.LEGS: (Content.SHIPPING,),
-    Holds.WAITING: (Content.SHIPPING,),
-    Holds.STOCK: (),
-    Holds.STOCK_SALES: (),
+CONTENTS_OF_LEVEL: Mapping[LevelContent, tuple[BlockContent, ...]] = {
+    LevelContent.PANES: (BlockContent.CELLS, BlockContent.SKETCHES),
+    LevelContent.SHIPPING_SUMS: (BlockContent.SHIPPING,),
+    LevelContent.WAITING: (BlockContent.SHIPPING,),
+    LevelContent.STOCK: (),
+    LevelContent.STOCK_SALES: (),
 }
 """By what a level holds; the journal of stock is read past this."""
 
 
-class Pile:
+class CachedBlock:
     """The sum of its parts. Adding costs nothing: who asks has it added up."""
 
     def __init__(
-        self, content: Content, level: Level, start_s: int, stored: Iterable[PaneDelta], rolled: Mapping[Partition, int]
+        self,
+        content: BlockContent,
+        level: PaneLevel,
+        start_s: int,
+        stored: Iterable[PaneDelta],
+        compacted_to: Mapping[Partition, int],
     ) -> None:
-        self.rolled = rolled
+        self.compacted_to = compacted_to
         """Up to which position of each partition it was complete when it was read."""
         self._content = content
         self._level = level
         self._start_s = start_s
-        self._stored = [part for delta in stored if (part := self._share(delta))]
+        self._stored = [part for delta in stored if (part := self._own_part(delta))]
         self._tiers: list[list[PaneDelta]] = []
         self._fresh: list[PaneDelta] = []
         self.size = sum(map(_bytes, self._stored))
@@ -85,18 +90,18 @@ class Pile:
     def parts(self) -> Iterator[PaneDelta]:
         """What it is the sum of, in panes of its level or finer ones."""
         if self._fresh:
-            fresh, self._fresh = [part for delta in self._fresh if (part := self._share(delta))], []
-            if self._content is Content.SKETCHES:  # to unite them costs more than to look at each
+            fresh, self._fresh = [part for delta in self._fresh if (part := self._own_part(delta))], []
+            if self._content is BlockContent.SKETCHES:  # to unite them costs more than to look at each
                 self._stored += fresh
             else:
-                self._take(self._level.coarsen(merge(fresh)))
+                self._add_to_tiers(self._level.coarsen(merge(fresh)))
             self.size = sum(map(_bytes, chain(self._stored, *self._tiers)))
         return chain(self._stored, *self._tiers)
 
-    def _share(self, delta: PaneDelta) -> PaneDelta:
+    def _own_part(self, delta: PaneDelta) -> PaneDelta:
         return self._content.of(delta, self._start_s, self._start_s + self._level.block_s)
 
-    def _take(self, part: PaneDelta) -> None:
+    def _add_to_tiers(self, part: PaneDelta) -> None:
         """Eight parts of a tier become one of the next, so that each number is merged few times."""
         tier = 0
         while part:
@@ -110,15 +115,15 @@ class Pile:
             tier += 1
 
 
-def touched(level: Level, delta: PaneDelta) -> range:
+def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     """Starts of the blocks of a level that a delta may add to."""
     spans: list[tuple[int, int]] = []
-    if level.holds is Holds.PANES:
+    if level.holds is LevelContent.PANES:
         # Events count where they add to distinct counts, which may be named after an earlier moment.
         spans = [_cells_span(delta.cells)] if len(delta.cells.keys) else [_sketches_span(delta.sketches)]
-    elif level.holds is Holds.LEGS:
-        spans = [_cells_span(delta.shipping.legs), _cells_span(delta.shipping.amendments.cells)]
-    elif level.holds is Holds.WAITING:
+    elif level.holds is LevelContent.SHIPPING_SUMS:
+        spans = [_cells_span(delta.shipping.legs), _cells_span(delta.shipping.corrections.cells)]
+    elif level.holds is LevelContent.WAITING:
         spans = [_cells_span(delta.shipping.waiting)]
     spans = [span for span in spans if span != _NOWHERE]
     if not spans:
@@ -144,7 +149,13 @@ def _sketches_span(sketches: Sketches) -> tuple[int, int]:
 def _bytes(delta: PaneDelta) -> int:
     cells, sketches = delta.cells, delta.sketches
     counted = cells.keys.nbytes + cells.amounts.nbytes
-    return counted + sketches.groups.nbytes + sketches.ends.nbytes + sketches.coupons.nbytes + 24 * delta.shipping.size
+    return (
+        counted
+        + sketches.groups.nbytes
+        + sketches.ends.nbytes
+        + sketches.register_entries.nbytes
+        + 24 * delta.shipping.size
+    )
 
 
 LIMIT_BYTES = 400_000_000
@@ -153,19 +164,19 @@ _CHUNK = 16
 _MOST_WAITING = 256
 """What nobody asked for while so many deltas came in is dropped, and read again should it be asked for."""
 
-PileId: TypeAlias = tuple[BlockId, Content]
+CachedBlockId: TypeAlias = tuple[BlockId, BlockContent]
 
 
 class Blocks:
     """A cache of blocks, the least recently asked for dropped beyond `limit` bytes."""
 
     def __init__(
-        self, reader: PaneReader, levels: Sequence[Level], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
+        self, reader: PaneReader, levels: Sequence[PaneLevel], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
     ) -> None:
         self._reader = reader
         self._levels = {level.name: level for level in levels}
         self._limit = limit
-        self._piles: OrderedDict[PileId, Pile] = OrderedDict()
+        self._cached_blocks: OrderedDict[CachedBlockId, CachedBlock] = OrderedDict()
         """# <the last asked for at the end>"""
         self._size = 0
         """Of all piles, bytes."""
@@ -174,28 +185,30 @@ class Blocks:
         self._loading = 0
         self._one_at_a_time = asyncio.Lock()
 
-    def apply(self, applied: Mapping[Partition, Sequence[LogEntry]], rolled: Mapping[Partition, int]) -> None:
-        """Take in what was applied, of which Redis has put into blocks what is up to `rolled`."""
+    def apply(self, applied: Mapping[Partition, Sequence[LogEntry]], compacted_to: Mapping[Partition, int]) -> None:
+        """Take in what was applied, of which Redis has put into blocks what is up to `compacted_to`."""
         for partition, entries in applied.items():
             self._recent[partition] += entries
         if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
-            for partition, position in rolled.items():
-                self._recent[partition] = [entry for entry in self._recent[partition] if entry.next > position]
-        for pile_id in self._spread(applied, self._piles):
-            if self._piles[pile_id].waiting > _MOST_WAITING:
-                self._drop(pile_id)
-        self._make_room(())
+            for partition, position in compacted_to.items():
+                self._recent[partition] = [entry for entry in self._recent[partition] if entry.end_offset > position]
+        for cached_block_id in self._spread(applied, self._cached_blocks):
+            if self._cached_blocks[cached_block_id].waiting > _MOST_WAITING:
+                self._drop(cached_block_id)
+        self._evict(())
 
-    def _spread(self, applied: Mapping[Partition, Sequence[LogEntry]], among: Mapping[PileId, Pile]) -> set[PileId]:
+    def _spread(
+        self, applied: Mapping[Partition, Sequence[LogEntry]], among: Mapping[CachedBlockId, CachedBlock]
+    ) -> set[CachedBlockId]:
         """Add what was applied to some piles, as far as they did not hold it when they were read. Returns to which."""
-        reached: set[PileId] = set()
+        reached: set[CachedBlockId] = set()
         for partition, entries in applied.items():
             for entry in entries:
                 for level in self._levels.values():
-                    for pile_id in _within(among, level, touched(level, entry.delta)):
-                        if entry.next > among[pile_id].rolled.get(partition, 0):
-                            among[pile_id].add(entry.delta)
-                            reached.add(pile_id)
+                    for cached_block_id in _within(among, level, touched_blocks(level, entry.delta)):
+                        if entry.end_offset > among[cached_block_id].compacted_to.get(partition, 0):
+                            among[cached_block_id].add(entry.delta)
+                            reached.add(cached_block_id)
         return reached
 
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
@@ -204,32 +217,38 @@ class Blocks:
         `sketches`: their distinct counts are meant, else their counters or what orders add. Raises NotAnswerableError
         where one of them has expired.
         """
-        pile_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
-        for pile_id in pile_ids:
-            if pile_id in self._piles:
-                self._piles.move_to_end(pile_id)
-        if all(pile_id in self._piles for pile_id in pile_ids):
+        cached_block_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
+        for cached_block_id in cached_block_ids:
+            if cached_block_id in self._cached_blocks:
+                self._cached_blocks.move_to_end(cached_block_id)
+        if all(cached_block_id in self._cached_blocks for cached_block_id in cached_block_ids):
             return False
-        for i in range(0, len(pile_ids), _CHUNK):
+        for i in range(0, len(cached_block_ids), _CHUNK):
             async with self._one_at_a_time:  # somebody else may have had them read meanwhile
-                missing = [pile_id for pile_id in pile_ids[i : i + _CHUNK] if pile_id not in self._piles]
+                missing = [
+                    cached_block_id
+                    for cached_block_id in cached_block_ids[i : i + _CHUNK]
+                    if cached_block_id not in self._cached_blocks
+                ]
                 if missing:
                     await self._load(missing)
-                    self._make_room(pile_ids)
+                    self._evict(cached_block_ids)
         return True
 
-    async def _load(self, pile_ids: Sequence[PileId]) -> None:
-        stored = await self._read([block_id for block_id, _ in pile_ids])
-        loaded: dict[PileId, Pile] = {}
+    async def _load(self, cached_block_ids: Sequence[CachedBlockId]) -> None:
+        stored = await self._read([block_id for block_id, _ in cached_block_ids])
+        loaded: dict[CachedBlockId, CachedBlock] = {}
         for (name, start), held in stored.items():
             level = self._levels[name]
-            for content in CONTENTS[level.holds]:
-                pile_id = (name, start), content
-                if pile_id not in self._piles:
-                    pile = Pile(content, level, start, [part for _, part in held.parts], held.rolled)
-                    self._piles[pile_id] = loaded[pile_id] = pile
-                    self._piles.move_to_end(pile_id, last=pile_id in pile_ids)
-                    self._size += pile.size
+            for content in CONTENTS_OF_LEVEL[level.holds]:
+                cached_block_id = (name, start), content
+                if cached_block_id not in self._cached_blocks:
+                    cached_block = CachedBlock(
+                        content, level, start, [part for _, part in held.parts], held.compacted_to
+                    )
+                    self._cached_blocks[cached_block_id] = loaded[cached_block_id] = cached_block
+                    self._cached_blocks.move_to_end(cached_block_id, last=cached_block_id in cached_block_ids)
+                    self._size += cached_block.size
         self._spread(self._recent, loaded)
 
     async def _read(self, block_ids: Sequence[BlockId]) -> dict[BlockId, StoredBlock]:
@@ -246,29 +265,31 @@ class Blocks:
                 )
         return stored
 
-    def _content(self, block_id: BlockId, sketches: bool) -> Content:
-        return Content.SKETCHES if sketches else CONTENTS[self._levels[block_id[0]].holds][0]
+    def _content(self, block_id: BlockId, sketches: bool) -> BlockContent:
+        return BlockContent.SKETCHES if sketches else CONTENTS_OF_LEVEL[self._levels[block_id[0]].holds][0]
 
-    def _make_room(self, kept: Collection[PileId]) -> None:
+    def _evict(self, kept: Collection[CachedBlockId]) -> None:
         if self._size <= self._limit:
             return
-        for pile_id in [pile_id for pile_id in self._piles if pile_id not in kept]:
-            self._drop(pile_id)
+        for cached_block_id in [
+            cached_block_id for cached_block_id in self._cached_blocks if cached_block_id not in kept
+        ]:
+            self._drop(cached_block_id)
             if self._size <= self._limit:
                 return
 
-    def _drop(self, pile_id: PileId) -> None:
-        self._size -= self._piles.pop(pile_id).size
+    def _drop(self, cached_block_id: CachedBlockId) -> None:
+        self._size -= self._cached_blocks.pop(cached_block_id).size
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
         """Blocks of one level with all that was applied until now, past the cache. Raises NotAnswerableError."""
         stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
         parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
-        rolled = next(iter(stored.values())).rolled  # as of when all were read
+        compacted_to = next(iter(stored.values())).compacted_to  # as of when all were read
         for partition, entries in self._recent.items():
             for entry in entries:
-                if entry.next <= rolled.get(partition, 0):
+                if entry.end_offset <= compacted_to.get(partition, 0):
                     continue
                 for start, part in level.blocks(entry.delta):
                     if (level.name, start) in stored:
@@ -278,12 +299,12 @@ class Blocks:
     def chunks(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[list[tuple[str, Span]]]:
         """The same stretches in parts that lie in few blocks each."""
         for name, piece in pieces:
-            starts = [start for _, start in self.needed([(name, piece)])]
+            starts = [start for _, start in self.block_ids([(name, piece)])]
             for i in range(0, len(starts), _CHUNK):
                 first, last = starts[i], starts[min(i + _CHUNK, len(starts)) - 1] + self._levels[name].block_s
                 yield [(name, Span(max(first, piece.start_s), min(last, piece.end_s)))]
 
-    def needed(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
+    def block_ids(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
         """The blocks that stretches of levels lie in."""
         return [
             (name, start)
@@ -293,49 +314,53 @@ class Blocks:
 
     def cells(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
         """The counters in stretches of levels whose blocks are here."""
-        for part, piece in self._parts(pieces, Content.CELLS):
+        for part, piece in self._parts(pieces, BlockContent.CELLS):
             yield part.cells.between(piece.start_s, piece.end_s)
 
     def sketches(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Sketches]:
         """The distinct counts in stretches of levels whose blocks are here."""
-        for part, piece in self._parts(pieces, Content.SKETCHES):
+        for part, piece in self._parts(pieces, BlockContent.SKETCHES):
             yield part.sketches.between(piece.start_s, piece.end_s)
 
     def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
         """What orders add in stretches of levels whose blocks are here."""
-        for part, piece in self._parts(pieces, Content.SHIPPING):
+        for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.legs.between(piece.start_s, piece.end_s)
 
-    def amendments(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Amendments]:
+    def corrections(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[RetroactiveCorrections]:
         """Of it what counts only from a later moment on."""
-        for part, piece in self._parts(pieces, Content.SHIPPING):
-            yield part.shipping.amendments.between(piece.start_s, piece.end_s)
+        for part, piece in self._parts(pieces, BlockContent.SHIPPING):
+            yield part.shipping.corrections.between(piece.start_s, piece.end_s)
 
     def waiting(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
         """The orders that wait, by payment, in stretches of levels whose blocks are here."""
-        for part, piece in self._parts(pieces, Content.SHIPPING):
+        for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.waiting.between(piece.start_s, piece.end_s)
 
-    def _parts(self, pieces: Iterable[tuple[str, Span]], content: Content) -> Iterator[tuple[PaneDelta, Span]]:
+    def _parts(self, pieces: Iterable[tuple[str, Span]], content: BlockContent) -> Iterator[tuple[PaneDelta, Span]]:
         for name, piece in pieces:
-            for block_id in self.needed([(name, piece)]):
-                pile = self._piles[block_id, content]
-                before = pile.size
-                parts = pile.parts()
-                self._size += pile.size - before
+            for block_id in self.block_ids([(name, piece)]):
+                cached_block = self._cached_blocks[block_id, content]
+                before = cached_block.size
+                parts = cached_block.parts()
+                self._size += cached_block.size - before
                 for part in parts:
                     yield part, piece
 
 
-def _within(piles: Mapping[PileId, Pile], level: Level, starts: range) -> Iterator[PileId]:
+def _within(
+    cached_blocks: Mapping[CachedBlockId, CachedBlock], level: PaneLevel, starts: range
+) -> Iterator[CachedBlockId]:
     """Those of a level's piles that begin at one of the starts, which may span years with few piles in them."""
-    if len(starts) > len(piles):
+    if len(starts) > len(cached_blocks):
         yield from (
-            ((name, start), content) for (name, start), content in piles if name == level.name and start in starts
+            ((name, start), content)
+            for (name, start), content in cached_blocks
+            if name == level.name and start in starts
         )
         return
     for start in starts:
-        for content in CONTENTS[level.holds]:
-            pile_id = (level.name, start), content
-            if pile_id in piles:
-                yield pile_id
+        for content in CONTENTS_OF_LEVEL[level.holds]:
+            cached_block_id = (level.name, start), content
+            if cached_block_id in cached_blocks:
+                yield cached_block_id

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from consumers.contract.events import Promotion
 from streams.model.kpis import Number
-from streams.view.asking import NotAnswerableError
+from streams.view.query import NotAnswerableError
 
 
-class Against(StrEnum):
+class ComparisonPeriod(StrEnum):
     """What is compared with."""
 
     BASELINE = "baseline"
@@ -30,11 +30,11 @@ class Against(StrEnum):
     """The same local time seven days before."""
 
 
-_DAYS = {Against.YESTERDAY: 1, Against.LAST_WEEK: 7}
+_DAYS = {ComparisonPeriod.YESTERDAY: 1, ComparisonPeriod.LAST_WEEK: 7}
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PromotionPair:
     """A promotion, and the earlier one that it is compared with."""
 
     promotion: Promotion
@@ -50,10 +50,10 @@ class Pair:
 class Comparison:
     """How moments are compared."""
 
-    against: Against
+    against: ComparisonPeriod
     timezone: str
     """IANA name: the shop's."""
-    pair: Pair | None = None
+    pair: PromotionPair | None = None
     """Of comparison with a baseline."""
 
     def then_ms(self, at_ms: int) -> int:
@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ComparedNumber:
     """How a number differs from what it is compared with."""
 
     difference: Number
@@ -73,7 +73,7 @@ class Difference:
     """Now over then; None where either is, or over 0."""
 
 
-def pair_of(promotion: Promotion | None, promotions: Mapping[str, Promotion], at_ms: int) -> Pair:
+def promotion_pair(promotion: Promotion | None, promotions: Mapping[str, Promotion], at_ms: int) -> PromotionPair:
     """A promotion and its baseline, at a moment of the promotion.
 
     Raises:
@@ -98,7 +98,7 @@ def pair_of(promotion: Promotion | None, promotions: Mapping[str, Promotion], at
             f"the baseline {promotion.baseline!r} of promotion {name!r} is not in force: apply its definition again, "
             f"or name another; in force: {', '.join(sorted(promotions))}"
         )
-    pair = Pair(promotion, baseline)
+    pair = PromotionPair(promotion, baseline)
     if pair.offset_ms <= 0:
         raise NotAnswerableError(
             f"the baseline {baseline.promotion_id!r} of promotion {name!r} does not start before it: name another"
@@ -121,7 +121,7 @@ def days_before(at_ms: int, days: int, timezone: str) -> int:
     return int(earlier.astimezone(UTC).timestamp()) * 1000 + rest_ms
 
 
-def differ(now: Number, then: Number) -> Difference:
+def differ(now: Number, then: Number) -> ComparedNumber:
     """How two numbers differ.
 
     >>> differ(6, 4)
@@ -130,10 +130,10 @@ def differ(now: Number, then: Number) -> Difference:
     (Difference(difference=6, ratio=None), Difference(difference=None, ratio=None))
     """
     if now is None or then is None:
-        return Difference(None, None)
-    return Difference(now - then, now / then if then else None)
+        return ComparedNumber(None, None)
+    return ComparedNumber(now - then, now / then if then else None)
 
 
-def differences(now: Mapping[str, Number], then: Mapping[str, Number]) -> dict[str, Difference]:
+def differences(now: Mapping[str, Number], then: Mapping[str, Number]) -> dict[str, ComparedNumber]:
     """By name, how each of the numbers now differs; whatever names an answer holds."""
     return {name: differ(number, then.get(name)) for name, number in now.items()}

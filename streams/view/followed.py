@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from streams.fold.delta import PaneDelta
 from streams.model.windows import Span, Window
-from streams.panes.rows import Rows
-from streams.shipping.expansion import Limits
-from streams.store.kept import NOTHING_KEPT
-from streams.store.levels import STOCK, STOCK_SALES, Level
+from streams.panes.rows import RowIndex
+from streams.shipping.expansion import ShippingLimits
+from streams.store.levels import STOCK, STOCK_SALES, PaneLevel
 from streams.store.reader import PaneReader
-from streams.store.state import State
+from streams.store.retained_spans import NO_RETAINED_SPANS
+from streams.store.state import StoreState
 from streams.view.blocks import Blocks
-from streams.view.journal import Journal
 from streams.view.live_distincts import LiveDistincts
 from streams.view.retention import Retention
 from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
+from streams.view.stock_event_log import StockEventLog
 from streams.view.sums import WindowSum
 
 _MAX_SUMS = 64
@@ -28,29 +28,31 @@ SumKey = tuple[Window, str | None]
 """A window, and the promotion whose time it is."""
 
 
-class Followed:
+class FollowedState:
     """One unbroken stretch of following. It ends when Redis is another, or a log is no longer long enough."""
 
     def __init__(
         self,
         reader: PaneReader,
-        levels: Sequence[Level],
-        rows: Rows,
-        state: State,
+        levels: Sequence[PaneLevel],
+        rows: RowIndex,
+        state: StoreState,
         stock_keep_ms: int | None,
-        limits: Limits,
+        limits: ShippingLimits,
     ) -> None:
         self.reader = reader
         self.rows = rows
         self.state = state
         self.blocks = Blocks(reader, levels, state.partitions)
-        self._journal = Journal(reader, self.blocks, [level for level in levels if level.name in (STOCK, STOCK_SALES)])
-        self.stock = StockView(self._journal, stock_keep_ms)
+        self._event_log = StockEventLog(
+            reader, self.blocks, [level for level in levels if level.name in (STOCK, STOCK_SALES)]
+        )
+        self.stock = StockView(self._event_log, stock_keep_ms)
         self.shipping = ShippingView(self.blocks, limits)
-        self._cursors = {partition: held.rolled or 0 for partition, held in state.partitions.items()}
+        self._cursors = {partition: held.compacted_to or 0 for partition, held in state.partitions.items()}
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
         self.distincts = LiveDistincts(self.blocks)
-        self.retention = Retention.of(levels, (), NOTHING_KEPT)
+        self.retention = Retention.of(levels, (), NO_RETAINED_SPANS)
         """Which panes there still are, as of the last poll."""
 
     @property
@@ -58,11 +60,11 @@ class Followed:
         """Event time of the newest event there is."""
         return max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
 
-    def goes_on(self, state: State) -> bool:
+    def is_continued_by(self, state: StoreState) -> bool:
         """Whether this state is a later one of the same store and partitions."""
         return state.epochs == self.state.epochs and state.partitions.keys() == self._cursors.keys()
 
-    async def take_in(self, state: State) -> bool:
+    async def advance_to(self, state: StoreState) -> bool:
         """Follow the logs to a state; False if they no longer reach back to where this stands."""
         behind = {
             partition: self._cursors[partition]
@@ -72,25 +74,25 @@ class Followed:
         logs = await self.reader.log(behind) if behind else {}
         for partition, position in behind.items():
             entries = logs[partition]
-            if not entries or entries[0].follows != position:
+            if not entries or entries[0].start_offset != position:
                 return False
-        self.blocks.apply(logs, {partition: held.rolled or 0 for partition, held in state.partitions.items()})
+        self.blocks.apply(logs, {partition: held.compacted_to or 0 for partition, held in state.partitions.items()})
         for partition, entries in logs.items():
-            self._cursors[partition] = entries[-1].next
+            self._cursors[partition] = entries[-1].end_offset
         self._correct([entry.delta for entries in logs.values() for entry in entries])
         self.state = state
         return True
 
     def _correct(self, deltas: Sequence[PaneDelta]) -> None:
         """Bring what is kept moving up to date, as far as it reaches."""
-        self._journal.polled([delta.stock for delta in deltas])
+        self._event_log.polled([delta.stock for delta in deltas])
         self.shipping.correct([delta.shipping for delta in deltas])
         for window in self._sums.values():
             for delta in deltas:
                 window.correct(delta.cells)
         self.distincts.feed([delta.sketches for delta in deltas])
 
-    def kept_sum(self, key: SumKey) -> WindowSum:
+    def window_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, kept while it is asked for."""
         found = self._sums.setdefault(key, WindowSum())
         self._sums.move_to_end(key)

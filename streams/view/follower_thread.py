@@ -1,7 +1,8 @@
 """The view, followed in a thread and an event loop of its own: HTTP never waits for its work.
 
-Each look into Redis (`_look`) takes in what was counted since. When that has moved the as-of, all hot questions are
-answered (`_prepare`) and published at once as a new `Snapshot`. Whatever else is asked runs here too, in between.
+Each look into Redis (`_poll`) takes in what was counted since. When that has moved the as-of, all hot questions are
+answered (`_build_snapshot`) and published at once as a new `AnswerSnapshot`. Whatever else is asked runs here too, in
+between.
 """
 
 from __future__ import annotations
@@ -20,59 +21,59 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from consumers.masking import masked
+from consumers.masking import mask_secrets
 from streams.clock import now_ms as machine_ms
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
-from streams.serve.allowance import Accounts, Allowance
-from streams.serve.standing import RefusedWrites, any_heard
-from streams.serve.turns import SERVER, Paced, Turns
+from streams.serve.answer_status import RefusedWrites, any_heard
+from streams.serve.budgets import Budgets, TokenBucket
+from streams.serve.fair_queue import SERVER_CLIENT, FairQueue, TimedCoroutine
 from streams.settings import Settings
-from streams.store.connection import UNREACHABLE, Access, connect, visit
+from streams.store.connection import UNREACHABLE, Access, connect, endpoint_of
+from streams.store.errors import to_user_error
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
 from streams.store.reference_clock import ReferenceClock
-from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal, refusal_of
-from streams.store.refusals import told
-from streams.store.state import State
+from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal, refusal_of
+from streams.store.state import StoreState
 from streams.store.write_probe import write_probe
-from streams.view.asking import NotAnswerableError, NotReadyError
-from streams.view.precomputed import Hot, Snapshot, content
-from streams.view.queries import ALWAYS, Ask
+from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
+from streams.view.precomputed import AnswerSnapshot, HotQueries, state_key
+from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-Answers = dict[Ask[Any], Any]
+Answers = dict[CachedQuery[Any], Any]
 
 _SLOWEST_RETRY_S = 1.0
 _SWITCH_S = 0.0005
 """So long the view's thread may keep the interpreter from others: those that serve or send."""
-_ASIDE_EVERY_S = 1.0
+_METRICS_EVERY_S = 1.0
 _CORRECT_EVERY_S = 1.0
 """While the as-of stays, late events are taken into the snapshot so often."""
 _WARM_EVERY_S = 5.0
-"""See `Ask.warm_s`."""
-_AHEAD = (0.3, 0.5)
+"""See `CachedQuery.warm_s`."""
+_PRECOMPUTE_BUDGET = (0.3, 0.5)
 """Of each second, and at once: computing time for answers that are made ahead since clients asked for them lately."""
-_TURN_EVERY_S = 0.1
-_LISTEN_EVERY_S = 0.5
+_LOOP_ALIVE_EVERY_S = 0.1
+_PING_EVERY_S = 0.5
 _LONGEST_PAUSE_S = 1.0
 """While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PollResult:
     """What a look into Redis found."""
 
-    state: State
+    state: StoreState
     polled_ms: int
     """When it began, by Redis's clock: the clock of questions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class RedisMetrics:
     """What else Redis holds for metrics, read once a second."""
 
     totals: Mapping[str, int] = field(default_factory=dict)
@@ -81,22 +82,22 @@ class Aside:
     """Whether Redis refuses writes."""
 
 
-def _nobody(_: int | None) -> None:
+def _ignore(_: int | None) -> None:
     """Nobody wants to be told of snapshots."""
 
 
-class Following:
+class FollowerThread:
     """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
 
-    def __init__(self, settings: Settings, hot: Hot, on_publish: Callable[[int | None], None] = _nobody) -> None:
-        self.look: Look | None = None
-        self.snapshot = Snapshot()
-        self.aside = Aside()
+    def __init__(self, settings: Settings, hot: HotQueries, on_publish: Callable[[int | None], None] = _ignore) -> None:
+        self.last_poll: PollResult | None = None
+        self.snapshot = AnswerSnapshot()
+        self.redis_metrics = RedisMetrics()
         self.failure: str | None = None
-        """Why Redis was not read since `look`."""
-        self.answered_ms: int | None = None
+        """Why Redis was not read since `last_poll`."""
+        self.ping_answered_ms: int | None = None
         """When Redis last answered anything."""
-        self.turned_ms: int | None = None
+        self.loop_alive_ms: int | None = None
         """When the loop of this thread was last seen to turn: up to then a Redis that had answered was heard."""
         self._settings = settings
         self._hot = hot
@@ -138,18 +139,22 @@ class Following:
         return 0.0 if self._clock is None else self._clock.offset_ms
 
     def ask(
-        self, question: Callable[[RollingView, int], Awaitable[T]], who: str = SERVER, *, still: bool = False
+        self,
+        query: Callable[[RollingView, int], Awaitable[T]],
+        client: str = SERVER_CLIENT,
+        *,
+        pause_polling: bool = False,
     ) -> Future[T]:
         """Ask the view, at the clock of its last look. Raises RuntimeError when the thread has ended.
 
-        `who`: whose turn and whose account it is, see `Turns`, of which it also has the errors. `still`: the next look
-        waits for the answer, for a while.
+        `client`: whose turn and whose account it is, see `FairQueue`, of which it also has the errors.
+        `pause_polling`: the next look waits for the answer, for a while.
         """
-        return asyncio.run_coroutine_threadsafe(self._answer(question, who, still), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._answer(query, client, pause_polling), self._loop)
 
-    def make(self, ask: Ask[T], who: str = SERVER) -> Future[T]:
+    def compute(self, cached_query: CachedQuery[T], client: str = SERVER_CLIENT) -> Future[T]:
         """Have the view answer what no snapshot holds; kept in the snapshot where it is of the same state."""
-        return asyncio.run_coroutine_threadsafe(self._answer_one(ask, who), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._answer_cached(cached_query, client), self._loop)
 
     # In the thread ---------------------------------------------------------------------------------------------------
 
@@ -162,29 +167,29 @@ class Following:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._settled = asyncio.Event()
-        self._settled.set()
-        redis, rows = connect(self._settings, Access.READ), Rows()
-        self._visit = visit(redis)
+        self._snapshot_published = asyncio.Event()
+        self._snapshot_published.set()
+        redis, rows = connect(self._settings, Access.READ), RowIndex()
+        self._visit = endpoint_of(redis)
         keys = Keys(self._settings.redis_prefix, self._settings.shards)
         self._clock = clock = ReferenceClock(redis, keys)
         self._measure = clock.measure
         self._reader = PaneReader(redis, keys, rows)
         self._view = RollingView(self._reader, rows, self._settings)
         share = self._settings.http_work_s / 10
-        self._turns = Turns(Accounts(share, self._settings.http_work_s))
-        self._ahead = Allowance(*_AHEAD)
-        self._still: set[asyncio.Future[Any]] = set()
+        self._queue = FairQueue(Budgets(share, self._settings.http_work_s))
+        self._precompute_budget = TokenBucket(*_PRECOMPUTE_BUDGET)
+        self._poll_blockers: set[asyncio.Future[Any]] = set()
         """Questions that the next look waits for."""
-        self._coming: dict[Ask[Any], asyncio.Future[Any]] = {}
+        self._in_progress: dict[CachedQuery[Any], asyncio.Future[Any]] = {}
         """Questions that take long to answer and are being answered ahead; done: in the snapshot, unless it failed."""
-        self._preparing: asyncio.Task[None] | None = None
-        self._preparing_slow: asyncio.Task[None] | None = None
+        self._building: asyncio.Task[None] | None = None
+        self._adding_slow_answers: asyncio.Task[None] | None = None
         self._prepared_s = 0.0
         self._warmed_s = 0.0
-        self._aside_s = -_ASIDE_EVERY_S
+        self._metrics_read_s = -_METRICS_EVERY_S
         self._began.set()
-        beside = [asyncio.create_task(self._turn()), asyncio.create_task(self._listen(redis))]
+        beside = [asyncio.create_task(self._record_loop_alive()), asyncio.create_task(self._ping_redis(redis))]
         try:
             async with write_probe(redis, self._settings) as self._probe:
                 await self._follow(redis)
@@ -193,57 +198,58 @@ class Following:
                 one.cancel()
             await redis.aclose()
 
-    async def _turn(self) -> None:
+    async def _record_loop_alive(self) -> None:
         while True:
-            self.turned_ms = self.now_ms()
-            await asyncio.sleep(_TURN_EVERY_S)
+            self.loop_alive_ms = self.now_ms()
+            await asyncio.sleep(_LOOP_ALIVE_EVERY_S)
 
-    async def _listen(self, redis: Redis) -> None:
+    async def _ping_redis(self, redis: Redis) -> None:
         """Whether Redis answers, told apart from how long it takes to read and add up what it holds."""
         while True:
             with contextlib.suppress(RedisError, *UNREACHABLE):
                 await redis.ping()
-                self.answered_ms = self.now_ms()
-            await asyncio.sleep(_LISTEN_EVERY_S)
+                self.ping_answered_ms = self.now_ms()
+            await asyncio.sleep(_PING_EVERY_S)
 
     async def _follow(self, redis: Redis) -> None:
         delay = interval = self._settings.poll_ms / 1000
         while not self._stopping:
-            if self._still:
-                _, late = await asyncio.wait(self._still, timeout=_LONGEST_PAUSE_S)
-                self._still -= late
-            self._turns.pause()
+            if self._poll_blockers:
+                _, late = await asyncio.wait(self._poll_blockers, timeout=_LONGEST_PAUSE_S)
+                self._poll_blockers -= late
+            self._queue.pause()
             try:
-                await self._look()
-                await self._answer_ahead()
+                await self._poll()
+                await self._refresh_snapshot()
             except Exception as error:
-                self._failed(error)
+                self._log_failure(error)
                 delay = min(max(2 * delay, 0.1), _SLOWEST_RETRY_S)
             else:
                 if self.failure is not None:
                     log.info("Redis answers again")
                 self.failure, delay = None, interval
             finally:
-                self._turns.resume()
+                self._queue.resume()
             await asyncio.sleep(delay)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Take in what was counted since the last look."""
-        if time.monotonic() - self._aside_s >= _ASIDE_EVERY_S:
+        if time.monotonic() - self._metrics_read_s >= _METRICS_EVERY_S:
             reader = self._reader
             workers = await reader.workers()
             refused = await self._refused(self.now_ms(), workers)
-            self.aside = Aside(await reader.totals(), workers, refused)
-            self._aside_s = time.monotonic()
+            self.redis_metrics = RedisMetrics(await reader.totals(), workers, refused)
+            self._metrics_read_s = time.monotonic()
         await self._measure()
         await self._view.poll(self.now_ms())
-        # From here on nothing is waited for before `_answer_ahead`: nobody is to see an as-of that is not published.
+        # From here on nothing is waited for before `_refresh_snapshot`: nobody is to see an as-of that is not
+        # published.
         if self._view.polled_ms is not None:
-            self.look = Look(self._view.state, self._view.polled_ms)
+            self.last_poll = PollResult(self._view.state, self._view.polled_ms)
 
     async def _refused(self, now: int, workers: Mapping[str, tuple[int, str]]) -> RefusedWrites | None:
-        before, why = self.aside.refused, await self._probe.refusal()
-        if why in OURS and any_heard(self._view.state.partitions.values(), now):
+        before, why = self.redis_metrics.refused, await self._probe.refusal()
+        if why in PERMISSION_REFUSALS and any_heard(self._view.state.partitions.values(), now):
             why = None  # our login may do less than that of workers
         reports = () if why else refusal_reports(workers, now - HEARD_WITHIN_MS)
         return self._noted(before, reports[0].why if reports else why, now)
@@ -255,154 +261,164 @@ class Following:
             return None
         if before is not None and before.why is why:
             return before
-        log.warning("Redis refuses writes: nothing is counted", reason=why.value, fix=TEXTS[why].fix)
+        log.warning("Redis refuses writes: nothing is counted", reason=why.value, fix=REFUSAL_TEXTS[why].fix)
         return RefusedWrites(why, now if before is None else before.since_ms)
 
-    async def _answer_ahead(self) -> None:
+    async def _refresh_snapshot(self) -> None:
         """Have a new snapshot made if this one is behind; wait for it, for a while."""
-        if self.look is None or (self._preparing is not None and not self._preparing.done()):
+        if self.last_poll is None or (self._building is not None and not self._building.done()):
             return
-        old, rests_on, now_s = self.snapshot, content(self.look.state), time.monotonic()
-        as_of_ms = self._view.as_of(self.look.polled_ms).ms
-        if old.is_of(as_of_ms, rests_on):
-            self.snapshot = replace(old, read_ms=self.look.polled_ms)
+        old, cache_key, now_s = self.snapshot, state_key(self.last_poll.state), time.monotonic()
+        as_of_ms = self._view.as_of(self.last_poll.polled_ms).ms
+        if old.matches(as_of_ms, cache_key):
+            self.snapshot = replace(old, read_ms=self.last_poll.polled_ms)
             return
         if as_of_ms == old.as_of_ms and now_s - self._prepared_s < _CORRECT_EVERY_S:
             return
         self._prepared_s = now_s
-        positions = {str(name): held.position for name, held in self.look.state.partitions.items() if held.position}
-        fresh = Snapshot(as_of_ms, rests_on, self.look.polled_ms, positions)
-        self._settled.clear()
-        self._preparing = asyncio.create_task(self._prepare(fresh))
+        positions = {
+            str(name): held.position for name, held in self.last_poll.state.partitions.items() if held.position
+        }
+        fresh = AnswerSnapshot(as_of_ms, cache_key, self.last_poll.polled_ms, positions)
+        self._snapshot_published.clear()
+        self._building = asyncio.create_task(self._build_snapshot(fresh))
         try:
-            await asyncio.wait({self._preparing}, timeout=_LONGEST_PAUSE_S)
+            await asyncio.wait({self._building}, timeout=_LONGEST_PAUSE_S)
         finally:
-            self._settled.set()
+            self._snapshot_published.set()
 
-    async def _prepare(self, fresh: Snapshot) -> None:
+    async def _build_snapshot(self, fresh: AnswerSnapshot) -> None:
         """Answer what is hot, all at one as-of. Published when it is there, or the pause is over."""
-        now_s, made = time.monotonic(), Answers()
+        now_s, answers = time.monotonic(), Answers()
         known = fresh.as_of_ms is not None
         publish = asyncio.get_running_loop().call_later(
-            _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, made=dict(made)))
+            _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, answers=dict(answers)))
         )
-        await self._make(self._hot.quick(now_s, self._ahead.left_s(now_s)) if known else (), fresh, made)
+        await self._compute_all(
+            self._hot.fast_queries(now_s, self._precompute_budget.left_s(now_s)) if known else (), fresh, answers
+        )
         publish.cancel()
-        self._publish(replace(fresh, made=made))
+        self._publish(replace(fresh, answers=answers))
         warm = now_s - self._warmed_s >= _WARM_EVERY_S
-        slow = self._hot.slow(now_s, self._ahead.left_s(now_s), warm=warm) if known else []
-        if slow and (self._preparing_slow is None or self._preparing_slow.done()):
+        slow_queries = self._hot.slow_queries(now_s, self._precompute_budget.left_s(now_s), warm=warm) if known else []
+        if slow_queries and (self._adding_slow_answers is None or self._adding_slow_answers.done()):
             self._warmed_s = now_s
-            self._preparing_slow = asyncio.create_task(self._prepare_slow(slow, fresh))
-            self._wait_for(self._preparing_slow)
+            self._adding_slow_answers = asyncio.create_task(self._add_slow_answers(slow_queries, fresh))
+            self._block_next_poll(self._adding_slow_answers)
 
-    async def _prepare_slow(self, asks: list[Ask[Any]], fresh: Snapshot) -> None:
+    async def _add_slow_answers(self, cached_queries: list[CachedQuery[Any]], fresh: AnswerSnapshot) -> None:
         """Add what takes long to the snapshot, one by one, unless there is a newer one by then."""
         loop = asyncio.get_running_loop()
-        self._coming = {ask: loop.create_future() for ask in asks}
+        self._in_progress = {cached_query: loop.create_future() for cached_query in cached_queries}
         try:
-            for ask, coming in self._coming.items():
-                made = Answers()
-                await self._make((ask,), fresh, made)
-                if ask in made and self.snapshot.is_of(fresh.as_of_ms, fresh.rests_on):
-                    self.snapshot = self.snapshot.having(ask, made[ask])
+            for cached_query, coming in self._in_progress.items():
+                answers = Answers()
+                await self._compute_all((cached_query,), fresh, answers)
+                if cached_query in answers and self.snapshot.matches(fresh.as_of_ms, fresh.cache_key):
+                    self.snapshot = self.snapshot.with_answer(cached_query, answers[cached_query])
                 coming.set_result(None)
         finally:
-            for coming in self._coming.values():
+            for coming in self._in_progress.values():
                 coming.cancel()
-            self._coming = {}
+            self._in_progress = {}
 
-    async def _make(self, asks: Iterable[Ask[Any]], fresh: Snapshot, made: Answers) -> None:
+    async def _compute_all(
+        self, cached_queries: Iterable[CachedQuery[Any]], fresh: AnswerSnapshot, answers: Answers
+    ) -> None:
         try:
-            for ask in asks:
+            for cached_query in cached_queries:
                 with contextlib.suppress(NotAnswerableError, NotReadyError):  # who asks is told why
-                    made[ask], took_s = await _measured(ask.make(self._view, fresh.read_ms, fresh.as_of_ms))
-                    self._hot.took(ask, took_s)
-                    if ask not in ALWAYS and not self._hot.is_ours(ask):
-                        self._ahead.use(took_s, time.monotonic())
+                    answers[cached_query], took_s = await _measure_cpu(
+                        cached_query.compute(self._view, fresh.read_ms, fresh.as_of_ms)
+                    )
+                    self._hot.record_cost(cached_query, took_s)
+                    if cached_query not in ALWAYS_HOT and not self._hot.is_internal(cached_query):
+                        self._precompute_budget.use(took_s, time.monotonic())
                 await asyncio.sleep(0)
         except (RedisError, *UNREACHABLE) as error:
             log.warning("precomputing answers failed", error=str(error))
         except Exception:
             log.exception("answers are not made ahead")
 
-    def _publish(self, snapshot: Snapshot) -> None:
+    def _publish(self, snapshot: AnswerSnapshot) -> None:
         self.snapshot = snapshot
-        self._settled.set()
+        self._snapshot_published.set()
         self._on_publish(snapshot.as_of_ms)
 
-    async def _answer(self, question: Callable[[RollingView, int], Awaitable[T]], who: str, still: bool) -> T:
+    async def _answer(self, query: Callable[[RollingView, int], Awaitable[T]], client: str, pause_polling: bool) -> T:
         """What the view says to a question, when it is its turn."""
-        self._require_read()
+        self._require_polled()
 
         async def asked() -> T:
-            if not still:
-                return await self._asked(question)
+            if not pause_polling:
+                return await self._ask_view(query)
             ended = asyncio.get_running_loop().create_future()
-            self._wait_for(ended)
+            self._block_next_poll(ended)
             try:
-                return await self._asked(question)
+                return await self._ask_view(query)
             finally:
                 ended.cancel()
 
-        return await self._turns.run(who, asked)
+        return await self._queue.run(client, asked)
 
-    async def _asked(self, question: Callable[[RollingView, int], Awaitable[T]]) -> T:
+    async def _ask_view(self, query: Callable[[RollingView, int], Awaitable[T]]) -> T:
         """It waits for what is to be published: no as-of is seen before that."""
-        await self._settled.wait()
-        return await question(self._view, self._require_read())
+        await self._snapshot_published.wait()
+        return await query(self._view, self._require_polled())
 
-    def _require_read(self) -> int:
+    def _require_polled(self) -> int:
         if self._view.polled_ms is None:
             raise NotReadyError(f"Redis has not answered yet: {self.failure or 'it was only just asked'}")
         return self._view.polled_ms
 
-    def _wait_for(self, question: asyncio.Future[Any]) -> None:
+    def _block_next_poll(self, query: asyncio.Future[Any]) -> None:
         """Let the next look wait for it, for a while."""
-        self._still.add(question)
-        question.add_done_callback(self._still.discard)
+        self._poll_blockers.add(query)
+        query.add_done_callback(self._poll_blockers.discard)
 
-    async def _answer_one(self, ask: Ask[T], who: str) -> T:
+    async def _answer_cached(self, cached_query: CachedQuery[T], client: str) -> T:
         """The server's own questions wait for no turn."""
-        self._require_read()
-        coming = self._coming.get(ask)
+        self._require_polled()
+        coming = self._in_progress.get(cached_query)
         if coming is not None:
             await asyncio.wait({coming})
-            made = self.snapshot.answer(ask)
-            if made is not None:
-                return made
+            answers = self.snapshot.answer(cached_query)
+            if answers is not None:
+                return answers
 
         async def asked() -> T:
-            return await self._asked(lambda view, at_ms: self._made(ask, view, at_ms))
+            return await self._ask_view(lambda view, at_ms: self._compute_and_keep(cached_query, view, at_ms))
 
-        return await (asked() if self._hot.is_ours(ask) else self._turns.run(who, asked))
+        return await (asked() if self._hot.is_internal(cached_query) else self._queue.run(client, asked))
 
-    async def _made(self, ask: Ask[T], view: RollingView, at_ms: int) -> T:
-        began_with = (view.as_of(at_ms).ms, content(view.state))
-        answer, took_s = await _measured(ask.make(view, at_ms, None))
-        self._hot.took(ask, took_s)
+    async def _compute_and_keep(self, cached_query: CachedQuery[T], view: RollingView, at_ms: int) -> T:
+        began_with = (view.as_of(at_ms).ms, state_key(view.state))
+        answer, took_s = await _measure_cpu(cached_query.compute(view, at_ms, None))
+        self._hot.record_cost(cached_query, took_s)
         # Meanwhile a late event may have been taken in, which it lacks, and a snapshot that has it published.
-        if ask.newest and self.snapshot.is_of(*began_with) and content(view.state) == began_with[1]:
-            self.snapshot = self.snapshot.having(ask, answer)
+        if cached_query.newest and self.snapshot.matches(*began_with) and state_key(view.state) == began_with[1]:
+            self.snapshot = self.snapshot.with_answer(cached_query, answer)
         return answer
 
-    def _failed(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Said once, until another failure or none."""
         if isinstance(error, (RedisError, OSError)):
-            why = str(told(error, self._visit))
-            if (refusal := refusal_of(error)) in OURS:
-                self.aside = replace(self.aside, refused=self._noted(self.aside.refused, refusal, self.now_ms()))
+            why = str(to_user_error(error, self._visit))
+            if (refusal := refusal_of(error)) in PERMISSION_REFUSALS:
+                self.redis_metrics = replace(
+                    self.redis_metrics, refused=self._noted(self.redis_metrics.refused, refusal, self.now_ms())
+                )
             if why != self.failure:
                 log.warning("Redis does not answer; the last view is kept and no longer called live", error=why)
         else:
-            why = masked(f"{type(error).__name__}: {error}")
+            why = mask_secrets(f"{type(error).__name__}: {error}")
             if why != self.failure:
                 log.exception("following the view failed; trying again")
         self.failure = why
 
 
-async def _measured(work: Coroutine[Any, Any, T]) -> tuple[T, float]:
+async def _measure_cpu(work: Coroutine[Any, Any, T]) -> tuple[T, float]:
     """What it comes to, and the computing time that it took."""
     took: list[float] = []
-    answer = await Paced(work, took.append)
+    answer = await TimedCoroutine(work, took.append)
     return answer, sum(took)

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 from consumers.contract.events import Promotion
 from streams.model.kpis import Number
+from streams.model.promotions import baseline_chain
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.promotions import baselines
 from streams.settings import Settings
 from streams.store.levels import levels
-from streams.targets import CELLS, Curve, Forecast, Whole, day_curve, forecast
-from streams.view.asking import NotAnswerableError, Question
+from streams.targets import CELLS, Curve, EarlierPromotion, Forecast, day_curve, forecast
+from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 
 KEEP_MS = 10_000
@@ -27,10 +27,10 @@ KEEP_WHOLE_MS = 600_000
 """Curves of promotions that have ended change by late events alone, few of which leave the sum as it was."""
 _MOST = 64
 _MINUTE_MS = 60_000
-_QUESTION = Question(Window.PROMOTION, Scope.PROMOTION)
+_QUESTION = KpiQuery(Window.PROMOTION, Scope.PROMOTION)
 
 
-class Basis(StrEnum):
+class ForecastBasis(StrEnum):
     """What a forecast goes by."""
 
     EARLIER = "earlier"
@@ -42,24 +42,24 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class TargetOutlook:
     """A forecast and what it rests on."""
 
     as_of_ms: int
-    basis: Basis
+    basis: ForecastBasis
     earlier: tuple[str, ...]
     """The promotions that it goes by."""
     forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedForecast:
     """Something computed, for which definition, until when by the machine's clock."""
 
-    rests_on: object
+    cache_key: object
     until_ms: int
     curve: Curve | None = None
-    outlook: Outlook | None = None
+    outlook: TargetOutlook | None = None
 
 
 class Forecasts:
@@ -67,12 +67,12 @@ class Forecasts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _CachedForecast] = OrderedDict()
         """# (what, promotion_id)"""
 
     async def of(
         self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int, *, newest: bool
-    ) -> Outlook | None:
+    ) -> TargetOutlook | None:
         """What a promotion will come to, as of a moment; None before it begins and while nothing can be said.
 
         `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
@@ -80,45 +80,47 @@ class Forecasts:
         """
         final = await self._sold(view, at_ms, promotion) if as_of_ms >= promotion.ends_at else None
         moment = as_of_ms // KEEP_MS, final
-        rests_on = (promotion, tuple(baselines(promotion, view.promotions)), view.state.epochs, moment)
+        cache_key = (promotion, tuple(baseline_chain(promotion, view.promotions)), view.state.epochs, moment)
         kept = self._kept.get(("outlook", promotion.promotion_id))
-        if newest and kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
+        if newest and kept is not None and kept.cache_key == cache_key and at_ms < kept.until_ms:
             return kept.outlook
-        found = await self._ask(view, at_ms, promotion, as_of_ms)
+        found = await self._compute_outlook(view, at_ms, promotion, as_of_ms)
         if newest:
-            self._keep("outlook", promotion, _Kept(rests_on, at_ms + KEEP_MS, outlook=found))
+            self._keep("outlook", promotion, _CachedForecast(cache_key, at_ms + KEEP_MS, outlook=found))
         return found
 
-    async def _ask(self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int) -> Outlook | None:
+    async def _compute_outlook(
+        self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int
+    ) -> TargetOutlook | None:
         now = await self._curve(view, at_ms, promotion, as_of_ms)
         if now is None:
             return None
         if as_of_ms >= promotion.ends_at:
-            return Outlook(as_of_ms, Basis.FINAL, (), Forecast.certain(now.last))
+            return TargetOutlook(as_of_ms, ForecastBasis.FINAL, (), Forecast.certain(now.last))
         earlier = [
-            Whole(one.promotion_id, curve)
-            for one in baselines(promotion, view.promotions)
+            EarlierPromotion(one.promotion_id, curve)
+            for one in baseline_chain(promotion, view.promotions)
             if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
         ]
         said = forecast(now, earlier)
         if said is not None:
-            return Outlook(as_of_ms, Basis.EARLIER, tuple(one.promotion_id for one in earlier), said)
+            return TargetOutlook(as_of_ms, ForecastBasis.EARLIER, tuple(one.promotion_id for one in earlier), said)
         said = forecast(now, (), _usual_day(promotion))
-        return None if said is None else Outlook(as_of_ms, Basis.DAY, (), said)
+        return None if said is None else TargetOutlook(as_of_ms, ForecastBasis.DAY, (), said)
 
     async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
         """The curve of a promotion that has ended; None where its panes are gone."""
         try:
-            rests_on = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
+            cache_key = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
         except NotAnswerableError:
             return None
         kept = self._kept.get(("whole", promotion.promotion_id))
-        if kept is not None and kept.rests_on == rests_on and at_ms < kept.until_ms:
+        if kept is not None and kept.cache_key == cache_key and at_ms < kept.until_ms:
             return kept.curve
         curve = None
         with contextlib.suppress(NotAnswerableError):
             curve = await self._curve(view, at_ms, promotion, promotion.ends_at, whole=True)
-        self._keep("whole", promotion, _Kept(rests_on, at_ms + KEEP_WHOLE_MS, curve=curve))
+        self._keep("whole", promotion, _CachedForecast(cache_key, at_ms + KEEP_WHOLE_MS, curve=curve))
         return curve
 
     async def _sold(self, view: RollingView, at_ms: int, promotion: Promotion) -> Number:
@@ -158,7 +160,7 @@ class Forecasts:
         ]
         return Curve.of(told, length) if told else None
 
-    def _keep(self, what: str, promotion: Promotion, kept: _Kept) -> None:
+    def _keep(self, what: str, promotion: Promotion, kept: _CachedForecast) -> None:
         self._kept[what, promotion.promotion_id] = kept
         self._kept.move_to_end((what, promotion.promotion_id))
         if len(self._kept) > _MOST:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from streams.model.windows import Span, cover
 from streams.panes.arrays import Ints, is_first, ranges
 from streams.panes.counters import DISTINCTS
-from streams.panes.sketch import COUPON_BITS, RANK_BITS, REGISTERS, estimate_all
+from streams.panes.sketch import RANK_BITS, REGISTER_ENTRY_BITS, REGISTERS, estimate_all
 from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.view.blocks import Blocks
 
-Marks: TypeAlias = npt.NDArray[np.uint32]
+DistinctEntries: TypeAlias = npt.NDArray[np.uint32]
 """Coupons of one row: `distinct << 22 | coupon`."""
 Registers: TypeAlias = npt.NDArray[np.uint8]
 """Ranks by `distinct << 16 | register`, of one row."""
@@ -34,20 +34,23 @@ _MOST_PARTS = 32
 _RANK_MASK = (1 << RANK_BITS) - 1
 
 
-def marks_of(sketches: Sketches) -> Marks:
+def entries_with_distinct(sketches: Sketches) -> DistinctEntries:
     """The marks of all coupons, in their order."""
-    return np.repeat((sketches.distincts << COUPON_BITS).astype(np.uint32), sketches.sizes) | sketches.coupons
+    return (
+        np.repeat((sketches.distincts << REGISTER_ENTRY_BITS).astype(np.uint32), sketches.sizes)
+        | sketches.register_entries
+    )
 
 
-class Pane:
+class DistinctPane:
     """What was marked in one pane: parts, or whole registers where that is smaller."""
 
     def __init__(self) -> None:
-        self._parts: list[Marks] = []
+        self._parts: list[DistinctEntries] = []
         self._registers: Registers | None = None
 
     @classmethod
-    def of(cls, parts: Iterable[Pane]) -> Pane:
+    def of(cls, parts: Iterable[DistinctPane]) -> DistinctPane:
         """The union of some."""
         registers, whole = np.zeros(SIZE, np.uint8), cls()
         for part in parts:
@@ -59,22 +62,22 @@ class Pane:
             whole._registers = registers
         return whole
 
-    def add(self, marks: Marks) -> None:
+    def add(self, entries: DistinctEntries) -> None:
         """Unite with some."""
         if self._registers is not None:
-            raise_to(self._registers, marks)
+            raise_to(self._registers, entries)
             return
-        self._parts.append(marks)
+        self._parts.append(entries)
         if len(self._parts) > _MOST_PARTS:
-            united = Pane.of([self])
+            united = DistinctPane.of([self])
             self._parts, self._registers = united._parts, united._registers
 
     def unite_into(self, registers: Registers) -> None:
         """Raise registers to what is marked here."""
         if self._registers is not None:
             np.maximum(registers, self._registers, out=registers)
-        for marks in self._parts:
-            raise_to(registers, marks)
+        for entries in self._parts:
+            raise_to(registers, entries)
 
     @property
     def size(self) -> int:
@@ -82,30 +85,30 @@ class Pane:
         return SIZE if self._registers is not None else sum(part.nbytes for part in self._parts)
 
 
-def raise_to(registers: Registers, marks: Marks) -> None:
+def raise_to(registers: Registers, entries: DistinctEntries) -> None:
     """Raise registers to the ranks of marks."""
-    np.maximum.at(registers, marks >> RANK_BITS, (marks & _RANK_MASK).astype(np.uint8))
+    np.maximum.at(registers, entries >> RANK_BITS, (entries & _RANK_MASK).astype(np.uint8))
 
 
-class RowPanes:
+class RowDistinctPanes:
     """The panes of one row. What is polled is fed to it; what was before must be read from blocks."""
 
     def __init__(self, steps: Sequence[int], fed_from_s: int) -> None:
         """`steps`: lengths of its panes. What falls in panes from `fed_from_s` on is fed, so that absent is empty."""
         self._steps = tuple(steps)
         self._fed_from_s = fed_from_s
-        self._panes: dict[PaneId, Pane] = {}
+        self._panes: dict[PaneId, DistinctPane] = {}
 
-    def feed(self, start_s: int, marks: Marks) -> None:
+    def feed(self, start_s: int, entries: DistinctEntries) -> None:
         """Take in what was polled for a pane of the finest step, as far as it is here."""
         finest = self._steps[0]
         if start_s >= self._fed_from_s:
-            self._panes.setdefault((finest, start_s), Pane()).add(marks)
+            self._panes.setdefault((finest, start_s), DistinctPane()).add(entries)
         elif (pane := self._panes.get((finest, start_s))) is not None:
-            pane.add(marks)
+            pane.add(entries)
         for step in self._steps[1:]:
             if (pane := self._panes.get((step, start_s - start_s % step))) is not None:
-                pane.add(marks)
+                pane.add(entries)
 
     def missing(self, span: Span, longest: int) -> Iterator[PaneId]:
         """What must be read before a span can be united from panes no longer than so: panes that blocks have."""
@@ -120,9 +123,9 @@ class RowPanes:
         """Whether a pane has to be read."""
         return not self._has(*pane_id)
 
-    def begin(self, pane_id: PaneId) -> Pane:
+    def begin(self, pane_id: PaneId) -> DistinctPane:
         """A pane that is lacking, to which all that blocks hold of it is added now."""
-        pane = self._panes[pane_id] = Pane()
+        pane = self._panes[pane_id] = DistinctPane()
         return pane
 
     def unite(self, span: Span, longest: int, registers: Registers) -> None:
@@ -158,7 +161,7 @@ class RowPanes:
         if not all(self._has(*finer) for finer in self._finer(step, start)):
             return False
         finer = (self._panes.get(pane_id) for pane_id in self._finer(step, start))
-        self._panes[step, start] = Pane.of([pane for pane in finer if pane is not None])
+        self._panes[step, start] = DistinctPane.of([pane for pane in finer if pane is not None])
         return True
 
     def _finer(self, step: int, start: int) -> Iterator[PaneId]:
@@ -201,18 +204,18 @@ class _Window:
         self.asked_s = 0
         """Latest end of its row's windows when it was asked about."""
 
-    def raise_to(self, start_s: int, marks: Marks) -> None:
+    def raise_to(self, start_s: int, entries: DistinctEntries) -> None:
         """Take in what came late for a pane."""
         if self.span.start_s <= start_s < self.span.end_s:
             self.counts = None
             if self.registers is not None:
-                raise_to(self.registers, marks)
+                raise_to(self.registers, entries)
 
 
 class _Row:
     """One row that is followed."""
 
-    def __init__(self, panes: RowPanes) -> None:
+    def __init__(self, panes: RowDistinctPanes) -> None:
         self.panes = panes
         self.windows: dict[int, _Window] = {}
         """# <start>: the window"""
@@ -221,10 +224,10 @@ class _Row:
         self.end_s = 0
         """Latest end of a window that was asked about."""
 
-    def feed(self, start_s: int, marks: Marks) -> None:
-        self.panes.feed(start_s, marks)
+    def feed(self, start_s: int, entries: DistinctEntries) -> None:
+        self.panes.feed(start_s, entries)
         for window in self.windows.values():
-            window.raise_to(start_s, marks)
+            window.raise_to(start_s, entries)
 
     def to_unite(self, span: Span) -> Span:
         """What of a span is not in its window yet; all of it where that begins anew."""
@@ -281,8 +284,8 @@ class LiveDistincts:
             return
         wanted = np.zeros(1 + max(self._rows), np.bool_)
         wanted[list(self._rows)] = True
-        for start_s, row, marks in _by_pane_and_row([_of_rows(part, wanted) for part in parts]):
-            self._rows[row].feed(start_s, marks)
+        for start_s, row, entries in _by_pane_and_row([_of_rows(part, wanted) for part in parts]):
+            self._rows[row].feed(start_s, entries)
 
     async def counts(self, rows: Sequence[int], span: Span, steps: Sequence[int], newest_s: int) -> list[list[int]]:
         """Distinct counts of rows over a span: [row][distinct]. It is aligned as windows are.
@@ -312,7 +315,7 @@ class LiveDistincts:
         held = self._rows.get(row)
         if held is None:
             fed_from_s = (self._newest_s // finest + 1) * finest
-            held = self._rows[row] = _Row(RowPanes(STEPS[STEPS.index(finest) :], fed_from_s))
+            held = self._rows[row] = _Row(RowDistinctPanes(STEPS[STEPS.index(finest) :], fed_from_s))
         self._rows.move_to_end(row)
         return held
 
@@ -320,7 +323,7 @@ class LiveDistincts:
         """Fill panes from blocks, a few blocks at a time: what is read of more rows than these need not stay."""
         by_block: dict[tuple[str, int], list[PaneId]] = defaultdict(list)
         for step, start in missing:
-            (block_id,) = self._blocks.needed([(BLOCK_STEPS[step], Span(start, start + step))])
+            (block_id,) = self._blocks.block_ids([(BLOCK_STEPS[step], Span(start, start + step))])
             by_block[block_id].append((step, start))
         block_ids = sorted(by_block)
         for i in range(0, len(block_ids), _BLOCKS_AT_ONCE):
@@ -341,8 +344,8 @@ class LiveDistincts:
         panes = {row: self._rows[row].panes.begin(pane_id) for row in rows}
         pieces = [(BLOCK_STEPS[step], Span(start, start + step))]
         for sketches in self._blocks.sketches(pieces):
-            for _, row, marks in _by_pane_and_row([_of_rows(sketches, wanted)]):
-                panes[row].add(marks)
+            for _, row, entries in _by_pane_and_row([_of_rows(sketches, wanted)]):
+                panes[row].add(entries)
 
     def _forget(self, asked: Mapping[int, _Row], moved: Sequence[int], end_s: int) -> None:
         """Make room, once for every pane that closes."""
@@ -367,22 +370,22 @@ def _of_rows(sketches: Sketches, wanted: npt.NDArray[np.bool_]) -> Sketches:
     return sketches.take(np.flatnonzero(known & wanted[np.where(known, rows, 0)]))
 
 
-def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, Marks]]:
+def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, DistinctEntries]]:
     """(pane, row, marks) of all parts together."""
     panes = np.concatenate([part.panes for part in parts])
     if not len(panes):
         return
     rows = np.concatenate([part.rows for part in parts])
     sizes = np.concatenate([part.sizes for part in parts])
-    marks = np.concatenate([marks_of(part) for part in parts])
+    entries = np.concatenate([entries_with_distinct(part) for part in parts])
     order = np.lexsort((rows, panes))
     starts = (np.cumsum(sizes) - sizes)[order]
     panes, rows, sizes = panes[order], rows[order], sizes[order]
-    marks = marks[ranges(starts, sizes)]
+    entries = entries[ranges(starts, sizes)]
     first = np.flatnonzero(is_first(panes) | is_first(rows))
-    edges = np.append(np.cumsum(sizes) - sizes, len(marks))[np.append(first, len(panes))].tolist()
+    edges = np.append(np.cumsum(sizes) - sizes, len(entries))[np.append(first, len(panes))].tolist()
     for i, (pane, row) in enumerate(zip(panes[first].tolist(), rows[first].tolist(), strict=True)):
-        yield pane, row, marks[edges[i] : edges[i + 1]]
+        yield pane, row, entries[edges[i] : edges[i + 1]]
 
 
 def _estimate(windows: Sequence[_Window]) -> None:
@@ -403,7 +406,7 @@ DENSE_ROWS = 64
 _N = len(DISTINCTS)
 
 
-class Union:
+class DistinctUnion:
     """The union of panes, of some rows. Which panes it is given, in which order and how often, changes nothing."""
 
     def __init__(self, rows: Ints) -> None:
@@ -421,8 +424,8 @@ class Union:
             return
         for part in mine:
             sketch = np.repeat(self._place[part.rows] * _N + part.distincts, part.sizes)
-            ranks = (part.coupons & ((1 << RANK_BITS) - 1)).astype(np.uint8)
-            np.maximum.at(self._registers, sketch * REGISTERS + (part.coupons >> RANK_BITS), ranks)
+            ranks = (part.register_entries & ((1 << RANK_BITS) - 1)).astype(np.uint8)
+            np.maximum.at(self._registers, sketch * REGISTERS + (part.register_entries >> RANK_BITS), ranks)
 
     def counts(self) -> list[list[int]]:
         """Distinct counts: [row][distinct], rows in the order given."""
@@ -433,7 +436,7 @@ class Union:
         else:
             total = self._total
             sketch = self._place[total.rows] * _N + total.distincts
-            at = np.repeat(sketch, total.sizes) << RANK_BITS | (total.coupons & ((1 << RANK_BITS) - 1))
+            at = np.repeat(sketch, total.sizes) << RANK_BITS | (total.register_entries & ((1 << RANK_BITS) - 1))
             histograms = np.bincount(at, minlength=self._rows * _N << RANK_BITS).reshape(-1, 1 << RANK_BITS)
             histograms[:, 0] = REGISTERS - histograms.sum(axis=1)
         counted: list[list[int]] = estimate_all(histograms).reshape(self._rows, _N).tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streams import promotions
+from streams.model import promotions
 from streams.model.kpis import (
     KPIS,
     STOCK_NAMES,
@@ -21,15 +21,15 @@ from streams.model.windows import Span, Window, in_panes
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.shipping.counters import LEG_NAMES
+from streams.shipping.counters import SHIPPING_SUM_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
-from streams.view.asking import Answer, Item
-from streams.view.followed import Followed
-from streams.view.live_distincts import Union
-from streams.view.moment import Moment
-from streams.view.shipping import known, named
+from streams.view.followed import FollowedState
+from streams.view.live_distincts import DistinctUnion
+from streams.view.query import Answer, Item
+from streams.view.resolve import ResolvedQuery
+from streams.view.shipping import known_sums, sums_by_name
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 
@@ -37,7 +37,7 @@ from streams.view.sums import WindowSum
 def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
     counted = [counter.name for counter in COUNTERS]
     try:
-        compute(dict.fromkeys([*counted, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *LEG_NAMES], 0))
+        compute(dict.fromkeys([*counted, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *SHIPPING_SUM_NAMES], 0))
     except KeyError:
         return True
     return False
@@ -47,117 +47,117 @@ DISTINCT_NAMES = frozenset({*(d.name for d in DISTINCTS), *(kpi.name for kpi in 
 """Distinct counts, and the KPIs made of them."""
 
 
-async def answer(moment: Moment, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
+async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
     """The numbers of rows, which have these names, in this order."""
-    question = moment.question
-    scope, counted = question.scope, sums.of(rows).tolist()
-    estimated = await distincts_of(moment, rows) if question.wants(DISTINCT_NAMES) else None
+    query = resolved.query
+    scope, counted = query.scope, sums.of(rows).tolist()
+    estimated = await distinct_counts(resolved, rows) if query.wants(DISTINCT_NAMES) else None
     stock: Sequence[StockSums] = [{}] * len(names)
-    if question.wants(STOCK_NAMES):
-        stock = await stock_of(moment, names, await _units_15m(moment, sums, rows))
+    if query.wants(STOCK_NAMES):
+        stock = await stock_sums(resolved, names, await _units_15m(resolved, sums, rows))
     shipping: Sequence[Mapping[str, int]] = [{}] * len(names)
-    if question.wants(SHIPPING_NAMES):
-        shipping = await shipping_of(moment, rows)
+    if query.wants(SHIPPING_NAMES):
+        shipping = await shipping_sums(resolved, rows)
     items = []
     for i, name in enumerate(names):
         numbers = named_counters(counted[i], scope)
         if estimated is not None:
             numbers |= named_distincts(estimated[i])
-        brought = {**moment.brought(name), **stock[i], **shipping[i]}
-        items.append(Item(name, values({**numbers, **brought}, scope, question.only)))
-    return Answer(moment.as_of_ms, question.window, scope, moment.promotion, items)
+        extra_sums = {**resolved.extra_sums(name), **stock[i], **shipping[i]}
+        items.append(Item(name, values({**numbers, **extra_sums}, scope, query.only)))
+    return Answer(resolved.as_of_ms, query.window, scope, resolved.promotion, items)
 
 
-async def nothing(moment: Moment, names: Sequence[str]) -> list[Item]:
+async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Item]:
     """The numbers of values that were never seen; there may be stock of them nevertheless."""
-    scope = moment.question.scope
+    scope = resolved.query.scope
     numbers = named_counters([0] * len(COUNTERS), scope)
-    if moment.distinct_pieces is not None:
+    if resolved.distinct_pieces is not None:
         numbers |= named_distincts([0] * len(DISTINCTS))
     if scope in SHIPPING_SCOPES:
-        numbers |= dict.fromkeys(LEG_NAMES, 0)
+        numbers |= dict.fromkeys(SHIPPING_SUM_NAMES, 0)
     stock: Sequence[StockSums] = [{}] * len(names)
-    if moment.question.wants(STOCK_NAMES):
-        stock = await stock_of(moment, names, [0] * len(names))
+    if resolved.query.wants(STOCK_NAMES):
+        stock = await stock_sums(resolved, names, [0] * len(names))
     return [
-        Item(name, values({**numbers, **moment.brought(name), **held}, scope, moment.question.only))
+        Item(name, values({**numbers, **resolved.extra_sums(name), **held}, scope, resolved.query.only))
         for name, held in zip(names, stock, strict=True)
     ]
 
 
-async def sums_of(moment: Moment) -> WindowSum:
+async def window_sums(resolved: ResolvedQuery) -> WindowSum:
     """The counters of a window: moved on if it ends at the newest as-of, else added up."""
-    followed = moment.followed
-    total = followed.kept_sum((moment.question.window, moment.promotion)) if moment.live else WindowSum()
+    followed = resolved.followed
+    total = followed.window_sum((resolved.query.window, resolved.promotion)) if resolved.live else WindowSum()
     blocks = followed.blocks
     while True:
-        steps = list(total.steps_to(moment.counted))
-        needed = [piece for sign, part in steps if sign for piece in in_panes(part, moment.levels)]
-        moment.require_kept(needed)
-        if not await blocks.ensure(blocks.needed(needed)):
+        steps = list(total.steps_to(resolved.covered_span))
+        needed = [piece for sign, part in steps if sign for piece in in_panes(part, resolved.levels)]
+        resolved.require_kept(needed)
+        if not await blocks.ensure(blocks.block_ids(needed)):
             break  # nothing was waited for, so nothing has changed since the steps were made
     for sign, part in steps:
-        total.take(sign, blocks.cells(in_panes(part, moment.levels)) if sign else ())
-    total.span = moment.counted
+        total.take(sign, blocks.cells(in_panes(part, resolved.levels)) if sign else ())
+    total.span = resolved.covered_span
     return total
 
 
-async def distincts_of(moment: Moment, rows: Ints) -> list[list[int]] | None:
+async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]] | None:
     """Distinct counts of rows; None where the scope, or a moment so far back, has none."""
-    panes = moment.distinct_pieces
+    panes = resolved.distinct_pieces
     if panes is None:
         return None
-    (covered, found, steps_s), followed = panes, moment.followed
-    if moment.live:
+    (covered, found, steps_s), followed = panes, resolved.followed
+    if resolved.live:
         return await followed.distincts.counts(rows.tolist(), covered, steps_s, followed.newest_s)
-    union = Union(rows)
+    union = DistinctUnion(rows)
     for part in followed.blocks.chunks(found):
-        while await followed.blocks.ensure(followed.blocks.needed(part), sketches=True):
+        while await followed.blocks.ensure(followed.blocks.block_ids(part), sketches=True):
             pass
         union.take(followed.blocks.sketches(part))
     return union.counts()
 
 
-async def stock_of(moment: Moment, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
+async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
     """What the stock KPIs of values are made of; of a scope without any, nothing."""
-    scope = moment.question.scope
-    if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not moment.recent:
+    scope = resolved.query.scope
+    if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not resolved.recent:
         return [{}] * len(names)
-    followed = moment.followed
-    stock = StockNumbers(followed.stock, followed.rows.stock, moment.promotions, moment.as_of_ms, moment.live)
+    followed = resolved.followed
+    stock = StockNumbers(followed.stock, followed.rows.stock, resolved.promotions, resolved.as_of_ms, resolved.live)
     if scope is Scope.ALL:
         return [await stock.of_shop()] * len(names)
     if scope is Scope.PROMOTION:
         return await stock.of_promotions(names)
-    promotion = promotions.meant(moment.promotions, moment.question.promotion, moment.as_of_ms)
+    promotion = promotions.promotion_or_current(resolved.promotions, resolved.query.promotion, resolved.as_of_ms)
     found = await stock.of_skus(names, promotion)
     return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
 
 
-async def shipping_of(moment: Moment, rows: Ints) -> Sequence[Mapping[str, int]]:
+async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping[str, int]]:
     """What the shipping KPIs of rows are made of; of a scope without any, nothing."""
-    if moment.question.scope not in SHIPPING_SCOPES:
+    if resolved.query.scope not in SHIPPING_SCOPES:
         return [{}] * len(rows)
-    followed = moment.followed
-    found = await followed.shipping.sums(moment.at, followed.newest_s, rows, moment.require_kept)
-    return [known(row, moment.at) for row in named(found)]
+    followed = resolved.followed
+    found = await followed.shipping.sums(resolved.at, followed.newest_s, rows, resolved.require_kept)
+    return [known_sums(row, resolved.at) for row in sums_by_name(found)]
 
 
-async def shipping_total(moment: Moment, rows: Ints) -> Mapping[str, int]:
+async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, int]:
     """What the shipping KPIs of some rows together are made of; of a scope without any, or of no row, nothing."""
-    if moment.question.scope not in SHIPPING_SCOPES or not len(rows):
+    if resolved.query.scope not in SHIPPING_SCOPES or not len(rows):
         return {}
-    followed = moment.followed
-    found = await followed.shipping.total(moment.at, followed.newest_s, rows, moment.require_kept)
-    return known(named(found)[0], moment.at)
+    followed = resolved.followed
+    found = await followed.shipping.total(resolved.at, followed.newest_s, rows, resolved.require_kept)
+    return known_sums(sums_by_name(found)[0], resolved.at)
 
 
-async def _units_15m(moment: Moment, sums: WindowSum, rows: Ints) -> Sequence[int]:
+async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Sequence[int]:
     """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
-    if moment.question.scope is not Scope.SKU:
+    if resolved.query.scope is not Scope.SKU:
         return [0] * len(rows)
-    if moment.question.window is not Window.M15:
-        sums = await sums_of(moment.of_rate())
+    if resolved.query.window is not Window.M15:
+        sums = await window_sums(resolved.for_sale_rate())
     units: list[int] = sums.column(rows, COUNTER_IDS["units"]).tolist()
     return units
 
@@ -178,19 +178,19 @@ SECONDS = "s"
 
 
 @dataclass(frozen=True, slots=True)
-class Seconds:
+class SecondCells:
     """A stretch of seconds."""
 
     span: Span
     cells: Cells
-    rows: Rows
+    rows: RowIndex
     """Whose numbers the cells have: those of another stretch may be others."""
 
 
-async def seconds(followed: Followed, span: Span) -> Seconds:
+async def seconds(followed: FollowedState, span: Span) -> SecondCells:
     """All that was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
     pieces = [(SECONDS, span)] if span else []
     followed.retention.require(pieces)
-    while await followed.blocks.ensure(followed.blocks.needed(pieces)):
+    while await followed.blocks.ensure(followed.blocks.block_ids(pieces)):
         pass  # something was waited for, and blocks may have been dropped meanwhile
-    return Seconds(span, merge_cells(list(followed.blocks.cells(pieces))), followed.rows)
+    return SecondCells(span, merge_cells(list(followed.blocks.cells(pieces))), followed.rows)

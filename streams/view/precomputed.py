@@ -1,6 +1,7 @@
 """Answers that are made before they are asked for: a snapshot is what all hot questions come to at one as-of.
 
-`streams.view.follower_thread` makes one at each new as-of; `streams.serve.live` answers from the newest that is finished.
+`streams.view.follower_thread` makes one at each new as-of; `streams.serve.live` answers from the newest that is
+finished.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from streams.store.state import State
-from streams.view.queries import ALWAYS, Ask
+from streams.store.state import StoreState
+from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
 
 T = TypeVar("T")
 
@@ -23,39 +24,41 @@ _MOST_MADE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class AnswerSnapshot:
     """Answers of one as-of, made from one state of the store. Never changed: the next one takes its place."""
 
     as_of_ms: int | None = None
-    rests_on: Hashable = None
-    """What was counted when it was made, see `content`."""
+    cache_key: Hashable = None
+    """What was counted when it was made, see `state_key`."""
     read_ms: int = 0
     """Redis's clock: what was counted in Redis by then is in it."""
     positions: Mapping[str, int] = field(default_factory=dict)
     """Of each partition the offset up to which records are in it."""
-    made: Mapping[Ask[Any], Any] = field(default_factory=dict)
+    answers: Mapping[CachedQuery[Any], Any] = field(default_factory=dict)
 
-    def is_of(self, as_of_ms: int | None, rests_on: Hashable) -> bool:
+    def matches(self, as_of_ms: int | None, cache_key: Hashable) -> bool:
         """Whether it is of this as-of and this state: late events change a state, and leave the as-of."""
-        return (self.as_of_ms, self.rests_on) == (as_of_ms, rests_on)
+        return (self.as_of_ms, self.cache_key) == (as_of_ms, cache_key)
 
-    def answer(self, ask: Ask[T]) -> T | None:
+    def answer(self, cached_query: CachedQuery[T]) -> T | None:
         """The answer, if it is among those made ahead."""
-        return cast(T | None, self.made.get(ask))
+        return cast(T | None, self.answers.get(cached_query))
 
-    def having(self, ask: Ask[T], answer: T) -> Snapshot:
+    def with_answer(self, cached_query: CachedQuery[T], answer: T) -> AnswerSnapshot:
         """The same with one more answer, made from the same state."""
-        return self if len(self.made) >= _MOST_MADE else replace(self, made={**self.made, ask: answer})
+        return (
+            self if len(self.answers) >= _MOST_MADE else replace(self, answers={**self.answers, cached_query: answer})
+        )
 
 
-def content(state: State) -> Hashable:
+def state_key(state: StoreState) -> Hashable:
     """What answers at one as-of depend on: while it stays the same, they do."""
     positions = tuple((partition, held.position, held.newest_ms) for partition, held in state.partitions.items())
     return state.epochs, state.promotions_version, positions
 
 
 @dataclass(slots=True)
-class _Asked:
+class _QueryUse:
     """What is known of a question that was asked lately."""
 
     at_s: float
@@ -65,81 +68,87 @@ class _Asked:
     """Computing time when it was last answered; None: it was not, and so nobody was charged for it."""
 
 
-class Hot:
+class HotQueries:
     """Which questions were asked lately. Noted in one thread, read in another."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._asked: OrderedDict[Ask[Any], _Asked] = OrderedDict()
+        self._asked: OrderedDict[CachedQuery[Any], _QueryUse] = OrderedDict()
         """The last asked at the end."""
-        self._ours: dict[Ask[Any], float] = {}
+        self._internal: dict[CachedQuery[Any], float] = {}
         """# <question of the server itself: when it was asked last, s>"""
 
-    def note(self, ask: Ask[Any], now_s: float, *, followed: bool = False) -> None:
+    def record_use(self, cached_query: CachedQuery[Any], now_s: float, *, followed: bool = False) -> None:
         """It was asked just now."""
         with self._lock:
-            if ask in self._ours:
-                self._ours[ask] = now_s
+            if cached_query in self._internal:
+                self._internal[cached_query] = now_s
                 return
-            asked = self._asked.setdefault(ask, _Asked(now_s))
+            asked = self._asked.setdefault(cached_query, _QueryUse(now_s))
             asked.at_s, asked.followed = now_s, followed or asked.followed
-            self._asked.move_to_end(ask)
+            self._asked.move_to_end(cached_query)
             if len(self._asked) > _MOST_HOT:
                 self._asked.popitem(last=False)
 
-    def expect(self, ask: Ask[Any], now_s: float) -> None:
+    def precompute(self, cached_query: CachedQuery[Any], now_s: float) -> None:
         """The server itself will ask it: before what clients ask, and on nobody's account."""
         with self._lock:
-            self._ours[ask] = now_s
+            self._internal[cached_query] = now_s
 
-    def is_ours(self, ask: Ask[Any]) -> bool:
+    def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
         """Whether it is a question of the server itself."""
         with self._lock:
-            return ask in self._ours
+            return cached_query in self._internal
 
-    def took(self, ask: Ask[Any], seconds: float) -> None:
+    def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
         """Its answer took so much computing time."""
         with self._lock:
-            if (asked := self._asked.get(ask)) is not None:
+            if (asked := self._asked.get(cached_query)) is not None:
                 asked.took_s = seconds
 
-    def quick(self, now_s: float, left_s: float) -> list[Ask[Any]]:
+    def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
         """What to answer ahead at each new as-of: what always is, and what else fits into this computing time."""
         with self._lock:
-            ours = [ask for ask, at_s in self._ours.items() if not ask.warm_s and at_s >= now_s - STAYS_HOT_S]
-            lately = [
-                (ask, asked)
-                for ask, asked in self._lately(now_s)
-                if not ask.warm_s and asked.at_s >= now_s - STAYS_HOT_S and ask not in ALWAYS
+            internal = [
+                cached_query
+                for cached_query, at_s in self._internal.items()
+                if not cached_query.warm_s and at_s >= now_s - STAYS_HOT_S
             ]
-        return [*ALWAYS, *ours, *_that_fit(lately, left_s)]
+            lately = [
+                (cached_query, asked)
+                for cached_query, asked in self._recent(now_s)
+                if not cached_query.warm_s and asked.at_s >= now_s - STAYS_HOT_S and cached_query not in ALWAYS_HOT
+            ]
+        return [*ALWAYS_HOT, *internal, *_within_budget(lately, left_s)]
 
-    def slow(self, now_s: float, left_s: float, *, warm: bool) -> list[Ask[Any]]:
+    def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
         """What to answer after that, the server's own first; `warm`: also what was not asked for a while."""
         with self._lock:
-            ours = [
-                ask
-                for ask, at_s in self._ours.items()
-                if ask.warm_s and at_s >= now_s - (ask.warm_s if warm else STAYS_HOT_S)
+            internal = [
+                cached_query
+                for cached_query, at_s in self._internal.items()
+                if cached_query.warm_s and at_s >= now_s - (cached_query.warm_s if warm else STAYS_HOT_S)
             ]
             lately = [
-                (ask, asked)
-                for ask, asked in self._lately(now_s)
-                if ask.warm_s and (warm or asked.at_s >= now_s - STAYS_HOT_S)
+                (cached_query, asked)
+                for cached_query, asked in self._recent(now_s)
+                if cached_query.warm_s and (warm or asked.at_s >= now_s - STAYS_HOT_S)
             ]
-        return [*ours, *_that_fit(lately, left_s)]
+        return [*internal, *_within_budget(lately, left_s)]
 
-    def _lately(self, now_s: float) -> list[tuple[Ask[Any], _Asked]]:
-        for ask, asked in list(self._asked.items()):
-            if asked.at_s < now_s - max(ask.warm_s, STAYS_HOT_S):
-                del self._asked[ask]
+    def _recent(self, now_s: float) -> list[tuple[CachedQuery[Any], _QueryUse]]:
+        for cached_query, asked in list(self._asked.items()):
+            if asked.at_s < now_s - max(cached_query.warm_s, STAYS_HOT_S):
+                del self._asked[cached_query]
         return list(self._asked.items())
 
 
-def _that_fit(lately: Iterable[tuple[Ask[Any], _Asked]], left_s: float) -> Iterator[Ask[Any]]:
+def _within_budget(lately: Iterable[tuple[CachedQuery[Any], _QueryUse]], left_s: float) -> Iterator[CachedQuery[Any]]:
     """Those that are followed first, then those that take least: each that fits into what computing time is left."""
-    known = [(not asked.followed, asked.took_s, ask) for ask, asked in lately if asked.took_s is not None]
-    for _, took_s, ask in sorted(known, key=lambda one: one[:2]):
+    known = [
+        (not asked.followed, asked.took_s, cached_query) for cached_query, asked in lately if asked.took_s is not None
+    ]
+    for _, took_s, cached_query in sorted(known, key=lambda one: one[:2]):
         if took_s <= left_s:
             left_s -= took_s
-            yield ask
+            yield cached_query

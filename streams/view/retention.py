@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.model.windows import Span
-from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
-from streams.store.levels import Level
-from streams.view.asking import NotAnswerableError
+from streams.store.levels import PaneLevel
+from streams.store.retained_spans import KEPT_LEVELS, NO_RETAINED_SPANS, RetainedSpans
+from streams.view.query import NotAnswerableError
 
 LONGEST_IN_SECONDS_S = 900
 """Windows that start at a second are no longer than this."""
@@ -41,11 +41,11 @@ class Retention:
     newest_s: int = 0
     """Newest event time counted, or the as-of where that is later, or the moment by which panes were dropped: the as-of
     goes back where a worker of a quiet shop falls silent, and what was dropped does not come back."""
-    kept: Kept = NOTHING_KEPT
+    kept: RetainedSpans = NO_RETAINED_SPANS
     """Minutes that are kept for years."""
 
     @classmethod
-    def of(cls, levels: Sequence[Level], newest_ms: Iterable[int | None], kept: Kept) -> Retention:
+    def of(cls, levels: Sequence[PaneLevel], newest_ms: Iterable[int | None], kept: RetainedSpans) -> Retention:
         """After the newest of some moments."""
         newest_s = max(max((at or 0 for at in newest_ms), default=0) // 1000, kept.by_s)
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)

@@ -16,29 +16,37 @@ import numpy as np
 
 from consumers.contract.events import Promotion
 from consumers.settings import Clock
-from streams import promotions
-from streams.asof import AsOf
+from streams.model import promotions
 from streams.model.kpis import Number, values
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.dictionary import StockNames
-from streams.panes.rows import Rows
-from streams.settings import Settings, limits
-from streams.stock.book import StockBook
+from streams.panes.rows import RowIndex
+from streams.settings import Settings, shipping_limits
 from streams.stock.ledger import Ledger
-from streams.store.kept import NOTHING_KEPT
+from streams.stock.stock_state import StockState
+from streams.store.as_of import AsOf
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
-from streams.store.state import State
-from streams.view.asking import Answer, Question, Top
-from streams.view.curve import curve
-from streams.view.followed import Followed
-from streams.view.moment import Moment, moment_of
-from streams.view.numbers import Seconds, answer, named_counters, nothing, seconds, shipping_total, sums_of
-from streams.view.reached import newest
+from streams.store.retained_spans import NO_RETAINED_SPANS
+from streams.store.state import StoreState
+from streams.view.followed import FollowedState
+from streams.view.newest_as_of import newest_as_of
+from streams.view.numbers import (
+    SecondCells,
+    answer_rows,
+    empty_items,
+    named_counters,
+    seconds,
+    shipping_total,
+    window_sums,
+)
+from streams.view.query import Answer, KpiQuery, Top
+from streams.view.resolve import ResolvedQuery, resolve_query
 from streams.view.retention import Retention
-from streams.view.shipping import ShippingMoment
+from streams.view.series_points import series_points
+from streams.view.shipping import ResolvedShippingQuery
 
 T = TypeVar("T")
 
@@ -52,19 +60,19 @@ _AT_ONCE = 100
 class RollingView:
     """The read side of one process. Questions raise NotReadyError and NotAnswerableError."""
 
-    def __init__(self, reader: PaneReader, rows: Rows, settings: Settings) -> None:
+    def __init__(self, reader: PaneReader, rows: RowIndex, settings: Settings) -> None:
         self.promotions: dict[str, Promotion] = {}
         self.polled_ms: int | None = None
         """When the store last answered, by its clock."""
         self._settings = settings
         self._levels = levels(settings)
-        self._kept = NOTHING_KEPT
+        self._kept = NO_RETAINED_SPANS
         self._kept_at_ms = 0
         self._as_of_ms = 0
-        self._followed = self._begun(reader, rows, State((), {}, 0))
+        self._followed = self._new_state(reader, rows, StoreState((), {}, 0))
 
     @property
-    def state(self) -> State:
+    def state(self) -> StoreState:
         """Where every partition stood at the last poll."""
         return self._followed.state
 
@@ -80,122 +88,136 @@ class RollingView:
             self.promotions = await followed.reader.promotions()
             self._kept_at_ms = 0
         newest_ms = [held.newest_ms for held in state.partitions.values()]
-        as_of_ms = newest(state, now_ms, self._settings).ms  # of a shop that is quiet the clock goes on, and panes go
+        as_of_ms = newest_as_of(
+            state, now_ms, self._settings
+        ).ms  # of a shop that is quiet the clock goes on, and panes go
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
             self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
-        if not followed.goes_on(state) or followed.rows.names > _MAX_NAMES or not await followed.take_in(state):
+        if (
+            not followed.is_continued_by(state)
+            or followed.rows.names > _MAX_NAMES
+            or not await followed.advance_to(state)
+        ):
             # Questions are answered from what was followed before until the new start has caught up.
-            rows = Rows()
-            followed = self._begun(followed.reader.with_rows(rows), rows, state)
-            if not await followed.take_in(state):
+            rows = RowIndex()
+            followed = self._new_state(followed.reader.with_rows(rows), rows, state)
+            if not await followed.advance_to(state):
                 return
         followed.retention = Retention.of(self._levels, [*newest_ms, as_of_ms], self._kept)
         self._followed, self.polled_ms = followed, now_ms
 
-    def _begun(self, reader: PaneReader, rows: Rows, state: State) -> Followed:
+    def _new_state(self, reader: PaneReader, rows: RowIndex, state: StoreState) -> FollowedState:
         """A new stretch of following, from a state on."""
-        return Followed(reader, self._levels, rows, state, stock_keep_ms(self._settings), limits(self._settings))
+        return FollowedState(
+            reader, self._levels, rows, state, stock_keep_ms(self._settings), shipping_limits(self._settings)
+        )
 
     def as_of(self, now_ms: int) -> AsOf:
         """The newest as-of, and what it rests on."""
-        return newest(self.state, now_ms, self._settings)
+        return newest_as_of(self.state, now_ms, self._settings)
 
-    def moment_ms(self, at_ms: int | None, now_ms: int) -> int:
+    def resolve_as_of_ms(self, at_ms: int | None, now_ms: int) -> int:
         """The as-of of an answer about a moment (None: the newest)."""
-        return self._moment(Question(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
+        return self._resolve(KpiQuery(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
 
-    def promotion_of(self, name: str | None, as_of_ms: int) -> str | None:
+    def resolve_promotion(self, name: str | None, as_of_ms: int) -> str | None:
         """The promotion that is meant: the one named, else the one that started last."""
-        return promotions.meant(self.promotions, name, as_of_ms)
+        return promotions.promotion_or_current(self.promotions, name, as_of_ms)
 
     # Asking ----------------------------------------------------------------------------------------------------------
 
-    async def one(self, question: Question, value: str, now_ms: int) -> Answer:
+    async def one(self, query: KpiQuery, value: str, now_ms: int) -> Answer:
         """The numbers of one value of a scope; a value that was never seen counts nothing."""
-        moment = self._moment(question, value, now_ms)
-        return await _given(moment, [value])
+        resolved = self._resolve(query, value, now_ms)
+        return await _answer_values(resolved, [value])
 
-    async def several(self, question: Question, names: Sequence[str], now_ms: int) -> Answer:
+    async def several(self, query: KpiQuery, names: Sequence[str], now_ms: int) -> Answer:
         """The numbers of some values of a scope, in the order given."""
-        return await _given(self._moment(question, None, now_ms), names)
+        return await _answer_values(self._resolve(query, None, now_ms), names)
 
-    async def every(self, question: Question, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
+    async def every(self, query: KpiQuery, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
         """The numbers of each value with any counter not 0, the largest first."""
-        moment = self._moment(question, None, now_ms)
-        sums = await sums_of(moment)
-        held = moment.held(sums)
-        rows = moment.largest(held, sums, by, limit)
-        return replace(await answer(moment, sums, moment.names(rows), rows), count=len(held))
+        resolved = self._resolve(query, None, now_ms)
+        sums = await window_sums(resolved)
+        held = resolved.nonzero_rows(sums)
+        rows = resolved.largest(held, sums, by, limit)
+        return replace(await answer_rows(resolved, sums, resolved.names(rows), rows), count=len(held))
 
-    async def count(self, question: Question, now_ms: int) -> int:
+    async def count(self, query: KpiQuery, now_ms: int) -> int:
         """How many values of a scope have any counter that is not 0."""
-        moment = self._moment(question, None, now_ms)
-        return len(moment.held(await sums_of(moment)))
+        resolved = self._resolve(query, None, now_ms)
+        return len(resolved.nonzero_rows(await window_sums(resolved)))
 
-    async def amounts(self, question: Question, counter: str, now_ms: int) -> Ints:
+    async def amounts(self, query: KpiQuery, counter: str, now_ms: int) -> Ints:
         """One counter of each value of a scope with any counter not 0, in no order."""
-        moment = self._moment(question, None, now_ms)
-        sums = await sums_of(moment)
-        return sums.column(moment.held(sums), COUNTER_IDS[counter])
+        resolved = self._resolve(query, None, now_ms)
+        sums = await window_sums(resolved)
+        return sums.column(resolved.nonzero_rows(sums), COUNTER_IDS[counter])
 
-    async def top(self, question: Question, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
+    async def top(self, query: KpiQuery, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
         """The largest values of a scope by a counter or `net_gmv`, some others by name, and the rest summed."""
-        moment = self._moment(question, None, now_ms)
-        sums = await sums_of(moment)
-        held = moment.held(sums)
-        largest = moment.largest(held, sums, by, limit)
-        named = np.array([row for name in also if (row := moment.row(name)) is not None], np.int64)
+        resolved = self._resolve(query, None, now_ms)
+        sums = await window_sums(resolved)
+        held = resolved.nonzero_rows(sums)
+        largest = resolved.largest(held, sums, by, limit)
+        named = np.array([row for name in also if (row := resolved.row(name)) is not None], np.int64)
         largest = np.append(largest, held[among(held, named) & ~among(held, largest)])
         others = held[~among(held, largest)]
-        rest = named_counters(sums.total(others)[0].tolist(), question.scope)
-        shipping = await shipping_total(moment, others)
-        found = await answer(moment, sums, moment.names(largest), largest)
-        return Top(found, len(held) - len(largest), values({**rest, **shipping}, question.scope))
+        rest = named_counters(sums.total(others)[0].tolist(), query.scope)
+        shipping = await shipping_total(resolved, others)
+        found = await answer_rows(resolved, sums, resolved.names(largest), largest)
+        return Top(found, len(held) - len(largest), values({**rest, **shipping}, query.scope))
 
     async def series(
-        self, question: Question, value: str, name: str, moments_ms: Sequence[int], now_ms: int
+        self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], now_ms: int
     ) -> list[tuple[int, Number]]:
         """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
         followed, asked = self._followed, {}
         for i, at_ms in enumerate(moments_ms, 1):
-            moment = self._moment(replace(question, as_of_ms=at_ms), value, now_ms, followed)
-            asked[moment.as_of_ms] = moment
+            resolved = self._resolve(replace(query, as_of_ms=at_ms), value, now_ms, followed)
+            asked[resolved.as_of_ms] = resolved
             if i % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return await curve(list(asked.values()), value, name, self._levels)
+        return await series_points(list(asked.values()), value, name, self._levels)
 
-    async def seconds(self, span: Span) -> Seconds:
+    async def seconds(self, span: Span) -> SecondCells:
         """What was counted second by second in a span, be it complete or not. Raises NotAnswerableError where seconds
         are no longer kept."""
         return await seconds(self._followed, span)
 
-    async def stock_at(self, as_of_ms: int, now_ms: int, question: Callable[[StockBook, StockNames], T]) -> T:
+    async def stock_at(self, as_of_ms: int, now_ms: int, query: Callable[[StockState, StockNames], T]) -> T:
         """What a question says of the stock at an as-of, which an answer gave before."""
-        moment = self._moment(Question(Window.M1, as_of_ms=as_of_ms), "", now_ms)
-        names = moment.followed.rows.stock
-        return await moment.followed.stock.ask(moment.as_of_ms, moment.live, lambda book: question(book, names))
+        resolved = self._resolve(KpiQuery(Window.M1, as_of_ms=as_of_ms), "", now_ms)
+        names = resolved.followed.rows.stock
+        return await resolved.followed.stock.ask(
+            resolved.as_of_ms, resolved.live, lambda stock_state: query(stock_state, names)
+        )
 
-    async def stock_journal(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
+    async def stock_event_log(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
         """All that happened to the stock of some SKUs (ascending, as `stock_at` numbers them) in [start_ms, end_ms)."""
-        return await self._followed.stock.journal(skus, start_ms, end_ms)
+        return await self._followed.stock.event_log(skus, start_ms, end_ms)
 
-    def shipping_at(self, question: Question, now_ms: int) -> ShippingMoment:
+    def shipping_at(self, query: KpiQuery, now_ms: int) -> ResolvedShippingQuery:
         """A question about shipping beyond its KPIs."""
-        moment = self._moment(question, "", now_ms)
-        followed = moment.followed
-        return ShippingMoment(followed.shipping, moment.at, followed.newest_s, followed.rows, moment.require_kept)
+        resolved = self._resolve(query, "", now_ms)
+        followed = resolved.followed
+        return ResolvedShippingQuery(
+            followed.shipping, resolved.at, followed.newest_s, followed.rows, resolved.require_kept
+        )
 
-    def _moment(self, question: Question, value: str | None, now_ms: int, followed: Followed | None = None) -> Moment:
+    def _resolve(
+        self, query: KpiQuery, value: str | None, now_ms: int, followed: FollowedState | None = None
+    ) -> ResolvedQuery:
         """What a question comes to, by what was followed up to now."""
-        return moment_of(question, value, now_ms, followed or self._followed, self.promotions, self._settings)
+        return resolve_query(query, value, now_ms, followed or self._followed, self.promotions, self._settings)
 
 
-async def _given(moment: Moment, names: Sequence[str]) -> Answer:
+async def _answer_values(resolved: ResolvedQuery, names: Sequence[str]) -> Answer:
     """The numbers of values that were asked for by name."""
-    sums = await sums_of(moment)
-    found = {name: row for name in names if (row := moment.row(name)) is not None}
-    told = await answer(moment, sums, list(found), np.array(list(found.values()), np.int64))
-    never = await nothing(moment, [name for name in names if name not in found])
+    sums = await window_sums(resolved)
+    found = {name: row for name in names if (row := resolved.row(name)) is not None}
+    told = await answer_rows(resolved, sums, list(found), np.array(list(found.values()), np.int64))
+    never = await empty_items(resolved, [name for name in names if name not in found])
     items = {item.value: item for item in (*told.items, *never)}
     return replace(told, items=[items[name] for name in names])

@@ -15,36 +15,36 @@ import numpy as np
 from streams.model.windows import Pieces, Span, in_panes
 from streams.panes.arrays import Ints
 from streams.panes.cells import merge_cells, nonzero
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.steps import HOUR_S
-from streams.shipping.amendments import merge_amendments
-from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg, leg_name
+from streams.shipping.corrections import merge_corrections
+from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter, shipping_sum_name
 from streams.shipping.delta import ShippingDelta, merge_shipping
-from streams.shipping.expansion import DAY_S, Limits
-from streams.store.levels import Level
+from streams.shipping.expansion import DAY_S, ShippingLimits
+from streams.store.levels import PaneLevel
 from streams.view.blocks import Blocks
-from streams.view.legs import LegSum, RowSums, known_in
-from streams.view.series import RowHistory
+from streams.view.row_history import RowHistory
+from streams.view.shipment_interval_sums import RowSums, ShipmentIntervalSum, correction_sums
 
-LEG_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
+SHIPMENT_INTERVAL_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
 """Levels and their panes' lengths in seconds, finest first."""
 _MAX_SUMS = 32
-_STATES = tuple(map(leg_name, (Leg.UNSHIPPED, Leg.OVERDUE)))
-NOTHING = Span(0, 0)
+_STATES = tuple(map(shipping_sum_name, (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE)))
+EMPTY_SPAN = Span(0, 0)
 
 WindowKey = tuple[str, str | None]
 """A window, and the promotion whose time it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class At:
+class ShippingWindow:
     """A window at a moment."""
 
-    counted: Span
+    covered_span: Span
     as_of_s: int
     finest: int
-    """Place in `LEG_LEVELS` of the finest level that is kept."""
+    """Place in `SHIPMENT_INTERVAL_LEVELS` of the finest level that is kept."""
     key: WindowKey | None
     """Under which it is kept moving; None: it does not end at the newest as-of."""
     coarsest: int = 2
@@ -56,10 +56,10 @@ class At:
 class ShippingView:
     """Follows what orders add, and sums it up when asked."""
 
-    def __init__(self, blocks: Blocks, limits: Limits) -> None:
+    def __init__(self, blocks: Blocks, limits: ShippingLimits) -> None:
         self._blocks = blocks
         self._limits = limits
-        self._windows: OrderedDict[WindowKey, LegSum] = OrderedDict()
+        self._windows: OrderedDict[WindowKey, ShipmentIntervalSum] = OrderedDict()
         self._changes = RowSums()
         """Changes of states from the newest as-of on."""
         self._waiting = RowSums()
@@ -73,22 +73,25 @@ class ShippingView:
             self._changes.correct(applied.legs)
             self._waiting.correct(applied.waiting)
 
-    async def sums(self, at: At, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
-        """`Leg` counters of rows: sums over the window, UNSHIPPED and OVERDUE as they stand: [row, counter].
+    async def sums(self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+        """`ShippingCounter` counters of rows: sums over the window, UNSHIPPED and OVERDUE as they stand: [row,
+        counter].
 
         `newest_s`: event time of the newest event there is. `require_kept` raises where panes are needed that are gone.
         """
-        window, states = await self._standing(at, newest_s, require_kept)
+        window, states = await self._current_sums(at, newest_s, require_kept)
         return _with_states(window.of(rows), *(held.of(rows) for held in states))
 
-    async def total(self, at: At, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+    async def total(
+        self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]
+    ) -> Ints:
         """The same of these rows, which are distinct, together: [1, counter]."""
-        window, states = await self._standing(at, newest_s, require_kept)
+        window, states = await self._current_sums(at, newest_s, require_kept)
         return _with_states(window.total(rows), *(held.total(rows) for held in states))
 
-    async def _standing(
-        self, at: At, newest_s: int, require_kept: Callable[[Pieces], None]
-    ) -> tuple[LegSum, tuple[RowSums, ...]]:
+    async def _current_sums(
+        self, at: ShippingWindow, newest_s: int, require_kept: Callable[[Pieces], None]
+    ) -> tuple[ShipmentIntervalSum, tuple[RowSums, ...]]:
         """The window, and where states are known the changes of states and those that wait."""
         window = await self._window(at, require_kept)
         if not at.states:
@@ -96,29 +99,29 @@ class ShippingView:
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
         live = at.key is not None
         changes = await self._moved(
-            self._changes if live else RowSums(), changes_span, LEG_LEVELS[at.finest :], Blocks.legs
+            self._changes if live else RowSums(), changes_span, SHIPMENT_INTERVAL_LEVELS[at.finest :], Blocks.legs
         )
         waiting = await self._moved(self._waiting if live else RowSums(), waiting_span, WAIT_LEVELS, Blocks.waiting)
         return window, (changes, waiting)
 
-    async def windowed(self, at: At, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
+    async def windowed(self, at: ShippingWindow, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
         """Sums over the window alone: [row, counter]."""
         return (await self._window(at, require_kept)).of(rows)
 
     async def falling_due(self, as_of_s: int, hours: int, row: int) -> list[tuple[int, int]]:
-        """See `ShippingMoment`; by all that is known, so of the newest as-of alone."""
+        """See `ResolvedShippingQuery`; by all that is known, so of the newest as-of alone."""
         limit_s, blocks = self._limits.overdue_ms // 1000, self._blocks
         pieces = [("wait_s", Span(max(0, as_of_s - limit_s), max(0, as_of_s - limit_s + hours * HOUR_S)))]
-        while await blocks.ensure(blocks.needed(pieces)):
+        while await blocks.ensure(blocks.block_ids(pieces)):
             pass
         cells = nonzero(merge_cells([part.of_row(row) for part in blocks.waiting(pieces)]))
         return list(zip((cells.panes + limit_s).tolist(), cells.amounts.tolist(), strict=True))
 
     async def series(
         self,
-        moments: Sequence[At],
+        moments: Sequence[ShippingWindow],
         newest_s: int,
-        levels: Sequence[Level],
+        levels: Sequence[PaneLevel],
         row: Callable[[], int | None],
         pieces: Callable[[Span], Pieces],
     ) -> Ints:
@@ -128,35 +131,41 @@ class ShippingView:
         """
         blocks = self._blocks
         legs = RowHistory(blocks, levels, row, blocks.legs)
-        windowed = await legs.counters([at.counted for at in moments], pieces)
-        spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (NOTHING, NOTHING) for at in moments]
-        changes = await legs.counters([changes for changes, _ in spans], _leg_pieces)
+        windowed = await legs.counters([at.covered_span for at in moments], pieces)
+        spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (EMPTY_SPAN, EMPTY_SPAN) for at in moments]
+        changes = await legs.counters([changes for changes, _ in spans], _interval_pieces)
         history = RowHistory(blocks, levels, row, blocks.waiting)
         waiting = await history.counters([waiting for _, waiting in spans], _wait_pieces)
-        whole = Span(min(at.counted.start_s for at in moments), max(at.counted.end_s for at in moments))
+        whole = Span(min(at.covered_span.start_s for at in moments), max(at.covered_span.end_s for at in moments))
         amended_in = pieces(whole)
-        while await blocks.ensure(blocks.needed(amended_in)):
+        while await blocks.ensure(blocks.block_ids(amended_in)):
             pass
         found = row()
-        parts = () if found is None else (part.of_row(found) for part in blocks.amendments(amended_in))
-        amendments = merge_amendments(list(parts))
-        amended = np.array([known_in(amendments, at.counted, at.as_of_s) for at in moments])[:, :N_LEGS]
-        return _with_states(windowed[:, :N_LEGS] + amended, changes[:, :N_LEGS], waiting[:, :N_LEGS])
+        parts = () if found is None else (part.of_row(found) for part in blocks.corrections(amended_in))
+        corrections = merge_corrections(list(parts))
+        amended = np.array([correction_sums(corrections, at.covered_span, at.as_of_s) for at in moments])[
+            :, :N_SHIPPING_COUNTERS
+        ]
+        return _with_states(
+            windowed[:, :N_SHIPPING_COUNTERS] + amended,
+            changes[:, :N_SHIPPING_COUNTERS],
+            waiting[:, :N_SHIPPING_COUNTERS],
+        )
 
-    async def _window(self, at: At, require_kept: Callable[[Pieces], None]) -> LegSum:
-        window = LegSum() if at.key is None else self._kept(at.key)
-        levels, blocks = LEG_LEVELS[at.finest : at.coarsest + 1], self._blocks
+    async def _window(self, at: ShippingWindow, require_kept: Callable[[Pieces], None]) -> ShipmentIntervalSum:
+        window = ShipmentIntervalSum() if at.key is None else self._kept(at.key)
+        levels, blocks = SHIPMENT_INTERVAL_LEVELS[at.finest : at.coarsest + 1], self._blocks
         while True:
-            steps = list(window.steps_to(at.counted, at.as_of_s))
+            steps = list(window.steps_to(at.covered_span, at.as_of_s))
             pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
             require_kept(pieces)
-            if not await blocks.ensure(blocks.needed(pieces)):
+            if not await blocks.ensure(blocks.block_ids(pieces)):
                 break  # nothing was waited for, so nothing has changed since the steps were made
         window.move_to(at.as_of_s)
         for sign, part in steps:
             held = in_panes(part, levels) if sign else []
-            window.take(sign, blocks.legs(held), blocks.amendments(held))
-        window.span = at.counted
+            window.take(sign, blocks.legs(held), blocks.corrections(held))
+        window.span = at.covered_span
         return window
 
     async def _moved(
@@ -170,7 +179,7 @@ class ShippingView:
         while True:
             steps = list(total.steps_to(span))
             if not await blocks.ensure(
-                blocks.needed(piece for sign, part in steps if sign for piece in in_panes(part, levels))
+                blocks.block_ids(piece for sign, part in steps if sign for piece in in_panes(part, levels))
             ):
                 break
         for sign, part in steps:
@@ -187,8 +196,8 @@ class ShippingView:
         last_s = -(-(end_s + self._limits.overdue_ms // 1000 + 1) // HOUR_S) * HOUR_S
         return Span(as_of_s, last_s), Span(max(0, as_of_s - self._limits.horizon_s), end_s)
 
-    def _kept(self, key: WindowKey) -> LegSum:
-        found = self._windows.setdefault(key, LegSum())
+    def _kept(self, key: WindowKey) -> ShipmentIntervalSum:
+        found = self._windows.setdefault(key, ShipmentIntervalSum())
         self._windows.move_to_end(key)
         if len(self._windows) > _MAX_SUMS:
             self._windows.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more
@@ -196,13 +205,13 @@ class ShippingView:
 
 
 @dataclass(frozen=True, slots=True)
-class ShippingMoment:
+class ResolvedShippingQuery:
     """Everything about shipping at one moment, whatever is polled meanwhile."""
 
     view: ShippingView
-    at: At
+    at: ShippingWindow
     newest_s: int
-    rows: Rows
+    rows: RowIndex
     require_kept: Callable[[Pieces], None]
 
     async def sums(self, rows: Ints) -> Ints:
@@ -216,21 +225,21 @@ class ShippingMoment:
     async def unshipped(self, hours_ago: int, row: int) -> int:
         """How many orders waited so many hours before."""
         as_of_s = self.at.as_of_s - hours_ago * HOUR_S
-        then = At(Span(0, 0), as_of_s - as_of_s % 60, 1, None)
+        then = ShippingWindow(Span(0, 0), as_of_s - as_of_s % 60, 1, None)
         sums = await self.view.sums(then, self.newest_s, np.array([row], np.int64), self.require_kept)
-        return int(sums[0, Leg.UNSHIPPED])
+        return int(sums[0, ShippingCounter.UNSHIPPED])
 
     async def falling_due(self, hours: int, row: int) -> list[tuple[int, int]]:
         """(second at which they fall due, how many wait now) of the orders that do so in the next hours."""
         return await self.view.falling_due(self.at.as_of_s, hours, row)
 
 
-def named(sums: Ints) -> list[dict[str, int]]:
+def sums_by_name(sums: Ints) -> list[dict[str, int]]:
     """[row, counter] as what KPI formulas take."""
-    return [dict(zip(LEG_NAMES, row, strict=False)) for row in sums.tolist()]
+    return [dict(zip(SHIPPING_SUM_NAMES, row, strict=False)) for row in sums.tolist()]
 
 
-def known(row: dict[str, int], at: At) -> dict[str, int]:
+def known_sums(row: dict[str, int], at: ShippingWindow) -> dict[str, int]:
     """Of these sums those that are known at a moment."""
     return row if at.states else {name: count for name, count in row.items() if name not in _STATES}
 
@@ -240,13 +249,13 @@ def _with_states(windowed: Ints, *states: Ints) -> Ints:
     if not states:
         return windowed
     sums, (changes, waiting) = windowed.copy(), states
-    for state in (Leg.UNSHIPPED, Leg.OVERDUE):
-        sums[:, state] = waiting[:, Leg.WAITING] - changes[:, state]
+    for state in (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE):
+        sums[:, state] = waiting[:, ShippingCounter.WAITING] - changes[:, state]
     return sums
 
 
-def _leg_pieces(whole: Span) -> Pieces:
-    return in_panes(whole, LEG_LEVELS)
+def _interval_pieces(whole: Span) -> Pieces:
+    return in_panes(whole, SHIPMENT_INTERVAL_LEVELS)
 
 
 def _wait_pieces(whole: Span) -> Pieces:

@@ -1,4 +1,6 @@
-"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.model.kpis` takes them."""
+"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.model.kpis` takes
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 from consumers.contract.events import Promotion
 from streams.panes.arrays import Ints
 from streams.panes.dictionary import StockNames
-from streams.stock.book import StockBook
+from streams.stock.stock_state import StockState
 from streams.view.stock import StockView
 
 StockSums = dict[str, int]
@@ -30,8 +32,8 @@ class StockNumbers:
     async def of_shop(self) -> StockSums:
         """All known SKUs."""
 
-        def counts(book: StockBook) -> StockSums:
-            out, stocked = book.counts()
+        def counts(stock_state: StockState) -> StockSums:
+            out, stocked = stock_state.counts()
             return {"stockout_skus": out, "stocked_skus": stocked}
 
         return await self._stock.ask(self._as_of_ms, self._live, counts)
@@ -39,10 +41,10 @@ class StockNumbers:
     async def of_promotions(self, promotions: Sequence[str]) -> list[StockSums]:
         """The SKUs that each promotion's definition names; of one that names none, none."""
 
-        def counts(book: StockBook) -> list[StockSums]:
+        def counts(stock_state: StockState) -> list[StockSums]:
             found = []
             for name in promotions:
-                units, known = book.now.available(self._numbers(tuple(dict.fromkeys(self.skus_of(name)))))
+                units, known = stock_state.now.available(self._numbers(tuple(dict.fromkeys(self.skus_of(name)))))
                 out = int(np.count_nonzero(known & (units <= 0)))
                 found.append({"stockout_skus": out, "stocked_skus": int(np.count_nonzero(known)) - out})
             return found
@@ -52,12 +54,12 @@ class StockNumbers:
     async def of_skus(self, skus: Sequence[str], promotion: str | None) -> list[StockSums]:
         """SKUs, and what was sold of each under a promotion; nothing of a SKU that was never counted."""
 
-        def states(book: StockBook) -> list[StockSums]:
+        def states(stock_state: StockState) -> list[StockSums]:
             numbers = self._numbers(skus)
-            units, known = book.now.available(numbers)
+            units, known = stock_state.now.available(numbers)
             sums = [{"stock_available": n} if k else {} for n, k in zip(units.tolist(), known.tolist(), strict=True)]
             if promotion is not None:
-                sold = book.sold.units(numbers, self._names.promotions.get(promotion, -1)).tolist()
+                sold = stock_state.sold.units(numbers, self._names.promotions.get(promotion, -1)).tolist()
                 for held, paid in zip(sums, sold, strict=True):
                     held["promotion_units"] = paid
             return sums

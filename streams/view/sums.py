@@ -187,7 +187,7 @@ class WindowSum(MovingSum):
         total: Ints = self.of(rows[common]).sum(axis=0, keepdims=True) + self._rare.total(rows[~common])
         return total
 
-    def held(self, wanted: npt.NDArray[np.bool_]) -> Ints:
+    def nonzero_rows(self, wanted: npt.NDArray[np.bool_]) -> Ints:
         """Those of the wanted rows with any counter that is not 0, ascending. `wanted`: [row]."""
         rows = np.flatnonzero(wanted[: len(self._sums)])
         rare = self._rare.rows()

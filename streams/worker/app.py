@@ -11,25 +11,27 @@ from tempfile import gettempdir
 import faust
 from faust.types import TP
 
-from consumers.kafka.consumer import Reading
-from consumers.kafka.faust_transport import BatchApp, BatchSchema, Fetching, RecordBatch, Room
+from consumers.kafka.consumer import WorkerConsumer
+from consumers.kafka.faust_transport import BatchApp, BatchSchema, FetchBudget, FetchSettings, RecordBatch
 from consumers.kafka.metadata import require_topics
 from consumers.topics import READ_TOPICS, Topic
-from streams.own_topics import require_own_topics
-from streams.process.ending import Ending
 from streams.process.faust import run_process
-from streams.process.memory import settle
+from streams.process.memory import tune_memory
+from streams.process.own_topics import require_own_topics
+from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
-from streams.store.agreement import agree
 from streams.store.connection import check, connect
 from streams.store.keys import Keys
+from streams.store.shared_settings import require_same_settings
 from streams.store.state import read_state
-from streams.store.waiting import until_available
+from streams.store.wait_for_redis import wait_for_redis
 from streams.worker import Worker
-from streams.worker.standing import ASK_EVERY_S
+from streams.worker.position_tracker import ASK_EVERY_S
 
 _NO_LIMIT = 1 << 20
-"""Batches in Faust's own buffers: `Room` is the limit. Theirs would keep a fetch back until nearly all was done."""
+"""Batches in Faust's own buffers: `FetchBudget` is the limit. Theirs would keep a fetch back until nearly all was
+done.
+"""
 
 
 _TURN_WITHIN_S = 30
@@ -40,7 +42,7 @@ _ANSWER_WITHIN_S = 20
 a rebalance may take, which is one request."""
 
 
-def create_app(settings: Settings, ending: Ending) -> BatchApp:
+def create_app(settings: Settings, shutdown_watchdog: ShutdownWatchdog) -> BatchApp:
     """The Faust app with its agents and timers; nothing is connected before it runs."""
     app = BatchApp(
         settings.group,
@@ -60,7 +62,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
         web_enabled=False,
         datadir=Path(gettempdir()) / f"salepulse-faust-{os.getpid()}",  # never written to: all state is in Redis
     )
-    app.fetching = Fetching(
+    app.fetch_settings = FetchSettings(
         settings.fetch_wait_ms,
         settings.fetch_bytes,
         settings.batch_records,
@@ -68,9 +70,9 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
         settings.batch_bytes,
     )
     app.topic_names = settings.topic_names
-    app.room = Room(settings.batch_records, settings.batch_bytes)
-    reading = Reading(app)
-    worker = Worker(settings, reading, app.room, ending)
+    app.fetch_budget = FetchBudget(settings.batch_records, settings.batch_bytes)
+    reading = WorkerConsumer(app)
+    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -95,7 +97,7 @@ def create_app(settings: Settings, ending: Ending) -> BatchApp:
 
     @app.on_partitions_revoked.connect(weak=False)
     async def on_revoked(_: object, revoked: set[TP], **__: object) -> None:
-        worker.revoked({reading.partition_of(tp) for tp in revoked})
+        worker.revoked({reading.to_partition(tp) for tp in revoked})
 
     @app.on_before_shutdown.connect(weak=False)
     async def on_shutdown(*_: object, **__: object) -> None:
@@ -113,10 +115,10 @@ async def preflight(settings: Settings) -> None:
     partitions = await require_topics(settings.kafka)  # first: for Redis it may wait, and only Redis would be named
     redis = connect(settings)
     try:
-        await until_available(redis, lambda: check(redis))
-        await until_available(redis, lambda: agree(redis, settings, partitions))
+        await wait_for_redis(redis, lambda: check(redis))
+        await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions))
         keys = Keys(settings.redis_prefix, settings.shards)
-        held = (await until_available(redis, lambda: read_state(redis, keys))).partitions.values()
+        held = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
         at_work = any(one.position is not None for one in held)
         await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
     finally:
@@ -134,6 +136,8 @@ def run(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
     asyncio.run(preflight(settings))
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
-    settle()
-    ending = Ending(silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0)
-    run_process(create_app(settings, ending), ending)
+    tune_memory()
+    shutdown_watchdog = ShutdownWatchdog(
+        silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0
+    )
+    run_process(create_app(settings, shutdown_watchdog), shutdown_watchdog)

@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import structlog
 
-from consumers.contract.rejection import Reason, Rejected
+from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.writing import DeadLetterWriter
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition
 
@@ -23,11 +23,11 @@ _STOP_WITHIN_S = 2.0
 class DeadLetterOutput:
     """Writes dead letters, and connects when the first one is to be written."""
 
-    def __init__(self, kafka: Where, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, kafka: KafkaTarget, *, now_ms: Callable[[], int]) -> None:
         """`now_ms`: the clock that all processes go by."""
         self._now_ms = now_ms
         self._writer = DeadLetterWriter(kafka)
-        self._broker_topics = kafka_at(kafka).topics.differing
+        self._broker_topics = kafka_client_config(kafka).topics.renamed_on_broker
         self._lock = asyncio.Lock()
         self._connected = False
 
@@ -36,7 +36,7 @@ class DeadLetterOutput:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.stop(), _STOP_WITHIN_S)
 
-    async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[Rejected]) -> None:
+    async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]) -> None:
         """Returns when all are confirmed: a crash before the position moves may repeat them, not lose them."""
         letters = [*self._of_records(partition, batch, rejected), *self._of_skipped(partition, batch)]
         if not letters:
@@ -48,7 +48,7 @@ class DeadLetterOutput:
         await self._writer.write(letters)
 
     def _of_records(
-        self, partition: Partition, batch: RecordBatch, rejected: Iterable[Rejected]
+        self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]
     ) -> Iterator[DeadLetter]:
         at = self._now_ms()
         for refused in rejected:
@@ -70,18 +70,18 @@ class DeadLetterOutput:
     def _of_skipped(self, partition: Partition, batch: RecordBatch) -> Iterator[DeadLetter]:
         at = self._now_ms()
         for skipped in batch.skipped:
-            if skipped.reason is Reason.UNREADABLE_BATCH:
+            if skipped.reason is RejectionReason.UNREADABLE_BATCH:
                 log.error(
                     "batch cannot be decoded; its records are lost and the history is incomplete",
                     partition=str(partition),
-                    first=skipped.first,
-                    last=skipped.last,
+                    first_offset=skipped.first_offset,
+                    last_offset=skipped.last_offset,
                     why=skipped.detail,
                 )
             yield DeadLetter(
                 partition.topic,
                 partition.number,
-                skipped.first,
+                skipped.first_offset,
                 skipped.key,
                 skipped.value,
                 skipped.reason,
@@ -90,6 +90,6 @@ class DeadLetterOutput:
                 skipped.timestamp,
                 self._broker_topics.get(partition.topic, ""),
                 skipped.headers,
-                skipped.cut,
-                skipped.last if skipped.reason is Reason.UNREADABLE_BATCH else None,
+                skipped.truncation,
+                skipped.last_offset if skipped.reason is RejectionReason.UNREADABLE_BATCH else None,
             )

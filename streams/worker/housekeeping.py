@@ -11,28 +11,28 @@ from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from consumers.kafka.consumer import Reading
+from consumers.kafka.consumer import WorkerConsumer
 from consumers.topics import EVENT_TOPICS, Partition
-from streams.ahead import AheadSources
 from streams.log_pace import LogPace
 from streams.store.connection import UNREACHABLE
 from streams.store.keys import Keys
 from streams.store.reference_clock import ReferenceClock
-from streams.store.refusal_kinds import OURS, RedisRefusal
+from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 from streams.store.writer import PaneWriter
-from streams.worker.acceptance import Acceptance
-from streams.worker.calls import RevokedError
-from streams.worker.forgetting import Forgetting
-from streams.worker.holding import Holding, WorkerClock
+from streams.worker.compaction_scheduler import CompactionScheduler
+from streams.worker.contract_check import ContractCheck
+from streams.worker.expiry import Expiry
+from streams.worker.fast_clocks import FastClocks
 from streams.worker.metrics import WorkerMetrics
-from streams.worker.rolls import Rolls
-from streams.worker.standing import Identity, Standing
+from streams.worker.position_tracker import PositionTracker, TopicIdentity
+from streams.worker.redis_retry import RevokedError
+from streams.worker.registry import PartitionRegistry, WorkerClock
 
 _GONE_MS = 600_000
 _LOOK_FOR_GONE_S = 60.0
 
 
-class Publishing:
+class MetricsPublisher:
     """Measures and publishes for one worker."""
 
     def __init__(
@@ -41,8 +41,8 @@ class Publishing:
         keys: Keys,
         worker_id: str,
         *,
-        holding: Holding,
-        ahead: AheadSources,
+        registry: PartitionRegistry,
+        ahead: FastClocks,
         clock: ReferenceClock,
         refusals: Callable[[], Collection[RedisRefusal]],
         metrics: WorkerMetrics,
@@ -51,7 +51,7 @@ class Publishing:
         self._redis = redis
         self._keys = keys
         self._id = worker_id
-        self._holding = holding
+        self._registry = registry
         self._ahead = ahead
         self._clock = clock
         self._refusals = refusals
@@ -70,24 +70,24 @@ class Publishing:
     async def _forget_gone(self) -> None:
         published: dict[bytes, bytes] = await self._redis.hgetall(self._keys.workers)  # type: ignore[assignment]
         oldest_ms = self._clock.now_ms() - _GONE_MS
-        gone = [name for name, said in published.items() if int(said.split(b"\n", 1)[0]) < oldest_ms]
+        gone = [name for name, reported in published.items() if int(reported.split(b"\n", 1)[0]) < oldest_ms]
         if gone:
             await self._redis.hdel(self._keys.workers, *gone)
 
     def _measure(self) -> None:
-        works, as_of_ms = self._holding.works, self._holding.as_of_ms
-        self._metrics.partitions.set(len(works))
+        owned_partitions, as_of_ms = self._registry.owned_partitions, self._registry.as_of_ms
+        self._metrics.partitions.set(len(owned_partitions))
         self._metrics.clock_offset.set(self._clock.offset_ms / 1000)
         refusals = self._refusals()
-        for refusal in OURS:
+        for refusal in PERMISSION_REFUSALS:
             self._metrics.redis_refuses.labels(refusal).set(refusal in refusals)
         self._metrics.source_ahead.clear()
         for one in self._ahead.named(self._clock.now_ms()):
             self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_ms / 1000)
         for topic in EVENT_TOPICS:
-            seen = [work.seen for partition, work in works.items() if partition.topic is topic]
+            seen = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
             self._metrics.dedup_ids.labels(topic).set(sum(map(len, seen)))
-            cut = [ids.cut_at_ms for ids in seen if ids.cut_at_ms is not None]
+            cut = [ids.evicted_until_ms for ids in seen if ids.evicted_until_ms is not None]
             horizon = (seen[0].horizon_ms if seen else 0) / 1000
             if cut and as_of_ms is not None:
                 horizon = min(horizon, max(0.0, (as_of_ms - max(cut)) / 1000))
@@ -98,7 +98,7 @@ class Publishing:
 
 log = structlog.get_logger()
 
-_TELL_EVERY_S = 5.0
+_COMMIT_EVERY_S = 5.0
 _TRIES = 3
 """How often a heartbeat is written in one turn, for partitions that were counted on while it was under way."""
 
@@ -113,31 +113,31 @@ class Housekeeping:
         self,
         *,
         writer: PaneWriter,
-        reading: Reading,
-        holding: Holding,
-        standing: Standing,
-        identity: Identity,
-        acceptance: Acceptance,
-        rolls: Rolls,
+        reading: WorkerConsumer,
+        registry: PartitionRegistry,
+        position_tracker: PositionTracker,
+        identity: TopicIdentity,
+        contract_check: ContractCheck,
+        compaction_scheduler: CompactionScheduler,
         busy: Callable[[Partition], bool],
         clock: WorkerClock,
-        forgetting: Forgetting,
-        publishing: Publishing,
+        expiry: Expiry,
+        metrics_publisher: MetricsPublisher,
         metrics: WorkerMetrics,
     ) -> None:
         self._writer = writer
         self._reading = reading
-        self._holding = holding
-        self._standing = standing
+        self._registry = registry
+        self._position_tracker = position_tracker
         self._identity = identity
-        self._acceptance = acceptance
-        self._rolls = rolls
+        self._contract_check = contract_check
+        self._compaction_scheduler = compaction_scheduler
         self._busy = busy
         self._clock = clock
-        self._forgetting = forgetting
-        self._publishing = publishing
+        self._expiry = expiry
+        self._metrics_publisher = metrics_publisher
         self._metrics = metrics
-        self._told_s = 0.0
+        self._committed_s = 0.0
         self._pace = LogPace()
 
     async def tick(self) -> None:
@@ -153,21 +153,21 @@ class Housekeeping:
 
     async def _tick(self) -> None:
         assigned = self._reading.assigned()
-        self._holding.keep(assigned)
+        self._registry.release_unassigned(assigned)
         await self._note_topics()
         lags: Lags = {}
         for partition in assigned:
-            if (said := await self._look_at(partition)) is not None:
-                lags[partition] = said
+            if (reported := await self._look_at(partition)) is not None:
+                lags[partition] = reported
         await self._clock.measure()
-        await self._say(lags)
-        await self._acceptance.retry()
+        await self._send_heartbeats(lags)
+        await self._contract_check.resume_due()
         await self._clock.follow()
-        await self._forgetting.turn()
-        await self._publishing.publish()
-        if monotonic() - self._told_s > _TELL_EVERY_S:
-            self._told_s = monotonic()
-            await self._reading.tell({partition: at for partition, (at, _) in lags.items() if at})
+        await self._expiry.run_once()
+        await self._metrics_publisher.publish()
+        if monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self._committed_s = monotonic()
+            await self._reading.commit({partition: at for partition, (at, _) in lags.items() if at})
 
     async def _note_topics(self) -> None:
         """Write which topics and partitions the broker has, before the heartbeats: readers compare the two."""
@@ -180,65 +180,68 @@ class Housekeeping:
     async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:
         """Where a partition stands and how much waits, None where the broker says nothing of it; None where neither can
         be said."""
-        if self._busy(partition) or self._holding.lock(partition).locked():  # may take long: said as it stands
-            busy = self._holding.works.get(partition)
+        if self._busy(partition) or self._registry.lock(partition).locked():  # may take long: said as it stands
+            busy = self._registry.owned_partitions.get(partition)
             if busy is None or not busy.loaded or busy.position is None:
                 return None
-            heard = self._standing.hears_of(busy)
-            return busy.position, self._standing.waiting(partition, busy.position) if heard else None
+            heard = self._position_tracker.broker_answers_for(busy)
+            return busy.position, self._position_tracker.records_after(partition, busy.position) if heard else None
         try:
-            async with self._holding.lock(partition):
-                work = await self._holding.loaded(partition)
+            async with self._registry.lock(partition):
+                owned = await self._registry.loaded(partition)
                 # Of what is not read on purpose, nothing can be heard.
-                known = self._acceptance.stopped(partition) or self._standing.hears_of(work)
-                said = work.position, await self._standing.lag(work) if known else None
-            self._rolls.look(work)
+                known = self._contract_check.is_paused(partition) or self._position_tracker.broker_answers_for(owned)
+                reported = owned.position, await self._position_tracker.lag(owned) if known else None
+            self._compaction_scheduler.start_if_due(owned)
         except RevokedError:
-            self._holding.let_go(partition)
+            self._registry.release(partition)
         except (TimeoutError, KafkaError) as error:
             log.warning("the broker does not answer", partition=str(partition), error=repr(error))
-            held = self._holding.works.get(partition)
+            held = self._registry.owned_partitions.get(partition)
             return (held.position, None) if held and held.loaded else None
         else:
-            return said
+            return reported
         return None
 
-    async def _say(self, lags: Lags) -> None:
+    async def _send_heartbeats(self, lags: Lags) -> None:
         """Write heartbeats, each of where its partition is at this moment; again where one was counted on meanwhile.
 
         A heartbeat of a position that is not the stored one any more is refused. Under load that is most of them: what
         was seen when a partition was looked at is old by now.
         """
         for _ in range(_TRIES):
-            lags = {partition: self._present(partition, said) for partition, said in lags.items()}
-            steps = {partition: self._reading.steps(partition) for partition in lags}
+            lags = {partition: self._present(partition, reported) for partition, reported in lags.items()}
+            steps = {partition: self._reading.large_record_reads(partition) for partition in lags}
             moved = await self._writer.heartbeat(lags, self._arrived(lags), steps, self._applying(lags))
             again: Lags = {}
             for partition in moved:
-                work = self._holding.works.get(partition)
-                if work is None or not work.loaded:
+                owned = self._registry.owned_partitions.get(partition)
+                if owned is None or not owned.loaded:
                     continue
-                if work.position != lags[partition][0]:  # we moved on meanwhile: it was our own word that was old
+                if owned.position != lags[partition][0]:  # we moved on meanwhile: it was our own word that was old
                     again[partition] = lags[partition]
-                elif not self._holding.lock(partition).locked():
-                    self._standing.forget(work)
+                elif not self._registry.lock(partition).locked():
+                    self._position_tracker.forget(owned)
             if not again:
                 return
             lags = again
 
-    def _present(self, partition: Partition, said: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
-        work = self._holding.works.get(partition)
-        if work is None or not work.loaded or work.position is None or work.position == said[0]:
-            return said
-        return work.position, None if said[1] is None else self._standing.waiting(partition, work.position)
+    def _present(self, partition: Partition, reported: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
+        owned = self._registry.owned_partitions.get(partition)
+        if owned is None or not owned.loaded or owned.position is None or owned.position == reported[0]:
+            return reported
+        return owned.position, None if reported[1] is None else self._position_tracker.records_after(
+            partition, owned.position
+        )
 
     def _arrived(self, lags: Lags) -> dict[Partition, int]:
         return {
-            partition: arrived_ms
+            partition: counted_through_ms
             for partition, (position, lag) in lags.items()
-            if lag is not None and (arrived_ms := self._standing.arrived_ms(partition, position)) is not None
+            if lag is not None
+            and (counted_through_ms := self._position_tracker.counted_through_ms(partition, position)) is not None
         }
 
     def _applying(self, lags: Lags) -> dict[Partition, str]:
-        works = self._holding.works
-        return {partition: works[partition].applying for partition in lags if partition in works}
+        owned_partitions = self._registry.owned_partitions
+        return {partition: owned_partitions[partition].applying for partition in lags if partition in owned_partitions}

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from consumers.contract.rejection import Reason
+from consumers.contract.rejection import RejectionReason
 from consumers.dedup import Hashes, SeenIds
 from consumers.settings import Clock
 from streams.panes.arrays import Ints
 from streams.settings import Settings
-from streams.store.kept import KEPT_LEVELS, NOTHING_KEPT, Kept
 from streams.store.levels import levels
+from streams.store.retained_spans import KEPT_LEVELS, NO_RETAINED_SPANS, RetainedSpans
 
 LONGEST_KEPT = "h"
 """The level that is kept longest: what is older is older than every kept pane."""
@@ -27,16 +27,16 @@ AHEAD_MS = 2_000
 """An event further ahead of the clock than this says nothing of the present: its producer's clock is wrong. It counts
 in its own pane, and moves no as-of."""
 
-OutOfTime = tuple[int, Reason, str]
+OutOfBounds = tuple[int, RejectionReason, str]
 """Place of an event in its batch, and why it does not count: reason, detail."""
 
 
-OUT_OF_TIME = frozenset({Reason.TOO_LATE, Reason.FROM_THE_FUTURE})
+CLOCK_REASONS = frozenset({RejectionReason.TOO_LATE, RejectionReason.FROM_THE_FUTURE})
 """The reasons for refusing an event that rest on a clock."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class EventTimeBounds:
     """The moments that decide what is too late, too early, or may be forgotten."""
 
     as_of_ms: int | None
@@ -47,7 +47,7 @@ class Clocks:
     """Events after this are from the future; None: none are."""
     oldest_s: dict[str, int] = field(default_factory=dict)
     """Per level: event time, seconds, before which panes are no longer kept."""
-    kept: Kept = NOTHING_KEPT
+    kept: RetainedSpans = NO_RETAINED_SPANS
     """What of them is kept nevertheless."""
     now_ms: int | None = None
     """The clock that events may be ahead of; None: on the event clock none is."""
@@ -57,13 +57,13 @@ class Clocks:
         """Events after this are ahead of the clock; None: none are."""
         return None if self.now_ms is None else self.now_ms + AHEAD_MS
 
-    def keeping(self, kept: Kept) -> Clocks:
+    def with_retained(self, kept: RetainedSpans) -> EventTimeBounds:
         """The same, with what is kept for years. Of such levels only that is old which was said to be dropped."""
         dropped = {name: kept.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
         return replace(self, oldest_s={**self.oldest_s, **dropped}, kept=kept)
 
 
-def clocks(settings: Settings, as_of_ms: int | None, now_ms: int) -> Clocks:
+def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> EventTimeBounds:
     """What is too late or too early at a moment, on the clock that the settings name.
 
     On the event clock nothing is too late while there is no as-of: nothing is counted yet, and the clock has not begun.
@@ -74,42 +74,42 @@ def clocks(settings: Settings, as_of_ms: int | None, now_ms: int) -> Clocks:
     keep_s = {level.name: level.keep_s for level in levels(settings) if level.keep_s is not None}
     clock_ms = now_ms if wall else as_of_ms
     if not keep_s or clock_ms is None:
-        return Clocks(as_of_ms, None, latest_ms, now_ms=passing_ms)
+        return EventTimeBounds(as_of_ms, None, latest_ms, now_ms=passing_ms)
     oldest_ms = (clock_ms // 1000 - keep_s[LONGEST_KEPT]) * 1000
     if as_of_ms is None:
-        return Clocks(None, oldest_ms, latest_ms, now_ms=passing_ms)
+        return EventTimeBounds(None, oldest_ms, latest_ms, now_ms=passing_ms)
     at_s = min(clock_ms, as_of_ms) // 1000
     oldest_s = {name: at_s - kept_s for name, kept_s in keep_s.items()}
-    return Clocks(as_of_ms, oldest_ms, latest_ms, oldest_s, now_ms=passing_ms)
+    return EventTimeBounds(as_of_ms, oldest_ms, latest_ms, oldest_s, now_ms=passing_ms)
 
 
-def out_of_time(ts: Ints, clocks: Clocks) -> Sequence[OutOfTime]:
+def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequence[OutOfBounds]:
     """The events of a batch that are too late or too early, by their times."""
-    found: list[OutOfTime] = []
-    if clocks.oldest_ms is not None:
-        for i in np.flatnonzero(ts < clocks.oldest_ms).tolist():
-            detail = f"ts {ts[i]} is older than every kept pane (those from {clocks.oldest_ms} on)"
-            found.append((i, Reason.TOO_LATE, detail))
-    if clocks.latest_ms is not None:
-        for i in np.flatnonzero(ts > clocks.latest_ms).tolist():
-            detail = f"ts {ts[i]} is ahead of the clock by more than the limit (to {clocks.latest_ms})"
-            found.append((i, Reason.FROM_THE_FUTURE, detail))
+    found: list[OutOfBounds] = []
+    if event_time_bounds.oldest_ms is not None:
+        for i in np.flatnonzero(ts < event_time_bounds.oldest_ms).tolist():
+            detail = f"ts {ts[i]} is older than every kept pane (those from {event_time_bounds.oldest_ms} on)"
+            found.append((i, RejectionReason.TOO_LATE, detail))
+    if event_time_bounds.latest_ms is not None:
+        for i in np.flatnonzero(ts > event_time_bounds.latest_ms).tolist():
+            detail = f"ts {ts[i]} is ahead of the clock by more than the limit (to {event_time_bounds.latest_ms})"
+            found.append((i, RejectionReason.FROM_THE_FUTURE, detail))
     return found
 
 
-def newest_of(ts: Ints, clocks: Clocks) -> int | None:
+def newest_not_ahead(ts: Ints, event_time_bounds: EventTimeBounds) -> int | None:
     """The newest of some event times that is not ahead of the clock; None: there is none."""
-    in_time = ts if clocks.ahead_ms is None else ts[ts <= clocks.ahead_ms]
+    in_time = ts if event_time_bounds.ahead_ms is None else ts[ts <= event_time_bounds.ahead_ms]
     return int(in_time.max()) if len(in_time) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LatenessVerdict:
     """Which events of a batch count. The others are refused or repeats; where a batch ends cannot be seen in it."""
 
     counts: np.ndarray
     """A mask of the batch."""
-    refused: Sequence[OutOfTime]
+    refused: Sequence[OutOfBounds]
 
     @property
     def repeats(self) -> int:
@@ -117,25 +117,25 @@ class Judged:
         return len(self.counts) - int(self.counts.sum()) - len(self.refused)
 
 
-def judge(ids: Hashes, ts: Ints, seen: SeenIds, clocks: Clocks) -> Judged:
+def lateness_verdict(ids: Hashes, ts: Ints, seen: SeenIds, event_time_bounds: EventTimeBounds) -> LatenessVerdict:
     """What counts of a batch: what is in time, and the first with its id that is.
 
     The id of what is refused is not remembered, neither by `seen` nor within the batch. What is out of time and has the
     id of one that counts is a repeat of it: a repeat may say anything.
     """
-    found = out_of_time(ts, clocks)
+    found = events_out_of_bounds(ts, event_time_bounds)
     if not found:
-        return Judged(seen.first_seen(ids), ())
+        return LatenessVerdict(seen.first_seen(ids), ())
     outside = np.fromiter((at for at, _, _ in found), np.int64, len(found))
     inside = np.setdiff1d(np.arange(len(ids)), outside)
     counts = np.zeros(len(ids), np.bool_)
     counts[inside] = seen.first_seen(ids[inside])
     counted = np.flatnonzero(counts)
     counted_at = dict(zip(ids[counted].tolist(), counted.tolist(), strict=True))
-    known = seen.knows(ids[outside])
+    known = seen.contains(ids[outside])
     refused = [
         one
         for one, is_known, hashed in zip(found, known.tolist(), ids[outside].tolist(), strict=True)
         if not is_known and counted_at.get(hashed, one[0]) >= one[0]
     ]
-    return Judged(counts, refused)
+    return LatenessVerdict(counts, refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from streams.store.refusal_kinds import OURS, RedisRefusal
+from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 
 WORKER_PROCESS = "salepulse_worker"
 """First part of the names of what the system says of the process."""
@@ -47,7 +47,7 @@ class WorkerMetrics:
             ("reason",),
             registry=self.registry,
         )
-        for refusal in OURS:
+        for refusal in PERMISSION_REFUSALS:
             self.redis_refuses.labels(refusal)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
         self.moved = Counter(

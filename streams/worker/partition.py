@@ -14,75 +14,75 @@ from time import monotonic
 
 import numpy as np
 
-from consumers.contract.rejection import Reason, Rejected
+from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.dedup import SeenIds
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.kafka.skipped import Skipped
+from consumers.kafka.skipped_records import SkippedRecords
 from consumers.topics import Partition, Topic
-from streams.ahead import Source, sources_ahead
 from streams.fold.codec import decode, encode
 from streams.fold.columns import TYPE_NAMES, Columns, read_columns
 from streams.fold.delta import PaneDelta
 from streams.fold.fold import fold
-from streams.model.totals import negative_amounts_of
+from streams.model.negative_amounts import negative_amounts_total
 from streams.panes.cells import merge_cells
-from streams.panes.rows import Rows
-from streams.settings import Settings, limits
+from streams.panes.rows import RowIndex
+from streams.settings import Settings, shipping_limits
 from streams.shipping.facts import Creation
 from streams.shipping.join import join
-from streams.shipping.told import OrdersTold
+from streams.shipping.order_facts import FactsByOrder
+from streams.store.compactor import Compaction, Compactor, PlannedCompaction
 from streams.store.id_log import IdLog
 from streams.store.merging import OpenBlocks
-from streams.store.roller import Planned, Roller, Rolling
-from streams.store.writer import Applying, IdEntry, Moved, PaneWriter, RecordsChanged
-from streams.worker.lateness import OUT_OF_TIME, Clocks, judge, newest_of
+from streams.store.writer import BatchUpdate, IdEntry, OffsetMismatch, PaneWriter, RecordConflict
+from streams.worker.fast_clocks import ClockSource, find_fast_clocks
+from streams.worker.lateness import CLOCK_REASONS, EventTimeBounds, lateness_verdict, newest_not_ahead
 
-ROLL_EVERY_S = 30
-ROLL_CELLS = 500_000
+COMPACT_EVERY_S = 30
+COMPACT_CELLS = 500_000
 """Deltas are rolled after so long, or when so many numbers wait."""
 _READS_ALL = 100
 """After a batch whose records were others than was thought."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedBatch:
     """A batch that was decoded and folded, not yet applied."""
 
-    applying: Applying
-    rejected: list[Rejected]
-    told: OrdersTold = field(default_factory=OrdersTold)
+    applying: BatchUpdate
+    rejected: list[RejectedMessage]
+    order_facts: FactsByOrder = field(default_factory=FactsByOrder)
     """What the events tell of orders, not joined yet with what is known of them."""
-    ahead: Mapping[Source, int] = field(default_factory=dict)
+    ahead: Mapping[ClockSource, int] = field(default_factory=dict)
     """Sources whose events are ahead of the clock, and by how many ms."""
 
     @property
-    def judged_by_clock(self) -> bool:
+    def depends_on_clock(self) -> bool:
         """Whether another clock would have made another batch of it."""
-        return bool(self.ahead) or any(refused.reason in OUT_OF_TIME for refused in self.rejected)
+        return bool(self.ahead) or any(refused.reason in CLOCK_REASONS for refused in self.rejected)
 
 
-class PartitionWork:
+class OwnedPartition:
     """What a worker holds of one partition that it is assigned."""
 
     def __init__(
-        self, partition: Partition, settings: Settings, writer: PaneWriter, roller: Roller, rows: Rows
+        self, partition: Partition, settings: Settings, writer: PaneWriter, compactor: Compactor, rows: RowIndex
     ) -> None:
         self.partition = partition
         self.position: int | None = None
-        self.touched = monotonic()
+        self.last_batch_s = monotonic()
         """When a batch was last taken up."""
         self.seen = SeenIds(_horizon_ms(partition.topic, settings))
         self.topic_ids: tuple[str, ...] = ()
         """The topic that was counted, and the one before it; empty while that is not known."""
-        self.attended_ms: int | None = None
+        self.previous_heartbeat_ms: int | None = None
         """When a worker last sent a heartbeat for it before this one took it over, epoch ms."""
         self._settings = settings
         self._writer = writer
-        self._roller = roller
+        self._compactor = compactor
         self._blocks = OpenBlocks()
         self._rows = rows
-        self._limits = limits(settings)
-        self._joined: tuple[Prepared, Applying] | None = None
+        self._limits = shipping_limits(settings)
+        self._joined: tuple[PreparedBatch, BatchUpdate] | None = None
         """The batch that is being applied, as it was sent."""
         self._reads_all = 0
         """For so many batches the records of created orders are read, too."""
@@ -92,8 +92,8 @@ class PartitionWork:
         """The batch that led to the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
-        self._rolled_at = monotonic() - ROLL_EVERY_S * _phase(partition)
-        self._planned: Planned | None = None
+        self._rolled_at = monotonic() - COMPACT_EVERY_S * _phase(partition)
+        self._planned: PlannedCompaction | None = None
         """The roll made ready last, while it may be written."""
         self._ids = IdLog(self.seen.horizon_ms)
         """The id entries in Redis."""
@@ -106,19 +106,19 @@ class PartitionWork:
     async def load(self) -> None:
         """Take over what Redis holds: position, deltas not rolled yet, event ids."""
         held = await self._writer.load(self.partition, self._rows)
-        self.position, self._rolled, self.topic_ids = held.position, held.rolled, held.topic_ids
+        self.position, self._rolled, self.topic_ids = held.position, held.compacted_to, held.topic_ids
         self._batch_id = held.batch_id
-        if self.attended_ms is None:
-            self.attended_ms = held.seen_ms
+        if self.previous_heartbeat_ms is None:
+            self.previous_heartbeat_ms = held.heartbeat_ms
         self._pending = [delta for _, delta in held.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)
         self._blocks = OpenBlocks()
         self._planned = None
-        for entry in (*held.rolled_ids, *held.ids):
+        for entry in (*held.compacted_ids, *held.ids):
             self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
         self._ids = IdLog(
-            self.seen.horizon_ms, [entry.span for entry in held.rolled_ids], [entry.span for entry in held.ids]
+            self.seen.horizon_ms, [entry.span for entry in held.compacted_ids], [entry.span for entry in held.ids]
         )
         self._loaded = True
 
@@ -126,43 +126,43 @@ class PartitionWork:
         """Believe nothing until the next `load`."""
         self._loaded = False
 
-    def renumber(self, rows: Rows) -> None:
+    def renumber(self, rows: RowIndex) -> None:
         """Go over to other row numbers; only by whoever holds the partition."""
         if rows is self._rows:
             return
         self._pending = [decode(encode(delta, self._rows, compress=False), rows) for delta in self._pending]
         self._rows = rows
 
-    def prepare(self, batch: RecordBatch, clocks: Clocks) -> Prepared:
+    def prepare(self, batch: RecordBatch, event_time_bounds: EventTimeBounds) -> PreparedBatch:
         """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
         values = [record.value for record in batch.records]
         events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
-        ahead = sources_ahead(events, self.partition, clocks, self._rows)
-        judged = judge(events.ids, events.ts, self.seen, clocks)
+        ahead = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
+        judged = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
         for at, reason, detail in judged.refused:
-            rejected.append(Rejected(int(events.positions[at]), reason, detail))
+            rejected.append(RejectedMessage(int(events.indexes[at]), reason, detail))
         if not judged.counts.all():
             events = events.take(np.flatnonzero(judged.counts))
         oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
-        return Prepared(
-            Applying(
+        return PreparedBatch(
+            BatchUpdate(
                 partition=self.partition,
-                follows=batch.follows,
-                next=batch.next,
+                start_offset=batch.start_offset,
+                end_offset=batch.end_offset,
                 first=self.position is None,
-                newest_ms=newest_of(events.ts, clocks),
-                clock_ms=clocks.ahead_ms,
+                newest_ms=newest_not_ahead(events.ts, event_time_bounds),
+                clock_ms=event_time_bounds.ahead_ms,
                 delta=fold(events, self._rows),
-                ids=None if oldest is None or newest is None else IdEntry(batch.next, events.ids, oldest, newest),
+                ids=None if oldest is None or newest is None else IdEntry(batch.end_offset, events.ids, oldest, newest),
                 totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
-            events.told.by_order(),
+            events.order_facts.by_order(),
             ahead,
         )
 
-    async def apply(self, prepared: Prepared) -> Moved | None:
-        """Apply; None when the batch is in, `Moved` when the partition stands elsewhere.
+    async def apply(self, prepared: PreparedBatch) -> OffsetMismatch | None:
+        """Apply; None when the batch is in, `OffsetMismatch` when the partition stands elsewhere.
 
         To be called again with the same batch when Redis did not answer: what was sent is then sent once more as it
         was, since it may have got through, and Redis has what it was told.
@@ -172,15 +172,15 @@ class PartitionWork:
                 self._joined = prepared, await self._join(prepared)
             batch = self._joined[1]
             refused = await self._writer.apply(batch, self._rows)
-            if not isinstance(refused, RecordsChanged):
+            if not isinstance(refused, RecordConflict):
                 break
             self._joined, self._reads_all = None, _READS_ALL
         self._joined = None
         if refused is not None:
             return refused
         if self.position is None:
-            self._rolled = batch.follows
-        self.position, self._batch_id = batch.next, batch.batch_id
+            self._rolled = batch.start_offset
+        self.position, self._batch_id = batch.end_offset, batch.batch_id
         if batch.delta:
             self._pending.append(batch.delta)
             self._pending_size += _size(batch.delta)
@@ -189,16 +189,20 @@ class PartitionWork:
             self._ids.add(batch.ids.span)
         return None
 
-    async def _join(self, prepared: Prepared) -> Applying:
+    async def _join(self, prepared: PreparedBatch) -> BatchUpdate:
         """The batch with what it changes of its orders."""
-        if not prepared.told.facts:
+        if not prepared.order_facts.facts:
             return prepared.applying
-        told = prepared.told.facts
+        order_facts = prepared.order_facts.facts
         # An order that is created has no record, nearly always: where that is wrong, the batch is refused.
-        read = told if self._reads_all else [key for key, fact in told.items() if not isinstance(fact, Creation)]
+        read = (
+            order_facts
+            if self._reads_all
+            else [key for key, fact in order_facts.items() if not isinstance(fact, Creation)]
+        )
         self._reads_all = max(0, self._reads_all - 1)
         records = await self._writer.records(self.partition, read) if read else {}
-        joined = join(prepared.told, records, self._limits, self._rows)
+        joined = join(prepared.order_facts, records, self._limits, self._rows)
         folded = prepared.applying.delta
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
         return replace(prepared.applying, delta=delta, records=joined.changes)
@@ -209,72 +213,78 @@ class PartitionWork:
         return "" if self._joined is None else self._joined[1].batch_id
 
     @property
-    def roll_due(self) -> bool:
+    def compaction_due(self) -> bool:
         """Whether enough waits in the log, or for long enough."""
         return self.position != self._rolled and (
-            self._pending_size >= ROLL_CELLS or monotonic() - self._rolled_at >= ROLL_EVERY_S
+            self._pending_size >= COMPACT_CELLS or monotonic() - self._rolled_at >= COMPACT_EVERY_S
         )
 
     @property
-    def roll_overdue(self) -> bool:
+    def compaction_overdue(self) -> bool:
         """Whether so much waits that a roll under way must be waited for."""
-        return self._pending_size >= 2 * ROLL_CELLS
+        return self._pending_size >= 2 * COMPACT_CELLS
 
-    async def roll(self, clocks: Clocks) -> bool:
+    async def compact(self, event_time_bounds: EventTimeBounds) -> bool:
         """Move what waits in the log into the blocks; False if the partition stands elsewhere."""
-        return await self.end_roll(await self.begin_roll(clocks))
+        return await self.write_compaction(await self.plan_compaction(event_time_bounds))
 
-    async def begin_roll(self, clocks: Clocks) -> Planned | None:
+    async def plan_compaction(self, event_time_bounds: EventTimeBounds) -> PlannedCompaction | None:
         """Make ready what a roll of the log up to here writes, which takes long; batches may be applied meanwhile.
 
         None when there is nothing to roll. One roll at a time.
         """
         if self.position is None or self._rolled is None:
             return None
-        if clocks.as_of_ms is not None:
-            self.seen.forget_before(clocks.as_of_ms)
-            self._ids.forget_before(clocks.as_of_ms - self.seen.horizon_ms)
-        if self.seen.cut_at_ms is not None:  # what no memory is left for is kept in Redis neither
-            self._ids.forget_before(self.seen.cut_at_ms + 1)
+        if event_time_bounds.as_of_ms is not None:
+            self.seen.forget_before(event_time_bounds.as_of_ms)
+            self._ids.forget_before(event_time_bounds.as_of_ms - self.seen.horizon_ms)
+        if self.seen.evicted_until_ms is not None:  # what no memory is left for is kept in Redis neither
+            self._ids.forget_before(self.seen.evicted_until_ms + 1)
         self._rolled_at = monotonic()
         first_ids = self._ids.first
-        rolling = Rolling(
+        compaction = Compaction(
             self.partition,
             self.position,
             self._rolled,
             tuple(self._pending),
             self.position if first_ids is None else first_ids,
             self._ids.ends(self.position),
-            clocks.oldest_s,
-            clocks.kept,
+            event_time_bounds.oldest_s,
+            event_time_bounds.kept,
         )
         blocks = self._blocks
-        planned = await self._roller.plan(rolling, blocks, self._rows)
+        planned = await self._compactor.plan(compaction, blocks, self._rows)
         if self._blocks is not blocks:  # loaded anew meanwhile
             return None
         self._planned = planned
         return planned
 
-    async def end_roll(self, planned: Planned | None) -> bool:
+    async def write_compaction(self, planned: PlannedCompaction | None) -> bool:
         """Write a roll made ready; False if the partition stands elsewhere. Not while a batch is being applied."""
         if planned is None or planned is not self._planned or self.position is None:
             return True  # loaded anew meanwhile: what was made ready is void
-        if not await self._roller.write(planned, self.position, self._batch_id, self._blocks):
+        if not await self._compactor.write(planned, self.position, self._batch_id, self._blocks):
             return False
         self._planned = None
-        self._rolled = planned.rolling.upto
-        self._ids.roll(planned.rolling.id_ends)
-        del self._pending[: len(planned.rolling.pending)]
+        self._rolled = planned.compaction.upto
+        self._ids.compact(planned.compaction.id_ends)
+        del self._pending[: len(planned.compaction.pending)]
         self._pending_size = sum(map(_size, self._pending))
         return True
 
 
-def refused_totals(topic: Topic, rejected: Sequence[Rejected], skipped: Sequence[Skipped]) -> dict[str, int]:
+def refused_totals(
+    topic: Topic, rejected: Sequence[RejectedMessage], skipped: Sequence[SkippedRecords]
+) -> dict[str, int]:
     """What the part of a batch that cannot be counted adds to the totals, by name."""
     reasons = Counter([*(refused.reason for refused in rejected), *(one.reason for one in skipped)])
     totals = {f"rejected,{topic},{reason}": count for reason, count in reasons.items()}
-    totals |= Counter(negative_amounts_of(refused.priced) for refused in rejected if refused.priced is not None)
-    lost = sum(one.last - one.first + 1 for one in skipped if one.reason is Reason.UNREADABLE_BATCH)
+    totals |= Counter(
+        negative_amounts_total(refused.pricing_labels) for refused in rejected if refused.pricing_labels is not None
+    )
+    lost = sum(
+        one.last_offset - one.first_offset + 1 for one in skipped if one.reason is RejectionReason.UNREADABLE_BATCH
+    )
     return totals | ({f"records_lost,{topic}": lost} if lost else {})
 
 
@@ -283,7 +293,9 @@ def _totals(events: Columns, duplicates: int) -> dict[str, int]:
     topic = events.topic
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
-    totals |= {f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped).items()}
+    totals |= {
+        f"labels_dropped,{topic},{name}": count for name, count in Counter(n for _, n in events.dropped_labels).items()
+    }
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 
 
@@ -299,4 +311,4 @@ def _horizon_ms(topic: Topic, settings: Settings) -> int:
 
 
 def _size(delta: PaneDelta) -> int:
-    return len(delta.cells.keys) + len(delta.sketches.coupons) + delta.shipping.size + delta.stock.size
+    return len(delta.cells.keys) + len(delta.sketches.register_entries) + delta.shipping.size + delta.stock.size

@@ -16,20 +16,20 @@ _LOOK_AT_LEAST_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PartitionSample:
     """What is seen of one partition at one moment."""
 
     worked_on: object
     """Another thing whenever the partition was worked on in between."""
-    waits: bool
+    has_backlog: bool
     """Whether records wait in it, or nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WorkerSample:
     """What is seen of a worker at one moment."""
 
-    partitions: Mapping[Partition, Sight]
+    partitions: Mapping[Partition, PartitionSample]
     redis_takes_writes: bool
     """Whether Redis answers and takes writes: a new worker could do no more than this one while it does not."""
     rebalancing: bool
@@ -42,13 +42,13 @@ class Watchdog:
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._last = Seen({}, redis_takes_writes=True, rebalancing=False, full=False)
+        self._last = WorkerSample({}, redis_takes_writes=True, rebalancing=False, full=False)
         self._well_s: dict[Partition, float] = {}
         """# <when it was last well>"""
         self._looked_s: float | None = None
         self._rebalancing_s: float | None = None
 
-    def look(self, now_s: float, seen: Seen) -> list[Partition]:
+    def check(self, now_s: float, seen: WorkerSample) -> list[Partition]:
         """The partitions in doubt, the longest first. A rebalance that does not end puts all of them in doubt."""
         held_up = self._looked_s is None or now_s - self._looked_s > _LOOK_AT_LEAST_EVERY_S
         last, self._last, self._looked_s = self._last, seen, now_s
@@ -58,7 +58,7 @@ class Watchdog:
             if partition not in last.partitions or last.partitions[partition].worked_on != sight.worked_on
         }
         self._well_s = {
-            partition: now_s if partition in worked_on or not sight.waits else self._well_s[partition]
+            partition: now_s if partition in worked_on or not sight.has_backlog else self._well_s[partition]
             for partition, sight in seen.partitions.items()
         }
         if not seen.rebalancing or worked_on or held_up or not seen.redis_takes_writes:
@@ -72,7 +72,7 @@ class Watchdog:
         """Whether a rebalance has been going on for twice as long as anything else may take."""
         return self._rebalancing_s is not None and now_s - self._rebalancing_s > 2 * self._after_s
 
-    def excuse(self, now_s: float) -> None:
+    def restart_timers(self, now_s: float) -> None:
         """Nothing is in doubt before so long from now."""
         self._well_s = dict.fromkeys(self._well_s, now_s)
         self._rebalancing_s = now_s

@@ -10,34 +10,34 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Container
 from functools import partial
 
-from consumers.kafka.consumer import Reading, can_be_read
-from consumers.kafka.faust_transport import RecordBatch, Room
+from consumers.kafka.consumer import WorkerConsumer, is_readable
+from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.topics import Partition
-from streams.ahead import AheadSources
-from streams.process.ending import Ending
+from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
+from streams.store.compactor import Compactor
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.reference_clock import ReferenceClock
-from streams.store.roller import Roller
 from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
-from streams.worker.acceptance import Acceptance
-from streams.worker.calls import RedisCalls
-from streams.worker.counting import Counting
-from streams.worker.forgetting import Forgetting
-from streams.worker.holding import Holding, WorkerClock
-from streams.worker.housekeeping import Housekeeping, Publishing
+from streams.worker.batch_processor import BatchProcessor
+from streams.worker.compaction_scheduler import CompactionScheduler
+from streams.worker.contract_check import ContractCheck
+from streams.worker.expiry import Expiry
+from streams.worker.fast_clocks import FastClocks
+from streams.worker.housekeeping import Housekeeping, MetricsPublisher
 from streams.worker.metrics import WorkerMetrics
-from streams.worker.rolls import Rolls
-from streams.worker.standing import Identity, Standing
-from streams.worker.watching import Watching
+from streams.worker.position_tracker import PositionTracker, TopicIdentity
+from streams.worker.redis_retry import RedisRetry
+from streams.worker.registry import PartitionRegistry, WorkerClock
+from streams.worker.stuck_monitor import StuckMonitor
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
 
 
-class Lanes:
+class PartitionQueues:
     """A lane a partition. What a lane handles must not raise."""
 
     def __init__(self, handle: Handle) -> None:
@@ -53,7 +53,7 @@ class Lanes:
             self._waiting[partition].append(batch)
             return
         self._waiting[partition] = deque([batch])
-        task = asyncio.create_task(self._go(partition))
+        task = asyncio.create_task(self._drain(partition))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -73,7 +73,7 @@ class Lanes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _go(self, partition: Partition) -> None:
+    async def _drain(self, partition: Partition) -> None:
         waiting = self._waiting[partition]
         try:
             while waiting:
@@ -85,84 +85,92 @@ class Lanes:
 class Worker:
     """Takes batches, and a turn of housekeeping every second."""
 
-    def __init__(self, settings: Settings, reading: Reading, room: Room, ending: Ending) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reading: WorkerConsumer,
+        fetch_budget: FetchBudget,
+        shutdown_watchdog: ShutdownWatchdog,
+    ) -> None:
         self.metrics = WorkerMetrics()
-        self._room = room
+        self._fetch_budget = fetch_budget
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
         reference = ReferenceClock(self._redis, keys)
         writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms)
-        roller = Roller(self._redis, keys, levels(settings), settings.clock)
-        calls = RedisCalls(reading, self.metrics)
-        holding = Holding(settings, calls, writer, roller, now_ms=reference.now_ms)
-        identity = Identity(reading)
-        standing = Standing(reading, calls, holding, writer, identity, reference_ms=reference.now_ms)
-        clock = WorkerClock(settings, self._redis, keys, holding, reference)
-        acceptance = Acceptance(
-            settings, self._redis, keys, calls=calls, writer=writer, reading=reading, holding=holding
+        compactor = Compactor(self._redis, keys, levels(settings), settings.clock)
+        redis_retry = RedisRetry(reading, self.metrics)
+        registry = PartitionRegistry(settings, redis_retry, writer, compactor, now_ms=reference.now_ms)
+        identity = TopicIdentity(reading)
+        position_tracker = PositionTracker(
+            reading, redis_retry, registry, writer, identity, reference_ms=reference.now_ms
         )
-        self._rolls = Rolls(calls, holding, standing, self.metrics)
-        ahead = AheadSources()
-        self._counting = Counting(
-            calls=calls,
-            holding=holding,
+        clock = WorkerClock(settings, self._redis, keys, registry, reference)
+        contract_check = ContractCheck(
+            settings, self._redis, keys, redis_retry=redis_retry, writer=writer, reading=reading, registry=registry
+        )
+        self._compaction_scheduler = CompactionScheduler(redis_retry, registry, position_tracker, self.metrics)
+        ahead = FastClocks()
+        self._batch_processor = BatchProcessor(
+            redis_retry=redis_retry,
+            registry=registry,
             clock=clock,
-            standing=standing,
-            rolls=self._rolls,
+            position_tracker=position_tracker,
+            compaction_scheduler=self._compaction_scheduler,
             writer=writer,
-            acceptance=acceptance,
+            contract_check=contract_check,
             kafka=settings.kafka,
             ahead=ahead,
             now_ms=reference.now_ms,
             metrics=self.metrics,
         )
-        self._lanes = Lanes(self._carry)
+        self._partition_queues = PartitionQueues(self._process_batch)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
-        publishing = Publishing(
+        metrics_publisher = MetricsPublisher(
             self._redis,
             keys,
             worker_id,
-            holding=holding,
+            registry=registry,
             ahead=ahead,
             clock=reference,
-            refusals=lambda: {*calls.refused.values(), *self._watching.refusals},
+            refusals=lambda: {*redis_retry.refused.values(), *self._stuck_monitor.refusals},
             metrics=self.metrics,
         )
         self._housekeeping = Housekeeping(
             writer=writer,
             reading=reading,
-            holding=holding,
-            standing=standing,
+            registry=registry,
+            position_tracker=position_tracker,
             identity=identity,
-            acceptance=acceptance,
-            rolls=self._rolls,
-            busy=self._lanes.busy,
+            contract_check=contract_check,
+            compaction_scheduler=self._compaction_scheduler,
+            busy=self._partition_queues.busy,
             clock=clock,
-            forgetting=Forgetting(settings, self._redis, keys, writer, holding, reference.now_ms),
-            publishing=publishing,
+            expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms),
+            metrics_publisher=metrics_publisher,
             metrics=self.metrics,
         )
-        self._watching = Watching(
+        self._stuck_monitor = StuckMonitor(
             settings.stuck_after_s,
             probe=WriteProbe(self._redis, keys, only_reads=False),
-            calls=calls,
-            report=publishing.publish,
+            redis_retry=redis_retry,
+            report=metrics_publisher.publish,
             reading=reading,
-            holding=holding,
-            room=room,
-            stopped=acceptance.stopped,
-            can_be_read=partial(can_be_read, settings.kafka),
-            ending=ending,
+            registry=registry,
+            fetch_budget=fetch_budget,
+            is_paused=contract_check.is_paused,
+            is_readable=partial(is_readable, settings.kafka),
+            shutdown_watchdog=shutdown_watchdog,
             stop=partial(os.kill, os.getpid(), signal.SIGTERM),
         )
 
     def take(self, batch: RecordBatch) -> None:
         """Have a batch counted after those of its partition that came before it."""
-        self._lanes.put(batch)
+        self._partition_queues.put(batch)
 
     def revoked(self, partitions: Container[Partition]) -> None:
         """Partitions are taken away: what waits of them is not ours to count any more."""
-        self._lanes.drop(partitions)
+        self._partition_queues.drop(partitions)
 
     async def tick(self) -> None:
         """Every second."""
@@ -170,17 +178,17 @@ class Worker:
 
     async def watch(self) -> None:
         """See to it that the worker gets on, for as long as it runs."""
-        await self._watching.run()
+        await self._stuck_monitor.run()
 
     async def stop(self) -> None:
         """Break off and close connections. What was not applied is read again by the next owner."""
-        await self._lanes.stop()
-        await self._rolls.stop()
-        await self._counting.stop()
+        await self._partition_queues.stop()
+        await self._compaction_scheduler.stop()
+        await self._batch_processor.stop()
         await self._redis.aclose()
 
-    async def _carry(self, batch: RecordBatch) -> None:
+    async def _process_batch(self, batch: RecordBatch) -> None:
         try:
-            await self._counting.handle(batch)
+            await self._batch_processor.handle(batch)
         finally:
-            self._room.give(batch)
+            self._fetch_budget.release(batch)

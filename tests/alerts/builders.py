@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.findings import Chart, Evaluation, Finding, Interval, Owner, Reason, Series, Severity
-from alerts.state.policy import Route, Routing, Step
+from alerts.findings import Category, Chart, Evaluation, ExpectedRange, Finding, FindingReason, Series, Severity
+from alerts.state.policy import EscalationStep, Route, Routing
 from streams.model.windows import Window
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
@@ -16,12 +16,12 @@ T0 = 1_794_355_200_000
 
 def finding(
     rule: str = "conversion-drop",
-    reason: Reason = Reason.EVIDENCE,
+    reason: FindingReason = FindingReason.EVIDENCE,
     *,
     labels: Mapping[str, str] | None = None,
     severity: Severity = Severity.CRITICAL,
     at_ms: int = T0,
-    held_by: Series | None = None,
+    inhibited_by: Series | None = None,
     money_per_minute: int | None = 1_234_500,
     title: str = "Conversion dropped",
     summary: str = "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
@@ -34,16 +34,16 @@ def finding(
         series=Series(rule, tuple(sorted(given.items()))),
         reason=reason,
         severity=severity,
-        owner=Owner.BUSINESS,
+        category=Category.BUSINESS,
         as_of_ms=at_ms,
         since_ms=at_ms - 30_000,
         unit=Unit.RATIO,
         value=0.021,
         expected=0.04,
-        interval=Interval(0.036, None),
+        interval=ExpectedRange(0.036, None),
         money_per_minute=money_per_minute,
         contributors=(),
-        held_by=held_by,
+        inhibited_by=inhibited_by,
         incident=incident,
         title=title,
         summary=summary,
@@ -57,6 +57,13 @@ def evaluation(*findings: Finding, at_ms: int = T0) -> Evaluation:
     return Evaluation(at_ms, findings)
 
 
-def to(*receivers: str, repeat_ms: int | None = None, after_ms: int = 0) -> Routing:
+def to(*receivers: str, repeat_interval_ms: int | None = None, after_ms: int = 0) -> Routing:
     """Everything goes to these."""
-    return Routing(routes=(Route(steps=(Step(after_ms=after_ms, receivers=receivers),), repeat_ms=repeat_ms),))
+    return Routing(
+        routes=(
+            Route(
+                escalation=(EscalationStep(after_ms=after_ms, receivers=receivers),),
+                repeat_interval_ms=repeat_interval_ms,
+            ),
+        )
+    )

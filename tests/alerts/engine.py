@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from redis.asyncio import Redis
 
 from alerts.findings import Finding
-from alerts.notify.wording import Place
+from alerts.notify.message_text import ShopInfo
+from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
-from alerts.state.telling import Surroundings
-from alerts.state.tick import Tick, tick
+from alerts.state.update import AlertStateUpdate, update_alerts
+from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.keys import AlertKeys
-from alerts.store.said import Said
-from alerts.store.states import Lead, StateStore, WriteResult
+from alerts.store.states import LeaderLease, StateStore, WriteResult
 from tests.alerts.builders import T0, evaluation, to
 
 KEYS = AlertKeys("test")
@@ -33,30 +33,30 @@ class Process:
     keys: AlertKeys = KEYS
 
     def __post_init__(self) -> None:
-        self.store = StateStore(self.redis, self.keys, Place(), lease_ms=self.lease_ms)
-        self.said = Said(self.redis, self.keys)
+        self.store = StateStore(self.redis, self.keys, ShopInfo(), lease_ms=self.lease_ms)
+        self.acks_and_silences = AcksAndSilences(self.redis, self.keys)
 
-    async def lead(self) -> Lead:
+    async def lead(self) -> LeaderLease:
         lead = await self.store.lead(self.name)
-        assert isinstance(lead, Lead), lead
+        assert isinstance(lead, LeaderLease), lead
         self.held, self.loaded = lead, await self.store.load()
         return lead
 
-    async def compute(self, second: float, *found: Finding) -> Tick:
+    async def compute(self, second: float, *found: Finding) -> AlertStateUpdate:
         now_ms = T0 + round(second * 1000)
-        return tick(
+        return update_alerts(
             self.loaded.alerts,
             evaluation(*(replace(one, as_of_ms=now_ms) for one in found), at_ms=now_ms),
             timing=lambda rule: self.timing,
-            acks=await self.said.acks(),
-            around=Surroundings(self.routing, await self.said.silences(now_ms)),
+            acks=await self.acks_and_silences.acks(),
+            context=NotificationContext(self.routing, await self.acks_and_silences.silences(now_ms)),
             now_ms=now_ms,
         )
 
-    async def write(self, done: Tick) -> WriteResult:
+    async def write(self, done: AlertStateUpdate) -> WriteResult:
         return await self.store.write(self.held, self.loaded.version, done)
 
-    async def evaluate(self, second: float, *found: Finding) -> Tick:
+    async def evaluate(self, second: float, *found: Finding) -> AlertStateUpdate:
         """One evaluation from beginning to end, from what Redis holds."""
         await self.lead()
         done = await self.compute(second, *found)

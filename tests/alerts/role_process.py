@@ -13,14 +13,14 @@ from collections.abc import Collection
 from redis.asyncio import Redis
 
 from alerts.app import run
-from alerts.engine import Evaluated
+from alerts.engine import EvaluationRun
 from alerts.findings import Series
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from streams.process.logs import configure_role_logs
 from streams.settings import Settings
 from tests.alerts.scripted import Scripted
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.alert_play import BAD, FINE
 
 
 class FromRedis(Scripted):
@@ -33,7 +33,7 @@ class FromRedis(Scripted):
     def rules(self) -> Rules:
         return load(default_text(), "rules").rules if "STORE_RULES" in os.environ else super().rules()
 
-    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
         said = await self._redis.get("said")
         if said == b"nothing":
             return None

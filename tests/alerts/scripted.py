@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from alerts.engine import Evaluated
+from alerts.engine import EvaluationRun
 from alerts.findings import Finding, Series
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
@@ -24,19 +24,19 @@ class Scripted:
         self.raises: Exception | None = None
         self.before: Callable[[], object] = lambda: None
 
-    async def evaluate(self, watched: Collection[Series], now_ms: int) -> Evaluated | None:
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
         self.watched = watched
         self.before()
         if self.raises is not None:
             raise self.raises
-        return Evaluated(
+        return EvaluationRun(
             evaluation(*(replace(one, as_of_ms=now_ms) for one in self.found), at_ms=now_ms), frozenset({"d11"})
         )
 
-    def begin(self, kept: bytes | None) -> None:
+    def restore(self, kept: bytes | None) -> None:
         self.begun_with.append(kept)
 
-    def remembered(self) -> bytes | None:
+    def serialized_memory(self) -> bytes | None:
         return self.memory
 
     def rules(self) -> Rules:
@@ -45,7 +45,7 @@ class Scripted:
     def timing(self, rule: str) -> Timing:
         return self._timing
 
-    def heed(self, store_well_for_s: Callable[[], float]) -> None:
+    def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
         pass
 
     async def stop(self) -> None:

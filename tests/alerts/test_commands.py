@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from alerts.commands import app
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import beside_servers
-from tests.alerts.state.playing import BAD
-from tests.support.receiving import Says, http_receiver
+from tests.alerts.state.alert_play import BAD
+from tests.support.receiving import CannedResponse, http_receiver
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def firing(in_folder: Path, redis_url: str) -> str:
     async def fire() -> str:
         async with beside_servers(redis_url) as process:
             done = await process.evaluate(0, BAD)
-        return done.changed[0].fingerprint
+        return done.updated_alerts[0].fingerprint
 
     return asyncio.run(fire())
 
@@ -81,11 +81,11 @@ class TestTrial:
 
         async def trying() -> tuple[Result, list[str]]:
             async with http_receiver() as good, http_receiver() as bad:
-                bad.says.append(Says(500))
+                bad.responses.append(CannedResponse(500))
                 receivers = [{"name": n, "type": "slack", "url": f"{r.url}/k3y"} for n, r in (("a", good), ("b", bad))]
                 (in_folder / "r.yaml").write_text(json.dumps({"receivers": receivers, "allow_networks": ["127.0.0.1"]}))
                 done = await asyncio.to_thread(salepulse, "test", "--json")
-                return done, [got.json["text"] for got in good.got]
+                return done, [got.json["text"] for got in good.requests]
 
         done, texts = asyncio.run(trying())
         assert done.exit_code == 1

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from alerts.notify.http import Http
-from alerts.notify.receivers import built, read_receivers
-from alerts.notify.trial import trial
+from alerts.notify.receivers import build_receivers, read_receivers
+from alerts.notify.sample_messages import sample_messages
 from alerts.rehearsal.play import play
-from alerts.rehearsal.recorded import Rehearsal
+from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.sources import season_messages
 from alerts.rules.file import read_rules
-from alerts.settings import place_of
-from streams.local.demo.on_call import RULES, as_read, on_call
+from alerts.settings import shop_info
+from streams.local.demo.on_call import RULES, on_call, readable_lines
 from streams.local.demo.sale import CHANNEL, INCIDENT
-from streams.local.stack.plan import Plan
+from streams.local.stack.plan import StackPlan
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
 
@@ -52,15 +52,15 @@ async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None
         alerts_heartbeat_url="https://example.com/x",  # type: ignore[arg-type]
         redis_url=REDIS_URL,  # type: ignore[arg-type]
     )
-    plan = Plan(settings=production, folder=tmp_path, kafka_port=None, redis_port=None, workers=1)
+    plan = StackPlan(settings=production, folder=tmp_path, kafka_port=None, redis_port=None, workers=1)
     async with on_call(plan, shown.append) as watched:
         settings = watched.settings
         assert settings.alerts_heartbeat_url.get_secret_value() == "", "nobody outside is told of a demo"
         assert read_rules(Path(settings.alerts_rules).read_text()).rules is not None
         file = read_receivers(Path(settings.alerts_receivers))
         async with Http((ipaddress.ip_network("127.0.0.1/32"),)) as http:
-            (receiver,) = built(file, http).values()
-            for message in trial("on-call", place_of(settings), START_MS):
+            (receiver,) = build_receivers(file, http).values()
+            for message in sample_messages("on-call", shop_info(settings), START_MS):
                 await receiver.notifier.send(message)
     assert all(line.startswith("on call reads │ ") for line in shown)
     assert any("FIRING" in line for line in shown)
@@ -82,23 +82,23 @@ def test_its_command_can_be_pasted_into_the_shell_that_started_the_demo(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [".venv/bin/salepulse", "demo"])
-    assert as_read(message, "redis://x") == [
+    assert readable_lines(message, "redis://x") == [
         "on call reads │ Acknowledge: .venv/bin/salepulse alerts ack 3f0c --redis-url redis://x"
     ]
     monkeypatch.setenv("PATH", str(bin_folder))
-    assert "Acknowledge: salepulse alerts ack" in as_read(message, "redis://x")[0]
+    assert "Acknowledge: salepulse alerts ack" in readable_lines(message, "redis://x")[0]
     monkeypatch.setattr(sys, "argv", ["/usr/lib/streams/cli.py", "demo"])
-    assert f"Acknowledge: {sys.executable} -m streams.cli alerts ack" in as_read(message, "redis://x")[0]
+    assert f"Acknowledge: {sys.executable} -m streams.cli alerts ack" in readable_lines(message, "redis://x")[0]
 
 
 def test_why_an_alert_outlasts_the_incident_is_said() -> None:
-    assert as_read({"text": "Lasted: 1 min 19 s, until noon"}, REDIS_URL)[0].endswith(
+    assert readable_lines({"text": "Lasted: 1 min 19 s, until noon"}, REDIS_URL)[0].endswith(
         "Lasted: 1 min 19 s, until noon (the incident, and until it has left the 1m window that the rule goes by)"
     )
 
 
 def test_markup_of_the_chat_is_taken_off() -> None:
     text = "*[FIRING]* a &lt; b\n\n<http://x/runbook|Runbook>"
-    lines = as_read({"blocks": [{"text": {"text": text}}]}, REDIS_URL)
+    lines = readable_lines({"blocks": [{"text": {"text": text}}]}, REDIS_URL)
     assert lines == ["on call reads │ [FIRING] a < b", "on call reads │ Runbook: http://x/runbook"]
-    assert as_read({"text": "short"}, REDIS_URL) == ["on call reads │ short"]
+    assert readable_lines({"text": "short"}, REDIS_URL) == ["on call reads │ short"]

@@ -10,17 +10,17 @@ import pytest
 from redis.asyncio import Redis
 
 from alerts import engine as engine_module
-from alerts.engine import Engine, Round
+from alerts.engine import Engine, EvaluationOutcome
 from alerts.metrics import AlertMetrics
-from alerts.notify.wording import Place
-from alerts.state.telling import Kind
-from alerts.store.outbox import Due, Outbox
-from alerts.store.said import Said
+from alerts.notify.message_text import ShopInfo
+from alerts.state.notification import NoticeKind
+from alerts.store.acks_and_silences import AcksAndSilences
+from alerts.store.outbox import DueNotices, Outbox
 from alerts.store.states import StateStore
 from tests.alerts.builders import T0, to
 from tests.alerts.engine import KEYS
 from tests.alerts.scripted import Scripted
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.alert_play import BAD, FINE
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 Making = Callable[..., Made]
-Owed = Callable[[], Awaitable[list[Kind]]]
+Owed = Callable[[], Awaitable[list[NoticeKind]]]
 
 
 @pytest.fixture
@@ -60,16 +60,16 @@ def make(redis: Redis) -> Making:
 
     def making(name: str = "one", *, lease_ms: int = 5000, claims: bool = True) -> Made:
         evaluator, metrics = Scripted(BAD), AlertMetrics()
-        store = StateStore(redis, KEYS, Place(), lease_ms=lease_ms)
+        store = StateStore(redis, KEYS, ShopInfo(), lease_ms=lease_ms)
         routing = to("chat")
         engine = Engine(
             name,
             store,
-            Said(redis, KEYS),
+            AcksAndSilences(redis, KEYS),
             evaluator,
             lambda: routing,
             metrics,
-            first_claim=lambda: claims,
+            is_preferred_leader=lambda: claims,
             clock=clock,
         )
         return Made(engine, evaluator, metrics)
@@ -79,9 +79,9 @@ def make(redis: Redis) -> Making:
 
 @pytest.fixture
 def owed(redis: Redis) -> Owed:
-    async def reading() -> list[Kind]:
-        due = await Outbox(redis, KEYS, "reader", lease_ms=1).take("chat", T0 + 10**9, 60_000)
-        assert isinstance(due, Due)
+    async def reading() -> list[NoticeKind]:
+        due = await Outbox(redis, KEYS, "reader", lease_ms=1).claim_due("chat", T0 + 10**9, 60_000)
+        assert isinstance(due, DueNotices)
         return [notice.kind for notice in due.notices]
 
     return reading
@@ -89,32 +89,32 @@ def owed(redis: Redis) -> Owed:
 
 async def test_evaluates_and_what_that_comes_to_is_written(make: Making, owed: Owed) -> None:
     one = make()
-    assert [await one.engine.round() for _ in range(3)] == [Round.EVALUATED] * 3
-    assert await owed() == [Kind.FIRING]
+    assert [await one.engine.round() for _ in range(3)] == [EvaluationOutcome.EVALUATED] * 3
+    assert await owed() == [NoticeKind.FIRING]
     assert [str(series) for series in one.evaluator.watched] == ['conversion-drop{channel="app"}']
     value = one.metrics.registry.get_sample_value
     assert value("salepulse_alerts", {"state": "firing", "severity": "critical"}) == 1
-    assert value("salepulse_alerts_told", {"reason": "unchanged"}) == 1
+    assert value("salepulse_alerts_by_notification_status", {"reason": "unchanged"}) == 1
     assert value("salepulse_alerts_leading") == 1
 
 
 async def test_one_evaluates_and_the_other_stands_by(make: Making) -> None:
     one, two = make("one"), make("two")
-    assert await one.engine.round() is Round.EVALUATED
-    assert await two.engine.round() is Round.STANDBY
+    assert await one.engine.round() is EvaluationOutcome.EVALUATED
+    assert await two.engine.round() is EvaluationOutcome.STANDBY
     await one.engine.stop()
-    assert await two.engine.round() is Round.EVALUATED
-    assert await one.engine.round() is Round.STANDBY
+    assert await two.engine.round() is EvaluationOutcome.EVALUATED
+    assert await one.engine.round() is EvaluationOutcome.STANDBY
 
 
 async def test_a_standby_takes_over_from_one_that_was_killed_and_goes_on_where_it_was(make: Making, owed: Owed) -> None:
     killed, standby = make("killed", lease_ms=50), make("standby")
     await killed.engine.round()
     await asyncio.sleep(0.06)
-    assert await standby.engine.round() is Round.EVALUATED
+    assert await standby.engine.round() is EvaluationOutcome.EVALUATED
     standby.evaluator.found = (FINE,)
     await standby.engine.round()
-    assert await owed() == [Kind.FIRING, Kind.RESOLVED]
+    assert await owed() == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
 async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owed: Owed) -> None:
@@ -125,7 +125,7 @@ async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owe
 
     async def meanwhile() -> None:
         await asyncio.sleep(0.06)
-        assert await other.engine.round() is Round.EVALUATED
+        assert await other.engine.round() is EvaluationOutcome.EVALUATED
         woken.set()
 
     original = sleepy.evaluator.evaluate
@@ -137,10 +137,10 @@ async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owe
         return await original(*args)  # type: ignore[arg-type]
 
     sleepy.evaluator.evaluate = sleeping  # type: ignore[method-assign, assignment]
-    assert await sleepy.engine.round() is Round.REFUSED
-    assert await owed() == [Kind.FIRING]
+    assert await sleepy.engine.round() is EvaluationOutcome.REFUSED
+    assert await owed() == [NoticeKind.FIRING]
     assert sleepy.metrics.registry.get_sample_value("salepulse_alerts_refused_writes_total") == 1
-    assert await sleepy.engine.round() is Round.STANDBY
+    assert await sleepy.engine.round() is EvaluationOutcome.STANDBY
 
 
 async def test_a_lead_that_stays_free_is_taken_by_one_without_the_first_claim(
@@ -148,10 +148,10 @@ async def test_a_lead_that_stays_free_is_taken_by_one_without_the_first_claim(
 ) -> None:
     monkeypatch.setattr(engine_module, "VACANT_MS", 50)
     second = make("second", claims=False)
-    assert await second.engine.round() is Round.STANDBY
+    assert await second.engine.round() is EvaluationOutcome.STANDBY
     await asyncio.sleep(0.06)
-    assert await second.engine.round() is Round.EVALUATED
-    assert await make("first").engine.round() is Round.STANDBY, "who leads goes on"
+    assert await second.engine.round() is EvaluationOutcome.EVALUATED
+    assert await make("first").engine.round() is EvaluationOutcome.STANDBY, "who leads goes on"
 
 
 async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, owed: Owed) -> None:
@@ -161,8 +161,8 @@ async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, ow
     with pytest.raises(RuntimeError):
         await one.engine.round()
     one.evaluator.raises, one.evaluator.found = None, (FINE,)
-    assert await one.engine.round() is Round.EVALUATED
-    assert await owed() == [Kind.FIRING, Kind.RESOLVED]
+    assert await one.engine.round() is EvaluationOutcome.EVALUATED
+    assert await owed() == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
 async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
@@ -181,7 +181,7 @@ async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
         with pytest.raises(ConnectionError):
             await one.engine.round()
     await one.engine.round()
-    assert await owed() == [Kind.FIRING]
+    assert await owed() == [NoticeKind.FIRING]
 
 
 async def test_who_takes_over_goes_on_from_what_was_remembered(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,5 +200,5 @@ async def test_a_redis_that_forgot_everything_is_told_again(make: Making, redis:
     one = make()
     await one.engine.round()
     await redis.flushall()
-    assert await one.engine.round() is Round.EVALUATED
-    assert await owed() == [Kind.FIRING]
+    assert await one.engine.round() is EvaluationOutcome.EVALUATED
+    assert await owed() == [NoticeKind.FIRING]

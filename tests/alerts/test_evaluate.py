@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alerts.correlation.correlate import AFTER_FAULT_MS
-from alerts.detection.inputs import Ask, Fact, Snapshot, Table, asks, no_panes
-from alerts.detection.panes import CellPanes, DensePanes, Label
-from alerts.detection.rates import RateMemory
-from alerts.detection.series import ALL
-from alerts.detectors.baseline import Part
+from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS
+from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, empty_panes, table_queries
+from alerts.detection.panes import CellPanes, DensePanes, ScopeValue
+from alerts.detection.sequential import SequentialMemory
+from alerts.detection.series import WHOLE_SHOP
+from alerts.detectors.baseline import MinutePart
 from alerts.evaluate import evaluate
-from alerts.findings import Condition, Evaluation, Finding, Interval, Reason, Series
-from alerts.memory import Memory, from_bytes, to_bytes
-from alerts.rules.detect import Against, FactName
+from alerts.findings import Condition, Evaluation, ExpectedRange, Finding, FindingReason, Series
+from alerts.memory import EvaluationMemory, from_bytes, to_bytes
+from alerts.rules.detect import HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
-from alerts.rules.rule import Each, Rules
+from alerts.rules.rule import Rules, RuleScope
 from consumers.contract.events import Phase, Promotion
 from streams.model.windows import Window
 from streams.panes.cells import Cells, cell_keys
@@ -66,7 +66,7 @@ def rules_of(text: str) -> Rules:
     return rules
 
 
-def counted(seconds: int, kept: dict[Label, float], seed: int = 1, rate: float = 20.0) -> DensePanes:
+def counted(seconds: int, kept: dict[ScopeValue, float], seed: int = 1, rate: float = 20.0) -> DensePanes:
     """Checkouts of two channels, and the orders that are `kept` of them."""
     rng = np.random.default_rng(seed)
     table = np.zeros((seconds, 3, 3), np.int32)
@@ -76,7 +76,7 @@ def counted(seconds: int, kept: dict[Label, float], seed: int = 1, rate: float =
         table[:, row, 1] = rng.binomial(checkouts, 0.8 * kept.get(label, 1.0))
         table[:, row, 2] = table[:, row, 1] * 1000
     table[:, 0] = table[:, 1:].sum(axis=1)
-    return DensePanes(START_S, [ALL, APP, WEB], ("checkouts", "orders_created", "gmv"), table)
+    return DensePanes(START_S, [WHOLE_SHOP, APP, WEB], ("checkouts", "orders_created", "gmv"), table)
 
 
 def after(panes: DensePanes, end_s: int) -> DensePanes:
@@ -84,11 +84,13 @@ def after(panes: DensePanes, end_s: int) -> DensePanes:
     return replace(panes, start_s=end_s)
 
 
-def played(rules: Rules, parts: Iterable[DensePanes], memory: Memory | None = None) -> tuple[Evaluation, Memory]:
-    memory = memory or Memory()
+def played(
+    rules: Rules, parts: Iterable[DensePanes], memory: EvaluationMemory | None = None
+) -> tuple[Evaluation, EvaluationMemory]:
+    memory = memory or EvaluationMemory()
     evaluation = None
     for part in parts:
-        evaluation, memory = evaluate(rules, Snapshot(part.end_s * 1000, part), memory)
+        evaluation, memory = evaluate(rules, DetectionInputs(part.end_s * 1000, part), memory)
     assert evaluation is not None
     return evaluation, memory
 
@@ -118,7 +120,7 @@ def test_a_drop_in_one_channel_names_it() -> None:
     bad = after(counted(60, {APP: 0.4}, seed=2), calm.end_s)
     findings = found(played(rules_of(DROP), [calm, bad])[0])
     assert findings['drop{channel="app"}'].condition is Condition.BREACHED
-    assert findings["drop"].reason is Reason.CHILD
+    assert findings["drop"].reason is FindingReason.CHILD
     assert findings["drop"].contributors[0].labels == (APP,)
 
 
@@ -145,7 +147,7 @@ def test_what_is_remembered_survives_a_kill() -> None:
 def test_a_memory_that_cannot_be_read_is_none() -> None:
     assert from_bytes(b"") is None
     assert from_bytes(b"\x92\x07\xc0") is None
-    assert from_bytes(to_bytes(Memory())[:-3]) is None
+    assert from_bytes(to_bytes(EvaluationMemory())[:-3]) is None
 
 
 def test_panes_that_were_taken_in_are_not_taken_in_again() -> None:
@@ -163,86 +165,92 @@ def test_what_is_watched_has_a_finding_whatever_it_is() -> None:
         Series("drop", (("channel", "gone"),)),
         Series("another-rule"),
     }
-    evaluation, _ = evaluate(rules, Snapshot(calm.end_s * 1000, calm), Memory(), watched)
+    evaluation, _ = evaluate(rules, DetectionInputs(calm.end_s * 1000, calm), EvaluationMemory(), watched)
     findings = found(evaluation)
-    assert findings["drop"].reason is Reason.WITHIN
-    assert findings['drop{channel="gone"}'].reason is Reason.GONE
+    assert findings["drop"].reason is FindingReason.WITHIN
+    assert findings['drop{channel="gone"}'].reason is FindingReason.GONE
     assert "another-rule" not in findings
 
 
 def test_before_anything_is_learnt_it_says_so() -> None:
     rules, calm = rules_of(DROP), counted(60, {})
-    evaluation, _ = evaluate(rules, Snapshot(calm.end_s * 1000, calm), Memory(), {Series("drop")})
-    assert found(evaluation)["drop"].reason is Reason.LEARNING
-    assert ("drop", Reason.TOO_FEW, 3) in evaluation.unknown
+    evaluation, _ = evaluate(rules, DetectionInputs(calm.end_s * 1000, calm), EvaluationMemory(), {Series("drop")})
+    assert found(evaluation)["drop"].reason is FindingReason.LEARNING
+    assert ("drop", FindingReason.TOO_FEW, 3) in evaluation.unknown
 
 
 def test_a_changed_detector_reads_nothing_that_another_remembered() -> None:
     calm = counted(1800, {})
     _, memory = played(rules_of(DROP), [calm])
     other = rules_of(DROP.replace("per: checkouts", "per: cart_adds"))
-    evaluation, _ = evaluate(other, Snapshot(calm.end_s * 1000, no_panes(calm.end_s)), memory, {Series("drop")})
-    assert found(evaluation)["drop"].reason in (Reason.LEARNING, Reason.GONE)
+    evaluation, _ = evaluate(
+        other, DetectionInputs(calm.end_s * 1000, empty_panes(calm.end_s)), memory, {Series("drop")}
+    )
+    assert found(evaluation)["drop"].reason in (FindingReason.LEARNING, FindingReason.GONE)
 
 
-def stock(at_s: int, units: dict[str, float], *, running: bool = True) -> Snapshot:
+def stock(at_s: int, units: dict[str, float], *, running: bool = True) -> DetectionInputs:
     table = Table(tuple(units), {"stock_available": np.array(list(units.values())), "gmv": np.full(len(units), 9000.0)})
-    return Snapshot(
+    return DetectionInputs(
         (START_S + at_s) * 1000,
-        no_panes(START_S + at_s),
-        {(Window.M15, Each.SKU): table},
+        empty_panes(START_S + at_s),
+        {(Window.M15, RuleScope.SKU): table},
         promotions={"d11": SALE} if running else {},
     )
 
 
 def test_only_skus_on_promotion_are_watched_while_it_runs() -> None:
-    evaluation, _ = evaluate(rules_of(LOW), stock(900, {"s-1": 0, "s-2": 50, "s-9": 0}), Memory())
+    evaluation, _ = evaluate(rules_of(LOW), stock(900, {"s-1": 0, "s-2": 50, "s-9": 0}), EvaluationMemory())
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
-    evaluation, _ = evaluate(rules_of(LOW), stock(900, {"s-1": 0}, running=False), Memory(), {Series("sold-out")})
-    assert found(evaluation)["sold-out"].reason is Reason.NOT_IN_FORCE
+    evaluation, _ = evaluate(
+        rules_of(LOW), stock(900, {"s-1": 0}, running=False), EvaluationMemory(), {Series("sold-out")}
+    )
+    assert found(evaluation)["sold-out"].reason is FindingReason.NOT_IN_FORCE
 
 
 def test_during_a_phase_other_thresholds_hold() -> None:
-    evaluation, memory = evaluate(rules_of(LOW), stock(60, {"s-1": 8}), Memory())
+    evaluation, memory = evaluate(rules_of(LOW), stock(60, {"s-1": 8}), EvaluationMemory())
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
     evaluation, _ = evaluate(rules_of(LOW), stock(700, {"s-1": 8}), memory)
     assert list(found(evaluation)) == [], "after the opening, 8 are enough"
 
 
 def test_what_has_no_number_stays_as_it_was_and_is_counted() -> None:
-    _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), Memory())
+    _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), EvaluationMemory())
     evaluation, _ = evaluate(rules_of(LOW), stock(910, {"s-1": float("nan")}), memory)
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
-    assert evaluation.unknown == (("sold-out", Reason.NO_DATA, 1),)
+    assert evaluation.unknown == (("sold-out", FindingReason.NO_DATA, 1),)
 
 
 FEW = "rules: [{name: late, title: Late, for_each: [region], detect: {kind: threshold, value: ship_within_48h_rate, "
 FEW += "window: 1h, below: 90%, least: [orders_paid, 20]}}]"
-FEW_OR_FAULT = f"{FEW[:-1]}, {{name: stale, title: Stale, owner: data, detect: {{kind: fact, fact: partition_stale}}}}]"
+FEW_OR_FAULT = (
+    f"{FEW[:-1]}, {{name: stale, title: Stale, category: data, detect: {{kind: health, check: partition_stale}}}}]"
+)
 
 
-def shipped(second: float, orders: int, rate: float = 0.5) -> Snapshot:
+def shipped(second: float, orders: int, rate: float = 0.5) -> DetectionInputs:
     """What a region has dispatched in time of the last hour's orders."""
     table = Table(("east",), {"ship_within_48h_rate": np.array([rate]), "orders_paid": np.array([float(orders)])})
-    return Snapshot(round(second * 1000), no_panes(0), {(Window.H1, Each.REGION): table})
+    return DetectionInputs(round(second * 1000), empty_panes(0), {(Window.H1, RuleScope.REGION): table})
 
 
 def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> None:
     rules, series = rules_of(FEW), Series("late", (("region", "east"),))
-    _, memory = evaluate(rules, shipped(10, 20), Memory())
+    _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory())
     evaluation, memory = evaluate(rules, shipped(3609, 19), memory, {series})
     assert found(evaluation)[str(series)].condition is Condition.BREACHED, "within the hour it stays as it was"
     evaluation, memory = evaluate(rules, shipped(3610, 19), memory, {series})
     over = found(evaluation)[str(series)]
-    assert (over.reason, over.condition, over.value) == (Reason.STALE, Condition.OK, None)
-    assert evaluation.unknown == (("late", Reason.NO_DATA, 1),)
-    evaluation, memory = evaluate(rules, shipped(3620, 20), from_bytes(to_bytes(memory)) or Memory())
+    assert (over.reason, over.condition, over.value) == (FindingReason.STALE, Condition.OK, None)
+    assert evaluation.unknown == (("late", FindingReason.NO_DATA, 1),)
+    evaluation, memory = evaluate(rules, shipped(3620, 20), from_bytes(to_bytes(memory)) or EvaluationMemory())
     assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
 
 
 def test_what_is_not_right_again_yet_is_told_with_the_limit_that_it_has_to_pass() -> None:
     rules = rules_of(FEW.replace("below: 90%,", "below: 90%, clear: 95%,"))
-    said, memory = [], Memory()
+    said, memory = [], EvaluationMemory()
     for second, orders, rate in ((10, 20, 0.85), (20, 20, 0.93), (30, 19, 0.97)):
         evaluation, memory = evaluate(rules, shipped(second, orders, rate), memory)
         said.append(evaluation.findings[0].summary)
@@ -255,31 +263,33 @@ def test_what_is_not_right_again_yet_is_told_with_the_limit_that_it_has_to_pass(
 
 def test_a_fact_that_is_not_right_again_yet_is_told_with_both_limits() -> None:
     rules = rules_of(
-        "rules: [{name: refused, title: Refused, owner: data, "
-        "detect: {kind: fact, fact: dead_letter_rate, above: 1%, clear: 0.5%}}]"
+        "rules: [{name: refused, title: Refused, category: data, "
+        "detect: {kind: health, check: dead_letter_rate, above: 1%, clear: 0.5%}}]"
     )
-    said, memory, topic = [], Memory(), (("topic", "orders"),)
+    said, memory, topic = [], EvaluationMemory(), (("topic", "orders"),)
     for at_ms, rate in ((0, 0.02), (1000, 0.0059)):
-        facts = (Fact(FactName.REFUSED, rate, topic),)
-        evaluation, memory = evaluate(rules, Snapshot(at_ms, no_panes(0), facts=facts), memory)
+        facts = (HealthReading(HealthCheck.REFUSED, rate, topic),)
+        evaluation, memory = evaluate(rules, DetectionInputs(at_ms, empty_panes(0), health_readings=facts), memory)
         said.append(evaluation.findings[0])
     assert [finding.summary for finding in said] == [
         "Refused in topic orders; 2.00%, more than 1.00%",
         "Refused in topic orders; 0.59%; fired above 1.00%, clears at or below 0.50%",
     ]
-    assert [finding.interval for finding in said] == [Interval(None, 0.01), Interval(None, 0.005)]
+    assert [finding.interval for finding in said] == [ExpectedRange(None, 0.01), ExpectedRange(None, 0.005)]
 
 
 USUAL = FEW.replace("below: 90%,", "below: 90%, clear: 95%, beyond_usual: 20%,")
 DAY_S = 86_400.0
 
 
-def late_by_day(rates: Iterable[float], memory: Memory | None = None, first: int = 0) -> tuple[list[bool], Memory]:
+def late_by_day(
+    rates: Iterable[float], memory: EvaluationMemory | None = None, first: int = 0
+) -> tuple[list[bool], EvaluationMemory]:
     """Whether each of some days is called late; what is remembered is written down and read again in between."""
-    rules, answers, memory = rules_of(USUAL), [], memory or Memory()
+    rules, answers, memory = rules_of(USUAL), [], memory or EvaluationMemory()
     for day, rate in enumerate(rates, first):
         evaluation, memory = evaluate(rules, shipped((day + 0.5) * DAY_S, 20, rate), memory)
-        memory = from_bytes(to_bytes(memory)) or Memory()
+        memory = from_bytes(to_bytes(memory)) or EvaluationMemory()
         answers.append(bool(found(evaluation)))
     return answers, memory
 
@@ -310,39 +320,45 @@ def test_what_lasts_for_weeks_is_usual_then() -> None:
 
 def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
     rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
-    _, memory = evaluate(rules, shipped(10, 20), Memory(), {series})
-    fault = (Fact(FactName.STALE, 1.0),)
+    _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory(), {series})
+    fault = (HealthReading(HealthCheck.STALE, 1.0),)
     for second in (20, 9000):
-        evaluation, memory = evaluate(rules, replace(shipped(second, 5), facts=fault), memory, {series})
-    assert found(evaluation)[str(series)].reason is Reason.BEYOND
+        evaluation, memory = evaluate(rules, replace(shipped(second, 5), health_readings=fault), memory, {series})
+    assert found(evaluation)[str(series)].reason is FindingReason.BEYOND
 
 
 def test_a_data_fault_stops_the_time_to_stale_and_does_not_set_it_back() -> None:
     rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
-    _, memory = evaluate(rules, shipped(0.001, 20), Memory(), {series})
+    _, memory = evaluate(rules, shipped(0.001, 20), EvaluationMemory(), {series})
     _, memory = evaluate(rules, shipped(1800, 5), memory, {series})
-    fault = (Fact(FactName.STALE, 1.0),)
+    fault = (HealthReading(HealthCheck.STALE, 1.0),)
     for second in (5400, 9000):
-        _, memory = evaluate(rules, replace(shipped(second, 5), facts=fault), memory, {series})
-    explained_s = 9000 + AFTER_FAULT_MS // 1000
+        _, memory = evaluate(rules, replace(shipped(second, 5), health_readings=fault), memory, {series})
+    explained_s = 9000 + INHIBIT_AFTER_FAULT_MS // 1000
     reasons = {}
     for second in (explained_s, explained_s + 1, explained_s + 1799, explained_s + 1800, explained_s + 1801):
         evaluation, memory = evaluate(rules, shipped(second, 5), memory, {series})
         reasons[second - explained_s] = found(evaluation)[str(series)].reason
-    assert reasons == {0: Reason.BEYOND, 1: Reason.BEYOND, 1799: Reason.BEYOND, 1800: Reason.BEYOND, 1801: Reason.STALE}
+    assert reasons == {
+        0: FindingReason.BEYOND,
+        1: FindingReason.BEYOND,
+        1799: FindingReason.BEYOND,
+        1800: FindingReason.BEYOND,
+        1801: FindingReason.STALE,
+    }
 
 
 def test_a_value_that_is_gone_and_comes_back_begins_anew() -> None:
     rules = rules_of(FEW)
-    _, memory = evaluate(rules, shipped(10, 20), Memory())
-    nothing = Snapshot(20_000, no_panes(0), {(Window.H1, Each.REGION): Table((), {})})
+    _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory())
+    nothing = DetectionInputs(20_000, empty_panes(0), {(Window.H1, RuleScope.REGION): Table((), {})})
     _, memory = evaluate(rules, nothing, memory)
     evaluation, _ = evaluate(rules, shipped(30, 5), memory)
     assert found(evaluation) == {}
 
 
 def test_how_many_series_could_be_judged_is_told_by_rule() -> None:
-    evaluation, memory = evaluate(rules_of(FEW), shipped(10, 20, rate=1.0), Memory())
+    evaluation, memory = evaluate(rules_of(FEW), shipped(10, 20, rate=1.0), EvaluationMemory())
     assert evaluation.judged == (("late", 1),)
     evaluation, _ = evaluate(rules_of(FEW), shipped(20, 19), memory)
     assert evaluation.judged == ()
@@ -353,11 +369,11 @@ def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday, recent]}}]"
     )
-    key = (Window.M15, Each.CAMPAIGN)
+    key = (Window.M15, RuleScope.CAMPAIGN)
     now = Table(("a", "b"), {"cpc": np.array([200.0, 200.0])})
     before = Table(("a",), {"cpc": np.array([100.0])})
-    snapshot = Snapshot(0, no_panes(0), {key: now}, {(*key, Against.YESTERDAY): (before,)})
-    findings = found(evaluate(rules, snapshot, Memory())[0])
+    snapshot = DetectionInputs(0, empty_panes(0), {key: now}, {(*key, ReferencePeriod.YESTERDAY): (before,)})
+    findings = found(evaluate(rules, snapshot, EvaluationMemory())[0])
     assert list(findings) == ['dear{campaign="a"}'], "of b nothing is known to compare with"
     assert findings['dear{campaign="a"}'].expected == 100.0
 
@@ -367,12 +383,12 @@ def test_a_time_in_which_too_little_happened_is_nothing_to_compare_with() -> Non
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday], least: [ad_clicks, 20]}}]"
     )
-    key = (Window.M15, Each.CAMPAIGN)
+    key = (Window.M15, RuleScope.CAMPAIGN)
     now = Table(("a", "b"), {"cpc": np.array([200.0, 200.0]), "ad_clicks": np.array([90.0, 90.0])})
     before = Table(("a", "b"), {"cpc": np.array([100.0, 100.0]), "ad_clicks": np.array([19.0, 20.0])})
-    snapshot = Snapshot(0, no_panes(0), {key: now}, {(*key, Against.YESTERDAY): (before,)})
-    assert list(found(evaluate(rules, snapshot, Memory())[0])) == ['dear{campaign="b"}']
-    assert Ask(*key, frozenset({"cpc", "ad_clicks"}), Against.YESTERDAY) in asks(rules)
+    snapshot = DetectionInputs(0, empty_panes(0), {key: now}, {(*key, ReferencePeriod.YESTERDAY): (before,)})
+    assert list(found(evaluate(rules, snapshot, EvaluationMemory())[0])) == ['dear{campaign="b"}']
+    assert TableQuery(*key, frozenset({"cpc", "ad_clicks"}), ReferencePeriod.YESTERDAY) in table_queries(rules)
 
 
 def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
@@ -380,46 +396,56 @@ def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday, recent]}}]"
     )
-    key = (Window.M15, Each.CAMPAIGN)
+    key = (Window.M15, RuleScope.CAMPAIGN)
     nothing, before = Table((), {}), Table(("a",), {"cpc": np.array([100.0])})
     for past in ((before,), (nothing,), ()):
-        snapshot = Snapshot(0, no_panes(0), {key: nothing}, {(*key, Against.YESTERDAY): past})
-        assert found(evaluate(rules, snapshot, Memory())[0]) == {}
+        snapshot = DetectionInputs(0, empty_panes(0), {key: nothing}, {(*key, ReferencePeriod.YESTERDAY): past})
+        assert found(evaluate(rules, snapshot, EvaluationMemory())[0]) == {}
 
 
 def test_facts_that_could_not_be_found_out_change_nothing() -> None:
-    rules = rules_of("rules: [{name: down, title: Down, owner: data, detect: {kind: fact, fact: store_down}}]")
-    at = no_panes(0)
-    evaluation, memory = evaluate(rules, Snapshot(0, at, facts=(Fact(FactName.STORE_DOWN, 1.0),)), Memory())
+    rules = rules_of("rules: [{name: down, title: Down, category: data, detect: {kind: health, check: store_down}}]")
+    at = empty_panes(0)
+    evaluation, memory = evaluate(
+        rules, DetectionInputs(0, at, health_readings=(HealthReading(HealthCheck.STORE_DOWN, 1.0),)), EvaluationMemory()
+    )
     assert list(found(evaluation)) == ["down"]
-    evaluation, memory = evaluate(rules, Snapshot(1000, at, facts=None), memory)
+    evaluation, memory = evaluate(rules, DetectionInputs(1000, at, health_readings=None), memory)
     assert list(found(evaluation)) == ["down"]
-    evaluation, _ = evaluate(rules, Snapshot(2000, at, facts=(Fact(FactName.STORE_DOWN, 0.0),)), memory)
+    evaluation, _ = evaluate(
+        rules, DetectionInputs(2000, at, health_readings=(HealthReading(HealthCheck.STORE_DOWN, 0.0),)), memory
+    )
     assert list(found(evaluation)) == []
 
 
 def test_a_fact_that_is_unknown_begins_nothing_and_ends_nothing() -> None:
-    rules = rules_of("rules: [{name: stale, title: Stale, owner: data, detect: {kind: fact, fact: partition_stale}}]")
-    at, unknown = no_panes(0), (Fact(FactName.STALE, float("nan")),)
-    evaluation, memory = evaluate(rules, Snapshot(0, at, facts=unknown), Memory())
+    rules = rules_of(
+        "rules: [{name: stale, title: Stale, category: data, detect: {kind: health, check: partition_stale}}]"
+    )
+    at, unknown = empty_panes(0), (HealthReading(HealthCheck.STALE, float("nan")),)
+    evaluation, memory = evaluate(rules, DetectionInputs(0, at, health_readings=unknown), EvaluationMemory())
     assert list(found(evaluation)) == []
-    evaluation, memory = evaluate(rules, Snapshot(1000, at, facts=unknown), memory, {Series("stale")})
+    evaluation, memory = evaluate(rules, DetectionInputs(1000, at, health_readings=unknown), memory, {Series("stale")})
     (finding,) = evaluation.findings
     assert (finding.condition, finding.value) == (Condition.UNKNOWN, None), "an alert of before is not over"
-    evaluation, memory = evaluate(rules, Snapshot(2000, at, facts=(Fact(FactName.STALE, 2.0),)), memory)
+    evaluation, memory = evaluate(
+        rules, DetectionInputs(2000, at, health_readings=(HealthReading(HealthCheck.STALE, 2.0),)), memory
+    )
     assert list(found(evaluation)) == ["stale"]
-    evaluation, memory = evaluate(rules, Snapshot(3000, at, facts=unknown), memory)
+    evaluation, memory = evaluate(rules, DetectionInputs(3000, at, health_readings=unknown), memory)
     assert list(found(evaluation)) == ["stale"]
-    evaluation, _ = evaluate(rules, Snapshot(4000, at, facts=(Fact(FactName.STALE, 0.0),)), memory)
+    evaluation, _ = evaluate(
+        rules, DetectionInputs(4000, at, health_readings=(HealthReading(HealthCheck.STALE, 0.0),)), memory
+    )
     assert list(found(evaluation)) == []
 
 
 def test_the_view_is_asked_once_for_each_window_and_scope() -> None:
-    asked = asks(rules_of(default_text()))
-    of_skus = [ask for ask in asked if ask.scope is Each.SKU and ask.window is Window.M15]
+    asked = table_queries(rules_of(default_text()))
+    of_skus = [ask for ask in asked if ask.scope is RuleScope.SKU and ask.window is Window.M15]
     assert len(of_skus) == 1
     assert {"stock_available", "minutes_to_stockout", "oversold_units"} <= of_skus[0].names
-    assert Against.RECENT not in {ask.against for ask in asked}
+    assert ReferencePeriod.RECENT not in {ask.against for ask in asked}
 
 
 def test_cells_of_the_view_count_the_same_as_a_table() -> None:
@@ -441,19 +467,19 @@ def test_while_nothing_was_ever_to_be_expected_a_stretch_is_one_step_and_counts_
     """Orders of a shop that records no checkouts."""
     rules, dense = rules_of(DROP), counted(1800, {})
     dense.table[:, :, dense.counters.index("checkouts")] = 0
-    by_minute, at_once = Memory(), Memory()
+    by_minute, at_once = EvaluationMemory(), EvaluationMemory()
     for start_s in range(0, 1800, 60):
         part = DensePanes(START_S + start_s, dense.labels, dense.counters, dense.table[start_s : start_s + 60])
-        findings, by_minute = evaluate(rules, Snapshot((START_S + start_s) * 1000, part), by_minute)
+        findings, by_minute = evaluate(rules, DetectionInputs((START_S + start_s) * 1000, part), by_minute)
         assert not found(findings)
-    findings, at_once = evaluate(rules, Snapshot((START_S + 1800) * 1000, dense), at_once)
+    findings, at_once = evaluate(rules, DetectionInputs((START_S + 1800) * 1000, dense), at_once)
     assert not found(findings)
     counted_in = []
     for memory in (by_minute, at_once):
         held = memory.rules["drop"]
-        assert isinstance(held, RateMemory)
-        baseline = held.followed.baseline
-        counted_in.append((baseline.slow + baseline.pending.sum(axis=1) + baseline.minute)[:, Part.COUNT])
-        assert not held.followed.alarm.any()
+        assert isinstance(held, SequentialMemory)
+        baseline = held.state.baseline
+        counted_in.append((baseline.slow + baseline.pending.sum(axis=1) + baseline.minute)[:, MinutePart.COUNT])
+        assert not held.state.alarm.any()
     assert (counted_in[0] == counted_in[1]).all()
     assert counted_in[0][0] == dense.table[:, 0, dense.counters.index("orders_created")].sum()

@@ -15,8 +15,8 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
+from alerts.redis_alerts import HANDOVER_TIMEOUT_MS
 from alerts.store.keys import AlertKeys
-from alerts.store_alarm import HANDED_OVER_WITHIN_MS
 from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.read_to_end import read_to_end
 from consumers.topics import Topic
@@ -24,8 +24,8 @@ from streams.clock import now_ms
 from streams.local.embedded.probes import always_ready
 from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
-from streams.store.evaluated import read_evaluated
 from streams.store.keys import Keys
+from streams.store.last_evaluation import read_last_evaluation
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server, redis_server
@@ -77,7 +77,7 @@ class Stage:
     @property
     def told(self) -> list[str]:
         """`FIRING` and `RESOLVED` as they came."""
-        return [got.json["text"].partition("[")[2].partition(",")[0].partition("]")[0] for got in self.chat.got]
+        return [got.json["text"].partition("[")[2].partition(",")[0].partition("]")[0] for got in self.chat.requests]
 
     async def until_told(self, *expected: str, within_s: float = 30) -> float:
         """Until people were told just this; how long that took."""
@@ -152,12 +152,12 @@ async def test_without_events_the_leader_is_known_to_be_at_work(stage: Stage) ->
     await stage.leader()
     keys, settings = Keys("salepulse", 1), Settings()
     deadline = time.monotonic() + 30
-    while not (found := await read_evaluated(stage.redis, keys)).awaits_events(now_ms(), settings):
+    while not (found := await read_last_evaluation(stage.redis, keys)).awaits_events(now_ms(), settings):
         assert time.monotonic() < deadline, stage.logs
         await anyio.sleep(0.1)
     assert found.at_ms is None
     await stage.say("fine")
-    while (found := await read_evaluated(stage.redis, keys)).at_ms is None:
+    while (found := await read_last_evaluation(stage.redis, keys)).at_ms is None:
         assert time.monotonic() < deadline, stage.logs
         await anyio.sleep(0.1)
     assert not found.awaits_events(now_ms(), settings)
@@ -167,7 +167,7 @@ async def test_from_a_finding_to_people_and_the_topic(stage: Stage) -> None:
     await stage.say("bad")
     stage.start("one")
     await stage.until_told("FIRING")
-    assert (await read_evaluated(stage.redis, Keys("salepulse", 1))).lately(now_ms(), Settings())
+    assert (await read_last_evaluation(stage.redis, Keys("salepulse", 1))).is_recent(now_ms(), Settings())
     await stage.say("fine")
     assert await stage.until_told("FIRING", "RESOLVED") < 5
     changes = await published(stage)
@@ -259,7 +259,7 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         await stage.redis.connection_pool.disconnect()
         await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
         await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
-        await anyio.sleep(HANDED_OVER_WITHIN_MS / 1000 + 2)
+        await anyio.sleep(HANDOVER_TIMEOUT_MS / 1000 + 2)
         assert stage.told == ["FIRING", "RESOLVED"]
         assert [one.running for one in stage.processes].count(True) == (1 if dies else 2), stage.logs
         await stage.redis.aclose()
@@ -293,9 +293,11 @@ async def test_two_cut_apart_tell_people_once(stage: Stage) -> None:
 
 
 async def test_a_receiver_that_was_away_gets_everything(stage: Stage) -> None:
-    from tests.support.receiving import Says
+    from tests.support.receiving import CannedResponse
 
-    stage.chat.says.extend([Says(503), Says(after_s=11), Says(429, headers={"Retry-After": "2"})])
+    stage.chat.responses.extend(
+        [CannedResponse(503), CannedResponse(after_s=11), CannedResponse(429, headers={"Retry-After": "2"})]
+    )
     await stage.say("bad")
     stage.start("one")
     await stage.until_told(*["FIRING"] * 4, within_s=40)

@@ -14,10 +14,10 @@ import pytest
 from alerts.store.changes import StoredChanges
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.probes import http_ready
-from streams.serve.sse import Seen
+from streams.serve.sse import StreamPosition
 from tests.alerts.builders import finding
 from tests.alerts.engine import Process, beside_servers
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.alert_play import BAD, FINE
 from tests.streams.serve.following import Event, received
 from tests.streams.serve.shop import shop_settings
 from tests.support.servers import Server, running
@@ -48,8 +48,8 @@ async def test_the_log_has_every_change_in_order_as_the_topic_has_it(process: Pr
     changes = await log.after((0, 0), 100)
     published = await process.store.unpublished()
     assert [change.json for change in changes] == [written.json for written in published]
-    assert (await log.oldest(), await log.end()) == (changes[0].place, changes[-1].place)
-    assert await log.after(changes[0].place, 1) == [changes[1]]
+    assert (await log.oldest(), await log.end()) == (changes[0].entry_id, changes[-1].entry_id)
+    assert await log.after(changes[0].entry_id, 1) == [changes[1]]
 
 
 class TestServers:
@@ -75,7 +75,7 @@ class TestServers:
     ) -> None:
         one, two = (f"http://{server.address}/api/v1/stream" for server in servers)
         async with httpx.AsyncClient(timeout=15) as http:
-            begin = Seen(None, await StoredChanges(process.redis, process.keys).end())
+            begin = StreamPosition(None, await StoredChanges(process.redis, process.keys).end())
             async with http.stream("GET", one, headers={"last-event-id": str(begin)}) as answer:
                 coming = received(answer)
                 await process.evaluate(0, WEB, BAD)

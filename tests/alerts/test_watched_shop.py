@@ -56,7 +56,7 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
 
 def managed(beyond: HttpReceiver) -> set[str]:
     """What a receiver behind Alertmanager was told last of each alert: firing, resolved."""
-    alerts = [alert for got in beyond.got for alert in got.json["alerts"]]
+    alerts = [alert for got in beyond.requests for alert in got.json["alerts"]]
     return set({tuple(alert["labels"].items()): alert["status"] for alert in alerts}.values())
 
 

@@ -22,10 +22,10 @@ from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.local.embedded.probes import always_ready
 from streams.local.stack.plan import environment
-from streams.local.stack.secrets import handed_over, write_secrets
+from streams.local.stack.secrets import secrets_for_children, write_secrets
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.plan import StockPlan
-from streams.simulate.sending import Pace, send_batches
+from streams.simulate.sending import SendingPace, send_batches
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
 from tests.support.stack import REPOSITORY, Shop, stack
@@ -52,24 +52,24 @@ class Watched:
     @property
     def told(self) -> list[dict[str, Any]]:
         """Every notice as it came: `type`, `data`."""
-        return [got.json for got in self.chat.got if got.path == "/hook"]
+        return [got.json for got in self.chat.requests if got.path == "/hook"]
 
     @property
     def signs_of_life(self) -> int:
         """How many there have been."""
-        return sum(got.path == "/alive" for got in self.chat.got)
+        return sum(got.path == "/alive" for got in self.chat.requests)
 
     def pages(self, owner: str) -> list[str]:
         """What an owner was told, in turn: `conversion-drop firing`."""
         return [
             f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
             for one in self.told
-            if one["data"]["owner"] == owner
+            if one["data"]["category"] == owner
         ]
 
     def all_over(self, owner: str) -> bool:
         """Whether everything that an owner was told of is over, and he knows."""
-        last = {one["data"]["page"]: one["type"] for one in self.told if one["data"]["owner"] == owner}
+        last = {one["data"]["page"]: one["type"] for one in self.told if one["data"]["category"] == owner}
         return bool(last) and set(last.values()) == {"alert.resolved"}
 
     @property
@@ -157,7 +157,7 @@ async def watched_shop(
 
 def _environment(shop: Shop, folder: Path) -> dict[str, str]:
     """With all secrets, as `up` passes them on."""
-    secrets = write_secrets(folder, handed_over(shop.settings, {}))
+    secrets = write_secrets(folder, secrets_for_children(shop.settings, {}))
     return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets)}
 
 
@@ -205,7 +205,7 @@ def _sale(rate: float, incidents: Sequence[str], lead_s: float = 0) -> Season:
 
 async def _sell(bootstrap: str, sale: Season, stop: asyncio.Event) -> None:
     async with KeyedProducer(bootstrap) as producer:
-        pace = Pace.on_the_clock(sale.config.start_ms)
+        pace = SendingPace.on_the_clock(sale.config.start_ms)
         await send_batches(producer, sale.batches(200), pace, stop=stop, on_sent=lambda _: None)
 
 

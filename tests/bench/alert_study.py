@@ -29,16 +29,16 @@ import msgspec
 
 from alerts.detectors.evidence import information
 from alerts.findings import Series
-from alerts.rehearsal.play import Played, play, snapshots
+from alerts.rehearsal.play import RehearsalResult, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
-from alerts.rehearsal.recorded import Rehearsal
-from alerts.rehearsal.score import Happened, Score, score
+from alerts.rehearsal.rehearsal import Rehearsal
+from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rules.loader import default_text, load
-from consumers.commands.running import load_settings
+from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
-from streams.simulate import Phase, PromotionPlan, SimulationConfig
+from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
 from streams.simulate.plan import StockPlan
 from streams.simulate.traffic import Traffic
 from tests.bench import calm_days
@@ -102,7 +102,7 @@ def struck(seed: int, case: Case, shape: str, every_s: int) -> dict[str, Any]:
     duration_s = WARM_S + LASTS_S + 120
     plan = None
     if shape == "opening":  # ten minutes after it
-        plan = PromotionPlan(phases=(Phase("opening", (WARM_S - 600) / duration_s, 1.0, 1.2, 6.0),))
+        plan = PromotionPlan(phases=(SimulatedPhase("opening", (WARM_S - 600) / duration_s, 1.0, 1.2, 6.0),))
     config = SimulationConfig(
         seed=seed,
         duration_s=duration_s,
@@ -130,7 +130,7 @@ def stock(seed: int, shape: str) -> Iterator[dict[str, Any]]:
         compress=False,
         skus=STOCK_SKUS,
         stock=StockPlan(receipts=0.0),
-        promotion=PromotionPlan(phases=(Phase("sale", 0.0, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
+        promotion=PromotionPlan(phases=(SimulatedPhase("sale", 0.0, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
     )
     rules, ledger = load(default_text(), "default").rules, Ledger()
     rehearsal = Rehearsal(load_settings(Settings), rules, every_s=1)
@@ -184,27 +184,29 @@ class Ledger:
                         self.gone_ms.setdefault(item["sku"], at_ms if is_late else event["ts"])
 
 
-def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> Happened:
+def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> ActualIncident:
     start_ms = config.start_ms + warm_s * 1000
-    return Happened(kind, start_ms, start_ms + lasts_s * 1000)
+    return ActualIncident(kind, start_ms, start_ms + lasts_s * 1000)
 
 
-def _played(config: SimulationConfig, orders_per_minute: float, every_s: int, seldom_until_s: int = 0) -> Played:
+def _played(
+    config: SimulationConfig, orders_per_minute: float, every_s: int, seldom_until_s: int = 0
+) -> RehearsalResult:
     panes = QuickSale(config, orders_per_minute).panes()
     rules = load(default_text(), "default").rules
     seen = snapshots(panes, every_s=every_s, seldom_until_s=seldom_until_s, promotions=promotions_of(config))
     return play(rules, seen)
 
 
-def _score(played: Played, happened: list[Happened]) -> Score:
+def _score(played: RehearsalResult, happened: list[ActualIncident]) -> Score:
     found = Score()
     score(found, played, happened)
     return found
 
 
-def _line(case: Case, shape: str, seed: int, played: Played, happened: Happened) -> dict[str, Any]:
+def _line(case: Case, shape: str, seed: int, played: RehearsalResult, happened: ActualIncident) -> dict[str, Any]:
     found = _score(played, [happened])
-    (told,) = found.told
+    (told,) = found.detected
     return {
         "case": case.name,
         "shape": shape,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from tests.bench.asking import Asker
@@ -163,7 +163,7 @@ class _Scraper:
             self._failure = error
 
 
-def _promotions(count: int) -> list[Outgoing]:
+def _promotions(count: int) -> list[OutgoingMessage]:
     """Some promotions that the workload names, all running, so that every window has something in it."""
     now_ms, made = int(time.time() * 1000), []
     for i in range(count):
@@ -176,7 +176,7 @@ def _promotions(count: int) -> list[Outgoing]:
             "timezone": "UTC",
             "skus": [f"sku-{(i * ON_PROMOTION + at) % SKUS:05}" for at in range(ON_PROMOTION)],
         }
-        made.append(Outgoing(Topic.PROMOTIONS, name.encode(), json.dumps(definition).encode()))
+        made.append(OutgoingMessage(Topic.PROMOTIONS, name.encode(), json.dumps(definition).encode()))
     return made
 
 

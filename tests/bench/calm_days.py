@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from alerts.rehearsal.play import play
-from alerts.rehearsal.recorded import Rehearsal
+from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rules.loader import default_text, load
-from consumers.commands.running import load_settings
+from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
-from streams.simulate import Phase, PromotionPlan, SimulationConfig
+from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
 from streams.simulate.plan import Funnel, StockPlan
 
 CASE = "calm, all rules"
@@ -52,7 +52,7 @@ def calm_day(seed: int, midnight_ms: int) -> dict[str, Any]:
         "case": CASE,
         "seed": seed,
         "days": round(played.days, 2),
-        "looks": played.looks,
+        "looks": played.evaluations,
         "judged": {rule.name: played.judged[rule.name] for rule in rules.rules},
         "false": [
             f"{(page.fired_ms - from_ms) / HOUR_MS:.1f} h: {page.series} {page.finding.summary}"
@@ -77,7 +77,7 @@ def _shop(seed: int, midnight_ms: int) -> SimulationConfig:
         funnel=Funnel(campaign=0.2, call_off=0.05, partial_refund=0.03),
         stock=StockPlan(cover=40.0, short=0),
         promotion=PromotionPlan(
-            phases=(Phase("presale", begins, opens), Phase("opening", opens, 1.0, 1.2, 6.0)), skus=50
+            phases=(SimulatedPhase("presale", begins, opens), SimulatedPhase("opening", opens, 1.0, 1.2, 6.0)), skus=50
         ),
     )
 

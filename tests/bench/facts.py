@@ -9,17 +9,17 @@ from typing import Any
 
 import duckdb
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.model.windows import LENGTH_S, Window
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.reader import PaneReader
-from streams.view.asking import Item, Question
+from streams.view.query import Item, KpiQuery
 from streams.view.rolling import RollingView
 
 CLICKS = {
@@ -71,7 +71,7 @@ class Facts:
         self._db.execute(_TABLES)
         self._waiting: dict[Topic, list[bytes]] = {topic: [] for topic in self._topics}
 
-    def add(self, messages: Iterable[Outgoing]) -> None:
+    def add(self, messages: Iterable[OutgoingMessage]) -> None:
         for topic, _, value in messages:
             if topic in self._waiting and value is not None:
                 self._waiting[topic].append(value)
@@ -160,7 +160,7 @@ def differences(settings: Settings, facts: Facts, windows: Iterable[Window], new
 
 
 async def _differences(settings: Settings, facts: Facts, windows: Iterable[Window], newest_ms: int) -> list[str]:
-    rows = Rows()
+    rows = RowIndex()
     async with connect(settings) as redis:
         view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)
         end_ms = newest_ms - newest_ms % 1000
@@ -189,7 +189,7 @@ async def _of_window(view: RollingView, facts: Facts, window: Window, end_ms: in
     found: list[str] = []
     for scope in (Scope.ALL, *FIELDS, *LINE_FIELDS):
         expected = facts.numbers(scope, start_ms, end_ms)
-        question = Question(window, scope)
+        question = KpiQuery(window, scope)
         if scope is Scope.ALL:
             answer = await view.one(question, "", at_ms)
             found += _estimates(window, answer.items[0], facts, start_ms, end_ms)

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.kafka.partitioning import partition_of
-from consumers.kafka.producer import KeyedProducer, Outgoing
+from consumers.kafka.partitioning import partition_for_key
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.local.embedded.guard import guarded
 from tests.bench.ground import PARTITIONS, REPOSITORY, BenchError, Ground
@@ -123,19 +123,19 @@ class _Made:
     type: str
     parts: tuple[bytes, ...]
 
-    def at(self, tag: bytes, ts: bytes) -> Outgoing:
+    def at(self, tag: bytes, ts: bytes) -> OutgoingMessage:
         parts = self.parts
         if len(parts) == 2:
-            return Outgoing(self.topic, self.key, b"".join((_ID, tag, parts[0], ts, parts[1])))
-        return Outgoing(self.topic, self.key, b"".join((_ID, tag, parts[0], ts, parts[1], tag, parts[2])))
+            return OutgoingMessage(self.topic, self.key, b"".join((_ID, tag, parts[0], ts, parts[1])))
+        return OutgoingMessage(self.topic, self.key, b"".join((_ID, tag, parts[0], ts, parts[1], tag, parts[2])))
 
 
-def _make(message: Outgoing) -> _Made:
+def _make(message: OutgoingMessage) -> _Made:
     assert message.key is not None
     assert message.value is not None
     before, _, after = message.value.removeprefix(_ID).partition(_TS)
     kind = before.partition(b'"type":"')[2].partition(b'"')[0].decode()
-    place = PLACES.index((message.topic, partition_of(message.key, PARTITIONS)))
+    place = PLACES.index((message.topic, partition_for_key(message.key, PARTITIONS)))
     parts = [before + _TS, after[_TS_DIGITS:]]
     if message.topic is Topic.ORDERS:
         between, _, rest = parts[1].partition(_ORDER)

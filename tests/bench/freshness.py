@@ -14,7 +14,7 @@ import numpy.typing as npt
 from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.clock import now_ms
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
@@ -98,7 +98,7 @@ def _watch(settings: Settings, server: Server, feed: Feed) -> tuple[Polls, Answe
 
 
 async def _poll(settings: Settings, feed: Feed) -> Polls:
-    rows, polls, end = Rows(), [], float("inf")
+    rows, polls, end = RowIndex(), [], float("inf")
     async with connect(settings) as redis:
         view = RollingView(PaneReader(redis, Keys(settings.redis_prefix, settings.shards), rows), rows, settings)
         while time.monotonic() < end:

@@ -21,7 +21,7 @@ from streams.local.embedded.probes import always_ready, http_ready
 from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
-from tests.support.cleaning import empty_broker
+from tests.support.empty_broker import empty_broker
 from tests.support.kafka import apache_kafka
 from tests.support.servers import Server, redis_server, running, tansu_broker
 

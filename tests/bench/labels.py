@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from consumers.kafka.producer import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -122,10 +122,10 @@ async def _flood(bootstrap: str, clicks: int) -> None:
             await producer.flush()
 
 
-def _click(number: int, at_ms: int) -> Outgoing:
+def _click(number: int, at_ms: int) -> OutgoingMessage:
     name = f"flood-{number:06}"
     event = {"event_id": name, "type": "page_view", "ts": at_ms, "user_id": f"u{number}", "session_id": f"s{number}"}
-    return Outgoing(Topic.CLICKS, name.encode(), msgspec.json.encode(event | dict.fromkeys(LABELS, name)))
+    return OutgoingMessage(Topic.CLICKS, name.encode(), msgspec.json.encode(event | dict.fromkeys(LABELS, name)))
 
 
 class _Watching:

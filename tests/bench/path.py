@@ -28,7 +28,7 @@ from tests.bench.ground import BenchError, Ground
 from tests.bench.report import Part, Table, say
 from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.support.alertmanager import COMMANDS
-from tests.support.cleaning import empty_broker
+from tests.support.empty_broker import empty_broker
 from tests.support.servers import Server
 
 EVERY_S = 0.05
@@ -210,7 +210,7 @@ class _Observer:
         """Whether an alert, or any of the shop's, is (or is not) among those that fire, by the API."""
         found = await self._client.get(f"{self._watched.shop.api.url}/api/v1/alerts?state=firing")
         named = [one for one in found.json()["alerts"] if fingerprint in ("", one["fingerprint"])]
-        return bool([one for one in named if one["owner"] == "business"]) is there
+        return bool([one for one in named if one["category"] == "business"]) is there
 
     async def _held(self, fingerprint: str = "", *, there: bool = True) -> bool:
         """The same by Alertmanager."""

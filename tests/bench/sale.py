@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consumers.contract.events import TYPES
-from consumers.kafka.producer import Outgoing
+from consumers.contract.events import EVENT_TYPES
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.model.windows import Window
 from streams.simulate import Simulation, SimulationConfig
@@ -70,17 +70,17 @@ class _Newest:
     def __init__(self) -> None:
         self.ms = 0
 
-    def of(self, simulation: Simulation) -> Iterator[list[Outgoing]]:
+    def of(self, simulation: Simulation) -> Iterator[list[OutgoingMessage]]:
         for batch in simulation.batches(60_000):
             counted = (ts for topic, _, ts, _ in batch.messages if topic != Topic.PROMOTIONS)
             self.ms = max(self.ms, max(counted, default=0))
-            yield [Outgoing(Topic(topic), key, value) for topic, key, _, value in batch.messages]
+            yield [OutgoingMessage(Topic(topic), key, value) for topic, key, _, value in batch.messages]
 
 
 def _expected(simulation: Simulation) -> dict[str, int]:
     """The simulator's own count, by the names of the totals."""
     truth, expected = simulation.truth, {}
-    for topic, types in TYPES.items():
+    for topic, types in EVENT_TYPES.items():
         for name in types:
             if truth.events.get(name):
                 expected[f"events,{topic},{name}"] = truth.events[name]

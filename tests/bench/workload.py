@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
 
 SEED = 20_240_601
@@ -26,7 +26,7 @@ ORDER_TYPES = ("order_created", "order_paid", "payment_failed", "order_cancelled
 _BLOCK = 50_000
 
 
-def events(count: int, *, start: int = 0, start_ms: int = START_MS) -> Iterator[list[Outgoing]]:
+def events(count: int, *, start: int = 0, start_ms: int = START_MS) -> Iterator[list[OutgoingMessage]]:
     """`count` messages in arrival order, in lists of up to 50,000; event `i` is the same whatever the count."""
     for block in range(start // _BLOCK, -(-(start + count) // _BLOCK)):
         first = block * _BLOCK
@@ -34,7 +34,7 @@ def events(count: int, *, start: int = 0, start_ms: int = START_MS) -> Iterator[
         yield made[max(0, start - first) : max(0, min(_BLOCK, start + count - first))]
 
 
-def _block(block: int, start_ms: int) -> list[Outgoing]:
+def _block(block: int, start_ms: int) -> list[OutgoingMessage]:
     rng = np.random.default_rng((SEED, block))
     n = _BLOCK
 
@@ -72,7 +72,7 @@ def _block(block: int, start_ms: int) -> list[Outgoing]:
                 f'{{"event_id":"o{i:09}","type":"{ORDER_TYPES[order_types[j]]}",{who},'
                 f'"order_id":"{order}",{where},"items":[{items}]}}'
             )
-            out.append(Outgoing(Topic.ORDERS, order.encode(), text.encode()))
+            out.append(OutgoingMessage(Topic.ORDERS, order.encode(), text.encode()))
         else:
             s = skus[j][0]
             text = (
@@ -80,7 +80,7 @@ def _block(block: int, start_ms: int) -> list[Outgoing]:
                 f'"session_id":"s{sessions[j]:08}","sku":"sku-{s:05}","category":"cat-{s % CATEGORIES:02}",'
                 f'{where},"dwell_ms":{dwells[j]}}}'
             )
-            out.append(Outgoing(Topic.CLICKS, user.encode(), text.encode()))
+            out.append(OutgoingMessage(Topic.CLICKS, user.encode(), text.encode()))
     return out
 
 

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
 from tests.streams.shop import ORDERS_0
@@ -43,7 +43,7 @@ def test_kill_9_while_records_are_read(
         shop.start_worker()
         shop.start_worker()
         for _ in range(2):
-            shop.until_at(rng.uniform(0.05, 0.5) * recording.events)
+            shop.until_records_counted(rng.uniform(0.05, 0.5) * recording.events)
             own_broker.kill()
             time.sleep(rng.uniform(0, 3))
             own_broker.restart()
@@ -56,7 +56,7 @@ def test_a_worker_told_to_end_while_its_broker_is_restarted_does(
 ) -> None:
     with open_shop(own_broker, redis_server, workers=2) as shop:
         shop.replay(recording.folder / "promotions.ndjson.gz", recording.folder / "orders.ndjson.gz")
-        shop.until_working()
+        shop.until_all_partitions_worked()
         own_broker.kill()
         time.sleep(rng.uniform(0, 2))
         if when != "away":
@@ -95,7 +95,7 @@ class TestRecordsDeletedBeforeTheyWereCounted:
 
             shop.stop_worker()  # a second loss, and more workers, leave the earliest
             before = shop.ends["orders", 0]
-            shop.send(Outgoing(Topic.ORDERS, None, wire(paid(at=30 * 86_400 + i))) for i in range(20))
+            shop.send(OutgoingMessage(Topic.ORDERS, None, wire(paid(at=30 * 86_400 + i))) for i in range(20))
             delete_before(apache_kafka, "orders", before + 10)
             shop.start_worker()
             shop.until_counted()

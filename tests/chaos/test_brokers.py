@@ -16,7 +16,7 @@ from confluent_kafka import ElectionType, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumers.dead_letters.reading import read_dead_letters
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.local.embedded.ports import LOOPBACK, free_port
@@ -119,7 +119,7 @@ def test_a_broker_that_takes_seconds_to_answer(
         for each_way_s in (0.5, 1.0):
             proxy.delay(each_way_s)
             for _ in range(3):  # what waits does not grow
-                shop.until_at(traffic.written(Topic.ORDERS) + traffic.written(Topic.CLICKS), within_s=25)
+                shop.until_records_counted(traffic.written(Topic.ORDERS) + traffic.written(Topic.CLICKS), within_s=25)
         proxy.heal()
         witness.until_live()
         traffic.stop()
@@ -146,7 +146,7 @@ def test_the_disk_of_kafka_is_full(shared_apache_kafka: Server, disk: SmallDisk,
     ):
         witness.until_live()
         shop.workers[0].pause()
-        shop.send(Outgoing(Topic.ORDERS, b"o-1", b"not an event %d" % number) for number in range(20))
+        shop.send(OutgoingMessage(Topic.ORDERS, b"o-1", b"not an event %d" % number) for number in range(20))
         disk.fill()
         shop.workers[0].resume()
         eventually(lambda: not broker.running, within_s=60, what="the broker has halted")

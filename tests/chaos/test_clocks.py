@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -53,15 +53,15 @@ class Sale:
         return sum(as_of_ms - ONE_MINUTE_MS <= at_ms < as_of_ms for at_ms in self.times)
 
 
-def _paid(order_id: str, at_ms: int, **fields: Any) -> Outgoing:
+def _paid(order_id: str, at_ms: int, **fields: Any) -> OutgoingMessage:
     event = {"event_id": order_id, "type": "order_paid", "ts": at_ms, "order_id": order_id, "user_id": "u"}
     event |= {"items": [{"sku": "s", "qty": 1, "unit_price": 100}], **fields}
-    return Outgoing(Topic.ORDERS, order_id.encode(), json.dumps(event).encode())
+    return OutgoingMessage(Topic.ORDERS, order_id.encode(), json.dumps(event).encode())
 
 
-def _viewed(event_id: str, at_ms: int, **fields: Any) -> Outgoing:
+def _viewed(event_id: str, at_ms: int, **fields: Any) -> OutgoingMessage:
     event = {"event_id": event_id, "type": "page_view", "ts": at_ms, "user_id": event_id, "session_id": event_id}
-    return Outgoing(Topic.CLICKS, event_id.encode(), json.dumps(event | fields).encode())
+    return OutgoingMessage(Topic.CLICKS, event_id.encode(), json.dumps(event | fields).encode())
 
 
 def _asked(shop: Shop) -> httpx.Response:
@@ -122,7 +122,7 @@ def _open(broker: Server, redis_server: Server, **how: Any) -> Iterator[tuple[Sh
     how = {"partitions": 2, "clock": Clock.WALL, "retain": "", **how}
     with stack(broker, redis_server, **how) as shop:
         if shop.workers:
-            shop.until_working()
+            shop.until_all_partitions_worked()
         yield shop, Sale(shop)
 
 
@@ -158,7 +158,7 @@ def _named(metrics: str) -> str:
 def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: Server, clock: str) -> None:
     with _open(broker, redis_server, workers=0) as (shop, sale):
         shop.start_worker(clock=clock)
-        shop.until_working()
+        shop.until_all_partitions_worked()
         answers = _play(shop, sale, seconds=8, source="till-7")
         _assert_live(answers)
         assert not shop.dead_letters()
@@ -180,9 +180,9 @@ def test_a_server_whose_machine_has_a_wrong_clock(embedded_broker: Server, redis
         assert abs(float(line.split()[1]) + 600) < 1
 
 
-def _shipped(order_id: str, at_ms: int) -> Outgoing:
+def _shipped(order_id: str, at_ms: int) -> OutgoingMessage:
     event = {"event_id": order_id, "type": "shipment_dispatched", "ts": at_ms, "order_id": order_id}
-    return Outgoing(Topic.LOGISTICS, order_id.encode(), json.dumps(event).encode())
+    return OutgoingMessage(Topic.LOGISTICS, order_id.encode(), json.dumps(event).encode())
 
 
 @pytest.mark.parametrize("as_of_topics", ["clicks,orders,logistics", "clicks,orders"])

@@ -22,7 +22,7 @@ def test_kill_9_of_nodes_under_load(
         open_shop(embedded_broker, cluster, workers=2, redis_cluster=True, shards=6) as shop,
     ):
         with shop.replaying(recording.folder, speed=recording.over(seconds=12)):
-            shop.until_at(0.02 * recording.events)
+            shop.until_records_counted(0.02 * recording.events)
             for node in (cluster.nodes[1], rng.choice(cluster.nodes)):
                 node.kill()
                 time.sleep(rng.uniform(0, 3))  # the others may or may not have noticed

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.dead_letters.reading import read_dead_letters
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
 from tests.streams.commands.salepulse import salepulse
 from tests.support.events import click, paid, wire
@@ -31,13 +31,13 @@ def test_a_foreign_topic_stays_stopped_through_kills_and_counts_exactly_once_it_
 ) -> None:
     with stack(broker, redis_server, partitions=2, batch_records=300) as shop:
         shop.send(orders())
-        shop.send(Outgoing(Topic.CLICKS, b"u%d" % i, wire(click(at=i))) for i in range(CLICKS))
-        until(lambda: stopped(shop) == ["orders/0", "orders/1"])
+        shop.send(OutgoingMessage(Topic.CLICKS, b"u%d" % i, wire(click(at=i))) for i in range(CLICKS))
+        until(lambda: paused(shop) == ["orders/0", "orders/1"])
         for _ in range(2):
             shop.kill_worker()
-            shop.until_silent()
+            shop.until_worker_heartbeats_stop()
             shop.start_worker()
-            shop.until_working()
+            shop.until_all_partitions_worked()
         until(lambda: shop.totals().get("events,clicks,page_view") == CLICKS)
         ready = httpx.get(f"{shop.api.url}/readyz")
         assert ready.status_code == 503
@@ -56,23 +56,23 @@ def test_a_foreign_topic_stays_stopped_through_kills_and_counts_exactly_once_it_
         shop.start_worker()
         shop.until_counted()
         assert counted(shop) == {"good": GOOD, "refused": FOREIGN}
-        assert stopped(shop) == []
+        assert paused(shop) == []
         assert asyncio.run(distinct_letters(broker.bootstrap)) == FOREIGN
         assert "partition orders/0" not in doctor(shop, tmp_path)
 
 
-def orders() -> Iterator[Outgoing]:
+def orders() -> Iterator[OutgoingMessage]:
     """Five of seven are somebody else's."""
     for i in range(FOREIGN + GOOD):
-        yield Outgoing(Topic.ORDERS, b"o%d" % i, wire(paid(at=i / 10)) if i % 7 < 2 else DEBEZIUM)
+        yield OutgoingMessage(Topic.ORDERS, b"o%d" % i, wire(paid(at=i / 10)) if i % 7 < 2 else DEBEZIUM)
 
 
 def until(condition: Callable[[], object]) -> None:
     eventually(condition, within_s=90, every_s=0.2)
 
 
-def stopped(shop: Shop) -> list[str]:
-    return sorted(map(str, shop.state().stopped))
+def paused(shop: Shop) -> list[str]:
+    return sorted(map(str, shop.state().paused))
 
 
 def counted(shop: Shop) -> dict[str, int]:

@@ -116,7 +116,7 @@ def test_a_topic_created_again_with_fewer_partitions_while_others_go_on(
         Witness(shop.api, traffic) as witness,
     ):
         witness.until_live()
-        traffic.hold(Topic.CLICKS)
+        traffic.pause(Topic.CLICKS)
         eventually(lambda: shop.counted() >= traffic.written(Topic.CLICKS), within_s=20, what="clicks are counted")
         witness.until_live()
         deleted_s = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_topic_created_again_with_fewer_partitions_while_others_go_on(
         eventually(lambda: "topic clicks does not exist" in witness.reasons(), within_s=NOTICED_S, what="it is named")
         asyncio.run(create_topics(apache_kafka.bootstrap, default_plans(2)))
         created_s = time.monotonic()
-        traffic.go_on(Topic.CLICKS)
+        traffic.resume(Topic.CLICKS)
         eventually(lambda: {"clicks/0", "clicks/1"} <= set(shop.incomplete()), within_s=NOTICED_S, what="it is noticed")
         witness.until_live()
         assert missing.at_s < deleted_s + NOTICED_S

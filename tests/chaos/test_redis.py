@@ -27,7 +27,7 @@ def test_kill_9_under_load(
 ) -> None:
     with open_shop(embedded_broker, own_redis) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=12)):
-            shop.until_at(0.02 * recording.events)
+            shop.until_records_counted(0.02 * recording.events)
             for _ in range(3):
                 time.sleep(rng.uniform(0.5, 2))
                 own_redis.kill()
@@ -39,7 +39,7 @@ def test_kill_9_under_load(
 def test_wiped(embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(embedded_broker, own_redis, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_at(0.3 * recording.events)
+            shop.until_records_counted(0.3 * recording.events)
             with redis.Redis.from_url(own_redis.url) as client:
                 client.flushall()
         recording.check(shop)
@@ -61,11 +61,11 @@ def test_acknowledged_writes_are_lost(
 ) -> None:
     with open_shop(embedded_broker, own_redis, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_at(0.2 * recording.events)
+            shop.until_records_counted(0.2 * recording.events)
             own_redis.pause()
             older = shutil.copytree(own_redis.folder / "appendonlydir", own_redis.folder / "older")
             own_redis.resume()
-            shop.until_at(0.5 * recording.events)
+            shop.until_records_counted(0.5 * recording.events)
             own_redis.kill()
             shutil.rmtree(own_redis.folder / "appendonlydir")
             older.rename(own_redis.folder / "appendonlydir")
@@ -76,7 +76,7 @@ def test_acknowledged_writes_are_lost(
 def test_away_under_load(embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(embedded_broker, own_redis) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=AWAY_S / 2)):
-            shop.until_at(0.05 * recording.events)
+            shop.until_records_counted(0.05 * recording.events)
             own_redis.kill()
             assert highest_memory_mb(shop, for_s=AWAY_S) < MEMORY_MB
             own_redis.restart()

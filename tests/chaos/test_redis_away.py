@@ -23,7 +23,7 @@ import pytest
 import redis
 
 from alerts.store.keys import AlertKeys
-from consumers.kafka.producer import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -52,12 +52,12 @@ class Watched:
 
     @property
     def told(self) -> list[str]:
-        held = [got.json for got in self.chat.got if got.path == "/hook"]
+        held = [got.json for got in self.chat.requests if got.path == "/hook"]
         return [f"{one['data']['rule']} {one['type'].removeprefix('alert.')}" for one in held]
 
     def oldest_heartbeat_s(self) -> float:
         """Of all partitions, the heartbeat that is longest ago."""
-        return max(now_ms() - (held.seen_ms or 0) for held in self.shop.state().partitions.values()) / 1000
+        return max(now_ms() - (held.heartbeat_ms or 0) for held in self.shop.state().partitions.values()) / 1000
 
     def kill_leader(self) -> None:
         """kill -9 of the `alerts` process that evaluates."""
@@ -118,7 +118,7 @@ async def send(bootstrap: str, stop: asyncio.Event) -> None:
                     (Topic.LOGISTICS, str(number % 20), level),
                 ):
                     event |= {"event_id": f"{topic}{number}", "ts": now}
-                    messages.append(Outgoing(topic, key.encode(), json.dumps(event).encode()))
+                    messages.append(OutgoingMessage(topic, key.encode(), json.dumps(event).encode()))
             await producer.put(messages)
             await producer.flush()
             await anyio.sleep(0.25)
@@ -136,8 +136,8 @@ async def test_a_redis_that_was_away_pages_nobody_and_hides_no_dead_worker(
             sending = asyncio.create_task(send(apache_kafka.bootstrap, stop))
             try:
                 for one in (whole, hurt):
-                    await run(one.shop.until_working)
-                await run(lambda: whole.shop.until_at(600))
+                    await run(one.shop.until_all_partitions_worked)
+                await run(lambda: whole.shop.until_records_counted(600))
                 await anyio.sleep(10)
                 assert (whole.told, hurt.told) == ([], []), whole.logs
                 await run(whole.kill_leader)

@@ -28,7 +28,7 @@ import pytest
 import redis
 
 from alerts.rules.loader import default_text
-from consumers.kafka.producer import KeyedProducer, Outgoing
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -233,12 +233,16 @@ class Sent:
                     if i % 3:
                         event |= {"type": "page_view", "session_id": event["user_id"]}
                         self.views_ms.append(now)
-                        messages.append(Outgoing(Topic.CLICKS, event["user_id"].encode(), json.dumps(event).encode()))
+                        messages.append(
+                            OutgoingMessage(Topic.CLICKS, event["user_id"].encode(), json.dumps(event).encode())
+                        )
                     else:
                         item = {"sku": "s", "qty": 1, "unit_price": GMV}
                         event |= {"type": "order_paid", "order_id": f"o{number}", "items": [item]}
                         self.orders_ms.append(now)
-                        messages.append(Outgoing(Topic.ORDERS, event["order_id"].encode(), json.dumps(event).encode()))
+                        messages.append(
+                            OutgoingMessage(Topic.ORDERS, event["order_id"].encode(), json.dumps(event).encode())
+                        )
                 await producer.put(messages)
                 await producer.flush()
                 await anyio.sleep(0.25)
@@ -316,8 +320,8 @@ class Case:
         """What people were told of the store, in turn: `store-refuses-writes firing`."""
         return [
             f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
-            for one in (got.json for got in self.chat.got if got.path == "/hook")
-            if one["data"]["owner"] == "data"
+            for one in (got.json for got in self.chat.requests if got.path == "/hook")
+            if one["data"]["category"] == "data"
         ]
 
     def logs(self) -> str:

@@ -53,10 +53,10 @@ def test_connections_that_fall_silent_are_made_anew(
     linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(linked.broker, redis_server) as shop:
-        shop.until_working()
+        shop.until_all_partitions_worked()
         linked.proxy.silence()
         shop.replay(recording.folder)
-        shop.until_at(recording.events, within_s=WITHIN_S)
+        shop.until_records_counted(recording.events, within_s=WITHIN_S)
         recording.check(shop)
 
 
@@ -64,7 +64,7 @@ def test_a_worker_that_is_stuck_ends_and_another_one_counts_on(
     linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
-        shop.until_working()
+        shop.until_all_partitions_worked()
         linked.proxy.silence()
         shop.replay(recording.folder)
         assert shop.workers.pop().ended(within_s=30) == 1
@@ -92,7 +92,7 @@ def test_a_broker_that_answers_nobody_is_waited_for(
 ) -> None:
     with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_at(0.05 * recording.events)
+            shop.until_records_counted(0.05 * recording.events)
         linked.proxy.black_hole()
         time.sleep(15)
         assert shop.workers[0].running, shop.log()
@@ -105,8 +105,8 @@ def test_idle_partitions_are_no_reason_to_end(
 ) -> None:
     with open_shop(embedded_broker, redis_server, stuck_after_s=2) as shop:
         shop.replay(recording.folder / "orders.ndjson.gz")
-        shop.until_working()
+        shop.until_all_partitions_worked()
         time.sleep(12)
         assert shop.workers[0].running, shop.log()
         shop.replay(recording.folder)
-        shop.until_at(shop.position() + 1)
+        shop.until_records_counted(shop.position() + 1)

@@ -9,7 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
@@ -23,12 +23,12 @@ GAP_S = 2.5
 """Within two seconds no topic is thought to be made anew and filled again."""
 
 
-def parts(recording: Recording, every: int = 2) -> tuple[list[Outgoing], list[Outgoing]]:
+def parts(recording: Recording, every: int = 2) -> tuple[list[OutgoingMessage], list[OutgoingMessage]]:
     """Every second event of each topic, or every third, ..., and the rest; promotions first. Both cover the same time.
 
     With every second, both end at one offset.
     """
-    messages = [Outgoing(*line[1:]) for line in read_merged(find_recordings([recording.folder]))]
+    messages = [OutgoingMessage(*line[1:]) for line in read_merged(find_recordings([recording.folder]))]
     by_topic = [[message for message in messages if message.topic is topic] for topic in (Topic.CLICKS, Topic.ORDERS)]
     promotions = [message for message in messages if message.topic is Topic.PROMOTIONS]
     first = [message for held in by_topic for message in held[0::every]]

@@ -44,7 +44,7 @@ def test_a_member_that_joins_and_leaves_every_two_seconds(
 def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(broker, redis_server, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_at(0.1 * recording.events)
+            shop.until_records_counted(0.1 * recording.events)
             for _ in range(2):
                 shop.start_worker()
                 shop.stop_worker()
@@ -59,16 +59,16 @@ def test_kill_9_when_all_is_counted(
         shop.until_counted()
         shop.kill_worker()  # Kafka has not heard of its last offsets
         shop.start_worker()
-        shop.until_silent()
+        shop.until_worker_heartbeats_stop()
         recording.check(shop)
         assert not shop.incomplete()
 
 
 def test_a_zombie_cannot_write(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
     with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
-        shop.until_working()
+        shop.until_all_partitions_worked()
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            shop.until_at(0.1 * recording.events)
+            shop.until_records_counted(0.1 * recording.events)
             shop.workers[0].pause()
             time.sleep(SESSION_S + 3)  # the other one has its partitions by now
             shop.workers[0].resume()

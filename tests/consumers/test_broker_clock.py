@@ -8,9 +8,9 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 
 from consumers import broker_clock
-from consumers.broker_clock import broker_ahead_s
-from streams.local.doctor.broker import clock
-from streams.local.doctor.findings import Level
+from consumers.broker_clock import broker_clock_offset_s
+from streams.local.doctor.broker import check_broker_clock
+from streams.local.doctor.check_results import CheckLevel
 from tests.support.servers import Server
 
 
@@ -18,7 +18,7 @@ async def ahead_s(broker: Server) -> float | None:
     client = AIOKafkaClient(bootstrap_servers=broker.bootstrap)
     try:
         await client.bootstrap()
-        return await broker_ahead_s(client)
+        return await broker_clock_offset_s(client)
     finally:
         await client.close()
 
@@ -41,5 +41,7 @@ async def test_a_broker_that_does_not_tell_is_no_fault(embedded_broker: Server) 
 
 
 def test_the_doctor_warns_of_a_clock_that_differs() -> None:
-    assert [clock(seconds).level for seconds in (0.3, -1.9, 2.5, -90)] == [Level.OK] * 2 + [Level.WARNING] * 2
-    assert clock(-90).found == "the broker's clock is 90.0 s behind this machine's"
+    assert [check_broker_clock(seconds).level for seconds in (0.3, -1.9, 2.5, -90)] == [CheckLevel.OK] * 2 + [
+        CheckLevel.WARNING
+    ] * 2
+    assert check_broker_clock(-90).found == "the broker's clock is 90.0 s behind this machine's"

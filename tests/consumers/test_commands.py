@@ -14,12 +14,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from consumers.commands import app
+from consumers.commands.common import iso, parse_since
 from consumers.commands.dead_letters import RefusedTopic
-from consumers.commands.running import iso, parse_since
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import UsageError
-from consumers.kafka.skipped import Cut
+from consumers.kafka.skipped_records import Truncation
 from consumers.topics import READ_TOPICS
 from tests.support.servers import Server, tansu_broker
 
@@ -134,7 +134,7 @@ def test_letters_that_are_not_whole_say_so_and_are_not_sent() -> None:
             "too_large",
             "too large",
             1_700_000_000_000,
-            cut=Cut(20_971_520, "ab" * 32),
+            truncation=Truncation(20_971_520, "ab" * 32),
         )
         lost = DeadLetter(
             "orders",

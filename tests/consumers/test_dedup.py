@@ -95,15 +95,15 @@ def test_to_make_room_the_oldest_go_first_and_the_cut_is_told() -> None:
     for quarter in range(8):
         take(seen, [2 * quarter, 2 * quarter + 1], quarter * (HOUR // 4 + 1))
         take(seen, [100 + quarter], quarter * (HOUR // 4 + 1) + HOUR // 4 + 1)
-    assert seen.cut_at_ms is None
+    assert seen.evicted_until_ms is None
     before = seen.nbytes
-    seen.forget_oldest()
+    seen.evict_oldest()
     assert seen.nbytes < before
-    assert seen.cut_at_ms is not None
+    assert seen.evicted_until_ms is not None
     assert seen.first_seen(hashed(0, 14)).tolist() == [True, False]
     while len(seen):
-        seen.forget_oldest()
-    seen.forget_oldest()
+        seen.evict_oldest()
+    seen.evict_oldest()
     assert seen.nbytes == 0
 
 
@@ -126,7 +126,7 @@ def test_a_batch_larger_than_a_generation_is_kept_whole() -> None:
     seen = SeenIds(HOUR)
     ids = np.arange(1, 400_001, dtype=np.uint64)
     seen.add(ids, 0, 0)
-    assert seen.knows(ids).all()
+    assert seen.contains(ids).all()
 
 
 @few

@@ -11,15 +11,15 @@ from pydantic import SecretStr
 
 from consumers.errors import SalepulseError
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.connection import Kafka, Sasl
-from consumers.kafka.consumer import can_be_read
+from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
+from consumers.kafka.consumer import is_readable
 from consumers.kafka.metadata import require_topics
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.kafka.read_to_end import read_to_end
 from consumers.tls import TlsFiles
 from consumers.topics import Partition, Topic
 from tests.support.certificates import Authority
-from tests.support.cleaning import empty_broker
+from tests.support.empty_broker import empty_broker
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -37,27 +37,31 @@ def trusting(broker: SecureKafka) -> TlsFiles:
     return TlsFiles(str(broker.authority.ca))
 
 
-def user(broker: SecureKafka, sasl: Sasl = Sasl.SCRAM_SHA_512, password: str = PASSWORD) -> Kafka:
-    return Kafka(broker.scram.bootstrap, trusting(broker), sasl, USER, SecretStr(password))
+def user(
+    broker: SecureKafka, sasl: SaslMechanism = SaslMechanism.SCRAM_SHA_512, password: str = PASSWORD
+) -> KafkaClientConfig:
+    return KafkaClientConfig(broker.scram.bootstrap, trusting(broker), sasl, USER, SecretStr(password))
 
 
-def refusal(kafka: Kafka) -> str:
+def refusal(kafka: KafkaClientConfig) -> str:
     """What is said to who tries to look at the topics."""
     with pytest.raises(SalepulseError) as caught:
         asyncio.run(require_topics(kafka))
-    said = str(caught.value)
-    assert "\n" not in said
-    assert PASSWORD not in said
-    return said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert PASSWORD not in message
+    return message
 
 
 class TestLetIn:
-    @pytest.mark.parametrize("sasl", [Sasl.PLAIN, Sasl.SCRAM_SHA_256, Sasl.SCRAM_SHA_512])
-    def test_a_user_by_each_mechanism_over_tls(self, broker: SecureKafka, sasl: Sasl) -> None:
+    @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
+    def test_a_user_by_each_mechanism_over_tls(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
         assert asyncio.run(require_topics(user(broker, sasl)))
 
     def test_a_user_by_scram_without_tls(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.bare_scram.bootstrap, None, Sasl.SCRAM_SHA_512, USER, SecretStr(PASSWORD))
+        kafka = KafkaClientConfig(
+            broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_512, USER, SecretStr(PASSWORD)
+        )
         assert asyncio.run(require_topics(kafka))
 
     def test_a_user_whose_password_is_in_a_file(self, broker: SecureKafka, tmp_path: Path) -> None:
@@ -67,19 +71,19 @@ class TestLetIn:
         assert asyncio.run(require_topics(kafka))
 
     def test_anybody_over_tls(self, broker: SecureKafka) -> None:
-        assert asyncio.run(require_topics(Kafka(broker.tls.bootstrap, trusting(broker))))
+        assert asyncio.run(require_topics(KafkaClientConfig(broker.tls.bootstrap, trusting(broker))))
 
     def test_who_shows_a_certificate_that_the_broker_trusts(self, broker: SecureKafka) -> None:
         mine = broker.authority.issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
-        assert asyncio.run(require_topics(Kafka(broker.mutual.bootstrap, files)))
+        assert asyncio.run(require_topics(KafkaClientConfig(broker.mutual.bootstrap, files)))
 
     def test_everything_that_talks_to_kafka(self, broker: SecureKafka) -> None:
         async def all_of_it() -> list[bytes | None]:
             kafka = user(broker)
             await create_topics(kafka, default_plans(1))
-            await send_all(kafka, [Outgoing(Topic.CLICKS, b"key", b"value")])
-            assert await can_be_read(kafka, Partition(Topic.CLICKS, 0))
+            await send_all(kafka, [OutgoingMessage(Topic.CLICKS, b"key", b"value")])
+            assert await is_readable(kafka, Partition(Topic.CLICKS, 0))
             return [record.value async for record in read_to_end(kafka, Topic.CLICKS)]
 
         assert asyncio.run(all_of_it()) == [b"value"]
@@ -88,8 +92,8 @@ class TestLetIn:
 class TestRefused:
     """One line each: what was wrong, where, and what to do."""
 
-    @pytest.mark.parametrize("sasl", [Sasl.PLAIN, Sasl.SCRAM_SHA_256, Sasl.SCRAM_SHA_512])
-    def test_a_wrong_password(self, broker: SecureKafka, sasl: Sasl) -> None:
+    @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
+    def test_a_wrong_password(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
         assert refusal(user(broker, sasl, "something else")) == (
             f"Kafka at {broker.scram.bootstrap} refuses user 'shop' by {sasl.value}, the name or the password is "
             "wrong: see kafka_user and kafka_password or kafka_password_file"
@@ -99,17 +103,19 @@ class TestRefused:
         assert "refuses user 'stranger' by SCRAM-SHA-512" in refusal(replace(user(broker), user="stranger"))
 
     def test_a_mechanism_that_is_not_offered(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.bare_scram.bootstrap, None, Sasl.SCRAM_SHA_256, USER, SecretStr(PASSWORD))
+        kafka = KafkaClientConfig(
+            broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_256, USER, SecretStr(PASSWORD)
+        )
         assert refusal(kafka) == (
             f"Kafka at {kafka} does not take SCRAM-SHA-256 there: set kafka_sasl to what that listener offers"
         )
 
     def test_a_certificate_that_has_expired(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.expired.bootstrap, trusting(broker))
+        kafka = KafkaClientConfig(broker.expired.bootstrap, trusting(broker))
         assert refusal(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it there"
 
     def test_a_certificate_for_another_name(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.misnamed.bootstrap, trusting(broker))
+        kafka = KafkaClientConfig(broker.misnamed.bootstrap, trusting(broker))
         assert refusal(kafka) == (
             f"Kafka at {kafka}: its certificate is for another name: connect by a name that is in it, or have it made "
             "for this one"
@@ -120,14 +126,14 @@ class TestRefused:
         self, broker: SecureKafka, tmp_path: Path, by: str
     ) -> None:
         files = TlsFiles(str(Authority(tmp_path).ca)) if by == "another authority" else TlsFiles()
-        kafka = Kafka(broker.tls.bootstrap, files)
+        kafka = KafkaClientConfig(broker.tls.bootstrap, files)
         assert refusal(kafka) == (
             f"Kafka at {kafka}: its certificate is from nobody that is trusted here: name the file of its authority in "
             "kafka_ca_file"
         )
 
     def test_nobody_without_a_certificate_where_one_is_asked_for(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.mutual.bootstrap, trusting(broker))
+        kafka = KafkaClientConfig(broker.mutual.bootstrap, trusting(broker))
         assert refusal(kafka) == (
             f"Kafka at {kafka}: it asks for a certificate of ours: name it in kafka_cert_file, and its key in "
             "kafka_key_file"
@@ -136,48 +142,52 @@ class TestRefused:
     def test_a_certificate_of_ours_that_the_broker_does_not_trust(self, broker: SecureKafka, tmp_path: Path) -> None:
         mine = Authority(tmp_path).issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
-        said = refusal(Kafka(broker.mutual.bootstrap, files))
-        assert said.startswith(f"Kafka at {broker.mutual.bootstrap}: it refuses our certificate (")
-        assert said.endswith("have kafka_cert_file issued by one that it trusts")
+        message = refusal(KafkaClientConfig(broker.mutual.bootstrap, files))
+        assert message.startswith(f"Kafka at {broker.mutual.bootstrap}: it refuses our certificate (")
+        assert message.endswith("have kafka_cert_file issued by one that it trusts")
 
     def test_plain_text_where_tls_is_spoken(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.tls.bootstrap)
+        kafka = KafkaClientConfig(broker.tls.bootstrap)
         assert refusal(kafka) == (
             f"Kafka at {kafka} hangs up at once: see what that listener wants, and try it with kafka_tls, or with a "
             "user (kafka_sasl, kafka_user)"
         )
 
     def test_tls_where_plain_text_is_spoken(self, broker: SecureKafka) -> None:
-        kafka = Kafka(broker.server.bootstrap, trusting(broker))
-        said = refusal(kafka)
-        assert said.startswith(f"Kafka at {kafka} hangs up at once: ")
-        assert "without kafka_tls" in said
+        kafka = KafkaClientConfig(broker.server.bootstrap, trusting(broker))
+        message = refusal(kafka)
+        assert message.startswith(f"Kafka at {kafka} hangs up at once: ")
+        assert "without kafka_tls" in message
 
     def test_nobody_who_is_not_a_user(self, broker: SecureKafka) -> None:
-        said = refusal(Kafka(broker.scram.bootstrap, trusting(broker)))
-        assert said.startswith(f"Kafka at {broker.scram.bootstrap} hangs up at once: ")
-        assert "with a user (kafka_sasl, kafka_user)" in said
+        message = refusal(KafkaClientConfig(broker.scram.bootstrap, trusting(broker)))
+        assert message.startswith(f"Kafka at {broker.scram.bootstrap} hangs up at once: ")
+        assert "with a user (kafka_sasl, kafka_user)" in message
 
 
 class TestFilesOfOurs:
     def test_a_file_that_is_not_there(self) -> None:
-        assert refusal(Kafka("localhost:1", TlsFiles("/nowhere.pem"))) == (
+        assert refusal(KafkaClientConfig("localhost:1", TlsFiles("/nowhere.pem"))) == (
             "kafka_ca_file: /nowhere.pem cannot be read (No such file or directory)"
         )
 
     def test_a_file_that_holds_no_certificate(self, tmp_path: Path) -> None:
         file = tmp_path / "ca.pem"
         file.write_text("nothing")
-        assert f"kafka_ca_file: {file} holds no certificate" in refusal(Kafka("localhost:1", TlsFiles(str(file))))
+        assert f"kafka_ca_file: {file} holds no certificate" in refusal(
+            KafkaClientConfig("localhost:1", TlsFiles(str(file)))
+        )
 
     def test_a_key_of_another_certificate(self, tmp_path: Path) -> None:
         authority = Authority(tmp_path)
         one, other = authority.issue("one"), authority.issue("other")
-        said = refusal(Kafka("localhost:1", TlsFiles(str(authority.ca), str(one.cert), str(other.key))))
-        assert said == f"kafka_key_file: {other.key} is not the key of {one.cert}: give the two that were made together"
+        message = refusal(KafkaClientConfig("localhost:1", TlsFiles(str(authority.ca), str(one.cert), str(other.key))))
+        assert (
+            message == f"kafka_key_file: {other.key} is not the key of {one.cert}: give the two that were made together"
+        )
 
     def test_a_password_file_that_is_empty(self, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text("\n")
-        said = refusal(Kafka("localhost:1", None, Sasl.PLAIN, USER, password_file=str(file)))
-        assert said == f"kafka_password_file: {file} is empty: write the secret into it"
+        message = refusal(KafkaClientConfig("localhost:1", None, SaslMechanism.PLAIN, USER, password_file=str(file)))
+        assert message == f"kafka_password_file: {file} is empty: write the secret into it"

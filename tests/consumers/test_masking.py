@@ -11,7 +11,7 @@ import pytest
 
 from consumers import masking
 from consumers.errors import SalepulseError
-from consumers.masking import MaskedFormatter, conceal, mask_tracebacks, masked
+from consumers.masking import MaskedFormatter, mask_secrets, mask_tracebacks, register_secret
 
 SECRET = "hunter2/with+signs & more"
 
@@ -26,49 +26,49 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_secret_is_masked_wherever_it_stands() -> None:
-    conceal(SECRET)
-    assert masked(f"login {SECRET} failed, {SECRET}!") == "login *** failed, ***!"
+    register_secret(SECRET)
+    assert mask_secrets(f"login {SECRET} failed, {SECRET}!") == "login *** failed, ***!"
 
 
 def test_as_it_stands_in_a_url_too() -> None:
-    conceal(SECRET)
-    assert masked(f"redis://shop:{quote(SECRET, safe='')}@cache:6379") == "redis://shop:***@cache:6379"
+    register_secret(SECRET)
+    assert mask_secrets(f"redis://shop:{quote(SECRET, safe='')}@cache:6379") == "redis://shop:***@cache:6379"
 
 
 def test_of_a_url_only_the_password_is_secret() -> None:
-    conceal(f"redis://shop:{quote(SECRET, safe='')}@cache:6379/0")
-    assert masked(f"shop with {SECRET} at cache:6379") == "shop with *** at cache:6379"
+    register_secret(f"redis://shop:{quote(SECRET, safe='')}@cache:6379/0")
+    assert mask_secrets(f"shop with {SECRET} at cache:6379") == "shop with *** at cache:6379"
 
 
 def test_a_url_without_a_password_hides_nothing() -> None:
-    conceal("redis://cache:6379/0")
-    assert masked("redis://cache:6379/0") == "redis://cache:6379/0"
+    register_secret("redis://cache:6379/0")
+    assert mask_secrets("redis://cache:6379/0") == "redis://cache:6379/0"
 
 
 def test_what_is_too_short_to_be_told_from_words_stays() -> None:
-    conceal("abc")
-    assert masked("abcdef") == "abcdef"
+    register_secret("abc")
+    assert mask_secrets("abcdef") == "abcdef"
 
 
 def test_errors_are_told_without_secrets() -> None:
-    conceal(SECRET)
+    register_secret(SECRET)
     assert str(SalepulseError(f"the broker says: {SECRET} is wrong")) == "the broker says: *** is wrong"
 
 
 def test_logs_are_written_without_secrets_tracebacks_and_all() -> None:
-    conceal(SECRET)
+    register_secret(SECRET)
     try:
         raise ValueError(SECRET)
     except ValueError:
         record = logging.LogRecord("lib", logging.ERROR, "", 0, "no: %s", (SECRET,), sys.exc_info())
-    told = MaskedFormatter("%(message)s").format(record)
-    assert SECRET not in told
-    assert told.startswith("no: ***\nTraceback")
-    assert told.endswith("ValueError: ***")
+    written = MaskedFormatter("%(message)s").format(record)
+    assert SECRET not in written
+    assert written.startswith("no: ***\nTraceback")
+    assert written.endswith("ValueError: ***")
 
 
 def test_errors_that_nobody_caught_are_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    conceal(SECRET)
+    register_secret(SECRET)
     mask_tracebacks()
     error = ValueError(SECRET)
     sys.excepthook(type(error), error, error.__traceback__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.ndjson import find_recordings, read, read_merged, span_ms
+from consumers.ndjson import find_recordings, read_merged, read_recording, span_ms
 from consumers.topics import Topic
 
 
@@ -31,7 +31,7 @@ def merged(*paths: Path) -> list[tuple[Topic, bytes]]:
 
 
 def times(path: Path) -> list[int | None]:
-    return [line.at_ms for line in read(find_recordings([path])[0])]
+    return [line.at_ms for line in read_recording(find_recordings([path])[0])]
 
 
 def test_files_of_a_folder_are_merged_by_time_packed_or_not(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_line_without_a_readable_time_goes_right_after_the_one_before_it(tmp_p
 def test_lines_are_sent_as_they_are_and_blank_ones_are_not(tmp_path: Path) -> None:
     path = tmp_path / "clicks.ndjson"
     path.write_bytes(b'{"ts":1}\r\n\n  {"ts": 2}  \n\xff\n{"ts":3}')
-    values = [line.value for line in read(find_recordings([path])[0])]
+    values = [line.value for line in read_recording(find_recordings([path])[0])]
     assert values == [b'{"ts":1}', b'  {"ts": 2}  ', b"\xff", b'{"ts":3}']
 
 

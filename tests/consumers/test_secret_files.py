@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alerts.notify.secret import Secret
 from consumers.secret_files import variable_of, variables_in
-from streams.local.stack.secrets import handed_over, passed_on
+from streams.local.stack.secrets import inherited_variables, secrets_for_children
 from streams.settings import Settings
 
 SECRET: TypeAdapter[object] = TypeAdapter(Secret)
@@ -22,8 +22,8 @@ def test_what_a_receiver_reads_is_handed_over_and_not_inherited(
     file = tmp_path / "receivers.yaml"
     file.write_text(f"receivers:\n- {{name: chat, type: slack, url: env:{name}}}\n")
     settings = Settings(alerts_receivers=str(file))
-    assert handed_over(settings, {name: "t0p"})[f"env:{name}"] == "t0p"
-    assert not passed_on(settings)(name)
+    assert secrets_for_children(settings, {name: "t0p"})[f"env:{name}"] == "t0p"
+    assert not inherited_variables(settings)(name)
     assert variable_of(f"env:{name}") == name
     monkeypatch.setenv(name, "t0p")
     assert SECRET.validate_python(f"env:{name}").get_secret_value() == "t0p"  # type: ignore[attr-defined]

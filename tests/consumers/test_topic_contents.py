@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from consumers.dead_letters.letters import DeadLetter, to_message
-from consumers.topic_contents import foreign_text
+from consumers.dead_letters.letters import DeadLetter, to_record
+from consumers.topic_contents import describe_foreign_messages
 from consumers.topics import Topic
 from tests.support.events import promotion
 
@@ -21,7 +21,7 @@ def record(value: bytes | None, key: bytes | None = b"k", headers: Any = ()) -> 
 
 def dead_letter(**changes: Any) -> Any:
     letter = DeadLetter("orders", 0, 7, b"o-1", b"{}", "bad_json", "no JSON", 1_700_000_000_000, **changes)
-    message = to_message(letter)
+    message = to_record(letter)
     return record(message.value, message.key, message.headers)
 
 
@@ -44,10 +44,10 @@ def dead_letter_of_the_first_version() -> Any:
     ],
 )
 def test_what_salepulse_writes_is_known_also_of_earlier_versions(topic: Topic, ours: Any) -> None:
-    assert foreign_text(topic, [ours]) == ""
-    assert foreign_text(topic, [ours, record(DEBEZIUM)]) == "", "half of them"
-    assert foreign_text(topic, []) == ""
-    found = foreign_text(topic, [ours, record(DEBEZIUM), record(DEBEZIUM)])
+    assert describe_foreign_messages(topic, [ours]) == ""
+    assert describe_foreign_messages(topic, [ours, record(DEBEZIUM)]) == "", "half of them"
+    assert describe_foreign_messages(topic, []) == ""
+    found = describe_foreign_messages(topic, [ours, record(DEBEZIUM), record(DEBEZIUM)])
     assert found.startswith("2 of its 3 oldest messages are not salepulse's (such as: the message is a Debezium")
 
 
@@ -64,4 +64,4 @@ def test_what_salepulse_writes_is_known_also_of_earlier_versions(topic: Topic, o
 )
 def test_others_messages_are_described(value: bytes, looks: str) -> None:
     for topic in (Topic.DEAD_LETTERS, Topic.ALERTS, Topic.PROMOTIONS):
-        assert looks in foreign_text(topic, [record(value)])
+        assert looks in describe_foreign_messages(topic, [record(value)])

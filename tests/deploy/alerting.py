@@ -12,7 +12,7 @@ from typing import Any
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.probes import http_ready
 from tests.deploy.files import DEPLOY
-from tests.support.commands import needed
+from tests.support.commands import require_program
 from tests.support.servers import Server, running
 
 RECEIVER = DEPLOY / "receiver" / "receiver.py"
@@ -35,7 +35,7 @@ def received(server: Server) -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def deployed_alertmanager(folder: Path, receiver_port: int) -> Iterator[Server]:
     """By the configuration of `deploy/`, which posts to a receiver on this machine."""
-    command = needed("prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager")
+    command = require_program("prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager")
     config = folder / "alertmanager.yml"
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
     config.write_text(text.replace("http://receiver:9099", f"http://{LOOPBACK}:{receiver_port}"))

@@ -27,7 +27,7 @@ from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
-from streams.simulate.sending import Pace, send_batches
+from streams.simulate.sending import SendingPace, send_batches
 from streams.store.keys import Keys
 from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.deploy.files import DEPLOY
@@ -92,7 +92,7 @@ def _sale(up: Up) -> Iterator[None]:
 
     async def play() -> None:
         async with KeyedProducer(f"{LOOPBACK}:{up.kafka_port}") as producer:
-            pace = Pace.on_the_clock(start_ms)
+            pace = SendingPace.on_the_clock(start_ms)
             await send_batches(producer, season.batches(200), pace, stop=stop, on_sent=lambda batch: None)
 
     player = threading.Thread(target=lambda: loop.run_until_complete(play()), name="sale")
@@ -109,7 +109,7 @@ def _sale(up: Up) -> Iterator[None]:
 def _alerts_process(up: Up) -> Iterator[None]:
     """Where there is no role `alerts` to start: the metrics that one would leave in Redis."""
     metrics, over = AlertMetrics(), threading.Event()
-    metrics.know("alertmanager")
+    metrics.add_receiver("alertmanager")
     metrics.leading.set(1)
     key = Keys(Settings.model_fields["redis_prefix"].default, 1).workers
 

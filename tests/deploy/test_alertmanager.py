@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.deploy.files import DEPLOY, alert_rules, loaded
-from tests.support.commands import needed, output
+from tests.support.commands import require_program, run_program
 
 CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"
 RECEIVERS = {"critical": "page", "warning": "ticket", "info": "ticket", "none": "heartbeat"}
@@ -13,18 +13,18 @@ RECEIVERS = {"critical": "page", "warning": "ticket", "info": "ticket", "none": 
 
 @pytest.fixture(scope="module")
 def amtool() -> str:
-    return needed("amtool", package="prometheus-alertmanager")
+    return require_program("amtool", package="prometheus-alertmanager")
 
 
 def test_amtool_accepts_it(amtool: str) -> None:
-    assert "SUCCESS" in output(amtool, "check-config", CONFIG)
+    assert "SUCCESS" in run_program(amtool, "check-config", CONFIG)
 
 
 @pytest.mark.parametrize("severity", [*RECEIVERS, None])
 def test_severity_decides_who_is_told(amtool: str, severity: str | None) -> None:
     name = next((name for name, rule in alert_rules().items() if rule["labels"]["severity"] == severity), "Other")
     labels = [f"alertname={name}", *([f"severity={severity}"] if severity else [])]
-    said = output(amtool, "config", "routes", "test", f"--config.file={CONFIG}", *labels)
+    said = run_program(amtool, "config", "routes", "test", f"--config.file={CONFIG}", *labels)
     assert said.splitlines()[-1] == RECEIVERS.get(severity or "", "ticket")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import pytest
 
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.local.embedded.ports import free_port
@@ -140,11 +140,11 @@ def _flood(shop: Scene, name: str, many: int) -> None:
     """Clicks, each with values of its own in every label; back when a scrape tells that they are left out."""
     at_ms = now_ms()
 
-    def clicks() -> Iterator[Outgoing]:
+    def clicks() -> Iterator[OutgoingMessage]:
         for i in range(many):
             mine = f"{name}-{i}"
             event = {"event_id": mine, "type": "page_view", "ts": at_ms, "user_id": f"u{i}", "session_id": "s"}
-            yield Outgoing(Topic.CLICKS, mine.encode(), msgspec.json.encode(event | dict.fromkeys(LABELS, mine)))
+            yield OutgoingMessage(Topic.CLICKS, mine.encode(), msgspec.json.encode(event | dict.fromkeys(LABELS, mine)))
 
     left_out = _left_out(shop)
     asyncio.run(send_all(f"127.0.0.1:{shop.up.kafka_port}", clicks()))

@@ -22,7 +22,7 @@ from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
-from tests.support.commands import needed
+from tests.support.commands import require_program
 from tests.support.kafka import KafkaUnavailableError, java, java_command, kafka_jars, random_id
 from tests.support.servers import Server, running, tansu_broker
 from tests.support.wait import eventually
@@ -103,7 +103,7 @@ def parts() -> Iterator[Parts]:
 
 def _redis(parts: Parts) -> Server:
     _, *flags = parts.command("redis")
-    argv = [needed("redis-server", package="redis-server"), *flags, "--port", str(parts.redis_port)]
+    argv = [require_program("redis-server", package="redis-server"), *flags, "--port", str(parts.redis_port)]
     return Server("redis", [*argv, "--bind", LOOPBACK], parts.redis_port, always_ready(), parts.folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 from streams.settings import Settings
 from tests.deploy.exposed import known, metrics, named
 from tests.deploy.files import DEPLOY, PROMTOOL_TESTS, REPOSITORY, RULES, alert_rules, loaded, recorded, rules
-from tests.support.commands import needed, output
+from tests.support.commands import require_program, run_program
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 RUNBOOK = REPOSITORY / "docs" / "runbook.md"
@@ -19,7 +19,7 @@ RUNBOOK = REPOSITORY / "docs" / "runbook.md"
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    return needed("promtool", package="prometheus")
+    return require_program("promtool", package="prometheus")
 
 
 def test_promtool_accepts_configuration_and_rules(promtool: str, tmp_path: Path) -> None:
@@ -27,13 +27,13 @@ def test_promtool_accepts_configuration_and_rules(promtool: str, tmp_path: Path)
     shutil.copytree(CONFIG.parent, folder)
     (folder / "secrets").mkdir()
     (folder / "secrets" / "token").write_text("sp_token")
-    said = output(promtool, "check", "config", "--lint=all", "--lint-fatal", folder / CONFIG.name)
+    said = run_program(promtool, "check", "config", "--lint=all", "--lint-fatal", folder / CONFIG.name)
     assert said.count("SUCCESS") >= 1 + len(RULES)
 
 
 @pytest.mark.parametrize("path", PROMTOOL_TESTS, ids=lambda path: path.stem)
 def test_rules_do_what_they_should(promtool: str, path: Path) -> None:
-    assert "SUCCESS" in output(promtool, "test", "rules", path)
+    assert "SUCCESS" in run_program(promtool, "test", "rules", path)
 
 
 class TestAlerts:

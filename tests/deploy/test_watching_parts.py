@@ -12,7 +12,7 @@ from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.probes import http_ready
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
-from tests.support.commands import needed
+from tests.support.commands import require_program
 from tests.support.servers import Server, running
 from tests.support.wait import eventually
 
@@ -36,7 +36,7 @@ def _mounted(service: str, folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("service", PROGRAMS)
 def test_it_starts_by_its_command_with_the_files_that_are_mounted(service: str, tmp_path: Path) -> None:
-    program, port = needed(*PROGRAMS[service], package=f"{service} (or prometheus-{service})"), free_port()
+    program, port = require_program(*PROGRAMS[service], package=f"{service} (or prometheus-{service})"), free_port()
     flags = []
     for flag in written()[service]["command"]:
         name, sign, value = flag.partition("=")

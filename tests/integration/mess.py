@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from consumers.contract.rejection import Reason
-from consumers.kafka.producer import Outgoing
-from consumers.ndjson import Line, find_recordings, read_merged
+from consumers.contract.rejection import RejectionReason
+from consumers.kafka.producer import OutgoingMessage
+from consumers.ndjson import RecordedMessage, find_recordings, read_merged
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import poison
 
@@ -22,14 +22,14 @@ MINUTE_MS = 60_000
 class Mess:
     """Messages in the order in which they are sent, and what was done to them."""
 
-    messages: list[Outgoing] = field(default_factory=list)
+    messages: list[OutgoingMessage] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     """By topic."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages that must be refused, by topic and reason."""
     negative: Counter[str] = field(default_factory=Counter)
     """Of the refused those whose amount is negative, by channel and coupon."""
-    mended: list[Outgoing] = field(default_factory=list)
+    mended: list[OutgoingMessage] = field(default_factory=list)
     """The right messages in the place of which broken ones were sent."""
 
     def rejected_totals(self) -> dict[str, int]:
@@ -47,10 +47,10 @@ def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
     mess = Mess()
     lines = [line for line in read_merged(find_recordings([folder])) if line.topic is not Topic.PROMOTIONS]
     spoilt = set(rng.sample(range(len(lines)), broken))
-    timed: list[tuple[float, Outgoing]] = []
+    timed: list[tuple[float, OutgoingMessage]] = []
     for i, line in enumerate(lines):
         assert line.at_ms is not None
-        at_ms, message = line.at_ms + rng.uniform(0, MINUTE_MS), Outgoing(line.topic, line.key, line.value)
+        at_ms, message = line.at_ms + rng.uniform(0, MINUTE_MS), OutgoingMessage(line.topic, line.key, line.value)
         if i in spoilt:
             mess.mended.append(message)
             mess.refused[line.topic.value, "missing_field"] += 1
@@ -62,26 +62,29 @@ def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
             timed.append((at_ms + rng.uniform(0, 5 * MINUTE_MS), message._replace(value=_again(line, rng))))
     timed += _poison(mess, rng, lines)
     mess.messages = [
-        *(Outgoing(line.topic, line.key, line.value) for line in read_merged(find_recordings([_promotions(folder)]))),
+        *(
+            OutgoingMessage(line.topic, line.key, line.value)
+            for line in read_merged(find_recordings([_promotions(folder)]))
+        ),
         *(message for _, message in sorted(timed, key=lambda timed: timed[0])),
     ]
     return mess
 
 
-def _poison(mess: Mess, rng: Random, lines: list[Line]) -> Iterator[tuple[float, Outgoing]]:
+def _poison(mess: Mess, rng: Random, lines: list[RecordedMessage]) -> Iterator[tuple[float, OutgoingMessage]]:
     for topic in EVENT_TOPICS:
         places = [line for line in lines if line.topic is topic]
         for value, reason in poison(rng, topic, len(places) // 100):
             place = rng.choice(places)
             assert place.at_ms is not None
             mess.refused[topic.value, reason.value] += 1
-            if reason is Reason.NEGATIVE_AMOUNT:
+            if reason is RejectionReason.NEGATIVE_AMOUNT:
                 order = json.loads(value)
                 mess.negative[json.dumps([order.get("channel", ""), order.get("coupon", "")])] += 1
-            yield place.at_ms, Outgoing(topic, place.key, value)
+            yield place.at_ms, OutgoingMessage(topic, place.key, value)
 
 
-def _again(line: Line, rng: Random) -> bytes:
+def _again(line: RecordedMessage, rng: Random) -> bytes:
     if rng.random() < 2 / 3:
         return line.value
     event = json.loads(line.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.local.embedded.ports import free_port
 from tests.streams.commands.salepulse import Running, failure, started
@@ -69,8 +69,8 @@ def test_its_own_positions_and_those_of_others_under_another_prefix_are_no_hindr
     assert "what was counted before is kept" in up.stderr
 
 
-def clicks(start: int) -> list[Outgoing]:
-    return [Outgoing(Topic.CLICKS, b"u-1", wire(click(at=100 * start + n))) for n in range(20)]
+def clicks(start: int) -> list[OutgoingMessage]:
+    return [OutgoingMessage(Topic.CLICKS, b"u-1", wire(click(at=100 * start + n))) for n in range(20)]
 
 
 def page_views(url: str) -> int:

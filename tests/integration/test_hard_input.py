@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from consumers.dead_letters.letters import Selection
+from consumers.dead_letters.letters import DeadLetterFilter
 from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from tests.integration.mess import make_mess
 from tests.support.event_sets import EventSets
@@ -51,7 +51,7 @@ def test_a_mess_gives_the_same_answers(
         assert dead_letters(broker) == mess.refused
         check(shop.api, expected)
 
-        resent = asyncio.run(replay_dead_letters(broker.bootstrap, Selection()))
+        resent = asyncio.run(replay_dead_letters(broker.bootstrap, DeadLetterFilter()))
         assert sum(resent.sent.values()) == mess.refused.total()
         twice = {name: 2 * count for name, count in mess.rejected_totals().items()}
         eventually(lambda: shop.totals() == counted | twice, within_s=120, what="all are refused again")

@@ -17,8 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.reading import read_dead_letters
-from consumers.kafka.producer import Outgoing
-from consumers.kafka.skipped import CUT_BYTES
+from consumers.kafka.producer import OutgoingMessage
+from consumers.kafka.skipped_records import TRUNCATION_BYTES
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -174,8 +174,8 @@ def test_an_open_transaction_holds_its_partition_back_and_no_answer_is_live_mean
         return dict(httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "5m"}, timeout=5).json())
 
     with stack(apache_kafka, redis_server, partitions=1, clock=Clock.WALL, retain="") as shop:
-        shop.send(Outgoing(Topic.CLICKS, b"u", wire(click(at=now_s() - 10))) for _ in range(99))
-        shop.send([Outgoing(Topic.CLICKS, b"u", wire(click(at=now_s())))])
+        shop.send(OutgoingMessage(Topic.CLICKS, b"u", wire(click(at=now_s() - 10))) for _ in range(99))
+        shop.send([OutgoingMessage(Topic.CLICKS, b"u", wire(click(at=now_s())))])
         shop.until_counted_to_the_end()
         eventually(lambda: answer(shop).get("live"), within_s=30, what="it is live")
         asyncio.run(play(shop))
@@ -238,7 +238,7 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damag
                 harm_length_on_disk(apache_kafka, "clicks", length, base=offsets[2], partition=number)
         pid = shop.start_worker().pid
         url = f"http://127.0.0.1:{shop.settings.http_port}"
-        shop.until_at(20 + 20 + 40)
+        shop.until_records_counted(20 + 20 + 40)
 
         def named() -> bool:
             reasons = httpx.get(f"{url}/readyz").text
@@ -314,12 +314,12 @@ def test_a_20_mb_message_is_a_dead_letter_that_is_cut_and_blocks_nothing(
             first, second, third = dead_letters(shop)
             assert [one.id for one in (first, second, third)] == ["clicks/0/5", "clicks/0/16", "clicks/0/27"]
             assert (first.key, list(first.headers)) == (b"key", [("trace", b"7")])
-            assert first.value == second.value == value[:CUT_BYTES]
-            assert first.cut is not None
-            assert first.cut.size == len(value)
-            assert (third.value, list(third.headers)) == (b"y" * CUT_BYTES, [("trace", b"8")])
-            assert third.cut is not None
-            assert third.cut.size == 3 * MIB
+            assert first.value == second.value == value[:TRUNCATION_BYTES]
+            assert first.truncation is not None
+            assert first.truncation.size == len(value)
+            assert (third.value, list(third.headers)) == (b"y" * TRUNCATION_BYTES, [("trace", b"8")])
+            assert third.truncation is not None
+            assert third.truncation.size == 3 * MIB
 
 
 @pytest.mark.kafka
@@ -328,7 +328,7 @@ def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
     shared_apache_kafka: Server, redis_server: Server, codec: str
 ) -> None:
     with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1) as shop:
-        shop.until_working()
+        shop.until_all_partitions_worked()
         worker = shop.workers[0]
         before, around = clicks(20, at=1), clicks(40, at=2)
         many = compressed([Message(wire(click(at=3 + n / 1000)) + b" " * 30_000) for n in range(4_000)], codec)
@@ -343,8 +343,8 @@ def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
         assert shop.workers[0] is worker
         assert worker.running
         (letter,) = dead_letters(shop)
-        assert letter.cut is not None
-        assert letter.cut.size == BOMB_BYTES
+        assert letter.truncation is not None
+        assert letter.truncation.size == BOMB_BYTES
         print(codec, "most memory", most_memory_bytes(worker) // MIB, "MiB")  # noqa: T201
         assert most_memory_bytes(worker) < MOST_MEMORY_BYTES
 
@@ -354,7 +354,7 @@ def test_many_large_refused_messages_stay_within_memory(shared_apache_kafka: Ser
     """1,500 of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
     refused = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
     with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1, accept="clicks") as shop:
-        shop.until_working()
+        shop.until_all_partitions_worked()
         for _ in range(3):
             write(shop, (compressed([*refused, *clicks(10, at=1)], "zstd"), 510))
         shop.until_counted()

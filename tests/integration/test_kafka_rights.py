@@ -18,9 +18,9 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
 from alerts.notify.receivers import ReceiversFile
-from alerts.role import Role
-from consumers.kafka.connection import Kafka, Sasl
-from consumers.kafka.producer import Outgoing, send_all
+from alerts.role import AlertsRole
+from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms
@@ -72,9 +72,11 @@ class Guarded:
         }
         return {f"SALEPULSE_{name.upper()}": text for name, text in settings.items()}
 
-    def kafka(self, user: str, names: Mapping[str, str]) -> Kafka:
+    def kafka(self, user: str, names: Mapping[str, str]) -> KafkaClientConfig:
         named = IngestSettings(**names).topic_names
-        return Kafka(self.listener.bootstrap, None, Sasl.SCRAM_SHA_512, user, SecretStr(PASSWORD), topics=named)
+        return KafkaClientConfig(
+            self.listener.bootstrap, None, SaslMechanism.SCRAM_SHA_512, user, SecretStr(PASSWORD), topics=named
+        )
 
     def totals(self, prefix: str) -> dict[str, int]:
         with redis.Redis.from_url(self.store.url, decode_responses=True) as client:
@@ -104,7 +106,9 @@ def test_events_are_counted_letters_buried_and_alerts_watched(
     guarded: Guarded, names: Mapping[str, str], tmp_path: Path
 ) -> None:
     events = [_click(i) for i in range(50)]
-    asyncio.run(send_all(guarded.kafka("salepulse-shop", names), [*events, Outgoing(Topic.ORDERS, b"k", b"no JSON")]))
+    asyncio.run(
+        send_all(guarded.kafka("salepulse-shop", names), [*events, OutgoingMessage(Topic.ORDERS, b"k", b"no JSON")])
+    )
     folders = {name: tmp_path / name for name in ("worker", "alerts")}
     for folder in folders.values():
         folder.mkdir()
@@ -122,7 +126,7 @@ def test_events_are_counted_letters_buried_and_alerts_watched(
     listed = salepulse("dead-letters", "list", "--json", cwd=guarded.folder, env=env)
     assert listed.returncode == 0, listed.stderr
     assert "bad_json" in listed.stdout
-    asyncio.run(send_all(guarded.kafka("salepulse-alerts", names), [Outgoing(Topic.ALERTS, b"k", b"{}")]))
+    asyncio.run(send_all(guarded.kafka("salepulse-alerts", names), [OutgoingMessage(Topic.ALERTS, b"k", b"{}")]))
 
 
 @pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
@@ -133,14 +137,14 @@ async def test_alerts_may_ask_whether_kafka_answers(guarded: Guarded, names: Map
         **names,
         bootstrap=guarded.listener.bootstrap,
         redis_url=guarded.store.url,
-        kafka_sasl=Sasl.SCRAM_SHA_512,
+        kafka_sasl=SaslMechanism.SCRAM_SHA_512,
         kafka_user="salepulse-alerts",
         kafka_password=SecretStr(PASSWORD),
     )
-    async with Role(settings, ReceiversFile(), lambda *_: Scripted()) as role:
+    async with AlertsRole(settings, ReceiversFile(), lambda *_: Scripted()) as role:
         assert await role.kafka_answers()
     away = settings.model_copy(update={"bootstrap": "127.0.0.1:1"})
-    async with Role(away, ReceiversFile(), lambda *_: Scripted()) as role:
+    async with AlertsRole(away, ReceiversFile(), lambda *_: Scripted()) as role:
         assert not await role.kafka_answers()
 
 
@@ -160,9 +164,9 @@ def test_who_lacks_a_right_is_told_in_one_line(guarded: Guarded, user: str, comm
     assert (code, "does not allow this" in line, "ask for the right" in line) == (1, True, True), line
 
 
-def _click(number: int) -> Outgoing:
+def _click(number: int) -> OutgoingMessage:
     event = {"event_id": f"e{number}", "type": "page_view", "ts": now_ms(), "user_id": "u"}
-    return Outgoing(Topic.CLICKS, b"u", json.dumps(event | {"session_id": "s"}).encode())
+    return OutgoingMessage(Topic.CLICKS, b"u", json.dumps(event | {"session_id": "s"}).encode())
 
 
 def _script(folder: Path, names: Mapping[str, str]) -> list[argparse.Namespace]:

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from consumers.contract.events import Promotion
-from consumers.kafka.producer import Outgoing
-from consumers.promotions.times import local
+from consumers.kafka.producer import OutgoingMessage
+from consumers.promotions.times import format_local_time
 from consumers.topics import Topic
 from streams.cli import create_app
-from streams.simulate import Season, SimulationConfig, Sold
+from streams.simulate import Season, SimulatedSales, SimulationConfig
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.wait import eventually
@@ -40,7 +40,9 @@ def apply(shop: Shop, folder: Path, definition: Mapping[str, Any]) -> dict[str, 
     zone = definition["timezone"]
 
     def written(given: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: local(at, zone) if name in ("starts_at", "ends_at") else at for name, at in given.items()}
+        return {
+            name: format_local_time(at, zone) if name in ("starts_at", "ends_at") else at for name, at in given.items()
+        }
 
     phases = [written(phase) for phase in definition["phases"]]
     path = folder / "sale.yaml"
@@ -55,7 +57,7 @@ def command(shop: Shop, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def sold_between(sold: Sold, start_ms: int, end_ms: int) -> int:
+def sold_between(sold: SimulatedSales, start_ms: int, end_ms: int) -> int:
     """Net GMV in a part of a promotion, in its own steps of 1 s."""
     first, last = ((at - sold.starts_ms) // sold.step_ms for at in (start_ms, end_ms))
     return sum(sold.net_gmv[max(0, first) : last])
@@ -73,7 +75,7 @@ def test_a_promotion_is_followed_and_corrected_while_it_runs(
 ) -> None:
     with stack(embedded_broker, redis_server, partitions=2, roll_every_s=2) as shop:
         messages = [message for batch in season.batches() for message in batch.messages]
-        shop.send(Outgoing(Topic(topic), key, value) for topic, key, _, value in messages)
+        shop.send(OutgoingMessage(Topic(topic), key, value) for topic, key, _, value in messages)
         shop.until_counted()
         sold = season.present.truth.sold
         assert sold is not None

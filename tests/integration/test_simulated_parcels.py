@@ -121,7 +121,7 @@ async def test_every_number_is_what_duckdb_says(redis_url: str, tmp_path: Path, 
             batch, waiting[partition] = waiting[partition][:count], waiting[partition][count:]
             await shop.feed(partition, batch)
             if chance.random() < 0.3:
-                await shop.roll(partition)
+                await shop.compact(partition)
         view = await shop.view()
         for at_s in (60, 130, 201, 275):
             as_of = START_MS + at_s * 1000

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
 from streams.simulate import SimulationConfig, StockPlan, write_folder
@@ -42,7 +42,7 @@ class Sale:
     orders: list[Mapping[str, Any]]
     logistics: list[Mapping[str, Any]]
     promotion: Mapping[str, Any]
-    messages: list[Outgoing]
+    messages: list[OutgoingMessage]
 
     def of_sku(self, sku: str) -> StockOracle:
         """An oracle that need not look at other SKUs."""
@@ -57,7 +57,7 @@ class Sale:
 def sale(tmp_path_factory: pytest.TempPathFactory) -> Sale:
     folder = tmp_path_factory.mktemp("sale")
     write_folder(CONFIG, folder)
-    messages = [Outgoing(line.topic, line.key, line.value) for line in read_merged(find_recordings([folder]))]
+    messages = [OutgoingMessage(line.topic, line.key, line.value) for line in read_merged(find_recordings([folder]))]
     promotion = json.loads((folder / "promotions.ndjson").read_text().splitlines()[-1])
     return Sale(
         folder,

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from alerts.app import leader_topic
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.local.embedded.ports import free_port
@@ -68,7 +68,7 @@ def test_counting_dead_letters_replay_promotions_and_alerts_go_by_the_names_of_t
         doctor = salepulse("doctor", "--json", cwd=tmp_path, env=env)
         found = {one["what"]: one["level"] for one in json.loads(doctor.stdout)["findings"]}
         assert found["topic orders (eu.shop.order-events on the broker)"] == "ok", doctor.stdout
-    asyncio.run(send_all(settings.kafka, [Outgoing(Topic.ALERTS, b"k", b"{}")]))
+    asyncio.run(send_all(settings.kafka, [OutgoingMessage(Topic.ALERTS, b"k", b"{}")]))
     assert asyncio.run(read(broker.bootstrap, "eu.shop.alerts")) == [b"{}"]
     found_topics = asyncio.run(topics_of(broker.bootstrap))
     assert found_topics == {"eu.shop." + name for name in ON_BROKER} | {leader_topic(settings)}

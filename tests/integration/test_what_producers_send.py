@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.reading import read_dead_letters
-from consumers.kafka.producer import Outgoing
+from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
 from tests.streams.commands.salepulse import salepulse
 from tests.support.events import Event, click, line, paid, shipment, stock_level, wire
@@ -96,7 +96,7 @@ def test_it_counts_or_is_refused_with_the_reason_that_helps(
     for i, (topic, value, _, _) in enumerate(bad):
         values.insert(2 * i, (topic, value))
     with stack(broker, redis_server, partitions=1, currency="JPY") as shop:
-        shop.send([Outgoing(topic, b"k", value) for topic, value in values])
+        shop.send([OutgoingMessage(topic, b"k", value) for topic, value in values])
         shop.until_counted()
         assert shop.totals() == expected
         letters = asyncio.run(dead_letters(broker))

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from streams.panes.arrays import Ints
 from streams.panes.sketches import Sketches
-from streams.view.live_distincts import Union
+from streams.view.live_distincts import DistinctUnion
 
 
 def estimates(parts: Iterable[Sketches], rows: Ints) -> list[list[int]]:
     """Of the union of all panes in `parts`: [row][distinct], rows in the order given."""
-    union = Union(rows)
+    union = DistinctUnion(rows)
     union.take(parts)
     return union.counts()

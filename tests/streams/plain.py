@@ -11,7 +11,7 @@ from streams.fold.delta import ZERO, PaneDelta, merge
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.counters import N_COUNTERS
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
 from streams.panes.sketch import RANK_BITS
 from streams.panes.sketches import Sketches, group_keys
@@ -21,7 +21,7 @@ Plain = tuple[dict[tuple[int, Label, int], int], dict[tuple[int, Label, int], di
 """{(pane, label, counter): amount}, {(pane, label, distinct): {register: rank}}."""
 
 
-def plain(delta: PaneDelta, rows: Rows) -> Plain:
+def plain(delta: PaneDelta, rows: RowIndex) -> Plain:
     cells, sketches = delta.cells, delta.sketches
     places = zip(cells.panes.tolist(), cells.rows.tolist(), cells.counters.tolist(), strict=True)
     sums = {(pane, rows.labels[row], counter): 0 for pane, row, counter in places}
@@ -31,24 +31,24 @@ def plain(delta: PaneDelta, rows: Rows) -> Plain:
     ends = [0, *sketches.ends.tolist()]
     groups = zip(sketches.panes.tolist(), sketches.rows.tolist(), sketches.distincts.tolist(), strict=True)
     for i, (pane, row, distinct) in enumerate(groups):
-        coupons = sketches.coupons[ends[i] : ends[i + 1]].tolist()
-        held = {coupon >> RANK_BITS: coupon & ((1 << RANK_BITS) - 1) for coupon in coupons}
-        assert len(held) == len(coupons), "one coupon a register"
+        register_entries = sketches.register_entries[ends[i] : ends[i + 1]].tolist()
+        held = {coupon >> RANK_BITS: coupon & ((1 << RANK_BITS) - 1) for coupon in register_entries}
+        assert len(held) == len(register_entries), "one coupon a register"
         registers[pane, rows.labels[row], distinct] = held
     assert len(registers) == len(sketches.groups), "groups are distinct"
     return sums, registers
 
 
-def numbered(size: int = 40) -> Rows:
+def numbered(size: int = 40) -> RowIndex:
     """Rows with `size` labels of all scopes."""
-    rows = Rows()
+    rows = RowIndex()
     for i in range(size):
         rows.row(SCOPES[i % len(SCOPES)], f"v{i}")
     return rows
 
 
 def delta_of(
-    cells: Iterable[tuple[int, int, int, int]], coupons: Iterable[tuple[int, int, int, int, int]]
+    cells: Iterable[tuple[int, int, int, int]], register_entries: Iterable[tuple[int, int, int, int, int]]
 ) -> PaneDelta:
     """From (pane, row, counter, amount) and (pane, row, distinct, register, rank), in any order, also repeated."""
 
@@ -57,7 +57,7 @@ def delta_of(
 
     pane, row, counter, amount = columns(cells, 4)
     one_by_one = [Cells(cell_keys(pane, row, counter), amount).sorted()]
-    pane, row, distinct, register, rank = columns(coupons, 5)
+    pane, row, distinct, register, rank = columns(register_entries, 5)
     sizes = np.arange(1, len(pane) + 1)
     drawn = (register << RANK_BITS | rank).astype(np.uint32)
     return PaneDelta(one_by_one[0], Sketches(group_keys(pane, row, distinct), sizes, drawn).sorted())

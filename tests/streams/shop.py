@@ -17,23 +17,23 @@ from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
 from streams.fold.delta import PaneDelta, merge
 from streams.model.windows import Window
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.settings import Settings, limits
+from streams.settings import Settings, shipping_limits
+from streams.store.compactor import Compactor
 from streams.store.connection import connect
-from streams.store.keeper import Keeper
-from streams.store.kept import NOTHING_KEPT
 from streams.store.keys import Keys
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
-from streams.store.roller import Roller
-from streams.store.writer import Moved, PaneWriter
-from streams.view.asking import Question
+from streams.store.retained_spans import NO_RETAINED_SPANS
+from streams.store.retention_keeper import RetentionKeeper
+from streams.store.writer import OffsetMismatch, PaneWriter
+from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
-from streams.worker.lateness import clocks
-from streams.worker.partition import PartitionWork
+from streams.worker.lateness import event_time_bounds
+from streams.worker.partition import OwnedPartition
 from tests.support.events import Event, records, wire
-from tests.support.oracle import Number, Oracle, Running
+from tests.support.oracle import Number, Oracle, PromotionPeriod
 
 CLICKS_0, CLICKS_1 = Partition(Topic.CLICKS, 0), Partition(Topic.CLICKS, 1)
 ORDERS_0, ORDERS_1 = Partition(Topic.ORDERS, 0), Partition(Topic.ORDERS, 1)
@@ -53,52 +53,56 @@ class Shop:
         self.redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
         self.levels = levels(self.settings)
-        self.rows = Rows()
+        self.rows = RowIndex()
         self.writer = PaneWriter(self.redis, self.keys, self.levels, clock=present)
-        self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
-        self.works: dict[Partition, PartitionWork] = {}
+        self.compactor = Compactor(self.redis, self.keys, self.levels, self.settings.clock)
+        self.works: dict[Partition, OwnedPartition] = {}
         self.counted: dict[Partition, list[Event]] = {}
         self.applied: dict[Partition, list[PaneDelta]] = {}
         """The deltas of all batches, rows numbered by `rows`."""
         self.promotions: dict[str, Promotion] = {}
-        self.kept = NOTHING_KEPT
+        self.kept = NO_RETAINED_SPANS
         """What was last said to be kept for years."""
 
-    async def work(self, partition: Partition) -> PartitionWork:
+    async def work(self, partition: Partition) -> OwnedPartition:
         """The owner's work on a partition, loaded."""
         work = self.works.get(partition)
         if work is None:
-            work = self.works[partition] = PartitionWork(partition, self.settings, self.writer, self.roller, self.rows)
+            work = self.works[partition] = OwnedPartition(
+                partition, self.settings, self.writer, self.compactor, self.rows
+            )
         if not work.loaded:
             await work.load()
         return work
 
     async def feed(
         self, partition: Partition, events: Sequence[Event], *, lag: int = 0, begins: int = 0
-    ) -> Moved | None:
+    ) -> OffsetMismatch | None:
         """Count a batch, and say that `lag` records still wait. `begins`: first offset that Kafka still holds."""
         work = await self.work(partition)
         values = [wire(event) for event in events]
         batch = records(partition.topic, partition.number, begins if work.position is None else work.position, values)
-        prepared = work.prepare(batch, clocks(self.settings, None, self.present()))
+        prepared = work.prepare(batch, event_time_bounds(self.settings, None, self.present()))
         moved = await work.apply(prepared)
         if moved is None:
-            (applied,) = (await self.reader(self.rows).log({partition: batch.follows}))[partition]
+            (applied,) = (await self.reader(self.rows).log({partition: batch.start_offset}))[partition]
             self.applied.setdefault(partition, []).append(applied.delta)
             self.counted.setdefault(partition, []).extend(events)
         await self.writer.heartbeat({partition: (work.position, lag)})
         return moved
 
-    async def roll(self, partition: Partition, as_of_ms: int | None = None) -> bool:
-        now = clocks(self.settings, as_of_ms, self.present())
-        return await (await self.work(partition)).roll(now if self.kept is NOTHING_KEPT else now.keeping(self.kept))
+    async def compact(self, partition: Partition, as_of_ms: int | None = None) -> bool:
+        now = event_time_bounds(self.settings, as_of_ms, self.present())
+        return await (await self.work(partition)).compact(
+            now if self.kept is NO_RETAINED_SPANS else now.with_retained(self.kept)
+        )
 
     async def drop(self, as_of_ms: int) -> int:
         """Say what is kept for years, and delete what is not kept at a moment; returns how many blocks that were."""
-        now = clocks(self.settings, as_of_ms, self.present())
-        keeper = Keeper(self.redis, self.keys, self.levels, self.settings)
-        self.kept = await keeper.say(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
-        return await self.writer.expire(now.keeping(self.kept).oldest_s, self.kept)
+        now = event_time_bounds(self.settings, as_of_ms, self.present())
+        keeper = RetentionKeeper(self.redis, self.keys, self.levels, self.settings)
+        self.kept = await keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
+        return await self.writer.expire(now.with_retained(self.kept).oldest_s, self.kept)
 
     async def announce(self, *promotions: Promotion) -> None:
         """Put promotions in force."""
@@ -111,18 +115,18 @@ class Shop:
     def restart(self) -> None:
         """Another worker takes over: everything in memory is gone."""
         self.works.clear()
-        self.rows = Rows()
+        self.rows = RowIndex()
         self.writer = PaneWriter(self.redis, self.keys, self.levels, clock=self.present)
-        self.roller = Roller(self.redis, self.keys, self.levels, self.settings.clock)
+        self.compactor = Compactor(self.redis, self.keys, self.levels, self.settings.clock)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    def reader(self, rows: Rows) -> PaneReader:
+    def reader(self, rows: RowIndex) -> PaneReader:
         return PaneReader(self.redis, self.keys, rows)
 
     async def view(self, *, reader: type[PaneReader] = PaneReader) -> RollingView:
         """A view that has polled once."""
-        rows = Rows()
+        rows = RowIndex()
         view = RollingView(reader(self.redis, self.keys, rows), rows, self.settings)
         await view.poll(self.present())
         return view
@@ -133,7 +137,7 @@ class Shop:
         for partition, events in self.counted.items():
             by_topic[partition.topic].extend(events)
         running = {
-            name: Running(held.starts_at, held.ends_at, dict(held.targets or ()), held.skus or ())
+            name: PromotionPeriod(held.starts_at, held.ends_at, dict(held.targets or ()), held.skus or ())
             for name, held in self.promotions.items()
         }
         keep_ms = stock_keep_ms(self.settings)
@@ -142,7 +146,7 @@ class Shop:
             promotions=running,
             timezone=self.settings.timezone,
             keep_stock_ms=keep_ms,
-            overdue_ms=limits(self.settings).overdue_ms,
+            overdue_ms=shipping_limits(self.settings).overdue_ms,
         )
 
     async def stored(self, level: str) -> dict[Partition, PaneDelta]:
@@ -155,7 +159,7 @@ class Shop:
             for start in await self.redis.zrange(self.keys.blocks(shard, level), 0, -1)
         ]
         blocks = await reader.blocks([(level, start) for start in sorted(set(starts))], list(state.partitions))
-        logs = await reader.log({partition: held.rolled or 0 for partition, held in state.partitions.items()})
+        logs = await reader.log({partition: held.compacted_to or 0 for partition, held in state.partitions.items()})
         return {
             partition: merge(
                 [part for block in blocks.values() for owner, part in block.parts if owner == partition]
@@ -190,7 +194,7 @@ async def ask(
     now: int | None = None,
 ) -> Mapping[str, Number]:
     """The numbers of one value; `at` is the as-of in epoch ms, by default the newest; `now` the clock, epoch ms."""
-    question = Question(Window(window), Scope(scope), at, promotion)
+    question = KpiQuery(Window(window), Scope(scope), at, promotion)
     return (await view.one(question, value, now_ms() if now is None else now)).items[0].values
 
 
@@ -198,5 +202,5 @@ async def listed(
     view: RollingView, window: str, scope: str, *, at: int | None = None, promotion: str | None = None
 ) -> dict[str, Mapping[str, Number]]:
     """All values of a scope with their numbers, in the order given."""
-    question = Question(Window(window), Scope(scope), at, promotion)
+    question = KpiQuery(Window(window), Scope(scope), at, promotion)
     return {item.value: item.values for item in (await view.every(question, now_ms())).items}

@@ -13,21 +13,21 @@ from tests.support.expected import Query, Values
 
 
 class HttpApi:
-    """The API at a URL. `how`: what else httpx is to be told, such as headers or whom to trust."""
+    """The API at a URL. `client_options`: what else httpx is to be told, such as headers or whom to trust."""
 
-    def __init__(self, url: str, **how: Any) -> None:
+    def __init__(self, url: str, **client_options: Any) -> None:
         self.url = url
-        self._how = how
+        self._client_options = client_options
 
     def ask(self, queries: Sequence[Query]) -> list[Mapping[str, Values]]:
         """The answers of each query, by value of the scope."""
-        with httpx.Client(base_url=self.url, timeout=30, **self._how) as client:
+        with httpx.Client(base_url=self.url, timeout=30, **self._client_options) as client:
             return [_answer(client, query) for query in queries]
 
     def as_of_ms(self) -> int | None:
         """The newest as-of; None while there is none, or nobody answers."""
         try:
-            answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5, **self._how)
+            answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5, **self._client_options)
         except httpx.TransportError:
             return None
         return int(answer.json()["as_of"]) if answer.status_code == HTTPStatus.OK else None
@@ -35,7 +35,7 @@ class HttpApi:
     def read_ms(self) -> int:
         """What was counted in Redis by then is in every answer from now on; 0 while nobody answers."""
         try:
-            return int(httpx.get(f"{self.url}/readyz", timeout=5, **self._how).json()["read_at"] or 0)
+            return int(httpx.get(f"{self.url}/readyz", timeout=5, **self._client_options).json()["read_at"] or 0)
         except httpx.TransportError:
             return 0
 
@@ -50,7 +50,7 @@ def _answer(client: httpx.Client, query: Query) -> Mapping[str, Values]:
         time.sleep(float(response.headers.get("retry-after", 1)))
         response = client.get("/api/v1/kpis", params=asked)
     assert response.status_code == HTTPStatus.OK, f"{query}: {response.text}"
-    told = response.json()
-    assert told["as_of"] == query.as_of
-    items = told["items"] if query.value is None else [{"value": query.value, "values": told["values"]}]
+    body = response.json()
+    assert body["as_of"] == query.as_of
+    items = body["items"] if query.value is None else [{"value": query.value, "values": body["values"]}]
     return {item["value"]: item["values"] for item in items}

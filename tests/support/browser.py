@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands import needed
+from tests.support.commands import require_program
 from tests.support.wait import eventually
 
 _PAGE = 'document.documentElement?.outerHTML ?? ""'
@@ -27,8 +27,8 @@ _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usag
 class Browser:
     """One tab. `ask` and `tell`: the ends of the pipes to it, of messages that end with a zero byte."""
 
-    def __init__(self, ask: int, told: int) -> None:
-        self._ask, self._told = os.fdopen(ask, "wb", 0), os.fdopen(told, "rb", 0)
+    def __init__(self, ask: int, reply: int) -> None:
+        self._ask, self._replies = os.fdopen(ask, "wb", 0), os.fdopen(reply, "rb", 0)
         self._rest = b""
         self._asked = 0
         self._session: dict[str, str] = {}
@@ -45,9 +45,9 @@ class Browser:
         if before_pages:
             self._call("Page.enable")
             return self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
-        told = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        reply = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     def until(self, so: Callable[[str], object], within_s: float = 40) -> str:
         """The page as HTML once it is so; fails with the page when it does not become so."""
@@ -75,7 +75,7 @@ class Browser:
                 if answer.get("id") == self._asked:
                     assert "error" not in answer, answer
                     return dict(answer["result"])
-            got = self._told.read(1 << 16)
+            got = self._replies.read(1 << 16)
             assert got, "the browser has ended"
             self._rest += got
 
@@ -83,9 +83,9 @@ class Browser:
 @contextlib.contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
     """A browser that keeps what it keeps in a folder; ended after the block. Skips the test where there is none."""
-    program = needed("chromium", "chromium-browser", "google-chrome", package="chromium")
+    program = require_program("chromium", "chromium-browser", "google-chrome", package="chromium")
     argv = shlex.join([program, *_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder}"])
-    (read, ask), (told, write) = os.pipe(), os.pipe()
+    (read, ask), (reply, write) = os.pipe(), os.pipe()
     process = subprocess.Popen(
         ["bash", "-c", f"exec {argv} 3<&{read} 4>&{write}"],
         pass_fds=(read, write),
@@ -96,7 +96,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     os.close(read)
     os.close(write)
     try:
-        yield Browser(ask, told)
+        yield Browser(ask, reply)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -15,7 +15,7 @@ HERE = ("localhost", LOOPBACK)
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertificatePair:
     """A certificate and its key, PEM files."""
 
     cert: Path
@@ -40,9 +40,9 @@ class Authority:
             *("-addext", "basicConstraints=critical,CA:TRUE", "-out", self.ca),
         )
 
-    def issue(self, name: str, *, names: Sequence[str] = HERE, days: int = 30) -> Pair:
+    def issue(self, name: str, *, names: Sequence[str] = HERE, days: int = 30) -> CertificatePair:
         """A certificate for servers and clients. `days` below 0: it has expired."""
-        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        pair = CertificatePair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={','.join(map(_subject, names))}\n")
         _openssl("req", "-subj", f"/CN={name}", *_new_key(pair.key), "-out", request)

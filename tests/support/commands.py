@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-def needed(*names: str, package: str) -> str:
+def require_program(*names: str, package: str) -> str:
     """The path of the first of these that is there. Skips the test where none is."""
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
@@ -17,7 +17,7 @@ def needed(*names: str, package: str) -> str:
     return found
 
 
-def output(*argv: str | Path, cwd: Path | None = None) -> str:
+def run_program(*argv: str | Path, cwd: Path | None = None) -> str:
     """What a program says, on both channels; fails with it where the program fails."""
     done = subprocess.run(
         list(map(str, argv)),

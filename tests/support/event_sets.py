@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.generated_shops import GENERATED_SUBSTITUTES, write_generated_shop
 from tests.support.generated_shops import NAMES as GENERATED
-from tests.support.generated_shops import STANDS_IN, write_generated_shop
 
 REQUIRE_ALL = "SALEPULSE_REQUIRE_ALL"
 """Where this variable is 1, nothing may be skipped."""
@@ -36,4 +36,4 @@ class EventSets:
 
     def at_hand(self, name: str) -> Path:
         """The recorded shop of this name, or where it is absent the generated one that is like it."""
-        return self[name if SHARED_DATA.is_dir() or os.environ.get(REQUIRE_ALL) == "1" else STANDS_IN[name]]
+        return self[name if SHARED_DATA.is_dir() or os.environ.get(REQUIRE_ALL) == "1" else GENERATED_SUBSTITUTES[name]]

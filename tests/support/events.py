@@ -20,7 +20,7 @@ from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Topic
 from streams.fold.columns import Columns, read_columns
 from streams.panes.counters import CLICK_TYPES, ORDER_TYPES
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 
 Event = dict[str, Any]
 
@@ -94,20 +94,20 @@ def wire(event: Event) -> bytes:
     return json.dumps(event, ensure_ascii=False).encode()
 
 
-def columns_of(topic: Topic, events: Sequence[Event], rows: Rows) -> Columns:
+def columns_of(topic: Topic, events: Sequence[Event], rows: RowIndex) -> Columns:
     """Read as in production; none of the events may break the contract."""
     columns, rejected = read_columns(topic, [wire(event) for event in events], rows)
     assert not rejected, rejected
     return columns
 
 
-def records(topic: Topic, number: int, follows: int, values: Sequence[bytes | None]) -> RecordBatch:
-    """What the transport hands over: these values at the offsets from `follows` on."""
+def records(topic: Topic, number: int, start_offset: int, values: Sequence[bytes | None]) -> RecordBatch:
+    """What the transport hands over: these values at the offsets from `start_offset` on."""
     found = [
-        ConsumerRecord(topic, number, follows + i, 0, 0, None, value, None, 0, len(value or b""), ())
+        ConsumerRecord(topic, number, start_offset + i, 0, 0, None, value, None, 0, len(value or b""), ())
         for i, value in enumerate(values)
     ]
-    return RecordBatch(topic, number, follows, follows + len(values), found)
+    return RecordBatch(topic, number, start_offset, start_offset + len(values), found)
 
 
 # At random -----------------------------------------------------------------------------------------------------------

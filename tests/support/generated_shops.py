@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.support.oracle import WINDOWS, Oracle, Running
+from tests.support.oracle import WINDOWS, Oracle, PromotionPeriod
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1000, 60_000, 3_600_000, 86_400_000
 START_MS = 1_699_977_600_000
@@ -27,7 +27,7 @@ PROMOTION = "generated-sale"
 NAMES = ("browsed", "shipped")
 DAYS = {"browsed": 9, "shipped": 525}
 """From the first event to the last, like the recorded shop that each stands in for."""
-STANDS_IN = {"taobao": "browsed", "olist": "shipped"}
+GENERATED_SUBSTITUTES = {"taobao": "browsed", "olist": "shipped"}
 
 FEW = 60
 """Fewer visitors or buyers are too few to ask for their ratio."""
@@ -86,15 +86,15 @@ def write_generated_shop(name: str, folder: Path) -> Path:
     return out
 
 
-def _sale(shop: Shop) -> Running:
+def _sale(shop: Shop) -> PromotionPeriod:
     starts = shop.start_ms + (shop.end_ms - shop.start_ms) * 2 // 3 // DAY_MS * DAY_MS
     skus = [sku for sku, _, _ in SKUS[:20]]
-    return Running(
+    return PromotionPeriod(
         starts, starts + 36 * HOUR_MS, {"base": 2_000_000, "sprint": 4_000_000, "challenge": 9_000_000}, skus
     )
 
 
-def _browse(shop: Shop, sale: Running, *, visits: int) -> None:
+def _browse(shop: Shop, sale: PromotionPeriod, *, visits: int) -> None:
     """Visits with their clicks, and the orders that some end in. No parcels."""
     rng = shop.rng
     for visit in range(visits):
@@ -122,7 +122,7 @@ def _browse(shop: Shop, sale: Running, *, visits: int) -> None:
         del events[len(events) // 2 * 2 :]  # an even number, for tests that send half of them
 
 
-def _ship(shop: Shop, sale: Running, *, orders: int) -> None:
+def _ship(shop: Shop, sale: PromotionPeriod, *, orders: int) -> None:
     """Orders with their parcels and returns, and what stock was counted and received."""
     rng = shop.rng
     for sku, _, _ in SKUS:
@@ -213,7 +213,7 @@ def _parcel(shop: Shop, order: Event) -> None:
         shop.add("logistics", "return_received", shop.after(arrived, 3 * DAY_MS), **back)
 
 
-def _busy_time(shop: Shop, sale: Running) -> float:
+def _busy_time(shop: Shop, sale: PromotionPeriod) -> float:
     """Three in ten visits come in the sale, and half of those in its first hour."""
     rng = shop.rng
     if rng.random() < 0.3:
@@ -221,7 +221,7 @@ def _busy_time(shop: Shop, sale: Running) -> float:
     return shop.start_ms + 5000 + rng.random() * (shop.end_ms - shop.start_ms - HOUR_MS)
 
 
-def _labels(shop: Shop, ts: float, sale: Running) -> dict[str, Any]:
+def _labels(shop: Shop, ts: float, sale: PromotionPeriod) -> dict[str, Any]:
     rng = shop.rng
     channel = shop.maybe(0.9, rng.choice(CHANNELS))
     return {
@@ -239,7 +239,7 @@ def _sku(rng: Random) -> tuple[str, str, int]:
     return SKUS[min(int(rng.paretovariate(0.9)) - 1, len(SKUS) - 1)]
 
 
-def _expected(shop: Shop, sale: Running) -> dict[str, Any]:
+def _expected(shop: Shop, sale: PromotionPeriod) -> dict[str, Any]:
     oracle = Oracle(**shop.events, promotions={PROMOTION: sale}, timezone=TIMEZONE)
     last_ms = max(event["ts"] for events in shop.events.values() for event in events)
     moments = {

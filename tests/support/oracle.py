@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.support.oracle_labels import with_labels_that_count
+from tests.support.oracle_labels import without_bad_labels
 from tests.support.shipping_oracle import NAMES as SHIPPING_NAMES
 from tests.support.shipping_oracle import SCOPES as SHIPPING_SCOPES
 from tests.support.shipping_oracle import ShippingOracle
@@ -65,7 +65,7 @@ _SHIPMENTS = {"dispatched": "shipment_dispatched", "delivered": "shipment_delive
 
 
 @dataclass(frozen=True)
-class Running:
+class PromotionPeriod:
     """When a promotion runs, epoch ms."""
 
     starts_at: int
@@ -81,7 +81,7 @@ class Oracle:
     clicks: Sequence[Event] = ()
     orders: Sequence[Event] = ()
     logistics: Sequence[Event] = ()
-    promotions: Mapping[str, Running] = field(default_factory=dict)
+    promotions: Mapping[str, PromotionPeriod] = field(default_factory=dict)
     timezone: str = "UTC"
     keep_stock_ms: int | None = None
     overdue_ms: int = 48 * 3_600_000
@@ -89,7 +89,7 @@ class Oracle:
 
     def __post_init__(self) -> None:
         self.clicks, self.orders, self.logistics = (
-            [with_labels_that_count(event) for event in events] for events in (self.clicks, self.orders, self.logistics)
+            [without_bad_labels(event) for event in events] for events in (self.clicks, self.orders, self.logistics)
         )
 
     @cached_property
@@ -164,7 +164,7 @@ class Oracle:
         start = as_of_ms - _LENGTH_MS[window]
         return (_down(start, _MINUTE_MS) if window in ("1h", "24h") else start), as_of_ms
 
-    def _promotion(self, as_of_ms: int, name: str | None) -> Running | None:
+    def _promotion(self, as_of_ms: int, name: str | None) -> PromotionPeriod | None:
         if name is not None:
             return self.promotions.get(name)
         ordered = sorted(self.promotions.values(), key=lambda running: running.starts_at)
@@ -305,7 +305,7 @@ def _with_ratios(n: dict[str, Any], scope: str) -> dict[str, Number]:
     return {**public, **absent, **ratios}
 
 
-def _attainment(n: Mapping[str, Any], running: Running | None) -> dict[str, Number]:
+def _attainment(n: Mapping[str, Any], running: PromotionPeriod | None) -> dict[str, Number]:
     targets = {} if running is None else running.targets
     net_gmv = n["gmv"] - n["refunds"]
     return {

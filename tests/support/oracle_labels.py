@@ -16,7 +16,7 @@ _LABELS = frozenset(
 """Strings that an event can do without. Where it cannot (`sku` of stock), it would have been refused."""
 
 
-def with_labels_that_count(event: Event) -> Event:
+def without_bad_labels(event: Event) -> Event:
     """The event without labels that are empty, or longer than 128 characters; of its items without such a category."""
     counted = {
         name: value

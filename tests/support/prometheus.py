@@ -14,7 +14,7 @@ from typing import Any
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.probes import http_ready
 from streams.local.embedded.workdir import temporary_data_dir
-from tests.support.commands import needed
+from tests.support.commands import require_program
 from tests.support.servers import Server, running
 
 
@@ -49,7 +49,7 @@ class Prometheus(Server):
 @contextlib.contextmanager
 def prometheus(config: Path, port: int | None = None) -> Iterator[Prometheus]:
     """One with this configuration. Skips the test where there is none on this machine."""
-    command, port = needed("prometheus", package="prometheus"), port or free_port()
+    command, port = require_program("prometheus", package="prometheus"), port or free_port()
     with temporary_data_dir() as folder:
         argv = [
             command,

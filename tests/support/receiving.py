@@ -14,7 +14,7 @@ from aiohttp import web
 
 
 @dataclass(frozen=True)
-class Got:
+class ReceivedRequest:
     """One request as it came."""
 
     path: str
@@ -28,7 +28,7 @@ class Got:
 
 
 @dataclass(frozen=True)
-class Says:
+class CannedResponse:
     """An answer."""
 
     status: int = 200
@@ -39,17 +39,19 @@ class Says:
 
 @dataclass
 class HttpReceiver:
-    """What came, and what is answered: each of `says` once, then that all is well."""
+    """What came, and what is answered: each of `responses` once, then that all is well."""
 
     url: str = ""
-    got: list[Got] = field(default_factory=list)
-    says: deque[Says] = field(default_factory=deque)
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    responses: deque[CannedResponse] = field(default_factory=deque)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.got.append(Got(request.path, dict(request.query), dict(request.headers), await request.read()))
-        says = self.says.popleft() if self.says else Says()
-        await asyncio.sleep(says.after_s)
-        return web.Response(status=says.status, text=says.body, headers=dict(says.headers))
+        self.requests.append(
+            ReceivedRequest(request.path, dict(request.query), dict(request.headers), await request.read())
+        )
+        response = self.responses.popleft() if self.responses else CannedResponse()
+        await asyncio.sleep(response.after_s)
+        return web.Response(status=response.status, text=response.body, headers=dict(response.headers))
 
 
 @contextlib.asynccontextmanager
@@ -71,11 +73,11 @@ async def http_receiver() -> AsyncIterator[HttpReceiver]:
 
 @dataclass
 class MailServer:
-    """Letters that came, and what is answered to the recipients: each of `says` once, then 250."""
+    """Letters that came, and what is answered to the recipients: each of `responses` once, then 250."""
 
     port: int = 0
     letters: list[bytes] = field(default_factory=list)
-    says: deque[str] = field(default_factory=deque)
+    responses: deque[str] = field(default_factory=deque)
     silent: bool = False
     logins: list[str] = field(default_factory=list)
 
@@ -93,7 +95,7 @@ class MailServer:
                     case "EHLO":
                         answer("250 here")
                     case "RCPT":
-                        answer(self.says.popleft() if self.says else "250 well")
+                        answer(self.responses.popleft() if self.responses else "250 well")
                     case "DATA":
                         answer("354 go on")
                         self.letters.append(await reader.readuntil(b"\r\n.\r\n"))

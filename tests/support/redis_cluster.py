@@ -55,14 +55,14 @@ class Cluster:
             self.ask(node, "FLUSHALL")
             self.ask(node, "SCRIPT", "FLUSH")
 
-    def until_well(self) -> None:
+    def until_healthy(self) -> None:
         """Until all nodes say that all slots are held."""
         for node in self.nodes:
-            eventually(partial(self._is_well, node), within_s=20, what=f"{node.address} finds the cluster well")
+            eventually(partial(self._is_healthy, node), within_s=20, what=f"{node.address} finds the cluster well")
 
-    def _is_well(self, node: Server) -> bool:
-        said = str(self.ask(node, "CLUSTER", "INFO"))
-        return "cluster_state:ok" in said and f"cluster_known_nodes:{len(self.nodes)}" in said
+    def _is_healthy(self, node: Server) -> bool:
+        text = str(self.ask(node, "CLUSTER", "INFO"))
+        return "cluster_state:ok" in text and f"cluster_known_nodes:{len(self.nodes)}" in text
 
     def replicate(self, primary: Server, replica: Server) -> None:
         """Make an idle node the replica of another, and wait until it has everything."""
@@ -70,22 +70,22 @@ class Cluster:
         with Redis.from_url(primary.url) as client:
 
             def level() -> bool:
-                said = client.info("replication")
-                held = said.get("slave0", {})
-                return held.get("state") == "online" and held["offset"] == said["master_repl_offset"]  # type: ignore[no-any-return]
+                text = client.info("replication")
+                held = text.get("slave0", {})
+                return held.get("state") == "online" and held["offset"] == text["master_repl_offset"]  # type: ignore[no-any-return]
 
             eventually(level, within_s=20, what=f"{replica.address} has all of {primary.address}")
 
     # Moving a slot ---------------------------------------------------------------------------------------------------
 
-    def begin_move(self, tag: str, to: Server) -> Move:
+    def begin_move(self, tag: str, to: Server) -> SlotMove:
         """A slot is on its way: what is asked for and is no longer here is there."""
         slot = key_slot(tag.encode())
         owner = next(node for node in self.nodes if self._holds(node, slot))
         names = {node.address: str(_text(self.ask(node, "CLUSTER", "MYID"))) for node in (owner, to)}
         self.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner.address])
         self.ask(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[to.address])
-        return Move(self, slot, owner, to, names[to.address])
+        return SlotMove(self, slot, owner, to, names[to.address])
 
     def _holds(self, node: Server, slot: int) -> bool:
         mine = _text(self.ask(node, "CLUSTER", "MYID"))
@@ -95,7 +95,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Move:
+class SlotMove:
     """A slot between two nodes."""
 
     cluster: Cluster
@@ -104,7 +104,7 @@ class Move:
     to: Server
     to_name: str
 
-    def carry(self, most: int = 10_000) -> int:
+    def move_keys(self, most: int = 10_000) -> int:
         """Move keys; how many."""
         with Redis.from_url(self.owner.url) as client:
             held = client.execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, most)  # type: ignore[no-untyped-call]
@@ -114,7 +114,7 @@ class Move:
 
     def finish(self) -> None:
         """Move the rest, and say so."""
-        while self.carry():
+        while self.move_keys():
             pass
         for node in (self.to, self.owner, *self.cluster.nodes):
             self.cluster.ask(node, "CLUSTER", "SETSLOT", self.slot, "NODE", self.to_name)
@@ -137,7 +137,7 @@ def redis_cluster(
         bus = _text(Redis.from_url(met.url).config_get("cluster-port")["cluster-port"])  # type: ignore[index]
         for node in others:
             cluster.ask(node, "CLUSTER", "MEET", met.host, met.port, bus)
-        cluster.until_well()
+        cluster.until_healthy()
         yield cluster
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.certificates import Authority, Pair
+from tests.support.certificates import Authority, CertificatePair
 from tests.support.kafka import Listener, apache_kafka
 from tests.support.servers import Server
 
@@ -62,7 +62,7 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
         yield SecureKafka(server, authority, *listeners)
 
 
-def _certificates(authority: Authority, pair: Pair) -> dict[str, str]:
+def _certificates(authority: Authority, pair: CertificatePair) -> dict[str, str]:
     return {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(pair.both),

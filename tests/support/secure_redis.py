@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from streams.local.embedded.ports import free_port
-from tests.support.certificates import Authority, Pair
+from tests.support.certificates import Authority, CertificatePair
 from tests.support.servers import Server, redis_server
 
 WRITER, READER = "salepulse-write", "salepulse-read"
@@ -56,13 +56,15 @@ def documented_rules(user: str, password: str) -> list[str]:
 
 def documented_on_a_cluster() -> list[str]:
     """What docs/security.md lets both users do besides, on the nodes of a cluster."""
-    told = re.search(r"Redis Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
-    assert told
-    return told[1].split()
+    text = re.search(r"Redis Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
+    assert text
+    return text[1].split()
 
 
 @contextlib.contextmanager
-def secure_redis(folder: Path, authority: Authority, pair: Pair, options: Sequence[str] = ()) -> Iterator[SecureRedis]:
+def secure_redis(
+    folder: Path, authority: Authority, pair: CertificatePair, options: Sequence[str] = ()
+) -> Iterator[SecureRedis]:
     """A server that shows this certificate, on an encrypted port and, for its own probe, on a plain one."""
     lines = [
         line.replace(">WRITE-PASSWORD", f">{WRITE_PASSWORD}").replace(">READ-PASSWORD", f">{READ_PASSWORD}")

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.support.oracle_labels import with_labels_that_count
+from tests.support.oracle_labels import without_bad_labels
 
 Event = Mapping[str, Any]
 Number = int | float | None
@@ -72,7 +72,7 @@ class ShippingOracle:
         self, events: Iterable[Event], *, limit_ms: int = 48 * HOUR_MS, horizon_ms: int = 180 * DAY_MS
     ) -> None:
         self._events: dict[str, list[Event]] = defaultdict(list)
-        for event in map(with_labels_that_count, events):
+        for event in map(without_bad_labels, events):
             if event.get("order_id") is not None:
                 self._events[event["order_id"]].append(event)
         self._limit_ms, self._horizon_ms = limit_ms, horizon_ms

@@ -27,8 +27,8 @@ import redis
 from redis.exceptions import ClusterDownError, RedisClusterException
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.producer import Ends, Outgoing, send_all
-from consumers.replaying import Replayed, replay_files
+from consumers.kafka.producer import EndOffsets, OutgoingMessage, send_all
+from consumers.replay import ReplayResult, replay_files
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
@@ -38,9 +38,9 @@ from streams.local.embedded.probes import always_ready, http_ready
 from streams.local.embedded.workdir import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
-from streams.store.state import State, parse_state
+from streams.store.state import StoreState, parse_state
 from tests.support.answers import HttpApi
-from tests.support.commands import needed, output
+from tests.support.commands import require_program, run_program
 from tests.support.servers import Server
 from tests.support.wait import eventually
 
@@ -70,7 +70,7 @@ def wrong_clock(by: str) -> dict[str, str]:
     """
     if not by:
         return {}
-    library = output(needed("faketime", package="faketime"), "-f", by, "printenv", "LD_PRELOAD").strip()
+    library = run_program(require_program("faketime", package="faketime"), "-f", by, "printenv", "LD_PRELOAD").strip()
     return {
         "LD_PRELOAD": library,
         "FAKETIME": by,
@@ -96,7 +96,7 @@ class Shop:
         self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
         self.workers: list[Server] = []
         """Those that should run."""
-        self.ends: Ends = {}
+        self.ends: EndOffsets = {}
         """Up to where messages were written, by topic and partition."""
         self.folder = folder
         self._roll_every_s = roll_every_s
@@ -112,14 +112,14 @@ class Shop:
 
     # Events ----------------------------------------------------------------------------------------------------------
 
-    def replay(self, *paths: Path, speed: float | None = None) -> Replayed:
+    def replay(self, *paths: Path, speed: float | None = None) -> ReplayResult:
         """Write recordings to the broker; all of it is there when this is back."""
         done = asyncio.run(replay_files(paths, kafka=self.settings.kafka, speed=speed))
         self._written(done.ends)
         return done
 
     @contextlib.contextmanager
-    def replaying(self, *paths: Path, speed: float) -> Iterator[Future[Replayed]]:
+    def replaying(self, *paths: Path, speed: float) -> Iterator[Future[ReplayResult]]:
         """Write recordings, `speed` times as fast as they were made, while the block runs; all is there after it."""
         future = self._hands.submit(self.replay, *paths, speed=speed)
         try:
@@ -127,11 +127,11 @@ class Shop:
         finally:
             future.result()
 
-    def send(self, messages: Iterable[Outgoing]) -> None:
+    def send(self, messages: Iterable[OutgoingMessage]) -> None:
         """Write messages to the broker, in order within a key."""
         self._written(asyncio.run(send_all(self.settings.kafka, messages)))
 
-    def _written(self, ends: Ends) -> None:
+    def _written(self, ends: EndOffsets) -> None:
         self.ends = {at: max(ends.get(at, 0), self.ends.get(at, 0)) for at in {*ends, *self.ends}}
 
     # Workers ---------------------------------------------------------------------------------------------------------
@@ -163,16 +163,16 @@ class Shop:
 
     def log(self) -> str:
         """Everything that the workers have said, without colours."""
-        said = "".join(path.read_text() for path in sorted(self.folder.glob("worker-*.log")))
-        return re.sub(r"\x1b\[[0-9;]*m", "", said)
+        logs = "".join(path.read_text() for path in sorted(self.folder.glob("worker-*.log")))
+        return re.sub(r"\x1b\[[0-9;]*m", "", logs)
 
     # Where it stands -------------------------------------------------------------------------------------------------
 
-    def until_working(self, within_s: float = 60) -> None:
+    def until_all_partitions_worked(self, within_s: float = 60) -> None:
         """Until workers have said that they attend to every partition."""
         self._until(within_s, "every partition is attended to", lambda: not self._unattended())
 
-    def until_at(self, position: float, within_s: float = 60) -> None:
+    def until_records_counted(self, position: float, within_s: float = 60) -> None:
         """Until so many records are counted, over all partitions."""
         self._until(within_s, f"{position:.0f} records are counted", lambda: self.position() >= position)
 
@@ -190,7 +190,7 @@ class Shop:
         counted_ms = now_ms()
         self._until(within_s, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
 
-    def until_silent(self, within_s: float = 30) -> None:
+    def until_worker_heartbeats_stop(self, within_s: float = 30) -> None:
         """Until no worker attends to some partition: what was said by those that were killed is old."""
         self._until(within_s, "some partition is unattended", lambda: bool(self._unattended()))
 
@@ -211,7 +211,7 @@ class Shop:
         """Distinct events counted ever."""
         return sum(count for name, count in self.totals().items() if name.startswith("events,"))
 
-    def state(self) -> State:
+    def state(self) -> StoreState:
         """Where every partition stands."""
         return parse_state(self.fields())
 
@@ -253,7 +253,7 @@ class Shop:
         return [
             str(partition)
             for partition, state in states.items()
-            if state is None or now - (state.seen_ms or 0) > 3_000 or (lag is not None and state.lag != lag)
+            if state is None or now - (state.heartbeat_ms or 0) > 3_000 or (lag is not None and state.lag != lag)
         ]
 
     def _until(self, within_s: float, what: str, condition: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.support.cleaning import empty_broker
+from tests.support.empty_broker import empty_broker
 from tests.support.fault_proxy import FaultProxy
 from tests.support.kafka import apache_kafka, kafka_cluster
 from tests.support.processes import alive

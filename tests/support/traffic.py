@@ -65,13 +65,13 @@ class Traffic:
         assert not left, f"{left} events were not taken"
         assert not self._failed, self._failed[:3]
 
-    def hold(self, topic: Topic) -> None:
+    def pause(self, topic: Topic) -> None:
         """Write nothing more to a topic; all that was written is there."""
         with self._lock:
             self._still.add(topic)
         assert not self._producer.flush(60)
 
-    def go_on(self, topic: Topic) -> None:
+    def resume(self, topic: Topic) -> None:
         """Write to it again, as it is on the broker now."""
         with self._lock:
             assert not self._producer.flush(60)
@@ -132,22 +132,22 @@ def _event(topic: Topic, number: int, ts: int) -> tuple[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AnswerSample:
     """One look at the answer for the last minute."""
 
     at_s: float
     """By `time.monotonic`."""
     live: bool
     as_of_ms: int | None = None
-    told: dict[str, int] = field(default_factory=dict)
-    true: dict[str, int] = field(default_factory=dict)
+    actual: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
     stale: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     """Of `/readyz`, asked just after."""
 
     @property
     def right(self) -> bool:
-        return self.told == self.true
+        return self.actual == self.expected
 
 
 class Witness:
@@ -157,7 +157,7 @@ class Witness:
         self._url = api.url
         self._traffic = traffic
         self._ended = threading.Event()
-        self.seen: list[Seen] = []
+        self.seen: list[AnswerSample] = []
         self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
 
     def __enter__(self) -> Self:
@@ -170,11 +170,11 @@ class Witness:
         self._ended.set()
         self._thread.join()
 
-    def wrong(self, after_s: float = 0) -> list[Seen]:
+    def wrong(self, after_s: float = 0) -> list[AnswerSample]:
         """Answers that were called live and were not right, since a moment."""
         return [one for one in list(self.seen) if one.live and not one.right and one.at_s >= after_s]
 
-    def not_live(self, after_s: float = 0) -> list[Seen]:
+    def not_live(self, after_s: float = 0) -> list[AnswerSample]:
         """Looks at which no answer was called live."""
         return [one for one in list(self.seen) if not one.live and one.at_s >= after_s]
 
@@ -182,11 +182,11 @@ class Witness:
         """All that `/readyz` gave for that."""
         return "\n".join(sorted({reason for one in self.not_live(after_s) for reason in one.reasons}))
 
-    def until_live(self, within_s: float = 90) -> Seen:
+    def until_live(self, within_s: float = 90) -> AnswerSample:
         """Until an answer is live and right, of now."""
         began_s = time.monotonic()
 
-        def found() -> Seen | None:
+        def found() -> AnswerSample | None:
             return next((one for one in reversed(self.seen) if one.at_s > began_s and one.live and one.right), None)
 
         try:
@@ -197,7 +197,7 @@ class Witness:
         assert one is not None
         return one
 
-    def until_not_live(self, within_s: float = 20) -> Seen:
+    def until_not_live(self, within_s: float = 20) -> AnswerSample:
         """Until an answer is not live."""
         began_s = time.monotonic()
         eventually(lambda: bool(self.not_live(began_s)), within_s=within_s, what="an answer is not live")
@@ -208,7 +208,7 @@ class Witness:
             while not self._ended.wait(0.25):
                 self.seen += self._look(client)
 
-    def _look(self, client: httpx.Client) -> Iterator[Seen]:
+    def _look(self, client: httpx.Client) -> Iterator[AnswerSample]:
         at_s = time.monotonic()
         try:
             answer = client.get("/api/v1/kpis", params={"window": "1m"})
@@ -217,16 +217,16 @@ class Witness:
             return
         reasons = tuple(ready.json().get("reasons", ()))
         if answer.status_code != httpx.codes.OK:
-            yield Seen(at_s, False, reasons=reasons)
+            yield AnswerSample(at_s, False, reasons=reasons)
             return
-        told = answer.json()
-        as_of_ms, values = told["as_of"], told["values"]
-        yield Seen(
+        actual = answer.json()
+        as_of_ms, values = actual["as_of"], actual["values"]
+        yield AnswerSample(
             at_s,
-            told["live"],
+            actual["live"],
             as_of_ms,
             {name: values[name] for name in COUNTERS.values()},
             self._traffic.within(as_of_ms - 60 * _SECOND, as_of_ms),
-            tuple(told["stale"]),
+            tuple(actual["stale"]),
             reasons,
         )

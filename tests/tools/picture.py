@@ -16,16 +16,16 @@ from pathlib import Path
 from rich.console import Console
 
 from consumers.settings import Clock
-from streams.commands.demo import in_little_time
-from streams.local.demo.frame import Frame
-from streams.local.demo.play import Options, play
+from streams.commands.demo import compressed_settings
+from streams.local.demo.frame import DemoFrame
+from streams.local.demo.run import DemoOptions, play
 from streams.local.demo.sale import CHANNEL
 from streams.local.demo.screen import WIDTH, render
-from streams.local.stack.plan import Wanted, data_folder, plan
+from streams.local.stack.plan import StackRequest, data_folder, make_plan
 from streams.settings import Settings
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
-OPTIONS = Options(duration_s=150, rate=1000, seed=1, extra_roles=("alerts",))
+OPTIONS = DemoOptions(duration_s=150, rate=1000, seed=1, extra_roles=("alerts",))
 
 
 class Camera:
@@ -36,7 +36,7 @@ class Camera:
         self._told: list[str] = []
         self._taken = False
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: DemoFrame) -> None:
         if self._taken or frame.snapshot is None or not self._is_due(frame):
             return
         self._taken = True
@@ -48,12 +48,12 @@ class Camera:
         PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))  # fonts of somebody's server
         os.kill(os.getpid(), signal.SIGINT)
 
-    def _is_due(self, frame: Frame) -> bool:
+    def _is_due(self, frame: DemoFrame) -> bool:
         if self._at_s is not None:
             return frame.elapsed_s >= self._at_s
         return any("[RESOLVED]" in line and line.endswith(f"channel {CHANNEL}") for line in self._told)
 
-    def tell(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self._told.append(line)
         sys.stderr.write(line + "\n")
 
@@ -61,10 +61,10 @@ class Camera:
 def main() -> None:
     at_s = float(sys.argv[1]) if len(sys.argv) > 1 else None
     settings = Settings(http_port=0, clock=Clock.WALL)
-    settings = settings.model_copy(update=in_little_time(settings, OPTIONS.duration_s))
-    wanted = Wanted(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
+    settings = settings.model_copy(update=compressed_settings(settings, OPTIONS.duration_s))
+    wanted = StackRequest(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
     with data_folder(None) as folder:
-        asyncio.run(play(plan(wanted, folder), OPTIONS, Camera(at_s)))
+        asyncio.run(play(make_plan(wanted, folder), OPTIONS, Camera(at_s)))
 
 
 if __name__ == "__main__":

@@ -22,35 +22,35 @@ from pydantic.fields import FieldInfo
 
 from alerts.metrics import AlertMetrics
 from alerts.store.keys import AlertKeys
-from consumers.contract.events import REQUIRED_BY_TYPE, TYPES, Phase, Promotion, Targets
-from consumers.contract.rejection import Reason
+from consumers.contract.events import EVENT_TYPES, REQUIRED_BY_TYPE, Phase, Promotion, Targets
+from consumers.contract.rejection import RejectionReason
 from consumers.kafka.partitioning import key_field
 from consumers.setting_sources import variable
 from consumers.settings import Clock, IngestSettings
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.asof import AsOf, PartitionState
 from streams.model.kpis import NAMES, UNITS
-from streams.model.phases import at_moment
+from streams.model.phases import promotion_progress
 from streams.model.windows import Window
 from streams.panes.counters import COUNTERS, Unit
 from streams.panes.scopes import FIELDS, SCOPES
+from streams.serve.answer_status import NotLiveReason, ServerState, answer_status
 from streams.serve.connections import Connections
-from streams.serve.definitions import Definition, Kind, definitions
-from streams.serve.gauges import PART_WINDOWS, TOP_SKUS, metric_name
+from streams.serve.definitions import Definition, NumberKind, definitions
+from streams.serve.gauges import SCOPE_WINDOWS, TOP_SKUS, metric_name
+from streams.serve.http_limits import HttpLimit, HttpLimitCounts
 from streams.serve.live import Live
-from streams.serve.metrics import SERVE_PROCESS, StandingCollector
-from streams.serve.promotion_metrics import Running, families
-from streams.serve.refused import HttpRefusal, HttpRefused
-from streams.serve.standing import Facts, NotLive, standing
+from streams.serve.metrics import SERVE_PROCESS, ServerCollector
+from streams.serve.promotion_metrics import RunningPromotion, promotion_families
 from streams.settings import Settings
-from streams.settings_report import shown
+from streams.settings_report import display_value
+from streams.store.as_of import AsOf, PartitionState
 from streams.store.keys import Keys
 from streams.store.levels import levels
-from streams.store.state import State
+from streams.store.state import StoreState
 from streams.targets import Forecast
-from streams.view.follower_thread import Aside
-from streams.view.forecasts import Basis, Outlook
-from streams.view.precomputed import Snapshot
+from streams.view.follower_thread import RedisMetrics
+from streams.view.forecasts import ForecastBasis, TargetOutlook
+from streams.view.precomputed import AnswerSnapshot
 from streams.worker.metrics import WORKER_PROCESS, WorkerMetrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -90,16 +90,16 @@ def _events() -> list[str]:
     types = [
         (f"`{name}`", f"`{topic}`", f"`{key_field(topic, name)}`", _code(REQUIRED_BY_TYPE.get(name, ())))
         for topic in EVENT_TOPICS
-        for name in sorted(TYPES[topic])
+        for name in sorted(EVENT_TYPES[topic])
     ]
-    reasons = [(f"`{reason}`", docs_of(Reason)[reason]) for reason in Reason]
+    reasons = [(f"`{reason}`", docs_of(RejectionReason)[reason]) for reason in RejectionReason]
     return [
         "# Events",
         "",
         *_prose("""
             One JSON object a message. Every field with its type and limits is in the JSON Schemas, which are
-            written from the models in `consumers/contract/events.py`. What a schema cannot say, and what the contract leaves
-            open, is in [contract-notes.md](../contract-notes.md).
+            written from the models in `consumers/contract/events.py`. What a schema cannot say, and what the contract
+            leaves open, is in [contract-notes.md](../contract-notes.md).
         """),
         "",
         *_table(("topic", "is", "schema"), topics),
@@ -129,7 +129,7 @@ def _kpis() -> list[str]:
     hidden = [(f"`{counter.name}`", counter.counts) for counter in COUNTERS if not counter.public]
     scopes = [(f"`{scope}`", f"`{FIELDS[scope]}`" if scope in FIELDS else "none: every event") for scope in SCOPES]
     windows = [(f"`{window}`", docs_of(Window).get(window, "Rolling, `[as_of - w, as_of)`.")) for window in Window]
-    kinds = [(kind.value, docs_of(Kind)[kind]) for kind in Kind]
+    kinds = [(kind.value, docs_of(NumberKind)[kind]) for kind in NumberKind]
     return [
         "# Counters and KPIs",
         "",
@@ -166,12 +166,12 @@ def _metrics() -> list[str]:
     ]
     served = [
         _family_row(family, _sample_labels(family))
-        for family in StandingCollector(_one_partition(), Connections(1, HttpRefused())).collect()
+        for family in ServerCollector(_one_partition(), Connections(1, HttpLimitCounts())).collect()
     ]
     served += _process(SERVE_PROCESS)
-    refusals = [(f"`{reason}`", docs_of(HttpRefusal)[reason]) for reason in HttpRefusal]
-    not_live = [(f"`{code}`", docs_of(NotLive)[code]) for code in NotLive]
-    running = [_family_row(family, _sample_labels(family)) for family in families([_running()], 2)]
+    refusals = [(f"`{reason}`", docs_of(HttpLimit)[reason]) for reason in HttpLimit]
+    not_live = [(f"`{code}`", docs_of(NotLiveReason)[code]) for code in NotLiveReason]
+    running = [_family_row(family, _sample_labels(family)) for family in promotion_families([_running()], 2)]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
     workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
@@ -190,7 +190,7 @@ def _metrics() -> list[str]:
         "",
         *_prose(f"""
             Gauges with the labels `window`, `scope`, `value`. Scope `all` is there in every window, the others in
-            {_code(PART_WINDOWS)}: the largest values by GMV, and the rest summed with `value=""` and
+            {_code(SCOPE_WINDOWS)}: the largest values by GMV, and the rest summed with `value=""` and
             `rest="true"`; of SKUs the top {TOP_SKUS}. A number that is null is absent. All of it stays within the
             setting `series_budget`. Formulas: [kpis.md](kpis.md).
         """),
@@ -353,12 +353,12 @@ def _sample_labels(family: Metric) -> tuple[str, ...]:
 def _one_partition() -> Live:
     """As much of a followed view as every family needs to show one sample."""
     partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
-    facts = Facts(AsOf(0, (), 0), partitions, (), 0, None)
+    facts = ServerState(AsOf(0, (), 0), partitions, (), 0, None)
     live = SimpleNamespace(
-        aside=Aside(),
-        state=State((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),
-        snapshot=Snapshot(positions={str(partition): 0 for partition in partitions}),
-        standing=lambda as_of_ms=None: standing(facts, 0),
+        redis_metrics=RedisMetrics(),
+        state=StoreState((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),
+        snapshot=AnswerSnapshot(positions={str(partition): 0 for partition in partitions}),
+        answer_status=lambda as_of_ms=None: answer_status(facts, 0),
         stuck=dict,
         now_ms=lambda: 0,
         clock_ahead_ms=0.0,
@@ -367,7 +367,7 @@ def _one_partition() -> Live:
     return cast(Live, live)
 
 
-def _running() -> Running:
+def _running() -> RunningPromotion:
     """As much of a promotion as every family needs to show one sample."""
     phase = Phase(name="opening", starts_at=0, ends_at=1)
     definition = Promotion(
@@ -379,12 +379,12 @@ def _running() -> Running:
         phases=(phase,),
         targets=Targets(base=1, sprint=1, challenge=1),
     )
-    outlook = Outlook(0, Basis.FINAL, (), Forecast.certain(1))
-    return Running(definition, at_moment(definition, 0), outlook, {"gmv": 1})
+    outlook = TargetOutlook(0, ForecastBasis.FINAL, (), Forecast.certain(1))
+    return RunningPromotion(definition, promotion_progress(definition, 0), outlook, {"gmv": 1})
 
 
 def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
-    default = shown(field.default)
+    default = display_value(field.default)
     return f"`{name}`", "empty" if default == "" else f"`{default}`", _allowed(field), field.description or ""
 
 

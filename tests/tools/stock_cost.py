@@ -15,19 +15,19 @@ import psutil
 
 from streams.panes.arrays import Ints
 from streams.panes.dictionary import StockNames
-from streams.stock.book import StockBook
-from streams.stock.ledger import Entries, Ledger, least, pair_codes, summed
+from streams.stock.ledger import Ledger, LedgerEntries, min_entries, pair_codes, sum_entries
+from streams.stock.stock_state import StockState
 
 T0_MS = 1_762_776_000_000
 LINES_S = 4_000
 WARMED_UP_S = 60
 
 
-def counts(rng: np.random.Generator, skus: Ints) -> Entries:
+def counts(rng: np.random.Generator, skus: Ints) -> LedgerEntries:
     """A count of some SKUs, a third of them in two warehouses."""
     both = np.concatenate((skus, skus[::3]))
     warehouses = np.concatenate((np.zeros(len(skus), np.int64), np.ones(len(skus[::3]), np.int64)))
-    return least(
+    return min_entries(
         pair_codes(both, warehouses), rng.integers(T0_MS, T0_MS + 60_000, len(both)), rng.integers(0, 500, len(both))
     )
 
@@ -35,7 +35,7 @@ def counts(rng: np.random.Generator, skus: Ints) -> Entries:
 def second(rng: np.random.Generator, active: Ints, at_ms: int) -> Ledger:
     """What is ordered in a second."""
     ranks = np.minimum((len(active) ** rng.random(LINES_S)).astype(np.int64), len(active)) - 1
-    sold = summed(pair_codes(active[ranks], -1), rng.integers(at_ms, at_ms + 1000, LINES_S), np.full(LINES_S, -1))
+    sold = sum_entries(pair_codes(active[ranks], -1), rng.integers(at_ms, at_ms + 1000, LINES_S), np.full(LINES_S, -1))
     return Ledger(sold)
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     for i in range(options.known):
         names.skus[f"sku-{i:08d}"]
     say(f"names of {options.known:,} SKUs: {mb() - base:.0f} MB")
-    base, book, everything = mb(), StockBook(), np.arange(options.known)
+    base, book, everything = mb(), StockState(), np.arange(options.known)
     opening = Ledger(levels=counts(rng, everything))
     timed("taking in a count of every SKU", lambda: book.add(opening))
     timed("counting it", lambda: book.move_to(T0_MS + 60_000))

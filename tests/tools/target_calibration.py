@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.simulate import Phase, PromotionPlan, Simulation, SimulationConfig
-from streams.targets import Curve, Whole, day_curve, forecast
+from streams.simulate import PromotionPlan, SimulatedPhase, Simulation, SimulationConfig
+from streams.targets import Curve, EarlierPromotion, day_curve, forecast
 
 EARLIER = 2
 MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
@@ -67,7 +67,7 @@ class Kind:
     def sale(self, rng: np.random.Generator) -> SimulationConfig:
         """One sale of this kind, with its own demand, surges, levels and perhaps a fault."""
         phases = tuple(
-            Phase(f"phase-{i}", begins, ends, level * float(rng.lognormal(0, 0.12)), _surge(surge, rng))
+            SimulatedPhase(f"phase-{i}", begins, ends, level * float(rng.lognormal(0, 0.12)), _surge(surge, rng))
             for i, (begins, ends, level, surge) in enumerate(
                 zip(self.edges[:-1], self.edges[1:], self.levels, self.surges, strict=True)
             )
@@ -129,7 +129,7 @@ def cases(shop: Shop, number: int) -> Iterator[Case]:
     for moment in MOMENTS:
         now = _until(present, moment)
         for earlier in range(len(past) + 1):
-            wholes = [Whole(str(i), curve) for i, curve in enumerate(past[len(past) - earlier :])]
+            wholes = [EarlierPromotion(str(i), curve) for i, curve in enumerate(past[len(past) - earlier :])]
             day = day_curve(present.length, lambda minute: shop.begins_at + minute / 60)
             said = forecast(now, wholes, day)
             if said is not None:

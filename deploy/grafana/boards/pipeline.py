@@ -295,7 +295,7 @@ def _alerting(panels: Panels) -> list[Panel]:
         panels.trend(
             Text("Alerts by why people are told or not", "通知与否的原因"),
             Text("Grouped, silenced, acknowledged, unchanged and so on.", "分组、静默、已确认、未变化等。"),
-            [Line(top("reason", of("alerts_told")), "{{reason}}")],
+            [Line(top("reason", of("alerts_by_notification_status")), "{{reason}}")],
             "none",
         ),
     ]

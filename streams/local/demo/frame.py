@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from streams.local.demo.sale import CHANNEL, Sale
-from streams.local.demo.snapshot import Snapshot
+from streams.local.demo.snapshot import DemoSnapshot
 from streams.model.kpis import Number
 
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
@@ -20,7 +20,7 @@ _HISTORY = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class DemoIncident:
     """What is known of the injected incident at a moment."""
 
     begins_ms: int
@@ -66,7 +66,7 @@ class History:
     _counts: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_OVER_S + 1))
     _before: Number = None
 
-    def see(self, snapshot: Snapshot, begins_ms: int) -> None:
+    def see(self, snapshot: DemoSnapshot, begins_ms: int) -> None:
         """Take in a snapshot."""
         for name, values in self.trends.items():
             value = snapshot.windows["1m"].get(name)
@@ -85,20 +85,22 @@ class History:
         seconds = max(last_s - first_s, 0.001)
         return (last[0] - first[0]) / seconds, (last[1] - first[1]) / seconds
 
-    def incident(self, sale: Sale, snapshot: Snapshot | None, now_ms: int) -> Incident:
+    def incident(self, sale: Sale, snapshot: DemoSnapshot | None, now_ms: int) -> DemoIncident:
         """How the incident stands."""
         begins_ms, ends_ms = sale.incident_ms
         if snapshot is None:
-            return Incident(begins_ms, ends_ms, now_ms, self._before, None, None)
+            return DemoIncident(begins_ms, ends_ms, now_ms, self._before, None, None)
         others = [values for name, values in snapshot.channels if name != CHANNEL]
         created = sum(values["orders_created"] or 0 for values in others)
         checkouts = sum(values["checkouts"] or 0 for values in others)
         present = snapshot.channel(CHANNEL).get("order_rate")
-        return Incident(begins_ms, ends_ms, now_ms, self._before, present, created / checkouts if checkouts else None)
+        return DemoIncident(
+            begins_ms, ends_ms, now_ms, self._before, present, created / checkouts if checkouts else None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class DemoFrame:
     """One refresh."""
 
     phase: str
@@ -106,9 +108,9 @@ class Frame:
     elapsed_s: float
     duration_s: float
     now_ms: int
-    snapshot: Snapshot | None
+    snapshot: DemoSnapshot | None
     history: History
-    incident: Incident | None
+    incident: DemoIncident | None
     produced: int = 0
     counted: int = 0
     produced_rate: float = 0

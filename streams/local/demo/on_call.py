@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.local.embedded.ports import LOOPBACK
-from streams.local.stack.plan import Plan
+from streams.local.stack.plan import StackPlan
 
 RULES = "alert-rules.yaml"
 _WHY_SO_LONG = " (the incident, and until it has left the 1m window that the rule goes by)"
@@ -27,12 +27,12 @@ _COMMAND = re.compile(r"salepulse (alerts ack \S+)")
 
 
 @contextlib.asynccontextmanager
-async def on_call(plan: Plan, tell: Callable[[str], None]) -> AsyncIterator[Plan]:
-    """The plan with somebody to be told of alerts, by the demo's own rules; what they are told goes to `tell`."""
+async def on_call(plan: StackPlan, print_line: Callable[[str], None]) -> AsyncIterator[StackPlan]:
+    """The plan with somebody to be told of alerts, by the demo's own rules; what they are told goes to `print_line`."""
 
     async def take(request: web.Request) -> web.Response:
-        for line in as_read(await request.json(), plan.settings.redis_url.get_secret_value()):
-            tell(line)
+        for line in readable_lines(await request.json(), plan.settings.redis_url.get_secret_value()):
+            print_line(line)
         return web.Response(text="ok")
 
     app = web.Application()
@@ -69,7 +69,7 @@ def started_as(program: str) -> tuple[str, ...]:
     return ("salepulse" if found is not None and Path(found).resolve() == Path(program).resolve() else program,)
 
 
-def as_read(message: dict[str, Any], redis_url: str) -> list[str]:
+def readable_lines(message: dict[str, Any], redis_url: str) -> list[str]:
     """A message as people see it in the chat, line by line; commands name the demo's Redis, which no setting does."""
     text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
     text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")

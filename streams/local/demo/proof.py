@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.local.demo.tally import Tally
+from streams.local.demo.exact_counts import ExactCounts
 from streams.store.progress import Totals
 
 
@@ -23,7 +23,7 @@ class Proof:
     """By the API, in the window that covers the sale; None: it did not answer."""
 
     @classmethod
-    def of(cls, tally: Tally, totals: Totals, gmv_answered: int | None) -> Proof:
+    def of(cls, tally: ExactCounts, totals: Totals, gmv_answered: int | None) -> Proof:
         types = tally.events.keys() | totals.events.keys()
         more = [totals.events.get(name, 0) - tally.events.get(name, 0) for name in types]
         return cls(

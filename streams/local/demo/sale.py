@@ -6,11 +6,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from consumers.kafka.connection import Where
-from consumers.kafka.producer import Ends, KeyedProducer
-from streams.local.demo.tally import Tally
+from consumers.kafka.connection import KafkaTarget
+from consumers.kafka.producer import EndOffsets, KeyedProducer
+from streams.local.demo.exact_counts import ExactCounts
 from streams.simulate import Batch, Season, SimulationConfig
-from streams.simulate.sending import Pace, send_batches
+from streams.simulate.sending import SendingPace, send_batches
 
 INCIDENT = "conversion_drop@+22%/20%:size=0.8,channel=app"
 """At the opening, when most is at stake and most is seen of it, and early enough to see it pass."""
@@ -24,7 +24,7 @@ class Sale:
     """A simulated sale that begins now, the one before it, and what was sent of both."""
 
     season: Season
-    tally: Tally = field(default_factory=Tally)
+    tally: ExactCounts = field(default_factory=ExactCounts)
 
     @classmethod
     def beginning_now(cls, *, seed: int, rate: float, duration_s: float) -> Sale:
@@ -53,13 +53,13 @@ class Sale:
         assert self.config.promotion is not None
         return self.config.promotion.promotion_id
 
-    async def play(self, kafka: Where, stop: asyncio.Event) -> Ends:
+    async def play(self, kafka: KafkaTarget, stop: asyncio.Event) -> EndOffsets:
         """Send it as it happens, what is past at once, to its end or until `stop`. The tally is all in Kafka then."""
         async with KeyedProducer(kafka) as producer:
             return await send_batches(
                 producer,
                 self.season.batches(_STEP_MS),
-                Pace.on_the_clock(self.config.start_ms),
+                SendingPace.on_the_clock(self.config.start_ms),
                 stop=stop,
                 on_sent=self._count,
             )

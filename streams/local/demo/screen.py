@@ -12,11 +12,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.formatting import compact, number
-from streams.local.demo.frame import NOT_LIVE, TRENDS, Frame, clock
-from streams.local.demo.goods import goods_panel, promotion_panel
+from streams.local.demo.frame import NOT_LIVE, TRENDS, DemoFrame, clock
+from streams.local.demo.lower_panels import goods_panel, promotion_panel
 from streams.local.demo.sale import CHANNEL
 from streams.local.demo.snapshot import WINDOWS, Values
+from streams.model.formatting import format_compact, format_number
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 TREND_WIDTH = 14
@@ -50,16 +50,16 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: DemoFrame) -> None:
         """Draw a refresh."""
         self._live.update(render(frame), refresh=True)
 
-    def tell(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """A line that stays, above the screen."""
         self._console.print(escape(line), highlight=False)
 
 
-def render(frame: Frame) -> RenderableType:
+def render(frame: DemoFrame) -> RenderableType:
     """The screen of a frame."""
     parts: list[RenderableType] = [_head(frame)]
     if frame.snapshot is None:
@@ -73,7 +73,7 @@ def render(frame: Frame) -> RenderableType:
     return Group(*parts, *_foot(frame))
 
 
-def _head(frame: Frame) -> Text:
+def _head(frame: DemoFrame) -> Text:
     head = Text("salepulse demo", style="bold", overflow="ellipsis", no_wrap=True)
     if frame.snapshot is not None and frame.age_s is not None:
         shade = "green" if frame.age_s < 3 else "yellow" if frame.age_s < 15 else "red"
@@ -83,7 +83,7 @@ def _head(frame: Frame) -> Text:
     return head.append(f"  {frame.url}/", "cyan")
 
 
-def _kpis(frame: Frame) -> Panel:
+def _kpis(frame: DemoFrame) -> Panel:
     assert frame.snapshot is not None
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True)
     table.add_column(f"KPI ({frame.currency})", style="bold", no_wrap=True)
@@ -96,14 +96,14 @@ def _kpis(frame: Frame) -> Panel:
     return Panel(table, title="KPIs by window", box=box.ROUNDED, title_align="left")
 
 
-def _cell(frame: Frame, name: str, values: Values) -> str:
+def _cell(frame: DemoFrame, name: str, values: Values) -> str:
     value = values.get(name)
     if name == "gmv" and value is not None:
-        return compact(value / 10**frame.currency_exponent)
-    return number(name, value, currency_exponent=frame.currency_exponent)
+        return format_compact(value / 10**frame.currency_exponent)
+    return format_number(name, value, currency_exponent=frame.currency_exponent)
 
 
-def _channels(frame: Frame) -> Panel:
+def _channels(frame: DemoFrame) -> Panel:
     assert frame.snapshot is not None
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True)
     for name in ("channel", "GMV", "orders", "order rate"):
@@ -115,7 +115,7 @@ def _channels(frame: Frame) -> Panel:
             Text(channel, "bold"),
             _cell(frame, "gmv", values),
             f"{values['orders_paid']:,}",
-            Text(number("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
+            Text(format_number("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
         )
     trend = Text(f"\norder rate of {CHANNEL}, from 0 up\n", "dim")
     trend.append(sparkline(frame.history.channel_rate, WIDTH - LEFT - 6), "red" if frame.in_incident else "cyan")
@@ -132,12 +132,12 @@ def _funnel(values: Values) -> Panel:
     for label, name, rate in FUNNEL:
         count = values[name] or 0
         bar = "█" * max(1 if count else 0, round(24 * count / most))
-        passed = "" if rate is None else number(rate, values.get(rate), currency_exponent=0)
+        passed = "" if rate is None else format_number(rate, values.get(rate), currency_exponent=0)
         table.add_row(label, f"{count:,}", Text(bar, "cyan"), passed)
     return Panel(table, title="funnel, 5m", box=box.ROUNDED, title_align="left")
 
 
-def _skus(frame: Frame) -> Panel:
+def _skus(frame: DemoFrame) -> Panel:
     assert frame.snapshot is not None
     table = Table.grid(padding=(0, 1, 0, 0), expand=True)
     table.add_column(style="bold", no_wrap=True)
@@ -148,7 +148,7 @@ def _skus(frame: Frame) -> Panel:
     return Panel(table, title="top SKUs by GMV, 5m", box=box.ROUNDED, title_align="left")
 
 
-def _foot(frame: Frame) -> Iterable[RenderableType]:
+def _foot(frame: DemoFrame) -> Iterable[RenderableType]:
     events = Text("events ", "dim").append(f"{frame.produced:,}", "bold").append(" produced, ", "dim")
     events.append(f"{frame.counted:,}", "bold").append(" counted", "dim")
     events.append(f"   {frame.produced_rate:,.0f}/s in, {frame.counted_rate:,.0f}/s counted", "dim")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.api_client import ApiClient
+from streams.local.api_client import ApiClient
 from streams.model.kpis import Number
 from streams.serve.paths import path_segment
 
@@ -18,7 +18,7 @@ Values = Mapping[str, Number]
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class DemoSnapshot:
     """The numbers of one look. Each answer has its own as-of; the first one's is shown."""
 
     as_of_ms: int
@@ -42,7 +42,7 @@ class Snapshot:
         return dict(self.channels).get(name, {})
 
 
-async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
+async def fetch_snapshot(api: ApiClient, promotion_id: str) -> DemoSnapshot | None:
     """Ask for all of it; None while the API does not answer."""
     windows: dict[str, Values] = {}
     as_of_ms, live = 0, True
@@ -60,7 +60,7 @@ async def take(api: ApiClient, promotion_id: str) -> Snapshot | None:
     known, promotion = await api.get(f"/api/v1/promotions/{path_segment(promotion_id)}")
     compared, ratios = await api.get("/api/v1/compare", window="promotion", against="baseline", promotion=promotion_id)
     counted, stock = await api.get("/api/v1/stock", n=SOON)
-    return Snapshot(
+    return DemoSnapshot(
         as_of_ms,
         windows,
         _items(channels),

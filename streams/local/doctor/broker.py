@@ -9,14 +9,14 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.broker_clock import broker_ahead_s
+from consumers.broker_clock import broker_clock_offset_s
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import TopicPlan, default_plans, settings_of, take_over_advice
+from consumers.kafka.admin import TopicPlan, default_plans, fetch_topic_settings, take_over_advice
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.topic_differences import differences, unusable
-from consumers.topic_contents import contents_advice, foreign_contents
+from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS
-from streams.local.doctor.findings import Finding, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
 from streams.settings import Settings
 
 ANSWER_WITHIN_S = 5.0
@@ -31,9 +31,9 @@ FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), 
 """(version of Kafka's fetch request, the release that brought it): a broker does not tell its own version."""
 
 
-async def examine_broker(settings: Settings) -> list[Finding]:
+async def examine_broker(settings: Settings) -> list[CheckResult]:
     """Whether it answers, what it is, and whether the topics are right: as much as it tells in time."""
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     try:
         async with kafka_errors(settings.kafka), asyncio.timeout(WITHIN_S):
             admin = AIOKafkaAdminClient(**settings.kafka.options(), request_timeout_ms=round(ANSWER_WITHIN_S * 1000))
@@ -51,24 +51,24 @@ async def examine_broker(settings: Settings) -> list[Finding]:
     return found
 
 
-async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
+async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]:
     cluster = await admin.describe_cluster()
     count = len(cluster["brokers"])
     yield ok(
         "broker", f"{settings.bootstrap} answers: {count} {'broker' if count == 1 else 'brokers'}{_version(admin)}"
     )
-    if (ahead_s := await broker_ahead_s(admin._client)) is not None:
-        yield clock(ahead_s)
+    if (ahead_s := await broker_clock_offset_s(admin._client)) is not None:
+        yield check_broker_clock(ahead_s)
     found = {topic["topic"]: topic for topic in await admin.describe_topics()}
     plans = default_plans(settings.partitions, settings.topic_names)
     there = {plan.topic for plan in plans if plan.topic and plan.name in found}
-    foreign = await foreign_contents(settings.kafka, there - settings.accepted_topics)
+    foreign = await find_foreign_contents(settings.kafka, there - settings.accepted_topics)
     for plan in plans:
         topic = found.get(plan.name)
         if topic is None:
             yield wrong(f"topic {plan.title}", "is missing", CREATE)
         else:
-            told = await settings_of(admin, plan.name)
+            told = await fetch_topic_settings(admin, plan.name)
             held = None if told is None else {name: text for name, (text, _) in told.items()}
             for finding in topic_findings(plan, topic["partitions"], held, count):
                 yield finding
@@ -76,7 +76,7 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[Finding]:
             yield wrong(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
 
 
-def clock(ahead_s: float) -> Finding:
+def check_broker_clock(ahead_s: float) -> CheckResult:
     """The clock of the broker that leads the quorum against this machine's."""
     if abs(ahead_s) < CLOCK_WARNING_S:
         return ok("broker clock", f"within {CLOCK_WARNING_S:g} s of this machine's")
@@ -89,7 +89,7 @@ def clock(ahead_s: float) -> Finding:
 
 def topic_findings(
     plan: TopicPlan, partitions: Iterable[Mapping[str, Any]], held: Mapping[str, str] | None, brokers: int
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """What is to be said of one topic. `held`: its settings, None where the broker does not tell."""
     what, described = f"topic {plan.title}", list(partitions)
     orphans = sorted(int(one["partition"]) for one in described if one["leader"] < 0)

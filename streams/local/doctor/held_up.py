@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.store.refusal_kinds import TEXTS, RedisRefusal
+from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,5 +27,5 @@ def held_up(refused: RedisRefusal | None, *, broker_answers: bool) -> HeldUp | N
 
 def by_redis(refused: RedisRefusal) -> HeldUp:
     """What everything that writes to Redis waits for."""
-    text = TEXTS[refused]
+    text = REFUSAL_TEXTS[refused]
     return HeldUp(f"Redis, which {text.problem}", f"{text.fix}: what runs then goes on by itself")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.local.doctor.findings import Finding, warning
+from streams.local.doctor.check_results import CheckResult, warning
 from streams.model.currencies import EXPONENTS
 from streams.settings import Settings
 
 
-def exponent(settings: Settings) -> Iterator[Finding]:
+def check_currency_exponent(settings: Settings) -> Iterator[CheckResult]:
     """Whether the decimal places that are set are those of the currency."""
     places = EXPONENTS[settings.currency]
     if settings.money_exponent != places:

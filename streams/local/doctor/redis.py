@@ -11,36 +11,36 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from streams.local.doctor.findings import Finding, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
 from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
-from streams.serve.standing import any_heard
+from streams.serve.answer_status import any_heard
 from streams.settings import Settings
+from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.cluster import Cluster
-from streams.store.connection import UNREACHABLE, address, check, servers, visit
+from streams.store.connection import UNREACHABLE, address, check, endpoint_of, servers
+from streams.store.errors import to_user_error
 from streams.store.keys import Keys
 from streams.store.reader import read_workers
 from streams.store.reference_clock import server_time_ms
-from streams.store.refusal_kinds import OURS, TEXTS, RedisRefusal
-from streams.store.refusals import told
+from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.state import read_state
 from streams.store.write_probe import write_probe
-from streams.timekeeping import OFF_MS
 
 WRITES = "redis writes"
-SKEW_WARNING_S, SKEW_WRONG_S = 1.0, OFF_MS / 1000
+SKEW_WARNING_S, SKEW_WRONG_S = 1.0, MAX_CLOCK_OFFSET_MS / 1000
 FULL_WARNING, FULL_WRONG = 0.8, 0.95
 MIB = 2**20
 
 
-async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
+async def examine_redis(redis: Redis, settings: Settings) -> list[CheckResult]:
     """Version, eviction, memory, persistence and clock of each server; one finding if it cannot be used at all."""
     try:
         await check(redis)
-        refused = await writes(redis, settings)
+        refused = await check_writes(redis, settings)
         async with servers(redis) as each:
             found = [await _examine(server) for server in each]
     except (SalepulseError, RedisError, *UNREACHABLE) as error:
-        why = error if isinstance(error, SalepulseError) else told(error, visit(redis))
+        why = error if isinstance(error, SalepulseError) else to_user_error(error, endpoint_of(redis))
         what, _, mend = str(why).partition("; ")
         return [wrong("redis", what, mend or "see its log")]
     if not isinstance(redis, Cluster):
@@ -50,17 +50,17 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[Finding]:
     named = zip(map(address, each), found, strict=True)
     return [
         *refused,
-        spread(len(each), len(holders), keys.shards),
+        check_spread(len(each), len(holders), keys.shards),
         *(replace(one, what=f"{one.what} {where}") for where, findings in named for one in findings),
     ]
 
 
-async def writes(redis: Redis, settings: Settings) -> list[Finding]:
+async def check_writes(redis: Redis, settings: Settings) -> list[CheckResult]:
     """Whether writes are refused, as far as our user may know, or a worker that is refused says."""
     refusal, worker = await refused_writes(redis, settings)
     if refusal is None:
         return [ok(WRITES, "are taken")]
-    text = TEXTS[refusal]
+    text = REFUSAL_TEXTS[refusal]
     whose = f", says worker {worker}: what it reads is not counted" if worker else ": nothing is counted"
     return [wrong(WRITES, f"Redis at {address(redis)} {text.problem}{whose}", text.fix)]
 
@@ -70,7 +70,7 @@ async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal
     keys = Keys(settings.redis_prefix, settings.shards)
     async with write_probe(redis, settings) as probe:
         refusal = await probe.refusal()
-    if refusal is not None and refusal not in OURS:
+    if refusal is not None and refusal not in PERMISSION_REFUSALS:
         return refusal, ""
     now_ms = int(await server_time_ms(redis, keys))
     for report in refusal_reports(await read_workers(redis, keys), now_ms - HEARD_WITHIN_MS):
@@ -80,7 +80,7 @@ async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal
     return refusal, ""
 
 
-def spread(nodes: int, holders: int, shards: int) -> Finding:
+def check_spread(nodes: int, holders: int, shards: int) -> CheckResult:
     """Whether all nodes of a cluster have something to do."""
     found = f"{nodes} nodes hold keys, and the {shards} shards lie on {holders} of them"
     if holders == nodes:
@@ -88,7 +88,7 @@ def spread(nodes: int, holders: int, shards: int) -> Finding:
     return warning("redis cluster", found, "set shards to several times the nodes, before the first event")
 
 
-async def _examine(redis: Redis) -> list[Finding]:
+async def _examine(redis: Redis) -> list[CheckResult]:
     info = await redis.info()
     before = time.time()
     seconds, micros = await redis.time()
@@ -96,14 +96,14 @@ async def _examine(redis: Redis) -> list[Finding]:
     skew_s = int(seconds) + int(micros) / 1e6 - (before + after) / 2
     return [
         ok("redis", f"{address(redis)} answers: {_version(info)}"),
-        *eviction(info),
-        *memory(info),
-        *persistence(info),
-        clock(skew_s),
+        *check_eviction(info),
+        *check_memory(info),
+        *check_persistence(info),
+        check_clock(skew_s),
     ]
 
 
-def eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
+def check_eviction(info: Mapping[str, Any]) -> Iterator[CheckResult]:
     """What it does when it is full."""
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy == "noeviction":
@@ -116,7 +116,7 @@ def eviction(info: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+def check_memory(info: Mapping[str, Any]) -> Iterator[CheckResult]:
     """How full it is."""
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
@@ -132,7 +132,7 @@ def memory(info: Mapping[str, Any]) -> Iterator[Finding]:
         yield ok("redis memory", share)
 
 
-def persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
+def check_persistence(info: Mapping[str, Any]) -> Iterator[CheckResult]:
     """Whether counts outlive it."""
     append_only, changes = bool(int(info.get("aof_enabled", 0))), int(info.get("rdb_last_save_time", 0))
     if append_only and info.get("aof_last_write_status", "ok") != "ok":
@@ -149,7 +149,7 @@ def persistence(info: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def clock(skew_s: float) -> Finding:
+def check_clock(skew_s: float) -> CheckResult:
     """Redis' clock against this machine's."""
     found = f"Redis' clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
     mend = "run NTP on both machines: every process of salepulse goes by Redis's clock"

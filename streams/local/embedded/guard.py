@@ -17,7 +17,7 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 WATCH_EVERY_S = 0.25
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def guarded(argv: list[str], *, mode: str | None = None) -> list[str]:
@@ -35,7 +35,7 @@ def main() -> None:
         die_with_parent()
         if os.getppid() != parent:  # it ended before the kernel was asked
             sys.exit(1)
-        become(command)
+        exec_command(command)
     else:
         watch(parent, command)
 
@@ -48,7 +48,7 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
-def become(command: list[str]) -> None:
+def exec_command(command: list[str]) -> None:
     try:
         os.execvp(command[0], command)
     except OSError as error:
@@ -67,27 +67,27 @@ def watch(parent: int, command: list[str]) -> None:
         if child:
             os.kill(child, number)
 
-    for number in PASSED_ON:
+    for number in FORWARDED_SIGNALS:
         signal.signal(number, pass_on)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that it wakes the select below
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
-        for number in (*PASSED_ON, signal.SIGCHLD):
+        for number in (*FORWARDED_SIGNALS, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        become(command)
+        exec_command(command)
     while True:
         if select.select([wake], [], [], WATCH_EVERY_S)[0]:
             os.read(wake, 512)
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            leave_as(os.waitstatus_to_exitcode(status))
+            exit_as(os.waitstatus_to_exitcode(status))
         if os.getppid() != parent:
             os.killpg(os.getpgrp(), signal.SIGKILL) if os.getpgrp() == os.getpid() else os.kill(child, signal.SIGKILL)
             os._exit(1)
 
 
-def leave_as(code: int) -> None:
+def exit_as(code: int) -> None:
     if code < 0:
         signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -code)

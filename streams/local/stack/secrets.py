@@ -20,7 +20,7 @@ from streams.settings import Settings
 FILE_NAME = ".secrets.json"
 
 
-def handed_over(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+def secrets_for_children(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Everything secret that our processes need: {setting: value}, and {env:NAME: value} of what receivers refer to."""
     secrets = {name: getattr(settings, name).get_secret_value() for name in secret_settings()}
     named = {name: environment[name] for name in referred_variables(settings) if name in environment}
@@ -43,7 +43,7 @@ def referred_variables(settings: Settings) -> set[str]:
     return variables_in(text)
 
 
-def passed_on(settings: Settings) -> Callable[[str], bool]:
+def inherited_variables(settings: Settings) -> Callable[[str], bool]:
     """Which variables of our own environment other processes of ours inherit: neither settings nor secrets."""
     withheld = {variable(Settings, name) for name in Settings.model_fields} | {SECRETS_VARIABLE}
     referred = referred_variables(settings)

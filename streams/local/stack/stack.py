@@ -12,24 +12,24 @@ from typing import TypeVar
 from aiokafka.client import AIOKafkaClient
 
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import Outcome, create_topics, default_plans
-from consumers.kafka.connection import Where, kafka_at
+from consumers.kafka.admin import TopicOutcome, create_topics, default_plans
+from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from streams.api_client import ApiClient
+from streams.local.api_client import ApiClient
 from streams.local.embedded.broker import broker_child
-from streams.local.embedded.child import Child, Event, What
+from streams.local.embedded.child import Child, ChildEvent, ChildEventKind
 from streams.local.embedded.redis import redis_child
 from streams.local.embedded.supervisor import StopRequestedError, Supervisor
-from streams.local.stack.attended import attended, present_ms
-from streams.local.stack.plan import Plan, environment
-from streams.local.stack.secrets import handed_over, passed_on, write_secrets
+from streams.local.stack.attended import all_partitions_attended, store_now_ms
+from streams.local.stack.plan import StackPlan, environment
+from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
 from streams.settings import Settings
-from streams.settings_report import shown
+from streams.settings_report import display_value
 from streams.store.connection import check, connect
-from streams.store.waiting import until_available
+from streams.store.wait_for_redis import wait_for_redis
 
 T = TypeVar("T")
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 """Takes a line for people."""
 
 ROLE_READY_WITHIN_S = 60.0
@@ -43,10 +43,12 @@ class Stack:
     The embedded broker keeps everything in memory: when it is started again its topics are made anew.
     """
 
-    def __init__(self, plan: Plan, supervisor: Supervisor, tell: Tell, *, extra_roles: Sequence[str] = ()) -> None:
+    def __init__(
+        self, plan: StackPlan, supervisor: Supervisor, print_line: PrintLine, *, extra_roles: Sequence[str] = ()
+    ) -> None:
         self.plan = plan
         self._supervisor = supervisor
-        self._tell = tell
+        self._print_line = print_line
         self._extra_roles = extra_roles
         self._served = False
         """Whether there were topics already, on this broker or on the one before its restart."""
@@ -70,8 +72,8 @@ class Stack:
     async def start_roles(self) -> None:
         """Workers, servers and whatever else there is. They find the servers by the environment they get."""
         settings = self.plan.settings
-        self._roles_since_ms = await present_ms(settings)
-        self._secrets = write_secrets(self.plan.folder, handed_over(settings, os.environ))
+        self._roles_since_ms = await store_now_ms(settings)
+        self._secrets = write_secrets(self.plan.folder, secrets_for_children(settings, os.environ))
         children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
         children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
@@ -88,13 +90,13 @@ class Stack:
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
             if status == 200:
-                if await self.unless_over(attended(self.plan.settings, self._roles_since_ms)):
+                if await self.unless_over(all_partitions_attended(self.plan.settings, self._roles_since_ms)):
                     return
                 status, answer = 503, {"reasons": ["no word from the workers yet"]}
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
-                self._tell(waiting(reason(status, answer), waited - began))
+                self._print_line(waiting_message(not_ready_reason(status, answer), waited - began))
 
     async def unless_over(self, work: Awaitable[T]) -> T:
         """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
@@ -113,41 +115,43 @@ class Stack:
         plan = self.plan
         if plan.kafka_port is None:
             await require_broker(plan.settings.kafka)
-            self._tell(f"broker: {plan.settings.bootstrap}, given")
+            self._print_line(f"broker: {plan.settings.bootstrap}, given")
             return
         child = broker_child(plan.kafka_port, plan.log_folder / "broker.log", on_ready=self._broker_ready)
         await self._supervisor.start(child)
-        self._tell(
+        self._print_line(
             f"broker: {plan.settings.bootstrap}, embedded: it keeps everything in memory, and loses it at the end"
         )
 
     async def _broker_ready(self) -> None:
         """Each time that the embedded broker has started. The first time, Redis may not be there yet."""
         if self._served:
-            self._tell("the broker has lost what it held, and begins anew; what was counted stays counted")
+            self._print_line("the broker has lost what it held, and begins anew; what was counted stays counted")
             await self._topics_of_an_empty_broker()
 
     async def _topics_of_an_empty_broker(self) -> None:
-        from streams.local.stack.anew import begin_anew
         from streams.local.stack.ownership import require_embedded_positions
+        from streams.local.stack.reset_positions import reset_positions
 
         if not self._served:
-            await until_available(None, lambda: require_embedded_positions(self.plan.settings))
-        if await until_available(None, lambda: begin_anew(self.plan.settings)) and not self._served:
-            self._tell("what was counted before is kept; events that were not are gone with the broker of that time")
+            await wait_for_redis(None, lambda: require_embedded_positions(self.plan.settings))
+        if await wait_for_redis(None, lambda: reset_positions(self.plan.settings)) and not self._served:
+            self._print_line(
+                "what was counted before is kept; events that were not are gone with the broker of that time"
+            )
         await self._create_topics()
 
     async def _redis(self) -> None:
-        plan, url = self.plan, shown(self.plan.settings.redis_url)
+        plan, url = self.plan, display_value(self.plan.settings.redis_url)
         if plan.redis_port is None:
             await self.unless_over(require_redis(plan.settings))
-            self._tell(f"redis: {url}, given")
+            self._print_line(f"redis: {url}, given")
             return
         data = plan.folder / "redis"
         data.mkdir(mode=0o700, exist_ok=True)
         data.chmod(0o700)  # a version before left it open to all
         await self._supervisor.start(redis_child(plan.redis_port, data, plan.log_folder / "redis.log"))
-        self._tell(f"redis: {url}, embedded, data in {data}")
+        self._print_line(f"redis: {url}, embedded, data in {data}")
 
     async def _create_topics(self) -> None:
         settings = self.plan.settings
@@ -155,8 +159,8 @@ class Stack:
         for report in await create_topics(settings.kafka, plans, accepted=settings.accepted_topics):
             if report.unusable:
                 raise SalepulseError(f"topic {report}")
-            if report.outcome in (Outcome.DIFFERS, Outcome.OTHER_PARTITIONS):
-                self._tell(f"topic {report}")
+            if report.outcome in (TopicOutcome.DIFFERS, TopicOutcome.OTHER_PARTITIONS):
+                self._print_line(f"topic {report}")
 
     def _role(self, name: str, command: str) -> Child:
         return Child(
@@ -164,7 +168,7 @@ class Stack:
             # -P: a folder named like one of our packages, where the user happens to be, must not be taken for it.
             argv=[sys.executable, "-P", "-m", "streams.cli", command],
             env=environment(self.plan.settings, self._secrets),
-            inherits=passed_on(self.plan.settings),
+            inherits=inherited_variables(self.plan.settings),
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
         )
@@ -178,7 +182,7 @@ _OF_MANY = {
 """# part of a reason of /readyz about one partition: what is said of several"""
 
 
-def reason(status: int, answer: object) -> str:
+def not_ready_reason(status: int, answer: object) -> str:
     """Why it is not ready, from what /readyz answered, for people: what holds for many partitions is said once."""
     if not status:
         return "the API does not answer yet"
@@ -194,7 +198,7 @@ def reason(status: int, answer: object) -> str:
     return "; ".join([*grouped, *reasons])
 
 
-def waiting(what: str, for_s: float) -> str:
+def waiting_message(what: str, for_s: float) -> str:
     """What is waited for, so long after all processes were started, for people.
 
     >>> waiting("the first answers are being made: ask again soon", 10)
@@ -214,23 +218,23 @@ async def require_redis(settings: Settings) -> None:
         await redis.aclose()
 
 
-async def require_broker(kafka: Where) -> None:
+async def require_broker(kafka: KafkaTarget) -> None:
     """Raise SalepulseError unless a given broker answers."""
     async with kafka_errors(kafka):
-        client = AIOKafkaClient(**kafka_at(kafka).options())
+        client = AIOKafkaClient(**kafka_client_config(kafka).options())
         try:
             await client.bootstrap()
         finally:
             await client.close()
 
 
-def describe(event: Event) -> str | None:
+def describe_child_event(event: ChildEvent) -> str | None:
     """What happened to a child, for people; None for what they need not know."""
-    match event.what:
-        case What.DIED:
+    match event.kind:
+        case ChildEventKind.DIED:
             return f"{event.name} {event.detail}; starting it again"
-        case What.KILLED:
+        case ChildEventKind.KILLED:
             return f"{event.name} was killed: {event.detail}"
-        case What.READY:
+        case ChildEventKind.READY:
             return f"{event.name} runs"
     return None

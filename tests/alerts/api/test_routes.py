@@ -10,11 +10,11 @@ import pytest
 
 from alerts.api.routes import router
 from streams.serve.app import create_app
-from streams.store.evaluated import EVALUATED_WITHIN_MS, leave_awaiting_events, leave_evaluated
 from streams.store.keys import Keys
+from streams.store.last_evaluation import EVALUATED_WITHIN_MS, write_awaiting_events, write_last_evaluation
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import Process, beside_servers
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.alert_play import BAD, FINE
 from tests.streams.serve.shop import client, shop_settings
 
 pytestmark = pytest.mark.anyio
@@ -45,8 +45,8 @@ async def test_the_newest_first_with_all_that_is_known(api: httpx.AsyncClient) -
     found = (await api.get("/api/v1/alerts")).json()["alerts"]
     assert [(one["labels"]["channel"], one["state"]) for one in found] == [("app", "firing"), ("web", "resolved")]
     assert found[0]["title"] == "Conversion dropped"
-    assert found[0]["notified"] == "told"
-    assert found[0]["told"] == [{"receiver": "chat", "at": T0 + 10_000, "times": 1}]
+    assert found[0]["notification_status"] == "told"
+    assert found[0]["notified"] == [{"receiver": "chat", "at": T0 + 10_000, "times": 1}]
     assert found[0]["chart"].startswith("https://pulse.example/?series=conversion_rate")
 
 
@@ -58,17 +58,17 @@ async def test_it_says_when_the_rules_were_last_evaluated(api: httpx.AsyncClient
     assert await told() == (None, False)
     now_ms = round(time.time() * 1000)
     for at_ms, live in ((now_ms, True), (now_ms - EVALUATED_WITHIN_MS - 1, False)):
-        await leave_evaluated(process.redis, Keys("salepulse", 1), at_ms)
+        await write_last_evaluation(process.redis, Keys("salepulse", 1), at_ms)
         assert await told() == (at_ms, live)
 
 
 async def test_it_says_that_the_first_event_is_waited_for(api: httpx.AsyncClient, process: Process) -> None:
     keys, now_ms = Keys("salepulse", 1), round(time.time() * 1000)
     assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
-    await leave_awaiting_events(process.redis, keys, now_ms)
+    await write_awaiting_events(process.redis, keys, now_ms)
     answer = (await api.get("/api/v1/alerts")).json()
     assert (answer["awaits_events"], answer["evaluated_at"], answer["live"]) == (True, None, False)
-    await leave_evaluated(process.redis, keys, now_ms)
+    await write_last_evaluation(process.redis, keys, now_ms)
     assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
 
 
@@ -99,7 +99,7 @@ async def test_an_acknowledgement(api: httpx.AsyncClient, process: Process) -> N
     assert (answer.status_code, answer.json()["ack"]["by"]) == (200, "ada")
     await process.evaluate(11, BAD)
     found = (await api.get("/api/v1/alerts?state=firing")).json()["alerts"]
-    assert (found[0]["notified"], found[0]["notified_by"]) == ("acknowledged", "ada")
+    assert (found[0]["notification_status"], found[0]["suppressed_by"]) == ("acknowledged", "ada")
     assert (await api.post(f"/api/v1/alerts/{over}/ack", json={"by": "ada"})).status_code == 409
     assert (await api.post(f"/api/v1/alerts/{'0' * 16}/ack", json={"by": "ada"})).status_code == 404
     assert (await api.post("/api/v1/alerts/nonsense/ack", json={"by": "ada"})).status_code == 422
@@ -146,4 +146,4 @@ async def test_a_silence_that_makes_no_sense(api: httpx.AsyncClient, change: dic
 async def test_who_is_told_of_an_end_is_seen(api: httpx.AsyncClient, process: Process) -> None:
     await process.evaluate(12, FINE)
     (newest, _) = (await api.get("/api/v1/alerts")).json()["alerts"]
-    assert (newest["state"], newest["resolved_because"], newest["told"]) == ("resolved", "within", [])
+    assert (newest["state"], newest["resolved_because"], newest["notified"]) == ("resolved", "within", [])

@@ -15,13 +15,13 @@ from alerts.delivery.dispatcher import Dispatcher
 from alerts.findings import Finding, Severity
 from alerts.metrics import AlertMetrics
 from alerts.notify.http import Http
-from alerts.notify.receivers import ReceiversFile, built
-from alerts.store.outbox import Due, Outbox
+from alerts.notify.receivers import ReceiversFile, build_receivers
+from alerts.store.outbox import DueNotices, Outbox
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import KEYS, Process
 from tests.alerts.notify.notices import PLACE, many
-from tests.alerts.state.playing import BAD, FINE
-from tests.support.receiving import HttpReceiver, Says, http_receiver
+from tests.alerts.state.alert_play import BAD, FINE
+from tests.support.receiving import CannedResponse, HttpReceiver, http_receiver
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,12 @@ class Sending:
         self.metrics = AlertMetrics()
         self.outbox = Outbox(self.redis, KEYS, self.name, lease_ms=self.lease_ms)
         self.dispatcher = Dispatcher(
-            self.outbox, built(file, self.http), PLACE, self.metrics, clock=lambda: self.now_ms, longest_send_s=2
+            self.outbox,
+            build_receivers(file, self.http),
+            PLACE,
+            self.metrics,
+            clock=lambda: self.now_ms,
+            longest_send_s=2,
         )
 
     async def at(self, second: float) -> int | None:
@@ -66,7 +71,7 @@ class Stage:
 
     @property
     def texts(self) -> list[str]:
-        return [got.json["markdown"]["text"] for got in self.service.got]
+        return [got.json["markdown"]["text"] for got in self.service.requests]
 
     @property
     def heads(self) -> list[str]:
@@ -91,32 +96,34 @@ async def test_normally_once_for_each_state(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "says", [Says(500), Says(after_s=5), Says(403), Says(body='{"errcode":-1}')], ids=["500", "silent", "403", "busy"]
+    "says",
+    [CannedResponse(500), CannedResponse(after_s=5), CannedResponse(403), CannedResponse(body='{"errcode":-1}')],
+    ids=["500", "silent", "403", "busy"],
 )
-async def test_what_goes_wrong_is_sent_again_until_it_arrives(stage: Stage, says: Says) -> None:
-    stage.service.says.extend([says, says])
+async def test_what_goes_wrong_is_sent_again_until_it_arrives(stage: Stage, says: CannedResponse) -> None:
+    stage.service.responses.extend([says, says])
     sending = stage.process()
     await stage.owed(0, BAD)
     for second in (0, 1, 3, 60, 120):
         await sending.at(second)
-    assert len(stage.service.got) == 3
+    assert len(stage.service.requests) == 3
     assert await sending.outbox.waiting("chat") == 0
 
 
 async def test_retry_after_is_heeded_by_every_process(stage: Stage) -> None:
-    stage.service.says.append(Says(429, headers={"Retry-After": "30"}))
+    stage.service.responses.append(CannedResponse(429, headers={"Retry-After": "30"}))
     await stage.owed(0, BAD)
     one, two = stage.process(name="a", lease_ms=10), stage.process(name="b")
     assert await one.at(0) == T0 + 30_000
     await asyncio.sleep(0.02)
     assert await two.at(29.9) == T0 + 30_000
-    assert len(stage.service.got) == 1
+    assert len(stage.service.requests) == 1
     await two.at(30)
-    assert len(stage.service.got) == 2
+    assert len(stage.service.requests) == 2
 
 
 async def test_an_end_that_comes_while_the_beginning_waits_goes_with_it(stage: Stage) -> None:
-    stage.service.says.append(Says(503, headers={"Retry-After": "60"}))
+    stage.service.responses.append(CannedResponse(503, headers={"Retry-After": "60"}))
     sending = stage.process()
     await stage.owed(0, BAD)
     await sending.at(0)
@@ -132,7 +139,7 @@ async def test_a_flood_stays_within_the_limit_and_loses_nothing(stage: Stage) ->
     await stage.owed(0, *many(50), finding(labels={"sku": "vip"}, severity=Severity.CRITICAL, incident="vip"))
     for second in range(0, 240, 2):
         await sending.at(second)
-        assert len(stage.service.got) <= 5 * (1 + second // 60)
+        assert len(stage.service.requests) <= 5 * (1 + second // 60)
     assert "sku vip" in stage.texts[0]
     assert await sending.outbox.waiting("chat") == 0
 
@@ -146,26 +153,26 @@ async def test_one_killed_after_sending_and_before_saying_so_is_the_only_case_of
     async def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dying.outbox, "settle", killed)
+    monkeypatch.setattr(dying.outbox, "record_outcome", killed)
     with pytest.raises(KeyboardInterrupt):
         await dying.at(0)
     other = stage.process(name="other")
     await other.at(0)
-    assert len(stage.service.got) == 1  # the turn is still the other's
+    assert len(stage.service.requests) == 1  # the turn is still the other's
     await asyncio.sleep(0.06)
     await other.at(0)
-    assert len(stage.service.got) == 2
+    assert len(stage.service.requests) == 2
     assert await other.outbox.waiting("chat") == 0
 
 
 async def test_one_killed_before_sending_loses_nothing(stage: Stage) -> None:
     await stage.owed(0, BAD)
     dying = stage.process(name="dying", lease_ms=10)
-    assert isinstance(await dying.outbox.take("chat", T0, 60_000), Due)
-    assert await dying.outbox.attempt("chat", T0, 60_000)
+    assert isinstance(await dying.outbox.claim_due("chat", T0, 60_000), DueNotices)
+    assert await dying.outbox.begin_attempt("chat", T0, 60_000)
     await asyncio.sleep(0.02)
     await stage.process(name="other").at(0)
-    assert len(stage.service.got) == 1
+    assert len(stage.service.requests) == 1
 
 
 async def test_several_processes_together_send_each_message_once(stage: Stage) -> None:
@@ -192,7 +199,7 @@ async def test_a_notifier_with_a_fault_of_its_own_stops_nobody(stage: Stage, mon
         patch.setattr(stage.http, "post", broken)
         await sending.at(0)
     await sending.at(60)
-    assert len(stage.service.got) == 1
+    assert len(stage.service.requests) == 1
     assert sending.metrics.registry.get_sample_value(
         "salepulse_notification_attempts_total", {"receiver": "chat", "outcome": "internal"}
     )

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from alerts.delivery.retry import GIVEN_UP_AFTER_MS, after
+from alerts.delivery.retry import DISCARD_AFTER_MS, plan_retry
 from alerts.findings import Severity
-from alerts.notify.outcome import Delivered, Failed, Fault
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed
 from tests.alerts.builders import T0, finding
 from tests.alerts.notify.notices import many, noticed
 
 TWO = noticed(*many(2))
-LATE_MS = T0 + GIVEN_UP_AFTER_MS
+LATE_MS = T0 + DISCARD_AFTER_MS
 
 
 def test_what_has_arrived_is_done_with_and_failures_are_forgotten() -> None:
-    follows = after(Delivered(), TWO, 3, T0).settling
-    assert (list(follows.gone), follows.kept, follows.failures, follows.blocked_ms) == ([n.id for n in TWO], (), 0, 0)
+    follows = plan_retry(Delivered(), TWO, 3, T0).result
+    assert (list(follows.finished_ids), follows.retries, follows.failures, follows.blocked_ms) == (
+        [n.id for n in TWO],
+        (),
+        0,
+        0,
+    )
 
 
 def test_what_may_pass_holds_the_receiver_up_longer_each_time_to_a_minute() -> None:
-    failed = Failed(Fault.SERVER_ERROR, "")
-    pauses = [after(failed, TWO, failures, T0).settling.blocked_ms - T0 for failures in range(8)]
+    failed = Failed(DeliveryFailure.SERVER_ERROR, "")
+    pauses = [plan_retry(failed, TWO, failures, T0).result.blocked_ms - T0 for failures in range(8)]
     assert pauses == [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]
 
 
 def test_what_the_receiver_asks_for_is_heeded() -> None:
-    assert after(Failed(Fault.RATE_LIMITED, "", 600), TWO, 0, T0).settling.blocked_ms == T0 + 600_000
+    assert plan_retry(Failed(DeliveryFailure.RATE_LIMITED, "", 600), TWO, 0, T0).result.blocked_ms == T0 + 600_000
 
 
 def test_what_will_not_pass_holds_up_nothing_but_itself() -> None:
-    company = after(Failed(Fault.REFUSED, ""), TWO, 0, T0).settling
+    company = plan_retry(Failed(DeliveryFailure.REFUSED, ""), TWO, 0, T0).result
     assert company.blocked_ms == 0
-    assert [(n.alone, n.due_ms) for n in company.kept] == [(True, T0)] * 2
-    alone = after(Failed(Fault.REFUSED, ""), company.kept[:1], 1, T0).settling
-    assert [n.due_ms - T0 for n in alone.kept] == [4000]
+    assert [(n.alone, n.due_ms) for n in company.retries] == [(True, T0)] * 2
+    alone = plan_retry(Failed(DeliveryFailure.REFUSED, ""), company.retries[:1], 1, T0).result
+    assert [n.due_ms - T0 for n in alone.retries] == [4000]
 
 
 def test_nobody_wants_to_know_after_six_hours_unless_it_is_critical() -> None:
     critical = noticed(finding(severity=Severity.CRITICAL))
-    follows = after(Failed(Fault.TIMEOUT, ""), [*TWO, *critical], 0, LATE_MS)
+    follows = plan_retry(Failed(DeliveryFailure.TIMEOUT, ""), [*TWO, *critical], 0, LATE_MS)
     assert follows.given_up == TWO
-    assert [n.id for n in follows.settling.kept] == [critical[0].id]
+    assert [n.id for n in follows.result.retries] == [critical[0].id]

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.detectors.change import changed, usual
-from alerts.detectors.sequential import DAY_S, log_seconds_between
-from alerts.detectors.silence import Silences
-from alerts.detectors.threshold import beyond
+from alerts.detectors.sequential import DAY_S, log_seconds_between_alarms
+from alerts.detectors.silence import SilenceState
+from alerts.detectors.threshold import breached_with_hysteresis
 
 
 def test_a_number_that_hovers_about_its_limit_does_not_flap() -> None:
     was = np.zeros(1, np.bool_)
     said = []
     for value in (9.0, 11.0, 9.5, 10.5, 8.0, 7.9, 9.5):
-        was = beyond(np.array([value]), was, limit=10, clear=8, above=True)
+        was = breached_with_hysteresis(np.array([value]), was, limit=10, clear=8, above=True)
         said.append(bool(was[0]))
     assert said == [False, True, True, True, False, False, False]
 
@@ -25,7 +25,7 @@ def test_a_number_that_hovers_about_its_limit_does_not_flap() -> None:
 @given(st.lists(st.floats(-100, 100), min_size=1), st.booleans())
 def test_without_a_number_it_stays_as_it_was(values: list[float], wrong: bool) -> None:
     was = np.full(len(values), wrong)
-    assert (beyond(np.full(len(values), np.nan), was, limit=1, clear=0, above=True) == was).all()
+    assert (breached_with_hysteresis(np.full(len(values), np.nan), was, limit=1, clear=0, above=True) == was).all()
 
 
 def test_what_is_usual_is_not_moved_by_an_outage_nobody_knew_of() -> None:
@@ -50,12 +50,12 @@ def test_without_a_baseline_nothing_has_changed() -> None:
 @given(st.floats(0.001, 10), st.integers(0, 500), st.booleans())
 def test_shares_of_the_budget_add_up_to_no_more_than_it(per_day: float, children: int, parent: bool) -> None:
     is_parent = np.array([True] * parent + [False] * children, np.bool_)
-    rates = DAY_S / np.exp(log_seconds_between(per_day, is_parent))
+    rates = DAY_S / np.exp(log_seconds_between_alarms(per_day, is_parent))
     assert rates.sum() <= per_day * 1.000001
 
 
-def heard(counts: list[float], dt_s: float = 1.0) -> Silences:
-    silences = Silences()
+def heard(counts: list[float], dt_s: float = 1.0) -> SilenceState:
+    silences = SilenceState()
     silences.fit(1)
     for count in counts:
         silences.step(np.array([count]), dt_s)

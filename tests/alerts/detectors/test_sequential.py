@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from alerts.detectors.arrays import Floats
-from alerts.detectors.sequential import NEW_NORMAL_S, Followed, Step, Terms, log_seconds_between
+from alerts.detectors.sequential import (
+    NEW_NORMAL_S,
+    SequentialParameters,
+    SequentialState,
+    SequentialStep,
+    log_seconds_between_alarms,
+)
 
-DROP = Terms(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
-RISE = Terms(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)
+DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
+RISE = SequentialParameters(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)
 WARM_S = 3000
 P = 0.05
 
@@ -21,16 +27,16 @@ def orders_of(views: Floats, rng: np.random.Generator, kept: Floats | float = 1.
 
 
 def played(
-    views: Floats, orders: Floats, terms: Terms = DROP, frozen: range = range(0), per_day: float = 0.1
-) -> tuple[Followed, list[int], list[int]]:
+    views: Floats, orders: Floats, terms: SequentialParameters = DROP, frozen: range = range(0), per_day: float = 0.1
+) -> tuple[SequentialState, list[int], list[int]]:
     """The whole shop alone: (state, seconds at which it alarms, seconds at which that ends)."""
-    followed = Followed.of(40)
+    followed = SequentialState.of(40)
     followed.fit(1)
-    threshold = log_seconds_between(per_day, np.ones(1, np.bool_))
+    threshold = log_seconds_between_alarms(per_day, np.ones(1, np.bool_))
     began, ended, was = [], [], False
     for second in range(len(views)):
         one = np.ones(1)
-        step = Step(
+        step = SequentialStep(
             second + 1, 1, orders[second] * one, views[second] * one, 100 * orders[second] * one,
             np.array([second in frozen]),
         )  # fmt: skip
@@ -86,17 +92,17 @@ def test_an_alarm_that_lasts_says_how_bad_it_is_lately() -> None:
     assert counted / expected == pytest.approx(0.6, abs=0.1)
 
 
-def explained_after(kept: Floats, at: int, from_s: float) -> tuple[Followed, list[int]]:
+def explained_after(kept: Floats, at: int, from_s: float) -> tuple[SequentialState, list[int]]:
     """A sale of which all is explained at a second, from another on: (state, when it alarms from then on)."""
     rng = np.random.default_rng(4)
     views = even(rng, len(kept))
     orders = orders_of(views, rng, kept)
     followed, _, _ = played(views[:at], orders[:at])
     followed.explain(np.ones(1, np.bool_), from_s)
-    threshold, one, began = log_seconds_between(0.1, np.ones(1, np.bool_)), np.ones(1), []
+    threshold, one, began = log_seconds_between_alarms(0.1, np.ones(1, np.bool_)), np.ones(1), []
     for second in range(at, len(views)):
         was = bool(followed.alarm[0])
-        step = Step(
+        step = SequentialStep(
             second + 1, 1, orders[second] * one, views[second] * one, 0 * one, np.zeros(1, np.bool_)
         )  # fmt: skip
         followed.step(step, DROP, threshold)
@@ -170,13 +176,13 @@ def test_failures_that_rise_are_seen() -> None:
     rng = np.random.default_rng(6)
     tries = np.full(WARM_S + 200, 17.0)
     rate = np.where(np.arange(len(tries)) < WARM_S, 0.07, 0.2)
-    followed = Followed.of(0)
+    followed = SequentialState.of(0)
     followed.fit(1)
-    threshold = log_seconds_between(0.1, np.ones(1, np.bool_))
+    threshold = log_seconds_between_alarms(0.1, np.ones(1, np.bool_))
     began = 0
     for second, failed in enumerate(rng.binomial(17, rate).tolist()):
         one = np.ones(1)
-        step = Step(second + 1, 1, failed * one, tries[second] * one, 0 * one, np.zeros(1, np.bool_))
+        step = SequentialStep(second + 1, 1, failed * one, tries[second] * one, 0 * one, np.zeros(1, np.bool_))
         followed.step(step, RISE, threshold)
         if followed.alarm[0] and not began:
             began = second + 1

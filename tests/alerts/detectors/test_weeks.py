@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from alerts.detectors.weeks import STRETCH_S, Weeks
+from alerts.detectors.weeks import BUCKET_S, WeeklyHistory
 
 WEEK_MS = 7 * 86_400_000
 ONE = np.array([0])
 
 
-def remembered(*numbers: tuple[int, float]) -> Weeks:
+def remembered(*numbers: tuple[int, float]) -> WeeklyHistory:
     """(when, what) of one series."""
-    weeks = Weeks()
+    weeks = WeeklyHistory()
     weeks.fit(1)
     for at_ms, number in numbers:
         weeks.remember(ONE, np.array([number]), at_ms)
     return weeks
 
 
-def usual(weeks: Weeks) -> float:
+def usual(weeks: WeeklyHistory) -> float:
     return float(weeks.usual(ONE)[0])
 
 
 def test_it_is_the_median_of_the_same_hours_of_the_last_four_weeks() -> None:
     same = [(week * WEEK_MS, number) for week, number in enumerate((0.9, 0.1, 0.5, 0.6, 0.7))]
-    other = [(at_ms + 1000 * STRETCH_S, 0.0) for at_ms, _ in same]
+    other = [(at_ms + 1000 * BUCKET_S, 0.0) for at_ms, _ in same]
     weeks = remembered(*sorted([*same, *other, (5 * WEEK_MS, 0.2)]))
     assert usual(weeks) == 0.55, "of weeks 1 to 4; neither the hours after, nor now, nor what is older count"
 

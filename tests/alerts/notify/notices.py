@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alerts.findings import Finding, Reason, Severity
-from alerts.notify.message import Message, worst_first
-from alerts.notify.wording import Place
+from alerts.findings import Finding, FindingReason, Severity
+from alerts.notify.message import NotificationMessage, worst_first
+from alerts.notify.message_text import ShopInfo
+from alerts.state.notification import Notice, NoticeKind
 from alerts.state.policy import Timing
-from alerts.state.telling import Kind, Notice
 from tests.alerts.builders import T0, finding, to
-from tests.alerts.state.playing import Play
+from tests.alerts.state.alert_play import Play
 
-PLACE = Place(
+PLACE = ShopInfo(
     url="https://pulse.example", runbooks="https://wiki.example/runbooks", timezone="Asia/Shanghai", currency="CNY"
 )
 NOW_MS = T0 + 60_000
@@ -23,13 +23,13 @@ def noticed(*found: Finding, receiver: str = "chat", over: bool = False) -> tupl
     play = Play(Timing(), to(receiver))
     play.at(0, *found)
     if over:
-        play.at(240, *(replace(one, reason=Reason.WITHIN, value=0.039) for one in found))
-    return tuple(notice for notice in play.notices if (notice.kind is Kind.RESOLVED) is over)
+        play.at(240, *(replace(one, reason=FindingReason.WITHIN, value=0.039) for one in found))
+    return tuple(notice for notice in play.notices if (notice.kind is NoticeKind.RESOLVED) is over)
 
 
-def message(*found: Finding, over: bool = False) -> Message:
+def message(*found: Finding, over: bool = False) -> NotificationMessage:
     """A message about findings; by default one about a drop of conversion."""
-    return Message(worst_first(noticed(*(found or (finding(),)), over=over)), PLACE, NOW_MS)
+    return NotificationMessage(worst_first(noticed(*(found or (finding(),)), over=over)), PLACE, NOW_MS)
 
 
 def many(count: int, severity: Severity = Severity.WARNING) -> tuple[Finding, ...]:

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from alerts.notify.addresses import forbidden, parse_networks
+from alerts.notify.addresses import forbidden_reason, parse_networks
 from alerts.notify.http import Http, Request, resolve, retry_after_s
-from alerts.notify.outcome import Failed, Fault
+from alerts.notify.outcome import DeliveryFailure, Failed
 from tests.support.receiving import http_receiver
 
 INSIDE = (
@@ -21,20 +21,20 @@ INSIDE = (
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_nothing_that_is_not_public(address: str) -> None:
-    assert forbidden(address) is not None
+    assert forbidden_reason(address) is not None
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_everything_that_is(address: str) -> None:
-    assert forbidden(address) is None
+    assert forbidden_reason(address) is None
 
 
 def test_what_is_allowed_and_no_more() -> None:
     allowed = parse_networks(["10.1.0.0/16", "::1"])
-    assert forbidden("10.1.2.3", allowed) is None
-    assert forbidden("::ffff:10.1.2.3", allowed) is None
-    assert forbidden("::1", allowed) is None
-    assert forbidden("10.2.0.1", allowed) is not None
+    assert forbidden_reason("10.1.2.3", allowed) is None
+    assert forbidden_reason("::ffff:10.1.2.3", allowed) is None
+    assert forbidden_reason("::1", allowed) is None
+    assert forbidden_reason("10.2.0.1", allowed) is not None
 
 
 anyio = pytest.mark.anyio
@@ -46,8 +46,8 @@ async def test_however_it_is_written(host: str) -> None:
     async with http_receiver() as receiver, Http(timeout_s=2) as http:
         failed = await http.post(Request(f"http://{host}:{receiver.url.rpartition(':')[2]}/x", b"{}"))
     assert isinstance(failed, Failed)
-    assert failed.fault in (Fault.FORBIDDEN_ADDRESS, Fault.UNREACHABLE)
-    assert not receiver.got
+    assert failed.fault in (DeliveryFailure.FORBIDDEN_ADDRESS, DeliveryFailure.UNREACHABLE)
+    assert not receiver.requests
 
 
 @anyio
@@ -74,7 +74,7 @@ async def test_it_connects_to_the_address_that_was_checked(monkeypatch: pytest.M
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebinding)
         await http.post(Request(f"http://rebind.example:{receiver.url.rpartition(':')[2]}/x", b"{}"))
     assert asked == ["rebind.example"]
-    assert [got.headers["Host"].partition(":")[0] for got in receiver.got] == ["rebind.example"]
+    assert [got.headers["Host"].partition(":")[0] for got in receiver.requests] == ["rebind.example"]
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "Fri, 99 Nov"])

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from alerts.findings import Reason, Severity
-from alerts.notify.alertmanager import RESOLVED_FOR_MS
+from alerts.findings import FindingReason, Severity
+from alerts.notify.alertmanager import RESEND_RESOLVED_FOR_MS
 from alerts.notify.alertmanager import Alertmanager as Channel
 from alerts.notify.http import Http
-from alerts.notify.message import Message, worst_first
+from alerts.notify.message import NotificationMessage, worst_first
 from alerts.notify.outcome import Delivered
-from alerts.notify.receivers import Receiver, ReceiversFile, built
+from alerts.notify.receivers import Receiver, ReceiversFile, build_receivers
 from alerts.state.policy import Timing
 from tests.alerts.builders import T0, finding, to
 from tests.alerts.notify.notices import PLACE
-from tests.alerts.state.playing import Play
+from tests.alerts.state.alert_play import Play
 from tests.support.alertmanager import Alertmanager, alertmanager
 from tests.support.receiving import HttpReceiver, http_receiver
 
@@ -40,29 +40,29 @@ class Stage:
     def receiver(self) -> Receiver:
         config = {"name": "manager", "type": "alertmanager", "url": self.manager.base, "resend_s": 1}
         file = ReceiversFile.model_validate({"receivers": [config], "allow_networks": ["127.0.0.1"]})
-        return built(file, self.http)["manager"]
+        return build_receivers(file, self.http)["manager"]
 
     async def tell(self) -> None:
         """What the last evaluation brought."""
-        message = Message(worst_first(self.play.last.notices), PLACE, self.play.now_ms)
+        message = NotificationMessage(worst_first(self.play.last.notices), PLACE, self.play.now_ms)
         assert await self.receiver.notifier.send(message) == Delivered()
 
-    async def refresh(self) -> None:
-        channel = self.receiver.refreshed
+    async def resend(self) -> None:
+        channel = self.receiver.resend_channel
         assert isinstance(channel, Channel)
-        request = channel.refreshing(self.play.alerts.values(), PLACE, self.play.now_ms)
+        request = channel.resend_request(self.play.alerts.values(), PLACE, self.play.now_ms)
         assert request is not None
-        assert not channel.judge(await self.http.post(request))  # type: ignore[arg-type]
+        assert not channel.check_response(await self.http.post(request))  # type: ignore[arg-type]
 
     async def until(self, condition: Callable[[], Any], within_s: float = 15) -> Any:
         deadline = time.monotonic() + within_s
         while not (found := condition()):
-            assert time.monotonic() < deadline, [got.json for got in self.hook.got]
+            assert time.monotonic() < deadline, [got.json for got in self.hook.requests]
             await asyncio.sleep(0.1)
         return found
 
     def told(self, status: str) -> list[Any]:
-        return [got.json for got in self.hook.got if got.json["status"] == status]
+        return [got.json for got in self.hook.requests if got.json["status"] == status]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def test_receives_groups_and_resolves(stage: Stage) -> None:
     assert (labels["alertname"], labels["severity"], labels["owner"]) == ("conversion-drop", "critical", "business")
     assert group["commonAnnotations"]["title"] == "Conversion dropped"
     await asyncio.sleep(0.1)
-    stage.play.at(now_s(), replace(APP, reason=Reason.WITHIN), replace(WEB, reason=Reason.WITHIN))
+    stage.play.at(now_s(), replace(APP, reason=FindingReason.WITHIN), replace(WEB, reason=FindingReason.WITHIN))
     await stage.tell()
     (group,) = await stage.until(lambda: stage.told("resolved"))
     assert len(group["alerts"]) == 2
@@ -101,7 +101,7 @@ async def test_what_fires_is_kept_up_by_telling_it_again_and_ends_by_itself_with
     stage.play.at(now_s(), APP)
     await stage.tell()
     for _ in range(6):
-        await stage.refresh()
+        await stage.resend()
         stage.play.at(now_s(), APP)
         await asyncio.sleep(1)
     assert stage.manager.alerts()  # it would have ended after four seconds
@@ -113,7 +113,7 @@ async def test_one_that_forgot_everything_learns_of_it(stage: Stage) -> None:
     await stage.tell()
     stage.manager.restart()
     stage.play.at(now_s(), APP)
-    await stage.refresh()
+    await stage.resend()
     assert [alert["labels"]["channel"] for alert in stage.manager.alerts()] == ["app"]
 
 
@@ -133,7 +133,7 @@ async def test_what_goes_on_under_another_name_ends_under_the_former_one(stage: 
     await stage.tell()
     await stage.until(lambda: stage.told("firing"))
     await asyncio.sleep(0.1)
-    stage.play.at(now_s(), whole, finding(reason=Reason.PARENT, held_by=whole.series))
+    stage.play.at(now_s(), whole, finding(reason=FindingReason.PARENT, inhibited_by=whole.series))
     await stage.tell()
     assert ["channel" in alert["labels"] for alert in stage.manager.alerts()] == [False]
 
@@ -141,23 +141,23 @@ async def test_what_goes_on_under_another_name_ends_under_the_former_one(stage: 
 def test_what_is_over_is_told_for_five_minutes_more() -> None:
     play = Play(Timing(), to("manager"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
-    channel = built(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].refreshed
+    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel
     assert channel is not None
     play.at(0, APP)
-    play.at(10, replace(APP, reason=Reason.WITHIN))
+    play.at(10, replace(APP, reason=FindingReason.WITHIN))
 
     def ends(second: float) -> list[str]:
-        request = channel.refreshing(play.alerts.values(), PLACE, T0 + round(1000 * second))
+        request = channel.resend_request(play.alerts.values(), PLACE, T0 + round(1000 * second))
         return [] if request is None else [alert["endsAt"] for alert in json.loads(request.body)]
 
     assert ends(200) == ["2026-11-11T00:00:10.000Z"]
-    assert ends(10 + RESOLVED_FOR_MS / 1000) == []
+    assert ends(10 + RESEND_RESOLVED_FOR_MS / 1000) == []
 
 
 def test_only_what_was_routed_to_it() -> None:
     play = Play(Timing(), to("somebody-else"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
-    channel = built(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].refreshed
+    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel
     assert channel is not None
     play.at(0, APP)
-    assert channel.refreshing(play.alerts.values(), PLACE, play.now_ms) is None
+    assert channel.resend_request(play.alerts.values(), PLACE, play.now_ms) is None

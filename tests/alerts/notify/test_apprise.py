@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alerts.notify.apprise import Apprise, AppriseConfig
-from alerts.notify.outcome import Delivered, Failed, Fault
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed
 from tests.alerts.notify.notices import message
 
 pytestmark = pytest.mark.anyio
@@ -49,13 +49,15 @@ async def test_what_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("service", "fault"),
     [
-        (Service(known=False), Fault.REFUSED),
-        (Service(sent=False), Fault.UNREACHABLE),
-        (Service(sent=RuntimeError("tgram://t0ps3cret")), Fault.UNREACHABLE),
+        (Service(known=False), DeliveryFailure.REFUSED),
+        (Service(sent=False), DeliveryFailure.UNREACHABLE),
+        (Service(sent=RuntimeError("tgram://t0ps3cret")), DeliveryFailure.UNREACHABLE),
     ],
     ids=["unknown", "not sent", "raises"],
 )
-async def test_faults_without_secrets(monkeypatch: pytest.MonkeyPatch, service: Service, fault: Fault) -> None:
+async def test_faults_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, service: Service, fault: DeliveryFailure
+) -> None:
     installed(monkeypatch, service)
     failed = await Apprise(CONFIG).send(message())
     assert isinstance(failed, Failed)
@@ -67,4 +69,4 @@ async def test_without_it_the_message_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "apprise", None)
     failed = await Apprise(CONFIG).send(message())
     assert isinstance(failed, Failed)
-    assert (failed.fault, "pip install apprise" in failed.detail) == (Fault.NOT_INSTALLED, True)
+    assert (failed.fault, "pip install apprise" in failed.detail) == (DeliveryFailure.NOT_INSTALLED, True)

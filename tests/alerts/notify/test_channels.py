@@ -18,17 +18,17 @@ from pydantic import TypeAdapter
 
 from alerts.findings import Severity
 from alerts.notify.http import Http
-from alerts.notify.outcome import Delivered, Failed, Fault
-from alerts.notify.receivers import AnyConfig, Receiver, ReceiversFile, built
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed
+from alerts.notify.receivers import AnyReceiverConfig, Receiver, ReceiversFile, build_receivers
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, many, message
-from tests.support.receiving import HttpReceiver, Says, http_receiver, mail_server
+from tests.support.receiving import CannedResponse, HttpReceiver, http_receiver, mail_server
 
 pytestmark = pytest.mark.anyio
 
 LOOPBACK = ip_network("127.0.0.0/8")
 KEY = base64.b64encode(bytes(range(32))).decode()
-CONFIG: TypeAdapter[Any] = TypeAdapter(AnyConfig)
+CONFIG: TypeAdapter[Any] = TypeAdapter(AnyReceiverConfig)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def service() -> AsyncIterator[HttpReceiver]:
 
 async def receiver(http: Http, **config: object) -> Receiver:
     file = ReceiversFile.model_validate({"receivers": [{"name": "it", **config}], "allow_networks": ["127.0.0.0/8"]})
-    return built(file, http)["it"]
+    return build_receivers(file, http)["it"]
 
 
 async def send(what: Any, **config: object) -> Any:
@@ -51,7 +51,7 @@ class TestDingTalk:
     async def test_is_signed_and_says_what_is_wrong(self, service: HttpReceiver) -> None:
         url = f"{service.url}/robot/send?access_token=t0ken"
         assert await send(message(), type="dingtalk", url=url, secret="SECabc") == Delivered()
-        (got,) = service.got
+        (got,) = service.requests
         stamp = got.query["timestamp"]
         expected = hmac.new(b"SECabc", f"{stamp}\nSECabc".encode(), hashlib.sha256).digest()
         assert base64.b64decode(got.query["sign"]) == expected
@@ -72,13 +72,14 @@ class TestDingTalk:
         await send(message(), **config)
         await send(message(finding(severity=Severity.WARNING)), **config)
         await send(message(over=True), **config)
-        assert [got.json["at"]["atMobiles"] for got in service.got] == [["13800000000"], [], []]
+        assert [got.json["at"]["atMobiles"] for got in service.requests] == [["13800000000"], [], []]
 
     @pytest.mark.parametrize(
-        ("code", "fault"), [(130101, Fault.RATE_LIMITED), (310000, Fault.REFUSED), (-1, Fault.SERVER_ERROR)]
+        ("code", "fault"),
+        [(130101, DeliveryFailure.RATE_LIMITED), (310000, DeliveryFailure.REFUSED), (-1, DeliveryFailure.SERVER_ERROR)],
     )
-    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver, code: int, fault: Fault) -> None:
-        service.says.append(Says(body=f'{{"errcode":{code},"errmsg":"no"}}'))
+    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver, code: int, fault: DeliveryFailure) -> None:
+        service.responses.append(CannedResponse(body=f'{{"errcode":{code},"errmsg":"no"}}'))
         failed = await send(message(), type="dingtalk", url=service.url)
         assert isinstance(failed, Failed)
         assert failed.fault is fault
@@ -87,51 +88,51 @@ class TestDingTalk:
 class TestFeishu:
     async def test_is_signed(self, service: HttpReceiver) -> None:
         assert await send(message(), type="feishu", url=f"{service.url}/hook/x", secret="s3cret") == Delivered()
-        held = service.got[0].json
+        held = service.requests[0].json
         key = f"{held['timestamp']}\ns3cret".encode()
         assert base64.b64decode(held["sign"]) == hmac.new(key, b"", hashlib.sha256).digest()
         assert held["timestamp"] == str(NOW_MS // 1000)
         assert held["card"]["header"]["template"] == "red"
 
     async def test_reads_faults_out_of_its_code(self, service: HttpReceiver) -> None:
-        service.says.append(Says(body='{"code":9499,"msg":"too many request"}'))
-        service.says.append(Says(body='{"code":19021,"msg":"sign match fail"}'))
+        service.responses.append(CannedResponse(body='{"code":9499,"msg":"too many request"}'))
+        service.responses.append(CannedResponse(body='{"code":19021,"msg":"sign match fail"}'))
         faults = [(await send(message(), type="feishu", url=service.url)).fault for _ in range(2)]
-        assert faults == [Fault.RATE_LIMITED, Fault.REFUSED]
+        assert faults == [DeliveryFailure.RATE_LIMITED, DeliveryFailure.REFUSED]
 
 
 class TestWeCom:
     async def test_keeps_within_its_limit_and_names_everything_critical(self, service: HttpReceiver) -> None:
         assert await send(message(*many(20, Severity.CRITICAL)), type="wecom", url=service.url) == Delivered()
-        content = service.got[0].json["markdown"]["content"]
+        content = service.requests[0].json["markdown"]["content"]
         assert len(content.encode()) <= 4096
         assert all(f"sku s-{i}" in content for i in range(20))
 
     async def test_reads_faults_out_of_a_200(self, service: HttpReceiver) -> None:
-        service.says.append(Says(body='{"errcode":45009,"errmsg":"freq"}'))
-        assert (await send(message(), type="wecom", url=service.url)).fault is Fault.RATE_LIMITED
+        service.responses.append(CannedResponse(body='{"errcode":45009,"errmsg":"freq"}'))
+        assert (await send(message(), type="wecom", url=service.url)).fault is DeliveryFailure.RATE_LIMITED
 
 
 class TestSlack:
     async def test_sections_are_no_longer_than_it_takes(self, service: HttpReceiver) -> None:
         assert await send(message(*many(20)), type="slack", url=service.url) == Delivered()
-        blocks = service.got[0].json["blocks"]
+        blocks = service.requests[0].json["blocks"]
         assert all(0 < len(block["text"]["text"]) <= 3000 for block in blocks)
 
     async def test_429_says_when_to_come_back(self, service: HttpReceiver) -> None:
-        service.says.append(Says(429, "", {"Retry-After": "7"}))
+        service.responses.append(CannedResponse(429, "", {"Retry-After": "7"}))
         failed = await send(message(), type="slack", url=service.url)
-        assert (failed.fault, failed.retry_after_s) == (Fault.RATE_LIMITED, 7)
+        assert (failed.fault, failed.retry_after_s) == (DeliveryFailure.RATE_LIMITED, 7)
 
 
 class TestPagerDuty:
     async def test_one_incident_an_alert_from_its_beginning_to_its_end(self, service: HttpReceiver) -> None:
-        service.says.extend([Says(202), Says(202)])
+        service.responses.extend([CannedResponse(202), CannedResponse(202)])
         begin, end = message(), message(over=True)
         both = replace(begin, notices=(*end.notices, *begin.notices))
         config = {"type": "pagerduty", "url": service.url, "routing_key": "r" * 32}
         assert await send(both, **config) == Delivered()
-        trigger, resolve = (got.json for got in service.got)
+        trigger, resolve = (got.json for got in service.requests)
         assert [trigger["event_action"], resolve["event_action"]] == ["trigger", "resolve"]
         assert trigger["dedup_key"] == resolve["dedup_key"]
         assert trigger["payload"]["severity"] == "critical"
@@ -142,7 +143,7 @@ class TestPagerDuty:
 class TestWebhook:
     async def test_verifies_as_the_standard_says(self, service: HttpReceiver) -> None:
         assert await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}") == Delivered()
-        (got,) = service.got
+        (got,) = service.requests
         name, stamp = got.headers["webhook-id"], got.headers["webhook-timestamp"]
         signed = name.encode() + b"." + stamp.encode() + b"." + got.body
         version, _, signature = got.headers["webhook-signature"].partition(",")
@@ -163,7 +164,7 @@ class TestWebhook:
     async def test_a_repeat_has_the_same_id(self, service: HttpReceiver) -> None:
         for _ in range(2):
             await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}")
-        assert service.got[0].headers["webhook-id"] == service.got[1].headers["webhook-id"]
+        assert service.requests[0].headers["webhook-id"] == service.requests[1].headers["webhook-id"]
 
 
 class TestEmail:
@@ -180,17 +181,21 @@ class TestEmail:
             assert part is not None
             assert "12,345.00 CNY a minute" in part.get_content()
 
-    @pytest.mark.parametrize(("says", "fault"), [("451 later", Fault.SERVER_ERROR), ("550 no", Fault.REFUSED)])
-    async def test_what_the_server_says(self, says: str, fault: Fault) -> None:
+    @pytest.mark.parametrize(
+        ("says", "fault"), [("451 later", DeliveryFailure.SERVER_ERROR), ("550 no", DeliveryFailure.REFUSED)]
+    )
+    async def test_what_the_server_says(self, says: str, fault: DeliveryFailure) -> None:
         async with mail_server() as server:
-            server.says.append(says)
+            server.responses.append(says)
             config = {"host": "127.0.0.1", "port": server.port, "encryption": "none", "sender": "pulse@shop.example"}
             assert (await send(message(), type="email", to=["ada@shop.example"], **config)).fault is fault
 
     async def test_a_server_that_offers_no_encryption_gets_nothing(self) -> None:
         async with mail_server() as server:
             config = {"host": "127.0.0.1", "port": server.port, "sender": "pulse@shop.example"}
-            assert (await send(message(), type="email", to=["ada@shop.example"], **config)).fault is Fault.REFUSED
+            assert (
+                await send(message(), type="email", to=["ada@shop.example"], **config)
+            ).fault is DeliveryFailure.REFUSED
         assert not server.letters
 
 
@@ -200,24 +205,24 @@ class TestAnyHttp:
     @pytest.mark.parametrize(
         ("says", "fault"),
         [
-            (Says(500), Fault.SERVER_ERROR),
-            (Says(503, headers={"Retry-After": "3"}), Fault.SERVER_ERROR),
-            (Says(429), Fault.RATE_LIMITED),
-            (Says(403), Fault.REFUSED),
-            (Says(302, headers={"Location": "http://169.254.169.254/"}), Fault.REFUSED),
-            (Says(after_s=5), Fault.TIMEOUT),
-            (Says(body="<html>"), Fault.REFUSED),
+            (CannedResponse(500), DeliveryFailure.SERVER_ERROR),
+            (CannedResponse(503, headers={"Retry-After": "3"}), DeliveryFailure.SERVER_ERROR),
+            (CannedResponse(429), DeliveryFailure.RATE_LIMITED),
+            (CannedResponse(403), DeliveryFailure.REFUSED),
+            (CannedResponse(302, headers={"Location": "http://169.254.169.254/"}), DeliveryFailure.REFUSED),
+            (CannedResponse(after_s=5), DeliveryFailure.TIMEOUT),
+            (CannedResponse(body="<html>"), DeliveryFailure.REFUSED),
         ],
         ids=lambda value: str(getattr(value, "status", value)),
     )
-    async def test_faults(self, service: HttpReceiver, says: Says, fault: Fault) -> None:
-        service.says.append(says)
+    async def test_faults(self, service: HttpReceiver, says: CannedResponse, fault: DeliveryFailure) -> None:
+        service.responses.append(says)
         failed = await send(message(), type="wecom", url=f"{service.url}/send?key=t0ps3cret")
         assert failed.fault is fault
         assert "t0ps3cret" not in repr(failed)
-        assert len(service.got) == 1  # no redirect is followed
+        assert len(service.requests) == 1  # no redirect is followed
 
     async def test_nobody_there(self) -> None:
         failed = await send(message(), type="slack", url="http://127.0.0.1:1/t0ps3cret")
-        assert failed.fault is Fault.UNREACHABLE
+        assert failed.fault is DeliveryFailure.UNREACHABLE
         assert "t0ps3cret" not in repr(failed)

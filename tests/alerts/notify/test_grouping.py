@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.findings import Severity
-from alerts.notify.grouping import Limits, Send, Wait, Why, next_message
-from alerts.notify.message import MOST_NOTICES
-from alerts.state.telling import Kind, Notice
+from alerts.notify.grouping import GroupingReason, RateLimit, Send, Wait, next_message
+from alerts.notify.message import MAX_NOTICES
+from alerts.state.notification import Notice, NoticeKind
 from tests.alerts.builders import T0, finding
 from tests.alerts.notify.notices import many, noticed
 
-FIVE = Limits(5)
+FIVE = RateLimit(5)
 
 
 def sent(step: Send | Wait | None) -> Send:
@@ -30,43 +30,43 @@ def test_one_incident_is_one_message() -> None:
 
 def test_others_have_one_of_their_own_the_worst_first() -> None:
     notices = noticed(*many(3), finding(incident="other"))
-    first = sent(next_message(notices, [], Limits(20), T0))
-    assert ([n.alert.series.rule for n in first.notices], first.why) == (["conversion-drop"], Why.GROUPED)
+    first = sent(next_message(notices, [], RateLimit(20), T0))
+    assert ([n.alert.series.rule for n in first.notices], first.reason) == (["conversion-drop"], GroupingReason.GROUPED)
     assert first.notices[0].critical
 
 
 def test_where_there_is_no_room_for_each_all_go_in_one() -> None:
     step = sent(next_message(noticed(*many(10)), [], FIVE, T0))
-    assert (len(step.notices), step.why) == (10, Why.DIGEST)
+    assert (len(step.notices), step.reason) == (10, GroupingReason.DIGEST)
 
 
 def test_the_last_places_are_for_what_is_critical() -> None:
     used = [T0 + 1000 * i for i in range(4)]
-    assert next_message(noticed(*many(1)), used, FIVE, T0 + 4000) == Wait(T0 + 60_000, Why.RESERVED)
+    assert next_message(noticed(*many(1)), used, FIVE, T0 + 4000) == Wait(T0 + 60_000, GroupingReason.RESERVED)
     assert isinstance(next_message(noticed(finding()), used, FIVE, T0 + 4000), Send)
 
 
 def test_no_place_at_all_is_waited_for_until_the_first_is_free() -> None:
     used = [T0 + 1000 * i for i in range(5)]
-    assert next_message(noticed(finding()), used, FIVE, T0 + 5000) == Wait(T0 + 60_000, Why.RATE_LIMITED)
+    assert next_message(noticed(finding()), used, FIVE, T0 + 5000) == Wait(T0 + 60_000, GroupingReason.RATE_LIMITED)
     assert isinstance(next_message(noticed(finding()), used, FIVE, T0 + 60_000), Send)
 
 
 def test_a_beginning_is_in_the_message_of_its_end() -> None:
-    begin = noticed(*many(MOST_NOTICES + 5))
-    end = noticed(*many(MOST_NOTICES + 5), over=True)
+    begin = noticed(*many(MAX_NOTICES + 5))
+    end = noticed(*many(MAX_NOTICES + 5), over=True)
     worse_end = replace(end[0], alert=replace(end[0].alert, severity=Severity.CRITICAL))
     step = sent(next_message([*begin, worse_end, *end[1:]], [], FIVE, T0))
     kinds = {(n.alert.fingerprint, n.kind) for n in step.notices}
-    assert (worse_end.alert.fingerprint, Kind.RESOLVED) in kinds
-    assert all((name, Kind.FIRING) in kinds for name, kind in kinds if kind is Kind.RESOLVED)
+    assert (worse_end.alert.fingerprint, NoticeKind.RESOLVED) in kinds
+    assert all((name, NoticeKind.FIRING) in kinds for name, kind in kinds if kind is NoticeKind.RESOLVED)
 
 
 def test_what_was_refused_in_company_goes_alone_and_after_the_others() -> None:
     first, *others = noticed(*(replace(one, incident="same") for one in many(3)))
     refused = replace(first, alone=True)
     assert refused not in sent(next_message([refused, *others], [], FIVE, T0)).notices
-    assert sent(next_message([refused], [], FIVE, T0)) == Send((refused,), Why.ALONE)
+    assert sent(next_message([refused], [], FIVE, T0)) == Send((refused,), GroupingReason.ALONE)
 
 
 @given(
@@ -87,7 +87,7 @@ def test_never_too_fast_nothing_lost_and_what_is_critical_first(
     for second in range(900):
         now_ms = T0 + 1000 * second
         due += [one for at, one in arrivals.values() if at == second]
-        while isinstance(step := next_message(due, attempts, Limits(rate), now_ms), Send):
+        while isinstance(step := next_message(due, attempts, RateLimit(rate), now_ms), Send):
             attempts.append(now_ms)
             arrived |= dict.fromkeys((n.id for n in step.notices), second)
             if any(n.critical for n in due):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.api.schemas import shown
-from alerts.findings import Contributor, Reason, Severity
+from alerts.api.schemas import alert_payload
+from alerts.findings import Contributor, FindingReason, Severity
 from alerts.notify.markup import FullWidthMarkdown, Html, LarkMarkdown, Markup, Plain, SlackMarkup
-from alerts.notify.message import Message, worst_first
+from alerts.notify.message import NotificationMessage, worst_first
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
-from tests.alerts.state.playing import Play
+from tests.alerts.state.alert_play import Play
 
 MARKUPS = (Plain(), Html(), SlackMarkup(), FullWidthMarkdown(), LarkMarkdown())
 
@@ -75,16 +75,16 @@ def test_an_update_says_what_was_told_before() -> None:
     play = Play()
     part = finding()
     play.at(0, part)
-    held = finding(reason=Reason.PARENT, held_by=finding(labels={}).series)
+    held = finding(reason=FindingReason.PARENT, inhibited_by=finding(labels={}).series)
     play.at(1, replace(finding(labels={}), continues=part.series), held)
-    text = Message(play.notices[-1:], PLACE, NOW_MS).body(Plain(), 10_000)
+    text = NotificationMessage(play.notices[-1:], PLACE, NOW_MS).body(Plain(), 10_000)
     assert text.startswith("[UPDATED, critical] Conversion dropped")
     assert 'Before: told as conversion-drop{channel="app"}' in text
 
 
 def test_a_runbook_is_named_as_it_is_written_where_nothing_says_where_paths_begin() -> None:
     notices = noticed(finding(runbook="docs/runbooks.md#conversion-drop"))
-    said = Message(notices, replace(PLACE, runbooks=""), NOW_MS)
+    said = NotificationMessage(notices, replace(PLACE, runbooks=""), NOW_MS)
     assert "Runbook: docs/runbooks.md#conversion-drop" in said.body(Plain(), 10_000).splitlines()
 
 
@@ -135,14 +135,14 @@ def test_a_message_stays_within_its_limit_with_a_line_for_all_that_is_critical(
 
 def test_a_message_sent_again_has_the_same_id_and_another_has_another() -> None:
     both = noticed(finding(), finding(labels={"channel": "web"}))
-    one = Message(worst_first(both), PLACE, NOW_MS)
-    assert one.id == Message(worst_first(both[::-1]), PLACE, NOW_MS + 5).id
-    assert one.id != Message(both[:1], PLACE, NOW_MS).id
+    one = NotificationMessage(worst_first(both), PLACE, NOW_MS)
+    assert one.id == NotificationMessage(worst_first(both[::-1]), PLACE, NOW_MS + 5).id
+    assert one.id != NotificationMessage(both[:1], PLACE, NOW_MS).id
 
 
 def test_programs_see_the_same() -> None:
     alert = noticed(CAUSED)[0].alert
-    told = shown(alert, PLACE)
+    told = alert_payload(alert, PLACE)
     assert (told.state, told.rule, told.labels) == ("firing", "conversion-drop", {"channel": "app"})
     assert told.interval == (0.036, None)
     assert told.contributors[0].labels == {"channel": "app", "region": "east"}

@@ -10,9 +10,9 @@ import pytest
 
 from alerts.notify.receivers import ReceiversFile, read_receivers
 from alerts.rules import detect
-from alerts.rules.rule import Each
+from alerts.rules.rule import RuleScope
 from alerts.state.label_names import ALERT_LABELS
-from alerts.state.policy import Step
+from alerts.state.policy import EscalationStep
 from consumers.errors import UsageError
 
 GOOD = """
@@ -21,9 +21,9 @@ receivers:
   - {name: pager, type: pagerduty, routing_key: "file:KEYFILE"}
 routes:
   - match: [severity=critical]
-    steps: [{to: [pager, chat]}, {after: 10m, to: [chat]}]
-  - steps: [{to: [chat]}]
-    repeat: 4h
+    escalation: [{to: [pager, chat]}, {after: 10m, to: [chat]}]
+  - escalation: [{to: [chat]}]
+    repeat_interval: 4h
 quiet_hours: [{days: [fri, sat], start: "22:30", end: "08:00", timezone: Asia/Shanghai}]
 allow_networks: [10.1.0.0/16]
 """
@@ -45,13 +45,13 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
 def test_what_it_says(read) -> None:  # type: ignore[no-untyped-def]
     file = read(GOOD)
     routing = file.routing
-    assert routing.routes[0].steps == (
-        Step(after_ms=0, receivers=("pager", "chat")),
-        Step(after_ms=600_000, receivers=("chat",)),
+    assert routing.routes[0].escalation == (
+        EscalationStep(after_ms=0, receivers=("pager", "chat")),
+        EscalationStep(after_ms=600_000, receivers=("chat",)),
     )
-    assert routing.routes[1].repeat_ms == 4 * 3_600_000
-    assert (routing.quiet[0].days, routing.quiet[0].start_minute) == ((4, 5), 22 * 60 + 30)
-    assert file.receivers[0].limits.messages == 20
+    assert routing.routes[1].repeat_interval_ms == 4 * 3_600_000
+    assert (routing.quiet_hours[0].days, routing.quiet_hours[0].start_minute) == ((4, 5), 22 * 60 + 30)
+    assert file.receivers[0].rate_limit.messages == 20
     assert file.receivers[1].routing_key.get_secret_value() == "t0ps3cret-key"
 
 
@@ -68,7 +68,7 @@ def test_a_matcher_that_some_alert_may_meet(read, matcher: str) -> None:  # type
 
 
 def test_every_label_that_a_rule_may_give_is_known() -> None:
-    assert {each.value for each in Each} - {"all"} <= set(ALERT_LABELS)
+    assert {each.value for each in RuleScope} - {"all"} <= set(ALERT_LABELS)
     assert {one for text in re.findall(r"Labels: (.*?)\.", inspect.getsource(detect)) for one in text.split(", ")} <= (
         set(ALERT_LABELS)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.rehearsal.pace import MOST_EVALUATIONS, MOST_STEPS, pace, written
+from alerts.rehearsal.pace import MAX_EVALUATIONS, MAX_STEPS, format_duration, pace
 from alerts.rules.loader import default_text, load
 
 DAY_S = 86_400
@@ -29,8 +29,8 @@ def test_it_goes_by_the_length(length_s: float, every_s: float, step_s: int) -> 
 @pytest.mark.parametrize("days", [1, 30, 522])
 def test_there_are_not_too_many_of_either(days: int) -> None:
     chosen = pace(days * DAY_S)
-    assert days * DAY_S / chosen.every_s <= MOST_EVALUATIONS
-    assert days * DAY_S / chosen.step_s <= MOST_STEPS
+    assert days * DAY_S / chosen.every_s <= MAX_EVALUATIONS
+    assert days * DAY_S / chosen.step_s <= MAX_STEPS
 
 
 def test_what_somebody_wants_is_taken_and_no_step_is_longer() -> None:
@@ -39,21 +39,28 @@ def test_what_somebody_wants_is_taken_and_no_step_is_longer() -> None:
 
 
 def test_what_is_not_seen_is_said() -> None:
-    assert pace(3600).said() == "an evaluation every 5s (for the length of it; --every sets it)"
-    assert pace(3600, 5).said() == "an evaluation every 5s"
-    said = pace(522 * DAY_S).said()
+    assert pace(3600).describe() == "an evaluation every 5s (for the length of it; --every sets it)"
+    assert pace(3600, 5).describe() == "an evaluation every 5s"
+    said = pace(522 * DAY_S).describe()
     assert "every 2h" in said
     assert "steps of 1h: what is over sooner is not seen" in said
 
 
 def test_times_are_written_as_they_are_given() -> None:
-    assert [written(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == ["1.5s", "5s", "90s", "15m", "2h", "1d"]
+    assert [format_duration(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == [
+        "1.5s",
+        "5s",
+        "90s",
+        "15m",
+        "2h",
+        "1d",
+    ]
 
 
 def test_rules_that_are_finer_than_the_steps_do_not_judge_and_are_named() -> None:
     rules = load(default_text(), "default").rules
     assert pace(3600).left_out(rules) == ()
-    assert pace(3600).said_of(rules) == ""
+    assert pace(3600).describe_left_out(rules) == ""
     assert pace(3600).fitting(rules) == rules
     assert pace(7 * DAY_S).left_out(rules) == ("payment-drop", "order-drop", "cart-drop")
     coarse = pace(522 * DAY_S)
@@ -61,7 +68,7 @@ def test_rules_that_are_finer_than_the_steps_do_not_judge_and_are_named() -> Non
     assert set(coarse.left_out(rules)) == {"payment-drop", "order-drop", "cart-drop", *late}
     off = {rule.name for rule in coarse.fitting(rules).rules if not rule.enabled}
     assert off == set(coarse.left_out(rules)), "payment failures are a share of what they are part of: any step will do"
-    said = coarse.said_of(rules)
+    said = coarse.describe_left_out(rules)
     assert "payment-drop, order-drop" in said
     assert "--every 10s has all of them judged, or --until no more than 55h after the beginning" in said
 

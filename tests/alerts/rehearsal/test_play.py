@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from alerts.detection.panes import DensePanes
-from alerts.findings import Reason
+from alerts.findings import FindingReason
 from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
 from alerts.rehearsal.quick_sale import QuickSale, promotions_of
-from alerts.rehearsal.score import Happened, Score, score
+from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
@@ -92,7 +92,7 @@ rules:
     (page,) = played.pages
     assert str(page.series) == 'drop{channel="app"}'
     assert page.fired_ms // 1000 - START_S >= 1200
-    assert ("drop", Reason.PARENT) in played.held, "the whole told of it then"
+    assert ("drop", FindingReason.PARENT) in played.inhibited, "the whole told of it then"
 
 
 def test_what_is_left_of_a_stop_in_its_parts_is_no_second_page() -> None:
@@ -114,12 +114,12 @@ def test_pages_are_scored_against_what_happened() -> None:
     played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
     start_ms = (START_S + STOPS_S) * 1000
     found = Score()
-    score(found, played, [Happened("order_stop", start_ms, start_ms + LASTS_S * 1000)])
+    score(found, played, [ActualIncident("order_stop", start_ms, start_ms + LASTS_S * 1000)])
     assert found.recall == 1.0
     assert found.false == []
     assert found.rules["order-silence"].precision == 1.0
     nothing = Score()
-    score(nothing, played, [Happened("traffic_surge", start_ms, start_ms + 1000)])
+    score(nothing, played, [ActualIncident("traffic_surge", start_ms, start_ms + 1000)])
     assert [page.series.rule for page in nothing.false] == ["order-silence"]
     assert nothing.recall is None, "nobody was to be told of a surge"
 
@@ -127,12 +127,12 @@ def test_pages_are_scored_against_what_happened() -> None:
 def test_a_page_after_the_end_is_late_and_not_right() -> None:
     played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
     (page,) = played.pages
-    over = [Happened("order_stop", page.fired_ms - 30_000, page.fired_ms)]
+    over = [ActualIncident("order_stop", page.fired_ms - 30_000, page.fired_ms)]
     found = Score()
     score(found, played, over)
     of_rule = found.rules["order-silence"]
     assert (found.late, found.false, of_rule.right, of_rule.late, of_rule.precision) == ([page], [], 0, 1, 0.0)
-    assert [(told.first, told.pages) for told in found.told] == [(None, 1)]
+    assert [(told.first, told.pages) for told in found.detected] == [(None, 1)]
     stated = Score()
     score(stated, played, over, plain={"order-silence"})
     assert (stated.late, stated.recall) == ([], 1.0), "a limit may be passed by what comes afterwards"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.rules.detect import Sequential
+from alerts.rules.detect import SequentialDetector
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Rules
@@ -29,7 +29,7 @@ rules:
 
 def rules_of(text: str) -> Rules:
     read = read_rules(text)
-    assert read.faults == ()
+    assert read.errors == ()
     assert read.rules is not None
     return read.rules
 
@@ -37,13 +37,13 @@ def rules_of(text: str) -> Rules:
 def faults_of(text: str) -> list[tuple[int, str]]:
     read = read_rules(text)
     assert read.rules is None
-    return [(fault.line, fault.message) for fault in read.faults]
+    return [(fault.line, fault.message) for fault in read.errors]
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
     (rule,) = rules_of(ONE).rules
     assert rule.for_s == 90.0
-    assert isinstance(rule.detect, Sequential)
+    assert isinstance(rule.detect, SequentialDetector)
     assert rule.detect.count == ("orders_created",)
     assert rule.detect.least_effect == pytest.approx(0.15)
 
@@ -51,7 +51,7 @@ def test_numbers_are_written_as_people_write_them() -> None:
 def test_other_thresholds_hold_during_a_phase() -> None:
     (rule,) = rules_of(ONE).rules
     during = rule.detector(frozenset({0}))
-    assert isinstance(during, Sequential)
+    assert isinstance(during, SequentialDetector)
     assert during.least_effect == pytest.approx(0.30)
     assert during.count == ("orders_created",), "what is not named stays"
 

@@ -34,10 +34,10 @@ def test_a_broken_file_keeps_the_last_good_rules_and_says_so(tmp_path: Path) -> 
     write(path, GOOD.replace("below", "bellow"), 2)
     assert loader.refresh()
     assert loader.loaded.rules.rules[0].name == "low-roas"
-    assert "bellow" in loader.loaded.faults[0].message
+    assert "bellow" in loader.loaded.errors[0].message
     write(path, GOOD, 3)
     assert loader.refresh()
-    assert loader.loaded.faults == ()
+    assert loader.loaded.errors == ()
 
 
 def test_a_file_that_goes_away_keeps_the_last_good_rules(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_file_that_goes_away_keeps_the_last_good_rules(tmp_path: Path) -> None
     path.unlink()
     assert loader.refresh()
     assert loader.loaded.rules.rules[0].name == "low-roas"
-    assert "cannot be read" in loader.loaded.faults[0].message
+    assert "cannot be read" in loader.loaded.errors[0].message
 
 
 def test_there_is_no_start_without_rules(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerts.findings import Condition, Finding, Severity
-from alerts.findings import Reason as Cause
+from alerts.findings import FindingReason as Cause
 from alerts.state.alert import Ack, Status
-from alerts.state.policy import Route, Routing, Step, Timing
+from alerts.state.notification import NoticeKind
+from alerts.state.policy import EscalationStep, Route, Routing, Timing
 from alerts.state.silences import Matcher, Silence
-from alerts.state.telling import Kind
-from alerts.state.weekly import Weekly
+from alerts.state.weekly import WeeklyInterval
 from tests.alerts.builders import T0, finding
-from tests.alerts.state.playing import Play
+from tests.alerts.state.alert_play import Play
 
 CHANNELS = ("app", "web")
 REASONS = st.sampled_from(
@@ -22,13 +22,16 @@ REASONS = st.sampled_from(
 )
 ROUTING = Routing(
     routes=(
-        Route(matchers=(Matcher.parse("severity=info"),), steps=()),
+        Route(matchers=(Matcher.parse("severity=info"),), escalation=()),
         Route(
-            steps=(Step(after_ms=0, receivers=("chat", "pager")), Step(after_ms=40_000, receivers=("lead", "chat"))),
-            repeat_ms=100_000,
+            escalation=(
+                EscalationStep(after_ms=0, receivers=("chat", "pager")),
+                EscalationStep(after_ms=40_000, receivers=("lead", "chat")),
+            ),
+            repeat_interval_ms=100_000,
         ),
     ),
-    quiet=(Weekly(start_minute=2, end_minute=5),),
+    quiet_hours=(WeeklyInterval(start_minute=2, end_minute=5),),
 )
 
 
@@ -89,11 +92,11 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         believes: dict[tuple[str, str], bool] = {}
         for notice in self.play.notices:
             who = (notice.receiver, notice.alert.fingerprint)
-            if notice.kind in (Kind.FIRING, Kind.ESCALATED):
+            if notice.kind in (NoticeKind.FIRING, NoticeKind.ESCALATED):
                 assert not believes.get(who)
             else:
                 assert believes.get(who)
-            believes[who] = notice.kind is not Kind.RESOLVED
+            believes[who] = notice.kind is not NoticeKind.RESOLVED
 
     @invariant()
     def every_message_has_its_own_name(self) -> None:
@@ -105,8 +108,10 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         believe = set()
         for notice in self.play.notices:
             who = (notice.receiver, notice.alert.fingerprint)
-            believe.discard(who) if notice.kind is Kind.RESOLVED else believe.add(who)
-        assert believe == {(told.receiver, a.fingerprint) for a in self.play.alerts.values() for told in a.told}
+            believe.discard(who) if notice.kind is NoticeKind.RESOLVED else believe.add(who)
+        assert believe == {
+            (notified.receiver, a.fingerprint) for a in self.play.alerts.values() for notified in a.notified
+        }
 
     @invariant()
     def what_is_breached_for_long_enough_fires(self) -> None:
@@ -130,7 +135,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         day = 86_400
         for second in (0, 100, 1000):
             self.play.at((self.second // day + 1) * day + 43_200 + second)
-        assert all(a.status is Status.RESOLVED and not a.told for a in self.play.alerts.values())
+        assert all(a.status is Status.RESOLVED and not a.notified for a in self.play.alerts.values())
         self.what_is_remembered_of_receivers_is_what_they_were_told()
 
 

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.state.weekly import Weekly
+from alerts.state.weekly import WeeklyInterval
 
-NIGHT = Weekly(days=(4,), start_minute=22 * 60, end_minute=6 * 60, timezone="Asia/Shanghai")
+NIGHT = WeeklyInterval(days=(4,), start_minute=22 * 60, end_minute=6 * 60, timezone="Asia/Shanghai")
 """From Friday 22:00 to Saturday 06:00."""
 
 
@@ -33,13 +33,13 @@ def test_over_midnight_it_belongs_to_the_day_it_begins_on(moment: str, covered: 
 
 
 def test_the_same_time_twice_is_a_whole_day() -> None:
-    sunday = Weekly(days=(6,), start_minute=0, end_minute=0)
+    sunday = WeeklyInterval(days=(6,), start_minute=0, end_minute=0)
     assert sunday.covers(at("2026-11-15T00:00", "UTC"))
     assert sunday.covers(at("2026-11-15T23:59", "UTC"))
     assert not sunday.covers(at("2026-11-16T00:00", "UTC"))
 
 
 def test_it_follows_the_clock_on_the_wall_over_summer_time() -> None:
-    hours = Weekly(start_minute=2 * 60, end_minute=4 * 60, timezone="Europe/Berlin")
+    hours = WeeklyInterval(start_minute=2 * 60, end_minute=4 * 60, timezone="Europe/Berlin")
     assert hours.covers(at("2026-03-29T03:30", "Europe/Berlin"))  # 02:00 to 03:00 did not exist
     assert not hours.covers(at("2026-03-29T04:00", "Europe/Berlin"))

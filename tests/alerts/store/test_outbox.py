@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from alerts.store.outbox import Blocked, Busy, Due, Outbox, Settling
+from alerts.store.outbox import AttemptResult, DueNotices, Outbox, ReceiverBlocked, ReceiverBusy
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0
 from tests.alerts.engine import KEYS, Process
-from tests.alerts.state.playing import BAD, FINE
+from tests.alerts.state.alert_play import BAD, FINE
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,9 @@ def outbox(redis: Redis, owner: str = "a", lease_ms: int = 5000) -> Outbox:
     return Outbox(redis, KEYS, owner, lease_ms=lease_ms)
 
 
-async def due(box: Outbox, second: float = 10) -> Due:
-    found = await box.take("chat", T0 + round(second * 1000), MINUTE_MS)
-    assert isinstance(found, Due), found
+async def due(box: Outbox, second: float = 10) -> DueNotices:
+    found = await box.claim_due("chat", T0 + round(second * 1000), MINUTE_MS)
+    assert isinstance(found, DueNotices), found
     return found
 
 
@@ -51,7 +51,7 @@ async def test_only_what_is_due_and_in_order(redis: Redis) -> None:
 
 async def test_one_sender_at_a_time(redis: Redis) -> None:
     await due(outbox(redis, "a"))
-    assert await outbox(redis, "b").take("chat", T0 + 10_000, MINUTE_MS) == Busy()
+    assert await outbox(redis, "b").claim_due("chat", T0 + 10_000, MINUTE_MS) == ReceiverBusy()
 
 
 async def test_what_a_sender_leaves_behind_is_taken_up_when_its_turn_has_ended(redis: Redis) -> None:
@@ -67,23 +67,23 @@ async def test_one_that_slept_through_its_turn_may_not_send(redis: Redis) -> Non
     await asyncio.sleep(0.03)
     other = outbox(redis, "b")
     await due(other)
-    assert await other.attempt("chat", T0 + 10_000, MINUTE_MS)
-    assert not await sleepy.attempt("chat", T0 + 10_000, MINUTE_MS)
+    assert await other.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
+    assert not await sleepy.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
 
 
 async def test_between_attempts_the_turn_is_anybodys(redis: Redis) -> None:
     one = outbox(redis, "a")
     found = await due(one)
-    assert await one.attempt("chat", T0 + 10_000, MINUTE_MS)
-    assert await outbox(redis, "b").take("chat", T0 + 10_000, MINUTE_MS) == Busy()
-    await one.settle("chat", Settling([found.notices[0].id], [], failures=0, blocked_ms=0))
+    assert await one.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
+    assert await outbox(redis, "b").claim_due("chat", T0 + 10_000, MINUTE_MS) == ReceiverBusy()
+    await one.record_outcome("chat", AttemptResult([found.notices[0].id], [], failures=0, blocked_ms=0))
     assert len((await due(outbox(redis, "b"))).notices) == 1
 
 
 async def test_what_has_arrived_is_gone(redis: Redis) -> None:
     box = outbox(redis)
     found = await due(box)
-    await box.settle("chat", Settling([found.notices[0].id], [], failures=0, blocked_ms=0))
+    await box.record_outcome("chat", AttemptResult([found.notices[0].id], [], failures=0, blocked_ms=0))
     assert (await due(box)).notices == found.notices[1:]
     assert await box.waiting("chat") == 1
 
@@ -92,8 +92,8 @@ async def test_what_has_not_arrived_is_left_alone_until_then_and_remembers_its_f
     box = outbox(redis)
     found = await due(box)
     again = [replace(notice, failures=1, due_ms=T0 + 20_000) for notice in found.notices]
-    await box.settle("chat", Settling([], again, failures=1, blocked_ms=T0 + 15_000))
-    assert await box.take("chat", T0 + 14_999, MINUTE_MS) == Blocked(T0 + 15_000)
+    await box.record_outcome("chat", AttemptResult([], again, failures=1, blocked_ms=T0 + 15_000))
+    assert await box.claim_due("chat", T0 + 14_999, MINUTE_MS) == ReceiverBlocked(T0 + 15_000)
     assert (await due(box, 15)).notices == ()
     later = await due(box, 20)
     assert (later.failures, [notice.failures for notice in later.notices]) == (1, [1, 1])
@@ -102,8 +102,8 @@ async def test_what_has_not_arrived_is_left_alone_until_then_and_remembers_its_f
 async def test_what_another_has_delivered_meanwhile_does_not_come_back(redis: Redis) -> None:
     box = outbox(redis)
     found = await due(box)
-    await box.settle("chat", Settling([notice.id for notice in found.notices], [], 0, 0))
-    await box.settle("chat", Settling([], found.notices, 1, 0))
+    await box.record_outcome("chat", AttemptResult([notice.id for notice in found.notices], [], 0, 0))
+    await box.record_outcome("chat", AttemptResult([], found.notices, 1, 0))
     assert (await due(box)).notices == ()
 
 
@@ -111,7 +111,7 @@ async def test_attempts_count_within_the_window_for_all_senders(redis: Redis) ->
     box = outbox(redis, lease_ms=20)
     for second in (10, 11, 12):
         await due(box, second)
-        assert await box.attempt("chat", T0 + second * 1000, MINUTE_MS)
+        assert await box.begin_attempt("chat", T0 + second * 1000, MINUTE_MS)
     await asyncio.sleep(0.03)
     other = outbox(redis, "b")
     assert len((await due(other, 12)).attempts_ms) == 3

@@ -9,20 +9,20 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from alerts.api.schemas import ShownChange, shown_change
+from alerts.api.schemas import AlertChangePayload, change_payload
 from alerts.findings import Finding
-from alerts.notify.wording import Place
-from alerts.state.alert import Status, What, fingerprint_of
-from alerts.state.reasons import Reason
+from alerts.notify.message_text import ShopInfo
+from alerts.state.alert import ChangeKind, Status, series_fingerprint
+from alerts.state.notification import NoticeKind
+from alerts.state.notification_status import NotificationStatus
 from alerts.state.silences import Matcher, Silence
-from alerts.state.telling import Kind
-from alerts.store.outbox import Due, Outbox
-from alerts.store.states import Lead, Standby, WriteResult
+from alerts.store.outbox import DueNotices, Outbox
+from alerts.store.states import LeaderLease, Standby, WriteResult
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import KEYS, Process
-from tests.alerts.state.playing import BAD, FINE, HELD
+from tests.alerts.state.alert_play import BAD, FINE, HELD
 
 pytestmark = pytest.mark.anyio
 
@@ -34,14 +34,14 @@ async def redis(redis_settings: Settings) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def on_their_way(redis: Redis, receiver: str = "chat", now_ms: int = T0 + 10**9) -> list[Kind]:
-    due = await Outbox(redis, KEYS, "reader", lease_ms=1).take(receiver, now_ms, 60_000)
-    assert isinstance(due, Due)
+async def on_their_way(redis: Redis, receiver: str = "chat", now_ms: int = T0 + 10**9) -> list[NoticeKind]:
+    due = await Outbox(redis, KEYS, "reader", lease_ms=1).claim_due(receiver, now_ms, 60_000)
+    assert isinstance(due, DueNotices)
     return [notice.kind for notice in due.notices]
 
 
-async def unpublished(one: Process) -> list[ShownChange]:
-    return [ShownChange.model_validate_json(change.json) for change in await one.store.unpublished()]
+async def unpublished(one: Process) -> list[AlertChangePayload]:
+    return [AlertChangePayload.model_validate_json(change.json) for change in await one.store.unpublished()]
 
 
 class TestOneEvaluation:
@@ -49,18 +49,18 @@ class TestOneEvaluation:
         one = Process(redis)
         done = await one.evaluate(0, BAD)
         loaded = await one.store.load()
-        assert loaded.alerts == {alert.fingerprint: alert for alert in done.changed}
+        assert loaded.alerts == {alert.fingerprint: alert for alert in done.updated_alerts}
         assert [told.id for told in await unpublished(one)] == [
-            shown_change(change, Place()).id for change in done.changes
+            change_payload(change, ShopInfo()).id for change in done.changes
         ]
-        assert await on_their_way(redis) == [Kind.FIRING]
+        assert await on_their_way(redis) == [NoticeKind.FIRING]
 
     async def test_a_restart_tells_nobody_again_and_the_end_is_told(self, redis: Redis) -> None:
         await Process(redis).evaluate(0, BAD)
         for second in (1, 2, 3):
             assert (await Process(redis).evaluate(second, BAD)).notices == ()
         done = await Process(redis).evaluate(4, FINE)
-        assert [notice.kind for notice in done.notices] == [Kind.RESOLVED]
+        assert [notice.kind for notice in done.notices] == [NoticeKind.RESOLVED]
         assert (await Process(redis).evaluate(5)).notices == ()
 
     async def test_dying_before_it_writes_loses_nothing(self, redis: Redis) -> None:
@@ -68,8 +68,8 @@ class TestOneEvaluation:
         await dying.lead()
         assert (await dying.compute(0, BAD)).notices
         done = await Process(redis).evaluate(1, BAD)
-        assert [notice.kind for notice in done.notices] == [Kind.FIRING]
-        assert await on_their_way(redis) == [Kind.FIRING]
+        assert [notice.kind for notice in done.notices] == [NoticeKind.FIRING]
+        assert await on_their_way(redis) == [NoticeKind.FIRING]
 
     async def test_a_call_whose_answer_was_lost_is_not_done_twice(self, redis: Redis) -> None:
         one = Process(redis)
@@ -82,12 +82,12 @@ class TestOneEvaluation:
     async def test_what_is_no_longer_kept_is_gone_with_its_acknowledgement(self, redis: Redis) -> None:
         one = Process(redis)
         await one.evaluate(0, BAD)
-        (alert,) = await one.said.alerts()
-        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0)
+        (alert,) = await one.acks_and_silences.alerts()
+        assert await one.acks_and_silences.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0)
         await one.evaluate(1, FINE)
         await one.evaluate(100_000)
-        assert await one.said.alerts() == []
-        assert await one.said.acks() == {}
+        assert await one.acks_and_silences.alerts() == []
+        assert await one.acks_and_silences.acks() == {}
 
 
 class TestTwoThatLead:
@@ -98,14 +98,14 @@ class TestTwoThatLead:
         assert isinstance(waits, Standby)
         assert waits.owner == "one"
         assert 0 < waits.free_in_ms <= 5000
-        await one.store.give_up("one")
-        assert isinstance(await two.store.lead("two"), Lead)
+        await one.store.release_lead("one")
+        assert isinstance(await two.store.lead("two"), LeaderLease)
 
     async def test_the_first_keeps_its_epoch_and_the_second_gets_a_greater_one(self, redis: Redis) -> None:
         one, two = Process(redis, "one"), Process(redis, "two")
         first = await one.lead()
         assert await one.lead() == first
-        await one.store.give_up("one")
+        await one.store.release_lead("one")
         assert (await two.lead()).epoch > first.epoch
 
     async def test_a_deposed_one_writes_nothing(self, redis: Redis) -> None:
@@ -117,7 +117,7 @@ class TestTwoThatLead:
         before = await two.store.load()
         assert await one.write(late) is WriteResult.DEPOSED
         assert await two.store.load() == before
-        assert await on_their_way(redis) == [Kind.FIRING]
+        assert await on_their_way(redis) == [NoticeKind.FIRING]
 
     async def test_a_deposed_one_that_leads_again_reads_first(self, redis: Redis) -> None:
         one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
@@ -125,9 +125,9 @@ class TestTwoThatLead:
         late = await one.compute(0, BAD)
         await asyncio.sleep(0.01)
         await two.evaluate(1, BAD)
-        await two.store.give_up("two")
+        await two.store.release_lead("two")
         lead = await one.store.lead("one")
-        assert isinstance(lead, Lead)
+        assert isinstance(lead, LeaderLease)
         assert await one.store.write(lead, one.loaded.version, late) is WriteResult.MOVED
         assert (await one.evaluate(2, BAD)).notices == ()
 
@@ -139,7 +139,7 @@ class TestTwoThatLead:
         await redis.flushall()
         assert await one.write(next_) is WriteResult.DEPOSED
         done = await one.evaluate(2, BAD)
-        assert [change.what for change in done.changes] == [What.FIRING]
+        assert [change.kind for change in done.changes] == [ChangeKind.FIRING]
 
     async def test_epochs_grow_over_a_redis_that_forgot(self, redis: Redis) -> None:
         first = await Process(redis).lead()
@@ -153,9 +153,13 @@ class TestPublishing:
         for second, found in enumerate([BAD, FINE, BAD]):
             await one.evaluate(second, found)
         waiting = await one.store.unpublished()
-        assert [told.change for told in await unpublished(one)] == [What.FIRING, What.RESOLVED, What.FIRING]
+        assert [told.change for told in await unpublished(one)] == [
+            ChangeKind.FIRING,
+            ChangeKind.RESOLVED,
+            ChangeKind.FIRING,
+        ]
         assert {change.fingerprint.decode() for change in waiting} == {
-            told.fingerprint for told in await one.said.alerts()
+            told.fingerprint for told in await one.acks_and_silences.alerts()
         }
         await one.store.published(waiting[1].at)
         assert await one.store.unpublished() == waiting[2:]
@@ -165,13 +169,13 @@ class TestWhatPeopleSay:
     async def test_an_acknowledgement_is_heeded_by_the_next_evaluation(self, redis: Redis) -> None:
         one = Process(redis)
         await one.evaluate(0, BAD)
-        (alert,) = await one.said.alerts()
-        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="on it", now_ms=T0 + 1)
+        (alert,) = await one.acks_and_silences.alerts()
+        assert await one.acks_and_silences.acknowledge(alert.fingerprint, by="ada", comment="on it", now_ms=T0 + 1)
         done = await one.evaluate(1, BAD)
-        assert [change.what for change in done.changes] == [What.ACKNOWLEDGED]
-        (alert,) = await one.said.alerts()
+        assert [change.kind for change in done.changes] == [ChangeKind.ACKNOWLEDGED]
+        (alert,) = await one.acks_and_silences.alerts()
         assert alert.ack is not None
-        assert (alert.ack.by, alert.reason) == ("ada", Reason.ACKNOWLEDGED)
+        assert (alert.ack.by, alert.reason) == ("ada", NotificationStatus.ACKNOWLEDGED)
 
     @pytest.mark.parametrize("part", [HELD, FINE], ids=["fires still", "is over"])
     async def test_acknowledging_the_first_message_is_heeded_by_what_took_its_page_over(
@@ -182,28 +186,30 @@ class TestWhatPeopleSay:
         await one.evaluate(0, BAD)
         await one.evaluate(2, whole, HELD)
         await one.evaluate(3, whole, part)
-        assert await one.said.acknowledge(fingerprint_of(BAD.series), by="ada", comment="", now_ms=T0 + 4000)
+        assert await one.acks_and_silences.acknowledge(
+            series_fingerprint(BAD.series), by="ada", comment="", now_ms=T0 + 4000
+        )
         await one.evaluate(5, whole, part)
-        told_by = await one.said.alert(fingerprint_of(whole.series))
+        told_by = await one.acks_and_silences.alert(series_fingerprint(whole.series))
         assert told_by is not None
-        assert told_by.reason is Reason.ACKNOWLEDGED
+        assert told_by.reason is NotificationStatus.ACKNOWLEDGED
 
     async def test_only_what_fires_can_be_acknowledged(self, redis: Redis) -> None:
         one = Process(redis)
-        assert await one.said.acknowledge("0" * 16, by="ada", comment="", now_ms=T0) is None
+        assert await one.acks_and_silences.acknowledge("0" * 16, by="ada", comment="", now_ms=T0) is None
         await one.evaluate(0, BAD)
         await one.evaluate(1, FINE)
-        (alert,) = await one.said.alerts()
+        (alert,) = await one.acks_and_silences.alerts()
         assert alert.status is Status.RESOLVED
-        assert await one.said.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0) is None
+        assert await one.acks_and_silences.acknowledge(alert.fingerprint, by="ada", comment="", now_ms=T0) is None
 
     async def test_a_silence_is_kept_until_a_day_after_its_end(self, redis: Redis) -> None:
         one = Process(redis)
         wanted = Silence(id="", matchers=(Matcher.parse("rule~*"),), starts_ms=T0, ends_ms=T0 + 60_000)
-        kept = await one.said.silence(wanted)
-        assert await one.said.silences(T0) == [kept]
+        kept = await one.acks_and_silences.silence(wanted)
+        assert await one.acks_and_silences.silences(T0) == [kept]
         assert (await one.evaluate(1, BAD)).notices == ()
-        assert await one.said.end_silence(kept.id, T0 + 2000)
-        assert [notice.kind for notice in (await one.evaluate(3, BAD)).notices] == [Kind.FIRING]
-        assert await one.said.silences(T0 + 90_000_000) == []
-        assert not await one.said.end_silence(kept.id, T0)
+        assert await one.acks_and_silences.end_silence(kept.id, T0 + 2000)
+        assert [notice.kind for notice in (await one.evaluate(3, BAD)).notices] == [NoticeKind.FIRING]
+        assert await one.acks_and_silences.silences(T0 + 90_000_000) == []
+        assert not await one.acks_and_silences.end_silence(kept.id, T0)

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
-from alerts.viewing.horizon import SETTLE_S, flowing, horizon
-from alerts.viewing.settled import without_unsettled
+from alerts.viewing.horizon import SETTLE_S, continuous_topics, disable_unsettled_rules, horizon
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.asof import PartitionState
 from streams.settings import Settings
-from streams.store.state import State
+from streams.store.as_of import PartitionState
+from streams.store.state import StoreState
 
 NOW = 1_762_776_000_000
 WALL, EVENT = Settings(clock="wall"), Settings(clock="event")
@@ -23,26 +22,26 @@ def counted(newest_s: float, *, lag: int | None = 0, seen_s: float = 0, fresh_s:
     fresh = newest_s if fresh_s is None else fresh_s
     return PartitionState(
         position=1,
-        rolled=1,
+        compacted_to=1,
         newest_ms=NOW - round(newest_s * 1000),
-        fresh_ms=NOW - round(fresh * 1000),
-        seen_ms=NOW - round(seen_s * 1000),
+        last_counted_ms=NOW - round(fresh * 1000),
+        heartbeat_ms=NOW - round(seen_s * 1000),
         lag=lag,
     )
 
 
-def state(**topics: list[PartitionState]) -> State:
+def state(**topics: list[PartitionState]) -> StoreState:
     held = {Partition(Topic(topic), i): one for topic, several in topics.items() for i, one in enumerate(several)}
-    return State(("e",), held, 0)
+    return StoreState(("e",), held, 0)
 
 
-def behind_s(of: State, settings: Settings = WALL, flowing: set[Topic] = SHOP) -> float | None:
-    found = horizon(of, NOW, settings, flowing)
+def behind_s(of: StoreState, settings: Settings = WALL, continuous_topics: set[Topic] = SHOP) -> float | None:
+    found = horizon(of, NOW, settings, continuous_topics)
     return None if found is None else (NOW - found.as_of_ms) / 1000
 
 
 def test_nothing_is_judged_before_there_is_anything() -> None:
-    assert behind_s(State((), {}, 0)) is None
+    assert behind_s(StoreState((), {}, 0)) is None
     assert behind_s(state(clicks=[replace(counted(0), newest_ms=None)])) is None
 
 
@@ -55,9 +54,9 @@ def test_a_partition_with_records_waiting_holds_back() -> None:
 
 
 def test_a_partition_into_which_something_comes_all_the_time_is_known_up_to_what_had_arrived() -> None:
-    busy = replace(counted(600, lag=3, seen_s=1), arrived_ms=NOW - 2_000, void_ms=NOW - 1_500)
+    busy = replace(counted(600, lag=3, seen_s=1), counted_through_ms=NOW - 2_000, last_empty_batch_ms=NOW - 1_500)
     assert behind_s(state(clicks=[counted(1), busy], orders=[counted(1)])) == 2
-    behind = replace(busy, arrived_ms=NOW - 60_000)
+    behind = replace(busy, counted_through_ms=NOW - 60_000)
     assert behind_s(state(clicks=[counted(1), behind], orders=[counted(1)])) == 600
 
 
@@ -74,8 +73,8 @@ def test_a_topic_taken_out_of_the_as_of_is_not_waited_for() -> None:
 def test_rules_that_would_take_a_late_feed_for_a_standstill_are_left_out() -> None:
     rules = read_rules(default_text()).rules
     assert rules is not None
-    assert without_unsettled(rules, ()) is rules
-    kept = {rule.name for rule in without_unsettled(rules, (Topic.CLICKS,)).rules if rule.enabled}
+    assert disable_unsettled_rules(rules, ()) is rules
+    kept = {rule.name for rule in disable_unsettled_rules(rules, (Topic.CLICKS,)).rules if rule.enabled}
     every = {rule.name for rule in rules.rules if rule.enabled}
     assert {"click-silence", "order-drop"} <= every - kept
     assert {"order-silence", "producer-silent", "payment-failures", "input-stale"} <= kept
@@ -113,8 +112,8 @@ def test_what_is_young_is_left_out() -> None:
 def test_the_default_rules_wait_for_clicks_and_orders() -> None:
     rules = read_rules(default_text()).rules
     assert rules is not None
-    assert flowing(rules) == {Topic.CLICKS, Topic.ORDERS}
-    assert set(EVENT_TOPICS) > flowing(rules)
+    assert continuous_topics(rules) == {Topic.CLICKS, Topic.ORDERS}
+    assert set(EVENT_TOPICS) > continuous_topics(rules)
 
 
 def test_nothing_later_is_judged_than_what_was_judged_before_partitions_were_added() -> None:

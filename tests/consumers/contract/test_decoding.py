@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from consumers.contract.decoding import STRUCTS, Decoded, PromotionChange, decode_batch, decode_promotion
-from consumers.contract.events import ITEM_LABELS, MODELS, OPTIONAL_LABELS, TYPES, OrderItem, order_amount
-from consumers.contract.rejection import Reason, Rejected
+from consumers.contract.decoding import STRUCTS, DecodedBatch, PromotionChange, decode_batch, decode_promotion
+from consumers.contract.events import EVENT_MODELS, EVENT_TYPES, ITEM_LABELS, OPTIONAL_LABELS, OrderItem, order_amount
+from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.topics import EVENT_TOPICS, Topic
 from tests.support.poison import GOOD, encode, good, nested, poison, with_raw
 
 every_topic = pytest.mark.parametrize("topic", EVENT_TOPICS)
 
 
-def reason_of(topic: Topic, value: bytes | None) -> Reason | None:
+def reason_of(topic: Topic, value: bytes | None) -> RejectionReason | None:
     decoded = decode_batch(topic, [value])
     assert len(decoded.events) + len(decoded.rejected) == 1
     return decoded.rejected[0].reason if decoded.rejected else None
@@ -33,11 +33,11 @@ def reason_of(topic: Topic, value: bytes | None) -> Reason | None:
 def test_an_event_has_the_contracts_fields_and_none_for_the_absent(topic: Topic) -> None:
     decoded = decode_batch(topic, [good(topic, source=None, unheard_of=[1, {"a": 2}])])
     (event,) = decoded.events
-    assert decoded.positions == [0]
+    assert decoded.indexes == [0]
     assert decoded.rejected == []
     assert event.type == GOOD[topic]["type"]
     assert event.source is None
-    for name in MODELS[topic].model_fields:
+    for name in EVENT_MODELS[topic].model_fields:
         assert hasattr(event, name)
 
 
@@ -55,14 +55,14 @@ def test_only_orders_have_amounts() -> None:
     values = [good(Topic.ORDERS), b"", good(Topic.ORDERS, shipping_fee=500, discount=None)]
     decoded = decode_batch(Topic.ORDERS, values)
     assert decoded.amounts == [2 * 12_900 - 3_000, 2 * 12_900 + 500]
-    assert decoded.positions == [0, 2]
+    assert decoded.indexes == [0, 2]
     assert decode_batch(Topic.CLICKS, [good(Topic.CLICKS)]).amounts is None
 
 
 @every_topic
 def test_an_empty_batch_decodes_to_nothing(topic: Topic) -> None:
     decoded = decode_batch(topic, [])
-    assert (decoded.events, decoded.positions, decoded.rejected) == ([], [], [])
+    assert (decoded.events, decoded.indexes, decoded.rejected) == ([], [], [])
 
 
 @every_topic
@@ -75,14 +75,16 @@ def test_every_kind_of_poison_has_its_reason(topic: Topic) -> None:
 def test_poison_never_harms_its_neighbours(topic: Topic) -> None:
     rng = Random(11)
     bad = poison(rng, topic, 80)
-    batch: list[tuple[bytes | None, Reason | None]] = [(good(topic, event_id=f"e-{i}"), None) for i in range(800)]
+    batch: list[tuple[bytes | None, RejectionReason | None]] = [
+        (good(topic, event_id=f"e-{i}"), None) for i in range(800)
+    ]
     for value, reason in bad:
         batch.insert(rng.randrange(len(batch)), (value, reason))
 
     decoded = decode_batch(topic, [value for value, _ in batch])
 
     assert [(r.index, r.reason) for r in decoded.rejected] == [(i, why) for i, (_, why) in enumerate(batch) if why]
-    assert decoded.positions == [i for i, (_, why) in enumerate(batch) if why is None]
+    assert decoded.indexes == [i for i, (_, why) in enumerate(batch) if why is None]
     assert [event.event_id for event in decoded.events] == [f"e-{i}" for i in range(800)]
 
 
@@ -115,7 +117,7 @@ def test_a_detail_is_an_instruction_in_our_words(topic: Topic) -> None:
         assert re.search(r": (write|send|it must|it is) ", rejected.detail) or "takes" in rejected.detail
 
 
-def refused(topic: Topic, value: bytes | None) -> list[Rejected]:
+def refused(topic: Topic, value: bytes | None) -> list[RejectedMessage]:
     return decode_batch(topic, [value]).rejected
 
 
@@ -152,20 +154,20 @@ def test_of_a_field_given_twice_the_last_counts(topic: Topic) -> None:
 def test_32_levels_are_fine_and_33_are_not_whatever_the_strings_hold(topic: Topic) -> None:
     fine = b'["]",' * 30 + b"1" + b"]" * 30
     assert reason_of(topic, with_raw(topic, "extra", b"[" + fine + b"]")) is None
-    assert reason_of(topic, with_raw(topic, "extra", b"[[" + fine + b"]]")) is Reason.TOO_DEEP
+    assert reason_of(topic, with_raw(topic, "extra", b"[[" + fine + b"]]")) is RejectionReason.TOO_DEEP
 
 
 @every_topic
 def test_a_message_of_one_mib_is_accepted_and_one_byte_more_is_not(topic: Topic) -> None:
     room = 2**20 - len(good(topic, extra=""))
     assert reason_of(topic, good(topic, extra="x" * room)) is None
-    assert reason_of(topic, good(topic, extra="x" * (room + 1))) is Reason.TOO_LARGE
+    assert reason_of(topic, good(topic, extra="x" * (room + 1))) is RejectionReason.TOO_LARGE
 
 
 def test_of_several_faults_the_first_reason_is_told() -> None:
-    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, type="nope", ts=None)) is Reason.UNKNOWN_TYPE
-    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", user_id=None, cost=-1)) is Reason.MISSING_FIELD
-    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", cost=-1)) is Reason.WRONG_TYPE
+    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, type="nope", ts=None)) is RejectionReason.UNKNOWN_TYPE
+    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", user_id=None, cost=-1)) is RejectionReason.MISSING_FIELD
+    assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", cost=-1)) is RejectionReason.WRONG_TYPE
 
 
 def optional_texts(model: type[BaseModel]) -> set[str]:
@@ -174,10 +176,10 @@ def optional_texts(model: type[BaseModel]) -> set[str]:
 
 def test_every_text_that_an_event_may_lack_is_an_optional_label() -> None:
     """But for the currency, which is never dropped."""
-    for topic, model in MODELS.items():
+    for topic, model in EVENT_MODELS.items():
         assert optional_texts(model) - {"currency"} == set(OPTIONAL_LABELS[topic])
     assert optional_texts(OrderItem) == set(ITEM_LABELS)
-    assert {"category", "reason"} <= optional_texts(MODELS[Topic.LOGISTICS])
+    assert {"category", "reason"} <= optional_texts(EVENT_MODELS[Topic.LOGISTICS])
 
 
 @every_topic
@@ -187,9 +189,9 @@ def test_an_empty_label_is_absent_and_one_too_long_is_dropped_and_named(topic: T
             continue  # the next test has these
         batch = [good(topic), good(topic, **{name: ""}), good(topic, **{name: "x" * 129}), good(topic)]
         decoded = decode_batch(topic, batch)
-        assert (decoded.positions, decoded.rejected) == ([0, 1, 2, 3], [])
+        assert (decoded.indexes, decoded.rejected) == ([0, 1, 2, 3], [])
         assert [getattr(event, name) or None for event in decoded.events[1:3]] == [None, None]
-        assert decoded.dropped == [(2, name)]
+        assert decoded.dropped_labels == [(2, name)]
         assert {type(event) for event in decoded.events} == {STRUCTS[topic]}
 
 
@@ -198,11 +200,11 @@ def test_a_label_that_a_type_requires_is_strict_on_that_type_only() -> None:
     for bad in ("", "x" * 129):
         decoded = decode_batch(Topic.LOGISTICS, [encode({**shipped, "sku": bad, "warehouse": bad})])
         assert len(decoded.events) == 1
-        assert decoded.dropped == [(0, name) for name in ("sku", "warehouse") if bad]
-        assert reason_of(Topic.LOGISTICS, encode({**shipped, "order_id": bad})) is Reason.OUT_OF_RANGE
+        assert decoded.dropped_labels == [(0, name) for name in ("sku", "warehouse") if bad]
+        assert reason_of(Topic.LOGISTICS, encode({**shipped, "order_id": bad})) is RejectionReason.OUT_OF_RANGE
         assert reason_of(Topic.LOGISTICS, good(Topic.LOGISTICS, order_id=bad)) is None
         for name in ("sku", "warehouse"):
-            assert reason_of(Topic.LOGISTICS, good(Topic.LOGISTICS, **{name: bad})) is Reason.OUT_OF_RANGE
+            assert reason_of(Topic.LOGISTICS, good(Topic.LOGISTICS, **{name: bad})) is RejectionReason.OUT_OF_RANGE
 
 
 def test_labels_of_items_are_dropped_one_by_one() -> None:
@@ -212,7 +214,7 @@ def test_labels_of_items_are_dropped_one_by_one() -> None:
     for odd in ({}, {"ts": 5}):  # fast, and by the model: the later of two `ts` counts in both
         value = good(Topic.ORDERS, items=items, discount=0, campaign="z" * 129, **odd)
         decoded = decode_batch(Topic.ORDERS, [b"{" + b'"ts":"x",' * len(odd) + value[1:]])
-        assert sorted(decoded.dropped) == [(0, "campaign"), (0, "items.category"), (0, "items.category")]
+        assert sorted(decoded.dropped_labels) == [(0, "campaign"), (0, "items.category"), (0, "items.category")]
         assert [item.category or None for item in decoded.events[0].items] == [None, None, "a", None]
         assert decoded.amounts == [4]
 
@@ -220,7 +222,7 @@ def test_labels_of_items_are_dropped_one_by_one() -> None:
 def test_a_batch_whose_labels_are_all_too_long_is_still_decoded_fast() -> None:
     values = [good(Topic.CLICKS, event_id=f"e-{i}", campaign="x" * 129) for i in range(20_000)]
     began = time.process_time()
-    assert len(decode_batch(Topic.CLICKS, values).dropped) == 20_000
+    assert len(decode_batch(Topic.CLICKS, values).dropped_labels) == 20_000
     assert time.process_time() - began < 1
 
 
@@ -237,9 +239,9 @@ def test_a_message_full_of_faults_is_refused_at_once() -> None:
         + b"{}]}"
     )
     began = time.process_time()
-    assert reason_of(Topic.ORDERS, value) is Reason.MISSING_FIELD
+    assert reason_of(Topic.ORDERS, value) is RejectionReason.MISSING_FIELD
     phases = {**PROMOTION, "phases": [{}] * 200_000, "skus": [1] * 50_000}
-    assert isinstance(decode_promotion(b"d11", encode(phases)), Rejected)
+    assert isinstance(decode_promotion(b"d11", encode(phases)), RejectedMessage)
     assert time.process_time() - began < 1
 
 
@@ -252,7 +254,7 @@ json_values = st.recursive(
     | st.sampled_from([0, 1, -1, 10**9, 10**9 + 1, 10**15, 10**15 + 1, 16_725_225_600_000, 2**63, 2**64, 10**30])
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
-    | st.sampled_from(["x" * 128, "x" * 129, "é", *TYPES[Topic.ORDERS], *TYPES[Topic.LOGISTICS]]),
+    | st.sampled_from(["x" * 128, "x" * 129, "é", *EVENT_TYPES[Topic.ORDERS], *EVENT_TYPES[Topic.LOGISTICS]]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
@@ -262,8 +264,8 @@ json_values = st.recursive(
 def objects(draw: st.DrawFn, topic: Topic) -> dict[str, Any]:
     """A valid event with some fields replaced, added or taken away, at the top and in its items."""
     event = json.loads(json.dumps(GOOD[topic]))
-    names = st.sampled_from(sorted(MODELS[topic].model_fields))
-    event["type"] = draw(st.sampled_from(sorted(TYPES[topic])))
+    names = st.sampled_from(sorted(EVENT_MODELS[topic].model_fields))
+    event["type"] = draw(st.sampled_from(sorted(EVENT_TYPES[topic])))
     likely = st.sampled_from([0, 1, 250, "w-1", "", "x" * 129, True, None])
     for name in draw(st.lists(names, max_size=4)):
         event[name] = draw(likely | json_values)
@@ -285,12 +287,14 @@ def objects(draw: st.DrawFn, topic: Topic) -> dict[str, Any]:
 def test_the_decoder_accepts_what_the_model_accepts_with_the_same_fields(topic: Topic, data: st.DataObject) -> None:
     found = data.draw(objects(topic))
     decoded = decode_batch(topic, [encode(found)])
-    assert sorted(decoded.dropped) == ([] if decoded.rejected else sorted((0, name) for name in too_long(topic, found)))
+    assert sorted(decoded.dropped_labels) == (
+        [] if decoded.rejected else sorted((0, name) for name in too_long(topic, found))
+    )
     try:
-        model = MODELS[topic].model_validate(found)
+        model = EVENT_MODELS[topic].model_validate(found)
     except ValidationError:
         assert decoded.events == []
-        assert decoded.rejected[0].reason in set(Reason) - {Reason.BAD_JSON, Reason.EMPTY}
+        assert decoded.rejected[0].reason in set(RejectionReason) - {RejectionReason.BAD_JSON, RejectionReason.EMPTY}
         return
     assert decoded.rejected == []
     assert_same(decoded, model)
@@ -310,13 +314,13 @@ def too_long(topic: Topic, event: dict[str, Any]) -> list[str]:
         strict |= {"sku", "warehouse"}
     elif event["type"] == "return_received":
         strict |= {"order_id", "sku"}
-    names = set(MODELS[topic].model_fields) - strict
+    names = set(EVENT_MODELS[topic].model_fields) - strict
     found = [name for name in names if isinstance(event.get(name), str) and len(event[name]) > 128]
     categories = [item.get("category") or "" for item in event.get("items") or () if topic is Topic.ORDERS]
     return found + ["items.category" for category in categories if len(category) > 128]
 
 
-def assert_same(decoded: Decoded, model: Any) -> None:
+def assert_same(decoded: DecodedBatch, model: Any) -> None:
     (event,) = decoded.events
     for name in type(model).model_fields:
         expected = getattr(model, name)
@@ -348,7 +352,7 @@ def test_bytes_of_any_kind_are_an_event_or_have_a_reason(topic: Topic, data: st.
         )
     decoded = decode_batch(topic, [bytes(value), good(topic)])
     assert len(decoded.events) + len(decoded.rejected) == 2
-    assert decoded.positions[-1] == 1
+    assert decoded.indexes[-1] == 1
 
 
 # ---- promotions ----
@@ -362,9 +366,9 @@ PROMOTION = {
 }
 
 
-def promotion_reason(**changes: Any) -> Reason | None:
+def promotion_reason(**changes: Any) -> RejectionReason | None:
     change = decode_promotion(b"d11", encode({**PROMOTION, **changes}))
-    return change.reason if isinstance(change, Rejected) else None
+    return change.reason if isinstance(change, RejectedMessage) else None
 
 
 def test_a_promotion_is_put_in_force() -> None:
@@ -390,32 +394,32 @@ def test_a_missing_key_is_taken_from_the_value() -> None:
 
 
 def test_promotions_that_are_refused() -> None:
-    assert promotion_reason(ends_at=1_000) is Reason.OUT_OF_RANGE
-    assert promotion_reason(timezone="Asia/Beijing2") is Reason.OUT_OF_RANGE
-    assert promotion_reason(timezone="../../etc/passwd") is Reason.OUT_OF_RANGE
-    assert promotion_reason(name=None) is Reason.MISSING_FIELD
-    assert promotion_reason(phases={}) is Reason.WRONG_TYPE
-    assert promotion_reason(phases=[{"name": "x", "starts_at": 5, "ends_at": 4}]) is Reason.OUT_OF_RANGE
-    assert promotion_reason(skus=[1]) is Reason.WRONG_TYPE
-    assert promotion_reason(targets={"base": -1, "sprint": 0, "challenge": 0}) is Reason.OUT_OF_RANGE
-    assert promotion_reason(promotion_id="other") is Reason.OUT_OF_RANGE
+    assert promotion_reason(ends_at=1_000) is RejectionReason.OUT_OF_RANGE
+    assert promotion_reason(timezone="Asia/Beijing2") is RejectionReason.OUT_OF_RANGE
+    assert promotion_reason(timezone="../../etc/passwd") is RejectionReason.OUT_OF_RANGE
+    assert promotion_reason(name=None) is RejectionReason.MISSING_FIELD
+    assert promotion_reason(phases={}) is RejectionReason.WRONG_TYPE
+    assert promotion_reason(phases=[{"name": "x", "starts_at": 5, "ends_at": 4}]) is RejectionReason.OUT_OF_RANGE
+    assert promotion_reason(skus=[1]) is RejectionReason.WRONG_TYPE
+    assert promotion_reason(targets={"base": -1, "sprint": 0, "challenge": 0}) is RejectionReason.OUT_OF_RANGE
+    assert promotion_reason(promotion_id="other") is RejectionReason.OUT_OF_RANGE
 
 
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        (None, None, Reason.EMPTY),
-        (b"d11", b"", Reason.EMPTY),
-        (b"\xff", None, Reason.OUT_OF_RANGE),
-        (b"", None, Reason.OUT_OF_RANGE),
-        (b"d11", b"[" * 200_000, Reason.TOO_DEEP),
-        (b"d11", b"[]", Reason.NOT_AN_OBJECT),
-        (b"d11", b"\xff", Reason.BAD_ENCODING),
+        (None, None, RejectionReason.EMPTY),
+        (b"d11", b"", RejectionReason.EMPTY),
+        (b"\xff", None, RejectionReason.OUT_OF_RANGE),
+        (b"", None, RejectionReason.OUT_OF_RANGE),
+        (b"d11", b"[" * 200_000, RejectionReason.TOO_DEEP),
+        (b"d11", b"[]", RejectionReason.NOT_AN_OBJECT),
+        (b"d11", b"\xff", RejectionReason.BAD_ENCODING),
     ],
 )
-def test_promotion_messages_that_are_refused(key: bytes | None, value: bytes | None, reason: Reason) -> None:
+def test_promotion_messages_that_are_refused(key: bytes | None, value: bytes | None, reason: RejectionReason) -> None:
     change = decode_promotion(key, value)
-    assert isinstance(change, Rejected)
+    assert isinstance(change, RejectedMessage)
     assert change.reason is reason
 
 

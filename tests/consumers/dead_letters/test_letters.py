@@ -16,17 +16,17 @@ from consumers.dead_letters.letters import (
     REPLAYED_HEADER,
     TIMESTAMP_HEADER,
     DeadLetter,
-    Message,
-    Selection,
-    from_message,
-    shortened,
-    to_message,
+    DeadLetterFilter,
+    DeadLetterRecord,
+    from_record,
+    to_record,
+    truncated,
 )
 from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import SalepulseError
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.skipped import CUT_BYTES, Cut
+from consumers.kafka.skipped_records import TRUNCATION_BYTES, Truncation
 from tests.support.servers import Server
 
 
@@ -60,46 +60,48 @@ letters = st.builds(
         st.tuples(st.sampled_from(["trace", "salepulse-topic", "salepulse-headers", ""]), st.none() | st.binary()),
         max_size=4,
     ).map(tuple),
-    cut=st.none() | st.builds(Cut, size=st.integers(0, 2**40), sha256=st.just("ab" * 32)),
+    truncation=st.none() | st.builds(Truncation, size=st.integers(0, 2**40), sha256=st.just("ab" * 32)),
     last_offset=st.none() | st.integers(0, 2**60),
 )
 
 
 @given(letter=letters)
 def test_a_dead_letter_survives_its_message(letter: DeadLetter) -> None:
-    found = from_message(to_message(letter))
+    found = from_record(to_record(letter))
     assert found is not None
     assert replace(found, headers=tuple(found.headers)) == letter
 
 
 @given(letter=letters)
 def test_key_and_value_are_the_original_bytes(letter: DeadLetter) -> None:
-    message = to_message(letter)
+    message = to_record(letter)
     assert message.key == letter.key
     assert message.value == letter.value or (letter.key, letter.value, message.value) == (None, None, b"")
 
 
 def test_a_message_of_somebody_else_is_no_dead_letter() -> None:
-    assert from_message(Message(b"k", b"v", [])) is None
-    assert from_message(Message(b"k", b"v", [("salepulse-topic", b"orders"), ("salepulse-offset", b"x")])) is None
+    assert from_record(DeadLetterRecord(b"k", b"v", [])) is None
+    assert (
+        from_record(DeadLetterRecord(b"k", b"v", [("salepulse-topic", b"orders"), ("salepulse-offset", b"x")])) is None
+    )
 
 
 @pytest.mark.parametrize(
     ("selection", "selected"),
     [
-        (Selection(), True),
-        (Selection(reasons={"wrong_type"}, topics={"orders"}, ids={"orders/1/7"}, since_ms=1_007), True),
-        (Selection(reasons={"empty"}), False),
-        (Selection(topics={"clicks"}), False),
-        (Selection(ids={"orders/1/8"}), False),
-        (Selection(since_ms=1_008), False),
+        (DeadLetterFilter(), True),
+        (DeadLetterFilter(reasons={"wrong_type"}, topics={"orders"}, ids={"orders/1/7"}, since_ms=1_007), True),
+        (DeadLetterFilter(reasons={"empty"}), False),
+        (DeadLetterFilter(topics={"clicks"}), False),
+        (DeadLetterFilter(ids={"orders/1/8"}), False),
+        (DeadLetterFilter(since_ms=1_008), False),
     ],
 )
-def test_a_selection_has_what_meets_every_condition(selection: Selection, selected: bool) -> None:
-    assert selection.has(letter(7)) is selected
+def test_a_selection_has_what_meets_every_condition(selection: DeadLetterFilter, selected: bool) -> None:
+    assert selection.matches(letter(7)) is selected
 
 
-async def read_all(bootstrap: str, selection: Selection | None = None) -> list[DeadLetter]:
+async def read_all(bootstrap: str, selection: DeadLetterFilter | None = None) -> list[DeadLetter]:
     return sorted([found async for found in read_dead_letters(bootstrap, selection)], key=lambda one: one.offset)
 
 
@@ -119,7 +121,7 @@ async def test_what_was_written_twice_is_read_once(broker: Server) -> None:
         await writer.write(written)
         await writer.write([])
     assert await read_all(broker.bootstrap) == written
-    assert await read_all(broker.bootstrap, Selection(ids={"orders/1/4"})) == [written[4]]
+    assert await read_all(broker.bootstrap, DeadLetterFilter(ids={"orders/1/4"})) == [written[4]]
 
 
 @pytest.mark.anyio
@@ -135,7 +137,7 @@ async def test_replay_sends_the_original_bytes_and_says_where_from(broker: Serve
     await create_topics(broker.bootstrap, default_plans(1))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(0), letter(1, value=b"\xff\x00", key=b"\xfe"), letter(2, reason="empty")])
-    resent = await replay_dead_letters(broker.bootstrap, Selection(reasons={"wrong_type"}))
+    resent = await replay_dead_letters(broker.bootstrap, DeadLetterFilter(reasons={"wrong_type"}))
     assert (resent.sent, resent.withheld) == ({"orders": 2}, [])
     records = await read_records(broker.bootstrap, "orders", 2)
     assert [(record.key, record.value) for record in records] == [(b"o-1", b'{"ts":"x"}'), (b"\xfe", b"\xff\x00")]
@@ -150,7 +152,7 @@ async def test_replay_sends_a_message_without_key_and_value_as_it_was(broker: Se
     async with DeadLetterWriter(broker.bootstrap) as writer:
         empty = {"key": None, "partition": 2, "timestamp_ms": lately}
         await writer.write([letter(0, value=None, headers=[("trace", b"7")], **empty), letter(1, value=b"", **empty)])
-    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 2}
+    assert (await replay_dead_letters(broker.bootstrap, DeadLetterFilter())).sent == {"orders": 2}
     records = await read_records(broker.bootstrap, "orders", 2, partition=2)
     found = {dict(record.headers)[REPLAYED_HEADER]: record for record in records}
     nothing, blank = found[b"orders/2/0"], found[b"orders/2/1"]
@@ -166,7 +168,7 @@ async def test_replay_sends_each_message_to_the_partition_that_it_came_from(brok
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(n, key=None if n % 2 else b"o-%d" % n, partition=2) for n in range(10)])
         await writer.write([letter(10, key=b"o-2", partition=9)])  # by its key it goes to another partition
-    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 11}
+    assert (await replay_dead_letters(broker.bootstrap, DeadLetterFilter())).sent == {"orders": 11}
     records = await read_records(broker.bootstrap, "orders", 10, partition=2)
     assert {dict(record.headers)[REPLAYED_HEADER] for record in records} >= {b"orders/2/%d" % n for n in range(10)}
 
@@ -194,7 +196,7 @@ async def test_headers_and_time_survive_being_refused_and_are_given_back(broker:
         await writer.write(written)
     assert [one.headers for one in await read_all(broker.bootstrap)] == [headers, (), (), (), ()]
     assert await read_all(broker.bootstrap) == written
-    assert (await replay_dead_letters(broker.bootstrap, Selection())).sent == {"orders": 5}
+    assert (await replay_dead_letters(broker.bootstrap, DeadLetterFilter())).sent == {"orders": 5}
     records = {
         dict(record.headers)[REPLAYED_HEADER]: record for record in await read_records(broker.bootstrap, "orders", 5)
     }
@@ -213,7 +215,7 @@ async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Se
     in_a_day = int(time.time() * 1000) + 86_400_000
     async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
         await writer.write([letter(0, timestamp_ms=in_a_day), letter(1, timestamp_ms=in_a_day - 86_400_000)])
-    assert (await replay_dead_letters(apache_kafka.bootstrap, Selection())).sent == {"orders": 2}
+    assert (await replay_dead_letters(apache_kafka.bootstrap, DeadLetterFilter())).sent == {"orders": 2}
     found = await read_records(apache_kafka.bootstrap, "orders", 2)
     ahead, good = (dict(record.headers) for record in found)
     assert ahead[TIMESTAMP_HEADER] == str(in_a_day).encode()
@@ -223,7 +225,7 @@ async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Se
     again = letter(7, headers=list(ahead.items()), timestamp_ms=None)
     async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
         await writer.write([again])
-    await replay_dead_letters(apache_kafka.bootstrap, Selection(ids={again.id}))
+    await replay_dead_letters(apache_kafka.bootstrap, DeadLetterFilter(ids={again.id}))
     (_, _, third) = await read_records(apache_kafka.bootstrap, "orders", 3)
     assert sorted(third.headers) == sorted({**ahead, REPLAYED_HEADER: b"orders/1/7"}.items())
 
@@ -231,25 +233,29 @@ async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Se
 @pytest.mark.anyio
 async def test_what_is_not_whole_is_not_sent_again(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
-    cut, batch = shortened(letter(0, value=b"x" * 70_000)), letter(1, last_offset=9, reason="unreadable_batch")
+    truncation, batch = truncated(letter(0, value=b"x" * 70_000)), letter(1, last_offset=9, reason="unreadable_batch")
     async with DeadLetterWriter(broker.bootstrap) as writer:
-        await writer.write([cut, batch, letter(2)])
-    assert await read_all(broker.bootstrap) == [cut, batch, letter(2)]
-    resent = await replay_dead_letters(broker.bootstrap, Selection())
+        await writer.write([truncation, batch, letter(2)])
+    assert await read_all(broker.bootstrap) == [truncation, batch, letter(2)]
+    resent = await replay_dead_letters(broker.bootstrap, DeadLetterFilter())
     assert (resent.sent, sorted(resent.withheld)) == ({"orders": 1}, ["orders/1/0", "orders/1/1"])
 
 
 def test_a_letter_is_shortened_to_its_beginning_with_the_length_and_hash_of_all() -> None:
     value = bytes(range(256)) * 1_000
     whole = letter(0, value=value, headers=[("a", b"1")])
-    cut = shortened(whole)
-    assert (cut.value, cut.headers, cut.key) == (value[:CUT_BYTES], whole.headers, whole.key)
-    assert cut.cut == Cut(len(value), hashlib.sha256(value).hexdigest())
-    assert shortened(cut, 10).cut == cut.cut, "of the whole"
-    assert len(shortened(cut, 10).value or b"") == 10
-    assert shortened(letter(0, headers=[("a", b"x" * 70_000)])).headers == ()
-    assert shortened(letter(0, key=b"k" * 70_000)).key == b"k" * CUT_BYTES
-    assert shortened(letter(0, value=None)).value is None
+    truncation = truncated(whole)
+    assert (truncation.value, truncation.headers, truncation.key) == (
+        value[:TRUNCATION_BYTES],
+        whole.headers,
+        whole.key,
+    )
+    assert truncation.truncation == Truncation(len(value), hashlib.sha256(value).hexdigest())
+    assert truncated(truncation, 10).truncation == truncation.truncation, "of the whole"
+    assert len(truncated(truncation, 10).value or b"") == 10
+    assert truncated(letter(0, headers=[("a", b"x" * 70_000)])).headers == ()
+    assert truncated(letter(0, key=b"k" * 70_000)).key == b"k" * TRUNCATION_BYTES
+    assert truncated(letter(0, value=None)).value is None
 
 
 @pytest.mark.anyio
@@ -265,7 +271,9 @@ async def test_small_letters_are_whole_however_little_a_topic_takes_at_once(apac
         await writer.write([*small, *large])
     found = await read_all(apache_kafka.bootstrap)
     assert found[:30] == small
-    assert [(len(one.value or b""), one.cut and one.cut.size) for one in found[30:]] == [(2**10, 200_000)] * 3
+    assert [(len(one.value or b""), one.truncation and one.truncation.size) for one in found[30:]] == [
+        (2**10, 200_000)
+    ] * 3
 
 
 async def read_records(bootstrap: str, topic: str, count: int, partition: int = 0) -> list:  # type: ignore[type-arg]

@@ -9,13 +9,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from consumers.dead_letters.letters import shortened
+from consumers.dead_letters.letters import truncated
 from consumers.dead_letters.reading import read_dead_letters
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import Outcome, create_topics, default_plans, tries
+from consumers.kafka.admin import TopicOutcome, config_fallbacks, create_topics, default_plans
 from tests.consumers.dead_letters.test_letters import letter
-from tests.support.commands import needed, output
+from tests.support.commands import require_program, run_program
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.kafka import kafka_jars
 from tests.support.servers import Server
@@ -57,8 +57,8 @@ async def test_all_topics_are_created_and_the_second_time_they_are_right(broker:
     second = await create_topics(broker.bootstrap, default_plans(3))
     names = ["clicks", "orders", "logistics", "promotions", "alerts", "dead-letters"]
     assert [report.name for report in first] == names
-    assert {report.outcome for report in first} == {Outcome.CREATED}
-    assert {report.outcome for report in second} == {Outcome.RIGHT}
+    assert {report.outcome for report in first} == {TopicOutcome.CREATED}
+    assert {report.outcome for report in second} == {TopicOutcome.MATCHES}
     assert first[0].detail.startswith("3 partitions, 1 copy, cleanup.policy=delete")
     assert (await settings_of(broker.bootstrap, "promotions"))["cleanup.policy"] == "compact"
     assert (await settings_of(broker.bootstrap, "dead-letters"))["max.message.bytes"] == str(16 * 2**20)
@@ -67,19 +67,24 @@ async def test_all_topics_are_created_and_the_second_time_they_are_right(broker:
 async def test_the_number_of_partitions_is_never_changed(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(2))
     report, *_ = await create_topics(broker.bootstrap, default_plans(5))
-    assert report.outcome is Outcome.OTHER_PARTITIONS
+    assert report.outcome is TopicOutcome.OTHER_PARTITIONS
     assert "has 2 partitions, not 5" in report.detail
     report, *_ = await create_topics(broker.bootstrap, default_plans(2))
-    assert report.outcome is Outcome.RIGHT
+    assert report.outcome is TopicOutcome.MATCHES
 
 
 async def test_a_topic_that_exists_is_left_as_it_is(broker: Server) -> None:
     await make(broker.bootstrap, "orders", 2, cleanup_policy="compact", retention_ms="5000", max_message_bytes="9000")
     before = await settings_of(broker.bootstrap, "orders")
     _, report, *_ = await create_topics(broker.bootstrap, default_plans(2))
-    assert report.outcome is Outcome.DIFFERS
-    for said in ("cleanup.policy=compact, should be delete", "retention.ms=5000", "--take-over orders", "topic_orders"):
-        assert said in report.detail
+    assert report.outcome is TopicOutcome.DIFFERS
+    for phrase in (
+        "cleanup.policy=compact, should be delete",
+        "retention.ms=5000",
+        "--take-over orders",
+        "topic_orders",
+    ):
+        assert phrase in report.detail
     assert "compaction removes records" in report.unusable
     assert await settings_of(broker.bootstrap, "orders") == before
 
@@ -88,7 +93,10 @@ async def test_a_topic_that_could_be_better_can_be_used(broker: Server) -> None:
     await make(broker.bootstrap, "clicks", 2, cleanup_policy="delete", retention_ms="5000", max_message_bytes="9000")
     await make(broker.bootstrap, "promotions", 1, cleanup_policy="delete")
     reports = {report.name: report for report in await create_topics(broker.bootstrap, default_plans(2))}
-    assert {name for name, report in reports.items() if report.outcome is Outcome.DIFFERS} == {"clicks", "promotions"}
+    assert {name for name, report in reports.items() if report.outcome is TopicOutcome.DIFFERS} == {
+        "clicks",
+        "promotions",
+    }
     assert not any(report.unusable for report in reports.values())
 
 
@@ -100,11 +108,15 @@ async def test_one_that_is_named_is_put_right_and_what_does_no_harm_is_kept(apac
         )
     plans = default_plans(2)
     dry = await create_topics(apache_kafka.bootstrap, plans, take_over={"orders"}, dry_run=True)
-    assert [report.outcome for report in dry[:3]] == [Outcome.WOULD_CREATE, Outcome.WOULD_CHANGE, Outcome.DIFFERS]
+    assert [report.outcome for report in dry[:3]] == [
+        TopicOutcome.WOULD_CREATE,
+        TopicOutcome.WOULD_CHANGE,
+        TopicOutcome.DIFFERS,
+    ]
     assert (await settings_of(apache_kafka.bootstrap, "orders"))["retention.ms"] == "5000"
     _, orders, logistics, *_ = await create_topics(apache_kafka.bootstrap, plans, take_over={"orders"})
-    assert (orders.outcome, orders.detail) == (Outcome.CHANGED, "retention.ms 5000 → 604800000")
-    assert logistics.outcome is Outcome.DIFFERS
+    assert (orders.outcome, orders.detail) == (TopicOutcome.CHANGED, "retention.ms 5000 → 604800000")
+    assert logistics.outcome is TopicOutcome.DIFFERS
     settings = await setting_becomes(apache_kafka.bootstrap, "orders", "retention.ms", "604800000")
     assert settings["segment.ms"] == "12345678"
     assert settings["max.message.bytes"] == "9000000"
@@ -113,7 +125,7 @@ async def test_one_that_is_named_is_put_right_and_what_does_no_harm_is_kept(apac
 
 async def test_a_dry_run_creates_nothing(broker: Server) -> None:
     reports = await create_topics(broker.bootstrap, default_plans(2), dry_run=True)
-    assert {report.outcome for report in reports} == {Outcome.WOULD_CREATE}
+    assert {report.outcome for report in reports} == {TopicOutcome.WOULD_CREATE}
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     assert not {"clicks", "orders", "dead-letters"} & set(await admin.list_topics())
@@ -123,7 +135,7 @@ async def test_a_dry_run_creates_nothing(broker: Server) -> None:
 async def test_a_broker_that_cannot_change_settings_is_not_an_error(embedded_broker: Server) -> None:
     await make(embedded_broker.bootstrap, "orders", 2, retention_ms="5000")
     _, report, *_ = await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"})
-    assert report.outcome is Outcome.UNCHECKED
+    assert report.outcome is TopicOutcome.UNCHECKED
     assert "retention.ms 5000 → 604800000" in report.detail
     assert not report.unusable
 
@@ -134,8 +146,8 @@ async def test_a_compacted_topic_that_the_broker_does_not_change_cannot_be_used(
         (await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"}, dry_run=dry_run))[1]
         for dry_run in (True, False)
     ]
-    assert (dry.outcome, dry.unusable) == (Outcome.WOULD_CHANGE, ""), "it could be used then"
-    assert taken.outcome is Outcome.UNCHECKED
+    assert (dry.outcome, dry.unusable) == (TopicOutcome.WOULD_CHANGE, ""), "it could be used then"
+    assert taken.outcome is TopicOutcome.UNCHECKED
     assert "compaction removes records" in taken.unusable
 
 
@@ -172,13 +184,13 @@ public class LargestMessage implements CreateTopicPolicy {
 async def test_a_broker_that_allows_no_large_messages_gets_the_largest_that_it_allows(
     shared_apache_kafka: Server, tmp_path: Path
 ) -> None:
-    javac = needed("javac", package="openjdk-17-jdk-headless")
+    javac = require_program("javac", package="openjdk-17-jdk-headless")
     (tmp_path / "LargestMessage.java").write_text(POLICY)
-    output(javac, "-cp", f"{kafka_jars()}/*", "-d", tmp_path, tmp_path / "LargestMessage.java")
+    run_program(javac, "-cp", f"{kafka_jars()}/*", "-d", tmp_path, tmp_path / "LargestMessage.java")
     settings = ["create.topic.policy.class.name=LargestMessage"]
     with start_apache_kafka(settings=settings, classes=[tmp_path]) as broker:
         reports = await create_topics(broker.bootstrap, default_plans(1))
-        assert {report.outcome for report in reports} == {Outcome.CREATED}
+        assert {report.outcome for report in reports} == {TopicOutcome.CREATED}
         assert "the broker does not allow larger messages" in reports[-1].detail
         assert (await settings_of(broker.bootstrap, "dead-letters"))["max.message.bytes"] == str(2 * 2**20)
         assert (await settings_of(broker.bootstrap, "clicks"))["max.message.bytes"] == str(2 * 2**20)
@@ -186,13 +198,13 @@ async def test_a_broker_that_allows_no_large_messages_gets_the_largest_that_it_a
         async with DeadLetterWriter(broker.bootstrap) as writer:
             await writer.write([large, letter(1)])
         found = sorted([one async for one in read_dead_letters(broker.bootstrap)], key=lambda one: one.offset)
-        assert found == [shortened(large), letter(1)]
+        assert found == [truncated(large), letter(1)]
 
 
 def test_a_refused_setting_is_tried_smaller_until_it_is_left_to_the_broker() -> None:
     config = {"cleanup.policy": "delete", "max.message.bytes": str(16 * 2**20)}
-    assert [tried.get("max.message.bytes") for tried in tries(config)] == [
+    assert [tried.get("max.message.bytes") for tried in config_fallbacks(config)] == [
         *(str(mib * 2**20) for mib in (16, 8, 4, 2, 1)),
         None,
     ]
-    assert list(tries({"cleanup.policy": "compact"})) == [{"cleanup.policy": "compact"}]
+    assert list(config_fallbacks({"cleanup.policy": "compact"})) == [{"cleanup.policy": "compact"}]

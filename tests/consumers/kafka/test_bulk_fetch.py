@@ -14,8 +14,15 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.contract.rejection import Reason
-from consumers.kafka.bulk_fetch import READ_AGAIN, Fetched, FetchedBytes, Suspicions, Taken, hand_out_many
+from consumers.contract.rejection import RejectionReason
+from consumers.kafka.bulk_fetch import (
+    MAX_REFETCHES,
+    BulkPartitionRecords,
+    CorruptBatchRetries,
+    RawMemoryRecords,
+    RecordChunk,
+    patch_partition_records,
+)
 from consumers.unpacking.records import Record
 
 TP = TopicPartition("clicks", 0)
@@ -38,7 +45,7 @@ class Batch:
     corrupt: bool = False
 
     @property
-    def next(self) -> int:
+    def end_offset(self) -> int:
         return self.offsets[-1] + self.ends_later + 1
 
     def written(self) -> bytes:
@@ -49,7 +56,7 @@ class Batch:
             builder.append(offset - first, 1_760_000_000_000 + offset, b"k%d" % offset, _value(offset), [])
         made = bytearray(builder.build())
         made[BASE_OFFSET] = first.to_bytes(8, "big")
-        made[LAST_OFFSET_DELTA] = (self.next - 1 - first).to_bytes(4, "big")
+        made[LAST_OFFSET_DELTA] = (self.end_offset - 1 - first).to_bytes(4, "big")
         made[ATTRIBUTES] |= CONTROL * self.control
         made[CRC] = (crc32c(made[CRC_OF]) ^ self.corrupt).to_bytes(4, "big")
         return bytes(made)
@@ -84,7 +91,7 @@ class _Assignment:
 
 
 def parsed(batches: Sequence[Batch], position: int) -> PartitionRecords:
-    fetched = FetchedBytes(b"".join(batch.written() for batch in batches))
+    fetched = RawMemoryRecords(b"".join(batch.written() for batch in batches))
     return PartitionRecords(TP, fetched, [], position, None, None, True, 0)
 
 
@@ -97,22 +104,27 @@ class _Fetcher:
         self._records = {TP: result}
 
 
-def handed(result: FetchResult, most: int, most_bytes: int = 2**25, suspicions: Suspicions | None = None) -> Taken:
+def handed(
+    result: FetchResult,
+    max_records: int,
+    max_bytes: int = 2**25,
+    corrupt_batch_retries: CorruptBatchRetries | None = None,
+) -> RecordChunk:
     """What the consumer thread takes at once."""
-    hand_out_many(_Fetcher(result), most, most_bytes, suspicions or Suspicions())  # type: ignore[arg-type]
+    patch_partition_records(_Fetcher(result), max_records, max_bytes, corrupt_batch_retries or CorruptBatchRetries())  # type: ignore[arg-type]
     found = result.getall(1)
     assert len(found) <= 1
-    return found[0] if found else Taken()
+    return found[0] if found else RecordChunk()
 
 
-def taken(result: FetchResult, most: int) -> list[Record]:
-    """Up to `most` records, where nothing else comes between them."""
-    found = handed(result, most)
+def taken(result: FetchResult, max_records: int) -> list[Record]:
+    """Up to `max_records` records, where nothing else comes between them."""
+    found = handed(result, max_records)
     assert found.skipped == []
     return found.records
 
 
-def told(records: Sequence[Any]) -> list[tuple[int, int, bytes | None, bytes | None]]:
+def record_tuples(records: Sequence[Any]) -> list[tuple[int, int, bytes | None, bytes | None]]:
     return [(record.offset, record.timestamp, record.key, record.value) for record in records]
 
 
@@ -126,26 +138,26 @@ def logs(draw: st.DrawFn) -> list[Batch]:
         offsets = tuple(at + sum(steps[:i]) for i in range(len(steps)))
         batch = Batch(offsets, draw(st.integers(0, 2)), draw(st.sampled_from((0, GZIP))), draw(st.integers(0, 4)) == 0)
         batches.append(batch)
-        at = batch.next + draw(st.integers(0, 2))
+        at = batch.end_offset + draw(st.integers(0, 2))
     return batches
 
 
-@given(batches=logs(), into=st.integers(0, 8), most=st.integers(1, 20))
-def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: int, most: int) -> None:
-    position = min(batches[0].offsets[0] + into, batches[0].next - 1)
+@given(batches=logs(), into=st.integers(0, 8), max_records=st.integers(1, 20))
+def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: int, max_records: int) -> None:
+    position = min(batches[0].offsets[0] + into, batches[0].end_offset - 1)
     alone = result_of(batches, position)
     one_by_one = alone.getall()
     result = result_of(batches, position)
     found: list[Record] = []
-    while records := taken(result, most):
-        assert len(records) <= most
+    while records := taken(result, max_records):
+        assert len(records) <= max_records
         found += records
         position = result._assignment.position
         assert records[-1].offset < position
         assert not found[len(one_by_one) :]
         rest = one_by_one[len(found) :]
         assert not rest or position <= rest[0].offset
-    assert told(found) == told(one_by_one)
+    assert record_tuples(found) == record_tuples(one_by_one)
     assert result._assignment.position == alone._assignment.position
     assert not result.has_more()
 
@@ -170,35 +182,40 @@ def test_what_was_sought_away_from_is_not_handed_out() -> None:
 
 def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_again_before_it_is_given_up() -> None:
     batches = [Batch((0, 1)), Batch((2, 3), ends_later=2, corrupt=True), Batch((6,))]
-    suspicions, result = Suspicions(), result_of(batches, 0)
-    assert [record.offset for record in handed(result, 10, suspicions=suspicions).records] == [0, 1]
-    for _ in range(READ_AGAIN):
-        assert not handed(result, 10, suspicions=suspicions)
+    corrupt_batch_retries, result = CorruptBatchRetries(), result_of(batches, 0)
+    assert [record.offset for record in handed(result, 10, corrupt_batch_retries=corrupt_batch_retries).records] == [
+        0,
+        1,
+    ]
+    for _ in range(MAX_REFETCHES):
+        assert not handed(result, 10, corrupt_batch_retries=corrupt_batch_retries)
         assert not result.has_more(), "what was fetched is dropped"
         assert result._assignment.position == 2, "from where it is fetched again"
         result = result_of(batches[1:], 2)
-    found = handed(result, 10, suspicions=suspicions)
+    found = handed(result, 10, corrupt_batch_retries=corrupt_batch_retries)
     (skipped,) = found.skipped
-    assert (skipped.first, skipped.last, skipped.reason) == (2, 5, Reason.UNREADABLE_BATCH)
+    assert (skipped.first_offset, skipped.last_offset, skipped.reason) == (2, 5, RejectionReason.UNREADABLE_BATCH)
     assert skipped.value == batches[1].written()
     assert [record.offset for record in found.records] == [6]
     assert result._assignment.position == 7
 
 
 def test_a_batch_that_was_corrupt_on_its_way_is_read_when_it_comes_whole() -> None:
-    suspicions = Suspicions()
-    assert not handed(result_of([Batch((2, 3), corrupt=True)], 2), 10, suspicions=suspicions)
-    found = handed(result_of([Batch((2, 3))], 2), 10, suspicions=suspicions)
+    corrupt_batch_retries = CorruptBatchRetries()
+    assert not handed(result_of([Batch((2, 3), corrupt=True)], 2), 10, corrupt_batch_retries=corrupt_batch_retries)
+    found = handed(result_of([Batch((2, 3))], 2), 10, corrupt_batch_retries=corrupt_batch_retries)
     assert [record.offset for record in found.records] == [2, 3]
-    for _ in range(READ_AGAIN):
-        assert not handed(result_of([Batch((4,), corrupt=True)], 4), 10, suspicions=suspicions), "another batch"
+    for _ in range(MAX_REFETCHES):
+        assert not handed(result_of([Batch((4,), corrupt=True)], 4), 10, corrupt_batch_retries=corrupt_batch_retries), (
+            "another batch"
+        )
 
 
 def test_no_more_is_handed_out_than_so_many_bytes_and_the_record_that_goes_beyond() -> None:
     batches = [Batch((0, 1, 2), compression=GZIP), Batch((3, 4)), Batch((5,))]
     result = result_of(batches, 0)
     offsets = []
-    while found := handed(result, 10, most_bytes=1):
+    while found := handed(result, 10, max_bytes=1):
         offsets.append([record.offset for record in found.records])
         assert found.size > 0
     assert offsets == [[0, 1, 2], [3, 4], [5]]
@@ -214,7 +231,7 @@ def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> N
             del whole
             for _ in range(uses):
                 taken(result, 3)
-            hand_out_many(_Fetcher(result), 3, 2**25, Suspicions())  # type: ignore[arg-type]
+            patch_partition_records(_Fetcher(result), 3, 2**25, CorruptBatchRetries())  # type: ignore[arg-type]
             del result
             assert held() is None
     finally:
@@ -222,8 +239,8 @@ def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> N
 
 
 def test_a_fetch_used_up_stays_so() -> None:
-    fetched = Fetched(parsed([Batch((7,))], 7), Suspicions())
-    fetched.most, fetched.most_bytes = 5, 2**20
+    fetched = BulkPartitionRecords(parsed([Batch((7,))], 7), CorruptBatchRetries())
+    fetched.max_records, fetched.max_bytes = 5, 2**20
     assert [len(taken.records) for taken in fetched] == [1]
     assert list(fetched) == []
     assert fetched.next_fetch_offset == 8

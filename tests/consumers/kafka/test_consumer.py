@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.consumer import can_be_read, is_led
+from consumers.kafka.consumer import has_leader, is_readable
 from consumers.topics import Partition, Topic
 from tests.support.batches import ATTRIBUTES, Message, compressed
 from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
@@ -19,16 +19,16 @@ async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: S
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     await produce_raw(apache_kafka.bootstrap, "clicks", compressed([Message(b"{}")] * 9, "gzip"))
     harm_on_disk(apache_kafka, "clicks", ATTRIBUTES, 7, base=0, sign=True)
-    assert await can_be_read(apache_kafka.bootstrap, Partition(Topic.CLICKS, 0))
+    assert await is_readable(apache_kafka.bootstrap, Partition(Topic.CLICKS, 0))
 
 
 @pytest.mark.anyio
 async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
     await create_topics(embedded_broker.bootstrap, default_plans(1))
-    assert await can_be_read(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
-    assert await is_led(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
-    assert not await can_be_read("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
-    assert not await is_led("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+    assert await is_readable(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert await has_leader(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
+    assert not await is_readable("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
+    assert not await has_leader("127.0.0.1:1", Partition(Topic.ORDERS, 0), within_s=1)
 
 
 @pytest.mark.anyio
@@ -39,9 +39,9 @@ async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broke
     offsets = await produce_raw(apache_kafka.bootstrap, "clicks", *batches)
     harm_length_on_disk(apache_kafka, "clicks", 2**30, base=offsets[1])
     clicks = Partition(Topic.CLICKS, 0)
-    assert await can_be_read(apache_kafka.bootstrap, clicks, offsets[0])
-    assert not await can_be_read(apache_kafka.bootstrap, clicks, offsets[1], within_s=2)
-    assert await can_be_read(apache_kafka.bootstrap, clicks, 27), "there are none"
+    assert await is_readable(apache_kafka.bootstrap, clicks, offsets[0])
+    assert not await is_readable(apache_kafka.bootstrap, clicks, offsets[1], within_s=2)
+    assert await is_readable(apache_kafka.bootstrap, clicks, 27), "there are none"
 
 
 @pytest.mark.anyio
@@ -54,8 +54,8 @@ async def test_messages_of_an_open_transaction_are_given_to_nobody(apache_kafka:
     try:
         async with producer.transaction():
             await producer.send_and_wait("clicks", b"{}", partition=0)
-            assert not await can_be_read(apache_kafka.bootstrap, clicks, 0, within_s=3)
-            assert await is_led(apache_kafka.bootstrap, clicks)
-        assert await can_be_read(apache_kafka.bootstrap, clicks, 0)
+            assert not await is_readable(apache_kafka.bootstrap, clicks, 0, within_s=3)
+            assert await has_leader(apache_kafka.bootstrap, clicks)
+        assert await is_readable(apache_kafka.bootstrap, clicks, 0)
     finally:
         await producer.stop()

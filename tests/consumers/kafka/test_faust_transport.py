@@ -13,17 +13,24 @@ import aiokafka
 import pytest
 from faust.types import TP
 
-from consumers.contract.rejection import Reason
+from consumers.contract.rejection import RejectionReason
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.bulk_fetch import READ_AGAIN, FetchedBytes, Suspicions, keep_fetched_bytes
-from consumers.kafka.faust_transport import BatchApp, BatchConsumerThread, BatchSchema, Fetching, RecordBatch, Room
-from consumers.kafka.producer import Outgoing, send_all
+from consumers.kafka.bulk_fetch import MAX_REFETCHES, CorruptBatchRetries, RawMemoryRecords, patch_memory_records
+from consumers.kafka.faust_transport import (
+    BatchApp,
+    BatchConsumerThread,
+    BatchSchema,
+    FetchBudget,
+    FetchSettings,
+    RecordBatch,
+)
+from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.kafka.topic_names import LOGICAL_NAMES
 from consumers.topics import Topic
 from tests.support.servers import Server
 
 CLICKS = [TP("clicks", 0), TP("clicks", 1)]
-FETCHING = Fetching(wait_ms=20, bytes=2**20, records=10_000, gather_ms=50)
+FETCHING = FetchSettings(wait_ms=20, bytes=2**20, records=10_000, linger_ms=50)
 
 
 # Fetching -------------------------------------------------------------------------------------------------------------
@@ -42,16 +49,16 @@ async def produce(broker: Server, values: dict[int, list[bytes]]) -> None:
 
 
 @asynccontextmanager
-async def fetching(broker: Server, how: Fetching = FETCHING) -> AsyncIterator[SimpleNamespace]:
+async def fetching(broker: Server, how: FetchSettings = FETCHING) -> AsyncIterator[SimpleNamespace]:
     """The consumer thread's fetch on a plain consumer: `.fetch()`, `.consumer`."""
-    keep_fetched_bytes()
+    patch_memory_records()
     consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign(CLICKS)
     thread = BatchConsumerThread.__new__(BatchConsumerThread)
     thread.consumer = SimpleNamespace(flow_active=True)
-    thread.suspicions, thread.steps = Suspicions(), Counter()
-    thread.app = SimpleNamespace(fetching=how, topic_names=LOGICAL_NAMES)
+    thread.corrupt_batch_retries, thread.large_record_reads = CorruptBatchRetries(), Counter()
+    thread.app = SimpleNamespace(fetch_settings=how, topic_names=LOGICAL_NAMES)
 
     async def fetch(timeout: float = 5) -> dict[TP, RecordBatch]:
         return await thread._fetch_records(consumer, set(CLICKS), timeout=timeout, max_records=None)
@@ -69,20 +76,23 @@ async def clicks(embedded_broker: Server) -> Server:
     return embedded_broker
 
 
-def said(batch: RecordBatch) -> tuple[int, int, list[bytes | None]]:
-    return batch.follows, batch.next, [record.value for record in batch.records]
+def batch_contents(batch: RecordBatch) -> tuple[int, int, list[bytes | None]]:
+    return batch.start_offset, batch.end_offset, [record.value for record in batch.records]
 
 
 @pytest.mark.anyio
 async def test_all_that_is_there_comes_as_one_batch_a_partition(clicks: Server) -> None:
     values = {0: [b"a", b"b", b"c"], 1: [b"x"]}
     await produce(clicks, values)
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000)) as reading:
         batches = await reading.fetch()
-        assert {tp.partition: said(batch) for tp, batch in batches.items()} == {0: (0, 3, values[0]), 1: (0, 1, [b"x"])}
+        assert {tp.partition: batch_contents(batch) for tp, batch in batches.items()} == {
+            0: (0, 3, values[0]),
+            1: (0, 1, [b"x"]),
+        }
         await produce(clicks, {0: [b"d"]})
         batches = await reading.fetch()
-        assert {tp.partition: said(batch) for tp, batch in batches.items()} == {0: (3, 4, [b"d"])}
+        assert {tp.partition: batch_contents(batch) for tp, batch in batches.items()} == {0: (3, 4, [b"d"])}
 
 
 @pytest.mark.anyio
@@ -99,16 +109,16 @@ async def test_records_say_where_they_stand(clicks: Server) -> None:
 @pytest.mark.anyio
 async def test_however_few_at_a_time_each_batch_follows_the_one_before(clicks: Server) -> None:
     values = [b"%d" % i for i in range(500)]
-    await send_all(clicks.bootstrap, [Outgoing(Topic.CLICKS, b"one key", value) for value in values])
+    await send_all(clicks.bootstrap, [OutgoingMessage(Topic.CLICKS, b"one key", value) for value in values])
     found: list[bytes | None] = []
-    async with fetching(clicks, Fetching(20, 2**20, records=37, gather_ms=0)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, records=37, linger_ms=0)) as reading:
         at: dict[TP, int] = {}
         while len(found) < len(values):
             for tp, batch in (await reading.fetch()).items():
-                assert batch.follows == at.get(tp, 0)
-                assert [record.offset for record in batch.records] == list(range(batch.follows, batch.next))
+                assert batch.start_offset == at.get(tp, 0)
+                assert [record.offset for record in batch.records] == list(range(batch.start_offset, batch.end_offset))
                 assert len(batch.records) <= 37
-                at[tp] = batch.next
+                at[tp] = batch.end_offset
                 found += [record.value for record in batch.records]
     assert found == values
 
@@ -117,31 +127,31 @@ async def test_however_few_at_a_time_each_batch_follows_the_one_before(clicks: S
 @pytest.mark.parametrize("to", [0, 4, 9, 10])
 async def test_after_a_seek_a_batch_follows_what_was_sought(clicks: Server, to: int) -> None:
     await produce(clicks, {0: [b"%d" % i for i in range(10)]})
-    async with fetching(clicks, Fetching(20, 2**20, records=3, gather_ms=0)) as reading:
-        assert said((await reading.fetch())[CLICKS[0]]) == (0, 3, [b"0", b"1", b"2"])
+    async with fetching(clicks, FetchSettings(20, 2**20, records=3, linger_ms=0)) as reading:
+        assert batch_contents((await reading.fetch())[CLICKS[0]]) == (0, 3, [b"0", b"1", b"2"])
         reading.consumer.seek(CLICKS[0], to)
         if to == 10:
             await produce(clicks, {0: [b"10"]})
         batch = (await reading.fetch())[CLICKS[0]]
-        assert batch.follows == to
-        assert [record.offset for record in batch.records] == list(range(to, batch.next))
+        assert batch.start_offset == to
+        assert [record.offset for record in batch.records] == list(range(to, batch.end_offset))
 
 
 @pytest.mark.anyio
 async def test_a_seek_while_records_are_gathered_voids_those_before_it(clicks: Server) -> None:
     await produce(clicks, {0: [b"a", b"b", b"c"]})
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000)) as reading:
         task = asyncio.ensure_future(reading.fetch())
         await asyncio.sleep(0.5)
         reading.consumer.seek(CLICKS[0], 1)
         batch = (await task)[CLICKS[0]]
-    assert said(batch) == (1, 3, [b"b", b"c"])
+    assert batch_contents(batch) == (1, 3, [b"b", b"c"])
 
 
 @pytest.mark.anyio
 async def test_a_go_is_over_after_so_many_bytes(clicks: Server) -> None:
     values = [b"%03d" % i * 100 for i in range(40)]
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=1_000, size=3_000)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000, size=3_000)) as reading:
         await produce(clicks, {0: values})
         found = []
         while len(found) < len(values):
@@ -164,18 +174,20 @@ async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) ->
 async def test_what_was_gathered_goes_out_before_a_corrupt_batch_is_fetched_again_and_given_up(
     clicks: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.kafka.bulk_fetch.PAUSE_S", 0.05)
+    monkeypatch.setattr("consumers.kafka.bulk_fetch.REFETCH_PAUSE_S", 0.05)
     await produce(clicks, {0: [b"a", b"b"], 1: [b"x"]})
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=200)) as reading:
-        assert said((await reading.fetch())[CLICKS[0]]) == (0, 2, [b"a", b"b"])
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=200)) as reading:
+        assert batch_contents((await reading.fetch())[CLICKS[0]]) == (0, 2, [b"a", b"b"])
         with corrupting(monkeypatch) as corrupted:
             await produce(clicks, {0: [b"c"]})
             batch = (await reading.fetch())[CLICKS[0]]
-            assert corrupted == [b"c"] * (READ_AGAIN + 1)
-        assert said(batch)[:2] == (2, 3)
-        assert [(one.first, one.last, one.reason) for one in batch.skipped] == [(2, 2, Reason.UNREADABLE_BATCH)]
+            assert corrupted == [b"c"] * (MAX_REFETCHES + 1)
+        assert batch_contents(batch)[:2] == (2, 3)
+        assert [(one.first_offset, one.last_offset, one.reason) for one in batch.skipped] == [
+            (2, 2, RejectionReason.UNREADABLE_BATCH)
+        ]
         await produce(clicks, {0: [b"d"]})
-        assert said((await reading.fetch())[CLICKS[0]]) == (3, 4, [b"d"])
+        assert batch_contents((await reading.fetch())[CLICKS[0]]) == (3, 4, [b"d"])
 
 
 @contextmanager
@@ -183,11 +195,11 @@ def corrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """Every fetch loses a bit of its last byte. Yields the values that came to harm, as often as they were fetched."""
     corrupted: list[bytes] = []
 
-    def harmed(data: bytes) -> FetchedBytes:
+    def harmed(data: bytes) -> RawMemoryRecords:
         if not data:
-            return FetchedBytes(data)
+            return RawMemoryRecords(data)
         corrupted.append(data[-2:-1])
-        return FetchedBytes(data[:-1] + bytes([data[-1] ^ 1]))
+        return RawMemoryRecords(data[:-1] + bytes([data[-1] ^ 1]))
 
     with monkeypatch.context() as patched:
         patched.setattr("aiokafka.consumer.fetcher.MemoryRecords", harmed)
@@ -198,19 +210,19 @@ def corrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 async def test_a_large_record_is_passed_over_in_steps_and_others_are_not_held_up(
     clicks: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.unpacking.batch.WHOLE_BYTES", 2**16)
+    monkeypatch.setattr("consumers.unpacking.batch.MAX_RECORD_BYTES", 2**16)
     monkeypatch.setattr("consumers.unpacking.batch.PIECE_BYTES", 2**14)
     monkeypatch.setattr("consumers.unpacking.batch.STEP_BYTES", 2**14)
     await produce(clicks, {0: [b"a", b"x" * 2**18, b"b"]})
     seen: list[bytes | None] = []
-    async with fetching(clicks, Fetching(20, 2**20, 10_000, gather_ms=0)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=0)) as reading:
         async with asyncio.timeout(10):
             while b"b" not in seen:
                 for batch in (await reading.fetch()).values():
                     seen += [record.value for record in batch.records]
                     seen += [one.value for one in batch.skipped]
         assert sorted(seen, key=len) == [b"a", b"b", b"x" * 2**16]  # type: ignore[arg-type]
-        assert reading.thread.steps[CLICKS[0]] >= 10
+        assert reading.thread.large_record_reads[CLICKS[0]] >= 10
 
 
 # Through Faust --------------------------------------------------------------------------------------------------------
@@ -218,7 +230,7 @@ async def test_a_large_record_is_passed_over_in_steps_and_others_are_not_held_up
 
 @asynccontextmanager
 async def app_reading(
-    broker: Server, take: Callable[[RecordBatch], None], room: Room | None = None
+    broker: Server, take: Callable[[RecordBatch], None], fetch_budget: FetchBudget | None = None
 ) -> AsyncIterator[BatchApp]:
     """A Faust app whose agent takes batches."""
     app = BatchApp(
@@ -235,8 +247,8 @@ async def app_reading(
         broker_heartbeat_interval=0.4,
         loop=asyncio.get_running_loop(),
     )
-    app.fetching = Fetching(20, 2**20, 10_000, gather_ms=300)
-    app.room = room or Room(10_000, 2**25)
+    app.fetch_settings = FetchSettings(20, 2**20, 10_000, linger_ms=300)
+    app.fetch_budget = fetch_budget or FetchBudget(10_000, 2**25)
 
     @app.agent(app.topic("clicks", schema=BatchSchema(), acks=False), name="taking")
     async def taking(stream: Any) -> None:
@@ -262,14 +274,14 @@ async def test_one_faust_message_is_all_of_one_partition_and_a_seek_is_followed(
     taken: list[RecordBatch] = []
     async with app_reading(clicks, taken.append) as app:
         await until(lambda: len(taken) >= 2)
-        first = sorted((batch.partition, *said(batch)) for batch in taken)
+        first = sorted((batch.partition, *batch_contents(batch)) for batch in taken)
         assert first == [(0, 0, 3, [b"a", b"b", b"c"]), (1, 0, 2, [b"x", b"y"])]
         await app.consumer.seek_wait({CLICKS[0]: 1})  # back, which Faust would by itself take for read already
         await until(lambda: len(taken) >= 3)
-        assert said(taken[2]) == (1, 3, [b"b", b"c"])
+        assert batch_contents(taken[2]) == (1, 3, [b"b", b"c"])
         await produce(clicks, {1: [b"z"]})
         await until(lambda: len(taken) >= 4)
-        assert said(taken[3]) == (2, 3, [b"z"])
+        assert batch_contents(taken[3]) == (2, 3, [b"z"])
     assert len(taken) == 4
 
 
@@ -277,13 +289,13 @@ async def test_one_faust_message_is_all_of_one_partition_and_a_seek_is_followed(
 async def test_while_one_go_is_held_the_next_is_fetched_and_no_more(clicks: Server) -> None:
     await produce(clicks, {0: [b"%d" % i for i in range(100)]})
     taken: list[RecordBatch] = []
-    async with app_reading(clicks, taken.append, Room(records=10, size=2**25)) as app:
-        app.fetching = Fetching(20, 2**20, records=10, gather_ms=0)
+    async with app_reading(clicks, taken.append, FetchBudget(records=10, size=2**25)) as app:
+        app.fetch_settings = FetchSettings(20, 2**20, records=10, linger_ms=0)
         await until(lambda: len(taken) == 2)
         await asyncio.sleep(1)
-        assert [said(batch)[:2] for batch in taken] == [(0, 10), (10, 20)]
-        app.room.give(taken[0])
+        assert [batch_contents(batch)[:2] for batch in taken] == [(0, 10), (10, 20)]
+        app.fetch_budget.release(taken[0])
         await until(lambda: len(taken) == 3)
         for batch in taken:
-            app.room.give(batch)
+            app.fetch_budget.release(batch)
         await until(lambda: len(taken) > 3)

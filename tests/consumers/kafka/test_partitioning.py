@@ -7,8 +7,8 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.contract.events import TYPES
-from consumers.kafka.partitioning import key_for, partition_of, routed_key, routing_of
+from consumers.contract.events import EVENT_TYPES
+from consumers.kafka.partitioning import event_key, key_from_routing, parse_routing_fields, partition_for_key
 from consumers.topics import Topic
 from tests.support.poison import GOOD, encode, nested, with_raw
 
@@ -30,27 +30,30 @@ EVENT = {"user_id": "u", "order_id": "o", "sku": "s", "promotion_id": "p"}
 )
 def test_the_key_is_the_contracts(topic: Topic, event_type: str | None, key: bytes) -> None:
     event = {**EVENT, "type": event_type}
-    assert key_for(topic, event) == key
-    assert routed_key(topic, routing_of(encode(event))) == key
+    assert event_key(topic, event) == key
+    assert key_from_routing(topic, parse_routing_fields(encode(event))) == key
 
 
 def test_every_logistics_type_has_a_key() -> None:
-    assert {key_for(Topic.LOGISTICS, {**EVENT, "type": name}) for name in TYPES[Topic.LOGISTICS]} == {b"s", b"o"}
+    assert {event_key(Topic.LOGISTICS, {**EVENT, "type": name}) for name in EVENT_TYPES[Topic.LOGISTICS]} == {
+        b"s",
+        b"o",
+    }
 
 
 @pytest.mark.parametrize(
     "line", [b"", b"no json", b"[]", b"\xff", nested(200_000), b'{"user_id":5}', b'{"user_id":null}', b'{"user_id":""}']
 )
 def test_a_line_that_names_no_key_has_none(line: bytes) -> None:
-    assert routed_key(Topic.CLICKS, routing_of(line)) is None
+    assert key_from_routing(Topic.CLICKS, parse_routing_fields(line)) is None
 
 
 def test_a_type_that_is_no_string_is_no_obstacle() -> None:
     line = with_raw(Topic.LOGISTICS, "type", b'["x"]')
-    assert routed_key(Topic.LOGISTICS, routing_of(line)) is None
-    assert key_for(Topic.LOGISTICS, {**GOOD[Topic.LOGISTICS], "type": ["x"], "order_id": "o-1"}) == b"o-1"
+    assert key_from_routing(Topic.LOGISTICS, parse_routing_fields(line)) is None
+    assert event_key(Topic.LOGISTICS, {**GOOD[Topic.LOGISTICS], "type": ["x"], "order_id": "o-1"}) == b"o-1"
 
 
 @given(key=st.binary(max_size=40), partitions=st.integers(1, 64))
 def test_keys_go_where_every_kafka_client_puts_them(key: bytes, partitions: int) -> None:
-    assert partition_of(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions
+    assert partition_for_key(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.errors import SalepulseError, UsageError
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.partitioning import partition_of
-from consumers.kafka.producer import KeyedProducer, Outgoing, send_all
-from consumers.replaying import Progress, replay_files
+from consumers.kafka.partitioning import partition_for_key
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage, send_all
+from consumers.replay import ReplayProgress, replay_files
 from consumers.topics import Topic
 from tests.support.servers import Server
 
@@ -40,7 +40,7 @@ async def written(bootstrap: str, ends: dict[tuple[str, int], int]) -> dict[tupl
 async def test_all_arrive_in_order_within_a_key(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(3))
     keys = [f"o-{n}".encode() for n in range(50)]
-    messages = [Outgoing(Topic.ORDERS, keys[n * 7 % 50], b"%d" % n + b" " * 500) for n in range(6_000)]
+    messages = [OutgoingMessage(Topic.ORDERS, keys[n * 7 % 50], b"%d" % n + b" " * 500) for n in range(6_000)]
     progress: list[int] = []
 
     ends = await send_all(broker.bootstrap, messages, progress.append)
@@ -49,7 +49,7 @@ async def test_all_arrive_in_order_within_a_key(broker: Server) -> None:
     assert progress == [2_000, 4_000, 6_000]
     assert sum(ends.values()) == 6_000
     for key in keys:
-        at = ("orders", partition_of(key, 3))
+        at = ("orders", partition_for_key(key, 3))
         values = [record.value for record in found[at] if record.key == key]
         assert values == [message.value for message in messages if message.key == key]
 
@@ -57,9 +57,9 @@ async def test_all_arrive_in_order_within_a_key(broker: Server) -> None:
 async def test_messages_without_a_key_or_without_a_value_arrive_too(embedded_broker: Server) -> None:
     await create_topics(embedded_broker.bootstrap, default_plans(2))
     messages = [
-        Outgoing(Topic.CLICKS, None, b"1"),
-        Outgoing(Topic.CLICKS, None, b"2"),
-        Outgoing(Topic.PROMOTIONS, b"d", None),
+        OutgoingMessage(Topic.CLICKS, None, b"1"),
+        OutgoingMessage(Topic.CLICKS, None, b"2"),
+        OutgoingMessage(Topic.PROMOTIONS, b"d", None),
     ]
     ends = await send_all(embedded_broker.bootstrap, messages)
     found = await written(embedded_broker.bootstrap, ends)
@@ -73,7 +73,7 @@ async def test_nothing_to_send_is_fine(embedded_broker: Server) -> None:
 
 async def test_a_missing_topic_is_said(embedded_broker: Server) -> None:
     with pytest.raises(SalepulseError, match=r"topic orders does not exist at .*: run `salepulse topics create`"):
-        await send_all(embedded_broker.bootstrap, [Outgoing(Topic.ORDERS, b"k", b"v")])
+        await send_all(embedded_broker.bootstrap, [OutgoingMessage(Topic.ORDERS, b"k", b"v")])
 
 
 async def test_a_broker_that_is_not_there_is_said() -> None:
@@ -91,7 +91,7 @@ async def test_an_address_that_is_none_is_said(bootstrap: str) -> None:
 async def test_a_message_that_the_topic_does_not_take_is_said(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     with pytest.raises(SalepulseError, match="a message is larger than its topic"):
-        await send_all(apache_kafka.bootstrap, [Outgoing(Topic.ORDERS, b"k", b"x" * 3_000_000)])
+        await send_all(apache_kafka.bootstrap, [OutgoingMessage(Topic.ORDERS, b"k", b"x" * 3_000_000)])
 
 
 # ---- replays ----
@@ -106,7 +106,7 @@ async def test_a_replay_sends_every_line_keyed(broker: Server, tmp_path: Path) -
     await create_topics(broker.bootstrap, default_plans(2))
     recording(tmp_path, Topic.CLICKS, list(range(0, 9_000, 3)))
     recording(tmp_path, Topic.ORDERS, list(range(0, 9_000, 30)))
-    progress: list[Progress] = []
+    progress: list[ReplayProgress] = []
 
     replayed = await replay_files([tmp_path], kafka=broker.bootstrap, on_progress=progress.append)
 
@@ -114,7 +114,7 @@ async def test_a_replay_sends_every_line_keyed(broker: Server, tmp_path: Path) -
     assert sum(replayed.ends.values()) == 3_300
     assert (progress[-1].sent, progress[-1].at_ms) == (3_300, 8_997)
     for (_, partition), records in (await written(broker.bootstrap, replayed.ends)).items():
-        assert {partition_of(record.key, 2) for record in records} == {partition}
+        assert {partition_for_key(record.key, 2) for record in records} == {partition}
 
 
 async def test_a_replay_keeps_the_recorded_pace(embedded_broker: Server, tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ async def test_a_replay_to_a_broker_without_its_topic_sends_nothing(embedded_bro
     with pytest.raises(SalepulseError, match="topic orders does not exist"):
         await replay_files([tmp_path], kafka=embedded_broker.bootstrap)
     async with KeyedProducer(embedded_broker.bootstrap) as producer:
-        await producer.put([Outgoing(Topic.CLICKS, b"k", b"first")])
+        await producer.put([OutgoingMessage(Topic.CLICKS, b"k", b"first")])
     assert producer.ends == {("clicks", 0): 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.kafka.topic_differences import Difference, differences, losses, unusable
+from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
 from consumers.topics import Topic
 
 WANTED = {"cleanup.policy": "delete", "retention.ms": "604800000", "max.message.bytes": "2097152"}
@@ -16,13 +16,13 @@ def test_a_longer_retention_is_fine(retention: str) -> None:
 
 
 def test_shorter_and_unset_is_not() -> None:
-    held = {"cleanup.policy": "compact,delete", "retention.ms": "1"}
-    assert [str(one) for one in differences(held, WANTED)] == [
+    actual = {"cleanup.policy": "compact,delete", "retention.ms": "1"}
+    assert [str(one) for one in differences(actual, WANTED)] == [
         "cleanup.policy=compact,delete, should be delete",
         "retention.ms=1, should be 604800000",
         "max.message.bytes=unset, should be 2097152",
     ]
-    assert [one.harmful for one in differences(held, WANTED)] == [True, True, False]
+    assert [one.harmful for one in differences(actual, WANTED)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_shorter_and_unset_is_not() -> None:
 )
 def test_a_compacted_topic_of_events_cannot_be_used(topic: Topic, policy: str, usable: bool) -> None:
     wanted = "compact" if topic is Topic.PROMOTIONS else "delete"
-    assert bool(unusable(topic, [Difference("cleanup.policy", policy, wanted)])) is not usable
+    assert bool(unusable(topic, [TopicSettingDifference("cleanup.policy", policy, wanted)])) is not usable
 
 
 @pytest.mark.parametrize(
-    ("held", "wanted", "lost"),
+    ("actual", "wanted", "lost"),
     [
         ({"cleanup.policy": "compact"}, WANTED, ["records older than 7 days are deleted, the newest of a key too"]),
         (
@@ -58,5 +58,5 @@ def test_a_compacted_topic_of_events_cannot_be_used(topic: Topic, policy: str, u
         ),
     ],
 )
-def test_what_is_lost_by_putting_it_right(held: dict[str, str], wanted: dict[str, str], lost: list[str]) -> None:
-    assert list(losses(differences(held, wanted), held)) == lost
+def test_what_is_lost_by_putting_it_right(actual: dict[str, str], wanted: dict[str, str], lost: list[str]) -> None:
+    assert list(losses(differences(actual, wanted), actual)) == lost

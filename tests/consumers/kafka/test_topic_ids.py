@@ -12,18 +12,18 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.topic_ids import KnownTopic, known_topics
+from consumers.kafka.topic_ids import TopicMetadata, fetch_topic_metadata
 from streams.local.embedded.broker import is_embedded_topic
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.anyio
 
 
-async def known(broker: Server) -> Mapping[str, KnownTopic]:
+async def known(broker: Server) -> Mapping[str, TopicMetadata]:
     client = AIOKafkaClient(bootstrap_servers=broker.bootstrap)
     try:
         await client.bootstrap()
-        return await known_topics(client, ["clicks", "orders", "not-there"])
+        return await fetch_topic_metadata(client, ["clicks", "orders", "not-there"])
     finally:
         await client.close()
 
@@ -96,8 +96,8 @@ async def test_of_a_broker_that_is_too_old_the_number_alone_is_known() -> None:
             raise IncompatibleBrokerVersion
 
     for client in (Old(), Silent()):
-        found = await known_topics(client, ["clicks", "orders", "secret"])
-        assert found == {"clicks": KnownTopic("", 2), "orders": KnownTopic("", 0)}
+        found = await fetch_topic_metadata(client, ["clicks", "orders", "secret"])
+        assert found == {"clicks": TopicMetadata("", 2), "orders": TopicMetadata("", 0)}
 
 
 async def test_a_broker_that_does_not_answer_is_passed_over() -> None:
@@ -117,7 +117,7 @@ async def test_a_broker_that_does_not_answer_is_passed_over() -> None:
                 raise NodeNotReadyError
             return SimpleNamespace(topics=[(0, "clicks", bytes(15) + b"a", False, [1, 2])])
 
-    found = await known_topics(Client(1, 2, 3), ["clicks"])
+    found = await fetch_topic_metadata(Client(1, 2, 3), ["clicks"])
     assert found["clicks"].partitions == 2
     with pytest.raises(NodeNotReadyError):
-        await known_topics(Client(1, 2), ["clicks"])
+        await fetch_topic_metadata(Client(1, 2), ["clicks"])

@@ -14,14 +14,14 @@ def test_by_default_each_topic_is_called_by_its_logical_name() -> None:
     names = IngestSettings().topic_names
     assert names == LOGICAL_NAMES
     assert {topic: names.on_broker(topic) for topic in Topic} == {topic: topic.value for topic in Topic}
-    assert names.differing == names.log_fields() == {}
+    assert names.renamed_on_broker == names.log_fields() == {}
 
 
 def test_the_prefix_stands_before_every_name_also_before_one_that_is_set() -> None:
     names = IngestSettings(topic_prefix="eu.", topic_dead_letters="refused").topic_names
     assert (names.on_broker(Topic.ORDERS), names.on_broker(Topic.DEAD_LETTERS)) == ("eu.orders", "eu.refused")
     assert names.topic("eu.refused") is Topic.DEAD_LETTERS
-    assert names.differing["dead-letters"] == "eu.refused"
+    assert names.renamed_on_broker["dead-letters"] == "eu.refused"
 
 
 def test_two_topics_may_swap_their_names() -> None:
@@ -31,7 +31,7 @@ def test_two_topics_may_swap_their_names() -> None:
 
 def test_a_logical_name_as_text_is_mapped_and_what_is_none_stays() -> None:
     names = TopicNames("eu.")
-    assert (names.named("orders"), names.named("payments")) == ("eu.orders", "payments")
+    assert (names.on_broker_by_name("orders"), names.on_broker_by_name("payments")) == ("eu.orders", "payments")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contract.events import Phase, Promotion, Targets
-from consumers.promotions.changes import Outcome, field_changes
-from consumers.promotions.topic import plan
+from consumers.promotions.changes import PromotionOutcome, field_changes
+from consumers.promotions.topic import plan_promotions
 
 HOUR = 3_600_000
 T0 = 1_794_326_400_000
@@ -28,16 +28,16 @@ def phase(name: str, begins_h: int, ends_h: int) -> Phase:
     return Phase(name=name, starts_at=T0 + begins_h * HOUR, ends_at=T0 + ends_h * HOUR)
 
 
-def told(before: Promotion, after: Promotion) -> list[str]:
+def change_texts(before: Promotion, after: Promotion) -> list[str]:
     return [change.text(after.timezone) for change in field_changes(before, after)]
 
 
 def test_nothing_is_different_between_alike() -> None:
-    assert told(promotion(skus=("a", "b")), promotion(skus=("b", "a"))) == []
+    assert change_texts(promotion(skus=("a", "b")), promotion(skus=("b", "a"))) == []
 
 
 def test_times_are_told_as_the_promotions_clocks_show_them() -> None:
-    assert told(promotion(), promotion(name="E", ends_at=T0 + 25 * HOUR)) == [
+    assert change_texts(promotion(), promotion(name="E", ends_at=T0 + 25 * HOUR)) == [
         "name D → E",
         "ends_at 2026-11-12 00:00 → 2026-11-12 01:00",
     ]
@@ -46,14 +46,14 @@ def test_times_are_told_as_the_promotions_clocks_show_them() -> None:
 def test_targets_tier_by_tier() -> None:
     with_targets = promotion(targets=Targets(base=1_000, sprint=2_000, challenge=3_000))
     more = promotion(targets=Targets(base=1_000, sprint=2_500, challenge=3_000))
-    assert told(with_targets, more) == ["targets.sprint 2,000 → 2,500"]
-    assert told(with_targets, promotion())[0] == "targets.base 1,000 → none"
+    assert change_texts(with_targets, more) == ["targets.sprint 2,000 → 2,500"]
+    assert change_texts(with_targets, promotion())[0] == "targets.base 1,000 → none"
 
 
 def test_phases_by_name() -> None:
     before = promotion(phases=(phase("opening", 0, 2), phase("burst", 2, 20)))
     after = promotion(phases=(phase("opening", 0, 3), phase("encore", 20, 24)))
-    assert told(before, after) == [
+    assert change_texts(before, after) == [
         "phases.opening.ends_at 2026-11-11 02:00 → 2026-11-11 03:00",
         "phases.burst.name burst → none",
         "phases.burst.starts_at 2026-11-11 02:00 → none",
@@ -67,7 +67,7 @@ def test_phases_by_name() -> None:
 def test_phases_of_one_name_by_place() -> None:
     before = promotion(phases=(phase("flash", 0, 1), phase("flash", 4, 5)))
     after = promotion(phases=(phase("flash", 0, 1), phase("flash", 4, 6)))
-    assert told(before, after) == ["phases.1.ends_at 2026-11-11 05:00 → 2026-11-11 06:00"]
+    assert change_texts(before, after) == ["phases.1.ends_at 2026-11-11 05:00 → 2026-11-11 06:00"]
 
 
 def test_skus_by_what_came_and_went() -> None:
@@ -77,13 +77,15 @@ def test_skus_by_what_came_and_went() -> None:
 
 def test_what_becomes_of_each_promotion() -> None:
     in_force = {name: promotion(name) for name in ("same", "other", "gone")}
-    applied = plan(in_force, [promotion("same"), promotion("other", baseline="x"), promotion("new")], ["gone", "never"])
+    applied = plan_promotions(
+        in_force, [promotion("same"), promotion("other", baseline="x"), promotion("new")], ["gone", "never"]
+    )
     assert {one.promotion_id: one.outcome for one in applied} == {
-        "same": Outcome.UNCHANGED,
-        "other": Outcome.CHANGED,
-        "new": Outcome.ADDED,
-        "gone": Outcome.DELETED,
-        "never": Outcome.ABSENT,
+        "same": PromotionOutcome.UNCHANGED,
+        "other": PromotionOutcome.CHANGED,
+        "new": PromotionOutcome.ADDED,
+        "gone": PromotionOutcome.DELETED,
+        "never": PromotionOutcome.ABSENT,
     }
 
 

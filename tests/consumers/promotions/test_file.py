@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from consumers.contract.decoding import PromotionChange, decode_promotion
 from consumers.contract.events import Phase, Promotion, Targets
-from consumers.promotions.definition import encoded
+from consumers.promotions.definition import encode_promotion
 from consumers.promotions.file import read_promotions
-from consumers.promotions.times import moment_of
+from consumers.promotions.times import parse_time_ms
 
 WHOLE = """\
 promotions:
@@ -34,12 +34,12 @@ promotions:
 
 
 def at(text: str) -> int:
-    return moment_of(text, "Asia/Shanghai")
+    return parse_time_ms(text, "Asia/Shanghai")
 
 
 def test_a_whole_promotion() -> None:
     found = read_promotions(WHOLE)
-    assert found.faults == ()
+    assert found.errors == ()
     assert found.lines == {"d11-2026": 2}
     assert found.promotions == (
         Promotion(
@@ -81,7 +81,7 @@ def test_null_is_absent() -> None:
 
 def test_what_is_written_to_the_topic_is_read_as_the_same() -> None:
     (promotion,) = read_promotions(WHOLE).promotions
-    assert decode_promotion(b"d11-2026", encoded(promotion)) == PromotionChange("d11-2026", promotion)
+    assert decode_promotion(b"d11-2026", encode_promotion(promotion)) == PromotionChange("d11-2026", promotion)
 
 
 PHASES = LEAST + "phases:\n  - {name: a, starts_at: 2026-11-11, ends_at: 2026-11-11 12:00}\n"
@@ -131,17 +131,17 @@ def second(times: str) -> str:
 )
 def test_a_fault_is_told_with_its_line_and_what_to_do(text: str, line: int, says: str) -> None:
     found = read_promotions(text)
-    assert found.promotions == () or len(found.faults) == 1
-    assert any(fault.line == line and says in fault.message for fault in found.faults), found.faults
+    assert found.promotions == () or len(found.errors) == 1
+    assert any(fault.line == line and says in fault.message for fault in found.errors), found.errors
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_lines() -> None:
     text = (
         WHOLE.replace("Asia/Shanghai", "Asia/Shang").replace("100000000}", "1}").replace("burst", "burst\n        b: 1")
     )
-    faults = read_promotions(text + WHOLE.replace("promotions:\n", "").replace("name: D", "nam: D")).faults
-    assert [fault.line for fault in faults] == sorted(fault.line for fault in faults)
-    assert len({fault.line for fault in faults}) >= 5
+    errors = read_promotions(text + WHOLE.replace("promotions:\n", "").replace("name: D", "nam: D")).errors
+    assert [fault.line for fault in errors] == sorted(fault.line for fault in errors)
+    assert len({fault.line for fault in errors}) >= 5
 
 
 def test_phases_may_overlap_where_the_file_says_so() -> None:
@@ -151,13 +151,13 @@ def test_phases_may_overlap_where_the_file_says_so() -> None:
 
 
 def test_a_promotion_that_is_there_twice_is_a_fault() -> None:
-    (fault,) = read_promotions(WHOLE + WHOLE.replace("promotions:\n", "")).faults
+    (fault,) = read_promotions(WHOLE + WHOLE.replace("promotions:\n", "")).errors
     assert (fault.line, "is defined on line 2 already" in fault.message) == (15, True)
 
 
 def test_a_definition_that_no_message_can_hold_is_a_fault() -> None:
     skus = "".join(f"  - {'s' * 100}-{i}\n" for i in range(11_000))
-    (fault,) = read_promotions(f"{LEAST}skus:\n{skus}").faults
+    (fault,) = read_promotions(f"{LEAST}skus:\n{skus}").errors
     assert "1,048,576 are taken" in fault.message
 
 
@@ -165,7 +165,7 @@ def test_a_definition_that_no_message_can_hold_is_a_fault() -> None:
 def test_any_text_has_promotions_or_faults(noise: str, place: int) -> None:
     for text in (noise, WHOLE[:place] + noise + WHOLE[place:], WHOLE[:place]):
         found = read_promotions(text)
-        assert found.promotions or found.faults
+        assert found.promotions or found.errors
 
 
 def test_the_example_in_the_docs_is_right() -> None:
@@ -173,4 +173,4 @@ def test_the_example_in_the_docs_is_right() -> None:
     examples = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)
     assert examples
     for example in examples:
-        assert read_promotions(example).faults == ()
+        assert read_promotions(example).errors == ()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.promotions.times import local, moment_of
+from consumers.promotions.times import format_local_time, parse_time_ms
 
 MIDNIGHT = 1_794_326_400_000
 """2026-11-11 00:00 in Shanghai, 2026-11-10 16:00 UTC."""
@@ -27,11 +27,11 @@ MIDNIGHT = 1_794_326_400_000
     ],
 )
 def test_local_time_iso_and_epoch_ms_mean_the_same(text: str) -> None:
-    assert moment_of(text, "Asia/Shanghai") == MIDNIGHT
+    assert parse_time_ms(text, "Asia/Shanghai") == MIDNIGHT
 
 
 def test_local_time_is_of_the_zone_on_that_day() -> None:
-    summer, winter = (moment_of(f"2026-{month}-01 12:00", "Europe/Berlin") for month in ("07", "12"))
+    summer, winter = (parse_time_ms(f"2026-{month}-01 12:00", "Europe/Berlin") for month in ("07", "12"))
     assert [datetime.fromtimestamp(at / 1000, UTC).hour for at in (summer, winter)] == [10, 11]
 
 
@@ -48,9 +48,9 @@ def test_local_time_is_of_the_zone_on_that_day() -> None:
 )
 def test_what_is_no_time_or_not_one_time_is_refused_with_what_to_write(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        moment_of(text, "Europe/Berlin")
+        parse_time_ms(text, "Europe/Berlin")
 
 
 @given(st.integers(10**10, 4 * 10**12).map(lambda at: at // 1000 * 1000), st.sampled_from(["Asia/Kolkata", "UTC"]))
 def test_what_is_shown_can_be_read_back(at_ms: int, timezone: str) -> None:
-    assert moment_of(local(at_ms, timezone), timezone) == at_ms
+    assert parse_time_ms(format_local_time(at_ms, timezone), timezone) == at_ms

@@ -9,24 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.promotions.yaml_lines import Fields, Listing, Null, Scalar, YamlError, parse, walk
+from consumers.promotions.yaml_lines import (
+    YamlError,
+    YamlList,
+    YamlMapping,
+    YamlNull,
+    YamlScalar,
+    parse_yaml,
+    walk_lines,
+)
 
 
 def test_everything_knows_its_line() -> None:
-    root = parse("a: 1\nb:\n  - x\n  - {c: y}\n")
-    assert dict(walk(root)) == {(): 1, ("a",): 1, ("b",): 3, ("b", 0): 3, ("b", 1): 4, ("b", 1, "c"): 4}
-    assert isinstance(root, Fields)
+    root = parse_yaml("a: 1\nb:\n  - x\n  - {c: y}\n")
+    assert dict(walk_lines(root)) == {(): 1, ("a",): 1, ("b",): 3, ("b", 0): 3, ("b", 1): 4, ("b", 1, "c"): 4}
+    assert isinstance(root, YamlMapping)
     assert root.lines == {"a": 1, "b": 2}
 
 
 @pytest.mark.parametrize("text", ["no", "0123", "12:30", "2026-11-11", "1_000", "1e3", "true", ".5"])
 def test_a_scalar_is_the_text_that_was_written(text: str) -> None:
-    assert parse(f"[{text}]") == Listing(1, (Scalar(1, text),))
+    assert parse_yaml(f"[{text}]") == YamlList(1, (YamlScalar(1, text),))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "~", "null"])
 def test_nothing_is_null(text: str) -> None:
-    assert parse(text) == Null(1)
+    assert parse_yaml(text) == YamlNull(1)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +52,7 @@ def test_nothing_is_null(text: str) -> None:
 )
 def test_what_cannot_be_taken_is_said_with_its_line(text: str, line: int, says: str) -> None:
     with pytest.raises(YamlError, match=says.replace("[", r"\[")) as raised:
-        parse(text)
+        parse_yaml(text)
     assert raised.value.line == line
 
 
@@ -53,10 +61,10 @@ def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
     bomb += "".join(f"{name}: &{name} [{','.join([f'*{last}'] * 10)}]\n" for last, name in pairwise(names))
     with pytest.raises(YamlError, match="more than 1,000,000 values"):
-        parse(bomb)
+        parse_yaml(bomb)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_tree_or_a_yaml_error(text: str) -> None:
     with suppress(YamlError):
-        assert all(line >= 1 for _, line in walk(parse(text)))
+        assert all(line >= 1 for _, line in walk_lines(parse_yaml(text)))

@@ -12,10 +12,10 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.contract.rejection import Reason
-from consumers.kafka.skipped import CUT_BYTES, Skipped
+from consumers.contract.rejection import RejectionReason
+from consumers.kafka.skipped_records import TRUNCATION_BYTES, SkippedRecords
 from consumers.unpacking import batch as batch_module
-from consumers.unpacking.batch import PIECE_BYTES, Extent, Piece, lost, pieces, split
+from consumers.unpacking.batch import PIECE_BYTES, BatchPiece, OffsetRange, pieces, split_batches, unreadable_batch
 from consumers.unpacking.codecs import Codec
 from consumers.unpacking.errors import CorruptBatchError
 from consumers.unpacking.records import Record
@@ -40,15 +40,15 @@ MESSAGES = [
 ]
 
 
-def read(raw: bytes, start: int = 0, end: int | None = None) -> list[Piece]:
-    return list(pieces(memoryview(raw), Extent(start, end)))
+def read(raw: bytes, start: int = 0, end: int | None = None) -> list[BatchPiece]:
+    return list(pieces(memoryview(raw), OffsetRange(start, end)))
 
 
-def found(read: Sequence[Piece]) -> list[Record]:
+def found(read: Sequence[BatchPiece]) -> list[Record]:
     return [record for piece in read for record in piece.records]
 
 
-def skipped(read: Sequence[Piece]) -> list[Skipped]:
+def skipped(read: Sequence[BatchPiece]) -> list[SkippedRecords]:
     return [one for piece in read for one in piece.skipped]
 
 
@@ -62,7 +62,7 @@ def test_records_are_read_of_every_codec(codec: str, start: int) -> None:
     whole = read(compressed(MESSAGES, codec, base=100), start)
     assert as_messages(found(whole)) == MESSAGES[start - 100 :]
     assert [one.offset for one in found(whole)] == list(range(start, 300))
-    assert whole[-1].next == 300
+    assert whole[-1].end_offset == 300
     assert skipped(whole) == []
 
 
@@ -73,7 +73,7 @@ def test_a_batch_that_unpacks_to_much_comes_in_pieces(codec: str) -> None:
     whole = read(compressed(messages, codec))
     assert [one.value for one in found(whole)] == [message.value for message in messages]
     assert max(piece.size for piece in whole) <= PIECE_BYTES
-    nexts = [piece.next for piece in whole]
+    nexts = [piece.end_offset for piece in whole]
     assert nexts == sorted(nexts)
     assert nexts[-1] == len(messages)
 
@@ -92,11 +92,11 @@ def test_of_a_bomb_the_beginning_is_kept_and_all_other_records(codec: str) -> No
     assert [one.offset for one in found(whole)] == [40, 41, 42, 43, 44, 46, 47, 48, 49, 50]
     assert as_messages(found(whole)) == MESSAGES[:10]
     (cut,) = skipped(whole)
-    assert (cut.first, cut.last, cut.reason, cut.key) == (45, 45, Reason.TOO_LARGE, b"bomb")
-    assert cut.value == bytes(CUT_BYTES)
-    assert cut.cut is not None
-    assert (cut.cut.size, cut.cut.sha256) == (BOMB_BYTES, hashlib.sha256(bytes(BOMB_BYTES)).hexdigest())
-    assert whole[-1].next == 51
+    assert (cut.first_offset, cut.last_offset, cut.reason, cut.key) == (45, 45, RejectionReason.TOO_LARGE, b"bomb")
+    assert cut.value == bytes(TRUNCATION_BYTES)
+    assert cut.truncation is not None
+    assert (cut.truncation.size, cut.truncation.sha256) == (BOMB_BYTES, hashlib.sha256(bytes(BOMB_BYTES)).hexdigest())
+    assert whole[-1].end_offset == 51
 
 
 def test_one_large_block_of_snappy_is_unpacked_in_pieces() -> None:
@@ -119,9 +119,9 @@ def test_a_record_is_whole_up_to_16_mib(codec: str, size: int) -> None:
     else:
         (cut,) = skipped(whole)
         assert (cut.key, cut.headers, cut.timestamp) == (b"key", headers, FIRST_MS + 5)
-        assert cut.value == value[:CUT_BYTES]
-        assert cut.cut is not None
-        assert cut.cut.sha256 == hashlib.sha256(value).hexdigest()
+        assert cut.value == value[:TRUNCATION_BYTES]
+        assert cut.truncation is not None
+        assert cut.truncation.sha256 == hashlib.sha256(value).hexdigest()
         assert [one.offset for one in found(whole)] == [0, 2]
 
 
@@ -134,7 +134,7 @@ def test_a_large_key_and_large_headers_are_no_way_around_it() -> None:
     ):
         (cut,) = skipped(whole := read(compressed([message, MESSAGES[0]], "gzip")))
         assert cut.value == b"v"
-        assert len(cut.key or b"") <= CUT_BYTES
+        assert len(cut.key or b"") <= TRUNCATION_BYTES
         assert list(cut.headers) == []
         assert as_messages(found(whole)) == MESSAGES[:1]
 
@@ -152,29 +152,29 @@ def test_a_header_name_that_is_not_utf8_is_no_reason_to_lose_a_batch() -> None:
 
 
 def test_markers_of_transactions_and_batches_that_compaction_emptied_are_passed_over() -> None:
-    assert [piece.next for piece in read(batch(b"", attributes=CONTROL, base=5), 5)] == [6]
+    assert [piece.end_offset for piece in read(batch(b"", attributes=CONTROL, base=5), 5)] == [6]
     emptied = bytearray(batch(b"", base=5, count=3))
     emptied[57:61] = bytes(4)
-    assert [(piece.next, piece.records) for piece in read(signed(emptied), 5)] == [(8, [])]
+    assert [(piece.end_offset, piece.records) for piece in read(signed(emptied), 5)] == [(8, [])]
 
 
 # Harm -----------------------------------------------------------------------------------------------------------------
 
 
-def the_loss(raw: bytes, start: int = 0) -> tuple[list[bytes | None], int, int, str]:
+def single_unreadable_batch(raw: bytes, start: int = 0) -> tuple[list[bytes | None], int, int, str]:
     """What was read before, and the range of the one loss."""
     whole = read(raw, start)
     (loss,) = skipped(whole)
-    assert loss.reason is Reason.UNREADABLE_BATCH
+    assert loss.reason is RejectionReason.UNREADABLE_BATCH
     assert loss.value == raw
-    assert whole[-1].next == loss.last + 1
-    return [one.value for one in found(whole)], loss.first, loss.last, loss.detail
+    assert whole[-1].end_offset == loss.last_offset + 1
+    return [one.value for one in found(whole)], loss.first_offset, loss.last_offset, loss.detail
 
 
 @pytest.mark.parametrize("number", [5, 6, 7])
 def test_an_unknown_codec(number: int) -> None:
     raw = batch(records(MESSAGES), number, count=len(MESSAGES), base=10)
-    assert the_loss(raw, 10) == ([], 10, 209, f"compression codec {number} is unknown")
+    assert single_unreadable_batch(raw, 10) == ([], 10, 209, f"compression codec {number} is unknown")
 
 
 @pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
@@ -182,7 +182,7 @@ def test_a_payload_that_is_not_of_its_codec(codec: str) -> None:
     number, compress = COMPRESS[codec]
     good = compress(records(MESSAGES))
     for harmed in (b"", b"\x00" * 40, b"no codec's bytes" * 9, good[:10], good[: len(good) // 2], good[::-1]):
-        _, first, last, detail = the_loss(batch(harmed, number, count=len(MESSAGES), base=10), 10)
+        _, first, last, detail = single_unreadable_batch(batch(harmed, number, count=len(MESSAGES), base=10), 10)
         assert last == 209
         assert first >= 10
         assert detail
@@ -192,9 +192,13 @@ def test_a_payload_that_is_not_of_its_codec(codec: str) -> None:
 def test_records_that_end_early_are_lost_and_those_before_them_are_not(codec: str) -> None:
     number, compress = COMPRESS[codec]
     payload = records(MESSAGES[:3]) + record(MESSAGES[3], 3)[:-2]
-    assert the_loss(batch(compress(payload), number, count=200))[:3] == ([m.value for m in MESSAGES[:3]], 3, 199)
+    assert single_unreadable_batch(batch(compress(payload), number, count=200))[:3] == (
+        [m.value for m in MESSAGES[:3]],
+        3,
+        199,
+    )
     none_left = batch(compress(records(MESSAGES[:3])), number, count=200)
-    assert the_loss(none_left)[:3] == ([m.value for m in MESSAGES[:3]], 3, 199)
+    assert single_unreadable_batch(none_left)[:3] == ([m.value for m in MESSAGES[:3]], 3, 199)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_records_that_end_early_are_lost_and_those_before_them_are_not(codec: st
 def test_a_record_that_is_no_record(bad: bytes, large: bool) -> None:
     filling = [Message(b"f" * 2**20)] * 5 if large else []  # more than one piece
     payload = records([*MESSAGES[:3], *filling]) + bad
-    values, first, last, _ = the_loss(batch(payload, count=99))
+    values, first, last, _ = single_unreadable_batch(batch(payload, count=99))
     assert (values[:3], first, last) == ([m.value for m in MESSAGES[:3]], 3 + len(filling), 98)
 
 
@@ -223,8 +227,8 @@ def test_a_batch_whose_checksum_is_wrong_may_be_better_when_it_is_fetched_again(
     raw[80] ^= 1
     with pytest.raises(CorruptBatchError):
         read(bytes(raw), 10)
-    loss = lost(memoryview(raw), Extent(30, 1_000), "its checksum is wrong")
-    assert (loss.first, loss.last, loss.value) == (30, 209, bytes(raw))
+    loss = unreadable_batch(memoryview(raw), OffsetRange(30, 1_000), "its checksum is wrong")
+    assert (loss.first_offset, loss.last_offset, loss.value) == (30, 209, bytes(raw))
 
 
 @pytest.mark.parametrize(
@@ -246,19 +250,19 @@ def test_headers_that_lie_lead_neither_back_nor_beyond_the_end(at: slice, writte
     raw = bytearray(compressed(MESSAGES, "none", base=10))
     raw[at] = written
     for harmed in (bytes(raw), signed(raw)):
-        for whole in split(harmed + compressed(MESSAGES, "none", base=210)):
+        for whole in split_batches(harmed + compressed(MESSAGES, "none", base=210)):
             try:
-                end = list(pieces(whole, Extent(10, 410)))[-1].next
+                end = list(pieces(whole, OffsetRange(10, 410)))[-1].end_offset
             except CorruptBatchError:
-                end = lost(whole, Extent(10, 410), "").last + 1
+                end = unreadable_batch(whole, OffsetRange(10, 410), "").last_offset + 1
             assert 10 < end <= 410 or harmed[23:27] == written != struct.pack(">i", -1)
             break
 
 
 def test_a_batch_unpacks_to_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_module, "MOST_BYTES", 2 * PIECE_BYTES)
+    monkeypatch.setattr(batch_module, "MAX_UNPACKED_BYTES", 2 * PIECE_BYTES)
     messages = [Message(b"x" * 2**20)] * 30
-    values, first, last, detail = the_loss(compressed(messages, "zstd"))
+    values, first, last, detail = single_unreadable_batch(compressed(messages, "zstd"))
     assert "unpacks to more than" in detail
     assert (len(values), last) == (first, 29)
     assert 8 <= first < 16
@@ -275,9 +279,9 @@ def test_no_harm_to_any_byte_raises_anything_else_or_moves_back(data: st.DataObj
     harmed[8:12] = struct.pack(">i", len(harmed) - 12)
     at = 10
     for piece in read(signed(harmed), at):
-        assert all(at <= one.first <= one.last < piece.next for one in piece.skipped)
-        assert at <= piece.next <= 2**31
-        at = piece.next
+        assert all(at <= one.first_offset <= one.last_offset < piece.end_offset for one in piece.skipped)
+        assert at <= piece.end_offset <= 2**31
+        at = piece.end_offset
     assert at > 10
 
 
@@ -286,11 +290,11 @@ def test_no_harm_to_any_byte_raises_anything_else_or_moves_back(data: st.DataObj
 
 def test_the_last_batch_of_a_fetch_may_be_cut_off() -> None:
     first, second = compressed(MESSAGES, "none"), compressed(MESSAGES, "gzip", base=200)
-    assert [bytes(one) for one in split(first + second)] == [first, second]
-    assert [bytes(one) for one in split(first + second[:-1])] == [first]
-    assert [bytes(one) for one in split(first + second[:7])] == [first]
-    assert [bytes(one) for one in split(first[:-1])] == [first[:-1]], "something has to become of the only one"
-    assert list(split(b"")) == []
+    assert [bytes(one) for one in split_batches(first + second)] == [first, second]
+    assert [bytes(one) for one in split_batches(first + second[:-1])] == [first]
+    assert [bytes(one) for one in split_batches(first + second[:7])] == [first]
+    assert [bytes(one) for one in split_batches(first[:-1])] == [first[:-1]], "something has to become of the only one"
+    assert list(split_batches(b"")) == []
 
 
 # Before version 2 -----------------------------------------------------------------------------------------------------
@@ -310,14 +314,14 @@ def old(magic: int, codec: int, values: Sequence[bytes], base: int = 0) -> bytes
 @pytest.mark.parametrize("codec", [Codec.NONE, Codec.GZIP, Codec.SNAPPY])
 def test_records_of_old_brokers_are_read(magic: int, codec: Codec) -> None:
     values = [b"%d" % n * 50 for n in range(9)]
-    whole = [piece for one in split(old(magic, codec, values)) for piece in pieces(one, Extent(0))]
+    whole = [piece for one in split_batches(old(magic, codec, values)) for piece in pieces(one, OffsetRange(0))]
     assert [one.value for one in found(whole)] == values
-    assert whole[-1].next == 9
+    assert whole[-1].end_offset == 9
 
 
 def test_what_cannot_be_read_of_old_brokers_is_a_loss() -> None:
     raw = old(1, Codec.GZIP, [bytes(2**20)] * 40)
-    values, first, last, detail = the_loss(raw)
+    values, first, last, detail = single_unreadable_batch(raw)
     assert (values, first, last) == ([], 0, 39)
     assert "unpacks to more than" in detail
     harmed = bytearray(old(1, Codec.GZIP, [b"v"] * 9))

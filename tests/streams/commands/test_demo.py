@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from streams.local.demo.frame import SELLING, Frame, History, Incident
-from streams.local.demo.lines import describe
+from streams.local.demo.frame import SELLING, DemoFrame, DemoIncident, History
+from streams.local.demo.plain_screen import describe
 from streams.local.demo.proof import Proof
 from streams.local.demo.sale import Sale
 from streams.local.demo.screen import render, sparkline
-from streams.local.demo.snapshot import Snapshot
+from streams.local.demo.snapshot import DemoSnapshot
 from streams.model.kpis import NAMES
 from streams.store.progress import Totals
 from tests.streams.commands.salepulse import Running, gone, salepulse
@@ -73,16 +73,16 @@ def test_lost_and_doubled_do_not_make_up_for_each_other() -> None:
     assert "counted 20 of 20 events, 1 lost, 1 doubled" in proof.lines("CNY", 2)
 
 
-def frame(**changes: object) -> Frame:
+def frame(**changes: object) -> DemoFrame:
     """A frame with large numbers everywhere."""
     values = {name: 0.123 if name.endswith("_rate") else 234_567 for name in NAMES}
     channels = [(f"channel-{i}", values) for i in range(8)]
     skus = [(f"s-{i:05d}", values) for i in range(6)]
-    snapshot = Snapshot(NOW_MS - 500, dict.fromkeys(("1m", "5m", "15m"), values), channels, skus)
+    snapshot = DemoSnapshot(NOW_MS - 500, dict.fromkeys(("1m", "5m", "15m"), values), channels, skus)
     history = History()
     for _ in range(130):
         history.see(snapshot, NOW_MS)
-    whole = Frame(
+    whole = DemoFrame(
         phase=SELLING,
         url="http://127.0.0.1:65535",
         elapsed_s=60,
@@ -90,7 +90,7 @@ def frame(**changes: object) -> Frame:
         now_ms=NOW_MS,
         snapshot=snapshot,
         history=history,
-        incident=Incident(NOW_MS - 10_000, NOW_MS + 10_000, NOW_MS, 0.8, 0.3, 0.8),
+        incident=DemoIncident(NOW_MS - 10_000, NOW_MS + 10_000, NOW_MS, 0.8, 0.3, 0.8),
         produced=123_456_789,
         counted=123_456_789,
         produced_rate=1000,
@@ -101,7 +101,7 @@ def frame(**changes: object) -> Frame:
     return dataclasses.replace(whole, **changes)  # type: ignore[arg-type]
 
 
-def drawn(shown: Frame) -> list[str]:
+def drawn(shown: DemoFrame) -> list[str]:
     console = Console(width=100, height=36, force_terminal=False)
     with console.capture() as captured:
         console.print(render(shown))
@@ -123,12 +123,12 @@ def test_the_screen_fits_100_by_36_and_says_what_counts() -> None:
 def test_an_incident_that_is_over_is_seen_for_as_long_as_the_last_minute_holds_some_of_it() -> None:
     def seen(ended_s: float) -> str:
         ends_ms = NOW_MS - round(ended_s * 1000)
-        return Incident(ends_ms - 24_000, ends_ms, NOW_MS, 0.8, 0.5, 0.8).lines()[1]
+        return DemoIncident(ends_ms - 24_000, ends_ms, NOW_MS, 0.8, 0.5, 0.8).lines()[1]
 
     assert seen(ended_s=48).endswith("other channels 80 %; leaves the 1m window in 12 s")
     assert seen(ended_s=-1).endswith("other channels 80 %")
     assert seen(ended_s=61).endswith("other channels 80 %")
-    over = Incident(NOW_MS - 30_000, NOW_MS - 10_000, NOW_MS, 0.8, 0.3, 0.8)
+    over = DemoIncident(NOW_MS - 30_000, NOW_MS - 10_000, NOW_MS, 0.8, 0.3, 0.8)
     lines = drawn(frame(incident=over))
     assert max(map(len, lines)) <= 100
     assert any("leaves the 1m window in 50 s" in line for line in lines), "the whole sentence has room"

@@ -14,39 +14,39 @@ import pytest
 import redis
 from prometheus_client import generate_latest
 
-from consumers.contract.rejection import Priced
+from consumers.contract.rejection import PricingLabels
 from consumers.kafka.admin import TopicPlan, create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.asof import PartitionState
-from streams.clock_reports import ClockReports
-from streams.dedup_reports import short_horizons
 from streams.local.doctor.broker import topic_findings
-from streams.local.doctor.findings import Finding, Level
+from streams.local.doctor.check_results import CheckLevel, CheckResult
+from streams.local.doctor.dedup_horizon import short_horizons
 from streams.local.doctor.held_up import held_up
-from streams.local.doctor.redis import clock, eviction, memory, persistence, spread
-from streams.local.doctor.server import connections, exposure
+from streams.local.doctor.redis import check_clock, check_eviction, check_memory, check_persistence, check_spread
+from streams.local.doctor.server import check_api_connections, check_api_exposure
 from streams.local.doctor.workers import (
     alerts,
-    at_work,
-    clocks,
+    check_clocks,
+    check_late_feeds,
+    check_messages,
+    check_repeats,
+    check_running_workers,
+    check_stuck_partitions,
+    check_topics,
+    check_unreadable,
     incomplete,
-    late_feeds,
-    messages,
-    on_broker,
     partitions,
-    repeats,
-    unmoved,
-    unreadable,
 )
-from streams.model.totals import NegativeAmounts
+from streams.model.negative_amounts import NegativeAmounts
 from streams.serve.hosts import is_known_host
 from streams.serve.same_origin import known_hosts
 from streams.settings import Settings
-from streams.store.evaluated import Evaluated
+from streams.store.as_of import PartitionState
+from streams.store.last_evaluation import LastEvaluation
 from streams.store.progress import Totals
 from streams.store.refusal_kinds import RedisRefusal
-from streams.store.state import State
-from streams.stuck import Waiting
+from streams.store.state import StoreState
+from streams.store.stuck_partitions import UnmovedPosition
+from streams.worker.clock_offsets import ClockOffsets
 from streams.worker.metrics import WorkerMetrics
 from tests.streams.commands.salepulse import COMMAND, environment, salepulse
 from tests.support.redis_cluster import Cluster
@@ -59,8 +59,8 @@ TWO = [{"partition": number, "leader": 1, "replicas": [1]} for number in range(2
 ORDERS = Partition(Topic.ORDERS, 0)
 
 
-def levels(findings: list[Finding]) -> list[str]:
-    assert all(bool(finding.mend) == (finding.level is not Level.OK) for finding in findings)
+def levels(findings: list[CheckResult]) -> list[str]:
+    assert all(bool(finding.mend) == (finding.level is not CheckLevel.OK) for finding in findings)
     return [finding.level.value for finding in findings]
 
 
@@ -80,17 +80,17 @@ def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> N
 
 
 def test_who_could_reach_the_api() -> None:
-    assert levels(list(exposure(SETTINGS))) == ["ok"]
-    assert levels(list(exposure(Settings(http_host="0.0.0.0")))) == ["wrong"]
+    assert levels(list(check_api_exposure(SETTINGS))) == ["ok"]
+    assert levels(list(check_api_exposure(Settings(http_host="0.0.0.0")))) == ["wrong"]
     for open_to_all in ("*", "a.example, *", " * ,a.example", "*:8080"):
         settings = Settings(http_allowed_hosts=open_to_all)
         assert is_known_host("evil.example", known_hosts(settings) or ())
-        assert levels(list(exposure(settings))) == ["warning"]
-    assert levels(list(exposure(Settings(http_allowed_hosts="a.example, *.example")))) == ["ok"]
+        assert levels(list(check_api_exposure(settings))) == ["warning"]
+    assert levels(list(check_api_exposure(Settings(http_allowed_hosts="a.example, *.example")))) == ["ok"]
 
 
 def test_connections_of_the_api() -> None:
-    assert levels([connections(2000, 65_536), connections(2000, 1024)]) == ["ok", "warning"]
+    assert levels([check_api_connections(2000, 65_536), check_api_connections(2000, 1024)]) == ["ok", "warning"]
 
 
 def test_partitions_of_a_topic() -> None:
@@ -105,7 +105,7 @@ def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_calle
     settings = Settings(topic_prefix=prefix, partitions=4)
     (plan,) = (plan for plan in default_plans(4, settings.topic_names) if plan.topic is topic)
     (found,) = topic_findings(plan, TWO, None, brokers=1)
-    assert found.level is Level.WARNING
+    assert found.level is CheckLevel.WARNING
     assert ("set partitions = 2" in found.mend, "no harm" in found.mend) == (
         (True, False) if topic in EVENT_TOPICS else (False, True)
     )
@@ -113,49 +113,49 @@ def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_calle
 
 def test_topics_that_changed_on_the_broker() -> None:
     counts = {Topic.ORDERS: 4, Topic.LOGISTICS: 2, Topic.CLICKS: 0}
-    found = list(on_broker(State(("a", "b"), {}, 0, counts, (ORDERS,))))
+    found = list(check_topics(StoreState(("a", "b"), {}, 0, counts, (ORDERS,))))
     assert levels(found) == ["wrong"] * 3
     assert [one.what for one in found] == ["topic clicks", "unread", "shards"]
     assert "orders/0" in found[1].found
-    assert list(on_broker(State(("a",), {}, 0, {Topic.ORDERS: 1}))) == []
+    assert list(check_topics(StoreState(("a",), {}, 0, {Topic.ORDERS: 1}))) == []
 
 
 def test_redis() -> None:
-    assert levels(list(eviction({"maxmemory_policy": "allkeys-lru"}))) == ["warning"]
-    assert levels(list(memory({"used_memory": 1}))) == ["ok"]
+    assert levels(list(check_eviction({"maxmemory_policy": "allkeys-lru"}))) == ["warning"]
+    assert levels(list(check_memory({"used_memory": 1}))) == ["ok"]
     for used, level in ((10, "ok"), (85, "warning"), (96, "wrong")):
-        assert levels(list(memory({"used_memory": used, "maxmemory": 100}))) == [level]
-    assert levels(list(persistence({"aof_enabled": 1}))) == ["ok"]
-    assert levels(list(persistence({"aof_enabled": 0}))) == ["warning"]
-    assert levels(list(persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
-    assert [clock(skew_s).level for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "wrong"]
+        assert levels(list(check_memory({"used_memory": used, "maxmemory": 100}))) == [level]
+    assert levels(list(check_persistence({"aof_enabled": 1}))) == ["ok"]
+    assert levels(list(check_persistence({"aof_enabled": 0}))) == ["warning"]
+    assert levels(list(check_persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
+    assert [check_clock(skew_s).level for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "wrong"]
 
 
 def test_the_nodes_of_a_cluster() -> None:
-    assert [spread(3, holders, 6).level for holders in (3, 1)] == ["ok", "warning"]
+    assert [check_spread(3, holders, 6).level for holders in (3, 1)] == ["ok", "warning"]
 
 
 def test_workers() -> None:
-    assert levels(list(at_work({}, NOW_MS, SETTINGS))) == ["wrong"]
-    assert levels(list(at_work({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["wrong"]
-    assert levels(list(at_work({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
-    assert levels(list(at_work({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
-    assert levels(list(at_work({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
+    assert levels(list(check_running_workers({}, NOW_MS, SETTINGS))) == ["wrong"]
+    assert levels(list(check_running_workers({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["wrong"]
+    assert levels(list(check_running_workers({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
+    assert levels(list(check_running_workers({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
+    assert levels(list(check_running_workers({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
 
 
 def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
     wait = held_up(RedisRefusal.OOM, broker_answers=False)
     assert wait is not None
     silent = {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, NOW_MS - 60_000, 0)}
-    (workers,) = at_work({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS, wait)
+    (workers,) = check_running_workers({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS, wait)
     stale, _ = partitions(silent, NOW_MS, SETTINGS, wait)
-    watching = alerts(Evaluated(NOW_MS - 60_000), NOW_MS, SETTINGS, wait)
+    watching = alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, SETTINGS, wait)
     for one in (workers, stale, watching):
         assert "raise maxmemory" in one.mend
         assert "start" not in one.mend
     for one in (workers, watching):
         assert "for Redis, which is out of memory and refuses writes" in one.found
-    assert levels(list(at_work({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has said so"
+    assert levels(list(check_running_workers({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has said so"
     broker = held_up(None, broker_answers=False)
     assert broker is not None
     assert broker.why == "the Kafka broker, which does not answer"
@@ -163,9 +163,9 @@ def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
 
 
 def test_clocks_that_differ_from_redis() -> None:
-    right = ClockReports({"a": 0.1, "b": -1.9}, {})
-    assert not [*clocks(right)]
-    wrong = list(clocks(ClockReports({"a": -600.0, "b": 90.0}, {("orders", "till-7"): 240.0})))
+    right = ClockOffsets({"a": 0.1, "b": -1.9}, {})
+    assert not [*check_clocks(right)]
+    wrong = list(check_clocks(ClockOffsets({"a": -600.0, "b": 90.0}, {("orders", "till-7"): 240.0})))
     assert levels(wrong) == ["wrong"] * 3
     assert "worker a is 600.0 s behind Redis's" in wrong[0].found
     assert "worker b is 90.0 s ahead of Redis's" in wrong[1].found
@@ -175,23 +175,23 @@ def test_clocks_that_differ_from_redis() -> None:
 
 def test_a_late_feed() -> None:
     late = PartitionState(9, 9, NOW_MS - 1_200_000, NOW_MS, NOW_MS, 0)
-    state = State(("e",), {ORDERS: late}, 0)
-    (found,) = late_feeds(state, NOW_MS, SETTINGS)
-    assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (Level.WRONG, True, True)
-    gone = State(("e",), {Partition(Topic.ORDERS, 3): late}, 0, {Topic.ORDERS: 3})
-    assert list(late_feeds(gone, NOW_MS, SETTINGS)) == [], "the topic was made again with fewer partitions"
-    silent = State(("e",), {ORDERS: replace(late, seen_ms=NOW_MS - 60_000)}, 0)
-    assert list(late_feeds(silent, NOW_MS, SETTINGS)) == [], "no worker has spoken: what waits is not known"
+    state = StoreState(("e",), {ORDERS: late}, 0)
+    (found,) = check_late_feeds(state, NOW_MS, SETTINGS)
+    assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (CheckLevel.WRONG, True, True)
+    gone = StoreState(("e",), {Partition(Topic.ORDERS, 3): late}, 0, {Topic.ORDERS: 3})
+    assert list(check_late_feeds(gone, NOW_MS, SETTINGS)) == [], "the topic was made again with fewer partitions"
+    silent = StoreState(("e",), {ORDERS: replace(late, heartbeat_ms=NOW_MS - 60_000)}, 0)
+    assert list(check_late_feeds(silent, NOW_MS, SETTINGS)) == [], "no worker has spoken: what waits is not known"
     out = Settings(as_of_topics="clicks")
-    assert levels(list(late_feeds(state, NOW_MS, out))) == ["ok"]
+    assert levels(list(check_late_feeds(state, NOW_MS, out))) == ["ok"]
 
 
 def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
-    def found(changes: dict[str, object], stopped: bool = False) -> list[Finding]:
-        held = replace(Waiting("20", NOW_MS - 90_000, NOW_MS - 1_000, 7), **changes)
+    def found(changes: dict[str, object], paused: bool = False) -> list[CheckResult]:
+        held = replace(UnmovedPosition("20", NOW_MS - 90_000, NOW_MS - 1_000, 7), **changes)
         return list(
-            unmoved(
-                State((), {}, 0, waiting={ORDERS: held}, stopped=dict.fromkeys([ORDERS] * stopped, "")),
+            check_stuck_partitions(
+                StoreState((), {}, 0, waiting={ORDERS: held}, paused=dict.fromkeys([ORDERS] * paused, "")),
                 NOW_MS,
                 SETTINGS,
             )
@@ -203,7 +203,7 @@ def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
     assert "the broker answers none of its fetches" in found({"lag": None})[0].found
     assert found({"since_ms": NOW_MS - 60_000}) == [], "it may move yet"
     assert found({"reported_ms": NOW_MS - 20_000}) == [], "nobody says so any more: it is stale"
-    assert found({}, stopped=True) == [], "it is not read on purpose"
+    assert found({}, paused=True) == [], "it is not read on purpose"
 
 
 def test_repeats_that_are_known_for_less_than_promised() -> None:
@@ -220,7 +220,7 @@ def test_repeats_that_are_known_for_less_than_promised() -> None:
         return generate_latest(metrics.registry).decode()
 
     workers = {"w-1": (NOW_MS, text(21_600)), "w-2": (NOW_MS, text(86_400)), "gone": (NOW_MS - 99_000, text(60))}
-    found = list(repeats(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
+    found = list(check_repeats(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
     assert levels(found) == ["warning"]
     assert found[0].found.startswith("worker w-1 knows repeats on orders for 6 h of 24 h")
     assert "dedup_memory_mb (now 128) to about 416" in found[0].mend, "(4 * 6 + 2) / 8 times as much"
@@ -229,8 +229,8 @@ def test_repeats_that_are_known_for_less_than_promised() -> None:
 
 
 def test_what_waits() -> None:
-    def state(seen_ms: int, lag: int) -> dict[Partition, PartitionState]:
-        return {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, seen_ms, lag)}
+    def state(heartbeat_ms: int, lag: int) -> dict[Partition, PartitionState]:
+        return {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, heartbeat_ms, lag)}
 
     assert levels(list(partitions({}, NOW_MS, SETTINGS))) == ["warning"]
     assert levels(list(partitions(state(NOW_MS, 0), NOW_MS, SETTINGS))) == ["ok", "ok"]
@@ -241,23 +241,23 @@ def test_what_waits() -> None:
 
 def test_whether_the_shop_is_watched() -> None:
     times = (None, NOW_MS - 60_000, NOW_MS - 1000)
-    assert levels([alerts(Evaluated(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == ["warning", "wrong", "ok"]
+    assert levels([alerts(LastEvaluation(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == ["warning", "wrong", "ok"]
     seldom = Settings(alerts_interval_s=30)
-    assert alerts(Evaluated(NOW_MS - 60_000), NOW_MS, seldom).level is Level.OK
+    assert alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, seldom).level is CheckLevel.OK
 
 
 def test_a_shop_without_events_is_watched() -> None:
-    def told(at_ms: int | None, awaiting_ms: int) -> Finding:
-        return alerts(Evaluated(at_ms, awaiting_ms), NOW_MS, SETTINGS)
+    def told(at_ms: int | None, awaiting_ms: int) -> CheckResult:
+        return alerts(LastEvaluation(at_ms, awaiting_ms), NOW_MS, SETTINGS)
 
-    assert told(None, NOW_MS - 1000).level is Level.OK
+    assert told(None, NOW_MS - 1000).level is CheckLevel.OK
     assert "waiting for the first event" in told(None, NOW_MS - 1000).found
-    assert told(None, NOW_MS - 60_000).level is Level.WARNING, "whoever said so has gone"
-    assert told(NOW_MS - 60_000, NOW_MS - 90_000).level is Level.WRONG, "it was evaluated since"
+    assert told(None, NOW_MS - 60_000).level is CheckLevel.WARNING, "whoever said so has gone"
+    assert told(NOW_MS - 60_000, NOW_MS - 90_000).level is CheckLevel.WRONG, "it was evaluated since"
 
 
 def test_what_producers_send_is_a_fault_while_it_happens() -> None:
-    assert list(messages(Totals({}, 0, 0), NOW_MS)) == []
+    assert list(check_messages(Totals({}, 0, 0), NOW_MS)) == []
     for ago_ms, level in ((1_000, "wrong"), (4_000_000, "warning")):
         totals = Totals(
             events={},
@@ -267,20 +267,22 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
             labels_dropped={("clicks", "campaign"): 9, ("orders", "items.category"): 4},
             last_ms={"rejected": NOW_MS - ago_ms, "labels_dropped": NOW_MS - ago_ms},
         )
-        refused, labels = messages(totals, NOW_MS)
+        refused, labels = check_messages(totals, NOW_MS)
         assert levels([refused, labels]) == [level, level]
         assert refused.found.startswith("7 messages are dead letters and not counted, the last at 2025-11-10")
         assert refused.found.endswith("most: missing_field on clicks (5)")
         assert "--topic clicks --reason missing_field" in refused.mend
         assert labels.found.endswith("most: campaign on clicks (9)")
         assert "128 characters in `campaign`" in labels.mend
-    priced = Totals({}, 0, 0, negative_amounts=NegativeAmounts({Priced("app", "SALE50"): 3, Priced("", ""): 1}, 2))
-    (prices,) = messages(priced, NOW_MS)
-    assert prices.level is Level.WARNING
+    priced = Totals(
+        {}, 0, 0, negative_amounts=NegativeAmounts({PricingLabels("app", "SALE50"): 3, PricingLabels("", ""): 1}, 2)
+    )
+    (prices,) = check_messages(priced, NOW_MS)
+    assert prices.level is CheckLevel.WARNING
     assert "6 orders had a negative amount" in prices.found
     assert prices.found.endswith("most: channel 'app' with coupon 'SALE50' (3)")
-    (unknown,) = messages(Totals({}, 0, 1, reasons={("orders", "empty"): 1}), NOW_MS)
-    assert unknown.level is Level.WARNING, "another version did not say when"
+    (unknown,) = check_messages(Totals({}, 0, 1, reasons={("orders", "empty"): 1}), NOW_MS)
+    assert unknown.level is CheckLevel.WARNING, "another version did not say when"
 
 
 def test_lost_records_are_told() -> None:
@@ -289,15 +291,15 @@ def test_lost_records_are_told() -> None:
 
 
 def test_records_that_cannot_be_decoded_are_told_while_the_history_is_incomplete() -> None:
-    (found,) = unreadable({"orders": 1_200, "clicks": 3}, {Topic.ORDERS})
-    assert (found.level, found.what) == (Level.WRONG, "topic orders")
+    (found,) = check_unreadable({"orders": 1_200, "clicks": 3}, {Topic.ORDERS})
+    assert (found.level, found.what) == (CheckLevel.WRONG, "topic orders")
     assert "up to 1,200 records" in found.found
     assert "--reason unreadable_batch" in found.mend
 
 
 def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:
     (found,) = incomplete({Partition(Topic.PROMOTIONS, 0): NOW_MS})
-    assert found.level is Level.WARNING
+    assert found.level is CheckLevel.WARNING
     assert all(f"salepulse promotions {command}" in found.mend for command in ("list", "apply", "confirm"))
     assert not any(word in found.mend for word in ("replay", "retention"))
 

@@ -11,8 +11,8 @@ from redis import Redis
 from typer.testing import CliRunner, Result
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.producer import Outgoing, send_all
-from consumers.promotions.topic import InForce, read_in_force
+from consumers.kafka.producer import OutgoingMessage, send_all
+from consumers.promotions.topic import PromotionTopicState, read_promotion_topic
 from consumers.topics import Topic
 from streams.cli import create_app
 from streams.store.keys import Keys
@@ -62,8 +62,8 @@ def failure(*arguments: str) -> tuple[int, list[str]]:
     return result.exit_code, result.stderr.splitlines()
 
 
-def in_force(bootstrap: str) -> InForce:
-    return asyncio.run(read_in_force(bootstrap))
+def in_force(bootstrap: str) -> PromotionTopicState:
+    return asyncio.run(read_promotion_topic(bootstrap))
 
 
 def test_it_says_what_was_added_changed_left_and_deleted(bootstrap: str) -> None:
@@ -76,7 +76,7 @@ def test_it_says_what_was_added_changed_left_and_deleted(bootstrap: str) -> None
     assert done("apply", "sale.yaml", *where) == f"d11: changed: {changed}\n"
     assert in_force(bootstrap).promotions["d11"].skus == ("s-1", "s-3")
     assert done("apply", "--delete", "d11", "--delete", "never", *where) == "d11: deleted\nnever: not there\n"
-    assert in_force(bootstrap) == InForce()
+    assert in_force(bootstrap) == PromotionTopicState()
 
 
 def test_those_that_the_file_does_not_name_stay(bootstrap: str) -> None:
@@ -154,7 +154,7 @@ def test_list_says_when_the_shop_cannot_be_asked(bootstrap: str) -> None:
 
 
 def test_list_tells_of_messages_that_are_not_in_force(bootstrap: str) -> None:
-    asyncio.run(send_all(bootstrap, [Outgoing(Topic.PROMOTIONS, b"x", b"{}")]))
+    asyncio.run(send_all(bootstrap, [OutgoingMessage(Topic.PROMOTIONS, b"x", b"{}")]))
     result = salepulse("list", "--bootstrap", bootstrap)
     assert result.exit_code == 0
     assert "1 messages on the topic break the contract" in result.stderr
@@ -166,7 +166,7 @@ def test_a_file_with_faults_writes_nothing_and_names_every_line(bootstrap: str) 
     assert code == 2
     assert [line.split(": ")[0] for line in lines[:-1]] == ["bad.yaml:5", "bad.yaml:8", "bad.yaml:8"]
     assert lines[-1] == "salepulse: bad.yaml has 3 faults, nothing was written: mend it and apply it again"
-    assert in_force(bootstrap) == InForce()
+    assert in_force(bootstrap) == PromotionTopicState()
 
 
 def test_a_baseline_must_begin_earlier_and_one_that_is_not_there_is_told_of(bootstrap: str) -> None:

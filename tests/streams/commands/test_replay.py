@@ -11,10 +11,10 @@ import redis
 
 from consumers.errors import SalepulseError
 from consumers.kafka.admin import create_topics, default_plans
-from streams.commands.options import speed_of
+from streams.commands.options import parse_speed
 from streams.settings import Settings
 from streams.store.keys import Keys
-from streams.store.progress import read_positions, wait_counted
+from streams.store.progress import read_positions, wait_until_counted
 from tests.streams.commands.salepulse import failure, salepulse
 from tests.support.servers import Server
 
@@ -61,7 +61,7 @@ def test_wrong_usage_ends_with_2(recorded: Path) -> None:
 
 
 def test_any_number_is_a_speed() -> None:
-    assert (speed_of("1"), speed_of("0.5"), speed_of("60"), speed_of("max")) == (1, 0.5, 60, None)
+    assert (parse_speed("1"), parse_speed("0.5"), parse_speed("60"), parse_speed("max")) == (1, 0.5, 60, None)
 
 
 class TestWaitCounted:
@@ -78,7 +78,7 @@ class TestWaitCounted:
     def wait(self, url: str, **later: int) -> float:
         async def scenario() -> float:
             began = time.monotonic()
-            task = asyncio.create_task(wait_counted(self.settings(url), {("orders", 0): 10}, patience_s=1))
+            task = asyncio.create_task(wait_until_counted(self.settings(url), {("orders", 0): 10}, patience_s=1))
             await asyncio.sleep(0.4)
             assert not task.done()
             self.write(url, **later)
@@ -107,7 +107,7 @@ class TestWaitCounted:
         async def scenario(later: int) -> None:
             settings = self.settings(redis_url)
             before = await read_positions(settings)
-            task = asyncio.create_task(wait_counted(settings, {("orders", 0): 10}, patience_s=1, before=before))
+            task = asyncio.create_task(wait_until_counted(settings, {("orders", 0): 10}, patience_s=1, before=before))
             await asyncio.sleep(0.4)
             assert not task.done()
             self.write(redis_url, pos=later)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.fold import codec
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta, merge
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
 from tests.streams.plain import delta_of, deltas, numbered, plain
 
@@ -19,9 +19,9 @@ ROWS = numbered()
 AWKWARD = ["\x00", "a\x00b", '"', "'", "\\", "\n", "é", "漢字", "🛒", "\u202e", "x" * 128, "{0}", "%s", "null"]
 
 
-def elsewhere() -> Rows:
+def elsewhere() -> RowIndex:
     """Another process: it met other labels first, and some of ours in another order."""
-    rows = Rows()
+    rows = RowIndex()
     for i in range(50, 20, -1):
         rows.row(SCOPES[i % len(SCOPES)], f"v{i}")
     return rows
@@ -39,8 +39,10 @@ def test_a_round_trip_changes_nothing_but_row_numbers(delta: PaneDelta, compress
 def test_the_short_and_the_long_form_say_the_same(n: int, compress: bool) -> None:
     chance = Random(n)
     cells = [(1_699_660_800 + i // 40, i % 40, chance.randrange(29), chance.randrange(1, 2**45)) for i in range(n // 2)]
-    coupons = [(1_699_660_800, i % 40, i % 3, i // 120 % 65_536, chance.randrange(1, 50)) for i in range(n - n // 2)]
-    delta, there = delta_of(cells, coupons), elsewhere()
+    register_entries = [
+        (1_699_660_800, i % 40, i % 3, i // 120 % 65_536, chance.randrange(1, 50)) for i in range(n - n // 2)
+    ]
+    delta, there = delta_of(cells, register_entries), elsewhere()
     assert plain(decode(encode(delta, ROWS, compress=compress), there), there) == plain(delta, ROWS)
 
 
@@ -53,7 +55,7 @@ def test_the_short_and_the_long_form_say_the_same(n: int, compress: bool) -> Non
     )
 )
 def test_values_may_hold_any_character(few: int, values: list[str]) -> None:
-    rows, there = Rows(), elsewhere()
+    rows, there = RowIndex(), elsewhere()
     cells = [(60, rows.row(Scope.CHANNEL, value), 0, 1 + i) for i, value in enumerate(values)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_FEW", few)  # both forms, however little there is to write
@@ -71,11 +73,11 @@ def test_numbers_keep_their_size_and_sign(amount: int) -> None:
 
 
 def test_nothing_is_written_as_nothing() -> None:
-    assert not decode(encode(ZERO, ROWS), Rows())
+    assert not decode(encode(ZERO, ROWS), RowIndex())
 
 
 def test_the_same_value_in_two_scopes_stays_two_rows() -> None:
-    rows, there = Rows(), Rows()
+    rows, there = RowIndex(), RowIndex()
     delta = delta_of([(60, rows.row(Scope.CHANNEL, "x"), 0, 1), (60, rows.row(Scope.REGION, "x"), 0, 2)], [])
     assert plain(decode(encode(delta, rows), there), there) == plain(delta, rows)
 
@@ -94,7 +96,7 @@ def test_what_version_2_wrote_is_read() -> None:
     delta = delta_of(cells, [(1_699_660_800, i % 40, 0, i, 1 + i % 9) for i in range(2_000)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "VERSION", 2)
-        patch.setattr(codec, "pack_rising", codec.pack)
+        patch.setattr(codec, "pack_delta_encoded", codec.pack)
         written = encode(delta, ROWS)
     there = elsewhere()
     assert plain(decode(written, there), there) == plain(delta, ROWS)
@@ -104,4 +106,4 @@ def test_another_versions_form_is_refused_by_name() -> None:
     wire = codec._few(delta_of([(60, 0, 0, 1)], []), ROWS)
     wire.version = 99
     with pytest.raises(ValueError, match="99"):
-        decode(b"\x00" + codec._encoder.encode(wire), Rows())
+        decode(b"\x00" + codec._encoder.encode(wire), RowIndex())

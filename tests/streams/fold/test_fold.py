@@ -16,9 +16,9 @@ from streams.fold.delta import PaneDelta, merge
 from streams.fold.fold import fold
 from streams.model.kpis import STOCK_NAMES, values
 from streams.panes.counters import COUNTERS, DISTINCTS
-from streams.panes.rows import Rows
-from streams.panes.scopes import Scope, WrittenBy
-from streams.shipping.expansion import Limits
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import Scope, SourceDimension
+from streams.shipping.expansion import ShippingLimits
 from streams.shipping.join import join
 from streams.shipping.kpis import SHIPPING_NAMES
 from tests.streams.distincts import estimates
@@ -39,11 +39,11 @@ from tests.support.events import (
 from tests.support.oracle import SCOPES, Oracle, assert_agree
 
 
-def folded(topic: Topic, events: list[Event], rows: Rows) -> PaneDelta:
+def folded(topic: Topic, events: list[Event], rows: RowIndex) -> PaneDelta:
     return fold(columns_of(topic, events, rows), rows)
 
 
-def total(delta: PaneDelta, rows: Rows, scope: str = "all", value: str = "") -> dict[str, object]:
+def total(delta: PaneDelta, rows: RowIndex, scope: str = "all", value: str = "") -> dict[str, object]:
     """Every number of one value over all panes."""
     row = rows.row(Scope(scope), value)
     sums: dict[str, int] = defaultdict(int)
@@ -63,10 +63,10 @@ def total(delta: PaneDelta, rows: Rows, scope: str = "all", value: str = "") -> 
 def test_every_counter_and_ratio_of_every_value_is_the_oracles(topic: Topic, seed: int) -> None:
     events = some_events(topic, 300, seed, length=86_000)
     oracle = Oracle(**{topic.value: events})
-    rows = Rows()
+    rows = RowIndex()
     columns = columns_of(topic, events, rows)
-    told = columns.told.by_order()
-    repeats = join(told, dict.fromkeys(told.facts), Limits(), rows).repeats
+    order_facts = columns.order_facts.by_order()
+    repeats = join(order_facts, dict.fromkeys(order_facts.facts), ShippingLimits(), rows).repeats
     delta = merge([fold(columns, rows), PaneDelta(repeats)])
     for scope in SCOPES:
         for value in [""] if scope == "all" else oracle.values("24h", ms(86_400), scope):
@@ -82,7 +82,7 @@ def test_batches_of_any_size_in_any_order_add_up_to_the_same(
     topic: Topic, seed: int, cuts: list[int], chance: Random
 ) -> None:
     events = some_events(topic, 60, seed, length=1500)
-    whole_rows, rows = Rows(), Rows()
+    whole_rows, rows = RowIndex(), RowIndex()
     whole = folded(topic, events, whole_rows)
     chance.shuffle(events)
     bounds = [0, *sorted(cuts), 60]
@@ -93,31 +93,31 @@ def test_batches_of_any_size_in_any_order_add_up_to_the_same(
 
 def test_no_events_add_nothing() -> None:
     for topic in EVENT_TOPICS:
-        assert not folded(topic, [], Rows())
+        assert not folded(topic, [], RowIndex())
 
 
 def test_an_event_counts_in_the_second_of_its_own_time() -> None:
     events = [click(at=0), click(at=0.999), click(at=1), click(at=-0.001), click(at=10**8)]
-    delta = folded(Topic.CLICKS, events, Rows())
+    delta = folded(Topic.CLICKS, events, RowIndex())
     counted = dict(zip(delta.cells.panes.tolist(), delta.cells.amounts.tolist(), strict=True))
     assert counted == {ms(0) // 1000: 2, ms(1) // 1000: 1, ms(-1) // 1000: 1, ms(10**8) // 1000: 1}
 
 
 @pytest.mark.parametrize("ts", [0, 16_725_225_600_000])
 def test_the_first_and_the_last_moment_that_the_contract_allows_are_counted(ts: int) -> None:
-    rows = Rows()
+    rows = RowIndex()
     events = [{**click(channel="app"), "ts": ts}, click(channel="app")]
     assert total(folded(Topic.CLICKS, events, rows), rows, "channel", "app")["page_views"] == 2
 
 
 def test_an_event_without_a_field_counts_in_all_only() -> None:
-    rows = Rows()
+    rows = RowIndex()
     delta = folded(Topic.CLICKS, [click()], rows)
     assert {label for _, label, _ in plain(delta, rows)[0]} == {(Scope.ALL, "")}
 
 
 def test_an_order_counts_once_in_each_category_and_sku_that_it_holds() -> None:
-    rows = Rows()
+    rows = RowIndex()
     items = [
         line("s-1", qty=2, unit_price=500, category="toys"),
         line("s-1", qty=1, unit_price=700, category="toys"),
@@ -153,7 +153,7 @@ def test_an_order_counts_once_in_each_category_and_sku_that_it_holds() -> None:
     ],
 )
 def test_a_refund_is_shared_by_worth_half_up(amount: int, worths: list[int], shares: list[int]) -> None:
-    rows = Rows()
+    rows = RowIndex()
     items = [line(f"s-{i}", unit_price=worth) for i, worth in enumerate(worths)]
     delta = folded(Topic.ORDERS, [refunded(amount, items=items)], rows)
     assert [total(delta, rows, "sku", f"s-{i}")["refunds"] for i in range(len(worths))] == shares
@@ -161,14 +161,14 @@ def test_a_refund_is_shared_by_worth_half_up(amount: int, worths: list[int], sha
 
 
 def test_lines_of_one_category_are_rounded_each_for_itself() -> None:
-    rows = Rows()
+    rows = RowIndex()
     items = [line(f"s-{i}", unit_price=1, category="toys") for i in range(3)]
     delta = folded(Topic.ORDERS, [refunded(2, items=items)], rows)
     assert total(delta, rows, "category", "toys")["refunds"] == 3  # 2/3 each, rounded to 1
 
 
 def test_money_counts_on_its_own_type_only() -> None:
-    rows = Rows()
+    rows = RowIndex()
     unpaid = [order(kind, discount=5) for kind in ("order_created", "payment_failed", "order_cancelled")]
     answer = total(folded(Topic.ORDERS, unpaid, rows), rows)
     assert [answer[name] for name in ("gmv", "units", "discounts", "refunds", "buyers")] == [0, 0, 0, 0, 0]
@@ -177,19 +177,19 @@ def test_money_counts_on_its_own_type_only() -> None:
 
 
 def test_a_dwell_of_zero_is_carried_and_a_missing_one_is_not() -> None:
-    rows = Rows()
+    rows = RowIndex()
     delta = folded(Topic.CLICKS, [click(dwell_ms=0), click(dwell_ms=3_000), click(), click(dwell_ms=None)], rows)
     assert total(delta, rows)["avg_dwell_seconds"] == 1.5
 
 
 def test_sums_of_the_largest_orders_are_exact() -> None:
-    rows = Rows()
+    rows = RowIndex()
     events = [paid(items=[line(unit_price=10**15)]) for _ in range(100)]
     assert total(folded(Topic.ORDERS, events, rows), rows)["gmv"] == 10**17
 
 
 def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> None:
-    rows = Rows()
+    rows = RowIndex()
     level = folded(Topic.LOGISTICS, [stock_level(5)], rows)
     assert not len(level.cells.keys)
     assert level.stock.levels.amounts.tolist() == [5]
@@ -201,14 +201,14 @@ def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> No
 
 
 def test_what_came_back_counts_in_its_category_too() -> None:
-    rows = Rows()
+    rows = RowIndex()
     events = [shipment("return_received", qty=3, category="toys"), shipment("return_received", qty=2)]
     delta = folded(Topic.LOGISTICS, events, rows)
     assert [total(delta, rows, *at)["returned_units"] for at in (("all", ""), ("category", "toys"))] == [5, 3]
 
 
 def test_who_was_only_shown_an_ad_did_not_visit() -> None:
-    rows = Rows()
+    rows = RowIndex()
     events = [
         click("ad_impression", user="u-1", session="v-1", channel="app"),
         click("ad_click", user="u-2", session="v-2"),
@@ -222,14 +222,14 @@ def test_who_was_only_shown_an_ad_did_not_visit() -> None:
 
 
 def test_an_event_without_member_counts_in_scope_member_nowhere() -> None:
-    rows = Rows()
+    rows = RowIndex()
     delta = folded(Topic.CLICKS, [click(), click(member=False), click(member=True)], rows)
     assert total(delta, rows, "member", "false")["page_views"] == 1
     assert total(delta, rows, "member", "true")["page_views"] == 1
 
 
 def test_what_each_source_wrote_is_counted_by_topic_and_type() -> None:
-    rows = Rows()
+    rows = RowIndex()
     events = [click("page_view", source="web-1"), click("product_view", source="web-1"), click("page_view")]
     orders = [paid(source="web-1", items=[line()])]
     delta = merge([folded(Topic.CLICKS, events, rows), folded(Topic.ORDERS, orders, rows)])
@@ -238,7 +238,7 @@ def test_what_each_source_wrote_is_counted_by_topic_and_type() -> None:
         for row, counter, amount in zip(
             delta.cells.rows.tolist(), delta.cells.counters.tolist(), delta.cells.amounts.tolist(), strict=True
         )
-        if rows.labels[row][0] is WrittenBy.SOURCE
+        if rows.labels[row][0] is SourceDimension.SOURCE
     }
     assert found == {
         ("clicks/web-1", "page_views"): 1,

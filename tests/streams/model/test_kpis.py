@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from streams.model.kpis import NAMES, UNITS, values
+from streams.model.promotions import current_promotion
 from streams.panes.counters import COUNTERS, DISTINCTS
 from streams.panes.scopes import Scope
-from streams.promotions import current
 from tests.support.events import ms, promotion
 from tests.support.oracle import Oracle
 
@@ -61,12 +61,12 @@ def test_attainment_is_net_gmv_over_the_targets_that_are_there() -> None:
 def test_the_current_promotion_is_the_one_that_started_last_else_the_next() -> None:
     early, late = promotion("early", starts=100, ends=5_000), promotion("late", starts=200, ends=300)
     held = {"late": late, "early": early}
-    found = [current(held, ms(at)) for at in (0, 99, 100, 199, 200, 299, 10_000)]
+    found = [current_promotion(held, ms(at)) for at in (0, 99, 100, 199, 200, 299, 10_000)]
     assert found == [early, early, early, early, late, late, late]
-    assert current({}, ms(0)) is None
+    assert current_promotion({}, ms(0)) is None
 
 
 def test_of_promotions_that_start_together_the_least_id_is_current() -> None:
     a, b = promotion("a"), promotion("b")
-    assert current({"b": b, "a": a}, ms(5)) == current({"a": a, "b": b}, ms(5)) == a
-    assert current({"b": b, "a": a}, ms(-5)) == a
+    assert current_promotion({"b": b, "a": a}, ms(5)) == current_promotion({"a": a, "b": b}, ms(5)) == a
+    assert current_promotion({"b": b, "a": a}, ms(-5)) == a

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contract.events import Phase, Promotion
-from streams.model.phases import RunState, at_moment, elapsed_fraction, next_phase, phase_at, run_state
+from streams.model.phases import RunState, elapsed_fraction, next_phase, phase_at, promotion_progress, run_state
 
 
 def phase(name: str, begins: int, ends: int) -> Phase:
@@ -36,14 +36,14 @@ SALE = promotion(phase("presale", 1000, 1100), phase("opening", 1200, 1400), pha
     ],
 )
 def test_phases_are_half_open(at: int, state: str, now: str | None, then: str | None) -> None:
-    found = at_moment(SALE, at)
+    found = promotion_progress(SALE, at)
     assert (found.state, found.phase and found.phase.name, found.next and found.next.name) == (state, now, then)
 
 
 @pytest.mark.parametrize(("at", "share"), [(0, 0), (1000, 0), (1250, 0.25), (2000, 1), (9999, 1)])
 def test_the_share_that_is_over(at: int, share: float) -> None:
     assert elapsed_fraction(SALE, at) == share
-    assert at_moment(SALE, at).elapsed_ms == share * 1000
+    assert promotion_progress(SALE, at).elapsed_ms == share * 1000
 
 
 def test_of_phases_that_overlap_the_one_that_began_last_counts() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.panes.arrays import Ints
-from streams.panes.packing import Column, pack, pack_rising, unpack, unpack_uint32
+from streams.panes.packing import Column, pack, pack_delta_encoded, unpack, unpack_uint32
 
 SIZES = st.sampled_from([(0, 255), (0, 65_535), (0, 2**32 - 1), (-(2**62), 2**62)])
 COLUMNS = SIZES.flatmap(lambda bounds: st.lists(st.integers(*bounds)))
@@ -24,16 +24,16 @@ def test_a_column_comes_back_as_it_was(numbers: list[int]) -> None:
 
 @given(COLUMNS)
 def test_so_does_one_of_differences_also_where_it_falls(numbers: list[int]) -> None:
-    assert unpack(pack_rising(np.array(numbers, np.int64))).tolist() == numbers
+    assert unpack(pack_delta_encoded(np.array(numbers, np.int64))).tolist() == numbers
 
 
 @pytest.mark.parametrize("edge", [0, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**63 - 1, -(2**63)])
 def test_differences_wrap_at_the_edges_of_every_type(edge: int) -> None:
     numbers = [0, edge, 0, edge, edge, 1]
-    assert unpack(pack_rising(np.array(numbers, np.int64))).tolist() == numbers
+    assert unpack(pack_delta_encoded(np.array(numbers, np.int64))).tolist() == numbers
 
 
-@pytest.mark.parametrize("column", [pack, pack_rising])
+@pytest.mark.parametrize("column", [pack, pack_delta_encoded])
 def test_it_is_read_as_the_type_that_is_asked_for(column: Callable[[Ints], Column]) -> None:
     packed = column(np.array([3, 70_000], np.int64))
     for read, kind in ((unpack, np.int64), (unpack_uint32, np.uint32)):
@@ -43,5 +43,5 @@ def test_it_is_read_as_the_type_that_is_asked_for(column: Callable[[Ints], Colum
 def test_registers_of_many_sketches_compress_to_less_than_half_of_what_they_would() -> None:
     chance = np.random.default_rng(1)
     registers = np.concatenate([np.sort(chance.choice(65_536, 10_000, replace=False)) for _ in range(20)])
-    plain, rising = (len(zstandard.compress(bytes(column(registers)), 1)) for column in (pack, pack_rising))
+    plain, rising = (len(zstandard.compress(bytes(column(registers)), 1)) for column in (pack, pack_delta_encoded))
     assert rising < plain / 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.dedup import hash_strings
 from streams.fold.delta import PaneDelta, merge
-from streams.panes.sketch import RANK_BITS, coupons
+from streams.panes.sketch import RANK_BITS, register_entries
 from streams.panes.sketches import Sketches, sketches_from
 from tests.streams.distincts import estimates
 
@@ -20,7 +20,7 @@ SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 15
 
 def sketch(ids: list[str], *, pane: int = 0) -> Sketches:
     """A sketch of ids in row 0, distinct count 0."""
-    drawn = np.sort(coupons(hash_strings(ids)))
+    drawn = np.sort(register_entries(hash_strings(ids)))
     return sketches_from(np.array([pane << 25], np.int64), np.zeros(len(ids), np.int64), drawn)
 
 
@@ -30,7 +30,7 @@ def estimate(*parts: Sketches) -> int:
 
 def coupon_of(value: int) -> tuple[int, int]:
     """(register, rank) of one 64-bit hash."""
-    drawn = int(coupons(np.array([value], np.uint64))[0])
+    drawn = int(register_entries(np.array([value], np.uint64))[0])
     return drawn >> RANK_BITS, drawn & ((1 << RANK_BITS) - 1)
 
 
@@ -54,7 +54,7 @@ def test_a_union_is_the_sketch_of_the_union(only_a: int, both: int, only_b: int)
     union = merge([PaneDelta(sketches=sketch(a)), PaneDelta(sketches=sketch(b))]).sketches
     whole = sketch(ids)
     assert union.groups.tolist() == whole.groups.tolist()
-    assert union.coupons.tolist() == whole.coupons.tolist()
+    assert union.register_entries.tolist() == whole.register_entries.tolist()
     assert estimate(sketch(a), sketch(b)) == estimate(whole)
 
 
@@ -64,7 +64,7 @@ def test_order_and_repeats_change_nothing(size: int, chance: Random) -> None:
     ids = [f"u-{i}" for i in range(size)]
     again = ids + [chance.choice(ids) for _ in range(size)]
     chance.shuffle(again)
-    assert sketch(again).coupons.tolist() == sketch(ids).coupons.tolist()
+    assert sketch(again).register_entries.tolist() == sketch(ids).register_entries.tolist()
 
 
 def test_panes_are_united_and_not_added() -> None:
@@ -75,7 +75,7 @@ def test_panes_are_united_and_not_added() -> None:
 @pytest.mark.parametrize("rows", [1, 64, 65, 300])
 def test_many_values_at_once_are_each_counted_by_themselves(rows: int) -> None:
     parts = [
-        Sketches(np.array([row << 2], np.int64), part.ends, part.coupons)
+        Sketches(np.array([row << 2], np.int64), part.ends, part.register_entries)
         for row in range(rows)
         for part in [sketch([f"u-{row}-{i}" for i in range(1 + 3 * row)])]
     ]

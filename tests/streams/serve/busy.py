@@ -36,7 +36,7 @@ async def fill(shop: Shop, events: int = 24_000, seed: int = 1) -> None:
         ]
         await shop.send(ORDERS, *orders)
         await shop.send(CLICKS, *views)
-        await shop.roll()
+        await shop.compact()
     await shop.attend()
 
 

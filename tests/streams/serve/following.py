@@ -13,8 +13,8 @@ import httpx
 
 from streams.local.embedded.ports import free_port
 from streams.serve.app import bind, create_app, server
-from streams.serve.changes import Change
-from streams.serve.sse import Place
+from streams.serve.changes import AlertStreamEntry
+from streams.serve.sse import StreamEntryId
 from streams.settings import Settings
 
 
@@ -52,7 +52,7 @@ async def received(answer: httpx.Response) -> AsyncIterator[Event]:
 class Log:
     """Changes in memory; `fault`: what every call raises."""
 
-    held: list[Change] = field(default_factory=list)
+    held: list[AlertStreamEntry] = field(default_factory=list)
     fault: Exception | None = None
     failed: int = 0
     """How many calls raised it."""
@@ -62,24 +62,25 @@ class Log:
     def add(self, *numbers: int, size: int = 0) -> None:
         """Changes, each at (number, 0)."""
         self.held += [
-            Change((number, 0), json.dumps({"number": number, "much": "x" * size}).encode()) for number in numbers
+            AlertStreamEntry((number, 0), json.dumps({"number": number, "much": "x" * size}).encode())
+            for number in numbers
         ]
 
     async def is_read(self) -> bool:
         """Whether somebody was given changes."""
         return self.given > 0
 
-    async def end(self) -> Place:
+    async def end(self) -> StreamEntryId:
         self._answer()
-        return self.held[-1].place if self.held else (0, 0)
+        return self.held[-1].entry_id if self.held else (0, 0)
 
-    async def oldest(self) -> Place | None:
+    async def oldest(self) -> StreamEntryId | None:
         self._answer()
-        return self.held[0].place if self.held else None
+        return self.held[0].entry_id if self.held else None
 
-    async def after(self, place: Place, most: int) -> list[Change]:
+    async def after(self, entry_id: StreamEntryId, most: int) -> list[AlertStreamEntry]:
         self._answer()
-        found = [change for change in self.held if change.place > place][:most]
+        found = [change for change in self.held if change.entry_id > entry_id][:most]
         self.given += len(found)
         return found
 
@@ -103,7 +104,7 @@ async def served(settings: Settings, log: Log | None = None) -> AsyncIterator[st
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if log is not None:
-                    await stack.enter_async_context(app.state.broadcast.alerts_from(log))
+                    await stack.enter_async_context(app.state.broadcast.relay_alerts(log))
                 yield f"http://127.0.0.1:{settings.http_port}"
                 running.should_exit = True
                 await asyncio.wait_for(task, 10)

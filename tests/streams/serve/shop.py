@@ -15,16 +15,16 @@ from consumers.kafka.faust_transport import RecordBatch
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.serve.app import create_app
 from streams.settings import Settings
+from streams.store.compactor import Compactor
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
-from streams.store.roller import Roller
 from streams.store.writer import PaneWriter
-from streams.worker.lateness import clocks
-from streams.worker.partition import PartitionWork
+from streams.worker.lateness import event_time_bounds
+from streams.worker.partition import OwnedPartition
 
 T0 = 1_764_590_400_000
 """2025-12-01T12:00:00Z: events are given in seconds after it."""
@@ -80,16 +80,16 @@ class Shop:
         self.redis = connect(settings)
         self.keys = Keys(settings.redis_prefix, settings.shards)
         self.writer = PaneWriter(self.redis, self.keys, levels(settings))
-        self._roller = Roller(self.redis, self.keys, levels(settings), settings.clock)
-        self.works: dict[Partition, PartitionWork] = {}
-        self._rows = Rows()
+        self._compactor = Compactor(self.redis, self.keys, levels(settings), settings.clock)
+        self.works: dict[Partition, OwnedPartition] = {}
+        self._rows = RowIndex()
         self._ids = 0
 
     async def send(self, partition: Partition, *events: dict[str, Any] | bytes) -> None:
         """Count events (bytes: as they are, for poison)."""
         work = self.works.get(partition)
         if work is None:
-            made = PartitionWork(partition, self.settings, self.writer, self._roller, self._rows)
+            made = OwnedPartition(partition, self.settings, self.writer, self._compactor, self._rows)
             work = self.works[partition] = made
         if not work.loaded:
             await work.load()
@@ -97,12 +97,12 @@ class Shop:
         values = [event if isinstance(event, bytes) else self._encoded(event) for event in events]
         records = [Message(follows + i, value) for i, value in enumerate(values)]
         batch = RecordBatch(partition.topic, partition.number, follows, follows + len(records), records)
-        moved = await work.apply(work.prepare(batch, clocks(self.settings, None, now_ms())))
+        moved = await work.apply(work.prepare(batch, event_time_bounds(self.settings, None, now_ms())))
         assert moved is None
 
-    async def roll(self) -> None:
+    async def compact(self) -> None:
         for work in self.works.values():
-            assert await work.roll(clocks(self.settings, None, now_ms()))
+            assert await work.compact(event_time_bounds(self.settings, None, now_ms()))
 
     async def attend(self, lag: int = 0, *only: Partition) -> None:
         """Say that partitions are attended; those that nothing was sent to as well."""

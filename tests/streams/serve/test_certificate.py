@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import UsageError
-from streams.serve.certificate import examine
+from streams.serve.certificate import check_certificate
 from tests.support.certificates import Authority
 
 
@@ -20,23 +20,23 @@ def authority(tmp_path: Path) -> Authority:
 
 def test_one_that_is_good_tells_when_it_expires(authority: Authority) -> None:
     pair = authority.issue("serve", days=10)
-    expires_s = examine(str(pair.cert), str(pair.key)).expires_ms / 1000
+    expires_s = check_certificate(str(pair.cert), str(pair.key)).expires_ms / 1000
     assert expires_s == pytest.approx(time.time() + 10 * 86_400, abs=600)
 
 
 def test_its_key_may_be_in_the_same_file(authority: Authority) -> None:
-    assert examine(str(authority.issue("serve").both), "")
+    assert check_certificate(str(authority.issue("serve").both), "")
 
 
 def test_the_authority_may_follow_it_in_the_file(authority: Authority) -> None:
     pair = authority.issue("serve")
     pair.cert.write_text(pair.cert.read_text() + authority.ca.read_text())
-    assert examine(str(pair.cert), str(pair.key))
+    assert check_certificate(str(pair.cert), str(pair.key))
 
 
 def refusal(cert: object, key: object) -> str:
     with pytest.raises(UsageError) as caught:
-        examine(str(cert), str(key))
+        check_certificate(str(cert), str(key))
     return str(caught.value)
 
 

@@ -33,7 +33,7 @@ async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         await made.send(CLICKS, click(90, user="late", channel="web"))
         await made.promote("last", -APART_S, 3600 - APART_S)
         await made.promote("this", 0, 3600, baseline="last")
-        await made.roll()
+        await made.compact()
         await made.attend()
         async with client(made.settings) as connected:
             await ready(connected)

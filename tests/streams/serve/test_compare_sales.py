@@ -68,7 +68,7 @@ async def count(shop: Shop, sold: Sale) -> int:
     """Count a sale; returns the newest event's time."""
     for topic, events in sold.events.items():
         await shop.feed(Partition(topic, 0), events)
-        await shop.roll(Partition(topic, 0))
+        await shop.compact(Partition(topic, 0))
     return max(event["ts"] for events in sold.events.values() for event in events)
 
 

@@ -20,7 +20,7 @@ import pytest
 from streams.process.files import raise_file_limit
 from streams.serve import app, connections, request_limits
 from streams.serve.connections import Connections, most_connections
-from streams.serve.refused import HttpRefused
+from streams.serve.http_limits import HttpLimitCounts
 from streams.settings import Settings
 from tests.streams.serve.following import served
 from tests.streams.serve.process import answered, connected, serving
@@ -236,7 +236,7 @@ async def test_asked_for_a_websocket_it_answers_in_http(port: int) -> None:
 
 @pytest.mark.anyio
 async def test_answers_that_nobody_reads_are_bounded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_UNREAD", 3)
+    monkeypatch.setattr(connections, "MAX_UNREAD", 3)
     async with served(settings) as url, httpx.AsyncClient(base_url=url) as http:
         port = int(url.rpartition(":")[2])
         held = []
@@ -271,20 +271,20 @@ class TestWhoIsClosed:
     """Of the client with the most connections, the one that has waited longest for it."""
 
     def test_the_client_with_the_most_pays(self) -> None:
-        held = Connections(4, HttpRefused())
+        held = Connections(4, HttpLimitCounts())
         few, many = [_Fake(held, "a")], [_Fake(held, "b") for _ in range(3)]
         _Fake(held, "c")
         assert [one.closed for one in (*few, *many)] == ["", "connection_dropped", "", ""]
 
     def test_one_that_is_being_answered_stays(self) -> None:
-        held = Connections(2, HttpRefused())
+        held = Connections(2, HttpLimitCounts())
         first, second = _Fake(held, "a"), _Fake(held, "a")
         held.answer(first)  # type: ignore[arg-type]
         third = _Fake(held, "a")
         assert [one.closed for one in (first, second, third)] == ["", "connection_dropped", ""]
 
     def test_where_all_are_being_answered_the_new_one_is_refused(self) -> None:
-        held = Connections(1, HttpRefused())
+        held = Connections(1, HttpLimitCounts())
         held.answer(_Fake(held, "a"))  # type: ignore[arg-type]
         assert _Fake(held, "b").closed == "connections_full"
         assert len(held) == 1

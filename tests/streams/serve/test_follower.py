@@ -18,19 +18,19 @@ from streams.serve import changes, stream
 from streams.serve.app import create_app
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ApiError
-from streams.serve.sse import Seen, parse
-from streams.serve.stream import Follower
+from streams.serve.sse import StreamPosition, parse_event_id
+from streams.serve.stream import SseSubscriber
 from streams.settings import Settings
-from streams.view.asking import Question
-from streams.view.queries import Ask, OfEach, OfOne, Told
+from streams.view.cached_queries import CachedQuery, EachValueQuery, EncodedAnswer, OneValueQuery
+from streams.view.query import KpiQuery
 from tests.streams.serve.conftest import soon
 from tests.streams.serve.following import Event, Log, events
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid
 
 pytestmark = pytest.mark.anyio
 
-ASK = OfOne(Question(Window.M1, Scope.ALL, None, None), "")
-OTHER = OfOne(Question(Window.M5, Scope.ALL, None, None), "")
+ASK = OneValueQuery(KpiQuery(Window.M1, Scope.ALL, None, None), "")
+OTHER = OneValueQuery(KpiQuery(Window.M5, Scope.ALL, None, None), "")
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ async def move(shop: Shop, broadcast: Broadcast, second: int) -> None:
     await reached(broadcast, second)
 
 
-async def news(of: Follower) -> list[Event]:
-    return events("".join([told.decode() async for told in of.news()]))
+async def new_events(of: SseSubscriber) -> list[Event]:
+    return events("".join([told.decode() async for told in of.new_events()]))
 
 
 def kpis(told: list[Event]) -> list[float]:
@@ -75,93 +75,93 @@ def seconds(gap: Event) -> tuple[str, float, float]:
 
 class TestNumbers:
     async def test_the_newest_at_once_and_then_each_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
-        one = Follower(broadcast, ASK, None)
-        first = await news(one)
+        one = SseSubscriber(broadcast, ASK, None)
+        first = await new_events(one)
         assert kpis(first) == [60]
         assert (first[0].data["values"]["gmv"], first[0].data["window"], first[0].data["live"]) == (1300, "1m", True)
-        assert await news(one) == []
+        assert await new_events(one) == []
         for second in (61, 62):
             await move(open_shop, broadcast, second)
-            assert kpis(await news(one)) == [second]
-            assert await news(one) == []
+            assert kpis(await new_events(one)) == [second]
+            assert await new_events(one) == []
 
     async def test_late_events_make_no_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
-        one = Follower(broadcast, ASK, None)
-        await news(one)
+        one = SseSubscriber(broadcast, ASK, None)
+        await new_events(one)
         await open_shop.send(CLICKS, click(30, "search"))
 
         async def taken_in() -> bool:
             return broadcast.live.snapshot.positions["clicks/0"] == 9
 
         await soon(taken_in)
-        assert await news(one) == []
+        assert await new_events(one) == []
 
     async def test_of_each_value_of_a_scope(self, broadcast: Broadcast) -> None:
-        ask = OfEach(Question(Window.M5, Scope.CHANNEL, None, None))
-        (told,) = await news(Follower(broadcast, ask, None))
+        ask = EachValueQuery(KpiQuery(Window.M5, Scope.CHANNEL, None, None))
+        (told,) = await new_events(SseSubscriber(broadcast, ask, None))
         assert [item["value"] for item in told.data["items"]] == ["app", "web"]
 
     async def test_who_was_slow_gets_the_newest_and_is_told_of_the_others(
         self, open_shop: Shop, broadcast: Broadcast
     ) -> None:
-        one = Follower(broadcast, ASK, None)
-        await news(one)
+        one = SseSubscriber(broadcast, ASK, None)
+        await new_events(one)
         for second in (61, 62, 63):
             await move(open_shop, broadcast, second)
-        gap, newest = await news(one)
+        gap, newest = await new_events(one)
         assert (gap.name, seconds(gap), kpis([newest])) == ("gap", ("kpis", 60, 63), [63])
 
     @pytest.mark.parametrize(("resumed", "told"), [(60, []), (59, ["kpis"]), (55, ["gap", "kpis"])])
     async def test_after_what_was_seen_elsewhere(self, broadcast: Broadcast, resumed: int, told: list[str]) -> None:
-        one = Follower(broadcast, ASK, Seen(at(resumed), None))
-        assert [event.name for event in await news(one)] == told
+        one = SseSubscriber(broadcast, ASK, StreamPosition(at(resumed), None))
+        assert [event.name for event in await new_events(one)] == told
 
     async def test_a_server_that_is_behind_the_one_before_tells_nothing_twice(
         self, open_shop: Shop, broadcast: Broadcast
     ) -> None:
-        one = Follower(broadcast, ASK, Seen(at(61), None))
-        assert await news(one) == []
+        one = SseSubscriber(broadcast, ASK, StreamPosition(at(61), None))
+        assert await new_events(one) == []
         await move(open_shop, broadcast, 61)
-        assert await news(one) == []
+        assert await new_events(one) == []
         await move(open_shop, broadcast, 62)
-        assert kpis(await news(one)) == [62]
+        assert kpis(await new_events(one)) == [62]
 
     async def test_an_as_of_that_has_gone_back(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stream, "BEHIND_S", 0)
-        assert kpis(await news(Follower(broadcast, ASK, Seen(at(3600), None)))) == [60]
+        assert kpis(await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(3600), None)))) == [60]
 
     async def test_an_answer_is_made_once_for_all(self, broadcast: Broadcast) -> None:
-        one, other = await broadcast.numbers(ASK), await broadcast.numbers(ASK)
+        one, other = await broadcast.newest_kpis(ASK), await broadcast.numbers(ASK)
         assert one is other
 
     async def test_so_however_many_questions_there_are(
         self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asks = [OfOne(Question(Window.M1, Scope.SKU, None, None), f"sku-{number}") for number in range(100)]
-        made: list[Ask[Told]] = []
-        tell = broadcast.live.tell
+        asks = [OneValueQuery(KpiQuery(Window.M1, Scope.SKU, None, None), f"sku-{number}") for number in range(100)]
+        made: list[CachedQuery[EncodedAnswer]] = []
+        get_answer = broadcast.live.get_answer
 
-        async def counted(ask: Ask[Told]) -> Told:
+        async def counted(ask: CachedQuery[EncodedAnswer]) -> EncodedAnswer:
             made.append(ask)
-            return await tell(ask)
+            return await get_answer(ask)
 
-        monkeypatch.setattr(broadcast.live, "tell", counted)
+        monkeypatch.setattr(broadcast.live, "get_answer", counted)
         with contextlib.ExitStack() as places:
             for ask in asks * 2:
-                places.enter_context(broadcast.place(ask))
-            await asyncio.gather(*map(broadcast.numbers, asks * 2))
+                places.enter_context(broadcast.subscription(ask))
+            await asyncio.gather(*map(broadcast.newest_kpis, asks * 2))
         assert (len(made), set(made)) == (100, set(asks))
         assert not broadcast._made, "nothing is held of what nobody follows"
 
     async def test_only_so_many_different_questions(
         self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(broadcasts, "MOST_QUESTIONS", 1)
-        with broadcast.place(ASK), broadcast.place(ASK):
-            with pytest.raises(ApiError, match="1 questions are followed") as refused, broadcast.place(OTHER):
+        monkeypatch.setattr(broadcasts, "MAX_SUBSCRIBED_QUERIES", 1)
+        with broadcast.subscription(ASK), broadcast.subscription(ASK):
+            with pytest.raises(ApiError, match="1 questions are followed") as refused, broadcast.subscription(OTHER):
                 pass
             assert (refused.value.status, refused.value.code) == (503, "too_many_questions")
-        with broadcast.place(OTHER):
+        with broadcast.subscription(OTHER):
             pass
 
 
@@ -173,14 +173,14 @@ class TestAlerts:
         log = Log()
         log.add(1)
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(broadcast.alerts_from(log))
-            await self.upto(broadcast, 1)
+            await stack.enter_async_context(broadcast.relay_alerts(log))
+            await self.read_to(broadcast, 1)
             yield log
 
     @staticmethod
-    async def upto(broadcast: Broadcast, number: int) -> None:
+    async def read_to(broadcast: Broadcast, number: int) -> None:
         async def so() -> bool:
-            return broadcast.alerts is not None and broadcast.alerts.upto == (number, 0)
+            return broadcast.alerts is not None and broadcast.alerts.read_to == (number, 0)
 
         await soon(so)
 
@@ -189,25 +189,25 @@ class TestAlerts:
         return [one.data["number"] for one in told if one.name == "alert"]
 
     async def test_each_once_in_order_from_now_on(self, broadcast: Broadcast, log: Log) -> None:
-        one = Follower(broadcast, ASK, None)
-        assert self.numbers(await news(one)) == []
+        one = SseSubscriber(broadcast, ASK, None)
+        assert self.numbers(await new_events(one)) == []
         log.add(2, 3)
-        await self.upto(broadcast, 3)
-        assert self.numbers(await news(one)) == [2, 3]
-        assert await news(one) == []
+        await self.read_to(broadcast, 3)
+        assert self.numbers(await new_events(one)) == [2, 3]
+        assert await new_events(one) == []
 
     async def test_after_any_event_the_rest_comes_and_nothing_twice(
         self, broadcast: Broadcast, log: Log, open_shop: Shop
     ) -> None:
-        one = Follower(broadcast, ASK, None)
-        told = await news(one)
+        one = SseSubscriber(broadcast, ASK, None)
+        told = await new_events(one)
         log.add(*range(2, 6))
-        await self.upto(broadcast, 5)
+        await self.read_to(broadcast, 5)
         await move(open_shop, broadcast, 61)
-        told += await news(one)
+        told += await new_events(one)
         assert [event.name for event in told] == ["kpis", *["alert"] * 4, "kpis"]
         for place, event in enumerate(told):
-            rest = await news(Follower(broadcast, ASK, parse(event.id or "")))
+            rest = await new_events(SseSubscriber(broadcast, ASK, parse_event_id(event.id or "")))
             assert [(one.name, one.id) for one in rest] == [(one.name, one.id) for one in told[place + 1 :]]
 
     async def test_further_back_than_the_server_remembers(
@@ -215,25 +215,25 @@ class TestAlerts:
     ) -> None:
         monkeypatch.setattr(changes, "_MOST_HELD", 3)
         log.add(*range(2, 1000))
-        await self.upto(broadcast, 999)
+        await self.read_to(broadcast, 999)
         for seen in (1, 500, 995, 996, 998):
-            told = await news(Follower(broadcast, ASK, Seen(at(60), (seen, 0))))
+            told = await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(60), (seen, 0))))
             assert self.numbers(told) == list(range(seen + 1, 1000))
             assert {event.name for event in told} == {"alert"}
 
     async def test_what_is_no_longer_kept_is_told_of(self, broadcast: Broadcast, log: Log) -> None:
         del log.held[0]
         log.add(5, 6)
-        async with broadcast.alerts_from(log):
-            await self.upto(broadcast, 6)
-            gap, *rest = await news(Follower(broadcast, ASK, Seen(at(60), (1, 0))))
+        async with broadcast.relay_alerts(log):
+            await self.read_to(broadcast, 6)
+            gap, *rest = await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(60), (1, 0))))
             assert (gap.name, gap.data) == ("gap", {"of": "alerts", "after": 1, "before": 6})
             assert self.numbers(rest) == [5, 6]
 
     async def test_whatever_fails_is_said_once_and_changes_come_afterwards(
         self, broadcast: Broadcast, log: Log
     ) -> None:
-        one = Follower(broadcast, ASK, Seen(at(60), (1, 0)))
+        one = SseSubscriber(broadcast, ASK, StreamPosition(at(60), (1, 0)))
         with capture_logs() as said:
             log.fault = RedisClusterException("slot 5 is not covered")
             failed = log.failed
@@ -244,17 +244,17 @@ class TestAlerts:
             await soon(again)
             log.fault = None
             log.add(2)
-            await self.upto(broadcast, 2)
+            await self.read_to(broadcast, 2)
         (line,) = [line for line in said if line["log_level"] == "warning"]
         assert line["error"] == "RedisClusterException: slot 5 is not covered"
-        assert self.numbers(await news(one)) == [2]
+        assert self.numbers(await new_events(one)) == [2]
 
     async def test_while_redis_is_away_nothing_is_lost(self, broadcast: Broadcast, log: Log) -> None:
-        one = Follower(broadcast, ASK, Seen(at(60), (0, 1)))
+        one = SseSubscriber(broadcast, ASK, StreamPosition(at(60), (0, 1)))
         log.fault = RedisDown("away")
-        assert await news(one) == []
+        assert await new_events(one) == []
         log.add(2)
         log.fault = None
-        await self.upto(broadcast, 2)
-        told = await news(one)
+        await self.read_to(broadcast, 2)
+        told = await new_events(one)
         assert self.numbers(told) == [1, 2]

@@ -11,16 +11,16 @@ import pytest
 from consumers.errors import SalepulseError
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
-from streams.asof import AsOf, PartitionState
 from streams.clock import now_ms
-from streams.feeds import HeldBack
+from streams.serve.answer_status import AnswerStatus, NotLiveReason, RefusedWrites, ServerState, answer_status
 from streams.serve.app import bind, run
 from streams.serve.live import Live
-from streams.serve.standing import Facts, NotLive, RefusedWrites, Standing, standing
 from streams.settings import Settings
+from streams.store.as_of import AsOf, PartitionState
+from streams.store.blocking_as_of import BlockingPartition
 from streams.store.refusal_kinds import RedisRefusal
-from streams.stuck import Waiting
-from streams.view.follower_thread import Following
+from streams.store.stuck_partitions import UnmovedPosition
+from streams.view.follower_thread import FollowerThread
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, QUIET_S, Shop, at, click, client, shop, shop_settings
 from tests.support.servers import redis_server
@@ -37,41 +37,45 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
 @pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 29, True), (True, 7_200, False), (False, 7_200, True)])
 def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool, age_s: int, live: bool) -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 1, 1, 10_000_000, 0)
-    facts = Facts(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
-    found = standing(facts, now)
+    facts = ServerState(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
+    found = answer_status(facts, now)
     assert found.live is live
     assert live or "the events that come in are old" in found.reasons[0]
 
 
 def test_an_answer_that_is_old_is_never_live_whatever_else_is_right() -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 9_999_000, 9_999_000, 10_000_000, 0)
-    facts = Facts(AsOf(now - 1_000, (), 0), {CLICKS: counted}, (), now, None, wall=True)
-    for shown_ms, codes in ((now - 30_000, ()), (now - 30_001, (NotLive.BUSY,)), (now - 72_000, (NotLive.BUSY,))):
-        found = standing(replace(facts, shown_ms=shown_ms), now)
+    facts = ServerState(AsOf(now - 1_000, (), 0), {CLICKS: counted}, (), now, None, wall=True)
+    for answer_as_of_ms, codes in (
+        (now - 30_000, ()),
+        (now - 30_001, (NotLiveReason.BUSY,)),
+        (now - 72_000, (NotLiveReason.BUSY,)),
+    ):
+        found = answer_status(replace(facts, answer_as_of_ms=answer_as_of_ms), now)
         assert (found.live, found.codes) == (not codes, codes)
     old = replace(facts, newest=AsOf(now - 31_000, (), 0))
-    assert standing(old, now).codes == (NotLive.RECORDS_WAITING,), (
+    assert answer_status(old, now).codes == (NotLiveReason.RECORDS_WAITING,), (
         "nothing explains it, and it is not live all the same"
     )
-    assert standing(replace(old, wall=False), now).live, "by the event clock nothing is old"
-    assert standing(replace(facts, shown_ms=now - 72_000, missing=(Topic.CLICKS,)), now).codes == (
-        NotLive.TOPIC_MISSING,
+    assert answer_status(replace(old, wall=False), now).live, "by the event clock nothing is old"
+    assert answer_status(replace(facts, answer_as_of_ms=now - 72_000, missing=(Topic.CLICKS,)), now).codes == (
+        NotLiveReason.TOPIC_MISSING,
     ), "a cause that is known is enough"
 
 
 async def test_answers_of_before_are_not_live_when_the_as_of_has_moved_on(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, ahead, held = shop_settings(redis_url, clock=Clock.WALL), Following._answer_ahead, False
+    settings, ahead, held = shop_settings(redis_url, clock=Clock.WALL), FollowerThread._refresh_snapshot, False
 
-    async def answer_ahead(self: Following) -> None:
+    async def answer_ahead(self: FollowerThread) -> None:
         if not held:  # else answers stay those of before, as where the server still makes others
             await ahead(self)
 
     def second(ago: float) -> float:
         return (now_ms() - at(0)) / 1000 - ago
 
-    monkeypatch.setattr(Following, "_answer_ahead", answer_ahead)
+    monkeypatch.setattr(FollowerThread, "_refresh_snapshot", answer_ahead)
     async with shop(settings) as made, client(settings) as api:
         await made.send(CLICKS, click(second(72)))
         await made.attend()
@@ -105,35 +109,41 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
     waiting = PartitionState(9, 7, 1, 1, now, 5)
     never = PartitionState(None, None, None, None, None, 3)
     full, replica = RefusedWrites(RedisRefusal.OOM, now - 1000), RefusedWrites(RedisRefusal.READONLY, now - 1000)
-    silent = replace(waiting, seen_ms=now - 6_000)
-    stays, unheard = Waiting("9", now - 90_000, now, 5), Waiting("9", now - 90_000, now, None)
+    silent = replace(waiting, heartbeat_ms=now - 6_000)
+    stays, unheard = UnmovedPosition("9", now - 90_000, now, 5), UnmovedPosition("9", now - 90_000, now, None)
     cases = [
-        (Facts(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
-        (Facts(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
-        (Facts(AsOf(None, (), 0), {ORDERS: never}, (), now, None), ["no_as_of"]),
-        (Facts(AsOf(now, (), 0), {}, (), now, None, prepared=False), ["preparing"]),
-        (Facts(AsOf(old, (), 0), {}, (), now, None, wall=True), ["events_old"]),
-        (Facts(AsOf(old, (), 0), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
-        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (CLICKS,), old, "refused"), ["redis_down", "partition_stale"]),
-        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None), []),
+        (ServerState(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
+        (ServerState(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
+        (ServerState(AsOf(None, (), 0), {ORDERS: never}, (), now, None), ["no_as_of"]),
+        (ServerState(AsOf(now, (), 0), {}, (), now, None, prepared=False), ["preparing"]),
+        (ServerState(AsOf(old, (), 0), {}, (), now, None, wall=True), ["events_old"]),
+        (ServerState(AsOf(old, (), 0), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
         (
-            Facts(AsOf(now, (ORDERS,), 0), {CLICKS: waiting}, (ORDERS,), now, None, unread=(ORDERS,)),
+            ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (CLICKS,), old, "refused"),
+            ["redis_down", "partition_stale"],
+        ),
+        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None), []),
+        (
+            ServerState(AsOf(now, (ORDERS,), 0), {CLICKS: waiting}, (ORDERS,), now, None, unread=(ORDERS,)),
             ["partition_unread"],
         ),
-        (Facts(AsOf(now, (), 0), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
-        (Facts(AsOf(now, (), 0), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
-        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
-        (Facts(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
-        (Facts(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
-        (Facts(AsOf(now, (), 0), {}, (), now, None, stopped={ORDERS: "topic orders is not read"}), ["topic_stopped"]),
-        (Facts(AsOf(old, (), 0), {CLICKS: waiting}, (), now, None, stuck={CLICKS: stays}), ["partition_stuck"]),
+        (ServerState(AsOf(now, (), 0), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
+        (ServerState(AsOf(now, (), 0), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
+        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
+        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
+        (ServerState(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
         (
-            Facts(AsOf(now, (), 0), {CLICKS: silent}, (CLICKS,), now, None, stuck={CLICKS: unheard}),
+            ServerState(AsOf(now, (), 0), {}, (), now, None, paused={ORDERS: "topic orders is not read"}),
+            ["topic_stopped"],
+        ),
+        (ServerState(AsOf(old, (), 0), {CLICKS: waiting}, (), now, None, stuck={CLICKS: stays}), ["partition_stuck"]),
+        (
+            ServerState(AsOf(now, (), 0), {CLICKS: silent}, (CLICKS,), now, None, stuck={CLICKS: unheard}),
             ["partition_stale", "partition_stuck"],
         ),
     ]
     for facts, codes in cases:
-        found = standing(facts, now)
+        found = answer_status(facts, now)
         assert [*found.codes] == codes
         assert {cause.code for cause in found.causes} == set(codes)
         assert found.live is (not codes)
@@ -143,7 +153,7 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
 def test_a_topic_that_is_not_read_is_told_once_with_what_to_do() -> None:
     found = {partition: f"topic {partition.topic} is not read: by {partition}" for partition in (ORDERS, CLICKS)}
     found[Partition(Topic.ORDERS, 1)] = "topic orders is not read: by orders/1"
-    clicks, orders = standing(Facts(AsOf(1_000, (), 0), {}, (), 1_000, None, stopped=found), 1_000).reasons
+    clicks, orders = answer_status(ServerState(AsOf(1_000, (), 0), {}, (), 1_000, None, paused=found), 1_000).reasons
     assert clicks.startswith("topic clicks is not read: by clicks/0; if these are the shop's messages")
     assert orders.startswith("topic orders is not read: by orders/0; ")
     assert all(said in orders for said in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
@@ -155,30 +165,30 @@ def test_a_late_feed_and_counting_that_is_behind_are_told_apart() -> None:
         CLICKS: PartitionState(9, 9, now - 1_000, now - 500, now, 1, now - 100),  # as always: something is under way
         ORDERS: PartitionState(9, 9, now - 1_200_000, now - 500, now, 0, now),
     }
-    late, behind = HeldBack(ORDERS, 1_200_000, 0, True), HeldBack(ORDERS, 1_200_000, 70_000, False)
+    late, behind = BlockingPartition(ORDERS, 1_200_000, 0, True), BlockingPartition(ORDERS, 1_200_000, 70_000, False)
 
-    def found(one: HeldBack, **changes: object) -> Standing:
-        facts = Facts(AsOf(now - 1_200_000, (), 0), states, (), now, None, wall=True, held_back=(one,))
-        return standing(replace(facts, **changes), now)
+    def found(one: BlockingPartition, **changes: object) -> AnswerStatus:
+        facts = ServerState(AsOf(now - 1_200_000, (), 0), states, (), now, None, wall=True, blocking_as_of=(one,))
+        return answer_status(replace(facts, **changes), now)
 
-    assert found(late).codes == (NotLive.FEED_LATE,)
+    assert found(late).codes == (NotLiveReason.FEED_LATE,)
     assert found(late).reasons[0].startswith("orders/0: its newest event is 20 min old: the feed is late")
-    assert found(behind).codes == (NotLive.RECORDS_WAITING,)
+    assert found(behind).codes == (NotLiveReason.RECORDS_WAITING,)
     assert "orders/0" in found(behind).reasons[0]
     assert found(late, newest=AsOf(now - 20_000, (), 0)).live, "while the as-of is young, it is no matter"
-    assert found(late, stale=(ORDERS,)).codes == (NotLive.PARTITION_STALE,)
+    assert found(late, stale=(ORDERS,)).codes == (NotLiveReason.PARTITION_STALE,)
     day = 86_400_000
     old = {name: replace(held, newest_ms=now - day, lag=0) for name, held in states.items()}
     past = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=old)
-    assert past.codes == (NotLive.EVENTS_OLD,), "all of it is of the past"
+    assert past.codes == (NotLiveReason.EVENTS_OLD,), "all of it is of the past"
     one_old = {**states, ORDERS: replace(states[ORDERS], newest_ms=now - day)}
     found_late = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=one_old)
-    assert found_late.codes == (NotLive.FEED_LATE,)
+    assert found_late.codes == (NotLiveReason.FEED_LATE,)
 
 
 def test_an_age_is_never_negative() -> None:
-    facts = Facts(AsOf(10_000, (), 0), {}, (), 9_000, None, wall=True)
-    assert standing(facts, 9_000).age_ms == 0
+    facts = ServerState(AsOf(10_000, (), 0), {}, (), 9_000, None, wall=True)
+    assert answer_status(facts, 9_000).age_ms == 0
 
 
 async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.api_client import ApiClient
+from streams.local.api_client import ApiClient
 from streams.serve.paths import path_segment, routed_path
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready

@@ -150,7 +150,7 @@ async def test_ties_are_in_the_order_of_names(api: httpx.AsyncClient) -> None:
 
 
 async def test_two_servers_answer_the_same(api: httpx.AsyncClient, settings: Settings, open_shop: Shop) -> None:
-    await open_shop.roll()
+    await open_shop.compact()
     async with client(settings) as other:  # one read the log as it grew, this one finds blocks
         await ready(other)
         for window in ("1m", "5m", "24h", "promotion"):

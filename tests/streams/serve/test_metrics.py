@@ -13,11 +13,11 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from consumers.contract.rejection import Priced
+from consumers.contract.rejection import PricingLabels
 from streams.clock import now_ms
 from streams.model.kpis import MONEY_NAMES, NAMES
-from streams.model.totals import negative_amounts_of
-from streams.serve.gauges import metric_name, share
+from streams.model.negative_amounts import negative_amounts_total
+from streams.serve.gauges import metric_name, share_evenly
 from streams.worker.metrics import WorkerMetrics
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import ORDERS, Shop, at, client, paid, shop_settings
@@ -164,7 +164,9 @@ async def test_every_series_is_there_once_whatever_values_are_called(open_shop: 
         await open_shop.send(ORDERS, paid(55, 0, user=f"u{i}", items=[line], **dict.fromkeys(labels, name)))
     await open_shop.redis.hincrby(open_shop.keys.totals(0), "negative_amounts,rest", 7)
     for channel, coupon in (("", ""), ("other", "rest"), ('"', "\n"), ("\x00", "")):
-        await open_shop.redis.hincrby(open_shop.keys.totals(0), negative_amounts_of(Priced(channel, coupon)), 1)
+        await open_shop.redis.hincrby(
+            open_shop.keys.totals(0), negative_amounts_total(PricingLabels(channel, coupon)), 1
+        )
     await open_shop.attend()
     budget = 20_000 if rest else 400_000
     settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), series_budget=budget)
@@ -232,7 +234,7 @@ async def test_the_budget_holds(open_shop: Shop, budget: int) -> None:
 
 
 def test_what_is_short_is_shared_evenly() -> None:
-    assert share({"a": 3, "b": 100, "c": 50}, 43) == {"a": 3, "b": 20, "c": 20}
-    assert share({"a": 3, "b": 4}, 100) == {"a": 3, "b": 4}
-    assert share({"a": 3, "b": 4}, 0) == {"a": 0, "b": 0}
-    assert share({}, 5) == {}
+    assert share_evenly({"a": 3, "b": 100, "c": 50}, 43) == {"a": 3, "b": 20, "c": 20}
+    assert share_evenly({"a": 3, "b": 4}, 100) == {"a": 3, "b": 4}
+    assert share_evenly({"a": 3, "b": 4}, 0) == {"a": 0, "b": 0}
+    assert share_evenly({}, 5) == {}

@@ -16,14 +16,14 @@ import httpx
 import pytest
 
 from consumers.topics import Partition, Topic
-from streams.asof import AsOf, PartitionState
 from streams.serve import live as live_module
+from streams.serve.answer_status import NotLiveReason, ServerState, answer_status
+from streams.serve.fair_queue import OverloadedError
+from streams.serve.http_limits import HttpLimit
 from streams.serve.live import Live
-from streams.serve.refused import HttpRefusal
-from streams.serve.standing import Facts, NotLive, standing
-from streams.serve.turns import OverloadedError
 from streams.settings import Settings
-from streams.tokens.token import Right
+from streams.store.as_of import AsOf, PartitionState
+from streams.tokens.token import TokenScope
 from streams.view.rolling import RollingView
 from tests.streams.serve.busy import HOURS, fill, readers, watch
 from tests.streams.serve.conftest import ready, soon
@@ -133,7 +133,7 @@ def _status(port: int, path: str) -> int:
 async def test_a_token_that_has_spent_its_time_is_told_so_and_another_is_answered(
     redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
-    tokens = write(tmp_path / "tokens.json", token("greedy", Right.READ), token("modest", Right.READ))
+    tokens = write(tmp_path / "tokens.json", token("greedy", TokenScope.READ), token("modest", TokenScope.READ))
     settings = shop_settings(redis_url, tokens_file=str(tokens), http_work_s=0.01)
     async with client(settings) as api:
         await ready(api)
@@ -182,7 +182,7 @@ async def test_what_takes_too_long_is_given_up_and_no_longer_computed(
 
         with pytest.raises(OverloadedError) as caught:
             await live.ask(endless)
-        assert caught.value.refusal is HttpRefusal.DEADLINE
+        assert caught.value.limit is HttpLimit.DEADLINE
         await asyncio.wait_for(ended.wait(), 2)
         assert await live.ask(_nothing) == 1, "its turn is free again"
     finally:
@@ -194,7 +194,7 @@ async def _nothing(_: RollingView, __: int) -> int:
 
 
 async def _is_live(live: Live) -> bool:
-    return live.standing().live
+    return live.answer_status().live
 
 
 @pytest.mark.anyio
@@ -223,12 +223,17 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(
 
 NOW_MS = 1_764_590_400_000
 OF_CLICKS = PartitionState(
-    position=1, rolled=1, newest_ms=NOW_MS - 5_000, fresh_ms=NOW_MS - 5_000, seen_ms=NOW_MS - 5_000, lag=0
+    position=1,
+    compacted_to=1,
+    newest_ms=NOW_MS - 5_000,
+    last_counted_ms=NOW_MS - 5_000,
+    heartbeat_ms=NOW_MS - 5_000,
+    lag=0,
 )
 STATE = {Partition(Topic.CLICKS, 0): OF_CLICKS}
 
 
-def causes(**changes: Any) -> list[NotLive]:
+def causes(**changes: Any) -> list[NotLiveReason]:
     """Of a server that last read 5 s ago."""
     facts: dict[str, Any] = {
         "newest": AsOf(NOW_MS - 5_000, (), 0),
@@ -236,25 +241,25 @@ def causes(**changes: Any) -> list[NotLive]:
         "stale": (),
         "polled_ms": NOW_MS - 5_000,
         "failure": None,
-        "heard_ms": NOW_MS - 100,
-        "listened_ms": NOW_MS - 50,
+        "last_answer_ms": NOW_MS - 100,
+        "loop_alive_ms": NOW_MS - 50,
     }
-    return [cause.code for cause in standing(Facts(**facts | changes), NOW_MS).causes]
+    return [cause.code for cause in answer_status(ServerState(**facts | changes), NOW_MS).causes]
 
 
 @pytest.mark.parametrize(
     ("changes", "codes"),
     [
-        ({}, [NotLive.BUSY]),
-        ({"heard_ms": NOW_MS - 5_000}, [NotLive.REDIS_DOWN]),
-        ({"heard_ms": NOW_MS - 5_000, "listened_ms": NOW_MS - 4_500}, [NotLive.BUSY]),
-        ({"failure": "NOPERM"}, [NotLive.REDIS_DOWN]),
+        ({}, [NotLiveReason.BUSY]),
+        ({"last_answer_ms": NOW_MS - 5_000}, [NotLiveReason.REDIS_DOWN]),
+        ({"last_answer_ms": NOW_MS - 5_000, "loop_alive_ms": NOW_MS - 4_500}, [NotLiveReason.BUSY]),
+        ({"failure": "NOPERM"}, [NotLiveReason.REDIS_DOWN]),
         ({"polled_ms": NOW_MS - 500}, []),
-        ({"polled_ms": None, "heard_ms": None}, [NotLive.REDIS_DOWN]),
-        ({"polled_ms": None}, [NotLive.PREPARING]),
+        ({"polled_ms": None, "last_answer_ms": None}, [NotLiveReason.REDIS_DOWN]),
+        ({"polled_ms": None}, [NotLiveReason.PREPARING]),
     ],
 )
-def test_a_redis_that_answers_is_not_said_to_be_away(changes: dict[str, Any], codes: list[NotLive]) -> None:
+def test_a_redis_that_answers_is_not_said_to_be_away(changes: dict[str, Any], codes: list[NotLiveReason]) -> None:
     assert causes(**changes) == codes
 
 
@@ -273,8 +278,8 @@ async def test_a_view_that_is_kept_busy_says_so_and_blames_neither_redis_nor_wor
 
         asked = asyncio.create_task(live.ask(stubborn))
         await asyncio.sleep(3.5)
-        told = live.standing()
-        assert told.codes == (NotLive.BUSY,), told.reasons
+        told = live.answer_status()
+        assert told.codes == (NotLiveReason.BUSY,), told.reasons
         assert (told.redis_up, told.stale) == (True, ())
         await asked
     finally:

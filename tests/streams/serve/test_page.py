@@ -15,12 +15,12 @@ import pytest
 from streams.clock import now_ms
 from streams.serve import page, stream
 from streams.settings import Settings
-from streams.store.evaluated import leave_evaluated
 from streams.store.keys import Keys
-from streams.tokens.token import Right
+from streams.store.last_evaluation import write_last_evaluation
+from streams.tokens.token import TokenScope
 from tests.alerts.builders import finding
 from tests.alerts.engine import beside_servers
-from tests.alerts.state.playing import FINE
+from tests.alerts.state.alert_play import FINE
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.following import served
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, QUIET_S, Shop, at, click, client, paid, shop_settings
@@ -63,7 +63,7 @@ async def test_everything_that_it_needs_is_here_and_nothing_else_is_let_in(api: 
 
 
 async def test_with_tokens_the_browser_asks_for_one(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
-    tokens = write(tmp_path / "tokens.json", token("read", Right.READ))
+    tokens = write(tmp_path / "tokens.json", token("read", TokenScope.READ))
     async with client(shop_settings(redis_url, tokens_file=str(tokens))) as made:
         await ready(made)
         for path in ("/", "/page/main.js"):
@@ -100,9 +100,9 @@ async def test_a_browser_shows_what_is_true(
             await open_shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(62), "order_id": "o-u2"})
             await process.evaluate(60, FINE)
             await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and "Alerts were never evaluated" in html)
-            await leave_evaluated(process.redis, Keys("salepulse", 1), now_ms())
+            await write_last_evaluation(process.redis, Keys("salepulse", 1), now_ms())
             await seen(lambda html: ">Nothing.<" in html)
-            await leave_evaluated(process.redis, Keys("salepulse", 1), at(0))
+            await write_last_evaluation(process.redis, Keys("salepulse", 1), at(0))
             await seen(lambda html: "Alerts were not evaluated since " in html and ">Nothing.<" not in html)
             await open_shop.silent_since(ORDERS, QUIET_S + 60)
             await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)

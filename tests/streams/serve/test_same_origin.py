@@ -10,7 +10,7 @@ import pytest
 
 from streams.serve.hosts import is_known_host
 from streams.settings import Settings
-from streams.tokens.token import Right
+from streams.tokens.token import TokenScope
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.following import served
 from tests.streams.serve.shop import Shop, client, shop_settings
@@ -132,7 +132,7 @@ async def test_with_tokens_any_name_will_do_unless_names_are_set(
     redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
     """A browser gives its token to no other name, and Prometheus asks each server by its address."""
-    tokens = write(tmp_path / "tokens.json", token("reader", Right.READ))
+    tokens = write(tmp_path / "tokens.json", token("reader", TokenScope.READ))
     bearer = {"authorization": "Bearer sp_reader", "host": "10.0.0.7:8080"}
     async with client(shop_settings(redis_url, tokens_file=str(tokens))) as api:
         assert (await api.get("/metrics", headers=bearer)).status_code == 200

@@ -40,7 +40,7 @@ async def test_points_are_what_kpis_answers_then(api: httpx.AsyncClient, open_sh
         await open_shop.send(CLICKS, click(61 + 30 * k, user=f"v{k % 7}", channel="web", sku="sku-1"))
         await open_shop.send(ORDERS, paid(61 + 30 * k, k, user=f"v{k % 5}", channel="web"))
     await open_shop.send(LOGISTICS, {"type": "shipment_delayed", "ts": at(1231), "order_id": "o"})
-    await open_shop.roll()
+    await open_shop.compact()
     await open_shop.attend()
 
     async def counted() -> bool:

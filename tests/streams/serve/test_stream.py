@@ -15,8 +15,8 @@ import pytest
 from streams.serve import app, broadcast, stream
 from streams.serve.live import Live
 from streams.settings import Settings
-from streams.tokens.token import Right
-from streams.view.queries import Ask, Told
+from streams.tokens.token import TokenScope
+from streams.view.cached_queries import CachedQuery, EncodedAnswer
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.following import Log, events, received, served
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, paid, shop_settings
@@ -104,7 +104,7 @@ async def test_what_cannot_be_followed(api: httpx.AsyncClient, query: str, last:
 
 
 async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 0)
+    monkeypatch.setattr(broadcast, "MAX_SUBSCRIBERS", 0)
     answer = await api.get(PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
 
@@ -112,14 +112,14 @@ async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatc
 async def test_no_more_though_all_come_at_once(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell = Live.tell
+    get_answer = Live.get_answer
 
-    async def after_a_while(live: Live, ask: Ask[Told]) -> Told:
+    async def after_a_while(live: Live, ask: CachedQuery[EncodedAnswer]) -> EncodedAnswer:
         await asyncio.sleep(0.1)
-        return await tell(live, ask)
+        return await get_answer(live, ask)
 
-    monkeypatch.setattr(Live, "tell", after_a_while)
-    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 2)
+    monkeypatch.setattr(Live, "get_answer", after_a_while)
+    monkeypatch.setattr(broadcast, "MAX_SUBSCRIBERS", 2)
     monkeypatch.setattr(stream, "_LONGEST_S", 1.0)
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
     async with served(settings) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
@@ -132,7 +132,7 @@ async def test_no_more_though_all_come_at_once(
 @pytest.fixture
 def one_unread(open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OneUnread:
     """A server for one follower, which it has and which reads nothing; how it answers another one."""
-    monkeypatch.setattr(broadcast, "MOST_FOLLOWERS", 1)
+    monkeypatch.setattr(broadcast, "MAX_SUBSCRIBERS", 1)
     log = Log()
     log.add(*range(1, 4001), size=5000)
 
@@ -177,7 +177,7 @@ async def test_a_failure_that_nobody_foresaw_ends_each_stream_and_is_said_once(
     async def fails(*_: object) -> None:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(broadcast.Broadcast, "numbers", fails)
+    monkeypatch.setattr(broadcast.Broadcast, "newest_kpis", fails)
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
     async with served(settings) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
         await ready(http)
@@ -207,7 +207,7 @@ async def test_it_ends_some_time_so_that_tokens_are_looked_at_anew(
 
 
 async def test_with_a_token_that_may_read(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
-    tokens = write(tmp_path / "tokens.json", token("read", Right.READ))
+    tokens = write(tmp_path / "tokens.json", token("read", TokenScope.READ))
     bearer = {"authorization": "Bearer sp_read"}
     async with served(shop_settings(redis_url, tokens_file=str(tokens))) as url, httpx.AsyncClient() as http:
         assert (await http.get(url + PATH)).status_code == 401

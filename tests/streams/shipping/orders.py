@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from consumers.contract.decoding import decode_batch
 from consumers.topics import Topic
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.shipping.counters import LEG_NAMES, N_LEGS, Leg
+from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter
 from streams.shipping.delta import ShippingDelta
-from streams.shipping.expansion import Limits
-from streams.shipping.facts import Facts, facts_with
+from streams.shipping.expansion import ShippingLimits
+from streams.shipping.facts import OrderFacts, facts_with
 from streams.shipping.kpis import SHIPPING_KPIS
-from streams.shipping.told import facts_of
+from streams.shipping.order_facts import facts_of
 from tests.support.events import T0, Event, line, order, shipment, wire
 
-LIMITS = Limits(overdue_ms=10_000, horizon_s=40)
+LIMITS = ShippingLimits(overdue_ms=10_000, horizon_s=40)
 ORDER_KINDS = ("order_created", "order_paid", "order_paid", "order_cancelled", "order_refunded")
 SHIPMENT_KINDS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
 
@@ -61,9 +61,9 @@ def _lives(draw: Any) -> list[Event]:
 lives = _lives()
 
 
-def told(events: Sequence[Event]) -> list[tuple[str, Facts]]:
+def told(events: Sequence[Event]) -> list[tuple[str, OrderFacts]]:
     """What events tell, by order."""
-    found: list[tuple[str, Facts]] = []
+    found: list[tuple[str, OrderFacts]] = []
     for topic, kinds in ((Topic.ORDERS, ORDER_KINDS), (Topic.LOGISTICS, SHIPMENT_KINDS)):
         decoded = decode_batch(topic, [wire(event) for event in events if event["type"] in kinds])
         assert not decoded.rejected
@@ -72,11 +72,11 @@ def told(events: Sequence[Event]) -> list[tuple[str, Facts]]:
 
 
 def answer(
-    delta: ShippingDelta, rows: Rows, start_s: int, end_s: int, as_of_s: int, scope: Scope, value: str
+    delta: ShippingDelta, rows: RowIndex, start_s: int, end_s: int, as_of_s: int, scope: Scope, value: str
 ) -> Mapping[str, int | float | None]:
     """The KPIs of one value, by looking at every cell."""
     row = rows.find(scope, value)
-    windowed, from_now_on, waiting = [0] * N_LEGS, [0] * N_LEGS, 0
+    windowed, from_now_on, waiting = [0] * N_SHIPPING_COUNTERS, [0] * N_SHIPPING_COUNTERS, 0
 
     def plain(cells: Any) -> Iterable[tuple[int, int, int, int]]:
         arrays = (cells.panes, cells.rows, cells.counters, cells.amounts)
@@ -87,15 +87,15 @@ def answer(
             windowed[counter] += amount * (start_s <= pane < end_s)
             from_now_on[counter] += amount * (pane >= as_of_s)
     for (pane, of_row, counter, amount), valid_s in zip(
-        plain(delta.amendments.cells), delta.amendments.valid_s.tolist(), strict=True
+        plain(delta.corrections.cells), delta.corrections.valid_s.tolist(), strict=True
     ):
         assert valid_s > pane, "an amendment is late"
         if of_row == row:
             windowed[counter] += amount * (start_s <= pane < end_s and valid_s < as_of_s)
     for pane, of_row, counter, amount in plain(delta.waiting):
-        assert counter == Leg.WAITING
+        assert counter == ShippingCounter.WAITING
         waiting += amount * (of_row == row and pane >= as_of_s - LIMITS.horizon_s)
-    windowed[Leg.UNSHIPPED] = waiting - from_now_on[Leg.UNSHIPPED]
-    windowed[Leg.OVERDUE] = waiting - from_now_on[Leg.OVERDUE]
-    sums = dict(zip(LEG_NAMES, windowed, strict=True))
+    windowed[ShippingCounter.UNSHIPPED] = waiting - from_now_on[ShippingCounter.UNSHIPPED]
+    windowed[ShippingCounter.OVERDUE] = waiting - from_now_on[ShippingCounter.OVERDUE]
+    sums = dict(zip(SHIPPING_SUM_NAMES, windowed, strict=True))
     return {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}

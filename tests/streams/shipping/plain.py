@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Dimension
 from streams.shipping.delta import ShippingDelta
 
@@ -10,10 +10,10 @@ Place = tuple[int, int, tuple[Dimension, str], int]
 """(pane, valid from, label, counter); what is no amendment is valid from its pane on."""
 
 
-def plain(delta: ShippingDelta, rows: Rows) -> dict[Place, int]:
+def plain(delta: ShippingDelta, rows: RowIndex) -> dict[Place, int]:
     """Every amount by its place; `WAITING` is a counter of its own, so the three parts never meet."""
     found: dict[Place, int] = {}
-    late = delta.amendments
+    late = delta.corrections
     for cells, valid_s in (
         (delta.legs, delta.legs.panes),
         (late.cells, late.valid_s),

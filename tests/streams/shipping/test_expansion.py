@@ -9,37 +9,37 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.shipping.counters import Leg
+from streams.shipping.counters import ShippingCounter
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
+from streams.shipping.duration_histogram import COUNTERS_PER_ROW
 from streams.shipping.expansion import Entry, Labels, change, expand
-from streams.shipping.facts import NOTHING, UNKNOWN, Facts, OrderLabels, Part, Payment, Shipment, merge
-from streams.shipping.spread import IN_A_ROW
+from streams.shipping.facts import NO_FACTS, UNKNOWN, OrderFacts, OrderLabels, PartialRefund, Payment, Shipment, merge
 from tests.streams.shipping.orders import LIMITS, answer, lives, told
 from tests.support.events import T0, Event
 from tests.support.shipping_oracle import ShippingOracle
 
 
-def joined(batches: list[list[tuple[str, Facts]]], rows: Rows) -> list[ShippingDelta]:
+def joined(batches: list[list[tuple[str, OrderFacts]]], rows: RowIndex) -> list[ShippingDelta]:
     """What each batch adds, with a record of each order as the store keeps it."""
-    records: dict[str, Facts] = {}
+    records: dict[str, OrderFacts] = {}
     deltas = []
     for batch in batches:
         changes: list[tuple[int, Entry]] = []
         for order_id, fact in batch:
-            before = records.get(order_id, NOTHING)
+            before = records.get(order_id, NO_FACTS)
             records[order_id] = merge(before, fact)
             changes += change(before, records[order_id], LIMITS)
         deltas.append(delta_of(changes, rows))
     return deltas
 
 
-def split(facts: list[tuple[str, Facts]], chance: Random) -> list[list[tuple[str, Facts]]]:
+def split(facts: list[tuple[str, OrderFacts]], chance: Random) -> list[list[tuple[str, OrderFacts]]]:
     """In any order, with repeats, in batches of any size."""
     facts = facts + chance.sample(facts, len(facts) // 2)
     chance.shuffle(facts)
-    batches: list[list[tuple[str, Facts]]] = [[]]
+    batches: list[list[tuple[str, OrderFacts]]] = [[]]
     for fact in facts:
         if chance.random() < 0.5:
             batches.append([])
@@ -50,7 +50,7 @@ def split(facts: list[tuple[str, Facts]], chance: Random) -> list[list[tuple[str
 @settings(max_examples=150, deadline=None)
 @given(lives, st.randoms(use_true_random=False), st.data())
 def test_every_answer_at_every_as_of_is_the_oracles(events: list[Event], chance: Random, data: Any) -> None:
-    rows = Rows()
+    rows = RowIndex()
     whole = merge_shipping(joined(split(told(events), chance), rows))
     oracle = ShippingOracle(events, limit_ms=LIMITS.overdue_ms, horizon_ms=LIMITS.horizon_s * 1000)
     for _ in range(12):
@@ -68,25 +68,25 @@ def test_every_answer_at_every_as_of_is_the_oracles(events: list[Event], chance:
 def test_any_order_any_batches_and_any_repeats_add_up_to_the_same(
     events: list[Event], chance: Random, other: Random
 ) -> None:
-    rows, facts = Rows(), told(events)
+    rows, facts = RowIndex(), told(events)
     for order_id, fact in facts:
-        delta_of(change(NOTHING, fact, LIMITS), rows)  # so that both number rows alike
+        delta_of(change(NO_FACTS, fact, LIMITS), rows)  # so that both number rows alike
         assert order_id
     one, two = (merge_shipping(joined(split(facts, how), rows)) for how in (chance, other))
     for name in ("legs", "waiting"):
         assert np.array_equal(getattr(one, name).keys, getattr(two, name).keys)
         assert np.array_equal(getattr(one, name).amounts, getattr(two, name).amounts)
     for name in ("keys", "valid_s", "amounts"):
-        assert np.array_equal(getattr(one.amendments, name), getattr(two.amendments, name))
+        assert np.array_equal(getattr(one.corrections, name), getattr(two.corrections, name))
 
 
 def paid(at: float, amount: int = 100, units: int = 2) -> Payment:
     return Payment(round(at * 1000), "e-1", OrderLabels("east"), amount, units)
 
 
-def parts(*held: tuple[float, int]) -> tuple[Part, ...]:
+def parts(*held: tuple[float, int]) -> tuple[PartialRefund, ...]:
     """Refunds or cancellations: when, and how much."""
-    return tuple(Part(round(at * 1000), i, size) for i, (at, size) in enumerate(held))
+    return tuple(PartialRefund(round(at * 1000), i, size) for i, (at, size) in enumerate(held))
 
 
 def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
@@ -95,13 +95,13 @@ def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
     )
 
 
-def summed(facts: Facts) -> dict[tuple[int, int, Labels, Leg], int]:
+def summed(facts: OrderFacts) -> dict[tuple[int, int, Labels, ShippingCounter], int]:
     """Entries by what they are, histograms left out; ordinary cells are valid from their own pane on."""
-    found: dict[tuple[int, int, Labels, Leg], int] = {}
+    found: dict[tuple[int, int, Labels, ShippingCounter], int] = {}
     for pane_s, valid_s, labels, counter, amount in expand(facts, LIMITS):
-        if counter >= IN_A_ROW:
+        if counter >= COUNTERS_PER_ROW:
             continue
-        key = (pane_s, max(pane_s, valid_s), labels, Leg(counter))
+        key = (pane_s, max(pane_s, valid_s), labels, ShippingCounter(counter))
         found[key] = found.get(key, 0) + amount
     return {key: amount for key, amount in found.items() if amount}
 
@@ -111,87 +111,89 @@ EAST, WEST = Labels("east"), Labels("west")
 
 class TestOneOrder:
     def test_paid_it_waits_and_will_be_overdue(self) -> None:
-        assert summed(Facts(paid(5))) == {
-            (5, 5, EAST, Leg.WAITING): 1,
-            (5, 5, EAST, Leg.UNSHIPPED): 1,
-            (15, 15, EAST, Leg.OVERDUE): 1,
-            (15, 15, EAST, Leg.DUE): 1,
+        assert summed(OrderFacts(paid(5))) == {
+            (5, 5, EAST, ShippingCounter.WAITING): 1,
+            (5, 5, EAST, ShippingCounter.UNSHIPPED): 1,
+            (15, 15, EAST, ShippingCounter.OVERDUE): 1,
+            (15, 15, EAST, ShippingCounter.DUE): 1,
         }
 
     def test_shipped_in_time_nothing_of_overdue_is_left(self) -> None:
-        assert summed(Facts(paid(5), dispatched=shipped(8, carrier="dhl"))) == {
-            (5, 5, EAST, Leg.UNSHIPPED): 1,
-            (8, 8, EAST, Leg.UNSHIPPED): -1,
-            (15, 15, EAST, Leg.DUE): 1,
-            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
-            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIP_LEGS): 1,
-            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIP_MS): 3000,
-            (8, 8, EAST._replace(carrier="dhl"), Leg.SHIPPED_IN_TIME): 1,
+        assert summed(OrderFacts(paid(5), dispatched=shipped(8, carrier="dhl"))) == {
+            (5, 5, EAST, ShippingCounter.UNSHIPPED): 1,
+            (8, 8, EAST, ShippingCounter.UNSHIPPED): -1,
+            (15, 15, EAST, ShippingCounter.DUE): 1,
+            (15, 15, EAST, ShippingCounter.DUE_IN_TIME): 1,
+            (8, 8, EAST._replace(carrier="dhl"), ShippingCounter.SHIP_INTERVALS): 1,
+            (8, 8, EAST._replace(carrier="dhl"), ShippingCounter.SHIP_MS): 3000,
+            (8, 8, EAST._replace(carrier="dhl"), ShippingCounter.SHIPPED_IN_TIME): 1,
         }
 
     def test_dispatched_before_it_was_paid_it_never_waits_and_is_in_time(self) -> None:
-        assert summed(Facts(paid(5), dispatched=shipped(2))) == {
-            (15, 15, EAST, Leg.DUE): 1,
-            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
+        assert summed(OrderFacts(paid(5), dispatched=shipped(2))) == {
+            (15, 15, EAST, ShippingCounter.DUE): 1,
+            (15, 15, EAST, ShippingCounter.DUE_IN_TIME): 1,
         }
 
     def test_called_off_before_it_falls_due_it_never_does(self) -> None:
-        assert (15, 15, EAST, Leg.DUE) not in summed(Facts(paid(5), refunds=parts((15, 100))))
+        assert (15, 15, EAST, ShippingCounter.DUE) not in summed(OrderFacts(paid(5), refunds=parts((15, 100))))
 
     def test_called_off_after_it_fell_due_it_did_until_then(self) -> None:
-        found = summed(Facts(paid(5), cancellations=parts((16, 2)), dispatched=shipped(6)))
-        assert {key: amount for key, amount in found.items() if key[3] in (Leg.DUE, Leg.DUE_IN_TIME)} == {
-            (15, 15, EAST, Leg.DUE): 1,
-            (15, 15, EAST, Leg.DUE_IN_TIME): 1,
-            (15, 16, EAST, Leg.DUE): -1,
-            (15, 16, EAST, Leg.DUE_IN_TIME): -1,
+        found = summed(OrderFacts(paid(5), cancellations=parts((16, 2)), dispatched=shipped(6)))
+        assert {
+            key: amount for key, amount in found.items() if key[3] in (ShippingCounter.DUE, ShippingCounter.DUE_IN_TIME)
+        } == {
+            (15, 15, EAST, ShippingCounter.DUE): 1,
+            (15, 15, EAST, ShippingCounter.DUE_IN_TIME): 1,
+            (15, 16, EAST, ShippingCounter.DUE): -1,
+            (15, 16, EAST, ShippingCounter.DUE_IN_TIME): -1,
         }
 
     def test_refunded_in_part_it_still_waits(self) -> None:
-        assert summed(Facts(paid(5), refunds=parts((7, 60), (9, 39)))) == summed(Facts(paid(5)))
+        assert summed(OrderFacts(paid(5), refunds=parts((7, 60), (9, 39)))) == summed(OrderFacts(paid(5)))
 
     def test_cancelled_in_part_it_still_waits(self) -> None:
-        assert summed(Facts(paid(5, units=3), cancellations=parts((7, 1), (9, 1)))) == summed(Facts(paid(5)))
+        assert summed(OrderFacts(paid(5, units=3), cancellations=parts((7, 1), (9, 1)))) == summed(OrderFacts(paid(5)))
 
     def test_what_was_refunded_and_what_was_cancelled_are_not_added_up(self) -> None:
-        half = Facts(paid(5), refunds=parts((7, 50)), cancellations=parts((8, 1)))
-        assert summed(half) == summed(Facts(paid(5)))
+        half = OrderFacts(paid(5), refunds=parts((7, 50)), cancellations=parts((8, 1)))
+        assert summed(half) == summed(OrderFacts(paid(5)))
 
     def test_it_ends_when_the_sum_of_the_parts_reaches_the_payment(self) -> None:
-        whole = Facts(paid(5), refunds=parts((7, 60), (9, 40), (11, 40)))
+        whole = OrderFacts(paid(5), refunds=parts((7, 60), (9, 40), (11, 40)))
         assert whole.ended_ms == 9_000
-        assert summed(whole)[9, 9, EAST, Leg.UNSHIPPED] == -1
-        assert (15, 15, EAST, Leg.DUE) not in summed(whole)
+        assert summed(whole)[9, 9, EAST, ShippingCounter.UNSHIPPED] == -1
+        assert (15, 15, EAST, ShippingCounter.DUE) not in summed(whole)
 
     def test_parts_before_the_payment_count(self) -> None:
-        assert summed(Facts(paid(5), refunds=parts((2, 30), (6, 70))))[6, 6, EAST, Leg.UNSHIPPED] == -1
-        assert summed(Facts(paid(5), cancellations=parts((2, 2)))) == {}
+        assert summed(OrderFacts(paid(5), refunds=parts((2, 30), (6, 70))))[6, 6, EAST, ShippingCounter.UNSHIPPED] == -1
+        assert summed(OrderFacts(paid(5), cancellations=parts((2, 2)))) == {}
 
     def test_an_order_that_cost_nothing_ends_with_its_first_refund(self) -> None:
-        assert summed(Facts(paid(5, amount=0)))[5, 5, EAST, Leg.WAITING] == 1
-        assert Facts(paid(5, amount=0), refunds=parts((7, 0), (8, 0))).ended_ms == 7_000
+        assert summed(OrderFacts(paid(5, amount=0)))[5, 5, EAST, ShippingCounter.WAITING] == 1
+        assert OrderFacts(paid(5, amount=0), refunds=parts((7, 0), (8, 0))).ended_ms == 7_000
 
     def test_where_a_payment_s_size_is_not_known_the_first_part_ends_it(self) -> None:
         old = paid(5, UNKNOWN, UNKNOWN)
-        assert Facts(old, refunds=parts((7, 1), (8, 1))).ended_ms == 7_000
-        assert Facts(old, cancellations=parts((7, 1))).ended_ms == 7_000
-        assert Facts(paid(5), called_off_ms=7_000).ended_ms == 7_000
+        assert OrderFacts(old, refunds=parts((7, 1), (8, 1))).ended_ms == 7_000
+        assert OrderFacts(old, cancellations=parts((7, 1))).ended_ms == 7_000
+        assert OrderFacts(paid(5), called_off_ms=7_000).ended_ms == 7_000
 
     def test_a_payment_after_the_delivery_moves_it_to_its_labels(self) -> None:
-        found = summed(Facts(paid(20), delivered=shipped(9)))
-        assert {key: amount for key, amount in found.items() if key[3] is Leg.DELIVERED} == {
-            (9, 9, WEST, Leg.DELIVERED): 1,
-            (9, 20, WEST, Leg.DELIVERED): -1,
-            (9, 20, EAST, Leg.DELIVERED): 1,
+        found = summed(OrderFacts(paid(20), delivered=shipped(9)))
+        assert {key: amount for key, amount in found.items() if key[3] is ShippingCounter.DELIVERED} == {
+            (9, 9, WEST, ShippingCounter.DELIVERED): 1,
+            (9, 20, WEST, ShippingCounter.DELIVERED): -1,
+            (9, 20, EAST, ShippingCounter.DELIVERED): 1,
         }
 
     def test_the_promise_is_the_deliverys_own_else_the_dispatchs(self) -> None:
-        late = Facts(dispatched=shipped(1, promised=5), delivered=shipped(9))
-        assert (9, 9, WEST, Leg.ON_TIME) not in summed(late)
-        assert summed(late)[9, 9, WEST, Leg.PROMISED] == 1
+        late = OrderFacts(dispatched=shipped(1, promised=5), delivered=shipped(9))
+        assert (9, 9, WEST, ShippingCounter.ON_TIME) not in summed(late)
+        assert summed(late)[9, 9, WEST, ShippingCounter.PROMISED] == 1
         own = late._replace(delivered=shipped(9, promised=9))
-        assert summed(own)[9, 9, WEST, Leg.ON_TIME] == 1
+        assert summed(own)[9, 9, WEST, ShippingCounter.ON_TIME] == 1
 
     def test_beyond_the_horizon_a_dispatch_ends_no_waiting(self) -> None:
-        assert summed(Facts(paid(5), dispatched=shipped(45)))[5, 5, EAST, Leg.WAITING] == 1
-        assert (5, 5, EAST, Leg.WAITING) not in summed(Facts(paid(5), dispatched=shipped(44)))
+        assert summed(OrderFacts(paid(5), dispatched=shipped(45)))[5, 5, EAST, ShippingCounter.WAITING] == 1
+        assert (5, 5, EAST, ShippingCounter.WAITING) not in summed(OrderFacts(paid(5), dispatched=shipped(44)))

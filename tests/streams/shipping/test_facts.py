@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.shipping.facts import (
-    NOTHING,
+    NO_FACTS,
     Creation,
-    Facts,
+    OrderFacts,
     OrderLabels,
-    Part,
+    PartialRefund,
     Payment,
     Shipment,
     facts_with,
     known_before,
     merge,
-    repeated,
+    repeated_events,
 )
 
 _times = st.integers(0, 5_000)
@@ -29,10 +29,10 @@ labels = st.builds(OrderLabels, _words, _words, _words)
 payments = st.builds(Payment, _times, _ids, labels, st.integers(0, 9), st.integers(1, 3))
 creations = st.builds(Creation, _times, _ids, labels)
 shipments = st.builds(Shipment, _times, _ids, st.integers(-1, 9), _words, _words, _words)
-_part = st.builds(Part, _times, st.integers(0, 3), st.integers(0, 9))
+_part = st.builds(PartialRefund, _times, st.integers(0, 3), st.integers(0, 9))
 parts = st.sets(_part, max_size=4).map(lambda held: tuple(sorted(held)))
 facts = st.builds(
-    Facts,
+    OrderFacts,
     st.none() | payments,
     st.none() | _times,
     st.none() | shipments,
@@ -45,21 +45,23 @@ facts = st.builds(
 
 
 @given(facts, facts, facts, st.sampled_from((500, 3)))
-def test_merging_is_associative_commutative_and_idempotent(one: Facts, two: Facts, three: Facts, most: int) -> None:
+def test_merging_is_associative_commutative_and_idempotent(
+    one: OrderFacts, two: OrderFacts, three: OrderFacts, most: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.shipping.facts.MOST_PARTS", most)
+        patch.setattr("streams.shipping.facts.MAX_PARTS", most)
         one, two, three = (
             held._replace(refunds=held.refunds[:most], cancellations=held.cancellations[:most])
             for held in (one, two, three)
         )
         assert merge(one, merge(two, three)) == merge(merge(one, two), three)
         assert merge(one, two) == merge(two, one)
-        assert merge(one, one) == merge(one, NOTHING) == merge(NOTHING, one) == one
+        assert merge(one, one) == merge(one, NO_FACTS) == merge(NO_FACTS, one) == one
 
 
 def test_of_two_payments_at_one_time_the_lesser_event_id_is_first() -> None:
-    later = Facts(Payment(5, "e-10", OrderLabels("east"), 1, 1))
-    first = Facts(Payment(5, "e-09", OrderLabels("west"), 1, 1))
+    later = OrderFacts(Payment(5, "e-10", OrderLabels("east"), 1, 1))
+    first = OrderFacts(Payment(5, "e-09", OrderLabels("west"), 1, 1))
     assert merge(later, first) == first
 
 
@@ -69,14 +71,14 @@ def test_all_but_the_first_of_a_kind_are_repeats_in_whatever_order_they_come(
 ) -> None:
     events = list({(type(event), event[:2]): event for event in events}.values())
     chance.shuffle(events)
-    known, found = NOTHING, []
+    known, found = NO_FACTS, []
     while events:
         batch, events = events[: (count := chance.randint(1, 3))], events[count:]
-        told = NOTHING
+        told = NO_FACTS
         for fact in map(facts_with, batch):
-            found += repeated(told, fact)
+            found += repeated_events(told, fact)
             told = merge(told, fact)
-        found += repeated(known, told)
+        found += repeated_events(known, told)
         known = merge(known, told)
     kept = [fact for fact in (known.paid, known.created) if fact is not None]
     assert sorted(map(repr, found + kept)) == sorted(map(repr, {*found, *kept}))
@@ -85,11 +87,11 @@ def test_all_but_the_first_of_a_kind_are_repeats_in_whatever_order_they_come(
 
 
 def test_the_same_event_again_is_no_repeat() -> None:
-    held = Facts(Payment(5, "e-1", OrderLabels(), 1, 1), created=Creation(4, "e-1", OrderLabels()))
-    assert repeated(held, held) == []
+    held = OrderFacts(Payment(5, "e-1", OrderLabels(), 1, 1), created=Creation(4, "e-1", OrderLabels()))
+    assert repeated_events(held, held) == []
 
 
 def test_what_was_known_before_a_moment() -> None:
-    held = Facts(Payment(2_999, "e-1", OrderLabels(), 1, 1), called_off_ms=3_000)
-    assert known_before(held, 3) == Facts(held.paid)
-    assert known_before(held, 2) == NOTHING
+    held = OrderFacts(Payment(2_999, "e-1", OrderLabels(), 1, 1), called_off_ms=3_000)
+    assert known_before(held, 3) == OrderFacts(held.paid)
+    assert known_before(held, 2) == NO_FACTS

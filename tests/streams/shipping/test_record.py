@@ -7,14 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.shipping.facts import (
-    MOST_PARTS,
-    NOTHING,
+    MAX_PARTS,
+    NO_FACTS,
     UNKNOWN,
     UNKNOWN_MS,
     Creation,
-    Facts,
+    OrderFacts,
     OrderLabels,
-    Part,
+    PartialRefund,
     Payment,
     Shipment,
 )
@@ -34,10 +34,10 @@ _payments = st.builds(Payment, _times, _ids, _labels, st.integers(0, 10**15), st
     Payment, _times, _ids, _labels, st.just(UNKNOWN), st.just(UNKNOWN)
 )
 _creations = st.builds(Creation, _times, _ids, _labels)
-_part = st.builds(Part, _times, st.integers(0, 2**32 - 1), st.integers(0, 10**15))
+_part = st.builds(PartialRefund, _times, st.integers(0, 2**32 - 1), st.integers(0, 10**15))
 _parts = st.sets(_part, max_size=4).map(lambda held: tuple(sorted(held)))
 _facts = st.builds(
-    Facts,
+    OrderFacts,
     st.none() | _payments,
     st.none() | _times,
     st.none() | _shipments,
@@ -50,27 +50,27 @@ _facts = st.builds(
 _SAME = OrderLabels("east", "live", "d11", "true")
 
 
-@given(_facts.filter(lambda facts: facts != NOTHING))
-@example(Facts(Payment(1, "75" + "00" * 16, OrderLabels(), 1, 1)))
-@example(Facts(Payment(1, "AB", OrderLabels(), 1, 1)))
-@example(Facts(Payment(1, "00000000-0000-0000-0000-00000000000 ", OrderLabels(), 0, 1)))
-@example(Facts(Payment(1, "e", OrderLabels(), 0, 1), created=Creation(1, "e", OrderLabels())))
-@example(Facts(Payment(1, "e", _SAME, UNKNOWN, UNKNOWN), created=Creation(1, "e", _SAME)))
-@example(Facts(Payment(1, "e", OrderLabels(), 5, 1), created=Creation(1, "e", _SAME)))
-def test_a_round_trip_changes_nothing(facts: Facts) -> None:
+@given(_facts.filter(lambda facts: facts != NO_FACTS))
+@example(OrderFacts(Payment(1, "75" + "00" * 16, OrderLabels(), 1, 1)))
+@example(OrderFacts(Payment(1, "AB", OrderLabels(), 1, 1)))
+@example(OrderFacts(Payment(1, "00000000-0000-0000-0000-00000000000 ", OrderLabels(), 0, 1)))
+@example(OrderFacts(Payment(1, "e", OrderLabels(), 0, 1), created=Creation(1, "e", OrderLabels())))
+@example(OrderFacts(Payment(1, "e", _SAME, UNKNOWN, UNKNOWN), created=Creation(1, "e", _SAME)))
+@example(OrderFacts(Payment(1, "e", OrderLabels(), 5, 1), created=Creation(1, "e", _SAME)))
+def test_a_round_trip_changes_nothing(facts: OrderFacts) -> None:
     assert decode(encode(facts)) == facts
 
 
 @given(_payments)
 def test_the_record_of_a_payment_alone(paid: Payment) -> None:
-    assert decode(encode_payment(paid)) == Facts(paid)
-    assert encode_payment(paid) == encode(Facts(paid))
+    assert decode(encode_payment(paid)) == OrderFacts(paid)
+    assert encode_payment(paid) == encode(OrderFacts(paid))
 
 
 @given(_creations)
 def test_the_record_of_a_creation_alone(created: Creation) -> None:
-    assert decode(encode_creation(created)) == Facts(created=created)
-    assert encode_creation(created) == encode(Facts(created=created))
+    assert decode(encode_creation(created)) == OrderFacts(created=created)
+    assert encode_creation(created) == encode(OrderFacts(created=created))
 
 
 UUID = "6f1c2f4e-8d2f-4c8e-9a45-0d6c1b1f1a11"
@@ -84,21 +84,21 @@ _SHIPPED = "94ce02faf080c40474652d37ce0ee6b28093a465617374a364686ca3772d31"
 @pytest.mark.parametrize(
     ("record", "facts"),
     [
-        ("92cf0000018bcfe56800" + _PAID, Facts(PAID)),
-        ("95cf0000018bcfe56800" + _PAID + "c0c0ce0007a120", Facts(PAID, 1_700_000_500_000)),
-        ("95cf0000018bcfed0920c0c0c000", Facts(None, 1_700_000_500_000)),
+        ("92cf0000018bcfe56800" + _PAID, OrderFacts(PAID)),
+        ("95cf0000018bcfe56800" + _PAID + "c0c0ce0007a120", OrderFacts(PAID, 1_700_000_500_000)),
+        ("95cf0000018bcfed0920c0c0c000", OrderFacts(None, 1_700_000_500_000)),
         (
             "96cf0000018bcfe56800" + _PAID + _SHIPPED + "92ce08f0d180c40474652d38c0ce389fd980",
-            Facts(PAID, None, SHIPPED, DELIVERED, 1_700_950_000_000),
+            OrderFacts(PAID, None, SHIPPED, DELIVERED, 1_700_950_000_000),
         ),
         (
             "92cf0000018bcfe568009200c411756f1c2f4e8d2f4c8e9a450d6c1b1f1a11",
-            Facts(PAID._replace(labels=OrderLabels())),
+            OrderFacts(PAID._replace(labels=OrderLabels())),
         ),
-        ("95cf0000018bcfe56800" + _PAID + _SHIPPED + "c0d1fc18", Facts(PAID, 1_699_999_999_000, SHIPPED)),
+        ("95cf0000018bcfe56800" + _PAID + _SHIPPED + "c0d1fc18", OrderFacts(PAID, 1_699_999_999_000, SHIPPED)),
     ],
 )
-def test_records_written_before_sizes_and_creations_were_kept_are_read(record: str, facts: Facts) -> None:
+def test_records_written_before_sizes_and_creations_were_kept_are_read(record: str, facts: OrderFacts) -> None:
     """Bytes as an earlier version wrote them: what they know counts as it did then."""
     assert decode(bytes.fromhex(record)) == facts
     assert decode(encode(facts)) == facts
@@ -109,17 +109,17 @@ def test_a_record_is_small() -> None:
     created = Creation(1_700_000_000_000, UUID, labels)
     paid = Payment(1_700_000_020_000, UUID, labels, 25_800, 2)
     shipped = Shipment(1_700_050_000_000, UUID, 1_700_300_000_000, "east", "dhl", "w-1")
-    assert len(encode(Facts(created=created))) < 55
-    assert len(encode(Facts(paid, created=created))) < 90
-    assert len(encode(Facts(paid, None, shipped, shipped, created=created))) < 180
+    assert len(encode(OrderFacts(created=created))) < 55
+    assert len(encode(OrderFacts(paid, created=created))) < 90
+    assert len(encode(OrderFacts(paid, None, shipped, shipped, created=created))) < 180
 
 
 def test_the_largest_record_fits_what_the_script_reads() -> None:
     """Lengths are written in 2 bytes."""
-    most = tuple(Part(16_725_225_600_000 + i, 2**32 - 1, 10**15) for i in range(MOST_PARTS))
+    most = tuple(PartialRefund(16_725_225_600_000 + i, 2**32 - 1, 10**15) for i in range(MAX_PARTS))
     label = "\U0001f600" * 128
     labels = OrderLabels(label, label, label, "false", label, label, label)
     other = OrderLabels(label, label, label, "true", label, label, label)
     paid, created = Payment(0, label, labels, 10**15, 10**12), Creation(5, label, other)
     shipped = Shipment(16_725_225_600_000, label, 16_725_225_600_000, label, label, label)
-    assert len(encode(Facts(paid, 1, shipped, shipped, 1, created, most, most))) < 1 << 16
+    assert len(encode(OrderFacts(paid, 1, shipped, shipped, 1, created, most, most))) < 1 << 16

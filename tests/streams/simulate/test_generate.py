@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from consumers.contract.decoding import decode_batch, decode_promotion
-from consumers.contract.rejection import Rejected
-from consumers.kafka.partitioning import key_for
+from consumers.contract.rejection import RejectedMessage
+from consumers.kafka.partitioning import event_key
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate import SimulationConfig, SimulationError, generate
 from tests.streams.simulate.played import START_MS, amount, play, played, small
@@ -65,14 +65,14 @@ class TestContract:
         topic, key, ts, value = played().messages[0]
         change = decode_promotion(key, value)
         assert (topic, ts) == (Topic.PROMOTIONS, START_MS)
-        assert not isinstance(change, Rejected)
+        assert not isinstance(change, RejectedMessage)
         assert change.promotion is not None
         assert [phase.name for phase in change.promotion.phases or ()] == ["presale", "opening", "burst", "encore"]
 
     def test_messages_are_keyed_per_contract(self) -> None:
         for topic, key, ts, value in played().messages:
             event = msgspec.json.decode(value)
-            assert key == key_for(Topic(topic), event)
+            assert key == event_key(Topic(topic), event)
             assert topic == Topic.PROMOTIONS or ts == event["ts"]
 
     def test_every_type_occurs(self) -> None:

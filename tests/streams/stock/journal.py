@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from streams.panes.arrays import Ints
 from streams.panes.dictionary import StockNames
-from streams.stock.ledger import Ledger, least, pair_codes, summed
-from tests.support.oracle_labels import with_labels_that_count
+from streams.stock.ledger import Ledger, min_entries, pair_codes, sum_entries
+from tests.support.oracle_labels import without_bad_labels
 
 Event = dict[str, Any]
 
@@ -58,7 +58,7 @@ events = st.lists(orders | logistics, max_size=30)
 def ledger_of(happened: Sequence[Event], names: StockNames) -> Ledger:
     """What events say of stock."""
     moves, levels, sales = [], [], []
-    for event in map(with_labels_that_count, happened):
+    for event in map(without_bad_labels, happened):
         kind, ts = event["type"], event["ts"]
         if kind.startswith("stock"):
             entry = (names.skus[event["sku"]], names.warehouses[event["warehouse"]], ts)
@@ -72,7 +72,7 @@ def ledger_of(happened: Sequence[Event], names: StockNames) -> Ledger:
                 moves.append((sku, -1, ts, -qty if kind == "order_created" else qty))
             if kind == "order_paid" and event.get("promotion_id"):
                 sales.append((sku, names.promotions[event["promotion_id"]], ts - ts % 1000, qty))
-    return Ledger(summed(*_columns(moves)), least(*_columns(levels)), summed(*_columns(sales)))
+    return Ledger(sum_entries(*_columns(moves)), min_entries(*_columns(levels)), sum_entries(*_columns(sales)))
 
 
 def _columns(found: Sequence[tuple[int, int, int, int]]) -> tuple[Ints, Ints, Ints]:

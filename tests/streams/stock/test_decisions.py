@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.stock.classes import AbcClass, abc_class, abc_classes
+from streams.stock.abc_classes import AbcClass, abc_class, abc_classes
 from streams.stock.replenishment import StockPolicy, gmv_at_risk_per_hour, overstock, replenishment
-from streams.stock.state import out_since_ms
+from streams.stock.stock_levels import out_since_ms
 
 POLICY = StockPolicy(lead_time_h=10, horizon_h=30, overstock_d=5)
 

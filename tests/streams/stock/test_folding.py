@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from consumers.topics import Topic
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 from streams.stock.ledger import Ledger
 from tests.streams.stock.journal import ledger_of
@@ -16,7 +16,7 @@ from tests.support.events import Event, columns_of, line, ms, order, paid, shipm
 
 
 def said(topic: Topic, events: list[Event]) -> list[list[tuple[str, str | None, int, int]]]:
-    rows = Rows()
+    rows = RowIndex()
     columns = columns_of(topic, events, rows)
     ledger: Ledger = (ledger_of_orders if topic is Topic.ORDERS else ledger_of_logistics)(columns, rows)
     return named(ledger, rows.stock)
@@ -60,7 +60,7 @@ def test_warehouses() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_random_batches(topic: Topic, seed: int) -> None:
     events = some_events(topic, 3000, Random(seed).randrange(10**6))
-    rows = Rows()
+    rows = RowIndex()
     assert said(topic, events) == named(ledger_of(events, rows.stock), rows.stock)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streams.stock.beta import beta_cdf, beta_quantile
-from streams.stock.forecast import Interval, clump, interval, minutes_to_stockout
+from streams.stock.forecast import StockOutInterval, index_of_dispersion, interval, minutes_to_stockout
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_interval_reaches_to_the_point_when_the_rate_has_just_changed() -> N
 
 
 def test_out_of_stock_already_and_nothing_sold() -> None:
-    assert interval(0, [1, 2]) == interval(-3, []) == Interval(0.0, 0.0)
+    assert interval(0, [1, 2]) == interval(-3, []) == StockOutInterval(0.0, 0.0)
     assert interval(5, [0, 0, 0]) is None
     assert interval(5, []) is None
 
@@ -70,8 +70,14 @@ def test_a_wider_coverage_is_wider() -> None:
 
 
 def test_clumps() -> None:
-    assert clump([]) == clump([4]) == clump([2, 2, 2]) == clump([0, 0]) == 1.0
-    assert clump([0, 10, 0, 10]) == pytest.approx(100 / 3 / 5)
+    assert (
+        index_of_dispersion([])
+        == index_of_dispersion([4])
+        == index_of_dispersion([2, 2, 2])
+        == index_of_dispersion([0, 0])
+        == 1.0
+    )
+    assert index_of_dispersion([0, 10, 0, 10]) == pytest.approx(100 / 3 / 5)
 
 
 def test_a_steady_sale_is_held_as_often_as_is_said() -> None:

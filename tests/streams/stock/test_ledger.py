@@ -6,7 +6,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.stock.ledger import NOTHING, OTHER_BITS, Entries, Ledger, least, merge_ledgers, pair_codes, summed
+from streams.stock.ledger import (
+    EMPTY_LEDGER,
+    OTHER_BITS,
+    Ledger,
+    LedgerEntries,
+    merge_ledgers,
+    min_entries,
+    pair_codes,
+    sum_entries,
+)
 from tests.streams.stock.journal import Event, events, ledger_of, numbered
 
 NAMES = numbered()
@@ -33,7 +42,7 @@ def test_any_split_in_any_order_is_the_whole(happened: list[list[Event]], chance
 @given(events)
 def test_nothing_changes_nothing(happened: list[Event]) -> None:
     ledger = ledger_of(happened, NAMES)
-    assert said(merge_ledgers([NOTHING, ledger])) == said(merge_ledgers([ledger])) == said(ledger)
+    assert said(merge_ledgers([EMPTY_LEDGER, ledger])) == said(merge_ledgers([ledger])) == said(ledger)
     assert bool(ledger) == any(said(ledger))
     assert ledger.size == sum(map(len, said(ledger)))
 
@@ -65,13 +74,13 @@ def test_some_skus(happened: list[Event], skus: set[int]) -> None:
 
 def test_of_two_counts_at_one_moment_the_smaller_holds() -> None:
     pair, at = pair_codes(np.array([3, 3]), np.array([0, 0])), np.array([5, 5])
-    assert least(pair, at, np.array([7, 2])).amounts.tolist() == [2]
-    assert summed(pair, at, np.array([7, 2])).amounts.tolist() == [9]
+    assert min_entries(pair, at, np.array([7, 2])).amounts.tolist() == [2]
+    assert sum_entries(pair, at, np.array([7, 2])).amounts.tolist() == [9]
 
 
 def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
     skus, others, at = np.array([1 << 30, 0, 0]), np.array([1 << 29, 5, -1]), np.array([9, 1 << 43, 7])
-    entries = summed(pair_codes(skus, others), at, np.array([1, 2, 3]))
+    entries = sum_entries(pair_codes(skus, others), at, np.array([1, 2, 3]))
     assert entries.skus.tolist() == [0, 0, 1 << 30]
     assert entries.others.tolist() == [-1, 5, 1 << 29]
     assert entries.amounts.tolist() == [3, 2, 1]
@@ -79,12 +88,12 @@ def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
 
 def test_steps() -> None:
     pairs = pair_codes(np.array([1, 1, 1]), 0)
-    assert summed(pairs, np.array([100, 900, 1100]), np.array([1, 2, 4])).rounded(1000).amounts.tolist() == [3, 4]
-    assert len(Entries().rounded(1000)) == 0
+    assert sum_entries(pairs, np.array([100, 900, 1100]), np.array([1, 2, 4])).rounded(1000).amounts.tolist() == [3, 4]
+    assert len(LedgerEntries().rounded(1000)) == 0
 
 
 def test_more_warehouses_than_anybody_has_are_still_warehouses_of_their_own_skus() -> None:
     for other in (2**20 - 2, 2**20 - 1, 2**20, 2**31 - 3):
-        entries = summed(pair_codes(np.array([0, 1]), other), np.array([5, 5]), np.array([7, 8]))
+        entries = sum_entries(pair_codes(np.array([0, 1]), other), np.array([5, 5]), np.array([7, 8]))
         assert (entries.skus.tolist(), entries.others.tolist()) == ([0, 1], [other, other])
         assert entries.of_skus(np.array([1])).amounts.tolist() == [8]

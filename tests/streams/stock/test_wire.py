@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 
 from streams.panes.dictionary import Numbering, StockNames
-from streams.stock.ledger import Entries, Ledger, merge_ledgers
+from streams.stock.ledger import Ledger, LedgerEntries, merge_ledgers
 from streams.stock.wire import LedgerWire, from_wire, to_wire
 from tests.streams.stock.journal import Event, events, ledger_of, numbered
 
@@ -16,7 +16,7 @@ Named = list[tuple[str, str | None, int, int]]
 def named(ledger: Ledger, names: StockNames) -> list[Named]:
     """The ledger in plain words."""
 
-    def words(entries: Entries, others: Numbering) -> Named:
+    def words(entries: LedgerEntries, others: Numbering) -> Named:
         rows = zip(
             entries.skus.tolist(),
             entries.others.tolist(),

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.topics import Partition, Topic
 from streams.local.embedded.ports import free_port
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.cluster import Cluster as OurClient
 from streams.store.connection import UNREACHABLE, Access, check, connect
@@ -72,7 +72,7 @@ async def check_answers(shop: Shop) -> None:
 async def test_the_shards_lie_on_all_nodes_and_answers_are_exact(shop: Shop, cluster: Cluster) -> None:
     for partition in ALL:
         await shop.feed(partition, some(partition))
-        assert await shop.roll(partition)
+        assert await shop.compact(partition)
         await shop.feed(partition, some(partition, seed=1))
     assert all(cluster.keys())
     await check_answers(shop)
@@ -89,10 +89,10 @@ async def test_a_slot_moves_to_a_node_that_held_none(own_cluster: Cluster) -> No
     async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
         for partition in ALL:
             await shop.feed(partition, some(partition))
-            await shop.roll(partition)
+            await shop.compact(partition)
         for shard in range(SHARDS):
             move = own_cluster.begin_move(str(shard), to=own_cluster.nodes[3])
-            move.carry(3)
+            move.move_keys(3)
             feeding = [asyncio.create_task(feed_at_last(shop, at, some(at, seed=2 + shard))) for at in ALL]
             await asyncio.sleep(0.2)
             move.finish()
@@ -114,11 +114,11 @@ async def test_what_is_done_at_one_moment_goes_where_its_slot_goes(cluster: Clus
     owner = redis.holder("{on its way}:a")
     move = cluster.begin_move("on its way", to=next(node for node in cluster.nodes if node.address != owner))
     assert await both() == [b"1", b"2"]
-    move.carry(1)
+    move.move_keys(1)
     waiting = asyncio.create_task(both())
     await asyncio.sleep(0.03)
     assert not waiting.done()
-    move.carry()
+    move.move_keys()
     assert await waiting == await both() == [b"1", b"2"]
     move.finish()
     assert await both() == [b"1", b"2"]
@@ -162,7 +162,7 @@ async def test_the_documented_users_may_do_all_of_it(cluster: Cluster) -> None:
             for partition, owner in product(ALL, range(2)):  # the second takes over what the first has stored
                 shop.works.pop(partition, None)
                 await shop.feed(partition, some(partition, owner))
-                assert await shop.roll(partition)
+                assert await shop.compact(partition)
             reader = shop.redis
             shop.redis = connect(shop.settings, Access.READ)
             await check_answers(shop)
@@ -238,5 +238,5 @@ async def test_over_tls_at_every_node(tmp_path: Path) -> None:
             for partition in ALL:
                 await feed_at_last(shop, partition, some(partition))
             assert all(cluster.keys()), "every node holds some"
-            state = await shop.reader(Rows()).state()
+            state = await shop.reader(RowIndex()).state()
             assert {name: held.position for name, held in state.partitions.items()} == dict.fromkeys(ALL, 30)

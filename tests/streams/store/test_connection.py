@@ -15,9 +15,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from consumers.errors import SalepulseError
 from consumers.tls import TlsFiles
 from streams.settings import Settings
-from streams.store.connection import Access, check, connect, redis_errors
+from streams.store.connection import Access, check, connect, user_errors
+from streams.store.errors import RedisEndpoint, to_user_error
 from streams.store.keys import Keys
-from streams.store.refusals import Visit, told
 from tests.support.certificates import Authority
 from tests.support.secure_redis import (
     READ_PASSWORD,
@@ -131,7 +131,11 @@ class TestRefused:
 
     def test_tls_where_plain_text_is_spoken(self) -> None:
         """Such a Redis says nothing, until the client has no patience left."""
-        said = str(told(RedisTimeoutError("Timeout connecting to server"), Visit("cache:6379", "", TlsFiles())))
+        said = str(
+            to_user_error(
+                RedisTimeoutError("Timeout connecting to server"), RedisEndpoint("cache:6379", "", TlsFiles())
+            )
+        )
         assert said == (
             "no Redis answers at cache:6379 (Timeout connecting to server); start one, or name another with "
             "--redis-url, or write redis:// if it does not speak TLS there"
@@ -147,7 +151,7 @@ class TestRefused:
         async def write() -> None:
             redis = connect(settings(server, authority), Access.READ)
             try:
-                with redis_errors(redis):
+                with user_errors(redis):
                     await redis.hset(Keys("salepulse", 1).state(0), "pos:clicks/0", "0")  # type: ignore[misc]
             finally:
                 await redis.aclose()

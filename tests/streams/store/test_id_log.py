@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.store import id_log
-from streams.store.id_log import SPANS, IdLog, IdSpan
+from streams.store.id_log import ENTRIES_PER_HORIZON, IdLog, IdSpan
 
-HORIZON_MS = SPANS * 100
+HORIZON_MS = ENTRIES_PER_HORIZON * 100
 
 
 def spans(held: list[tuple[int, int, int]]) -> list[IdSpan]:
@@ -33,11 +33,11 @@ def test_a_roll_joins_what_it_has_passed_and_nothing_else(entries: list[IdSpan],
     assert list(ends) == sorted(set(ends))
     assert all(end <= upto for end in ends)
     assert not ends or ends[-1] == min(upto, len(entries))
-    log.roll(ends)
+    log.compact(ends)
     assert log.ends(upto) == []
     whole = [*log._rolled, *log._recent]
     assert sum(span.count for span in whole) == sum(span.count for span in entries)
-    assert [span.next for span in log._recent] == [span.next for span in entries if span.next > upto]
+    assert [span.end_offset for span in log._recent] == [span.end_offset for span in entries if span.end_offset > upto]
 
 
 @given(_entries)
@@ -45,26 +45,28 @@ def test_joined_entries_span_little_time(entries: list[IdSpan]) -> None:
     log = applied(*entries)
     begins = 0
     for end in log.ends(len(entries)):
-        within = [span for span in entries if begins < span.next <= end]
+        within = [span for span in entries if begins < span.end_offset <= end]
         newest, oldest = max(span.newest_ms for span in within), min(span.oldest_ms for span in within)
-        assert len(within) == 1 or newest - oldest <= HORIZON_MS // SPANS
+        assert len(within) == 1 or newest - oldest <= HORIZON_MS // ENTRIES_PER_HORIZON
         begins = end
 
 
 @given(_entries, st.integers(0, 700), st.integers(0, 13))
 def test_an_entry_is_needed_until_its_newest_id_is_too_old(entries: list[IdSpan], ts_ms: int, upto: int) -> None:
     log = applied(*entries)
-    log.roll(log.ends(upto))
+    log.compact(log.ends(upto))
     log.forget_before(ts_ms)
-    needed = [span.next for span in entries if span.newest_ms >= ts_ms]
+    needed = [span.end_offset for span in entries if span.newest_ms >= ts_ms]
     if needed:
         assert log.first is not None
         assert log.first <= min((end for end in log.ends(99) if end >= needed[0]), default=99)
-        assert log.first <= next(span.next for span in [*log._rolled, *log._recent] if span.next >= needed[0])
+        assert log.first <= next(
+            span.end_offset for span in [*log._rolled, *log._recent] if span.end_offset >= needed[0]
+        )
 
 
 def test_large_entries_are_not_joined() -> None:
-    many = id_log.LARGEST // 2 + 1
+    many = id_log.MAX_IDS_PER_ENTRY // 2 + 1
     log = applied(IdSpan(1, 0, 0, many), IdSpan(2, 0, 0, many), IdSpan(3, 0, 0, 1), IdSpan(4, 0, 0, many))
     assert log.ends(4) == [1, 3, 4]
 

@@ -43,13 +43,13 @@ async def test_no_call_touches_two_shards(cluster: Cluster, shards: int) -> None
             (LOGISTICS_0, [shipment(at=9, order_id="o-1"), stock_level(5, at=2)]),
         ):
             await shop.feed(partition, events)
-            assert await shop.roll(partition)
+            assert await shop.compact(partition)
             await shop.feed(partition, [{**events[0], "event_id": f"again-{partition}"}])
         assert (await ask(await shop.view(), "promotion"))["orders_paid"]
         assert await shop.drop(ms(86_400 * 500)) > 0
         sweep = RecordSweep(shop.redis, shop.keys, 0, 0)
-        await asyncio.gather(*(sweep.turn(now_ms(), 50) for _ in range(2)))
+        await asyncio.gather(*(sweep.run_once(now_ms(), 50) for _ in range(2)))
         position = (await shop.work(ORDERS_0)).position or 0
-        assert await shop.roll(ORDERS_0)
+        assert await shop.compact(ORDERS_0)
         assert await shop.writer.restart(ORDERS_0, position, 0, ms(0), "t")
-        assert await shop.writer.identify(ORDERS_1, 0, "t") in (True, False)
+        assert await shop.writer.note_topic_id(ORDERS_1, 0, "t") in (True, False)

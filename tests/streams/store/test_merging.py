@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from streams.settings import Settings
 from streams.store import merging
 from streams.store.levels import pane_levels
-from streams.store.merging import LARGEST_MERGE, OpenBlocks, Part
+from streams.store.merging import LARGEST_MERGE, BlockPart, OpenBlocks
 
 LEVEL = pane_levels(Settings())[0]
 BLOCK = LEVEL.name, 600
 OVER_S = 600 + LEVEL.block_s + LEVEL.settle_s
 
 
-def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[Part]:
+def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[BlockPart]:
     """The parts of the block after rolls that each added so many bytes; a merged part is as large as what it holds."""
-    held: dict[str, Part] = {}
+    held: dict[str, BlockPart] = {}
     for i, size in enumerate(sizes):
         merge = blocks.to_merge(BLOCK)
         assert merge.size <= LARGEST_MERGE
-        part = Part(str(i), merge.tier, merge.size + size)
+        part = BlockPart(str(i), merge.tier, merge.size + size)
         blocks.written(BLOCK, part, merge)
         held = {name: kept for name, kept in held.items() if kept not in merge.parts} | {part.name: part}
     return list(held.values())
@@ -34,7 +34,7 @@ def left_behind(blocks: OpenBlocks) -> list[int]:
     while found := blocks.left_behind(LEVEL, OVER_S, set()):
         [(block, merge)] = found
         merged.append(merge.size)
-        blocks.written(block, Part(f"merged {len(merged)}", merge.tier, merge.size), merge)
+        blocks.written(block, BlockPart(f"merged {len(merged)}", merge.tier, merge.size), merge)
     return merged
 
 
@@ -57,7 +57,7 @@ def test_a_large_part_does_not_keep_small_ones_from_being_merged() -> None:
 def test_parts_of_an_earlier_owner_are_merged_as_many_at_once_as_may_be() -> None:
     blocks = OpenBlocks()
     size = LARGEST_MERGE // 10
-    blocks.adopt({BLOCK: [Part(f"theirs {i}", 0, size) for i in range(25)]})
+    blocks.adopt({BLOCK: [BlockPart(f"theirs {i}", 0, size) for i in range(25)]})
     assert len(blocks.to_merge(BLOCK).parts) == 10
     assert left_behind(blocks) == [10 * size, 10 * size, 5 * size]
 

@@ -14,19 +14,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.fold.delta import PaneDelta
-from streams.panes.rows import Rows
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.settings import limits
-from streams.shipping.counters import Leg
+from streams.settings import shipping_limits
+from streams.shipping.counters import ShippingCounter
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, change
-from streams.shipping.facts import NOTHING, UNKNOWN, Facts, OrderLabels, merge
-from streams.shipping.keys import key_of
+from streams.shipping.facts import NO_FACTS, UNKNOWN, OrderFacts, OrderLabels, merge
 from streams.shipping.record import decode, encode
+from streams.shipping.record_keys import key_of
 from streams.store.levels import shipping_levels
-from streams.store.writer import Applying, Moved, PaneWriter, RecordsChanged
-from streams.worker.lateness import clocks
-from streams.worker.partition import PartitionWork
+from streams.store.writer import BatchUpdate, OffsetMismatch, PaneWriter, RecordConflict
+from streams.worker.lateness import event_time_bounds
+from streams.worker.partition import OwnedPartition
 from tests.streams.shipping.orders import told
 from tests.streams.shipping.plain import Place, plain
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 HOUR = 3600
 DAY = 24 * HOUR
-WAITING_IN_ALL = (Scope.ALL, ""), Leg.WAITING
+WAITING_IN_ALL = (Scope.ALL, ""), ShippingCounter.WAITING
 
 
 def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
@@ -58,14 +58,14 @@ def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
     return made
 
 
-def expected(shop: Shop, rows: Rows) -> ShippingDelta:
+def expected(shop: Shop, rows: RowIndex) -> ShippingDelta:
     """What all counted events add, joined in memory."""
-    records: dict[str, Facts] = {}
+    records: dict[str, OrderFacts] = {}
     for order_id, fact in told([event for events in shop.counted.values() for event in events]):
-        records[order_id] = merge(records.get(order_id, NOTHING), fact)
+        records[order_id] = merge(records.get(order_id, NO_FACTS), fact)
     entries: list[tuple[int, Entry]] = []
     for facts in records.values():
-        entries += change(NOTHING, facts, limits(shop.settings))
+        entries += change(NO_FACTS, facts, shipping_limits(shop.settings))
     return delta_of(entries, rows)
 
 
@@ -86,7 +86,7 @@ async def test_every_level_holds_what_the_orders_add(redis_url: str, shards: int
             events = [(owner, event) for owner, event in events if event not in batch]
             await shop.feed(partition, batch)
             if chance.random() < 0.4:
-                await shop.roll(partition)
+                await shop.compact(partition)
             if chance.random() < 0.2:
                 shop.works.pop(partition, None)  # the next owner takes over
         whole = expected(shop, shop.rows)
@@ -110,7 +110,7 @@ async def test_a_record_that_changed_meanwhile_is_read_again(shop: Shop, monkeyp
 
     async def apply_and_remember(*args: Any) -> Any:
         answer = await apply(*args)
-        refused.extend([answer] if isinstance(answer, RecordsChanged) else [])
+        refused.extend([answer] if isinstance(answer, RecordConflict) else [])
         return answer
 
     monkeypatch.setattr(shop.writer, "records", read_before_the_other_writes)
@@ -143,13 +143,15 @@ async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch:
 
     monkeypatch.setattr(shop.writer, "apply", apply_and_lose)
     event = paid(at=1, order_id="o-1")
-    prepared = work.prepare(records(ORDERS_0.topic, 0, 0, [wire(event)]), clocks(shop.settings, None, now_ms()))
+    prepared = work.prepare(
+        records(ORDERS_0.topic, 0, 0, [wire(event)]), event_time_bounds(shop.settings, None, now_ms())
+    )
     with pytest.raises(RedisConnectionError):
         await work.apply(prepared)
     assert await work.apply(prepared) is None
     shop.counted[ORDERS_0] = [event]
     assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
-    assert await shop.roll(ORDERS_0)
+    assert await shop.compact(ORDERS_0)
     assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
 
 
@@ -164,19 +166,19 @@ async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
 async def test_what_cancels_out_is_gone_when_its_day_is_over_though_owners_changed(shop: Shop) -> None:
     for number in range(6):
         await shop.feed(ORDERS_0, [paid(at=number, order_id=f"o-{number}")])
-        await shop.roll(ORDERS_0)
+        await shop.compact(ORDERS_0)
         shop.works.pop(ORDERS_0)  # the next owner takes over
     parts = shop.keys.pane(0, "wait_s", T0)
     assert await shop.redis.hlen(parts) == 6
     for number in range(5):
         await shop.feed(ORDERS_0, [order("order_cancelled", at=10, order_id=f"o-{number}")])
-    await shop.roll(ORDERS_0)
+    await shop.compact(ORDERS_0)
     for days in (11, 12):  # ten days after its end a block is settled
         await shop.feed(ORDERS_0, [order("order_created", at=days * 24 * HOUR)])
-        await shop.roll(ORDERS_0)
+        await shop.compact(ORDERS_0)
     assert await shop.redis.hlen(parts) == 1
     waiting = {place: n for place, n in (await held(shop, "wait_s")).items() if place[2] == (Scope.ALL, "")}
-    assert waiting == {(T0 + 5, T0 + 5, (Scope.ALL, ""), Leg.WAITING): 1}
+    assert waiting == {(T0 + 5, T0 + 5, (Scope.ALL, ""), ShippingCounter.WAITING): 1}
 
 
 async def waiting(shop: Shop, level: str) -> int:
@@ -184,11 +186,11 @@ async def waiting(shop: Shop, level: str) -> int:
     return sum(n for (_, _, label, leg), n in (await held(shop, level)).items() if (label, leg) == WAITING_IN_ALL)
 
 
-async def two_owners(shop: Shop) -> PartitionWork:
+async def two_owners(shop: Shop) -> OwnedPartition:
     """Four orders that wait, in several blocks that an earlier owner wrote, and one in the log of a new owner."""
     for number in range(4):
         await shop.feed(ORDERS_0, [paid(at=number * DAY, order_id=f"o-{number}")])
-    await shop.roll(ORDERS_0)
+    await shop.compact(ORDERS_0)
     shop.works.pop(ORDERS_0)
     await shop.feed(ORDERS_0, [paid(at=4 * DAY, order_id="o-4")])
     return await shop.work(ORDERS_0)
@@ -198,7 +200,7 @@ async def leave_behind(shop: Shop) -> None:
     """Let all blocks be over, so that each is merged to one part."""
     for days in (45, 46, 75, 76):
         await shop.feed(ORDERS_0, [order("order_created", at=days * DAY)])
-        assert await shop.roll(ORDERS_0)
+        assert await shop.compact(ORDERS_0)
 
 
 async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once(
@@ -213,17 +215,19 @@ async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once
 
     monkeypatch.setattr(shop.redis, "hkeys", now_and_then)
     with pytest.raises(RedisConnectionError):
-        await work.begin_roll(clocks(shop.settings, None, now_ms()))
-    assert await shop.roll(ORDERS_0)
+        await work.plan_compaction(event_time_bounds(shop.settings, None, now_ms()))
+    assert await shop.compact(ORDERS_0)
     await leave_behind(shop)
     assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
 
 
 async def test_two_rolls_begun_at_once_take_each_stored_part_over_once(shop: Shop) -> None:
     work = await two_owners(shop)
-    first, second = await asyncio.gather(*(work.begin_roll(clocks(shop.settings, None, now_ms())) for _ in range(2)))
-    assert await work.end_roll(first)
-    assert await work.end_roll(second)
+    first, second = await asyncio.gather(
+        *(work.plan_compaction(event_time_bounds(shop.settings, None, now_ms())) for _ in range(2))
+    )
+    assert await work.write_compaction(first)
+    assert await work.write_compaction(second)
     await leave_behind(shop)
     assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
 
@@ -233,7 +237,7 @@ class Stopped(PaneWriter):
 
     meanwhile: Callable[[], Awaitable[None]]
 
-    async def apply(self, batch: Applying, rows: Rows) -> Moved | RecordsChanged | None:
+    async def apply(self, batch: BatchUpdate, rows: RowIndex) -> OffsetMismatch | RecordConflict | None:
         await self.meanwhile()
         return await super().apply(batch, rows)
 
@@ -242,7 +246,7 @@ async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_
     await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
     payment = [paid(at=1, order_id="o-1", region="east")]
     stopped = Stopped(shop.redis, shop.keys, shop.levels)
-    zombie = PartitionWork(ORDERS_0, shop.settings, stopped, shop.roller, shop.rows)
+    zombie = OwnedPartition(ORDERS_0, shop.settings, stopped, shop.compactor, shop.rows)
     await zombie.load()
 
     async def meanwhile() -> None:
@@ -251,10 +255,12 @@ async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_
 
     stopped.meanwhile = meanwhile
     batch = records(ORDERS_0.topic, 0, 1, list(map(wire, payment)))
-    assert await zombie.apply(zombie.prepare(batch, clocks(shop.settings, None, now_ms()))) == Moved(2)
+    assert await zombie.apply(
+        zombie.prepare(batch, event_time_bounds(shop.settings, None, now_ms()))
+    ) == OffsetMismatch(2)
     assert zombie.position == 1
-    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
-    await shop.roll(ORDERS_0)
+    assert not await zombie.compact(event_time_bounds(shop.settings, None, now_ms()))
+    await shop.compact(ORDERS_0)
     assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
 
 
@@ -270,9 +276,9 @@ async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop
     await shop.feed(LOGISTICS_0, [shipment(at=2, order_id="o-1", region="west")])
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
     stands = await shop.everything()
-    assert not await zombie.roll(clocks(shop.settings, None, now_ms()))
+    assert not await zombie.compact(event_time_bounds(shop.settings, None, now_ms()))
     assert await shop.everything() == stands
-    assert await shop.roll(ORDERS_0)
+    assert await shop.compact(ORDERS_0)
 
 
 def some_repeats(chance: Random, orders: int) -> list[Event]:
@@ -298,7 +304,7 @@ async def test_repeats_are_the_oracles_whatever_batch_and_owner_they_come_by(red
             batch, events = events[:count], events[count:]
             await shop.feed(ORDERS_0, batch)
             if chance.random() < 0.3:
-                await shop.roll(ORDERS_0)
+                await shop.compact(ORDERS_0)
             if chance.random() < 0.3:
                 shop.works.pop(ORDERS_0, None)  # the next owner takes over
         await shop.feed(ORDERS_0, [order("payment_failed", at=59)])
@@ -377,7 +383,7 @@ async def test_what_is_sent_again_when_its_id_is_forgotten_ends_no_order(redis_u
         await shop.feed(ORDERS_0, [first, half, cut])
         await shop.feed(ORDERS_0, [first, half, cut])
         await shop.feed(ORDERS_0, [order("order_created", at=200)])
-        await shop.roll(ORDERS_0, as_of_ms=ms(200))
+        await shop.compact(ORDERS_0, as_of_ms=ms(200))
         shop.restart()
         await shop.feed(ORDERS_0, [first, half, cut])
         answer = await ask(await shop.view(), "5m")

@@ -16,11 +16,11 @@ from redis.exceptions import RedisError
 from alerts.store.keys import AlertKeys
 from consumers.errors import SalepulseError
 from streams.settings import Settings
-from streams.store.connection import Access, check, connect, redis_errors, visit
+from streams.store.connection import Access, check, connect, endpoint_of, user_errors
+from streams.store.errors import RedisUnavailableError, to_user_error
 from streams.store.keys import Keys
-from streams.store.refusal_kinds import TEXTS, RedisRefusal, refusal_of
-from streams.store.refusals import RedisUnavailableError, told
-from streams.store.waiting import until_available
+from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal, refusal_of
+from streams.store.wait_for_redis import wait_for_redis
 from streams.store.write_probe import WriteProbe
 from tests.support.redis_cluster import Cluster
 from tests.support.secure_redis import READER, WRITER, documented_rules
@@ -265,15 +265,15 @@ async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
         assert await refused(lambda: script(keys=["k"])) is RedisRefusal.NOPERM
         with (
             pytest.raises(SalepulseError, match=r"does not allow us all that .*docs/security\.md") as caught,
-            redis_errors(redis),
+            user_errors(redis),
         ):
             await script(keys=["k"])
         assert not caught.value.retriable
 
 
 def test_each_has_words() -> None:
-    assert set(TEXTS) == set(RedisRefusal)
-    for refusal, text in TEXTS.items():
+    assert set(REFUSAL_TEXTS) == set(RedisRefusal)
+    for refusal, text in REFUSAL_TEXTS.items():
         assert text.problem, refusal
         assert text.fix, refusal
 
@@ -290,10 +290,10 @@ async def test_what_is_refused_for_now_is_worth_waiting_for(server: Server) -> N
             await redis.set("k", 1)
             return "started"
 
-        assert await until_available(redis, start) == "started"
+        assert await wait_for_redis(redis, start) == "started"
         assert len(tried) == 2
         await redis.replicaof("127.0.0.1", "1")
-        with pytest.raises(SalepulseError) as caught, redis_errors(redis):
+        with pytest.raises(SalepulseError) as caught, user_errors(redis):
             await redis.set("k", 1)
         assert isinstance(caught.value, RedisUnavailableError)
         assert str(caught.value) == (
@@ -307,9 +307,11 @@ async def test_what_waiting_does_not_help_is_said_at_once(server: Server) -> Non
         await redis.config_set("maxmemory", "1gb")
         await redis.config_set("maxmemory-policy", "allkeys-lru")
         with pytest.raises(SalepulseError, match="may evict keys"):
-            await asyncio.wait_for(until_available(redis, lambda: check(redis)), 5)
+            await asyncio.wait_for(wait_for_redis(redis, lambda: check(redis)), 5)
     async with connected(server.url.replace("redis://", "redis://nobody:wrong@")) as stranger:
         with pytest.raises(SalepulseError, match="the name or the password is wrong") as caught:
-            await asyncio.wait_for(until_available(stranger, lambda: check(stranger)), 5)
+            await asyncio.wait_for(wait_for_redis(stranger, lambda: check(stranger)), 5)
         assert not caught.value.retriable
-        assert not isinstance(told(RedisError("ERR unknown command"), visit(stranger)), RedisUnavailableError)
+        assert not isinstance(
+            to_user_error(RedisError("ERR unknown command"), endpoint_of(stranger)), RedisUnavailableError
+        )

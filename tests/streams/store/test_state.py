@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.kafka.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import TopicMetadata
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
-from streams.store.state import State, parse_state
-from streams.view.reached import newest
+from streams.store.state import StoreState, parse_state
+from streams.view.newest_as_of import newest_as_of
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop
 from tests.support.events import ms
 
@@ -18,12 +18,12 @@ NOW = ms(1000)
 WALL = Settings(clock=Clock.WALL)
 
 
-def held(partition: str, newest_ms: int = NOW - 1000, seen_ms: int = NOW) -> dict[bytes, bytes]:
-    about = {"pos": 5, "rolled": 5, "max": newest_ms, "new": newest_ms, "seen": seen_ms, "lag": 0}
+def held(partition: str, newest_ms: int = NOW - 1000, heartbeat_ms: int = NOW) -> dict[bytes, bytes]:
+    about = {"pos": 5, "rolled": 5, "max": newest_ms, "new": newest_ms, "seen": heartbeat_ms, "lag": 0}
     return {f"{name}:{partition}".encode(): str(value).encode() for name, value in about.items()}
 
 
-def state(broker: dict[str, str], *partitions: str) -> State:
+def state(broker: dict[str, str], *partitions: str) -> StoreState:
     fields = {f"broker,{topic}".encode(): value.encode() for topic, value in broker.items()}
     return parse_state([{k: v for name in partitions for k, v in held(name).items()} | fields])
 
@@ -31,27 +31,27 @@ def state(broker: dict[str, str], *partitions: str) -> State:
 def test_partitions_that_no_worker_reads_are_stale_and_named() -> None:
     found = state({"orders": "a 3", "promotions": "p 1"}, "orders/0", "orders/2")
     assert found.unread == (ORDERS_1, Partition(Topic.PROMOTIONS, 0))
-    assert newest(found, NOW, WALL).stale == found.unread
-    assert newest(found, NOW, WALL).ms == NOW - 1000, "the as-of does not wait for them"
+    assert newest_as_of(found, NOW, WALL).stale == found.unread
+    assert newest_as_of(found, NOW, WALL).ms == NOW - 1000, "the as-of does not wait for them"
 
 
 def test_partitions_that_are_no_more_hold_nothing_back_and_keep_their_counts() -> None:
     old = held("orders/1", NOW - 600_000, NOW - 600_000)
     found = parse_state([{**held("orders/0"), **old, b"broker,orders": b"b 1"}])
     assert set(found.partitions) == {ORDERS_0, ORDERS_1}
-    assert set(found.current) == {ORDERS_0}
-    assert newest(found, NOW, WALL).stale == ()
-    assert newest(found, NOW, WALL).ms == NOW - 1000
+    assert set(found.existing_partitions) == {ORDERS_0}
+    assert newest_as_of(found, NOW, WALL).stale == ()
+    assert newest_as_of(found, NOW, WALL).ms == NOW - 1000
 
 
 def test_a_topic_that_is_missing_is_named_and_its_partitions_are_waited_for() -> None:
     found = state({"orders": " 0"}, "orders/0")
-    assert (found.missing, found.unread, set(found.current)) == ((Topic.ORDERS,), (), {ORDERS_0})
+    assert (found.missing, found.unread, set(found.existing_partitions)) == ((Topic.ORDERS,), (), {ORDERS_0})
 
 
 def test_a_store_of_a_version_that_noted_no_topics() -> None:
     found = state({}, "orders/0", "orders/1")
-    assert (found.missing, found.unread, set(found.current)) == ((), (), {ORDERS_0, ORDERS_1})
+    assert (found.missing, found.unread, set(found.existing_partitions)) == ((), (), {ORDERS_0, ORDERS_1})
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_orders_and_logistics_need_as_many_partitions_where_there_are_several_sh
 async def test_of_one_topic_the_largest_number_is_kept_and_of_another_its_own(shop: Shop) -> None:
     """Brokers learn of a new partition one after the other."""
     for topic_id, count, kept in [("a", 2, 2), ("a", 4, 4), ("a", 2, 4), ("b", 1, 1), ("", 0, 0), ("b", 3, 3)]:
-        await shop.writer.note_topics({Topic.CLICKS: KnownTopic(topic_id, count)})
+        await shop.writer.note_topics({Topic.CLICKS: TopicMetadata(topic_id, count)})
         state = (await shop.reader(shop.rows).state()).counts
         assert state == {Topic.CLICKS: kept}
 
 
 @pytest.mark.anyio
 async def test_a_heartbeat_makes_a_partition_read(shop: Shop) -> None:
-    await shop.writer.note_topics({Topic.CLICKS: KnownTopic("a", 1)})
+    await shop.writer.note_topics({Topic.CLICKS: TopicMetadata("a", 1)})
     assert (await shop.reader(shop.rows).state()).unread == (CLICKS_0,)
     await shop.writer.heartbeat({CLICKS_0: (None, 0)})
     assert (await shop.reader(shop.rows).state()).unread == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.shipping.keys import BUCKETS, key_of
+from streams.shipping.record_keys import BUCKETS, key_of
 from streams.store.sweep import RecordSweep
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask
 from tests.support.events import click, ms, order, paid, shipment
@@ -21,12 +21,12 @@ async def remembered(shop: Shop, *orders: str) -> list[str]:
 
 async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
     await shop.feed(LOGISTICS_0, [shipment(at=2 * DAY, order_id="alive")])
     sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
-    assert await sweep.turn(ms(DAY), buckets=64) == 0
-    assert await sweep.turn(ms(DAY + 1), buckets=64) == 1
+    assert await sweep.run_once(ms(DAY), buckets=64) == 0
+    assert await sweep.run_once(ms(DAY + 1), buckets=64) == 1
     assert await remembered(shop, "old", "alive", "new") == ["alive", "new"]
     await shop.feed(CLICKS_0, [click(at=2 * DAY)])
     await shop.feed(ORDERS_0, [paid(at=2 * DAY)])
@@ -36,20 +36,20 @@ async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatc
 
 async def test_one_that_was_delivered_is_forgotten_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="there"), paid(at=0, order_id="on its way")])
     await shop.feed(LOGISTICS_0, [shipment("shipment_delivered", at=10, order_id="there")])
     sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
-    assert await sweep.turn(ms(10 + DAY / 2 + 1), buckets=64) == 1
+    assert await sweep.run_once(ms(10 + DAY / 2 + 1), buckets=64) == 1
     assert await remembered(shop, "there", "on its way") == ["on its way"]
 
 
 async def test_one_that_was_never_paid_is_forgotten_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [order("order_created", at=0, order_id=name) for name in ("given up", "paid", "sent")])
     await shop.feed(ORDERS_0, [paid(at=0, order_id="paid")])
     await shop.feed(LOGISTICS_0, [shipment(at=0, order_id="sent")])
     sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
-    assert await sweep.turn(ms(DAY / 2 + 1), buckets=64) == 1
+    assert await sweep.run_once(ms(DAY / 2 + 1), buckets=64) == 1
     assert await remembered(shop, "given up", "paid", "sent") == ["paid", "sent"]

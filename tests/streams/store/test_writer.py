@@ -10,8 +10,8 @@ import pytest
 from consumers.dedup import hash_ids
 from consumers.topics import Partition
 from streams.panes.scopes import Scope
-from streams.store.writer import Applying, IdEntry, Moved, PaneWriter
-from streams.worker.lateness import Clocks
+from streams.store.writer import BatchUpdate, IdEntry, OffsetMismatch, PaneWriter
+from streams.worker.lateness import EventTimeBounds
 from tests.streams.plain import delta_of, plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0, Shop
 from tests.streams.store.conftest import ON_BOTH
@@ -20,24 +20,26 @@ from tests.support.events import T0, click, ms, paid, promotion
 pytestmark = [pytest.mark.anyio, ON_BOTH]
 
 
-def batch(shop: Shop, follows: int, next_: int, *, first: bool = False, partition: Partition = ORDERS_0) -> Applying:
+def batch(
+    shop: Shop, start_offset: int, end_offset: int, *, first: bool = False, partition: Partition = ORDERS_0
+) -> BatchUpdate:
     """A batch that counts one page view for each of its records."""
     row = shop.rows.row(Scope.ALL, "")
-    hashes = hash_ids([f"{partition}-{i}" for i in range(follows, next_)])
-    return Applying(
+    hashes = hash_ids([f"{partition}-{i}" for i in range(start_offset, end_offset)])
+    return BatchUpdate(
         partition,
-        follows,
-        next_,
+        start_offset,
+        end_offset,
         first,
-        ms(next_),
-        delta_of([(T0 + next_, row, 0, next_ - follows)], []),
-        IdEntry(next_, hashes, ms(follows), ms(next_)),
-        {f"events,{partition.topic},page_view": next_ - follows},
+        ms(end_offset),
+        delta_of([(T0 + end_offset, row, 0, end_offset - start_offset)], []),
+        IdEntry(end_offset, hashes, ms(start_offset), ms(end_offset)),
+        {f"events,{partition.topic},page_view": end_offset - start_offset},
     )
 
 
-async def apply(shop: Shop, follows: int, next_: int, *, first: bool = False) -> Moved | None:
-    return await shop.writer.apply(batch(shop, follows, next_, first=first), shop.rows)
+async def apply(shop: Shop, start_offset: int, end_offset: int, *, first: bool = False) -> OffsetMismatch | None:
+    return await shop.writer.apply(batch(shop, start_offset, end_offset, first=first), shop.rows)
 
 
 async def page_views(shop: Shop, partition: Partition = ORDERS_0) -> int:
@@ -48,7 +50,7 @@ async def test_batches_that_follow_each_other_are_applied(shop: Shop) -> None:
     assert await apply(shop, 0, 10, first=True) is None
     assert await apply(shop, 10, 25) is None
     held = await shop.writer.load(ORDERS_0, shop.rows)
-    assert (held.position, held.rolled, [offset for offset, _ in held.log]) == (25, 0, [10, 25])
+    assert (held.position, held.compacted_to, [offset for offset, _ in held.log]) == (25, 0, [10, 25])
     assert await page_views(shop) == 25
 
 
@@ -56,7 +58,7 @@ async def test_batches_that_follow_each_other_are_applied(shop: Shop) -> None:
 async def test_a_partition_begins_wherever_kafkas_retention_lets_it(shop: Shop, start: int) -> None:
     assert await apply(shop, start, start + 10, first=True) is None
     held = await shop.writer.load(ORDERS_0, shop.rows)
-    assert (held.position, held.rolled) == (start + 10, start)
+    assert (held.position, held.compacted_to) == (start + 10, start)
 
 
 async def test_a_batch_that_ends_where_it_begins_changes_nothing(shop: Shop) -> None:
@@ -68,21 +70,21 @@ async def test_a_batch_that_ends_where_it_begins_changes_nothing(shop: Shop) -> 
     assert await shop.everything() == before
 
 
-@pytest.mark.parametrize(("follows", "next_"), [(9, 20), (11, 20), (0, 9), (0, 25), (25, 30)])
+@pytest.mark.parametrize(("start_offset", "end_offset"), [(9, 20), (11, 20), (0, 9), (0, 25), (25, 30)])
 @pytest.mark.parametrize("first", [False, True])
 async def test_a_batch_that_does_not_follow_is_refused_and_changes_nothing(
-    shop: Shop, follows: int, next_: int, first: bool
+    shop: Shop, start_offset: int, end_offset: int, first: bool
 ) -> None:
     await apply(shop, 0, 10, first=True)
     before = await shop.everything()
-    assert await apply(shop, follows, next_, first=first) == Moved(10)
+    assert await apply(shop, start_offset, end_offset, first=first) == OffsetMismatch(10)
     assert await shop.everything() == before
 
 
 async def test_a_batch_of_a_known_partition_is_refused_by_a_redis_that_knows_nothing(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     await shop.redis.flushall()
-    assert await apply(shop, 10, 20) == Moved(None)
+    assert await apply(shop, 10, 20) == OffsetMismatch(None)
     assert await shop.everything() == {}
 
 
@@ -106,22 +108,22 @@ async def test_the_first_call_too_may_be_made_again(shop: Shop) -> None:
 
 async def test_who_would_come_to_the_same_position_by_another_batch_is_refused(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    assert await apply(shop, 0, 10, first=True) == Moved(10)
+    assert await apply(shop, 0, 10, first=True) == OffsetMismatch(10)
     assert await apply(shop, 10, 20) is None
     before = await shop.everything()
-    assert await apply(shop, 10, 20) == Moved(20)
+    assert await apply(shop, 10, 20) == OffsetMismatch(20)
     assert await shop.everything() == before
 
 
 async def test_of_two_that_begin_a_partition_one_is_refused(shop: Shop) -> None:
     assert await apply(shop, 0, 10, first=True) is None
-    assert await apply(shop, 0, 12, first=True) == Moved(10)
+    assert await apply(shop, 0, 12, first=True) == OffsetMismatch(10)
     assert await page_views(shop) == 10
 
 
 async def test_a_batch_in_which_nothing_counts_moves_the_position_all_the_same(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    assert await shop.writer.apply(Applying(ORDERS_0, 10, 20, False, None), shop.rows) is None
+    assert await shop.writer.apply(BatchUpdate(ORDERS_0, 10, 20, False, None), shop.rows) is None
     assert await apply(shop, 20, 30) is None
     held = await shop.writer.load(ORDERS_0, shop.rows)
     assert [(offset, bool(delta)) for offset, delta in held.log] == [(10, True), (20, False), (30, True)]
@@ -151,7 +153,10 @@ async def test_ids_come_back_with_the_batches_that_brought_them(shop: Shop) -> N
     await apply(shop, 0, 3, first=True)
     await apply(shop, 3, 5)
     ids = (await shop.writer.load(ORDERS_0, shop.rows)).ids
-    assert [(entry.next, entry.oldest_ms, entry.newest_ms) for entry in ids] == [(3, ms(0), ms(3)), (5, ms(3), ms(5))]
+    assert [(entry.end_offset, entry.oldest_ms, entry.newest_ms) for entry in ids] == [
+        (3, ms(0), ms(3)),
+        (5, ms(3), ms(5)),
+    ]
     expected = hash_ids([f"{ORDERS_0}-{i}" for i in range(5)])
     assert np.concatenate([entry.hashes for entry in ids]).tolist() == expected.tolist()
 
@@ -159,7 +164,7 @@ async def test_ids_come_back_with_the_batches_that_brought_them(shop: Shop) -> N
 async def test_a_hole_in_the_history_is_kept_with_the_position(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert not await shop.writer.restart(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
-    await (await shop.work(ORDERS_0)).roll(Clocks(None, None, None))
+    await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.restart(ORDERS_0, 10, 500, ms(3))
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(10)).encode()
     assert await apply(shop, 500, 510) is None
@@ -187,7 +192,7 @@ async def test_records_lost_before_any_event_was_counted_are_marked_from_the_tim
 
 async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop: Shop) -> None:
     await apply(shop, 0, 100, first=True)
-    await (await shop.work(ORDERS_0)).roll(Clocks(None, None, None))
+    await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.restart(ORDERS_0, 100, 0, ms(100))
     assert await apply(shop, 0, 10) is None
     assert await page_views(shop) == 110
@@ -195,7 +200,7 @@ async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop:
 
 async def test_where_nothing_waited_nothing_is_called_missing(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    await (await shop.work(ORDERS_0)).roll(Clocks(None, None, None))
+    await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.restart(ORDERS_0, 10, 0, None)
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") is None
 
@@ -224,7 +229,9 @@ async def test_it_is_noted_since_when_a_position_has_not_moved_though_records_wa
     assert await waits(8) == ("10", 40, 8)
     at_s += 40
     assert await waits(None) == ("10", 80, None), "the broker does not answer"
-    assert (await shop.reader(shop.rows).state()).partitions[ORDERS_0].seen_ms == 1_040_000, "which is no heartbeat"
+    assert (await shop.reader(shop.rows).state()).partitions[ORDERS_0].heartbeat_ms == 1_040_000, (
+        "which is no heartbeat"
+    )
     at_s += 1
     assert await waits(8, steps=1) == ("10", 0, 8), "a large record is read on"
     await apply(shop, 10, 12)
@@ -254,12 +261,12 @@ async def test_a_batch_that_is_all_ahead_makes_no_partition_fresh(shop: Shop) ->
     ahead = replace(batch(shop, 0, 10, first=True), newest_ms=None)
     assert await shop.writer.apply(ahead, shop.rows) is None
     held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
-    assert (held.position, held.newest_ms, held.fresh_ms) == (10, None, None)
-    assert held.void_ms is not None
+    assert (held.position, held.newest_ms, held.last_counted_ms) == (10, None, None)
+    assert held.last_empty_batch_ms is not None
     assert await apply(shop, 10, 20) is None
     held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
-    assert held.fresh_ms is not None
-    assert held.fresh_ms >= (held.void_ms or 0)
+    assert held.last_counted_ms is not None
+    assert held.last_counted_ms >= (held.last_empty_batch_ms or 0)
     assert await page_views(shop) == 20
 
 
@@ -269,21 +276,23 @@ async def test_a_heartbeat_keeps_what_is_known_of_arrivals(shop: Shop) -> None:
     for arrived, kept in (({}, None), ({ORDERS_0: 4_000}, 4_000), ({}, 4_000)):
         assert await writer.heartbeat({ORDERS_0: (10, 7)}, arrived) == set()
         held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
-        assert (held.seen_ms, held.arrived_ms) == (5_000, kept)
+        assert (held.heartbeat_ms, held.counted_through_ms) == (5_000, kept)
 
 
 async def test_promotions_change_under_the_same_fence(shop: Shop) -> None:
     d11, d12 = (promotion(name).model_dump_json().encode() for name in ("d11", "d12"))
 
-    async def change(follows: int, next_: int, *changes: tuple[str, bytes | None], first: bool = False) -> Moved | None:
-        return await shop.writer.apply_promotions(PROMOTIONS_0, follows, next_, first, changes)
+    async def change(
+        start_offset: int, end_offset: int, *changes: tuple[str, bytes | None], first: bool = False
+    ) -> OffsetMismatch | None:
+        return await shop.writer.apply_promotions(PROMOTIONS_0, start_offset, end_offset, first, changes)
 
     reader = shop.reader(shop.rows)
-    assert await change(0, 2, ("d11", d11), ("d12", d12)) == Moved(None)
+    assert await change(0, 2, ("d11", d11), ("d12", d12)) == OffsetMismatch(None)
     assert await change(0, 2, ("d11", d11), ("d12", d12), first=True) is None
     assert set(await reader.promotions()) == {"d11", "d12"}
     version = (await reader.state()).promotions_version
-    assert await change(0, 1, ("d11", None)) == Moved(2)
+    assert await change(0, 1, ("d11", None)) == OffsetMismatch(2)
     assert await change(2, 4, ("d11", None), ("d12", d12)) is None
     assert await change(2, 4, ("d11", None), ("d12", d12)) is None
     assert set(await reader.promotions()) == {"d12"}
@@ -313,7 +322,7 @@ async def test_redis_that_forgot_the_scripts_is_taught_again(shop: Shop) -> None
 
 async def test_nothing_applied_is_nothing_loaded(shop: Shop) -> None:
     held = await shop.writer.load(ORDERS_0, shop.rows)
-    assert (held.position, held.rolled, held.log, held.ids, held.rolled_ids) == (None, None, [], [], [])
+    assert (held.position, held.compacted_to, held.log, held.ids, held.compacted_ids) == (None, None, [], [], [])
 
 
 async def test_partitions_do_not_touch_each_other(shop: Shop) -> None:

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.targets import Curve, Forecast, Whole, day_curve, forecast
+from streams.targets import Curve, EarlierPromotion, Forecast, day_curve, forecast
 from tests.streams.targets.curves import MINUTES, falling, orders, smooth
 
 DAY = day_curve(MINUTES, lambda minute: 20 + minute / 60)
-LAST = Whole("last", smooth())
+LAST = EarlierPromotion("last", smooth())
 MOMENTS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 
-def said(now: Curve, *earlier: Whole) -> Forecast:
+def said(now: Curve, *earlier: EarlierPromotion) -> Forecast:
     found = forecast(now, earlier, DAY)
     assert found is not None
     return found
@@ -38,7 +38,7 @@ class TestByEarlierPromotions:
 
     def test_clocks_of_other_lengths_are_scaled(self) -> None:
         half = Curve(LAST.curve.minutes / 2, LAST.curve.until, MINUTES / 2)
-        found = said(smooth(until=0.4), Whole("half", half))
+        found = said(smooth(until=0.4), EarlierPromotion("half", half))
         assert found.expected == pytest.approx(LAST.curve.last, rel=1e-3)
 
     def test_it_becomes_more_certain_as_time_goes_on(self) -> None:
@@ -62,18 +62,18 @@ class TestByEarlierPromotions:
             return falling(share) * (3 if share > 0.5 else 1)
 
         now = smooth(until=0.5)
-        alike, apart = said(now, LAST, LAST), said(now, LAST, Whole("steep", smooth(steep)))
+        alike, apart = said(now, LAST, LAST), said(now, LAST, EarlierPromotion("steep", smooth(steep)))
         assert apart.high - apart.low > 2 * (alike.high - alike.low)
         assert LAST.curve.last < apart.expected < smooth(steep).last
 
     def test_few_large_orders_are_less_certain_than_many_small_ones(self) -> None:
-        last = Whole("last", orders(count=20_000, seed=1))
+        last = EarlierPromotion("last", orders(count=20_000, seed=1))
         few, many = (said(orders(count=count, seed=2, until=0.5), last) for count in (60, 20_000))
         assert (few.high - few.low) / few.expected > 1.5 * (many.high - many.low) / many.expected
 
     def test_earlier_ones_that_say_nothing_are_left_out(self) -> None:
-        unsold = Whole("unsold", Curve.of([(MINUTES, 0)], MINUTES))
-        over = Whole("over at once", Curve.of([(1, 100), (MINUTES, 100)], MINUTES))
+        unsold = EarlierPromotion("unsold", Curve.of([(MINUTES, 0)], MINUTES))
+        over = EarlierPromotion("over at once", Curve.of([(1, 100), (MINUTES, 100)], MINUTES))
         now = smooth(until=0.5)
         assert said(now, unsold, LAST, over).expected == said(now, LAST).expected
 
@@ -146,7 +146,7 @@ class TestNothingToSay:
                 points.append((float(minute), float(total)))
             return Curve.of(points, length)
 
-        earlier = [Whole("last", curve(last, len(last)))] if last else []
+        earlier = [EarlierPromotion("last", curve(last, len(last)))] if last else []
         found = forecast(curve(now, 40), earlier, replace(DAY, length=MINUTES))
         if found is not None:
             assert math.isfinite(found.expected)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from streams.clock import now_ms
 from streams.tokens.file import change_tokens
-from streams.tokens.token import Right, Token, digest
+from streams.tokens.token import Token, TokenScope, hash_secret
 
 
-def token(name: str, scope: Right = Right.READ, *, secret: str = "", expires_ms: int | None = None) -> Token:
+def token(name: str, scope: TokenScope = TokenScope.READ, *, secret: str = "", expires_ms: int | None = None) -> Token:
     """A token whose secret is `sp_` and its name, unless another is given."""
     return Token(
-        name=name, scope=scope, sha256=digest(secret or f"sp_{name}"), created_ms=now_ms(), expires_ms=expires_ms
+        name=name, scope=scope, sha256=hash_secret(secret or f"sp_{name}"), created_ms=now_ms(), expires_ms=expires_ms
     )
 
 

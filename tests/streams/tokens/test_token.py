@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.tokens.token import Right, digest, needed
+from streams.tokens.token import TokenScope, hash_secret, required_scope
 from tests.streams.tokens.making import token
 
 FINGERPRINT = "0123456789abcdef"
@@ -16,29 +16,29 @@ FINGERPRINT = "0123456789abcdef"
         ("GET", "/healthz", None),
         ("GET", "/readyz", None),
         ("HEAD", "/readyz", None),
-        ("GET", "/", Right.READ),
-        ("GET", "/metrics", Right.READ),
-        ("GET", "/openapi.json", Right.READ),
-        ("GET", "/api/v1/kpis", Right.READ),
-        ("GET", "/api/v1/alerts", Right.READ),
-        ("GET", "/healthz/", Right.READ),
-        ("GET", "//healthz", Right.READ),
-        ("POST", f"/api/v1/alerts/{FINGERPRINT}/ack", Right.ACK),
-        ("POST", "/api/v1/silences", Right.ADMIN),
-        ("DELETE", "/api/v1/silences/abc", Right.ADMIN),
-        ("POST", "/api/v1/silences/abc/ack", Right.ADMIN),
-        ("DELETE", f"/api/v1/alerts/{FINGERPRINT}/ack", Right.ADMIN),
-        ("POST", "/healthz", Right.ADMIN),
-        ("PUT", "/anything", Right.ADMIN),
-        ("", "/a-websocket", Right.ADMIN),
+        ("GET", "/", TokenScope.READ),
+        ("GET", "/metrics", TokenScope.READ),
+        ("GET", "/openapi.json", TokenScope.READ),
+        ("GET", "/api/v1/kpis", TokenScope.READ),
+        ("GET", "/api/v1/alerts", TokenScope.READ),
+        ("GET", "/healthz/", TokenScope.READ),
+        ("GET", "//healthz", TokenScope.READ),
+        ("POST", f"/api/v1/alerts/{FINGERPRINT}/ack", TokenScope.ACK),
+        ("POST", "/api/v1/silences", TokenScope.ADMIN),
+        ("DELETE", "/api/v1/silences/abc", TokenScope.ADMIN),
+        ("POST", "/api/v1/silences/abc/ack", TokenScope.ADMIN),
+        ("DELETE", f"/api/v1/alerts/{FINGERPRINT}/ack", TokenScope.ADMIN),
+        ("POST", "/healthz", TokenScope.ADMIN),
+        ("PUT", "/anything", TokenScope.ADMIN),
+        ("", "/a-websocket", TokenScope.ADMIN),
     ],
 )
-def test_what_a_request_needs(method: str, path: str, right: Right | None) -> None:
-    assert needed(method, path) is right
+def test_what_a_request_needs(method: str, path: str, right: TokenScope | None) -> None:
+    assert required_scope(method, path) is right
 
 
 def test_each_right_includes_those_before_it() -> None:
-    assert [[have.includes(want) for want in Right] for have in Right] == [
+    assert [[have.includes(want) for want in TokenScope] for have in TokenScope] == [
         [True, False, False],
         [True, True, False],
         [True, True, True],
@@ -52,4 +52,4 @@ def test_a_token_is_over_from_the_moment_it_expires() -> None:
 
 def test_nothing_of_a_secret_is_in_what_is_kept() -> None:
     assert "hunter2" not in token("t", secret="hunter2").model_dump_json()
-    assert digest("hunter2") == digest("hunter2") != digest("hunter3")
+    assert hash_secret("hunter2") == hash_secret("hunter2") != hash_secret("hunter3")

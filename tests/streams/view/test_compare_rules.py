@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.view.asking import NotAnswerableError
-from streams.view.compare_rules import Against, Comparison, Pair, days_before, differ, differences, pair_of
+from streams.view.compare_rules import (
+    Comparison,
+    ComparisonPeriod,
+    PromotionPair,
+    days_before,
+    differ,
+    differences,
+    promotion_pair,
+)
+from streams.view.query import NotAnswerableError
 from tests.support.events import ms, promotion
 
 DAY_S = 86_400
@@ -67,7 +75,7 @@ def test_with_a_baseline_both_are_as_long_after_their_start(
     earlier, present = promotion("d11-24"), promotion("d11")
     earlier = earlier.model_copy(update={"starts_at": ms(0) + first})
     present = present.model_copy(update={"starts_at": ms(apart_s) + second})
-    comparison = Comparison(Against.BASELINE, "Asia/Shanghai", Pair(present, earlier))
+    comparison = Comparison(ComparisonPeriod.BASELINE, "Asia/Shanghai", PromotionPair(present, earlier))
     at_ms = ms(apart_s) + 1000 * elapsed
     assert comparison.then_ms(at_ms) == ms(0) + 1000 * elapsed, "as-ofs are whole seconds, whatever the starts are"
 
@@ -99,7 +107,7 @@ KNOWN = {
 
 
 def test_a_promotion_and_its_baseline() -> None:
-    assert pair_of(KNOWN["this"], KNOWN, ms(DAY_S)) == Pair(KNOWN["this"], KNOWN["last"])
+    assert promotion_pair(KNOWN["this"], KNOWN, ms(DAY_S)) == PromotionPair(KNOWN["this"], KNOWN["last"])
 
 
 @pytest.mark.parametrize(
@@ -114,4 +122,4 @@ def test_a_promotion_and_its_baseline() -> None:
 )
 def test_what_cannot_be_compared_is_said(name: str | None, at: float, why: str) -> None:
     with pytest.raises(NotAnswerableError, match=why):
-        pair_of(None if name is None else KNOWN[name], KNOWN, ms(at))
+        promotion_pair(None if name is None else KNOWN[name], KNOWN, ms(at))

@@ -11,9 +11,9 @@ from streams.clock import now_ms
 from streams.model.kpis import STOCK_NAMES
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.view.asking import NotAnswerableError, Question
-from streams.view.compare_rules import Against
-from streams.view.compared import Comparer
+from streams.view.compare_rules import ComparisonPeriod
+from streams.view.comparer import Comparer
+from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask, opened
 from tests.support.events import click, ms, paid, promotion, shipment, some_events
@@ -32,7 +32,7 @@ async def sold(shop: Shop, seed: int, start: float) -> None:
     for topic in EVENT_TOPICS:
         partition = Partition(topic, 0)
         await shop.feed(partition, some_events(topic, 1_500, seed, start=start, length=10 * HOUR_S))
-        await shop.roll(partition)
+        await shop.compact(partition)
 
 
 async def a_year_later(shop: Shop, *, later_s: int = YEAR_S) -> RollingView:
@@ -115,14 +115,14 @@ async def test_a_series_of_the_promotion_is_what_was_asked_minute_by_minute(redi
             ("5m", "channel", "live"),
             ("promotion", "promotion", "d11"),
         ):
-            question = Question(Window(window), Scope(scope), None, "d11")
+            query = KpiQuery(Window(window), Scope(scope), None, "d11")
             moments = range(ms(START), ms(END) + 1, 60_000)
-            points = await view.series(question, value, "net_gmv", moments, now_ms())
+            points = await view.series(query, value, "net_gmv", moments, now_ms())
             assert [at for at, _ in points] == list(moments)
             for at, number in points[::37]:
                 assert number == oracle.ask(window, at, scope, value, promotion="d11")["net_gmv"]
         with pytest.raises(NotAnswerableError):
-            await view.series(Question(Window.H24), "", "gmv", [ms(START + 60)], now_ms())
+            await view.series(KpiQuery(Window.H24), "", "gmv", [ms(START + 60)], now_ms())
 
 
 @pytest.mark.parametrize("window", ["5m", "promotion"])
@@ -132,7 +132,7 @@ async def test_comparison_with_the_last_sale_works_a_year_later(redis_url: str, 
         comparer = Comparer(view, now_ms(), "UTC")
         for elapsed in (0, 61, 599, 3_600, 5 * HOUR_S + 77):
             asked = ms(YEAR_S + START + elapsed)
-            found = await comparer.one(Question(Window(window), as_of_ms=asked), "", Against.BASELINE)
+            found = await comparer.one(KpiQuery(Window(window), as_of_ms=asked), "", ComparisonPeriod.BASELINE)
             (item,) = found.items
             assert (found.now.as_of_ms, found.at.as_of_ms) == (
                 asked - asked % 60_000,
@@ -166,7 +166,7 @@ async def test_what_became_of_orders_is_kept_by_the_minute_too(redis_url: str) -
             await store.announce(promotion("d11", starts=START, ends=END))
             for partition, events in ((ORDERS_0, orders), (LOGISTICS_0, shipments)):
                 await store.feed(partition, events)
-                await store.roll(partition)
+                await store.compact(partition)
         await shop.drop(ms(10 * HOUR_S))
         for store in (shop, everything):
             await store.feed(CLICKS_0, [click(at=YEAR_S)])
@@ -174,11 +174,11 @@ async def test_what_became_of_orders_is_kept_by_the_minute_too(redis_url: str) -
         view, whole = await shop.view(), await everything.view()
         for scope, value in (("all", ""), ("region", "east"), ("promotion", "d11")):
             for window in ("15m", "1h", "promotion"):
-                question = Question(Window(window), Scope(scope), None, "d11")
+                query = KpiQuery(Window(window), Scope(scope), None, "d11")
                 moments = range(ms(START), ms(END) + 1, 1_740_000)
                 for name in rates:
-                    points = await view.series(question, value, name, moments, now_ms())
-                    assert points == await whole.series(question, value, name, moments, now_ms())
+                    points = await view.series(query, value, name, moments, now_ms())
+                    assert points == await whole.series(query, value, name, moments, now_ms())
                     assert any(number for _, number in points)
                 for at in moments:
                     numbers = await ask(view, window, scope, value, at=at, promotion="d11")

@@ -31,7 +31,7 @@ async def test_rows_that_are_dropped_and_taken_up_again(
             events = some_events(partition.topic, 6, chance.randrange(10**9), start=now - late, length=late)
             await shop.feed(partition, events)
         if chance.random() < 0.3:
-            await shop.roll(chance.choice((CLICKS_0, CLICKS_1, ORDERS_0)))
+            await shop.compact(chance.choice((CLICKS_0, CLICKS_1, ORDERS_0)))
         await view.poll(now_ms())
         fresh = await shop.view()
         for window in chance.sample(WINDOWS, 2):

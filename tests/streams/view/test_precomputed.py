@@ -15,9 +15,9 @@ import pytest
 from streams.model.windows import Window
 from streams.serve.live import Live
 from streams.settings import Settings
-from streams.view.asking import Question
-from streams.view.precomputed import STAYS_HOT_S, Hot, Snapshot
-from streams.view.queries import ALWAYS, OfEach, OfOne
+from streams.view.cached_queries import ALWAYS_HOT, EachValueQuery, OneValueQuery
+from streams.view.precomputed import STAYS_HOT_S, AnswerSnapshot, HotQueries
+from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, at, click, client, paid, shop
@@ -87,7 +87,7 @@ class Endless:
     warm_s: ClassVar[float] = 0
     newest: ClassVar[bool] = True
 
-    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+    async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
         self.began.set()
         while not self.let.is_set():
             await anyio.sleep(0.01)
@@ -103,28 +103,28 @@ class EndlessAndSlow(Endless):
 async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, endless: type[Endless]) -> None:
     ask = endless(threading.Event(), threading.Event())
     live = Live(open_shop.settings)
-    live.expect(ask)
+    live.precompute(ask)
     await live.start()
     try:
 
         async def is_live() -> bool:
-            return live.standing().live
+            return live.answer_status().live
 
         with anyio.fail_after(15):
             await anyio.to_thread.run_sync(ask.began.wait)
-            earlier = await live.tell(OfOne(Question(Window.M5, as_of_ms=at(15)), ""))
+            earlier = await live.get_answer(OneValueQuery(KpiQuery(Window.M5, as_of_ms=at(15)), ""))
             assert earlier.answer.as_of_ms == at(15)
             await soon(is_live)
-            newest = await live.tell(OfOne(Question(Window.M5), ""))
+            newest = await live.get_answer(OneValueQuery(KpiQuery(Window.M5), ""))
             assert newest.answer.as_of_ms == at(60)
             await open_shop.send(CLICKS, click(70))
 
             async def goes_on() -> bool:
-                return (await live.tell(OfOne(Question(Window.M5), ""))).answer.as_of_ms == at(70)
+                return (await live.get_answer(OneValueQuery(KpiQuery(Window.M5), ""))).answer.as_of_ms == at(70)
 
             await soon(goes_on)
             ask.let.set()
-            assert await live.tell(ask) == "done"
+            assert await live.get_answer(ask) == "done"
     finally:
         ask.let.set()
         await live.stop()
@@ -134,19 +134,19 @@ async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, 
 class LongCount(EndlessAndSlow):
     """Says what was counted when it began."""
 
-    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
-        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
-        await Endless.make(self, view, at_ms, as_of_ms)
+    async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(KpiQuery(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.compute(self, view, at_ms, as_of_ms)
         return str(views)
 
 
 async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Shop) -> None:
     ask = LongCount(threading.Event(), threading.Event())
     live = Live(open_shop.settings)
-    live.expect(ask)
+    live.precompute(ask)
 
     async def views() -> str:
-        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        counted = live.snapshot.answer(OneValueQuery(KpiQuery(Window.M5), ""))
         return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
 
     await live.start()
@@ -161,7 +161,7 @@ async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Sho
 
             await soon(is_in)
             ask.let.set()
-            assert await live.tell(ask) == await views() == str(int(before) + 1)
+            assert await live.get_answer(ask) == await views() == str(int(before) + 1)
     finally:
         ask.let.set()
         await live.stop()
@@ -171,9 +171,9 @@ async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Sho
 class Count(Endless):
     """Says what was counted when it began, and is made only when it is asked."""
 
-    async def make(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
-        views = (await view.one(Question(Window.M5), "", at_ms)).items[0].values["page_views"]
-        await Endless.make(self, view, at_ms, as_of_ms)
+    async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
+        views = (await view.one(KpiQuery(Window.M5), "", at_ms)).items[0].values["page_views"]
+        await Endless.compute(self, view, at_ms, as_of_ms)
         return str(views)
 
 
@@ -182,7 +182,7 @@ async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those
     live = Live(open_shop.settings)
 
     async def views() -> str:
-        counted = live.snapshot.answer(OfOne(Question(Window.M5), ""))
+        counted = live.snapshot.answer(OneValueQuery(KpiQuery(Window.M5), ""))
         return "" if counted is None else str(json.loads(bytes(counted.fields["values"]))["page_views"])
 
     await live.start()
@@ -194,7 +194,7 @@ async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those
 
             await soon(is_made)
             before = await views()
-            asked = asyncio.create_task(live.tell(ask))
+            asked = asyncio.create_task(live.get_answer(ask))
             await anyio.to_thread.run_sync(ask.began.wait)
             await open_shop.send(CLICKS, click(30))
 
@@ -204,7 +204,7 @@ async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those
             await soon(is_in)
             ask.let.set()
             assert await asked == before
-            assert await live.tell(ask) == await views() == str(int(before) + 1)
+            assert await live.get_answer(ask) == await views() == str(int(before) + 1)
     finally:
         ask.let.set()
         await live.stop()
@@ -216,12 +216,12 @@ async def test_what_was_asked_once_is_found_while_nothing_changes(open_shop: Sho
     try:
 
         async def is_live() -> bool:
-            return live.standing().live
+            return live.answer_status().live
 
         await soon(is_live)
-        ask = OfEach(Question(Window.M15))
+        ask = EachValueQuery(KpiQuery(Window.M15))
         assert live.snapshot.answer(ask) is None
-        told = await live.tell(ask)
+        told = await live.get_answer(ask)
         assert live.snapshot.answer(ask) is told
         read_ms = live.snapshot.read_ms
 
@@ -229,7 +229,7 @@ async def test_what_was_asked_once_is_found_while_nothing_changes(open_shop: Sho
             return live.snapshot.read_ms > read_ms
 
         await soon(was_read_again)
-        assert await live.tell(ask) is told
+        assert await live.get_answer(ask) is told
     finally:
         await live.stop()
 
@@ -263,69 +263,69 @@ async def test_a_series_of_a_value_never_seen_counts_nothing(api: httpx.AsyncCli
 
 class TestHot:
     def test_what_was_asked_lately_is_answered_ahead_and_the_whole_shop_always(self) -> None:
-        hot, ask = Hot(), OfOne(Question(Window.H1), "x")
-        hot.note(ask, 100)
-        assert hot.quick(100, 1) == [*ALWAYS], "nobody has been charged for an answer yet"
-        hot.took(ask, 0.1)
-        assert hot.quick(100, 1) == [*ALWAYS, ask]
-        assert hot.quick(100 + STAYS_HOT_S + 0.1, 1) == [*ALWAYS]
+        hot, ask = HotQueries(), OneValueQuery(KpiQuery(Window.H1), "x")
+        hot.record_use(ask, 100)
+        assert hot.fast_queries(100, 1) == [*ALWAYS_HOT], "nobody has been charged for an answer yet"
+        hot.record_cost(ask, 0.1)
+        assert hot.fast_queries(100, 1) == [*ALWAYS_HOT, ask]
+        assert hot.fast_queries(100 + STAYS_HOT_S + 0.1, 1) == [*ALWAYS_HOT]
 
     def test_what_takes_long_is_kept_warm_for_a_while(self) -> None:
-        hot, ask = Hot(), EndlessAndSlow(threading.Event(), threading.Event())
-        hot.note(ask, 100)
-        hot.took(ask, 0.1)
-        assert hot.quick(100, 1) == [*ALWAYS]
-        assert hot.slow(100, 1, warm=False) == [ask]
+        hot, ask = HotQueries(), EndlessAndSlow(threading.Event(), threading.Event())
+        hot.record_use(ask, 100)
+        hot.record_cost(ask, 0.1)
+        assert hot.fast_queries(100, 1) == [*ALWAYS_HOT]
+        assert hot.slow_queries(100, 1, warm=False) == [ask]
         later_s = 100 + STAYS_HOT_S + 0.1
-        assert (hot.slow(later_s, 1, warm=False), hot.slow(later_s, 1, warm=True)) == ([], [ask])
-        assert hot.slow(100 + ask.warm_s + 0.1, 1, warm=True) == []
+        assert (hot.slow_queries(later_s, 1, warm=False), hot.slow_queries(later_s, 1, warm=True)) == ([], [ask])
+        assert hot.slow_queries(100 + ask.warm_s + 0.1, 1, warm=True) == []
 
     def test_what_does_not_fit_is_left_and_followers_come_first(self) -> None:
-        hot = Hot()
-        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "cheap", "followed", "cheapest")}
+        hot = HotQueries()
+        asks = {name: OneValueQuery(KpiQuery(Window.H1), name) for name in ("dear", "cheap", "followed", "cheapest")}
         for name, took_s in (("dear", 0.5), ("cheap", 0.2), ("followed", 0.3), ("cheapest", 0.1)):
-            hot.note(asks[name], 0, followed=name == "followed")
-            hot.took(asks[name], took_s)
-        assert hot.quick(0, 0.65) == [*ALWAYS, asks["followed"], asks["cheapest"], asks["cheap"]]
-        assert hot.quick(0, -0.1) == [*ALWAYS]
+            hot.record_use(asks[name], 0, followed=name == "followed")
+            hot.record_cost(asks[name], took_s)
+        assert hot.fast_queries(0, 0.65) == [*ALWAYS_HOT, asks["followed"], asks["cheapest"], asks["cheap"]]
+        assert hot.fast_queries(0, -0.1) == [*ALWAYS_HOT]
 
     def test_a_followed_one_that_never_fits_keeps_no_cheap_one_from_being_made(self) -> None:
-        hot = Hot()
-        asks = {name: OfOne(Question(Window.H1), name) for name in ("dear", "followed", "cheap")}
+        hot = HotQueries()
+        asks = {name: OneValueQuery(KpiQuery(Window.H1), name) for name in ("dear", "followed", "cheap")}
         for name, took_s in (("dear", 0.6), ("followed", 0.2), ("cheap", 0.1)):
-            hot.note(asks[name], 0, followed=name != "cheap")
-            hot.took(asks[name], took_s)
-        assert hot.quick(0, 0.5) == [*ALWAYS, asks["followed"], asks["cheap"]]
-        hot.note(asks["dear"], 0, followed=True)
-        hot.took(asks["followed"], 0.7)
-        assert hot.quick(0, 0.5) == [*ALWAYS, asks["cheap"]]
+            hot.record_use(asks[name], 0, followed=name != "cheap")
+            hot.record_cost(asks[name], took_s)
+        assert hot.fast_queries(0, 0.5) == [*ALWAYS_HOT, asks["followed"], asks["cheap"]]
+        hot.record_use(asks["dear"], 0, followed=True)
+        hot.record_cost(asks["followed"], 0.7)
+        assert hot.fast_queries(0, 0.5) == [*ALWAYS_HOT, asks["cheap"]]
 
     def test_the_servers_own_come_first_and_are_crowded_out_by_nobody(self) -> None:
-        hot, ours, theirs = Hot(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
-        hot.expect(ours, 0)
+        hot, ours, theirs = HotQueries(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
+        hot.precompute(ours, 0)
         for number in range(100):
-            hot.note(OfOne(Question(Window.H1), str(number)), 0)
-        hot.note(theirs, 0)
-        hot.took(theirs, 0.2)
-        assert (hot.slow(0, 1, warm=False), hot.slow(0, 0.1, warm=False)) == ([ours, theirs], [ours])
-        assert (hot.is_ours(ours), hot.is_ours(theirs)) == (True, False)
+            hot.record_use(OneValueQuery(KpiQuery(Window.H1), str(number)), 0)
+        hot.record_use(theirs, 0)
+        hot.record_cost(theirs, 0.2)
+        assert (hot.slow_queries(0, 1, warm=False), hot.slow_queries(0, 0.1, warm=False)) == ([ours, theirs], [ours])
+        assert (hot.is_internal(ours), hot.is_internal(theirs)) == (True, False)
 
     def test_no_question_is_answered_twice(self) -> None:
-        hot = Hot()
+        hot = HotQueries()
         for now in range(3):
-            for ask in (OfOne(Question(Window.M1), ""), OfOne(Question(Window.H1), "x")):
-                hot.note(ask, now)
-                hot.took(ask, 0.01)
-        assert len(hot.quick(2, 1)) == len(ALWAYS) + 1
+            for ask in (OneValueQuery(KpiQuery(Window.M1), ""), OneValueQuery(KpiQuery(Window.H1), "x")):
+                hot.record_use(ask, now)
+                hot.record_cost(ask, 0.01)
+        assert len(hot.fast_queries(2, 1)) == len(ALWAYS_HOT) + 1
 
     def test_it_is_bounded(self) -> None:
-        hot, snapshot = Hot(), Snapshot()
+        hot, snapshot = HotQueries(), AnswerSnapshot()
         for number in range(1_000):
-            ask = OfOne(Question(Window.H1), str(number))
-            hot.note(ask, 0)
-            hot.took(ask, 0)
-            snapshot = snapshot.having(ask, "made")
-        asked = hot.quick(0, 1)
-        assert len(asked) == len(ALWAYS) + 64
-        assert asked[-1] == OfOne(Question(Window.H1), "999")
-        assert len(snapshot.made) == 256
+            ask = OneValueQuery(KpiQuery(Window.H1), str(number))
+            hot.record_use(ask, 0)
+            hot.record_cost(ask, 0)
+            snapshot = snapshot.with_answer(ask, "made")
+        asked = hot.fast_queries(0, 1)
+        assert len(asked) == len(ALWAYS_HOT) + 64
+        assert asked[-1] == OneValueQuery(KpiQuery(Window.H1), "999")
+        assert len(snapshot.answers) == 256

@@ -7,8 +7,8 @@ import pytest
 from streams.clock import now_ms
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.view.asking import NotAnswerableError, Question
-from streams.view.promotion_scope import Asker
+from streams.view.query import KpiQuery, NotAnswerableError
+from streams.view.scope_queries import ScopeQueries
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed
 from tests.streams.view.comparing import assert_true
 from tests.support.events import click, ms, paid, promotion, refunded
@@ -34,8 +34,8 @@ async def test_in_the_list_of_promotions_too_each_is_counted_in_its_own_time(sho
         CLICKS_0, [click(at=at, promotion_id=name) for at in (61, 299, 301, 599) for name in ("d11", "d12")]
     )
     await shop.feed(CLICKS_0, [click(at=700)])
-    asker = Asker(await shop.view(), now_ms())
-    found = await asker.every(Question(Window.PROMOTION, Scope.PROMOTION))
+    asker = ScopeQueries(await shop.view(), now_ms())
+    found = await asker.every(KpiQuery(Window.PROMOTION, Scope.PROMOTION))
     assert {item.value: item.values["page_views"] for item in found.items} == {"d11": 4, "d12": 1}
 
 
@@ -100,8 +100,8 @@ async def test_attainment_over_time_is_what_was_asked_at_each_moment(shop: Shop)
     await shop.announce(promotion("d11", starts=60, ends=600, targets=TARGETS))
     await shop.feed(ORDERS_0, [paid(at=at, promotion_id="d11") for at in range(0, 700, 7)])
     view, moments = await shop.view(), [ms(at) for at in range(0, 690, 30)]
-    question = Question(Window.PROMOTION, Scope.PROMOTION)
-    points = await view.series(question, "d11", "target_attainment.sprint", moments, now_ms())
+    query = KpiQuery(Window.PROMOTION, Scope.PROMOTION)
+    points = await view.series(query, "d11", "target_attainment.sprint", moments, now_ms())
     for at, attained in points:
         assert attained == (await ask(view, "promotion", "promotion", "d11", at=at))["target_attainment.sprint"]
     assert points[-1][1] > points[3][1] > 0

@@ -12,7 +12,7 @@ from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.model.windows import Window
 from streams.store.reader import BlockId, PaneReader, StoredBlock
-from streams.view.asking import Question
+from streams.view.query import KpiQuery
 from tests.streams.shop import CLICKS_0, CLICKS_1, ORDERS_0, Shop, ask
 from tests.streams.view.comparing import assert_true
 from tests.support.events import click, paid
@@ -44,7 +44,7 @@ async def test_what_is_applied_while_blocks_are_read_is_counted_once(shop: Shop,
     async def meanwhile() -> None:
         await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}") for at in range(10, 40)])
         if rolled:
-            await shop.roll(CLICKS_0)
+            await shop.compact(CLICKS_0)
         await view.poll(now_ms())
 
     Slow.meanwhile = {0: meanwhile}
@@ -77,12 +77,12 @@ async def test_many_questions_at_once_while_following(shop: Shop) -> None:
         for at in range(7_200, 7_260):
             await shop.feed(CLICKS_0, [click(at=at)])
             if at % 9 == 0:
-                await shop.roll(CLICKS_0)
+                await shop.compact(CLICKS_0)
             await view.poll(now_ms())
 
     async def questions() -> None:
         for _ in range(20):
-            await asyncio.gather(*(view.every(Question(window), now_ms()) for window in Window))
+            await asyncio.gather(*(view.every(KpiQuery(window), now_ms()) for window in Window))
 
     await asyncio.gather(follow(), questions(), questions())
     await assert_true(shop, view, scopes=["all"])

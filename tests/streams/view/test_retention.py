@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from streams.clock import now_ms
-from streams.view.asking import NotAnswerableError
-from streams.worker.lateness import clocks
+from streams.view.query import NotAnswerableError
+from streams.worker.lateness import event_time_bounds
 from tests.streams.shop import CLICKS_0, Shop, ask, opened
 from tests.streams.view.comparing import assert_true
 from tests.support.events import T0, click, ms, promotion
@@ -22,8 +22,8 @@ async def counted(shop: Shop, *times: float) -> None:
     """Page views at these seconds, rolled, with everything dropped that is no longer kept at the newest of them."""
     for at in times:
         await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}")])
-        await shop.roll(CLICKS_0, ms(at))
-    await shop.writer.expire(clocks(shop.settings, ms(max(times)), now_ms()).oldest_s)
+        await shop.compact(CLICKS_0, ms(at))
+    await shop.writer.expire(event_time_bounds(shop.settings, ms(max(times)), now_ms()).oldest_s)
 
 
 def every(step: int, start: int, end: int) -> range:
@@ -84,7 +84,7 @@ async def test_a_backlog_older_than_the_seconds_kept_is_counted_right(redis_url:
         await shop.feed(CLICKS_0, [click(at=behind_s + at) for at in range(100)], lag=1_000)
         view = await shop.view()
         before = await ask(view, "1m")
-        await shop.roll(CLICKS_0)
+        await shop.compact(CLICKS_0)
         assert before["page_views"] == 60
         assert (await ask(await shop.view(), "1m"))["page_views"] == 60
 
@@ -96,7 +96,7 @@ async def test_blocks_that_expired_while_no_worker_was_at_work_are_refused_and_n
     now_s = now_ms() // 1000 - T0
     async with opened(redis_url, retain="", clock="wall") as shop:
         await shop.feed(CLICKS_0, [click(at=now_s - 10 * HOUR_S + at) for at in range(1_000)], lag=1)
-        await shop.roll(CLICKS_0)
+        await shop.compact(CLICKS_0)
         following = await shop.view()
         right = await ask(following, "5m")
         for key in await shop.redis.keys("*pane:s:*"):
@@ -120,7 +120,7 @@ class Quiet:
         last_s = self.now_s - 5 * HOUR_S
         await self.shop.feed(CLICKS_0, [click(at=last_s - 3 * DAY_S + 60 * at) for at in range(24 * 60)])
         await self.shop.feed(CLICKS_0, [click(at=last_s - 60 * at) for at in reversed(range(10))])
-        await self.shop.roll(CLICKS_0)
+        await self.shop.compact(CLICKS_0)
 
     async def said(self) -> None:
         """The worker speaks, as it does each second, and drops what is no longer kept."""

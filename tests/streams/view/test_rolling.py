@@ -10,8 +10,8 @@ import pytest
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.model.windows import Window
-from streams.view.asking import NotAnswerableError, NotReadyError, Question
 from streams.view.blocks import Blocks
+from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, listed, opened
 from tests.streams.view.comparing import assert_same, assert_true
 from tests.support.events import click, line, ms, paid, promotion, some_events
@@ -46,7 +46,7 @@ async def test_any_interleaving_of_applying_rolling_and_polling_gives_the_oracle
         late = chance.choice((2, 2, 30, 4_000))
         partition = await feed_some(shop, chance, now, late=late)
         if chance.random() < 0.3:
-            await shop.roll(partition)
+            await shop.compact(partition)
         if chance.random() < 0.7:
             await view.poll(now_ms())
         if chance.random() < 0.5:
@@ -69,10 +69,10 @@ async def test_a_view_asked_every_second_says_what_a_fresh_one_says(redis_url: s
         for second in range(3_601, 3_781):
             partition = await feed_some(shop, chance, second, n=3, late=chance.choice((1, 20, 200)))
             if second % 7 == 0:
-                await shop.roll(partition)
+                await shop.compact(partition)
             await view.poll(now_ms())
             for window in Window:
-                await view.every(Question(window), now_ms())
+                await view.every(KpiQuery(window), now_ms())
             if second % 30 == 0:
                 await assert_same(view, await shop.view())
         await assert_true(shop, view)
@@ -82,7 +82,7 @@ async def test_a_view_started_late_finds_everything_in_the_blocks(shop: Shop) ->
     for partition in PARTITIONS:
         for part in range(3):
             await shop.feed(partition, some_events(partition.topic, 40, part, length=5_000))
-            await shop.roll(partition)
+            await shop.compact(partition)
     await assert_true(shop, await shop.view())
 
 
@@ -94,7 +94,7 @@ async def test_a_view_that_fell_behind_the_log_starts_over(shop: Shop) -> None:
     for round_ in range(4):  # the log keeps what was rolled last, and nothing older
         for partition in PARTITIONS:
             await shop.feed(partition, some_events(partition.topic, 20, round_, start=1_000, length=300))
-            await shop.roll(partition)
+            await shop.compact(partition)
     for _ in range(2):
         await view.poll(now_ms())
     await assert_true(shop, view)
@@ -110,7 +110,7 @@ async def test_a_small_cache_of_blocks_gives_the_same_answers(
         await shop.feed(partition, some_events(partition.topic, 60, 5, length=4_000))
     view = await shop.view()
     for now in (4_001, 4_002, 4_055, 4_300, 8_000):
-        await shop.roll(await feed_some(shop, chance, now, late=600))
+        await shop.compact(await feed_some(shop, chance, now, late=600))
         await view.poll(now_ms())
         await assert_true(shop, view, scopes=("all", "region"))
 
@@ -129,7 +129,7 @@ async def test_a_partition_that_appears_later_is_counted(shop: Shop) -> None:
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
     await shop.feed(ORDERS_1, [paid(at=12), paid(at=20)])
-    await shop.roll(ORDERS_1)
+    await shop.compact(ORDERS_1)
     for _ in range(2):
         await view.poll(now_ms())
     await assert_true(shop, view, scopes=["all"])
@@ -149,7 +149,7 @@ async def test_a_partition_that_begins_at_a_later_offset_is_counted(shop: Shop) 
 async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     first = [click(at=at) for at in range(100)]
     await shop.feed(CLICKS_0, first)
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
     await shop.redis.flushall()
@@ -163,7 +163,7 @@ async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     await assert_true(shop, view, scopes=["all"])
     await shop.feed(CLICKS_0, first[60:])
     await shop.feed(ORDERS_0, [paid(at=50)])
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     for _ in range(2):
         await view.poll(now_ms())
     await assert_true(shop, view, scopes=["all"])
@@ -173,7 +173,7 @@ async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_lo
     await shop.feed(CLICKS_0, [click(at=at) for at in range(0, 100, 2)])
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     assert await shop.writer.restart(CLICKS_0, 50, 0, ms(100))
     shop.works.clear()
     await shop.feed(CLICKS_0, [click(at=at) for at in range(1, 100, 2)])
@@ -185,11 +185,11 @@ async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_lo
 async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop) -> None:
     """State and position go back together, in the same epoch; the worker replays in batches of its own."""
     await shop.feed(CLICKS_0, [click(at=at) for at in range(50)])
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     older = await shop.everything()
     lost = [click(at=at) for at in range(50, 100)]
     await shop.feed(CLICKS_0, lost)
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     view = await shop.view()
     await shop.redis.flushall()
     for key, content in older.items():
@@ -212,7 +212,7 @@ async def test_numbers_at_an_as_of_never_change_but_for_late_events(shop: Shop) 
     asked = [await listed(view, "5m", scope, at=ms(800)) for scope in SCOPES]
     for start in (900, 5_000, 90_000):
         await shop.feed(CLICKS_0, some_events(CLICKS_0.topic, 20, start, start=start, length=900))
-        await shop.roll(CLICKS_0)
+        await shop.compact(CLICKS_0)
         await view.poll(now_ms())
         assert [await listed(view, "5m", scope, at=ms(800)) for scope in SCOPES] == asked
 

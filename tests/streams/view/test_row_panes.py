@@ -8,18 +8,26 @@ from hypothesis import strategies as st
 
 from streams.model.windows import Span
 from streams.panes.sketch import RANK_BITS, REGISTERS
-from streams.view.live_distincts import BLOCK_STEPS, SIZE, STEPS, Marks, Pane, RowPanes, histogram
+from streams.view.live_distincts import (
+    BLOCK_STEPS,
+    SIZE,
+    STEPS,
+    DistinctEntries,
+    DistinctPane,
+    RowDistinctPanes,
+    histogram,
+)
 
 DAY_S = 86_400
 marks_ = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(1, 49)), max_size=5)
 events = st.lists(st.tuples(st.integers(0, DAY_S // 10 - 1), marks_), max_size=40)
 
 
-def marks(pairs: list[tuple[int, int]]) -> Marks:
+def marks(pairs: list[tuple[int, int]]) -> DistinctEntries:
     return np.array([at << RANK_BITS | rank for at, rank in pairs], np.uint32)
 
 
-def united(panes: RowPanes, span: Span) -> dict[int, int]:
+def united(panes: RowDistinctPanes, span: Span) -> dict[int, int]:
     registers = np.zeros(SIZE, np.uint8)
     panes.unite(span, STEPS[-1], registers)
     return {int(at): int(registers[at]) for at in np.flatnonzero(registers)}
@@ -50,7 +58,7 @@ def test_a_union_holds_what_was_read_and_what_was_fed(
 ) -> None:
     before = [(pane, pairs) for pane, pairs in before if pane < fed_from]
     held = list(before)
-    panes = RowPanes(STEPS, 10 * fed_from)
+    panes = RowDistinctPanes(STEPS, 10 * fed_from)
     for i, (one, other) in enumerate(spans):
         for pane, pairs in after[i :: len(spans)]:
             held.append((pane, pairs))
@@ -68,7 +76,7 @@ def test_a_union_holds_what_was_read_and_what_was_fed(
 
 
 def test_a_pane_of_many_parts_is_what_they_are_together() -> None:
-    chance, pane, greatest = np.random.default_rng(1), Pane(), np.zeros(SIZE, np.uint8)
+    chance, pane, greatest = np.random.default_rng(1), DistinctPane(), np.zeros(SIZE, np.uint8)
     for _ in range(100):
         at, ranks = chance.integers(0, SIZE, 3_000), chance.integers(1, 49, 3_000)
         np.maximum.at(greatest, at, ranks.astype(np.uint8))

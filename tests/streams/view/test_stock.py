@@ -10,9 +10,9 @@ from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
-from streams.view.asking import Question
+from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
-from streams.worker.lateness import clocks
+from streams.worker.lateness import event_time_bounds
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
 from tests.support.events import Event, click, line, ms, order, paid, promotion, some_events, stock_level, stock_move
 from tests.support.oracle import assert_agree
@@ -47,7 +47,7 @@ async def test_a_count_that_comes_hours_late(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [bought("s-1", at=600 * i) for i in range(30)])
     view = await shop.view()
     await is_right(shop, view)
-    await shop.roll(ORDERS_0)
+    await shop.compact(ORDERS_0)
     for late in (stock_level(20, at=3000, sku="s-1"), stock_level(3, at=7000, sku="s-1", warehouse="w-2")):
         await shop.feed(LOGISTICS_0, [late, stock_move("stock_received", at=4000, sku="s-1", qty=7)])
         await view.poll(now_ms())
@@ -82,7 +82,7 @@ async def test_any_moment_in_any_order_while_events_come_in(shop: Shop, seed: in
         events = some_events(partition.topic, 30, 100 * seed + turn, start=chance.choice((0, 1000 * turn)), length=9000)
         await shop.feed(partition, events)
         if chance.random() < 0.3:
-            await shop.roll(partition)
+            await shop.compact(partition)
         await view.poll(now_ms())
         await is_right(shop, view)
         newest = view.as_of(now_ms()).ms
@@ -102,7 +102,7 @@ async def test_moments_that_are_days_apart_while_late_events_come_in(redis_url: 
         for partition in (LOGISTICS_0, ORDERS_0):
             events = some_events(partition.topic, 150, 3, length=days * DAY_S)
             await shop.feed(partition, events)
-            await shop.roll(partition)
+            await shop.compact(partition)
         view = await shop.view()
         for turn in range(4):
             for day in sorted(chance.sample(range(1, days), 3), reverse=turn % 3 == 0):
@@ -118,8 +118,8 @@ async def test_a_series_is_what_was_asked_at_each_moment(shop: Shop) -> None:
     view, moments = await shop.view(), [ms(500 * i) for i in range(1, 13)]
     for scope, value, names in (("sku", "s-1", SKU_NAMES), ("all", "", SHOP_NAMES)):
         for name in names:
-            question = Question(Window.M5, Scope(scope))
-            points = await view.series(question, value, name, moments, now_ms())
+            query = KpiQuery(Window.M5, Scope(scope))
+            points = await view.series(query, value, name, moments, now_ms())
             expected = [shop.oracle().ask("5m", at, scope, value)[name] for at in moments]
             assert points == [(at, pytest.approx(number)) for at, number in zip(moments, expected, strict=True)]
 
@@ -141,10 +141,10 @@ async def test_a_count_is_in_force_for_so_many_days_and_sales_count_for_longer(r
             await shop.feed(LOGISTICS_0, [event])
             await shop.feed(CLICKS_0, [click(at=at + 60)])
             await shop.feed(ORDERS_0, [bought("s-2", at=at + 60)])
-            now = clocks(shop.settings, ms(at), now_ms())
+            now = event_time_bounds(shop.settings, ms(at), now_ms())
             for partition in (LOGISTICS_0, ORDERS_0, CLICKS_0):
                 work = await shop.work(partition)
-                assert await work.roll(now)
+                assert await work.compact(now)
             await shop.writer.expire(now.oldest_s)
             await following.poll(now_ms())
             for view in (following, await shop.view()):

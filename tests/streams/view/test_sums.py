@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.panes.cells import Cells, cell_keys
 from streams.view import sums
-from streams.view.legs import RowSums
+from streams.view.shipment_interval_sums import RowSums
 from streams.view.sums import WindowSum
 
 ROWS, COUNTERS = 12, 5
@@ -53,7 +53,7 @@ def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum | RowSums], ta
     if isinstance(window, WindowSum):
         mask = np.isin(np.arange(ROWS + 4), asked)
         holding = sorted({row for (row, _), amount in expected.items() if amount and row in asked})
-        assert window.held(mask).tolist() == holding
+        assert window.nonzero_rows(mask).tolist() == holding
         for counter in range(COUNTERS):
             assert window.column(rows, counter).tolist() == [expected[row, counter] for row in asked]
 

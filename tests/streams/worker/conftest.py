@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from consumers.kafka.faust_transport import RecordBatch, Room
+from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.topics import Partition
-from streams.process.ending import Ending
+from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
-from streams.store.state import State, read_state
+from streams.store.state import StoreState, read_state
 from streams.worker import Worker
 from tests.streams.worker.topics import Topics
 
@@ -26,17 +26,17 @@ class Office:
     def __init__(self, redis_url: str, **changes: Any) -> None:
         self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
         self.topics = Topics()
-        self.room = Room(10_000, 2**25)
-        self.ending = Ending()
-        self.worker = Worker(self.settings, self.topics, self.room, self.ending)
+        self.fetch_budget = FetchBudget(10_000, 2**25)
+        self.ending = ShutdownWatchdog()
+        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending)
         self.redis: Redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
     async def count(self, batch: RecordBatch) -> None:
         """Have a batch handled to its end."""
-        await self.worker._carry(batch)
+        await self.worker._process_batch(batch)
 
-    async def state(self) -> State:
+    async def state(self) -> StoreState:
         return await read_state(self.redis, self.keys)
 
     async def position(self, partition: Partition) -> int | None:

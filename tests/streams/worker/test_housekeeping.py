@@ -26,7 +26,7 @@ async def test_each_partition_is_said_to_be_attended_with_what_waits_in_it(offic
     await office.worker.tick()
     held = (await office.state()).partitions
     assert {partition: state.lag for partition, state in held.items()} == {CLICKS_0: 3, ORDERS_0: 0}
-    assert all((state.seen_ms or 0) >= before for state in held.values())
+    assert all((state.heartbeat_ms or 0) >= before for state in held.values())
 
 
 async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Office) -> None:
@@ -38,8 +38,8 @@ async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Offi
     office.topics.write(CLICKS_0, click(at=1))
     await office.worker.tick()
     held = (await office.state()).partitions
-    assert (held[CLICKS_0].position, held[CLICKS_0].lag, held[ORDERS_0].arrived_ms) == (None, 1, None)
-    assert empty_ms - 1_000 < (held[CLICKS_0].arrived_ms or 0) <= empty_ms
+    assert (held[CLICKS_0].position, held[CLICKS_0].lag, held[ORDERS_0].counted_through_ms) == (None, 1, None)
+    assert empty_ms - 1_000 < (held[CLICKS_0].counted_through_ms or 0) <= empty_ms
 
 
 async def test_a_partition_that_is_counted_on_while_a_turn_looks_at_it_is_attended(
@@ -67,7 +67,7 @@ async def test_a_partition_that_is_counted_on_while_a_turn_looks_at_it_is_attend
     await office.worker.tick()
     held = (await office.state()).partitions[CLICKS_0]
     assert (held.position, held.lag, len(calls)) == (2, 3, 2)
-    assert (held.seen_ms or 0) >= before
+    assert (held.heartbeat_ms or 0) >= before
 
 
 async def test_a_partition_whose_batch_is_in_and_not_answered_yet_is_attended(
@@ -91,7 +91,7 @@ async def test_a_partition_whose_batch_is_in_and_not_answered_yet_is_attended(
         await office.worker.tick()
         held = (await office.state()).partitions[CLICKS_0]
         assert (held.position, held.lag) == (3, 4), "not less waits than when it was sent"
-        assert (held.seen_ms or 0) >= before
+        assert (held.heartbeat_ms or 0) >= before
         going.set()
         while office.worker._housekeeping._busy(CLICKS_0):
             await asyncio.sleep(0.01)
@@ -105,7 +105,9 @@ async def test_of_a_partition_that_the_broker_is_silent_about_nothing_is_said(pa
     passing.pass_(60)
     office.topics.heard[ORDERS_0] = now_ms() - 4_000
     await office.worker.tick()
-    assert {partition for partition, state in (await office.state()).partitions.items() if state.seen_ms} == {ORDERS_0}
+    assert {partition for partition, state in (await office.state()).partitions.items() if state.heartbeat_ms} == {
+        ORDERS_0
+    }
 
 
 async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(passing: Clock, office: Office) -> None:
@@ -123,13 +125,13 @@ async def test_kafka_is_told_now_and_then(passing: Clock, office: Office) -> Non
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     await office.worker.tick()
-    assert office.topics.told == {CLICKS_0: 2}
+    assert office.topics.committed == {CLICKS_0: 2}
     await office.count(office.topics.fetch(CLICKS_0))
     await office.worker.tick()
-    assert office.topics.told == {CLICKS_0: 2}
+    assert office.topics.committed == {CLICKS_0: 2}
     passing.pass_(6)
     await office.worker.tick()
-    assert office.topics.told == {CLICKS_0: 5}
+    assert office.topics.committed == {CLICKS_0: 5}
 
 
 async def test_partitions_of_others_are_let_go(office: Office) -> None:

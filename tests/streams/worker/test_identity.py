@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.kafka.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.worker import standing
-from streams.worker.standing import Identity
+from streams.worker import position_tracker
+from streams.worker.position_tracker import TopicIdentity
 from tests.streams.worker.topics import Topics
 
 pytestmark = pytest.mark.anyio
@@ -32,13 +32,13 @@ class SlowTopics(Topics):
         self.ids = {Topic.CLICKS: "a"}
         self._line = asyncio.Lock()
 
-    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+    async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         self.asked += 1
         return await asyncio.shield(asyncio.create_task(self._answer(topics)))
 
-    async def _answer(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+    async def _answer(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         async with self._line:
-            told = await super().known_topics(topics)
+            told = await super().fetch_topic_metadata(topics)
             await asyncio.sleep(self.takes_s)
             if self.fails:
                 raise KafkaConnectionError
@@ -52,14 +52,14 @@ class SlowTopics(Topics):
 
 @pytest.fixture
 async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
-    monkeypatch.setattr(standing, "_GAP_MS", 0)
-    monkeypatch.setattr(standing, "_PATIENCE_S", 0.6)
+    monkeypatch.setattr(position_tracker, "_GAP_MS", 0)
+    monkeypatch.setattr(position_tracker, "_PATIENCE_S", 0.6)
     return SlowTopics()
 
 
 async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_of_them(topics: SlowTopics) -> None:
     """With a question of each partition the last of them would wait for 0.8 s, and for longer each time."""
-    asking = Identity(topics)
+    asking = TopicIdentity(topics)
     for _ in range(5):
         topics.fetched()
         assert await asyncio.gather(*(asking.of(partition) for partition in PARTITIONS)) == ["a"] * len(PARTITIONS)
@@ -67,7 +67,7 @@ async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_o
 
 
 async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_of_it(topics: SlowTopics) -> None:
-    asking = Identity(topics)
+    asking = TopicIdentity(topics)
     before = asyncio.create_task(asking.refresh())
     await asyncio.sleep(topics.takes_s / 2)
     topics.ids[Topic.CLICKS] = "b"
@@ -77,7 +77,7 @@ async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_
 
 
 async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> None:
-    asking, topics.fails = Identity(topics), True
+    asking, topics.fails = TopicIdentity(topics), True
     topics.fetched()
     with pytest.raises(KafkaConnectionError):
         await asking.of(PARTITIONS[0])
@@ -92,7 +92,7 @@ async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> No
 
 
 async def test_whoever_waits_for_too_long_gives_up_and_the_answer_counts_for_others(topics: SlowTopics) -> None:
-    asking, topics.takes_s = Identity(topics), 0.8
+    asking, topics.takes_s = TopicIdentity(topics), 0.8
     topics.fetched()
     with pytest.raises(TimeoutError):
         await asking.of(PARTITIONS[0])

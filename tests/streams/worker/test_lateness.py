@@ -9,12 +9,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.contract.rejection import Reason
+from consumers.contract.rejection import RejectionReason
 from consumers.dedup import Hashes, SeenIds
 from consumers.settings import Clock
 from streams.panes.arrays import Ints
 from streams.settings import Settings
-from streams.worker.lateness import Clocks, clocks, judge
+from streams.worker.lateness import EventTimeBounds, event_time_bounds, lateness_verdict
 from tests.support.events import ms
 
 DAY_MS = 86_400_000
@@ -25,50 +25,50 @@ WALL, EVENT = Settings(clock=Clock.WALL), Settings(clock=Clock.EVENT)
 class TestTheClock:
     def test_on_the_wall_clock_the_machines_present_decides_whatever_is_counted(self) -> None:
         for as_of_ms in (None, NOW_MS, NOW_MS - 500 * DAY_MS):
-            now = clocks(WALL, as_of_ms, NOW_MS)
+            now = event_time_bounds(WALL, as_of_ms, NOW_MS)
             assert (now.oldest_ms, now.latest_ms) == (NOW_MS - 400 * DAY_MS, NOW_MS + 300_000)
 
     def test_on_the_event_clock_the_as_of_decides_and_nothing_is_from_the_future(self) -> None:
-        now = clocks(EVENT, ms(0), NOW_MS)
+        now = event_time_bounds(EVENT, ms(0), NOW_MS)
         assert (now.oldest_ms, now.latest_ms) == (ms(0) - 400 * DAY_MS, None)
 
     def test_an_event_clock_that_has_not_begun_knows_nothing_too_late(self) -> None:
-        assert clocks(EVENT, None, NOW_MS).oldest_ms is None
+        assert event_time_bounds(EVENT, None, NOW_MS).oldest_ms is None
 
     def test_with_retain_all_nothing_is_too_late(self) -> None:
         for clock in Clock:
-            assert clocks(Settings(clock=clock, retain="all"), ms(0), NOW_MS).oldest_ms is None
+            assert event_time_bounds(Settings(clock=clock, retain="all"), ms(0), NOW_MS).oldest_ms is None
 
     def test_panes_of_a_backlog_are_kept_though_it_waited(self) -> None:
-        behind = clocks(WALL, NOW_MS - 5 * DAY_MS, NOW_MS)
+        behind = event_time_bounds(WALL, NOW_MS - 5 * DAY_MS, NOW_MS)
         assert behind.oldest_s["s"] == NOW_MS // 1000 - 5 * 86_400 - 7_200
-        assert clocks(WALL, None, NOW_MS).oldest_s == {}
+        assert event_time_bounds(WALL, None, NOW_MS).oldest_s == {}
 
     def test_what_counts_has_a_pane_that_is_kept(self) -> None:
         for as_of_ms in (NOW_MS + 250_000, NOW_MS, NOW_MS - 5 * DAY_MS):
-            now = clocks(WALL, as_of_ms, NOW_MS)
+            now = event_time_bounds(WALL, as_of_ms, NOW_MS)
             assert now.oldest_ms is not None
             assert now.oldest_s["h"] * 1000 <= now.oldest_ms
 
 
 A, B, C = (np.uint64(number) for number in (11, 12, 13))
 IN_TIME, TOO_EARLY = 150, 300
-LIMITS = Clocks(None, 100, 200)
+LIMITS = EventTimeBounds(None, 100, 200)
 
 
 def columns(events: list[tuple[np.uint64, int]]) -> tuple[Hashes, Ints]:
     return np.array([hashed for hashed, _ in events], np.uint64), np.array([ts for _, ts in events], np.int64)
 
 
-def verdicts(events: list[tuple[np.uint64, int]], cuts: list[int]) -> tuple[list[int], Counter[Reason], int]:
+def verdicts(events: list[tuple[np.uint64, int]], cuts: list[int]) -> tuple[list[int], Counter[RejectionReason], int]:
     """Places of what counts, how many were refused by reason, and how many repeat, if batches are cut there."""
     ids, ts = columns(events)
     seen = SeenIds(1000)
     counted: list[int] = []
-    refused: Counter[Reason] = Counter()
+    refused: Counter[RejectionReason] = Counter()
     repeats = 0
     for first, last in pairwise(sorted({0, len(events), *cuts})):
-        judged = judge(ids[first:last], ts[first:last], seen, LIMITS)
+        judged = lateness_verdict(ids[first:last], ts[first:last], seen, LIMITS)
         counts = np.flatnonzero(judged.counts) + first
         seen.add(ids[counts], 0, 1000)
         counted += counts.tolist()
@@ -88,7 +88,7 @@ class TestWhereABatchEnds:
 
     def test_the_id_of_what_is_refused_is_not_remembered(self) -> None:
         counted, refused, repeats = verdicts([(A, TOO_EARLY), (A, TOO_EARLY), (A, IN_TIME)], [])
-        assert (counted, refused, repeats) == ([2], {Reason.FROM_THE_FUTURE: 2}, 0)
+        assert (counted, refused, repeats) == ([2], {RejectionReason.FROM_THE_FUTURE: 2}, 0)
 
     def test_a_repeat_may_say_anything(self) -> None:
         counted, refused, repeats = verdicts([(A, IN_TIME), (A, TOO_EARLY)], [])

@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumers.contract.rejection import Priced, Reason
+from consumers.contract.rejection import PricingLabels, RejectionReason
 from streams.clock import now_ms
-from streams.model.totals import MAX_PRICED, NEGATIVE_AMOUNTS
-from streams.panes.rows import Rows
+from streams.model.negative_amounts import MAX_CHANNEL_COUPON_PAIRS, NEGATIVE_AMOUNTS
+from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.store.progress import read_totals
-from streams.store.writer import Moved
-from streams.worker.lateness import Clocks
+from streams.store.writer import OffsetMismatch
+from streams.worker.lateness import EventTimeBounds
 from tests.streams.plain import plain
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed, opened
 from tests.support.events import click, ms, paid, records, wire
 
 pytestmark = pytest.mark.anyio
 
-ANY_TIME = Clocks(None, None, None)
+ANY_TIME = EventTimeBounds(None, None, None)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_repeats_count_once_within_a_batch_between_batches_and_across_a_re
     await shop.feed(CLICKS_0, [second, first])
     shop.restart()
     await shop.feed(CLICKS_0, [first, click(at=3)])
-    await shop.roll(CLICKS_0, ms(3))
+    await shop.compact(CLICKS_0, ms(3))
     shop.restart()
     await shop.feed(CLICKS_0, [second])
     assert await page_views(shop) == 3
@@ -72,14 +72,14 @@ async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(
     values = [b"{", wire(click(at=1)), None, wire(click(at=2)), wire(paid(at=3))]
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), ANY_TIME)
     refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
-    assert refused == [(0, Reason.BAD_JSON), (2, Reason.EMPTY), (4, Reason.WRONG_TOPIC)]
+    assert refused == [(0, RejectionReason.BAD_JSON), (2, RejectionReason.EMPTY), (4, RejectionReason.WRONG_TOPIC)]
     assert prepared.applying.totals == {
         "events,clicks,page_view": 2,
         "rejected,clicks,bad_json": 1,
         "rejected,clicks,empty": 1,
         "rejected,clicks,wrong_topic": 1,
     }
-    assert (prepared.applying.follows, prepared.applying.next, prepared.applying.newest_ms) == (0, 5, ms(2))
+    assert (prepared.applying.start_offset, prepared.applying.end_offset, prepared.applying.newest_ms) == (0, 5, ms(2))
 
 
 async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop: Shop) -> None:
@@ -107,40 +107,40 @@ async def test_negative_amounts_are_counted_by_channel_and_coupon_and_their_pair
     totals = await read_totals(shop.redis, shop.keys)
     assert totals.reasons == {("orders", "negative_amount"): 156}
     held = totals.negative_amounts
-    assert list(held.by.items())[:2] == [(Priced(**awkward), 3), (Priced("", ""), 2)]
-    assert len(held.by) == MAX_PRICED
-    assert held.rest == 156 - 5 - (MAX_PRICED - 2)
+    assert list(held.by.items())[:2] == [(PricingLabels(**awkward), 3), (PricingLabels("", ""), 2)]
+    assert len(held.by) == MAX_CHANNEL_COUPON_PAIRS
+    assert held.rest == 156 - 5 - (MAX_CHANNEL_COUPON_PAIRS - 2)
     assert now_ms() - 60_000 < totals.last_ms[NEGATIVE_AMOUNTS] <= now_ms()
-    assert len(await shop.redis.hgetall(shop.keys.totals(0))) < MAX_PRICED + 10
+    assert len(await shop.redis.hgetall(shop.keys.totals(0))) < MAX_CHANNEL_COUPON_PAIRS + 10
     await shop.work(ORDERS_0)
-    state = await shop.reader(Rows()).state()
+    state = await shop.reader(RowIndex()).state()
     assert state.partitions.keys() == {ORDERS_0}, "the state is read as before"
 
 
 async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     values = [wire(click(at=at)) for at in (99.999, 100, 200, 200.001)]
-    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), EventTimeBounds(None, ms(100), ms(200)))
     refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
-    assert refused == [(0, Reason.TOO_LATE), (3, Reason.FROM_THE_FUTURE)]
+    assert refused == [(0, RejectionReason.TOO_LATE), (3, RejectionReason.FROM_THE_FUTURE)]
     assert prepared.applying.totals["events,clicks,page_view"] == 2
     assert prepared.applying.newest_ms == ms(200)
 
 
 async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
-    clock = Clocks(None, ms(-100), ms(400), now_ms=ms(100))
+    clock = EventTimeBounds(None, ms(-100), ms(400), now_ms=ms(100))
     values = [wire(click(at=at, source="till-7")) for at in (99, 101, 102.001, 340)]
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), clock)
     assert not prepared.rejected
     assert prepared.applying.newest_ms == ms(101)
     assert prepared.applying.totals["events,clicks,page_view"] == 4
     assert prepared.ahead == {("clicks", "till-7"): 240_000}
-    assert prepared.judged_by_clock
+    assert prepared.depends_on_clock
     none_in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[2:]), clock)
     assert (none_in_time.applying.newest_ms, none_in_time.applying.totals) == (None, {"events,clicks,page_view": 2})
     in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
-    assert (in_time.ahead, in_time.judged_by_clock) == ({}, False)
+    assert (in_time.ahead, in_time.depends_on_clock) == ({}, False)
     refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
     assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is named all the same"
 
@@ -161,18 +161,18 @@ async def test_a_batch_that_was_refused_leaves_the_copy_as_it_was(shop: Shop) ->
     await shop.feed(CLICKS_0, [click(at=3)])
     work = await shop.work(CLICKS_0)
     seen = len(work.seen)
-    assert await work.apply(stale) == Moved(2)
+    assert await work.apply(stale) == OffsetMismatch(2)
     assert (work.position, len(work.seen)) == (2, seen)
 
 
 async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=1, channel="app"), click(at=2, region="east")])
     work = await shop.work(CLICKS_0)
-    shop.rows = Rows()
+    shop.rows = RowIndex()
     shop.rows.row(Scope.SKU, "something else")
     work.renumber(shop.rows)
     await shop.feed(CLICKS_0, [click(at=3, region="east")])
-    await shop.roll(CLICKS_0)
+    await shop.compact(CLICKS_0)
     assert await page_views(shop) == 3
     view = await shop.view()
     assert (await ask(view, "24h", "region", "east"))["page_views"] == 2
@@ -183,10 +183,10 @@ async def test_what_is_refused_or_repeats_is_counted_once_each(shop: Shop) -> No
     again = {**counted, "event_id": early["event_id"]}
     values = [wire(event) for event in (early, early, again, again, counted, {**counted, "ts": ms(300)})]
     work = await shop.work(CLICKS_0)
-    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), Clocks(None, ms(100), ms(200)))
+    prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), EventTimeBounds(None, ms(100), ms(200)))
     assert [(rejected.index, rejected.reason) for rejected in prepared.rejected] == [
-        (0, Reason.FROM_THE_FUTURE),
-        (1, Reason.FROM_THE_FUTURE),
+        (0, RejectionReason.FROM_THE_FUTURE),
+        (1, RejectionReason.FROM_THE_FUTURE),
     ]
     assert prepared.applying.totals == {
         "events,clicks,page_view": 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.local.doctor.findings import Level
+from streams.local.doctor.check_results import CheckLevel
 from streams.local.doctor.workers import examine_workers
 from tests.streams.shop import CLICKS_0
 from tests.streams.worker.conftest import opened
@@ -26,7 +26,7 @@ async def test_the_doctor_warns_where_repeats_are_known_for_less_than_promised(
         for _ in range(2):
             await office.worker.tick()
         found = [one for one in await examine_workers(office.redis, office.settings) if one.what == "repeats"]
-        assert [one.level for one in found] == [Level.WARNING] * short
+        assert [one.level for one in found] == [CheckLevel.WARNING] * short
         if short:
             assert "knows repeats on clicks for" in found[0].found
             assert "of 24 h" in found[0].found

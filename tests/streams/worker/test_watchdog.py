@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from consumers.topics import Partition
-from streams.worker.watchdog import Seen, Sight, Watchdog
+from streams.worker.watchdog import PartitionSample, Watchdog, WorkerSample
 from tests.streams.shop import CLICKS_0, ORDERS_0
 
 AFTER_S = 30
-WAITING, IDLE = Sight(0, waits=True), Sight(0, waits=False)
+WAITING, IDLE = PartitionSample(0, has_backlog=True), PartitionSample(0, has_backlog=False)
 
 
-def seen(partitions: dict[Partition, Sight] | None = None, **changes: bool) -> Seen:
-    plain = Seen(partitions or {CLICKS_0: WAITING}, redis_takes_writes=True, rebalancing=False, full=False)
+def seen(partitions: dict[Partition, PartitionSample] | None = None, **changes: bool) -> WorkerSample:
+    plain = WorkerSample(partitions or {CLICKS_0: WAITING}, redis_takes_writes=True, rebalancing=False, full=False)
     return replace(plain, **changes)
 
 
-def in_doubt(*sights: Seen, dog: Watchdog | None = None) -> list[int]:
+def in_doubt(*sights: WorkerSample, dog: Watchdog | None = None) -> list[int]:
     """The seconds at which something was in doubt, of looking once a second."""
     dog = dog or Watchdog(AFTER_S)
-    return [second for second, sight in enumerate(sights) if dog.look(second, sight)]
+    return [second for second, sight in enumerate(sights) if dog.check(second, sight)]
 
 
 def test_a_partition_where_records_wait_and_nothing_is_done_for_too_long() -> None:
@@ -32,14 +32,14 @@ def test_idle_partitions_never() -> None:
 
 
 def test_work_on_it_begins_the_time_anew() -> None:
-    steps = [seen({CLICKS_0: Sight(second >= 25, waits=True)}) for second in range(60)]
+    steps = [seen({CLICKS_0: PartitionSample(second >= 25, has_backlog=True)}) for second in range(60)]
     assert in_doubt(*steps) == [56, 57, 58, 59]
 
 
 def test_what_is_left_alone_longest_comes_first() -> None:
     dog = Watchdog(AFTER_S)
     for second in range(50):
-        found = dog.look(second, seen({ORDERS_0: Sight(second < 10, waits=True), CLICKS_0: WAITING}))
+        found = dog.check(second, seen({ORDERS_0: PartitionSample(second < 10, has_backlog=True), CLICKS_0: WAITING}))
     assert found == [CLICKS_0, ORDERS_0]
 
 
@@ -57,16 +57,19 @@ def test_a_rebalance_that_does_not_end_is_told_apart() -> None:
     dog = Watchdog(AFTER_S)
     stuck = []
     for second in range(70):
-        dog.look(second, seen(rebalancing=second >= 5))
+        dog.check(second, seen(rebalancing=second >= 5))
         stuck.append(dog.rebalance_is_stuck(second))
     assert stuck.index(True) == 65
     for second in range(70, 140):
-        dog.look(second, seen({CLICKS_0: Sight(second, waits=True)}, rebalancing=True))
+        dog.check(second, seen({CLICKS_0: PartitionSample(second, has_backlog=True)}, rebalancing=True))
         assert not dog.rebalance_is_stuck(second)
 
 
 def test_a_worker_with_its_hands_full_is_judged_by_all_of_its_work() -> None:
-    both = [seen({CLICKS_0: WAITING, ORDERS_0: Sight(second, waits=True)}, full=True) for second in range(100)]
+    both = [
+        seen({CLICKS_0: WAITING, ORDERS_0: PartitionSample(second, has_backlog=True)}, full=True)
+        for second in range(100)
+    ]
     assert in_doubt(*both) == []
     assert in_doubt(*[replace(step, full=False) for step in both]) == list(range(31, 100))
     assert in_doubt(*[seen(full=True)] * 40) == list(range(31, 40))
@@ -75,9 +78,9 @@ def test_a_worker_with_its_hands_full_is_judged_by_all_of_its_work() -> None:
 def test_a_worker_that_was_stopped_for_a_while_knows_nothing() -> None:
     dog = Watchdog(AFTER_S)
     for second in range(20):
-        dog.look(second, seen())
-    assert dog.look(60, seen()) == []
-    assert [second for second in range(61, 100) if dog.look(second, seen())] == list(range(91, 100))
+        dog.check(second, seen())
+    assert dog.check(60, seen()) == []
+    assert [second for second in range(61, 100) if dog.check(second, seen())] == list(range(91, 100))
 
 
 def test_a_partition_that_is_new_is_well() -> None:
@@ -87,5 +90,5 @@ def test_a_partition_that_is_new_is_well() -> None:
 def test_an_excuse_begins_the_time_anew() -> None:
     dog = Watchdog(AFTER_S)
     assert in_doubt(*[seen()] * 32, dog=dog) == [31]
-    dog.excuse(32)
-    assert [second for second in range(33, 70) if dog.look(second, seen())] == list(range(63, 70))
+    dog.restart_timers(32)
+    assert [second for second in range(33, 70) if dog.check(second, seen())] == list(range(63, 70))

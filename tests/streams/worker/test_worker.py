@@ -9,7 +9,7 @@ import pytest
 
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition, Topic
-from streams.worker.worker import Lanes
+from streams.worker.worker import PartitionQueues
 
 pytestmark = pytest.mark.anyio
 
@@ -21,8 +21,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def batch(partition: int, follows: int) -> RecordBatch:
-    return RecordBatch(Topic.CLICKS, partition, follows, follows + 1, [])
+def batch(partition: int, start_offset: int) -> RecordBatch:
+    return RecordBatch(Topic.CLICKS, partition, start_offset, start_offset + 1, [])
 
 
 class Counter:
@@ -34,9 +34,9 @@ class Counter:
         self._done: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(0))
 
     async def handle(self, batch: RecordBatch) -> None:
-        self.begun.append((batch.partition, batch.follows))
+        self.begun.append((batch.partition, batch.start_offset))
         await self._done[batch.partition].acquire()
-        self.ended.append((batch.partition, batch.follows))
+        self.ended.append((batch.partition, batch.start_offset))
 
     async def done(self, partition: int) -> None:
         self._done[partition].release()
@@ -50,39 +50,39 @@ async def pause() -> None:
 
 async def test_of_one_partition_each_begins_when_the_one_before_it_has_ended() -> None:
     counter = Counter()
-    lanes = Lanes(counter.handle)
-    for follows in range(3):
-        lanes.put(batch(0, follows))
+    queues = PartitionQueues(counter.handle)
+    for start_offset in range(3):
+        queues.put(batch(0, start_offset))
     await pause()
     assert counter.begun == [(0, 0)]
-    assert lanes.busy(CLICKS_0)
+    assert queues.busy(CLICKS_0)
     await counter.done(0)
     assert (counter.begun, counter.ended) == ([(0, 0), (0, 1)], [(0, 0)])
-    lanes.put(batch(0, 3))
+    queues.put(batch(0, 3))
     for _ in range(3):
         await counter.done(0)
     assert counter.ended == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert not lanes.busy(CLICKS_0)
+    assert not queues.busy(CLICKS_0)
 
 
 async def test_a_partition_that_waits_holds_no_other_up() -> None:
     counter = Counter()
-    lanes = Lanes(counter.handle)
-    lanes.put(batch(0, 0))
-    lanes.put(batch(1, 0))
+    queues = PartitionQueues(counter.handle)
+    queues.put(batch(0, 0))
+    queues.put(batch(1, 0))
     await pause()
     assert counter.begun == [(0, 0), (1, 0)]
     await counter.done(1)
-    lanes.put(batch(1, 1))
+    queues.put(batch(1, 1))
     await counter.done(1)
     assert counter.ended == [(1, 0), (1, 1)]
 
 
 async def test_a_lane_that_was_empty_is_taken_up_again() -> None:
     counter = Counter()
-    lanes = Lanes(counter.handle)
-    for follows in range(2):
-        lanes.put(batch(0, follows))
+    queues = PartitionQueues(counter.handle)
+    for start_offset in range(2):
+        queues.put(batch(0, start_offset))
         await pause()
         await counter.done(0)
     assert counter.ended == [(0, 0), (0, 1)]
@@ -90,12 +90,12 @@ async def test_a_lane_that_was_empty_is_taken_up_again() -> None:
 
 async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_begun_is_not() -> None:
     counter = Counter()
-    lanes = Lanes(counter.handle)
+    queues = PartitionQueues(counter.handle)
     for partition in (0, 1):
-        for follows in range(2):
-            lanes.put(batch(partition, follows))
+        for start_offset in range(2):
+            queues.put(batch(partition, start_offset))
     await pause()
-    lanes.drop({CLICKS_0})
+    queues.drop({CLICKS_0})
     for partition in (0, 0, 1, 1):
         await counter.done(partition)
     assert counter.ended == [(0, 0), (1, 0), (1, 1)]
@@ -103,10 +103,10 @@ async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_be
 
 async def test_stopping_breaks_off_what_was_begun_and_begins_no_more() -> None:
     counter = Counter()
-    lanes = Lanes(counter.handle)
-    lanes.put(batch(0, 0))
-    lanes.put(batch(0, 1))
+    queues = PartitionQueues(counter.handle)
+    queues.put(batch(0, 0))
+    queues.put(batch(0, 1))
     await pause()
-    await lanes.stop()
+    await queues.stop()
     await counter.done(0)
     assert (counter.begun, counter.ended) == ([(0, 0)], [])

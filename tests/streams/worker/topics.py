@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from consumers.kafka.consumer import Reading
+from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.kafka.topic_ids import KnownTopic
+from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from tests.support.events import Event, records, wire
 
 
-class Topics(Reading):
+class Topics(WorkerConsumer):
     """Partitions with their records, and where they are read. Offsets below `begins` are deleted."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Topics(Reading):
         self.reads: dict[Partition, int] = {}
         """# <offset of the record that is read next>; a seek changes it"""
         self.sought: list[tuple[Partition, int]] = []
-        self.told: dict[Partition, int] = {}
+        self.committed: dict[Partition, int] = {}
         self.heard: dict[Partition, int | None] = {}
         """# <epoch ms>; where nothing is set, the broker answers all the time"""
         self.ids: dict[Topic, str] = {}
@@ -45,7 +45,7 @@ class Topics(Reading):
         """The next batch from where reading stands."""
         at = self.reads[partition]
         batch = records(partition.topic, partition.number, at, self.values[partition][at : at + most])
-        self.reads[partition] = batch.next
+        self.reads[partition] = batch.end_offset
         return batch
 
     # As the worker sees it -------------------------------------------------------------------------------------------
@@ -57,28 +57,28 @@ class Topics(Reading):
     def rebalancing(self) -> bool:
         return self.in_rebalance
 
-    def heard_ms(self, partition: Partition) -> int | None:
+    def last_fetch_ms(self, partition: Partition) -> int | None:
         return self.heard.get(partition, now_ms())
 
-    def end(self, partition: Partition) -> int | None:
+    def known_end_offset(self, partition: Partition) -> int | None:
         return len(self.values[partition])
 
-    def steps(self, partition: Partition) -> int:
+    def large_record_reads(self, partition: Partition) -> int:
         return self.stepped.get(partition, 0)
 
-    async def at(self, partition: Partition) -> int:
+    async def position(self, partition: Partition) -> int:
         return self.reads[partition]
 
-    async def first(self, partition: Partition) -> int:
+    async def beginning_offset(self, partition: Partition) -> int:
         return self.begins.get(partition, 0)
 
-    async def last(self, partition: Partition) -> int:
+    async def end_offset(self, partition: Partition) -> int:
         return len(self.values[partition])
 
-    async def known_topics(self, topics: Collection[Topic]) -> Mapping[Topic, KnownTopic]:
+    async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         counts = {topic: sum(partition.topic is topic for partition in self.values) for topic in topics}
         known = {topic for topic in topics if counts[topic] or topic in self.ids}
-        return {topic: KnownTopic(self.ids.get(topic, ""), counts[topic]) for topic in known}
+        return {topic: TopicMetadata(self.ids.get(topic, ""), counts[topic]) for topic in known}
 
     async def seek(self, partition: Partition, position: int) -> None:
         self.sought.append((partition, position))
@@ -90,5 +90,5 @@ class Topics(Reading):
     def resume(self, partition: Partition) -> None:
         self.paused.discard(partition)
 
-    async def tell(self, positions: Mapping[Partition, int]) -> None:
-        self.told.update(positions)
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        self.committed.update(positions)

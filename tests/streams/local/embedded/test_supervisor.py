@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.local.embedded.child import Child, Event, What
+from streams.local.embedded.child import Child, ChildEvent, ChildEventKind
 from streams.local.embedded.errors import ChildFailedError
 from streams.local.embedded.supervisor import RestartPolicy, Supervisor
 from tests.support.processes import alive
@@ -44,7 +44,7 @@ def sleeper(tmp_path: Path, name: str = "sleeper", code: str = SLEEPER, **more: 
 
 class TestWhileRunning:
     def test_start_is_back_when_the_child_is_ready_and_leaving_ends_it(self, tmp_path: Path) -> None:
-        events: list[Event] = []
+        events: list[ChildEvent] = []
 
         async def scenario() -> int:
             async with Supervisor(on_event=events.append) as supervisor:
@@ -54,7 +54,11 @@ class TestWhileRunning:
             return pid
 
         assert not alive(asyncio.run(scenario()))
-        assert [event.what for event in events] == [What.STARTING, What.READY, What.STOPPED]
+        assert [event.kind for event in events] == [
+            ChildEventKind.STARTING,
+            ChildEventKind.READY,
+            ChildEventKind.STOPPED,
+        ]
 
     def test_a_killed_child_is_started_again_and_counted(self, tmp_path: Path) -> None:
         made_ready = []
@@ -157,7 +161,7 @@ class TestStarting:
 
 class TestStopping:
     def test_children_are_ended_in_reverse_order_and_the_stubborn_are_killed(self, tmp_path: Path) -> None:
-        events: list[Event] = []
+        events: list[ChildEvent] = []
 
         async def scenario() -> None:
             async with Supervisor(on_event=events.append) as supervisor:
@@ -167,8 +171,16 @@ class TestStopping:
                 await supervisor.start(sleeper(tmp_path, "third"))
 
         asyncio.run(scenario())
-        ended = [(event.name, event.what) for event in events if event.what in {What.STOPPED, What.KILLED}]
-        assert ended == [("third", What.STOPPED), ("second", What.KILLED), ("first", What.STOPPED)]
+        ended = [
+            (event.name, event.kind)
+            for event in events
+            if event.kind in {ChildEventKind.STOPPED, ChildEventKind.KILLED}
+        ]
+        assert ended == [
+            ("third", ChildEventKind.STOPPED),
+            ("second", ChildEventKind.KILLED),
+            ("first", ChildEventKind.STOPPED),
+        ]
 
     def test_what_a_child_itself_started_goes_with_it(self, tmp_path: Path) -> None:
         code = (

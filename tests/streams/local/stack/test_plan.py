@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from streams.local.stack.plan import Wanted, environment, plan
-from streams.local.stack.secrets import handed_over, write_secrets
+from streams.local.stack.plan import StackRequest, environment, make_plan
+from streams.local.stack.secrets import secrets_for_children, write_secrets
 from streams.settings import Settings
 
 PROTECTED = {
@@ -27,8 +27,8 @@ PROTECTED = {
 
 def planned(tmp_path: Path, kafka_port: int | None, redis_port: int | None) -> Settings:
     settings = Settings.model_validate({**PROTECTED, "http_port": 0})
-    wanted = Wanted(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=1)
-    return plan(wanted, tmp_path).settings
+    wanted = StackRequest(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=1)
+    return make_plan(wanted, tmp_path).settings
 
 
 def test_given_servers_are_used_as_the_settings_say(tmp_path: Path) -> None:
@@ -51,6 +51,6 @@ def test_embedded_servers_want_no_users_and_no_tls(tmp_path: Path) -> None:
 def test_another_process_of_ours_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"alerts_heartbeat_url": SecretStr("https://watcher.example.com/token")}
     settings = planned(tmp_path, None, None).model_copy(update=secrets)
-    for name, text in environment(settings, write_secrets(tmp_path, handed_over(settings, {}))).items():
+    for name, text in environment(settings, write_secrets(tmp_path, secrets_for_children(settings, {}))).items():
         monkeypatch.setenv(name, text)
     assert Settings() == settings

@@ -1,0 +1,226 @@
+"""Sequential rules: counters in, what is wrong out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from alerts.correlation.candidates import SAME_INCIDENT_WITHIN_MS, siblings
+from alerts.detection.breach import Breach
+from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
+from alerts.detection.panes import Panes, ScopeValue
+from alerts.detection.revenue import RevenueRate
+from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_labels
+from alerts.detectors.arrays import Bools, Floats, Ints, ratio
+from alerts.detectors.baseline import MinutePart
+from alerts.detectors.sequential import (
+    SequentialParameters,
+    SequentialState,
+    SequentialStep,
+    log_seconds_between_alarms,
+)
+from alerts.findings import ExpectedRange, FindingReason, Series
+from alerts.rules.detect import Direction, SequentialDetector
+from alerts.rules.rule import LossMethod, Rule, RuleScope
+from streams.panes.counters import Unit
+
+
+@dataclass(slots=True)
+class SequentialMemory:
+    """What one sequential rule remembers."""
+
+    state: SequentialState
+    places: SeriesIndex = field(default_factory=lambda: SeriesIndex.from_labels([WHOLE_SHOP]))
+    watched: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Which places are of the rule's scopes; the whole shop is always followed."""
+    explaining_part: ScopeValue | None = None
+    """The part that an alarm of the whole shop comes from, for as long as that lasts."""
+
+    @classmethod
+    def of(cls, detect: SequentialDetector) -> SequentialMemory:
+        """Nothing seen."""
+        return cls(SequentialState.of(detect.lag))
+
+
+def signature(detect: SequentialDetector) -> str:
+    """What a memory was made for: with other counters it begins anew."""
+    return f"{','.join(detect.count)}|{','.join(detect.per)}|{detect.lag}|{detect.direction}"
+
+
+def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
+    """As the detector takes them."""
+    return SequentialParameters(
+        detect.direction is Direction.RISE, detect.least_effect, detect.least_sample, detect.least_baseline
+    )
+
+
+def observe(
+    memory: SequentialMemory,
+    rule: Rule,
+    detect: SequentialDetector,
+    panes: Panes,
+    row_of: Mapping[ScopeValue, int],
+    steps: Sequence[tuple[int, int]],
+    *,
+    budget: float,
+    frozen: bool,
+    skus: frozenset[str],
+) -> None:
+    """Take in the panes, whose labels `row_of` numbers.
+
+    `budget`: false alarms a day for this rule. `frozen`: the counters are not to be believed.
+    """
+    places, state = memory.places, memory.state
+    scopes = frozenset(rule.for_each)
+    for label in panes.labels:
+        if label[0] in scopes and label not in places.of and _is_watched(rule, label, skus):
+            places.add(label)
+    size = len(places)
+    state.fit(size)
+    memory.watched = places.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in places.labels])
+    rows = places.rows(row_of)
+    is_parent = np.zeros(size, np.bool_)
+    is_parent[0] = True
+    threshold = log_seconds_between_alarms(budget, is_parent)
+    terms, is_frozen = sequential_parameters(detect), np.full(size, frozen)
+    for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, steps):
+        count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
+        state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), terms, threshold)
+
+
+def _coalesced_steps(
+    memory: SequentialMemory, detect: SequentialDetector, panes: Panes, rows: Ints, steps: Sequence[tuple[int, int]]
+) -> Sequence[tuple[int, int]]:
+    """The steps; all of them as one while no `per` event has ever come: nothing is to be expected then at any step,
+    nothing can be weighed, and what came adds up to the same."""
+    if len(steps) < 2 or memory.state.chain.held.any():
+        return steps
+    whole = steps[0][0], steps[-1][1]
+    return steps if panes.counts(detect.per, rows, *whole).any() else [whole]
+
+
+def _is_watched(rule: Rule, label: ScopeValue, skus: frozenset[str]) -> bool:
+    """Whether a rule about the label's scope is about its value."""
+    scope, value = label
+    if rule.values and scope != RuleScope.ALL and value not in rule.values:
+        return False
+    return not (rule.promoted and scope == RuleScope.SKU and value not in skus)
+
+
+def breaches(
+    memory: SequentialMemory, rule: Rule, detect: SequentialDetector, revenue: RevenueRate
+) -> Iterator[Breach]:
+    """The series that are wrong."""
+    state = memory.state
+    rise = detect.direction is Direction.RISE
+    alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
+    if 0 not in alarms:
+        memory.explaining_part = None
+    for place in alarms:
+        parts = _dimension_breakdowns(memory, rule) if place == 0 else {}
+        found = _breach(memory, rule, place, rise, revenue)
+        if place == 0:
+            memory.explaining_part = find_explaining_part(
+                parts, least_effect=detect.least_effect, rise=rise, explaining_part=memory.explaining_part
+            )
+            found = replace(found, contributors=contributors(parts), explained_by=memory.explaining_part)
+        yield found
+    if memory.explaining_part is not None and memory.places.of[memory.explaining_part] not in alarms:
+        since_ms = int(state.since_s[0]) * 1000
+        child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
+        yield replace(child, since_ms=since_ms)
+
+
+def discard_explained(memory: SequentialMemory, rule: Rule, teller: Series, since_ms: int) -> None:
+    """An incident that was told of is over: what was seen of it since then explains nothing else.
+
+    Another value of the told one's dimension is an incident of its own, and so is what began well before.
+    """
+    own = [siblings(Series(rule.name, to_labels(label)), teller) for label in memory.places.labels]
+    memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
+
+
+def undecided_counts(memory: SequentialMemory, detect: SequentialDetector) -> tuple[int, int]:
+    """(series that are still being learnt, those of them with hardly any events)."""
+    ready = memory.state.ready(sequential_parameters(detect))
+    waiting = memory.watched & ~ready
+    few = waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)
+    return int(waiting.sum() - few.sum()), int(few.sum())
+
+
+def status(memory: SequentialMemory, detect: SequentialDetector, label: ScopeValue) -> FindingReason:
+    """Why a series that is not wrong is not."""
+    place = memory.places.of.get(label)
+    if place is None or place >= len(memory.watched) or not memory.watched[place]:
+        return FindingReason.GONE
+    if memory.state.renewed[place]:
+        return FindingReason.NEW_NORMAL
+    return FindingReason.WITHIN if memory.state.ready(sequential_parameters(detect))[place] else FindingReason.LEARNING
+
+
+def current_value(memory: SequentialMemory, label: ScopeValue) -> float | None:
+    """The rate of the latest seconds; None where nothing was to be expected."""
+    place = memory.places.of.get(label, -1)
+    if not 0 <= place < len(memory.state.recent):
+        return None
+    count, _, inputs = (float(x) for x in memory.state.recent[place])
+    return count / inputs if inputs > 0 else None
+
+
+def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenue: RevenueRate) -> Breach:
+    state = memory.state
+    count, expected, inputs = state.seen_of(place)
+    level, phi = float(state.level[place]), float(state.phi[place])
+    spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
+    change = count / expected if expected > 0 else 1.0
+    input_rate = float(state.inputs[place])
+    money = None
+    if rule.money is LossMethod.SHORTFALL:
+        money = 60 * float(state.baseline.gmv_per_input()[place]) * input_rate * max(0.0, 1 - change)
+    elif rule.money is LossMethod.EXCESS:
+        money = 60 * level * input_rate * max(0.0, change - 1) * revenue.aov
+    elif rule.money is LossMethod.ALL_OF_IT:
+        money = revenue.gmv_per_minute
+    label = memory.places.labels[place]
+    return Breach(
+        rule=rule.name,
+        label=label,
+        labels=to_labels(label),
+        reason=FindingReason.EVIDENCE,
+        unit=Unit.RATIO,
+        value=count / inputs if inputs > 0 else None,
+        expected=level,
+        interval=ExpectedRange(max(0.0, level - spread), level + spread),
+        since_ms=int(state.since_s[place]) * 1000,
+        money_per_minute=None if money is None or not np.isfinite(money) else money,
+    )
+
+
+def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, DimensionBreakdown]:
+    """The whole shop cut by each scope of the rule: what was usual, and what has been lately."""
+    state = memory.state
+    found: dict[str, DimensionBreakdown] = {}
+    for scope in rule.for_each:
+        if scope in (RuleScope.ALL, RuleScope.SKU):
+            continue
+        at = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
+        if len(at) < 2:
+            continue
+        slow, lately = state.baseline.slow[at], state.lately[at]
+        found[scope] = DimensionBreakdown(
+            labels=[memory.places.labels[i] for i in at],
+            usual_share=_shares(slow[:, MinutePart.INPUT]),
+            share=_shares(lately[:, 2]),
+            usual_rate=ratio(slow[:, MinutePart.COUNT], slow[:, MinutePart.INPUT]),
+            rate=ratio(lately[:, 0], lately[:, 2]),
+            counted=lately[:, 0],
+            expected=lately[:, 1],
+        )
+    return found
+
+
+def _shares(amounts: Floats) -> Floats:
+    total = amounts.sum()
+    return amounts / total if total > 0 else amounts

@@ -1,0 +1,252 @@
+"""What is said of one alert, whichever way it goes.
+
+What, how bad, since when, expected and actual, cause, money at stake, chart, runbook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from alerts.findings import Contributor, Finding, Labels
+from alerts.notify.markup import Markup, one_line, truncated
+from alerts.state.alert import Alert, Status
+from alerts.state.notification import Notice, NoticeKind
+from streams.panes.counters import Unit
+
+MAX_CONTRIBUTORS = 3
+_LONGEST = 400
+"""Characters of a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopInfo:
+    """Where the shop is and how it counts."""
+
+    url: str = ""
+    """Where people reach `salepulse serve`; empty: messages have no links to it."""
+    runbooks: str = ""
+    """What a rule's runbook is relative to, where it is no address itself."""
+    timezone: str = "UTC"
+    currency: str = "CNY"
+    currency_exponent: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFact:
+    """One fact: its name, and what it is."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageText:
+    """All that is said, without markup."""
+
+    headline: str
+    """One line that says the most."""
+    summary: str
+    lines: tuple[MessageFact, ...]
+    links: tuple[tuple[str, str], ...]
+    """(what, address) pairs."""
+
+
+def message_text(notice: Notice, shop: ShopInfo) -> MessageText:
+    """What a notice says."""
+    alert = notice.alert
+    summary = _resolved_summary(alert, shop) if notice.kind is NoticeKind.RESOLVED else alert.finding.summary
+    return MessageText(
+        headline(notice),
+        truncated(one_line(summary), _LONGEST),
+        tuple(_lines(notice, shop)),
+        tuple(_links(alert, shop)),
+    )
+
+
+def headline(notice: Notice) -> str:
+    """`[FIRING, critical] Conversion dropped: channel app`."""
+    alert = notice.alert
+    state = "RESOLVED" if notice.kind is NoticeKind.RESOLVED else f"{notice.kind.upper()}, {alert.severity}"
+    about = format_labels(alert.series.labels)
+    title = alert.finding.title or alert.series.rule
+    return truncated(one_line(f"[{state}] {title}{': ' if about else ''}{about}"), _LONGEST)
+
+
+def format_labels(labels: Labels) -> str:
+    """`channel app, region east`."""
+    return ", ".join(f"{name} {value}" for name, value in labels)
+
+
+def format_number(value: float | None, unit: Unit, shop: ShopInfo) -> str:
+    """A number with its unit, as people read it.
+
+    >>> number(0.0213, Unit.RATIO, Place()), number(1_234_500, Unit.MONEY, Place()), number(1234.0, Unit.COUNT, Place())
+    ('2.13 %', '12,345.00 CNY', '1,234')
+    """
+    if value is None:
+        return "none"
+    match unit:
+        case Unit.RATIO:
+            return f"{100 * value:.3g} %"
+        case Unit.MONEY:
+            return format_money(round(value), shop)
+        case Unit.COUNT:
+            return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.2g}"
+        case Unit.MILLISECONDS:
+            return f"{value:,.0f} ms"
+        case Unit.SECONDS:
+            return f"{value:,.3g} s"
+        case Unit.MINUTES:
+            return f"{value:,.3g} min"
+        case Unit.HOURS:
+            return f"{value:,.3g} h"
+
+
+def format_money(minor: int, shop: ShopInfo) -> str:
+    """Minor units in major ones, with the currency."""
+    digits = shop.currency_exponent
+    return f"{minor / 10**digits:,.{digits}f} {shop.currency}"
+
+
+def format_time(at_ms: int, shop: ShopInfo) -> str:
+    """A moment by the shop's clock.
+
+    >>> clock(1_794_355_200_000, Place(timezone="Asia/Shanghai"))
+    '2026-11-11 08:00:00 Asia/Shanghai'
+    """
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(shop.timezone)):%Y-%m-%d %H:%M:%S} " + (
+        shop.timezone
+    )
+
+
+def format_duration(length_ms: int) -> str:
+    """How long, in two units.
+
+    >>> duration(45_000), duration(3_725_000), duration(183_600_000)
+    ('45 s', '1 h 2 min', '2 d 3 h')
+    """
+    seconds = max(0, round(length_ms / 1000))
+    units = [("d", seconds // 86_400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60)]
+    first = next((at for at, (_, count) in enumerate(units) if count), 3)
+    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
+
+
+def chart_url(alert: Alert, shop: ShopInfo) -> str | None:
+    """Where the chart is: the page, with the series and the range to show; up to now until the alert is resolved."""
+    finding = alert.finding
+    chart = finding.chart
+    if chart is None or not shop.url:
+        return None
+    asked = {
+        "series": chart.name,
+        "window": chart.window.value,
+        "scope": chart.scope.value,
+        "value": chart.value,
+        "start": str(chart.start_ms),
+        "end": str(chart.end_ms) if alert.status is Status.RESOLVED else "",
+        "since": str(finding.since_ms or ""),
+    }
+    return f"{shop.url.rstrip('/')}/?{urlencode({name: text for name, text in asked.items() if text})}"
+
+
+def runbook_url(finding: Finding, shop: ShopInfo) -> str | None:
+    """Where it says what to do."""
+    if finding.runbook.startswith(("https://", "http://")):
+        return quote(finding.runbook, safe="/:?#[]@!$&'()*+,;=%~-._")
+    if finding.runbook and shop.runbooks:
+        return f"{shop.runbooks.rstrip('/')}/{quote(finding.runbook.lstrip('/'), safe='/#')}"
+    return None
+
+
+def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
+    alert, finding = notice.alert, notice.alert.finding
+    began_ms = finding.since_ms or alert.fired_ms or alert.since_ms
+    if alert.status is Status.RESOLVED:
+        ended_ms = alert.resolved_ms or notice.created_ms
+        yield MessageFact("Lasted", f"{format_duration(ended_ms - began_ms)}, until {format_time(ended_ms, shop)}")
+        yield MessageFact("Ended by", _RESOLUTION_TEXT.get(alert.over, alert.over))
+    yield MessageFact("Since", format_time(began_ms, shop))
+    if finding.expected is not None or finding.interval is not None:
+        if alert.status is not Status.RESOLVED:
+            yield MessageFact("Actual", format_number(finding.value, finding.unit, shop))
+        yield MessageFact("Expected", _expected(finding, shop))
+    if finding.contributors:
+        parts = "; ".join(_contributor(one) for one in finding.contributors[:MAX_CONTRIBUTORS])
+        yield MessageFact("Cause", truncated(one_line(parts), _LONGEST))
+    if finding.money_per_minute is not None and alert.status is not Status.RESOLVED:
+        yield MessageFact("At stake", f"{format_money(finding.money_per_minute, shop)} a minute")
+    if alert.lost is not None and notice.kind is not NoticeKind.FIRING:
+        yield MessageFact("Lost", f"about {format_money(round(alert.lost), shop)}")
+    if alert.continues is not None:
+        yield MessageFact("Before", f"told as {truncated(one_line(str(alert.continues)), _LONGEST)}")
+    yield MessageFact("Rule", truncated(one_line(str(alert.series)), _LONGEST))
+    if alert.status is Status.FIRING:
+        yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
+    if finding.runbook and runbook_url(finding, shop) is None:  # a path, and nothing says where it begins
+        yield MessageFact("Runbook", truncated(one_line(finding.runbook), _LONGEST))
+
+
+def _resolved_summary(alert: Alert, shop: ShopInfo) -> str:
+    """One sentence about what is over: what is measured now, and at worst. For how long and for how much money it was
+    wrong have lines of their own."""
+    finding, about = alert.finding, format_labels(alert.series.labels)
+    parts = []
+    if alert.now is not None:
+        parts.append(f"now {format_number(alert.now, finding.unit, shop)}")
+    if alert.worst is not None:
+        parts.append(f"at worst {format_number(alert.worst, finding.unit, shop)}")
+    if parts and (expected := _expected(finding, shop)):
+        parts[-1] += f", where {expected} was to be expected"
+    return f"{finding.title or alert.series.rule}{' in ' if about else ''}{about}: {'; '.join(parts) or 'it is over'}"
+
+
+_RESOLUTION_TEXT = {
+    "within": "it is as expected again",
+    "not_in_force": "its rule is not in force any more",
+    "gone": "it is not watched any more",
+    "new_normal": "this is what is now expected",
+    "stale": "there has been too little to judge by for as long as its window: nothing can be said of it any more",
+}
+
+
+def _expected(finding: Finding, shop: ShopInfo) -> str:
+    said = [] if finding.expected is None else [format_number(finding.expected, finding.unit, shop)]
+    if (range_ := finding.interval) is not None:
+        low = None if range_.low is None else format_number(range_.low, finding.unit, shop)
+        high = None if range_.high is None else format_number(range_.high, finding.unit, shop)
+        if low and high:
+            said.append(f"{low} to {high}")
+        elif low or high:
+            said.append(f"at least {low}" if low else f"at most {high}")
+    return ", ".join(said)
+
+
+def _contributor(one: Contributor) -> str:
+    effects = [
+        f"{round(100 * effect)} % by its {name}"
+        for effect, name in ((one.rate_effect, "rate"), (one.mix_effect, "share"))
+        if round(100 * effect)
+    ]
+    return f"{format_labels(one.labels)} ({' and '.join(effects) or 'no effect'})"
+
+
+def _links(alert: Alert, shop: ShopInfo) -> Iterator[tuple[str, str]]:
+    if url := chart_url(alert, shop):
+        yield "Chart", url
+    if url := runbook_url(alert.finding, shop):
+        yield "Runbook", url
+
+
+def render(said: MessageText, markup: Markup, newline: str = "\n") -> str:
+    """All of it in a channel's markup."""
+    parts = [markup.bold(said.headline)]
+    if said.summary:
+        parts.append(markup.text(said.summary))
+    parts += [f"{markup.text(line.name)}: {markup.text(line.text)}" for line in said.lines]
+    if said.links:
+        parts.append(" · ".join(markup.link(name, url) for name, url in said.links))
+    return newline.join(parts)

@@ -1,0 +1,52 @@
+"""A message that says that it is a test: a beginning, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from alerts.findings import Category, Finding, FindingReason, Series, Severity
+from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import ShopInfo
+from alerts.state.alert import Alert, Status, series_fingerprint
+from alerts.state.notification import Notice, NoticeKind
+from streams.panes.counters import Unit
+
+
+def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[NotificationMessage]:
+    """What is sent to try a receiver: informational, so that nobody is called for it."""
+    series = Series("salepulse-test", (("receiver", receiver),))
+    finding = Finding(
+        series=series,
+        reason=FindingReason.BEYOND,
+        severity=Severity.INFO,
+        category=Category.DATA,
+        as_of_ms=now_ms,
+        since_ms=now_ms,
+        unit=Unit.COUNT,
+        value=1,
+        expected=0,
+        interval=None,
+        money_per_minute=None,
+        contributors=(),
+        inhibited_by=None,
+        incident=f"test-{now_ms}",
+        title="Test message",
+        summary="This is a test by `salepulse alerts test`; nothing is wrong.",
+        runbook="",
+        chart=None,
+    )
+    firing = Alert(
+        fingerprint=series_fingerprint(series),
+        series=series,
+        status=Status.FIRING,
+        severity=Severity.INFO,
+        since_ms=now_ms,
+        finding=finding,
+        fired_ms=now_ms,
+    )
+    over = replace(firing, status=Status.RESOLVED, resolved_ms=now_ms + 1, over=FindingReason.WITHIN.value)
+    for kind, alert in ((NoticeKind.FIRING, firing), (NoticeKind.RESOLVED, over)):
+        name = f"{alert.key}:{kind}:{receiver}"
+        notice = Notice(id=name, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=now_ms)
+        yield NotificationMessage((notice,), shop, now_ms)

@@ -1,0 +1,171 @@
+"""Alerts about Redis itself while their state cannot be kept there: the same rules, states and messages, in memory.
+
+Redis holds the state of all alerts, so that of its own absence must be held elsewhere. Once Redis is back, the process
+that leads writes what fires here into the states, and goes on with it there: one page, one end. Where none does so
+soon, it ends here. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from alerts.detection.inputs import DetectionInputs, HealthReading, empty_panes
+from alerts.evaluate import evaluate
+from alerts.memory import EvaluationMemory
+from alerts.rules.detect import HealthCheck, HealthCheckDetector
+from alerts.rules.rule import Rules
+from alerts.state.alert import Alert, AlertChange, Status
+from alerts.state.notification import NotificationContext
+from alerts.state.policy import Routing, Timing
+from alerts.state.silences import Silence
+from alerts.state.update import AlertStateUpdate, update_alerts, watched
+from alerts.store.memory_outbox import MemoryOutbox
+
+REDIS_HEALTH_CHECKS = frozenset({HealthCheck.STORE_DOWN, HealthCheck.STORE_REFUSES})
+HANDOVER_TIMEOUT_MS = 10_000
+"""Once Redis is back, what fires here waits so long for the process that leads to take it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisHealth:
+    """How Redis is, as far as this process can tell."""
+
+    down: bool = False
+    """It does not answer."""
+    refuses: bool = False
+    """It answers, and refuses writes."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the state of alerts can be kept."""
+        return not (self.down or self.refuses)
+
+
+class InMemoryRedisAlerts:
+    """The alerts of the rules about Redis, for one process."""
+
+    def __init__(
+        self, rules: Callable[[], Rules], timing: Callable[[str], Timing], routing: Callable[[], Routing]
+    ) -> None:
+        self.outbox = MemoryOutbox()
+        self.handing_over = False
+        """Whether the leader is writing them to Redis at this moment."""
+        self._rules = rules
+        self._timing = timing
+        self._routing = routing
+        self._memory = EvaluationMemory()
+        self._alerts: dict[str, Alert] = {}
+        self._changes: list[AlertChange] = []
+        self._known: dict[str, Alert] = {}
+        self._silences: tuple[Silence, ...] = ()
+        self._healthy_since_ms: int | None = None
+
+    @property
+    def rule_names(self) -> frozenset[str]:
+        """The rules about Redis."""
+        return frozenset(rule.name for rule in self._store_rules().rules)
+
+    def update_known(self, alerts: Iterable[Alert], silences: Iterable[Silence]) -> None:
+        """What Redis holds while it is well: earlier alerts of these rules, and what is silenced."""
+        self.know(alerts)
+        self._silences = tuple(silences)
+
+    def know(self, alerts: Iterable[Alert]) -> None:
+        """The alerts as Redis holds them."""
+        names = self.rule_names
+        self._known = {alert.fingerprint: alert for alert in alerts if alert.series.rule in names}
+
+    @property
+    def knows_firing(self) -> bool:
+        """Whether an alert of these rules fired in Redis when it was last learnt of."""
+        return any(alert.status is Status.FIRING for alert in self._known.values())
+
+    def observe(self, health: RedisHealth, *, may_page: bool, now_ms: int) -> tuple[AlertChange, ...]:
+        """Take in how Redis is; what changed. Notices are in the outbox. `may_page`: else another process does."""
+        if self.handing_over:
+            return ()
+        if not health.is_healthy:
+            self._healthy_since_ms = None
+            if not may_page and not self.firing():
+                self._forget()
+                return ()
+            if not self._alerts:
+                self._alerts = dict(self._known)
+            return self._tick(health, now_ms)
+        if not self.firing():
+            self._forget()
+            return ()
+        self._healthy_since_ms = now_ms if self._healthy_since_ms is None else self._healthy_since_ms
+        if now_ms - self._healthy_since_ms < HANDOVER_TIMEOUT_MS:
+            return ()
+        return self._tick(health, now_ms)
+
+    def firing(self) -> dict[str, Alert]:
+        """What fires here and is not in Redis, by fingerprint."""
+        return {
+            name: alert
+            for name, alert in self._alerts.items()
+            if alert.status is Status.FIRING and not _same_incident(alert, self._known.get(name))
+        }
+
+    # Handing over -----------------------------------------------------------------------------------------------------
+
+    def pending_handover(self, kept: dict[str, Alert]) -> dict[str, Alert]:
+        """What the leader is to write to Redis, which holds `kept`. Nothing while a message about it is on its way."""
+        if self.outbox.receivers():
+            return {}
+        found = {name: alert for name, alert in self.firing().items() if not _same_incident(alert, kept.get(name))}
+        if self._alerts and not found:  # written before, though the answer was lost
+            self._forget()
+        return found
+
+    def merge_handover(self, done: AlertStateUpdate, handed: dict[str, Alert]) -> AlertStateUpdate:
+        """An evaluation with everything of these alerts in it, whether it changed them or not."""
+        if not handed:
+            return done
+        named = {alert.fingerprint for alert in done.updated_alerts} | set(done.removed_fingerprints)
+        unchanged = tuple(alert for name, alert in handed.items() if name not in named)
+        return replace(done, updated_alerts=(*done.updated_alerts, *unchanged), changes=(*self._changes, *done.changes))
+
+    def confirm_handover(self) -> None:
+        """They are in Redis, and the leader's from now on."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._memory, self._alerts, self._changes, self._healthy_since_ms = EvaluationMemory(), {}, [], None
+
+    # Evaluating -------------------------------------------------------------------------------------------------------
+
+    def _store_rules(self) -> Rules:
+        rules = self._rules()
+        about_store = (
+            one
+            for one in rules.rules
+            if isinstance(one.detect, HealthCheckDetector) and one.detect.check in REDIS_HEALTH_CHECKS
+        )
+        return rules.model_copy(update={"rules": tuple(about_store)})
+
+    def _tick(self, health: RedisHealth, now_ms: int) -> tuple[AlertChange, ...]:
+        facts = (
+            HealthReading(HealthCheck.STORE_DOWN, float(health.down)),
+            HealthReading(HealthCheck.STORE_REFUSES, float(health.refuses)),
+        )
+        snapshot = DetectionInputs(now_ms, empty_panes(now_ms // 1000), health_readings=facts)
+        evaluation, self._memory = evaluate(self._store_rules(), snapshot, self._memory, watched(self._alerts))
+        done = update_alerts(
+            self._alerts,
+            evaluation,
+            timing=self._timing,
+            acks={},  # nobody can acknowledge while Redis is away
+            context=NotificationContext(self._routing(), self._silences),
+            now_ms=now_ms,
+        )
+        self._alerts = done.apply_to(self._alerts)
+        self._changes += done.changes
+        self.outbox.put(done.notices)
+        return done.changes
+
+
+def _same_incident(alert: Alert, kept: Alert | None) -> bool:
+    return kept is not None and kept.fired_ms == alert.fired_ms

@@ -1,0 +1,161 @@
+"""Messages counted in memory, as workers count them into Redis: what a view follows in a rehearsal."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from consumers.contract.events import Promotion
+from consumers.dedup import SeenIds
+from consumers.errors import SalepulseError
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.fold.columns import Columns, read_columns
+from streams.fold.delta import PaneDelta, merge
+from streams.fold.fold import fold
+from streams.panes.cells import merge_cells
+from streams.panes.rows import RowIndex
+from streams.settings import Settings, shipping_limits
+from streams.shipping.join import OrderChanges, join
+from streams.shipping.record_keys import RecordKey
+from streams.store.as_of import PartitionState
+from streams.store.levels import levels
+from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
+from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
+from streams.store.state import StoreState
+from streams.view.numbers import SECONDS
+from streams.worker.lateness import EventTimeBounds, newest_not_ahead
+
+_SECONDS_KEPT_S = 2 * 3600
+"""Before what was looked at last."""
+_TOGETHER = 16
+
+
+@dataclass(slots=True)
+class _Topic:
+    """What was counted of one topic: one partition."""
+
+    seen: SeenIds
+    position: int = 0
+    newest_ms: int | None = None
+    last_counted_ms: int | None = None
+
+
+class MemoryStore(PaneReader):
+    """The one process that writes is the one that reads: no rolls, no encoding, nothing that could be lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._levels = levels(settings)
+        self._limits = shipping_limits(settings)
+        self._numbers = RowIndex()
+        self._topics = {topic: _Topic(SeenIds(_horizon_ms(topic, settings))) for topic in EVENT_TOPICS}
+        self._log: dict[Partition, LogEntry] = {}
+        """What was counted last."""
+        self._parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = defaultdict(list)
+        self._records: dict[RecordKey, bytes] = {}
+        self._promotions: dict[str, Promotion] = {}
+        self._version = 0
+        self._totals: Counter[str] = Counter()
+        self._now_ms = 0
+
+    # Counting --------------------------------------------------------------------------------------------------------
+
+    def announce(self, value: bytes) -> None:
+        """A promotion, as its topic has it."""
+        promotion = Promotion.model_validate_json(value)
+        self._promotions[promotion.promotion_id] = promotion
+        self._version += 1
+
+    def count(self, topic: Topic, values: Sequence[bytes], last_ms: int) -> None:
+        """What arrived of a topic, the last of it at a moment; the view must have been polled since the last time."""
+        held, partition = self._topics[topic], Partition(topic, 0)
+        events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
+        fresh = held.seen.first_seen(events.ids)
+        self._totals[f"duplicates,{topic},"] += len(events) - int(fresh.sum())
+        self._totals[f"rejected,{topic},"] += len(rejected)
+        self._totals[f"events,{topic},"] += int(fresh.sum())
+        if not fresh.all():
+            events = events.take(np.flatnonzero(fresh))
+        folded, joined = fold(events, self._numbers), self._joined(events)
+        delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
+        if len(events):
+            oldest_ms, newest_ms = int(events.ts.min()), int(events.ts.max())
+            held.seen.add(events.ids, oldest_ms, newest_ms)
+            held.seen.forget_before(newest_ms)
+            moves_ms = newest_not_ahead(events.ts, EventTimeBounds(None, None, None, now_ms=last_ms))
+            if moves_ms is not None:
+                held.newest_ms = max(held.newest_ms or 0, moves_ms)
+                held.last_counted_ms = last_ms
+        self._log[partition] = LogEntry(held.position, held.position + len(values), delta)
+        held.position += len(values)
+        for level in self._levels:
+            for start, part in level.blocks(delta):
+                self._put((level.name, start), partition, part)
+
+    def passed(self, now_ms: int, looked_s: int) -> None:
+        """It is so late now, by the clock of the sale, and everything that came is counted. `looked_s`: up to where
+        seconds were looked at."""
+        self._now_ms = now_ms
+        oldest_s = looked_s - _SECONDS_KEPT_S
+        for block in [block for block in self._parts if block[0] == SECONDS and block[1] < oldest_s]:
+            del self._parts[block]
+
+    def _joined(self, events: Columns) -> OrderChanges:
+        order_facts = events.order_facts.by_order()
+        found = join(
+            order_facts, {key: self._records.get(key) for key in order_facts.facts}, self._limits, self._numbers
+        )
+        self._records.update({change.key: change.after for change in found.changes})
+        return found
+
+    def _put(self, block: BlockId, partition: Partition, part: PaneDelta) -> None:
+        parts = self._parts[block]
+        parts.append((partition, part))
+        if len(parts) > _TOGETHER:
+            self._parts[block] = [(partition, merge([one for _, one in parts]))]
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def with_rows(self, rows: RowIndex) -> MemoryStore:
+        if len(self._numbers):
+            raise SalepulseError("this recording has more values of all scopes than a rehearsal can hold: take a part")
+        self._numbers = rows
+        return self
+
+    async def state(self) -> StoreState:
+        return StoreState(
+            ("memory",),
+            {
+                Partition(topic, 0): PartitionState(
+                    held.position, held.position, held.newest_ms, held.last_counted_ms, self._now_ms, 0
+                )
+                for topic, held in self._topics.items()
+            },
+            self._version,
+        )
+
+    async def promotions(self) -> dict[str, Promotion]:
+        return dict(self._promotions)
+
+    async def kept(self) -> RetainedSpans:
+        return NO_RETAINED_SPANS
+
+    async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
+        return {partition: [self._log[partition]] for partition in after}
+
+    async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
+        rolled = {partition: self._topics[partition.topic].position for partition in partitions}
+        return {block: StoredBlock(list(self._parts.get(block, ())), rolled) for block in wanted}
+
+    async def starts(self, level: str) -> set[int]:
+        return {start for name, start in self._parts if name == level}
+
+    async def totals(self) -> dict[str, int]:
+        return dict(self._totals)
+
+
+def _horizon_ms(topic: Topic, settings: Settings) -> int:
+    return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)

@@ -1,0 +1,190 @@
+"""One evaluation, taken in by all alerts: what they become, what has changed, who is to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from alerts.findings import Condition, Evaluation, Finding, Series
+from alerts.findings import FindingReason as Cause
+from alerts.state.alert import Ack, Alert, AlertChange, ChangeKind, Status, series_fingerprint
+from alerts.state.machine import advance, is_expired, is_flapping, series_with_pending_successor
+from alerts.state.notification import Notice, NotificationContext, decide_notification
+from alerts.state.notification_status import NotificationStatus
+from alerts.state.policy import Timing
+
+REWRITE_AFTER_MS = 10_000
+"""How old the numbers of an alert may become that does not change otherwise."""
+
+Alerts = Mapping[str, Alert]
+"""By fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStateUpdate:
+    """What an evaluation comes to. To be written in one go: half of it would be a page lost, or sent twice."""
+
+    updated_alerts: tuple[Alert, ...] = ()
+    """What is to be kept instead of what was, in a change or only with newer numbers."""
+    removed_fingerprints: tuple[str, ...] = ()
+    """Fingerprints that are no longer kept."""
+    changes: tuple[AlertChange, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    status_counts: Mapping[NotificationStatus, int] = field(default_factory=dict)
+    """How many of the alerts that are kept have which."""
+
+    def apply_to(self, alerts: Alerts) -> dict[str, Alert]:
+        """The alerts after it."""
+        kept = {name: alert for name, alert in alerts.items() if name not in set(self.removed_fingerprints)}
+        return kept | {alert.fingerprint: alert for alert in self.updated_alerts}
+
+
+def watched(alerts: Alerts) -> frozenset[Series]:
+    """The series whose condition must be known in any case, since an alert of them is not over."""
+    return frozenset(alert.series for alert in alerts.values() if alert.status in (Status.PENDING, Status.FIRING))
+
+
+def update_alerts(
+    alerts: Alerts,
+    evaluation: Evaluation,
+    *,
+    timing: Callable[[str], Timing],
+    acks: Mapping[str, Ack],
+    context: NotificationContext,
+    now_ms: int,
+) -> AlertStateUpdate:
+    """Take an evaluation in. `timing`: of a rule; `acks`: what people said, by fingerprint.
+
+    An alert that was to be watched and has no finding belongs to no rule any more, and is over.
+    """
+    findings = {series_fingerprint(found.series): found for found in evaluation.findings}
+    updated_alerts: list[Alert] = []
+    removed_fingerprints: list[str] = []
+    changes: list[AlertChange] = []
+    notices: list[Notice] = []
+    reasons: dict[NotificationStatus, int] = {}
+    firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
+    waited_for = {series_fingerprint(series) for series in series_with_pending_successor(evaluation.findings, firing)}
+    advanced = {
+        name: _with_ack(
+            _next_state(
+                alerts.get(name),
+                findings.get(name),
+                evaluation.as_of_ms,
+                timing,
+                now_ms,
+                has_pending_successor=name in waited_for,
+            ),
+            acks.get(name),
+        )
+        for name in [*alerts, *(name for name in findings if name not in alerts)]
+    }
+    breached = {name for name, found in findings.items() if found.condition is Condition.BREACHED}
+    for name, after in _transfer_pages(advanced, breached, now_ms).items():
+        before = alerts.get(name)
+        if after is None:
+            if before is not None:
+                removed_fingerprints.append(name)
+                changes.append(
+                    AlertChange(now_ms, ChangeKind.INACTIVE, replace(before, status=Status.INACTIVE, since_ms=now_ms))
+                )
+            continue
+        notified = decide_notification(after, context, now_ms)
+        reason = notified.reason
+        if reason is NotificationStatus.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
+            reason = NotificationStatus.FLAPPING
+        after = replace(
+            after, reason=reason, by=notified.by, notified=notified.notified, unsuppressed_at=notified.unsuppressed_at
+        )
+        notices += notified.notices
+        reasons[reason] = reasons.get(reason, 0) + 1
+        found = list(_changes(before, after, now_ms))
+        changes += found
+        if found or _needs_write(before, after):
+            updated_alerts.append(after)
+    return AlertStateUpdate(tuple(updated_alerts), tuple(removed_fingerprints), tuple(changes), tuple(notices), reasons)
+
+
+def _next_state(
+    before: Alert | None,
+    finding: Finding | None,
+    as_of_ms: int,
+    timing: Callable[[str], Timing],
+    now_ms: int,
+    *,
+    has_pending_successor: bool,
+) -> Alert | None:
+    if before is None:
+        assert finding is not None
+        begins = finding.condition in (Condition.BREACHED, Condition.INHIBITED)
+        return advance(None, finding, timing(finding.series.rule), now_ms) if begins else None
+    if finding is None and before.status in (Status.PENDING, Status.FIRING):
+        finding = replace(before.finding, reason=Cause.GONE, as_of_ms=as_of_ms, inhibited_by=None)
+    if finding is not None:
+        return advance(before, finding, timing(before.series.rule), now_ms, has_pending_successor=has_pending_successor)
+    return None if is_expired(before, now_ms) else before
+
+
+def _transfer_pages(
+    advanced: Mapping[str, Alert | None], breached: Collection[str], now_ms: int
+) -> dict[str, Alert | None]:
+    """Pages pass from what told of an incident to what tells of it from now on, with whoever was told and whoever is
+    on it: as the new one fires, or back to one that fires still. `breached`: what tells of itself now."""
+    found = dict(advanced)
+    holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.notified}
+    for name, alert in advanced.items():
+        if alert is None or alert.status is not Status.FIRING or alert.notified or name not in breached:
+            continue
+        continues = alert.finding.continues
+        other = holders.get(alert.page) if continues is None else series_fingerprint(continues)
+        held = None if other is None or other in breached else found.get(other)
+        if held is None or not held.notified:
+            continue
+        found[name] = replace(
+            alert,
+            notified=held.notified,
+            ack=None if held.ack is None else replace(held.ack, fired_ms=alert.fired_ms or 0),
+            continues=held.series,
+            root_fingerprint="" if held.page == name else held.page,
+            transferred_at=now_ms,
+        )
+        found[held.fingerprint] = replace(held, notified=(), ack=None, transferred_at=now_ms)
+    return found
+
+
+def _with_ack(alert: Alert | None, ack: Ack | None) -> Alert | None:
+    if alert is None or ack is None or alert.status is not Status.FIRING or ack.fired_ms != alert.fired_ms:
+        return alert
+    return alert if ack.at_ms <= (alert.transferred_at or 0) else replace(alert, ack=ack)
+
+
+def _flaps(alert: Alert, timing: Callable[[str], Timing], now_ms: int) -> bool:
+    return is_flapping(alert, timing(alert.series.rule), now_ms)
+
+
+def _changes(before: Alert | None, after: Alert, now_ms: int) -> Iterator[AlertChange]:
+    if before is None or before.status is not after.status:
+        yield AlertChange(now_ms, ChangeKind(after.status.value), after)
+        return
+    if before.fired_ms != after.fired_ms:
+        yield AlertChange(now_ms, ChangeKind.FIRING, after)
+    elif before.severity is not after.severity and after.status is Status.FIRING:
+        yield AlertChange(now_ms, ChangeKind.SEVERITY, after)
+    elif before.ack != after.ack and after.ack is not None:
+        yield AlertChange(now_ms, ChangeKind.ACKNOWLEDGED, after)
+    elif (before.reason, before.by) != (after.reason, after.by) and _is_reported_change(before.reason, after.reason):
+        yield AlertChange(now_ms, ChangeKind.REASON, after)
+
+
+def _is_reported_change(before: NotificationStatus, after: NotificationStatus) -> bool:
+    """That nobody more need be told after somebody was is no news."""
+    return not (before is NotificationStatus.NOTIFIED and after is NotificationStatus.UNCHANGED)
+
+
+def _needs_write(before: Alert | None, after: Alert) -> bool:
+    """Whether what is remembered differs, or its numbers have become old."""
+    if before is None:
+        return True
+    if replace(before, finding=after.finding, lost=after.lost) != after:
+        return True
+    return after.finding.as_of_ms - before.finding.as_of_ms >= REWRITE_AFTER_MS

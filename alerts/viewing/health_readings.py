@@ -1,0 +1,120 @@
+"""What the monitor knows of itself, for fact rules. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from alerts.detection.inputs import HealthReading
+from alerts.rules.detect import HealthCheck
+from consumers.settings import Clock
+from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.serve.answer_status import DOWN_AFTER_MS
+from streams.store.as_of import PartitionState
+from streams.worker.clock_offsets import NO_CLOCK_OFFSETS, ClockOffsets
+
+RATE_WINDOW_MS = 300_000
+"""Shares of refused and repeated messages are of so long."""
+MIN_MESSAGES = 200
+"""Of fewer, no share is told: one bad message of three is no surge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSample:
+    """What a look into the store found."""
+
+    now_ms: int
+    """By the clock that all processes go by: Redis's."""
+    polled_ms: int
+    """When the store last answered."""
+    clock: Clock
+    as_of_ms: int
+    partitions: Mapping[Partition, PartitionState]
+    stale: tuple[Partition, ...] | None
+    """None: Redis was away or refused writes until a moment ago, so that no worker could say that it is at work. What
+    else rests on heartbeats and on what was counted since is unknown then too."""
+    incomplete: Mapping[Partition, int]
+    refuses: bool = False
+    """Whether the store answers and refuses writes."""
+    totals: Mapping[str, int]
+    """As `streams.store.keys` names them."""
+    clocks: ClockOffsets = NO_CLOCK_OFFSETS
+
+
+@dataclass(slots=True)
+class RecentTotals:
+    """The totals of the last minutes, to tell rates by."""
+
+    _past: deque[tuple[int, Mapping[str, int]]] = field(default_factory=deque)
+
+    def take(self, at_ms: int, totals: Mapping[str, int]) -> None:
+        """How much it was at a moment."""
+        if totals and (not self._past or at_ms - self._past[-1][0] >= 1000):
+            self._past.append((at_ms, totals))
+        while len(self._past) > 1 and at_ms - self._past[1][0] >= RATE_WINDOW_MS:
+            self._past.popleft()
+
+    def of(self, kind: str, topic: Topic) -> float | None:
+        """The share of a topic's messages that were `rejected` or `duplicates`; None of too few."""
+        if not self._past:
+            return None
+        first, last = self._past[0][1], self._past[-1][1]
+        counts = {
+            name: sum(last[key] - first.get(key, 0) for key in last if key.split(",")[:2] == [name, topic.value])
+            for name in ("events", "rejected", "duplicates")
+        }
+        whole = sum(counts.values())
+        return counts[kind] / whole if whole >= MIN_MESSAGES else None
+
+
+def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[HealthReading]:
+    """All facts. What cannot be said now is left out, or not a number where it may have been wrong before."""
+    yield HealthReading(HealthCheck.STORE_DOWN, float(sample.now_ms - sample.polled_ms > DOWN_AFTER_MS))
+    yield HealthReading(HealthCheck.STORE_REFUSES, float(sample.refuses))
+    workers_can_report = sample.stale is not None
+    yield HealthReading(HealthCheck.STALE, math.nan if sample.stale is None else float(len(sample.stale)))
+    for topic in EVENT_TOPICS:
+        mine = {
+            partition: partition_state
+            for partition, partition_state in sample.partitions.items()
+            if partition.topic is topic
+        }
+        about = (("topic", topic.value),)
+        if mine:
+            yield HealthReading(
+                HealthCheck.LAG,
+                float(sum(partition_state.lag or 0 for partition_state in mine.values()))
+                if workers_can_report
+                else math.nan,
+                about,
+            )
+            if sample.clock is Clock.WALL:
+                yield HealthReading(
+                    HealthCheck.LAG_AGE, _lag_age_s(mine, sample.now_ms) if workers_can_report else math.nan, about
+                )
+        for name, kind in ((HealthCheck.REFUSED, "rejected"), (HealthCheck.REPEATED, "duplicates")):
+            share = shares.of(kind, topic)
+            if share is not None:
+                yield HealthReading(name, share, about)
+    if sample.clock is Clock.WALL:
+        yield HealthReading(
+            HealthCheck.AS_OF_AGE, max(0, sample.now_ms - sample.as_of_ms) / 1000 if workers_can_report else math.nan
+        )
+    for (written_to, source), ahead_s in sorted(sample.clocks.sources.items()):
+        yield HealthReading(HealthCheck.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
+    for worker, offset_s in sorted(sample.clocks.workers.items()):
+        yield HealthReading(HealthCheck.WORKER_CLOCK, abs(offset_s), (("worker", worker),))
+    for topic, count in sorted(Counter(partition.topic for partition in sample.incomplete).items()):
+        yield HealthReading(HealthCheck.INCOMPLETE, float(count), (("topic", topic.value),))
+
+
+def _lag_age_s(partitions: Mapping[Partition, PartitionState], now_ms: int) -> float:
+    """How far the newest event of the one furthest behind is behind the clock."""
+    waiting = (
+        partition_state.newest_ms
+        for partition_state in partitions.values()
+        if partition_state.lag and partition_state.newest_ms is not None
+    )
+    return max((now_ms - newest_ms for newest_ms in waiting), default=0) / 1000

@@ -1,0 +1,222 @@
+"""The evaluator of `salepulse alerts`: the rules, over the view that follows what workers count.
+
+The view is followed in a thread of its own, as in `salepulse serve`; evaluations run there too, so that sending goes on
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import structlog
+
+from alerts.detection.inputs import DetectionInputs, HealthReading
+from alerts.detection.schedule import running_promotions
+from alerts.engine import EvaluationRun
+from alerts.evaluate import evaluate
+from alerts.findings import Evaluation, Series
+from alerts.memory import EvaluationMemory, from_bytes, to_bytes
+from alerts.rules.loader import RuleLoader
+from alerts.rules.rule import Rules
+from alerts.state.policy import Timing
+from alerts.viewing.health_readings import RecentTotals, StoreSample, health_readings
+from alerts.viewing.horizon import Horizon, continuous_topics, disable_unsettled_rules, horizon
+from alerts.viewing.snapshots import HISTORY_S, InputReader
+from consumers.topics import Partition
+from streams.model.windows import Span
+from streams.settings import Settings
+from streams.store.levels import levels
+from streams.view.cached_queries import CachedQuery
+from streams.view.follower_thread import FollowerThread
+from streams.view.newest_as_of import newest_as_of
+from streams.view.precomputed import HotQueries
+from streams.view.query import NotAnswerableError, NotReadyError
+from streams.view.rolling import RollingView
+from streams.worker.clock_offsets import clock_offsets
+
+log = structlog.get_logger()
+
+_STRETCH_S = 300
+"""What has piled up is taken in by stretches of so long."""
+_REPORT_MAX_AGE_MS = 15_000
+"""What a worker reported longer ago says nothing of now."""
+_MAX_CATCH_UP_S = 1.5
+"""And no longer than this at a time: whoever leads must say so in between."""
+
+
+_WORKER_RETRIES_S = 5.0
+"""How soon a worker that waited for Redis has tried again, on a busy machine."""
+
+
+class _NoHotQueries(HotQueries):
+    """Nobody asks this view the same again and again: nothing is answered ahead."""
+
+    def quick(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
+        return []
+
+    def slow(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
+        return []
+
+
+@dataclass(slots=True)
+class _EvaluationRequest:
+    """One evaluation."""
+
+    rules: Rules
+    watched: Collection[Series]
+
+
+class ViewEvaluator:
+    """An `Evaluator`. It begins to follow the view when it is to evaluate for the first time."""
+
+    def __init__(self, settings: Settings, loader: RuleLoader) -> None:
+        self._settings = settings
+        self._loader = loader
+        self._following = FollowerThread(settings, _NoHotQueries())
+        self._follows = False
+        self._store_healthy_for_s: Callable[[], float] = lambda: inf
+        self._snapshots = InputReader(settings)
+        self._memory = EvaluationMemory()
+        self._shares = RecentTotals()
+        self._rules = disable_unsettled_rules(loader.loaded.rules, settings.not_in_as_of)
+
+    def restore(self, kept: bytes | None) -> None:
+        self._memory = EvaluationMemory()
+        if kept is not None:
+            memory = from_bytes(kept)
+            if memory is None:
+                log.warning("what another version remembered cannot be read: the last hour is learnt from instead")
+            self._memory = memory or self._memory
+        if not self._follows:
+            self._follows = True
+            self._following.start()
+
+    def serialized_memory(self) -> bytes | None:
+        return to_bytes(self._memory)
+
+    def rules(self) -> Rules:
+        return self._loader.loaded.rules
+
+    def timing(self, rule: str) -> Timing:
+        for one in self._loader.loaded.rules.rules:
+            if one.name == rule:
+                return Timing(for_ms=round(one.for_s * 1000), clear_ms=round(one.keep_firing_for * 1000))
+        return Timing()
+
+    def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
+        self._store_healthy_for_s = store_healthy_for_s
+
+    async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
+        self._reload()
+        one = _EvaluationRequest(self._rules, watched)
+        try:
+            return await asyncio.wrap_future(
+                self._following.ask(lambda view, at_ms: self._evaluate(view, at_ms, one), pause_polling=True)
+            )
+        except (NotReadyError, NotAnswerableError):
+            return None
+
+    async def stop(self) -> None:
+        if self._follows:
+            await asyncio.to_thread(self._following.stop)
+
+    def _reload(self) -> None:
+        if not self._loader.refresh():
+            return
+        loaded = self._loader.loaded
+        self._rules = disable_unsettled_rules(loaded.rules, self._settings.not_in_as_of)
+        if loaded.errors:
+            log.error("the rules have faults: those before stay in force", errors=[str(one) for one in loaded.errors])
+        else:
+            log.info("rules were read anew", rules=len(loaded.rules.rules), version=loaded.version)
+
+    # In the view's thread ---------------------------------------------------------------------------------------------
+
+    async def _evaluate(self, view: RollingView, at_ms: int, one: _EvaluationRequest) -> EvaluationRun | None:
+        seen = horizon(view.state, at_ms, self._settings, continuous_topics(one.rules))
+        if seen is None:
+            return None
+        if (
+            view.state.unread and self._memory.evaluated_until_s is not None
+        ):  # a part of the events is missing for the moment
+            seen = seen.not_after(self._memory.evaluated_until_s)
+        start_s = await self._catch_up(view, seen, one)
+        if start_s is None:
+            return None
+        panes = await self._snapshots.seconds(view, one.rules, Span(start_s, max(start_s, seen.settled_s)))
+        if self._memory.evaluated_until_s is None:
+            panes = panes.from_first()
+        told = self._facts(view, at_ms, seen)
+        holes = view.state.incomplete
+        snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, told, holes)
+        evaluation = self._judge(one.rules, snapshot, one.watched)
+        ids = frozenset(held.promotion_id for held in running_promotions(view.promotions, seen.as_of_ms))
+        return EvaluationRun(evaluation, ids)
+
+    def _judge(self, rules: Rules, snapshot: DetectionInputs, watched: Collection[Series]) -> Evaluation:
+        memory, self._memory = self._memory, EvaluationMemory()  # what fails half-way is not gone on with
+        evaluation, self._memory = evaluate(rules, snapshot, memory, watched)
+        return evaluation
+
+    async def _catch_up(self, view: RollingView, seen: Horizon, one: _EvaluationRequest) -> int | None:
+        """Take in what has piled up, without telling of it; where to go on from, None: there is still more."""
+        began_s = time.monotonic()
+        if self._memory.evaluated_until_s is not None and self._memory.evaluated_until_s > seen.settled_s + HISTORY_S:
+            log.warning("the as-of has gone back: the rules begin anew")
+            self._memory = EvaluationMemory()
+        start_s = max(self._memory.evaluated_until_s or 0, self._oldest_s(seen))
+        while seen.settled_s - start_s > _STRETCH_S:
+            if time.monotonic() - began_s > _MAX_CATCH_UP_S:
+                return None
+            panes = await self._snapshots.seconds(view, one.rules, Span(start_s, start_s + _STRETCH_S))
+            if self._memory.evaluated_until_s is None:
+                panes = panes.from_first()
+            self._judge(
+                one.rules,
+                DetectionInputs(panes.end_s * 1000, panes, health_readings=None, promotions=view.promotions),
+                (),
+            )
+            start_s += _STRETCH_S
+            await asyncio.sleep(0)
+        return start_s
+
+    def _oldest_s(self, seen: Horizon) -> int:
+        """From where on seconds are of use, and kept."""
+        keep_s = levels(self._settings)[0].keep_s
+        return seen.settled_s - (HISTORY_S if keep_s is None else min(HISTORY_S, keep_s - 2 * _STRETCH_S))
+
+    def _workers_can_report(self) -> bool:
+        """Whether workers could leave heartbeats for as long as they are waited for: without Redis nobody can."""
+        following = self._following
+        if following.failure is not None or following.redis_metrics.refused is not None:
+            return False
+        return self._store_healthy_for_s() >= self._settings.stale_after_s + _WORKER_RETRIES_S
+
+    def _facts(self, view: RollingView, at_ms: int, seen: Horizon) -> list[HealthReading]:
+        now, redis_metrics = self._following.now_ms(), self._following.redis_metrics
+        self._shares.take(now, redis_metrics.totals)
+        stale: tuple[Partition, ...] | None = newest_as_of(view.state, now, self._settings).stale
+        if not self._workers_can_report():
+            stale = None
+        return list(
+            health_readings(
+                StoreSample(
+                    now_ms=now,
+                    polled_ms=max(at_ms, self._following.ping_answered_ms or 0),  # a slow Redis is not down
+                    clock=self._settings.clock,
+                    as_of_ms=seen.as_of_ms,
+                    partitions=view.state.existing_partitions,
+                    stale=stale,
+                    refuses=redis_metrics.refused is not None,
+                    incomplete=view.state.incomplete,
+                    totals=redis_metrics.totals,
+                    clocks=clock_offsets(redis_metrics.workers, now - _REPORT_MAX_AGE_MS),
+                ),
+                self._shares,
+            )
+        )

@@ -1,0 +1,185 @@
+"""What a refused message looks like: envelopes, frames and units of other systems, each with how to send it instead.
+
+Pure. Asked only once a message is refused, so nothing here decides whether it is. Each answer is a sentence for a
+person: the problem, then the fix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_BRACES = (b"{\x00", b"\x00{")
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\xff\x06\x00\x00sNaPpY": "snappy",
+}
+_REGISTRY_FRAME = 5
+"""A zero byte and four bytes of schema id, before what the serializer wrote."""
+_SEGMENT_CALLS = frozenset({"track", "identify", "page", "screen", "group", "alias"})
+_LONGEST_TEXT = 2**16
+"""A string that is longer is not parsed to see whether it holds JSON."""
+
+EPOCH_SECONDS = range(10**9, 10**10)
+"""Epoch seconds from 2001 to 2286. As milliseconds they lie in the first four months of 1970."""
+_MICROSECONDS = range(10**15, 10**16)
+_NANOSECONDS = range(10**18, 10**19)
+
+
+def bytes_hint(value: bytes) -> str | None:
+    """What bytes are that are no JSON; None where they look like nothing known."""
+    if value.startswith(_UTF8_BOM):
+        return "the message begins with a byte-order mark (EF BB BF): send UTF-8 without one"
+    if value.startswith(_UTF16_BOMS):
+        return "the message is UTF-16, by its byte-order mark: send UTF-8"
+    for magic, name in _COMPRESSED.items():
+        if value.startswith(magic):
+            return f"the value is compressed with {name}: send JSON, and set the producer's compression.type instead"
+    if value.startswith(b"Obj\x01"):
+        return "the message is an Avro file: send one JSON object for each event"
+    if value.startswith(_UTF16_BRACES) and value[2:4] != b"\x00\x00":
+        return "the message is UTF-16: send UTF-8"
+    if value.startswith(b"\x00") and len(value) > _REGISTRY_FRAME:
+        schema_id = int.from_bytes(value[1:_REGISTRY_FRAME], "big")
+        holds = "JSON" if value[_REGISTRY_FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
+        return (
+            f"the message has a Schema Registry frame (schema id {schema_id}, holds {holds}): send plain JSON, by a "
+            "serializer without a registry"
+        )
+    return None
+
+
+def json_value_hint(found: object) -> str | None:
+    """What JSON is that is no object."""
+    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        return f"the message is a list of {len(found)} objects: send each as a message of its own"
+    if isinstance(found, str) and found.lstrip()[:1] == "{" and len(found) <= _LONGEST_TEXT and _is_object(found):
+        return "the message is an object that was written as a JSON string: encode it once, not twice"
+    return None
+
+
+def envelope_hint(found: Mapping[str, Any]) -> str | None:
+    """What an object is that is no event of the contract."""
+    return next((text for look in _ENVELOPES if (text := look(found))), None)
+
+
+def time_hint(given: object) -> str | None:
+    """What a time is that is no epoch milliseconds."""
+    if isinstance(given, str):
+        if given.isascii() and given.isdecimal():
+            return "it is a number in quotes: send it without them, epoch milliseconds"
+        if len(given) >= 10 and given[:4].isdecimal() and given[4] == "-":
+            return "it is a date: send epoch milliseconds, an integer"
+        return None
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        return None
+    if EPOCH_SECONDS.start <= given < EPOCH_SECONDS.stop:
+        return f"it looks like seconds: send epoch milliseconds ({int(given * 1000)})"
+    if _MICROSECONDS.start <= given < _MICROSECONDS.stop:
+        return f"it looks like microseconds: send epoch milliseconds ({int(given) // 1000})"
+    if _NANOSECONDS.start <= given < _NANOSECONDS.stop:
+        return f"it looks like nanoseconds: send epoch milliseconds ({int(given) // 10**6})"
+    return None
+
+
+def money_hint(given: object) -> str | None:
+    """What money is that is no integer of minor units."""
+    if isinstance(given, float):
+        return "money is an integer of minor units (cents, fen), without a decimal point: send 1230 for 12.30"
+    if isinstance(given, str) and given.strip().lstrip("-").replace(".", "", 1).isdecimal():
+        return "money is an integer of minor units (cents, fen), without quotes: send 1230 for 12.30"
+    return None
+
+
+# Envelopes -----------------------------------------------------------------------------------------------------------
+
+
+def _debezium(found: Mapping[str, Any]) -> str | None:
+    inner = found.get("payload")
+    change = inner if isinstance(inner, dict) else found
+    if isinstance(change.get("op"), str) and ("after" in change or "before" in change):
+        return (
+            f"the message is a Debezium change event (op {_short(change['op'])}): send an event of the contract for "
+            "it, such as by an outbox table and the transform EventRouter"
+        )
+    return None
+
+
+def _connect(found: Mapping[str, Any]) -> str | None:
+    if "payload" in found and isinstance(found.get("schema"), dict | None) and "schema" in found:
+        return (
+            "the message is in Kafka Connect's envelope (schema, payload): set value.converter.schemas.enable=false, "
+            "so that the payload is sent by itself"
+        )
+    return None
+
+
+def _cloud_event(found: Mapping[str, Any]) -> str | None:
+    if isinstance(found.get("specversion"), str) and ("data" in found or "data_base64" in found or "source" in found):
+        return (
+            f"the message is in the CloudEvents envelope (specversion {_short(found['specversion'])}): send what is in "
+            "`data` by itself, or use the binary content mode"
+        )
+    return None
+
+
+def _segment(found: Mapping[str, Any]) -> str | None:
+    named = "messageId" in found or "anonymousId" in found
+    call = found.get("type")
+    if isinstance(call, str) and call in _SEGMENT_CALLS and (named or isinstance(found.get("properties"), dict)):
+        name = found.get("event")
+        what = f", event {_short(name)}" if isinstance(name, str) else ""
+        return (
+            f"the message is a Segment call (type {call}{what}): send an event of the contract for it, with "
+            "its own `type`, by a destination function"
+        )
+    return None
+
+
+def _ga4(found: Mapping[str, Any]) -> str | None:
+    if isinstance(found.get("event_name"), str) and ("event_timestamp" in found or "event_params" in found):
+        return (
+            f"the message is a GA4 event (event_name {_short(found['event_name'])}): send an event of the contract for "
+            "it; `event_timestamp` is in microseconds, `ts` in milliseconds"
+        )
+    if isinstance(found.get("events"), list) and ("client_id" in found or "app_instance_id" in found):
+        return (
+            "the message is a request of GA4's Measurement Protocol: send an event of the contract for each of `events`"
+        )
+    return None
+
+
+def _row_change(found: Mapping[str, Any]) -> str | None:
+    if {"database", "table", "type", "data"} <= found.keys():
+        return (
+            f"the message is a change of table {_short(found['table'])}, as Maxwell and Canal write it: send an event "
+            "of the contract for it"
+        )
+    return None
+
+
+_ENVELOPES: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
+    _debezium,
+    _connect,
+    _cloud_event,
+    _segment,
+    _ga4,
+    _row_change,
+)
+"""The first that fits is told: Debezium lies within Connect's envelope."""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _short(given: object) -> str:
+    return json.dumps(given, default=str)[:60]

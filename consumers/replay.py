@@ -1,0 +1,117 @@
+"""Writing recorded messages to Kafka again, as fast as possible or at the pace they were recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.kafka.connection import KafkaTarget
+from consumers.kafka.producer import EndOffsets, KeyedProducer, OutgoingMessage
+from consumers.ndjson import RecordedMessage, find_recordings, read_merged
+from consumers.topics import Topic
+
+_TURN = 2_000
+_PROGRESS_EVERY_S = 0.5
+_TICK_S = 0.02
+"""Least pause of a paced replay: what falls due in it goes out together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay has come."""
+
+    sent: int
+    """Messages taken so far."""
+    at_ms: int | None
+    """The recorded time that it has reached."""
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay wrote; the broker has confirmed all of it."""
+
+    messages: dict[Topic, int]
+    ends: EndOffsets
+    """(topic, partition) -> the offset after the last message written there."""
+    elapsed_s: float
+
+
+async def replay_files(
+    paths: Iterable[Path],
+    *,
+    kafka: KafkaTarget,
+    speed: float | None = None,
+    on_progress: Callable[[ReplayProgress], None] | None = None,
+) -> ReplayResult:
+    """Write the recordings that the paths name (`consumers.ndjson`) to their topics.
+
+    `speed`: how many times faster than recorded, 1 for the recorded pace; None for as fast as the broker takes them.
+    `on_progress` is called about twice a second, and at the end. Raises SalepulseError; what was confirmed before
+    stays written, and sending it again counts no event twice while its id is remembered.
+    """
+    recordings = find_recordings(paths)
+    pace = _ReplayClock(speed)
+    messages: dict[Topic, int] = {}
+    reported_s = time.monotonic()
+
+    def report(at_ms: int | None) -> None:
+        if on_progress:
+            on_progress(ReplayProgress(sum(messages.values()), at_ms, pace.elapsed_s()))
+
+    async with KeyedProducer(kafka) as producer:
+        for topic in {recording.topic for recording in recordings}:
+            await producer.partitions(topic)  # raises if there is no such topic, before anything is sent
+        at_ms: int | None = None
+        gathered: list[OutgoingMessage] = []
+        for line in read_merged(recordings):
+            at_ms = line.at_ms if line.at_ms is not None else at_ms
+            if len(gathered) == _TURN or (gathered and pace.wait_s(at_ms) > 0):
+                await producer.put(gathered)
+                gathered.clear()
+                await pace.until(at_ms, producer)
+                if time.monotonic() - reported_s >= _PROGRESS_EVERY_S:
+                    reported_s = time.monotonic()
+                    report(at_ms)
+            gathered.append(_outgoing(line))
+            messages[line.topic] = messages.get(line.topic, 0) + 1
+        await producer.put(gathered)
+        ends = await producer.flush()
+    report(at_ms)
+    return ReplayResult(messages, ends, pace.elapsed_s())
+
+
+def _outgoing(line: RecordedMessage) -> OutgoingMessage:
+    return OutgoingMessage(line.topic, line.key, line.value)
+
+
+class _ReplayClock:
+    """When recorded times come round again. The first one waited for is now."""
+
+    def __init__(self, speed: float | None) -> None:
+        self._speed = speed
+        self._started = time.monotonic()
+        self._origin: tuple[float, int] | None = None
+
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def wait_s(self, at_ms: int | None) -> float:
+        """Seconds until this recorded time; 0 or less when it has come."""
+        if self._speed is None or at_ms is None:
+            return 0
+        if self._origin is None:
+            self._origin = (time.monotonic(), at_ms)
+        began, first_ms = self._origin
+        return began + (at_ms - first_ms) / 1000 / self._speed - time.monotonic()
+
+    async def until(self, at_ms: int | None, producer: KeyedProducer) -> None:
+        """Let other tasks run, and wait for this recorded time with nothing left unsent."""
+        await asyncio.sleep(0)
+        if self.wait_s(at_ms) > 0:
+            await producer.flush()
+        if (left := self.wait_s(at_ms)) > 0:
+            await asyncio.sleep(max(left, _TICK_S))

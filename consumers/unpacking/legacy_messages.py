@@ -1,0 +1,100 @@
+"""Messages as Kafka kept them before version 2 of its batches (0.11): each on its own, or many compressed in one.
+
+https://kafka.apache.org/documentation/#messageset
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from zlib import crc32
+
+from consumers.unpacking.codecs import decompress
+from consumers.unpacking.errors import CorruptBatchError, UnreadableError
+from consumers.unpacking.records import ParsedRecord
+
+SHORTEST_BYTES = 26
+"""A message of version 0 with neither key nor value."""
+_CRC_AT, _CRC_OF = 12, 16
+_CODEC_MASK, _APPEND_TIME_MASK = 0x07, 0x08
+_MOST_BYTES = 2**25
+"""More than that is not unpacked of one message: it would be at once."""
+
+
+class LegacyMessage:
+    """A message whose checksum is right. Raises CorruptBatchError where it is not."""
+
+    def __init__(self, message: memoryview) -> None:
+        try:
+            (crc,) = struct.unpack_from(">I", message, _CRC_AT)
+            if crc != crc32(message[_CRC_OF:]):
+                raise CorruptBatchError("its checksum is wrong")
+            self.offset: int = struct.unpack_from(">q", message)[0]
+            self._version, self._attributes, self._timestamp, self._key, self._value = _fields(message)
+        except struct.error:
+            raise CorruptBatchError("it ends early") from None
+        self.unpacked_bytes = len(message)
+
+    def records(self) -> Iterator[ParsedRecord]:
+        """What it holds. Raises UnreadableError."""
+        codec = self._attributes & _CODEC_MASK
+        if not codec:
+            yield ParsedRecord(self.offset, self._timestamp, self._key, self._value, ())
+            return
+        inner = b"".join(self._unpacked(codec))
+        self.unpacked_bytes = len(inner)
+        messages = list(_messages(memoryview(inner)))
+        # Since version 1 offsets within are relative, and the outer one is the last.
+        first = self.offset - messages[-1][0] if messages and self._version else 0
+        for offset, (_, attributes, timestamp, key, value) in messages:
+            if attributes & _CODEC_MASK:
+                raise UnreadableError("it is compressed twice")
+            at = self._timestamp if self._attributes & _APPEND_TIME_MASK else timestamp
+            yield ParsedRecord(first + offset, at, key, value, ())
+
+    def _unpacked(self, codec: int) -> Iterator[bytes | memoryview]:
+        size = 0
+        for chunk in decompress(codec, memoryview(self._value or b"")):
+            size += len(chunk)
+            if size > _MOST_BYTES:
+                raise UnreadableError(f"it unpacks to more than {_MOST_BYTES} bytes")
+            yield chunk
+
+
+_Fields = tuple[int, int, int | None, bytes | None, bytes | None]
+
+
+def _messages(inner: memoryview) -> Iterator[tuple[int, _Fields]]:
+    at = 0
+    try:
+        while at < len(inner):
+            offset, length = struct.unpack_from(">qi", inner, at)
+            end = at + _CRC_AT + length
+            if not SHORTEST_BYTES <= end - at <= len(inner) - at:
+                raise UnreadableError("a message in it has a wrong length")
+            yield offset, _fields(inner[at:end])
+            at = end
+    except struct.error:
+        raise UnreadableError("a message in it ends early") from None
+
+
+def _fields(message: memoryview) -> _Fields:
+    """Version, attributes, time, key and value. Raises struct.error."""
+    version, attributes = struct.unpack_from(">bb", message, _CRC_OF)
+    at, timestamp = _CRC_OF + 2, None
+    if version:
+        (timestamp,) = struct.unpack_from(">q", message, at)
+        at += 8
+    key, at = _bytes(message, at)
+    value, _ = _bytes(message, at)
+    return version, attributes, timestamp, key, value
+
+
+def _bytes(message: memoryview, at: int) -> tuple[bytes | None, int]:
+    (size,) = struct.unpack_from(">i", message, at)
+    at += 4
+    if size < 0:
+        return None, at
+    if at + size > len(message):
+        raise struct.error("beyond the end")
+    return bytes(message[at : at + size]), at + size

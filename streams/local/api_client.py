@@ -1,0 +1,49 @@
+"""Asking our own HTTP API, as any other client would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from streams.serve.certificate import client_context
+
+TIMEOUT_S = 5.0
+
+
+class ApiClient:
+    """GET requests to one server, which is our own: over TLS it is known by its very certificate."""
+
+    def __init__(self, url: str, cert_file: str = "") -> None:
+        self.url = url
+        # Straight to the server: a proxy that the environment names is for other hosts.
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if cert_file:
+            handlers.append(urllib.request.HTTPSHandler(context=client_context(Path(cert_file))))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    async def get(self, path: str, **parameters: str | int) -> tuple[int, Any]:
+        """Status and JSON of an answer; status 0 and the reason when there is none."""
+        query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+        return await asyncio.to_thread(self._get, f"{self.url}{path}{query}")
+
+    def _get(self, url: str) -> tuple[int, Any]:
+        try:
+            with self._opener.open(url, timeout=TIMEOUT_S) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _json(error.read())
+        except (OSError, ValueError) as error:
+            return 0, str(error)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")[:200]

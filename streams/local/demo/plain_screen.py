@@ -1,0 +1,57 @@
+"""The demo elsewhere than on a terminal: a plain line every few seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from streams.local.demo.frame import NOT_LIVE, DemoFrame, clock, share
+from streams.model.formatting import format_number
+
+EVERY_S = 3.0
+
+
+class PlainScreen:
+    """Use as `with`."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._told = 0.0
+        self._incident_told = False
+
+    def __enter__(self) -> PlainScreen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, frame: DemoFrame) -> None:
+        """Tell how it stands, now and then."""
+        if frame.incident is not None and frame.incident.begun and not self._incident_told:
+            self._incident_told = True
+            self.print_line(frame.incident.lines()[0])
+        if frame.snapshot is not None and time.monotonic() - self._told >= EVERY_S:
+            self._told = time.monotonic()
+            self.print_line(describe(frame))
+
+    def print_line(self, line: str) -> None:
+        """A line at once."""
+        print(line, file=self._file, flush=True)
+
+
+def describe(frame: DemoFrame) -> str:
+    """A frame in one line."""
+    assert frame.snapshot is not None
+    minute = frame.snapshot.windows["1m"]
+    parts = [
+        f"as of {clock(frame.snapshot.as_of_ms)} ({frame.age_s:.1f} s ago)",
+        *(() if frame.snapshot.live else (NOT_LIVE,)),
+        f"1m: GMV {format_number('gmv', minute['gmv'], currency_exponent=frame.currency_exponent)} {frame.currency}",
+        f"{minute['orders_paid']:,} orders paid",
+        f"conversion {format_number('conversion_rate', minute['conversion_rate'], currency_exponent=0)}",
+        f"order rate {share(minute['order_rate'])}",
+        f"{frame.counted:,} of {frame.produced:,} events counted ({frame.produced_rate:,.0f}/s)",
+    ]
+    if frame.incident is not None and frame.incident.begun:
+        parts.append(frame.incident.lines()[1])
+    return " · ".join(parts)

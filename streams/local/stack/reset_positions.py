@@ -1,0 +1,67 @@
+"""Positions when the embedded broker has started: it is empty, and what Redis knows is of an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from consumers.errors import SalepulseError
+from consumers.settings import Clock
+from consumers.topics import Partition, Topic
+from streams.panes.rows import RowIndex
+from streams.settings import Settings
+from streams.store.compactor import Compactor
+from streams.store.connection import connect, user_errors
+from streams.store.keys import Keys
+from streams.store.levels import levels
+from streams.store.progress import read_progress
+from streams.store.reference_clock import server_time_ms
+from streams.store.writer import PaneWriter
+from streams.worker.lateness import event_time_bounds
+from streams.worker.partition import OwnedPartition
+
+_TRIES = 20
+_PAUSE_S = 0.1
+
+
+async def reset_positions(settings: Settings) -> int:
+    """Have every partition counted from offset 0 on; what was counted stays. Returns how many partitions that changed.
+
+    To be called before the topics are made: once they are there, the first records could be taken for old ones. Workers
+    may be running; they notice at their next heartbeat at the latest. Raises SalepulseError.
+    """
+    redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
+    try:
+        with user_errors(redis):
+            progress = await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
+            now_ms = int(await server_time_ms(redis, keys))
+            newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms
+            newest_ms = min(newest_ms, now_ms) if settings.clock is Clock.WALL else newest_ms
+            passed = [partition for partition, position in progress.positions.items() if position]
+            for partition in passed:
+                # The last that its worker said. Of promotions, too, which the state of the event topics leaves out.
+                lag = await redis.hget(keys.state(keys.shard(partition)), f"lag:{partition}")
+                nothing_waited = lag is not None and int(lag) == 0
+                await _reset_partition(redis, keys, settings, partition, None if nothing_waited else newest_ms, now_ms)
+            return len(passed)
+    finally:
+        await redis.aclose()
+
+
+async def _reset_partition(
+    redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None, now_ms: int
+) -> None:
+    """`since_ms`: from where on events may be missing; None: as far as is known, none is."""
+    kept, rows = levels(settings), RowIndex()
+    writer, compactor = PaneWriter(redis, keys, kept), Compactor(redis, keys, kept, settings.clock)
+    for _ in range(_TRIES):
+        work = OwnedPartition(partition, settings, writer, compactor, rows)
+        await work.load()
+        if not work.position:
+            return
+        rolled = await work.compact(event_time_bounds(settings, None, now_ms))
+        if rolled and await writer.restart(partition, work.position, 0, since_ms):
+            return
+        await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had
+    raise SalepulseError(f"partition {partition} would not begin anew: see the workers' logs", retriable=True)

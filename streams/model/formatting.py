@@ -1,0 +1,36 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from streams.model.kpis import UNITS, Number
+from streams.panes.counters import Unit
+
+NULL_TEXT = "–"
+
+
+def format_number(name: str, value: Number, *, currency_exponent: int) -> str:
+    """A counter or KPI for a table: money in major units, shares in per cent, a dash for null.
+
+    >>> number("gmv", 1234567, currency_exponent=2), number("order_rate", 0.813, currency_exponent=2)
+    ('12,345.67', '81.3 %')
+    """
+    if value is None:
+        return NULL_TEXT
+    unit = UNITS.get(name, Unit.RATIO)
+    if unit is Unit.MONEY:
+        return f"{value / 10**currency_exponent:,.{currency_exponent}f}"
+    if unit is Unit.RATIO and (name.endswith(("_rate", "_share")) or name == "ctr" or name.startswith("target_")):
+        return f"{value:.1%}".replace("%", " %")
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def format_compact(value: float) -> str:
+    """A large number in little room.
+
+    >>> compact(950), compact(12_345), compact(1_234_567)
+    ('950', '12.3k', '1.23M')
+    """
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1000 if unit == 'k' else limit):.3g}{unit}"
+    return f"{value:,.0f}"

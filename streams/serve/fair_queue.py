@@ -1,0 +1,195 @@
+"""Questions to the view, one at a time, and behind everything that keeps the view current.
+
+A question runs in steps: from one point at which it waits to the next. Between two steps whatever keeps the view
+current goes first, and what a step takes is put on the account of the token that asks. Where several tokens have
+questions waiting, each has its turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
+
+from consumers.errors import SalepulseError
+from streams.serve.budgets import Budgets
+from streams.serve.http_limits import HttpLimit
+
+T = TypeVar("T")
+
+SERVER_CLIENT = "\0server"
+"""The server itself asks, as for those who follow it: a turn like a token's, and no bound of computing time."""
+current_client: ContextVar[str] = ContextVar("current_client", default="")
+"""Name of the token that a request came with; empty: none."""
+
+MAX_WAITING_PER_CLIENT = 32
+MAX_WAITING = 128
+LONGEST_PAUSE_S = 0.25
+"""A question may hold what keeping the view current needs, so that it goes on after this."""
+
+
+class OverloadedError(SalepulseError):
+    """A question that is not answered so that others are."""
+
+    def __init__(self, limit: HttpLimit, message: str, retry_after_s: float = 1) -> None:
+        super().__init__(message, retriable=True)
+        self.limit = limit
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
+
+
+class FairQueue:
+    """For the event loop that the view is followed in."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        """# <token: its questions>, the one whose turn it is first"""
+        self._count = 0
+        self._taken = False
+        self._paused = False
+        self._paused_s = 0.0
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+
+    # What keeps the view current --------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Let no question take a step, for a while."""
+        self._resumed.clear()
+        self._paused_s = time.monotonic()
+
+    def resume(self) -> None:
+        """Let questions go on."""
+        self._resumed.set()
+
+    # Questions --------------------------------------------------------------------------------------------------------
+
+    async def run(self, client: str, query: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The answer, when it is this question's turn. Raises OverloadedError where that is not to be waited for."""
+        await self._wait_turn(client)
+        try:
+            return await TimedCoroutine(query(), lambda seconds: self._on_step(client, seconds), self._before_step)
+        finally:
+            self._pass_turn()
+
+    async def _wait_turn(self, client: str) -> None:
+        self._require_budget(client)
+        if not self._taken:
+            self._taken = True
+            return
+        mine = self._waiting.setdefault(client, deque())
+        if len(mine) >= MAX_WAITING_PER_CLIENT or self._count >= MAX_WAITING:
+            raise OverloadedError(
+                HttpLimit.QUEUE_FULL,
+                f"{len(mine)} questions of this token wait to be answered, {self._count} of all: ask again soon",
+            )
+        turn = asyncio.get_running_loop().create_future()
+        mine.append(turn)
+        self._count += 1
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was given in the same moment
+                self._pass_turn()
+            else:
+                self._forget(client, turn)
+            raise
+        try:
+            self._require_budget(client)
+        except OverloadedError:
+            self._pass_turn()
+            raise
+
+    def _pass_turn(self) -> None:
+        """Give the turn to the next token that has a question waiting."""
+        while self._waiting:
+            client, mine = self._waiting.popitem(last=False)
+            turn = mine.popleft()
+            self._count -= 1
+            if mine:
+                self._waiting[client] = mine
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken = False
+
+    def _forget(self, client: str, turn: asyncio.Future[None]) -> None:
+        mine = self._waiting.get(client)
+        if mine is not None and turn in mine:
+            mine.remove(turn)
+            self._count -= 1
+            if not mine:
+                del self._waiting[client]
+
+    def _require_budget(self, client: str) -> None:
+        if client == SERVER_CLIENT:
+            return
+        wait_s = self._budgets.of(client).wait_s(time.monotonic())
+        if wait_s > 0:
+            whose = f"token {client!r}" if client else "those who ask without a token"
+            raise OverloadedError(
+                HttpLimit.BUDGET_SPENT,
+                f"the computing time of {whose} is spent (setting http_work_s): ask again in {math.ceil(wait_s)} s, or "
+                "about less: fewer values, a shorter window, fewer points; the newest as-of costs least",
+                wait_s,
+            )
+
+    def _on_step(self, client: str, seconds: float) -> None:
+        if client != SERVER_CLIENT:
+            self._budgets.of(client).use(seconds, time.monotonic())
+
+    async def _before_step(self) -> None:
+        """Until nothing goes first."""
+        left_s = self._paused_s + LONGEST_PAUSE_S - time.monotonic()
+        if not self._resumed.is_set() and left_s > 0:
+            try:
+                await asyncio.wait_for(self._resumed.wait(), left_s)
+            except TimeoutError:
+                return
+
+
+async def _no_wait() -> None:
+    """Nothing goes first."""
+
+
+class TimedCoroutine(Generic[T]):
+    """A coroutine as an awaitable that measures each of its steps, and waits between two."""
+
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, T],
+        on_step: Callable[[float], None],
+        before_step: Callable[[], Coroutine[Any, Any, None]] = _no_wait,
+    ) -> None:
+        """`on_step` is told the seconds of this thread that a step took; `before_step` is awaited before each but the
+        first.
+        """
+        self._work = work
+        self._on_step = on_step
+        self._before_step = before_step
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Steps until the end."""
+        failure: BaseException | None = None
+        try:
+            while True:
+                began_s = time.thread_time()
+                try:
+                    waits_for = self._work.send(None) if failure is None else self._work.throw(failure)
+                except StopIteration as end:
+                    answer: T = end.value
+                    return answer
+                finally:
+                    self._on_step(time.thread_time() - began_s)
+                failure = None
+                try:
+                    yield waits_for
+                    yield from self._before_step().__await__()
+                except BaseException as error:
+                    failure = error
+        finally:
+            self._work.close()

@@ -1,0 +1,76 @@
+"""Lets requests in by their token: every route, whoever declared it, needs one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from consumers.commands.common import iso
+from streams.clock import now_ms
+from streams.serve.encoding import error_response
+from streams.serve.fair_queue import current_client
+from streams.tokens.token import required_scope
+from streams.tokens.token_store import TokenStore
+
+_CHALLENGE = {"www-authenticate": 'Basic realm="salepulse", charset="UTF-8", Bearer realm="salepulse"'}
+"""Programs send `Authorization: Bearer TOKEN`. A browser asks for a name and a password, and the token is the password:
+so the page and what it loads work without scripts keeping a secret."""
+
+
+class TokenAuth:
+    """ASGI middleware. Without a token that will do, nothing behind it is reached."""
+
+    def __init__(self, app: ASGIApp, tokens: TokenStore) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401 or 403."""
+        refusal = None if scope["type"] == "lifespan" else self._refusal(scope)
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        right = required_scope(scope.get("method", ""), scope["path"])
+        if right is None:
+            return None
+        given = Headers(scope=scope).get("authorization")
+        if given is None:
+            return _unknown("this needs a token: send it as `Authorization: Bearer TOKEN`")
+        secret = _secret(given)
+        token = None if secret is None else self._tokens.find(secret)
+        if token is None:
+            return _unknown("this token is not known here: `salepulse tokens create` makes one")
+        if token.expires_ms is not None and token.expired(now_ms()):
+            return _unknown(f"token {token.name!r} has expired at {iso(token.expires_ms)}: have another one made")
+        if not token.scope.includes(right):
+            return error_response(
+                403,
+                "forbidden",
+                f"this needs a token of scope {right}, and {token.name!r} is of scope {token.scope}: have one made by "
+                f"`salepulse tokens create NAME --scope {right}`",
+            )
+        current_client.set(token.name)
+        return None
+
+
+def _secret(header: str) -> str | None:
+    """The token of an `Authorization` header: of Bearer, or the password of Basic; None where it is neither."""
+    kind, _, text = header.partition(" ")
+    if kind.lower() == "bearer":
+        return text.strip()
+    if kind.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(text.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _unknown(message: str) -> Response:
+    response = error_response(401, "unauthorized", message)
+    response.headers.update(_CHALLENGE)
+    return response

@@ -1,0 +1,218 @@
+"""What the events of a batch tell of their orders, beside the arrays that everything else is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from consumers.contract.events import order_amount
+from streams.panes.arrays import NO_INTS, Ints
+from streams.shipping.facts import (
+    UNKNOWN_MS,
+    Creation,
+    Fact,
+    OrderFacts,
+    OrderLabels,
+    PartialRefund,
+    Payment,
+    Shipment,
+    facts_with,
+    merge,
+    repeated_events,
+)
+from streams.shipping.record_keys import RecordKey, keys_of
+
+FACT_TYPES = frozenset(
+    {
+        *("order_created", "order_paid", "order_cancelled", "order_refunded"),
+        *("shipment_dispatched", "shipment_delivered", "return_received"),
+    }
+)
+"""The types of event that tell something of an order."""
+LABEL_FIELDS = ("region", "channel", "promotion_id", "member", "variant", "campaign", "live_room")
+"""The fields that `OrderLabels` are read from, in its order."""
+
+
+def labels_by_field(fields: Mapping[str, Sequence[Any]]) -> list[tuple[str | bool | None, ...]]:
+    """The values of `LABEL_FIELDS` of each event, of events given field by field."""
+    return list(zip(*(fields[name] for name in LABEL_FIELDS), strict=True))
+
+
+def creations(
+    fields: Mapping[str, Sequence[Any]],
+    labels: Sequence[tuple[str | bool | None, ...]],
+    places: Sequence[int],
+) -> list[Fact]:
+    """What the `order_created` events at these places tell; `labels`: see `labels_by_field`."""
+    ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
+    return list(map(Creation, ts_ms, event_ids, map(_labels, _at(labels, places))))
+
+
+def payments(
+    fields: Mapping[str, Sequence[Any]],
+    labels: Sequence[tuple[str | bool | None, ...]],
+    places: Sequence[int],
+    amounts: Sequence[int],
+    units: Sequence[int],
+) -> list[Fact]:
+    """The same of `order_paid` events; `amounts` and `units` are those of all events."""
+    ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
+    sizes = _at(amounts, places), _at(units, places)
+    return list(map(Payment, ts_ms, event_ids, map(_labels, _at(labels, places)), *sizes))
+
+
+def fact_of(event: Any) -> Fact:
+    """What one event of `FACT_TYPES` tells of its order; a struct from `consumers.contract.decoding`."""
+    match event.type:
+        case "order_created":
+            return Creation(event.ts, event.event_id, _labels_of(event))
+        case "order_paid":
+            return Payment(event.ts, event.event_id, _labels_of(event), order_amount(event), _units(event))
+        case "order_cancelled":
+            return OrderFacts(cancellations=(PartialRefund(event.ts, _hash(event.event_id), _units(event)),))
+        case "order_refunded":
+            return OrderFacts(refunds=(PartialRefund(event.ts, _hash(event.event_id), event.refund_amount),))
+        case "shipment_dispatched":
+            return OrderFacts(dispatched=_shipment(event))
+        case "shipment_delivered":
+            return OrderFacts(delivered=_shipment(event))
+        case _:
+            return OrderFacts(returned_ms=event.ts)
+
+
+def facts_of(events: Iterable[Any]) -> list[tuple[int, str, Fact]]:
+    """(place, order id, fact) of each event that tells something."""
+    return [(place, event.order_id, fact_of(event)) for place, event in enumerate(events) if event.type in FACT_TYPES]
+
+
+def _at(column: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return [column[i] for i in places]
+
+
+@lru_cache(maxsize=1 << 14)
+def _labels(values: tuple[str | bool | None, ...]) -> OrderLabels:
+    """Of the values of `LABEL_FIELDS`. The same few come again and again."""
+    return OrderLabels(*(_label(value) for value in values))
+
+
+def _label(value: str | bool | None) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else str(value).lower()
+
+
+def _labels_of(event: Any) -> OrderLabels:
+    return _labels(tuple([getattr(event, name) for name in LABEL_FIELDS]))
+
+
+def _units(event: Any) -> int:
+    return sum([item.qty for item in event.items])
+
+
+def _hash(event_id: str) -> int:
+    return xxh3_64_intdigest(event_id) & 0xFFFFFFFF
+
+
+def _shipment(event: Any) -> Shipment:
+    promised_ms = UNKNOWN_MS if event.promised_ts is None else event.promised_ts
+    return Shipment(
+        event.ts, event.event_id, promised_ms, event.region or "", event.carrier or "", event.warehouse or ""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FactsByOrder:
+    """What the events of a batch tell together."""
+
+    facts: Mapping[RecordKey, Fact] = field(default_factory=dict)
+    """By the place of each order's record."""
+    repeats: Sequence[Payment | Creation] = ()
+    """Events that are not their order's first of the kind, as this batch alone shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedFacts:
+    """Facts, each with its order; parallel, in any order."""
+
+    event: Ints = field(default_factory=lambda: NO_INTS)
+    """Place of the event in its `Columns`."""
+    orders: Sequence[str] = ()
+    facts: Sequence[Fact] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.orders)
+
+    def take(self, places: Ints, count: int) -> OrderedFacts:
+        """What the events at these places tell, of `count` events."""
+        if not self:
+            return self
+        moved = np.full(count, -1)
+        moved[places] = np.arange(len(places))
+        event = moved[self.event]
+        kept = np.flatnonzero(event >= 0)
+        chosen = kept.tolist()
+        return OrderedFacts(event[kept], [self.orders[i] for i in chosen], [self.facts[i] for i in chosen])
+
+    def by_order(self) -> FactsByOrder:
+        """All that is told of each order."""
+        keys = keys_of(self.orders)
+        found = dict(zip(keys, self.facts, strict=True))
+        if len(found) == len(keys):
+            return FactsByOrder(found)
+        found, repeats = {}, []
+        for key, fact in zip(keys, self.facts, strict=True):
+            known = found.get(key)
+            if known is None:
+                found[key] = fact
+            else:
+                one, other = facts_with(known), facts_with(fact)
+                repeats += repeated_events(one, other)
+                found[key] = merge(one, other)
+        return FactsByOrder(found, repeats)
+
+
+NO_ORDERED_FACTS = OrderedFacts()
+
+
+def facts_from_order_events(
+    events: Sequence[Any], fields: Mapping[str, Sequence[Any]], amounts: Sequence[int], units: Sequence[int]
+) -> OrderedFacts:
+    """What events of the topic `orders` tell; `fields` are the same events field by field."""
+    types = fields["type"]
+    created = [i for i, name in enumerate(types) if name == "order_created"]
+    paid = [i for i, name in enumerate(types) if name == "order_paid"]
+    others = [i for i, name in enumerate(types) if name in ("order_cancelled", "order_refunded")]
+    places = [*created, *paid, *others]
+    if not places:
+        return NO_ORDERED_FACTS
+    labels = labels_by_field(fields)
+    facts = creations(fields, labels, created) + payments(fields, labels, paid, amounts, units)
+    facts += [fact_of(events[i]) for i in others]
+    orders = fields["order_id"]
+    return OrderedFacts(np.array(places, np.int64), [orders[i] for i in places], facts)
+
+
+def facts_from_shipment_events(events: Sequence[Any], types: Sequence[str]) -> OrderedFacts:
+    """What events of the topic `logistics` tell; `types` are their types."""
+    places = [i for i, name in enumerate(types) if name in FACT_TYPES]
+    if not places:
+        return NO_ORDERED_FACTS
+    return OrderedFacts(
+        np.array(places, np.int64), [events[i].order_id for i in places], [fact_of(events[i]) for i in places]
+    )
+
+
+def concatenate_facts(parts: Sequence[OrderedFacts], shifts: Sequence[int]) -> OrderedFacts:
+    """Parts one after the other, the events of each shifted."""
+    if not any(parts):
+        return NO_ORDERED_FACTS
+    return OrderedFacts(
+        np.concatenate([part.event + shift for part, shift in zip(parts, shifts, strict=True)]),
+        [order for part in parts for order in part.orders],
+        [fact for part in parts for fact in part.facts],
+    )

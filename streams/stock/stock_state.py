@@ -1,0 +1,209 @@
+"""The stock book: stock at the newest as-of, kept there as entries come in and the as-of moves, forward or back.
+
+Two moments are held. `now` is at the as-of. The `floor` stands some way behind it, and between the two all entries are
+kept minute by minute: a late count is put in its place by starting from the floor again, for its SKUs alone, and so is
+an as-of that goes back. What comes in costs in proportion to itself; only a count from before the floor needs more
+than is here, and the book says so (`history_needed_from_ms`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.panes.arrays import NO_INTS, Ints
+from streams.stock.ledger import EMPTY_LEDGER, Ledger, LedgerEntries, merge_ledgers, pair_codes
+from streams.stock.pairs import PairIndex, grown
+from streams.stock.stock_levels import StockLevels
+
+
+class PromotionSales:
+    """Sums by (SKU, promotion): 20 bytes a pair."""
+
+    def __init__(self) -> None:
+        self._pairs = PairIndex()
+        self._units: Ints = NO_INTS
+
+    def add(self, sales: LedgerEntries, sign: int = 1) -> None:
+        """Count sales, or take them back (-1)."""
+        if len(sales) == 0:
+            return
+        places = self._pairs.place(sales.pairs)
+        self._units = grown(self._units, len(self._pairs), 0)
+        np.add.at(self._units, places, sign * sales.amounts)
+
+    def units(self, skus: Ints, promotion: int) -> Ints:
+        """Units of SKUs sold under a promotion."""
+        places = self._pairs.find(pair_codes(skus, promotion))
+        return np.where(places >= 0, self._units[places], 0) if len(self._units) else np.zeros(len(skus), np.int64)
+
+
+BUCKET_MS = 60_000
+_FAN_IN = 8
+
+
+class StockState:
+    """Stock at one moment that moves. Entries may come in any order; none twice."""
+
+    def __init__(self, keep_ms: int | None = None, *, lag_ms: int = 3_600_000, lag_entries: int = 4_000_000) -> None:
+        """`keep_ms`: an older count does not count.
+
+        `lag_ms`, `lag_entries`: how far the floor stays behind the as-of, whichever is less.
+        """
+        pairs = PairIndex()
+        self.now = StockLevels(pairs, keep_ms)
+        self.sold = PromotionSales()
+        self._floor = StockLevels(pairs, keep_ms)
+        self._keep_ms, self._lag_ms, self._lag_entries = keep_ms, lag_ms, lag_entries
+        self._buckets: dict[int, list[Ledger]] = {}
+        """# <start of the minute, epoch ms>: what happened in it from the floor on, in parts"""
+        self._entries = 0
+        self._changes = 0
+        self._counts: tuple[tuple[int, int], tuple[int, int]] | None = None
+        """The answer of `counts`, and which as-of and how many changes ago it was."""
+        self._late_counts: list[Ledger] = []
+        """Counts that came after the floor had passed them."""
+
+    @property
+    def as_of_ms(self) -> int:
+        """The moment that `now` is."""
+        return self.now.as_of_ms
+
+    @property
+    def floor_ms(self) -> int:
+        """How far back the as-of can go, and a count can come late, with what is here."""
+        return self._floor.as_of_ms
+
+    @property
+    def size(self) -> int:
+        """How many entries are kept beside the two moments."""
+        return self._entries
+
+    # Entries ---------------------------------------------------------------------------------------------------------
+
+    def add(self, ledger: Ledger) -> None:
+        """Take in entries of any time."""
+        if not ledger:
+            return
+        self._changes += 1
+        as_of, floor = self.as_of_ms, self.floor_ms
+        past = ledger.between(0, as_of)
+        self.now.add_moves(past.moves)
+        self.sold.add(past.sales)
+        if floor:
+            below = past.between(0, floor)
+            self._floor.add_moves(below.moves)
+            if len(below.levels):
+                self._late_counts.append(Ledger(levels=below.levels))
+        for start, part in ledger.between(floor, 1 << 62).cut(BUCKET_MS):
+            self._keep(start, part)
+        counted = past.levels.between(floor, as_of)
+        if len(counted):
+            self._recompute(np.unique(counted.skus))
+
+    def _keep(self, start: int, part: Ledger) -> None:
+        parts = self._buckets.setdefault(start, [])
+        parts.append(part)
+        self._entries += part.size
+        # The last parts are merged as they get like in size, so that each entry is merged few times.
+        while len(parts) >= _FAN_IN and parts[-_FAN_IN].size <= _FAN_IN * part.size:
+            part = merge_ledgers(parts[-_FAN_IN:])
+            self._entries += part.size - sum(one.size for one in parts[-_FAN_IN:])
+            parts[-_FAN_IN:] = [part]
+
+    def _between(self, start_ms: int, end_ms: int, skus: Ints | None = None) -> Ledger:
+        """What is kept in [start_ms, end_ms), of all SKUs or of some."""
+        found = []
+        for start in (
+            self._buckets if end_ms - start_ms > len(self._buckets) * BUCKET_MS else _minutes(start_ms, end_ms)
+        ):
+            for part in self._buckets.get(start, ()):
+                mine = part if skus is None else part.of_skus(skus)
+                found.append(mine.between(start_ms, end_ms))
+        return merge_ledgers(found)
+
+    # Moving ----------------------------------------------------------------------------------------------------------
+
+    def move_to(self, as_of_ms: int) -> bool:
+        """Go to an as-of; False, and nothing is changed, where it lies before the floor."""
+        if as_of_ms < self.floor_ms:
+            return False
+        if as_of_ms < self.as_of_ms:
+            undone = self._between(as_of_ms, self.as_of_ms)
+            self.sold.add(undone.sales, -1)
+            lapsed = self._lapsed(as_of_ms)
+            self.now.as_of_ms = as_of_ms
+            self._recompute(np.unique(np.concatenate((undone.moves.skus, undone.levels.skus, lapsed))))
+            return True
+        passed = self._between(self.as_of_ms, as_of_ms)
+        self.now.advance(passed, as_of_ms)
+        self.sold.add(passed.sales)
+        self._settle()
+        return True
+
+    def _lapsed(self, as_of_ms: int) -> Ints:
+        """The SKUs with a count that is too old now, and was not at an earlier moment."""
+        if self._keep_ms is None:
+            return NO_INTS
+        old = (as_of_ms - self._keep_ms, self.as_of_ms - self._keep_ms)
+        return np.concatenate((self._floor.counted_in(*old), self._between(*old).levels.skus))
+
+    def _recompute(self, skus: Ints) -> None:
+        """Compute SKUs at the as-of from the floor."""
+        if len(skus) == 0:
+            return
+        self.now.copy(self._floor, skus)
+        self.now.advance(self._between(self.floor_ms, self.as_of_ms, skus), self.as_of_ms)
+
+    def _settle(self) -> None:
+        """Move the floor up, minute by minute, to where it has to be."""
+        target = self.as_of_ms - self._lag_ms
+        for start in sorted(self._buckets):
+            end = start + BUCKET_MS
+            if end > self.as_of_ms or (end > target and self._entries <= self._lag_entries):
+                break
+            parts = self._buckets.pop(start)
+            self._entries -= sum(part.size for part in parts)
+            self._floor.advance(merge_ledgers(parts), end)
+        target -= target % BUCKET_MS
+        if target > self.floor_ms:
+            self._floor.advance(EMPTY_LEDGER, target)
+
+    def counts(self) -> tuple[int, int]:
+        """How many of all SKUs with a count are out of stock, and how many are not."""
+        moment = (self.as_of_ms, self._changes)
+        if self._counts is None or self._counts[0] != moment:
+            units, known = self.now.every()
+            out = int(np.count_nonzero(known & (units <= 0)))
+            self._counts = moment, (out, int(np.count_nonzero(known)) - out)
+        return self._counts[1]
+
+    # Counts from before the floor ------------------------------------------------------------------------------------
+
+    @property
+    def history_needed_from_ms(self) -> int | None:
+        """From where on `correct` needs the whole journal of `history_needed_skus`; None: nothing is wanted.
+
+        Until then, what is said of them lacks counts that came very late.
+        """
+        if not self._late_counts:
+            return None
+        return min(int(late.levels.times.min()) for late in self._late_counts)
+
+    @property
+    def history_needed_skus(self) -> Ints:
+        """The SKUs with counts from before the floor."""
+        return np.unique(np.concatenate([NO_INTS, *(late.levels.skus for late in self._late_counts)]))
+
+    def correct(self, history: Ledger) -> None:
+        """Put late counts in their place; `history` is what the journal holds of `history_needed_skus` since
+        `history_needed_from_ms`.
+        """
+        skus = self.history_needed_skus
+        self._changes += 1
+        self._late_counts = []
+        self._floor.correct(history.of_skus(skus).between(0, self.floor_ms))
+        self._recompute(skus)
+
+
+def _minutes(start_ms: int, end_ms: int) -> range:
+    return range(start_ms - start_ms % BUCKET_MS, end_ms, BUCKET_MS)

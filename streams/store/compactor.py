@@ -1,0 +1,259 @@
+"""Rolling: deltas go from a partition's log into blocks of panes, under the same fence as applying.
+
+Readers add up the parts of a block and what is left in the log, so a delta is counted once at any moment: before the
+call it is in the log, after it in the blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
+
+import numpy as np
+from redis.asyncio import Redis
+
+from consumers.settings import Clock
+from consumers.topics import Partition
+from streams.fold.codec import decode, encode
+from streams.fold.delta import PaneDelta, merge
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import Scope
+from streams.panes.steps import SKU_DISTINCTS_STEP_S
+from streams.store.connection import script
+from streams.store.keys import Keys
+from streams.store.levels import SETTLE_S, LevelContent, PaneLevel
+from streams.store.merging import LARGEST_MERGE, BlockId, BlockPart, Merge, OpenBlocks
+from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
+
+_TTL_SLACK_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What is to be rolled."""
+
+    partition: Partition
+    upto: int
+    """Where the partition stood: all of the log up to here is rolled."""
+    compacted_to: int
+    """Up to where it was rolled before."""
+    pending: Sequence[PaneDelta]
+    """The log in (rolled, upto]."""
+    keep_ids_from: int
+    """Position of the first id entry that is still needed."""
+    id_ends: Sequence[int] = ()
+    """Where the entries end that the recent ids are joined into."""
+    oldest_s: Mapping[str, int] = field(default_factory=dict)
+    """By level: event time, seconds, before which panes are not kept."""
+    kept: RetainedSpans = NO_RETAINED_SPANS
+    """What of them is kept nevertheless."""
+
+    def keeps(self, level: PaneLevel, start_s: int) -> bool:
+        """Whether a block is still to be written."""
+        young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
+        return young or self.kept.holds(level.name, start_s, level.block_s)
+
+    def keep_s(self, level: PaneLevel, start_s: int) -> int:
+        """How long a block is kept beyond its time."""
+        return self.kept.keep_s if self.kept.holds(level.name, start_s, level.block_s) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    level: PaneLevel
+    start: int
+    new: PaneDelta | None
+    merge: Merge
+
+    newest_s: int
+    keep_s: int
+    """How long it is kept at least, also beyond its level's time."""
+
+    @property
+    def block(self) -> tuple[str, int]:
+        return self.level.name, self.start
+
+    @property
+    def seconds_to_live(self) -> int | str:
+        """A block may lie ahead of the newest event, and must be there when its time comes."""
+        if self.level.keep_s is None:
+            return ""
+        ahead_s = max(0, self.start - self.newest_s) if self.newest_s else 0
+        return max(self.level.keep_s, self.keep_s) + self.level.block_s + _TTL_SLACK_S + ahead_s
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCompaction:
+    """A roll that is not written yet."""
+
+    compaction: Compaction
+    writes: Sequence[_Write]
+    contents: Sequence[bytes]
+
+
+class Compactor:
+    """Writes blocks for one worker."""
+
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], clock: Clock) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._levels = levels
+        # Redis counts seconds by the wall. Where event time does not, a block may be needed for as long as a replay is
+        # asked about: workers drop it by event time, and the longest of all retentions is for a store left behind.
+        longest_s = max((level.keep_s or 0 for level in levels), default=0)
+        self._live_s = longest_s if clock is Clock.EVENT else 0
+        """How long a block lives at least."""
+        self._roll = script(redis, "roll")
+        self._parts = script(redis, "parts")
+
+    async def plan(self, compaction: Compaction, blocks: OpenBlocks, rows: RowIndex) -> PlannedCompaction:
+        """Everything that a roll will write. Takes long, and changes nothing: batches may be applied meanwhile."""
+        shard = self._keys.shard(compaction.partition)
+        if not blocks.adopted:
+            await self._adopt(compaction, blocks)
+        writes = await asyncio.to_thread(self._plan, compaction, blocks, rows)
+        contents: list[bytes] = []
+        for portion in _portions(writes):
+            contents += await self._contents(shard, portion, rows)
+        return PlannedCompaction(compaction, [replace(write, new=None) for write in writes], contents)
+
+    async def write(self, planned: PlannedCompaction, position: int, batch_id: str, blocks: OpenBlocks) -> bool:
+        """Write what was planned; False if somebody else wrote meanwhile, and then nothing was changed.
+
+        `position` is where the partition stands by now, `batch_id` the batch that led there. The log keeps the entries
+        of this roll until the next, for readers that are a little behind.
+        """
+        compaction = planned.compaction
+        shard = self._keys.shard(compaction.partition)
+        name = f"{compaction.partition}:{uuid4().hex}"
+        names = (self._keys.log, self._keys.ids, self._keys.compacted_ids)
+        keys = [self._keys.state(shard), *(of(compaction.partition) for of in names)]
+        args: list[str | int | bytes] = [
+            str(compaction.partition),
+            position,
+            batch_id,
+            compaction.compacted_to,
+            compaction.upto,
+            f"{compaction.compacted_to + 1}-0",
+            f"{compaction.keep_ids_from}-0",
+            len(compaction.id_ends),
+            *compaction.id_ends,
+        ]
+        for write, content in zip(planned.writes, planned.contents, strict=True):
+            keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
+            replaced = [part.name for part in write.merge.parts]
+            args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
+        if await self._roll(keys=keys, args=args) != b"ok":
+            return False
+        for write, content in zip(planned.writes, planned.contents, strict=True):
+            blocks.written(write.block, BlockPart(name, write.merge.tier, len(content)), write.merge)
+        return True
+
+    async def _adopt(self, compaction: Compaction, blocks: OpenBlocks) -> None:
+        """Take over the parts that an earlier owner wrote of blocks that stay open for long.
+
+        Redis may fail in the middle, and two rolls may come here at once: nothing is taken over before all is read.
+        """
+        newest_s = max(map(_newest_s, compaction.pending), default=0)
+        if not newest_s:
+            return
+        shard, prefix = self._keys.shard(compaction.partition), f"{compaction.partition}:".encode()
+        found: dict[BlockId, list[BlockPart]] = {}
+        for level in self._levels:
+            if level.settle_s <= SETTLE_S:
+                continue
+            index = self._keys.blocks(shard, level.name)
+            since_s = newest_s - level.settle_s - level.block_s
+            starts: list[bytes] = await self._redis.zrangebyscore(index, since_s, "+inf")  # type: ignore[assignment]
+            for start in map(int, starts):
+                found[level.name, start] = await self._held(self._keys.pane(shard, level.name, start), prefix)
+        blocks.adopt(found)
+
+    async def _held(self, block: str, prefix: bytes) -> list[BlockPart]:
+        """The parts of a block that have names with this prefix. What tier they were of is not known."""
+        held: list[bytes] = await self._redis.hkeys(block)  # type: ignore[assignment]
+        names = [name.decode() for name in held if name.startswith(prefix)]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hstrlen(block, name)
+            sizes: list[int] = await pipe.execute()
+        return [BlockPart(name, 0, size) for name, size in zip(names, sizes, strict=True)]
+
+    def _plan(self, compaction: Compaction, blocks: OpenBlocks, rows: RowIndex) -> list[_Write]:
+        writes = []
+        total = rest = merge(compaction.pending)
+        newest_s = _newest_s(total)
+        for level in self._levels:
+            if level.holds is LevelContent.PANES:
+                rest = level.coarsen(rest)  # each level from the finer one before it, which is smaller than the whole
+                held = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
+            else:
+                held = total
+            new = {start: part for start, part in level.blocks(held) if compaction.keeps(level, start)}
+            writes += [
+                _Write(
+                    level,
+                    start,
+                    part,
+                    blocks.to_merge((level.name, start)),
+                    newest_s,
+                    self._keep_s(compaction, level, start),
+                )
+                for start, part in new.items()
+            ]
+            over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
+            writes += [
+                _Write(level, block[1], None, parts, newest_s, self._keep_s(compaction, level, block[1]))
+                for block, parts in over
+            ]
+        blocks.forget({level.name: level for level in self._levels}, newest_s)
+        return writes
+
+    def _keep_s(self, compaction: Compaction, level: PaneLevel, start_s: int) -> int:
+        return max(self._live_s, compaction.keep_s(level, start_s))
+
+    async def _contents(self, shard: int, writes: Sequence[_Write], rows: RowIndex) -> list[bytes]:
+        """What each write puts down, the parts that it merges read for that."""
+        keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
+        names = [part.name for write in writes for part in write.merge.parts]
+        held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
+        return await asyncio.to_thread(_encoded, writes, held, rows)
+
+
+def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
+    """Writes, in order, in portions that take in so little together that the parts may be in memory at once."""
+    portion: list[_Write] = []
+    size = 0
+    for write in writes:
+        taken_in = write.merge.size
+        if portion and size + taken_in > LARGEST_MERGE:
+            yield portion
+            portion, size = [], 0
+        portion.append(write)
+        size += taken_in
+    if portion:
+        yield portion
+
+
+def _encoded(writes: Sequence[_Write], held: Sequence[bytes | None], rows: RowIndex) -> list[bytes]:
+    contents = iter(held)
+    return [encode(_sum(write, contents, rows), rows) for write in writes]
+
+
+def _sum(write: _Write, contents: Iterator[bytes | None], rows: RowIndex) -> PaneDelta:
+    """What is new and the parts that it takes in. A part that is gone has expired with its block."""
+    parts = [decode(content, rows) for _ in write.merge.parts if (content := next(contents)) is not None]
+    return merge(parts if write.new is None else [*parts, write.new])
+
+
+def _without_sku_distincts(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
+    is_sku = rows.mask(Scope.SKU)
+    return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_sku[delta.sketches.rows])))
+
+
+def _newest_s(delta: PaneDelta) -> int:
+    """Event time of the newest event that counts anything; 0 where none does."""
+    counted = int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0
+    return max(counted, int(delta.stock.times.max()) // 1000) if delta.stock else counted

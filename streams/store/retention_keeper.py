@@ -1,0 +1,88 @@
+"""Saying what minutes are kept for years, and seeing to it that they are.
+
+Everyone who drops minutes first says up to where, in one key, by compare-and-set; everyone who asks for minutes to be
+kept does so in the same key. So what is said to be kept was there when it was said, and nobody drops it afterwards,
+whatever the order in which workers come to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+
+from redis.asyncio import Redis
+
+from consumers.contract.events import Promotion
+from streams.settings import Settings
+from streams.store.connection import script
+from streams.store.keys import Keys
+from streams.store.levels import PaneLevel
+from streams.store.retained_spans import (
+    KEPT_LEVELS,
+    NO_RETAINED_SPANS,
+    PromotionRetention,
+    RetainedSpans,
+    from_json,
+    revise_retained,
+    spans_to_retain,
+    to_json,
+)
+
+_LENGTHEN_EVERY_S = 3600.0
+_AT_ONCE = 1000
+
+
+class RetentionKeeper:
+    """Keeps the minutes of promotions for one worker."""
+
+    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], settings: Settings) -> None:
+        self.kept = NO_RETAINED_SPANS
+        """As it was last said."""
+        self._redis = redis
+        self._keys = keys
+        self._levels = [level for level in levels if level.name in KEPT_LEVELS]
+        self._keeping = PromotionRetention.of(settings)
+        self._keep = script(redis, "keep")
+        self._lengthened = NO_RETAINED_SPANS.spans
+        self._lengthened_at = 0.0
+
+    async def publish(self, *, oldest_s: int, as_of_s: int) -> RetainedSpans:
+        """Say what is kept, and up to where other minutes are dropped; only then may they be.
+
+        `oldest_s`: event time from which on minutes are kept in any case.
+        """
+        while True:
+            held = await self._redis.get(self._keys.kept)
+            definitions = await self._redis.hvals(self._keys.promotions)
+            spans = spans_to_retain(map(Promotion.model_validate_json, definitions), self._keeping)
+            self.kept = revise_retained(from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
+            if await self._keep(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
+                break  # else another worker has said so meanwhile
+        await self._lengthen()
+        return self.kept
+
+    async def _lengthen(self) -> None:
+        """Let the blocks that are kept live as long: most were written before anyone knew.
+
+        Now and then again, for blocks that another worker wrote while it did not know.
+        """
+        now = monotonic()
+        if self.kept.spans == self._lengthened and now - self._lengthened_at < _LENGTHEN_EVERY_S:
+            return
+        for level in self._levels:
+            for shard in range(self._keys.shards):
+                await self._lengthen_level(shard, level)
+        self._lengthened, self._lengthened_at = self.kept.spans, now
+
+    async def _lengthen_level(self, shard: int, level: PaneLevel) -> None:
+        live_s = self.kept.keep_s + level.block_s
+        for span in self.kept.spans:
+            first, last = span.start_s - level.block_s + 1, span.end_s - 1
+            index = self._keys.blocks(shard, level.name)
+            found: list[bytes] = await self._redis.zrangebyscore(index, first, last)  # type: ignore[assignment]
+            starts = [int(start) for start in found]
+            for i in range(0, len(starts), _AT_ONCE):
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for start in starts[i : i + _AT_ONCE]:
+                        pipe.expire(self._keys.pane(shard, level.name, start), live_s, gt=True)
+                    await pipe.execute()

@@ -1,0 +1,90 @@
+"""Partitions whose position does not move although the broker has more, by what their workers report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from consumers.topics import Partition
+
+STUCK_MS = 60_000
+"""A position that has not moved for longer than this, with records after it, does not move by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnmovedPosition:
+    """Records wait in a partition, and its worker has seen the position where it is for a while."""
+
+    position: str
+    """The offset of the next record to count; empty where nothing of it was ever counted."""
+    since_ms: int
+    """When its worker, or the one before, first saw that, by Redis's clock."""
+    reported_ms: int
+    """When its worker last saw it."""
+    lag: int | None
+    """Records that wait; None: the broker answers no fetch of the partition."""
+
+    @property
+    def for_s(self) -> float:
+        """How long the position has not moved."""
+        return (self.reported_ms - self.since_ms) / 1000
+
+
+def stuck(
+    waiting: Mapping[Partition, UnmovedPosition], paused: Mapping[Partition, str], now_ms: int, stale_after_s: float
+) -> dict[Partition, UnmovedPosition]:
+    """Those that have waited for too long and that a worker still reports; without those not read on purpose."""
+    oldest_ms = now_ms - round(stale_after_s * 1000)
+    return {
+        partition: held
+        for partition, held in sorted(waiting.items())
+        if held.for_s * 1000 > STUCK_MS and held.reported_ms >= oldest_ms and partition not in paused
+    }
+
+
+def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, str]]:
+    """What is wrong and what to do, for each; where the broker answers for several of them not at all, once for these.
+
+    >>> clicks, orders = Partition.parse("clicks/0"), Partition.parse("orders/0")
+    >>> [text for text, _ in stuck_texts({clicks: Waiting("", 0, 95_000, None), orders: Waiting("7", 0, 97_000, None)})]
+    ['the broker answers no fetch of 2 partitions (clicks/0, orders/0), which have not moved for 95 s']
+    """
+    unheard = {partition: held for partition, held in found.items() if held.lag is None}
+    texts = [
+        (stuck_text(partition, held), stuck_fix(held))
+        for partition, held in found.items()
+        if len(unheard) < 2 or partition not in unheard
+    ]
+    if len(unheard) > 1:
+        names, for_s = ", ".join(map(str, unheard)), min(held.for_s for held in unheard.values())
+        what = f"the broker answers no fetch of {len(unheard)} partitions ({names})"
+        texts.append((f"{what}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unheard.values())))))
+    return texts
+
+
+def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
+    """What is wrong with it, in a sentence.
+
+    >>> clicks = Partition.parse("clicks/0")
+    >>> stuck_text(clicks, Waiting("20", 0, 95_000, 7))
+    'partition clicks/0 has been at offset 20 for 95 s, and 7 records wait after it'
+    >>> stuck_text(clicks, Waiting("", 0, 95_000, None))
+    'partition clicks/0 has been at its first record for 95 s, and the broker answers none of its fetches'
+    """
+    at = f"offset {held.position}" if held.position else "its first record"
+    why = f"{held.lag:,} records wait after it" if held.lag else "the broker answers none of its fetches"
+    return f"partition {partition} has been at {at} for {held.for_s:.0f} s, and {why}"
+
+
+def stuck_fix(held: UnmovedPosition) -> str:
+    """What to do about it."""
+    cause = (
+        "its leader is down, or a batch is damaged on the broker's disk"
+        if held.lag is None
+        else "a transaction is open there, a batch is damaged on the broker's disk, or dead letters cannot be written"
+    )
+    return (
+        f"see the logs of the worker and of the broker that leads it: {cause}; a damaged replica is copied again from "
+        "another once its segment is deleted; without another, `kafka-delete-records.sh` up to the next good offset "
+        "has the rest counted and the history marked as incomplete"
+    )

@@ -1,0 +1,184 @@
+"""Questions asked twice: now, and at the moment that now is compared with."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from consumers.contract.events import Promotion
+from streams.model import promotions
+from streams.model.kpis import Number
+from streams.model.windows import Window
+from streams.panes.scopes import Scope
+from streams.view.compare_rules import Comparison, ComparisonPeriod, promotion_pair
+from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError
+from streams.view.rolling import RollingView
+from streams.view.scope_queries import ScopeQueries
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMoment:
+    """The moment that is compared with."""
+
+    as_of_ms: int
+    offset_ms: int
+    """From there to the as-of that is compared."""
+    promotion: str | None
+    """The baseline whose clock was followed, or the promotion whose time window `promotion` covered; else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedItem:
+    """One value of a scope."""
+
+    now: Item
+    then: Item | None
+    at: ComparedMoment | None
+    """None, as `then`: a promotion among others that has no baseline to be compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedAnswer:
+    """An answer beside its like."""
+
+    now: Answer
+    at: ComparedMoment | None
+    """None where each item is compared with a moment of its own."""
+    items: list[ComparedItem]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSeries:
+    """The points of another time on the axis of the present one."""
+
+    offset_ms: int
+    """From a moment compared with to its place on the axis, at the last point. Where a clock change lies between the
+    points, earlier ones are an hour off it."""
+    promotion: str | None
+    points: list[tuple[int, Number]]
+    """# <(place on the axis, epoch ms; number)>"""
+
+
+class Comparer:
+    """Asks the view at one moment of the machine's clock."""
+
+    def __init__(self, view: RollingView, at_ms: int, timezone: str) -> None:
+        self._view = view
+        self._at_ms = at_ms
+        self._timezone = timezone
+        self._scope_queries = ScopeQueries(view, at_ms)
+
+    async def one(self, query: KpiQuery, value: str, against: ComparisonPeriod) -> ComparedAnswer:
+        """One value of a scope now and then, both at the same place of their clocks."""
+        comparison, query = self._aligned(query, value, against)
+        now = await self._view.one(query, value, self._at_ms)
+        asked = _asked_then(comparison, query, now.promotion, now.as_of_ms)
+        then = await self._view.one(asked, _value_then(comparison, query.scope, value), self._at_ms)
+        at = _then(now, then, comparison)
+        return ComparedAnswer(now, at, [ComparedItem(now.items[0], then.items[0], at)])
+
+    async def every(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
+        """Each value that counts anything now, the largest by GMV first, and the same values then."""
+        if query.scope is Scope.PROMOTION and query.promotion is None:
+            return await self._every_promotion(query, against)
+        comparison, query = self._aligned(query, None, against)
+        now = await self._scope_queries.every(query)
+        asked = _asked_then(comparison, query, now.promotion, now.as_of_ms)
+        values = [_value_then(comparison, query.scope, item.value) for item in now.items]
+        then = await self._view.several(asked, values, self._at_ms)
+        at = _then(now, then, comparison)
+        pairs = zip(now.items, then.items, strict=True)
+        return ComparedAnswer(now, at, [ComparedItem(item, other, at) for item, other in pairs])
+
+    async def series(
+        self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], against: ComparisonPeriod
+    ) -> ComparedSeries:
+        """One number at the moments that these are compared with."""
+        last_ms = moments_ms[-1]
+        comparison = self._comparison(query, value, against, last_ms)
+        asked = _asked_then(comparison, query, self._covered(query, last_ms), last_ms)
+        then_ms = {at: comparison.then_ms(at) for at in moments_ms}
+        moments = sorted(set(then_ms.values()))
+        row = _value_then(comparison, query.scope, value)
+        numbers = dict(await self._view.series(asked, row, name, moments, self._at_ms))
+        as_ofs = sorted(numbers)
+        points: dict[int, Number] = {}
+        for at, then in then_ms.items():
+            as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # far back only minutes are kept
+            points[at - then + as_of_ms] = numbers[as_of_ms]
+        return ComparedSeries(last_ms - then_ms[last_ms], asked.promotion, sorted(points.items()))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    async def _every_promotion(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
+        """Each promotion by its own clock; one without a baseline stands alone."""
+        now = await self._scope_queries.every(query)
+        items = []
+        for item in now.items:
+            try:
+                compared = await self.one(replace(query, as_of_ms=now.as_of_ms), item.value, against)
+            except NotAnswerableError:
+                items.append(ComparedItem(item, None, None))
+            else:
+                items += compared.items
+        return ComparedAnswer(now, None, items)
+
+    def _aligned(self, query: KpiQuery, value: str | None, against: ComparisonPeriod) -> tuple[Comparison, KpiQuery]:
+        """How to compare, and the question about now.
+
+        Where the past is kept by the minute, now is taken less than a minute earlier too: 90 seconds of a sale beside
+        60 of the last would show growth that is none.
+        """
+        at_ms = self._view.resolve_as_of_ms(query.as_of_ms, self._at_ms)
+        comparison = self._comparison(query, value, against, at_ms)
+        then_ms = comparison.then_ms(at_ms)
+        at_ms -= then_ms - self._view.resolve_as_of_ms(then_ms, self._at_ms)
+        return comparison, replace(query, as_of_ms=at_ms)
+
+    def _comparison(self, query: KpiQuery, value: str | None, against: ComparisonPeriod, at_ms: int) -> Comparison:
+        pair = None
+        if against is ComparisonPeriod.BASELINE:
+            pair = promotion_pair(self._promotion(query, value, at_ms), self._view.promotions, at_ms)
+        return Comparison(against, self._timezone, pair)
+
+    def _promotion(self, query: KpiQuery, value: str | None, at_ms: int) -> Promotion | None:
+        """Whose clock it is."""
+        named = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
+        if named is None:
+            return promotions.current_promotion(self._view.promotions, at_ms)
+        if named not in self._view.promotions:
+            known = ", ".join(sorted(self._view.promotions)) or "none"
+            raise NotAnswerableError(f"there is no promotion {named!r}; known: {known}")
+        return self._view.promotions[named]
+
+    def _covered(self, query: KpiQuery, at_ms: int) -> str | None:
+        """The promotion whose time window `promotion` covers, where the scope's value does not tell."""
+        if query.window is not Window.PROMOTION or query.promotion is not None:
+            return query.promotion
+        held = promotions.current_promotion(self._view.promotions, at_ms)
+        return None if held is None else held.promotion_id
+
+
+def _asked_then(comparison: Comparison, query: KpiQuery, covered: str | None, at_ms: int) -> KpiQuery:
+    """The question about the moment that `at_ms` is compared with.
+
+    Without a baseline it is about the same promotion as now, though another may have been the latest then.
+    """
+    pair = comparison.pair
+    promotion = covered if pair is None else pair.baseline.promotion_id
+    return replace(query, as_of_ms=comparison.then_ms(at_ms), promotion=promotion)
+
+
+def _then(now: Answer, then: Answer, comparison: Comparison) -> ComparedMoment:
+    pair = comparison.pair
+    promotion = then.promotion if pair is None else pair.baseline.promotion_id
+    return ComparedMoment(then.as_of_ms, now.as_of_ms - then.as_of_ms, promotion)
+
+
+def _value_then(comparison: Comparison, scope: Scope, value: str) -> str:
+    """The value that stood then where this one stands now: of a promotion its baseline, else the same."""
+    pair = comparison.pair
+    if pair is not None and scope is Scope.PROMOTION and value == pair.promotion.promotion_id:
+        return pair.baseline.promotion_id
+    return value

@@ -1,0 +1,219 @@
+"""What a question comes to: the span it covers, the panes it is made of, and what it is answered from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+
+import numpy as np
+
+from consumers.contract.events import Promotion
+from streams.model import promotions
+from streams.model.windows import Pieces, Span, Window, distinct_span, in_panes, span
+from streams.panes.arrays import Ints
+from streams.panes.counters import COUNTER_IDS
+from streams.panes.scopes import Scope
+from streams.panes.steps import COUNTERS_STEP_S, DISTINCTS_STEP_S
+from streams.settings import Settings
+from streams.stock.forecast import RATE_MINUTES
+from streams.view.followed import FollowedState
+from streams.view.newest_as_of import newest_as_of, queryable_until_ms
+from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
+from streams.view.retention import Retention
+from streams.view.shipping import SHIPMENT_INTERVAL_LEVELS, ShippingWindow
+from streams.view.sums import WindowSum
+
+COUNTER_LEVELS = tuple(COUNTERS_STEP_S.items())
+DISTINCT_LEVELS = tuple(DISTINCTS_STEP_S.items())
+"""Levels and their panes' lengths in seconds, finest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedQuery:
+    """A question at its as-of. What it holds does not change, whatever is polled meanwhile."""
+
+    query: KpiQuery
+    as_of_ms: int
+    finest: int
+    """Place of the finest level that is kept."""
+    coarsest: int
+    """Place of the coarsest."""
+    retention: Retention
+    promotions: Mapping[str, Promotion]
+    """All that are known, by name."""
+    promotion: str | None
+    """The promotion whose time window `promotion` covers."""
+    covered_span: Span
+    live: bool
+    """Whether it ends at the newest as-of."""
+    followed: FollowedState
+
+    # Spans and panes -------------------------------------------------------------------------------------------------
+
+    @property
+    def at(self) -> ShippingWindow:
+        """The same for what orders add."""
+        key = (self.query.window.value, self.promotion) if self.live else None
+        return ShippingWindow(self.covered_span, self.as_of_ms // 1000, self.finest, key, self.coarsest, self.recent)
+
+    @property
+    def recent(self) -> bool:
+        """Whether stock and the states of orders, which are kept for weeks, are known."""
+        return self.retention.recent(self.as_of_ms // 1000)
+
+    @property
+    def levels(self) -> Sequence[tuple[str, int]]:
+        """The levels of counters that it may be made of."""
+        return COUNTER_LEVELS[self.finest : self.coarsest + 1]
+
+    @property
+    def distinct_pieces(self) -> tuple[Span, Pieces, list[int]] | None:
+        """What distinct counts cover, the panes of that, and their levels' lengths in s; None where there are none."""
+        scope = self.query.scope
+        covered = distinct_span(self.query.window, scope, self.covered_span)
+        if covered is None:
+            return None
+        levels = DISTINCT_LEVELS[max(self.finest, 1 if scope is Scope.SKU else 0) : self.coarsest + 1]
+        if covered and (covered.start_s % levels[0][1] or covered.end_s % levels[0][1]):
+            return None
+        found = in_panes(covered, levels)
+        if not all(self.retention.has(name, piece) for name, piece in found):
+            return None
+        return covered, found, [step_s for _, step_s in levels]
+
+    def require_kept(self, needed: Sequence[tuple[str, Span]]) -> None:
+        """Raise NotAnswerableError where panes are by now no longer kept: a number must not lack a part."""
+        self.followed.retention.require(needed)
+
+    def counter_pieces(self, whole: Span) -> Pieces:
+        """A span in the fewest panes of counters; refused where one of them is not kept."""
+        return self._kept_pieces(whole, COUNTER_LEVELS)
+
+    def interval_pieces(self, whole: Span) -> Pieces:
+        """The same of what orders add."""
+        return self._kept_pieces(whole, SHIPMENT_INTERVAL_LEVELS)
+
+    def _kept_pieces(self, whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
+        found = in_panes(whole, levels[: self.followed.retention.coarsest(whole.start_s) + 1])
+        self.require_kept(found)
+        return found
+
+    def for_sale_rate(self) -> ResolvedQuery:
+        """The same as-of in the window that the rate of sale is taken from."""
+        end_s = self.as_of_ms // 1000
+        query = replace(self.query, window=Window.M15)
+        return replace(self, query=query, promotion=None, covered_span=Span(end_s - 60 * RATE_MINUTES, end_s))
+
+    # Values of the scope ---------------------------------------------------------------------------------------------
+
+    def extra_sums(self, value: str) -> Mapping[str, int]:
+        """What the window brings along for a value of the scope, beside what was counted: targets, for its own row."""
+        if self.query.scope is not Scope.PROMOTION or self.promotion is None or value != self.promotion:
+            return {}
+        return promotions.target_sums(self.promotions[self.promotion])
+
+    def row(self, value: str) -> int | None:
+        """The row of a value; None where it was never seen."""
+        return self.followed.rows.find(self.query.scope, value)
+
+    def names(self, rows: Ints) -> list[str]:
+        """The values of rows."""
+        return [self.followed.rows.labels[row][1] for row in rows.tolist()]
+
+    def nonzero_rows(self, sums: WindowSum) -> Ints:
+        """Rows of the scope with any counter that is not 0."""
+        return sums.nonzero_rows(self.followed.rows.mask(self.query.scope))
+
+    def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
+        """The largest `limit` of some rows, the largest first, those alike by name."""
+        amounts = sums.column(rows, COUNTER_IDS["gmv" if by == "net_gmv" else by])
+        if by == "net_gmv":
+            amounts = amounts - sums.column(rows, COUNTER_IDS["refunds"])
+        chosen = np.arange(len(rows))
+        if len(rows) > limit > 0:
+            least = -np.partition(-amounts, limit - 1)[limit - 1]
+            chosen = np.flatnonzero(amounts > least)
+            alike = np.flatnonzero(amounts == least)  # may be nearly all of them
+            first = nsmallest(limit - len(chosen), zip(self.names(rows[alike]), alike.tolist(), strict=True))
+            chosen = np.append(chosen, np.array([at for _, at in first], np.int64))
+        found = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
+        return rows[sorted(found, key=lambda i: (-int(amounts[i]), found[i]))[:limit]]
+
+
+def resolve_query(
+    query: KpiQuery,
+    value: str | None,
+    now_ms: int,
+    followed: FollowedState,
+    known: Mapping[str, Promotion],
+    settings: Settings,
+) -> ResolvedQuery:
+    """What a question about a value of its scope (None: about several) comes to.
+
+    Raises:
+        NotReadyError: there is no as-of yet.
+        NotAnswerableError: its moment is yet to come or no longer kept, or its promotion is not known.
+    """
+    if query.as_of_ms is None:
+        newest_ms = newest_as_of(followed.state, now_ms, settings).ms
+    else:
+        newest_ms = queryable_until_ms(followed.state, now_ms, settings)
+    if newest_ms is None:
+        raise NotReadyError(
+            "there is no as-of yet: not every partition with events waiting has been read; ask again soon"
+        )
+    as_of_ms = newest_ms if query.as_of_ms is None else query.as_of_ms
+    if as_of_ms > newest_ms:
+        raise NotAnswerableError(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
+    retention = followed.retention
+    finest = _finest(retention, as_of_ms, newest_ms, _promotion(query, value, as_of_ms, known))
+    as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
+    promotion = _promotion(query, value, as_of_ms, known)
+    running = None if promotion is None else promotions.promotion_span(promotion)
+    covered_span = span(query.window, as_of_ms, timezone=settings.timezone, promotion=running)
+    if (
+        covered_span
+        and covered_span.end_s < as_of_ms // 1000
+        and retention.minutes_only(covered_span.end_s, newest_ms // 1000)
+    ):
+        covered_span = Span(
+            covered_span.start_s, covered_span.end_s - covered_span.end_s % 60
+        )  # a promotion that was over long since
+    return ResolvedQuery(
+        query=query,
+        as_of_ms=as_of_ms,
+        finest=finest,
+        coarsest=retention.coarsest(covered_span.start_s),
+        retention=retention,
+        promotions=known,
+        promotion=None if promotion is None else promotion.promotion_id,
+        covered_span=covered_span,
+        live=as_of_ms == newest_ms,
+        followed=followed,
+    )
+
+
+def _finest(retention: Retention, as_of_ms: int, newest_ms: int, promotion: Promotion | None) -> int:
+    """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment.
+
+    Of a promotion that was over by then, its end is the moment that matters: nothing has changed since.
+    """
+    try:
+        return retention.finest(as_of_ms // 1000, newest_ms // 1000, as_of_ms)
+    except NotAnswerableError:
+        if promotion is None or promotion.ends_at >= as_of_ms:
+            raise
+        return retention.finest(-(-promotion.ends_at // 1000), newest_ms // 1000, as_of_ms)
+
+
+def _promotion(query: KpiQuery, value: str | None, as_of_ms: int, known: Mapping[str, Promotion]) -> Promotion | None:
+    """The promotion whose time window `promotion` means."""
+    if query.window is not Window.PROMOTION:
+        return None
+    name = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
+    if name is None:
+        return promotions.current_promotion(known, as_of_ms)
+    if query.promotion is not None and name not in known:
+        raise NotAnswerableError(f"there is no promotion {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+    return known.get(name)

@@ -1,0 +1,138 @@
+"""One row at many moments: what the moments share is looked at once.
+
+Counters are running sums over the edges of all spans, so that each span is a difference of two. Distinct counts cannot
+be taken away again: they are unions of what each block holds of the row, kept while the moments are gone through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.model.windows import Pieces, Span
+from streams.panes.arrays import Ints
+from streams.panes.cells import NO_CELLS, Cells, merge_cells
+from streams.panes.counters import DISTINCTS, N_COUNTERS
+from streams.panes.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.store.levels import PaneLevel
+from streams.store.reader import BlockId
+from streams.view.blocks import Blocks
+
+Registers = npt.NDArray[np.uint8]
+T = TypeVar("T")
+
+_AT_ONCE = 32
+"""Spans between two moments at which others may run."""
+_DENSE_ENTRIES = 20_000
+"""Beyond so many coupons, whole registers are quicker to unite, and smaller."""
+
+
+class RowHistory:
+    """What the blocks hold of one row. Made for one question, then thrown away."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        levels: Sequence[PaneLevel],
+        row: Callable[[], int | None],
+        cells: Callable[[Pieces], Iterable[Cells]] | None = None,
+    ) -> None:
+        """`row`: its number, None while no block that holds it was ever read. `cells`: which of the blocks' counters
+        are meant; None: those of `streams.panes.counters`."""
+        self._blocks = blocks
+        self._cells_in = cells or blocks.cells
+        self._block_s = {level.name: level.block_s for level in levels}
+        self._row = row
+        self._cells: dict[BlockId, Cells] = {}
+        self._sketches: dict[BlockId, Sketches] = {}
+        self._registers: dict[BlockId, Registers] = {}
+
+    async def counters(self, spans: Sequence[Span], pieces: Callable[[Span], Pieces]) -> Ints:
+        """The row's counters in each span: [span, counter]."""
+        bounds = np.array([(span.start_s, max(span.start_s, span.end_s)) for span in spans], np.int64).reshape(-1, 2)
+        edges = np.unique(bounds)
+        starts, ends = np.searchsorted(edges, bounds[:, 0]), np.searchsorted(edges, bounds[:, 1])
+        depth = np.zeros(len(edges), np.int64)
+        np.add.at(depth, starts, 1)
+        np.add.at(depth, ends, -1)
+        sums = np.zeros((len(edges) + 1, N_COUNTERS), np.int64)
+        for chunk in _chunks(np.flatnonzero(np.cumsum(depth) > 0).tolist()):
+            parts = {i: pieces(Span(int(edges[i]), int(edges[i + 1]))) for i in chunk}
+            await self._have(self._cells, parts.values())
+            for i, part in parts.items():
+                for block_id, stretch in self._by_block(part):
+                    cells = self._cells[block_id].between(stretch.start_s, stretch.end_s)
+                    np.add.at(sums[i + 1], cells.counters, cells.amounts)
+            await asyncio.sleep(0)
+        running = np.cumsum(sums, axis=0)
+        answer: Ints = running[ends] - running[starts]
+        return answer
+
+    async def distincts(self, spans: Sequence[tuple[Span, Pieces]]) -> list[list[int]]:
+        """The row's distinct counts in each span, which comes with its panes: [span][distinct]."""
+        answers: list[list[int]] = []
+        united = np.zeros(len(DISTINCTS) * REGISTERS, np.uint8)
+        for chunk in _chunks(spans):
+            await self._have(self._sketches, [pieces for _, pieces in chunk])
+            for _, pieces in chunk:
+                united[:] = 0
+                for block_id, stretch in self._by_block(pieces):
+                    self._unite(united, block_id, stretch)
+                answers.append(_estimate(united))
+                await asyncio.sleep(0)
+        return answers
+
+    def _unite(self, united: Registers, block_id: BlockId, stretch: Span) -> None:
+        whole = stretch.end_s - stretch.start_s == self._block_s[block_id[0]]
+        if whole and block_id in self._registers:
+            np.maximum(united, self._registers[block_id], out=united)
+            return
+        sketches = self._sketches[block_id].between(stretch.start_s, stretch.end_s)
+        if whole and len(sketches.register_entries) > _DENSE_ENTRIES:
+            registers = self._registers[block_id] = np.zeros_like(united)
+            _raise_registers(registers, sketches)
+            np.maximum(united, registers, out=united)
+        else:
+            _raise_registers(united, sketches)
+
+    async def _have(self, kept: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
+        """Take the row's share of the blocks that these panes lie in, of those not taken yet."""
+        wanted = list({block_id for part in parts for block_id in self._blocks.block_ids(part) if block_id not in kept})
+        while wanted and await self._blocks.ensure(wanted, sketches=kept is self._sketches):
+            pass  # something was waited for, and meanwhile a block may have been dropped
+        row = self._row()
+        for name, start in wanted:
+            whole = [(name, Span(start, start + self._block_s[name]))]
+            if row is None:
+                self._cells[name, start], self._sketches[name, start] = NO_CELLS, NO_SKETCHES
+            elif kept is self._cells:
+                self._cells[name, start] = merge_cells([cells.of_row(row) for cells in self._cells_in(whole)])
+            else:
+                mine = [sketches.of_row(row) for sketches in self._blocks.sketches(whole)]
+                self._sketches[name, start] = merge_sketches(mine)
+
+    def _by_block(self, pieces: Pieces) -> Iterable[tuple[BlockId, Span]]:
+        for name, piece in pieces:
+            for block_id in self._blocks.block_ids([(name, piece)]):
+                end = block_id[1] + self._block_s[name]
+                yield block_id, Span(max(piece.start_s, block_id[1]), min(piece.end_s, end))
+
+
+def _chunks(whole: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (whole[i : i + _AT_ONCE] for i in range(0, len(whole), _AT_ONCE))
+
+
+def _raise_registers(registers: Registers, sketches: Sketches) -> None:
+    at = np.repeat(sketches.distincts, sketches.sizes) * REGISTERS + (sketches.register_entries >> RANK_BITS)
+    np.maximum.at(registers, at, (sketches.register_entries & ((1 << RANK_BITS) - 1)).astype(np.uint8))
+
+
+def _estimate(registers: Registers) -> list[int]:
+    rows = registers.reshape(len(DISTINCTS), REGISTERS)
+    answer: list[int] = estimate_all(np.array([np.bincount(row, minlength=1 << RANK_BITS) for row in rows])).tolist()
+    return answer

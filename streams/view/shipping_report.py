@@ -1,0 +1,161 @@
+"""Where shipping stands: by region, carrier and warehouse, how long legs take, and what will be late soon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from streams.model.kpis import Number
+from streams.model.windows import Window
+from streams.panes.arrays import Ints
+from streams.panes.rows import RowIndex
+from streams.panes.scopes import Dimension, Scope, ShipmentDimension
+from streams.shipping.counters import SHIPPING_SUM_NAMES, ShippingCounter
+from streams.shipping.delta import histogram_row
+from streams.shipping.duration_histogram import COUNTERS_PER_ROW, DELIVERY, ROWS_PER_HISTOGRAM, SHIP, quantile_ms
+from streams.shipping.forecast import ExpectedBreaches, breaches, hazard
+from streams.shipping.kpis import SHIPPING_KPIS
+from streams.view.query import KpiQuery
+from streams.view.rolling import RollingView
+from streams.view.shipping import ResolvedShippingQuery
+
+Label = tuple[Dimension, str]
+HOUR_MS = 3_600_000
+LOOK_BACK_H = 24
+"""The hazard is a mean over so many hours: a whole day, since nobody ships at night."""
+BY: Mapping[str, Dimension] = {
+    "region": Scope.REGION,
+    "carrier": ShipmentDimension.CARRIER,
+    "warehouse": ShipmentDimension.WAREHOUSE,
+}
+_OF_PAYMENT = ("unshipped_orders", "overdue_shipments", "ship_within_48h_rate")
+"""Not known by carrier or warehouse: before the dispatch an order has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long a kind of leg took, hours; None without any. Quantiles are within 2 %."""
+
+    count: int
+    mean: float | None
+    p50: float | None
+    p90: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingGroup:
+    """The whole shop (value empty), or one region, carrier or warehouse."""
+
+    value: str
+    values: Mapping[str, Number]
+    """The shipping KPIs by name."""
+    shipped_in_time: int
+    """Of `ship.count`, those within the limit after payment."""
+    ship: Durations
+    delivery: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingReport:
+    """The answer."""
+
+    as_of_ms: int
+    whole: ShippingGroup
+    items: Sequence[ShippingGroup]
+    hazard_per_hour: float
+    """Chance of a waiting order to be dispatched within an hour."""
+    forecast: Sequence[ExpectedBreaches]
+
+
+async def shipping_report(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> ShippingReport:
+    """Where shipping stands at the newest as-of. Raises NotReadyError, NotAnswerableError."""
+    moment, day = (view.shipping_at(KpiQuery(over), now_ms) for over in (window, Window.H24))
+    rows, dimension = moment.rows, BY[by]
+    labels: list[Label] = [(Scope.ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
+    histograms = [label for one in labels for label in _histograms(one)]
+    sums = await moment.sums(_numbers(rows, labels))
+    spread = (await moment.windowed(_numbers(rows, histograms))).reshape(len(labels), -1, COUNTERS_PER_ROW)
+    found = [_group(*held, by) for held in zip((value for _, value in labels), sums, spread, strict=True)]
+    hazard_h, forecast = await _ahead(day, hours)
+    return ShippingReport(
+        moment.at.as_of_s * 1000,
+        replace(found[0], value=""),
+        sorted(filter(_has_values, found[1:]), key=_most_overdue),
+        hazard_h,
+        forecast,
+    )
+
+
+async def expected_breaches(view: RollingView, hours: int, now_ms: int) -> float:
+    """Orders that wait now and are to be expected overdue within so many hours. Raises as `shipping_report` does."""
+    _, forecast = await _ahead(view.shipping_at(KpiQuery(Window.H24), now_ms), hours)
+    return sum(held.expected for held in forecast)
+
+
+async def orders_due(view: RollingView, query: KpiQuery, values: Sequence[str], now_ms: int) -> list[int]:
+    """Orders that fell due in a question's window, by values of its scope. Raises as `shipping_report` does."""
+    moment = view.shipping_at(query, now_ms)
+    held = await moment.windowed(_numbers(moment.rows, [(query.scope, value) for value in values]))
+    counted: list[int] = held[:, ShippingCounter.DUE].tolist()
+    return counted
+
+
+async def _ahead(day: ResolvedShippingQuery, hours: int) -> tuple[float, list[ExpectedBreaches]]:
+    """Chance of a waiting order to be dispatched within an hour, by the last 24 h, and what it leaves to fall due."""
+    whole = day.rows.row(Scope.ALL, "")
+    sums = await day.sums(np.array([whole], np.int64))
+    before = await day.unshipped(LOOK_BACK_H, whole)
+    hazard_h = hazard(
+        int(sums[0, ShippingCounter.SHIP_INTERVALS]), before, int(sums[0, ShippingCounter.UNSHIPPED]), LOOK_BACK_H
+    )
+    due = await day.falling_due(hours, whole)
+    return hazard_h, breaches(due, as_of_s=day.at.as_of_s, hazard_h=hazard_h, hours=hours)
+
+
+def _histograms(label: Label) -> list[Label]:
+    return [histogram_row(label, kind, share) for kind in (SHIP, DELIVERY) for share in range(ROWS_PER_HISTOGRAM)]
+
+
+def _numbers(rows: RowIndex, labels: Sequence[Label]) -> Ints:
+    """Rows by label; -1 where there is none."""
+    found = (rows.find(*label) for label in labels)
+    return np.array([-1 if row is None else row for row in found], np.int64)
+
+
+def _group(value: str, held: Ints, histograms: Ints, by: str) -> ShippingGroup:
+    """`held`: the counters of a row; `histograms`: those of the rows beside it, [row, counter]."""
+    counters = held.tolist()
+    sums = dict(zip(SHIPPING_SUM_NAMES, counters, strict=False))
+    values: dict[str, Number] = {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}
+    if value and by != "region":
+        values |= dict.fromkeys(_OF_PAYMENT)
+    return ShippingGroup(
+        value,
+        values,
+        counters[ShippingCounter.SHIPPED_IN_TIME],
+        _times(
+            counters[ShippingCounter.SHIP_INTERVALS], counters[ShippingCounter.SHIP_MS], histograms[:ROWS_PER_HISTOGRAM]
+        ),
+        _times(
+            counters[ShippingCounter.DELIVERY_INTERVALS],
+            counters[ShippingCounter.DELIVERY_MS],
+            histograms[ROWS_PER_HISTOGRAM:],
+        ),
+    )
+
+
+def _times(count: int, total_ms: int, histogram: Ints) -> Durations:
+    counts = histogram.ravel().tolist()
+    p50, p90 = (quantile_ms(counts, share) for share in (0.5, 0.9))
+    mean = total_ms / (count * HOUR_MS) if count else None
+    return Durations(count, mean, None if p50 is None else p50 / HOUR_MS, None if p90 is None else p90 / HOUR_MS)
+
+
+def _has_values(held: ShippingGroup) -> bool:
+    return any(held.values.values()) or bool(held.ship.count or held.delivery.count)
+
+
+def _most_overdue(held: ShippingGroup) -> tuple[int, int, str]:
+    return -int(held.values["overdue_shipments"] or 0), -held.ship.count, held.value

@@ -1,0 +1,100 @@
+"""Reading the journal of stock, block by block, while workers go on writing it: each entry reaches a reader once.
+
+A reader's reach is the stretch of event time that it has been given. Blocks extend it; what is polled falls within it
+and is handed over, or beyond it and will be in a block by the time that one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streams.stock.ledger import Ledger, merge_ledgers
+from streams.store.levels import PaneLevel
+from streams.store.reader import PaneReader
+from streams.view.blocks import Blocks
+
+_FIRST, _MOST = 4, 256
+_ENTRIES = 50_000
+"""So many blocks are read at once, more while they hold fewer entries than this: others wait meanwhile."""
+
+
+@dataclass(slots=True, eq=False)
+class StockLogReader:
+    """What one reader has of a level: all of [start_ms, end_ms)."""
+
+    level: str
+    start_ms: int
+    end_ms: int
+    add: Callable[[Ledger], None]
+    """Takes entries in any order."""
+
+    def polled(self, ledger: Ledger) -> None:
+        """Hand over what came late for this reach."""
+        mine = ledger.between(self.start_ms, self.end_ms)
+        if mine:
+            self.add(mine)
+
+
+class StockEventLog:
+    """The blocks of the stock levels, and what is polled beside them."""
+
+    def __init__(self, reader: PaneReader, blocks: Blocks, levels: Sequence[PaneLevel]) -> None:
+        self._reader = reader
+        self._blocks = blocks
+        self._block_ms = {level.name: 1000 * level.block_s for level in levels}
+        self._starts: dict[str, set[int]] = {}
+        """# level: starts of its blocks, epoch ms; none before it is first read"""
+        self._polled: dict[str, set[int]] = {level.name: set() for level in levels}
+        """# level: starts of blocks that were polled for"""
+        self._log_readers: list[StockLogReader] = []
+
+    def polled(self, ledgers: Sequence[Ledger]) -> None:
+        """Take in what was applied since the last poll."""
+        whole = merge_ledgers(ledgers)
+        if not whole:
+            return
+        times = whole.times
+        for level, length in self._block_ms.items():
+            self._polled[level].update(set((times - times % length).tolist()))
+        for log_reader in self._log_readers:
+            log_reader.polled(whole)
+
+    def subscribe(self, log_reader: StockLogReader) -> None:
+        """Hand polled entries over to this reach from now on."""
+        self._log_readers.append(log_reader)
+
+    def unsubscribe(self, log_reader: StockLogReader) -> None:
+        """No more."""
+        self._log_readers.remove(log_reader)
+
+    async def read(
+        self, log_reader: StockLogReader, to_ms: int, on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Extend a reach that is followed, at least to `to_ms`; `on_progress` is told of each step."""
+        length = self._block_ms[log_reader.level]
+        to_ms, at_once = -(-to_ms // length) * length, _FIRST
+        while log_reader.end_ms < to_ms:
+            wanted = sorted(
+                start for start in await self._known(log_reader.level) if log_reader.end_ms <= start < to_ms
+            )
+            wanted = wanted[:at_once]
+            if not wanted:
+                log_reader.end_ms = to_ms
+                return
+            blocks = await self._blocks.read([(log_reader.level, start // 1000) for start in wanted])
+            # From here on nothing is waited for: what is polled next finds the reach extended.
+            end = wanted[-1] + length
+            if {start for start in self._polled[log_reader.level] if log_reader.end_ms <= start < end} - set(wanted):
+                continue  # a block between them came to be meanwhile
+            for delta in blocks.values():
+                log_reader.add(delta.stock)
+            log_reader.end_ms = end
+            on_progress(end)
+            entries = sum(delta.stock.size for delta in blocks.values())
+            at_once = min(_MOST, 2 * at_once) if entries < _ENTRIES else max(1, at_once // 2)
+
+    async def _known(self, level: str) -> set[int]:
+        if level not in self._starts:
+            self._starts[level] = {1000 * start for start in await self._reader.starts(level)}
+        return self._starts[level] | self._polled[level]

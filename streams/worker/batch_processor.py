@@ -1,0 +1,184 @@
+"""Carrying a batch: decode, refuse, write dead letters, apply. The position moves last, with the results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from consumers.contract.decoding import decode_promotion
+from consumers.contract.rejection import RejectedMessage, RejectionReason
+from consumers.errors import SalepulseError
+from consumers.kafka.connection import KafkaTarget
+from consumers.kafka.faust_transport import RecordBatch
+from consumers.topics import Partition, Topic
+from streams.store.writer import OffsetMismatch, PaneWriter
+from streams.worker.compaction_scheduler import CompactionScheduler
+from streams.worker.contract_check import ContractCheck, TopicPaused
+from streams.worker.dead_letter_output import DeadLetterOutput
+from streams.worker.fast_clocks import FastClocks
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.partition import OwnedPartition, refused_totals
+from streams.worker.position_tracker import PositionTracker
+from streams.worker.redis_retry import RedisRetry, RevokedError
+from streams.worker.registry import PartitionRegistry, WorkerClock
+
+log = structlog.get_logger()
+
+_PAUSE_S = 1.0
+"""After a batch that failed: it is read again, and may fail again."""
+
+
+class BatchProcessor:
+    """Counts batches. Those of one partition must come one after the other."""
+
+    def __init__(
+        self,
+        *,
+        redis_retry: RedisRetry,
+        registry: PartitionRegistry,
+        clock: WorkerClock,
+        position_tracker: PositionTracker,
+        compaction_scheduler: CompactionScheduler,
+        writer: PaneWriter,
+        contract_check: ContractCheck,
+        kafka: KafkaTarget,
+        ahead: FastClocks,
+        now_ms: Callable[[], int],
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._redis_retry = redis_retry
+        self._registry = registry
+        self._clock = clock
+        self._position_tracker = position_tracker
+        self._compaction_scheduler = compaction_scheduler
+        self._writer = writer
+        self._contract_check = contract_check
+        self._metrics = metrics
+        self._ahead = ahead
+        self._now_ms = now_ms
+        self._dead_letters = DeadLetterOutput(kafka, now_ms=now_ms)
+
+    async def stop(self) -> None:
+        """Disconnect from the broker."""
+        await self._dead_letters.stop()
+
+    async def handle(self, batch: RecordBatch) -> None:
+        """Count a batch, or leave it uncounted and see to it that it is read again."""
+        partition = Partition(batch.topic, batch.partition)
+        try:
+            async with self._registry.lock(partition):
+                owned = await self._registry.loaded(partition)
+                owned.last_batch_s = monotonic()
+                is_next = await self._position_tracker.is_next_batch(owned, batch)
+                # A batch that ends where it begins holds nothing; Redis refuses to log it twice at one position.
+                counted = is_next and batch.end_offset > batch.start_offset and await self._count(owned, batch)
+            if counted:
+                self._metrics.batch_records.labels(batch.topic).observe(len(batch))
+                self._metrics.batch_seconds.labels(batch.topic).observe(monotonic() - batch.arrived_s)
+                self._compaction_scheduler.start_if_due(owned)
+                await self._compaction_scheduler.wait_if_overdue(owned)
+        except RevokedError:
+            self._registry.release(partition)
+        except (TimeoutError, KafkaError) as error:
+            log.warning(
+                "the broker does not answer, a batch will be read again", partition=str(partition), error=repr(error)
+            )
+        except Exception as error:  # the position has not moved, so nothing is lost
+            self._failed(partition, batch, error)
+            await asyncio.sleep(_PAUSE_S)
+
+    def _failed(self, partition: Partition, batch: RecordBatch, error: Exception) -> None:
+        """Tell of a batch that failed: what the broker does not take now, it may take later; all else is our fault."""
+        if isinstance(error, SalepulseError) and error.retriable:
+            log.warning(
+                "dead letters are not taken, a batch will be read again", partition=str(partition), error=str(error)
+            )
+            return
+        self._metrics.failures.inc()
+        log.error(
+            "batch failed, it will be read again",
+            partition=str(partition),
+            start_offset=batch.start_offset,
+            exc_info=error,
+        )
+        if partition in self._registry.owned_partitions:
+            self._position_tracker.forget(self._registry.owned_partitions[partition])
+
+    async def _count(self, owned: OwnedPartition, batch: RecordBatch) -> bool:
+        """Whether it is counted; else the partition stands elsewhere, or its topic is not read on."""
+        if owned.partition.topic is Topic.PROMOTIONS:
+            moved = await self._count_promotions(owned, batch)
+        else:
+            moved = await self._count_events(owned, batch)
+        if isinstance(moved, TopicPaused):
+            return False
+        if moved is not None:
+            self._metrics.moved.inc()
+            log.info("partition stands elsewhere, going there", partition=str(owned.partition), position=moved.position)
+            self._position_tracker.forget(owned)
+        return moved is None
+
+    async def _count_events(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
+        if not self._clock.followed:
+            await self._redis_retry("clock", owned.partition, self._clock.follow)
+        self._registry.limit_memory(owned)
+        prepared = owned.prepare(batch, self._registry.event_time_bounds())
+        if prepared.depends_on_clock and await self._redis_retry(
+            "clock", owned.partition, lambda: self._clock.jumped(batch.arrived_s)
+        ):
+            prepared = owned.prepare(batch, self._registry.event_time_bounds())
+        self._ahead.note(prepared.ahead, self._now_ms())
+        async with self._contract_check.serialized(owned.partition.topic):
+            if (left := await self._contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
+                return left
+            await self._write_dead_letters(owned, batch, prepared.rejected)
+            return await self._redis_retry("apply", owned.partition, lambda: owned.apply(prepared))
+
+    async def _count_promotions(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
+        changes: list[tuple[str, bytes | None]] = []
+        rejected: list[RejectedMessage] = []
+        for i, record in enumerate(batch.records):
+            change = decode_promotion(record.key, record.value)
+            if isinstance(change, RejectedMessage):
+                rejected.append(RejectedMessage(i, change.reason, change.detail))
+            else:
+                definition = change.promotion
+                text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
+                changes.append((change.promotion_id, text))
+        if (left := await self._contract_check.check_contract(owned, batch, rejected)) is not None:
+            return left
+        await self._write_dead_letters(owned, batch, rejected)
+        moved = await self._redis_retry(
+            "promotions",
+            owned.partition,
+            lambda: self._writer.apply_promotions(
+                owned.partition,
+                batch.start_offset,
+                batch.end_offset,
+                owned.position is None,
+                changes,
+                refused_totals(owned.partition.topic, rejected, batch.skipped),
+            ),
+        )
+        if moved is None:
+            owned.position = batch.end_offset
+        return moved
+
+    async def _write_dead_letters(
+        self, owned: OwnedPartition, batch: RecordBatch, rejected: list[RejectedMessage]
+    ) -> None:
+        """Write dead letters and mark lost records; both may be done again, if the batch is not applied after all."""
+        if not rejected and not batch.skipped:
+            return
+        await self._dead_letters.write(owned.partition, batch, rejected)
+        if any(skipped.reason is RejectionReason.UNREADABLE_BATCH for skipped in batch.skipped):
+            unknown_ms = self._position_tracker.lost_from_ms(owned)
+            await self._redis_retry(
+                "incomplete",
+                owned.partition,
+                lambda: self._writer.mark_incomplete(owned.partition, owned.position, unknown_ms),
+            )

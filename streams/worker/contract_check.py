@@ -1,0 +1,146 @@
+"""Not reading on where a topic turns out to hold another team's messages, until somebody accepts it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from redis.asyncio import Redis
+
+from consumers.contract.rejection import RejectedMessage
+from consumers.kafka.consumer import WorkerConsumer
+from consumers.kafka.faust_transport import RecordBatch
+from consumers.topics import Partition, Topic
+from streams.settings import Settings
+from streams.store.contract_check import TopicTally, TopicVerdict, check_contract, contract_fix, topic_tally
+from streams.store.keys import Keys
+from streams.store.writer import OffsetMismatch, PaneWriter
+from streams.worker.partition import OwnedPartition
+from streams.worker.redis_retry import RedisRetry
+from streams.worker.registry import PartitionRegistry
+
+log = structlog.get_logger()
+
+_RETRY_EVERY_S = 60.0
+"""A stopped partition is read again so often: another worker may have accepted its topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPaused:
+    """The batch was left uncounted, and its partition is not read on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """That a partition is not read."""
+
+    position: int | None
+    """Where it stood."""
+    since_s: float
+
+
+class ContractCheck:
+    """Judges topics by the first messages that were counted of them, and pauses the partitions of those that fail."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        keys: Keys,
+        *,
+        redis_retry: RedisRetry,
+        writer: PaneWriter,
+        reading: WorkerConsumer,
+        registry: PartitionRegistry,
+    ) -> None:
+        self._names = settings.topic_names
+        self._redis = redis
+        self._keys = keys
+        self._redis_retry = redis_retry
+        self._writer = writer
+        self._reading = reading
+        self._registry = registry
+        self._accepted: set[Topic] = set(settings.accepted_topics)
+        """Topics that no batch is judged of any more."""
+        self._turns: dict[Topic, asyncio.Lock] = {}
+        self._paused: dict[Partition, _Pause] = {}
+
+    def is_paused(self, partition: Partition) -> bool:
+        """Whether a partition is not read on."""
+        return partition in self._paused
+
+    @asynccontextmanager
+    async def serialized(self, topic: Topic) -> AsyncIterator[None]:
+        """One batch of a topic at a time while it is judged, so that each is judged by all that was counted before."""
+        if topic in self._accepted:
+            yield
+            return
+        async with self._turns.setdefault(topic, asyncio.Lock()):
+            yield
+
+    async def check_contract(
+        self, owned: OwnedPartition, batch: RecordBatch, rejected: Sequence[RejectedMessage]
+    ) -> TopicPaused | OffsetMismatch | None:
+        """None where the batch is to be counted. Raises RevokedError."""
+        partition = owned.partition
+        if partition.topic in self._accepted:
+            self._paused.pop(partition, None)
+            return None
+        counted = await self._redis_retry("tally", partition, lambda: self._tally(owned))
+        found = check_contract(counted, len(batch), rejected)
+        if found.verdict is not TopicVerdict.PAUSED:
+            if found.verdict is TopicVerdict.ACCEPTED:
+                self._accepted.add(partition.topic)
+            self._paused.pop(partition, None)
+            return None
+        return await self._stop(owned, batch, found.why)
+
+    async def resume_due(self) -> None:
+        """Have partitions read again that were paused some time ago, or whose topic is another by now.
+
+        Those that are not ours any more are forgotten.
+        """
+        assigned = self._reading.assigned()
+        for partition, pause in list(self._paused.items()):
+            owned = self._registry.owned_partitions.get(partition)
+            moved = owned is not None and owned.loaded and owned.position != pause.position
+            if partition not in assigned:
+                del self._paused[partition]
+            elif moved or monotonic() - pause.since_s > _RETRY_EVERY_S:
+                self._paused[partition] = _Pause(owned.position if owned else pause.position, monotonic())
+                self._reading.resume(partition)
+
+    async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
+        partition, topic = owned.partition, owned.partition.topic
+        text = f"topic {self._names.shown(topic)} is not read: {why}"
+        moved = await self._redis_retry("stop", partition, lambda: self._writer.stop(partition, owned.position, text))
+        if moved is not None:
+            return moved
+        if not self.is_paused(partition):
+            log.error(
+                "reading of a topic stopped: its messages break the contract; nothing of it is lost",
+                topic=self._names.shown(topic),
+                partition=str(partition),
+                why=why,
+                contract_fix=contract_fix(topic),
+            )
+        self._paused[partition] = _Pause(owned.position, monotonic())
+        self._reading.pause(partition)
+        await self._reading.seek(partition, batch.start_offset)
+        return TopicPaused()
+
+    async def _tally(self, owned: OwnedPartition) -> TopicTally:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for shard in range(self._keys.shards):
+                pipe.hgetall(self._keys.totals(shard))
+            pipe.hget(self._keys.state(self._keys.shard(owned.partition)), f"applied:{owned.partition}")
+            *shards, applied = await pipe.execute()
+        totals: Counter[str] = Counter()
+        for held in shards:
+            totals.update({name.decode(): int(count) for name, count in held.items()})
+        return topic_tally(owned.partition.topic, totals, None if applied is None else int(applied))

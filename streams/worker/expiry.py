@@ -1,0 +1,54 @@
+"""Deleting what is kept no longer: blocks of panes, orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from redis.asyncio import Redis
+
+from streams.settings import Settings, shipping_limits
+from streams.store.keys import Keys
+from streams.store.levels import levels
+from streams.store.retention_keeper import RetentionKeeper
+from streams.store.sweep import RecordSweep
+from streams.store.writer import PaneWriter
+from streams.worker.lateness import event_time_bounds
+from streams.worker.registry import PartitionRegistry
+
+_EXPIRE_EVERY_S = 10.0
+
+
+class Expiry:
+    """One worker's part in it; others may do the same at the same time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        keys: Keys,
+        writer: PaneWriter,
+        registry: PartitionRegistry,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._now_ms = now_ms
+        self._settings = settings
+        self._writer = writer
+        self._registry = registry
+        self._keeper = RetentionKeeper(redis, keys, levels(settings), settings)
+        self._sweep = RecordSweep(
+            redis, keys, 1000 * shipping_limits(settings).horizon_s, settings.delivered_horizon_d * 86_400_000
+        )
+        self._expired_s = 0.0
+
+    async def run_once(self) -> None:
+        """Once a second. What may be dropped is said before it is."""
+        as_of_ms = self._registry.as_of_ms
+        if as_of_ms is None or self._settings.retain == "all":
+            return
+        if monotonic() - self._expired_s > _EXPIRE_EVERY_S:
+            self._expired_s = monotonic()
+            now = event_time_bounds(self._settings, as_of_ms, self._now_ms())
+            self._registry.kept = await self._keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
+            await self._writer.expire(now.with_retained(self._registry.kept).oldest_s, self._registry.kept)
+        await self._sweep.run_once(as_of_ms)

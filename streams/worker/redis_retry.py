@@ -1,0 +1,72 @@
+"""Calls to Redis that are made until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from consumers.kafka.consumer import WorkerConsumer
+from consumers.topics import Partition
+from streams.log_pace import LogPace
+from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal, refusal_of
+from streams.worker.metrics import WorkerMetrics
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+class RevokedError(Exception):
+    """The partition is no longer this worker's."""
+
+
+class RedisRetry:
+    """Calls Redis for a partition: nothing is skipped, and fetching stops meanwhile."""
+
+    def __init__(self, reading: WorkerConsumer, metrics: WorkerMetrics) -> None:
+        self._reading = reading
+        self._metrics = metrics
+        self.answered_s = monotonic()
+        """When Redis last took a call, by `time.monotonic`."""
+        self.refused: dict[Partition, RedisRefusal] = {}
+        """Partitions whose call Redis refuses now, and why."""
+        self._pace = LogPace()
+
+    async def __call__(self, name: str, partition: Partition, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call again and again until Redis answers. Raises RevokedError when the partition is taken away."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            started = monotonic()
+            try:
+                answer = await call()
+            except (RedisError, *UNREACHABLE) as error:
+                self._failed(name, partition, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                if partition not in self._reading.assigned():
+                    self.refused.pop(partition, None)
+                    raise RevokedError from None
+            else:
+                self.refused.pop(partition, None)
+                self.answered_s = monotonic()
+                self._metrics.redis_seconds.labels(name).observe(self.answered_s - started)
+                return answer
+
+    def _failed(self, name: str, partition: Partition, error: Exception) -> None:
+        self._metrics.redis_errors.inc()
+        refusal = refusal_of(error)
+        if refusal is None:
+            self.refused.pop(partition, None)
+        else:
+            self.refused[partition] = refusal
+            self._metrics.redis_refusals.labels(refusal).inc()
+        if self._pace.is_due(refusal.value if refusal else str(error), monotonic()):
+            fix = REFUSAL_TEXTS[refusal].fix if refusal else ""
+            log.warning("Redis call failed; retrying", call=name, error=str(error), partition=str(partition), fix=fix)

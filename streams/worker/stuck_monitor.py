@@ -1,0 +1,229 @@
+"""Looking every second whether the worker gets on, and ending it where it does not and a new one would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from time import monotonic
+
+import structlog
+from redis.exceptions import RedisError
+
+from consumers.kafka.consumer import WorkerConsumer
+from consumers.kafka.faust_transport import FetchBudget
+from consumers.topics import Partition, Topic
+from streams.clock import now_ms
+from streams.process.shutdown_watchdog import ShutdownWatchdog
+from streams.store.connection import UNREACHABLE
+from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
+from streams.store.write_probe import WriteProbe
+from streams.worker.position_tracker import SILENT_S
+from streams.worker.redis_retry import RedisRetry
+from streams.worker.registry import PartitionRegistry
+from streams.worker.watchdog import PartitionSample, Watchdog, WorkerSample
+
+log = structlog.get_logger()
+
+_EVERY_S = 1.0
+_REDIS_WITHIN_S = 2.0
+_ASK_EVERY_S = 5.0
+
+_ANY = Partition(Topic.CLICKS, 0)
+"""Whom to ask of, where nothing is assigned."""
+
+_ASK_UNREADABLE_EVERY_S = 30.0
+
+CanBeRead = Callable[[Partition, int | None], Awaitable[bool]]
+"""Whether somebody else is given the records from a position on."""
+
+
+class StuckMonitor:
+    """Takes a watchdog's word to the broker: only what can be read by somebody else is our own fault."""
+
+    def __init__(
+        self,
+        after_s: float,
+        *,
+        probe: WriteProbe,
+        redis_retry: RedisRetry,
+        report: Callable[[], Awaitable[None]],
+        reading: WorkerConsumer,
+        registry: PartitionRegistry,
+        fetch_budget: FetchBudget,
+        is_paused: Callable[[Partition], bool],
+        is_readable: CanBeRead,
+        shutdown_watchdog: ShutdownWatchdog,
+        stop: Callable[[], None],
+    ) -> None:
+        """`report`: leaves the worker's metrics in Redis."""
+        self._after_s = after_s
+        self._probe = probe
+        self._report = report
+        self._redis_retry = redis_retry
+        self._refusal: RedisRefusal | None = None
+        self._reading = reading
+        self._registry = registry
+        self._fetch_budget = fetch_budget
+        self._is_paused = is_paused
+        self._is_readable = is_readable
+        self._shutdown_watchdog = shutdown_watchdog
+        self._stop = stop
+        self._watchdog = Watchdog(after_s)
+        self._unanswered: Partition | None = None
+        """A partition that nobody could read when we last asked."""
+        self._asked_s = 0.0
+        self._unreadable: dict[Partition, int | None] = {}
+        """Partitions whose records the broker gives nobody, though it answers for others. # <position>"""
+        self._asking: asyncio.Task[None] | None = None
+        self._asked_unreadable_s = 0.0
+
+    @property
+    def refusals(self) -> Collection[RedisRefusal]:
+        """Why Redis takes no writes, as far as is known."""
+        return () if self._refusal is None else (self._refusal,)
+
+    async def run(self) -> None:
+        """Until the worker is told to end, by us or by somebody else."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            await self._check_forever()
+        finally:
+            beating.cancel()
+            if self._asking is not None:
+                self._asking.cancel()
+
+    async def _beat(self) -> None:
+        """Say that the main loop turns, also while looking takes long."""
+        while True:
+            self._shutdown_watchdog.alive()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _check_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                why = await self.check() if self._after_s else ""
+            except Exception:  # a rebalance in between; who watches must not be what fails
+                log.exception("could not see whether the worker gets on, looking again")
+                continue
+            if why:
+                log.error("this worker is stuck and ends, to be started anew; nothing is lost", why=why)
+                self._shutdown_watchdog.begin("being stuck", code=1)
+                self._stop()
+                return
+
+    async def check(self) -> str:
+        """Why the worker should end; empty when it should not."""
+        seen = WorkerSample(
+            {partition: await self._see(partition) for partition in self._assigned()},
+            redis_takes_writes=await self._redis_takes_writes(),
+            rebalancing=self._reading.rebalancing,
+            full=self._fetch_budget.full,
+        )
+        doubted = self._watchdog.check(monotonic(), seen)
+        self._ask_about_unreadable()
+        if self._unanswered:
+            return await self._wait_for_broker(self._unanswered)
+        if self._watchdog.rebalance_is_stuck(monotonic()):
+            doubted = doubted or list(seen.partitions) or [_ANY]
+            why = f"a rebalance has not ended for {2 * self._after_s:g} s"
+        elif doubted:
+            why = f"nothing was read of {doubted[0]} for {self._after_s:g} s"
+        else:
+            return ""
+        if await self._is_readable(doubted[0], self._position(doubted[0])):
+            return f"{why}, and the broker answers others"
+        if self._hears_of_others(doubted[0]):
+            log.error(
+                "the broker gives nobody the records of a partition; reading the others",
+                partition=str(doubted[0]),
+                position=self._position(doubted[0]),
+                fix="see its log: a batch may be damaged on its disk",
+            )
+            self._unreadable[doubted[0]] = self._position(doubted[0])
+            return ""
+        log.warning("the broker does not answer, waiting for it", partition=str(doubted[0]))
+        self._unanswered = doubted[0]
+        return ""
+
+    async def _wait_for_broker(self, partition: Partition) -> str:
+        """A broker that was away: from the moment that it answers, our own connections have as long as ever."""
+        assigned = self._assigned()
+        if assigned and partition not in assigned:  # it is another worker's now, or its topic was deleted
+            self._unanswered = None
+            self._watchdog.restart_timers(monotonic())
+        elif monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = monotonic()
+            if await self._is_readable(partition, self._position(partition)):
+                log.info("the broker answers again", partition=str(partition))
+                self._unanswered = None
+                self._watchdog.restart_timers(monotonic())
+        return ""
+
+    def _ask_about_unreadable(self) -> None:
+        """Find out now and then, beside looking, whether a partition that nobody was given can be read again."""
+        due = monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
+        if self._unreadable and due and (self._asking is None or self._asking.done()):
+            self._asked_unreadable_s = monotonic()
+            self._asking = asyncio.create_task(self._ask_about(next(iter(self._unreadable))))
+
+    async def _ask_about(self, partition: Partition) -> None:
+        position = self._unreadable.pop(partition)
+        if partition in self._reading.assigned() and not await self._is_readable(partition, position):
+            self._unreadable[partition] = position  # behind the others, whose turn is next
+
+    def _hears_of_others(self, partition: Partition) -> bool:
+        return any(self._is_heard_of(other) for other in self._assigned() if other != partition)
+
+    def _is_heard_of(self, partition: Partition) -> bool:
+        return abs(now_ms() - (self._reading.last_fetch_ms(partition) or 0)) <= SILENT_S * 1000
+
+    def _position(self, partition: Partition) -> int | None:
+        owned = self._registry.owned_partitions.get(partition)
+        return None if owned is None else owned.position
+
+    def _assigned(self) -> set[Partition]:
+        """The partitions that are to be read, and can be as far as is known."""
+        with suppress(Exception):  # Faust has no consumer yet, or none any more
+            return {
+                partition
+                for partition in self._reading.assigned()
+                if not self._is_paused(partition)
+                and not (partition in self._unreadable and self._unreadable[partition] == self._position(partition))
+            }
+        return set()
+
+    async def _see(self, partition: Partition) -> PartitionSample:
+        owned = self._registry.owned_partitions.get(partition)
+        position = None if owned is None else owned.position
+        has_backlog = not self._is_heard_of(partition)
+        if not has_backlog:
+            end = self._reading.known_end_offset(partition)
+            with suppress(TimeoutError):
+                has_backlog = end is None or end > (
+                    await self._reading.position(partition) if position is None else position
+                )
+        return PartitionSample(
+            owned and (owned.position, owned.last_batch_s, self._reading.large_record_reads(partition)), has_backlog
+        )
+
+    async def _redis_takes_writes(self) -> bool:
+        try:
+            refusal = await asyncio.wait_for(self._probe.refusal(), _REDIS_WITHIN_S)
+        except (RedisError, TimeoutError, *UNREACHABLE):
+            return False
+        if refusal is not self._refusal:
+            if refusal is not None:
+                why = REFUSAL_TEXTS[refusal]
+                log.warning(
+                    "Redis refuses writes; waiting for it", reason=refusal.value, why=f"it {why.problem}", fix=why.fix
+                )
+            else:
+                log.info("Redis takes writes")
+            self._refusal = refusal
+        if refusal in PERMISSION_REFUSALS or not PERMISSION_REFUSALS.isdisjoint(self._redis_retry.refused.values()):
+            # Housekeeping may be waiting for the same. Where this is refused too, heartbeats end.
+            with suppress(RedisError, TimeoutError, *UNREACHABLE):
+                await asyncio.wait_for(self._report(), _REDIS_WITHIN_S)
+        return refusal is None and not self._redis_retry.refused

@@ -1,0 +1,211 @@
+"""Questions take turns, are charged for what they take, and wait for what keeps the view current."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from streams.serve import fair_queue as turns_module
+from streams.serve.budgets import Budgets, TokenBucket
+from streams.serve.fair_queue import SERVER_CLIENT, FairQueue, OverloadedError, TimedCoroutine
+from streams.serve.http_limits import HttpLimit
+
+pytestmark = pytest.mark.anyio
+
+
+def many() -> Budgets:
+    """Of tokens that may use as much as they like."""
+    return Budgets(rate=1, capacity_s=1e9)
+
+
+def compute(seconds: float) -> None:
+    """Keep this thread busy."""
+    ends_s = time.thread_time() + seconds
+    while time.thread_time() < ends_s:
+        pass
+
+
+class TestAllowance:
+    def test_what_is_used_comes_back_with_time_and_no_more_than_is_kept(self) -> None:
+        held = TokenBucket(rate=0.5, capacity_s=5)
+        assert (held.left_s(100), held.wait_s(100)) == (5, 0)
+        held.use(8, 100)
+        assert (held.left_s(100), held.wait_s(100)) == (-3, 6)
+        assert (held.left_s(104), held.wait_s(106)) == (-1, 0)
+        assert held.left_s(1_000) == 5
+
+    def test_a_clock_that_goes_back_gives_nothing(self) -> None:
+        held = TokenBucket(rate=1, capacity_s=5)
+        held.use(5, 100)
+        assert held.left_s(90) == 0
+
+    def test_each_token_has_its_own(self) -> None:
+        accounts = Budgets(rate=1, capacity_s=1)
+        accounts.of("a").use(2, 0)
+        assert (accounts.of("a").wait_s(0), accounts.of("b").wait_s(0)) == (1, 0)
+
+
+class TestPaced:
+    async def test_it_gives_the_answer_and_charges_for_computing_and_not_for_waiting(self) -> None:
+        async def query() -> str:
+            compute(0.02)
+            await asyncio.sleep(0.2)
+            compute(0.02)
+            return "done"
+
+        used: list[float] = []
+        assert await TimedCoroutine(query(), used.append) == "done"
+        assert len(used) == 2
+        assert 0.04 <= sum(used) < 0.1
+
+    async def test_a_failure_comes_through_and_is_charged(self) -> None:
+        async def query() -> None:
+            await asyncio.sleep(0)
+            compute(0.02)
+            raise ValueError("no")
+
+        used: list[float] = []
+        with pytest.raises(ValueError, match="no"):
+            await TimedCoroutine(query(), used.append)
+        assert sum(used) >= 0.02
+
+    async def test_given_up_it_ends_in_order(self) -> None:
+        ended = []
+
+        async def query() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append(True)
+
+        task = asyncio.ensure_future(_await(TimedCoroutine(query(), lambda _: None)))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended
+
+
+async def _await(paced: TimedCoroutine[None]) -> None:
+    await paced
+
+
+class TestTurns:
+    async def test_tokens_take_turns_however_many_questions_one_has(self) -> None:
+        turns, order = FairQueue(many()), []
+
+        def asks(who: str) -> asyncio.Task[None]:
+            async def query() -> None:
+                await asyncio.sleep(0)
+                order.append(who)
+
+            return asyncio.create_task(turns.run(who, query))
+
+        await asyncio.gather(*(asks("greedy") for _ in range(5)), *(asks("modest") for _ in range(2)))
+        assert order == ["greedy", "greedy", "modest", "greedy", "modest", "greedy", "greedy"]
+
+    async def test_one_at_a_time(self) -> None:
+        turns, at_once, most = FairQueue(many()), [0], [0]
+
+        async def query() -> None:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            await asyncio.sleep(0.001)
+            at_once[0] -= 1
+
+        await asyncio.gather(*(turns.run(str(i % 3), query) for i in range(20)))
+        assert (most[0], at_once[0]) == (1, 0)
+
+    async def test_nothing_is_asked_while_the_view_is_made_current_but_not_for_ever(self) -> None:
+        turns, steps = FairQueue(many()), []
+
+        async def query() -> None:
+            for _ in range(3):
+                steps.append(time.monotonic())
+                await asyncio.sleep(0)
+
+        turns.pause()
+        began_s = time.monotonic()
+        asked = asyncio.create_task(turns.run("", query))
+        await asyncio.sleep(0.1)
+        assert len(steps) == 1
+        turns.resume()
+        await asked
+        assert time.monotonic() - began_s < turns_module.LONGEST_PAUSE_S
+        turns.pause()
+        await asyncio.wait_for(turns.run("", query), 2)
+
+    async def test_who_has_spent_its_time_is_told_when_to_ask_again_and_others_are_answered(self) -> None:
+        turns = FairQueue(Budgets(rate=0.01, capacity_s=0.03))
+
+        async def query() -> None:
+            compute(0.05)
+
+        for who in ("a", ""):
+            await turns.run(who, query)
+            with pytest.raises(OverloadedError) as caught:
+                await turns.run(who, query)
+            assert caught.value.limit is HttpLimit.BUDGET_SPENT
+            assert 2 <= caught.value.retry_after_s <= 10
+        for _ in range(3):
+            await turns.run(SERVER_CLIENT, query)
+        await turns.run("b", query)
+
+    async def test_those_that_wait_when_it_is_spent_are_not_computed(self) -> None:
+        turns, computed = FairQueue(Budgets(rate=0.01, capacity_s=0.03)), []
+
+        async def query() -> None:
+            computed.append(True)
+            compute(0.05)
+            await asyncio.sleep(0)
+
+        told = await asyncio.gather(*(turns.run("a", query) for _ in range(10)), return_exceptions=True)
+        assert len(computed) == 1
+        assert [type(one) for one in told[1:]] == [OverloadedError] * 9
+
+    async def test_a_queue_has_an_end(self) -> None:
+        turns, let = FairQueue(many()), asyncio.Event()
+        asked = [asyncio.create_task(turns.run("a", let.wait)) for _ in range(turns_module.MAX_WAITING_PER_CLIENT + 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError) as caught:
+            await turns.run("a", let.wait)
+        assert caught.value.limit is HttpLimit.QUEUE_FULL
+        other = asyncio.create_task(turns.run("b", let.wait))
+        let.set()
+        await asyncio.gather(*asked, other)
+
+    @pytest.mark.parametrize("which", [0, 1, 2])
+    async def test_one_that_is_given_up_keeps_no_turn(self, which: int) -> None:
+        turns, let = FairQueue(many()), asyncio.Event()
+        asked = [asyncio.create_task(turns.run("a", let.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        asked[which].cancel()
+        let.set()
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in told] == [at == which for at in range(3)]
+        assert await asyncio.wait_for(turns.run("a", _one), 1) == 1
+
+    async def test_given_up_in_the_moment_that_its_turn_comes(self) -> None:
+        turns, let = FairQueue(many()), asyncio.Event()
+        first = asyncio.create_task(turns.run("a", let.wait))
+        second, third = (asyncio.create_task(turns.run("a", _one)) for _ in range(2))
+        await asyncio.sleep(0)
+        give = turns._pass_turn
+
+        def give_and_cancel() -> None:
+            turns._pass_turn = give  # type: ignore[method-assign]
+            give()
+            second.cancel()
+
+        turns._pass_turn = give_and_cancel  # type: ignore[method-assign]
+        let.set()
+        await first
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert await asyncio.wait_for(third, 1) == 1
+
+
+async def _one() -> int:
+    return 1

@@ -1,0 +1,53 @@
+"""What was counted under other settings cannot be corrected, so such settings are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.errors import SalepulseError
+from consumers.topics import Topic
+from streams.local.doctor.workers import check_currency
+from streams.store.shared_settings import CURRENCY, require_same_settings
+from tests.streams.shop import Shop
+
+pytestmark = pytest.mark.anyio
+
+ALIKE = dict.fromkeys(Topic, 4)
+
+
+async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> None:
+    await require_same_settings(shop.redis, shop.settings, ALIKE)
+    await require_same_settings(shop.redis, shop.settings, ALIKE)
+    other = shop.settings.model_copy(update={"overdue_after_h": 24})
+    with pytest.raises(SalepulseError, match=r"overdue_after_h=0\.1 .* not with overdue_after_h=24"):
+        await require_same_settings(shop.redis, other, ALIKE)
+
+
+async def test_money_in_another_currency_is_not_added_to_what_was_counted(shop: Shop) -> None:
+    await shop.redis.hset(shop.keys.state(0), "orders", "overdue_after_h=0.1 unshipped_horizon_d=180")  # as before
+    await require_same_settings(shop.redis, shop.settings, ALIKE)
+    await require_same_settings(shop.redis, shop.settings.model_copy(update={"currency_exponent": 0}), ALIKE)
+    yen = shop.settings.model_copy(update={"currency": "JPY"})
+    with pytest.raises(SalepulseError, match="counted into with currency=CNY, not with currency=JPY"):
+        await require_same_settings(shop.redis, yen, ALIKE)
+    noted = await shop.redis.hget(shop.keys.state(0), CURRENCY)
+    (found,) = check_currency(noted, yen)
+    assert (found.level, "counted in CNY" in found.found) == ("wrong", True)
+    assert list(check_currency(noted, shop.settings)) == []
+    assert list(check_currency(None, yen)) == [], "nothing was counted"
+
+
+async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) -> None:
+    await shop.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(SalepulseError, match=r"Redis at .* is out of memory and refuses writes; raise maxmemory"):
+            await require_same_settings(shop.redis, shop.settings, ALIKE)
+    finally:
+        await shop.redis.config_set("maxmemory", "0")
+
+
+async def test_over_several_shards_orders_and_logistics_need_as_many_partitions(shop: Shop) -> None:
+    unlike = {**ALIKE, Topic.LOGISTICS: 2}
+    await require_same_settings(shop.redis, shop.settings, unlike)
+    with pytest.raises(SalepulseError, match="orders has 4 partitions and logistics 2"):
+        await require_same_settings(shop.redis, shop.settings.model_copy(update={"shards": 2}), unlike)

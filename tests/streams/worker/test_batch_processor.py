@@ -1,0 +1,248 @@
+"""A batch is counted if it follows where its partition stands, and is told in metrics only then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import ClassVar
+
+import pytest
+
+from consumers.contract.rejection import RejectionReason
+from consumers.dead_letters.letters import DeadLetter
+from consumers.errors import SalepulseError
+from consumers.kafka.admin import create_topics, default_plans
+from consumers.kafka.skipped_records import SkippedRecords, Truncation
+from consumers.topics import Topic
+from streams.clock import now_ms
+from streams.worker.partition import OwnedPartition
+from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0
+from tests.streams.worker.conftest import Office, opened
+from tests.support.events import T0, click, ms, paid, promotion, records, wire
+from tests.support.servers import Server
+
+pytestmark = pytest.mark.anyio
+
+DAY_S = 86_400
+
+
+async def test_batches_of_a_partition_count_one_after_the_other(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(10)))
+    for _ in range(4):
+        office.worker.take(office.topics.fetch(CLICKS_0, most=3))
+    async with asyncio.timeout(5):
+        while await office.position(CLICKS_0) != 10:
+            await asyncio.sleep(0.01)
+    assert await office.totals() == {"events,clicks,page_view": 10}
+    assert office.metric("batch_records_count", topic="clicks") == 4
+    assert office.metric("batch_records_sum", topic="clicks") == 10
+
+
+async def test_partitions_do_not_wait_for_each_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two partitions, one waits for Redis and the other is prepared."""
+    begun: list[str] = []
+    apply, going = OwnedPartition.apply, asyncio.Event()
+
+    async def slow(self: OwnedPartition, prepared: object) -> object:
+        begun.append(str(self.partition))
+        await going.wait()
+        return await apply(self, prepared)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OwnedPartition, "apply", slow)
+    office.topics.write(CLICKS_0, click(at=1))
+    office.topics.write(ORDERS_0, paid(at=1))
+    for partition in (CLICKS_0, ORDERS_0):
+        office.worker.take(office.topics.fetch(partition))
+    async with asyncio.timeout(5):
+        while len(begun) < 2:
+            await asyncio.sleep(0.01)
+        going.set()
+        while await office.position(ORDERS_0) is None or await office.position(CLICKS_0) is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_batch_that_does_not_follow_is_passed_over_and_reading_goes_back(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    await office.count(office.topics.fetch(CLICKS_0, most=1))
+    office.topics.fetch(CLICKS_0, most=1)  # lost on the way
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert (await office.position(CLICKS_0), office.topics.sought) == (1, [(CLICKS_0, 1)])
+    assert office.metric("batch_records_sum", topic="clicks") == 1
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.position(CLICKS_0) == 4
+    assert office.metric("batch_seconds_count", topic="clicks") == 2
+
+
+async def test_a_batch_that_ends_where_it_begins_changes_nothing_and_is_not_tried_for_ever(office: Office) -> None:
+    """Before the first record, where its entry's id would be 0-0, and at the position of the last entry."""
+    async with asyncio.timeout(5):
+        await office.count(records(CLICKS_0.topic, 0, 0, []))
+        assert await office.position(CLICKS_0) is None
+        office.topics.write(CLICKS_0, click(at=1), click(at=2))
+        await office.count(office.topics.fetch(CLICKS_0))
+        await office.count(records(CLICKS_0.topic, 0, 2, []))
+        assert (await office.position(CLICKS_0), office.topics.sought) == (2, [])
+        assert office.metric("redis_errors_total") == office.metric("batch_failures_total") == 0
+        office.topics.write(CLICKS_0, click(at=3))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.position(CLICKS_0) == 3
+
+
+async def test_a_batch_that_fails_is_counted_as_a_failure_and_read_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.topics.write(CLICKS_0, click(at=1))
+    monkeypatch.setattr("streams.worker.batch_processor._PAUSE_S", 0)
+    with monkeypatch.context() as broken:
+        broken.setattr(OwnedPartition, "prepare", lambda *_: 1 / 0)
+        await office.count(office.topics.fetch(CLICKS_0))
+    assert office.metric("batch_failures_total") == 1
+    assert office.metric("batch_records_count", topic="clicks") == 0
+    assert await office.position(CLICKS_0) is None
+    office.topics.reads[CLICKS_0] = 0
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert await office.position(CLICKS_0) == 1
+
+
+async def test_what_another_owner_has_counted_is_refused_and_not_told_as_counted(
+    office: Office, redis_url: str
+) -> None:
+    events = [click(at=at) for at in range(3)]
+    office.topics.write(CLICKS_0, *events)
+    await office.count(office.topics.fetch(CLICKS_0, most=1))
+    async with opened(redis_url) as other:
+        other.topics.write(CLICKS_0, *events)
+        other.topics.reads[CLICKS_0] = 1
+        await other.count(other.topics.fetch(CLICKS_0, most=1))
+    await office.count(office.topics.fetch(CLICKS_0))
+    assert office.metric("refused_batches_total") == 1
+    assert office.metric("batch_records_sum", topic="clicks") == 1
+    assert await office.totals() == {"events,clicks,page_view": 2}
+
+
+async def test_a_partition_taken_away_is_not_counted_on(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    first, second = office.topics.fetch(CLICKS_0, most=2), office.topics.fetch(CLICKS_0)
+    office.worker.take(first)
+    office.worker.take(second)
+    office.worker.revoked({CLICKS_0})
+    await asyncio.sleep(0.1)
+    assert await office.totals() == {}
+
+
+async def test_refused_promotions_are_dead_letters_and_in_the_totals(embedded_broker: Server, redis_url: str) -> None:
+    await create_topics(embedded_broker.bootstrap, default_plans(1))
+    async with opened(redis_url, bootstrap=embedded_broker.bootstrap) as office:
+        values = [promotion("d11").model_dump_json(exclude_none=True).encode(), b"{", b"", b"{"]
+        await office.count(records(Topic.PROMOTIONS, 0, 0, values))
+        assert await office.position(PROMOTIONS_0) == 4
+        assert await office.totals() == {"rejected,promotions,bad_json": 2, "rejected,promotions,empty": 1}
+        assert await office.field(f"applied:{PROMOTIONS_0}") == "1"
+        assert set(await office.redis.hgetall(office.keys.promotions)) == {b"d11"}
+
+
+class Letters:
+    """Dead letters that are written nowhere."""
+
+    written: ClassVar[list[DeadLetter]] = []
+    failing: ClassVar[list[Exception]] = []
+    """What the next calls end with."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.written.clear()
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def write(self, letters: Iterable[DeadLetter]) -> None:
+        if self.failing:
+            raise self.failing.pop()
+        self.written.extend(letters)
+
+
+@pytest.mark.parametrize("clock", ["wall", "event"])
+async def test_what_is_older_than_every_pane_is_refused_from_a_workers_first_batch_on(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    now_s = now_ms() / 1000 - T0
+    async with opened(redis_url, clock=clock, retain="") as before:
+        before.topics.write(CLICKS_0, click(at=now_s))
+        await before.count(before.topics.fetch(CLICKS_0))
+    async with opened(redis_url, clock=clock, retain="") as office:
+        office.topics.write(CLICKS_0, click(at=now_s), click(at=now_s - 401 * DAY_S), click(at=now_s - 399 * DAY_S))
+        office.topics.reads[CLICKS_0] = 1
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 2, "rejected,clicks,too_late": 1}
+        assert [(letter.offset, letter.reason) for letter in Letters.written] == [(1, RejectionReason.TOO_LATE)]
+
+
+async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redis_url: str) -> None:
+    async with opened(redis_url, clock="event", retain="") as office:
+        office.topics.write(CLICKS_0, click(at=0), click(at=500 * DAY_S))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 2}
+
+
+@pytest.mark.parametrize(("retriable", "failures"), [(True, 0), (False, 1)])
+async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, retriable: bool, failures: int
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    monkeypatch.setattr("streams.worker.batch_processor._PAUSE_S", 0)
+    monkeypatch.setattr(Letters, "failing", [SalepulseError("no Kafka broker answers", retriable=retriable)])
+    async with opened(redis_url) as office:
+        office.topics.write(CLICKS_0, b"{", click(at=1))
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert (await office.totals(), Letters.written) == ({}, [])
+        assert office.metric("batch_failures_total") == failures
+        office.topics.reads[CLICKS_0] = 0
+        await office.count(office.topics.fetch(CLICKS_0))
+        assert await office.totals() == {"events,clicks,page_view": 1, "rejected,clicks,bad_json": 1}
+        assert [letter.offset for letter in Letters.written] == [0]
+
+
+async def test_records_that_cannot_be_decoded_are_one_dead_letter_counted_and_marked_as_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    async with opened(redis_url) as office:
+        office.topics.write(CLICKS_0, click(at=1))
+        await office.count(office.topics.fetch(CLICKS_0))
+        batch = records(Topic.CLICKS, 0, 1, [wire(click(at=2))])
+        batch.end_offset = 9
+        batch.skipped.append(
+            SkippedRecords(2, 8, RejectionReason.UNREADABLE_BATCH, "its checksum is wrong", value=b"\x00raw")
+        )
+        await office.count(batch)
+        assert await office.position(CLICKS_0) == 9
+        assert await office.totals() == {
+            "events,clicks,page_view": 2,
+            "rejected,clicks,unreadable_batch": 1,
+            "records_lost,clicks": 7,
+        }
+        assert await office.field("incomplete:clicks/0") == str(ms(1)), "from what was counted before"
+        (letter,) = Letters.written
+        assert (letter.id, letter.last_offset, letter.value) == ("clicks/0/2", 8, b"\x00raw")
+
+
+async def test_a_message_that_was_cut_is_refused_and_nothing_is_lost(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
+    async with opened(redis_url) as office:
+        truncation, headers = Truncation(2**30, "ab" * 32), [("trace", b"7")]
+        for topic, partition in ((Topic.ORDERS, ORDERS_0), (Topic.PROMOTIONS, PROMOTIONS_0)):
+            batch = records(topic, 0, 0, [])
+            batch.end_offset = 1
+            batch.skipped.append(
+                SkippedRecords(0, 0, RejectionReason.TOO_LARGE, "it is large", b"k", b"begin", truncation, headers, 99)
+            )
+            await office.count(batch)
+            assert await office.position(partition) == 1
+            assert await office.field(f"incomplete:{partition}") is None
+        assert await office.totals() == {"rejected,orders,too_large": 1, "rejected,promotions,too_large": 1}
+        letter = Letters.written[0]
+        assert (letter.key, letter.value, letter.truncation, letter.headers) == (b"k", b"begin", truncation, headers)
+        assert (letter.timestamp_ms, letter.last_offset) == (99, None)

@@ -1,0 +1,36 @@
+"""What a worker holds of its partitions stays within memory, whatever labels come."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.redis_retry import RedisRetry
+from streams.worker.registry import PartitionRegistry
+from tests.streams.shop import LOGISTICS_0, opened
+from tests.streams.stock.test_wire import named
+from tests.streams.worker.topics import Topics
+from tests.support.events import records, stock_level, wire
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_names_of_stock_are_numbered_anew_before_there_are_too_many(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.worker.registry._MAX_NAMES", 20)
+    async with opened(redis_url) as shop:
+        registry = PartitionRegistry(shop.settings, RedisRetry(Topics(), WorkerMetrics()), shop.writer, shop.compactor)
+        work = await registry.loaded(LOGISTICS_0)
+        held = []
+        for turn in range(10):
+            registry.limit_memory(work)
+            if turn in (3, 6):
+                await work.compact(registry.event_time_bounds())
+            counts = [stock_level(1, at=turn, warehouse=f"w-{turn}-{number}") for number in range(8)]
+            batch = records(LOGISTICS_0.topic, 0, work.position or 0, list(map(wire, counts)))
+            assert await work.apply(work.prepare(batch, registry.event_time_bounds())) is None
+            held.append(len(registry._rows.stock))
+        assert max(held) < 40
+        _, levels, _ = named((await shop.stored("stock"))[LOGISTICS_0].stock, shop.rows.stock)
+        assert len(levels) == 80

@@ -1,0 +1,149 @@
+"""A worker that reads nothing ends itself only where the broker answers somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import redis
+
+from consumers.topics import Partition
+from streams.clock import now_ms
+from streams.store.refusal_kinds import RedisRefusal
+from streams.worker.stuck_monitor import StuckMonitor
+from tests.streams.shop import CLICKS_0, ORDERS_0
+from tests.streams.worker.conftest import Clock, Office
+from tests.support.events import click
+
+pytestmark = pytest.mark.anyio
+
+
+class Watched:
+    """Looks once a second, for as long as asked; the broker answers others or does not."""
+
+    def __init__(self, office: Office, clock: Clock) -> None:
+        self.office, self.clock = office, clock
+        self.answers = True
+        self.unreadable: set[Partition] = set()
+        self.asked: list[Partition] = []
+        self.stuck_monitor: StuckMonitor = office.worker._stuck_monitor
+        self.stuck_monitor._can_be_read = self._can_be_read
+
+    async def _can_be_read(self, partition: Partition, _position: int | None) -> bool:
+        self.asked.append(partition)
+        return self.answers and partition not in self.unreadable
+
+    async def check(self, seconds: int) -> str:
+        """What it says at last, at once if it has something to say."""
+        for _ in range(seconds):
+            self.clock.pass_(1)
+            if why := await self.stuck_monitor.check():
+                return why
+        return ""
+
+
+@pytest.fixture
+def watched(passing: Clock, office: Office) -> Watched:
+    return Watched(office, passing)
+
+
+async def test_records_that_wait_and_are_not_read_although_others_can_read_them(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=2))
+    assert await watched.check(30) == ""
+    assert await watched.check(5) == "nothing was read of clicks/0 for 30 s, and the broker answers others"
+
+
+async def test_a_partition_that_nobody_is_given_ends_no_worker_and_the_others_stay_watched(watched: Watched) -> None:
+    topics = watched.office.topics
+    topics.write(CLICKS_0, click(at=1), click(at=2))
+    topics.write(ORDERS_0)
+    await watched.office.count(topics.fetch(CLICKS_0, most=1))
+    watched.unreadable.add(CLICKS_0)
+    assert await watched.check(200) == ""
+    assert len(watched.asked) < 10
+    topics.write(ORDERS_0, click(at=1))
+    assert "nothing was read of orders/0" in await watched.check(32)
+    watched.unreadable.clear()
+    topics.values[ORDERS_0].clear()
+    await asyncio.sleep(0)
+    assert "nothing was read of clicks/0" in await watched.check(100)
+
+
+async def test_a_large_record_that_is_passed_over_is_worked_on(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1), click(at=2))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=1))
+    for step in range(20):
+        watched.office.topics.stepped[CLICKS_0] = step
+        assert await watched.check(10) == ""
+    assert "clicks/0" in await watched.check(40)
+
+
+async def test_a_partition_that_the_broker_is_silent_about_is_in_doubt_too(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0))
+    assert await watched.check(100) == ""
+    watched.office.topics.heard[CLICKS_0] = now_ms() - 4_000
+    assert "clicks/0" in await watched.check(40)
+
+
+async def test_idle_and_never_counted_partitions_are_not(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0)
+    watched.office.topics.write(ORDERS_0, click(at=1))
+    watched.office.topics.begins[ORDERS_0] = watched.office.topics.reads[ORDERS_0] = 1  # deleted before anybody read it
+    assert await watched.check(100) == ""
+    assert watched.asked == []
+
+
+async def test_where_the_broker_answers_nobody_it_is_waited_for(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.answers = False
+    assert await watched.check(300) == ""
+    watched.answers = True
+    assert await watched.check(30) == ""  # our own connections have as long as ever from now on
+    assert await watched.check(10) != ""
+
+
+async def test_a_broker_that_is_back_is_read_on(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.answers = False
+    assert await watched.check(60) == ""
+    watched.answers = True
+    assert await watched.check(20) == ""
+    await watched.office.count(watched.office.topics.fetch(CLICKS_0))
+    assert await watched.check(100) == ""
+
+
+async def test_a_rebalance_that_never_ends(watched: Watched) -> None:
+    watched.office.topics.in_rebalance = True
+    assert await watched.check(60) == ""
+    assert "a rebalance has not ended for 60 s" in await watched.check(5)
+
+
+async def test_not_while_redis_refuses_writes_however_long_that_lasts(watched: Watched, redis_url: str) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.config_set("maxmemory", "1")
+        try:
+            assert await watched.check(1000) == ""
+        finally:
+            admin.config_set("maxmemory", "0")
+    assert await watched.check(30) == "", "from then on it has as long as ever"
+    assert "clicks/0" in await watched.check(5)
+
+
+async def test_not_while_a_call_is_refused_that_the_probe_does_not_see(watched: Watched) -> None:
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    watched.stuck_monitor._redis_retry.refused[CLICKS_0] = RedisRefusal.NOPERM
+    assert await watched.check(100) == ""
+    watched.stuck_monitor._redis_retry.refused.clear()
+    assert "clicks/0" in await watched.check(40)
+
+
+async def test_not_while_redis_is_away(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent() -> bool:
+        return False
+
+    watched.office.topics.write(CLICKS_0, click(at=1))
+    monkeypatch.setattr(watched.stuck_monitor, "_redis_takes_writes", silent)
+    assert await watched.check(100) == ""
