@@ -111,6 +111,6 @@ def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
     """The KPI made of the same counters, else the first counter."""
     wanted = (*count, *(name for name in per if name not in count))
     for kpi in KPIS:
-        if tuple(counters_of(kpi.name)) == wanted:
+        if counters_of(kpi.name) == wanted:
             return kpi.name
     return count[0]

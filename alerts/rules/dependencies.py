@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE
@@ -21,34 +21,12 @@ _COUNTED: Mapping[str, Topic] = {
 }
 
 
-class _RecordedNames(Mapping[str, int]):
-    """Sums that remember which of them a formula asks for."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def __getitem__(self, name: str) -> int:
-        self.names.append(name)
-        return 1
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 @cache
 def counters_of(name: str) -> tuple[str, ...]:
     """The counters and distinct counts that a counter or KPI is made of; none for what rests on more than panes."""
     if name in _COUNTED:
         return (name,)
-    for kpi in KPIS:
-        if kpi.name == name:
-            asked = _RecordedNames()
-            kpi.compute(asked)
-            return tuple(dict.fromkeys(asked.names))
-    return ()
+    return next((kpi.inputs for kpi in KPIS if kpi.name == name), ())
 
 
 @cache

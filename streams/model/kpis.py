@@ -31,13 +31,18 @@ class Kpi:
     formula: str
     """As people write it."""
     compute: Callable[[Sums], Number]
-    """Raises KeyError where a counter that it needs does not exist."""
+    """Called only with sums that have all inputs."""
+    inputs: tuple[str, ...]
+    """Names of the sums that `compute` reads; the KPI is None where one of them is missing."""
     unit: Unit = Unit.RATIO
     scopes: tuple[Scope, ...] = SCOPES
 
 
 def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: str | None = None) -> Kpi:
-    return Kpi(name, formula or f"{above} / {below}", lambda sums: divide(sums[above], sums[below]), unit)
+    def compute(sums: Sums) -> Number:
+        return divide(sums[above], sums[below])
+
+    return Kpi(name, formula or f"{above} / {below}", compute, (above, below), unit)
 
 
 def target_sum(tier: str) -> str:
@@ -50,6 +55,7 @@ def _attainment(tier: str) -> Kpi:
         f"target_attainment.{tier}",
         f"net_gmv / the promotion's target {tier}, in window promotion",
         lambda sums: divide(sums["gmv"] - sums["refunds"], sums[target_sum(tier)]),
+        ("gmv", "refunds", target_sum(tier)),
         scopes=(Scope.PROMOTION,),
     )
 
@@ -57,10 +63,6 @@ def _attainment(tier: str) -> Kpi:
 def divide(above: float, below: float) -> float | None:
     """A ratio, None over 0."""
     return above / below if below else None
-
-
-STOCK_SUMS = ("stock_available", "promotion_units", "units_15m", "stockout_skus", "stocked_skus")
-"""What the stock KPIs are made of: the state of a SKU, and how many SKUs are in which."""
 
 
 def _sell_through(sums: Sums) -> Number:
@@ -74,6 +76,7 @@ _STOCK_KPIS = (
         "newest on_hand of each warehouse + received + adjusted after it, + units cancelled - units ordered after the "
         "newest of those; null without any count",
         lambda sums: sums["stock_available"],
+        ("stock_available",),
         Unit.COUNT,
         (Scope.SKU,),
     ),
@@ -81,12 +84,14 @@ _STOCK_KPIS = (
         "sell_through",
         "units paid with the promotion's id, ever / (those + stock_available)",
         _sell_through,
+        ("promotion_units", "stock_available"),
         scopes=(Scope.SKU,),
     ),
     Kpi(
         "minutes_to_stockout",
         "stock_available / units per minute over the last 15 m; 0 when stock <= 0, null when nothing sells",
         lambda sums: minutes_to_stockout(sums["stock_available"], sums["units_15m"]),
+        ("stock_available", "units_15m"),
         Unit.MINUTES,
         (Scope.SKU,),
     ),
@@ -94,6 +99,7 @@ _STOCK_KPIS = (
         "oversold_units",
         "max(0, - stock_available)",
         lambda sums: max(0, -sums["stock_available"]),
+        ("stock_available",),
         Unit.COUNT,
         (Scope.SKU,),
     ),
@@ -101,6 +107,7 @@ _STOCK_KPIS = (
         "stockout_skus",
         "SKUs of the promotion (scope all: all known) with stock_available <= 0",
         lambda sums: sums["stockout_skus"],
+        ("stockout_skus",),
         Unit.COUNT,
         (Scope.ALL, Scope.PROMOTION),
     ),
@@ -108,13 +115,14 @@ _STOCK_KPIS = (
         "stock_fill_rate",
         "of the same SKUs, the share with stock_available > 0",
         lambda sums: divide(sums["stocked_skus"], sums["stocked_skus"] + sums["stockout_skus"]),
+        ("stocked_skus", "stockout_skus"),
         scopes=(Scope.ALL, Scope.PROMOTION),
     ),
 )
 STOCK_NAMES = frozenset(kpi.name for kpi in _STOCK_KPIS)
 
 KPIS = (
-    Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], Unit.MONEY),
+    Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], ("gmv", "refunds"), Unit.MONEY),
     _ratio("aov", "gmv", "orders_paid", Unit.MONEY),
     _ratio("conversion_rate", "buyers", "visitors"),
     _ratio("cart_rate", "cart_adds", "product_views"),
@@ -125,6 +133,7 @@ KPIS = (
         "payment_failure_rate",
         "payments_failed / (payments_failed + orders_paid)",
         lambda sums: divide(sums["payments_failed"], sums["payments_failed"] + sums["orders_paid"]),
+        ("payments_failed", "orders_paid"),
     ),
     _ratio("cancellation_rate", "orders_cancelled", "orders_created"),
     _ratio("refund_rate", "orders_refunded", "orders_paid"),
@@ -133,6 +142,7 @@ KPIS = (
         "discount_rate",
         "discounts / (gmv + discounts)",
         lambda sums: divide(sums["discounts"], sums["gmv"] + sums["discounts"]),
+        ("discounts", "gmv"),
         scopes=tuple(scope for scope in SCOPES if scope not in LINE_SCOPES),
     ),
     _ratio("new_buyer_rate", "first_orders", "orders_paid", formula="paid orders with first_order / orders_paid"),
@@ -144,11 +154,12 @@ KPIS = (
         "avg_dwell_seconds",
         "mean dwell_ms of the events that carry it / 1000",
         lambda sums: divide(sums["dwell_ms"], sums["dwell_events"] * 1000),
+        ("dwell_ms", "dwell_events"),
         Unit.SECONDS,
     ),
     *map(_attainment, TARGET_TIERS),
     *_STOCK_KPIS,
-    *(Kpi(held.name, held.formula, held.compute, held.unit, SHIPPING_SCOPES) for held in SHIPPING_KPIS),
+    *(Kpi(held.name, held.formula, held.compute, held.inputs, held.unit, SHIPPING_SCOPES) for held in SHIPPING_KPIS),
 )
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)
@@ -177,9 +188,7 @@ def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict
     """
     answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
     answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})
+    has = sums.__contains__
     for kpi in KPIS if only is None else [kpi for kpi in KPIS if kpi.name in only]:
-        try:
-            answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes else None
-        except KeyError:
-            answer[kpi.name] = None
+        answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes and all(map(has, kpi.inputs)) else None
     return answer

@@ -23,12 +23,18 @@ class ShippingKpi:
     name: str
     formula: str
     compute: Callable[[Sums], int | float | None]
-    """Raises KeyError where a scope has no such counters."""
+    """Called only with sums that have all inputs."""
+    inputs: tuple[str, ...]
+    """Names of the sums that `compute` reads."""
     unit: Unit
 
 
+def _inputs(*counters: ShippingCounter) -> tuple[str, ...]:
+    return tuple(map(shipping_sum_name, counters))
+
+
 def _state(name: str, formula: str, state: ShippingCounter) -> ShippingKpi:
-    return ShippingKpi(name, formula, lambda sums: sums[shipping_sum_name(state)], Unit.COUNT)
+    return ShippingKpi(name, formula, lambda sums: sums[shipping_sum_name(state)], _inputs(state), Unit.COUNT)
 
 
 def _ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCounter) -> ShippingKpi:
@@ -36,7 +42,7 @@ def _ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCount
         whole = sums[shipping_sum_name(below)]
         return sums[shipping_sum_name(above)] / whole if whole else None
 
-    return ShippingKpi(name, formula, compute, Unit.RATIO)
+    return ShippingKpi(name, formula, compute, _inputs(above, below), Unit.RATIO)
 
 
 def _mean(name: str, formula: str, milliseconds: ShippingCounter, legs: ShippingCounter) -> ShippingKpi:
@@ -44,7 +50,7 @@ def _mean(name: str, formula: str, milliseconds: ShippingCounter, legs: Shipping
         count = sums[shipping_sum_name(legs)]
         return sums[shipping_sum_name(milliseconds)] / (count * HOUR_MS) if count else None
 
-    return ShippingKpi(name, formula, compute, Unit.HOURS)
+    return ShippingKpi(name, formula, compute, _inputs(milliseconds, legs), Unit.HOURS)
 
 
 SHIPPING_KPIS = (

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.model import promotions
 from streams.model.kpis import (
     KPIS,
     STOCK_NAMES,
-    STOCK_SUMS,
-    TARGET_TIERS,
-    Number,
-    Sums,
     absent_counters,
-    target_sum,
     values,
 )
 from streams.model.windows import Span, Window, in_panes
@@ -33,18 +28,9 @@ from streams.view.shipping import known_sums, sums_by_name
 from streams.view.stock_numbers import StockNumbers, StockSums
 from streams.view.sums import WindowSum
 
-
-def _needs_distincts(compute: Callable[[Sums], Number]) -> bool:
-    counted = [counter.name for counter in COUNTERS]
-    try:
-        compute(dict.fromkeys([*counted, *map(target_sum, TARGET_TIERS), *STOCK_SUMS, *SHIPPING_SUM_NAMES], 0))
-    except KeyError:
-        return True
-    return False
-
-
-DISTINCT_NAMES = frozenset({*(d.name for d in DISTINCTS), *(kpi.name for kpi in KPIS if _needs_distincts(kpi.compute))})
-"""Distinct counts, and the KPIs made of them."""
+_DISTINCTS = frozenset(distinct.name for distinct in DISTINCTS)
+DISTINCT_NAMES = _DISTINCTS | {kpi.name for kpi in KPIS if not _DISTINCTS.isdisjoint(kpi.inputs)}
+"""Distinct counts, and the KPIs that read them."""
 
 
 async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:

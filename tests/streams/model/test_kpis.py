@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.model.kpis import NAMES, UNITS, values
+from streams.model.kpis import KPIS, NAMES, UNITS, Kpi, values
 from streams.model.promotions import current_promotion
 from streams.panes.counters import COUNTERS, DISTINCTS
 from streams.panes.scopes import Scope
@@ -45,6 +45,21 @@ def test_what_a_scope_does_not_have_is_null_and_so_is_what_rests_on_it() -> None
 )
 def test_formulas(changes: dict[str, int], name: str, expected: float) -> None:
     assert values({**NOTHING, **changes}, Scope.ALL)[name] == expected
+
+
+class ReadNames(dict[str, int]):
+    """Sums that record which names are read."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = 1
+        return 1
+
+
+@pytest.mark.parametrize("kpi", KPIS, ids=lambda kpi: kpi.name)
+def test_a_kpi_declares_each_sum_that_its_formula_reads(kpi: Kpi) -> None:
+    read = ReadNames()
+    kpi.compute(read)
+    assert set(read) == set(kpi.inputs)
 
 
 TARGETS = {"target.base": 100, "target.sprint": 200, "target.challenge": 0}
