@@ -22,7 +22,7 @@ from streams.shipping.join import OrderChanges, join
 from streams.shipping.record_keys import RecordKey
 from streams.store.as_of import PartitionState
 from streams.store.levels import levels
-from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
+from streams.store.reader import BlockId, LogEntry, StoredBlock
 from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 from streams.store.state import StoreState
 from streams.view.numbers import SECONDS
@@ -43,8 +43,8 @@ class _Topic:
     last_counted_ms: int | None = None
 
 
-class MemoryStore(PaneReader):
-    """The one process that writes is the one that reads: no rolls, no encoding, nothing that could be lost."""
+class MemoryStore:
+    """A `PaneSource` in memory: the process that counts is the one that reads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import structlog
 
@@ -31,10 +30,9 @@ from consumers.topics import Partition
 from streams.model.windows import Span
 from streams.settings import Settings
 from streams.store.levels import levels
-from streams.view.cached_queries import CachedQuery
 from streams.view.follower_thread import FollowerThread
 from streams.view.newest_as_of import newest_as_of
-from streams.view.precomputed import HotQueries
+from streams.view.precomputed import NoPrecomputedQueries
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 from streams.worker.clock_offsets import clock_offsets
@@ -53,16 +51,6 @@ _WORKER_RETRIES_S = 5.0
 """How soon a worker that waited for Redis has tried again, on a busy machine."""
 
 
-class _NoHotQueries(HotQueries):
-    """Nobody asks this view the same again and again: nothing is answered ahead."""
-
-    def quick(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        return []
-
-    def slow(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
-        return []
-
-
 @dataclass(slots=True)
 class _EvaluationRequest:
     """One evaluation."""
@@ -77,7 +65,7 @@ class ViewEvaluator:
     def __init__(self, settings: Settings, loader: RuleLoader) -> None:
         self._settings = settings
         self._loader = loader
-        self._following = FollowerThread(settings, _NoHotQueries())
+        self._following = FollowerThread(settings, NoPrecomputedQueries())
         self._follows = False
         self._store_healthy_for_s: Callable[[], float] = lambda: inf
         self._snapshots = InputReader(settings)

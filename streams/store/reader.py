@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
@@ -46,8 +46,33 @@ class StoredBlock:
     """Whether some of it was there and has expired: then `parts` are not all that was counted."""
 
 
+class PaneSource(Protocol):
+    """What a view follows."""
+
+    def with_rows(self, rows: RowIndex) -> PaneSource:
+        """The same source, numbering by other rows."""
+
+    async def state(self) -> StoreState:
+        """The state of every partition."""
+
+    async def promotions(self) -> dict[str, Promotion]:
+        """The promotions in force, by id."""
+
+    async def kept(self) -> RetainedSpans:
+        """The minutes that are kept longer than their level."""
+
+    async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
+        """The batches applied to each partition after a position, oldest first, as far as the log reaches back."""
+
+    async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
+        """Blocks with the positions up to which they are complete."""
+
+    async def starts(self, level: str) -> set[int]:
+        """Starts of the blocks of a level, seconds since the epoch."""
+
+
 class PaneReader:
-    """Reads what `PaneWriter` writes."""
+    """The `PaneSource` that reads what `PaneWriter` wrote to Redis."""
 
     def __init__(self, redis: Redis, keys: Keys, rows: RowIndex) -> None:
         self._redis = redis

@@ -17,7 +17,7 @@ from streams.panes.sketches import DISTINCT_BITS, Sketches
 from streams.shipping.corrections import RetroactiveCorrections
 from streams.shipping.delta import ShippingDelta
 from streams.store.levels import LevelContent, PaneLevel
-from streams.store.reader import BlockId, LogEntry, PaneReader, StoredBlock
+from streams.store.reader import BlockId, LogEntry, PaneSource, StoredBlock
 from streams.view.query import NotAnswerableError
 
 _FAN_IN = 8
@@ -171,7 +171,7 @@ class Blocks:
     """A cache of blocks, the least recently asked for dropped beyond `limit` bytes."""
 
     def __init__(
-        self, reader: PaneReader, levels: Sequence[PaneLevel], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
+        self, reader: PaneSource, levels: Sequence[PaneLevel], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
     ) -> None:
         self._reader = reader
         self._levels = {level.name: level for level in levels}

@@ -10,7 +10,7 @@ from streams.model.windows import Span, Window
 from streams.panes.rows import RowIndex
 from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import STOCK, STOCK_SALES, PaneLevel
-from streams.store.reader import PaneReader
+from streams.store.reader import PaneSource
 from streams.store.retained_spans import NO_RETAINED_SPANS
 from streams.store.state import StoreState
 from streams.view.blocks import Blocks
@@ -33,7 +33,7 @@ class FollowedState:
 
     def __init__(
         self,
-        reader: PaneReader,
+        reader: PaneSource,
         levels: Sequence[PaneLevel],
         rows: RowIndex,
         state: StoreState,

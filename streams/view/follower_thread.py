@@ -38,7 +38,7 @@ from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, Redi
 from streams.store.state import StoreState
 from streams.store.write_probe import write_probe
 from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
-from streams.view.precomputed import AnswerSnapshot, HotQueries, state_key
+from streams.view.precomputed import AnswerSnapshot, PrecomputedQueries, state_key
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
@@ -89,7 +89,9 @@ def _ignore(_: int | None) -> None:
 class FollowerThread:
     """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
 
-    def __init__(self, settings: Settings, hot: HotQueries, on_publish: Callable[[int | None], None] = _ignore) -> None:
+    def __init__(
+        self, settings: Settings, hot: PrecomputedQueries, on_publish: Callable[[int | None], None] = _ignore
+    ) -> None:
         self.last_poll: PollResult | None = None
         self.snapshot = AnswerSnapshot()
         self.redis_metrics = RedisMetrics()

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from streams.store.state import StoreState
 from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
@@ -68,8 +68,40 @@ class _QueryUse:
     """Computing time when it was last answered; None: it was not, and so nobody was charged for it."""
 
 
+class PrecomputedQueries(Protocol):
+    """Which queries to answer before clients ask."""
+
+    def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
+        """Whether the server itself asks this query."""
+
+    def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
+        """Record the computing time of an answer."""
+
+    def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
+        """Queries to answer at each new as-of, within `left_s` of computing time for those of clients."""
+
+    def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
+        """Queries to answer after these; `warm`: also those not asked for some seconds."""
+
+
+class NoPrecomputedQueries:
+    """Answers nothing in advance."""
+
+    def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
+        return False
+
+    def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
+        pass
+
+    def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
+        return []
+
+    def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
+        return []
+
+
 class HotQueries:
-    """Which questions were asked lately. Noted in one thread, read in another."""
+    """`PrecomputedQueries` of recent use. Recorded in one thread, read in another."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -28,7 +28,7 @@ from streams.stock.ledger import Ledger
 from streams.stock.stock_state import StockState
 from streams.store.as_of import AsOf
 from streams.store.levels import levels, stock_keep_ms
-from streams.store.reader import PaneReader
+from streams.store.reader import PaneSource
 from streams.store.retained_spans import NO_RETAINED_SPANS
 from streams.store.state import StoreState
 from streams.view.followed import FollowedState
@@ -60,7 +60,7 @@ _AT_ONCE = 100
 class RollingView:
     """The read side of one process. Questions raise NotReadyError and NotAnswerableError."""
 
-    def __init__(self, reader: PaneReader, rows: RowIndex, settings: Settings) -> None:
+    def __init__(self, reader: PaneSource, rows: RowIndex, settings: Settings) -> None:
         self.promotions: dict[str, Promotion] = {}
         self.polled_ms: int | None = None
         """When the store last answered, by its clock."""
@@ -107,7 +107,7 @@ class RollingView:
         followed.retention = Retention.of(self._levels, [*newest_ms, as_of_ms], self._kept)
         self._followed, self.polled_ms = followed, now_ms
 
-    def _new_state(self, reader: PaneReader, rows: RowIndex, state: StoreState) -> FollowedState:
+    def _new_state(self, reader: PaneSource, rows: RowIndex, state: StoreState) -> FollowedState:
         """A new stretch of following, from a state on."""
         return FollowedState(
             reader, self._levels, rows, state, stock_keep_ms(self._settings), shipping_limits(self._settings)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from streams.stock.ledger import Ledger, merge_ledgers
 from streams.store.levels import PaneLevel
-from streams.store.reader import PaneReader
+from streams.store.reader import PaneSource
 from streams.view.blocks import Blocks
 
 _FIRST, _MOST = 4, 256
@@ -39,7 +39,7 @@ class StockLogReader:
 class StockEventLog:
     """The blocks of the stock levels, and what is polled beside them."""
 
-    def __init__(self, reader: PaneReader, blocks: Blocks, levels: Sequence[PaneLevel]) -> None:
+    def __init__(self, reader: PaneSource, blocks: Blocks, levels: Sequence[PaneLevel]) -> None:
         self._reader = reader
         self._blocks = blocks
         self._block_ms = {level.name: 1000 * level.block_s for level in levels}
