@@ -27,19 +27,19 @@ demo: install  ## a simulated sale on this machine, with its own broker and Redi
 test: install  ## all tests; ARGS="-m 'not kafka'" for those without Java
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: install  ## lint, format, types, architecture
+check: install  ## lint, format, types, architecture, language
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --package deploy
-	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_exceptions.py tests/test_language.py
 
 # The image is built on the way. Ends with the containers running; `docker compose -f deploy/compose.yaml down` stops them.
 containers:  ## everything in containers, with a simulated sale: Grafana at http://127.0.0.1:3000
 	$(PYTHON) deploy/compose/make_secrets.py
 	docker compose -f deploy/compose.yaml --profile sale up --build --detach
 
-dashboards: install  ## Grafana's dashboards anew, from their code in deploy/grafana
+dashboards: install  ## regenerate Grafana's dashboards from deploy/grafana
 	$(BIN)/python -W ignore::DeprecationWarning -m deploy.grafana
 
 format: install  ## put the code into the project's format

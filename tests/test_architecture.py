@@ -1,9 +1,15 @@
-"""The rules that hold the code base together, read off its imports."""
+"""The rules of the source tree: which way imports point, what is pure, and that every class name is unique.
+
+`tests/test_language.py` checks its words, `tests/test_exceptions.py` that no exception listed here outlives its cause.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -98,7 +104,7 @@ PURE_FILES = (
     "streams/model/windows.py",
     "streams/worker/watchdog.py",
 )
-"""What is computed, apart from where it comes from and goes to: no I/O, and no clock but the times passed in."""
+"""The functional core: no I/O, and no clock but the times passed in."""
 
 IMPURE_LIBRARIES = {
     *("aiohttp", "aiokafka", "asyncio", "faust", "fastapi", "hiredis", "httpx", "mode", "redis", "requests", "uvicorn"),
@@ -106,22 +112,101 @@ IMPURE_LIBRARIES = {
     *("subprocess", "tempfile", "time", "urllib", "uvloop"),
 }
 IMPURE_CALLS = {"now", "utcnow", "today"}
-"""Of date and datetime: they read the clock."""
+"""Methods of date and datetime that read the clock."""
+
+VALUE_MODULES = {
+    "consumers/settings.py": "frozen settings; only commands load them",
+    "streams/settings.py": "frozen settings; only commands load them",
+    "consumers/masking.py": "masks secrets in text; its logging processor is installed by commands",
+}
+"""Modules that the core may import although they import an impure library: it uses only their types and functions."""
+
+IMPURE_IMPORTS = {
+    ("alerts/delivery/retry.py", "alerts/store/outbox.py"): "the type of a queued delivery is defined beside its store",
+    ("alerts/notify/message.py", "alerts/notify/message_text.py"): "message_text quotes URLs with urllib.parse",
+    (
+        "alerts/viewing/horizon.py",
+        "streams/store/state.py",
+    ): "the type of the stored state is defined beside its reader",
+    ("alerts/viewing/tables.py", "streams/view/forecasts.py"): "tables reads a RollingView that is passed in",
+    ("alerts/viewing/tables.py", "streams/view/rolling.py"): "tables reads a RollingView that is passed in",
+    ("alerts/viewing/tables.py", "streams/view/scope_queries.py"): "tables reads a RollingView that is passed in",
+    ("alerts/viewing/tables.py", "streams/view/shipping_report.py"): "tables reads a RollingView that is passed in",
+    ("consumers/promotions/topic.py", "consumers/kafka/connection.py"): "the topic of promotions is read here",
+    ("consumers/promotions/topic.py", "consumers/kafka/producer.py"): "the topic of promotions is written here",
+    ("consumers/promotions/topic.py", "consumers/kafka/read_to_end.py"): "the topic of promotions is read here",
+    ("consumers/unpacking/legacy_messages.py", "consumers/unpacking/records.py"): "records calls aiokafka's CRC-32C",
+    ("streams/view/live_distincts.py", "streams/view/blocks.py"): "blocks yields to the event loop between reads",
+}
+"""{(pure file, impure file that it imports): reason}. Entries may only go."""
+
+IMPORT_CYCLES = {
+    ("alerts/detection", "alerts/correlation"): "sequential.py makes candidates",
+    ("alerts/notify", "alerts/api"): "webhooks and Alertmanager send the API's schemas",
+    ("alerts/store", "alerts/api"): "the change stream holds the API's schemas",
+    ("consumers/kafka", "consumers/topic_contents"): "admin.py recognises topics of another team",
+    ("consumers/unpacking", "consumers/kafka"): "unpacking reports SkippedRecords",
+    ("streams/commands", "streams/cli"): "up.py starts other commands of the command line",
+    ("streams/refusal_reports", "streams/worker"): "the names of workers' metrics",
+    ("streams/stock", "streams/fold"): "folding.py reads columns",
+    ("streams/view", "streams/serve"): "the follower thread makes the answers of HTTP",
+}
+"""{(sub-package, sub-package that it imports and that depends on it): reason}. Entries may only go."""
 
 
-def sources() -> list[Path]:
-    return sorted(path for package in MAY_IMPORT for path in (REPOSITORY / package).rglob("*.py"))
+@cache
+def sources() -> tuple[Path, ...]:
+    return tuple(sorted(path for package in MAY_IMPORT for path in (REPOSITORY / package).rglob("*.py")))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
     """(line, absolute dotted name) of every import in a file, inside functions too."""
+    return tuple(_imports(path, tree(path)))
+
+
+@cache
+def runtime_imports(path: Path) -> tuple[tuple[int, str], ...]:
+    """The imports that run: all but those under `if TYPE_CHECKING`."""
+    for_types = [node for node in ast.walk(tree(path)) if isinstance(node, ast.If) and _is_type_checking(node.test)]
+    lines = {line for node in for_types for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return tuple((line, name) for line, name in imports(path) if line not in lines)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+
+def _imports(path: Path, module: ast.Module) -> Iterator[tuple[int, str]]:
     package = path.relative_to(REPOSITORY).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else ()
-            yield node.lineno, ".".join([*base, *filter(None, [node.module])])
+            name = ".".join([*base, *filter(None, [node.module])])
+            submodules = [f"{name}.{alias.name}" for alias in node.names if file_of(f"{name}.{alias.name}")]
+            yield from ((node.lineno, submodule) for submodule in submodules)
+            if len(submodules) < len(node.names):
+                yield node.lineno, name
+
+
+@cache
+def file_of(module: str) -> Path | None:
+    """The file of a module or package of ours, None for others."""
+    path = REPOSITORY.joinpath(*module.split("."))
+    if module.split(".")[0] not in MAY_IMPORT:
+        return None
+    return next((found for found in (path.with_suffix(".py"), path / "__init__.py") if found.is_file()), None)
 
 
 def test_imports_point_one_way() -> None:
@@ -143,9 +228,47 @@ def test_nothing_imports_the_tests() -> None:
     ]
 
 
+def test_class_names_are_unique() -> None:
+    defined: dict[str, list[str]] = defaultdict(list)
+    for path in sources():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                defined[node.name].append(f"{relative(path)}:{node.lineno}")
+    assert {name: places for name, places in defined.items() if len(places) > 1} == {}
+
+
+def sub_package(path: Path) -> str:
+    """The folder of a file; the file itself, without `.py`, where it lies at the top of a package."""
+    name = relative(path)
+    return name.removesuffix(".py") if name.count("/") == 1 and path.name != "__init__.py" else name.rpartition("/")[0]
+
+
+@cache
+def sub_package_imports() -> dict[str, set[str]]:
+    """{sub-package: the other sub-packages that it imports, for types as well}."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in sources():
+        for _, name in imports(path):
+            if (target := file_of(name)) and sub_package(target) != sub_package(path):
+                graph[sub_package(path)].add(sub_package(target))
+    return graph
+
+
+def test_no_sub_packages_import_each_other_in_a_circle() -> None:
+    graph = {
+        importer: {name for name in imported if (importer, name) not in IMPORT_CYCLES}
+        for importer, imported in sub_package_imports().items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' <- '.join(error.args[1])}")
+
+
+@cache
 def pure() -> list[str]:
-    """What of the sources the core is made of, as paths."""
-    paths = [str(path.relative_to(REPOSITORY)) for path in sources()]
+    """The paths of the files of the core."""
+    paths = [relative(path) for path in sources()]
     return [path for path in paths if path in PURE_FILES or path.rpartition("/")[0] in PURE_FOLDERS]
 
 
@@ -155,11 +278,42 @@ def test_the_pure_core_is_all_there() -> None:
     assert [name for name in PURE_FOLDERS if not any(path.startswith(f"{name}/") for path in found)] == []
 
 
+def imported_files(path: Path) -> set[Path]:
+    return {target for _, name in runtime_imports(path) if (target := file_of(name))}
+
+
+def impure_libraries(path: Path) -> set[str]:
+    return {library for _, name in runtime_imports(path) if (library := name.split(".")[0]) in IMPURE_LIBRARIES}
+
+
+@cache
+def impurity(path: Path) -> str:
+    """How a file reaches an impure library, as `a.py imports b.py imports redis`; empty if it does not."""
+    paths = {path: relative(path)}
+    to_visit = [path]
+    for visited in to_visit:
+        if relative(visited) in VALUE_MODULES:
+            continue
+        if libraries := impure_libraries(visited):
+            return f"{paths[visited]} imports {min(libraries)}"
+        for target in sorted(imported_files(visited) - paths.keys()):
+            paths[target] = f"{paths[visited]} imports {relative(target)}"
+            to_visit.append(target)
+    return ""
+
+
+def impure_imports(name: str) -> dict[str, str]:
+    """{impure file outside the core that a file of the core imports directly: how it is impure}."""
+    targets = {relative(target): target for target in imported_files(REPOSITORY / name)}
+    return {target: how for target, path in targets.items() if target not in pure() and (how := impurity(path))}
+
+
 @pytest.mark.parametrize("name", pure())
 def test_the_core_is_pure(name: str) -> None:
     path = REPOSITORY / name
     impure = [f"line {line} imports {lib}" for line, lib in imports(path) if lib.split(".")[0] in IMPURE_LIBRARIES]
-    for node in ast.walk(ast.parse(path.read_text(), name)):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in IMPURE_CALLS:
             impure.append(f"line {node.lineno} reads the clock: {ast.unparse(node.func)}()")
+    impure += [how for target, how in impure_imports(name).items() if (name, target) not in IMPURE_IMPORTS]
     assert not impure

@@ -1,0 +1,1 @@
+"""Correlation: which findings are one incident, what inhibits which, and where an incident began."""

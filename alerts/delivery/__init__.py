@@ -1,0 +1,1 @@
+"""Delivery of notifications: the dispatcher and its retries."""

@@ -1,0 +1,1 @@
+"""Detection: rules and data to breaches, with the memory that each detector keeps."""

@@ -1,0 +1,1 @@
+"""Dead letters: their format, and writing, reading and replaying them."""

@@ -1,0 +1,1 @@
+"""Folding: columns of events to a `PaneDelta`, its algebra and its bytes."""

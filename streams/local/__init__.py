@@ -1,0 +1,1 @@
+"""Everything on one machine: the embedded servers, `up`, `demo` and `doctor`."""

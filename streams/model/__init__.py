@@ -1,0 +1,1 @@
+"""The model of a shop: KPIs, windows, promotions, phases, currencies."""
