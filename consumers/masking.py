@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from types import TracebackType
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
 MASK = "***"
 _SHORTEST = 4
@@ -27,6 +27,23 @@ def mask_secrets(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def mask_url(url: str) -> str:
+    """A URL without its password, be it before the host or among the parameters; `***` for what is no URL.
+
+    >>> mask_url("unix://app@/run/redis.sock?db=1&password=hunter2")
+    'unix://app@/run/redis.sock?db=1&password=***'
+    """
+    try:
+        parts = urlsplit(url)
+        query = [(name, MASK if "pass" in name.lower() else text) for name, text in parse_qsl(parts.query)]
+    except ValueError:
+        return MASK
+    user, at, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        user = f"{user.partition(':')[0]}:{MASK}"
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}", query=urlencode(query, safe="*")))
 
 
 class MaskedFormatter(logging.Formatter):

@@ -73,6 +73,10 @@ class IngestSettings(BaseSettings):
     dedup_orders_s: int = Field(86_400, ge=0, description="The same for orders and logistics events.")
     dedup_memory_mb: int = Field(128, ge=1, description="Memory set aside for event ids in one worker, in MiB.")
 
+    def dedup_horizon_ms(self, topic: Topic) -> int:
+        """Event time for which a topic's event ids are remembered."""
+        return 1000 * (self.dedup_clicks_s if topic is Topic.CLICKS else self.dedup_orders_s)
+
     @property
     def kafka(self) -> KafkaClientConfig:
         """The broker, and how to be let in."""

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from consumers.masking import MASK, mask_url
 from consumers.setting_sources import SettingSource, SettingSources, variable
 
-MASK = "***"
 DisplayValue: TypeAlias = str | int | float | bool | None
 
 
@@ -74,20 +73,3 @@ def display_value(value: object) -> DisplayValue:
     if isinstance(value, StrEnum):
         return value.value
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
-
-
-def mask_url(url: str) -> str:
-    """A URL without its password, be it before the host or among the parameters; `***` for what is no URL.
-
-    >>> mask_url("unix://app@/run/redis.sock?db=1&password=hunter2")
-    'unix://app@/run/redis.sock?db=1&password=***'
-    """
-    try:
-        parts = urlsplit(url)
-        query = [(name, MASK if "pass" in name.lower() else text) for name, text in parse_qsl(parts.query)]
-    except ValueError:
-        return MASK
-    user, at, host = parts.netloc.rpartition("@")
-    if ":" in user:
-        user = f"{user.partition(':')[0]}:{MASK}"
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}", query=urlencode(query, safe="*")))

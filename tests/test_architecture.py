@@ -69,6 +69,7 @@ PURE_FILES = (
     "consumers/contract/structs.py",
     "consumers/kafka/topic_differences.py",
     "consumers/kafka/topic_names.py",
+    "consumers/times.py",
     "consumers/topics.py",
     "consumers/unpacking/batch_header.py",
     "consumers/unpacking/byte_stream.py",

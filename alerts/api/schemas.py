@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import BaseModel, ConfigDict
 
 from alerts.findings import Category, Severity
@@ -110,15 +108,6 @@ class AlertChangePayload(_Payload):
     at: int
     change: ChangeKind
     alert: AlertPayload
-
-
-def iso(at_ms: int) -> str:
-    """A moment, ISO 8601, UTC, to the millisecond.
-
-    >>> iso(1_794_355_200_007)
-    '2026-11-11T00:00:00.007Z'
-    """
-    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
 def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:

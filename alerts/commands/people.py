@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import SalepulseError, UsageError
+from consumers.times import format_utc
 from consumers.validation_messages import how_many, validation_message
 from streams.commands.options import AsJson, RedisUrl
 from streams.commands.output import print_json, print_note, print_table
@@ -147,7 +148,7 @@ def silence(
     if as_json:
         print_json(kept.model_dump(mode="json"))
     else:
-        typer.echo(f"{kept.id}: silenced until {iso(kept.ends_at)}: {' '.join(kept.matchers)}")
+        typer.echo(f"{kept.id}: silenced until {format_utc(kept.ends_at)}: {' '.join(kept.matchers)}")
     for remark in _remarks(said, alerts, running_promotions, settings):
         print_note(remark)
 
@@ -164,8 +165,8 @@ def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
         (
             one.id,
             " ".join(one.matchers),
-            iso(one.starts_at),
-            iso(one.ends_at),
+            format_utc(one.starts_at),
+            format_utc(one.ends_at),
             one.promotion or "",
             one.by,
             one.comment,
@@ -230,7 +231,7 @@ async def _with_acks_and_silences(settings: Settings, work: Callable[[AcksAndSil
 
 def _row(alert: Alert) -> tuple[str, ...]:
     told = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
-    since = iso(_since_ms(alert))
+    since = format_utc(_since_ms(alert))
     return alert.status.value, alert.severity.value, str(alert.series), since, told, alert.fingerprint
 
 

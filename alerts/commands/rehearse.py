@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors
+from consumers.commands.common import load_settings, report_errors
 from consumers.errors import SalepulseError, UsageError
+from consumers.times import format_utc
 from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, print_note, print_table
@@ -133,7 +134,7 @@ def _rehearse(
         def told() -> Iterator[DetectionInputs]:
             for snapshot in rehearsal.snapshots(source.messages):
                 done_ms = min(max(0, snapshot.as_of_ms - start_ms), length_ms)
-                shown.show(f"at {iso(snapshot.as_of_ms)}", done_ms, length_ms)
+                shown.show(f"at {format_utc(snapshot.as_of_ms)}", done_ms, length_ms)
                 yield snapshot
 
         played = play(judging, told(), step_s=chosen.step_s)

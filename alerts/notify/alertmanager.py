@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from alerts.api.schemas import iso
 from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
@@ -23,6 +22,7 @@ from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 from alerts.state.alert import Alert, Status
 from alerts.state.notification import NoticeKind
+from consumers.times import format_utc_ms
 
 RESEND_RESOLVED_FOR_MS = 5 * 60_000
 """How long it is told again that something is over."""
@@ -104,8 +104,8 @@ class Alertmanager:
             "labels": dict(alert.series.labels)
             | {"alertname": alert.series.rule, "severity": severity.value, "owner": finding.category.value},
             "annotations": {name: text for name, text in annotations.items() if text},
-            "startsAt": iso(alert.fired_ms or alert.since_ms),
-            "endsAt": iso(ends_ms),
+            "startsAt": format_utc_ms(alert.fired_ms or alert.since_ms),
+            "endsAt": format_utc_ms(ends_ms),
             "generatorURL": chart_url(alert, shop) or "",
         }
 

@@ -15,6 +15,7 @@ from alerts.findings import Contributor, Finding, Labels
 from alerts.notify.markup import Markup, one_line, truncated
 from alerts.state.alert import Alert, Status
 from alerts.state.notification import Notice, NoticeKind
+from consumers.times import format_duration
 from streams.panes.counters import Unit
 
 MAX_CONTRIBUTORS = 3
@@ -121,18 +122,6 @@ def format_time(at_ms: int, shop: ShopInfo) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(shop.timezone)):%Y-%m-%d %H:%M:%S} " + (
         shop.timezone
     )
-
-
-def format_duration(length_ms: int) -> str:
-    """How long, in two units.
-
-    >>> duration(45_000), duration(3_725_000), duration(183_600_000)
-    ('45 s', '1 h 2 min', '2 d 3 h')
-    """
-    seconds = max(0, round(length_ms / 1000))
-    units = [("d", seconds // 86_400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60)]
-    first = next((at for at, (_, count) in enumerate(units) if count), 3)
-    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
 
 
 def chart_url(alert: Alert, shop: ShopInfo) -> str | None:

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from consumers.secret_files import read_secrets_file, variable_of
 
 FROM_FILE = "file:"
-MASK = "***"
 
 
 def _resolved(given: object) -> object:

@@ -11,12 +11,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
-from alerts.api.schemas import alert_payload, iso
+from alerts.api.schemas import alert_payload
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
+from consumers.times import format_utc_ms
 
 PREFIX = "whsec_"
 
@@ -66,7 +67,7 @@ class Webhook:
             body = json_bytes(
                 {
                     "type": f"alert.{notice.kind}",
-                    "timestamp": iso(notice.created_ms),
+                    "timestamp": format_utc_ms(notice.created_ms),
                     "data": alert_payload(notice.alert, message.shop).model_dump(mode="json"),
                 }
             )

@@ -51,7 +51,7 @@ class MemoryStore:
         self._levels = levels(settings)
         self._limits = shipping_limits(settings)
         self._numbers = RowIndex()
-        self._topics = {topic: _Topic(SeenIds(_horizon_ms(topic, settings))) for topic in EVENT_TOPICS}
+        self._topics = {topic: _Topic(SeenIds(settings.dedup_horizon_ms(topic))) for topic in EVENT_TOPICS}
         self._log: dict[Partition, LogEntry] = {}
         """What was counted last."""
         self._parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = defaultdict(list)
@@ -155,7 +155,3 @@ class MemoryStore:
 
     async def totals(self) -> dict[str, int]:
         return dict(self._totals)
-
-
-def _horizon_ms(topic: Topic, settings: Settings) -> int:
-    return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)

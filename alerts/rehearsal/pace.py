@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from alerts.evaluate import STEP_S
 from alerts.rules.detect import SequentialDetector
 from alerts.rules.rule import Rule, Rules
+from consumers.times import format_setting_duration
 
 MAX_EVALUATIONS, MAX_STEPS = 10_000, 20_000
 """Of a whole rehearsal. It takes minutes then, however long the recording is."""
@@ -16,7 +17,6 @@ _EVERY_S = (5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400)
 _STEPS_S = (STEP_S, 30, 60, 300, 900, 3600)
 LIVE_EVERY_S = 60.0
 """Up to so long between two evaluations, silences are looked for second by second, as they are live."""
-_UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class RehearsalPace:
     def describe(self) -> str:
         """For people: what is looked at how often, and what is missed so."""
         why = " (for the length of it; --every sets it)" if self.chosen else ""
-        told = f"an evaluation every {format_duration(self.every_s)}{why}"
+        told = f"an evaluation every {format_setting_duration(self.every_s)}{why}"
         if self.every_s > LIVE_EVERY_S:
-            told += f", counters in steps of {format_duration(self.step_s)}: what is over sooner is not seen"
+            told += f", counters in steps of {format_setting_duration(self.step_s)}: what is over sooner is not seen"
             told += ", and counter rules judge more coarsely than live"
         return told
 
@@ -55,10 +55,12 @@ class RehearsalPace:
         if not names:
             return ""
         finest_s = min(max_step_s(rule) for rule in rules.rules if rule.name in names)
-        part = format_duration(max(step_s for step_s in _STEPS_S if step_s <= finest_s) * MAX_STEPS // 3600 * 3600)
+        part = format_setting_duration(
+            max(step_s for step_s in _STEPS_S if step_s <= finest_s) * MAX_STEPS // 3600 * 3600
+        )
         return (
             f"left out, for what they compare is apart by less than these steps: {', '.join(names)}; "
-            f"--every {format_duration(finest_s)} has all of them judged, "
+            f"--every {format_setting_duration(finest_s)} has all of them judged, "
             f"or --until no more than {part} after the beginning"
         )
 
@@ -81,15 +83,3 @@ def max_step_s(rule: Rule) -> float:
 
 def _first(choices: Sequence[int], least: float) -> int:
     return next((one for one in choices if one >= least), choices[-1])
-
-
-def format_duration(seconds: float) -> str:
-    """In the largest unit that leaves no fraction.
-
-    >>> written(900), written(7200), written(90), written(2.5)
-    ('15m', '2h', '90s', '2.5s')
-    """
-    for unit, length in _UNITS:
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds:g}s"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from alerts.api.schemas import iso
 from alerts.rehearsal.pace import RehearsalPace
 from alerts.rehearsal.play import Page, RehearsalResult
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rehearsal.timeline import SaleTimeline
 from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
+from consumers.times import format_utc_ms
 
 _WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
 _MOST_POINTS = 2000
@@ -80,7 +80,7 @@ class Report:
         return [
             (
                 one.happened.kind,
-                iso(one.happened.start_ms),
+                format_utc_ms(one.happened.start_ms),
                 str(one.first.series) if one.first else "nobody",
                 f"{one.delay_s:.0f} s" if one.delay_s is not None else "–",
                 str(one.pages),
@@ -99,8 +99,8 @@ class Report:
 
         return [
             (
-                iso(page.fired_ms),
-                iso(page.resolved_ms) if page.resolved_ms else "",
+                format_utc_ms(page.fired_ms),
+                format_utc_ms(page.resolved_ms) if page.resolved_ms else "",
                 page.finding.severity.value,
                 judged(page),
                 page.finding.summary,

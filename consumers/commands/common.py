@@ -105,12 +105,3 @@ def parse_since(text: str, now: datetime) -> int:
             ) from None
         then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return int(then.timestamp() * 1000)
-
-
-def iso(time_ms: int) -> str:
-    """A time for people: ISO 8601 in UTC, to the second.
-
-    >>> iso(1_700_000_000_000)
-    '2023-11-14T22:13:20Z'
-    """
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -15,13 +15,14 @@ from typing import Annotated, Any
 
 import typer
 
-from consumers.commands.common import iso, load_settings, parse_since, report_errors, run
+from consumers.commands.common import load_settings, parse_since, report_errors, run
 from consumers.commands.topics import AsJson, Bootstrap, CommandSettings
 from consumers.contract.rejection import RejectionReason
 from consumers.dead_letters.letters import DeadLetter, DeadLetterFilter
 from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from consumers.errors import SalepulseError, UsageError
 from consumers.kafka.connection import KafkaTarget
+from consumers.times import format_utc
 from consumers.topics import Topic
 
 _MOST_NAMED = 10
@@ -207,7 +208,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "offset": letter.offset,
         "reason": letter.reason,
         "detail": letter.detail,
-        "rejected_at": iso(letter.rejected_at_ms),
+        "rejected_at": format_utc(letter.rejected_at_ms),
         "rejected_at_ms": letter.rejected_at_ms,
         "timestamp_ms": letter.timestamp_ms,
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.commands.common import iso
+from consumers.times import format_utc
 from streams.commands.output import print_note, print_table
 from streams.view.compare_rules import ComparedNumber, ComparisonPeriod, differ, differences
 
@@ -28,10 +28,12 @@ def compared_facts(compared: ComparedAnswer, against: ComparisonPeriod, *, one: 
 def print_compared(compared: ComparedAnswer, against: ComparisonPeriod, settings: Settings, *, one: bool) -> None:
     """As tables."""
     now, at = compared.now, compared.at
-    print_note(f"as of {iso(now.as_of_ms)}, window {now.window}, scope {now.scope}, money in {settings.currency}")
+    print_note(
+        f"as of {format_utc(now.as_of_ms)}, window {now.window}, scope {now.scope}, money in {settings.currency}"
+    )
     if at is not None:
         whose = f", promotion {at.promotion}" if at.promotion else ""
-        print_note(f"compared with {against.value}, as of {iso(at.as_of_ms)}{whose}")
+        print_note(f"compared with {against.value}, as of {format_utc(at.as_of_ms)}{whose}")
     else:
         print_note(f"compared with {against.value}, each by its own clock")
     exponent = settings.money_exponent

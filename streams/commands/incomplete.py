@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import UsageError
+from consumers.times import format_utc
 from consumers.topics import Partition, Topic
 from streams.commands.options import AsJson, RedisUrl
 from streams.commands.output import print_json, print_note, print_table
@@ -70,7 +71,7 @@ def clear(
 
 def since_text(since_ms: int) -> str:
     """From when on records are lost, for people."""
-    return iso(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
+    return format_utc(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
 
 
 def _named(incomplete: Mapping[Partition, int]) -> dict[str, int]:

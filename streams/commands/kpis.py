@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import UsageError
+from consumers.times import format_utc
 from streams.commands.compare_output import compared_facts, print_compared
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
@@ -187,9 +188,8 @@ def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
     from streams.model.formatting import format_number
 
     place = settings.money_exponent
-    print_note(
-        f"as of {iso(answer.as_of_ms)}, window {answer.window}, scope {answer.scope}, money in {settings.currency}"
-    )
+    about = f"window {answer.window}, scope {answer.scope}, money in {settings.currency}"
+    print_note(f"as of {format_utc(answer.as_of_ms)}, {about}")
     if options.value is None:
         rows = [
             (item.value, *(format_number(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka.connection import KafkaTarget
+from consumers.times import format_utc
 from consumers.topics import Topic
 from consumers.validation_messages import how_many
 from streams.commands.kpis import parse_time
@@ -111,7 +112,7 @@ def list_(
             right=(7,),
             styles=("bold",),
         )
-        print_note(f"{how_many(len(listed), 'promotion')} at {iso(at_ms)}; money in minor units")
+        print_note(f"{how_many(len(listed), 'promotion')} at {format_utc(at_ms)}; money in minor units")
     for source, remark in _REMARKS.items():
         if names := [name for name, found in sources.items() if found is source and known is not None]:
             print_note(f"{', '.join(sorted(names))}: {remark}")

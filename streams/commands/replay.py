@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import check_bootstrap
 from consumers.replay import ReplayProgress, ReplayResult, replay_files
+from consumers.times import format_utc
 from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, parse_speed
 from streams.commands.output import print_json, print_note
 from streams.commands.progress import progress
@@ -74,7 +75,7 @@ async def _send(settings: Settings, paths: list[Path], speed: float | None) -> R
     with progress("sending") as shown:
 
         def show(come: ReplayProgress) -> None:
-            reached = "" if come.at_ms is None else f", at {iso(come.at_ms)}"
+            reached = "" if come.at_ms is None else f", at {format_utc(come.at_ms)}"
             shown.show(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
 
         return await replay_files(paths, kafka=settings.kafka, speed=speed, on_progress=show)

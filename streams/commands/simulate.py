@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from consumers.commands.common import iso, load_settings, report_errors, run
+from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka.connection import KafkaTarget
+from consumers.times import format_utc
 from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson, checked_speed, parse_speed
 from streams.commands.output import print_json, print_note
@@ -90,7 +91,7 @@ def simulate(
     else:
         where = facts.get("folder") or facts.get("bootstrap")
         stopped = "" if facts.get("complete", True) else ", stopped early"
-        span = f"{iso(facts['start_ms'])} to {iso(facts['end_ms'])}"
+        span = f"{format_utc(facts['start_ms'])} to {format_utc(facts['end_ms'])}"
         typer.echo(f"{facts['messages']:,} messages to {where}{stopped}: seed {facts['seed']}, {span}")
 
 

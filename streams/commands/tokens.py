@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.common import UNITS_S, iso, load_settings, report_errors
+from consumers.commands.common import UNITS_S, load_settings, report_errors
 from consumers.errors import UsageError
+from consumers.times import format_utc
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
-from streams.tokens.token import TokenScope
+from streams.tokens.token import Token, TokenScope
 
 app = typer.Typer(help="Tokens of the API: make, list, take away. Only their hashes are kept.", no_args_is_help=True)
 
@@ -58,7 +59,7 @@ def create(
     if as_json:
         print_json({"name": name, "scope": scope.value, "token": secret, "expires_ms": expires_ms, "file": str(path)})
         return
-    until = f", until {iso(expires_ms)}" if expires_ms is not None else ""
+    until = f", until {format_utc(expires_ms)}" if expires_ms is not None else ""
     print_note(f"token {name!r} of scope {scope}{until}, its hash in {path}; it is shown this once:")
     typer.echo(secret)
 
@@ -79,8 +80,8 @@ def list_(file: File = None, as_json: AsJson = False) -> None:
         (
             token.name,
             token.scope.value,
-            iso(token.created_ms),
-            "never" if token.expires_ms is None else iso(token.expires_ms) + (" (over)" if token.expired(now) else ""),
+            format_utc(token.created_ms),
+            _expiry(token, now),
         )
         for token in held
     ]
@@ -91,7 +92,6 @@ def list_(file: File = None, as_json: AsJson = False) -> None:
 def revoke(name: Name, file: File = None) -> None:
     """Take a token away: within a second nobody gets in with it."""
     from streams.tokens.file import change_tokens, read_tokens
-    from streams.tokens.token import Token
 
     with report_errors():
         path = _path(file)
@@ -120,3 +120,9 @@ def _length_ms(text: str) -> int:
     if found is None:
         raise UsageError(f"--expires {text!r}: write how long it is valid, such as 12h or 90d")
     return 1000 * int(found[1]) * UNITS_S[found[2]]
+
+
+def _expiry(token: Token, now_ms: int) -> str:
+    if token.expires_ms is None:
+        return "never"
+    return format_utc(token.expires_ms) + (" (expired)" if token.expired(now_ms) else "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 
+from consumers.times import format_utc
 from consumers.topics import Partition, Topic
 from streams.store.as_of import AsOf, PartitionState
 from streams.store.blocking_as_of import BlockingPartition, late_feed_fix, late_feed_text
@@ -311,8 +311,3 @@ def _stops_counting(server_state: ServerState, refused: RefusedWrites, now_ms: i
 def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:
     """Whether a worker has written a heartbeat just now, whatever we are told of writing ourselves."""
     return any(now_ms - (held.heartbeat_ms or 0) <= REPLICATED_WITHIN_MS for held in partitions)
-
-
-def format_utc(at_ms: int) -> str:
-    """A time as people read it, UTC."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from consumers.commands.common import iso
+from consumers.times import format_utc
 from streams.clock import now_ms
 from streams.serve.encoding import error_response
 from streams.serve.fair_queue import current_client
@@ -45,7 +45,9 @@ class TokenAuth:
         if token is None:
             return _unknown("this token is not known here: `salepulse tokens create` makes one")
         if token.expires_ms is not None and token.expired(now_ms()):
-            return _unknown(f"token {token.name!r} has expired at {iso(token.expires_ms)}: have another one made")
+            return _unknown(
+                f"token {token.name!r} has expired at {format_utc(token.expires_ms)}: have another one made"
+            )
         if not token.scope.includes(right):
             return error_response(
                 403,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from consumers.settings import Clock
+from consumers.times import format_rough_duration
 from consumers.topics import Partition
 from streams.settings import Settings
 from streams.store.as_of import STEP_MS, PartitionState, is_idle, is_stale
@@ -52,7 +53,7 @@ def blocking_as_of(
 
 def late_feed_text(one: BlockingPartition) -> str:
     """What is wrong with a late feed, in a sentence."""
-    age = span_text(one.age_ms)
+    age = format_rough_duration(one.age_ms)
     return f"{one.partition}: its newest event is {age} old: the feed is late, all that has arrived is counted"
 
 
@@ -62,15 +63,3 @@ def late_feed_fix(one: BlockingPartition) -> str:
         f"look at the producer that writes {one.partition.topic}; to let answers go on without it, take "
         f"{one.partition.topic} out of the setting as_of_topics"
     )
-
-
-def span_text(span_ms: int) -> str:
-    """A stretch of time as people say it.
-
-    >>> span_text(1_234_000), span_text(45_000), span_text(3 * 3_600_000)
-    ('21 min', '45 s', '3 h')
-    """
-    seconds = round(span_ms / 1000)
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{round(seconds / 60)} min" if seconds < 7_200 else f"{round(seconds / 3600)} h"

@@ -71,7 +71,7 @@ class OwnedPartition:
         self.position: int | None = None
         self.last_batch_s = monotonic()
         """When a batch was last taken up."""
-        self.seen = SeenIds(_horizon_ms(partition.topic, settings))
+        self.seen = SeenIds(settings.dedup_horizon_ms(partition.topic))
         self.topic_ids: tuple[str, ...] = ()
         """The topic that was counted, and the one before it; empty while that is not known."""
         self.previous_heartbeat_ms: int | None = None
@@ -304,10 +304,6 @@ def _phase(partition: Partition) -> float:
     evenly however many there are.)
     """
     return (partition.number * len(Topic) + list(Topic).index(partition.topic)) * 0.6180339887 % 1
-
-
-def _horizon_ms(topic: Topic, settings: Settings) -> int:
-    return 1000 * (settings.dedup_clicks_s if topic is Topic.CLICKS else settings.dedup_orders_s)
 
 
 def _size(delta: PaneDelta) -> int:

@@ -30,7 +30,6 @@ import msgspec
 from alerts.detectors.evidence import information
 from alerts.findings import Series
 from alerts.rehearsal.play import RehearsalResult, play, snapshots
-from alerts.rehearsal.quick_sale import QuickSale, promotions_of
 from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rehearsal.sources import Arrival, simulated
@@ -42,6 +41,7 @@ from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
 from streams.simulate.plan import StockPlan
 from streams.simulate.traffic import Traffic
 from tests.bench import calm_days
+from tests.bench.counts_simulator import CountsSimulator, simulated_promotions
 
 MIDNIGHT_MS = 1_762_704_000_000
 """2025-11-10 00:00 in Shanghai."""
@@ -192,9 +192,9 @@ def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) ->
 def _played(
     config: SimulationConfig, orders_per_minute: float, every_s: int, seldom_until_s: int = 0
 ) -> RehearsalResult:
-    panes = QuickSale(config, orders_per_minute).panes()
+    panes = CountsSimulator(config, orders_per_minute).panes()
     rules = load(default_text(), "default").rules
-    seen = snapshots(panes, every_s=every_s, seldom_until_s=seldom_until_s, promotions=promotions_of(config))
+    seen = snapshots(panes, every_s=every_s, seldom_until_s=seldom_until_s, promotions=simulated_promotions(config))
     return play(rules, seen)
 
 

@@ -27,6 +27,7 @@ from consumers.contract.rejection import RejectionReason
 from consumers.kafka.partitioning import key_field
 from consumers.setting_sources import variable
 from consumers.settings import Clock, IngestSettings
+from consumers.times import format_duration
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.model.kpis import NAMES, UNITS
 from streams.model.phases import promotion_progress
@@ -272,7 +273,7 @@ def _keys() -> list[str]:
     held = [
         (
             f"`{level.name}`",
-            *map(_duration, (level.counters_step_s, level.distincts_step_s, level.block_s, level.keep_s)),
+            *map(_retention, (level.counters_step_s, level.distincts_step_s, level.block_s, level.keep_s)),
         )
         for level in levels(Settings.model_construct())
     ]
@@ -383,6 +384,10 @@ def _running() -> RunningPromotion:
     return RunningPromotion(definition, promotion_progress(definition, 0), outlook, {"gmv": 1})
 
 
+def _retention(seconds: int | None) -> str:
+    return "for ever" if seconds is None else format_duration(seconds * 1000)
+
+
 def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
     default = display_value(field.default)
     return f"`{name}`", "empty" if default == "" else f"`{default}`", _allowed(field), field.description or ""
@@ -409,20 +414,6 @@ def _allowed(field: FieldInfo) -> str:
             case _ if pattern := getattr(limit, "pattern", None):
                 said.append(f"matches `{pattern}`")
     return ", ".join(said)
-
-
-def _duration(seconds: int | None) -> str:
-    """In the largest unit that it is a whole number of.
-
-    >>> _duration(60), _duration(7200), _duration(259_200)
-    ('1 min', '2 h', '3 d')
-    """
-    if seconds is None:
-        return "for ever"
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds % length == 0:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.store.blocking_as_of import span_text
+from consumers.times import format_rough_duration
 from streams.worker.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
 
 _STEP_MB = 16
@@ -33,7 +33,7 @@ class ShortHorizon:
         >>> ShortHorizon("w-1", "orders", 21_600, 86_400, 4.0).text
         'worker w-1 knows repeats on orders for 6 h of 24 h: its memory for event ids is full; later ones count twice'
         """
-        horizon, promised = span_text(round(self.horizon_s * 1000)), span_text(round(self.promised_s * 1000))
+        horizon, promised = format_rough_duration(self.horizon_s * 1000), format_rough_duration(self.promised_s * 1000)
         return (
             f"worker {self.worker} knows repeats on {self.topic} for {horizon} of {promised}: its memory for event ids "
             "is full; later ones count twice"

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from consumers.commands.common import iso
 from consumers.contract.events import MAX_LABEL
 from consumers.contract.rejection import RejectionReason
+from consumers.times import format_utc
 from consumers.topics import Partition, Topic
 from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
 from streams.local.doctor.dedup_horizon import ShortHorizon, short_horizons
@@ -99,7 +99,7 @@ def check_running_workers(
     if present:
         yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
     else:
-        last = f", the last one was heard of at {iso(max(workers.values()))}" if workers else ""
+        last = f", the last one was heard of at {format_utc(max(workers.values()))}" if workers else ""
         if wait is None:
             yield wrong("workers", f"none at work{last}", START)
         else:
@@ -196,7 +196,7 @@ def incomplete(since: Mapping[Partition, int]) -> Iterator[CheckResult]:
     """Partitions of which Kafka dropped records before they were counted, or may have: nobody knows what a topic held
     that was made anew."""
     for partition, since_ms in sorted(since.items()):
-        when = iso(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
+        when = format_utc(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
         if partition.topic is Topic.PROMOTIONS:  # no event was lost; what was read is in force
             yield warning(
                 f"partition {partition}",
@@ -253,7 +253,7 @@ def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
             return
         (topic, name), most = max(counts.items(), key=lambda pair: (pair[1], pair[0]))
         last_ms = totals.last_ms.get(kind, 0)
-        last = f", the last at {iso(last_ms)}" if last_ms else ""
+        last = f", the last at {format_utc(last_ms)}" if last_ms else ""
         told = f"{sum(counts.values()):,} {text}{last}; most: {name} on {topic} ({most:,})"
         yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(what, told, mend.format(topic=topic, name=name))
 
@@ -269,8 +269,8 @@ def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
         many = sum(prices.values()) + totals.negative_amounts.rest
         yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(
             "prices",
-            f"{many:,} orders had a negative amount and are not counted, the last at {iso(last_ms)}; most: channel "
-            f"{worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
+            f"{many:,} orders had a negative amount and are not counted, the last at {format_utc(last_ms)}; most: "
+            f"channel {worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
             "correct the price, discount or coupon in the shop, then `salepulse dead-letters list --reason "
             f"{RejectionReason.NEGATIVE_AMOUNT}`",
         )
@@ -288,7 +288,7 @@ def answers(state: StoreState, now_ms: int, settings: Settings) -> CheckResult:
     now = newest_as_of(state, now_ms, settings)
     if now.ms is None:
         return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
-    return ok("as-of", iso(now.ms))
+    return ok("as-of", format_utc(now.ms))
 
 
 def alerts(evaluated: LastEvaluation, now_ms: int, settings: Settings, wait: HeldUp | None = None) -> CheckResult:
@@ -296,13 +296,13 @@ def alerts(evaluated: LastEvaluation, now_ms: int, settings: Settings, wait: Hel
     if evaluated.awaits_events(now_ms, settings):
         return ok("alerts", "at work, waiting for the first event: there is no as-of to evaluate the rules at")
     if wait is not None and not evaluated.is_recent(now_ms, settings):
-        last = "" if evaluated.at_ms is None else f" since {iso(evaluated.at_ms)}"
+        last = "" if evaluated.at_ms is None else f" since {format_utc(evaluated.at_ms)}"
         return warning(
             "alerts", f"no evaluation is written{last}: `salepulse alerts`, if it runs, waits for {wait.why}", wait.fix
         )
     if evaluated.at_ms is None:
         return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
     if evaluated.is_recent(now_ms, settings):
-        return ok("alerts", f"evaluated, last at {iso(evaluated.at_ms)}")
-    found = f"not evaluated since {iso(evaluated.at_ms)}: nobody is told of what goes wrong now"
+        return ok("alerts", f"evaluated, last at {format_utc(evaluated.at_ms)}")
+    found = f"not evaluated since {format_utc(evaluated.at_ms)}: nobody is told of what goes wrong now"
     return wrong("alerts", found, "start `salepulse alerts`; where it runs, see its log and start it anew")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.rehearsal.pace import MAX_EVALUATIONS, MAX_STEPS, format_duration, pace
+from alerts.rehearsal.pace import MAX_EVALUATIONS, MAX_STEPS, pace
 from alerts.rules.loader import default_text, load
+from consumers.times import format_setting_duration
 
 DAY_S = 86_400
 
@@ -47,7 +48,7 @@ def test_what_is_not_seen_is_said() -> None:
 
 
 def test_times_are_written_as_they_are_given() -> None:
-    assert [format_duration(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == [
+    assert [format_setting_duration(seconds) for seconds in (1.5, 5, 90, 900, 7200, 86_400)] == [
         "1.5s",
         "5s",
         "90s",

@@ -9,12 +9,12 @@ import numpy as np
 from alerts.detection.panes import DensePanes
 from alerts.findings import FindingReason
 from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
-from alerts.rehearsal.quick_sale import QuickSale, promotions_of
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from streams.simulate import SimulationConfig
+from tests.bench.counts_simulator import CountsSimulator
 
 RULES = """
 rules:
@@ -105,7 +105,7 @@ def test_what_is_left_of_a_stop_in_its_parts_is_no_second_page() -> None:
         promotion=None,
         incidents=(f"order_stop@+{warm_s}s/{lasts_s}s",),
     )
-    seen = snapshots(QuickSale(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
+    seen = snapshots(CountsSimulator(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
     (page,) = play(load(default_text(), "default").rules, seen).pages
     assert page.series.rule == "order-silence"
 
@@ -136,30 +136,3 @@ def test_a_page_after_the_end_is_late_and_not_right() -> None:
     stated = Score()
     score(stated, played, over, plain={"order-silence"})
     assert (stated.late, stated.recall) == ([], 1.0), "a limit may be passed by what comes afterwards"
-
-
-def test_a_quick_sale_counts_as_the_funnel_says() -> None:
-    config = SimulationConfig(seed=3, duration_s=900, compress=False, promotion=None)
-    panes = QuickSale(config, 300.0).panes()
-    everyone = np.array([0])
-
-    def total(name: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]] = everyone) -> float:
-        return float(panes.counts((name,), rows, panes.start_s, panes.end_s).sum())
-
-    funnel = config.funnel
-    assert abs(total("orders_created") / 15 / 300 - 1) < 0.15
-    assert abs(total("cart_adds") / total("product_views") / funnel.cart - 1) < 0.05
-    assert abs(total("orders_created") / total("checkouts") / funnel.order - 1) < 0.05
-    assert total("product_views", np.arange(1, 5)) == total("product_views"), "each view has one channel"
-
-
-def test_a_quick_sale_is_seeded_and_what_befalls_orders_changes_no_click() -> None:
-    def sale(*incidents: str) -> DensePanes:
-        config = SimulationConfig(seed=3, duration_s=600, compress=False, promotion=None, incidents=incidents)
-        assert promotions_of(config) == {}
-        return QuickSale(config, 300.0).panes()
-
-    calm, struck = sale(), sale("conversion_drop@+300s/300s:size=0.5")
-    assert (calm.table[:, :, :4] == struck.table[:, :, :4]).all(), "no click is different"
-    kept = struck.table[300:, 0, 4].sum() / calm.table[300:, 0, 4].sum()
-    assert 0.4 < kept < 0.6

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from consumers.masking import mask_url
 from streams.settings import Settings
-from streams.settings_report import mask_url, misspelt
+from streams.settings_report import misspelt
 from tests.streams.commands.salepulse import failure, salepulse
 
 

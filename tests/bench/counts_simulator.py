@@ -1,9 +1,8 @@
-"""The simulator's sale as counts a second, without its events: a day in seconds, for studies over hundreds of sales.
+"""The simulated sale as counters per second, without events: a day takes seconds, for studies of hundreds of sales.
 
-Traffic, its noise and its surges are the simulator's own (`streams.simulate.traffic`), and every session goes the same
-way with the same probabilities and delays (`Funnel`, `browsing`, `orders`, `payments`): pages, views, carts, checkout,
-order, attempts to pay. Left out: searches, ads, live rooms, stock, shipping, lateness, repeats. Incidents:
-`conversion_drop` (any stage, by channel or region), `payment_failures`, `order_stop`, `refund_surge`, `traffic_*`.
+Traffic, funnel and delays are the simulator's own. Left out: searches, ads, live rooms, stock, shipping, lateness and
+duplicates. Incidents: `conversion_drop` (any stage, by channel or region), `payment_failures`, `order_stop`,
+`refund_surge`, `traffic_*`.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _CHUNK = 200_000
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """Sessions of a chunk."""
+    """The sessions of one chunk."""
 
     start: Ints
     channel: Bytes
@@ -54,8 +53,8 @@ class _Crowd:
         return {"channel": self.channel[at], "region": self.region[at]}
 
 
-class QuickSale:
-    """One sale. `orders_per_minute`: the mean of the run, in place of the configuration's rate of events."""
+class CountsSimulator:
+    """Simulates one sale. `orders_per_minute` is the mean of the run and replaces the configuration's event rate."""
 
     def __init__(self, config: SimulationConfig, orders_per_minute: float) -> None:
         self.config = config
@@ -81,7 +80,7 @@ class QuickSale:
         self._category_edges = np.cumsum(worth)[:-1]
 
     def panes(self) -> DensePanes:
-        """All of it."""
+        """Simulate the run; its counters per second and scope."""
         starts = np.concatenate(
             [part.session_starts for part in Traffic(self.config).slices(self.sessions, self.effects)]
         )
@@ -190,7 +189,7 @@ class QuickSale:
         category: Ints | None = None,
         amount: Ints | Floats | None = None,
     ) -> None:
-        """Events by all, channel and region (and category); `amount` in place of one each."""
+        """Count events by channel, region and category; each counts 1, or its `amount`."""
         self._add(counter, at, np.zeros(len(at), np.int64), amount)
         self._add(counter, at, self._channel_row + crowd.channel[who].astype(np.int64), amount)
         self._add(counter, at, self._region_row + crowd.region[who].astype(np.int64), amount)
@@ -219,8 +218,8 @@ def _with_cart(config: SimulationConfig, view_share: float) -> float:
     return share
 
 
-def promotions_of(config: SimulationConfig) -> dict[str, Promotion]:
-    """The sale's promotion, as rules see it."""
+def simulated_promotions(config: SimulationConfig) -> dict[str, Promotion]:
+    """The promotion of a simulated run, as rules read it."""
     plan = config.promotion
     if plan is None:
         return {}

@@ -1,0 +1,59 @@
+"""Times and durations as text: the formats of every command, answer and message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def format_utc(at_ms: int) -> str:
+    """ISO 8601 in UTC, to the second.
+
+    >>> format_utc(1_700_000_000_000)
+    '2023-11-14T22:13:20Z'
+    """
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def format_utc_ms(at_ms: int) -> str:
+    """ISO 8601 in UTC, to the millisecond.
+
+    >>> format_utc_ms(1_794_355_200_007)
+    '2026-11-11T00:00:00.007Z'
+    """
+    return f"{format_utc(at_ms)[:-1]}.{at_ms % 1000:03d}Z"
+
+
+def format_duration(length_ms: float) -> str:
+    """A duration in its two largest units.
+
+    >>> format_duration(45_000), format_duration(3_725_000), format_duration(183_600_000)
+    ('45 s', '1 h 2 min', '2 d 3 h')
+    """
+    seconds = max(0, round(length_ms / 1000))
+    units = [("d", seconds // 86_400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60)]
+    first = next((at for at, (_, count) in enumerate(units) if count), 3)
+    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
+
+
+def format_rough_duration(length_ms: float) -> str:
+    """A duration in one unit, rounded.
+
+    >>> format_rough_duration(1_234_000), format_rough_duration(45_000), format_rough_duration(3 * 3_600_000)
+    ('21 min', '45 s', '3 h')
+    """
+    seconds = round(length_ms / 1000)
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 7_200 else f"{round(seconds / 3600)} h"
+
+
+def format_setting_duration(seconds: float) -> str:
+    """A duration as settings and rules take it: in the largest unit that leaves no fraction.
+
+    >>> [format_setting_duration(seconds) for seconds in (900, 7200, 90, 2.5)]
+    ['15m', '2h', '90s', '2.5s']
+    """
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"
