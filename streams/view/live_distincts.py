@@ -10,20 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.model.windows import Span, cover
-from streams.panes.arrays import Ints, is_first, ranges
+from streams.panes.arrays import is_first, ranges
 from streams.panes.counters import DISTINCTS
-from streams.panes.sketch import RANK_BITS, REGISTER_ENTRY_BITS, REGISTERS, estimate_all
-from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.panes.sketches import Sketches
 from streams.view.blocks import Blocks
+from streams.view.registers import (
+    DENSE_ENTRIES,
+    ROW_REGISTERS,
+    Registers,
+    SketchEntries,
+    empty_registers,
+    entries_by_sketch,
+    entries_of,
+    estimates,
+    raise_to,
+)
 
-DistinctEntries: TypeAlias = npt.NDArray[np.uint32]
-"""Coupons of one row: `distinct << 22 | coupon`."""
-Registers: TypeAlias = npt.NDArray[np.uint8]
-"""Ranks by `distinct << 16 | register`, of one row."""
 PaneId: TypeAlias = tuple[int, int]
 """Length and start of a pane, seconds."""
 
-SIZE = len(DISTINCTS) * REGISTERS
 STEPS = (10, 60, 600, 3600)
 """Lengths of panes, seconds, finest first."""
 BLOCK_STEPS = {10: "s", 600: "m", 3600: "h"}
@@ -31,38 +36,29 @@ BLOCK_STEPS = {10: "s", 600: "m", 3600: "h"}
 _KEPT_S = {10: 1_200, 60: 4_500, 600: 90_000, 3600: 35 * 86_400}
 """Panes of a step are where windows begin for so long, and no longer needed after it."""
 _MOST_PARTS = 32
-_RANK_MASK = (1 << RANK_BITS) - 1
-
-
-def entries_with_distinct(sketches: Sketches) -> DistinctEntries:
-    """The marks of all coupons, in their order."""
-    return (
-        np.repeat((sketches.distincts << REGISTER_ENTRY_BITS).astype(np.uint32), sketches.sizes)
-        | sketches.register_entries
-    )
 
 
 class DistinctPane:
     """What was marked in one pane: parts, or whole registers where that is smaller."""
 
     def __init__(self) -> None:
-        self._parts: list[DistinctEntries] = []
+        self._parts: list[SketchEntries] = []
         self._registers: Registers | None = None
 
     @classmethod
     def of(cls, parts: Iterable[DistinctPane]) -> DistinctPane:
         """The union of some."""
-        registers, whole = np.zeros(SIZE, np.uint8), cls()
+        registers, whole = empty_registers(), cls()
         for part in parts:
             part.unite_into(registers)
-        at = _raised(registers)
-        if 4 * len(at) < SIZE:
-            whole._parts = [(at << RANK_BITS | registers[at]).astype(np.uint32)]
+        entries = entries_of(registers)
+        if entries.nbytes < registers.nbytes:
+            whole._parts = [entries]
         else:
             whole._registers = registers
         return whole
 
-    def add(self, entries: DistinctEntries) -> None:
+    def add(self, entries: SketchEntries) -> None:
         """Unite with some."""
         if self._registers is not None:
             raise_to(self._registers, entries)
@@ -82,12 +78,7 @@ class DistinctPane:
     @property
     def size(self) -> int:
         """Bytes."""
-        return SIZE if self._registers is not None else sum(part.nbytes for part in self._parts)
-
-
-def raise_to(registers: Registers, entries: DistinctEntries) -> None:
-    """Raise registers to the ranks of marks."""
-    np.maximum.at(registers, entries >> RANK_BITS, (entries & _RANK_MASK).astype(np.uint8))
+        return ROW_REGISTERS if self._registers is not None else sum(part.nbytes for part in self._parts)
 
 
 class RowDistinctPanes:
@@ -99,7 +90,7 @@ class RowDistinctPanes:
         self._fed_from_s = fed_from_s
         self._panes: dict[PaneId, DistinctPane] = {}
 
-    def feed(self, start_s: int, entries: DistinctEntries) -> None:
+    def feed(self, start_s: int, entries: SketchEntries) -> None:
         """Take in what was polled for a pane of the finest step, as far as it is here."""
         finest = self._steps[0]
         if start_s >= self._fed_from_s:
@@ -169,27 +160,11 @@ class RowDistinctPanes:
         return ((finer, at) for at in range(start, start + step, finer))
 
 
-def _raised(registers: Registers) -> npt.NDArray[np.int64]:
-    """Places of those that are not 0; of booleans numpy finds them ten times as fast."""
-    return np.flatnonzero(registers != 0)
-
-
-def histogram(registers: Registers) -> npt.NDArray[np.int64]:
-    """How many registers of each distinct count have each rank: [distinct, rank]."""
-    at = _raised(registers)
-    counts = np.bincount(at // REGISTERS << RANK_BITS | registers[at], minlength=len(DISTINCTS) << RANK_BITS)
-    by_rank: npt.NDArray[np.int64] = counts.reshape(len(DISTINCTS), 1 << RANK_BITS)
-    by_rank[:, 0] = REGISTERS - by_rank.sum(axis=1)
-    return by_rank
-
-
 LIMIT_BYTES = 200_000_000
 _FORGOTTEN_AFTER_S = 300
 """Event time after which a row that nobody asks about is no longer followed."""
 _WINDOW_FORGOTTEN_AFTER_S = 20
 """The same for one of its windows: most begin elsewhere with every pane that closes."""
-_DENSE = 20_000
-"""A union of so many coupons is kept, so that it need not be made again for a late one."""
 _BLOCKS_AT_ONCE = 8
 
 
@@ -204,7 +179,7 @@ class _Window:
         self.asked_s = 0
         """Latest end of its row's windows when it was asked about."""
 
-    def raise_to(self, start_s: int, entries: DistinctEntries) -> None:
+    def raise_to(self, start_s: int, entries: SketchEntries) -> None:
         """Take in what came late for a pane."""
         if self.span.start_s <= start_s < self.span.end_s:
             self.counts = None
@@ -224,7 +199,7 @@ class _Row:
         self.end_s = 0
         """Latest end of a window that was asked about."""
 
-    def feed(self, start_s: int, entries: DistinctEntries) -> None:
+    def feed(self, start_s: int, entries: SketchEntries) -> None:
         self.panes.feed(start_s, entries)
         for window in self.windows.values():
             window.raise_to(start_s, entries)
@@ -245,7 +220,7 @@ class _Row:
         part = self.to_unite(span)
         window = self.windows.get(span.start_s)
         if window is None or (part == span and span):
-            window = self.windows[span.start_s] = _Window(span, np.zeros(SIZE, np.uint8))
+            window = self.windows[span.start_s] = _Window(span, empty_registers())
         if part:
             assert window.registers is not None
             self.panes.unite(part, longest, window.registers)
@@ -262,7 +237,7 @@ class _Row:
                 del self.windows[start]
         longest_s = max((self.end_s - start for start in self.windows), default=0)
         kept = sum(window.registers is not None for window in self.windows.values())
-        self.size = self.panes.forget(self.end_s, longest_s) + kept * SIZE
+        self.size = self.panes.forget(self.end_s, longest_s) + kept * ROW_REGISTERS
 
 
 class LiveDistincts:
@@ -370,14 +345,14 @@ def _of_rows(sketches: Sketches, wanted: npt.NDArray[np.bool_]) -> Sketches:
     return sketches.take(np.flatnonzero(known & wanted[np.where(known, rows, 0)]))
 
 
-def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, DistinctEntries]]:
+def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, SketchEntries]]:
     """(pane, row, marks) of all parts together."""
     panes = np.concatenate([part.panes for part in parts])
     if not len(panes):
         return
     rows = np.concatenate([part.rows for part in parts])
     sizes = np.concatenate([part.sizes for part in parts])
-    entries = np.concatenate([entries_with_distinct(part) for part in parts])
+    entries = np.concatenate([entries_by_sketch(part) for part in parts])
     order = np.lexsort((rows, panes))
     starts = (np.cumsum(sizes) - sizes)[order]
     panes, rows, sizes = panes[order], rows[order], sizes[order]
@@ -393,63 +368,7 @@ def _estimate(windows: Sequence[_Window]) -> None:
     registers = [window.registers for window in windows if window.registers is not None]
     if not registers:
         return
-    counted = estimate_all(np.concatenate([histogram(held) for held in registers])).reshape(len(registers), -1)
-    for window, counts in zip(windows, counted.tolist(), strict=True):
+    for window, counts in zip(windows, estimates(np.concatenate(registers)), strict=True):
         window.counts = counts
-        if window.registers is not None and np.count_nonzero(window.registers) < _DENSE:
+        if window.registers is not None and np.count_nonzero(window.registers) < DENSE_ENTRIES:
             window.registers = None  # made again quickly, should something come late
-
-
-DENSE_ROWS = 64
-"""Up to so many rows, whole register arrays are cheaper than sorting coupons."""
-
-_N = len(DISTINCTS)
-
-
-class DistinctUnion:
-    """The union of panes, of some rows. Which panes it is given, in which order and how often, changes nothing."""
-
-    def __init__(self, rows: Ints) -> None:
-        self._place = _places(rows)
-        self._rows = len(rows)
-        dense = self._rows <= DENSE_ROWS
-        self._registers = np.zeros(self._rows * _N * REGISTERS, np.uint8) if dense else None
-        self._total = NO_SKETCHES
-
-    def take(self, parts: Iterable[Sketches]) -> None:
-        """Unite with more."""
-        mine = [part.take(np.flatnonzero(self._is_wanted(part.rows))) for part in parts]
-        if self._registers is None:
-            self._total = merge_sketches([self._total, *(part.in_one_pane() for part in mine)])
-            return
-        for part in mine:
-            sketch = np.repeat(self._place[part.rows] * _N + part.distincts, part.sizes)
-            ranks = (part.register_entries & ((1 << RANK_BITS) - 1)).astype(np.uint8)
-            np.maximum.at(self._registers, sketch * REGISTERS + (part.register_entries >> RANK_BITS), ranks)
-
-    def counts(self) -> list[list[int]]:
-        """Distinct counts: [row][distinct], rows in the order given."""
-        if self._registers is not None:
-            by_sketch = self._registers.reshape(-1, REGISTERS)
-            held = [np.bincount(registers, minlength=1 << RANK_BITS) for registers in by_sketch]
-            histograms = np.array(held, np.int64).reshape(-1, 1 << RANK_BITS)
-        else:
-            total = self._total
-            sketch = self._place[total.rows] * _N + total.distincts
-            at = np.repeat(sketch, total.sizes) << RANK_BITS | (total.register_entries & ((1 << RANK_BITS) - 1))
-            histograms = np.bincount(at, minlength=self._rows * _N << RANK_BITS).reshape(-1, 1 << RANK_BITS)
-            histograms[:, 0] = REGISTERS - histograms.sum(axis=1)
-        counted: list[list[int]] = estimate_all(histograms).reshape(self._rows, _N).tolist()
-        return counted
-
-    def _is_wanted(self, rows: Ints) -> npt.NDArray[np.bool_]:
-        place = self._place
-        known = rows < len(place)
-        return known & (place[np.where(known, rows, 0)] >= 0) if len(place) else known
-
-
-def _places(rows: Ints) -> Ints:
-    """For each row number its place among `rows`, -1 where it is not among them."""
-    place = np.full(int(rows.max()) + 1 if len(rows) else 0, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    return place

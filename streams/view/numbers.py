@@ -21,8 +21,8 @@ from streams.panes.scopes import Scope
 from streams.shipping.counters import SHIPPING_SUM_NAMES
 from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.view.followed import FollowedState
-from streams.view.live_distincts import DistinctUnion
 from streams.view.query import Answer, Item
+from streams.view.registers import DistinctUnion
 from streams.view.resolve import ResolvedQuery
 from streams.view.shipping import known_sums, sums_by_name
 from streams.view.stock_numbers import StockNumbers, StockSums

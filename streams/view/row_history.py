@@ -11,25 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.model.windows import Pieces, Span
 from streams.panes.arrays import Ints
 from streams.panes.cells import NO_CELLS, Cells, merge_cells
-from streams.panes.counters import DISTINCTS, N_COUNTERS
-from streams.panes.sketch import RANK_BITS, REGISTERS, estimate_all
+from streams.panes.counters import N_COUNTERS
 from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import PaneLevel
 from streams.store.reader import BlockId
 from streams.view.blocks import Blocks
+from streams.view.registers import DENSE_ENTRIES, Registers, empty_registers, entries_by_sketch, estimates, raise_to
 
-Registers = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 _AT_ONCE = 32
 """Spans between two moments at which others may run."""
-_DENSE_ENTRIES = 20_000
-"""Beyond so many coupons, whole registers are quicker to unite, and smaller."""
 
 
 class RowHistory:
@@ -76,14 +72,14 @@ class RowHistory:
     async def distincts(self, spans: Sequence[tuple[Span, Pieces]]) -> list[list[int]]:
         """The row's distinct counts in each span, which comes with its panes: [span][distinct]."""
         answers: list[list[int]] = []
-        united = np.zeros(len(DISTINCTS) * REGISTERS, np.uint8)
+        united = empty_registers()
         for chunk in _chunks(spans):
             await self._have(self._sketches, [pieces for _, pieces in chunk])
             for _, pieces in chunk:
                 united[:] = 0
                 for block_id, stretch in self._by_block(pieces):
                     self._unite(united, block_id, stretch)
-                answers.append(_estimate(united))
+                answers += estimates(united)
                 await asyncio.sleep(0)
         return answers
 
@@ -93,12 +89,13 @@ class RowHistory:
             np.maximum(united, self._registers[block_id], out=united)
             return
         sketches = self._sketches[block_id].between(stretch.start_s, stretch.end_s)
-        if whole and len(sketches.register_entries) > _DENSE_ENTRIES:
-            registers = self._registers[block_id] = np.zeros_like(united)
-            _raise_registers(registers, sketches)
+        entries = entries_by_sketch(sketches)
+        if whole and len(entries) >= DENSE_ENTRIES:
+            registers = self._registers[block_id] = empty_registers()
+            raise_to(registers, entries)
             np.maximum(united, registers, out=united)
         else:
-            _raise_registers(united, sketches)
+            raise_to(united, entries)
 
     async def _have(self, kept: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
         """Take the row's share of the blocks that these panes lie in, of those not taken yet."""
@@ -125,14 +122,3 @@ class RowHistory:
 
 def _chunks(whole: Sequence[T]) -> Iterator[Sequence[T]]:
     return (whole[i : i + _AT_ONCE] for i in range(0, len(whole), _AT_ONCE))
-
-
-def _raise_registers(registers: Registers, sketches: Sketches) -> None:
-    at = np.repeat(sketches.distincts, sketches.sizes) * REGISTERS + (sketches.register_entries >> RANK_BITS)
-    np.maximum.at(registers, at, (sketches.register_entries & ((1 << RANK_BITS) - 1)).astype(np.uint8))
-
-
-def _estimate(registers: Registers) -> list[int]:
-    rows = registers.reshape(len(DISTINCTS), REGISTERS)
-    answer: list[int] = estimate_all(np.array([np.bincount(row, minlength=1 << RANK_BITS) for row in rows])).tolist()
-    return answer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from streams.panes.arrays import Ints
 from streams.panes.sketches import Sketches
-from streams.view.live_distincts import DistinctUnion
+from streams.view.registers import DistinctUnion
 
 
 def estimates(parts: Iterable[Sketches], rows: Ints) -> list[list[int]]:

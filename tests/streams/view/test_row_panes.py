@@ -7,28 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.model.windows import Span
-from streams.panes.sketch import RANK_BITS, REGISTERS
-from streams.view.live_distincts import (
-    BLOCK_STEPS,
-    SIZE,
-    STEPS,
-    DistinctEntries,
-    DistinctPane,
-    RowDistinctPanes,
-    histogram,
-)
+from streams.panes.sketch import RANK_BITS
+from streams.view.live_distincts import BLOCK_STEPS, STEPS, DistinctPane, RowDistinctPanes
+from streams.view.registers import ROW_REGISTERS, SketchEntries
 
 DAY_S = 86_400
-marks_ = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(1, 49)), max_size=5)
+marks_ = st.lists(st.tuples(st.integers(0, ROW_REGISTERS - 1), st.integers(1, 49)), max_size=5)
 events = st.lists(st.tuples(st.integers(0, DAY_S // 10 - 1), marks_), max_size=40)
 
 
-def marks(pairs: list[tuple[int, int]]) -> DistinctEntries:
+def marks(pairs: list[tuple[int, int]]) -> SketchEntries:
     return np.array([at << RANK_BITS | rank for at, rank in pairs], np.uint32)
 
 
 def united(panes: RowDistinctPanes, span: Span) -> dict[int, int]:
-    registers = np.zeros(SIZE, np.uint8)
+    registers = np.zeros(ROW_REGISTERS, np.uint8)
     panes.unite(span, STEPS[-1], registers)
     return {int(at): int(registers[at]) for at in np.flatnonzero(registers)}
 
@@ -76,20 +69,12 @@ def test_a_union_holds_what_was_read_and_what_was_fed(
 
 
 def test_a_pane_of_many_parts_is_what_they_are_together() -> None:
-    chance, pane, greatest = np.random.default_rng(1), DistinctPane(), np.zeros(SIZE, np.uint8)
+    chance, pane, greatest = np.random.default_rng(1), DistinctPane(), np.zeros(ROW_REGISTERS, np.uint8)
     for _ in range(100):
-        at, ranks = chance.integers(0, SIZE, 3_000), chance.integers(1, 49, 3_000)
+        at, ranks = chance.integers(0, ROW_REGISTERS, 3_000), chance.integers(1, 49, 3_000)
         np.maximum.at(greatest, at, ranks.astype(np.uint8))
         pane.add((at << RANK_BITS | ranks).astype(np.uint32))
-    registers = np.zeros(SIZE, np.uint8)
+    registers = np.zeros(ROW_REGISTERS, np.uint8)
     pane.unite_into(registers)
     assert np.array_equal(registers, greatest)
-    assert pane.size <= SIZE + 33 * 12_000
-
-
-def test_a_histogram_counts_every_register() -> None:
-    registers = np.zeros(SIZE, np.uint8)
-    registers[[0, 5, REGISTERS, SIZE - 1]] = [3, 3, 7, 49]
-    by_rank = histogram(registers)
-    assert by_rank.sum(axis=1).tolist() == [REGISTERS] * 3
-    assert (by_rank[0, 3], by_rank[1, 7], by_rank[2, 49]) == (2, 1, 1)
+    assert pane.size <= ROW_REGISTERS + 33 * 12_000
