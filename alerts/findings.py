@@ -23,7 +23,7 @@ class Condition(StrEnum):
     """Something is wrong, and nothing else explains it: an alert begins or goes on."""
     UNKNOWN = "unknown"
     """There is nothing to judge by: an alert neither begins nor is resolved."""
-    INHIBITED = "held_back"
+    INHIBITED = "inhibited"
     """Something is wrong, and another finding (`inhibited_by`) already tells of it: nobody is told of this one, and
     an alert that is firing is not resolved by it either."""
 

@@ -1,8 +1,7 @@
-"""What an evaluation leaves to the next, as bytes that survive a kill.
+"""The state that one evaluation passes to the next, and its serialization.
 
-Memories are dataclasses of arrays, numbers, text, lists and dictionaries: they are written down field by field, so that
-what is read back says the same. What another version wrote is not read: the evaluation then begins anew, from the last
-hour of panes.
+Memories are dataclasses of arrays, numbers, text, lists and dictionaries, serialized field by field. Memory of an
+unknown version is discarded: the evaluation then learns from the last hour of panes.
 """
 
 from __future__ import annotations
@@ -30,53 +29,88 @@ from alerts.detectors.silence import SilenceState
 from alerts.detectors.weeks import WeeklyHistory
 from alerts.findings import Series, Severity
 
-VERSION = 3
+VERSION = 4
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ThresholdMemory | HealthMemory
 
 
 @dataclass(slots=True)
 class EvaluationMemory:
-    """All rules' memory. `evaluate` uses it up: go on with the one that it returns."""
+    """The memory of all rules. `evaluate` consumes it and returns its successor."""
 
     evaluated_until_s: int | None = None
-    """Panes are taken in up to here; None: none yet."""
+    """End of the last evaluated pane; None: none yet."""
     rules: dict[str, RuleMemory] = field(default_factory=dict)
     """# rule's name"""
     signatures: dict[str, str] = field(default_factory=dict)
-    """# rule's name: what its memory was made for"""
+    """# rule's name: signature of the detector that filled its memory"""
     revenue: RevenueRate = field(default_factory=RevenueRate)
     correlation: CorrelationMemory = field(default_factory=CorrelationMemory)
 
 
 _STORED_TYPES: Mapping[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        *(
-            EvaluationMemory,
-            SequentialMemory,
-            SilenceMemory,
-            ThresholdMemory,
-            HealthMemory,
-            CorrelationMemory,
-            RevenueRate,
-            SeriesIndex,
-            Series,
-        ),
-        *(SequentialState, Lag, Chain, Baseline, Evidence, SilenceState, WeeklyHistory),
-    )
+    "EvaluationMemory": EvaluationMemory,
+    "SequentialMemory": SequentialMemory,
+    "SilenceMemory": SilenceMemory,
+    "ThresholdMemory": ThresholdMemory,
+    "HealthMemory": HealthMemory,
+    "CorrelationMemory": CorrelationMemory,
+    "RevenueRate": RevenueRate,
+    "SeriesIndex": SeriesIndex,
+    "Series": Series,
+    "SequentialState": SequentialState,
+    "Lag": Lag,
+    "Chain": Chain,
+    "Baseline": Baseline,
+    "Evidence": Evidence,
+    "SilenceState": SilenceState,
+    "WeeklyHistory": WeeklyHistory,
 }
+_STORED_NAMES = {kind: name for name, kind in _STORED_TYPES.items()}
+_FORMER_TYPES = {
+    "Memory": "EvaluationMemory",
+    "RateMemory": "SequentialMemory",
+    "QuietMemory": "SilenceMemory",
+    "NumberMemory": "ThresholdMemory",
+    "FactMemory": "HealthMemory",
+    "VerdictMemory": "CorrelationMemory",
+    "Takings": "RevenueRate",
+    "Places": "SeriesIndex",
+    "Followed": "SequentialState",
+    "Silences": "SilenceState",
+    "Weeks": "WeeklyHistory",
+}
+_FORMER_FIELDS = {
+    "Memory": {
+        "until_s": "evaluated_until_s",
+        "made_for": "signatures",
+        "shop": "revenue",
+        "verdicts": "correlation",
+    },
+    "RateMemory": {"followed": "state", "named": "explaining_part"},
+    "VerdictMemory": {
+        "faulty": "topic_faults",
+        "leaders": "incident_roots",
+        "held": "inhibitions",
+        "caused": "inhibited_incidents",
+        "last": "recent_roots",
+        "lasts": "active_incidents",
+        "over": "ended_incidents",
+        "told": "reported",
+    },
+}
+"""Names in version 3."""
 
 
 def to_bytes(memory: EvaluationMemory) -> bytes:
-    """The memory, written down."""
+    """Serialize the memory."""
     return msgspec.msgpack.encode([VERSION, _to_plain(memory)])
 
 
-def from_bytes(kept: bytes) -> EvaluationMemory | None:
-    """The memory; None where it is of another version, or damaged."""
+def from_bytes(data: bytes) -> EvaluationMemory | None:
+    """Deserialize a memory of this version or of version 3; None if it is of another version or damaged."""
     try:
-        version, held = msgspec.msgpack.decode(kept)
-        memory = _from_plain(held) if version == VERSION else None
+        version, plain = msgspec.msgpack.decode(data)
+        memory = _from_plain(plain) if version in (3, VERSION) else None
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return memory if isinstance(memory, EvaluationMemory) else None
@@ -89,7 +123,7 @@ def _to_plain(value: Any) -> Any:
         return {"~": "array", "t": value.dtype.str, "s": list(value.shape), "v": np.ascontiguousarray(value).tobytes()}
     if is_dataclass(value):
         held = {one.name: _to_plain(getattr(value, one.name)) for one in fields(value)}
-        return {"~": type(value).__name__, "v": held}
+        return {"~": _STORED_NAMES[type(value)], "v": held}
     if isinstance(value, tuple):
         return {"~": "tuple", "v": [_to_plain(one) for one in value]}
     if isinstance(value, set):
@@ -103,22 +137,25 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-def _from_plain(kept: Any) -> Any:
-    if isinstance(kept, list):
-        return [_from_plain(one) for one in kept]
-    if not isinstance(kept, dict):
-        return kept
-    held = kept["v"]
-    match kept["~"]:
+def _from_plain(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return [_from_plain(one) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    held = plain["v"]
+    kind: str = plain["~"]
+    match kind:
         case "severity":
             return Severity(held)
         case "array":
-            return np.frombuffer(held, np.dtype(kept["t"])).reshape(kept["s"]).copy()
+            return np.frombuffer(held, np.dtype(plain["t"])).reshape(plain["s"]).copy()
         case "tuple":
             return tuple(_from_plain(one) for one in held)
         case "set":
             return {_from_plain(one) for one in held}
         case "dict":
             return {_from_plain(name): _from_plain(one) for name, one in held}
-        case name:
-            return _STORED_TYPES[name](**{field_name: _from_plain(one) for field_name, one in held.items()})
+        case _:
+            former = _FORMER_FIELDS.get(kind, {})
+            values = {former.get(field_name, field_name): _from_plain(one) for field_name, one in held.items()}
+            return _STORED_TYPES[_FORMER_TYPES.get(kind, kind)](**values)

@@ -1,4 +1,4 @@
-"""The metrics of one alerts process. It leaves them in Redis, where `salepulse serve` finds them, as workers do."""
+"""The metrics of one alerts process, which it stores in Redis for `salepulse serve` to expose."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUTCOMES = (DELIVERED, *DeliveryFailure, GIVEN_UP)
 
 
 class AlertMetrics:
-    """On a registry of its own. Every label is of a closed set, and there from the start."""
+    """The metrics on their own registry. Every label has a closed set of values, all present from the start."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -36,32 +36,28 @@ class AlertMetrics:
             return Histogram(f"salepulse_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
         self.leading = gauge("alerts_leading", "1 in the process that evaluates the rules, else 0.")
-        self.as_of = gauge("alerts_as_of_seconds", "Event time of the last evaluation, as its leader says.")
-        self.clock_offset = gauge(
-            "alerts_clock_offset_seconds", "How far this machine's clock is ahead of Redis's; behind: negative."
-        )
-        self.alerts = gauge("alerts", "Alerts that are kept.", ("state", "severity"))
+        self.as_of = gauge("alerts_as_of_seconds", "Event time of the last evaluation, reported by the leader.")
+        self.clock_offset = gauge("alerts_clock_offset_seconds", "Clock of this machine minus clock of Redis.")
+        self.alerts = gauge("alerts", "Stored alerts.", ("state", "severity"))
         self.by_notification_status = gauge(
-            "alerts_by_notification_status", "Alerts by why people are told of them or not.", ("reason",)
+            "alerts_by_notification_status", "Alerts by notification status.", ("reason",)
         )
-        self.evaluation_seconds = histogram("alerts_evaluation_seconds", "Time of an evaluation with its write.")
-        self.evaluation_failures = counter("alerts_evaluation_failures", "Evaluations that failed and are repeated.")
+        self.evaluation_seconds = histogram(
+            "alerts_evaluation_seconds", "Duration of an evaluation, including its write."
+        )
+        self.evaluation_failures = counter("alerts_evaluation_failures", "Failed evaluations, which are retried.")
         self.rejected_evaluations = counter(
-            "alerts_refused_writes", "Evaluations that Redis refused, since another one leads."
+            "alerts_refused_writes", "Evaluations that Redis rejected because another process leads."
         )
         self.published = counter("alerts_published_changes", "Changes written to the topic alerts.")
-        self.attempts = counter(
-            "notification_attempts", "Attempts to send, by what became of them.", ("receiver", "outcome")
-        )
-        self.notices = counter(
-            "notifications", "Notices by why they stood in one message, or had to wait.", ("reason",)
-        )
-        self.send_seconds = histogram("notification_seconds", "Time of an attempt to send.", ("receiver",))
+        self.attempts = counter("notification_attempts", "Delivery attempts by outcome.", ("receiver", "outcome"))
+        self.notices = counter("notifications", "Notices by reason for grouping or delay.", ("reason",))
+        self.send_seconds = histogram("notification_seconds", "Duration of a delivery attempt.", ("receiver",))
         self.delay_seconds = histogram(
-            "notification_delay_seconds", "Time from a notice's being owed to its arrival.", ("receiver",)
+            "notification_delay_seconds", "Time from creation of a notice to its delivery.", ("receiver",)
         )
-        self.waiting = gauge("notifications_waiting", "Notices on their way, by receiver.", ("receiver",))
-        self.heartbeats = counter("alerts_heartbeats", "Signs of life, by what became of them.", ("outcome",))
+        self.waiting = gauge("notifications_waiting", "Undelivered notices by receiver.", ("receiver",))
+        self.heartbeats = counter("alerts_heartbeats", "Heartbeats by outcome.", ("outcome",))
         for beat in HeartbeatOutcome:
             self.heartbeats.labels(beat)
         for _, shown in (*self.alert_gauges(), *self.reason_gauges()):
@@ -76,12 +72,12 @@ class AlertMetrics:
                 yield (status.value, severity.value), self.alerts.labels(status, severity)
 
     def reason_gauges(self) -> Iterator[tuple[NotificationStatus, Gauge]]:
-        """The gauges of alerts by why people are told."""
+        """The gauges of alerts by notification status."""
         for reason in NotificationStatus:
             yield reason, self.by_notification_status.labels(reason)
 
     def add_receiver(self, receiver: str) -> None:
-        """Show a receiver before anything was sent to it."""
+        """Create the time series of a receiver at zero."""
         for outcome in OUTCOMES:
             self.attempts.labels(receiver, outcome)
         self.waiting.labels(receiver)

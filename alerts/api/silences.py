@@ -18,7 +18,7 @@ class SilenceRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     matchers: Annotated[tuple[ParsedMatcher, ...], Field(min_length=1, max_length=20)]
-    """`rule=order-silence`, `channel~a*`, `severity!=critical`: alerts that meet all of them."""
+    """`rule=order-silence`, `channel=~a.*`, `severity!=critical`: alerts that meet all of them."""
     starts_at: int | None = Field(None, ge=0)
     """Left out: now."""
     ends_at: int | None = Field(None, ge=0)

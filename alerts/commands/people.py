@@ -52,7 +52,7 @@ def list_alerts(
         print_json({"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in found]})
         return
     print_table(
-        ("state", "severity", "alert", "since", "people", "fingerprint"),
+        ("state", "severity", "alert", "since", "notification", "fingerprint"),
         [_row(alert) for alert in found],
         styles=("bold",),
     )
@@ -94,7 +94,9 @@ def ack(
 def silence(
     matchers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MATCHER...", help="rule=order-silence, channel~a*, severity!=critical: all must hold."),
+        typer.Argument(
+            metavar="MATCHER...", help="rule=order-silence, channel=~a.*, severity!=critical; all must match."
+        ),
     ] = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.")] = None,
     promotion: Annotated[str | None, typer.Option(help="Only while this promotion runs; *: while any does.")] = None,

@@ -102,7 +102,7 @@ class Alertmanager:
         }
         return {
             "labels": dict(alert.series.labels)
-            | {"alertname": alert.series.rule, "severity": severity.value, "owner": finding.category.value},
+            | {"alertname": alert.series.rule, "severity": severity.value, "alert_category": finding.category.value},
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": format_utc_ms(alert.fired_ms or alert.since_ms),
             "endsAt": format_utc_ms(ends_ms),

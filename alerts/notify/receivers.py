@@ -51,7 +51,7 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 def parse_duration_ms(text: object) -> int:
     """Milliseconds of `30s`, `5m`, `2h` or `1d`; ValueError otherwise.
 
-    >>> duration_ms("5m"), duration_ms(0)
+    >>> parse_duration_ms("5m"), parse_duration_ms(0)
     (300000, 0)
     """
     if text == 0 and not isinstance(text, bool):
@@ -65,7 +65,7 @@ def parse_duration_ms(text: object) -> int:
 def parse_minute_of_day(text: object) -> int:
     """Minutes after midnight of `23:30`; ValueError otherwise.
 
-    >>> minute_of("23:30"), minute_of("24:00")
+    >>> parse_minute_of_day("23:30"), parse_minute_of_day("24:00")
     (1410, 1440)
     """
     found = re.fullmatch(r"(\d\d?):(\d\d)", text) if isinstance(text, str) else None
@@ -107,7 +107,7 @@ class RouteConfig(_Part):
     """The way of some alerts to people. The first route that takes an alert is its route."""
 
     match: tuple[ParsedMatcher, ...] = ()
-    """`severity=critical`, `rule~stock-*`, `channel!=app`: all must hold. None: it takes every alert."""
+    """`severity=critical`, `rule=~stock-.*`, `channel!=app`: all must hold. None: it takes every alert."""
     escalation: tuple[EscalationStepConfig, ...] = ()
     """Without any, nobody is told."""
     group_wait: DurationMs = 1000

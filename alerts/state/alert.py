@@ -124,8 +124,12 @@ class Alert:
     @property
     def labels(self) -> dict[str, str]:
         """What silences and routes are matched with."""
-        own = {"rule": self.series.rule, "severity": self.severity.value, "owner": self.finding.category.value}
-        return dict(self.series.labels) | own
+        common = {
+            "rule": self.series.rule,
+            "severity": self.severity.value,
+            "alert_category": self.finding.category.value,
+        }
+        return dict(self.series.labels) | common
 
     @property
     def acknowledged(self) -> bool:

@@ -1,4 +1,4 @@
-"""The labels that alerts have, and the values of those that have a closed set: what a matcher may name."""
+"""The labels of alerts and their closed value sets, to validate matchers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from alerts.findings import Category, Severity
 from alerts.state.silences import Matcher, MatchType
 from streams.panes.scopes import SCOPES, Scope, SourceDimension
 
-COMMON_LABELS = ("rule", "severity", "owner")
-"""Every alert has them."""
+COMMON_LABELS = ("rule", "severity", "alert_category")
+"""Labels of every alert."""
 HEALTH_LABELS = ("topic", "partition", "worker", "reason")
-"""Of faults of the data and of the monitor itself."""
+"""Labels of data faults and health checks."""
 ALERT_LABELS: tuple[str, ...] = (
     *COMMON_LABELS,
     *(scope.value for scope in SCOPES if scope is not Scope.ALL),
@@ -20,14 +20,14 @@ ALERT_LABELS: tuple[str, ...] = (
 )
 CLOSED_VALUES: dict[str, tuple[str, ...]] = {
     "severity": tuple(one.value for one in Severity),
-    "owner": tuple(one.value for one in Category),
+    "alert_category": tuple(one.value for one in Category),
 }
 
 
 def validate_matcher(matcher: Matcher) -> Matcher:
-    """The matcher. ValueError where no alert has its label, or where its label never has its value.
+    """Return the matcher; raise ValueError where no alert has its label, or its label never has its value.
 
-    >>> checked(Matcher.parse("severity=critcal"))
+    >>> validate_matcher(Matcher.parse("severity=critcal"))
     Traceback (most recent call last):
     ValueError: 'severity=critcal': severity is never 'critcal'; do you mean 'critical'? Known: critical, warning, info
     """

@@ -8,13 +8,13 @@ from enum import StrEnum
 class NotificationStatus(StrEnum):
     """What was decided about telling people of one alert."""
 
-    NOTIFIED = "told"
+    NOTIFIED = "notified"
     """Somebody is told now."""
     UNCHANGED = "unchanged"
     """Everybody who should know of this state was told."""
     PENDING = "pending"
     """It has not been so for long enough."""
-    INHIBITED = "held_back"
+    INHIBITED = "inhibited"
     """Another alert explains it."""
     SILENCED = "silenced"
     """A silence matches it."""
@@ -26,7 +26,7 @@ class NotificationStatus(StrEnum):
     """It was clear, but comes back so often that it is not called resolved yet."""
     NO_ROUTE = "no_route"
     """No route takes it."""
-    NEVER_NOTIFIED = "never_told"
+    NEVER_NOTIFIED = "never_notified"
     """It is over, and nobody had been told that it began."""
 
 

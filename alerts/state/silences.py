@@ -1,11 +1,11 @@
-"""Silences: which alerts nobody is told of, and when."""
+"""Silences: which alerts notify no receiver, and when."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from alerts.state.weekly import WeeklyInterval
 
@@ -13,63 +13,67 @@ ANY_PROMOTION = "*"
 
 
 class MatchType(StrEnum):
-    """How a matcher compares."""
+    """How a matcher compares, as in Alertmanager."""
 
     EQUAL = "="
     NOT_EQUAL = "!="
-    REGEXP = "~"
-    """The value is a pattern: `*` stands for any text, `?` for one character."""
+    REGEXP = "=~"
+    """The whole label value matches the regular expression."""
     NOT_REGEXP = "!~"
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A condition on one label. A label that an alert does not have is empty."""
+    """A condition on one label. A missing label equals the empty string."""
 
     label: str
     match_type: MatchType
     value: str
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert's labels meet it."""
-        held = labels.get(self.label, "")
+        """Whether an alert's labels meet the condition."""
+        value = labels.get(self.label, "")
         match self.match_type:
             case MatchType.EQUAL:
-                return held == self.value
+                return value == self.value
             case MatchType.NOT_EQUAL:
-                return held != self.value
+                return value != self.value
             case MatchType.REGEXP:
-                return fnmatchcase(held, self._pattern)
+                return re.fullmatch(self.value, value) is not None
             case MatchType.NOT_REGEXP:
-                return not fnmatchcase(held, self._pattern)
-
-    @property
-    def _pattern(self) -> str:
-        return self.value.replace("[", "[[]")  # a bracket stands for itself
+                return re.fullmatch(self.value, value) is None
 
     def __str__(self) -> str:
         return f"{self.label}{self.match_type}{self.value}"
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
-        """From how `str` writes it; ValueError if it is none.
+        """The matcher that `str` wrote.
 
-        >>> Matcher.parse("rule=order_silence"), Matcher.parse("channel!~live*").matches({"channel": "app"})
-        (Matcher(label='rule', matching=<Matching.IS: '='>, value='order_silence'), True)
+        >>> Matcher.parse("rule=order_silence"), Matcher.parse("channel!~live.*").matches({"channel": "app"})
+        (Matcher(label='rule', match_type=<MatchType.EQUAL: '='>, value='order_silence'), True)
+
+        Raises:
+            ValueError: it is no matcher, or its value is no regular expression.
         """
-        for at, character in enumerate(text):
-            for match_type in (MatchType.NOT_EQUAL, MatchType.NOT_REGEXP, MatchType.EQUAL, MatchType.REGEXP):
-                if character in "=~!" and text.startswith(match_type.value, at) and at > 0:
-                    return cls(text[:at].strip(), match_type, text[at + len(match_type.value) :].strip())
-        raise ValueError(f"{text!r} is no matcher: write label=value, label!=value, label~pattern or label!~pattern")
+        found = re.fullmatch(r"([^=!~]+)(!=|!~|=~|=)(.*)", text, re.DOTALL)
+        if found is None:
+            raise ValueError(f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex")
+        label, match_type, value = found[1].strip(), MatchType(found[2]), found[3].strip()
+        if match_type in (MatchType.REGEXP, MatchType.NOT_REGEXP):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{text!r}: {value!r} is no regular expression: {error}") from None
+        return cls(label, match_type, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Nobody is told of the alerts that meet all matchers, while it holds.
+    """Suppresses notifications of the alerts that meet all matchers.
 
-    It holds within `[starts_ms, ends_ms)`, and of that only while its promotion runs and in its weekly hours, where it
-    names any.
+    It is active within `[starts_ms, ends_ms)`, and there only while its promotion runs and in its weekly hours, if it
+    has any.
     """
 
     id: str
@@ -78,14 +82,14 @@ class Silence:
     starts_ms: int
     ends_ms: int
     promotion: str | None = None
-    """A promotion's id, or `*` for any; None: whether or not one runs."""
+    """Promotion id, or `*` for any; None: independent of promotions."""
     weekly: WeeklyInterval | None = None
     by: str = ""
     comment: str = ""
     created_ms: int = 0
 
     def is_active(self, now_ms: int, running: Collection[str]) -> bool:
-        """Whether it holds at a moment, epoch ms; `running`: the ids of the promotions that run then."""
+        """Whether it is active at a moment (epoch ms); `running`: ids of the promotions that run then."""
         if not self.starts_ms <= now_ms < self.ends_ms:
             return False
         if self.promotion == ANY_PROMOTION:
@@ -96,13 +100,13 @@ class Silence:
         return self.weekly is None or self.weekly.covers(now_ms)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether it is about an alert with these labels."""
+        """Whether all matchers match these labels."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 def find_silence(
     silences: Iterable[Silence], labels: Mapping[str, str], now_ms: int, running: Collection[str]
 ) -> Silence | None:
-    """The silence that an alert is under, the one that ends last where there are several."""
+    """The active silence that matches; of several, the one that ends last."""
     found = [one for one in silences if one.is_active(now_ms, running) and one.matches(labels)]
     return max(found, key=lambda one: (one.ends_ms, one.id), default=None)

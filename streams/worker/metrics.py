@@ -51,8 +51,8 @@ class WorkerMetrics:
             self.redis_refuses.labels(refusal)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
         self.moved = Counter(
-            "salepulse_refused_batches",
-            "Batches that Redis refused, since their partition stood elsewhere.",
+            "salepulse_batches_fenced",
+            "Batches that Redis rejected because the partition's stored position differs.",
             registry=self.registry,
         )
         self.failures = Counter(

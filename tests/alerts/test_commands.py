@@ -145,7 +145,7 @@ class TestPeople:
 
     def test_a_silence_for_a_promotion_that_does_not_run_says_so(self, firing: str) -> None:
         remarks = {
-            which: salepulse("silence", "rule~*", "--for", "2h", "--promotion", which).stderr.splitlines()[0]
+            which: salepulse("silence", "rule=~.*", "--for", "2h", "--promotion", which).stderr.splitlines()[0]
             for which in ("d11", "*")
         }
         would = "1 alert that fires now would match it"

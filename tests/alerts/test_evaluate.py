@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.detectors.baseline import MinutePart
 from alerts.evaluate import evaluate
-from alerts.findings import Condition, Evaluation, ExpectedRange, Finding, FindingReason, Series
+from alerts.findings import Condition, Evaluation, ExpectedRange, Finding, FindingReason, Series, Severity
 from alerts.memory import EvaluationMemory, from_bytes, to_bytes
 from alerts.rules.detect import HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
@@ -142,6 +143,40 @@ def test_what_is_remembered_survives_a_kill() -> None:
     assert read is not None
     assert to_bytes(read) == to_bytes(memory)
     assert found(played(rules, [bad], read)[0]).keys() == found(played(rules, [bad], memory)[0]).keys()
+
+
+def test_a_memory_of_version_3_is_read_under_its_former_names() -> None:
+    memory = from_bytes((Path(__file__).parent / "memory_version_3.msgpack").read_bytes())
+    assert memory is not None
+    assert memory.evaluated_until_s == START_S + 20
+    assert [type(one).__name__ for one in memory.rules.values()] == [
+        "SequentialMemory",
+        "SilenceMemory",
+        "ThresholdMemory",
+        "HealthMemory",
+    ]
+    assert memory.signatures["lagging"] == "fact partition_lag"
+    assert memory.revenue.seconds > 0
+    fault = Series("lagging", (("topic", "orders"),))
+    correlation = memory.correlation
+    assert correlation.topic_faults == {"orders": (fault, 5)}
+    assert correlation.incident_roots == {"lagging": fault}
+    assert correlation.inhibitions == {Series("drop"): (fault, 7)}
+    assert correlation.inhibited_incidents == {"conversion": (fault, 9)}
+    assert correlation.ended_incidents == {"conversion": (fault, 3)}
+    assert correlation.reported == {fault: Severity.WARNING}
+    read = from_bytes(to_bytes(memory))
+    assert read is not None
+    assert to_bytes(read) == to_bytes(memory)
+
+
+def test_a_memory_of_version_3_is_not_learnt_again() -> None:
+    memory = from_bytes((Path(__file__).parent / "memory_version_3.msgpack").read_bytes())
+    assert memory is not None
+    drop = memory.rules["drop"]
+    rules = rules_of(DROP.replace("[all, channel]", "[all]").replace("    money: shortfall\n", ""))
+    _, memory = evaluate(rules, DetectionInputs((START_S + 20) * 1000, counted(20, {})), memory)
+    assert memory.rules["drop"] is drop
 
 
 def test_a_memory_that_cannot_be_read_is_none() -> None:

@@ -169,7 +169,7 @@ def _counting(panels: Panels) -> list[Panel]:
             ),
             [
                 Line(f"sum({rate('rebalances_total', by='worker')})", Text("rebalances", "再均衡")),
-                Line(f"sum({rate('refused_batches_total', by='worker')})", Text("refused", "被拒")),
+                Line(f"sum({rate('batches_fenced_total', by='worker')})", Text("fenced", "被隔离")),
                 Line(f"sum({rate('batch_failures_total', by='worker')})", Text("failed", "失败")),
             ],
             "cps",

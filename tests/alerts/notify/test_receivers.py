@@ -61,7 +61,8 @@ def test_secrets_are_shown_nowhere(read) -> None:  # type: ignore[no-untyped-def
 
 
 @pytest.mark.parametrize(
-    "matcher", ["severity~crit*", "severity!=info", "owner!~bus*", "channel=", "rule~*", "partition=0", "worker!=a"]
+    "matcher",
+    ["severity=~crit.*", "severity!=info", "alert_category!~bus.*", "channel=", "rule=~.*", "partition=0", "worker!=a"],
 )
 def test_a_matcher_that_some_alert_may_meet(read, matcher: str) -> None:  # type: ignore[no-untyped-def]
     assert [str(one) for one in read(GOOD.replace("severity=critical", f"'{matcher}'")).routes[0].match] == [matcher]
@@ -100,9 +101,15 @@ def test_without_a_file_nobody_is_told() -> None:
         (("severity=critical", "severity=critcal"), "severity is never 'critcal'; do you mean 'critical'?"),
         (("severity=critical", "severity=Critical"), "Known: critical, warning, info"),
         (("severity=critical", '"severity!=none"'), "severity is never 'none'; known: critical, warning, info"),
-        (("severity=critical", "severity~page*"), "severity is never 'page*'"),
-        (("severity=critical", "owner=dat"), "owner is never 'dat'; do you mean 'data'? Known: business, data"),
-        (("severity=critical", "owner="), "owner is never ''"),
+        (("severity=critical", "severity=~page.*"), "severity is never 'page.*'"),
+        (("severity=critical", "severity=~crit"), "severity is never 'crit'; do you mean 'critical'?"),
+        (("severity=critical", "severity~crit*"), "is no matcher: write label=value, label!=value, label=~regex"),
+        (("severity=critical", "'rule=~(drop'"), "'(drop' is no regular expression: missing )"),
+        (
+            ("severity=critical", "alert_category=dat"),
+            "alert_category is never 'dat'; do you mean 'data'? Known: business, data",
+        ),
+        (("severity=critical", "alert_category="), "alert_category is never ''"),
         (('"22:30"', '"25:30"'), 'write a time such as "23:30"'),
         (("Asia/Shanghai", "Asia/Nowhere"), "is no time zone"),
         (("10.1.0.0/16", "10.1.0.0/99"), "does not appear to be an IPv4 or IPv6 network"),

@@ -205,7 +205,7 @@ class TestWhatPeopleSay:
 
     async def test_a_silence_is_kept_until_a_day_after_its_end(self, redis: Redis) -> None:
         one = Process(redis)
-        wanted = Silence(id="", matchers=(Matcher.parse("rule~*"),), starts_ms=T0, ends_ms=T0 + 60_000)
+        wanted = Silence(id="", matchers=(Matcher.parse("rule=~.*"),), starts_ms=T0, ends_ms=T0 + 60_000)
         kept = await one.acks_and_silences.silence(wanted)
         assert await one.acks_and_silences.silences(T0) == [kept]
         assert (await one.evaluate(1, BAD)).notices == ()

@@ -115,7 +115,7 @@ async def test_what_another_owner_has_counted_is_refused_and_not_told_as_counted
         other.topics.reads[CLICKS_0] = 1
         await other.count(other.topics.fetch(CLICKS_0, most=1))
     await office.count(office.topics.fetch(CLICKS_0))
-    assert office.metric("refused_batches_total") == 1
+    assert office.metric("batches_fenced_total") == 1
     assert office.metric("batch_records_sum", topic="clicks") == 1
     assert await office.totals() == {"events,clicks,page_view": 2}
 
