@@ -1,1 +1,1 @@
-"""How bytes come in: the event contract, batch decoding, the Kafka transport, de-duplication and dead letters."""
+"""Ingest: the event contract, batch decoding, the Kafka transport, deduplication and dead letters."""

@@ -1,6 +1,7 @@
-"""A broker's clock, without writing anything: the leader of KRaft's quorum tells its time when it is asked how it is.
+"""The clock of a Kafka broker, read without writing to it.
 
-aiokafka has no request for it, so this is it: DescribeQuorum, version 1 (Kafka 3.3 and newer). Others tell no time.
+aiokafka has no request for it. This module sends DescribeQuorum version 1 (Kafka 3.3 and newer), whose response has the
+time at which the leader of the KRaft quorum sent it. Older brokers do not report their time.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ class _QuorumRequest(Request[_QuorumRequestV1]):
 
 
 async def broker_clock_offset_s(client: Any) -> float | None:
-    """How far the clock of the broker that leads the quorum is ahead of this machine's, asked of a started
-    `AIOKafkaClient`; behind: negative. None where it does not tell, or we may not ask.
+    """Seconds by which the quorum leader's clock is ahead of this machine's; negative if behind, None if unknown.
+
+    `client` is a started `AIOKafkaClient`. The result is None for an old broker and for a missing permission.
     """
     before_s = time.time()
     try:

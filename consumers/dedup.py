@@ -1,8 +1,8 @@
-"""Which event ids were seen: bounded memory, no false "new", and a false "seen" about once in 2^64 / (ids kept) events.
+"""Deduplication by event id, in bounded memory: no false "new", and a false "seen" once in about 2^64 / (ids kept)
+events.
 
-Ids are kept as 64-bit hashes (XXH3) in open-addressing tables, one generation after the other. A generation is
-forgotten as a whole once its newest event time has passed the horizon, or, when the memory set aside is full, oldest
-first.
+Ids are kept as 64-bit XXH3 hashes in generations of open-addressing hash tables. A whole generation is dropped when its
+newest event time has passed the horizon; when the memory is full, the oldest generation is evicted.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ def hash_strings(strings: Sequence[str]) -> Hashes:
 
 _MAX_LOAD_FACTOR = 0.6
 _MAX_GENERATION_IDS = int(_MAX_LOAD_FACTOR * (1 << 19))
-"""Ids of a generation, at most, unless one batch has more: as many as a table of 4 MiB holds. What is forgotten to make
-room goes by whole generations."""
+"""Most ids of one generation, unless a single batch has more: a table of 4 MiB. Whole generations are evicted."""
 _MAX_GENERATIONS = 16
-"""Each is one more table to look into. Batches that span hours would make one after the other."""
+"""Every lookup probes each generation. The limit matters for batches that span hours."""
 _EMPTY = np.uint64(0)
 
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
-    """The hash of each event id as it is kept here: never 0."""
+    """The hash of each event id; never 0, which marks an empty slot."""
     return np.maximum(hash_strings(ids), np.uint64(1))
 
 
 class HashTable:
-    """A set of 64-bit hashes that works on whole arrays: linear probing, grown by doubling."""
+    """A set of 64-bit hashes with vectorized linear probing; doubles when full."""
 
     def __init__(self, capacity: int = 1024) -> None:
         self._slots: Hashes = np.zeros(max(1024, 1 << int(capacity / _MAX_LOAD_FACTOR).bit_length()), np.uint64)
@@ -50,11 +49,11 @@ class HashTable:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken, bytes."""
+        """Memory in bytes."""
         return self._slots.nbytes
 
     def contains(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
-        """Which of the hashes are in the set."""
+        """For each hash, whether it is in the set."""
         mask = np.uint64(len(self._slots) - 1)
         found = np.zeros(len(hashed), np.bool_)
         left = np.arange(len(hashed))
@@ -68,7 +67,7 @@ class HashTable:
         return found
 
     def add(self, hashed: Hashes) -> None:
-        """Put hashes in the set; each is distinct and not in it yet."""
+        """Add distinct hashes that are not in the set."""
         self._grow(self._count + len(hashed))
         self._insert(hashed)
         self._count += len(hashed)
@@ -85,7 +84,9 @@ class HashTable:
         at = hashed & mask
         while len(hashed):
             free = self._slots[at] == _EMPTY
-            self._slots[at[free]] = hashed[free]  # of several for one slot the last stays, the others probe on
+            self._slots[at[free]] = hashed[
+                free
+            ]  # if several hashes take one slot, the last one wins and the others probe on
             left = self._slots[at] != hashed
             hashed, at = hashed[left], (at[left] + np.uint64(1)) & mask
 
@@ -103,7 +104,7 @@ class SeenIds:
     def __init__(self, horizon_ms: int) -> None:
         self.horizon_ms = horizon_ms
         self.evicted_until_ms: int | None = None
-        """Event time up to which ids were forgotten to make room; None: none were."""
+        """Event time up to which ids were evicted for lack of memory; None if none were."""
         self._generations: list[_Generation] = []
 
     def __len__(self) -> int:
@@ -111,22 +112,22 @@ class SeenIds:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken, bytes."""
+        """Memory in bytes."""
         return sum(generation.table.nbytes for generation in self._generations)
 
     def first_seen(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
-        """Which events of a batch bring an id for the first time: not kept, and not earlier in the batch."""
+        """For each event of a batch, whether its id is new: neither kept nor earlier in the batch."""
         return _is_first(hashed) & ~self.contains(hashed)
 
     def contains(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
-        """Which ids are kept."""
+        """For each hash, whether its id is kept."""
         known = np.zeros(len(hashed), np.bool_)
         for generation in self._generations:
             known |= generation.table.contains(hashed)
         return known
 
     def add(self, hashed: Hashes, oldest_ms: int, newest_ms: int) -> None:
-        """Remember ids that `first_seen` let through, of events in [oldest_ms, newest_ms]."""
+        """Keep ids that `first_seen` reported as new, of events in [oldest_ms, newest_ms]."""
         if not len(hashed):
             return
         newest = self._generations[-1] if self._generations else None
@@ -140,20 +141,20 @@ class SeenIds:
         newest.table.add(hashed)
 
     def forget_before(self, as_of_ms: int) -> None:
-        """Drop what the as-of has passed by the horizon."""
+        """Drop the generations that are older than the horizon before the as-of."""
         limit = as_of_ms - self.horizon_ms
         self._generations = [generation for generation in self._generations if generation.newest_ms >= limit]
 
     def evict_oldest(self) -> None:
-        """Drop the oldest generation, to make room."""
+        """Drop the oldest generation to free memory."""
         if self._generations:
             self.evicted_until_ms = self._generations.pop(0).newest_ms
 
 
 def _is_first(hashed: Hashes) -> npt.NDArray[np.bool_]:
-    """Which hashes do not stand earlier in the array."""
+    """For each hash, whether it is the first of its value in the array."""
     ordered = np.sort(hashed)
-    if not (ordered[1:] == ordered[:-1]).any():  # as nearly always: the order of the equal need not be known
+    if not (ordered[1:] == ordered[:-1]).any():  # the usual case: no duplicates, so no stable sort is needed
         return np.ones(len(hashed), np.bool_)
     first = np.zeros(len(hashed), np.bool_)
     first[np.unique(hashed, return_index=True)[1]] = True

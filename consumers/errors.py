@@ -1,4 +1,4 @@
-"""What can go wrong outside the program. Every message is an instruction: what was wrong, where, what to do."""
+"""Errors of the outside world. Every message says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ from consumers.masking import mask_secrets
 
 
 class SalepulseError(Exception):
-    """A foreseeable failure, told to a person in one line; without secrets."""
+    """An expected failure, shown to the user as one line without secrets."""
 
     exit_code = 1
-    """What the command line ends with: 1 failed, 2 wrong usage."""
+    """Exit code of the command: 1 for a failure, 2 for wrong usage."""
 
     def __init__(self, message: str, *, retriable: bool = False) -> None:
         super().__init__(mask_secrets(message))
         self.retriable = retriable
-        """Whether the same call may succeed later, once the outside world is well or mended."""
+        """Whether the same call may succeed later."""
 
 
 class UsageError(SalepulseError):
-    """What was asked for makes no sense: a path that is not there, an unknown topic."""
+    """The user asked for something impossible, such as a missing path or an unknown topic."""
 
     exit_code = 2
 
 
 def check_bootstrap(bootstrap: str) -> None:
-    """Raise UsageError unless this is host:port, or several of them separated by commas."""
+    """Raise UsageError unless `bootstrap` is a comma-separated list of host:port."""
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-            raise UsageError(f"{address.strip()!r} is no Kafka address: write host:port, several separated by commas")
+            raise UsageError(
+                f"{address.strip()!r} is not a Kafka address: write host:port, several separated by commas"
+            )

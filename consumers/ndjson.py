@@ -1,8 +1,8 @@
-"""Recorded messages: NDJSON files named after their topic (`orders.ndjson`, `orders.ndjson.gz`), merged by event time.
+"""Recorded messages in NDJSON files named after their topic (`orders.ndjson`, `orders.ndjson.gz`), merged by event
+time.
 
-Files are read as streams; nothing is held but a few lines of each. A file should be in the order in which its messages
-were written, and is never re-ordered: late events stay late. What is merged is the files with each other, by the
-running time of each, which late events do not turn back and a stray event time in the far future does not carry off.
+Files are streamed. The lines of a file keep their order, so late events stay late. Files are merged by the running
+event time of each, which late events do not turn back and a single event time in the far future does not advance.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ class RecordedMessage(NamedTuple):
     """One recorded message."""
 
     at_ms: int | None
-    """When it is due: the running event time of its file. None before the first time is known: at once."""
+    """When the message is due: the running event time of its file. None before the first known time: at once."""
     topic: Topic
     key: bytes | None
-    """The Kafka key of the contract; None if the line does not tell."""
+    """The Kafka key of the contract; None if the line has no key field."""
     value: bytes
-    """The line as it stands, without its end."""
+    """The line without its line break."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file of one topic's messages."""
+    """A file with the messages of one topic."""
 
     path: Path
     topic: Topic
 
 
 def find_recordings(paths: Iterable[Path]) -> list[Recording]:
-    """The files that the paths name, or hold directly if they are folders. Other files in a folder are ignored.
+    """The recordings among the given files and directly in the given folders; ignores other files in a folder.
 
-    Raises UsageError for what is not there, a folder without recordings, and a file named after no topic.
+    Raises UsageError for a missing path, a folder without recordings, and a file not named after a topic.
     """
     found: dict[Path, Recording] = {}
     for path in paths:
         if not path.exists():
-            raise UsageError(f"{path} is not there: name NDJSON files, or folders that hold some")
+            raise UsageError(f"{path} does not exist: name NDJSON files, or folders that hold some")
         files = _in_folder(path) if path.is_dir() else [path]
         for file in files:
             found[file.resolve()] = Recording(file, _topic_of(file))
@@ -64,7 +64,7 @@ def find_recordings(paths: Iterable[Path]) -> list[Recording]:
 
 
 def read_merged(recordings: Iterable[Recording]) -> Iterator[RecordedMessage]:
-    """The lines of all files: promotions first, then the rest merged by time. Raises SalepulseError if one fails."""
+    """The lines of all files, promotions first, then by time. Raises SalepulseError for an unreadable file."""
     ordered = sorted(recordings, key=lambda recording: str(recording.path))
     for recording in ordered:
         if recording.topic is Topic.PROMOTIONS:
@@ -74,18 +74,19 @@ def read_merged(recordings: Iterable[Recording]) -> Iterator[RecordedMessage]:
 
 
 def read_recording(recording: Recording) -> Iterator[RecordedMessage]:
-    """The lines of one file, in the file's order, blank ones left out. `at_ms` never goes back.
+    """The non-blank lines of one file in their order; `at_ms` never decreases.
 
-    A line without a readable `ts` is due right after the one before it. So is one whose `ts` is more than 5 minutes
-    ahead of what it follows, if the next lines take that back.
+    A line without a readable `ts` is due right after the line before it. So is one whose `ts` is more than 5 minutes
+    ahead, if the lines after it return to the earlier time.
     """
     yield from _due(_with_ts(recording.topic, _lines(recording.path)))
 
 
 def span_ms(recording: Recording) -> tuple[int, int] | None:
-    """When its first line is due, and its last one, as `read_recording` says, by the lines at both ends. None if they
-    tell no
-    time. A last line that is further off than all before it is long, and than 5 minutes, is stray and left out."""
+    """When the first and the last line are due, read from both ends of the file; None if no line has a time.
+
+    A last line more than 5 minutes ahead of the lines before it is ignored.
+    """
     lines = _lines(recording.path)
     first = list(islice(lines, _AT_AN_END))
     last = [*first, *deque(lines, maxlen=_AT_AN_END)][-_AT_AN_END:]
@@ -101,7 +102,7 @@ def span_ms(recording: Recording) -> tuple[int, int] | None:
 
 
 def _due(lines: Iterable[tuple[int | None, RecordedMessage]]) -> Iterator[RecordedMessage]:
-    """The lines, each with when it is due."""
+    """The lines, each with its due time."""
     ahead: deque[tuple[int | None, RecordedMessage]] = deque()
     now_ms: int | None = None
     for ts, line in lines:
@@ -144,7 +145,7 @@ def _lines(path: Path) -> Iterator[bytes]:
                 if stripped := line.rstrip(b"\r\n"):
                     yield stripped
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SalepulseError(f"{path} is damaged ({error}): what comes after cannot be read, copy it again") from error
+        raise SalepulseError(f"{path} is damaged ({error}): the rest cannot be read, copy the file again") from error
     except OSError as error:
         raise SalepulseError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -155,7 +156,7 @@ def _in_folder(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} holds no NDJSON files: name them after their topic, such as orders.ndjson.gz")
     for file in files:
         if (packed := file.with_name(file.name + ".gz")) in files:
-            raise UsageError(f"{file} and {packed} are both there: keep one, or name the one to replay")
+            raise UsageError(f"{file} and {packed} both exist: keep one, or name the one to replay")
     return files
 
 
@@ -165,4 +166,4 @@ def _topic_of(file: Path) -> Topic:
         if name != file.name and name in REPLAYABLE:
             return Topic(name)
     names = ", ".join(f"{topic}.ndjson" for topic in REPLAYABLE)
-    raise UsageError(f"{file} is named after no topic: it must be one of {names}, or the same with .gz")
+    raise UsageError(f"{file} is not named after a topic: name it one of {names}, or the same with .gz")

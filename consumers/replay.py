@@ -1,4 +1,4 @@
-"""Writing recorded messages to Kafka again, as fast as possible or at the pace they were recorded."""
+"""Write recorded messages to Kafka again, as fast as possible or at the recorded pace."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from consumers.topics import Topic
 _TURN = 2_000
 _PROGRESS_EVERY_S = 0.5
 _TICK_S = 0.02
-"""Least pause of a paced replay: what falls due in it goes out together."""
+"""Minimum pause of a paced replay; all messages that fall due in it are sent together."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a replay has come."""
+    """Progress of a replay."""
 
     sent: int
-    """Messages taken so far."""
+    """Messages sent so far."""
     at_ms: int | None
-    """The recorded time that it has reached."""
+    """The recorded time reached."""
     elapsed_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay wrote; the broker has confirmed all of it."""
+    """The result of a replay; the broker has acknowledged every message."""
 
     messages: dict[Topic, int]
     ends: EndOffsets
@@ -47,11 +47,11 @@ async def replay_files(
     speed: float | None = None,
     on_progress: Callable[[ReplayProgress], None] | None = None,
 ) -> ReplayResult:
-    """Write the recordings that the paths name (`consumers.ndjson`) to their topics.
+    """Write the recordings under the given paths (`consumers.ndjson`) to their topics.
 
-    `speed`: how many times faster than recorded, 1 for the recorded pace; None for as fast as the broker takes them.
-    `on_progress` is called about twice a second, and at the end. Raises SalepulseError; what was confirmed before
-    stays written, and sending it again counts no event twice while its id is remembered.
+    `speed`: factor on the recorded pace; None for as fast as the broker accepts. `on_progress` is called about twice a
+    second and at the end. Raises SalepulseError; messages acknowledged before stay written, and sending them again
+    counts no event twice while its id is remembered.
     """
     recordings = find_recordings(paths)
     pace = _ReplayClock(speed)
@@ -64,7 +64,7 @@ async def replay_files(
 
     async with KeyedProducer(kafka) as producer:
         for topic in {recording.topic for recording in recordings}:
-            await producer.partitions(topic)  # raises if there is no such topic, before anything is sent
+            await producer.partitions(topic)  # raises before anything is sent if the topic does not exist
         at_ms: int | None = None
         gathered: list[OutgoingMessage] = []
         for line in read_merged(recordings):
@@ -89,7 +89,7 @@ def _outgoing(line: RecordedMessage) -> OutgoingMessage:
 
 
 class _ReplayClock:
-    """When recorded times come round again. The first one waited for is now."""
+    """Maps recorded times to now, starting with the first time waited for."""
 
     def __init__(self, speed: float | None) -> None:
         self._speed = speed
@@ -100,7 +100,7 @@ class _ReplayClock:
         return time.monotonic() - self._started
 
     def wait_s(self, at_ms: int | None) -> float:
-        """Seconds until this recorded time; 0 or less when it has come."""
+        """Seconds until this recorded time; 0 or less when it has passed."""
         if self._speed is None or at_ms is None:
             return 0
         if self._origin is None:
@@ -109,7 +109,7 @@ class _ReplayClock:
         return began + (at_ms - first_ms) / 1000 / self._speed - time.monotonic()
 
     async def until(self, at_ms: int | None, producer: KeyedProducer) -> None:
-        """Let other tasks run, and wait for this recorded time with nothing left unsent."""
+        """Yield to other tasks, and flush before waiting for this recorded time."""
         await asyncio.sleep(0)
         if self.wait_s(at_ms) > 0:
             await producer.flush()

@@ -14,28 +14,27 @@ from consumers.errors import UsageError
 from consumers.masking import register_secret
 
 SECRETS_VARIABLE = "SALEPULSE_SECRETS_FILE"
-"""Environment variable that names a JSON file of secrets; `salepulse up` sets it for the processes that it starts."""
+"""Environment variable with the path of a JSON file of secrets; `salepulse up` sets it for its processes."""
 _REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def variable_of(reference: str) -> str | None:
-    """The environment variable that a secret, given as `env:NAME`, is in; None: it is given otherwise.
+    """The environment variable of a secret given as `env:NAME`; None if it is given otherwise.
 
-    >>> variable_of("env:ROBOT"), variable_of("t0ps3cret")
-    ('ROBOT', None)
+        >>> variable_of("env:ROBOT"), variable_of("t0ps3cret")
+        ('ROBOT', None)
 
-    Raises:
-        ValueError: it begins so, and names no variable.
+    Raises ValueError if `env:` is not followed by a variable name.
     """
     if not reference.startswith("env:"):
         return None
     if (found := _REFERENCE.fullmatch(reference)) is None:
-        raise ValueError("`env:` is followed by no name of a variable: write env:NAME, with letters, digits and _")
+        raise ValueError("`env:` is not followed by a variable name: write env:NAME, with letters, digits and _")
     return found[1]
 
 
 def variables_in(text: str) -> set[str]:
-    """All environment variables that a file refers to as `env:NAME`, whether the rest of it is right or not.
+    """All environment variables that a text refers to as `env:NAME`, even if the text is otherwise invalid.
 
     >>> sorted(variables_in('{secret: env:ROBOT, url: "env:URL"}'))
     ['ROBOT', 'URL']
@@ -44,11 +43,7 @@ def variables_in(text: str) -> set[str]:
 
 
 def read_secrets_file() -> Mapping[str, str]:
-    """The secrets of the file that the environment names, by setting; `env:NAME` stands for a variable NAME.
-
-    Raises:
-        UsageError: the file cannot be read, or is not what it should be.
-    """
+    """The secrets in the file named by the environment, by setting. Raises UsageError if the file is invalid."""
     path = os.environ.get(SECRETS_VARIABLE)
     if not path:
         return {}
@@ -58,18 +53,15 @@ def read_secrets_file() -> Mapping[str, str]:
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
         raise UsageError(f"{SECRETS_VARIABLE}: {path} cannot be read ({reason}): unset it") from None
     if not isinstance(held, dict) or not all(isinstance(value, str) for value in held.values()):
-        raise UsageError(f"{SECRETS_VARIABLE}: {path} holds no JSON object of strings: unset it")
+        raise UsageError(f"{SECRETS_VARIABLE}: {path} is not a JSON object of strings: unset it")
     return held
 
 
 def read_secret(setting: str, given: SecretStr, file: str) -> str:
-    """A secret that is either given itself or is all of a file, but for the line break at its end.
+    """A secret given directly, or else the content of a file without its final line break.
 
-    Args:
-        setting: its name, which with `_file` is the name of the setting that names the file.
-
-    Raises:
-        UsageError: the file cannot be read, or is empty.
+    `setting`: name of the secret's setting; `<setting>_file` names the file. Raises UsageError if the file is missing
+    or empty.
     """
     if not file:
         return given.get_secret_value()

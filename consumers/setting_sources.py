@@ -1,4 +1,4 @@
-"""Where the value of a setting comes from."""
+"""Which source provides the value of a setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from consumers.secret_files import read_secrets_file
 
 
 class SettingSource(StrEnum):
-    """Where a value came from. The first of these that names a setting wins."""
+    """The sources of settings, in order of precedence."""
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
@@ -24,10 +24,10 @@ class SettingSource(StrEnum):
 
 
 class SecretsFileSource(PydanticBaseSettingsSource):
-    """Settings that are secrets, as the process that started this one hands them over."""
+    """Secrets that the parent process passes on in a file."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Not used: all values come at once."""
+        """Unused: `__call__` returns all values."""
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class SecretsFileSource(PydanticBaseSettingsSource):
 
 
 class SettingSources:
-    """What gives which setting of a kind, at this moment. `flags`: names of those given on the command line."""
+    """Which source provides each setting of a class; `flags`: names of those given on the command line."""
 
     def __init__(self, kind: type[BaseSettings], flags: Iterable[str]) -> None:
         self._given: dict[SettingSource, Collection[str]] = {
@@ -48,7 +48,7 @@ class SettingSources:
         }
 
     def of(self, name: str) -> SettingSource:
-        """The one that wins."""
+        """The source that takes precedence."""
         return next((source for source, names in self._given.items() if name in names), SettingSource.DEFAULT)
 
 

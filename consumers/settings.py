@@ -1,4 +1,4 @@
-"""Settings of the ingest side. Loaded once, at the edge: flags, then `SALEPULSE_*`, then `salepulse.toml`."""
+"""Settings of the ingest side, loaded once at start: flags, then `SALEPULSE_*`, then `salepulse.toml`."""
 
 from __future__ import annotations
 
@@ -17,61 +17,81 @@ from consumers.topics import Topic
 
 
 class Clock(StrEnum):
-    """What "now" means."""
+    """The clock that decides what "now" is."""
 
     WALL = "wall"
-    """Redis's clock, by which all processes go: production."""
+    """Redis's clock, shared by all processes: for production."""
     EVENT = "event"
-    """The newest event time: replays and tests. Nothing is late merely for being old."""
+    """The newest event time, for replays and tests: old recordings are not late."""
 
 
 class IngestSettings(BaseSettings):
-    """What reading from Kafka needs to know."""
+    """Settings for reading from Kafka."""
 
     model_config = SettingsConfigDict(env_prefix="SALEPULSE_", toml_file="salepulse.toml", extra="forbid", frozen=True)
 
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port, separated by commas.")
-    kafka_tls: bool = Field(False, description="Connect to Kafka over TLS; its certificate and name are checked.")
-    kafka_ca_file: str = Field(
-        "", description="PEM of the authorities to trust for Kafka; empty: those that this machine trusts."
+    kafka_tls: bool = Field(
+        False, description="Connect to Kafka over TLS; the certificate and its host name are verified."
     )
-    kafka_cert_file: str = Field("", description="PEM of our own certificate, where Kafka asks for one.")
-    kafka_key_file: str = Field("", description="PEM of its key, not encrypted; empty: it is in `kafka_cert_file`.")
+    kafka_ca_file: str = Field(
+        "", description="PEM file of the certificate authorities to trust for Kafka; default: those of this machine."
+    )
+    kafka_cert_file: str = Field("", description="PEM file of the client certificate, where Kafka requires one.")
+    kafka_key_file: str = Field(
+        "", description="PEM file of the client certificate's key, not encrypted; default: `kafka_cert_file`."
+    )
     kafka_sasl: SaslMechanism = Field(
         SaslMechanism.NONE,
-        description="How the user of Kafka proves who it is; PLAIN sends the password: use it over TLS only.",
+        description="SASL mechanism of the Kafka user; PLAIN sends the password, so use it over TLS only.",
     )
-    kafka_user: str = Field("", description="User of Kafka.")
-    kafka_password: SecretStr = Field(SecretStr(""), description="Its password.")
-    kafka_password_file: str = Field("", description="File that holds nothing but its password, instead of it.")
-    topic_prefix: str = Field("", description="First part of the name of every topic on the broker.")
+    kafka_user: str = Field("", description="Kafka user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password of the Kafka user.")
+    kafka_password_file: str = Field(
+        "", description="File that contains only the password of the Kafka user; instead of `kafka_password`."
+    )
+    topic_prefix: str = Field("", description="Prefix of the name of every topic on the broker.")
     topic_clicks: str = Field("clicks", description="Name of topic clicks on the broker, after `topic_prefix`.")
-    topic_orders: str = Field("orders", description="The same of orders.")
-    topic_logistics: str = Field("logistics", description="The same of logistics.")
-    topic_promotions: str = Field("promotions", description="The same of promotions.")
-    topic_dead_letters: str = Field("dead-letters", description="The same of dead-letters.")
-    topic_alerts: str = Field("alerts", description="The same of alerts.")
+    topic_orders: str = Field("orders", description="Name of topic orders on the broker, after `topic_prefix`.")
+    topic_logistics: str = Field(
+        "logistics", description="Name of topic logistics on the broker, after `topic_prefix`."
+    )
+    topic_promotions: str = Field(
+        "promotions", description="Name of topic promotions on the broker, after `topic_prefix`."
+    )
+    topic_dead_letters: str = Field(
+        "dead-letters", description="Name of topic dead-letters on the broker, after `topic_prefix`."
+    )
+    topic_alerts: str = Field("alerts", description="Name of topic alerts on the broker, after `topic_prefix`.")
     accept: str = Field(
         "",
-        description="Topics that are used although most of what they hold breaks the contract or is not salepulse's; "
-        "logical names, separated by commas.",
+        description="Topics to use even if most of their messages break the contract or are not salepulse's; logical "
+        "names, separated by commas.",
     )
     group: str = Field("salepulse", description="Kafka consumer group of the workers.")
     clock: Clock = Field(
         Clock.WALL, description="wall: Redis's clock, for all processes; event: the newest event time (replays)."
     )
-    future_limit_s: float = Field(300, ge=0, description="Seconds ahead of the clock beyond which an event is refused.")
-    session_timeout_s: float = Field(6, gt=0, description="Kafka session time-out: how soon a dead worker is noticed.")
-    fetch_wait_ms: int = Field(50, ge=1, description="How long the broker may hold a fetch while it has nothing new.")
-    fetch_bytes: int = Field(2**20, ge=2**16, description="Most bytes fetched from one partition at a time.")
-    batch_records: int = Field(50_000, ge=1, description="Most records in one batch, over all partitions.")
-    batch_bytes: int = Field(
-        2**25, ge=2**16, description="Bytes of records, as unpacked, after which a batch is complete."
+    future_limit_s: float = Field(
+        300, ge=0, description="Seconds ahead of the clock beyond which an event is rejected."
     )
-    batch_wait_ms: int = Field(200, ge=0, description="How long records may be gathered into a larger batch.")
-    dedup_clicks_s: int = Field(600, ge=0, description="Seconds of event time that a click's event_id is remembered.")
-    dedup_orders_s: int = Field(86_400, ge=0, description="The same for orders and logistics events.")
-    dedup_memory_mb: int = Field(128, ge=1, description="Memory set aside for event ids in one worker, in MiB.")
+    session_timeout_s: float = Field(6, gt=0, description="Kafka session timeout: how soon a dead worker is noticed.")
+    fetch_wait_ms: int = Field(50, ge=1, description="Longest time the broker may hold a fetch without new records.")
+    fetch_bytes: int = Field(2**20, ge=2**16, description="Most bytes fetched from one partition at a time.")
+    batch_records: int = Field(50_000, ge=1, description="Most records in one poll batch, over all partitions.")
+    batch_bytes: int = Field(
+        2**25, ge=2**16, description="Uncompressed bytes of records after which a poll batch is complete."
+    )
+    batch_wait_ms: int = Field(200, ge=0, description="Longest time to collect records into a larger poll batch.")
+    dedup_clicks_s: int = Field(
+        600, ge=0, description="Seconds of event time for which event_ids of clicks are remembered."
+    )
+    dedup_orders_s: int = Field(
+        86_400,
+        ge=0,
+        description="Seconds of event time for which event_ids of orders and logistics events are remembered.",
+    )
+    dedup_memory_mb: int = Field(128, ge=1, description="Memory for event ids in one worker, in MiB.")
 
     def dedup_horizon_ms(self, topic: Topic) -> int:
         """Event time for which a topic's event ids are remembered."""
@@ -79,7 +99,7 @@ class IngestSettings(BaseSettings):
 
     @property
     def kafka(self) -> KafkaClientConfig:
-        """The broker, and how to be let in."""
+        """The broker and its credentials."""
         return KafkaClientConfig(
             self.bootstrap,
             TlsFiles(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file) if self.kafka_tls else None,
@@ -92,24 +112,26 @@ class IngestSettings(BaseSettings):
 
     @property
     def topic_names(self) -> TopicNames:
-        """What the topics are called on the broker."""
+        """The topics' names on the broker."""
         own = {topic: getattr(self, f"topic_{topic.name.lower()}") for topic in Topic}
         return TopicNames(self.topic_prefix, tuple((topic, name) for topic, name in own.items() if name != topic.value))
 
     @model_validator(mode="after")
     def _kafka_fits(self) -> Self:
-        """Nothing of what protects the connection may be given in vain."""
+        """Credentials and certificates are complete and not given without the option that uses them."""
         password = self.kafka_password.get_secret_value()
         if password and self.kafka_password_file:
-            raise ValueError("kafka_password and kafka_password_file are both given: leave one of them out")
+            raise ValueError("kafka_password and kafka_password_file are both set: remove one of them")
         if self.kafka_sasl and not (self.kafka_user and (password or self.kafka_password_file)):
-            raise ValueError(f"kafka_sasl is {self.kafka_sasl}: give kafka_user, and kafka_password or its file, too")
+            raise ValueError(
+                f"kafka_sasl is {self.kafka_sasl}: also set kafka_user, and kafka_password or kafka_password_file"
+            )
         if not self.kafka_sasl and (self.kafka_user or password or self.kafka_password_file):
-            raise ValueError("a user or password of Kafka is given without kafka_sasl: name PLAIN or SCRAM-SHA-512")
+            raise ValueError("a Kafka user or password is set without kafka_sasl: set it to PLAIN or SCRAM-SHA-512")
         if not self.kafka_tls and (self.kafka_ca_file or self.kafka_cert_file or self.kafka_key_file):
-            raise ValueError("certificates are given for Kafka without TLS: set kafka_tls = true")
+            raise ValueError("Kafka certificates are set without TLS: set kafka_tls = true")
         if self.kafka_key_file and not self.kafka_cert_file:
-            raise ValueError("kafka_key_file is given without kafka_cert_file: name the certificate, too")
+            raise ValueError("kafka_key_file is set without kafka_cert_file: set both")
         return self
 
     @property
@@ -131,12 +153,12 @@ class IngestSettings(BaseSettings):
     def _are_topics(cls, accept: str) -> str:
         for name in filter(None, (part.strip() for part in accept.split(","))):
             if name not in list(Topic):
-                raise ValueError(f"{name!r} is no topic of salepulse: name some of {', '.join(Topic)}")
+                raise ValueError(f"{name!r} is not a topic of salepulse: name some of {', '.join(Topic)}")
         return accept
 
     @model_validator(mode="after")
     def _topics_fit(self) -> Self:
-        """Every topic has a name of its own that Kafka takes."""
+        """Every topic has its own name on the broker, valid in Kafka."""
         if fault := next(self.topic_names.faults(), None):
             raise ValueError(f"{fault}; see topic_prefix and topic_clicks, topic_orders, ...")
         return self
@@ -150,5 +172,5 @@ class IngestSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags win over the environment, the environment over the files."""
+        """Flags override the environment, and the environment overrides files."""
         return init_settings, env_settings, SecretsFileSource(settings_cls), TomlConfigSettingsSource(settings_cls)

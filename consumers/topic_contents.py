@@ -1,4 +1,4 @@
-"""Whether topics that salepulse writes to hold another team's messages, which what is written would be mixed with."""
+"""Detects messages of other systems in the topics that salepulse writes to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.topics import Topic
 
 WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
-"""The topics that salepulse itself writes to."""
+"""The topics that salepulse writes to."""
 _MOST = 100
 _WITHIN_S = 10.0
 _QUIET_S = 1.0
@@ -27,7 +27,7 @@ _SHOWN_BYTES = 60
 
 
 class _AlertChangeMessage(msgspec.Struct):
-    """What every message of `alerts` has; `change` was called `what` at first."""
+    """The fields of every message on `alerts`; early versions wrote `what` for `change`."""
 
     alert: dict[str, Any]
     change: str = ""
@@ -35,15 +35,15 @@ class _AlertChangeMessage(msgspec.Struct):
 
 
 class _PromotionLike(msgspec.Struct):
-    """What a definition has even where it breaks the contract."""
+    """The field of every definition, even an invalid one."""
 
     promotion_id: msgspec.Raw
 
 
 async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -> Mapping[Topic, str]:
-    """Those of the topics whose oldest messages are mostly not salepulse's, each with a sentence about them.
+    """The topics whose oldest messages are mostly not salepulse's, each with a description of them.
 
-    Topics that may not be read, or that do not answer within seconds, are left out. The topics must exist.
+    Omits topics that cannot be read or do not respond within seconds. The topics must exist.
     """
     found: dict[Topic, list[Any]] = {}
     if not (asked := [topic for topic in WRITTEN_TOPICS if topic in topics]):
@@ -55,7 +55,7 @@ async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -
 
 
 def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
-    """What the records are, where more than half of them are not salepulse's; else empty."""
+    """A description of the records if more than half of them are not salepulse's, else an empty string."""
     others = [record for record in records if not is_salepulse_message(topic, record)]
     if 2 * len(others) <= len(records):
         return ""
@@ -64,7 +64,7 @@ def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
 
 
 def is_salepulse_message(topic: Topic, record: Any) -> bool:
-    """Whether a record is such as salepulse writes to the topic, in this version or an earlier one."""
+    """Whether a record has the form that this or an earlier version of salepulse writes to the topic."""
     from consumers.contract.decoding import decode_promotion
 
     if topic is Topic.DEAD_LETTERS:
@@ -82,15 +82,15 @@ def is_salepulse_message(topic: Topic, record: Any) -> bool:
 
 
 def contents_advice(topic: Topic) -> str:
-    """What to do about a topic that others write to."""
+    """How to handle a topic that another system writes to."""
     return (
-        f"if it is another team's, name yours with `topic_{topic.name.lower()}` or `topic_prefix`; to use it all the "
-        f"same, say `--accept {topic}` (setting `accept`)"
+        f"if it belongs to another team, rename yours with `topic_{topic.name.lower()}` or `topic_prefix`; "
+        f"to use it anyway, pass `--accept {topic}` (setting `accept`)"
     )
 
 
 async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, list[Any]]:
-    """Some of the oldest records of each topic, over all partitions."""
+    """The oldest records of each topic, over all partitions."""
     names = kafka_client_config(kafka).topics
     found: dict[Topic, list[Any]] = {topic: [] for topic in topics}
     consumer = AIOKafkaConsumer(
@@ -107,7 +107,7 @@ async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, 
             parts = [TopicPartition(name, number) for number in cluster.partitions_for_topic(name) or ()]
             if parts:
                 consumer.assign(parts)
-                with suppress(KafkaError):  # we may not read it
+                with suppress(KafkaError):  # not authorized to read it
                     found[topic] = await _read_first_records(consumer, parts)
         return found
     finally:
@@ -130,7 +130,7 @@ async def _read_first_records(consumer: Any, parts: Collection[TopicPartition]) 
 
 
 def _describe_message(value: bytes | None) -> str:
-    """What a message is like, for people."""
+    """A short description of a message."""
     if not value:
         return "no value"
     if (text := bytes_hint(value)) is not None:

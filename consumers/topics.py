@@ -1,4 +1,4 @@
-"""The topics of the event contract: their names, which are events, how each message is keyed; their partitions."""
+"""The topics of the event contract and their partitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Topic(StrEnum):
     PROMOTIONS = "promotions"
     """Compacted, keyed by `promotion_id`; a null value deletes the promotion."""
     DEAD_LETTERS = "dead-letters"
-    """Written by salepulse: what was refused, keyed like the original."""
+    """Written by salepulse: rejected messages, keyed like the original."""
     ALERTS = "alerts"
     """Written by salepulse: every change of an alert, keyed by its fingerprint."""
 
@@ -27,7 +27,7 @@ WORKER_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
 """The topics that workers read or write."""
 
 EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
-"""The topics whose events are counted, and whose partitions carry the as-of."""
+"""The topics whose events are counted and whose partitions advance the as-of."""
 
 READ_TOPICS = (*EVENT_TOPICS, Topic.PROMOTIONS)
 """The topics that workers read."""
@@ -45,6 +45,6 @@ class Partition:
 
     @classmethod
     def parse(cls, text: str) -> Partition:
-        """The partition that `str` wrote."""
+        """The inverse of `str`."""
         topic, _, number = text.rpartition("/")
         return cls(Topic(topic), int(number))

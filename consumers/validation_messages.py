@@ -1,12 +1,12 @@
-"""What pydantic finds wrong with a value, in our words: an instruction, as every message here."""
+"""Pydantic's validation errors as instructions in the style of all messages."""
 
 from __future__ import annotations
 
 from pydantic_core import ErrorDetails
 
 _MESSAGES = {
-    "missing": "it is missing: write it",
-    "extra_forbidden": "there is nothing of this name: leave it out",
+    "missing": "it is missing: add it",
+    "extra_forbidden": "there is no such field: remove it",
     "int_parsing": "write a whole number",
     "int_type": "write a whole number",
     "int_from_float": "write a whole number",
@@ -21,7 +21,7 @@ _MESSAGES = {
     "tuple_type": "write a list",
     "dict_type": "write fields as `name: value`",
     "model_type": "write fields as `name: value`",
-    "json_invalid": "this is no JSON",
+    "json_invalid": "it is not valid JSON",
     "greater_than": "it must be more than {gt}",
     "greater_than_equal": "it must be at least {ge}",
     "less_than": "it must be less than {lt}",
@@ -31,8 +31,8 @@ _MESSAGES = {
     "model_attributes_type": "write fields as `name: value`",
     "enum": "write one of {expected}",
     "literal_error": "write one of {expected}",
-    "union_tag_not_found": "`{discriminator}` is missing: write it",
-    "union_tag_invalid": "`{discriminator}` {tag} is none of {expected_tags}",
+    "union_tag_not_found": "`{discriminator}` is missing: add it",
+    "union_tag_invalid": "`{discriminator}` {tag} is not one of {expected_tags}",
     "string_pattern_mismatch": "it must match {pattern}",
     "string_too_short": "it must have at least {min_length} characters",
     "string_too_long": "it must have at most {max_length} characters",
@@ -42,13 +42,13 @@ _MESSAGES = {
 
 
 def validation_message(wrong: ErrorDetails) -> str:
-    """What is wrong with the value, without its name. What one of our own checks said stands as it was said.
+    """The message for an error, without the field's name. Messages of salepulse's own validators are kept as they are.
 
     >>> from pydantic import TypeAdapter, ValidationError
     >>> try:
     ...     TypeAdapter(int).validate_python("x")
     ... except ValidationError as error:
-    ...     plainly(error.errors()[0])
+    ...     validation_message(error.errors()[0])
     'write a whole number'
     """
     context = {name: str(value).replace("'", "") for name, value in wrong.get("ctx", {}).items()}
@@ -57,7 +57,7 @@ def validation_message(wrong: ErrorDetails) -> str:
 
 
 def how_many(count: int, thing: str) -> str:
-    """A number of things.
+    """A count with its noun.
 
     >>> how_many(1, "rule"), how_many(0, "rule"), how_many(1200, "rule")
     ('1 rule', '0 rules', '1,200 rules')

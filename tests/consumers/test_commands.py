@@ -192,7 +192,7 @@ def test_without_a_broker_a_command_fails_in_one_line(command: tuple[str, ...]) 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("topics", "create", "--bootstrap", "here"), "is no Kafka address: write host:port"),
+        (("topics", "create", "--bootstrap", "here"), "is not a Kafka address: write host:port"),
         (("dead-letters", "replay"), "say which: --reason, --topic, --since or --id, or else --all"),
         (("dead-letters", "replay", "--all", "--topic", "orders"), "say which"),
         (("dead-letters", "show", "17"), "write topic/partition/offset"),

@@ -112,12 +112,12 @@ class TestRefused:
 
     def test_a_certificate_that_has_expired(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.expired.bootstrap, trusting(broker))
-        assert refusal(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it there"
+        assert refusal(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it on the server"
 
     def test_a_certificate_for_another_name(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.misnamed.bootstrap, trusting(broker))
         assert refusal(kafka) == (
-            f"Kafka at {kafka}: its certificate is for another name: connect by a name that is in it, or have it made "
+            f"Kafka at {kafka}: its certificate is for another host name: connect by a name in it, or reissue it "
             "for this one"
         )
 
@@ -128,23 +128,22 @@ class TestRefused:
         files = TlsFiles(str(Authority(tmp_path).ca)) if by == "another authority" else TlsFiles()
         kafka = KafkaClientConfig(broker.tls.bootstrap, files)
         assert refusal(kafka) == (
-            f"Kafka at {kafka}: its certificate is from nobody that is trusted here: name the file of its authority in "
-            "kafka_ca_file"
+            f"Kafka at {kafka}: its certificate is signed by an unknown authority: set kafka_ca_file to the "
+            "authority's certificate"
         )
 
     def test_nobody_without_a_certificate_where_one_is_asked_for(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.mutual.bootstrap, trusting(broker))
         assert refusal(kafka) == (
-            f"Kafka at {kafka}: it asks for a certificate of ours: name it in kafka_cert_file, and its key in "
-            "kafka_key_file"
+            f"Kafka at {kafka}: it requires a client certificate: set kafka_cert_file and kafka_key_file"
         )
 
     def test_a_certificate_of_ours_that_the_broker_does_not_trust(self, broker: SecureKafka, tmp_path: Path) -> None:
         mine = Authority(tmp_path).issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
         message = refusal(KafkaClientConfig(broker.mutual.bootstrap, files))
-        assert message.startswith(f"Kafka at {broker.mutual.bootstrap}: it refuses our certificate (")
-        assert message.endswith("have kafka_cert_file issued by one that it trusts")
+        assert message.startswith(f"Kafka at {broker.mutual.bootstrap}: it rejected our certificate (")
+        assert message.endswith("set kafka_cert_file to one that it trusts")
 
     def test_plain_text_where_tls_is_spoken(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.tls.bootstrap)
@@ -174,7 +173,7 @@ class TestFilesOfOurs:
     def test_a_file_that_holds_no_certificate(self, tmp_path: Path) -> None:
         file = tmp_path / "ca.pem"
         file.write_text("nothing")
-        assert f"kafka_ca_file: {file} holds no certificate" in refusal(
+        assert f"kafka_ca_file: {file} contains no certificate" in refusal(
             KafkaClientConfig("localhost:1", TlsFiles(str(file)))
         )
 
@@ -183,7 +182,8 @@ class TestFilesOfOurs:
         one, other = authority.issue("one"), authority.issue("other")
         message = refusal(KafkaClientConfig("localhost:1", TlsFiles(str(authority.ca), str(one.cert), str(other.key))))
         assert (
-            message == f"kafka_key_file: {other.key} is not the key of {one.cert}: give the two that were made together"
+            message
+            == f"kafka_key_file: {other.key} is not the key of {one.cert}: name the key that belongs to the certificate"
         )
 
     def test_a_password_file_that_is_empty(self, tmp_path: Path) -> None:

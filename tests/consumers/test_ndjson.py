@@ -96,12 +96,12 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "asked", "message"),
     [
-        ([], "nowhere", "is not there"),
+        ([], "nowhere", "does not exist"),
         ([], ".", "holds no NDJSON files"),
-        (["sales.ndjson"], ".", "named after no topic: it must be one of promotions.ndjson, clicks.ndjson"),
-        (["dead-letters.ndjson"], ".", "named after no topic"),
-        (["clicks.csv"], "clicks.csv", "named after no topic"),
-        (["clicks.ndjson", "clicks.ndjson.gz"], ".", "are both there"),
+        (["sales.ndjson"], ".", "not named after a topic: name it one of promotions.ndjson, clicks.ndjson"),
+        (["dead-letters.ndjson"], ".", "not named after a topic"),
+        (["clicks.csv"], "clicks.csv", "not named after a topic"),
+        (["clicks.ndjson", "clicks.ndjson.gz"], ".", "both exist"),
     ],
 )
 def test_what_cannot_be_replayed_is_said(tmp_path: Path, names: list[str], asked: str, message: str) -> None:

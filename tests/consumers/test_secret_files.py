@@ -33,7 +33,7 @@ def test_what_a_receiver_reads_is_handed_over_and_not_inherited(
 def test_what_could_not_be_handed_over_is_refused(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name := reference.removeprefix("env:"):
         monkeypatch.setenv(name, "t0p")
-    with pytest.raises(ValidationError, match="is followed by no name of a variable: write env:NAME"):
+    with pytest.raises(ValidationError, match="is not followed by a variable name: write env:NAME"):
         SECRET.validate_python(reference)
 
 

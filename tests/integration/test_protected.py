@@ -106,8 +106,8 @@ def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets)
     [
         ("kafka_password_file", "wrong", "refuses user 'shop' by SCRAM-SHA-512, the name or the password is wrong"),
         ("redis_password_file", "wrong", "refuses user 'salepulse-write': the name or the password is wrong"),
-        ("kafka_ca_file", "", "its certificate is from nobody that is trusted here"),
-        ("redis_ca_file", "", "its certificate is from nobody that is trusted here"),
+        ("kafka_ca_file", "", "its certificate is signed by an unknown authority"),
+        ("redis_ca_file", "", "its certificate is signed by an unknown authority"),
     ],
 )
 def test_what_is_wrong_ends_it_with_one_line(place: Place, setting: str, given: str, says: str) -> None:

@@ -87,10 +87,10 @@ def test_without_a_file_nobody_is_told() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("type: pagerduty, ", ""), "receivers, pager: `type` is missing: write it"),
-        (("routing_key", "routingkey"), "receivers, pager, routing_key: it is missing: write it"),
+        (("type: pagerduty, ", ""), "receivers, pager: `type` is missing: add it"),
+        (("routing_key", "routingkey"), "receivers, pager, routing_key: it is missing: add it"),
         (("env:ROBOT", "env:NOWHERE"), "the environment variable NOWHERE is not set"),
-        (("env:ROBOT", "env:ROB-OT"), "`env:` is followed by no name of a variable: write env:NAME"),
+        (("env:ROBOT", "env:ROB-OT"), "`env:` is not followed by a variable name: write env:NAME"),
         (("https://oapi", "ftp://oapi"), "this is no address: write https://host/path"),
         (("[pager, chat]", "[pgaer]"), "'pgaer', which is not among the receivers"),
         (("name: pager", "name: chat"), "receiver 'chat' is given twice"),

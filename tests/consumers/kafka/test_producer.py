@@ -83,7 +83,7 @@ async def test_a_broker_that_is_not_there_is_said() -> None:
 
 @pytest.mark.parametrize("bootstrap", ["", "localhost", "localhost:kafka", "a:1,b", "a:99999"])
 async def test_an_address_that_is_none_is_said(bootstrap: str) -> None:
-    with pytest.raises(UsageError, match="is no Kafka address"):
+    with pytest.raises(UsageError, match="is not a Kafka address"):
         await send_all(bootstrap, [])
 
 

@@ -186,7 +186,7 @@ def test_a_baseline_must_begin_earlier_and_one_that_is_not_there_is_told_of(boot
         (("apply", "."), 2, "cannot be read"),
         (("apply", "latin.yaml"), 2, "is not UTF-8"),
         (("apply", "sale.yaml", "--delete", "d11"), 2, "choose one"),
-        (("apply", "sale.yaml", "--bootstrap", "here"), 2, "is no Kafka address"),
+        (("apply", "sale.yaml", "--bootstrap", "here"), 2, "is not a Kafka address"),
         (("list", "--as-of", "soon"), 2, "--as-of 'soon'"),
         (("apply", "sale.yaml", "--bootstrap", "127.0.0.1:1"), 1, "no Kafka broker answers"),
         (("list", "--bootstrap", "127.0.0.1:1"), 1, "no Kafka broker answers"),

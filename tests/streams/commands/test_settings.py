@@ -82,7 +82,7 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
         ('timezone = "Mars/Phobos"\n', "'Mars/Phobos' is no IANA time zone"),
         ('currency = "yuan"\n', "setting currency"),
         ('redis_url = "http://cache"\n', "an address of Redis begins with redis://"),
-        ('kafka_user = "shop"', "settings: a user or password of Kafka is given without kafka_sasl"),
+        ('kafka_user = "shop"', "settings: a Kafka user or password is set without kafka_sasl"),
     ],
 )
 def test_a_wrong_file_ends_a_command_with_2_and_one_line(tmp_path: Path, text: str, says: str) -> None:

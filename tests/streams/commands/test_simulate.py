@@ -63,7 +63,7 @@ def test_the_start_is_told_as_people_or_programs_write_it(tmp_path: Path) -> Non
         (("--out", "x", "--incident", "order_stop"), "expected KIND@+START/DURATION"),
         (("--out", "x", "--rate", "0"), "rate is 0"),
         (("--out", "x", "--start", "yesterday"), "--start 'yesterday'"),
-        (("--bootstrap", "nowhere"), "is no Kafka address"),
+        (("--bootstrap", "nowhere"), "is not a Kafka address"),
     ],
 )
 def test_wrong_usage_ends_with_2(tmp_path: Path, flags: tuple[str, ...], says: str) -> None:

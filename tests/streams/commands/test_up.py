@@ -267,7 +267,7 @@ def test_a_redis_that_evicts_is_refused(tmp_path: Path, embedded_broker: Server)
     [
         (("--bootstrap", "a:1", "--kafka-port", "1"), "leave one of them out"),
         (("--redis-url", "redis://a:1", "--redis-port", "1"), "leave one of them out"),
-        (("--bootstrap", "nowhere"), "is no Kafka address"),
+        (("--bootstrap", "nowhere"), "is not a Kafka address"),
         (("--clock", "sundial"), "setting clock"),
     ],
 )

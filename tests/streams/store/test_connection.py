@@ -113,20 +113,20 @@ class TestRefused:
     def test_a_certificate_that_has_expired(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, days=-1) as server:
             assert refusal(settings(server, authority)) == (
-                f"Redis at localhost:{server.tls_port}: its certificate has expired; renew it there"
+                f"Redis at localhost:{server.tls_port}: its certificate has expired; renew it on the server"
             )
 
     def test_a_certificate_for_another_name(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, names=["redis.example.com"]) as server:
             assert refusal(settings(server, authority)) == (
-                f"Redis at localhost:{server.tls_port}: its certificate is for another name; connect by a name that is "
-                "in it, or have it made for this one"
+                f"Redis at localhost:{server.tls_port}: its certificate is for another host name; connect by a name in "
+                "it, or reissue it for this one"
             )
 
     def test_a_certificate_from_an_unknown_authority(self, server: SecureRedis, authority: Authority) -> None:
         assert refusal(settings(server, authority, redis_ca_file="")) == (
-            f"Redis at localhost:{server.tls_port}: its certificate is from nobody that is trusted here; name the file "
-            "of its authority in redis_ca_file"
+            f"Redis at localhost:{server.tls_port}: its certificate is signed by an unknown authority; set "
+            "redis_ca_file to the authority's certificate"
         )
 
     def test_tls_where_plain_text_is_spoken(self) -> None:
