@@ -98,6 +98,7 @@ PURE_FILES = (
     "streams/store/refusal_kinds.py",
     "streams/model/negative_amounts.py",
     "streams/store/stuck_partitions.py",
+    "streams/panes/tiered_sum.py",
     "streams/view/live_distincts.py",
     "streams/view/registers.py",
     "streams/view/retention.py",

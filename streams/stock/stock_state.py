@@ -8,9 +8,12 @@ than is here, and the book says so (`history_needed_from_ms`).
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints
+from streams.panes.tiered_sum import TieredSum
 from streams.stock.ledger import EMPTY_LEDGER, Ledger, LedgerEntries, merge_ledgers, pair_codes
 from streams.stock.pairs import PairIndex, grown
 from streams.stock.stock_levels import StockLevels
@@ -38,7 +41,6 @@ class PromotionSales:
 
 
 BUCKET_MS = 60_000
-_FAN_IN = 8
 
 
 class StockState:
@@ -54,7 +56,7 @@ class StockState:
         self.sold = PromotionSales()
         self._floor = StockLevels(pairs, keep_ms)
         self._keep_ms, self._lag_ms, self._lag_entries = keep_ms, lag_ms, lag_entries
-        self._buckets: dict[int, list[Ledger]] = {}
+        self._buckets: dict[int, TieredSum[Ledger]] = {}
         """# <start of the minute, epoch ms>: what happened in it from the floor on, in parts"""
         self._entries = 0
         self._changes = 0
@@ -101,14 +103,12 @@ class StockState:
             self._recompute(np.unique(counted.skus))
 
     def _keep(self, start: int, part: Ledger) -> None:
-        parts = self._buckets.setdefault(start, [])
-        parts.append(part)
-        self._entries += part.size
-        # The last parts are merged as they get like in size, so that each entry is merged few times.
-        while len(parts) >= _FAN_IN and parts[-_FAN_IN].size <= _FAN_IN * part.size:
-            part = merge_ledgers(parts[-_FAN_IN:])
-            self._entries += part.size - sum(one.size for one in parts[-_FAN_IN:])
-            parts[-_FAN_IN:] = [part]
+        if start not in self._buckets:
+            self._buckets[start] = TieredSum(merge_ledgers, attrgetter("size"))
+        bucket = self._buckets[start]
+        self._entries -= bucket.size
+        bucket.add(part)
+        self._entries += bucket.size
 
     def _between(self, start_ms: int, end_ms: int, skus: Ints | None = None) -> Ledger:
         """What is kept in [start_ms, end_ms), of all SKUs or of some."""
@@ -116,7 +116,7 @@ class StockState:
         for start in (
             self._buckets if end_ms - start_ms > len(self._buckets) * BUCKET_MS else _minutes(start_ms, end_ms)
         ):
-            for part in self._buckets.get(start, ()):
+            for part in self._buckets[start].parts if start in self._buckets else ():
                 mine = part if skus is None else part.of_skus(skus)
                 found.append(mine.between(start_ms, end_ms))
         return merge_ledgers(found)
@@ -161,9 +161,9 @@ class StockState:
             end = start + BUCKET_MS
             if end > self.as_of_ms or (end > target and self._entries <= self._lag_entries):
                 break
-            parts = self._buckets.pop(start)
-            self._entries -= sum(part.size for part in parts)
-            self._floor.advance(merge_ledgers(parts), end)
+            bucket = self._buckets.pop(start)
+            self._entries -= bucket.size
+            self._floor.advance(bucket.merged(), end)
         target -= target % BUCKET_MS
         if target > self.floor_ms:
             self._floor.advance(EMPTY_LEDGER, target)

@@ -14,13 +14,12 @@ from streams.fold.delta import PaneDelta, merge
 from streams.model.windows import Span
 from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 from streams.panes.sketches import DISTINCT_BITS, Sketches
+from streams.panes.tiered_sum import TieredSum
 from streams.shipping.corrections import RetroactiveCorrections
 from streams.shipping.delta import ShippingDelta
 from streams.store.levels import LevelContent, PaneLevel
 from streams.store.reader import BlockId, LogEntry, PaneSource, StoredBlock
 from streams.view.query import NotAnswerableError
-
-_FAN_IN = 8
 
 
 class BlockContent(Enum):
@@ -73,10 +72,14 @@ class CachedBlock:
         self._level = level
         self._start_s = start_s
         self._stored = [part for delta in stored if (part := self._own_part(delta))]
-        self._tiers: list[list[PaneDelta]] = []
+        self._added = TieredSum(merge, _bytes)
         self._fresh: list[PaneDelta] = []
-        self.size = sum(map(_bytes, self._stored))
-        """Bytes of what is added up."""
+        self._stored_size = sum(map(_bytes, self._stored))
+
+    @property
+    def size(self) -> int:
+        """Bytes, without the deltas that wait."""
+        return self._stored_size + self._added.size
 
     @property
     def waiting(self) -> int:
@@ -93,26 +96,13 @@ class CachedBlock:
             fresh, self._fresh = [part for delta in self._fresh if (part := self._own_part(delta))], []
             if self._content is BlockContent.SKETCHES:  # to unite them costs more than to look at each
                 self._stored += fresh
-            else:
-                self._add_to_tiers(self._level.coarsen(merge(fresh)))
-            self.size = sum(map(_bytes, chain(self._stored, *self._tiers)))
-        return chain(self._stored, *self._tiers)
+                self._stored_size += sum(map(_bytes, fresh))
+            elif part := self._level.coarsen(merge(fresh)):
+                self._added.add(part)
+        return chain(self._stored, self._added.parts)
 
     def _own_part(self, delta: PaneDelta) -> PaneDelta:
         return self._content.of(delta, self._start_s, self._start_s + self._level.block_s)
-
-    def _add_to_tiers(self, part: PaneDelta) -> None:
-        """Eight parts of a tier become one of the next, so that each number is merged few times."""
-        tier = 0
-        while part:
-            if tier == len(self._tiers):
-                self._tiers.append([])
-            self._tiers[tier].append(part)
-            if len(self._tiers[tier]) < _FAN_IN:
-                return
-            part = merge(self._tiers[tier])
-            self._tiers[tier] = []
-            tier += 1
 
 
 def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from streams.model.windows import Span
 from streams.panes.arrays import NO_INTS, Ints, is_first, ranges
 from streams.panes.cells import COUNTER_BITS, Cells, merge_cells, nonzero
 from streams.panes.counters import N_COUNTERS
+from streams.panes.tiered_sum import TieredSum
 
 _CELL_BYTES = 16
 _WAITING, _WAITING_CELLS = 64, 1 << 16
@@ -23,19 +24,19 @@ class RareSums:
 
     def __init__(self, counters: int) -> None:
         self._counters = counters
-        self._sums: list[Cells] = []
-        """In one pane, none of them 0. Each is more than twice as long as the next: all are few, and moved seldom."""
-        self._waiting: list[Cells] = []
-        self._waiting_cells = 0
+        self.clear()
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return _CELL_BYTES * (self._waiting_cells + sum(len(cells.keys) for cells in self._sums))
+        return _CELL_BYTES * (self._waiting_cells + self._sums.size)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._sums, self._waiting, self._waiting_cells = [], [], 0
+        self._sums = TieredSum(_merge_nonzero, lambda cells: len(cells.keys), fan_in=2)
+        """In one pane."""
+        self._waiting: list[Cells] = []
+        self._waiting_cells = 0
 
     def take(self, sign: int, cells: Cells, rare: npt.NDArray[np.bool_]) -> None:
         """Add (1) or take away (-1) those of some cells, whatever their pane."""
@@ -43,7 +44,7 @@ class RareSums:
         self._waiting.append(part)
         self._waiting_cells += len(part.keys)
         if len(self._waiting) >= _WAITING or self._waiting_cells >= _WAITING_CELLS:
-            self._add_up()
+            self._add_waiting()
 
     def rows(self) -> Ints:
         """Rows with any counter that is not 0, ascending."""
@@ -82,19 +83,17 @@ class RareSums:
         return cells, starts, ends - starts
 
     def _summed(self) -> Cells:
-        if self._waiting or len(self._sums) != 1:
-            merged = nonzero(merge_cells([*self._sums, *self._waiting]))
-            self.clear()
-            self._sums = [merged]
-        return self._sums[0]
+        self._add_waiting()
+        return self._sums.merged()
 
-    def _add_up(self) -> None:
-        """Make one part of what waits, and of sums that are not much longer."""
-        part = nonzero(merge_cells(self._waiting))
-        self._waiting, self._waiting_cells = [], 0
-        while self._sums and len(self._sums[-1].keys) <= 2 * len(part.keys):
-            part = nonzero(merge_cells([self._sums.pop(), part]))
-        self._sums.append(part)
+    def _add_waiting(self) -> None:
+        if self._waiting:
+            self._sums.add(_merge_nonzero(self._waiting))
+            self._waiting, self._waiting_cells = [], 0
+
+
+def _merge_nonzero(parts: Sequence[Cells]) -> Cells:
+    return nonzero(merge_cells(parts))
 
 
 COMMON = 1 << 16

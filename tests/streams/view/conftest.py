@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.settings import Settings
-from tests.streams.serve.shop import shop_settings
+from tests.streams.serve.conftest import api as api
+from tests.streams.serve.conftest import open_shop as open_shop
+from tests.streams.serve.conftest import settings as settings
 from tests.streams.shop import Shop, opened
 
 
@@ -22,8 +23,3 @@ async def shop(redis_url: str) -> AsyncIterator[Shop]:
     """A shop on an empty Redis."""
     async with opened(redis_url) as shop:
         yield shop
-
-
-@pytest.fixture
-def settings(redis_url: str) -> Settings:
-    return shop_settings(redis_url)
