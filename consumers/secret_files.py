@@ -21,8 +21,8 @@ _REFERENCE = re.compile(r"\benv:([A-Za-z_][A-Za-z0-9_]*)")
 def variable_of(reference: str) -> str | None:
     """The environment variable of a secret given as `env:NAME`; None if it is given otherwise.
 
-        >>> variable_of("env:ROBOT"), variable_of("t0ps3cret")
-        ('ROBOT', None)
+    >>> variable_of("env:ROBOT"), variable_of("t0ps3cret")
+    ('ROBOT', None)
 
     Raises ValueError if `env:` is not followed by a variable name.
     """

@@ -1,7 +1,6 @@
-"""The topics, with their right settings. Creating them is safe to repeat: a topic that exists is never changed, unless
-it is named.
+"""Creates and checks the topics. Repeatable: an existing topic is changed only if the caller names it.
 
-Kafka does not record who created a topic, so every topic that exists is taken for somebody else's.
+Kafka does not record who created a topic, so every existing topic may belong to another system.
 """
 
 from __future__ import annotations
@@ -37,61 +36,61 @@ _TRIES = 50
 _PAUSE_S = 0.2
 _LARGEST = "max.message.bytes"
 _SMALLEST_MAXIMUM_BYTES = 2**20
-"""What brokers allow by default, about."""
+"""About the default limit of brokers."""
 _SETTING_REFUSED = (InvalidConfigurationError, InvalidRequestError, PolicyViolationError)
 _DYNAMIC = 1
-"""Kafka's source code for a setting that was made on the topic itself."""
+"""Kafka's config source code for a setting of the topic itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """How a topic should be."""
+    """The intended state of a topic."""
 
     name: str
     """On the broker."""
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
     topic: Topic | None = None
-    """Which topic of the contract it is, if any."""
+    """The topic of the contract, if it is one."""
 
     @property
     def title(self) -> str:
-        """The topic for messages: both names where they differ."""
+        """The topic in messages: both names if they differ."""
         return self.name if self.topic in (None, self.name) else f"{self.topic} ({self.name} on the broker)"
 
 
 class TopicOutcome(StrEnum):
-    """What became of one topic; with a dry run, what would."""
+    """The result for one topic; in a dry run, the intended result."""
 
     CREATED = "created"
     WOULD_CREATE = "would_create"
     MATCHES = "right"
-    """It was there, and as it should be."""
+    """It existed with the intended settings."""
     DIFFERS = "differs"
-    """It was there with other settings, and was left alone."""
+    """It existed with other settings and was not changed."""
     CHANGED = "changed"
-    """It was there and was named; its settings were put right."""
+    """It existed, was named, and its settings were changed."""
     WOULD_CHANGE = "would_change"
     UNCHECKED = "unchecked"
-    """It was there; the broker does not tell or change its settings."""
+    """It existed; the broker does not report or alter its settings."""
     OTHER_PARTITIONS = "other_partitions"
-    """It was there with another number of partitions, which was left alone; its settings are right."""
+    """It existed with the intended settings and another number of partitions, which was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What `create_topics` found and did."""
+    """The result of `create_topics` for one topic."""
 
     name: str
     """On the broker."""
     outcome: TopicOutcome
     detail: str
     title: str
-    """For messages: also the logical name, where that is another."""
+    """In messages: both names if they differ."""
     unusable: str = ""
-    """Why it cannot be used as it is; empty where it can."""
+    """Why salepulse cannot use it; empty if it can."""
     losses: Sequence[str] = ()
-    """What of its records is lost by the change."""
+    """Records that the change deletes."""
 
     def __str__(self) -> str:
         why = f"; it cannot be used: {self.unusable}" if self.unusable else ""
@@ -99,9 +98,9 @@ class TopicReport:
 
 
 def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
-    """The topics of the contract. `partitions` is for the event topics and for dead letters."""
-    # Twice the contract's limit: the largest event fits with what is around it, and one that is somewhat too large
-    # becomes a dead letter instead of an error at its producer.
+    """The topics of the contract. `partitions` applies to the event topics and to dead letters."""
+    # Twice the contract's limit: the largest event fits with its overhead, and a slightly larger one becomes a dead
+    # letter instead of a producer error.
     event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), "max.message.bytes": str(2 * 2**20)}
     alerts = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
     dead = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 2**20)}
@@ -125,15 +124,15 @@ async def create_topics(
     accepted: Collection[Topic] = (),
     dry_run: bool = False,
 ) -> list[TopicReport]:
-    """Create what is missing. Raises SalepulseError when the broker refuses.
+    """Create the missing topics. Raises SalepulseError if the broker refuses.
 
-    `replication`: copies of each partition of new topics; by default as many as there are brokers, at most 3.
-    `take_over`: names on the broker of topics whose settings are put right where they are there; the settings of all
-    others are left as they are. `accepted`: topics that may hold messages of others; so may those taken over.
-    `dry_run`: change nothing, report what would be done.
+    `replication`: replicas of each partition of new topics; by default one per broker, at most 3.
+    `take_over`: broker names of existing topics whose settings may be changed.
+    `accepted`: topics that may hold messages of other systems, in addition to those taken over.
+    `dry_run`: report without changing anything.
 
-    A topic's number of partitions is never changed: the same key would go to another partition from then on, and its
-    events would no longer be in order.
+    The number of partitions never changes: keys would move to other partitions, and their events would lose their
+    order.
     """
     async with kafka_errors(kafka):
         admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
@@ -177,8 +176,8 @@ async def _create_missing(admin: Any, plan: TopicPlan, copies: int, dry_run: boo
         new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
         ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
-        if error is TopicAlreadyExistsError:  # somebody else was faster
-            return TopicReport(plan.name, TopicOutcome.MATCHES, "created by somebody else just now", plan.title)
+        if error is TopicAlreadyExistsError:  # created concurrently
+            return TopicReport(plan.name, TopicOutcome.MATCHES, "created by another process just now", plan.title)
         if not code:
             less = "" if config == plan.config else "; the broker does not allow larger messages"
             detail = f"{_count(plan.partitions)}, {copied}{_settings(config)}{less}"
@@ -193,8 +192,10 @@ async def _create_missing(admin: Any, plan: TopicPlan, copies: int, dry_run: boo
 
 
 def config_fallbacks(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The settings to create a topic with, one after the other while the broker refuses them: many do not let a topic
-    take larger messages than their own maximum, and do not say which that is. At last the topic has that maximum."""
+    """Settings to try in turn until the broker accepts one.
+
+    Many brokers reject a message limit above their own maximum without reporting it. The last attempt sets no limit.
+    """
     yield dict(config)
     if _LARGEST in config:
         largest = int(config[_LARGEST]) // 2
@@ -205,12 +206,12 @@ def config_fallbacks(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
-    """Wait until the broker tells clients of every topic, which is a little after it has created one."""
+    """Wait until the broker lists every topic, shortly after their creation."""
     for _ in range(_TRIES):
         if {plan.name for plan in plans} <= set(await admin.list_topics()):
             return
         await asyncio.sleep(_PAUSE_S)
-    raise SalepulseError("the broker has created the topics but does not list them: see its log", retriable=True)
+    raise SalepulseError("the broker has created the topics but does not list them: check its log", retriable=True)
 
 
 async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
@@ -218,7 +219,7 @@ async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: b
     others = "" if partitions == plan.partitions else _other_partitions(partitions, plan.partitions)
     if current is None:
         return TopicReport(
-            plan.name, TopicOutcome.UNCHECKED, "the broker does not tell its settings" + others, plan.title
+            plan.name, TopicOutcome.UNCHECKED, "the broker does not report its settings" + others, plan.title
         )
     actual = {name: text for name, (text, _) in current.items()}
     found = differences(actual, plan.config)
@@ -226,7 +227,7 @@ async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: b
         outcome = TopicOutcome.OTHER_PARTITIONS if others else TopicOutcome.MATCHES
         return TopicReport(plan.name, outcome, f"{_count(partitions)}{_settings(plan.config)}{others}", plan.title)
     if not named:
-        detail = f"{', '.join(map(str, found))}; left as it is. {take_over_advice(plan)}{others}"
+        detail = f"{', '.join(map(str, found))}; not changed. {take_over_advice(plan)}{others}"
         return TopicReport(plan.name, TopicOutcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
     lost = tuple(losses(found, actual))
     if dry_run:
@@ -238,18 +239,17 @@ async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: b
 
 
 def take_over_advice(plan: TopicPlan) -> str:
-    """How to change a topic that is there, or do without it."""
+    """How to change an existing topic, or avoid it."""
     setting = f"topic_{plan.topic.name.lower()}" if plan.topic else "topic_..."
     return (
-        f"To change it: `salepulse topics create --take-over {plan.name}`; where it is somebody else's, set another "
-        f"name with `{setting}` or `topic_prefix`"
+        f"To change it: `salepulse topics create --take-over {plan.name}`; if it belongs to another system, "
+        f"set another name with `{setting}` or `topic_prefix`"
     )
 
 
 def _other_partitions(actual: int, wanted: int) -> str:
     return (
-        f"; has {_count(actual)}, not {wanted}, "
-        f"which is left as it is: with another number the same key goes elsewhere. "
+        f"; has {_count(actual)}, not {wanted}; not changed, because keys would move to other partitions. "
         "To change it, replay into a new topic"
     )
 
@@ -261,7 +261,7 @@ def _changes(found: Sequence[TopicSettingDifference]) -> str:
 async def _alter_settings(
     admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[TopicSettingDifference]
 ) -> tuple[TopicOutcome, str]:
-    # This request replaces all that was set on the topic itself, so what others set there is sent along.
+    # AlterConfigs replaces all settings of the topic, so those set by others are sent along.
     kept = {name: text for name, (text, source) in current.items() if source == _DYNAMIC}
     wanted = {one.setting: one.wanted for one in wrong}
     change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wanted})
@@ -277,7 +277,7 @@ async def _alter_settings(
 
 
 async def fetch_topic_settings(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
-    """A topic's settings: name -> (value, source). None if the broker does not tell."""
+    """A topic's settings: name -> (value, source). None if the broker does not report them."""
     with suppress(KafkaError):
         for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
             for code, _message, _kind, _name, entries in answer.resources:

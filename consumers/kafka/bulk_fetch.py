@@ -1,7 +1,7 @@
-"""The records of one fetch, taken out of Kafka's batches many at a time, and never more than fit into memory.
+"""Takes the records of a fetch out of Kafka's batches in bulk and in bounded memory.
 
-aiokafka takes them out one by one, through a generator and a call for each, which costs more than parsing them; it
-unpacks a batch at once, however much it unpacks to; and it raises where one cannot be read.
+aiokafka yields records one by one, which costs more than parsing them, decompresses a whole batch at once whatever its
+size, and raises on a batch that it cannot read.
 """
 
 from __future__ import annotations
@@ -27,16 +27,13 @@ from consumers.unpacking.transactions import AbortedTransactions
 log = structlog.get_logger()
 
 MAX_REFETCHES = 3
-"""So often a batch whose bytes are wrong is fetched again, before it is given up."""
+"""Fetches of a corrupt batch before it is skipped."""
 REFETCH_PAUSE_S = 0.5
-"""In between."""
+"""Between these fetches."""
 
 
 class RawMemoryRecords:
-    """What one fetch brought of one partition, as it came; stands in for aiokafka's `MemoryRecords`.
-
-    Whoever asks for its batches gets them as from that.
-    """
+    """The raw bytes fetched from one partition; replaces aiokafka's `MemoryRecords`, and yields the same batches."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -53,29 +50,27 @@ class RawMemoryRecords:
             self._parsed = MemoryRecords(self.data)
         batch = self._parsed.next_batch()
         if batch is None:
-            raise CorruptRecordException("there is no whole batch")
+            raise CorruptRecordException("there is no complete batch")
         return batch
 
 
 def patch_memory_records() -> None:
-    """Have aiokafka keep what is fetched as it came, for `patch_partition_records`: for every consumer of this
-    process.
-    """
+    """Make every aiokafka consumer of this process keep fetched bytes raw, for `patch_partition_records`."""
     aiokafka_fetcher.MemoryRecords = RawMemoryRecords
 
 
 class CorruptBatchRetries:
-    """Batches whose bytes are wrong, of all partitions: each is fetched again some times before it is given up."""
+    """Counts the fetches of corrupt batches, over all partitions."""
 
     def __init__(self, max_refetches: int = MAX_REFETCHES) -> None:
         self._max_refetches = max_refetches
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
-        """# <(offset, how often)>"""
+        """# <(offset, fetches)>"""
         self.pause_until_s = 0.0
         """When to fetch again, by `time.monotonic`."""
 
     def should_refetch(self, tp: TopicPartition, offset: int, why: str) -> bool:
-        """Whether the batch at an offset, which cannot be read, is to be fetched once more."""
+        """Whether to fetch the corrupt batch at an offset again."""
         at, times = self._attempts.get(tp, (-1, 0))
         times = times + 1 if at == offset else 1
         if times > self._max_refetches:
@@ -83,31 +78,28 @@ class CorruptBatchRetries:
             return False
         self._attempts[tp] = offset, times
         self.pause_until_s = monotonic() + REFETCH_PAUSE_S
-        log.warning(
-            "batch is corrupt; fetching it again", partition=f"{tp.topic}/{tp.partition}", offset=offset, error=why
-        )
+        log.warning("batch was corrupt; refetching", partition=f"{tp.topic}/{tp.partition}", offset=offset, error=why)
         return True
 
 
 @dataclass(slots=True)
 class RecordChunk:
-    """What was taken of one partition at once, in order. Nothing at all: ask again."""
+    """Consecutive records of one partition. An empty chunk does not mean the end."""
 
     records: list[Record] = field(default_factory=list)
     skipped: list[SkippedRecords] = field(default_factory=list)
     size: int = 0
-    """Bytes of the records as they were unpacked."""
+    """Uncompressed bytes of the records."""
 
     def __bool__(self) -> bool:
         return bool(self.records or self.skipped)
 
 
 class BulkPartitionRecords:
-    """What one fetch brought of one partition; stands in for aiokafka's `PartitionRecords` in a `FetchResult`.
+    """The records fetched from one partition; replaces aiokafka's `PartitionRecords` in a `FetchResult`.
 
-    It holds one thing, or nothing when it is used up: the next `max_records` records, or fewer where they have
-    `max_bytes`.
-    Records of aborted transactions are skipped: the isolation level is `read_committed`.
+    Holds one item, the next chunk of up to `max_records` records or `max_bytes`, until it is used up. Skips records of
+    aborted transactions (isolation level `read_committed`).
     """
 
     def __init__(
@@ -116,28 +108,28 @@ class BulkPartitionRecords:
         self.max_records = 1
         self.max_bytes = 1
         self.next_fetch_offset: int = parsed.next_fetch_offset
-        """Offset after what was taken, also after markers of transactions and compacted records that follow it."""
+        """Offset after the taken records, and after transaction markers and compacted records that follow them."""
         self._tp: TopicPartition = parsed._tp
         self._corrupt_batch_retries = corrupt_batch_retries
         self._end = end
         self._aborted = AbortedTransactions(parsed._aborted_transactions)
         self._batches = split_batches(parsed._records.data)
         self._batch: Iterator[BatchPiece] = iter(())
-        """The rest of the batch that is being read."""
+        """The rest of the current batch."""
         self._corrupt: tuple[memoryview, str] | None = None
-        """The next batch, where it cannot be read, and why."""
+        """The next batch, if it is corrupt, and why."""
         self._piece = BatchPiece(self.next_fetch_offset)
-        """What is parsed and not taken yet."""
-        parsed._records_iterator = None  # unused, and refers back to `parsed`, which would keep the fetch's bytes
+        """Parsed records that are not taken yet."""
+        parsed._records_iterator = None  # unused; refers to `parsed`, which would keep the fetched bytes in memory
 
     def __iter__(self) -> Iterator[RecordChunk]:
         taken = self._next_chunk()
         return iter([] if taken is None else [taken])
 
     def _next_chunk(self) -> RecordChunk | None:
-        """The next records; None when there are none.
+        """The next records; None if there are none.
 
-        What comes before a corrupt batch goes out alone; the corrupt batch is the first of the next fetch.
+        Records before a corrupt batch are returned alone; the corrupt batch is then the first of the next fetch.
         """
         taken = RecordChunk()
         while len(taken.records) < self.max_records and taken.size < self.max_bytes:
@@ -146,15 +138,15 @@ class BulkPartitionRecords:
                 if found is None:
                     return taken or None
                 if found.unfinished:
-                    return taken  # others get their turn
+                    return taken  # let other partitions proceed
                 self._piece = found
             self._move_to(taken)
         return taken
 
     def _move_to(self, taken: RecordChunk) -> None:
-        """Hand out of the piece what there is room for."""
+        """Move records from the current piece to the chunk, up to its limits."""
         piece, room = self._piece, self.max_records - len(taken.records)
-        # Offsets within a batch are not looked at, so where one is wrong the batch goes out as a whole.
+        # Offsets within a batch are not validated, so a batch with a wrong one is returned as a whole.
         if len(piece.records) <= room or not self.next_fetch_offset < piece.records[room].offset < piece.end_offset:
             size = piece.size
             taken.records += piece.records
@@ -170,7 +162,7 @@ class BulkPartitionRecords:
         taken.size += size
 
     def _next_piece(self, *, first: bool) -> BatchPiece | None:
-        """`first`: nothing else was taken before it."""
+        """`first`: the chunk is still empty."""
         while True:
             if self._corrupt is None:
                 if (piece := next(self._batch, None)) is not None:
@@ -203,10 +195,9 @@ class BulkPartitionRecords:
 def patch_partition_records(
     fetcher: Fetcher, max_records: int, max_bytes: int, corrupt_batch_retries: CorruptBatchRetries
 ) -> None:
-    """Have a fetcher hand out up to `max_records` records of a partition, or of `max_bytes`, as one thing: a
-    `RecordChunk`.
+    """Make a fetcher return up to `max_records` records or `max_bytes` of a partition as one `RecordChunk`.
 
-    Not without `patch_memory_records` before the fetch.
+    Requires `patch_memory_records` before the fetch.
     """
     for tp, result in fetcher._records.items():
         if isinstance(result, FetchResult) and result.has_more():
@@ -224,7 +215,7 @@ async def bulk_getmany(
     corrupt_batch_retries: CorruptBatchRetries,
     wait_s: float,
 ) -> dict[TopicPartition, RecordChunk]:
-    """What a consumer has fetched of one partition; nothing where nothing came for so long."""
+    """The chunks a consumer has fetched; empty after the time-out."""
     fetcher = consumer._fetcher
     until = monotonic() + wait_s
     while True:
@@ -238,4 +229,4 @@ async def bulk_getmany(
         if not done:
             waiter.cancel()
             return {}
-        waiter.result()  # raises what the broker does not allow
+        waiter.result()  # raises authorization errors

@@ -1,4 +1,4 @@
-"""How Kafka is reached: where it is, over TLS or not, as whom; and what the topics are called there."""
+"""Connection to Kafka: addresses, TLS, SASL, and the topics' names on the broker."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from consumers.tls import TlsFiles, client_ssl_context
 
 
 class SaslMechanism(StrEnum):
-    """How a user proves who they are."""
+    """SASL mechanisms."""
 
     NONE = ""
-    """Not at all."""
+    """No authentication."""
     PLAIN = "PLAIN"
-    """The password itself is sent: only over TLS."""
+    """Sends the password: use over TLS only."""
     SCRAM_SHA_256 = "SCRAM-SHA-256"
-    """The password is never sent."""
+    """Does not send the password."""
     SCRAM_SHA_512 = "SCRAM-SHA-512"
-    """The same with a longer hash."""
+    """SCRAM with a longer hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaClientConfig:
-    """A broker, and how to be let in. As a text it is its address."""
+    """A broker with its credentials. `str` gives its address."""
 
     bootstrap: str
     """host:port, several separated by commas."""
@@ -39,13 +39,13 @@ class KafkaClientConfig:
     password: SecretStr = field(default_factory=lambda: SecretStr(""))
     password_file: str = ""
     topics: TopicNames = LOGICAL_NAMES
-    """What the topics are called there."""
+    """The topics' names on the broker."""
 
     def __str__(self) -> str:
         return self.bootstrap
 
     def options(self) -> dict[str, Any]:
-        """What every aiokafka client is made with. Files are read now. Raises UsageError where one is wrong."""
+        """Options for any aiokafka client. Reads the files; raises UsageError for an invalid one."""
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self._protocol()}
         if self.tls is not None:
             options["ssl_context"] = client_ssl_context(self.tls, "kafka")
@@ -58,7 +58,7 @@ class KafkaClientConfig:
         return options
 
     def faust_options(self) -> dict[str, Any]:
-        """The same for a Faust app. Raises UsageError where a file is wrong."""
+        """Options for a Faust app. Raises UsageError for an invalid file."""
         import faust
 
         context = None if self.tls is None else client_ssl_context(self.tls, "kafka")
@@ -85,9 +85,9 @@ class KafkaClientConfig:
 
 
 KafkaTarget: TypeAlias = KafkaClientConfig | str
-"""A broker; an address alone is one that lets everybody in, without TLS."""
+"""A broker; a plain address means no TLS and no authentication."""
 
 
 def kafka_client_config(where: KafkaTarget) -> KafkaClientConfig:
-    """The broker that is meant."""
+    """The full configuration of a broker."""
     return KafkaClientConfig(where) if isinstance(where, str) else where

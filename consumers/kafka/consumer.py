@@ -1,4 +1,4 @@
-"""What a worker asks of the consumer that Faust runs, in our own terms and never for longer than some seconds."""
+"""The worker's view of Faust's consumer: domain types in place of Kafka's, and a time limit on every request."""
 
 from __future__ import annotations
 
@@ -21,80 +21,80 @@ T = TypeVar("T")
 
 _PATIENCE_S = 5
 _TOPICS_WITHIN_S = 10
-"""This question is put once for all partitions, and waits behind what is fetched."""
+"""One request covers all partitions and queues behind fetches."""
 
 
 class WorkerConsumer:
-    """The partitions that are read: where reading stands, and what the broker last said of them.
+    """The assigned partitions: positions, and the broker's last responses.
 
-    What asks the broker raises TimeoutError or aiokafka's KafkaError when it does not answer.
+    Methods that send requests raise TimeoutError, or aiokafka's KafkaError, if the broker does not respond.
     """
 
     def __init__(self, app: BatchApp) -> None:
         self._app = app
 
     def assigned(self) -> set[Partition]:
-        """The partitions that are ours."""
+        """The assigned partitions."""
         return {self.to_partition(tp) for tp in self._app.consumer.assignment()}
 
     @property
     def rebalancing(self) -> bool:
-        """Whether the group is sharing partitions out anew."""
+        """Whether the group is rebalancing."""
         return bool(self._app.rebalancing)
 
     def last_fetch_ms(self, partition: Partition) -> int | None:
-        """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
+        """When the broker last responded to a fetch of this partition, by this machine's clock; None if never."""
         answered: int | None = self._app.consumer.last_fetch_ms(self._tp(partition))
         return answered
 
     def known_end_offset(self, partition: Partition) -> int | None:
-        """Offset after the last record, as a fetch was last told; None while none was answered."""
+        """Offset after the last record, as of the last fetch; None before the first."""
         end: int | None = self._app.consumer.highwater(self._tp(partition))
         return end
 
     def large_record_reads(self, partition: Partition) -> int:
-        """Grows while a large record is passed over, which takes a while and moves nothing else."""
+        """Increases while a large record is skipped, which takes a while and does not move the position."""
         return int(self._app.consumer.large_record_reads(self._tp(partition)))
 
     async def position(self, partition: Partition) -> int:
-        """Offset of the record that is read next."""
+        """Offset of the next record to read."""
         return int(await _soon(self._app.consumer.position(self._tp(partition))))
 
     async def beginning_offset(self, partition: Partition) -> int:
-        """Offset of the oldest record that there is."""
+        """Offset of the oldest record."""
         tp = self._tp(partition)
         return int((await _soon(self._app.consumer.earliest_offsets(tp)))[tp])
 
     async def end_offset(self, partition: Partition) -> int:
-        """Offset after the last record, asked for now; the embedded broker names the start of the last batch."""
+        """Offset after the last record, requested now; the embedded broker returns the start of the last batch."""
         tp = self._tp(partition)
         return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
 
     async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
-        """Topics as the brokers have them now; without those that nothing is known of at the moment."""
+        """Current metadata of topics; omits topics with unknown state."""
         names = self._app.topic_names
         asked = self._app.consumer.fetch_topic_metadata([names.on_broker(topic) for topic in topics])
         known = await asyncio.wait_for(asked, _TOPICS_WITHIN_S)
         return {names.topic(name): topic for name, topic in known.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:
-        """Read on from there. Batches that were fetched before may still come."""
+        """Continue reading at a position. Batches fetched before may still arrive."""
         await _soon(self._app.consumer.seek_wait({self._tp(partition): position}))
 
     def pause(self, partition: Partition) -> None:
-        """Hand out no more of a partition; what was handed out before may still come. A rebalance ends it."""
+        """Stop handing out a partition; batches already handed out may still arrive. A rebalance resumes it."""
         self._app.consumer.pause_partitions({self._tp(partition)})
 
     def resume(self, partition: Partition) -> None:
-        """Hand out a partition again, from where reading stands."""
+        """Continue handing out a partition from its position."""
         self._app.consumer.resume_partitions({self._tp(partition)})
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell Kafka up to where is counted. It is advice, for tools that watch lag; whether it arrives is not said."""
+        """Commit positions to Kafka, for lag monitoring only; failures are ignored."""
         await self._app.consumer._commit({self._tp(partition): position for partition, position in positions.items()})
 
     def to_partition(self, tp: TP) -> Partition:
-        """The same in our terms."""
+        """Faust's partition as a `Partition`."""
         return Partition(self._app.topic_names.topic(tp.topic), tp.partition)
 
     def _tp(self, partition: Partition) -> TP:
@@ -109,7 +109,7 @@ _LOOK_EVERY_S = 0.05
 
 
 async def has_leader(kafka: KafkaTarget, partition: Partition, *, within_s: float = 5.0) -> bool:
-    """Whether the leader of a partition answers. Takes the right to describe the topic, and none to read it."""
+    """Whether the leader of a partition responds. Needs only permission to describe the topic."""
     tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
     try:
         async with asyncio.timeout(within_s), _consumer(kafka, within_s) as consumer:
@@ -121,9 +121,9 @@ async def has_leader(kafka: KafkaTarget, partition: Partition, *, within_s: floa
 async def is_readable(
     kafka: KafkaTarget, partition: Partition, position: int | None = None, *, within_s: float = 5.0
 ) -> bool:
-    """Whether somebody else is given the records from a position on, or from the first on, or told that there are none.
+    """Whether another consumer gets records, or an empty response, from this position or the beginning.
 
-    In no consumer group, and nothing is moved.
+    Joins no consumer group and moves no position.
     """
     tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
     try:
@@ -131,7 +131,7 @@ async def is_readable(
             consumer.assign([tp])
             if position is not None:
                 consumer.seek(tp, position)
-            # Set by the answer to a fetch, whether there are records or not; these are not unpacked.
+            # Set by the response to a fetch, even an empty one; its records are not decompressed.
             while not _is_answered(consumer, tp, position):
                 await asyncio.sleep(_LOOK_EVERY_S)
             return True
@@ -157,6 +157,6 @@ async def _consumer(kafka: KafkaTarget, within_s: float) -> AsyncIterator[AIOKaf
 
 
 def _is_answered(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int | None) -> bool:
-    """A broker that cannot read its disk any more may answer, with an end that is beyond what it gives."""
+    """Whether a fetch was answered up to the end. A broker with a failed disk may report an end it cannot deliver."""
     end = consumer.highwater(tp)
     return end is not None and (position is None or end <= position or tp in consumer._fetcher._records)

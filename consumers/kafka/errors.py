@@ -1,4 +1,4 @@
-"""What a Kafka client raises, as failures told in one line: what was wrong, where, what to do."""
+"""Translates errors of Kafka clients into one line: the problem, the place, the fix."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _LOOK_WITHIN_S = 3.0
 
 @asynccontextmanager
 async def kafka_errors(where: KafkaTarget) -> AsyncIterator[None]:
-    """Turn what a Kafka client raises inside the block into a SalepulseError.
+    """Turn Kafka client errors raised in the block into a SalepulseError.
 
-    Clients tell only that they were not let in, not why: then one more connection is made to see.
+    Clients do not report why a connection was refused, so this connects once more to find out.
     """
     kafka = kafka_client_config(where)
     check_bootstrap(kafka.bootstrap)
@@ -55,7 +55,7 @@ async def kafka_errors(where: KafkaTarget) -> AsyncIterator[None]:
 
 
 def to_user_error(error: BaseException, where: KafkaTarget) -> SalepulseError:
-    """A client's error in one line."""
+    """The one-line error for a client's error."""
     match error:
         case SalepulseError():
             return error
@@ -67,26 +67,26 @@ def to_user_error(error: BaseException, where: KafkaTarget) -> SalepulseError:
             )
         case TimeoutError() | KafkaTimeoutError() | RequestTimedOutError():
             return SalepulseError(
-                f"the Kafka broker at {where} did not answer in time: see whether it is overloaded, then try again",
+                f"the Kafka broker at {where} timed out: check its load, then try again",
                 retriable=True,
             )
         case UnknownTopicOrPartitionError():
             return SalepulseError(f"a topic is missing at {where}: run `salepulse topics create`", retriable=True)
         case MessageSizeTooLargeError():
             return SalepulseError(
-                f"a message is larger than its topic at {where} takes: raise the topic's max.message.bytes, which "
-                "`salepulse topics create --take-over NAME` does, or leave the message out",
+                f"a message exceeds max.message.bytes of its topic at {where}: raise it with `salepulse "
+                "topics create --take-over NAME`, or omit the message",
                 retriable=True,
             )
         case _ if isinstance(error, _AUTHORIZATION_ERRORS):
-            return SalepulseError(f"{where} does not allow this: {error}: ask for the right to use the topic or group")
+            return SalepulseError(f"not authorized at {where}: {error}: grant access to the topic or group")
     return SalepulseError(
         f"Kafka at {where}: {type(error).__name__}: {error}", retriable=bool(getattr(error, "retriable", False))
     )
 
 
 async def _diagnose_connection(kafka: KafkaClientConfig) -> SalepulseError | None:
-    """Why no broker lets us in, where one is there; None where none is."""
+    """Why brokers refuse the connection; None if no broker can be reached."""
     options = kafka.options()
     del options["bootstrap_servers"]
     for address in kafka.bootstrap.split(","):
@@ -112,7 +112,9 @@ async def _diagnose_error(
     if isinstance(error, _AUTHENTICATION_ERRORS):
         return _authentication_error(kafka, address, error)
     if isinstance(error, (KafkaConnectionError, ConnectionResetError)) and await _accepts_connections(host, port):
-        return SalepulseError(f"Kafka at {address} hangs up at once: {_listener_hint(kafka)}", retriable=True)
+        return SalepulseError(
+            f"Kafka at {address} closes the connection at once: {_listener_hint(kafka)}", retriable=True
+        )
     return None
 
 
@@ -122,22 +124,22 @@ def _listener_hint(kafka: KafkaClientConfig) -> str:
         *(() if kafka.sasl else ("with a user (kafka_sasl, kafka_user)",)),
         *(("with a certificate (kafka_cert_file)",) if kafka.tls and not kafka.tls.cert else ()),
     ]
-    return f"see what that listener wants, and try it {', or '.join(wanted)}"
+    return f"check the listener's protocol, and try it {', or '.join(wanted)}"
 
 
 def _authentication_error(kafka: KafkaClientConfig, address: str, error: BaseException) -> SalepulseError:
     if isinstance(error, _SASL_MECHANISM_ERRORS):
         return SalepulseError(
-            f"Kafka at {address} does not take {kafka.sasl.value} there: set kafka_sasl to what that listener offers"
+            f"Kafka at {address} does not support {kafka.sasl.value}: set kafka_sasl to a mechanism of that listener"
         )
     return SalepulseError(
-        f"Kafka at {address} refuses user {kafka.user!r} by {kafka.sasl.value}, the name or the password is wrong: see "
-        "kafka_user and kafka_password or kafka_password_file"
+        f"Kafka at {address} rejected user {kafka.user!r} with {kafka.sasl.value}, the name or the password "
+        "is wrong: check kafka_user and kafka_password or kafka_password_file"
     )
 
 
 async def _accepts_connections(host: str, port: int) -> bool:
-    """Whether anything accepts connections there."""
+    """Whether the port accepts connections."""
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_LOOK_WITHIN_S):
             _, writer = await asyncio.open_connection(host.strip("[]"), port)

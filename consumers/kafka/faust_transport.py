@@ -1,9 +1,9 @@
-"""Faust, a batch at a time: one Faust event is everything fetched from one partition.
+"""A Faust transport that delivers one poll batch per partition as a single Faust event.
 
-Faust handles about 7,500 messages a second one by one, and hundreds of thousands this way. What it takes is in this
-file: a consumer thread whose fetch returns one `RecordBatch` a partition, a consumer that wraps it in one message, a
-transport that names them, and a schema that passes it through. Written against faust-streaming 0.15.3; a contract test
-guards every override.
+Faust handles about 7,500 messages a second one by one, and hundreds of thousands this way. This module has a consumer
+thread whose fetch returns one `RecordBatch` per partition, a consumer that wraps it in one message, a transport that
+registers them, and a schema that passes batches through. Written against faust-streaming 0.15.3; a contract test guards
+every override.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from consumers.topics import Topic
 from consumers.unpacking.records import Record
 
 _RECHECK_S = 0.2
-"""Batches that Faust drops are told by nobody: they are missed when somebody looks."""
+"""Faust drops batches without notice, so waiters recheck the budget."""
 
 
 class BudgetedBatch(Protocol):
-    """What takes up room."""
+    """An item that counts against the budget."""
 
     size: int
     """Bytes of its records."""
@@ -48,11 +48,10 @@ class BudgetedBatch(Protocol):
 
 
 class FetchBudget:
-    """Room for what is fetched ahead of being counted.
+    """Limits records that are fetched but not yet counted.
 
-    A go is fetched when what is held comes to no more than one go, so that one is counted while the next is gathered:
-    never more than two goes are held. What nobody holds any more takes up no room: Faust drops what it was handed when
-    partitions are revoked.
+    A poll batch is fetched while at most one is held, so that one is processed as the next is collected: never more
+    than two. Batches without references do not count: Faust drops its batches when partitions are revoked.
     """
 
     def __init__(self, records: int, size: int) -> None:
@@ -63,30 +62,30 @@ class FetchBudget:
 
     @property
     def records(self) -> int:
-        """Records held now."""
+        """Records held."""
         return sum(len(held) for held in self._held)
 
     @property
     def size(self) -> int:
-        """Bytes of records held now."""
+        """Bytes of records held."""
         return sum(held.size for held in self._held)
 
     @property
     def full(self) -> bool:
-        """Whether nothing more is fetched for now."""
+        """Whether fetching is suspended."""
         return self.records > self._records or self.size > self._size
 
     def acquire(self, held: BudgetedBatch) -> None:
-        """A batch was fetched."""
+        """Count a fetched batch."""
         self._held.add(held)
 
     def release(self, held: BudgetedBatch) -> None:
-        """A batch is done with."""
+        """Stop counting a processed batch."""
         self._held.discard(held)
         self._released.set()
 
     async def wait(self) -> None:
-        """Until there is room for one more go."""
+        """Wait until the budget allows another poll batch."""
         while self.full:
             await self._change()
 
@@ -104,22 +103,22 @@ _STOP_WITHIN_S = 2
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class RecordBatch:
-    """Records of one partition, in order, and where they stand in it."""
+    """Consecutive records of one partition with their offset range."""
 
     topic: Topic
-    """By its logical name, whatever the broker calls it."""
+    """The logical name."""
     partition: int
     start_offset: int
-    """Offset after the record fetched before this batch, or the one last sought."""
+    """Offset after the previous batch, or of the last seek."""
     end_offset: int
-    """Offset after the last record of this batch, or after what was passed over: markers, compacted records."""
+    """Offset after the last record, or after skipped transaction markers and compacted records."""
     records: list[Record]
     size: int = 0
-    """Bytes of the records, as they were unpacked."""
+    """Uncompressed bytes of the records."""
     skipped: list[SkippedRecords] = field(default_factory=list)
-    """What is no record, of offsets between those of the records."""
+    """Records that cannot be decoded, at offsets between those of `records`."""
     arrived_s: float = field(default_factory=monotonic)
-    """When the first of them were there, by `time.monotonic`."""
+    """Arrival of the first records, by `time.monotonic`."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -127,49 +126,49 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
-    """How records are gathered."""
+    """Limits of a poll batch."""
 
     wait_ms: int
-    """Longest that the broker may hold a fetch while it has nothing new."""
+    """Longest time the broker may hold a fetch without new records."""
     bytes: int
     """Most bytes fetched from one partition at a time."""
     records: int
-    """Most records in one go over all partitions."""
+    """Most records over all partitions."""
     linger_ms: int
-    """How long to go on gathering after the first records came."""
+    """How long to collect after the first records arrived."""
     size: int = 2**25
-    """Bytes of records after which a go is over."""
+    """Bytes of records after which the batch is complete."""
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
-    """Fetches in a thread of its own, so that heartbeats go out however busy the worker is."""
+    """Fetches in its own thread, so that heartbeats continue while the worker is busy."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.corrupt_batch_retries = CorruptBatchRetries()
         self.large_record_reads: Counter[TP] = Counter()
-        """How often a partition was read from without coming to the end of a large record."""
+        """Fetches that did not reach the end of a large record, by partition."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> AIOKafkaConsumer:
         fetch_settings: FetchSettings = self.app.fetch_settings
         patch_memory_records()
         consumer: AIOKafkaConsumer = super()._create_consumer(loop)
-        # Faust has no settings for these; they are read when the consumer starts.
+        # Faust has no settings for these; aiokafka reads them at start.
         consumer._fetch_max_wait_ms = fetch_settings.wait_ms
         consumer._max_partition_fetch_bytes = fetch_settings.bytes
         consumer._isolation_level = "read_committed"
         return consumer
 
     async def on_thread_stop(self) -> None:
-        """End the consumer, in some seconds at most.
+        """Stop the consumer within seconds.
 
-        A fetcher of aiokafka that is closed while it pauses after a failed fetch lets its own cancellation out. This
-        thread would end of it without a word to the main one, which would wait for it for ever.
+        An aiokafka fetcher that is closed during its pause after a failed fetch raises its own CancelledError, which
+        would end this thread silently while the main thread waits for it.
         """
         try:
             await asyncio.wait_for(super().on_thread_stop(), _STOP_WITHIN_S)
         except (asyncio.CancelledError, TimeoutError, KafkaError) as error:
-            log.warning("the consumer did not end in order", error=repr(error))
+            log.warning("consumer stop failed", error=repr(error))
             with suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(self._ensure_consumer()._client.close(), _STOP_WITHIN_S)
 
@@ -180,10 +179,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, RecordBatch]:
-        """Whatever is there, gathered for a moment so that batches are worth their fixed cost."""
+        """Fetch what is available, and collect for a moment to amortize the fixed cost of a batch."""
         fetch_settings: FetchSettings = self.app.fetch_settings
         fetcher = consumer._fetcher
-        # The main thread pauses and resumes partitions meanwhile.
+        # The main thread pauses and resumes partitions concurrently.
         active_partitions = None if active_partitions is None else set(active_partitions)
         batches: dict[TP, RecordBatch] = {}
         left, size, until = fetch_settings.records, fetch_settings.size, monotonic() + (timeout or 0)
@@ -192,7 +191,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 if batches:
                     break
                 await asyncio.sleep(pause_s)
-            # From here to the records there is no suspension, so the offsets are those that the records follow.
+            # No await between reading the offsets and fetching, so the records start at these offsets.
             patch_partition_records(fetcher, left, size, self.corrupt_batch_retries)
             start_offset = _fetch_positions(consumer, active_partitions or ())
             fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
@@ -200,9 +199,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             if reached != start_offset and not batches:
                 until = monotonic() + fetch_settings.linger_ms / 1000
             for tp, end_offset in reached.items():
-                if (
-                    end_offset != start_offset[tp]
-                ):  # also where only markers of transactions were passed, and no records
+                if end_offset != start_offset[tp]:  # even without records, after transaction markers
                     taken = fetched[tp][0] if tp in fetched else RecordChunk()
                     _append_chunk(
                         batches, tp, self.app.topic_names.topic(tp.topic), start_offset[tp], end_offset, taken
@@ -214,7 +211,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             if fetched:
                 if unfinished := [tp for tp in fetched if reached.get(tp) == start_offset.get(tp)]:
                     self.large_record_reads.update(unfinished)
-                    await asyncio.sleep(0)  # the group is to be told that we are alive, however long this takes
+                    await asyncio.sleep(0)  # let heartbeats out
                     if batches or monotonic() > until:
                         break
                 continue
@@ -224,14 +221,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             waiter = fetcher._create_fetch_waiter()
             done, _ = await asyncio.wait([waiter], timeout=remaining)
             if done:
-                waiter.result()  # raises what the broker does not allow
+                waiter.result()  # raises authorization errors
             else:
                 waiter.cancel()
         return batches
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Tell Kafka where we are. It is advice, so unlike Faust's own this never ends the worker: it may fail in any
-        rebalance, and without a broker."""
+        """Commit offsets for lag monitoring. Unlike Faust's, a failed commit does not stop the worker."""
         mine = {
             TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
             for tp, offset in offsets.items()
@@ -242,34 +238,34 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         try:
             await asyncio.wait_for(self._ensure_consumer().commit(mine), _COMMIT_WITHIN_S)
         except (KafkaError, TimeoutError) as error:
-            log.debug("offsets were not committed", error=repr(error))
+            log.debug("commit failed", error=repr(error))
             return False
         return True
 
 
 class BatchConsumer(FaustConsumer):
-    """Hands every batch to Faust as one message."""
+    """Delivers every batch to Faust as one message."""
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def last_fetch_ms(self, tp: TP) -> int | None:
-        """When the broker last answered a fetch of an assigned partition, by the machine's clock; None: not yet."""
+        """When the broker last responded to a fetch of this partition, by this machine's clock; None if never."""
         answered: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)
         return answered
 
     def large_record_reads(self, tp: TP) -> int:
-        """Grows while a large record of a partition is passed over, which takes a while and moves no position."""
+        """Increases while a large record is skipped, which takes a while and does not move the position."""
         return int(self._thread.large_record_reads[tp])
 
     async def fetch_topic_metadata(self, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
-        """The topics as the brokers have them now. Raises KafkaError."""
+        """Current metadata of topics. Raises KafkaError."""
         client = self._thread._ensure_consumer()._client
         known: Mapping[str, TopicMetadata] = await self._thread.call_thread(fetch_topic_metadata, client, topics)
         return known
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """One message a partition: value is the `RecordBatch`, offset that of its last record."""
+        """One message per partition: its value is the `RecordBatch`, its offset that of the last record."""
         await self.app.fetch_budget.wait()
         batches, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
@@ -277,7 +273,7 @@ class BatchConsumer(FaustConsumer):
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
-                # Faust drops what it believes to have read; where a partition stands is decided by the store alone.
+                # Faust drops records it has seen; only the store decides a partition's position.
                 self._read_offset[tp] = None
                 self.app.fetch_budget.acquire(batch)
                 yield tp, self._message(tp, batch)
@@ -299,13 +295,13 @@ class BatchConsumer(FaustConsumer):
 
 
 class BatchTransport(FaustTransport):
-    """Kafka through aiokafka, in batches."""
+    """Faust's aiokafka transport with batches."""
 
     Consumer = BatchConsumer
 
 
 class BatchSchema(faust.Schema):
-    """Passes the `RecordBatch` through: nothing is decoded by Faust."""
+    """Passes the `RecordBatch` through undecoded."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None) -> None:
         """Batches have no key."""
@@ -318,7 +314,7 @@ class BatchSchema(faust.Schema):
 
 
 class BatchApp(faust.App):
-    """A Faust app that reads in batches. Its agents tell `fetch_budget` when they are done with one."""
+    """A Faust app that reads in batches. Its agents release each batch from `fetch_budget`."""
 
     fetch_settings: FetchSettings
     fetch_budget: FetchBudget
@@ -331,21 +327,21 @@ class BatchApp(faust.App):
 def _append_chunk(
     batches: dict[TP, RecordBatch], tp: TP, topic: Topic, start_offset: int, end_offset: int, taken: RecordChunk
 ) -> None:
-    """Add what was taken to its partition's batch."""
+    """Append a chunk to its partition's batch."""
     batch = batches.get(tp)
     if batch is not None and start_offset == batch.end_offset:
         batch.records += taken.records
         batch.skipped += taken.skipped
         batch.end_offset = end_offset
         batch.size += taken.size
-    else:  # a seek came between: what was gathered before it is void
+    else:  # after a seek the records collected before are void
         batches[tp] = RecordBatch(
             topic, tp.partition, start_offset, end_offset, taken.records, taken.size, taken.skipped
         )
 
 
 def _fetch_positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP, int]:
-    """Offsets that will be read next, of the partitions whose offset is known."""
+    """The next offset of each partition whose position is known."""
     subscription = consumer._subscription.subscription
     assignment = subscription and subscription.assignment
     states = {tp: assignment.state_value(tp) for tp in partitions} if assignment else {}

@@ -1,4 +1,4 @@
-"""Which topics a broker has."""
+"""Checks that topics exist."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ _PAUSE_S = 0.2
 
 
 async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
-    """How many partitions the topic of this name on the broker has, asked of a started `AIOKafkaClient`. Never creates
-    it.
+    """The number of partitions of a topic, by its name on the broker. Never creates the topic.
 
-    Raises SalepulseError if there is no such topic, TopicAuthorizationFailedError if we may not see it. Brokers learn
-    of a new topic one after the other, so this asks again for a second before it says so.
+    `client` is a started `AIOKafkaClient`. Raises SalepulseError if the topic is missing, TopicAuthorizationFailedError
+    without permission. New topics reach brokers one after the other, so this retries for a second.
     """
     cluster = client.cluster
     for _ in range(_TRIES):
@@ -36,7 +35,7 @@ async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
 
 
 async def require_topics(kafka: KafkaTarget) -> dict[Topic, int]:
-    """How many partitions each topic has that a worker reads or writes. Raises SalepulseError if one is missing."""
+    """The number of partitions of each topic that workers use. Raises SalepulseError if one is missing."""
     async with kafka_errors(kafka):
         client = AIOKafkaClient(**kafka_client_config(kafka).options())
         try:

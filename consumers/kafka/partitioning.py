@@ -1,4 +1,4 @@
-"""Which key a message has, and which partition its key goes to: the same as every Kafka client's."""
+"""Message keys, and the partition of a key as every Kafka client computes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MIX = 0x5BD1E995
 
 
 class RoutingFields(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a message that decide where and when it goes; of any JSON type, for nothing is checked here."""
+    """The fields that determine key and due time; unvalidated JSON values."""
 
     ts: Any = None
     type: Any = None
@@ -31,10 +31,10 @@ _decoder = msgspec.json.Decoder(RoutingFields)
 
 
 def parse_routing_fields(line: bytes) -> RoutingFields | None:
-    """The routing fields of a JSON object; None if the line is none."""
+    """The routing fields of a JSON object; None for anything else."""
     try:
         return _decoder.decode(line)
-    except Exception:  # of any kind: too deep, not UTF-8, not JSON; what it is, decoding will tell
+    except Exception:  # too deep, not UTF-8, not JSON: decoding reports the reason
         return None
 
 
@@ -53,16 +53,16 @@ def key_field(topic: Topic, event_type: object) -> str:
             return "sku" if event_type in STOCK_TYPES else "order_id"
         case Topic.PROMOTIONS:
             return "promotion_id"
-    raise ValueError(f"messages of {topic} are keyed by whoever wrote the original")
+    raise ValueError(f"messages of {topic} are keyed like their originals")
 
 
 def event_key(topic: Topic, event: Mapping[str, Any]) -> bytes | None:
-    """The Kafka key of an event; None when the field that gives it is no string, or empty."""
+    """The Kafka key of an event; None if the key field is empty or not a string."""
     return _key(event.get(key_field(topic, _type_of(event.get("type")))))
 
 
 def key_from_routing(topic: Topic, routing: RoutingFields | None) -> bytes | None:
-    """The same, of what `parse_routing_fields` found."""
+    """The Kafka key from routing fields; None if there is none."""
     return None if routing is None else _key(getattr(routing, key_field(topic, _type_of(routing.type))))
 
 
@@ -76,7 +76,7 @@ def _key(given: object) -> bytes | None:
 
 @lru_cache(maxsize=2**17)
 def partition_for_key(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) puts the key into."""
+    """The partition of a key by Kafka's default partitioner (murmur2)."""
     length = len(key)
     words = length >> 2
     mixed = 0x9747B28C ^ length

@@ -1,7 +1,7 @@
-"""Writing many messages to Kafka, keyed, in order within a key, and knowing where they ended.
+"""A batching producer that keeps order within a key and returns end offsets.
 
-Messages are gathered into one large record batch a partition: several times faster than one `send` a message. A lost
-answer makes the client send a batch again, so a message may be there twice; readers tell events apart by `event_id`.
+Collecting messages into one large record batch per partition is several times faster than one `send` per message. The
+client resends a batch whose response was lost, so a message may be written twice; readers deduplicate by `event_id`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from consumers.kafka.partitioning import partition_for_key
 from consumers.topics import Topic
 
 MAX_REQUEST_BYTES = 17 * 2**20
-"""More than any topic takes, so that the topic's own limit decides."""
+"""More than any topic accepts, so that the topic's own limit applies."""
 _BATCH_BYTES = 256 * 2**10
 _TURN = 2_000
-"""Messages that `send_all` takes before it lets other tasks run."""
+"""Messages that `send_all` takes before it yields to other tasks."""
 
 EndOffsets = dict[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message written there."""
 
 
 class OutgoingMessage(NamedTuple):
-    """One message to write. Key and value may not both be None."""
+    """A message to write. Key or value must be set."""
 
     topic: Topic
     key: bytes | None
@@ -41,22 +41,22 @@ class OutgoingMessage(NamedTuple):
 
 
 class KeyedProducer:
-    """Writes messages in batches. Use as `async with`; leaving the block without an error waits for all answers.
+    """Writes messages in batches. Use as `async with`; leaving the block without an error waits for all
+    acknowledgements.
 
-    `put` gathers; a batch goes out when it is full or at the latest at `flush`. A failure of any batch is raised by
-    the next call, as a SalepulseError.
+    A batch is sent when it is full, at the latest by `flush`. The next call raises a failed batch as a SalepulseError.
     """
 
     def __init__(self, kafka: KafkaTarget) -> None:
         self._kafka = kafka
         self._names = kafka_client_config(kafka).topics
-        self._batches: dict[tuple[Topic, int], Any] = {}  # being gathered
-        self._partitions: dict[Topic, int] = {}  # how many each topic has
+        self._batches: dict[tuple[Topic, int], Any] = {}  # batches not sent yet
+        self._partitions: dict[Topic, int] = {}  # partitions per topic
         self._unanswered: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._unkeyed = itertools.count()
         self.ends: EndOffsets = {}
-        """Of what the broker has confirmed so far."""
+        """Of acknowledged messages."""
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
@@ -85,7 +85,7 @@ class KeyedProducer:
             await self._producer.stop()
 
     async def partitions(self, topic: Topic) -> int:
-        """How many partitions the topic has. Raises SalepulseError if it does not exist."""
+        """The number of partitions of a topic. Raises SalepulseError if it does not exist."""
         if topic not in self._partitions:
             async with kafka_errors(self._kafka):
                 self._partitions[topic] = await partition_count(
@@ -94,11 +94,11 @@ class KeyedProducer:
         return self._partitions[topic]
 
     async def put(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Take these messages; waits only while the broker is behind."""
+        """Add messages; waits only while the broker is behind."""
         now_ms = int(time.time() * 1000)
         for topic, key, value in messages:
             count = self._partitions.get(topic) or await self.partitions(topic)
-            # Without a key any partition will do; in turn, they stay evenly filled.
+            # Without a key, partitions alternate.
             partition = next(self._unkeyed) % count if key is None else partition_for_key(key, count)
             batch = self._batches.get((topic, partition))
             if batch is None or batch.append(key=key, value=value, timestamp=now_ms) is None:
@@ -109,7 +109,7 @@ class KeyedProducer:
         self._raise_failure()
 
     async def flush(self) -> EndOffsets:
-        """Send what is gathered and wait until the broker has confirmed everything; return `ends`."""
+        """Send all pending batches, wait for their acknowledgement and return `ends`."""
         for (topic, partition), batch in list(self._batches.items()):
             await self._send(topic, partition, batch)
         while self._unanswered:
@@ -121,7 +121,7 @@ class KeyedProducer:
         self._raise_failure()
         self._batches.pop((topic, partition), None)
         async with kafka_errors(self._kafka):
-            # Waits while the partition's last batch has not left yet: this is what bounds memory, and keeps order.
+            # Waits for the partition's previous batch, which bounds memory and keeps order.
             answer = await self._producer.send_batch(batch, self._names.on_broker(topic), partition=partition)
         task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), answer))
         self._unanswered.add(task)
@@ -146,10 +146,10 @@ class KeyedProducer:
 async def send_all(
     kafka: KafkaTarget, messages: Iterable[OutgoingMessage], on_progress: Callable[[int], None] | None = None
 ) -> EndOffsets:
-    """Write all the messages, in order within a key, and return where they ended once all are confirmed.
+    """Write all messages in order within a key; return the end offsets when all are acknowledged.
 
-    `on_progress` is told how many were taken so far. Raises SalepulseError when the broker cannot be reached, a topic
-    is missing or a message is refused; what was confirmed before stays written.
+    `on_progress` receives the number of messages taken. Raises SalepulseError if the broker cannot be reached, a topic
+    is missing or a message is refused; messages acknowledged before stay written.
     """
     sent = 0
     remaining = iter(messages)

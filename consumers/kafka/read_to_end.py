@@ -1,4 +1,4 @@
-"""Reading all that a topic held at one moment."""
+"""Reads everything that a topic holds at one moment."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SILENT_S = 30
 
 
 async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]:
-    """Every record that the topic held when this was called, in order within a partition.
+    """Every record in the topic at the time of the call, in order within a partition.
 
-    Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
+    Raises SalepulseError without a broker, for a missing topic, and if the broker stops responding.
     """
     name = kafka_client_config(kafka).topics.on_broker(topic)
     async with kafka_errors(kafka):
@@ -49,9 +49,9 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
             corrupt_batch_retries = CorruptBatchRetries()
             ends = await consumer.end_offsets(partitions)
             began_ms, last_record_s = time.time() * 1000, time.monotonic()
-            last_old_record_s = last_record_s  # when something last came that was there when this was called
-            # The embedded broker names the start of the last batch as the end, so go on until nothing more comes of
-            # what was there. What was written since is left out, or reading a busy topic would never be done.
+            last_old_record_s = last_record_s  # time of the last record from before the call
+            # The embedded broker reports the start of the last batch as the end, so read until no older record
+            # arrives. Newer records are skipped, or a busy topic would never end.
             while True:
                 batches = await bulk_getmany(
                     consumer, _MOST_RECORDS, _MOST_BYTES, corrupt_batch_retries, _QUIET_MS / 1000
@@ -61,7 +61,7 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
                     old = not taken.records
                     for lost in taken.skipped:
                         log.error(
-                            "records cannot be read",
+                            "records were unreadable",
                             topic=name,
                             offset=lost.first_offset,
                             last_offset=lost.last_offset,
@@ -77,8 +77,8 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
                     return
                 if time.monotonic() - last_record_s > _SILENT_S:
                     raise SalepulseError(
-                        f"{kafka} gave nothing of topic {name} for {_SILENT_S} s, though there is more: "
-                        "see whether the broker is well, then try again",
+                        f"{kafka} sent no records of topic {name} for {_SILENT_S} s, though more exist: "
+                        "check the broker, then try again",
                         retriable=True,
                     )
         finally:

@@ -1,4 +1,4 @@
-"""What was read and is not handed out as a record: values, which become dead letters."""
+"""Records that were fetched but cannot be decoded; they become dead letters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from consumers.contract.rejection import RejectionReason
 
 TRUNCATION_BYTES = 2**16
-"""So much is kept of what is too large to be kept whole."""
+"""Bytes kept of a record that is too large to be kept whole."""
 
 MessageHeaders = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """What tells of a value that was cut."""
+    """Size and hash of a truncated value."""
 
     size: int
     """Bytes of the whole value."""
@@ -25,17 +25,17 @@ class Truncation:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRecords:
-    """Offsets of one partition whose records cannot be decoded as others are."""
+    """A range of offsets of one partition whose records cannot be decoded."""
 
     first_offset: int
     last_offset: int
-    """Offset of the last of them: the same where it is one message."""
+    """Inclusive; equal to `first_offset` for a single message."""
     reason: RejectionReason
-    """`too_large`: one message that is too large to be held. `unreadable_batch`: records are lost."""
+    """`too_large` for one oversized message, `unreadable_batch` for lost records."""
     detail: str
     key: bytes | None = None
     value: bytes | None = None
-    """Its beginning, where `truncation`; of an unreadable batch the bytes as Kafka keeps them."""
+    """The beginning if `truncation` is set; the raw batch if it is unreadable."""
     truncation: Truncation | None = None
     headers: MessageHeaders = ()
     timestamp: int | None = None

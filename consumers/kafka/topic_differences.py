@@ -1,4 +1,4 @@
-"""What a topic's settings are against what they should be: pure."""
+"""Compares a topic's settings with the intended ones. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from consumers.topics import Topic
 
 _DAY_MS = 86_400_000
 _AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
-"""Settings where more is fine; -1 is without limit."""
+"""Settings that may exceed the intended value; -1 is unlimited."""
 _POLICY, _RETENTION = "cleanup.policy", "retention.ms"
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSettingDifference:
-    """A setting that is not as it should be."""
+    """A setting with an unintended value."""
 
     setting: str
     actual: str
-    """Empty where it is not set."""
+    """Empty if unset."""
     wanted: str
 
     def __str__(self) -> str:
@@ -27,27 +27,26 @@ class TopicSettingDifference:
 
     @property
     def harmful(self) -> bool:
-        """Whether records may be gone before they are counted, or definitions before they are read; a smaller limit on
-        messages only has their producers refused."""
+        """Whether records may be deleted before they are counted, or definitions before they are read."""
         return self.setting in (_POLICY, _RETENTION)
 
 
 def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> list[TopicSettingDifference]:
-    """The settings that are not as wanted. A longer retention and a larger limit are fine."""
+    """The settings that differ. A longer retention and a larger limit are accepted."""
     found = [TopicSettingDifference(name, actual.get(name, ""), text) for name, text in wanted.items()]
     return [one for one in found if not _will_do(one)]
 
 
 def unusable(topic: Topic | None, found: list[TopicSettingDifference]) -> str:
-    """Why a topic cannot be used with these settings; empty where it can."""
+    """Why a topic cannot be used with these settings; empty if it can."""
     for one in found:
         if topic is not Topic.PROMOTIONS and one.setting == _POLICY and "compact" in one.actual:
-            return "compaction removes records that share a key: they would be gone before or after they are counted"
+            return "compaction deletes records that share a key: events would be lost"
     return ""
 
 
 def losses(changes: list[TopicSettingDifference], actual: Mapping[str, str]) -> Iterator[str]:
-    """What is lost of what a topic holds by putting these settings right."""
+    """The records that applying these settings deletes."""
     for one in changes:
         if one.setting != _POLICY:
             continue
@@ -55,7 +54,7 @@ def losses(changes: list[TopicSettingDifference], actual: Mapping[str, str]) -> 
             after = {**actual, **{change.setting: change.wanted for change in changes}}
             yield f"records older than {_days(after.get(_RETENTION))} are deleted, the newest of a key too"
         if "compact" in one.wanted and "compact" not in one.actual:
-            yield "of the records that share a key only the newest is kept"
+            yield "only the newest of the records that share a key is kept"
 
 
 def _will_do(one: TopicSettingDifference) -> bool:

@@ -1,8 +1,7 @@
-"""The topics that a broker has: how many partitions, and the id, which is another one after a topic was deleted and
-created again, whatever its offsets are.
+"""Topic metadata with topic ids, which change when a topic is deleted and created again.
 
-aiokafka has no request that asks for them, so this is it: Metadata, version 10 (Kafka 2.8 and newer, and the embedded
-broker). An older broker tells no ids.
+aiokafka has no such request. This module sends Metadata version 10 (Kafka 2.8 and newer, and the embedded broker);
+older brokers return no ids.
 """
 
 from __future__ import annotations
@@ -111,19 +110,18 @@ class _MetadataRequest(Request[_MetadataRequestV10]):
 
 @dataclass(frozen=True, slots=True)
 class TopicMetadata:
-    """What a broker has under a topic's name."""
+    """A topic's metadata on the broker."""
 
     topic_id: str
-    """Empty where the broker gives none, or there is no such topic."""
+    """Empty if the broker has no ids or no such topic."""
     partitions: int
-    """0: there is no such topic."""
+    """0: no such topic."""
 
 
 async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
-    """The topics as the brokers have them now, asked of a started `AIOKafkaClient`; without those that the broker says
-    neither yes nor no about. Any broker may be asked: one that does not answer is passed over.
+    """Current metadata of topics, from any broker that responds; omits topics whose state the broker does not know.
 
-    Raises aiokafka's KafkaError when none answers.
+    `client` is a started `AIOKafkaClient`. Raises KafkaError if no broker responds.
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()] or [client.get_random_node()]
     shuffle(nodes)
@@ -147,7 +145,7 @@ async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[
 
 
 async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
-    """The same of a broker that is older than ids of topics."""
+    """Metadata from a broker without topic ids."""
     cluster = await client.fetch_all_metadata()
     counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
     return {
@@ -158,7 +156,7 @@ async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, Top
 
 
 async def require_describe_access(client: Any, topic: str) -> None:
-    """Raise TopicAuthorizationFailedError where we may not so much as see a topic: brokers list it to nobody then."""
+    """Raise TopicAuthorizationFailedError without permission to describe a topic, as brokers do not list it then."""
     with suppress(IncompatibleBrokerVersion, NotImplementedError):
         answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))
         if any(error == TopicAuthorizationFailedError.errno for error, *_ in answer.topics):

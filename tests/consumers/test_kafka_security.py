@@ -95,19 +95,19 @@ class TestRefused:
     @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
     def test_a_wrong_password(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
         assert refusal(user(broker, sasl, "something else")) == (
-            f"Kafka at {broker.scram.bootstrap} refuses user 'shop' by {sasl.value}, the name or the password is "
-            "wrong: see kafka_user and kafka_password or kafka_password_file"
+            f"Kafka at {broker.scram.bootstrap} rejected user 'shop' with {sasl.value}, the name or the password is "
+            "wrong: check kafka_user and kafka_password or kafka_password_file"
         )
 
     def test_an_unknown_user(self, broker: SecureKafka) -> None:
-        assert "refuses user 'stranger' by SCRAM-SHA-512" in refusal(replace(user(broker), user="stranger"))
+        assert "rejected user 'stranger' with SCRAM-SHA-512" in refusal(replace(user(broker), user="stranger"))
 
     def test_a_mechanism_that_is_not_offered(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(
             broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_256, USER, SecretStr(PASSWORD)
         )
         assert refusal(kafka) == (
-            f"Kafka at {kafka} does not take SCRAM-SHA-256 there: set kafka_sasl to what that listener offers"
+            f"Kafka at {kafka} does not support SCRAM-SHA-256: set kafka_sasl to a mechanism of that listener"
         )
 
     def test_a_certificate_that_has_expired(self, broker: SecureKafka) -> None:
@@ -148,19 +148,19 @@ class TestRefused:
     def test_plain_text_where_tls_is_spoken(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.tls.bootstrap)
         assert refusal(kafka) == (
-            f"Kafka at {kafka} hangs up at once: see what that listener wants, and try it with kafka_tls, or with a "
-            "user (kafka_sasl, kafka_user)"
+            f"Kafka at {kafka} closes the connection at once: check the listener's protocol, and try it with "
+            "kafka_tls, or with a user (kafka_sasl, kafka_user)"
         )
 
     def test_tls_where_plain_text_is_spoken(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.server.bootstrap, trusting(broker))
         message = refusal(kafka)
-        assert message.startswith(f"Kafka at {kafka} hangs up at once: ")
+        assert message.startswith(f"Kafka at {kafka} closes the connection at once: ")
         assert "without kafka_tls" in message
 
     def test_nobody_who_is_not_a_user(self, broker: SecureKafka) -> None:
         message = refusal(KafkaClientConfig(broker.scram.bootstrap, trusting(broker)))
-        assert message.startswith(f"Kafka at {broker.scram.bootstrap} hangs up at once: ")
+        assert message.startswith(f"Kafka at {broker.scram.bootstrap} closes the connection at once: ")
         assert "with a user (kafka_sasl, kafka_user)" in message
 
 

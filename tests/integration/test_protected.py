@@ -104,7 +104,7 @@ def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets)
 @pytest.mark.parametrize(
     ("setting", "given", "says"),
     [
-        ("kafka_password_file", "wrong", "refuses user 'shop' by SCRAM-SHA-512, the name or the password is wrong"),
+        ("kafka_password_file", "wrong", "rejected user 'shop' with SCRAM-SHA-512, the name or the password is wrong"),
         ("redis_password_file", "wrong", "refuses user 'salepulse-write': the name or the password is wrong"),
         ("kafka_ca_file", "", "its certificate is signed by an unknown authority"),
         ("redis_ca_file", "", "its certificate is signed by an unknown authority"),

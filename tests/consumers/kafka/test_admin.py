@@ -85,7 +85,7 @@ async def test_a_topic_that_exists_is_left_as_it_is(broker: Server) -> None:
         "topic_orders",
     ):
         assert phrase in report.detail
-    assert "compaction removes records" in report.unusable
+    assert "compaction deletes records" in report.unusable
     assert await settings_of(broker.bootstrap, "orders") == before
 
 
@@ -148,7 +148,7 @@ async def test_a_compacted_topic_that_the_broker_does_not_change_cannot_be_used(
     ]
     assert (dry.outcome, dry.unusable) == (TopicOutcome.WOULD_CHANGE, ""), "it could be used then"
     assert taken.outcome is TopicOutcome.UNCHECKED
-    assert "compaction removes records" in taken.unusable
+    assert "compaction deletes records" in taken.unusable
 
 
 @pytest.mark.kafka

@@ -90,7 +90,7 @@ async def test_an_address_that_is_none_is_said(bootstrap: str) -> None:
 @pytest.mark.kafka
 async def test_a_message_that_the_topic_does_not_take_is_said(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
-    with pytest.raises(SalepulseError, match="a message is larger than its topic"):
+    with pytest.raises(SalepulseError, match=r"a message exceeds max\.message\.bytes of its topic"):
         await send_all(apache_kafka.bootstrap, [OutgoingMessage(Topic.ORDERS, b"k", b"x" * 3_000_000)])
 
 

@@ -54,7 +54,7 @@ def test_a_compacted_topic_of_events_cannot_be_used(topic: Topic, policy: str, u
         (
             {"cleanup.policy": "delete"},
             {"cleanup.policy": "compact"},
-            ["of the records that share a key only the newest is kept"],
+            ["only the newest of the records that share a key is kept"],
         ),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_logical_name_as_text_is_mapped_and_what_is_none_stays() -> None:
         ({"topic_orders": ".."}, "letters, digits"),
         ({"topic_orders": "orders\n"}, "letters, digits"),
         ({"topic_prefix": "p" * 245}, "at most 249 characters"),
-        ({"topic_orders": "__consumer_offsets"}, "a topic of Kafka's own"),
+        ({"topic_orders": "__consumer_offsets"}, "one of Kafka's internal topics"),
         ({"topic_prefix": "shop/"}, "see topic_prefix and topic_clicks, topic_orders, ..."),
     ],
 )
