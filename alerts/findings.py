@@ -1,7 +1,6 @@
-"""What evaluating the rules says: the boundary between what is computed and what is done about it.
+"""The result of evaluating the rules, as the alert states, silences and notifiers see it.
 
-`Evaluation` is all that the alert states, silences and notifiers know of rules and detectors. It holds no clock and no
-I/O: every time is event time (epoch ms) up to the as-of that was evaluated.
+All times are event time (epoch ms) up to the evaluated as-of.
 """
 
 from __future__ import annotations
@@ -15,54 +14,54 @@ from streams.panes.scopes import Scope
 
 
 class Condition(StrEnum):
-    """How one series stands under one rule."""
+    """Condition of one series under one rule."""
 
     OK = "ok"
-    """Nothing is wrong, or the rule is not in force now: an alert may be resolved."""
+    """Not breached, or the rule does not apply now: a firing alert may resolve."""
     BREACHED = "breached"
-    """Something is wrong, and nothing else explains it: an alert begins or goes on."""
+    """Breached and not inhibited: an alert starts or continues."""
     UNKNOWN = "unknown"
-    """There is nothing to judge by: an alert neither begins nor is resolved."""
+    """Not enough data: an alert neither starts nor resolves."""
     INHIBITED = "inhibited"
-    """Something is wrong, and another finding (`inhibited_by`) already tells of it: nobody is told of this one, and
-    an alert that is firing is not resolved by it either."""
+    """Breached, but explained by another finding (`inhibited_by`): no notification is sent, and a firing alert does not
+    resolve."""
 
 
 class FindingReason(StrEnum):
-    """Why a condition is what it is. Closed; also a metric's label."""
+    """Reason for a condition. A closed set; also a metric label."""
 
     WITHIN = "within"
-    """ok: what is measured is as expected."""
+    """ok: the value is as expected."""
     NOT_IN_FORCE = "not_in_force"
-    """ok: the rule is for a promotion or a phase that does not run, or is switched off then."""
+    """ok: the rule applies only to a promotion or phase that is not running, or is disabled."""
     GONE = "gone"
-    """ok: the series is no longer of the rule's scope (a SKU that left the promotion)."""
+    """ok: the series left the rule's scope, such as a SKU that left the promotion."""
     NEW_NORMAL = "new_normal"
-    """ok: it has stayed at its new level for so long that this is what is now expected."""
+    """ok: the new level has lasted long enough to become the baseline."""
     STALE = "stale"
-    """ok: for as long as its window there was nothing, or too little, to judge by: nothing can be said any more."""
+    """ok: a whole window had too little data."""
     BEYOND = "beyond"
-    """breached: beyond a threshold that the rule sets."""
+    """breached: the value is beyond the rule's threshold."""
     CHANGED = "changed"
-    """breached: too far from its baseline."""
+    """breached: the value is too far from its baseline."""
     EVIDENCE = "evidence"
-    """breached: a sequential test has enough evidence of a change of at least the least effect."""
+    """breached: a sequential test has enough evidence of a change of at least `least_effect`."""
     SILENT = "silent"
-    """breached: nothing came, where something was to be expected."""
+    """breached: no events, although some were expected."""
     NO_DATA = "no_data"
-    """unknown: the number does not exist (a ratio over 0, a scope without it)."""
+    """unknown: the value does not exist, such as a ratio over 0."""
     LEARNING = "learning"
-    """unknown: there is no baseline to compare with yet."""
+    """unknown: there is no baseline yet."""
     TOO_FEW = "too_few"
-    """unknown: fewer events than the rule's least sample."""
+    """unknown: fewer events than the rule's `least_sample`."""
     DATA_FAULT = "data_fault"
-    """held back: the numbers are wrong, not the shop; the fault pages its own owner."""
+    """inhibited: a data fault explains the value and sends its own page."""
     PARENT = "parent"
-    """held back: the whole tells of it."""
+    """inhibited: the whole shop is breached."""
     CHILD = "child"
-    """held back: one part explains it, and tells of it."""
+    """inhibited: one part explains the change and is breached."""
     SAME_INCIDENT = "same_incident"
-    """held back: another rule already tells of the same incident."""
+    """inhibited: another rule reports the same incident."""
 
 
 CONDITION_BY_REASON: dict[FindingReason, Condition] = {
@@ -85,54 +84,54 @@ CONDITION_BY_REASON: dict[FindingReason, Condition] = {
         Condition.INHIBITED,
     ),
 }
-"""Each reason belongs to one condition."""
+"""Condition of each reason."""
 
 
 class Severity(StrEnum):
-    """How bad it is, the worst first."""
+    """Severity of an alert, most severe first."""
 
     CRITICAL = "critical"
-    """Wake somebody."""
+    """Page someone now."""
     WARNING = "warning"
-    """Look at it today."""
+    """Act today."""
     INFO = "info"
-    """Worth knowing."""
+    """For information."""
 
 
 SEVERITY_ORDER: dict[Severity, int] = {severity: place for place, severity in enumerate(Severity)}
-"""0 is the worst."""
+"""Rank by severity; 0 is the most severe."""
 
 
 class Category(StrEnum):
-    """Whom a rule concerns."""
+    """Subject of a rule."""
 
     BUSINESS = "business"
-    """The shop is not as it should be."""
+    """The shop's numbers."""
     DATA = "data"
-    """What is measured of the shop is not as it should be: producers, topics, the monitor itself."""
+    """The data and the monitor itself: producers, topics, workers."""
 
 
 Labels = tuple[tuple[str, str], ...]
-"""(dimension, value) pairs, sorted, names distinct. Empty for the whole shop. Dimensions are those of the metric
+"""Sorted (dimension, value) pairs with distinct names; empty for the whole shop. Dimensions are those of the metric
 dictionary (`channel`, `sku`, …), `promotion`, and for data faults `topic`, `partition`, `source`, `reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One thing that one rule watches: an alert's identity, the same for as long as the rule keeps its name."""
+    """One time series of one rule: an alert's identity for as long as the rule keeps its name."""
 
     rule: str
     labels: Labels = ()
 
     def __str__(self) -> str:
-        """`conversion-drop{channel="app"}`, as people write it."""
+        """Format as `conversion-drop{channel="app"}`."""
         inner = ",".join(f'{name}="{value}"' for name, value in self.labels)
         return f"{self.rule}{{{inner}}}" if inner else self.rule
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRange:
-    """What was to be expected, as a range; None: no limit on that side."""
+    """The expected range; None: unbounded on that side."""
 
     low: float | None
     high: float | None
@@ -140,20 +139,20 @@ class ExpectedRange:
 
 @dataclass(frozen=True, slots=True)
 class Contributor:
-    """One part of what happened, as a share of the whole change: its effects over all parts add up to 1."""
+    """One part of a change, as a share of it; the effects of all parts add up to 1."""
 
     labels: Labels
     rate_effect: float
-    """Because the rate itself changed there."""
+    """Effect of the changed rate of this part."""
     mix_effect: float
-    """Because more or less of the whole is there."""
+    """Effect of the changed share of this part."""
     value: float | None
     expected: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What to look at: a series of the API and its range."""
+    """The chart to show: a series of the API and its time range."""
 
     name: str
     """A counter or KPI."""
@@ -167,7 +166,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule says about one series at one as-of."""
+    """The result of one rule for one series at one as-of."""
 
     series: Series
     reason: FindingReason
@@ -175,49 +174,48 @@ class Finding:
     category: Category
     as_of_ms: int
     since_ms: int | None
-    """Since when, by what was measured; None where nothing is wrong or it cannot be said."""
+    """Start of the breach by the data; None: not breached, or unknown."""
     unit: Unit
-    """Of value, expected and interval; money is minor units."""
+    """Unit of value, expected and interval; money is in minor units."""
     value: float | None
-    """What was measured."""
+    """The measured value."""
     expected: float | None
     interval: ExpectedRange | None
     money_per_minute: int | None
-    """What is being lost, minor units a minute; None where no money can be put to it."""
+    """Revenue lost per minute, minor units; None: not measurable."""
     contributors: tuple[Contributor, ...]
-    """The greatest first."""
+    """Largest first."""
     inhibited_by: Series | None
-    """What tells of it instead, if it is held back."""
+    """The series that explains it, if it is inhibited."""
     continues: Series | None = field(default=None, kw_only=True)
-    """What told of the same incident until now: people are told that it is more, and not of another incident."""
+    """The series that reported the same incident before; its page continues under this one."""
     incident: str
-    """The same for all findings that are likely to be one incident: what to group notifications by."""
+    """Grouping key: the same for all findings that probably belong to one incident."""
     title: str
-    """What is wrong, in a few words: `Conversion dropped`."""
+    """The problem in a few words, such as `Conversion dropped`."""
     summary: str
-    """One sentence with the numbers, for people; no markup."""
+    """One sentence with the numbers; no markup."""
     runbook: str
-    """Address or path of what to do; may be empty."""
+    """Address or path of the runbook; may be empty."""
     chart: Chart | None
 
     @property
     def condition(self) -> Condition:
-        """How the series stands."""
+        """The condition of the reason."""
         return CONDITION_BY_REASON[self.reason]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All rules at one as-of.
+    """The results of all rules at one as-of.
 
-    `findings` has every series that is breached or held back, and every watched one (that the caller has an alert of)
-    in whatever condition, ordered: the worst severity first, then the most money lost. A series that was watched and is
-    not there belongs to no rule any more.
+    `findings` has every breached or inhibited series and every watched one, ordered by severity, then by lost revenue.
+    A watched series without a finding belongs to a removed rule.
     """
 
     as_of_ms: int
     findings: tuple[Finding, ...]
     unknown: tuple[tuple[str, FindingReason, int], ...] = ()
-    """(rule, why, how many of its series) cannot be judged: for metrics, and for people who ask why nothing fires."""
+    """(rule, reason, number of series) that cannot be evaluated."""
     judged: tuple[tuple[str, int], ...] = ()
-    """(rule, how many of its series) could be judged, right or wrong."""
+    """(rule, number of series) that were evaluated."""

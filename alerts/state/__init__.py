@@ -1,1 +1,1 @@
-"""What an alert's state is, who is told of it, and how it is kept."""
+"""The alert state machine and its notification decisions. No I/O."""

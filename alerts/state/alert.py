@@ -1,4 +1,4 @@
-"""One alert: what is known of it between one evaluation and the next."""
+"""The state of one alert between evaluations."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
 
 
 class Status(StrEnum):
-    """Where an alert stands. One that is not kept at all is inactive."""
+    """State of an alert. An inactive alert is not stored."""
 
     INACTIVE = "inactive"
-    """Nothing is wrong."""
+    """No condition is breached."""
     PENDING = "pending"
-    """Something is wrong, but not for long enough, or something else explains it."""
+    """Breached for less than the rule's `for`, or inhibited."""
     FIRING = "firing"
-    """Something is wrong, and people are to know."""
+    """Breached for at least the rule's `for`."""
     RESOLVED = "resolved"
-    """It was firing, and is over."""
+    """It fired, and has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Somebody is on it."""
+    """An acknowledgement of one incident."""
 
     fired_ms: int
-    """When the incident began to fire that it is about: another one is not acknowledged by it."""
+    """Start of the acknowledged incident; the acknowledgement does not apply to later incidents."""
     severity: Severity
-    """How bad it was then: it calls again when it gets worse."""
+    """Severity at that time; a more severe alert notifies again."""
     by: str
     at_ms: int
     comment: str = ""
@@ -50,80 +50,80 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class NotifiedReceiver:
-    """What one receiver believes: that this fires."""
+    """A receiver that was notified of a firing alert and not yet of its end."""
 
     receiver: str
     severity: Severity
     at_ms: int
-    """When it was told last."""
+    """Time of the last notification."""
     times: int = 1
-    """How often."""
+    """Number of notifications."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert. Times are epoch ms."""
+    """The state of one alert. Times are epoch ms."""
 
     fingerprint: str
     series: Series
     status: Status
     severity: Severity
-    """The worst that it was in this incident."""
+    """The highest severity of this incident."""
     since_ms: int
-    """Since when it has this status."""
+    """Time of the last status change."""
     incident: int = 0
-    """How many times it has fired."""
+    """Number of incidents so far."""
     finding: Finding
-    """The last one that says what is, or was, wrong."""
+    """The last breached finding."""
     reason: NotificationStatus = NotificationStatus.UNCHANGED
-    """Why nobody is told now, or that somebody is."""
+    """Result of the last notification decision."""
     by: str = ""
-    """What that reason names: a silence's id, the alert that explains it, who acknowledged."""
+    """The cause of that result: a silence id, the inhibiting alert or the acknowledging user."""
     breached_ms: int | None = None
-    """While pending: since when it has been breached at every evaluation; None: it is held back."""
+    """While pending: start of the uninterrupted breach; None: inhibited."""
     fired_ms: int | None = None
-    """When its present or last incident began to fire."""
+    """Start of the current or last incident."""
     worse_ms: int | None = None
-    """When that incident reached its severity: steps of escalation count from here, or from `unsuppressed_at`."""
+    """When the incident reached its severity; escalation counts from here or from `unsuppressed_at`."""
     unsuppressed_at: int | None = None
-    """When what had kept people from hearing of it (a silence, quiet hours, another alert that told of it) went away
-    while it fired and nobody knew of it; None: nothing had."""
+    """End of the suppression (silence, quiet hours, inhibition) that delayed the first notification; None: none was
+    suppressed."""
     clear_ms: int | None = None
-    """While firing: since when it has been clear at every evaluation."""
+    """While firing: start of the uninterrupted clear period."""
     resolved_ms: int | None = None
     over: str = ""
-    """Once resolved: what ended it, a reason of the finding."""
+    """Once resolved: the finding reason that ended the incident."""
     firings_ms: tuple[int, ...] = ()
-    """When it began to fire lately: what flapping is judged by."""
+    """Recent incident starts, to detect flapping."""
     ack: Ack | None = None
     notified: tuple[NotifiedReceiver, ...] = ()
-    """Whom a message that it fires was put on the way to, and none yet that it is over."""
+    """Receivers to notify when the incident ends."""
     continues: Series | None = None
-    """What people were told of before, of the same incident: this took its page over."""
+    """The alert whose page this one took over."""
     root_fingerprint: str = ""
-    """Fingerprint of the alert that the page began with, where that is another one."""
+    """Fingerprint of the alert that opened the page, if it is another one."""
     transferred_at: int | None = None
-    """When a page last passed to it, or from it to another: what was said of it before is about what it was then."""
+    """When a page was last transferred to or from this alert; earlier notifications describe the alert of that time."""
     worst: float | None = None
-    """The value that was furthest from what was to be expected, of this incident."""
+    """The incident's value furthest from its expected range."""
     lost: float | None = None
-    """What this incident has cost so far, minor units; None: no money can be put to it."""
+    """Revenue lost in this incident, minor units; None: not measurable."""
     now: float | None = None
-    """Once it is right again: the value then."""
+    """The value when the incident ended."""
 
     @property
     def key(self) -> str:
-        """What the incident is called wherever it must not be mistaken for another of the same alert."""
+        """Unique id of an incident of this alert."""
         return f"{self.fingerprint}-{self.fired_ms or 0}"
 
     @property
     def page(self) -> str:
-        """What receivers know the incident by, whichever alert tells of it."""
+        """Id of the page, shared by all alerts of one incident."""
         return self.root_fingerprint or self.fingerprint
 
     @property
     def labels(self) -> dict[str, str]:
-        """What silences and routes are matched with."""
+        """The labels that silences and routes match."""
         common = {
             "rule": self.series.rule,
             "severity": self.severity.value,
@@ -133,7 +133,7 @@ class Alert:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether somebody is on it, and it did not get worse since."""
+        """Whether the current incident is acknowledged at its current severity."""
         ack = self.ack
         return (
             ack is not None
@@ -143,33 +143,33 @@ class Alert:
 
 
 def series_fingerprint(series: Series) -> str:
-    """The fingerprint of the alert of a series."""
+    """Return the fingerprint of a series' alert."""
     return fingerprint(series.rule, dict(series.labels))
 
 
 def worst(one: Severity, other: Severity) -> Severity:
-    """The worse of two."""
+    """Return the more severe of two."""
     return min(one, other, key=SEVERITY_ORDER.__getitem__)
 
 
 class ChangeKind(StrEnum):
-    """What has changed."""
+    """Kind of an alert's change."""
 
     PENDING = "pending"
     FIRING = "firing"
     RESOLVED = "resolved"
     INACTIVE = "inactive"
-    """It was pending and did not last, or its end is long ago: it is no longer kept."""
+    """Pending ended without firing, or the retention of a resolved alert ended."""
     SEVERITY = "severity"
-    """It has become more severe."""
+    """The severity increased."""
     ACKNOWLEDGED = "acknowledged"
     REASON = "reason"
-    """Why nobody is told of it, or that somebody is."""
+    """The notification status changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """One change, with the alert after it."""
+    """A change of an alert, with the alert after it."""
 
     at_ms: int
     kind: ChangeKind

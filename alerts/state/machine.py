@@ -17,17 +17,17 @@ from alerts.state.notification_status import NotificationStatus
 from alerts.state.policy import Timing
 
 RESOLVED_RETENTION_MS = 24 * 3_600_000
-"""How long one that is resolved is still shown."""
+"""Retention of resolved alerts."""
 
 _MAX_LOSS_GAP_MS = 60_000
-"""Between two findings the rate of the later one counts, for no longer than this: of more nothing is known."""
+"""A finding's loss rate extends back to the previous finding, but no further than this."""
 
 _RESOLVE_IMMEDIATELY = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
-"""Nothing is watched any more: waiting would say nothing new."""
+"""Reasons that end an alert without waiting for `keep_firing_for`: the series is no longer evaluated."""
 
 
 def series_with_pending_successor(findings: Iterable[Finding], firing: Container[Series]) -> frozenset[Series]:
-    """What something goes on with that does not fire yet: it must last for as long as its rule says first."""
+    """Series whose successor is breached but does not fire yet, because its rule's `for` has not passed."""
     return frozenset(
         found.continues
         for found in findings
@@ -38,8 +38,11 @@ def series_with_pending_successor(findings: Iterable[Finding], firing: Container
 def advance(
     alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, *, has_pending_successor: bool = False
 ) -> Alert | None:
-    """The alert after an evaluation; None: it is inactive and there is nothing to remember. `has_pending_successor`:
-    see `series_with_pending_successor`; it is not resolved then, so that its page is there to go on with."""
+    """Return the alert after an evaluation; None: inactive.
+
+    `has_pending_successor` (see `series_with_pending_successor`) delays the end, so that the successor can take over
+    the page.
+    """
     match finding.condition:
         case Condition.BREACHED:
             return _breached(alert, finding, timing, now_ms)
@@ -52,18 +55,18 @@ def advance(
 
 
 def is_flapping(alert: Alert, timing: Timing, now_ms: int) -> bool:
-    """Whether it fired so often lately that being clear for a moment says nothing."""
+    """Whether the alert fired so often that a clear condition is not enough to resolve it."""
     recent = [at for at in alert.firings_ms if at > now_ms - timing.flap_window_ms]
     return 0 < timing.flap_count <= len(recent)
 
 
 def required_clear_ms(alert: Alert, timing: Timing, now_ms: int) -> int:
-    """How long a firing alert must be clear before it is resolved."""
+    """How long a firing alert must be clear before it resolves."""
     return max(timing.clear_ms, timing.flap_hold_ms) if is_flapping(alert, timing, now_ms) else timing.clear_ms
 
 
 def is_expired(alert: Alert, now_ms: int) -> bool:
-    """Whether one that is over need not be kept any longer."""
+    """Whether the retention of a resolved alert has ended."""
     return alert.status is Status.RESOLVED and not alert.notified and now_ms - alert.since_ms >= RESOLVED_RETENTION_MS
 
 
@@ -89,7 +92,7 @@ def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int
 
 
 def _inhibited(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
-    """It neither begins nor ends; once nothing explains it any more, it must last as long as any other."""
+    """Neither start nor end the alert; `for` starts again when the inhibition ends."""
     if alert is None or alert.status in (Status.INACTIVE, Status.RESOLVED):
         alert = _pending(alert, finding, now_ms)
     if alert.status is Status.PENDING:
@@ -123,11 +126,11 @@ def _ok(
 
 
 def _worst_and_loss(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
-    """(the worst value, what has been lost) with one finding more."""
+    """Return (worst value, total loss) including one more finding."""
     since_ms = alert.finding.as_of_ms
     if alert.clear_ms is None:
         since_ms = max(since_ms, finding.as_of_ms - _MAX_LOSS_GAP_MS)
-    else:  # what lies between was right
+    else:  # the gap was clear and cost nothing
         since_ms = max(since_ms, finding.as_of_ms if finding.since_ms is None else finding.since_ms)
     more = _loss_since(finding, since_ms)
     lost = alert.lost if more is None else (alert.lost or 0.0) + more
@@ -142,7 +145,7 @@ def _worst_and_loss(alert: Alert, finding: Finding) -> tuple[float | None, float
 
 
 def _loss_since(finding: Finding, since_ms: int | None) -> float | None:
-    """What was lost from a moment up to a finding, at its rate."""
+    """Loss since a moment at the finding's rate."""
     if finding.money_per_minute is None:
         return None
     since_ms = finding.as_of_ms if since_ms is None else since_ms
@@ -164,7 +167,7 @@ def _pending(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
 
 
 def _inactive(alert: Alert, now_ms: int) -> Alert | None:
-    """What has fired is remembered as over; what has not is forgotten."""
+    """Return the alert as resolved if it has fired before, else None."""
     if alert.incident == 0:
         return None
     return replace(alert, status=Status.RESOLVED, since_ms=alert.resolved_ms or now_ms, breached_ms=None)
@@ -185,7 +188,7 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         resolved_ms=None,
         over="",
         ack=None,
-        continues=alert.continues if alert.notified else None,  # a page whose end was never told goes on
+        continues=alert.continues if alert.notified else None,  # its receivers have not been notified of the end
         root_fingerprint=alert.root_fingerprint if alert.notified else "",
         transferred_at=alert.transferred_at if alert.notified else None,
         worst=alert.finding.value,

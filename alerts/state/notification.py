@@ -1,9 +1,8 @@
-"""Whom to tell of an alert now, and why nobody else.
+"""Notification decisions: which receivers to notify of an alert, or why none.
 
-What receivers believe is part of the alert (`NotifiedReceiver`): somebody is told that it fires once an incident,
-again when it
-gets worse or a route says so; and everybody who was told that it fires is told when it is over, whatever became of
-silences and acknowledgements meanwhile.
+Each alert stores the receivers that believe it fires (`NotifiedReceiver`). A receiver is notified once per incident,
+again when the severity increases or the route repeats, and once when the incident ends, even if it was silenced or
+acknowledged meanwhile.
 """
 
 from __future__ import annotations
@@ -20,36 +19,36 @@ from alerts.state.silences import Silence, find_silence
 
 
 class NoticeKind(StrEnum):
-    """What a notice says."""
+    """Kind of a notice."""
 
     FIRING = "firing"
     ESCALATED = "escalated"
-    """Nobody has acknowledged it, so the next are called."""
+    """The alert was not acknowledged before the next escalation step."""
     WORSE = "worse"
-    """It has become more severe."""
+    """The severity increased."""
     UPDATED = "updated"
-    """It turned out to be more than was told: the same incident under another name."""
+    """Another alert of the same incident took over the page."""
     REMINDER = "reminder"
-    """It fires still."""
+    """The alert still fires."""
     RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One thing that one receiver is to be told of one alert, as it was then."""
+    """One notification of one alert to one receiver, with a snapshot of the alert."""
 
     id: str
-    """The same however often it is sent."""
+    """Idempotency key: the same for all attempts."""
     receiver: str
     kind: NoticeKind
     alert: Alert
     created_ms: int
     due_ms: int
-    """From when on it may be sent."""
+    """Earliest time to send."""
     failures: int = 0
-    """How many attempts have failed."""
+    """Number of failed attempts."""
     alone: bool = False
-    """It was refused in company: it goes by itself now, so that it cannot hold others up."""
+    """Send it ungrouped: the receiver refused a group that contained it."""
 
     @property
     def critical(self) -> bool:
@@ -58,29 +57,29 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class NotificationContext:
-    """What is the same for all alerts at one moment."""
+    """Inputs of the decision that all alerts share."""
 
     routing: Routing
     silences: Sequence[Silence] = ()
     running: Collection[str] = ()
-    """Ids of the promotions that run."""
+    """Ids of running promotions."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationDecision:
-    """What was decided about one alert."""
+    """The decision about one alert."""
 
     reason: NotificationStatus
     by: str = ""
     notices: tuple[Notice, ...] = ()
     notified: tuple[NotifiedReceiver, ...] = ()
-    """What receivers believe once the notices are on their way."""
+    """The alert's `notified` once the notices are queued."""
     unsuppressed_at: int | None = None
-    """The alert's `unsuppressed_at` from now on."""
+    """The alert's new `unsuppressed_at`."""
 
 
 def decide_notification(alert: Alert, context: NotificationContext, now_ms: int) -> NotificationDecision:
-    """Whom to tell now."""
+    """Decide which receivers to notify now."""
     match alert.status:
         case Status.FIRING:
             return _firing(alert, context, now_ms)
@@ -121,7 +120,7 @@ def _firing(alert: Alert, context: NotificationContext, now_ms: int) -> Notifica
         return without_notices(NotificationStatus.ACKNOWLEDGED, alert.ack.by)
     if context.routing.in_quiet_hours(alert.severity, now_ms) and due_from(
         alert.unsuppressed_at
-    ):  # they are not over yet
+    ):  # quiet hours delay only a notification that is due
         return without_notices(NotificationStatus.QUIET_HOURS)
     due = due_from(unsuppressed_at)
     if not due:
@@ -143,8 +142,7 @@ def _firing(alert: Alert, context: NotificationContext, now_ms: int) -> Notifica
 
 
 def _due_receivers(alert: Alert, route: Route, since_ms: int, now_ms: int) -> dict[str, NoticeKind]:
-    """Receivers that are to be told now if nothing speaks against it, each once, with what. `since_ms`: from when on
-    the route's steps count."""
+    """Return {receiver: kind} of the notifications due now, before suppression. Escalation counts from `since_ms`."""
     held = {notified.receiver: notified for notified in alert.notified}
     due: dict[str, NoticeKind] = {}
     for place, step in enumerate(route.escalation):
@@ -156,11 +154,11 @@ def _due_receivers(alert: Alert, route: Route, since_ms: int, now_ms: int) -> di
                 due.setdefault(receiver, NoticeKind.ESCALATED if place else NoticeKind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[notified.severity]:
                 due.setdefault(receiver, NoticeKind.WORSE)
-            elif notified.at_ms < (alert.transferred_at or 0):  # told of what this one continues
+            elif notified.at_ms < (alert.transferred_at or 0):  # it knows the alert that this one continues
                 due.setdefault(receiver, NoticeKind.UPDATED)
             elif notified.at_ms < (alert.fired_ms or 0) or _is_repeat_due(
                 route, notified, now_ms
-            ):  # its end was never told
+            ):  # it was not notified of the end
                 due.setdefault(receiver, NoticeKind.REMINDER)
     return due
 

@@ -1,4 +1,4 @@
-"""Why nobody is told of an alert right now, or why somebody is."""
+"""Why an alert notifies a receiver or does not."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from enum import StrEnum
 
 
 class NotificationStatus(StrEnum):
-    """What was decided about telling people of one alert."""
+    """Result of the notification decision of one alert."""
 
     NOTIFIED = "notified"
-    """Somebody is told now."""
+    """A notification is being sent."""
     UNCHANGED = "unchanged"
-    """Everybody who should know of this state was told."""
+    """All receivers know this state."""
     PENDING = "pending"
-    """It has not been so for long enough."""
+    """The rule's `for` has not passed."""
     INHIBITED = "inhibited"
     """Another alert explains it."""
     SILENCED = "silenced"
     """A silence matches it."""
     ACKNOWLEDGED = "acknowledged"
-    """Somebody is on it: nobody else is called."""
+    """The incident is acknowledged."""
     QUIET_HOURS = "quiet_hours"
-    """It is not critical, and people are not to be disturbed now."""
+    """It is not critical, and quiet hours are active."""
     FLAPPING = "flapping"
-    """It was clear, but comes back so often that it is not called resolved yet."""
+    """It is clear, but fired too often recently to be resolved yet."""
     NO_ROUTE = "no_route"
-    """No route takes it."""
+    """No route matches it."""
     NEVER_NOTIFIED = "never_notified"
-    """It is over, and nobody had been told that it began."""
+    """It ended, and no receiver knows that it fired."""
 
 
 SUPPRESSED = frozenset(
@@ -38,4 +38,4 @@ SUPPRESSED = frozenset(
         NotificationStatus.NO_ROUTE,
     }
 )
-"""People would be told, but for this."""
+"""Statuses that suppress a notification that would be due."""

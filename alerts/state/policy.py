@@ -1,4 +1,4 @@
-"""How a rule's alerts come and go, and who is told of which."""
+"""Timing of a rule's alerts, and the routing tree."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When an alert of a rule fires and when it is over."""
+    """When an alert of a rule fires and resolves."""
 
     for_ms: int = 0
-    """How long it must be so without a break before it fires."""
+    """How long the condition must be breached without interruption before the alert fires."""
     clear_ms: int = 0
-    """How long it must be clear without a break before it is resolved."""
+    """How long the condition must be clear without interruption before the alert resolves."""
     flap_count: int = 4
-    """So many firings within `flap_window_ms` are flapping; 0: never."""
+    """Number of incidents within `flap_window_ms` that counts as flapping; 0: never."""
     flap_window_ms: int = 60 * MINUTE_MS
     flap_hold_ms: int = 15 * MINUTE_MS
-    """While it flaps: how long it must be clear before it is resolved."""
+    """How long a flapping alert must be clear before it resolves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationStep:
-    """Who is told, how long after it began to fire."""
+    """The receivers to notify after a delay."""
 
     after_ms: int
     receivers: tuple[str, ...]
@@ -38,40 +38,40 @@ class EscalationStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The way of some alerts to people."""
+    """Routes matching alerts to receivers."""
 
     matchers: tuple[Matcher, ...] = ()
-    """All must match; without any it takes every alert. Labels `rule` and `severity` are there beside the alert's."""
+    """All must match; an empty tuple matches every alert."""
     escalation: tuple[EscalationStep, ...]
-    """In the order of their times. The next is taken unless it was acknowledged or is over before."""
+    """Ordered by delay. Acknowledgement or resolution stops the escalation."""
     group_wait_ms: int = 1000
-    """How long a message may wait for others to go with it; critical ones do not."""
+    """How long a notification waits to be grouped; critical ones do not wait."""
     repeat_interval_ms: int | None = None
-    """Tell again after so long, while it fires and nobody has acknowledged; None: once is enough."""
+    """Interval of reminders while the alert fires unacknowledged; None: no reminders."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether alerts with these labels go this way."""
+        """Whether the route matches these labels."""
         return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """Who is told of what, and when people are not to be disturbed."""
+    """All routes, and quiet hours."""
 
     routes: tuple[Route, ...] = ()
-    """The first that takes an alert is its route."""
+    """The first matching route applies."""
     quiet_hours: tuple[WeeklyInterval, ...] = ()
-    """Hours in which only what is critical is told."""
+    """Intervals in which only critical alerts notify."""
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
-        """The route of an alert."""
+        """Return the route of an alert."""
         return next((route for route in self.routes if route.matches(labels)), None)
 
     def in_quiet_hours(self, severity: Severity, now_ms: int) -> bool:
-        """Whether a message would come in quiet hours that it may not break."""
+        """Whether quiet hours suppress a notification of this severity."""
         return severity is not Severity.CRITICAL and any(hours.covers(now_ms) for hours in self.quiet_hours)
 
     @property
     def receivers(self) -> Iterable[str]:
-        """Every receiver that is named, each once, in order."""
+        """Names of all receivers, without duplicates, in order."""
         return dict.fromkeys(name for route in self.routes for step in route.escalation for name in step.receivers)

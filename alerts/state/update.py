@@ -1,4 +1,4 @@
-"""One evaluation, taken in by all alerts: what they become, what has changed, who is to be told."""
+"""Apply one evaluation to all alerts: new states, changes and notices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alerts.state.notification_status import NotificationStatus
 from alerts.state.policy import Timing
 
 REWRITE_AFTER_MS = 10_000
-"""How old the numbers of an alert may become that does not change otherwise."""
+"""Maximum age of the stored numbers of an otherwise unchanged alert."""
 
 Alerts = Mapping[str, Alert]
 """By fingerprint."""
@@ -22,25 +22,25 @@ Alerts = Mapping[str, Alert]
 
 @dataclass(frozen=True, slots=True)
 class AlertStateUpdate:
-    """What an evaluation comes to. To be written in one go: half of it would be a page lost, or sent twice."""
+    """The effects of an evaluation, to be written atomically: a partial write would lose or repeat a page."""
 
     updated_alerts: tuple[Alert, ...] = ()
-    """What is to be kept instead of what was, in a change or only with newer numbers."""
+    """Alerts to store."""
     removed_fingerprints: tuple[str, ...] = ()
-    """Fingerprints that are no longer kept."""
+    """Fingerprints of alerts to delete."""
     changes: tuple[AlertChange, ...] = ()
     notices: tuple[Notice, ...] = ()
     status_counts: Mapping[NotificationStatus, int] = field(default_factory=dict)
-    """How many of the alerts that are kept have which."""
+    """Number of alerts by notification status."""
 
     def apply_to(self, alerts: Alerts) -> dict[str, Alert]:
-        """The alerts after it."""
+        """Return the alerts after the update."""
         kept = {name: alert for name, alert in alerts.items() if name not in set(self.removed_fingerprints)}
         return kept | {alert.fingerprint: alert for alert in self.updated_alerts}
 
 
 def watched(alerts: Alerts) -> frozenset[Series]:
-    """The series whose condition must be known in any case, since an alert of them is not over."""
+    """Series that need a finding of any condition, because their alert has not ended."""
     return frozenset(alert.series for alert in alerts.values() if alert.status in (Status.PENDING, Status.FIRING))
 
 
@@ -53,9 +53,9 @@ def update_alerts(
     context: NotificationContext,
     now_ms: int,
 ) -> AlertStateUpdate:
-    """Take an evaluation in. `timing`: of a rule; `acks`: what people said, by fingerprint.
+    """Apply an evaluation. `timing` is by rule, `acks` by fingerprint.
 
-    An alert that was to be watched and has no finding belongs to no rule any more, and is over.
+    An alert of a watched series without a finding belongs to a removed rule, and ends.
     """
     findings = {series_fingerprint(found.series): found for found in evaluation.findings}
     updated_alerts: list[Alert] = []
@@ -128,8 +128,8 @@ def _next_state(
 def _transfer_pages(
     advanced: Mapping[str, Alert | None], breached: Collection[str], now_ms: int
 ) -> dict[str, Alert | None]:
-    """Pages pass from what told of an incident to what tells of it from now on, with whoever was told and whoever is
-    on it: as the new one fires, or back to one that fires still. `breached`: what tells of itself now."""
+    """Transfer pages between alerts of one incident, with their notified receivers and acknowledgement: to the newly
+    firing alert, or back to one that still fires. `breached`: fingerprints that are not inhibited."""
     found = dict(advanced)
     holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.notified}
     for name, alert in advanced.items():
@@ -177,12 +177,12 @@ def _changes(before: Alert | None, after: Alert, now_ms: int) -> Iterator[AlertC
 
 
 def _is_reported_change(before: NotificationStatus, after: NotificationStatus) -> bool:
-    """That nobody more need be told after somebody was is no news."""
+    """Whether to report a change of the notification status; notified to unchanged is routine."""
     return not (before is NotificationStatus.NOTIFIED and after is NotificationStatus.UNCHANGED)
 
 
 def _needs_write(before: Alert | None, after: Alert) -> bool:
-    """Whether what is remembered differs, or its numbers have become old."""
+    """Whether the stored alert differs, or its numbers are too old."""
     if before is None:
         return True
     if replace(before, finding=after.finding, lost=after.lost) != after:

@@ -1,4 +1,4 @@
-"""Times that come back every week: quiet hours, and when a scheduled silence holds."""
+"""Weekly intervals for quiet hours and scheduled silences."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeeklyInterval:
-    """Some days from one time to another, by the clock on the wall of a time zone.
+    """A daily interval on some weekdays, in local time of a time zone.
 
-    Where the end is not after the start, it is that time on the day after. `days` are those on which it begins, 0 for
-    Monday. Where clocks are put back, both hours of that name belong to it.
+    An end at or before the start is on the next day. `days` are those on which the interval starts; 0 is Monday. When
+    clocks are set back, both occurrences of an hour belong to it.
     """
 
     days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
     start_minute: int
     """Minutes after midnight."""
     end_minute: int
-    """Minutes after midnight, not part of it. The same as the start: a whole day."""
+    """Minutes after midnight, exclusive. Equal to the start: a whole day."""
     timezone: str = "UTC"
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class WeeklyInterval:
         return f"{days} {start}-{end} {self.timezone}"
 
     def covers(self, at_ms: int) -> bool:
-        """Whether a moment, epoch ms, is in it."""
+        """Whether a moment (epoch ms) is inside the interval."""
         local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(self.timezone))
         minute = local.hour * 60 + local.minute
         today, yesterday = local.weekday(), (local - timedelta(days=1)).weekday()

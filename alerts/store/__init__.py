@@ -1,1 +1,1 @@
-"""What Redis holds of alerts, and how it is written: by one leader at a time, each evaluation in one call."""
+"""Alerts in Redis: one leader writes each evaluation in one script call."""

@@ -1,4 +1,4 @@
-"""What people say of alerts: acknowledgements and silences. Anyone may write them; the leader heeds them soon."""
+"""Acknowledgements and silences in Redis. Any process may write them; the leader applies them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,33 @@ from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
 
 ENDED_SILENCE_RETENTION_MS = 24 * 3_600_000
-"""How long a silence is shown after its end."""
+"""Retention of ended silences."""
 
 
 class AcksAndSilences:
-    """Acknowledgements and silences in Redis, and the alerts that they are about."""
+    """Acknowledgements, silences and the alerts that they match, in Redis."""
 
     def __init__(self, redis: Redis, keys: AlertKeys) -> None:
-        self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
+        self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._keys = keys
 
     async def alerts(self) -> list[Alert]:
-        """All alerts that are kept, the newest first."""
+        """Return all stored alerts, newest first."""
         held = await self._redis.hvals(self._keys.states)
         return sorted((decode(Alert, text) for text in held), key=lambda one: (-one.since_ms, one.fingerprint))
 
     async def alert(self, fingerprint: str) -> Alert | None:
-        """One alert."""
+        """Return one alert."""
         text = await self._redis.hget(self._keys.states, fingerprint)
         return None if text is None else decode(Alert, text)
 
     async def acks(self) -> dict[str, Ack]:
-        """Acknowledgements by fingerprint. One of an earlier incident means nothing any more."""
+        """Return acknowledgements by fingerprint, including those of earlier incidents."""
         held = await self._redis.hgetall(self._keys.acks)
         return {name.decode(): decode(Ack, text) for name, text in held.items()}
 
     async def acknowledge(self, fingerprint: str, *, by: str, comment: str, now_ms: int) -> Ack | None:
-        """Say that somebody is on it: on what tells of that page by now, if another took it over. None: nothing of it
-        fires."""
+        """Acknowledge the alert that now holds the page of this one. None: it does not fire."""
         alert = _alert_holding_page(fingerprint, await self.alerts())
         if alert is None or alert.fired_ms is None:
             return None
@@ -51,7 +50,7 @@ class AcksAndSilences:
         return ack
 
     async def silences(self, now_ms: int) -> list[Silence]:
-        """All silences, those that end last first; those long over are taken away."""
+        """Return all silences, latest end first; delete those past their retention."""
         held = await self._redis.hvals(self._keys.silences)
         found = [decode(Silence, text) for text in held]
         if over := [one.id for one in found if one.ends_ms < now_ms - ENDED_SILENCE_RETENTION_MS]:
@@ -59,13 +58,13 @@ class AcksAndSilences:
         return sorted((one for one in found if one.id not in over), key=lambda one: (-one.ends_ms, one.id))
 
     async def silence(self, wanted: Silence) -> Silence:
-        """Keep a silence; it gets an id unless it has one."""
+        """Store a silence, and give it an id unless it has one."""
         kept = wanted if wanted.id else replace(wanted, id=uuid4().hex[:12])
         await self._redis.hset(self._keys.silences, kept.id, encode(kept))
         return kept
 
     async def end_silence(self, silence_id: str, now_ms: int) -> bool:
-        """End a silence now. False: there is none of this id."""
+        """End a silence now. False: the id is unknown."""
         text = await self._redis.hget(self._keys.silences, silence_id)
         if text is None:
             return False
@@ -75,7 +74,7 @@ class AcksAndSilences:
 
 
 def _alert_holding_page(fingerprint: str, alerts: Sequence[Alert]) -> Alert | None:
-    """What fires and tells people of an alert: itself, unless another has its page."""
+    """The firing alert that holds the page of a fingerprint."""
     firing = {alert.fingerprint: alert for alert in alerts if alert.status is Status.FIRING}
     named = firing.get(fingerprint)
     if named is not None and named.notified:

@@ -1,7 +1,7 @@
--- Says that an attempt to send begins now: it counts against the receiver's rate limit whatever becomes of it.
+-- Records the start of an attempt, which counts against the receiver's rate limit, and extends the claim.
 -- KEYS: turn, sent
--- ARGV: owner, lease ms, now ms, name of the attempt, how long attempts are remembered in ms
--- Returns 1, or 0 when another one has taken the turn: then nothing may be sent.
+-- ARGV: owner, lease ms, now ms, attempt id, retention of attempts in ms
+-- Returns 1, or 0 if another process holds the claim.
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)

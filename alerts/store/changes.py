@@ -1,4 +1,4 @@
-"""The log of changes of alerts, in order, for whoever follows them: a `ChangeLog` of `streams.serve.changes`."""
+"""The log of alert changes, a `ChangeLog` of `streams.serve.changes`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from streams.serve.changes import AlertStreamEntry
 from streams.serve.sse import StreamEntryId
 
 _LOOK_BACK_MS = 60_000
-"""The clocks of two nodes of Redis may be so far apart."""
+"""Tolerated clock difference between two Redis nodes."""
 _PAGE = 500
 
 
 class StoredChanges:
-    """Written with the states, in one call (`alerts.store.states`): neither is there without the other."""
+    """Reads the stream that `alerts.store.states` writes in the same call as the states."""
 
     def __init__(self, redis: Redis, keys: AlertKeys) -> None:
-        self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
+        self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._key = keys.changes
 
     async def end(self) -> StreamEntryId:
-        """A place that nothing stands after yet."""
+        """An id after every existing entry."""
         seconds, _ = await self._redis.time()
         entry_id = (seconds * 1000 - _LOOK_BACK_MS, 0)
         while found := await self.after(entry_id, _PAGE):
@@ -31,12 +31,12 @@ class StoredChanges:
         return entry_id
 
     async def oldest(self) -> StreamEntryId | None:
-        """The first change that is kept."""
+        """Id of the first stored change."""
         entries = await self._redis.xrange(self._key, count=1)
         return _entry_id(entries[0][0]) if entries else None
 
     async def after(self, entry_id: StreamEntryId, most: int) -> list[AlertStreamEntry]:
-        """The first changes after a place; each as the topic `alerts` has it."""
+        """The first changes after an id, as JSON of the topic `alerts`."""
         entries = await self._redis.xrange(self._key, f"({entry_id[0]}-{entry_id[1]}", "+", count=most)
         return [AlertStreamEntry(_entry_id(name), entry[b"json"]) for name, entry in entries]
 

@@ -1,7 +1,7 @@
--- Takes or keeps the lead, for a while. A new holder gets a new epoch: what an earlier one still writes is refused.
+-- Acquires or renews the lease. A new holder gets a new epoch, which fences writes of earlier holders.
 -- KEYS: lead
--- ARGV: owner, how long in ms ('0': give it up)
--- Returns epoch (0: another one leads), version of the states, ms until the lead is free, who leads.
+-- ARGV: owner, lease ms ('0': release)
+-- Returns epoch (0: another process leads), version of the states, ms until the lease ends, leader's name.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local held = redis.call('HMGET', KEYS[1], 'owner', 'until', 'epoch', 'version')
@@ -12,7 +12,7 @@ if ARGV[2] == '0' then
 end
 if owner ~= ARGV[1] and free > now then return {0, version, free - now, owner} end
 if owner ~= ARGV[1] or free <= now then
-  -- The clock's part keeps epochs growing over a Redis that has forgotten the last one.
+  -- The clock keeps epochs increasing if Redis has lost the last one.
   epoch = math.max(epoch + 1, now)
 end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'until', string.format('%.0f', now + ARGV[2]),

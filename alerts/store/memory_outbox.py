@@ -1,4 +1,4 @@
-"""Notices on their way while Redis cannot keep them: in the memory of the one process that sends them."""
+"""The outbox in memory, for notices about Redis itself."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class _Queue:
 
 
 class MemoryOutbox:
-    """As `Outbox`, for one process and without Redis."""
+    """`Outbox` for one process, without Redis."""
 
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
 
     def put(self, notices: Iterable[Notice]) -> None:
-        """Have notices sent."""
+        """Queue notices."""
         for notice in notices:
             self._queue(notice.receiver).notices[notice.id] = notice
 
     def receivers(self) -> list[str]:
-        """Those that something is on its way to."""
+        """Receivers with queued notices."""
         return [name for name, queue in self._queues.items() if queue.notices]
 
     async def claim_due(
         self, receiver: str, now_ms: int, rate_window_ms: int
     ) -> ReceiverBusy | ReceiverBlocked | DueNotices:
-        """What may be sent now."""
+        """Return the notices that are due."""
         queue = self._queue(receiver)
         queue.attempts_ms = [at for at in queue.attempts_ms if at > now_ms - rate_window_ms]
         if queue.blocked_ms > now_ms:
@@ -45,12 +45,12 @@ class MemoryOutbox:
         return DueNotices(due, queue.failures, tuple(queue.attempts_ms))
 
     async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
-        """An attempt begins."""
+        """Record the start of an attempt."""
         self._queue(receiver).attempts_ms.append(now_ms)
         return True
 
     async def record_outcome(self, receiver: str, result: AttemptResult) -> None:
-        """What became of an attempt."""
+        """Record the outcome of an attempt."""
         queue = self._queue(receiver)
         for name in result.finished_ids:
             queue.notices.pop(name, None)
@@ -58,7 +58,7 @@ class MemoryOutbox:
         queue.failures, queue.blocked_ms = result.failures, result.blocked_ms
 
     async def waiting(self, receiver: str) -> int:
-        """How many notices are on their way to a receiver."""
+        """Number of queued notices of a receiver."""
         return len(self._queue(receiver).notices)
 
     def _queue(self, receiver: str) -> _Queue:

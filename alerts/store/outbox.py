@@ -1,8 +1,8 @@
-"""Notices on their way: who may send to a receiver now, and what became of it.
+"""The outbox of queued notices, with one sending process per receiver.
 
-A process takes its turn with a receiver, says before each attempt that it begins, which makes the turn last as long as
-the lease, and afterwards what became of it, which ends the turn. Dying in between leaves the notices where they are:
-another process takes the turn when the lease has ended, and what had arrived without being settled is sent once more.
+A process claims a receiver, records the start of each attempt, which extends the claim, and its outcome, which ends the
+claim. If the process dies, another one claims the receiver after the lease, and a notice that was delivered without a
+recorded outcome is sent again.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from streams.store.connection import script
 
 MAX_DUE_NOTICES = 500
 CLAIM_LEASE_MS = 3000
-"""How long a turn lasts before an attempt begins."""
+"""Duration of a claim before an attempt starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverBusy:
-    """Another process sends to the receiver."""
+    """Another process is sending to the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverBlocked:
-    """The receiver is to be left alone."""
+    """The receiver must not be sent to yet."""
 
     until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class DueNotices:
-    """What may be sent now; empty: nothing."""
+    """The notices that are due; may be empty."""
 
     notices: tuple[Notice, ...]
     failures: int
-    """Attempts in a row that have failed."""
+    """Consecutive failed attempts."""
     attempts_ms: tuple[int, ...]
-    """When was sent, within the window of the rate limit, in order."""
+    """Times of attempts within the rate-limit window, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What became of notices."""
+    """The outcome of an attempt."""
 
     finished_ids: Sequence[str]
-    """Ids of those that have arrived or are given up."""
+    """Ids of notices that were delivered or dropped."""
     retries: Sequence[Notice]
-    """Those that are to be tried again, as they are then."""
+    """Notices to retry, updated."""
     failures: int
     blocked_ms: int
-    """Nothing more to this receiver before this."""
+    """No attempts to this receiver before this time."""
 
 
 class NoticeQueue(Protocol):
-    """Where notices wait to be sent."""
+    """The storage of queued notices."""
 
     async def claim_due(
         self, receiver: str, now_ms: int, rate_window_ms: int
@@ -72,10 +72,10 @@ class NoticeQueue(Protocol):
 
 
 class Outbox:
-    """The notices on their way, for one process."""
+    """The outbox in Redis, for one process."""
 
     def __init__(self, redis: Redis, keys: AlertKeys, owner: str, *, lease_ms: int) -> None:
-        self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
+        self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._keys = keys
         self._owner = owner
         self._lease_ms = lease_ms
@@ -86,7 +86,7 @@ class Outbox:
     async def claim_due(
         self, receiver: str, now_ms: int, rate_window_ms: int
     ) -> ReceiverBusy | ReceiverBlocked | DueNotices:
-        """Take the turn with a receiver, if there is anything to send to it."""
+        """Claim the receiver if it has due notices."""
         keys = self._keys
         answer = await self._take(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver), keys.sent(receiver)],
@@ -112,7 +112,7 @@ class Outbox:
                 )
 
     async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
-        """Say that an attempt begins. False: the turn is another's by now, and nothing may be sent."""
+        """Record the start of an attempt. False: the claim was lost; send nothing."""
         begun = await self._attempt(
             keys=[self._keys.turn(receiver), self._keys.sent(receiver)],
             args=[self._owner, self._lease_ms, now_ms, uuid4().hex, 2 * rate_window_ms],
@@ -120,7 +120,7 @@ class Outbox:
         return bool(begun)
 
     async def record_outcome(self, receiver: str, result: AttemptResult) -> None:
-        """Say what became of an attempt."""
+        """Record the outcome of an attempt."""
         keys = self._keys
         await self._settle(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver)],
@@ -135,5 +135,5 @@ class Outbox:
         )
 
     async def waiting(self, receiver: str) -> int:
-        """How many notices are on their way to a receiver."""
+        """Number of queued notices of a receiver."""
         return int(await self._redis.hlen(self._keys.outbox(receiver)))

@@ -1,16 +1,15 @@
-"""Writing the states of alerts: one leader, every evaluation in one call.
+"""The alert states in Redis, written by one leader in one call per evaluation.
 
-The order that "once a state, and always resolved" rests on:
+The order guarantees that a state is notified and its end is, too:
 
-1. `lead` takes the lead and its epoch, for as long as the lease; `load` reads the states with their version.
-2. The evaluation is computed from those states, and `write` puts everything that it comes to into Redis in one call:
-   new states, changes, and the notices that people are owed. It is refused if another one leads by now, or the states
-   are no longer those that were read.
-3. Notices are sent from there, by whoever is alive (`alerts.store.outbox`), and taken away once they have arrived.
-4. Changes are published from there to the topic `alerts`, in order, and marked as published afterwards.
+1. `lead` acquires the lease with an epoch; `load` reads the states with their version.
+2. `write` stores new states, changes and notices in one call. Redis rejects the call if the lease has another
+   owner or the states have another version.
+3. Any process sends the notices (`alerts.store.outbox`) and removes those that were delivered.
+4. The leader publishes the changes to the topic `alerts`, in order, and marks them as published.
 
-Dying before 2 loses nothing: the next leader evaluates anew. After 2, the notices are already on their way and the
-states say so: nobody is told a second time. After a call whose answer was lost, the states are read again first.
+If the leader dies before 2, the next leader evaluates again. After 2, the stored states prevent a second notification.
+If the response of a call is lost, the states are read again.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from alerts.store.keys import AlertKeys
 from streams.store.connection import script
 
 MAX_CHANGES = 100_000
-"""Changes kept in Redis, for who follows and while Kafka is away."""
+"""Length of the change stream, for followers and for times without Kafka."""
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderLease:
-    """The right to write, until somebody else takes it."""
+    """The right to write until the lease ends."""
 
     owner: str
     epoch: int
@@ -46,50 +45,50 @@ class LeaderLease:
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """Somebody else leads."""
+    """Another process leads."""
 
     owner: str
     free_in_ms: int
-    """When the lead is free unless it is kept."""
+    """Remaining lease of the leader."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAlerts:
-    """The states as they were read."""
+    """The states and their version."""
 
     alerts: dict[str, Alert]
     version: int
-    """The next write must name it."""
+    """The version that the next write must name."""
     memory: bytes | None = None
-    """What the evaluation remembered, by the last `save_memory`."""
+    """The evaluation memory of the last `save_memory`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChange:
-    """A change that is in Redis."""
+    """A change in the stream."""
 
     at: str
-    """Its place in the stream of changes."""
+    """Its stream id."""
     fingerprint: bytes
     json: bytes
-    """As the topic `alerts` has it."""
+    """The record of the topic `alerts`."""
 
 
 class WriteResult(StrEnum):
-    """What became of a write."""
+    """The result of a write."""
 
     OK = "ok"
     DEPOSED = "deposed"
-    """Another one leads; nothing was written."""
+    """Another process leads; nothing was written."""
     MOVED = "moved"
-    """The states are not those that were read; nothing was written."""
+    """The states have another version; nothing was written."""
 
 
 class StateStore:
-    """The states of alerts for one process."""
+    """Reads and writes the alert states."""
 
     def __init__(self, redis: Redis, keys: AlertKeys, place: ShopInfo, *, lease_ms: int) -> None:
-        self._redis: Any = redis  # redis-py's own types fit neither of its two kinds of client
+        self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._keys = keys
         self._shop = place
         self.lease_ms = lease_ms
@@ -99,21 +98,21 @@ class StateStore:
         self._write = script(redis, "write", "alerts.store")
 
     async def lead(self, owner: str) -> LeaderLease | Standby:
-        """Take the lead if nobody has it, or keep it. A new holder must `load`."""
+        """Acquire or renew the lease. A new leader must `load`."""
         epoch, _, free_in_ms, holder_name = await self._lead(keys=[self._keys.lead], args=[owner, self.lease_ms])
         return LeaderLease(owner, int(epoch)) if epoch else Standby(holder_name.decode(), int(free_in_ms))
 
     async def holder(self) -> str | None:
-        """Who leads now; None: nobody."""
+        """Return the leader's name; None: the lease is free."""
         owner = (await self._holder(keys=[self._keys.lead], args=[])).decode()
         return owner or None
 
     async def release_lead(self, owner: str) -> None:
-        """Let the next one lead at once, if this one did."""
+        """Release the lease if this owner holds it."""
         await self._lead(keys=[self._keys.lead], args=[owner, 0])
 
     async def load(self) -> StoredAlerts:
-        """All states, read at one moment."""
+        """Read all states in one transaction."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._keys.states)
             pipe.hget(self._keys.lead, "version")
@@ -123,10 +122,10 @@ class StateStore:
         return StoredAlerts(alerts, int(version or 0), memory)
 
     async def write(self, lead: LeaderLease, version: int, tick: AlertStateUpdate) -> WriteResult:
-        """Write an evaluation, worked out from the states of that version; the next version is one more."""
+        """Write an evaluation of the states of that version; the version increases by one."""
         receivers = list(dict.fromkeys(notice.receiver for notice in tick.notices))
         place = {name: at for at, name in enumerate(receivers)}
-        work = [  # text throughout: Redis reads no MessagePack with bytes in it
+        work = [  # text, because cmsgpack in Redis does not decode bin
             [part for alert in tick.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
             list(tick.removed_fingerprints),
             [
@@ -153,17 +152,17 @@ class StateStore:
         return WriteResult(answer.decode())
 
     async def save_memory(self, lead: LeaderLease, memory: bytes) -> bool:
-        """Keep what the evaluation remembers. False: another one leads; nothing was written."""
+        """Store the evaluation memory. False: another process leads; nothing was written."""
         return bool(await self._keep(keys=[self._keys.lead, self._keys.memory], args=[lead.owner, lead.epoch, memory]))
 
     # Publishing ------------------------------------------------------------------------------------------------------
 
     async def unpublished(self, most: int = 500) -> list[StoredChange]:
-        """Changes that are not known to be in Kafka, oldest first."""
+        """Changes not yet marked as published, oldest first."""
         after = await self._redis.hget(self._keys.lead, "published") or b"0-0"
         entries = await self._redis.xrange(self._keys.changes, f"({after.decode()}", "+", count=most)
         return [StoredChange(name.decode(), entry[b"fingerprint"], entry[b"json"]) for name, entry in entries]
 
     async def published(self, upto: str) -> None:
-        """Everything up to this change is in Kafka. Said twice, or by two, it is published again at worst."""
+        """Mark changes up to this id as published. A repeated or concurrent call republishes at worst."""
         await self._redis.hset(self._keys.lead, "published", upto)

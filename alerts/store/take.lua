@@ -1,8 +1,8 @@
--- Takes the turn to send to one receiver, and what is due. Only one process at a time sends to a receiver, so that
--- messages keep their order, gather, and stay within its rate limit.
+-- Claims a receiver and returns its due notices. One process at a time sends to a receiver, which keeps the order,
+-- grouping and rate limit.
 -- KEYS: turn, due, outbox, sent
--- ARGV: owner, lease ms, now ms, forget attempts up to ms, most notices
--- Returns 'busy'; or 'blocked' and until when; or 'due', failures in a row, times of attempts, and the notices.
+-- ARGV: owner, lease ms, now ms, end of the attempts to forget (ms), maximum number of notices
+-- Returns 'busy'; or 'blocked' and its end; or 'due', consecutive failures, times of attempts, and notices.
 local time = redis.call('TIME')
 local clock = time[1] * 1000 + math.floor(time[2] / 1000)
 local held = redis.call('HMGET', KEYS[1], 'owner', 'until', 'blocked', 'failures')

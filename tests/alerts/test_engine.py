@@ -146,7 +146,7 @@ async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owe
 async def test_a_lead_that_stays_free_is_taken_by_one_without_the_first_claim(
     make: Making, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "VACANT_MS", 50)
+    monkeypatch.setattr(engine_module, "TAKE_VACANT_LEASE_AFTER_MS", 50)
     second = make("second", claims=False)
     assert await second.engine.round() is EvaluationOutcome.STANDBY
     await asyncio.sleep(0.06)
@@ -185,7 +185,7 @@ async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
 
 
 async def test_who_takes_over_goes_on_from_what_was_remembered(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "KEEP_EVERY_S", 0)
+    monkeypatch.setattr(engine_module, "MEMORY_WRITE_INTERVAL_S", 0)
     one, two = make("one"), make("two")
     one.evaluator.memory = b"\x00what one knows"
     await one.engine.round()

@@ -35,8 +35,8 @@ def look_at_nothing() -> RedisProbe:
         Keys("salepulse", 2),
         AcksAndSilences(redis, KEYS),
         alarm,
-        first_claim=lambda: True,
-        led_last=lambda: True,
+        is_preferred_leader=lambda: True,
+        was_last_leader=lambda: True,
         kafka_answers=no,
         clock=lambda: NOW,
     )

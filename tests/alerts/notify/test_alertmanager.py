@@ -87,7 +87,11 @@ async def test_receives_groups_and_resolves(stage: Stage) -> None:
     (group,) = await stage.until(lambda: stage.told("firing"))
     assert {alert["labels"]["channel"] for alert in group["alerts"]} == {"app", "web"}
     labels = group["commonLabels"]
-    assert (labels["alertname"], labels["severity"], labels["owner"]) == ("conversion-drop", "critical", "business")
+    assert (labels["alertname"], labels["severity"], labels["alert_category"]) == (
+        "conversion-drop",
+        "critical",
+        "business",
+    )
     assert group["commonAnnotations"]["title"] == "Conversion dropped"
     await asyncio.sleep(0.1)
     stage.play.at(now_s(), replace(APP, reason=FindingReason.WITHIN), replace(WEB, reason=FindingReason.WITHIN))
