@@ -1,4 +1,4 @@
-"""The ingest side's part of the command line: `topics` and `dead-letters`."""
+"""The ingest commands: `topics` and `dead-letters`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: settings from flags, foreseeable failures in one line, times as people write them."""
+"""Helpers of all commands: settings from flags, one-line errors, times in the past."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Tell a SalepulseError raised inside in one line on stderr, and end with its exit code, without a traceback."""
+    """Print a SalepulseError from the block as one line on stderr and exit with its code."""
     quiet = logging.getLogger("aiokafka")
     level = quiet.level
-    quiet.setLevel(logging.CRITICAL)  # the client logs each failed try; the error says it once
+    quiet.setLevel(logging.CRITICAL)  # the client logs each attempt; the error suffices
     try:
         yield
     except SalepulseError as error:
@@ -44,13 +44,15 @@ def report_errors() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Carry out asynchronous work as a command does: `report_errors`, with an event loop of its own."""
+    """Run a coroutine in a new event loop, with `report_errors`."""
     with report_errors():
         return asyncio.run(work)
 
 
 def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
-    """Settings from flags (None: not given), environment and `salepulse.toml`. Ends the command if they are wrong."""
+    """Settings from flags (None: not given), environment and `salepulse.toml`. Exits with an error line if they are
+    invalid.
+    """
     with report_errors():
         given = {name: value for name, value in flags.items() if value is not None}
         try:
@@ -60,7 +62,7 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
             faults = error.errors(include_url=False)
             raise UsageError("; ".join(_wrong_setting(kind, fault, sources) for fault in faults)) from None
         except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"salepulse.toml is no TOML: {error}") from None
+            raise UsageError(f"salepulse.toml is not TOML: {error}") from None
         for name in kind.model_fields:
             if isinstance(secret := getattr(settings, name), SecretStr):
                 register_secret(secret.get_secret_value())
@@ -68,11 +70,11 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
 
 
 def _wrong_setting(kind: type[BaseSettings], wrong: ErrorDetails, sources: SettingSources) -> str:
-    """One fault, with the value unless that is a secret, and with what gave it."""
+    """One error with the source of the value, and the value itself unless it is a secret."""
     name = ".".join(str(part) for part in wrong["loc"])
     if not name:
         return f"settings: {validation_message(wrong)}"
-    if wrong["type"] == "extra_forbidden":  # only the file can hold one: the environment is full of others' names
+    if wrong["type"] == "extra_forbidden":  # only from the file: unknown environment variables are ignored
         close = get_close_matches(name, kind.model_fields, 1)
         fix = f"do you mean {close[0]}?" if close else "leave it out"
         return f"salepulse.toml: there is no setting {name}: {fix}"
@@ -89,7 +91,7 @@ def _wrong_setting(kind: type[BaseSettings], wrong: ErrorDetails, sources: Setti
 
 
 def parse_since(text: str, now: datetime) -> int:
-    """A time in the past as epoch ms: how long ago (`90s`, `15m`, `2h`, `7d`), or ISO 8601 (UTC if it names no zone).
+    """A time in the past in epoch ms: an age (`90s`, `15m`, `2h`, `7d`), or ISO 8601 (UTC without a zone).
 
     >>> parse_since("2h", datetime(2024, 1, 1, 2, tzinfo=UTC)) == parse_since("2024-01-01", datetime.now(UTC))
     True
@@ -100,8 +102,6 @@ def parse_since(text: str, now: datetime) -> int:
         try:
             then = datetime.fromisoformat(text)
         except ValueError:
-            raise UsageError(
-                f"--since {text!r}: write how long ago, such as 15m, 2h or 7d, or a time in ISO 8601"
-            ) from None
+            raise UsageError(f"--since {text!r}: write an age, such as 15m, 2h or 7d, or a time in ISO 8601") from None
         then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return int(then.timestamp() * 1000)

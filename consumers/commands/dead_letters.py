@@ -1,4 +1,4 @@
-"""`salepulse dead-letters`: what was refused and why; send it again."""
+"""`salepulse dead-letters`: inspect rejected messages and replay them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from consumers.topics import Topic
 
 _MOST_NAMED = 10
 
-app = typer.Typer(help="Messages that were refused: see why, send them again.", no_args_is_help=True)
+app = typer.Typer(help="Inspect and replay rejected messages.", no_args_is_help=True)
 
 
 class RefusedTopic(StrEnum):
-    """The topics whose messages may be refused: those that are read."""
+    """The topics whose messages may be rejected: those that workers read."""
 
     CLICKS = Topic.CLICKS.value
     ORDERS = Topic.ORDERS.value
@@ -40,12 +40,14 @@ class RefusedTopic(StrEnum):
 
 
 Reasons = Annotated[
-    list[RejectionReason] | None, typer.Option("--reason", help="Only those refused for this; may be repeated.")
+    list[RejectionReason] | None, typer.Option("--reason", help="Only those rejected for this reason; may be repeated.")
 ]
 Topics = Annotated[
     list[RefusedTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")
 ]
-Since = Annotated[str | None, typer.Option(help="Only those refused since then: 15m, 2h, 7d ago, or an ISO 8601 time.")]
+Since = Annotated[
+    str | None, typer.Option(help="Only those rejected since then: an age such as 15m, 2h or 7d, or an ISO 8601 time.")
+]
 
 
 @app.command("list")
@@ -53,11 +55,11 @@ def list_(
     reason: Reasons = None,
     topic: Topics = None,
     since: Since = None,
-    limit: Annotated[int, typer.Option(min=0, help="How many to list, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, help="Most letters to list, the newest.")] = 50,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters, the newest last, and count all that match by reason."""
+    """List dead letters, newest last, and count all that match by reason."""
     selection = _selection(reason, topic, since)
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     newest, counts = run(_newest(settings.kafka, selection, limit))
@@ -75,11 +77,11 @@ def list_(
 @app.command()
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="topic/partition/offset, as `list` prints it.")],
-    raw: Annotated[bool, typer.Option("--raw", help="Write the original value, byte for byte.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the original value byte for byte.")] = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one dead letter with the message as it came, or as much of it as is kept."""
+    """Show one dead letter with the original message, or the part of it that was kept."""
     _selection(ids=[letter_id])
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     letter = run(_find(settings.kafka, letter_id))
@@ -107,20 +109,20 @@ def replay(
     ids: Annotated[
         list[str] | None, typer.Option("--id", metavar="ID", help="topic/partition/offset; may be repeated.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Replay all dead letters.")] = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send dead letters to their topics again, as they came: with their key, headers and time.
+    """Send dead letters to their topics again, with their original key, headers and time.
 
-    Those that were cut, and batches that could not be decoded, are not sent. Nothing is remembered about it: they stay
-    listed, and one that is still refused is listed once more under its new offset. An event is counted once, however
-    often it is sent, while its event_id is remembered.
+    Truncated messages and undecodable batches are skipped. A replay leaves the dead letters in place; a message that is
+    rejected again becomes another dead letter with its new offset. An event counts once, however often it is sent,
+    while its event_id is remembered.
     """
     selection = _selection(reason, topic, since, ids)
     with report_errors():
         if everything == (selection != DeadLetterFilter()):
-            raise UsageError("say which: --reason, --topic, --since or --id, or else --all")
+            raise UsageError("no dead letters selected: give --reason, --topic, --since or --id, or else --all")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     resent = run(replay_dead_letters(settings.kafka, selection))
     count = sum(resent.sent.values())
@@ -128,32 +130,32 @@ def replay(
         typer.echo(json.dumps({"replayed": dict(resent.sent), "withheld": list(resent.withheld)}))
     else:
         by_topic = ", ".join(f"{count} to {name}" for name, count in resent.sent.items())
-        typer.echo(f"sent again: {by_topic or 'nothing, no dead letter matches that can be sent'}")
+        typer.echo(f"sent again: {by_topic or 'nothing, no matching dead letter can be sent'}")
         if resent.withheld and not selection.ids:
             typer.echo(_withheld(resent.withheld), err=True)
     with report_errors():
         if selection.ids and resent.withheld:
             raise SalepulseError(_withheld(resent.withheld))
         if count < len(selection.ids):
-            raise SalepulseError(f"{len(selection.ids)} ids were given and {count} found: see the list")
+            raise SalepulseError(f"{count} of {len(selection.ids)} ids exist: see `salepulse dead-letters list`")
 
 
 def _withheld(ids: Sequence[str]) -> str:
     named = ", ".join(ids[:_MOST_NAMED]) + (f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else "")
     return (
-        f"dead letters that do not hold the whole message cannot be sent: {named}; while Kafka keeps the "
-        "originals they are at these offsets of their topics: send them again from there, or from their source"
+        f"dead letters without the whole message cannot be sent: {named}; while Kafka keeps the originals "
+        "at these offsets of their topics, send them again from there, or from their source"
     )
 
 
 def _not_whole(facts: Mapping[str, Any]) -> list[str]:
-    """What is to be known of a dead letter that does not hold the whole message."""
+    """Notes on a dead letter that does not hold the whole message."""
     notes = []
     if facts["last_offset"] is not None:
         notes.append(f"(a batch: the records at offsets {facts['offset']} to {facts['last_offset']} are lost)")
     if facts["cut"] is not None:
         kept, whole, sha256 = facts["value_bytes"] or 0, facts["cut"]["value_bytes"], facts["cut"]["sha256"]
-        notes.append(f"(cut: the first {kept:,} of {whole:,} bytes, SHA-256 {sha256})")
+        notes.append(f"(truncated: the first {kept:,} of {whole:,} bytes, SHA-256 {sha256})")
     return notes
 
 
@@ -166,7 +168,9 @@ def _selection(
     with report_errors():
         for letter_id in ids or ():
             if not re.fullmatch(r"[^/\s]+/\d+/\d+", letter_id):
-                raise UsageError(f"{letter_id!r} is no id: write topic/partition/offset, as `dead-letters list` does")
+                raise UsageError(
+                    f"{letter_id!r} is not an id: write topic/partition/offset, as `dead-letters list` does"
+                )
         return DeadLetterFilter(
             reasons=frozenset(map(str, reasons or ())),
             topics=frozenset(map(str, topics or ())),
@@ -178,9 +182,9 @@ def _selection(
 async def _newest(
     kafka: KafkaTarget, selection: DeadLetterFilter, limit: int
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """The facts of the `limit` newest, in the order they were refused, and how many there are of each reason."""
+    """The `limit` newest letters in the order of their rejection, and the number of all by reason."""
     counts: Counter[str] = Counter()
-    newest: list[tuple[int, int, dict[str, Any]]] = []  # a heap of (when refused, tie-breaker, facts)
+    newest: list[tuple[int, int, dict[str, Any]]] = []  # a heap of (rejection time, tie-breaker, facts)
     async for letter in read_dead_letters(kafka, selection):
         counts[letter.reason] += 1
         heapq.heappush(newest, (letter.rejected_at_ms, counts.total(), _facts(letter)))
@@ -222,7 +226,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _bytes(name: str, given: bytes | None) -> dict[str, str | None]:
-    """As JSON can hold them: text if they are UTF-8, else `..._base64`."""
+    """Bytes for JSON: text if they are UTF-8, else `..._base64`."""
     try:
         return {name: None if given is None else given.decode()}
     except UnicodeDecodeError:
@@ -230,6 +234,6 @@ def _bytes(name: str, given: bytes | None) -> dict[str, str | None]:
 
 
 def _printable(given: bytes) -> str:
-    """Text that is safe on a terminal: what is no UTF-8 and control characters are written as escapes."""
+    """Text that is safe on a terminal: control characters and invalid UTF-8 are escaped."""
     text = given.decode("utf-8", "backslashreplace")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -1,4 +1,4 @@
-"""`salepulse topics`."""
+"""`salepulse topics`: create the Kafka topics."""
 
 from __future__ import annotations
 
@@ -24,41 +24,43 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class CommandSettings(IngestSettings):
-    """What these commands need; other roles' settings may stand beside them in `salepulse.toml`."""
+    """Settings of these commands; ignores those of other roles in `salepulse.toml`."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
-    partitions: int = Field(4, ge=1, description="Partitions of topics that `topics create` makes.")
+    partitions: int = Field(4, ge=1, description="Partitions of topics created by `topics create`.")
 
 
 @app.callback()
 def _group() -> None:
-    """Keeps `create` a sub-command while it is the only one."""
+    """Keeps `create` a sub-command although it is the only one."""
 
 
 @app.command()
 def create(
     partitions: Annotated[int | None, typer.Option(min=1, help="Partitions of each event topic.")] = None,
     replication: Annotated[
-        int | None, typer.Option(min=1, help="Copies of each partition; by default one a broker, at most 3.")
+        int | None, typer.Option(min=1, help="Replicas of each partition; default: one per broker, at most 3.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without making them.")] = False,
     take_over: Annotated[
         list[str] | None,
-        typer.Option("--take-over", metavar="NAME", help="Put the settings of this topic right; may be repeated."),
+        typer.Option(
+            "--take-over", metavar="NAME", help="Change this topic's settings to the intended ones; may be repeated."
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm what --take-over changes, for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --take-over.")] = False,
     accept: Annotated[
         list[str] | None,
-        typer.Option("--accept", metavar="TOPIC", help="Use this topic although it holds messages of others."),
+        typer.Option("--accept", metavar="TOPIC", help="Use this topic although it holds messages of other systems."),
     ] = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing; say how the others differ from what they should be.
+    """Create the missing topics, and report how existing ones differ from the intended settings.
 
-    Safe to repeat. A topic that exists is never changed, unless it is named with --take-over and confirmed; its number
-    of partitions not even then. Ends with 1 where a topic cannot be used as it is.
+    Repeatable. An existing topic is changed only if it is named with --take-over and confirmed; its number of
+    partitions never changes. Exits with 1 if a topic cannot be used.
     """
     settings = load_settings(
         CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=",".join(accept) if accept else None
@@ -104,7 +106,7 @@ def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:
 
 
 def _confirm(planned: Sequence[TopicReport]) -> None:
-    """Ask before topics that are there are changed. Ends the command where nobody says yes."""
+    """Confirm changes to existing topics. Exits if the user declines."""
     changing = [report for report in planned if report.outcome is TopicOutcome.WOULD_CHANGE]
     if not changing:
         return
@@ -112,7 +114,7 @@ def _confirm(planned: Sequence[TopicReport]) -> None:
         typer.echo("; ".join([f"{report.title}: {report.detail}", *report.losses]), err=True)
     with report_errors():
         if not sys.stdin.isatty():
-            raise UsageError("--take-over changes topics that exist, and there is no terminal to ask on: add --yes")
+            raise UsageError("--take-over changes existing topics, and there is no terminal to confirm on: add --yes")
     if not typer.confirm("Change these topics?", err=True):
         typer.echo("salepulse: nothing was changed", err=True)
         raise typer.Exit(1)

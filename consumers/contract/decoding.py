@@ -1,8 +1,8 @@
-"""From the bytes of a batch to events: fast where all is well, careful where it is not.
+"""Decodes batches of messages into events, with a fast path for valid ones.
 
-The hot path decodes with msgspec straight into structs derived from the contract's models. Whatever that refuses is
-looked at again with the models themselves (`consumers.contract.rejection`), which also find the reason. Bad input is a
-value here: nothing in this module raises for what a message holds.
+msgspec decodes messages directly into structs derived from the contract's models. Messages it rejects are validated
+with the models (`consumers.contract.rejection`), which find the reason. Bad input is a value: nothing in this module
+raises for the content of a message.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from consumers.contract.structs import struct_from_model
 from consumers.topics import Topic
 
 _CHUNK = 256
-"""Messages that are checked together. Where one is bad, its chunk is decoded once more, one by one."""
+"""Messages decoded together. If one is bad, its chunk is decoded again one by one."""
 
 STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {
     topic: struct_from_model(model) for topic, model in EVENT_MODELS.items()
 }
-"""What `decode_batch` makes of each event topic: the model's fields, absent ones None; of absent labels also ""."""
+"""The struct of each event topic: the model's fields, None if absent; absent labels may also be ""."""
 
 _DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.items()}
 _LONG_LABEL_DECODERS = {
@@ -61,15 +61,15 @@ class DecodedBatch:
     """A decoded batch."""
 
     events: list[Any] = field(default_factory=list)
-    """The topic's structs (`STRUCTS`), in the batch's order."""
+    """Structs of the topic (`STRUCTS`), in the batch's order."""
     indexes: list[int] = field(default_factory=list)
-    """Where each event stood in the batch; parallel to `events`."""
+    """Index of each event in the batch; parallel to `events`."""
     amounts: list[int] | None = None
-    """On orders: each order's amount in minor units, parallel to `events`. None on other topics."""
+    """On orders, each order's amount in minor units, parallel to `events`; None on other topics."""
     rejected: list[RejectedMessage] = field(default_factory=list)
-    """The rest of the batch, in order."""
+    """All other messages of the batch, in order."""
     dropped_labels: list[tuple[int, str]] = field(default_factory=list)
-    """Optional labels that were too long: where their events stood in the batch, and the names of the fields."""
+    """Optional labels that were too long: index in the batch and field name."""
 
     def add(
         self,
@@ -78,7 +78,7 @@ class DecodedBatch:
         amounts: Sequence[int] | None,
         dropped_labels: Sequence[str] = (),
     ) -> None:
-        """Add events and their amounts; `dropped_labels`: labels that the only one of them lost."""
+        """Add events and their amounts; `dropped_labels` requires a single event."""
         self.events += events
         self.indexes += indexes
         if self.amounts is not None and amounts is not None:
@@ -87,7 +87,7 @@ class DecodedBatch:
 
 
 def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
-    """Decode the values of messages on one event topic (`EVENT_TOPICS`); every value is an event or rejected."""
+    """Decode the values of messages on an event topic (`EVENT_TOPICS`) into events and rejected messages."""
     decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
     for start in range(0, len(values), _CHUNK):
         _decode_chunk(topic, values[start : start + _CHUNK], start, decoded)
@@ -96,15 +96,15 @@ def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
 
 @dataclass(frozen=True, slots=True)
 class PromotionChange:
-    """What one message on `promotions` does."""
+    """The effect of one message on `promotions`."""
 
     promotion_id: str
     promotion: Promotion | None
-    """The definition now in force; None deletes it."""
+    """The new definition; None deletes it."""
 
 
 def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange | RejectedMessage:
-    """Decode one message of `promotions`. A missing key is taken from the value; one that differs is refused.
+    """Decode one message of `promotions`. A missing key is taken from the value; a different one is rejected.
 
     A `RejectedMessage` has index 0.
     """
@@ -127,7 +127,7 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
 
 
 def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: DecodedBatch) -> None:
-    """Add the values to `decoded`: all at once where every one is well, else one by one."""
+    """Add the values to `decoded`: all at once if every one is valid, else one by one."""
     if (events := _decode_all(topic, values)) is not None and _has_required_fields(topic, events):
         amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
         if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
@@ -138,7 +138,7 @@ def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, deco
 
 
 def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:
-    """The structs, if every value is well-formed and fits; else None."""
+    """The structs if every value is valid, else None."""
     decode = _DECODERS[topic].decode
     try:
         joined = b"".join(values)  # type: ignore[arg-type]  # a None is a TypeError, like other bad values
@@ -146,11 +146,11 @@ def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | Non
             return None
         events = list(map(decode, values))  # type: ignore[arg-type]
         if not joined.isascii():
-            joined.decode()  # msgspec does not look into the strings of unknown fields
-    except Exception:  # of any kind: RecursionError and UnicodeDecodeError are no DecodeError
+            joined.decode()  # msgspec does not validate the strings of unknown fields
+    except Exception:  # RecursionError and UnicodeDecodeError are no DecodeError
         return None
-    # Every value opens at least its own object, so a value with 33 openings makes this many in all. On clicks that
-    # settles it; orders, with their items, are counted one by one.
+    # Every value opens at least one object, so 33 levels in one value imply this many openings in total. This
+    # suffices for clicks; orders, with their items, are counted one by one.
     openings = np.count_nonzero(np.frombuffer(joined, np.uint8) | 0x20 == ord("{"))  # "[" | 0x20 is "{"
     if openings >= len(values) + MAX_DEPTH and any(map(nests_too_deep, values)):  # type: ignore[arg-type]
         return None
@@ -158,7 +158,7 @@ def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | Non
 
 
 def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatch) -> None:
-    """Add one value, whatever it is."""
+    """Add one value as an event or a rejected message."""
     dropped_labels: Sequence[str] = ()
     event: Any = _decode_struct(_DECODERS[topic], value)
     if event is None and (loose := _decode_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
@@ -169,7 +169,7 @@ def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatc
             decoded.add([event], [at], [amount], dropped_labels)
             return
     try:
-        # What the model accepts is an event, whatever the fast decoder thought of it.
+        # The model decides: it may accept a message that the fast decoder rejected.
         found = validate_event(topic, value)
     except RejectionError as refusal:
         decoded.rejected.append(refusal.to_rejected(at))
@@ -179,7 +179,7 @@ def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatc
 
 
 def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
-    """The struct, if the value is well-formed and fits; else None."""
+    """The struct if the value is valid, else None."""
     if value is None or len(value) > MAX_MESSAGE_BYTES:
         return None
     try:
@@ -192,7 +192,7 @@ def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> A
 
 
 def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
-    """The event without the labels that are too long, and their names; None where its type requires one of them."""
+    """The event without its oversized labels, and their names; None if its type requires one of them."""
     long = [name for name in OPTIONAL_LABELS[topic] if len(getattr(loose, name) or "") > MAX_LABEL]
     if not set(long).isdisjoint(REQUIRED_BY_TYPE.get(loose.type, ())):
         return None, ()
@@ -201,13 +201,13 @@ def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
         for item in loose.items:
             for name in ITEM_LABELS:
                 if len(getattr(item, name) or "") > MAX_LABEL:
-                    force_setattr(item, name, None)  # frozen, but nobody else has seen it yet
+                    force_setattr(item, name, None)  # frozen, but not shared yet
                     long.append(f"items.{name}")
     return STRUCTS[topic](**fields), long
 
 
 def _has_required_fields(topic: Topic, events: Sequence[Any]) -> bool:
-    """Whether each event has what its type requires beyond what its topic does."""
+    """Whether each event has the fields that its type requires in addition to its topic's."""
     if topic is Topic.CLICKS:
         return True
     for event in events:
@@ -223,5 +223,5 @@ def _promotion_key(key: bytes) -> str:
         return _LABEL.validate_python(key.decode())
     except (UnicodeDecodeError, ValidationError):
         raise RejectionError(
-            RejectionReason.OUT_OF_RANGE, "the key is no promotion id of 1 to 128 characters in UTF-8"
+            RejectionReason.OUT_OF_RANGE, "the key is not a promotion id of 1 to 128 characters in UTF-8"
         ) from None

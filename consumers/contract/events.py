@@ -1,18 +1,18 @@
-"""The event contract, version 2: what producers write to Kafka, as pydantic models.
+"""The event contract, version 2: the messages that producers write to Kafka, as pydantic models.
 
-These models are the one definition of each event. The fast decoder (`consumers.contract.decoding`) and the JSON
+These models are the only definition of the events. The fast decoder (`consumers.contract.decoding`) and the JSON
 Schemas in `docs/schemas/` (written by `python -m consumers.contract.schemas`) are derived from them.
 
-What every message obeys:
+Rules for every message:
 
-- fields that are not named here are ignored;
-- an optional field that is null is absent, and a null in a required field is a missing field;
-- an optional label (`OptionalLabel`) that is empty is absent, and one that is too long is dropped from the event;
-- nothing is coerced: `1.0`, `"1"` and `true` are no integers;
-- money is an integer number of minor units (cents, fen); times are integers, epoch milliseconds, UTC.
+- Unknown fields are ignored.
+- null means absent, for required fields too.
+- An empty optional label (`OptionalLabel`) is absent; one that is too long is dropped from the event.
+- Nothing is coerced: `1.0`, `"1"` and `true` are no integers.
+- Money is in integer minor units (cents, fen); times are integer epoch milliseconds, UTC.
 
-Lists stop at their first bad entry (`FirstFault`): a message with hundreds of thousands of them must not cost seconds.
-The events of a topic share one model, so a field that the topic knows is checked on every type of that topic.
+Validation of a list stops at its first bad entry (`FirstFault`), which bounds the cost of a bad message. The events of
+a topic share one model, so its fields are validated on every type of the topic.
 """
 
 from __future__ import annotations
@@ -41,18 +41,16 @@ from consumers.topics import Topic
 MAX_MONEY = 10**15
 MAX_COUNT = 10**9
 MAX_TS_MS = 16_725_225_600_000
-"""The end of the year 2499. A producer that writes microseconds is far beyond it."""
+"""The end of the year 2499; rejects microseconds."""
 MAX_ITEMS = 1_000
 MAX_MESSAGE_BYTES = 2**20
 MAX_DEPTH = 32
 MAX_LABEL = 128
 
 Label = Annotated[str, MinLen(1), MaxLen(MAX_LABEL)]
-"""An id or a label that the event cannot do without: 1 to 128 characters."""
+"""A required id or label: 1 to 128 characters."""
 Currency = Annotated[str, MaxLen(MAX_LABEL), WithJsonSchema({"type": "string", "pattern": "^([A-Z]{3})?$"})]
-"""ISO 4217; empty is absent. That it is the shop's is checked a column at a time
-(`consumers.contract.plausibility`).
-"""
+"""ISO 4217; empty means absent. `consumers.contract.plausibility` compares it with the shop's currency."""
 Money = Annotated[int, Ge(0), Le(MAX_MONEY)]
 Quantity = Annotated[int, Ge(1), Le(MAX_COUNT)]
 Stock = Annotated[int, Ge(0), Le(MAX_COUNT)]
@@ -62,7 +60,7 @@ DurationMs = Annotated[int, Ge(0), Le(MAX_TS_MS)]
 
 
 def _label_or_none(label: str, info: ValidationInfo) -> str | None:
-    """The label if it has 1 to 128 characters, else None. On a type that requires the field, any other is a fault."""
+    """The label if it has 1 to 128 characters, else None; an error if the event's type requires the field."""
     if any("\ud800" <= character <= "\udfff" for character in label):
         raise PydanticKnownError("string_unicode")
     if 0 < len(label) <= MAX_LABEL:
@@ -75,13 +73,13 @@ def _label_or_none(label: str, info: ValidationInfo) -> str | None:
 
 
 DROPPABLE = AfterValidator(_label_or_none)
-"""Marks a label that is taken as absent where it is empty or too long, in place of refusing its event."""
+"""Marks a label that is absent, instead of invalid, if it is empty or too long."""
 OptionalLabel = Annotated[str, DROPPABLE, WithJsonSchema({"type": "string", "maxLength": MAX_LABEL})] | None
-"""A label that an event may have. Empty is absent; more than 128 characters: the label is dropped, and counted."""
+"""An optional label. Empty means absent; a label of more than 128 characters is dropped and counted."""
 
 
 class FirstFault(FailFast):
-    """Validation of the list stops at its first bad entry. Hashable, unlike its base, as optional lists need."""
+    """Stops the validation of a list at its first bad entry. Hashable, as optional lists require."""
 
     __hash__ = object.__hash__
 
@@ -117,16 +115,16 @@ EVENT_TYPES: Mapping[Topic, frozenset[str]] = {
 """The closed set of event types of each topic."""
 
 TOPIC_BY_EVENT_TYPE: Mapping[str, Topic] = {name: topic for topic, names in EVENT_TYPES.items() for name in names}
-"""Where each event type belongs."""
+"""The topic of each event type."""
 
 TIME_FIELDS = frozenset({"ts", "promised_ts", "starts_at", "ends_at"})
 MONEY_FIELDS = frozenset(
     {"discount", "shipping_fee", "refund_amount", "cost", "unit_price", "base", "sprint", "challenge"}
 )
-"""Fields of all models and their parts, for what a refusal says of them."""
+"""Money fields of all models and their parts, for rejection messages."""
 
 STOCK_TYPES = frozenset({"stock_level", "stock_received", "stock_adjusted"})
-"""The logistics events that are keyed by `sku`; the others are keyed by `order_id`."""
+"""Logistics events keyed by `sku`; the others are keyed by `order_id`."""
 
 REQUIRED_BY_TYPE: Mapping[str, tuple[str, ...]] = {
     "order_refunded": ("refund_amount",),
@@ -152,15 +150,15 @@ def _require_by_type(event: Click | Order | Logistics) -> None:
 
 
 class Click(_Model):
-    """An event of the topic `clicks`: something a visitor did or was shown. Kafka key: `user_id`."""
+    """An event of the topic `clicks`: an action of a visitor or something shown to one. Kafka key: `user_id`."""
 
     event_id: Label
-    """Unique in the topic; the first one seen counts."""
+    """Unique in the topic; only the first event with an id is counted."""
     type: ClickType
     ts: TimestampMs
     """Event time."""
     source: OptionalLabel = None
-    """Which producer sent it."""
+    """The producer."""
     user_id: Label
     session_id: Label
     sku: OptionalLabel = None
@@ -176,17 +174,17 @@ class Click(_Model):
     """UTM campaign."""
     dwell_ms: DurationMs | None = None
     keyword: OptionalLabel = None
-    """What was searched for."""
+    """The search term."""
     ad_unit: OptionalLabel = None
     cost: Money | None = None
-    """What an `ad_click` costs the shop."""
+    """The shop's cost of an `ad_click`."""
     live_room: OptionalLabel = None
     currency: Currency | None = None
     """ISO 4217 code of `cost`; on an `ad_click` it must be the setting `currency`."""
 
 
 class OrderItem(_Model):
-    """One line of an order."""
+    """A line of an order."""
 
     sku: Label
     category: OptionalLabel = None
@@ -196,7 +194,7 @@ class OrderItem(_Model):
 
 
 class HasAmount(Protocol):
-    """What an amount is computed from: an `Order`, or the decoder's struct with the same fields."""
+    """The fields that determine an order's amount: an `Order` or the decoder's struct."""
 
     @property
     def items(self) -> Sequence[Any]: ...
@@ -217,21 +215,21 @@ def order_amount(order: HasAmount) -> int:
 class Order(_Model):
     """An event of the topic `orders`: a step in the life of an order. Kafka key: `order_id`.
 
-    A paid order that is called off sends both `order_cancelled` (its units are free again) and `order_refunded` (its
-    money went back). The amount, `order_amount`, lies in 0 to 10^15.
+    Cancelling a paid order sends both `order_cancelled` (its units are available again) and `order_refunded` (its money
+    was returned). The amount, `order_amount`, is in 0 to 10^15.
     """
 
     event_id: Label
-    """Unique in the topic; the first one seen counts."""
+    """Unique in the topic; only the first event with an id is counted."""
     type: OrderType
     ts: TimestampMs
     """Event time."""
     source: OptionalLabel = None
-    """Which producer sent it."""
+    """The producer."""
     order_id: Label
     user_id: Label
     items: Annotated[tuple[OrderItem, ...], Strict(False), FirstFault(), MinLen(1), MaxLen(MAX_ITEMS)]
-    """Present on every type."""
+    """Required on every type."""
     discount: Money | None = None
     """On the whole order."""
     shipping_fee: Money | None = None
@@ -247,7 +245,7 @@ class Order(_Model):
     live_room: OptionalLabel = None
     reason: OptionalLabel = None
     currency: Currency | None = None
-    """ISO 4217 code of all money in it; it must be the setting `currency`."""
+    """ISO 4217 code of all money in the order; it must be the setting `currency`."""
 
     @model_validator(mode="after")
     def _check_type_and_amount(self) -> Self:
@@ -265,28 +263,28 @@ class Logistics(_Model):
     """An event of the topic `logistics`: stock or a shipment. Kafka key: `sku` for stock events, else `order_id`."""
 
     event_id: Label
-    """Unique in the topic; the first one seen counts."""
+    """Unique in the topic; only the first event with an id is counted."""
     type: LogisticsType
     ts: TimestampMs
     """Event time."""
     source: OptionalLabel = None
-    """Which producer sent it."""
+    """The producer."""
     order_id: OptionalLabel = None
     sku: OptionalLabel = None
     warehouse: OptionalLabel = None
     on_hand: Stock | None = None
-    """On `stock_level`: the count at `ts`, which replaces what was known."""
+    """On `stock_level`: the count at `ts`, which replaces the known stock."""
     qty: Quantity | None = None
     delta: StockChange | None = None
-    """On `stock_adjusted`: signed."""
+    """On `stock_adjusted`; signed."""
     carrier: OptionalLabel = None
     region: OptionalLabel = None
     promised_ts: TimestampMs | None = None
-    """The delivery promise."""
+    """The promised delivery time."""
     category: OptionalLabel = None
-    """Of what a `return_received` brings back."""
+    """Category of the units of a `return_received`."""
     reason: OptionalLabel = None
-    """Why it came back."""
+    """Reason of the return."""
 
     @model_validator(mode="after")
     def _check_type(self) -> Self:
@@ -306,15 +304,13 @@ def _reject_epoch_seconds(moment_ms: int) -> int:
 
 
 MillisecondTimestamp = Annotated[TimestampMs, AfterValidator(_reject_epoch_seconds)]
-"""A time that is no epoch seconds. Those of events are checked a column at a time
-(`consumers.contract.plausibility`).
-"""
+"""A time that is not epoch seconds. `consumers.contract.plausibility` checks those of events."""
 
 
 class _Period(_Model):
     starts_at: MillisecondTimestamp
     ends_at: MillisecondTimestamp
-    """After `starts_at`; the period is half-open."""
+    """After `starts_at`; exclusive."""
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:
@@ -324,13 +320,13 @@ class _Period(_Model):
 
 
 class Phase(_Period):
-    """A part of a promotion: presale, opening, burst, encore."""
+    """A phase of a promotion: presale, opening, burst, encore."""
 
     name: Label
 
 
 class Targets(_Model):
-    """Net GMV to reach by the promotion's end."""
+    """Net GMV targets for the promotion's end."""
 
     base: Money
     sprint: Money
@@ -338,9 +334,9 @@ class Targets(_Model):
 
 
 class Promotion(_Period):
-    """A message of the topic `promotions`: a promotion's current definition. Kafka key: `promotion_id`.
+    """A message of the topic `promotions`: the current definition of a promotion. Kafka key: `promotion_id`.
 
-    The last one by offset is in force; a null value deletes it.
+    The definition with the highest offset applies; a null value deletes it.
     """
 
     promotion_id: Label
@@ -350,7 +346,7 @@ class Promotion(_Period):
     phases: Annotated[tuple[Phase, ...], Strict(False), FirstFault()] | None = None
     targets: Targets | None = None
     skus: Annotated[tuple[Label, ...], Strict(False), FirstFault()] | None = None
-    """What is on promotion."""
+    """The SKUs on promotion."""
     baseline: Label | None = None
     """An earlier `promotion_id` to compare with."""
 
@@ -358,7 +354,7 @@ class Promotion(_Period):
     def _check_timezone(self) -> Self:
         if self.timezone not in _timezones():
             raise PydanticCustomError(
-                "out_of_range", "`timezone` is no IANA time zone: send a name such as `Asia/Shanghai`"
+                "out_of_range", "`timezone` is not an IANA time zone: send a name such as `Asia/Shanghai`"
             )
         return self
 
@@ -377,11 +373,11 @@ def _optional_labels(model: type[BaseModel]) -> tuple[str, ...]:
 OPTIONAL_LABELS: Mapping[Topic, tuple[str, ...]] = {
     topic: _optional_labels(model) for topic, model in EVENT_MODELS.items()
 }
-"""The fields of each topic's events that are an `OptionalLabel`."""
+"""The `OptionalLabel` fields of each topic's events."""
 ITEM_LABELS = _optional_labels(OrderItem)
-"""The same of an order's items."""
+"""The `OptionalLabel` fields of an order's items."""
 DROPPABLE_FIELDS: Mapping[Topic, tuple[str, ...]] = {
     topic: (*names, *(f"items.{name}" for name in ITEM_LABELS if topic is Topic.ORDERS))
     for topic, names in OPTIONAL_LABELS.items()
 }
-"""What `labels_dropped` names them."""
+"""Their names in `labels_dropped`."""

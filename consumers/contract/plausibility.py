@@ -1,6 +1,6 @@
-"""What is checked of decoded events a column at a time: it would cost too much by event, or goes by the settings. Pure.
+"""Vectorized checks of decoded events that would cost too much per event or depend on settings. Pure.
 
-Times in seconds lie in 1970 when they are taken for milliseconds, which is in the contract's range.
+Epoch seconds read as milliseconds are in 1970, which the contract's range includes.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from consumers.contract.rejection_hints import EPOCH_SECONDS, time_hint
 from consumers.topics import Topic
 
 CLICKS_WITH_MONEY = frozenset({"ad_click"})
-"""Clicks whose money is counted. On others the currency does not matter: a visit in another one is a visit."""
+"""Click types whose money is counted; on others the currency is ignored."""
 _CODE = re.compile("[A-Z]{3}")
 _MAX_SHOWN = 20
 
 ImplausibleEvent = tuple[int, RejectionReason, str]
-"""(place of the event, reason, detail)"""
+"""(index of the event, reason, detail)"""
 
 
 def find_implausible_events(
     topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray, currency: str | None
 ) -> list[ImplausibleEvent]:
-    """The events that break the contract though each of their fields is in its range, each once, by place.
+    """Events that break the contract although each field is in its range, each once, by index.
 
-    `fields`: decoded events, field by field; `ts`: their times, as an array; `currency`: the shop's, None: any is.
+    `fields`: decoded events by field; `ts`: their times as an array; `currency`: the shop's, None for any.
     """
     found: dict[int, ImplausibleEvent] = {}
     for place, name, given in _times_in_seconds(topic, fields, ts):
@@ -55,12 +55,12 @@ def _currency_detail(code: str, currency: str) -> str:
     shown = json.dumps(code[:_MAX_SHOWN])
     if _CODE.fullmatch(code):
         return (
-            f"`currency` is {shown}, this shop counts {currency}: convert its money, or count it by a salepulse of its "
-            "own (settings currency and redis_prefix)"
+            f"`currency` is {shown}, this shop counts {currency}: convert the money, or count it with "
+            "another salepulse (settings currency and redis_prefix)"
         )
     if code.strip().upper() == currency:
-        return f"`currency` is {shown}: send the ISO 4217 code in capitals and without blanks, {currency}"
-    return f"`currency` is {shown}, no code of ISO 4217: send three capitals, {currency}"
+        return f"`currency` is {shown}: send the ISO 4217 code in capitals without spaces, {currency}"
+    return f"`currency` is {shown}, not an ISO 4217 code: send three capitals, {currency}"
 
 
 def _times_in_seconds(

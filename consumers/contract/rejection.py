@@ -1,7 +1,7 @@
-"""Why one message breaks the contract: the slow, careful look at what the fast decoder refused.
+"""Finds the reason why a message breaks the contract.
 
-A message gets exactly one reason, the first that applies in the order of `RejectionReason`, and a detail that names
-the field.
+A message gets exactly one reason, the first that applies in the order of `RejectionReason`, and a detail that names the
+field.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from consumers.validation_messages import validation_message
 
 
 class RejectionReason(StrEnum):
-    """The closed set of reasons; also the label of `salepulse_rejected_total` and the header of a dead letter."""
+    """Rejection reasons; also the label of `salepulse_rejected_total` and a header of dead letters."""
 
     EMPTY = "empty"
     """No value, or an empty one."""
@@ -50,32 +50,32 @@ class RejectionReason(StrEnum):
     TOO_DEEP = "too_deep"
     """More than 32 levels of nesting."""
     NOT_AN_OBJECT = "not_an_object"
-    """JSON, but no object."""
+    """JSON, but not an object."""
     UNKNOWN_TYPE = "unknown_type"
     """A `type` that no topic has."""
     WRONG_TOPIC = "wrong_topic"
-    """A `type` that belongs on another topic."""
+    """A `type` of another topic."""
     MISSING_FIELD = "missing_field"
     """A required field is absent or null."""
     WRONG_TYPE = "wrong_type"
-    """A known field holds a value of another type."""
+    """A known field has a value of another type."""
     OUT_OF_RANGE = "out_of_range"
-    """A known field is too long, too short, too large, too small; or a time is in seconds."""
+    """A known field is too long, too short, too large or too small; or a time is in seconds."""
     NEGATIVE_AMOUNT = "negative_amount"
-    """An order's amount (items - discount + shipping_fee) is negative: a pricing fault of the shop."""
+    """An order's amount (items - discount + shipping_fee) is negative: a pricing error of the shop."""
     OTHER_CURRENCY = "other_currency"
     """The `currency` of an order or ad click is not the setting `currency`."""
     TOO_LATE = "too_late"
-    """Older than every kept pane."""
+    """Older than all kept panes."""
     FROM_THE_FUTURE = "from_the_future"
-    """Further ahead of the clock than the limit allows."""
+    """Further ahead of the clock than `future_limit_s`."""
     UNREADABLE_BATCH = "unreadable_batch"
-    """A batch of records that cannot be decoded: all of them are lost."""
+    """A batch that cannot be decoded: its records are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class PricingLabels:
-    """What a negative amount is counted by; empty where the order has none."""
+    """Labels by which negative amounts are counted; empty if the order has none."""
 
     channel: str
     coupon: str
@@ -83,15 +83,15 @@ class PricingLabels:
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """One refused message of a batch."""
+    """A rejected message of a batch."""
 
     index: int
-    """Where it stood in the batch that was decoded."""
+    """Index in the decoded batch."""
     reason: RejectionReason
     detail: str
-    """What was wrong and where, in words: names the field, never more than 300 characters."""
+    """The problem and the field, at most 300 characters."""
     pricing_labels: PricingLabels | None = None
-    """Of a negative amount: by what the shop's pricing is told apart."""
+    """For a negative amount."""
 
 
 JSON_WHITESPACE = b" \t\r\n"
@@ -118,7 +118,7 @@ _FOREIGN_MESSAGE_REASONS = frozenset(
         RejectionReason.WRONG_TYPE,
     }
 )
-"""Reasons that a message of another system has."""
+"""Reasons typical for messages of another system."""
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
@@ -127,7 +127,7 @@ Found = TypeVar("Found")
 
 
 class RejectionError(Exception):
-    """A message breaks the contract. Raised and caught inside this package: it leaves as a `RejectedMessage`."""
+    """A message breaks the contract. Caught inside this package and returned as a `RejectedMessage`."""
 
     def __init__(self, reason: RejectionReason, detail: str, pricing_labels: PricingLabels | None = None) -> None:
         super().__init__(detail)
@@ -136,21 +136,21 @@ class RejectionError(Exception):
         self.pricing_labels = pricing_labels
 
     def to_rejected(self, index: int) -> RejectedMessage:
-        """The same as a value, for the message that stood at `index` of its batch."""
+        """The rejected message, for index `index` of its batch."""
         return RejectedMessage(index, self.reason, self.detail, self.pricing_labels)
 
 
 class ValidatedEvent(NamedTuple):
-    """An event that was looked at with care."""
+    """An event validated with its model."""
 
     event: BaseModel
-    """As the topic's model."""
+    """An instance of the topic's model."""
     dropped_labels: Sequence[str]
-    """The labels that it had and that were too long, by the names of `DROPPABLE_FIELDS`."""
+    """Dropped labels, by the names in `DROPPABLE_FIELDS`."""
 
 
 def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
-    """The event in a message. Raises Refusal, and nothing else, for one that breaks the contract."""
+    """The event in a message. Raises only RejectionError."""
 
     def look() -> ValidatedEvent:
         found = parse_object(value)
@@ -169,7 +169,7 @@ def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
 
 
 def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
-    """The message as `model`, whatever its `type`. Raises Refusal, and nothing else."""
+    """The message as `model`, whatever its `type`. Raises only RejectionError."""
 
     def look() -> AnyModel:
         found = parse_object(value)
@@ -181,7 +181,7 @@ def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
 
 @contextmanager
 def _with_envelope_hint(found: dict[str, Any]) -> Iterator[None]:
-    """Refusals within say what the object looks like, and by what a negative amount is counted."""
+    """Adds to RejectionErrors a description of a foreign envelope, and the labels of a negative amount."""
     try:
         yield
     except RejectionError as refusal:
@@ -194,13 +194,13 @@ def _with_envelope_hint(found: dict[str, Any]) -> Iterator[None]:
 
 
 def _label(given: object) -> str:
-    """A label that may be shown; empty where it is none."""
+    """A printable label; empty if there is none."""
     fits = isinstance(given, str) and len(given) <= MAX_LABEL and not any("\ud800" <= c <= "\udfff" for c in given)
     return str(given) if fits else ""
 
 
 def parse_object(value: bytes | None) -> dict[str, Any]:
-    """The JSON object that the message holds. Raises Refusal."""
+    """The JSON object in the message. Raises RejectionError."""
     if value is None or not value.strip(JSON_WHITESPACE):
         raise RejectionError(RejectionReason.EMPTY, "the message has no value: send a JSON object")
     if len(value) > MAX_MESSAGE_BYTES:
@@ -227,21 +227,21 @@ def parse_object(value: bytes | None) -> dict[str, Any]:
 
 
 def nests_too_deep(value: bytes) -> bool:
-    """Whether the JSON in `value`, which must be well-formed, has more than 32 levels. The outermost object is one."""
+    """Whether well-formed JSON has more than 32 levels, counting the outermost object."""
     if value.count(b"{") + value.count(b"[") <= MAX_DEPTH:
         return False
     skeleton = _STRING.sub(b"", value).translate(None, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):  # each round takes away the innermost level
+    for _ in range(MAX_DEPTH):  # each round removes the innermost level
         skeleton = skeleton.replace(b"{}", b"#").replace(b"[]", b"#").translate(None, b"#")
     return bool(skeleton)
 
 
 def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
-    """The object as `model`. Raises Refusal for the worst of what is wrong with it."""
+    """The object as `model`. Raises RejectionError for its worst fault."""
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        # The exception is in no variable: its traceback would refer to itself, and keep the message in memory.
+        # The exception is not kept in a variable: its traceback would refer to itself and keep the message in memory.
         raise RejectionError(
             *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])
         ) from None
@@ -254,12 +254,12 @@ def _reject_any_error(look: Callable[[], Found]) -> Found:
         raise
     except RecursionError:
         raise _too_deep() from None
-    except Exception as error:  # one message must never stop the pipeline
-        raise RejectionError(RejectionReason.BAD_JSON, f"could not be read: {type(error).__name__}: {error}") from None
+    except Exception as error:  # a message must never stop the pipeline
+        raise RejectionError(RejectionReason.BAD_JSON, f"validation failed: {type(error).__name__}: {error}") from None
 
 
 def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
-    """The topic's model, if the object's type belongs there; a type that is no string is left to the model."""
+    """The topic's model if the type belongs to the topic; the model validates a type that is not a string."""
     name = found.get("type")
     if isinstance(name, str) and name not in EVENT_TYPES[topic]:
         if home := TOPIC_BY_EVENT_TYPE.get(name):
@@ -272,17 +272,17 @@ def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
 
 
 def _reason_and_detail(error: ErrorDetails) -> tuple[RejectionReason, str]:
-    """Reason and detail of one fault that a model found."""
+    """Reason and detail of one pydantic error."""
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, given = error["type"], error["input"]
-    if kind == "missing" and not field:  # from a model's own check, which names the field
+    if kind == "missing" and not field:  # from the model's own validator, which names the field
         return RejectionReason.MISSING_FIELD, error["msg"]
     if kind == "missing" or (given is None and not field.endswith("]")):
         return RejectionReason.MISSING_FIELD, f"`{field}` is missing: send it"
     if isinstance(given, float) and math.isinf(given):
-        return RejectionReason.BAD_JSON, f"`{field}` is a number beyond what a double can hold: send an integer"
+        return RejectionReason.BAD_JSON, f"`{field}` is a number out of the range of a double: send an integer"
     if kind == "string_unicode":
-        return RejectionReason.BAD_ENCODING, f"`{field}` holds half of a surrogate pair: send whole characters"
+        return RejectionReason.BAD_ENCODING, f"`{field}` has an unpaired surrogate: send whole characters"
     message = validation_message(error)
     if kind == "negative_amount":
         return RejectionReason.NEGATIVE_AMOUNT, message
@@ -306,9 +306,9 @@ def _shown(given: Any) -> str:
 
 
 def _integer(digits: str) -> int:
-    """An integer; one of more than 20 digits, far outside every range, is cut (Python refuses 4,300 digits)."""
+    """An integer; more than 20 digits, outside every range, are cut (Python refuses 4,300 digits)."""
     return int(digits[:21]) if len(digits) > 21 else int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,7 +1,6 @@
-"""What a refused message looks like: envelopes, frames and units of other systems, each with how to send it instead.
+"""Recognizes envelopes, frames and units of other systems in rejected messages, and how to send these instead.
 
-Pure. Asked only once a message is refused, so nothing here decides whether it is. Each answer is a sentence for a
-person: the problem, then the fix.
+Pure; used only after a message was rejected. Each hint has the problem, then the fix.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ _COMPRESSED = {
     b"\xff\x06\x00\x00sNaPpY": "snappy",
 }
 _REGISTRY_FRAME = 5
-"""A zero byte and four bytes of schema id, before what the serializer wrote."""
+"""A zero byte and four bytes of schema id before the payload."""
 _SEGMENT_CALLS = frozenset({"track", "identify", "page", "screen", "group", "alias"})
 _LONGEST_TEXT = 2**16
-"""A string that is longer is not parsed to see whether it holds JSON."""
+"""Longer strings are not parsed as JSON."""
 
 EPOCH_SECONDS = range(10**9, 10**10)
-"""Epoch seconds from 2001 to 2286. As milliseconds they lie in the first four months of 1970."""
+"""Epoch seconds from 2001 to 2286. As milliseconds they are in the first four months of 1970."""
 _MICROSECONDS = range(10**15, 10**16)
 _NANOSECONDS = range(10**18, 10**19)
 
 
 def bytes_hint(value: bytes) -> str | None:
-    """What bytes are that are no JSON; None where they look like nothing known."""
+    """A hint for bytes that are not JSON; None if they are not recognized."""
     if value.startswith(_UTF8_BOM):
         return "the message begins with a byte-order mark (EF BB BF): send UTF-8 without one"
     if value.startswith(_UTF16_BOMS):
@@ -41,38 +40,38 @@ def bytes_hint(value: bytes) -> str | None:
         if value.startswith(magic):
             return f"the value is compressed with {name}: send JSON, and set the producer's compression.type instead"
     if value.startswith(b"Obj\x01"):
-        return "the message is an Avro file: send one JSON object for each event"
+        return "the message is an Avro file: send one JSON object per event"
     if value.startswith(_UTF16_BRACES) and value[2:4] != b"\x00\x00":
         return "the message is UTF-16: send UTF-8"
     if value.startswith(b"\x00") and len(value) > _REGISTRY_FRAME:
         schema_id = int.from_bytes(value[1:_REGISTRY_FRAME], "big")
         holds = "JSON" if value[_REGISTRY_FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
         return (
-            f"the message has a Schema Registry frame (schema id {schema_id}, holds {holds}): send plain JSON, by a "
-            "serializer without a registry"
+            f"the message has a Schema Registry frame (schema id {schema_id}, holds {holds}): send plain "
+            "JSON, with a serializer without a registry"
         )
     return None
 
 
 def json_value_hint(found: object) -> str | None:
-    """What JSON is that is no object."""
+    """A hint for JSON that is not an object."""
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-        return f"the message is a list of {len(found)} objects: send each as a message of its own"
+        return f"the message is a list of {len(found)} objects: send each as its own message"
     if isinstance(found, str) and found.lstrip()[:1] == "{" and len(found) <= _LONGEST_TEXT and _is_object(found):
-        return "the message is an object that was written as a JSON string: encode it once, not twice"
+        return "the message is an object encoded as a JSON string: encode it once, not twice"
     return None
 
 
 def envelope_hint(found: Mapping[str, Any]) -> str | None:
-    """What an object is that is no event of the contract."""
+    """A hint for an object that is not an event of the contract."""
     return next((text for look in _ENVELOPES if (text := look(found))), None)
 
 
 def time_hint(given: object) -> str | None:
-    """What a time is that is no epoch milliseconds."""
+    """A hint for a time that is not epoch milliseconds."""
     if isinstance(given, str):
         if given.isascii() and given.isdecimal():
-            return "it is a number in quotes: send it without them, epoch milliseconds"
+            return "it is a number in quotes: send epoch milliseconds, without quotes"
         if len(given) >= 10 and given[:4].isdecimal() and given[4] == "-":
             return "it is a date: send epoch milliseconds, an integer"
         return None
@@ -88,7 +87,7 @@ def time_hint(given: object) -> str | None:
 
 
 def money_hint(given: object) -> str | None:
-    """What money is that is no integer of minor units."""
+    """A hint for money that is not in integer minor units."""
     if isinstance(given, float):
         return "money is an integer of minor units (cents, fen), without a decimal point: send 1230 for 12.30"
     if isinstance(given, str) and given.strip().lstrip("-").replace(".", "", 1).isdecimal():
@@ -104,8 +103,8 @@ def _debezium(found: Mapping[str, Any]) -> str | None:
     change = inner if isinstance(inner, dict) else found
     if isinstance(change.get("op"), str) and ("after" in change or "before" in change):
         return (
-            f"the message is a Debezium change event (op {_short(change['op'])}): send an event of the contract for "
-            "it, such as by an outbox table and the transform EventRouter"
+            f"the message is a Debezium change event (op {_short(change['op'])}): send an event of the "
+            "contract instead, such as with an outbox table and the transform EventRouter"
         )
     return None
 
@@ -113,8 +112,8 @@ def _debezium(found: Mapping[str, Any]) -> str | None:
 def _connect(found: Mapping[str, Any]) -> str | None:
     if "payload" in found and isinstance(found.get("schema"), dict | None) and "schema" in found:
         return (
-            "the message is in Kafka Connect's envelope (schema, payload): set value.converter.schemas.enable=false, "
-            "so that the payload is sent by itself"
+            "the message is in Kafka Connect's envelope (schema, payload): set "
+            "value.converter.schemas.enable=false to send only the payload"
         )
     return None
 
@@ -122,8 +121,8 @@ def _connect(found: Mapping[str, Any]) -> str | None:
 def _cloud_event(found: Mapping[str, Any]) -> str | None:
     if isinstance(found.get("specversion"), str) and ("data" in found or "data_base64" in found or "source" in found):
         return (
-            f"the message is in the CloudEvents envelope (specversion {_short(found['specversion'])}): send what is in "
-            "`data` by itself, or use the binary content mode"
+            f"the message is in the CloudEvents envelope (specversion {_short(found['specversion'])}): send "
+            "only `data`, or use the binary content mode"
         )
     return None
 
@@ -135,8 +134,8 @@ def _segment(found: Mapping[str, Any]) -> str | None:
         name = found.get("event")
         what = f", event {_short(name)}" if isinstance(name, str) else ""
         return (
-            f"the message is a Segment call (type {call}{what}): send an event of the contract for it, with "
-            "its own `type`, by a destination function"
+            f"the message is a Segment call (type {call}{what}): send an event of the contract instead, "
+            "with its own `type`, with a destination function"
         )
     return None
 
@@ -144,8 +143,8 @@ def _segment(found: Mapping[str, Any]) -> str | None:
 def _ga4(found: Mapping[str, Any]) -> str | None:
     if isinstance(found.get("event_name"), str) and ("event_timestamp" in found or "event_params" in found):
         return (
-            f"the message is a GA4 event (event_name {_short(found['event_name'])}): send an event of the contract for "
-            "it; `event_timestamp` is in microseconds, `ts` in milliseconds"
+            f"the message is a GA4 event (event_name {_short(found['event_name'])}): send an event of the "
+            "contract instead; `event_timestamp` is in microseconds, `ts` in milliseconds"
         )
     if isinstance(found.get("events"), list) and ("client_id" in found or "app_instance_id" in found):
         return (
@@ -157,8 +156,8 @@ def _ga4(found: Mapping[str, Any]) -> str | None:
 def _row_change(found: Mapping[str, Any]) -> str | None:
     if {"database", "table", "type", "data"} <= found.keys():
         return (
-            f"the message is a change of table {_short(found['table'])}, as Maxwell and Canal write it: send an event "
-            "of the contract for it"
+            f"the message is a change of table {_short(found['table'])} from Maxwell or Canal: send an "
+            "event of the contract instead"
         )
     return None
 
@@ -171,7 +170,7 @@ _ENVELOPES: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
     _ga4,
     _row_change,
 )
-"""The first that fits is told: Debezium lies within Connect's envelope."""
+"""The first match applies: Debezium is inside Connect's envelope."""
 
 
 def _is_object(text: str) -> bool:

@@ -1,6 +1,4 @@
-"""The event contract as JSON Schema, for producers in any language: `python -m consumers.contract.schemas` writes the
-files.
-"""
+"""The event contract as JSON Schema; `python -m consumers.contract.schemas` writes the files."""
 
 from __future__ import annotations
 
@@ -27,9 +25,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 def event_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of every message that producers write, by file name.
 
-    A schema cannot say all of the contract: the sum that makes an order's amount, that a period ends after it starts,
-    and that a number such as `1.0` is no integer are left to the decoder. Of optional labels it says how long they
-    should be: a longer one is dropped, and its event counts.
+    Three rules are left to the decoder: the sum of an order's amount, that a period ends after it starts, and that
+    `1.0` is not an integer. The limit on optional labels is advisory: a longer label is dropped, and its event counts.
     """
     schemas = {f"{topic}.schema.json": _schema(model, EVENT_TYPES[topic]) for topic, model in EVENT_MODELS.items()}
     return {**schemas, f"{Topic.PROMOTIONS}.schema.json": _schema(Promotion)}
@@ -53,7 +50,7 @@ def _schema(model: type[BaseModel], types: frozenset[str] = frozenset()) -> dict
 
 
 def _rule(event_type: str) -> dict[str, Any]:
-    """What the topic leaves optional but this type requires."""
+    """Fields that the topic leaves optional but this type requires."""
     names = REQUIRED_BY_TYPE[event_type]
     return {
         "if": {"properties": {"type": {"const": event_type}}, "required": ["type"]},
@@ -62,7 +59,7 @@ def _rule(event_type: str) -> dict[str, Any]:
 
 
 def _required_schema(event_type: str, name: str) -> dict[str, Any]:
-    """What a field is beyond its optional form."""
+    """The schema of a field where it is required."""
     label = name in OPTIONAL_LABELS[TOPIC_BY_EVENT_TYPE[event_type]]
     return {"not": {"type": "null"}, **({"minLength": 1} if label else {})}
 

@@ -1,9 +1,8 @@
-"""msgspec structs derived from the pydantic models of the contract, so that there is one definition of each event.
+"""msgspec structs derived from the pydantic models of the contract.
 
-Decoding JSON straight into such a struct is several times faster than validating it with the model, and checks the
-same: types without coercion, lengths, ranges, required fields. What only a validator can say (an order's amount, fields
-that one type requires) is not in the struct; `consumers.contract.decoding` checks it. An optional label that is empty
-stays the empty string in the struct: it is absent, too.
+Decoding JSON directly into a struct is several times faster than validating it with the model. It checks types without
+coercion, lengths, ranges and required fields; `consumers.contract.decoding` checks everything else (an order's amount,
+fields that one type requires). An empty optional label stays "" in the struct, and means absent.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from consumers.contract.events import DROPPABLE, MAX_LABEL
 def struct_from_model(model: type[BaseModel], *, long_labels: bool = False) -> type[msgspec.Struct]:
     """A frozen struct with the model's field names, order, types and limits; absent or null optional fields are None.
 
-    `long_labels`: optional labels may be of any length, for the decoder to drop them. Raises TypeError for an
-    annotation it cannot carry over exactly, so that the two never drift apart in silence.
+    `long_labels`: accept optional labels of any length, for the decoder to drop them. Raises TypeError for an
+    annotation that has no exact equivalent.
     """
     hints = get_type_hints(model, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, field in model.model_fields.items():
         annotation = _translate(hints[name], long_labels)
         fields.append((name, annotation) if field.is_required() else (name, annotation, None))
-    # gc=False: events hold no cycles, and a batch of many thousands is then nothing for the collector to walk.
+    # gc=False: events have no cycles, so the garbage collector need not traverse large batches.
     return msgspec.defstruct(model.__name__, fields, frozen=True, kw_only=True, gc=False)
 
 
@@ -46,7 +45,7 @@ def _translate(annotation: Any, long_labels: bool) -> Any:
         return tuple[_translate(get_args(annotation)[0], long_labels), ...]  # type: ignore[misc]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return struct_from_model(annotation, long_labels=long_labels)
-    raise TypeError(f"no msgspec form is known for {annotation!r}: add one to consumers/contract/structs.py")
+    raise TypeError(f"no msgspec equivalent for {annotation!r}: add one to consumers/contract/structs.py")
 
 
 def _limits(constraints: list[Any], long_labels: bool) -> dict[str, Any]:
@@ -65,9 +64,9 @@ def _limits(constraints: list[Any], long_labels: bool) -> dict[str, Any]:
                 if not long_labels:
                     limits["max_length"] = MAX_LABEL
             case Strict() | FailFast() | WithJsonSchema():
-                pass  # msgspec coerces nothing, and stops at the first fault, in any case
+                pass  # msgspec never coerces, and always stops at the first fault
             case _:
                 raise TypeError(
-                    f"no msgspec limit is known for {constraint!r}: add one to consumers/contract/structs.py"
+                    f"no msgspec equivalent for the limit {constraint!r}: add one to consumers/contract/structs.py"
                 )
     return limits

@@ -1,8 +1,8 @@
-"""What was refused, as values: one message on the topic `dead-letters` for each.
+"""Dead letters as values, and their encoding as messages on the topic `dead-letters`.
 
-The message's key and value are the original bytes, and its last headers the original ones; everything else is in the
-headers before them. What is too large for the topic is cut: then the message has the beginning of the value, and its
-headers give the length and the hash of all of it. How they are written: `consumers.dead_letters.writing`.
+Key and value are the original bytes, and the last headers are the original ones; the headers before them hold the
+metadata. A message that is too large for the topic is truncated: the headers then have the length and hash of the whole
+value. `consumers.dead_letters.writing` writes them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from consumers.kafka.skipped_records import TRUNCATION_BYTES, MessageHeaders, Tr
 
 _PREFIX = "salepulse-"
 REPLAYED_HEADER = f"{_PREFIX}replayed"
-"""On a message that was sent again: the `id` of the dead letter it came from."""
+"""On a replayed message: the `id` of its dead letter."""
 TIMESTAMP_HEADER = f"{_PREFIX}timestamp-ms"
-"""The original message's time in Kafka: on its dead letter, and on what was sent again without that time."""
+"""The original timestamp: on a dead letter, and on a replayed message that was sent without it."""
 _HEADERS = f"{_PREFIX}headers"
-"""How many headers are the original's: the last ones. Without it none are."""
+"""The number of original headers, which are the last ones; none if absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One refused message, and where and why it was refused."""
+    """A rejected message, with the place and reason of its rejection."""
 
     topic: str
     partition: int
@@ -32,39 +32,39 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     reason: str
-    """A `Reason`; text, because another version of salepulse may have written it."""
+    """A `RejectionReason`; text, because other versions may have other reasons."""
     detail: str
     rejected_at_ms: int
     timestamp_ms: int | None = None
-    """The original message's own time in Kafka."""
+    """Timestamp of the original message."""
     broker_topic: str = ""
-    """What the broker called the topic, where that is another name; empty where it is the same."""
+    """The topic's name on the broker; empty if it is the logical one."""
     headers: MessageHeaders = ()
-    """The original message's own."""
+    """Of the original message."""
     truncation: Truncation | None = None
-    """Where it did not fit the topic: then `value` is the beginning, and long keys and headers are missing too."""
+    """Set if the message did not fit the topic: `value` is its beginning, and long keys and headers are missing."""
     last_offset: int | None = None
-    """Of records that could not be decoded: the last of them. `value` is their batch, as Kafka keeps it."""
+    """Of an undecodable batch: its last offset; `value` is the raw batch."""
 
     @property
     def id(self) -> str:
-        """What a person names it by: `topic/partition/offset` of the original."""
+        """`topic/partition/offset` of the original."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     @property
     def identity(self) -> tuple[str, int, int, int | None]:
-        """Equal only for the same original; its time tells offsets of a deleted and re-created topic apart."""
+        """Equal only for the same original; the timestamp distinguishes offsets of a re-created topic."""
         return self.topic, self.partition, self.offset, self.timestamp_ms
 
     @property
     def is_replayable(self) -> bool:
-        """Whether it holds the original message, so that this can be sent again."""
+        """Whether it holds the whole original message."""
         return self.truncation is None and self.last_offset is None
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRecord:
-    """A dead letter as Kafka holds it."""
+    """A dead letter as a Kafka message."""
 
     key: bytes | None
     value: bytes | None
@@ -72,7 +72,7 @@ class DeadLetterRecord:
 
 
 def to_record(letter: DeadLetter) -> DeadLetterRecord:
-    """The message that keeps this dead letter."""
+    """Encode a dead letter."""
     facts: dict[str, str] = {
         "topic": letter.topic,
         "partition": str(letter.partition),
@@ -96,13 +96,13 @@ def to_record(letter: DeadLetter) -> DeadLetterRecord:
     ]
     if letter.headers:
         headers += [(_HEADERS, str(len(letter.headers)).encode()), *letter.headers]
-    # A client cannot send a message with neither key nor value; the header tells that its value was null.
+    # Clients cannot send a message without key and value; the header marks a null value.
     value = b"" if letter.value is None and letter.key is None else letter.value
     return DeadLetterRecord(letter.key, value, headers)
 
 
 def from_record(message: DeadLetterRecord) -> DeadLetter | None:
-    """The dead letter that the message keeps; None if it is no message of ours."""
+    """Decode a dead letter; None for a message of another system."""
     try:
         ours, originals = _split(message.headers)
         text = {
@@ -132,7 +132,7 @@ def from_record(message: DeadLetterRecord) -> DeadLetter | None:
 
 
 def truncated(letter: DeadLetter, max_bytes: int = TRUNCATION_BYTES) -> DeadLetter:
-    """The letter with the beginning of its value, marked as cut; keys and headers that are longer go as well."""
+    """The letter with the beginning of its value, marked as truncated; longer keys and headers are removed."""
     value = letter.value or b""
     key = letter.key if letter.key is None or len(letter.key) <= max_bytes else letter.key[:max_bytes]
     headers = letter.headers if _size(letter.headers) <= max_bytes else ()
@@ -141,7 +141,7 @@ def truncated(letter: DeadLetter, max_bytes: int = TRUNCATION_BYTES) -> DeadLett
 
 
 def _split(headers: MessageHeaders) -> tuple[MessageHeaders, MessageHeaders]:
-    """Our own, and the original's, which may be called like ours."""
+    """Split salepulse's headers from the original ones, which may have the same names."""
     for at, (name, given) in enumerate(headers):
         if name == _HEADERS:
             own = len(headers) - int(given or b"")
@@ -161,14 +161,14 @@ def _size(headers: MessageHeaders) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters are meant: those that meet every condition given. Without one: all."""
+    """Selects the dead letters that meet every given condition."""
 
     reasons: Collection[str] = field(default_factory=frozenset)
     topics: Collection[str] = field(default_factory=frozenset)
     ids: Collection[str] = field(default_factory=frozenset)
     """Each `topic/partition/offset` of the original."""
     since_ms: int | None = None
-    """Refused at this time or later."""
+    """Rejected at this time or later."""
 
     def matches(self, letter: DeadLetter) -> bool:
         return (

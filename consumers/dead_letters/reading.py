@@ -1,8 +1,8 @@
-"""Looking through the dead letters, and sending some of them again.
+"""Reads and replays dead letters.
 
-Nothing is remembered about what was sent again: a replay leaves the dead letters as they are, so it can be repeated,
-and `event_id` keeps an event from being counted twice. A message that is still refused becomes a new dead letter with
-an offset of its own. To leave out what was dealt with, choose by time (`since_ms`) or by id.
+Replays are stateless: the dead letters stay, so a replay can be repeated, and `event_id` prevents double counting. A
+message that is rejected again becomes another dead letter with its new offset. To exclude handled letters, filter by
+time (`since_ms`) or id.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _READ_WITHIN_MS = 3_600_000
 
 
 async def read_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter | None = None) -> AsyncIterator[DeadLetter]:
-    """The dead letters that were there when this was called, each once, oldest first within a key.
+    """The dead letters at the time of the call, deduplicated, oldest first within a key.
 
-    Raises SalepulseError without a broker, where the topic is missing, or if the broker goes silent.
+    Raises SalepulseError without a broker, for a missing topic, and if the broker stops responding.
     """
     selection = selection or DeadLetterFilter()
     seen: set[tuple[str, int, int, int | None]] = set()
@@ -54,21 +54,21 @@ async def read_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter | No
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterReplayResult:
-    """What a replay did."""
+    """The result of a replay."""
 
     sent: Mapping[str, int]
-    """topic -> how many were sent to it."""
+    """topic -> number of messages sent."""
     withheld: Sequence[str] = ()
-    """Ids of dead letters that do not hold the whole message, and cannot be sent."""
+    """Ids of dead letters that do not hold the whole message."""
 
 
 async def replay_dead_letters(
     kafka: KafkaTarget, selection: DeadLetterFilter, on_progress: Callable[[int], None] | None = None
 ) -> DeadLetterReplayResult:
-    """Send the selected dead letters to their topics again: partition, key, bytes, headers and time of the original,
-    and a header that names the dead letter. Returns once the broker has confirmed all of them.
+    """Send the selected dead letters to their topics with the original partition, key, value, headers and timestamp.
 
-    They go to what their topic is called now, whatever it was called then.
+    A header names the dead letter. Topics are resolved by their current names on the broker. Returns when the broker
+    has acknowledged all messages.
     """
     sent: Counter[str] = Counter()
     withheld = []
@@ -96,12 +96,12 @@ class _ReplayProducer:
         self._producer = dead_letter_producer(kafka)
         self._admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
         self._retention_ms: dict[str, int | None] = {}
-        """# <for how long a topic keeps messages; None: without limit, or not known>"""
+        """# <topic: its retention; None: unlimited or unknown>"""
         self._partitions: dict[str, int] = {}
-        """# <how many a topic has>"""
+        """# <topic: number of partitions>"""
         self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
         self.unconfirmed_bytes = 0
-        """Of what is not confirmed."""
+        """Bytes not yet acknowledged."""
 
     async def __aenter__(self) -> Self:
         try:
@@ -121,11 +121,13 @@ class _ReplayProducer:
         self.unconfirmed_bytes += len(letter.value or b"") + 1_000
 
     async def confirm(self) -> None:
-        """Until all are confirmed. Raises the first failure that there was."""
+        """Wait for all acknowledgements. Raises the first failure."""
         unconfirmed, self._unconfirmed, self.unconfirmed_bytes = self._unconfirmed, [], 0
         answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
         for (letter, _), answer in zip(unconfirmed, answers, strict=True):
-            if isinstance(answer, InvalidTimestampError):  # it, or another of its batch, is too far from the clock
+            if isinstance(
+                answer, InvalidTimestampError
+            ):  # too far from the broker's clock, or in a batch with such a message
                 await self._send_alone(letter)
             elif isinstance(answer, BaseException):
                 raise answer
@@ -145,10 +147,10 @@ class _ReplayProducer:
         headers.append((REPLAYED_HEADER, letter.id.encode()))
         if timestamp_ms is not None and _expired(timestamp_ms, self._retention_ms[topic]):
             timestamp_ms = None  # the broker would delete it at once
-        has_timestamp_header = any(name == TIMESTAMP_HEADER for name, _ in headers)  # by an earlier replay
+        has_timestamp_header = any(name == TIMESTAMP_HEADER for name, _ in headers)  # set by an earlier replay
         if timestamp_ms is None and letter.timestamp_ms is not None and not has_timestamp_header:
             headers.append((TIMESTAMP_HEADER, str(letter.timestamp_ms).encode()))
-        # Repeats are found within a partition, so each goes back to its own, whatever its producer made that from.
+        # Workers deduplicate within a partition, so each message returns to its own.
         partition = letter.partition if letter.partition < self._partitions[topic] else None
         if letter.key is None and letter.value is None:
             return await self._send_nothing(topic, partition or 0, headers, timestamp_ms)
@@ -160,7 +162,7 @@ class _ReplayProducer:
     async def _send_nothing(
         self, topic: str, partition: int, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int | None
     ) -> asyncio.Future[Any]:
-        """Neither key nor value: Kafka takes that, and the client only as a batch of its own."""
+        """Send a message without key and value, which the client supports only as a batch."""
         batch = self._producer.create_batch()
         at_ms = round(time.time() * 1000) if timestamp_ms is None else timestamp_ms
         batch.append(timestamp=at_ms, key=None, value=None, headers=headers)
@@ -174,7 +176,7 @@ def _retention_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:
 
 
 def _expired(timestamp_ms: int, retention_ms: int | None) -> bool:
-    """Whether a topic that keeps messages for so long may delete one of that time before it is read."""
+    """Whether a topic with this retention may delete a message of this time before it is read."""
     if retention_ms is None:
         return False
     return timestamp_ms < time.time() * 1000 - retention_ms + min(_READ_WITHIN_MS, retention_ms / 2)

@@ -1,7 +1,6 @@
-"""Writing dead letters: each is confirmed by the broker before the offset of its original is done.
+"""Writes dead letters; each is acknowledged before the offset of its original is committed.
 
-A worker that dies between writing a dead letter and committing its position writes it again: whoever reads tells them
-apart by `DeadLetter.identity`.
+A worker that fails between the two writes a dead letter again; readers deduplicate by `DeadLetter.identity`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ log = structlog.get_logger()
 
 _BATCH_BYTES = 2**18
 _TRUNCATION_SIZES = (TRUNCATION_BYTES, 2**10, 0)
-"""How much of a letter is tried, one after the other, that its topic does not take as a whole."""
+"""Sizes to which a letter is truncated, in turn, until its topic accepts it."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -39,12 +38,12 @@ class DeadLetterWriter:
         self._producer: Any = None
 
     async def start(self) -> None:
-        """Connect. Raises SalepulseError without a broker, or where the topic is missing."""
+        """Connect. Raises SalepulseError without a broker, or for a missing topic."""
         async with kafka_errors(self._kafka):
             self._producer = dead_letter_producer(self._kafka)
             try:
                 await self._producer.start()
-                # Kafka may create a topic by itself when it is written to, but with a limit that is too small.
+                # Kafka may auto-create the topic on write, with a limit that is too small.
                 await partition_count(self._producer.client, self._topic, self._kafka)
             except BaseException:
                 await self.stop()
@@ -62,9 +61,9 @@ class DeadLetterWriter:
         await self.stop()
 
     async def write(self, letters: Iterable[DeadLetter]) -> None:
-        """Write all of them; returns once the broker has confirmed every one.
+        """Write all letters; returns when the broker has acknowledged each.
 
-        Raises SalepulseError if it did not: then some may be written, and all are to be written again.
+        Raises SalepulseError otherwise: some may be written, and all must be written again.
         """
         async with kafka_errors(self._kafka):
             sent, refused = [], []
@@ -83,7 +82,7 @@ class DeadLetterWriter:
                 await self._write_alone(letter)
 
     async def _write_alone(self, letter: DeadLetter) -> None:
-        """Write one that the topic did not take: the whole of it, if only its batch was too large, else less of it."""
+        """Write a letter that the topic refused: whole if only its batch was too large, else truncated."""
         tries = [truncated(letter, kept) for kept in _TRUNCATION_SIZES]
         if len(letter.value or b"") < _BATCH_BYTES:
             tries.insert(0, letter)
@@ -95,7 +94,7 @@ class DeadLetterWriter:
                     raise
             else:
                 if one is not letter:
-                    log.warning("dead letter was cut", id=letter.id, bytes=len(letter.value or b""))
+                    log.warning("dead letter was truncated", id=letter.id, bytes=len(letter.value or b""))
                 return
 
     async def _send(self, letter: DeadLetter) -> asyncio.Future[Any]:
@@ -107,7 +106,7 @@ class DeadLetterWriter:
 
 
 def dead_letter_producer(kafka: KafkaTarget) -> Any:
-    """An aiokafka producer that takes messages as large as any topic does, and sends each once confirmed by all."""
+    """An aiokafka producer for messages of any size, with acks=all."""
     return AIOKafkaProducer(
         **kafka_client_config(kafka).options(),
         acks="all",

@@ -151,7 +151,7 @@ def test_letters_that_are_not_whole_say_so_and_are_not_sent() -> None:
         )
         asyncio.run(write(server.bootstrap, [cut, lost]))
         first, second, _ = salepulse("dead-letters", "list", *bootstrap).stdout.splitlines()
-        assert first.endswith(f"(cut: the first 5 of 20,971,520 bytes, SHA-256 {'ab' * 32})")
+        assert first.endswith(f"(truncated: the first 5 of 20,971,520 bytes, SHA-256 {'ab' * 32})")
         assert second.endswith("(a batch: the records at offsets 7 to 19 are lost)")
         raw = salepulse("dead-letters", "show", "clicks/0/5", "--raw", *bootstrap)
         assert raw.stdout_bytes == b"begin"
@@ -172,7 +172,7 @@ def test_an_id_that_is_not_there_is_a_failure(filled_broker: Server) -> None:
     code, line = failure("dead-letters", "show", "orders/0/18", *bootstrap)
     assert (code, line) == (1, "salepulse: there is no dead letter orders/0/18: see `salepulse dead-letters list`")
     code, line = failure("dead-letters", "replay", "--id", "orders/0/18", *bootstrap)
-    assert (code, line) == (1, "salepulse: 1 ids were given and 0 found: see the list")
+    assert (code, line) == (1, "salepulse: 0 of 1 ids exist: see `salepulse dead-letters list`")
 
 
 NO_BROKER = ("--bootstrap", "127.0.0.1:1")
@@ -193,10 +193,10 @@ def test_without_a_broker_a_command_fails_in_one_line(command: tuple[str, ...]) 
     ("command", "message"),
     [
         (("topics", "create", "--bootstrap", "here"), "is not a Kafka address: write host:port"),
-        (("dead-letters", "replay"), "say which: --reason, --topic, --since or --id, or else --all"),
-        (("dead-letters", "replay", "--all", "--topic", "orders"), "say which"),
+        (("dead-letters", "replay"), "no dead letters selected: give --reason, --topic, --since or --id, or else"),
+        (("dead-letters", "replay", "--all", "--topic", "orders"), "no dead letters selected"),
         (("dead-letters", "show", "17"), "write topic/partition/offset"),
-        (("dead-letters", "list", "--since", "yesterday"), "write how long ago"),
+        (("dead-letters", "list", "--since", "yesterday"), "write an age"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_right(command: tuple[str, ...], message: str) -> None:
@@ -223,7 +223,7 @@ def test_settings_come_from_the_environment_and_the_file(monkeypatch: pytest.Mon
     assert code == 2
     assert line == ("salepulse: setting partitions is 'none' (SALEPULSE_PARTITIONS): write a whole number")
     Path("salepulse.toml").write_text("no toml")
-    assert failure("topics", "create")[1].startswith("salepulse: salepulse.toml is no TOML")
+    assert failure("topics", "create")[1].startswith("salepulse: salepulse.toml is not TOML")
 
 
 def test_times_are_told_as_people_write_them() -> None:

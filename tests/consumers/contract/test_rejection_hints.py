@@ -58,7 +58,7 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
     "a list of events": (
         encode([ORDER, ORDER]),
         RejectionReason.NOT_AN_OBJECT,
-        ("a list of 2 objects", "each as a message"),
+        ("a list of 2 objects", "each as its own message"),
     ),
     "Debezium": (
         encode({"before": None, "after": ROW, "source": {"table": "orders"}, "op": "c", "ts_ms": 1}),
@@ -83,7 +83,7 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
     "CloudEvents": (
         encode({"specversion": "1.0", "id": "1", "source": "/shop", "type": "com.shop.paid", "data": ORDER}),
         RejectionReason.UNKNOWN_TYPE,
-        ('CloudEvents envelope (specversion "1.0")', "`data` by itself"),
+        ('CloudEvents envelope (specversion "1.0")', "send only `data`"),
     ),
     "CloudEvents with a type of ours": (
         encode({"specversion": "1.0", "id": "1", "source": "/shop", "type": "order_paid", "data": ORDER}),
@@ -109,7 +109,7 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
     "Canal": (
         encode({"database": "shop", "table": "orders", "type": "INSERT", "data": [ROW], "ts": 1}),
         RejectionReason.UNKNOWN_TYPE,
-        ('a change of table "orders"', "Maxwell and Canal"),
+        ('a change of table "orders"', "Maxwell or Canal"),
     ),
 }
 
@@ -137,7 +137,7 @@ def test_marks_of_other_systems_may_hold_anything(name: str, odd: Any) -> None:
     found = {**marks, "table": 1, "type": "x", "data": 1, name: odd}
     (refused,) = decode_batch(Topic.ORDERS, [encode(found)]).rejected
     assert refused.reason in (RejectionReason.MISSING_FIELD, RejectionReason.UNKNOWN_TYPE)
-    assert "could not be read" not in refused.detail
+    assert "validation failed" not in refused.detail
 
 
 TIMES = {
@@ -234,11 +234,11 @@ def test_half_of_a_surrogate_pair_in_a_coupon_is_not_shown() -> None:
 
 
 CURRENCIES = {
-    "another": ("USD", "this shop counts CNY: convert its money"),
-    "in small letters": ("cny", "send the ISO 4217 code in capitals and without blanks, CNY"),
-    "with a blank": ("CNY ", "send the ISO 4217 code in capitals and without blanks, CNY"),
-    "a sign": ("¥", "no code of ISO 4217: send three capitals, CNY"),
-    "a name": ("RMB yuan", "no code of ISO 4217: send three capitals, CNY"),
+    "another": ("USD", "this shop counts CNY: convert the money"),
+    "in small letters": ("cny", "send the ISO 4217 code in capitals without spaces, CNY"),
+    "with a blank": ("CNY ", "send the ISO 4217 code in capitals without spaces, CNY"),
+    "a sign": ("¥", "not an ISO 4217 code: send three capitals, CNY"),
+    "a name": ("RMB yuan", "not an ISO 4217 code: send three capitals, CNY"),
 }
 
 

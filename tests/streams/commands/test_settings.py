@@ -78,7 +78,7 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
         ),
         ("colour = 1\n", "salepulse.toml: there is no setting colour: leave it out"),
         ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: do you mean redis_url?"),
-        ("no toml", "salepulse.toml is no TOML"),
+        ("no toml", "salepulse.toml is not TOML"),
         ('timezone = "Mars/Phobos"\n', "'Mars/Phobos' is no IANA time zone"),
         ('currency = "yuan"\n', "setting currency"),
         ('redis_url = "http://cache"\n', "an address of Redis begins with redis://"),
