@@ -1,1 +1,1 @@
-"""Panes in Redis: written under a fence, with the position of their partition, and read by any number of readers."""
+"""Panes in Redis: written under a fence together with their partition's position, read by any number of readers."""

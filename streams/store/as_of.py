@@ -1,4 +1,4 @@
-"""The as-of: the event time up to which answers count. Definition: the metric dictionary, section "As-of"."""
+"""The as-of: the event time up to which answers count; defined in the metric dictionary, section "As-of"."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from consumers.topics import EVENT_TOPICS, Partition, Topic
 STEP_MS = 1000
 """As-of times are multiples of this."""
 CAUGHT_UP_WITHIN_MS = 5_000
-"""A worker that had counted, when it last spoke, all that was in Kafka so long before is not behind."""
+"""A worker is caught up if its last heartbeat had counted all records that arrived this long before."""
 CLOCK_TOLERANCE_MS = 5_000
-"""A time in Redis that is further ahead of the clock than this was left by a clock that was wrong, and says nothing."""
+"""Stored times further ahead of the clock than this are ignored: a wrong clock wrote them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """What Redis knows of one partition of an event topic."""
+    """State of one partition of an event topic in Redis."""
 
     position: int | None
     """Offset of the next record to count."""
@@ -27,22 +27,22 @@ class PartitionState:
     newest_ms: int | None
     """Newest event time counted."""
     last_counted_ms: int | None
-    """When, by Redis's clock, the last new event was counted that was not ahead of that clock."""
+    """When the last new event that was not ahead of the clock was counted, by Redis's clock."""
     heartbeat_ms: int | None
-    """When its worker last said that it is at work, by Redis's clock."""
+    """Last heartbeat of the worker, by Redis's clock."""
     lag: int | None
-    """Records that were not yet counted then."""
+    """Number of uncounted records at the last heartbeat."""
     counted_through_ms: int | None = None
-    """Redis's clock: everything that had arrived in Kafka by then is counted, as far as its worker knew."""
+    """All records that arrived in Kafka by this time are counted, as far as the worker knew; by Redis's clock."""
 
     last_empty_batch_ms: int | None = None
-    """When, by Redis's clock, the last batch was counted that held no new event but such as are ahead of that clock."""
+    """When the last batch without a new event, except events ahead of the clock, was counted; by Redis's clock."""
 
     @property
     def has_caught_up(self) -> bool:
-        """Whether its worker had counted, when it last spoke, all that was there or had been there a little before.
+        """Whether the worker had counted, at its last heartbeat, all records or all but the most recent ones.
 
-        Where something comes in all the time, some record nearly always waits: that is no backlog.
+        Under constant traffic some record is nearly always uncounted, which is no backlog.
         """
         if self.lag == 0:
             return True
@@ -54,9 +54,11 @@ class PartitionState:
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing of the present is known to wait: no record does, or all that came lately was none.
+        """Whether no backlog of new events is known: either no record is uncounted, or recent batches held no new
+        events.
 
-        Where events ahead of the clock, repeats or refused messages come in all the time, some record always waits.
+        With a constant flow of duplicates, rejected messages or events ahead of the clock, some record is always
+        uncounted.
         """
         if self.lag == 0:
             return True
@@ -68,20 +70,20 @@ class PartitionState:
         return lately and (self.last_empty_batch_ms or 0) > (self.last_counted_ms or 0) and self.has_caught_up
 
     def capped(self, now_ms: int) -> PartitionState:
-        """The same without an event time that the clock has not reached, as versions before left one."""
+        """A copy without event times in the future, which earlier versions stored."""
         return self if self.newest_ms is None or self.newest_ms <= now_ms else replace(self, newest_ms=now_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """A moment of event time, and what it rests on."""
+    """The as-of and its inputs."""
 
     ms: int | None
-    """Epoch ms, a multiple of 1 s; None while nothing can be said yet."""
+    """Epoch ms, a multiple of 1 s; None if unknown."""
     stale: tuple[Partition, ...]
-    """Partitions without word from a worker for too long: what is shown is not live."""
+    """Partitions without a recent heartbeat: their data is not live."""
     idle: int
-    """How many partitions hold nothing back."""
+    """Number of partitions that do not delay the as-of."""
 
 
 def as_of(
@@ -93,11 +95,10 @@ def as_of(
     stale_after_ms: int,
     topics: Collection[Topic] = EVENT_TOPICS,
 ) -> AsOf:
-    """The least newest event time over the partitions that are not idle; the clock when all are. Never past the clock.
+    """The smallest newest event time over the active partitions, or the clock if all are idle; never beyond the clock.
 
-    A partition with a backlog is never idle, and one whose worker is silent is not either: its silence says nothing
-    about the shop. So how long a partition was quiet is measured up to its last heartbeat, not to now. Partitions of
-    other than these `topics` hold nothing back; whether they are stale is said of all.
+    A partition with a backlog, or whose worker is silent, is never idle: idleness is measured up to its last heartbeat.
+    Only partitions of `topics` delay the as-of; `stale` covers all partitions.
     """
     stale = tuple(partition for partition, state in states.items() if is_stale(state, now_ms, stale_after_ms))
     waited_for = {partition: state for partition, state in states.items() if partition.topic in topics}
@@ -122,30 +123,29 @@ def as_of(
 
 
 def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
-    """Up to when an active partition is counted: its newest event. One that had none is counted up to its worker's last
-    word where nothing waited then, and where the first records wait up to when there were none yet.
-    """
+    """Time up to which an active partition is counted: its newest event, or, if it had none, its last heartbeat
+    without backlog or the time when its first uncounted records had not arrived yet."""
     if state.newest_ms is None and clock is Clock.WALL:
         return state.heartbeat_ms if state.lag == 0 else state.counted_through_ms
     return state.newest_ms
 
 
 def is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
-    """Whether its worker has been silent for too long."""
+    """Whether the worker's last heartbeat is too old."""
     return state.heartbeat_ms is None or not -CLOCK_TOLERANCE_MS <= now_ms - state.heartbeat_ms <= stale_after_ms
 
 
 def is_idle(state: PartitionState, clock: Clock, idle_after_ms: int, *, now_ms: int) -> bool:
-    """Whether a partition holds nothing back, where its worker is heard of."""
+    """Whether a partition with heartbeats does not delay the as-of."""
     if clock is Clock.EVENT:
         return state.lag == 0
     return state.is_drained and is_quiet(state.last_counted_ms, state.heartbeat_ms or 0, idle_after_ms, now_ms=now_ms)
 
 
 def is_quiet(last_counted_ms: int | None, until_ms: int, idle_after_ms: int, *, now_ms: int) -> bool:
-    """Whether the last new event was counted so long before, on the wall clock.
+    """Whether the last new event was counted longer ago than `idle_after_ms`, on the wall clock.
 
-    One that was counted after `until_ms` is news: a worker that takes a partition over counts before its heartbeat.
+    Events counted after `until_ms` are recent: the new owner of a partition counts before its first heartbeat.
     """
     if last_counted_ms is None or last_counted_ms > now_ms + CLOCK_TOLERANCE_MS:
         return True

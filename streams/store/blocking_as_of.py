@@ -1,4 +1,4 @@
-"""What holds the as-of back: partitions whose feed brings old events, or whose counting is behind. Pure."""
+"""Partitions that delay the as-of: their feed is late, or counting is behind. Pure."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from streams.settings import Settings
 from streams.store.as_of import STEP_MS, PartitionState, is_idle, is_stale
 
 BLOCKING_AFTER_MS = 30_000
-"""A partition whose newest event is older than this holds the as-of back."""
+"""A partition whose newest event is older than this delays the as-of."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockingPartition:
-    """A partition that the as-of waits for."""
+    """A partition that delays the as-of."""
 
     partition: Partition
     age_ms: int
-    """How old its newest event is."""
+    """Age of its newest event."""
     lag: int | None
-    """Records that are not counted yet."""
+    """Number of uncounted records."""
     is_late_feed: bool
-    """Whether all that has arrived is counted: then what arrives is old. Else counting is behind."""
+    """Whether all records that arrived are counted, so that the feed is late; else counting is behind."""
 
 
 def blocking_as_of(
     states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings
 ) -> Iterator[BlockingPartition]:
-    """The partitions that the as-of waits for though their newest event is old; on the wall clock.
+    """The partitions that delay the as-of although their newest event is old, on the wall clock.
 
-    Without those that are stale: nobody knows what waits in them, so that nothing can be said of their feed. `states`
-    are those of partitions that the broker has.
+    Stale partitions are left out, since their backlog is unknown. `states`: existing partitions only.
     """
     if settings.clock is not Clock.WALL:
         return
@@ -52,14 +51,14 @@ def blocking_as_of(
 
 
 def late_feed_text(one: BlockingPartition) -> str:
-    """What is wrong with a late feed, in a sentence."""
+    """Describe a late feed in a sentence."""
     age = format_rough_duration(one.age_ms)
-    return f"{one.partition}: its newest event is {age} old: the feed is late, all that has arrived is counted"
+    return f"{one.partition}: its newest event is {age} old: the feed is late, all records that arrived are counted"
 
 
 def late_feed_fix(one: BlockingPartition) -> str:
-    """What to do about it."""
+    """How to fix a late feed."""
     return (
-        f"look at the producer that writes {one.partition.topic}; to let answers go on without it, take "
-        f"{one.partition.topic} out of the setting as_of_topics"
+        f"check the producer of {one.partition.topic}; to let answers advance without it, remove "
+        f"{one.partition.topic} from the setting as_of_topics"
     )

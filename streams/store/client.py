@@ -1,11 +1,10 @@
-"""The client of one Redis: after a refusal or a lost connection all its connections are replaced.
+"""Client of a single Redis that replaces its connections after a refusal or a lost connection.
 
-A managed Redis keeps its address when another server takes over. Connections that are open stay with the old one, which
-is a replica then (READONLY), is loading, or lacks a disk or replicas. So each such refusal makes all connections of the
-pool old: one that is in use is not touched, and each is replaced, by one to where the address leads by then, before it
-is used again. A server that is well only has to accept a few connections more.
+A managed Redis keeps its address on failover. Open connections stay with the old server, which is then a replica
+(READONLY), is loading, or lacks a disk or replicas. Each such refusal marks all pooled connections as old, and each is
+replaced before its next use; connections in use are not interrupted.
 
-A command that was refused like this was not executed, so it is sent once more where there is a new connection for it.
+A command refused like this was not executed, so it is sent once more on a new connection.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from streams.store.refusal_kinds import RECONNECT_REFUSALS, refusal_of
 
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError)
 RENEW_EVERY_S = 1.0
-"""Connections are replaced no more often than this, however many commands are refused."""
+"""Minimum interval between replacements, however many commands are refused."""
 
 
 class StorePool(ConnectionPool):
-    """Connections that can be declared old."""
+    """A connection pool whose connections can be marked as old."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.age = 0
-        """Grows whenever connections are declared old."""
+        """Incremented whenever connections are marked as old."""
         self._ages: WeakKeyDictionary[AbstractConnection, int] = WeakKeyDictionary()
-        """# <which age each connection was made in>"""
+        """# <connection: pool age when it was made>"""
         self._renewed_s = -RENEW_EVERY_S
 
     def renew(self) -> bool:
-        """Have every connection replaced before it is used again. False: that was done a moment ago."""
+        """Mark every connection as old; False if that was done within `RENEW_EVERY_S`."""
         now_s = monotonic()
         if now_s - self._renewed_s < RENEW_EVERY_S:
             return False
@@ -58,12 +57,12 @@ class StorePool(ConnectionPool):
 
 
 class _Renewing(Redis):
-    """Declares connections old when a server refuses or is lost."""
+    """Marks connections as old when a server refuses a command or is lost."""
 
     connection_pool: StorePool
 
     async def parse_response(self, connection: Any, command_name: Any, **options: Any) -> Any:
-        """The answer to one command. Raises what the server refused."""
+        """The response to one command. Raises the server's refusal."""
         try:
             return await super().parse_response(connection, command_name, **options)
         except (RedisError, OSError) as error:
@@ -76,7 +75,7 @@ class StoreRedis(_Renewing):
     """A client on a `StorePool`."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command; once more where it was refused and connections have been declared old since."""
+        """Send a command; once more if it was refused and connections were renewed since."""
         age = self.connection_pool.age
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
@@ -86,9 +85,9 @@ class StoreRedis(_Renewing):
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """Commands to be sent together."""
+        """A pipeline of commands."""
         return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
 class StorePipeline(Pipeline, _Renewing):  # type: ignore[misc]
-    """Commands that are sent together, each at most once."""
+    """A pipeline that sends each command at most once."""

@@ -1,9 +1,9 @@
-"""The clock of Redis, as it is known here. Pure: what was measured in, the present out.
+"""Measurement of Redis's clock. Pure: samples in, the present out.
 
-Every process goes by one clock, that of Redis (of a cluster: of the node that holds shard 0): two machines whose own
-clocks differ then agree on what is old, too late or from the future. A measurement asks Redis for its TIME, which was
-so at some moment between asking and being answered; the middle is off by half of that at most. From then on this
-process's monotonic clock tells the time, so that a step of the machine's clock (NTP, a resumed VM) changes nothing.
+All processes use the clock of Redis (in a cluster, of the node with shard 0), so that machines whose clocks differ
+agree on what is old, too late or from the future. A sample is the TIME at some moment between request and response;
+using the middle, the error is at most half the round trip. The monotonic clock extrapolates from there, so that steps
+of the machine's clock (NTP, a resumed VM) have no effect.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_CLOCK_OFFSET_MS = 2_000
-"""A clock that differs from Redis's by more than this is not trusted."""
+"""A machine clock whose offset from Redis's exceeds this is not trusted."""
 CLOCK_RECOVERED_MS = 1_000
-"""One that was off is trusted again within this, so that one at the limit does not change its state all the time."""
+"""An untrusted clock is trusted again within this offset: the hysteresis prevents flapping."""
 DRIFT = 0.0005
-"""How far clocks that are kept by NTP run apart at most, a second each second."""
+"""Maximum drift between NTP-disciplined clocks, seconds per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMeasurement:
-    """What Redis's clock said once."""
+    """One sample of Redis's clock."""
 
     server_ms: float
-    """Its TIME, epoch ms."""
+    """Redis's TIME, epoch ms."""
     at_s: float
-    """The middle between asking and being answered, by the monotonic clock."""
+    """Middle between request and response, by the monotonic clock."""
     uncertainty_ms: float
-    """Half the round trip: how far `server_ms` may be off at that moment."""
+    """Half the round trip: maximum error of `server_ms` at that time."""
 
     @classmethod
     def between(cls, asked_s: float, answered_s: float, server_ms: float) -> ClockMeasurement:
-        """Of a question that was asked and answered at these moments of the monotonic clock."""
+        """A sample from the monotonic times of request and response."""
         return cls(server_ms, (asked_s + answered_s) / 2, (answered_s - asked_s) * 500)
 
     def now_ms(self, now_s: float) -> float:
-        """Redis's clock at a moment of the monotonic clock."""
+        """Redis's clock at a monotonic time."""
         return self.server_ms + (now_s - self.at_s) * 1000
 
     def uncertain_ms(self, now_s: float) -> float:
-        """How far that may be off."""
+        """Maximum error of `now_ms`."""
         return self.uncertainty_ms + max(0.0, now_s - self.at_s) * 1000 * DRIFT
 
 
 def better_measurement(held: ClockMeasurement | None, new: ClockMeasurement) -> ClockMeasurement:
-    """The one to go by: the more exact one, unless the two contradict each other: then Redis's clock has changed."""
+    """The more exact of two samples, or the new one if they contradict each other: then Redis's clock was changed."""
     if held is None:
         return new
     uncertain_ms = held.uncertain_ms(new.at_s)
@@ -55,8 +55,8 @@ def better_measurement(held: ClockMeasurement | None, new: ClockMeasurement) -> 
 
 
 def is_off(offset_ms: float, uncertain_ms: float, *, was_off: bool) -> bool:
-    """Whether a clock that is ahead of Redis's by `offset_ms` (behind: negative) is not to be trusted.
+    """Whether a clock that is `offset_ms` ahead of Redis's is not to be trusted; negative if behind.
 
-    What may be the round trip's doing is not held against it.
+    An offset within the measurement error is ignored.
     """
     return abs(offset_ms) - uncertain_ms > (CLOCK_RECOVERED_MS if was_off else MAX_CLOCK_OFFSET_MS)

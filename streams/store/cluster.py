@@ -1,17 +1,16 @@
-"""The client of a Redis Cluster, which does what the client of one Redis does.
+"""Client of a Redis Cluster with the interface of the single-node client.
 
-Every call keeps to the keys of one shard, and so to one node. redis-py's client of a cluster knows the nodes, their
-slots and their connections; how commands are sent is written here, so that nobody else needs to know which client it
-is:
+Each call uses the keys of one shard, hence of one node. redis-py's cluster client maintains the nodes, their slots and
+connections; this module sends the commands, so that callers need not know which client they have:
 
-- what fails raises what other clients raise, and is never sent again by the client: who calls knows whether it may be.
-  Only what a node says that it did not do goes on to where the node says (MOVED, ASK, TRYAGAIN);
-- a pipeline with `transaction` is one MULTI … EXEC at one node. redis-py would run each of its commands in a thread and
-  an event loop of its own;
-- after a failure, or a refusal that another node may not repeat, the nodes are looked for anew, but no connection is
-  closed under the hands of another call, as redis-py does. When all nodes that were known are gone, the address that
-  was given first is asked: it may be a name with other machines behind it by now;
-- what names no key is done by every node that holds keys.
+- failures raise the same exceptions as the single-node client and are never retried, since only the caller knows
+  whether a command may be repeated. Only commands that a node did not execute are redirected (MOVED, ASK, TRYAGAIN);
+- a pipeline with `transaction` is one MULTI … EXEC on one node; redis-py would run each of its commands in a thread of
+  its own;
+- after a failure, or a refusal that another node may not repeat, the nodes are discovered again without closing
+  connections that other calls use, as redis-py would. If no known node answers, the configured address is used, which
+  may resolve to other machines by then;
+- commands without a key run on every node that holds keys.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _NOT_DONE = (AskError, TryAgainError)
 """MOVED is a kind of AskError."""
 _MAX_REDIRECTS, _PAUSE_S = 10, 0.02
 _NOT_A_CLUSTER = (
-    "it is none of a Redis Cluster, and redis_cluster is true: leave that out, or name a node of the cluster"
+    "it is not part of a Redis Cluster, but redis_cluster is true: unset redis_cluster, or name a node of the cluster"
 )
 
 
@@ -54,18 +53,19 @@ class Cluster(RedisCluster):
 
     discovery_lock: asyncio.Lock
     named: tuple[str, int]
-    """Host and port of the node that was given."""
+    """Host and port of the configured node."""
 
     @classmethod
     def at(cls, url: str, **options: Any) -> Self:
-        """The cluster that the node at a URL belongs to. Nothing is asked of it yet."""
+        """The cluster of the node at a URL; does not connect yet."""
         given: dict[str, Any] = {"host": "localhost", "port": 6379, **parse_url(url)}
         client: Any = cls.from_url(url, host="localhost", **options)
         client.named, client.discovery_lock = (given["host"], given["port"]), asyncio.Lock()
         return client  # type: ignore[no-any-return]
 
     async def initialize(self, *_: object, **__: object) -> Self:
-        """Find the nodes, if that is due. Raises what a Redis raises that is not there, or does not let us in."""
+        """Discover the nodes if due. Raises what the single-node client raises when Redis is unavailable or denies
+        access."""
         if self._initialize:
             async with self.discovery_lock:
                 if self._initialize:
@@ -81,7 +81,7 @@ class Cluster(RedisCluster):
         await self.nodes_manager.aclose("startup_nodes")
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command to the node of its key, or without a key to all; then the answer of one of them."""
+        """Send a command to the node of its key, or to all nodes if it has none; then return one of the answers."""
         await self.initialize()
         if args[0] not in self.command_flags:
             return (await self.together([PipelineCommand(0, *args, **options)]))[0]
@@ -90,11 +90,11 @@ class Cluster(RedisCluster):
         return _answers(command for _, (command,) in asked)[0]
 
     def pipeline(self, transaction: bool | None = True, shard_hint: str | None = None) -> ClusterPipeline:  # type: ignore[override]
-        """Commands to be sent together: with `transaction` those of one shard, at one moment."""
+        """A pipeline of commands; with `transaction` they concern one shard and run atomically."""
         return ClusterPipeline(self, at_one_moment=bool(transaction))
 
     async def servers(self) -> list[Redis]:
-        """A client of each node that holds keys, for what is asked of a server. To be closed by who asked."""
+        """A client of each node that holds keys, for server commands. The caller closes them."""
         await self.initialize()
         return [
             Redis.from_pool(ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs))
@@ -102,7 +102,7 @@ class Cluster(RedisCluster):
         ]
 
     def holder(self, key: str) -> str:
-        """Which node holds a key, once the nodes are known: host:port."""
+        """The host:port of the node that holds a key, once the nodes are known."""
         return self.nodes_manager.get_node_from_slot(self.keyslot(key)).name
 
     async def time_at(self, key: str) -> tuple[int, int]:
@@ -114,7 +114,7 @@ class Cluster(RedisCluster):
         return int(seconds), int(micros)
 
     async def together(self, commands: Sequence[PipelineCommand]) -> list[Any]:
-        """The answers to commands, sent to all nodes at once. Raises the first error among them."""
+        """Send commands to all nodes concurrently. Raises the first error among the answers."""
         await self.initialize()
         work: dict[ClusterNode, list[PipelineCommand]] = {}
         for command in commands:
@@ -126,9 +126,9 @@ class Cluster(RedisCluster):
         return _answers(commands)
 
     async def at_one_moment(self, commands: Sequence[PipelineCommand]) -> list[Any]:
-        """The answers to commands that are about one shard, as they stood together. Raises the first error.
+        """Run commands of one shard atomically. Raises the first error.
 
-        While a slot is on its way, no node does what is about several keys of which it lacks any.
+        While a slot migrates, no node runs commands on several keys if it lacks one of them.
         """
         await self.initialize()
         node, asking = self._node_of(commands[0]), False
@@ -143,11 +143,11 @@ class Cluster(RedisCluster):
                 command.result = answer if isinstance(answer, Exception) else self._read(command, answer)
             return _answers(commands)
         raise RedisConnectionError(
-            f"the nodes of the cluster do not agree on who holds {_key(commands[0])!r}, or it is on its way"
+            f"the nodes of the cluster disagree on the owner of {_key(commands[0])!r}, or its slot is migrating"
         )
 
     async def _follow(self, command: PipelineCommand) -> None:
-        """Send a command again that was not done, to where its keys are by now."""
+        """Resend a command that was not executed to the current node of its keys."""
         for _ in range(_MAX_REDIRECTS):
             if not isinstance(command.result, _NOT_DONE):
                 return
@@ -155,18 +155,18 @@ class Cluster(RedisCluster):
             await self._pipelines([(node, [PipelineCommand(0, "ASKING"), command] if asking else [command])])
 
     async def _redirect_of(self, refusal: Exception, command: PipelineCommand) -> tuple[ClusterNode, bool]:
-        """Where to send what a node did not do, and whether ASKING must go before it on the same connection."""
+        """The node to redirect a refused command to, and whether ASKING must precede it on the same connection."""
         match refusal:
             case MovedError():
                 await self.nodes_manager.move_slot(refusal)
-            case AskError():  # holds for one command or transaction
+            case AskError():  # applies to one command or transaction
                 return self._node_at(refusal.host, refusal.port), True
-            case _:  # its keys are on two nodes, for the time of a move
+            case _:  # its keys are on two nodes while the slot migrates
                 await asyncio.sleep(_PAUSE_S)
         return self._node_of(command), False
 
     async def _pipelines(self, work: Iterable[tuple[ClusterNode, list[PipelineCommand]]]) -> None:
-        """Send each node its commands, and wait for all: an answer nobody reads would be taken for that of the next."""
+        """Send each node its commands and await all answers: an unread answer would be taken for the next command's."""
         with self._rediscover_on_failure():
             sent = [(node.execute_pipeline(commands), commands) for node, commands in work]
             for end in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
@@ -180,7 +180,8 @@ class Cluster(RedisCluster):
 
     @contextmanager
     def _rediscover_on_failure(self) -> Iterator[None]:
-        """Look for the nodes before the next call, when this one is lost or refused by what may be another's now."""
+        """Discover the nodes before the next call if this one fails or is refused by a node that may have lost the
+        slot."""
         try:
             yield
         except (*_LOST, RedisError) as error:
@@ -192,7 +193,7 @@ class Cluster(RedisCluster):
         return self.nodes_manager.get_node_from_slot(self.keyslot(_key(command)))
 
     def _node_at(self, host: str, port: int) -> ClusterNode:
-        """A node, also one that holds no slots yet: its first may be on its way."""
+        """The node at an address, even if it holds no slots yet: its first slot may be migrating to it."""
         node = self.get_node(host, port)
         if node is None:
             node = ClusterNode(host, port, PRIMARY, **self.connection_kwargs)
@@ -206,9 +207,9 @@ class Cluster(RedisCluster):
 
 
 class ClusterPipeline(AsyncCoreCommands):
-    """Commands that wait to be sent together."""
+    """Commands collected for one pipeline."""
 
-    _event_dispatcher: Any = None  # its base is declared to have one
+    _event_dispatcher: Any = None  # declared by the base class
 
     def __init__(self, cluster: Cluster, *, at_one_moment: bool) -> None:
         self._send = cluster.at_one_moment if at_one_moment else cluster.together
@@ -221,18 +222,18 @@ class ClusterPipeline(AsyncCoreCommands):
         self._commands = []
 
     def execute_command(self, *args: Any, **options: Any) -> Self:
-        """Take in one more."""
+        """Add a command."""
         self._commands.append(PipelineCommand(len(self._commands), *args, **options))
         return self
 
     async def execute(self) -> list[Any]:
-        """Send them; the answers in their order."""
+        """Send the commands; returns their answers in order."""
         commands, self._commands = self._commands, []
         return await self._send(commands) if commands else []
 
 
 def _key(command: PipelineCommand) -> Any:
-    """The first key. What is called without one cannot be sent here."""
+    """The first key of a command. Commands without a key cannot be sent here."""
     return command.args[3 if command.args[0] in ("EVAL", "EVALSHA") else 1]
 
 
@@ -245,7 +246,7 @@ def _answers(commands: Iterable[PipelineCommand]) -> list[Any]:
 
 
 async def _exec(node: ClusterNode, commands: Sequence[PipelineCommand], *, asking: bool) -> list[Any]:
-    """What EXEC answers. Raises why a command was not even queued: then none was done."""
+    """The answer to EXEC. Raises the error of a command that could not be queued: then none was executed."""
     connection = node.acquire_connection()
     try:
         await node.disconnect_if_needed(connection)
@@ -274,7 +275,7 @@ async def _refusal(connection: Connection) -> ResponseError | None:
 
 @contextmanager
 def _as_redis_errors() -> Iterator[None]:
-    """Raise what went wrong in place of the cluster's own kind of exception, which is no RedisError."""
+    """Convert the cluster's own exceptions, which are not RedisErrors."""
     try:
         yield
     except RedisClusterException as error:

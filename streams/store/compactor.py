@@ -1,7 +1,7 @@
-"""Rolling: deltas go from a partition's log into blocks of panes, under the same fence as applying.
+"""Compaction: moves deltas from a partition's log into blocks of panes, under the same fence as applying.
 
-Readers add up the parts of a block and what is left in the log, so a delta is counted once at any moment: before the
-call it is in the log, after it in the blocks.
+Readers add up the parts of a block and the rest of the log. Each delta is in exactly one of them at any time: before
+the script call in the log, after it in the blocks.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ _TTL_SLACK_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What is to be rolled."""
+    """The input of a compaction."""
 
     partition: Partition
     upto: int
-    """Where the partition stood: all of the log up to here is rolled."""
+    """Stored position: the log up to here is compacted."""
     compacted_to: int
-    """Up to where it was rolled before."""
+    """End of the previous compaction."""
     pending: Sequence[PaneDelta]
-    """The log in (rolled, upto]."""
+    """The deltas of the log in (compacted_to, upto]."""
     keep_ids_from: int
     """Position of the first id entry that is still needed."""
     id_ends: Sequence[int] = ()
-    """Where the entries end that the recent ids are joined into."""
+    """End offsets of the entries that recent ids are joined into."""
     oldest_s: Mapping[str, int] = field(default_factory=dict)
-    """By level: event time, seconds, before which panes are not kept."""
+    """# <level: event time in seconds before which its panes have expired>"""
     kept: RetainedSpans = NO_RETAINED_SPANS
-    """What of them is kept nevertheless."""
+    """Expired spans that are retained nevertheless."""
 
     def keeps(self, level: PaneLevel, start_s: int) -> bool:
-        """Whether a block is still to be written."""
+        """Whether a block is still retained."""
         young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
         return young or self.kept.holds(level.name, start_s, level.block_s)
 
     def keep_s(self, level: PaneLevel, start_s: int) -> int:
-        """How long a block is kept beyond its time."""
+        """Extra retention of a block, in seconds."""
         return self.kept.keep_s if self.kept.holds(level.name, start_s, level.block_s) else 0
 
 
@@ -69,7 +69,7 @@ class _Write:
 
     newest_s: int
     keep_s: int
-    """How long it is kept at least, also beyond its level's time."""
+    """Minimum retention in seconds, also beyond the level's own."""
 
     @property
     def block(self) -> tuple[str, int]:
@@ -77,7 +77,7 @@ class _Write:
 
     @property
     def seconds_to_live(self) -> int | str:
-        """A block may lie ahead of the newest event, and must be there when its time comes."""
+        """TTL from Redis's clock; a block ahead of the newest event must outlive its own retention."""
         if self.level.keep_s is None:
             return ""
         ahead_s = max(0, self.start - self.newest_s) if self.newest_s else 0
@@ -86,7 +86,7 @@ class _Write:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCompaction:
-    """A roll that is not written yet."""
+    """A compaction that is not written yet."""
 
     compaction: Compaction
     writes: Sequence[_Write]
@@ -100,16 +100,16 @@ class Compactor:
         self._redis = redis
         self._keys = keys
         self._levels = levels
-        # Redis counts seconds by the wall. Where event time does not, a block may be needed for as long as a replay is
-        # asked about: workers drop it by event time, and the longest of all retentions is for a store left behind.
+        # TTLs run on the wall clock. On the event clock a replay may query a block for much longer: workers then delete
+        # by event time, and the TTL is the longest retention of all, for abandoned stores.
         longest_s = max((level.keep_s or 0 for level in levels), default=0)
         self._live_s = longest_s if clock is Clock.EVENT else 0
-        """How long a block lives at least."""
+        """Minimum TTL of a block."""
         self._roll = script(redis, "roll")
         self._parts = script(redis, "parts")
 
     async def plan(self, compaction: Compaction, blocks: OpenBlocks, rows: RowIndex) -> PlannedCompaction:
-        """Everything that a roll will write. Takes long, and changes nothing: batches may be applied meanwhile."""
+        """Compute all writes of a compaction. Slow, but changes nothing: batches may be applied meanwhile."""
         shard = self._keys.shard(compaction.partition)
         if not blocks.adopted:
             await self._adopt(compaction, blocks)
@@ -120,10 +120,10 @@ class Compactor:
         return PlannedCompaction(compaction, [replace(write, new=None) for write in writes], contents)
 
     async def write(self, planned: PlannedCompaction, position: int, batch_id: str, blocks: OpenBlocks) -> bool:
-        """Write what was planned; False if somebody else wrote meanwhile, and then nothing was changed.
+        """Write a planned compaction; False and no change if another worker wrote meanwhile.
 
-        `position` is where the partition stands by now, `batch_id` the batch that led there. The log keeps the entries
-        of this roll until the next, for readers that are a little behind.
+        `position` is the stored position and `batch_id` the batch that set it. The log keeps these entries until the
+        next compaction, for readers that lag slightly.
         """
         compaction = planned.compaction
         shard = self._keys.shard(compaction.partition)
@@ -152,9 +152,9 @@ class Compactor:
         return True
 
     async def _adopt(self, compaction: Compaction, blocks: OpenBlocks) -> None:
-        """Take over the parts that an earlier owner wrote of blocks that stay open for long.
+        """Adopt the parts that earlier owners wrote to blocks that stay open for days.
 
-        Redis may fail in the middle, and two rolls may come here at once: nothing is taken over before all is read.
+        Adopt only after all reads succeeded: Redis may fail midway, and two compactions may run this concurrently.
         """
         newest_s = max(map(_newest_s, compaction.pending), default=0)
         if not newest_s:
@@ -172,7 +172,7 @@ class Compactor:
         blocks.adopt(found)
 
     async def _held(self, block: str, prefix: bytes) -> list[BlockPart]:
-        """The parts of a block that have names with this prefix. What tier they were of is not known."""
+        """The parts of a block whose names have this prefix. Their tier is unknown."""
         held: list[bytes] = await self._redis.hkeys(block)  # type: ignore[assignment]
         names = [name.decode() for name in held if name.startswith(prefix)]
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -187,7 +187,7 @@ class Compactor:
         newest_s = _newest_s(total)
         for level in self._levels:
             if level.holds is LevelContent.PANES:
-                rest = level.coarsen(rest)  # each level from the finer one before it, which is smaller than the whole
+                rest = level.coarsen(rest)  # coarsen each level from the finer one, which is smaller than the whole
                 held = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
             else:
                 held = total
@@ -215,7 +215,7 @@ class Compactor:
         return max(self._live_s, compaction.keep_s(level, start_s))
 
     async def _contents(self, shard: int, writes: Sequence[_Write], rows: RowIndex) -> list[bytes]:
-        """What each write puts down, the parts that it merges read for that."""
+        """The content of each write, merged with the parts that it replaces."""
         keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
         held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
@@ -223,7 +223,7 @@ class Compactor:
 
 
 def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
-    """Writes, in order, in portions that take in so little together that the parts may be in memory at once."""
+    """Split writes, in order, into portions whose parts fit into memory together."""
     portion: list[_Write] = []
     size = 0
     for write in writes:
@@ -243,7 +243,7 @@ def _encoded(writes: Sequence[_Write], held: Sequence[bytes | None], rows: RowIn
 
 
 def _sum(write: _Write, contents: Iterator[bytes | None], rows: RowIndex) -> PaneDelta:
-    """What is new and the parts that it takes in. A part that is gone has expired with its block."""
+    """Sum of the new delta and the merged parts. A missing part has expired with its block."""
     parts = [decode(content, rows) for _ in write.merge.parts if (content := next(contents)) is not None]
     return merge(parts if write.new is None else [*parts, write.new])
 
@@ -254,6 +254,6 @@ def _without_sku_distincts(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
 
 
 def _newest_s(delta: PaneDelta) -> int:
-    """Event time of the newest event that counts anything; 0 where none does."""
+    """Event time of the newest event that counts; 0 if none does."""
     counted = int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0
     return max(counted, int(delta.stock.times.max()) // 1000) if delta.stock else counted

@@ -1,4 +1,4 @@
-"""The connection to Redis, its checks, and the scripts."""
+"""Connects to Redis, checks it, and loads scripts."""
 
 from __future__ import annotations
 
@@ -30,21 +30,18 @@ SAFE_POLICY = "noeviction"
 
 
 class Access(StrEnum):
-    """What a connection is for: each has a user of its own, where the settings name one."""
+    """Purpose of a connection; the settings may name a user for each."""
 
     WRITE = "write"
     """Counting and alerting."""
     READ = "read"
-    """Answering, and what people say of alerts."""
+    """Answering queries, and storing silences and acknowledgements."""
 
 
 def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
-    """A client that does not retry by itself: who calls knows whether a command may be sent twice.
+    """A client that does not retry: only the caller knows whether a command may be repeated.
 
-    That of a cluster does all that is used here of the client of one Redis.
-
-    Raises:
-        UsageError: a file of a password or of certificates that cannot be used.
+    The cluster client has the same interface. Raises UsageError if a password or certificate file is unusable.
     """
     client: Any = Cluster.at if settings.redis_cluster else _one_redis
     redis: Redis = client(
@@ -53,7 +50,7 @@ def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
         socket_timeout=5,
         socket_connect_timeout=5,
         health_check_interval=15,
-        driver_info=None,  # telling it is one command more that users would have to be allowed
+        driver_info=None,  # sending it would need one more permission
         **_tls(settings),
         **_login(settings, access),
     )
@@ -65,11 +62,11 @@ def _one_redis(url: str, **options: Any) -> Redis:
 
 
 def _tls(settings: Settings) -> dict[str, Any]:
-    """The server's certificate and its name are checked, unless the URL itself says otherwise."""
+    """TLS settings; certificate and host name are verified unless the URL says otherwise."""
     if not settings.redis_tls:
         return {}
     files = TlsFiles(settings.redis_ca_file, settings.redis_cert_file, settings.redis_key_file)
-    client_ssl_context(files, "redis")  # the client would tell less of what is wrong with a file, and later
+    client_ssl_context(files, "redis")  # checks the files now, with better errors than the client's
     return {
         "ssl_check_hostname": True,
         "ssl_ca_certs": files.ca or None,
@@ -89,13 +86,13 @@ def _login(settings: Settings, access: Access) -> dict[str, Any]:
 
 
 def script(redis: Redis, name: str, package: str = "streams.store") -> AsyncScript:
-    """The Lua script `<name>.lua` of a package. It is loaded again where Redis does not know it."""
+    """The Lua script `<name>.lua` of a package; reloaded if Redis does not know it."""
     return redis.register_script(guarded(files(package).joinpath(f"{name}.lua").read_text()))
 
 
 @asynccontextmanager
 async def servers(redis: Redis) -> AsyncIterator[Sequence[Redis]]:
-    """A client of each server that holds keys: the one Redis, or each such node of a cluster."""
+    """A client of each server that holds keys: the single Redis, or each primary of a cluster."""
     async with AsyncExitStack() as ending:
         if isinstance(redis, Cluster):
             nodes = await redis.servers()
@@ -107,10 +104,9 @@ async def servers(redis: Redis) -> AsyncIterator[Sequence[Redis]]:
 
 
 async def check(redis: Redis) -> None:
-    """Refuse a Redis that could lose or evict panes, in a cluster any such node.
+    """Reject a Redis, or a cluster node, that could lose or evict panes.
 
-    Raises:
-        SalepulseError: what is wrong with it and what to do; `retriable` if it just is not there.
+    Raises SalepulseError with the problem and its fix; `retriable` if Redis is unavailable.
     """
     server = redis
     try:
@@ -136,7 +132,7 @@ async def _check(redis: Redis) -> None:
 
 
 def address(redis: Redis) -> str:
-    """host:port, without secrets; of a cluster, that of the node that was given."""
+    """host:port without secrets; in a cluster, of the configured node."""
     if isinstance(redis, Cluster):
         return "{}:{}".format(*redis.named)
     args = redis.connection_pool.connection_kwargs
@@ -144,7 +140,7 @@ def address(redis: Redis) -> str:
 
 
 def endpoint_of(redis: Redis) -> RedisEndpoint:
-    """Where the client goes, and as whom, for messages."""
+    """Address and user of a client, for messages."""
     if isinstance(redis, Cluster):
         args = redis.get_connection_kwargs()
         kind = args["connection_class"]
@@ -158,7 +154,7 @@ def endpoint_of(redis: Redis) -> RedisEndpoint:
 
 @contextmanager
 def user_errors(redis: Redis) -> Iterator[None]:
-    """Turn what the client raises inside the block into a SalepulseError."""
+    """Convert the client's exceptions inside the block to SalepulseErrors."""
     try:
         yield
     except (RedisError, *UNREACHABLE) as error:

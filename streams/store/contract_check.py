@@ -1,8 +1,7 @@
-"""Whether a topic holds messages of the contract at all, judged by the first that were ever counted of it. Pure.
+"""Whether a topic's messages follow the contract, decided by the first ones counted. Pure.
 
-A topic of another team under one of our names would be copied into the dead-letter topic, message by message, without
-end. The totals in Redis say how many messages were counted and refused: they move with the position, so neither a
-restart nor a rebalance begins the trial again.
+Another team's topic under one of our names would be copied to the dead-letter topic endlessly. The decision uses the
+totals in Redis, which move with the position, so that restarts and rebalances do not start the check over.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from consumers.contract.rejection import RejectedMessage
 from consumers.topics import Topic
 
 CHECKED_MESSAGES = 1_000
-"""Messages of a topic that it is judged by."""
+"""Number of messages that are checked per topic."""
 _GOOD = ("events", "duplicates")
 _REFUSED = "rejected"
 
 
 class TopicVerdict(StrEnum):
-    """What was found about a topic."""
+    """Result of a topic's check."""
 
     UNDECIDED = "undecided"
-    """Fewer messages than the trial takes were counted."""
+    """Too few messages were counted yet."""
     ACCEPTED = "accepted"
-    """At most half of the trial's messages were refused."""
+    """At most half of the checked messages were rejected."""
     PAUSED = "stopped"
-    """More than half of the trial's messages break the contract."""
+    """More than half of the checked messages break the contract."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicTally:
-    """What was counted of a topic ever."""
+    """Counts of a topic since its first message."""
 
     messages: int
     reasons: Mapping[str, int]
-    """Those of the messages that were refused, by reason."""
+    """# <rejection reason: messages>"""
 
     @property
     def refused(self) -> int:
@@ -47,16 +46,16 @@ class TopicTally:
 
 @dataclass(frozen=True, slots=True)
 class ContractCheckResult:
-    """A verdict, and where it is to stop, why."""
+    """The verdict, and the reason if the topic is paused."""
 
     verdict: TopicVerdict
     why: str = ""
 
 
 def topic_tally(topic: Topic, totals: Mapping[str, int], applied: int | None = None) -> TopicTally:
-    """A topic's part of the totals of all shards, by their names in Redis.
+    """A topic's share of the totals of all shards, by their names in Redis.
 
-    `applied`: how many changes of promotions were taken, which no total counts; None where that is not known.
+    `applied`: number of applied promotion changes, which no total counts; None if unknown.
     """
     messages, reasons = applied or 0, Counter[str]()
     for name, count in totals.items():
@@ -67,14 +66,14 @@ def topic_tally(topic: Topic, totals: Mapping[str, int], applied: int | None = N
         elif of == topic and kind in _GOOD:
             messages += count
     if topic is Topic.PROMOTIONS and applied is None and reasons:
-        messages = max(messages, CHECKED_MESSAGES)  # counted by a version that did not say how many were good
+        messages = max(messages, CHECKED_MESSAGES)  # earlier versions did not store the number of valid messages
     return TopicTally(messages, reasons)
 
 
 def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMessage]) -> ContractCheckResult:
-    """Whether a batch of `size` messages, `rejected` among them, is to be counted after what was counted before it.
+    """Whether to count a batch of `size` messages, given all earlier counts; `rejected` are its rejected messages.
 
-    As soon as more than half of the whole trial is refused, no more can change the verdict.
+    The verdict is final once more than half of all checked messages are rejected.
     """
     left = CHECKED_MESSAGES - counted.messages
     if left <= 0:
@@ -86,17 +85,17 @@ def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMe
 
 
 def contract_fix(topic: Topic) -> str:
-    """What to do about a topic that is not read."""
+    """How to fix a paused topic."""
     setting = f"topic_{topic.name.lower()}"
     return (
         f"if these are the shop's messages, correct their producer, or start every worker with `--accept {topic}` "
-        f"(setting `accept`), which counts them all the same; if the topic is another team's, name yours with "
+        "(setting `accept`), which counts the valid ones; if the topic is another team's, name yours with "
         f"`{setting}` or `topic_prefix`"
     )
 
 
 def _why(counted: TopicTally, seen: int, among: Sequence[RejectedMessage]) -> str:
-    """How many were refused and for what, with an example of what is most common in the batch."""
+    """The number of rejected messages by reason, with an example of the most frequent reason in the batch."""
     batch = Counter(refused.reason.value for refused in among)
     reasons = (Counter(counted.reasons) + batch).most_common()
     shown = batch.most_common(1)[0][0] if batch else ""

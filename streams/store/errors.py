@@ -1,4 +1,4 @@
-"""Why a Redis does not do what it is asked, told in one line: what was wrong, where, what to do."""
+"""Converts Redis errors to one-line messages: the problem, where, and the fix."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from consumers.tls import TlsFiles, tls_error_message
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal, refusal_of
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a Redis that is not there, or does not let us in, raises: worth trying again."""
+"""Errors of a Redis that is unavailable or denies access; retriable."""
 _LOGIN = "see redis_user and redis_password or redis_password_file"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisEndpoint:
-    """Which Redis is meant, and as whom we come."""
+    """Address and user of a connection."""
 
     where: str
     """host:port."""
     user: str = ""
-    """Empty: nobody in particular."""
+    """Empty: the default user."""
     tls: TlsFiles | None = None
     """None: without TLS."""
 
 
 class RedisUnavailableError(SalepulseError):
-    """A Redis that is not there, or refuses what it will take later: worth waiting for."""
+    """Redis is unavailable, or refuses a command that it will accept later."""
 
     def __init__(self, message: str, refusal: RedisRefusal | None = None) -> None:
         super().__init__(message, retriable=True)
@@ -39,20 +39,20 @@ class RedisUnavailableError(SalepulseError):
 
 
 def to_user_error(error: RedisError | OSError, visit: RedisEndpoint) -> SalepulseError:
-    """A client's error. `retriable`: it may pass, or is to be mended elsewhere than in our settings."""
+    """Convert a client error. `retriable` if it may pass or must be fixed outside our settings."""
     where, text = visit.where, str(error)
     if visit.tls is not None and (why := tls_error_message(error, visit.tls, "redis")):
         what, _, do = why.partition(": ")
         return SalepulseError(f"Redis at {where}: {what}; {do}", retriable=True)
     if isinstance(error, NoPermissionError):
         return SalepulseError(
-            f"Redis at {where} does not allow {_who(visit)} this: {text.removeprefix('NOPERM ')}; give it the rights "
-            "that docs/security.md lists"
+            f"Redis at {where} does not allow {_who(visit)} this: {text.removeprefix('NOPERM ')}; grant the "
+            "permissions listed in docs/security.md"
         )
     if text.startswith("NOAUTH") or "Authentication required" in text:
-        return SalepulseError(f"Redis at {where} lets nobody in without a password; {_LOGIN}")
+        return SalepulseError(f"Redis at {where} requires a password; {_LOGIN}")
     if isinstance(error, AuthenticationError) or text.startswith("WRONGPASS"):
-        return SalepulseError(f"Redis at {where} refuses {_who(visit)}: the name or the password is wrong; {_LOGIN}")
+        return SalepulseError(f"Redis at {where} rejects {_who(visit)}: wrong user name or password; {_LOGIN}")
     refusal = refusal_of(error)
     if refusal is not None:
         known = REFUSAL_TEXTS[refusal]
@@ -61,21 +61,22 @@ def to_user_error(error: RedisError | OSError, visit: RedisEndpoint) -> Salepuls
         return RedisUnavailableError(f"Redis at {where} {known.problem}; {known.fix}", refusal)
     if "max number of clients" in text:
         return RedisUnavailableError(
-            f"Redis at {where} takes no more clients ({text}); raise its `maxclients`, or let fewer clients connect"
+            f"Redis at {where} accepts no more clients ({text}); raise its `maxclients`, or reduce the number of "
+            "clients"
         )
     if isinstance(error, UNREACHABLE):
         return RedisUnavailableError(
             f"no Redis answers at {where} ({error}); start one, or name another with --redis-url{_other(text, visit)}"
         )
-    return SalepulseError(f"Redis at {where} refused us: {error}")
+    return SalepulseError(f"Redis at {where} refused the connection: {error}")
 
 
 def _other(text: str, visit: RedisEndpoint) -> str:
-    """The other way of speaking, where that may be the one: a Redis without TLS waits for more of a handshake."""
+    """A hint to switch TLS on or off: a Redis without TLS waits for more of a handshake."""
     if visit.tls is None and ("closed by server" in text or "reset by peer" in text):
-        return ", or write rediss:// if it speaks TLS there"
+        return ", or use rediss:// if it expects TLS"
     if visit.tls is not None and "Timeout connecting" in text:
-        return ", or write redis:// if it does not speak TLS there"
+        return ", or use redis:// if it does not use TLS"
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Which entries of event ids a partition has in Redis. Pure: the scripts do what is worked out here.
+"""The entries of event ids that a partition has in Redis. Pure; scripts apply the results.
 
-A batch adds an entry to the stream of recent ids. A roll joins the entries that it has passed, neighbours of about one
-time, into few entries of the stream of rolled ids: a new owner reads a day of ids in some thousand entries, not in half
-a million.
+Each batch adds an entry to the stream of recent ids. Compaction joins the entries behind it, neighbours of similar
+event time, into few entries of a second stream, so that a new owner reads a day of ids in some thousand entries instead
+of half a million.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_IDS_PER_ENTRY = 1 << 17
-"""Ids of a joined entry, at most, unless one batch has more."""
+"""Maximum number of ids in a joined entry, unless a single batch has more."""
 ENTRIES_PER_HORIZON = 24
-"""A joined entry spans at most this part of the horizon in event time: its ids are forgotten together."""
+"""A joined entry spans at most this fraction of the horizon in event time, since its ids expire together."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdSpan:
-    """One entry, without its ids."""
+    """An entry without its ids."""
 
     end_offset: int
-    """Position after it; 0: of a topic that was there before."""
+    """Position after it; 0 for ids of a topic's predecessor."""
     oldest_ms: int
     newest_ms: int
     count: int
 
     def joined(self, other: IdSpan) -> IdSpan:
-        """This entry and the one after it."""
+        """This entry joined with the next."""
         oldest_ms, newest_ms = min(self.oldest_ms, other.oldest_ms), max(self.newest_ms, other.newest_ms)
         return IdSpan(other.end_offset, oldest_ms, newest_ms, self.count + other.count)
 
@@ -42,11 +42,11 @@ class IdLog:
         self._recent = deque(recent)
 
     def add(self, span: IdSpan) -> None:
-        """A batch was applied."""
+        """Add the entry of an applied batch."""
         self._recent.append(span)
 
     def forget_before(self, ts_ms: int) -> None:
-        """Entries whose newest event is before a moment are needed no longer, up to the first that is."""
+        """Drop leading entries whose newest event is before `ts_ms`."""
         for held in (self._rolled, self._recent):
             while held and held[0].newest_ms < ts_ms:
                 held.popleft()
@@ -59,11 +59,11 @@ class IdLog:
         return next((held[0].end_offset for held in (self._rolled, self._recent) if held), None)
 
     def ends(self, upto: int) -> Sequence[int]:
-        """Where the entries end that a roll up to a position makes of the recent ones, ascending."""
+        """The end offsets, ascending, of the entries that a compaction joins the recent ones into."""
         return [span.end_offset for span in self._joined(upto)]
 
     def compact(self, ends: Sequence[int]) -> None:
-        """The roll was written."""
+        """Apply a written compaction."""
         if not ends:
             return
         joined = self._joined(ends[-1])

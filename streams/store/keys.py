@@ -1,4 +1,4 @@
-"""Names of keys in Redis. All of a partition's keys share one hash tag, so one script call may touch them."""
+"""Names of keys in Redis. All keys of a partition share a hash tag, so that one script may access them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from consumers.topics import Partition, Topic
 
 ALERTS_NAME = "alerts-"
-"""How the names of `salepulse alerts` begin, which says among the workers that it is there."""
+"""Prefix of the ids of `salepulse alerts` among the worker ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,29 +17,29 @@ class Keys:
 
     | key | type | holds |
     | --- | --- | --- |
-    | `prefix:{n}:state` | hash | of each partition: position, its batch, newest event, what is rolled, worker's word |
-    | `prefix:{n}:log:topic/p` | stream | deltas in the order they were applied, id = the position after it |
-    | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids that were applied and not rolled yet |
-    | `prefix:{n}:rolled-ids:topic/p` | stream | hashes of the event ids before those, many in an entry |
+    | `prefix:{n}:state` | hash | per partition: position, batch id, newest event, compacted position, heartbeat |
+    | `prefix:{n}:log:topic/p` | stream | deltas in the order applied, id = the position after it |
+    | `prefix:{n}:ids:topic/p` | stream | hashes of the event ids applied since the last compaction |
+    | `prefix:{n}:rolled-ids:topic/p` | stream | hashes of earlier event ids, joined |
     | `prefix:{n}:pane:level:start` | hash | field `topic/p:…`: a part of the block, of that partition |
-    | `prefix:{n}:blocks:level` | sorted set | starts of the blocks there are |
-    | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; what is known of that order |
-    | `prefix:{n}:totals` | hash | how many, ever: `events,topic,type` `rejected,topic,reason` `duplicates,topic` … |
-    | `prefix:{0}:workers` | hash | field worker id: time and its own metrics, Prometheus text |
+    | `prefix:{n}:blocks:level` | sorted set | starts of the existing blocks |
+    | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; value: the order's record |
+    | `prefix:{n}:totals` | hash | counts: `events,topic,type` `rejected,topic,reason` `duplicates,topic` … |
+    | `prefix:{0}:workers` | hash | field worker id: time and its metrics as Prometheus text |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
-    | `prefix:{0}:evaluated` | string | when the rules of alerts were last evaluated, epoch ms |
-    | `prefix:{0}:awaiting-events` | string | when there was last no as-of to evaluate them at, epoch ms |
-    | `prefix:{n}:probe` | none | is never there: `SET` with `XX` on it asks whether writes are taken |
-    | `prefix:{0}:kept` | string | minutes that are kept for years, and up to where others may be gone, JSON |
+    | `prefix:{0}:evaluated` | string | last evaluation of the alert rules, epoch ms |
+    | `prefix:{0}:awaiting-events` | string | last time that there was no as-of to evaluate them at, epoch ms |
+    | `prefix:{n}:probe` | none | never exists: `SET` with `XX` on it probes whether writes are accepted |
+    | `prefix:{0}:kept` | string | spans of minutes retained for years, and the limit of expiry elsewhere, JSON |
     """
 
     prefix: str
     shards: int
 
     def shard(self, partition: Partition) -> int:
-        """The shard that a partition lives in.
+        """The shard of a partition.
 
-        Partitions of `orders` and `logistics` with one number share one; `promotions` is where the definitions are.
+        Partitions of `orders` and `logistics` with the same number share one; `promotions` are with their definitions.
         """
         if partition.topic is Topic.PROMOTIONS:
             return 0
@@ -62,7 +62,7 @@ class Keys:
         return f"{self._tag(shard)}:totals"
 
     def buckets(self, shard: int) -> str:
-        """What the names of all buckets of orders begin with."""
+        """Common prefix of the keys of order buckets."""
         return f"{self._tag(shard)}:orders"
 
     def orders(self, shard: int, bucket: int) -> str:
@@ -95,12 +95,12 @@ class Keys:
         return f"{self._tag(0)}:kept"
 
     def probe(self, shard: int) -> str:
-        """A key that is never there."""
+        """A key that never exists."""
         return f"{self._tag(shard)}:probe"
 
     @property
     def silences(self) -> str:
-        """What people said of alerts: whoever only reads may write there, too."""
+        """Silences and acknowledgements; read-only users may write here, too."""
         return f"{self._tag(0)}:alerts:silences"
 
     def _tag(self, shard: int) -> str:

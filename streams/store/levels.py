@@ -1,4 +1,4 @@
-"""The levels of stored panes: what they hold, how coarse, how long kept, and how they are cut into blocks."""
+"""The levels of stored panes: content, resolution, retention and block size."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ STOCK, STOCK_SALES = "stock", "sold_d"
 
 
 class LevelContent(Enum):
-    """Which part of a delta a level holds."""
+    """The part of a delta that a level holds."""
 
     PANES = "panes"
     """Counters and distinct counts."""
     SHIPPING_SUMS = "legs"
-    """What orders count in windows and states: up to the overdue limit ahead of the events."""
+    """Shipping sums of windows and states, up to the overdue limit ahead of the events."""
     WAITING = "waiting"
-    """Orders that wait, by payment."""
+    """Orders that wait for shipment, by payment time."""
     STOCK = "stock"
-    """The journal of stock, to the millisecond."""
+    """The stock event log, in milliseconds."""
     STOCK_SALES = "stock_sales"
-    """Of it the units sold under promotions, by the day."""
+    """Units sold under promotions, per day, of the stock event log."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaneLevel:
-    """Panes of one coarseness. A block is what one key in Redis holds of one partition: all panes in `block_s`."""
+    """Panes of one resolution. One Redis key holds a block: all panes in `block_s` of one partition."""
 
     name: str
     counters_step_s: int
     distincts_step_s: int
     block_s: int
     keep_s: int | None
-    """Seconds of event time that its panes are kept; None: for ever."""
+    """Retention of its panes in seconds of event time; None: unlimited."""
     holds: LevelContent = LevelContent.PANES
     settle_s: int = SETTLE_S
-    """Seconds after its end from which on little is added to a block any more."""
+    """Seconds after its end from which on a block rarely changes."""
 
     def block(self, at_s: int) -> int:
-        """Start of the block that holds a moment, seconds since the epoch."""
+        """Start of the block that holds a time, epoch seconds."""
         return at_s - at_s % self.block_s
 
     def coarsen(self, delta: PaneDelta) -> PaneDelta:
-        """What this level holds of a delta, in its panes."""
+        """This level's part of a delta, at its resolution."""
         if self.holds is LevelContent.PANES:
             return delta.coarsen(self.counters_step_s, self.distincts_step_s)
         if self.holds is LevelContent.STOCK:
@@ -63,7 +63,7 @@ class PaneLevel:
         return PaneDelta(shipping=delta.shipping.waiting_by(self.counters_step_s))
 
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
-        """A delta in this level's panes, cut into blocks, those that end before `oldest_s` left out."""
+        """Split a delta into this level's blocks, without those that end before `oldest_s`."""
         held = self.coarsen(delta)
         if self.holds is LevelContent.PANES:
             parts = held.cut(self.block_s)
@@ -77,12 +77,12 @@ class PaneLevel:
 
 
 def levels(settings: Settings) -> tuple[PaneLevel, ...]:
-    """Every level there is: `pane_levels` first."""
+    """All levels, `pane_levels` first."""
     return (*pane_levels(settings), *shipping_levels(settings), *stock_levels(settings))
 
 
 def pane_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel]:
-    """Seconds, minutes, hours: finest first."""
+    """Levels of seconds, minutes, hours: finest first."""
     return (
         _panes("s", MINUTE_S, _keep(settings, settings.keep_seconds_h * HOUR_S)),
         _panes("m", 10 * MINUTE_S, _keep(settings, settings.keep_minutes_d * DAY_S)),
@@ -95,10 +95,10 @@ def _panes(name: str, block_s: int, keep_s: int | None) -> PaneLevel:
 
 
 def shipping_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel, PaneLevel, PaneLevel]:
-    """Legs by seconds, minutes and hours, kept as long as other panes; who waits, by seconds and days.
+    """Shipping sums by seconds, minutes and hours with the retention of panes; waiting orders by seconds and days.
 
-    An order touches panes of its payment, its due moment and its dispatch, which are days apart: blocks are longer than
-    others, so that a roll writes to few of them.
+    An order changes panes of its payment, due and dispatch times, which are days apart: blocks are longer than those of
+    panes, so that a compaction writes few of them.
     """
     horizon_s = settings.unshipped_horizon_d * DAY_S
     keep_s = _keep(settings, horizon_s + settings.keep_minutes_d * DAY_S + DAY_S)
@@ -123,10 +123,10 @@ def shipping_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel
 
 
 def stock_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel]:
-    """The journal of stock by hours, and what was sold under promotions by days.
+    """The stock event log by hours, and units sold under promotions by days.
 
-    The journal is kept so much longer than a count counts as questions reach back, and one day more, since the sales of
-    whole days before it are taken from the other.
+    The log's retention is that of stock counts plus the longest query range, plus one day, since sales of earlier whole
+    days come from the other level.
     """
     keep_s = (settings.keep_stock_d + settings.keep_minutes_d + 1) * DAY_S
     return (
@@ -138,7 +138,7 @@ def stock_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel]:
 
 
 def stock_keep_ms(settings: Settings) -> int | None:
-    """How old a count of stock may be to count, ms; None: as old as it likes."""
+    """Maximum age of a stock count in ms; None: unlimited."""
     return _keep(settings, 1000 * settings.keep_stock_d * DAY_S)
 
 

@@ -1,11 +1,10 @@
-"""When the parts of a block are merged: each roll adds one, and none may be rewritten each time.
+"""Merging of a block's parts: each compaction adds one, and none may be rewritten every time.
 
-Parts grow in tiers: eight of a tier become one of the next, so what is rolled is rewritten about log8 times. A block
-that its partition has left behind is merged to one part. What would take in too much at once is left as it is, the
-largest parts first: merging takes several times the memory of its parts, and large parts have little in common any
-more. Only those of orders that wait have: what one adds a later one takes back, and both stay where they do not meet
-in one merge. Readers then add up numbers that cancel, and answer the same. A million orders add some 1.5 MB to the
-parts of their day in a partition, so most meet.
+Parts grow in tiers: eight of a tier become one of the next, so that data is rewritten about log8 times. A block that
+its partition has passed is merged into one part. A merge takes several times the memory of its parts, so it leaves out
+the largest once they exceed `LARGEST_MERGE`; large parts share few cells. Waiting orders are the exception: a later
+part cancels an earlier one only if they are merged; else readers add numbers that cancel, with the same result. A
+million orders add some 1.5 MB per partition to the parts of their day, so most are merged.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from streams.store.levels import PaneLevel
 
 _FAN_IN = 8
 LARGEST_MERGE = 4 << 20
-"""Bytes of parts that are merged into one, at most."""
+"""Maximum bytes of parts that are merged into one."""
 
 BlockId = tuple[str, int]
-"""Level name and start, seconds since the epoch."""
+"""Level name and start, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockPart:
-    """One part of a block: one partition's, of one roll or of several merged."""
+    """One part of a block: from one compaction of one partition, or several merged."""
 
     name: str
     tier: int
@@ -36,7 +35,7 @@ class BlockPart:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Parts of a block to be replaced by one, together with what is new."""
+    """Parts of a block to be replaced by one, together with new content."""
 
     parts: tuple[BlockPart, ...]
 
@@ -47,25 +46,25 @@ class Merge:
 
     @property
     def tier(self) -> int:
-        """Tier of the part that replaces them."""
+        """Tier of the replacement."""
         return max((part.tier for part in self.parts), default=-1) + 1 if self.parts else 0
 
 
 class OpenBlocks:
-    """The parts that one owner of a partition has written, of blocks that it still writes to.
+    """The parts that this owner of a partition has written to blocks that are still open.
 
-    Parts that an earlier owner wrote are left as they are: readers add up all parts, whoever wrote them. Only where
-    what is added later cancels what is there, and blocks stay open for days, are they taken over.
+    Parts of earlier owners are left alone, since readers add up all parts; they are only adopted at levels where later
+    content cancels earlier content and blocks stay open for days.
     """
 
     def __init__(self) -> None:
         self._parts: dict[BlockId, list[BlockPart]] = {}
         self.adopted = False
-        """Whether parts of an earlier owner were taken over, of the levels where that matters."""
+        """Whether parts of earlier owners were adopted at these levels."""
 
     def adopt(self, found: Mapping[BlockId, Sequence[BlockPart]]) -> None:
-        """Take over the parts of earlier owners of the partition: all at once, and once, since a part that stood here
-        twice would be merged with itself."""
+        """Adopt the parts of earlier owners, all at once and only once: a duplicate part would be merged with
+        itself."""
         if self.adopted:
             return
         for block, theirs in found.items():
@@ -75,7 +74,7 @@ class OpenBlocks:
         self.adopted = True
 
     def to_merge(self, block: BlockId) -> Merge:
-        """Which parts of a block a new one should take in."""
+        """The parts of a block that a new part should replace."""
         parts = self._parts.get(block, [])
         tier, merge = 0, Merge(())
         while True:
@@ -85,7 +84,7 @@ class OpenBlocks:
             tier, merge = tier + 1, Merge((*merge.parts, *same))
 
     def left_behind(self, level: PaneLevel, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
-        """Blocks of several parts that are over and that this roll does not write to: each to become one part."""
+        """Closed blocks with several parts that this compaction does not write to: each to become one part."""
         return [
             (block, merge)
             for block, parts in self._parts.items()
@@ -96,12 +95,12 @@ class OpenBlocks:
         ]
 
     def written(self, block: BlockId, part: BlockPart, merge: Merge) -> None:
-        """Remember a part, and that others are gone into it."""
+        """Record a written part and the parts that it replaced."""
         kept = [part for part in self._parts.get(block, []) if part not in merge.parts]
         self._parts[block] = [*kept, part]
 
     def forget(self, levels: dict[str, PaneLevel], newest_s: int) -> None:
-        """Drop blocks that are over and merged."""
+        """Drop blocks that are closed and merged."""
         self._parts = {
             block: parts
             for block, parts in self._parts.items()
@@ -114,13 +113,13 @@ class OpenBlocks:
 
 
 def _last_merge(parts: Sequence[BlockPart]) -> Merge | None:
-    """The small parts of a block that become one when it is over; None where there is nothing to merge."""
+    """The final merge of a closed block's small parts; None if there is nothing to merge."""
     smallest = _smallest(parts, LARGEST_MERGE)
     return Merge(tuple(smallest)) if len(smallest) > 1 else None
 
 
 def _smallest(parts: Iterable[BlockPart], most: int) -> list[BlockPart]:
-    """As many parts as `most` bytes hold: a large one does not keep the others from being merged."""
+    """As many of the smallest parts as fit into `most` bytes: large parts must not block the others."""
     by_size = sorted(parts, key=lambda part: part.size)
     sizes = accumulate(part.size for part in by_size)
     return [part for part, together in zip(by_size, sizes, strict=True) if together <= most]

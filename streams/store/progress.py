@@ -1,4 +1,4 @@
-"""Waiting until what was written to Kafka is counted, and how much was counted ever."""
+"""Waits until records written to Kafka are counted, and reads the totals."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 
 EndOffsets: TypeAlias = Mapping[tuple[str, int], int]
-"""(topic, partition) -> the offset after the last message that must be counted."""
+"""# <(topic, partition): offset after the last record that must be counted>"""
 Positions: TypeAlias = Mapping[Partition, int]
-"""Offset of the next record to count."""
+"""# <partition: offset of the next record to count>"""
 LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class CountingProgress:
-    """How far counting has come at one moment."""
+    """Progress of counting at a time."""
 
     positions: dict[Partition, int]
-    """Offset of the next record to count, of every partition that was counted or is waited for."""
+    """Offset of the next record to count, of every counted or awaited partition."""
     partitions: dict[Partition, PartitionState]
-    """Of the event topics."""
+    """State of the event topics' partitions."""
     now_ms: float
     """Redis's clock."""
     paused: Mapping[Partition, str] = field(default_factory=dict)
-    """Partitions that are not read. # <why>"""
+    """# <paused partition: reason>"""
 
     def missing(self, ends: EndOffsets, before: Positions) -> int:
-        """Records before the ends that are not counted.
+        """Number of uncounted records before the end offsets.
 
-        `before`: positions before the records were written. One that was past the end then, and still is, belongs to
-        an earlier broker: the records are on a new one, and nothing of them is counted until the workers notice.
+        `before`: positions before the records were written. A position that was beyond the end then and still is
+        belongs to a previous broker: nothing of the new one is counted until the workers notice.
         """
         missing = 0
         for (topic, number), end in ends.items():
@@ -60,28 +60,28 @@ class CountingProgress:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What was counted ever."""
+    """Counts since the start."""
 
     events: dict[str, int]
-    """# type: distinct events"""
+    """# <type: distinct events>"""
     duplicates: int
-    """Messages whose event was counted before."""
+    """Messages whose event was already counted."""
     rejected: int
     """Messages that became dead letters."""
     reasons: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """The same by topic and reason."""
+    """# <(topic, reason): messages>"""
     labels_dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Labels that were too long, by topic and field: their events were counted without them."""
+    """# <(topic, field): labels that were too long>; their events count without them."""
     negative_amounts: NegativeAmounts = field(default_factory=lambda: NegativeAmounts({}, 0))
-    """Messages refused for that reason, by channel and coupon."""
+    """Messages rejected for negative amounts, by channel and coupon."""
     records_lost: Mapping[str, int] = field(default_factory=dict)
-    """Records that could not be decoded, by topic."""
+    """# <topic: records that could not be decoded>"""
     last_ms: Mapping[str, int] = field(default_factory=dict)
-    """When `rejected`, `labels_dropped` and `negative_amounts` grew last, epoch ms; nothing where that is not known."""
+    """# <`rejected`, `labels_dropped` or `negative_amounts`: last increase, epoch ms>"""
 
 
 async def read_progress(redis: Redis, keys: Keys, ends: EndOffsets) -> CountingProgress:
-    """Where every event partition stands, and the partitions of other topics that are waited for."""
+    """Positions of all event partitions, and of awaited partitions of other topics."""
     state = await read_state(redis, keys)
     positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
     for topic, number in ends:
@@ -122,7 +122,7 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
 
 
 async def read_positions(settings: Settings) -> Positions:
-    """Where counting stands; nothing where Redis does not answer."""
+    """Current positions; empty if Redis does not answer."""
     redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
         return (await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})).positions
@@ -140,11 +140,11 @@ async def wait_until_counted(
     before: Positions | None = None,
     on_progress: Callable[[int], None] = lambda _missing: None,
 ) -> None:
-    """Until everything before the ends is counted, and every partition's worker has said since that it is caught up.
+    """Wait until all records before the end offsets are counted and every partition's worker reports no backlog.
 
-    From then on every server answers with all of it, as soon as it has looked into Redis again. `before`: positions
-    before the records were written (`read_positions`). `on_progress` is told how many records are missing. Raises
-    SalepulseError when there was no progress at all for `patience_s`.
+    Afterwards every server includes them with its next poll. `before`: positions before the records were written
+    (`read_positions`). `on_progress` receives the number of missing records. Raises SalepulseError after `patience_s`
+    without progress.
     """
     redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     patience = _Patience(patience_s)
@@ -163,7 +163,7 @@ async def wait_until_counted(
             progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
             patience.check(
                 progress.partitions,
-                f"no worker has said for {patience_s:g} s that it is caught up with {behind}",
+                f"no worker has caught up with {behind} for {patience_s:g} s",
             )
         await asyncio.sleep(3 * settings.poll_ms / 1000)
     finally:
@@ -171,9 +171,9 @@ async def wait_until_counted(
 
 
 def _behind(counted: CountingProgress, now: CountingProgress) -> Partition | None:
-    """A partition whose worker has not said, since all was counted, that nothing waits there.
+    """A partition without a heartbeat free of backlog since all was counted.
 
-    Where others go on writing something always waits: there it is enough to have moved on meanwhile.
+    With other active producers there is always a backlog; there it suffices that the position has moved.
     """
     for partition, held in now.partitions.items():
         before = counted.partitions.get(partition)
@@ -190,15 +190,15 @@ def _stuck(missing: int, progress: CountingProgress, settings: Settings, patienc
         return f"{missing:,} records wait: {found}; {contract_fix(partition.topic)}"
     working = any((held.heartbeat_ms or 0) > oldest_ms for held in progress.partitions.values())
     why = (
-        "a worker is there but does not get on, see its log"
+        "a worker is running but makes no progress: see its log"
         if working
-        else "no worker is at work here, start one with `salepulse worker`"
+        else "no worker is running: start one with `salepulse worker`"
     )
     return f"nothing was counted for {patience_s:g} s and {missing:,} records wait: {why}"
 
 
 class _Patience:
-    """Ends the wait when nothing has changed for too long."""
+    """Raises when nothing has changed for too long."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -206,14 +206,14 @@ class _Patience:
         self._since = time.monotonic()
 
     def check(self, seen: object, why: str) -> None:
-        """Raise SalepulseError if this is what was seen all the time."""
+        """Raise SalepulseError if `seen` has not changed for too long."""
         if seen != self._last:
             self._last, self._since = seen, time.monotonic()
         elif time.monotonic() - self._since > self._seconds:
             raise SalepulseError(why, retriable=True)
 
     async def read(self, redis: Redis, read: Callable[[], Awaitable[CountingProgress]]) -> CountingProgress:
-        """Read, again and again while Redis does not answer."""
+        """Read, retrying while Redis does not answer."""
         while True:
             try:
                 return await read()

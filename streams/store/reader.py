@@ -1,4 +1,4 @@
-"""Reading panes: blocks, and the deltas that are not in blocks yet."""
+"""Reads panes: blocks, and the deltas not yet in blocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from streams.store.retained_spans import RetainedSpans, from_json
 from streams.store.state import StoreState, read_state
 
 BlockId = tuple[str, int]
-"""Level name and start, seconds since the epoch."""
+"""Level name and start, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """A block as it stood at one moment: all partitions' parts, and up to which position each was rolled then."""
+    """A consistent view of a block: the parts of all partitions, and their compacted positions."""
 
     parts: list[tuple[Partition, PaneDelta]]
     compacted_to: Mapping[Partition, int]
     gone: bool = False
-    """Whether some of it was there and has expired: then `parts` are not all that was counted."""
+    """Whether some of it has expired, so that `parts` are incomplete."""
 
 
 class PaneSource(Protocol):
@@ -80,24 +80,24 @@ class PaneReader:
         self._rows = rows
 
     def with_rows(self, rows: RowIndex) -> PaneReader:
-        """The same, numbering by other rows."""
+        """The same reader with another row index."""
         return type(self)(self._redis, self._keys, rows)
 
     async def state(self) -> StoreState:
-        """Where every partition stands."""
+        """The state of every partition."""
         return await read_state(self._redis, self._keys)
 
     async def promotions(self) -> dict[str, Promotion]:
-        """The promotions in force, by id."""
+        """The current promotions, by id."""
         held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
         return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
 
     async def kept(self) -> RetainedSpans:
-        """What minutes are kept beyond their time."""
+        """The spans of minutes that are retained beyond their level's retention."""
         return from_json(await self._redis.get(self._keys.kept))
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
-        """What was applied to each partition after a position, oldest first, as far as it is still in the log."""
+        """Deltas applied to each partition after a position, oldest first, as far as they are still in the log."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for partition, position in after.items():
                 pipe.xrange(self._keys.log(partition), min=f"({position}-0")
@@ -112,7 +112,7 @@ class PaneReader:
         return found
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
-        """Blocks with the positions that they hold, read together shard by shard. Others may run between two."""
+        """Blocks with their compacted positions, read atomically per shard; other calls may run between shards."""
         parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = {block: [] for block in wanted}
         compacted_to: dict[Partition, int] = {}
         gone: set[BlockId] = set()
@@ -142,14 +142,14 @@ class PaneReader:
         delta = decode(content, self._rows) if content else PaneDelta()
         if self._rows.names > MAX_ROWS:
             raise SalepulseError(
-                f"more than {MAX_ROWS:,} values of all scopes, or names in the journal of stock, are in what has been "
-                "read: ask about less at a time",
+                f"more than {MAX_ROWS:,} values of all scopes, or names in the stock event log, were read: query "
+                "less at a time",
                 retriable=True,
             )
         return delta
 
     async def starts(self, level: str) -> set[int]:
-        """Where the blocks of a level begin that there are, seconds since the epoch."""
+        """Starts of a level's existing blocks, epoch seconds."""
         starts: set[int] = set()
         for shard in range(self._keys.shards):
             held: list[bytes] = await self._redis.zrange(self._keys.blocks(shard, level), 0, -1)  # type: ignore[assignment]
@@ -157,7 +157,7 @@ class PaneReader:
         return starts
 
     async def totals(self) -> dict[str, int]:
-        """What was ever counted, refused and repeated, by the names that `Keys` lists."""
+        """Counts since the start, by the names that `Keys` lists."""
         totals: Counter[str] = Counter()
         for shard in range(self._keys.shards):
             held = await self._redis.hgetall(self._keys.totals(shard))
@@ -165,13 +165,13 @@ class PaneReader:
         return dict(totals)
 
     async def workers(self) -> dict[str, tuple[int, str]]:
-        """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
+        """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
         return await read_workers(self._redis, self._keys)
 
 
 async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
-    """What each worker last said of itself: {id: (epoch ms, its own metrics as Prometheus text)}."""
-    client: Any = redis  # redis-py's own types fit neither of its two kinds of client
+    """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
+    client: Any = redis  # redis-py's types fit neither kind of client
     held = await client.hgetall(keys.workers)
     published = {_text(name): _text(text).partition("\n") for name, text in held.items()}
     return {name: (int(at), metrics) for name, (at, _, metrics) in published.items()}
@@ -182,7 +182,7 @@ def _text(held: bytes | str) -> str:
 
 
 async def read_promotions(settings: Settings) -> dict[str, Promotion]:
-    """# promotion_id: its newest definition. Raises SalepulseError where Redis does not say."""
+    """# <promotion_id: its newest definition>. Raises SalepulseError if Redis does not answer."""
     redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
     try:
         with user_errors(redis):

@@ -1,4 +1,4 @@
-"""The clock that every process goes by: that of the Redis that holds shard 0."""
+"""The clock that all processes share: that of the Redis with shard 0."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 
 class ReferenceClock:
-    """Redis's clock, as last measured. Measured in one thread, read in any.
+    """Redis's clock, extrapolated from the last measurement. Measured in one thread, read in any.
 
-    Until it was measured once, the machine's clock is told: who judges by it measures first.
+    Before the first measurement it is the machine's clock, so measure before judging events by it.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class ReferenceClock:
         machine: Callable[[], float] = time.time,
     ) -> None:
         self.measured_s: float | None = None
-        """When it was last measured, by the monotonic clock; None: not yet."""
+        """Monotonic time of the last measurement; None: not yet."""
         self.is_off = False
-        """Whether the machine's clock differs from Redis's by so much that it is not trusted."""
+        """Whether the machine's clock differs too much from Redis's to be trusted."""
         self._redis = redis
         self._keys = keys
         self._monotonic = monotonic
@@ -41,7 +41,7 @@ class ReferenceClock:
         self._held: ClockMeasurement | None = None
 
     async def measure(self) -> None:
-        """Ask Redis for its time. Raises what a Redis raises that does not answer."""
+        """Measure Redis's clock. Raises what the client raises when Redis does not answer."""
         asked_s = self._monotonic()
         server_ms = await server_time_ms(self._redis, self._keys)
         answered_s = self._monotonic()
@@ -56,12 +56,12 @@ class ReferenceClock:
 
     @property
     def offset_ms(self) -> float:
-        """How far the machine's clock is ahead of Redis's; behind: negative. 0 while that is not known."""
+        """Offset of the machine's clock from Redis's, negative if behind; 0 while unknown."""
         held = self._held
         return 0.0 if held is None else self._machine() * 1000 - held.now_ms(self._monotonic())
 
     def _compare(self) -> None:
-        """Log once when the machine's clock stops being trusted, and once when it is trusted again."""
+        """Log once when the machine's clock loses trust, and once when it regains it."""
         held, was_off = self._held, self.is_off
         if held is None:
             return
@@ -69,7 +69,7 @@ class ReferenceClock:
         self.is_off = is_off(offset_ms, held.uncertain_ms(self._monotonic()), was_off=was_off)
         if self.is_off and not was_off:
             log.warning(
-                "this machine's clock differs from Redis's and is not trusted: run NTP here; Redis's time is used",
+                "this machine's clock differs from Redis's and is not trusted; using Redis's: run NTP here",
                 ahead_s=round(offset_ms / 1000, 1),
             )
         elif was_off and not self.is_off:

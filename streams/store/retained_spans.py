@@ -1,12 +1,12 @@
-"""Minutes that are kept for years: those of promotions. Pure.
+"""Spans of minutes that are retained for years: those of promotions. Pure.
 
-Panes of a minute are dropped when they are older than `keep_minutes_d`, but for those in kept stretches: the time of
-each promotion, from an hour before its start, so that windows up to 1h are whole from the first minute on. What is kept
-is said in Redis (`streams.store.retention_keeper`), since a block that is not there may hold no events or may be
-gone: servers answer about minutes of old only inside what is said to be kept.
+Minute panes expire after `keep_minutes_d`, except in retained spans: each promotion's time, from an hour before its
+start so that windows up to 1h are complete from its first minute. The spans are published in Redis
+(`streams.store.retention_keeper`), since a missing block may be empty or expired: servers answer for old minutes only
+inside published spans.
 
-A stretch is added whole only as far back as nothing was dropped yet, and what was once kept stays: changing or deleting
-a promotion changes what will be kept, and nothing of the past.
+A new span is added whole only where nothing has expired yet, and published spans stay: changing or deleting a promotion
+changes future retention only.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from streams.settings import Settings
 
 DAY_S = 86_400
 KEPT_LEVELS = ("m", "ship_m")
-"""The levels whose blocks are kept in kept stretches."""
+"""The levels whose blocks are retained in these spans."""
 BEFORE_START_S = 3600
 _BLOCK_S = 600
 
 
 @dataclass(frozen=True, slots=True)
 class RetainedSpans:
-    """What is kept beyond its time."""
+    """What is retained beyond its level's retention."""
 
     dropped_s: int = 0
-    """Minutes before this may be gone, but for those in `spans`."""
+    """Minutes before this may have expired, except in `spans`."""
     spans: tuple[Span, ...] = ()
-    """Apart from each other, in order of time. Those that reach into the future are promises."""
+    """Disjoint and ascending. Spans that reach into the future are planned."""
     keep_s: int = 0
-    """How long they are kept."""
+    """Their retention in seconds."""
     by_s: int = 0
-    """The latest moment by whose retention panes of any level were dropped. The as-of may be earlier again."""
+    """Latest time up to which any level's panes expired. The as-of may go back afterwards."""
 
     def covers(self, spans_to_retain: Span, oldest_s: int) -> bool:
-        """Whether all minutes of a stretch are there, if those from `oldest_s` on are."""
+        """Whether all minutes of a span exist, given that those from `oldest_s` on do."""
         at_s = spans_to_retain.start_s
         for span in self.spans:
             if span.start_s <= at_s < span.end_s:
@@ -49,13 +49,14 @@ class RetainedSpans:
         return at_s >= min(spans_to_retain.end_s, oldest_s)
 
     def holds(self, level: str, start_s: int, block_s: int) -> bool:
-        """Whether a block is kept beyond its time."""
+        """Whether a block is retained beyond its level's retention."""
         return level in KEPT_LEVELS and any(
             span.start_s < start_s + block_s and start_s < span.end_s for span in self.spans
         )
 
     def droppable(self, level: str, block_s: int, oldest_s: int) -> Iterator[tuple[int, int]]:
-        """Where blocks begin that are older than `oldest_s` and not kept: (first, last), seconds, both included."""
+        """Ranges of starts of blocks that are older than `oldest_s` and not retained: (first, last) in seconds,
+        inclusive."""
         first, last = 0, oldest_s - block_s
         for span in self.spans if level in KEPT_LEVELS else ():
             if first <= (until := min(span.start_s - block_s, last)):
@@ -70,21 +71,21 @@ NO_RETAINED_SPANS = RetainedSpans()
 
 @dataclass(frozen=True, slots=True)
 class PromotionRetention:
-    """How long minutes are kept, seconds."""
+    """Retention of minutes, in seconds."""
 
     promotions_s: int
     """Of promotions."""
     first_s: int
-    """At most so much of one promotion, from its start: one that never ends must not keep everything."""
+    """Limit per promotion, from its start: an endless one must not retain everything."""
 
     @classmethod
     def of(cls, settings: Settings) -> PromotionRetention:
-        """As the settings say."""
+        """The retention by the settings."""
         return cls(int(settings.keep_promotions_d * DAY_S), int(settings.keep_promotions_first_d * DAY_S))
 
 
 def spans_to_retain(promotions: Iterable[Promotion], keeping: PromotionRetention) -> Iterator[Span]:
-    """What the promotions in force ask to be kept, in whole blocks."""
+    """The spans that current promotions need, in whole blocks."""
     for promotion in promotions:
         start_s = promotion.starts_at // 1000
         end_s = min(-(-promotion.ends_at // 1000), start_s + keeping.first_s)
@@ -94,14 +95,14 @@ def spans_to_retain(promotions: Iterable[Promotion], keeping: PromotionRetention
 def revise_retained(
     kept: RetainedSpans, spans: Iterable[Span], keeping: PromotionRetention, *, oldest_s: int, as_of_s: int
 ) -> RetainedSpans:
-    """What is kept from now on.
+    """The retained spans from now on.
 
-    `oldest_s` is where minutes would be dropped up to if there were no promotions, `as_of_s` the moment up to which
-    there are any, both on the clock of retention. Nothing may be dropped before this is said to everyone.
+    `oldest_s`: limit of expiry of minutes without promotions. `as_of_s`: newest minute. Both are on the retention
+    clock. Publish the result before anything expires.
     """
     dropped_s = max(kept.dropped_s, oldest_s)
     past = (Span(span.start_s, min(span.end_s, -_down(-as_of_s))) for span in kept.spans)
-    # What begins before `dropped_s` is whole only where it was kept already: of that the past has it.
+    # A span that begins before `dropped_s` is complete only if it was already retained.
     new = (Span(max(span.start_s, -_down(-dropped_s)), span.end_s) for span in spans)
     asked = _union([*past, *new])
     since_s = _down(as_of_s - keeping.promotions_s)
@@ -111,13 +112,13 @@ def revise_retained(
 
 
 def to_json(kept: RetainedSpans) -> bytes:
-    """As it stands in Redis."""
+    """Encode for Redis."""
     spans = [(one.start_s, one.end_s) for one in kept.spans]
     return msgspec.json.encode({"dropped_s": kept.dropped_s, "spans": spans, "by_s": kept.by_s})
 
 
 def from_json(text: bytes | str | None) -> RetainedSpans:
-    """What `to_json` wrote; nothing is kept where nothing is said."""
+    """Decode `to_json`; empty input means no retained spans."""
     if text is None:
         return RetainedSpans()
     held = msgspec.json.decode(text, type=_RetentionWire)
@@ -131,7 +132,7 @@ class _RetentionWire(msgspec.Struct):
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:
-    """The same stretches, those that meet made one."""
+    """The union of spans, adjacent ones joined."""
     united: list[Span] = []
     for span in sorted((span for span in spans if span), key=lambda span: span.start_s):
         if united and span.start_s <= united[-1].end_s:

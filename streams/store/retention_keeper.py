@@ -1,8 +1,7 @@
-"""Saying what minutes are kept for years, and seeing to it that they are.
+"""Publishes and extends the retention of minutes.
 
-Everyone who drops minutes first says up to where, in one key, by compare-and-set; everyone who asks for minutes to be
-kept does so in the same key. So what is said to be kept was there when it was said, and nobody drops it afterwards,
-whatever the order in which workers come to it.
+Expiry of minutes and new retained spans are published in one key by compare-and-set. So a published span was complete
+when published, and no worker expires it afterwards, whatever the order of their calls.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _AT_ONCE = 1000
 
 
 class RetentionKeeper:
-    """Keeps the minutes of promotions for one worker."""
+    """Retains the minutes of promotions for one worker."""
 
     def __init__(self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], settings: Settings) -> None:
         self.kept = NO_RETAINED_SPANS
-        """As it was last said."""
+        """The spans as last published."""
         self._redis = redis
         self._keys = keys
         self._levels = [level for level in levels if level.name in KEPT_LEVELS]
@@ -47,9 +46,9 @@ class RetentionKeeper:
         self._lengthened_at = 0.0
 
     async def publish(self, *, oldest_s: int, as_of_s: int) -> RetainedSpans:
-        """Say what is kept, and up to where other minutes are dropped; only then may they be.
+        """Publish what is retained and the limit of expiry elsewhere; only then may minutes expire.
 
-        `oldest_s`: event time from which on minutes are kept in any case.
+        `oldest_s`: event time from which on all minutes are retained.
         """
         while True:
             held = await self._redis.get(self._keys.kept)
@@ -57,14 +56,14 @@ class RetentionKeeper:
             spans = spans_to_retain(map(Promotion.model_validate_json, definitions), self._keeping)
             self.kept = revise_retained(from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
             if await self._keep(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
-                break  # else another worker has said so meanwhile
+                break  # else another worker published meanwhile
         await self._lengthen()
         return self.kept
 
     async def _lengthen(self) -> None:
-        """Let the blocks that are kept live as long: most were written before anyone knew.
+        """Extend the TTL of retained blocks, most of which were written before the span was known.
 
-        Now and then again, for blocks that another worker wrote while it did not know.
+        Repeated, for blocks of workers that did not know the span yet.
         """
         now = monotonic()
         if self.kept.spans == self._lengthened and now - self._lengthened_at < _LENGTHEN_EVERY_S:

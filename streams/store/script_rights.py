@@ -1,5 +1,5 @@
-"""Scripts that do all or nothing also where their user lacks a right: Redis checks each command of a script when it
-comes to it, and takes nothing back. Pure."""
+"""Makes scripts atomic even if their user lacks a permission: Redis checks each command when it runs, without
+rollback. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _CALL = re.compile(r"redis\.p?call\('(\w+)'")
 
 
 def guarded(text: str) -> str:
-    """A script that first sees whether its user may send each of its commands, to its first key as to all others.
+    """rPrefix a script with a check that its user may run each of its commands on its first key.
 
     >>> print(guarded("redis.call('SET', KEYS[1], 'a')"))
     for _, name in ipairs({'SET'}) do if not redis.acl_check_cmd(name, KEYS[1]) then \
-return redis.error_reply('NOPERM this user has no permissions to run ' .. name) end end
+    return redis.error_reply('NOPERM this user has no permissions to run ' .. name) end end
     redis.call('SET', KEYS[1], 'a')
     """
     names = ", ".join(f"'{name}'" for name in sorted(set(_CALL.findall(text))))

@@ -1,4 +1,4 @@
-"""Settings that everybody who counts into one store must share: what was counted by others could not be corrected."""
+"""Settings that all workers of a store must share, since counts cannot be recomputed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from streams.store.connection import user_errors
 from streams.store.keys import Keys
 
 CURRENCY = "currency"
-"""The field of the state that says which currency was counted; absent in a store of an earlier version."""
+"""State field with the counted currency; absent in stores of earlier versions."""
 
 
 async def require_same_settings(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
-    """Refuse settings that differ from those of whoever counted first, or that orders cannot be joined under.
+    """Reject settings that differ from the store's, or partition counts under which orders cannot be joined.
 
-    `partitions`: how many each topic has. Raises SalepulseError.
+    `partitions`: number per topic. Raises SalepulseError.
     """
     orders, logistics = partitions[Topic.ORDERS], partitions[Topic.LOGISTICS]
     if settings.shards > 1 and orders != logistics:
         raise SalepulseError(
-            f"topic orders has {orders} partitions and logistics {logistics}: with shards = {settings.shards} they "
-            "must have as many, so that all of an order lies in one shard; make one of them anew, or set shards = 1"
+            f"topic orders has {orders} partitions and logistics {logistics}: with shards = {settings.shards} the "
+            "numbers must match, so that all records of an order are in one shard; recreate one of the topics, or "
+            "set shards = 1"
         )
     state = Keys(settings.redis_prefix, settings.shards).state(0)
     counted_with = {
@@ -37,6 +38,6 @@ async def require_same_settings(redis: Redis, settings: Settings, partitions: di
         theirs = ours if held is None else held.decode()
         if theirs != ours:
             raise SalepulseError(
-                f"this Redis was counted into with {theirs}, not with {ours}: what was counted cannot be changed; "
-                "use those settings, or another redis_prefix and count again"
+                f"this Redis was populated with {theirs}, not with {ours}, and counts cannot be converted; use "
+                "those settings, or another redis_prefix and count again"
             )

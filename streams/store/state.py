@@ -1,4 +1,4 @@
-"""Reading where every partition stands."""
+"""Reads the state of all partitions."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ from streams.store.keys import Keys
 from streams.store.stuck_partitions import UnmovedPosition
 
 UNKNOWN_SINCE_MS = 1
-"""Of records that were lost at a time that is not known: a version before this one wrote none."""
+"""Stands for an unknown time of loss: earlier versions stored none."""
 _STOPPED, _WAITS = b"stopped:", b"waits:"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """All shards at about one moment."""
+    """All shards at about the same time."""
 
     epochs: tuple[str, ...]
-    """One of each shard. With another one Redis is another, or a topic was made anew: what was read before is void."""
+    """One per shard. A new epoch means another Redis or a recreated topic: everything read before is invalid."""
     partitions: dict[Partition, PartitionState]
-    """The partitions of the event topics that were ever read, also those that the broker has no more."""
+    """All event partitions that were ever read, even if the broker no longer has them."""
     promotions_version: int
-    """Grows with every change of a promotion."""
+    """Incremented by every change of a promotion."""
     counts: Mapping[Topic, int] = field(default_factory=dict)
-    """How many partitions the broker has of each topic that workers read, 0: there is no such topic. Without topics
-    that no worker has noted."""
+    """# <topic that workers read: number of partitions on the broker, 0 if it does not exist>, as far as noted."""
     unread: tuple[Partition, ...] = ()
-    """Partitions that the broker has and no worker has ever sent a heartbeat for."""
+    """Partitions of the broker without any heartbeat yet."""
     incomplete: Mapping[Partition, int] = field(default_factory=dict)
-    """Partitions of which records were lost before they were counted, also of `promotions`: event time, epoch ms, from
-    which on; never 0."""
+    """# <partition that lost uncounted records: event time of the loss, epoch ms, never 0>, also of `promotions`."""
     paused: dict[Partition, str] = field(default_factory=dict)
-    """Partitions, also of promotions, that are not read: most of their topic's messages break the contract. # <why>"""
+    """# <paused partition: reason>: most messages of its topic break the contract."""
     waiting: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
-    """Partitions, also of promotions, in which records wait, or that the broker does not answer for."""
+    """Partitions with a backlog, or that the broker does not answer for; also of `promotions`."""
 
     @property
     def existing_partitions(self) -> dict[Partition, PartitionState]:
-        """`partitions` without those that the broker has no more: a topic was created again with fewer. Their counts
-        stay. Where the topic is missing altogether all of them are waited for."""
+        """`partitions` without those that the broker no longer has, since a topic was recreated with fewer. Their
+        counts remain. If a topic is missing entirely, all of its partitions are awaited."""
         return {
             partition: held
             for partition, held in self.partitions.items()
@@ -52,13 +50,13 @@ class StoreState:
 
     @property
     def differing(self) -> tuple[int, int] | None:
-        """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
+        """The partition counts of `orders` and `logistics` if they must match and do not."""
         orders, logistics = self.counts.get(Topic.ORDERS, 0), self.counts.get(Topic.LOGISTICS, 0)
         return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
 
     @property
     def incomplete_since_ms(self) -> int | None:
-        """Event time from which on events were lost before they were counted; None: none are known to be."""
+        """Event time from which on uncounted events were lost; None if there is no known loss."""
         return min((ms for partition, ms in self.incomplete.items() if partition.topic in EVENT_TOPICS), default=None)
 
     @property
@@ -67,12 +65,12 @@ class StoreState:
         return tuple(topic for topic, count in self.counts.items() if not count)
 
     def capped(self, now_ms: int) -> StoreState:
-        """The same without event times that the clock has not reached."""
+        """A copy without event times in the future."""
         return replace(self, partitions={name: held.capped(now_ms) for name, held in self.partitions.items()})
 
 
 async def read_state(redis: Redis, keys: Keys) -> StoreState:
-    """Where every partition of the event topics stands."""
+    """Read the state of every event partition."""
     async with redis.pipeline(transaction=False) as pipe:
         for shard in range(keys.shards):
             pipe.hgetall(keys.state(shard))
@@ -81,7 +79,7 @@ async def read_state(redis: Redis, keys: Keys) -> StoreState:
 
 
 def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
-    """The state from the hash of each shard."""
+    """Parse the state from each shard's hash."""
     partitions: dict[Partition, PartitionState] = {}
     attended: set[Partition] = set()
     incomplete: dict[Partition, int] = {}
@@ -134,7 +132,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
 
 
 def _waiting(held: bytes) -> UnmovedPosition:
-    """As `heartbeat.lua` writes it."""
+    """Parse the format of `heartbeat.lua`."""
     at, since_ms, reported_ms, lag = held.decode().split(" ")
     return UnmovedPosition(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
 

@@ -1,4 +1,4 @@
-"""Partitions whose position does not move although the broker has more, by what their workers report. Pure."""
+"""Partitions whose position does not move despite a backlog, as their workers report. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from consumers.topics import Partition
 
 STUCK_MS = 60_000
-"""A position that has not moved for longer than this, with records after it, does not move by itself."""
+"""A position with a backlog that has not moved for longer than this is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnmovedPosition:
-    """Records wait in a partition, and its worker has seen the position where it is for a while."""
+    """A position with a backlog that has not moved for a while."""
 
     position: str
-    """The offset of the next record to count; empty where nothing of it was ever counted."""
+    """Offset of the next record to count; empty if nothing was counted."""
     since_ms: int
-    """When its worker, or the one before, first saw that, by Redis's clock."""
+    """When a worker first reported it, by Redis's clock."""
     reported_ms: int
-    """When its worker last saw it."""
+    """When a worker last reported it."""
     lag: int | None
-    """Records that wait; None: the broker answers no fetch of the partition."""
+    """Number of uncounted records; None: the broker answers no fetch of the partition."""
 
     @property
     def for_s(self) -> float:
@@ -33,7 +33,7 @@ class UnmovedPosition:
 def stuck(
     waiting: Mapping[Partition, UnmovedPosition], paused: Mapping[Partition, str], now_ms: int, stale_after_s: float
 ) -> dict[Partition, UnmovedPosition]:
-    """Those that have waited for too long and that a worker still reports; without those not read on purpose."""
+    """The partitions that are stuck and still reported, without paused ones."""
     oldest_ms = now_ms - round(stale_after_s * 1000)
     return {
         partition: held
@@ -43,10 +43,11 @@ def stuck(
 
 
 def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, str]]:
-    """What is wrong and what to do, for each; where the broker answers for several of them not at all, once for these.
+    """Problem and fix of each; partitions that the broker does not answer for share one.
 
     >>> clicks, orders = Partition.parse("clicks/0"), Partition.parse("orders/0")
-    >>> [text for text, _ in stuck_texts({clicks: Waiting("", 0, 95_000, None), orders: Waiting("7", 0, 97_000, None)})]
+    >>> [text for text, _ in stuck_texts({clicks: UnmovedPosition("", 0, 95_000, None),
+    ...     orders: UnmovedPosition("7", 0, 97_000, None)})]
     ['the broker answers no fetch of 2 partitions (clicks/0, orders/0), which have not moved for 95 s']
     """
     unheard = {partition: held for partition, held in found.items() if held.lag is None}
@@ -63,12 +64,12 @@ def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, s
 
 
 def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
-    """What is wrong with it, in a sentence.
+    """Describe a stuck partition in a sentence.
 
     >>> clicks = Partition.parse("clicks/0")
-    >>> stuck_text(clicks, Waiting("20", 0, 95_000, 7))
+    >>> stuck_text(clicks, UnmovedPosition("20", 0, 95_000, 7))
     'partition clicks/0 has been at offset 20 for 95 s, and 7 records wait after it'
-    >>> stuck_text(clicks, Waiting("", 0, 95_000, None))
+    >>> stuck_text(clicks, UnmovedPosition("", 0, 95_000, None))
     'partition clicks/0 has been at its first record for 95 s, and the broker answers none of its fetches'
     """
     at = f"offset {held.position}" if held.position else "its first record"
@@ -77,14 +78,14 @@ def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
 
 
 def stuck_fix(held: UnmovedPosition) -> str:
-    """What to do about it."""
+    """How to fix it."""
     cause = (
         "its leader is down, or a batch is damaged on the broker's disk"
         if held.lag is None
         else "a transaction is open there, a batch is damaged on the broker's disk, or dead letters cannot be written"
     )
     return (
-        f"see the logs of the worker and of the broker that leads it: {cause}; a damaged replica is copied again from "
-        "another once its segment is deleted; without another, `kafka-delete-records.sh` up to the next good offset "
-        "has the rest counted and the history marked as incomplete"
+        f"see the logs of the worker and of the broker that leads the partition: {cause}; a damaged replica is "
+        "restored from another one once its segment is deleted; without another, `kafka-delete-records.sh` up to "
+        "the next good offset skips the damage and marks the history as incomplete"
     )

@@ -1,4 +1,4 @@
-"""Forgetting orders: a slow walk through the buckets of records, for as long as a worker runs."""
+"""Deletes expired order records in a slow, endless scan over their buckets."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from streams.store.connection import script
 from streams.store.keys import Keys
 
 AT_ONCE = 4
-"""Buckets looked at each second: all of a shard within ten hours."""
+"""Buckets scanned per second: a whole shard takes ten hours."""
 
 
 class RecordSweep:
-    """One worker's walk. Several workers may walk at once; what one reads another may delete."""
+    """One worker's scan. Several workers may scan concurrently."""
 
     def __init__(self, redis: Redis, keys: Keys, horizon_ms: int, delivered_ms: int) -> None:
-        """`horizon_ms`: since when nothing must have been heard of an order; `delivered_ms`: of one that was delivered,
-        or neither paid nor shipped."""
+        """`horizon_ms`: retention after an order's last event; `delivered_ms`: if delivered, or neither paid nor
+        shipped."""
         self._redis = redis
         self._keys = keys
         self._horizon_ms = horizon_ms
@@ -30,7 +30,7 @@ class RecordSweep:
         self._next = randrange(BUCKETS * keys.shards)
 
     async def run_once(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
-        """Look at the next buckets; returns how many orders were forgotten."""
+        """Scan the next buckets; returns the number of deleted records."""
         forgotten = 0
         for _ in range(buckets):
             self._next = (self._next + 1) % (BUCKETS * self._keys.shards)

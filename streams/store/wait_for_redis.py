@@ -1,4 +1,4 @@
-"""Waiting for a Redis that is away or refuses writes, at the start of a process."""
+"""Waits for a Redis that is unavailable or refuses writes when a process starts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _RETRY_EVERY_S = 1.0
 
 
 async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) -> T:
-    """Do what a start needs of Redis, as soon as it answers and takes writes; says in the log what it waits for.
+    """Run `work`, retrying and logging while Redis is unavailable or refuses writes.
 
-    `redis`: whose errors `work` raises as they are; None: it raises SalepulseError itself. Raises that where waiting
-    would not help: an unsafe Redis, a login or right that is refused.
+    `redis`: the client whose errors `work` raises unconverted; None if it raises SalepulseErrors. Raises errors that
+    waiting cannot fix: an unsafe Redis, a rejected login, a missing permission.
     """
     waited, pace = False, LogPace()
     while True:

@@ -1,4 +1,4 @@
-"""Asking a Redis whether it takes writes now, without writing anything: PING does not tell."""
+"""Probes whether Redis accepts writes, without writing: PING does not show it."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from streams.store.keys import Keys
 from streams.store.refusal_kinds import RedisRefusal, refusal_of
 
 _NODES_EVERY_S = 5.0
-"""How often the memory of a cluster's nodes is looked at, which takes a connection to each."""
+"""How often the memory of cluster nodes is checked, which takes a connection to each."""
 _DENIED_EVERY_S = 3.0
-"""How often a user that was denied it asks again."""
+"""How often a user that lacks the permission probes again."""
 _FIELD = "write-probe"
 _SECTIONS = ("memory", "persistence", "replication")
 
 
 class WriteProbe:
-    """Sends commands that Redis refuses whenever it refuses writes, and that change nothing.
+    """Sends commands that fail whenever Redis refuses writes, and that change nothing.
 
-    `SET` with `XX` on a key that is never there is refused for every cause, lack of memory included; a script then
-    tries each command that counting uses (`rights.lua`). Who only reads may send neither: its user may `HDEL` what
-    people said of alerts. That is refused too, except for lack of memory, which `INFO` tells; where even that is not
-    allowed, `INFO` tells the most of it.
+    `SET` with `XX` on a key that never exists fails for every cause, including memory; a script then tries each command
+    that counting uses (`rights.lua`). Read-only users may run neither: they may `HDEL` silences, which fails for every
+    cause except memory, and `INFO` shows that one. Without that permission, `INFO` shows most causes.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, only_reads: bool, sole_login: bool = False) -> None:
-        """`sole_login`: whoever writes comes as the same user, so that what this one may not, nobody may."""
+        """`sole_login`: writers use the same user, so that a permission it lacks is a problem for them, too."""
         self._redis = redis
         self._keys = keys
         self._only_reads = only_reads
         self._sole_login = sole_login
         self._rights = script(redis, "rights")
         self._denied_s: float | None = None
-        """When our user was last told that it may not."""
+        """When a permission was last denied."""
         self._looked_s = -_NODES_EVERY_S
         self._seen: RedisRefusal | None = None
-        """What the nodes of a cluster said of themselves when they were last looked at."""
+        """Refusal found when the cluster nodes were last checked."""
 
     async def refusal(self) -> RedisRefusal | None:
-        """Why writes are refused; None: they are taken, as far as can be told. Raises what no answer raises."""
+        """Why writes are refused; None if they seem to be accepted. Raises the client's error if Redis does not
+        answer."""
         if not self._only_reads:
             return await self._answer(self._ask_to_write)
         if self._may_ask:
@@ -60,7 +60,7 @@ class WriteProbe:
 
     @property
     def _may_ask(self) -> bool:
-        """Seldom, once it was denied: else the server's log of what was denied would fill up."""
+        """Limits probes after a denial, which would fill the server's ACL log."""
         if self._denied_s is None:
             return True
         return self._sole_login and monotonic() - self._denied_s >= _DENIED_EVERY_S
@@ -88,7 +88,7 @@ class WriteProbe:
             await self._rights(keys=[self._keys.probe(shard), self._keys.state(shard)])
 
     async def _ask_to_delete(self) -> None:
-        client: Any = self._redis  # redis-py's own types fit neither of its two kinds of client
+        client: Any = self._redis  # redis-py's types fit neither kind of client
         await client.hdel(self._keys.silences, _FIELD)
 
     async def _look(self) -> RedisRefusal | None:
@@ -104,7 +104,7 @@ class WriteProbe:
 
 @asynccontextmanager
 async def write_probe(redis: Redis, settings: Settings) -> AsyncIterator[WriteProbe]:
-    """For whoever only reads, with `redis`: as whoever writes, where the settings tell who that is."""
+    """The probe of a read-only process with client `redis`: probes as the writer if the settings hold that login."""
     keys = Keys(settings.redis_prefix, settings.shards)
     if not (settings.redis_read_user and settings.redis_writer_known):
         yield WriteProbe(redis, keys, only_reads=True, sole_login=not settings.redis_read_user)
@@ -117,7 +117,7 @@ async def write_probe(redis: Redis, settings: Settings) -> AsyncIterator[WritePr
 
 
 def refusal_in(info: Mapping[str, Any]) -> RedisRefusal | None:
-    """Why a server refuses writes, as far as `INFO` tells. Replication buffers do not count as memory in use.
+    """Why a server refuses writes, as far as `INFO` shows it. Replication buffers do not count as used memory.
 
     >>> refusal_in({"used_memory": 120, "maxmemory": 100, "mem_not_counted_for_evict": 10})
     <RedisRefusal.OOM: 'oom'>

@@ -1,17 +1,19 @@
-"""Writing panes: every batch in one fenced script call, results and position together.
+"""Writes panes: each batch in one fenced script call, results and position together.
 
-The order that exactness rests on:
+Exactness depends on this order:
 
-1. `load` reads where a partition stands; the worker seeks there.
-2. `apply` says which position its batch follows. Redis applies it only if that is the stored position: the delta goes
-into the partition's log, the event ids beside it, the position moves. Anything else (a repeat, a zombie after a
-rebalance, a batch after a lost one, a wiped Redis) changes nothing and is answered with the position to go to.
-What events tell of orders goes into records that two topics share, so these are compared and set in the same call.
+1. `load` reads a partition's position; the worker seeks there.
+
+2. `apply` sends a batch with its start offset. Redis applies it only if that is the stored position: it appends the
+   delta to the partition's log, stores the event ids and moves the position. Otherwise (a repeat, a zombie after a
+   rebalance, a gap, a wiped Redis) it changes nothing and returns the stored position. Order records, which two topics
+   share, are compared and set in the same call.
+
 3. `streams.store.compactor` moves deltas from the log into blocks of panes, under the same fence.
 
-A call that was cut off may be sent again: each batch has an id of its own, which is kept beside the position that it
-led to, so its sender is told that the first call got through. Somebody else's batch may lead to the same position, and
-may have been joined with other records: whose word stands there is told by the id, and asked by rolls too.
+A call without an answer may be repeated: the id of the last batch is stored with the position, so that Redis recognises
+a batch that it applied already. Another worker's batch may have led to the same position with other records; compaction
+therefore checks the id, too.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 
 @dataclass(frozen=True, slots=True)
 class IdEntry:
-    """Event ids of one applied batch, or of several that were joined."""
+    """Event ids of one applied batch, or of several joined."""
 
     end_offset: int
     """Position after the last of them."""
@@ -59,24 +61,24 @@ class IdEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredPartition:
-    """What Redis holds of a partition."""
+    """The stored state of a partition."""
 
     position: int | None
-    """Offset of the next record to count; None: nothing was ever applied."""
+    """Offset of the next record to count; None: nothing was applied yet."""
     compacted_to: int | None
-    """Position up to which deltas are in the blocks."""
+    """Position up to which deltas are in blocks."""
     log: list[tuple[int, PaneDelta]]
-    """Deltas after that, each with the position after it."""
+    """# <(position after the delta, delta)>, not yet compacted"""
     ids: list[IdEntry]
-    """Of what is not rolled."""
+    """Ids since the last compaction."""
     compacted_ids: list[IdEntry]
-    """Before those."""
+    """Earlier ids."""
     topic_ids: tuple[str, ...] = ()
-    """The topic that was counted, and the one before it; empty while that is not known."""
+    """Ids of the counted topic and of its predecessor; empty if unknown."""
     batch_id: str = ""
-    """Which batch led to the position; empty where none did."""
+    """Id of the batch that set the position; empty if there is none."""
     heartbeat_ms: int | None = None
-    """When a worker last sent a heartbeat for it, epoch ms."""
+    """Last heartbeat, epoch ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +87,35 @@ class BatchUpdate:
 
     partition: Partition
     start_offset: int
-    """Offset after the record fetched before this batch, or the one last sought."""
+    """Offset after the last record of the batch before, or the offset of the last seek."""
     end_offset: int
     """Offset after the last record of this batch."""
     first: bool
     """Whether `load` found no position."""
     newest_ms: int | None
-    """Newest event time that is not ahead of the clock; None when nothing in it counts, or all of it is ahead."""
+    """Newest event time that is not ahead of the clock; None if no event counts or all are ahead."""
     delta: PaneDelta = ZERO
     ids: IdEntry | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
-    """What to add to the totals, by name."""
+    """# <total: increment>"""
     records: Sequence[RecordChange] = ()
     clock_ms: int | None = None
-    """A newest event time later than this is not believed where it is stored already; None: any is."""
+    """A later stored event time is replaced, since a wrong clock wrote it; None: never."""
     batch_id: str = field(init=False, default_factory=lambda: uuid4().hex)
-    """Another one of each such object, also of copies with something changed."""
+    """Unique per object, also for copies with changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordConflict:
-    """The batch was refused: a record is not what it was read as. Nothing was changed; read and try again."""
+    """The batch was refused: a record has changed since it was read. Nothing was written; read and try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetMismatch:
-    """The batch was refused: the partition stands elsewhere."""
+    """The batch was refused: it does not start at the stored position."""
 
     position: int | None
-    """Where; None: Redis knows nothing of this partition."""
+    """The stored position; None if there is none."""
 
 
 class PaneWriter:
@@ -122,7 +124,7 @@ class PaneWriter:
     def __init__(
         self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], *, clock: Callable[[], int] = now_ms
     ) -> None:
-        """`clock`: the one that all processes go by, epoch ms (`ReferenceClock`)."""
+        """`clock`: the reference clock that all processes share, epoch ms."""
         self._redis = redis
         self._keys = keys
         self._levels = levels
@@ -138,7 +140,7 @@ class PaneWriter:
         self._records = script(redis, "records")
 
     async def load(self, partition: Partition, rows: RowIndex) -> StoredPartition:
-        """Everything a new owner of a partition needs, read at one moment."""
+        """Read the state that a new owner needs, atomically."""
         state = self._keys.state(self._keys.shard(partition))
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hmget(state, [f"{name}:{partition}" for name in ("pos", "rolled", "topic", "by", "seen")])
@@ -163,12 +165,12 @@ class PaneWriter:
         )
 
     async def note_topic_id(self, partition: Partition, position: int, topic_id: str) -> bool:
-        """Note the topic that a partition is counted from, where none is noted; False if it stands elsewhere."""
+        """Note the id of a partition's topic if none is stored; False on an offset mismatch."""
         keys = [self._keys.state(self._keys.shard(partition))]
         return bool(await self._identify(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
 
     async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
-        """The records of orders that a partition tells of; None: there is none."""
+        """The records of a partition's orders; None for orders without one."""
         keys = list(orders)
         records: dict[RecordKey, bytes | None] = dict.fromkeys(keys)
         held = iter(await self._records(keys=[self._keys.buckets(self._keys.shard(partition))], args=[b"".join(keys)]))
@@ -177,7 +179,8 @@ class PaneWriter:
         return records
 
     async def apply(self, batch: BatchUpdate, rows: RowIndex) -> OffsetMismatch | RecordConflict | None:
-        """Apply a batch; None when it is in, by this call or by an earlier one of the same, else why it was refused."""
+        """Apply a batch; None if it is applied, by this call or an earlier one with the same batch, else why it was
+        refused."""
         shard = self._keys.shard(batch.partition)
         answer = await self._apply(
             keys=[
@@ -209,10 +212,10 @@ class PaneWriter:
         return RecordConflict() if answer == b"read again" else _moved(answer)
 
     async def mark_incomplete(self, partition: Partition, position: int | None, unknown_ms: int) -> bool:
-        """Mark that records after the position are lost: incomplete since the newest event counted of the partition.
+        """Mark that records after the position are lost: the history is incomplete since the newest event counted.
 
-        Of several losses the earliest is kept. `unknown_ms` is the time to use where no event of it was ever counted;
-        `position` is None where none is stored. False if the partition is at another position: nothing is marked then.
+        The earliest of several losses is kept. `unknown_ms` is used if no event was ever counted. `position` is None if
+        none is stored. False and no change on an offset mismatch.
         """
         keys = [self._keys.state(self._keys.shard(partition))]
         at = "" if position is None else position
@@ -221,11 +224,11 @@ class PaneWriter:
     async def restart(
         self, partition: Partition, position: int, at: int, unknown_ms: int | None, topic_id: str = ""
     ) -> bool:
-        """Go to another position; all of the log must be rolled.
+        """Move to another position; the whole log must be compacted.
 
-        `unknown_ms`: as of `mark_incomplete`, which is done too; None where nothing is known to be missing.
-        `topic_id`: the topic that is read now, empty where that is to be found out. Views begin again. False if the
-        partition is at another position, or something is not rolled: nothing is changed then.
+        `unknown_ms`: see `mark_incomplete`, which is included; None if no record is known to be lost. `topic_id`: id of
+        the current topic, empty if unknown. Readers start over. False and no change on an offset mismatch or if the log
+        is not compacted.
         """
         answer = await self._restart(
             keys=[
@@ -247,7 +250,7 @@ class PaneWriter:
         changes: Sequence[tuple[str, bytes | None]],
         totals: Mapping[str, int] = MappingProxyType({}),
     ) -> OffsetMismatch | None:
-        """Set (JSON) or delete (None) promotions, in order, and add to totals, with the position of their partition."""
+        """Set (JSON) or delete (None) promotions in order, and add to totals, together with the position."""
         shard = self._keys.shard(partition)
         answer = await self._promotions(
             keys=[self._keys.state(shard), self._keys.promotions, self._keys.totals(shard)],
@@ -265,16 +268,16 @@ class PaneWriter:
         return _moved(answer)
 
     async def stop(self, partition: Partition, position: int | None, why: str) -> OffsetMismatch | None:
-        """Note why a partition is not read on, until something of it is applied; None when that is noted."""
+        """Note why a partition is paused, until its next batch is applied; None if noted."""
         keys = [self._keys.state(self._keys.shard(partition))]
         return _moved(await self._stop(keys=keys, args=[str(partition), "" if position is None else position, why]))
 
     async def confirm(self, partition: Partition) -> None:
-        """Say no more that anything was lost of a partition."""
+        """Clear the mark that records of a partition were lost."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
 
     async def note_topics(self, known: Mapping[Topic, TopicMetadata]) -> None:
-        """Note which topics the broker has, and how many partitions: readers wait for a heartbeat of each."""
+        """Note the broker's topics and partition counts: readers await a heartbeat of each partition."""
         if known:
             args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
             await self._topics(keys=[self._keys.state(0)], args=args)
@@ -286,13 +289,12 @@ class PaneWriter:
         steps: Mapping[Partition, int] = MappingProxyType({}),
         applying: Mapping[Partition, str] = MappingProxyType({}),
     ) -> set[Partition]:
-        """Say that partitions are attended: (position, records not yet counted) of each. Returns those that moved.
+        """Write heartbeats: (position, uncounted records) per partition. Returns the partitions whose position differs.
 
-        Where the broker does not answer for a partition its records are None: only that is noted then.
-        `counted_through_ms`:
-        everything that had arrived in Kafka by then is before the position, where that is known. `steps`: grows while a
-        large record is read. `applying`: ids of batches that are being applied: the position that one led to is the
-        caller's too.
+        Uncounted records are None if the broker does not answer for a partition; then only that is noted.
+        `counted_through_ms`: all records that arrived in Kafka by then are before the position. `steps`: grows while a
+        large record is read. `applying`: ids of batches in flight, whose resulting positions are accepted as the
+        caller's.
         """
         moved: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
@@ -310,7 +312,7 @@ class PaneWriter:
         return moved
 
     async def expire(self, oldest_s: Mapping[str, int], kept: RetainedSpans = NO_RETAINED_SPANS) -> int:
-        """Delete blocks whose panes are all older than their level keeps, and not kept for years; returns how many."""
+        """Delete blocks whose panes have all expired and are not retained; returns their number."""
         deleted = 0
         for shard in range(self._keys.shards):
             for level in self._levels:
@@ -321,7 +323,7 @@ class PaneWriter:
         return deleted
 
     async def _drop(self, shard: int, level: str, first: int, last: int) -> int:
-        """Delete blocks that begin in [first, last], a few thousand at a time; returns how many."""
+        """Delete blocks that start in [first, last], a few thousand at a time; returns their number."""
         index = self._keys.blocks(shard, level)
         found: list[bytes] = await self._redis.zrangebyscore(index, first, last, start=0, num=5000)  # type: ignore[assignment]
         starts = [int(start) for start in found]
@@ -337,7 +339,7 @@ _NO_RECORD = (0).to_bytes(2, "big")
 
 
 def _packed(records: Sequence[RecordChange]) -> bytes:
-    """As `apply.lua` reads them."""
+    """Encode record changes for `apply.lua`."""
     parts: list[bytes] = []
     for key, before, after in records:
         if before is None:

@@ -1,8 +1,7 @@
-"""The worker: carries batches from Kafka to the panes in Redis.
+"""The worker: reads batches from Kafka and writes panes to Redis.
 
-Faust gives consumer groups, rebalances, agents and timers; what counts, and up to where, is decided by `PartitionWork`
-and the fence in Redis. Kafka's committed offsets are kept near the truth for tools that watch lag, and are never relied
-upon.
+Faust provides consumer groups, rebalances, agents and timers. `OwnedPartition` and the fence in Redis decide which
+records count. Offsets committed to Kafka only serve tools that watch lag.
 """
 
 from streams.worker.worker import Worker

@@ -1,4 +1,4 @@
-"""The Faust app: agents that hand every batch to the worker, and a timer; how a worker process starts and ends."""
+"""The Faust app: agents pass each batch to the worker, a timer runs its housekeeping."""
 
 from __future__ import annotations
 
@@ -29,28 +29,26 @@ from streams.worker import Worker
 from streams.worker.position_tracker import ASK_EVERY_S
 
 _NO_LIMIT = 1 << 20
-"""Batches in Faust's own buffers: `FetchBudget` is the limit. Theirs would keep a fetch back until nearly all was
-done.
-"""
+"""Batches in Faust's own buffers: unlimited, since `FetchBudget` limits them. Faust's limit would delay fetches."""
 
 
 _TURN_WITHIN_S = 30
-"""How long the main loop may be held up at least: loading a partition with a long log takes seconds."""
+"""Minimum time that the main loop may block: loading a partition with a long log takes seconds."""
 _REBALANCE_WITHIN_S = 15
 _ANSWER_WITHIN_S = 20
-"""Shorter than a worker may be stuck: a connection that is silent for so long is closed, and another made. Longer than
-a rebalance may take, which is one request."""
+"""Kafka request timeout, after which the connection is replaced: shorter than `stuck_after_s`, longer than a
+rebalance."""
 
 
 def create_app(settings: Settings, shutdown_watchdog: ShutdownWatchdog) -> BatchApp:
-    """The Faust app with its agents and timers; nothing is connected before it runs."""
+    """The Faust app with its agents and timers; connects when it runs."""
     app = BatchApp(
         settings.group,
         **settings.kafka.faust_options(),
         store="memory://",
         topic_disable_leader=True,
         topic_allow_declare=False,
-        consumer_metadata_max_age_ms=round(1000 * ASK_EVERY_S),  # partitions that are added are taken up
+        consumer_metadata_max_age_ms=round(1000 * ASK_EVERY_S),  # discovers added partitions
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         stream_buffer_maxsize=_NO_LIMIT,
@@ -107,12 +105,13 @@ def create_app(settings: Settings, shutdown_watchdog: ShutdownWatchdog) -> Batch
 
 
 async def preflight(settings: Settings) -> None:
-    """Refuse to start where counting could not be right.
+    """Check the broker, the topics and Redis before reading; wait for a Redis that is unavailable or refuses writes.
 
-    No broker, a topic missing, a Redis that evicts or was counted into with other settings. A Redis that is away or
-    refuses writes is waited for.
+    Raises SalepulseError where there is no broker, a topic is missing, or Redis evicts keys or was populated with other
+    settings.
     """
-    partitions = await require_topics(settings.kafka)  # first: for Redis it may wait, and only Redis would be named
+    # first, so that a missing broker is reported even while Redis is unavailable
+    partitions = await require_topics(settings.kafka)
     redis = connect(settings)
     try:
         await wait_for_redis(redis, lambda: check(redis))
@@ -126,16 +125,13 @@ async def preflight(settings: Settings) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Run a worker until SIGINT or SIGTERM; never returns.
+    """Run a worker until SIGINT or SIGTERM, then exit; exit code 1 means that it was stuck and should be restarted.
 
-    It ends with 1 where it was stuck: then it is to be started again.
-
-    Raises:
-        SalepulseError: what is wrong with the broker, the topics or Redis, before anything is read.
+    Raises SalepulseError if the broker, the topics or Redis are unusable.
     """
-    logging.basicConfig(level=logging.WARNING)  # without a handler Faust is silent about everything, even its own end
+    logging.basicConfig(level=logging.WARNING)  # without a handler Faust logs nothing, not even its own crash
     asyncio.run(preflight(settings))
-    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is normal
     tune_memory()
     shutdown_watchdog = ShutdownWatchdog(
         silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0

@@ -1,4 +1,4 @@
-"""Carrying a batch: decode, refuse, write dead letters, apply. The position moves last, with the results."""
+"""Processing of a batch: decode, reject, write dead letters, apply. The position moves with the results, last."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from streams.worker.registry import PartitionRegistry, WorkerClock
 log = structlog.get_logger()
 
 _PAUSE_S = 1.0
-"""After a batch that failed: it is read again, and may fail again."""
+"""Pause after a failed batch, before it is read again."""
 
 
 class BatchProcessor:
-    """Counts batches. Those of one partition must come one after the other."""
+    """Counts batches. Call it for one batch of a partition at a time."""
 
     def __init__(
         self,
@@ -63,18 +63,18 @@ class BatchProcessor:
         self._dead_letters = DeadLetterOutput(kafka, now_ms=now_ms)
 
     async def stop(self) -> None:
-        """Disconnect from the broker."""
+        """Disconnect the dead-letter producer."""
         await self._dead_letters.stop()
 
     async def handle(self, batch: RecordBatch) -> None:
-        """Count a batch, or leave it uncounted and see to it that it is read again."""
+        """Count a batch, or leave its position unchanged so that it is read again."""
         partition = Partition(batch.topic, batch.partition)
         try:
             async with self._registry.lock(partition):
                 owned = await self._registry.loaded(partition)
                 owned.last_batch_s = monotonic()
                 is_next = await self._position_tracker.is_next_batch(owned, batch)
-                # A batch that ends where it begins holds nothing; Redis refuses to log it twice at one position.
+                # Redis rejects a second log entry with the same offset, so skip empty batches.
                 counted = is_next and batch.end_offset > batch.start_offset and await self._count(owned, batch)
             if counted:
                 self._metrics.batch_records.labels(batch.topic).observe(len(batch))
@@ -84,23 +84,19 @@ class BatchProcessor:
         except RevokedError:
             self._registry.release(partition)
         except (TimeoutError, KafkaError) as error:
-            log.warning(
-                "the broker does not answer, a batch will be read again", partition=str(partition), error=repr(error)
-            )
-        except Exception as error:  # the position has not moved, so nothing is lost
+            log.warning("broker did not answer; rereading batch", partition=str(partition), error=repr(error))
+        except Exception as error:  # the position is unchanged, so no record is lost
             self._failed(partition, batch, error)
             await asyncio.sleep(_PAUSE_S)
 
     def _failed(self, partition: Partition, batch: RecordBatch, error: Exception) -> None:
-        """Tell of a batch that failed: what the broker does not take now, it may take later; all else is our fault."""
+        """Log a failed batch: a warning if the error is retriable, else an error that counts in the metrics."""
         if isinstance(error, SalepulseError) and error.retriable:
-            log.warning(
-                "dead letters are not taken, a batch will be read again", partition=str(partition), error=str(error)
-            )
+            log.warning("broker refused dead letters; rereading batch", partition=str(partition), error=str(error))
             return
         self._metrics.failures.inc()
         log.error(
-            "batch failed, it will be read again",
+            "batch failed; rereading it",
             partition=str(partition),
             start_offset=batch.start_offset,
             exc_info=error,
@@ -109,7 +105,7 @@ class BatchProcessor:
             self._position_tracker.forget(self._registry.owned_partitions[partition])
 
     async def _count(self, owned: OwnedPartition, batch: RecordBatch) -> bool:
-        """Whether it is counted; else the partition stands elsewhere, or its topic is not read on."""
+        """Whether the batch was counted; False on an offset mismatch or a paused topic."""
         if owned.partition.topic is Topic.PROMOTIONS:
             moved = await self._count_promotions(owned, batch)
         else:
@@ -118,7 +114,9 @@ class BatchProcessor:
             return False
         if moved is not None:
             self._metrics.moved.inc()
-            log.info("partition stands elsewhere, going there", partition=str(owned.partition), position=moved.position)
+            log.info(
+                "offset mismatch; seeking to stored position", partition=str(owned.partition), position=moved.position
+            )
             self._position_tracker.forget(owned)
         return moved is None
 
@@ -171,7 +169,7 @@ class BatchProcessor:
     async def _write_dead_letters(
         self, owned: OwnedPartition, batch: RecordBatch, rejected: list[RejectedMessage]
     ) -> None:
-        """Write dead letters and mark lost records; both may be done again, if the batch is not applied after all."""
+        """Write dead letters and mark lost records. Both are repeated if applying the batch fails."""
         if not rejected and not batch.skipped:
             return
         await self._dead_letters.write(owned.partition, batch, rejected)

@@ -1,4 +1,4 @@
-"""What workers report of clocks in their metrics: their own, and those of producers. Pure."""
+"""Clock offsets that workers publish in their metrics: their own and those of producers. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from streams.worker.metrics import SOURCE_AHEAD, WORKER_CLOCK
 
 @dataclass(frozen=True, slots=True)
 class ClockOffsets:
-    """The clocks that were compared with Redis's."""
+    """Offsets from Redis's clock."""
 
     workers: Mapping[str, float]
-    """# <worker: seconds ahead of it; behind: negative>"""
+    """# <worker: seconds ahead, negative if behind>"""
     sources: Mapping[tuple[str, str], float]
-    """# <(topic, source): seconds ahead of it>; by the worker that saw it furthest ahead"""
+    """# <(topic, source): seconds ahead>, the largest that any worker measured"""
 
 
 NO_CLOCK_OFFSETS = ClockOffsets({}, {})
 
 
 def clock_offsets(workers: Mapping[str, tuple[int, str]], since_ms: int) -> ClockOffsets:
-    """From what each worker left at a moment; of those that were heard of since then."""
+    """Read the offsets from metrics that workers published since `since_ms`; the keys of `workers` are worker ids."""
     own: dict[str, float] = {}
     sources: dict[tuple[str, str], float] = {}
     for worker, (said_ms, text) in sorted(workers.items()):
@@ -40,7 +40,7 @@ def clock_offsets(workers: Mapping[str, tuple[int, str]], since_ms: int) -> Cloc
 
 
 def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """The samples of both families; the rest of the text is not parsed."""
+    """The samples of both metric families, without parsing the rest of the text."""
     lines = [line for line in text.splitlines() if line.startswith((WORKER_CLOCK, SOURCE_AHEAD))]
     for family in text_string_to_metric_families("\n".join((*lines, ""))):
         for sample in family.samples:

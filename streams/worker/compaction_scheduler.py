@@ -1,4 +1,4 @@
-"""Rolling beside counting: a roll takes seconds, and batches go on being counted meanwhile."""
+"""Schedules compactions, which take seconds, concurrently with counting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class CompactionScheduler:
-    """Rolls partitions one after the other, whoever is first: two at once would only take longer, and more memory."""
+    """Compacts one partition at a time: concurrent compactions would need more memory and take no less time."""
 
     def __init__(
         self,
@@ -34,19 +34,19 @@ class CompactionScheduler:
         self._tasks: dict[Partition, asyncio.Task[None]] = {}
 
     def start_if_due(self, owned: OwnedPartition) -> None:
-        """Begin a roll if one is due and none is under way."""
+        """Start a compaction if one is due and none is running."""
         if owned.loaded and owned.compaction_due and owned.partition not in self._tasks:
             task = asyncio.create_task(self._roll(owned))
             self._tasks[owned.partition] = task
             task.add_done_callback(lambda _: self._tasks.pop(owned.partition, None))
 
     async def wait_if_overdue(self, owned: OwnedPartition) -> None:
-        """Wait for the roll of a partition of which far too much waits. Its lock must not be held."""
+        """Wait for the compaction of a partition with far too long a log. Do not hold its lock."""
         if owned.compaction_overdue and (task := self._tasks.get(owned.partition)):
             await asyncio.wait([task])
 
     async def stop(self) -> None:
-        """Break off: what was not rolled is still in the log."""
+        """Cancel all compactions: their deltas remain in the log."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -65,7 +65,7 @@ class CompactionScheduler:
                         self._position_tracker.forget(owned)
         except RevokedError:
             self._registry.release(partition)
-        except Exception:  # a fault of ours: nothing is lost, what was not rolled is still in the log
+        except Exception:  # a bug; deltas that were not compacted remain in the log
             self._metrics.failures.inc()
-            log.exception("a roll failed", partition=str(partition))
+            log.exception("compaction failed", partition=str(partition))
             self._position_tracker.forget(owned)

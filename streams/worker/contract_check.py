@@ -1,4 +1,4 @@
-"""Not reading on where a topic turns out to hold another team's messages, until somebody accepts it."""
+"""Pauses the partitions of a topic whose messages break the contract, until an operator accepts the topic."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from streams.worker.registry import PartitionRegistry
 log = structlog.get_logger()
 
 _RETRY_EVERY_S = 60.0
-"""A stopped partition is read again so often: another worker may have accepted its topic."""
+"""How often a paused partition is read again: another worker may have accepted its topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPaused:
-    """The batch was left uncounted, and its partition is not read on."""
+    """The batch was not counted, and its partition is paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """That a partition is not read."""
+    """A paused partition."""
 
     position: int | None
-    """Where it stood."""
+    """Its stored position."""
     since_s: float
 
 
 class ContractCheck:
-    """Judges topics by the first messages that were counted of them, and pauses the partitions of those that fail."""
+    """Checks each topic by the first messages counted from it, and pauses the partitions of topics that fail."""
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class ContractCheck:
         self._reading = reading
         self._registry = registry
         self._accepted: set[Topic] = set(settings.accepted_topics)
-        """Topics that no batch is judged of any more."""
+        """Topics that need no further check."""
         self._turns: dict[Topic, asyncio.Lock] = {}
         self._paused: dict[Partition, _Pause] = {}
 
     def is_paused(self, partition: Partition) -> bool:
-        """Whether a partition is not read on."""
+        """Whether a partition is paused."""
         return partition in self._paused
 
     @asynccontextmanager
     async def serialized(self, topic: Topic) -> AsyncIterator[None]:
-        """One batch of a topic at a time while it is judged, so that each is judged by all that was counted before."""
+        """Process one batch of an unaccepted topic at a time, so that each check sees all earlier counts."""
         if topic in self._accepted:
             yield
             return
@@ -86,7 +86,7 @@ class ContractCheck:
     async def check_contract(
         self, owned: OwnedPartition, batch: RecordBatch, rejected: Sequence[RejectedMessage]
     ) -> TopicPaused | OffsetMismatch | None:
-        """None where the batch is to be counted. Raises RevokedError."""
+        """None if the batch may be counted. Raises RevokedError."""
         partition = owned.partition
         if partition.topic in self._accepted:
             self._paused.pop(partition, None)
@@ -101,10 +101,7 @@ class ContractCheck:
         return await self._stop(owned, batch, found.why)
 
     async def resume_due(self) -> None:
-        """Have partitions read again that were paused some time ago, or whose topic is another by now.
-
-        Those that are not ours any more are forgotten.
-        """
+        """Resume partitions whose pause is over or whose position changed, and drop those that were revoked."""
         assigned = self._reading.assigned()
         for partition, pause in list(self._paused.items()):
             owned = self._registry.owned_partitions.get(partition)
@@ -123,7 +120,7 @@ class ContractCheck:
             return moved
         if not self.is_paused(partition):
             log.error(
-                "reading of a topic stopped: its messages break the contract; nothing of it is lost",
+                "topic paused: its messages break the contract; no record is lost",
                 topic=self._names.shown(topic),
                 partition=str(partition),
                 why=why,

@@ -1,4 +1,4 @@
-"""What a worker cannot count, written to the dead-letter topic before the position moves."""
+"""Writes the records that a worker cannot count to the dead-letter topic, before the position moves."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STOP_WITHIN_S = 2.0
 
 
 class DeadLetterOutput:
-    """Writes dead letters, and connects when the first one is to be written."""
+    """Writes dead letters; connects on the first one."""
 
     def __init__(self, kafka: KafkaTarget, *, now_ms: Callable[[], int]) -> None:
-        """`now_ms`: the clock that all processes go by."""
+        """`now_ms`: the reference clock that all processes share."""
         self._now_ms = now_ms
         self._writer = DeadLetterWriter(kafka)
         self._broker_topics = kafka_client_config(kafka).topics.renamed_on_broker
@@ -32,12 +32,13 @@ class DeadLetterOutput:
         self._connected = False
 
     async def stop(self) -> None:
-        """Disconnect, whether the broker answers or not: batches whose letters are not confirmed are read again."""
+        """Disconnect, with or without an answer of the broker: batches with unconfirmed dead letters are read again."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.stop(), _STOP_WITHIN_S)
 
     async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]) -> None:
-        """Returns when all are confirmed: a crash before the position moves may repeat them, not lose them."""
+        """Write the dead letters of a batch and wait for all acknowledgements. A crash may repeat them, but loses
+        none."""
         letters = [*self._of_records(partition, batch, rejected), *self._of_skipped(partition, batch)]
         if not letters:
             return

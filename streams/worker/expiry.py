@@ -1,4 +1,4 @@
-"""Deleting what is kept no longer: blocks of panes, orders."""
+"""Deletes expired panes and order records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXPIRE_EVERY_S = 10.0
 
 
 class Expiry:
-    """One worker's part in it; others may do the same at the same time."""
+    """Expires data for one worker; several workers may do so concurrently."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Expiry:
         self._expired_s = 0.0
 
     async def run_once(self) -> None:
-        """Once a second. What may be dropped is said before it is."""
+        """Run once a second. Publishes the new limits before deleting, so that readers never miss data unannounced."""
         as_of_ms = self._registry.as_of_ms
         if as_of_ms is None or self._settings.retain == "all":
             return

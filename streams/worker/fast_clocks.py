@@ -1,4 +1,4 @@
-"""Producers whose clocks are ahead, by the events that they wrote. Pure: time is passed in."""
+"""Producers whose clocks are ahead, found by the timestamps of their events. Pure: time is passed in."""
 
 from __future__ import annotations
 
@@ -14,24 +14,21 @@ from streams.panes.rows import RowIndex
 from streams.worker.lateness import EventTimeBounds
 
 MAX_REPORTED = 20
-"""So many sources are named, those that are furthest ahead."""
+"""At most this many sources are reported, the furthest ahead first."""
 REPORTED_FOR_MS = 300_000
-"""A source is named for so long after its last event that was ahead."""
+"""How long a source is reported after its last event that was ahead."""
 MAX_CLOCK_ERROR_MS = 366 * 86_400_000
-"""An event further ahead than this has a fault in its `ts`, such as another unit; no clock is so wrong."""
+"""Events further ahead than this have a wrong `ts`, such as another unit, rather than a fast clock."""
 _MOST_HELD = 1_000
 
 ClockSource = tuple[str, str]
-"""Topic, and the event's `source`; of an event without one `topic/partition`."""
+"""Topic and the event's `source`, or `topic/partition` where it has none."""
 
 
 def find_fast_clocks(
     events: Columns, partition: Partition, event_time_bounds: EventTimeBounds, rows: RowIndex
 ) -> dict[ClockSource, int]:
-    """How far the furthest event of each source is ahead of the clock, ms; of the sources with any that is.
-
-    Only events that are ahead are looked at one by one.
-    """
+    """How far each source's furthest event is ahead of the clock, in ms, for sources with an event that is ahead."""
     now_ms, ahead_ms = event_time_bounds.now_ms, event_time_bounds.ahead_ms
     if now_ms is None or ahead_ms is None:
         return {}
@@ -49,7 +46,7 @@ def find_fast_clocks(
 
 @dataclass(frozen=True, slots=True)
 class FastClock:
-    """One source, as it was seen last."""
+    """The last measurement of a source."""
 
     topic: str
     source: str
@@ -58,13 +55,13 @@ class FastClock:
 
 
 class FastClocks:
-    """The sources that were ahead lately."""
+    """The sources that were recently ahead."""
 
     def __init__(self) -> None:
         self._held: dict[ClockSource, FastClock] = {}
 
     def note(self, found: Mapping[ClockSource, int], now_ms: int) -> None:
-        """What a batch showed."""
+        """Add the fast clocks of a batch."""
         if not found:
             return
         for (topic, source), ahead_ms in found.items():
@@ -73,7 +70,7 @@ class FastClocks:
             self._held = {(one.topic, one.source): one for one in _furthest(self._held.values(), _MOST_HELD // 2)}
 
     def named(self, now_ms: int) -> list[FastClock]:
-        """Those to name at a moment, the furthest ahead first."""
+        """The sources to report now, furthest ahead first."""
         self._held = {name: one for name, one in self._held.items() if abs(now_ms - one.seen_ms) <= REPORTED_FOR_MS}
         return _furthest(self._held.values(), MAX_REPORTED)
 

@@ -1,4 +1,4 @@
-"""Every second: say that we are at work, follow the clock, and take up partitions that nothing was read from."""
+"""Work of every second: heartbeats, the clock, the as-of, expiry, metrics, and seeking idle partitions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOOK_FOR_GONE_S = 60.0
 
 
 class MetricsPublisher:
-    """Measures and publishes for one worker."""
+    """Measures one worker and publishes its metrics in Redis."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class MetricsPublisher:
         refusals: Callable[[], Collection[RedisRefusal]],
         metrics: WorkerMetrics,
     ) -> None:
-        """`refusals`: what Redis refuses this worker now."""
+        """`refusals`: the reasons why Redis currently refuses this worker's calls."""
         self._redis = redis
         self._keys = keys
         self._id = worker_id
@@ -59,7 +59,7 @@ class MetricsPublisher:
         self._looked_s = monotonic()
 
     async def publish(self) -> None:
-        """Leave our metrics; once a minute take away those of workers long gone."""
+        """Publish the metrics; once a minute delete those of workers that are gone."""
         self._measure()
         text = b"%d\n" % self._clock.now_ms() + generate_latest(self._metrics.registry)
         await self._redis.hset(self._keys.workers, self._id, text)
@@ -100,14 +100,14 @@ log = structlog.get_logger()
 
 _COMMIT_EVERY_S = 5.0
 _TRIES = 3
-"""How often a heartbeat is written in one turn, for partitions that were counted on while it was under way."""
+"""Attempts per turn to write a heartbeat whose position changes meanwhile."""
 
 Lags = dict[Partition, tuple[int | None, int | None]]
-"""# <(position, records that wait; None: the broker does not answer)>"""
+"""# <(position, lag; None if the broker does not answer)>"""
 
 
 class Housekeeping:
-    """What is to be done whether batches come or not."""
+    """Runs every second, whether batches arrive or not."""
 
     def __init__(
         self,
@@ -141,15 +141,15 @@ class Housekeeping:
         self._pace = LogPace()
 
     async def tick(self) -> None:
-        """One turn; what fails is tried again in the next one."""
+        """Run one turn; whatever fails is retried in the next."""
         try:
             await self._tick()
         except (RedisError, *UNREACHABLE) as error:
             if self._pace.is_due(str(error), monotonic()):
-                log.warning("housekeeping failed; retrying in a second", error=str(error))
-        except Exception:  # a rebalance or a broker away in between; raising would end the worker
+                log.warning("housekeeping failed; retrying in 1 s", error=str(error))
+        except Exception:  # a rebalance or an unavailable broker; raising would end the worker
             self._metrics.failures.inc()
-            log.exception("a turn of housekeeping failed, the next one is in a second")
+            log.exception("housekeeping failed unexpectedly; retrying in 1 s")
 
     async def _tick(self) -> None:
         assigned = self._reading.assigned()
@@ -170,17 +170,18 @@ class Housekeeping:
             await self._reading.commit({partition: at for partition, (at, _) in lags.items() if at})
 
     async def _note_topics(self) -> None:
-        """Write which topics and partitions the broker has, before the heartbeats: readers compare the two."""
+        """Store the broker's topics and partition counts before the heartbeats, since readers compare the two."""
         try:
             await self._identity.refresh()
         except (TimeoutError, KafkaError) as error:
-            log.warning("the broker does not tell which topics it has", error=repr(error))
+            log.warning("broker did not return topic metadata", error=repr(error))
         await self._writer.note_topics(self._identity.known)
 
     async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:
-        """Where a partition stands and how much waits, None where the broker says nothing of it; None where neither can
-        be said."""
-        if self._busy(partition) or self._registry.lock(partition).locked():  # may take long: said as it stands
+        """Position and lag of a partition; lag is None if the broker does not answer, the result if neither is
+        known."""
+        # busy for a while: report its current position
+        if self._busy(partition) or self._registry.lock(partition).locked():
             busy = self._registry.owned_partitions.get(partition)
             if busy is None or not busy.loaded or busy.position is None:
                 return None
@@ -189,14 +190,14 @@ class Housekeeping:
         try:
             async with self._registry.lock(partition):
                 owned = await self._registry.loaded(partition)
-                # Of what is not read on purpose, nothing can be heard.
+                # The broker sends nothing for paused partitions.
                 known = self._contract_check.is_paused(partition) or self._position_tracker.broker_answers_for(owned)
                 reported = owned.position, await self._position_tracker.lag(owned) if known else None
             self._compaction_scheduler.start_if_due(owned)
         except RevokedError:
             self._registry.release(partition)
         except (TimeoutError, KafkaError) as error:
-            log.warning("the broker does not answer", partition=str(partition), error=repr(error))
+            log.warning("broker did not answer", partition=str(partition), error=repr(error))
             held = self._registry.owned_partitions.get(partition)
             return (held.position, None) if held and held.loaded else None
         else:
@@ -204,10 +205,10 @@ class Housekeeping:
         return None
 
     async def _send_heartbeats(self, lags: Lags) -> None:
-        """Write heartbeats, each of where its partition is at this moment; again where one was counted on meanwhile.
+        """Write a heartbeat per partition with its current position, again if it was refused because the position
+        moved.
 
-        A heartbeat of a position that is not the stored one any more is refused. Under load that is most of them: what
-        was seen when a partition was looked at is old by now.
+        Redis refuses a heartbeat unless its position is the stored one, and under load positions move all the time.
         """
         for _ in range(_TRIES):
             lags = {partition: self._present(partition, reported) for partition, reported in lags.items()}
@@ -218,7 +219,7 @@ class Housekeeping:
                 owned = self._registry.owned_partitions.get(partition)
                 if owned is None or not owned.loaded:
                     continue
-                if owned.position != lags[partition][0]:  # we moved on meanwhile: it was our own word that was old
+                if owned.position != lags[partition][0]:  # our position moved since it was sampled
                     again[partition] = lags[partition]
                 elif not self._registry.lock(partition).locked():
                     self._position_tracker.forget(owned)

@@ -1,8 +1,7 @@
-"""What is too late or too early to be counted, and which panes are kept no longer. Pure: the present is passed in.
+"""Which events are too late or too early, and which panes have expired. Pure: the present is passed in.
 
-Of a moment two things are asked, and by two clocks. Whether an event still counts goes by the clock that the settings
-name: a dead letter must not depend on how far counting has come. Which panes are kept goes by the as-of, where that is
-behind: a backlog is not dropped for having waited.
+Two clocks decide. Whether an event counts depends on the clock that the settings name, so that dead letters do not
+depend on progress. Pane expiry uses the as-of where it is behind that clock, so that a backlog is not dropped.
 """
 
 from __future__ import annotations
@@ -21,52 +20,52 @@ from streams.store.levels import levels
 from streams.store.retained_spans import KEPT_LEVELS, NO_RETAINED_SPANS, RetainedSpans
 
 LONGEST_KEPT = "h"
-"""The level that is kept longest: what is older is older than every kept pane."""
+"""The level with the longest retention."""
 
 AHEAD_MS = 2_000
-"""An event further ahead of the clock than this says nothing of the present: its producer's clock is wrong. It counts
-in its own pane, and moves no as-of."""
+"""Events further ahead of the clock than this come from a fast producer clock. They count in their own pane and do
+not advance the as-of."""
 
 OutOfBounds = tuple[int, RejectionReason, str]
-"""Place of an event in its batch, and why it does not count: reason, detail."""
+"""Index of an event in its batch, reason and detail of its rejection."""
 
 
 CLOCK_REASONS = frozenset({RejectionReason.TOO_LATE, RejectionReason.FROM_THE_FUTURE})
-"""The reasons for refusing an event that rest on a clock."""
+"""Rejection reasons that depend on a clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventTimeBounds:
-    """The moments that decide what is too late, too early, or may be forgotten."""
+    """The times that decide what is too late, too early or expired."""
 
     as_of_ms: int | None
-    """Event time up to which everything is counted; None while unknown."""
+    """Event time up to which everything is counted; None if unknown."""
     oldest_ms: int | None
-    """Events before this are older than every kept pane; None: none are."""
+    """Events before this are older than every retained pane; None: no limit."""
     latest_ms: int | None
-    """Events after this are from the future; None: none are."""
+    """Events after this are rejected as from the future; None: no limit."""
     oldest_s: dict[str, int] = field(default_factory=dict)
-    """Per level: event time, seconds, before which panes are no longer kept."""
+    """# <level: event time in seconds before which its panes have expired>"""
     kept: RetainedSpans = NO_RETAINED_SPANS
-    """What of them is kept nevertheless."""
+    """Expired spans that are retained nevertheless."""
     now_ms: int | None = None
-    """The clock that events may be ahead of; None: on the event clock none is."""
+    """The clock that producers are compared with; None on the event clock."""
 
     @property
     def ahead_ms(self) -> int | None:
-        """Events after this are ahead of the clock; None: none are."""
+        """Events after this are ahead of the clock; None: no limit."""
         return None if self.now_ms is None else self.now_ms + AHEAD_MS
 
     def with_retained(self, kept: RetainedSpans) -> EventTimeBounds:
-        """The same, with what is kept for years. Of such levels only that is old which was said to be dropped."""
+        """A copy that respects retained spans: their levels expire only up to what was announced as dropped."""
         dropped = {name: kept.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
         return replace(self, oldest_s={**self.oldest_s, **dropped}, kept=kept)
 
 
 def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> EventTimeBounds:
-    """What is too late or too early at a moment, on the clock that the settings name.
+    """The limits at a time, on the clock that the settings name.
 
-    On the event clock nothing is too late while there is no as-of: nothing is counted yet, and the clock has not begun.
+    On the event clock nothing is too late before the first as-of.
     """
     wall = settings.clock is Clock.WALL
     latest_ms = now_ms + int(settings.future_limit_s * 1000) if wall else None
@@ -84,7 +83,7 @@ def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> 
 
 
 def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequence[OutOfBounds]:
-    """The events of a batch that are too late or too early, by their times."""
+    """The events of a batch that are too late or too early."""
     found: list[OutOfBounds] = []
     if event_time_bounds.oldest_ms is not None:
         for i in np.flatnonzero(ts < event_time_bounds.oldest_ms).tolist():
@@ -98,30 +97,29 @@ def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequen
 
 
 def newest_not_ahead(ts: Ints, event_time_bounds: EventTimeBounds) -> int | None:
-    """The newest of some event times that is not ahead of the clock; None: there is none."""
+    """The newest event time that is not ahead of the clock; None if there is none."""
     in_time = ts if event_time_bounds.ahead_ms is None else ts[ts <= event_time_bounds.ahead_ms]
     return int(in_time.max()) if len(in_time) else None
 
 
 @dataclass(frozen=True, slots=True)
 class LatenessVerdict:
-    """Which events of a batch count. The others are refused or repeats; where a batch ends cannot be seen in it."""
+    """Which events of a batch count. The others are rejected or duplicates, independent of batch boundaries."""
 
     counts: np.ndarray
-    """A mask of the batch."""
+    """Mask of the batch."""
     refused: Sequence[OutOfBounds]
 
     @property
     def repeats(self) -> int:
-        """How many are neither counted nor refused."""
+        """Number of duplicates."""
         return len(self.counts) - int(self.counts.sum()) - len(self.refused)
 
 
 def lateness_verdict(ids: Hashes, ts: Ints, seen: SeenIds, event_time_bounds: EventTimeBounds) -> LatenessVerdict:
-    """What counts of a batch: what is in time, and the first with its id that is.
+    """Which events count: those within bounds whose id is new to `seen` and to the batch.
 
-    The id of what is refused is not remembered, neither by `seen` nor within the batch. What is out of time and has the
-    id of one that counts is a repeat of it: a repeat may say anything.
+    Rejected events do not add their ids. An event out of bounds whose id was counted is a duplicate, not a rejection.
     """
     found = events_out_of_bounds(ts, event_time_bounds)
     if not found:

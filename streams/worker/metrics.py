@@ -1,4 +1,4 @@
-"""A worker's own metrics. What is counted exactly (events, rejects, duplicates) is kept with the panes instead."""
+"""Metrics of a worker. Exact counts (events, rejects, duplicates) are stored with the panes instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 
 WORKER_PROCESS = "salepulse_worker"
-"""First part of the names of what the system says of the process."""
+"""Prefix of the process metrics."""
 WORKER_CLOCK = "salepulse_worker_clock_offset_seconds"
 WORKER_REFUSED = "salepulse_worker_redis_refuses"
 SOURCE_AHEAD = "salepulse_source_clock_ahead_seconds"
@@ -29,13 +29,13 @@ class WorkerMetrics:
 
         self.batch_records = histogram("batch_records", "Records in a batch.", ("topic",), _RECORDS)
         self.batch_seconds = histogram(
-            "batch_seconds", "Time from a batch's arrival to its being applied.", ("topic",), _SECONDS
+            "batch_seconds", "Time from a batch's arrival until it is applied.", ("topic",), _SECONDS
         )
-        self.redis_seconds = histogram("redis_call_seconds", "Time of a call to Redis.", ("call",), _SECONDS)
-        self.redis_errors = Counter("salepulse_redis_errors", "Calls to Redis that failed.", registry=self.registry)
+        self.redis_seconds = histogram("redis_call_seconds", "Duration of a Redis call.", ("call",), _SECONDS)
+        self.redis_errors = Counter("salepulse_redis_errors", "Redis calls that failed.", registry=self.registry)
         self.redis_refusals = Counter(
             "salepulse_redis_refusals",
-            "Calls that Redis answered with a refusal, by its kind.",
+            "Redis calls that were refused, by reason.",
             ("reason",),
             registry=self.registry,
         )
@@ -43,7 +43,7 @@ class WorkerMetrics:
             self.redis_refusals.labels(refusal)
         self.redis_refuses = Gauge(
             WORKER_REFUSED,
-            "1 for what keeps Redis from letting this worker write: a right, or its login.",
+            "1 for each permission that Redis denies this worker, or for its login.",
             ("reason",),
             registry=self.registry,
         )
@@ -59,25 +59,25 @@ class WorkerMetrics:
             "salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry
         )
         self.partitions = Gauge("salepulse_assigned_partitions", "Partitions assigned.", registry=self.registry)
-        self.dedup_ids = Gauge(DEDUP_IDS, "Event ids remembered.", ("topic",), registry=self.registry)
+        self.dedup_ids = Gauge(DEDUP_IDS, "Event ids held for deduplication.", ("topic",), registry=self.registry)
         self.dedup_horizon = Gauge(
             DEDUP_HORIZON,
-            "How far back in event time ids are remembered, where memory is the limit; else the setting.",
+            "Event time that the held ids cover, limited by memory; else the setting.",
             ("topic",),
             registry=self.registry,
         )
         self.dedup_promised = Gauge(
             DEDUP_PROMISED,
-            "How far back in event time ids are to be remembered, by the settings.",
+            "Event time that the held ids should cover by the settings.",
             ("topic",),
             registry=self.registry,
         )
         self.clock_offset = Gauge(
-            WORKER_CLOCK, "How far this machine's clock is ahead of Redis's; behind: negative.", registry=self.registry
+            WORKER_CLOCK, "Offset of this machine's clock from Redis's; negative if behind.", registry=self.registry
         )
         self.source_ahead = Gauge(
             SOURCE_AHEAD,
-            "How far the last events of a source were ahead of Redis's clock, by more than 2 s; the 20 furthest ahead.",
+            "How far a source's last events were ahead of Redis's clock, if by more than 2 s; the 20 furthest ahead.",
             ("topic", "source"),
             registry=self.registry,
         )

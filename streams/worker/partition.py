@@ -1,8 +1,8 @@
-"""One partition, from records to panes: decode, refuse, de-duplicate, fold, apply, and now and then roll.
+"""One partition, from records to panes: decode, reject, deduplicate, fold, apply, and periodically compact.
 
-Nothing here is lost or doubled by stopping anywhere: until Redis has applied a batch, its only trace is dead letters,
-which carry their origin and so may be written again. What this object knows is a copy of what Redis holds; when Redis
-says that the partition stands elsewhere, the copy is thrown away and loaded anew.
+Stopping at any point loses and doubles nothing: until Redis applies a batch, only its dead letters are written, and
+these carry their origin, so that repeats are recognised. This object caches Redis's state; on an offset mismatch it is
+reloaded.
 """
 
 from __future__ import annotations
@@ -39,30 +39,30 @@ from streams.worker.lateness import CLOCK_REASONS, EventTimeBounds, lateness_ver
 
 COMPACT_EVERY_S = 30
 COMPACT_CELLS = 500_000
-"""Deltas are rolled after so long, or when so many numbers wait."""
+"""Deltas are compacted when their log holds this many numbers, or after `COMPACT_EVERY_S`."""
 _READS_ALL = 100
-"""After a batch whose records were others than was thought."""
+"""Number of batches for which records of created orders are read, too, after a record conflict."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
-    """A batch that was decoded and folded, not yet applied."""
+    """A decoded and folded batch that is not applied yet."""
 
     applying: BatchUpdate
     rejected: list[RejectedMessage]
     order_facts: FactsByOrder = field(default_factory=FactsByOrder)
-    """What the events tell of orders, not joined yet with what is known of them."""
+    """Facts of the batch's events about orders, not yet joined with the orders' records."""
     ahead: Mapping[ClockSource, int] = field(default_factory=dict)
-    """Sources whose events are ahead of the clock, and by how many ms."""
+    """# <source whose events are ahead of the clock: by how many ms>"""
 
     @property
     def depends_on_clock(self) -> bool:
-        """Whether another clock would have made another batch of it."""
+        """Whether another time could change the result."""
         return bool(self.ahead) or any(refused.reason in CLOCK_REASONS for refused in self.rejected)
 
 
 class OwnedPartition:
-    """What a worker holds of one partition that it is assigned."""
+    """A partition that is assigned to this worker."""
 
     def __init__(
         self, partition: Partition, settings: Settings, writer: PaneWriter, compactor: Compactor, rows: RowIndex
@@ -70,12 +70,12 @@ class OwnedPartition:
         self.partition = partition
         self.position: int | None = None
         self.last_batch_s = monotonic()
-        """When a batch was last taken up."""
+        """When the last batch was taken."""
         self.seen = SeenIds(settings.dedup_horizon_ms(partition.topic))
         self.topic_ids: tuple[str, ...] = ()
-        """The topic that was counted, and the one before it; empty while that is not known."""
+        """Ids of the counted topic and of its predecessor; empty if unknown."""
         self.previous_heartbeat_ms: int | None = None
-        """When a worker last sent a heartbeat for it before this one took it over, epoch ms."""
+        """Last heartbeat of the previous owner, epoch ms."""
         self._settings = settings
         self._writer = writer
         self._compactor = compactor
@@ -85,26 +85,26 @@ class OwnedPartition:
         self._joined: tuple[PreparedBatch, BatchUpdate] | None = None
         """The batch that is being applied, as it was sent."""
         self._reads_all = 0
-        """For so many batches the records of created orders are read, too."""
+        """Number of coming batches for which records of created orders are read, too."""
         self._loaded = False
         self._rolled: int | None = None
         self._batch_id = ""
-        """The batch that led to the position."""
+        """Id of the batch that set the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
         self._rolled_at = monotonic() - COMPACT_EVERY_S * _phase(partition)
         self._planned: PlannedCompaction | None = None
-        """The roll made ready last, while it may be written."""
+        """The planned compaction, while it may still be written."""
         self._ids = IdLog(self.seen.horizon_ms)
         """The id entries in Redis."""
 
     @property
     def loaded(self) -> bool:
-        """Whether this copy is believed to be what Redis holds."""
+        """Whether this copy matches Redis as far as is known."""
         return self._loaded
 
     async def load(self) -> None:
-        """Take over what Redis holds: position, deltas not rolled yet, event ids."""
+        """Load the position, uncompacted deltas and event ids from Redis."""
         held = await self._writer.load(self.partition, self._rows)
         self.position, self._rolled, self.topic_ids = held.position, held.compacted_to, held.topic_ids
         self._batch_id = held.batch_id
@@ -123,18 +123,18 @@ class OwnedPartition:
         self._loaded = True
 
     def forget(self) -> None:
-        """Believe nothing until the next `load`."""
+        """Invalidate this copy until the next `load`."""
         self._loaded = False
 
     def renumber(self, rows: RowIndex) -> None:
-        """Go over to other row numbers; only by whoever holds the partition."""
+        """Switch to another row index. The caller must hold the partition's lock."""
         if rows is self._rows:
             return
         self._pending = [decode(encode(delta, self._rows, compress=False), rows) for delta in self._pending]
         self._rows = rows
 
     def prepare(self, batch: RecordBatch, event_time_bounds: EventTimeBounds) -> PreparedBatch:
-        """Decode, refuse, de-duplicate and fold; changes nothing but the row numbers."""
+        """Decode, reject, deduplicate and fold a batch; changes only the row index."""
         values = [record.value for record in batch.records]
         events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
         ahead = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
@@ -162,10 +162,10 @@ class OwnedPartition:
         )
 
     async def apply(self, prepared: PreparedBatch) -> OffsetMismatch | None:
-        """Apply; None when the batch is in, `OffsetMismatch` when the partition stands elsewhere.
+        """Apply a batch; None if it is applied, `OffsetMismatch` if it does not start at the stored position.
 
-        To be called again with the same batch when Redis did not answer: what was sent is then sent once more as it
-        was, since it may have got through, and Redis has what it was told.
+        Call it again with the same batch if Redis does not answer: it resends the same content, so that Redis
+        recognises a batch that it applied already.
         """
         while True:
             if self._joined is None or self._joined[0] is not prepared:
@@ -190,11 +190,11 @@ class OwnedPartition:
         return None
 
     async def _join(self, prepared: PreparedBatch) -> BatchUpdate:
-        """The batch with what it changes of its orders."""
+        """Join the batch with its orders' records."""
         if not prepared.order_facts.facts:
             return prepared.applying
         order_facts = prepared.order_facts.facts
-        # An order that is created has no record, nearly always: where that is wrong, the batch is refused.
+        # Orders created in this batch rarely have a record. Where one does, Redis refuses the batch as a conflict.
         read = (
             order_facts
             if self._reads_all
@@ -209,36 +209,36 @@ class OwnedPartition:
 
     @property
     def applying(self) -> str:
-        """The id of the batch that is being applied, by which Redis may have moved the position already; or empty."""
+        """Id of the batch in flight, which may have moved the position already; else empty."""
         return "" if self._joined is None else self._joined[1].batch_id
 
     @property
     def compaction_due(self) -> bool:
-        """Whether enough waits in the log, or for long enough."""
+        """Whether the log is long or old enough for a compaction."""
         return self.position != self._rolled and (
             self._pending_size >= COMPACT_CELLS or monotonic() - self._rolled_at >= COMPACT_EVERY_S
         )
 
     @property
     def compaction_overdue(self) -> bool:
-        """Whether so much waits that a roll under way must be waited for."""
+        """Whether the log is so long that counting must wait for the running compaction."""
         return self._pending_size >= 2 * COMPACT_CELLS
 
     async def compact(self, event_time_bounds: EventTimeBounds) -> bool:
-        """Move what waits in the log into the blocks; False if the partition stands elsewhere."""
+        """Move the log into blocks; False on an offset mismatch."""
         return await self.write_compaction(await self.plan_compaction(event_time_bounds))
 
     async def plan_compaction(self, event_time_bounds: EventTimeBounds) -> PlannedCompaction | None:
-        """Make ready what a roll of the log up to here writes, which takes long; batches may be applied meanwhile.
+        """Prepare the compaction of the log up to now, which is slow; batches may be applied meanwhile.
 
-        None when there is nothing to roll. One roll at a time.
+        None if there is nothing to compact. Run one at a time.
         """
         if self.position is None or self._rolled is None:
             return None
         if event_time_bounds.as_of_ms is not None:
             self.seen.forget_before(event_time_bounds.as_of_ms)
             self._ids.forget_before(event_time_bounds.as_of_ms - self.seen.horizon_ms)
-        if self.seen.evicted_until_ms is not None:  # what no memory is left for is kept in Redis neither
+        if self.seen.evicted_until_ms is not None:  # ids evicted from memory are dropped in Redis, too
             self._ids.forget_before(self.seen.evicted_until_ms + 1)
         self._rolled_at = monotonic()
         first_ids = self._ids.first
@@ -254,15 +254,15 @@ class OwnedPartition:
         )
         blocks = self._blocks
         planned = await self._compactor.plan(compaction, blocks, self._rows)
-        if self._blocks is not blocks:  # loaded anew meanwhile
+        if self._blocks is not blocks:  # reloaded meanwhile
             return None
         self._planned = planned
         return planned
 
     async def write_compaction(self, planned: PlannedCompaction | None) -> bool:
-        """Write a roll made ready; False if the partition stands elsewhere. Not while a batch is being applied."""
+        """Write a planned compaction; False on an offset mismatch. No batch may be in flight."""
         if planned is None or planned is not self._planned or self.position is None:
-            return True  # loaded anew meanwhile: what was made ready is void
+            return True  # reloaded meanwhile: the plan is void
         if not await self._compactor.write(planned, self.position, self._batch_id, self._blocks):
             return False
         self._planned = None
@@ -276,7 +276,7 @@ class OwnedPartition:
 def refused_totals(
     topic: Topic, rejected: Sequence[RejectedMessage], skipped: Sequence[SkippedRecords]
 ) -> dict[str, int]:
-    """What the part of a batch that cannot be counted adds to the totals, by name."""
+    """Increments of the totals by the rejected part of a batch, by name."""
     reasons = Counter([*(refused.reason for refused in rejected), *(one.reason for one in skipped)])
     totals = {f"rejected,{topic},{reason}": count for reason, count in reasons.items()}
     totals |= Counter(
@@ -289,7 +289,7 @@ def refused_totals(
 
 
 def _totals(events: Columns, duplicates: int) -> dict[str, int]:
-    """What a batch adds to the totals, by name."""
+    """Increments of the totals by a batch, by name."""
     topic = events.topic
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}
@@ -300,9 +300,7 @@ def _totals(events: Columns, duplicates: int) -> dict[str, int]:
 
 
 def _phase(partition: Partition) -> float:
-    """In [0, 1): partitions are rolled one after the other, not all at once. (Multiples of the golden ratio are spread
-    evenly however many there are.)
-    """
+    """Phase in [0, 1) that spreads the compactions of partitions evenly: multiples of the golden ratio."""
     return (partition.number * len(Topic) + list(Topic).index(partition.topic)) * 0.6180339887 % 1
 
 

@@ -1,7 +1,7 @@
-"""Where a partition stands, and seeing to it that reading goes on from there.
+"""Stored positions of partitions, and seeking to them.
 
-The position in Redis is the truth. A batch that does not follow it is not looked at, and reading goes to the position;
-so it does where nothing was read for a while and reading stands elsewhere.
+The position in Redis is authoritative. A batch that does not start there is skipped and the consumer seeks to the
+position, as it does when an idle partition's read position differs.
 """
 
 from __future__ import annotations
@@ -26,41 +26,39 @@ from streams.worker.redis_retry import RedisRetry
 from streams.worker.registry import PartitionRegistry
 
 ASK_EVERY_S = 3.0
-"""How long a partition that was added, or a topic that was deleted, goes unnoticed."""
+"""Refresh interval of topic metadata: how long an added partition or a deleted topic goes unnoticed."""
 _GAP_MS = 2_000
-"""Between two answers of the broker for a partition: in less, no topic is thought to be made anew and filled again."""
+"""Largest gap between two fetch responses in which a topic cannot have been recreated and filled unnoticed."""
 _PATIENCE_S = 10.0
-"""How long an answer is waited for, the one before it included."""
+"""Timeout of a metadata request, including one that is already in flight."""
 
 
 class TopicIdentity:
-    """The topics as the broker has them, asked for now and then, and before anything is believed that comes after a
-    gap.
+    """Topic metadata of the broker, refreshed periodically and after each gap in a partition's fetch responses.
 
-    Partitions share one question: behind a broker that takes seconds to answer, a question of each for each batch would
-    wait in line behind all that were given up, and none would ever be answered in time.
+    Partitions share one request: requests per partition and batch would queue up behind a slow broker and time out.
     """
 
     def __init__(self, reading: WorkerConsumer) -> None:
         self._reading = reading
         self.known: Mapping[Topic, TopicMetadata] = {}
-        """As they were when last asked for; a topic that the broker says nothing of is as it was before."""
+        """Last known metadata; a topic missing from the response keeps its previous entry."""
         self._asked_s = -ASK_EVERY_S
         self._heard_ms: dict[Partition, int] = {}
         self._unsure_s: dict[Partition, float] = {}
-        """# <what was asked before then says nothing of it>"""
+        """# <time before which responses are not trusted>"""
         self._asking: asyncio.Task[None] | None = None
         self._began_s = 0.0
-        """When the question that is under way was put."""
+        """When the request in flight was sent."""
 
     def doubt(self, partition: Partition) -> None:
-        """Ask before anything else is believed of a partition: its records are not where they were expected."""
+        """Distrust earlier responses about a partition, since its records were not where they were expected."""
         self._unsure_s[partition] = monotonic()
 
     async def of(self, partition: Partition) -> str:
-        """The id of a partition's topic as it is now; empty where the broker gives none.
+        """Current id of a partition's topic; empty if the broker has no topic ids.
 
-        Raises TimeoutError or KafkaError when it does not answer.
+        Raises TimeoutError or KafkaError if the broker does not answer.
         """
         last_fetch_ms = self._reading.last_fetch_ms(partition) or 0
         if not 0 <= last_fetch_ms - self._heard_ms.get(partition, 0) <= _GAP_MS:
@@ -74,13 +72,13 @@ class TopicIdentity:
         return "" if known is None else known.topic_id
 
     async def refresh(self) -> None:
-        """Ask if the last answer is old. Raises TimeoutError or KafkaError when the broker does not answer."""
+        """Refresh if the last response is old. Raises TimeoutError or KafkaError if the broker does not answer."""
         recently_s = monotonic() - ASK_EVERY_S
         if self._asked_s <= recently_s:
             await self._ask(recently_s)
 
     async def _ask(self, since_s: float) -> None:
-        """Have an answer to a question that was put since a moment; one that was put before it is waited for first."""
+        """Wait for the response to a request sent after `since_s`; an earlier one in flight completes first."""
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 if self._asking is None or self._asking.done():
@@ -99,7 +97,7 @@ class TopicIdentity:
 
 
 def _heard_s(last_fetch_ms: int) -> float:
-    """When the broker was heard, by `monotonic`; now, where that is not known or was long ago."""
+    """Time of the last fetch response by the monotonic clock; now, if unknown or long ago."""
     ago_s = (now_ms() - last_fetch_ms) / 1000
     return monotonic() - (ago_s if 0 <= ago_s <= _PATIENCE_S else 0)
 
@@ -108,11 +106,11 @@ log = structlog.get_logger()
 
 _SEEK_AGAIN_S = 5.0
 SILENT_S = 3.0
-"""What the broker has said nothing of for so long, nothing is known of."""
+"""A partition without a fetch response for this time has an unknown lag."""
 
 
 class PositionTracker:
-    """Compares where partitions stand with what is read. Every method wants the partition's lock to be held."""
+    """Compares stored positions with read positions. Callers must hold the partition's lock."""
 
     def __init__(
         self,
@@ -124,7 +122,7 @@ class PositionTracker:
         *,
         reference_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """`reference_ms`: the clock that all processes go by."""
+        """`reference_ms`: the reference clock that all processes share."""
         self._reading = reading
         self._reference_ms = reference_ms
         self._arrivals = Arrivals()
@@ -136,47 +134,47 @@ class PositionTracker:
         self._identity = identity
 
     def forget(self, owned: OwnedPartition) -> None:
-        """Believe nothing of a partition any more: it is loaded anew, and sought anew."""
+        """Invalidate a partition: it is reloaded, and sought again."""
         self._sought.pop(owned.partition, None)
         self._first.pop(owned.partition, None)
         self._arrivals.forget(owned.partition)
         owned.forget()
 
     async def is_next_batch(self, owned: OwnedPartition, batch: RecordBatch) -> bool:
-        """Whether the batch is the next one; if not, reading goes to where the partition stands."""
+        """Whether the batch starts at the stored position; if not, seek there."""
         if not await self._is_same_topic(owned):
             return False
         expected = await self._position(owned)
         if batch.start_offset == expected:
             self._sought.pop(owned.partition, None)
             return True
-        self._first.pop(owned.partition, None)  # the first records may be gone by now
+        self._first.pop(owned.partition, None)  # the first records may have been deleted
         await self._seek(owned, expected)
         return False
 
     async def lag(self, owned: OwnedPartition) -> int:
-        """Records of a partition that are not counted yet; seeks where reading stands off the position."""
+        """Number of uncounted records; seeks if the read position differs from the stored one."""
         if not await self._is_same_topic(owned):
             return 1
         position = await self._position(owned)
         reading = await self._reading.position(owned.partition)
         end = self._reading.known_end_offset(owned.partition)
-        # Beyond the end nothing will ever come: the topic was made anew, which not every broker calls an error. Where
-        # topics have ids these tell it, and need no end, which a broker may know a little late.
+        # A position beyond the end means that the topic was recreated, which not every broker reports as an error.
+        # With topic ids this check is not needed, and the known end offset may lag.
         beyond = end is not None and end < position and not owned.topic_ids
         if (beyond or reading != position) and monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
             await self._seek(owned, position)
         return self.records_after(owned.partition, position)
 
     def records_after(self, partition: Partition, position: int) -> int:
-        """Records from a position to the end; at least one where that is not known."""
+        """Records from a position to the end; at least one if the end is unknown."""
         end = self._reading.known_end_offset(partition)
         return 1 if end is None or end < position else end - position
 
     def counted_through_ms(self, partition: Partition, position: int | None) -> int | None:
-        """Everything that had arrived in Kafka by then is before a position; None where that is not known.
+        """A time by which all records that had arrived in Kafka are before a position; None if unknown.
 
-        A partition that was never counted stands at its first record: while there is none, nothing had arrived.
+        The position of a partition that was never counted is its first offset: while it is empty, nothing had arrived.
         """
         if position is None:
             position = self._first.get(partition)
@@ -188,21 +186,21 @@ class PositionTracker:
         return self._arrivals.counted_ms(partition, position)
 
     def broker_answers_for(self, owned: OwnedPartition) -> bool:
-        """Whether the broker lately answered for a partition: of one that it is silent about we know nothing to say."""
+        """Whether the broker answered for a partition recently; if not, its lag is unknown."""
         last_fetch_ms = self._reading.last_fetch_ms(owned.partition) or 0
         return monotonic() - owned.last_batch_s < SILENT_S or abs(now_ms() - last_fetch_ms) < SILENT_S * 1000
 
     def lost_from_ms(self, owned: OwnedPartition) -> int:
-        """From when on records of a partition may be lost of which no event was ever counted: the last heartbeat
-        before this worker, or the as-of where that is earlier. The time to give to `PaneWriter.mark_incomplete`."""
+        """The earliest time from which uncounted records of a partition may be lost, for
+        `PaneWriter.mark_incomplete`: the previous owner's last heartbeat, or the as-of if earlier."""
         known = [ms for ms in (owned.previous_heartbeat_ms, self._registry.as_of_ms) if ms is not None]
         return min(known, default=self._reference_ms())
 
     async def _is_same_topic(self, owned: OwnedPartition) -> bool:
-        """Whether the topic is the one that was counted; if not, counting goes on with the first record of this one.
+        """Whether the topic is the counted one; if not, restart at the first record of the new one.
 
-        Offsets alone cannot tell: a new topic may have grown beyond the position. An id that was left behind is told by
-        a broker that has not heard yet.
+        Offsets alone cannot decide: a new topic may have grown beyond the position. The predecessor's id comes from a
+        broker with old metadata.
         """
         topic_id, position = await self._identity.of(owned.partition), owned.position
         if not topic_id or position is None or topic_id in owned.topic_ids:
@@ -215,7 +213,7 @@ class PositionTracker:
             return True
         first = await self._reading.beginning_offset(owned.partition)
         log.error(
-            "the topic was made anew: what it held before and was not counted is lost, history is incomplete",
+            "topic was recreated; its uncounted records are lost and the history is incomplete",
             partition=str(owned.partition),
             position=position,
             earliest=first,
@@ -224,7 +222,7 @@ class PositionTracker:
         return False
 
     async def _position(self, owned: OwnedPartition) -> int:
-        """Where a partition stands: one that was never counted stands at its first record."""
+        """The stored position, or the first offset of a partition that was never counted."""
         if owned.position is not None:
             return owned.position
         if owned.partition not in self._first:
@@ -232,7 +230,7 @@ class PositionTracker:
         return self._first[owned.partition]
 
     async def _seek(self, owned: OwnedPartition, position: int) -> None:
-        """Read on from a position; batches already fetched are passed over, so once is enough."""
+        """Seek to a position. Once is enough: batches already fetched are skipped."""
         if monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
             return
         self._identity.doubt(owned.partition)
@@ -242,16 +240,16 @@ class PositionTracker:
         self._sought[owned.partition] = monotonic()
 
     async def _reachable(self, owned: OwnedPartition, position: int) -> int:
-        """The position, or the beginning where Kafka no longer holds it."""
+        """The position, or the beginning if Kafka no longer holds it."""
         first = await self._reading.beginning_offset(owned.partition)
         end = self._reading.known_end_offset(owned.partition)
-        if owned.position is None or (first <= position and end is None):  # beyond the end? a fetch will tell
+        if owned.position is None or (first <= position and end is None):  # beyond the end? the next fetch shows
             return position
         last = max(await self._reading.end_offset(owned.partition), end or 0)
         if first <= position <= max(last, first):
             return position
         log.error(
-            "records were lost before they were counted: history is incomplete",
+            "records were deleted before they were counted; the history is incomplete",
             partition=str(owned.partition),
             position=position,
             earliest=first,
@@ -261,7 +259,7 @@ class PositionTracker:
         return first
 
     async def _restart(self, owned: OwnedPartition, position: int, first: int, topic_id: str) -> None:
-        """Continue with the oldest record that there is, and mark the history as incomplete."""
+        """Continue with the first available record, and mark the history as incomplete."""
         if await self._redis_retry("roll", owned.partition, lambda: owned.compact(self._registry.event_time_bounds())):
             unknown_ms = self.lost_from_ms(owned)
             await self._redis_retry(

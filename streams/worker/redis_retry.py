@@ -1,4 +1,4 @@
-"""Calls to Redis that are made until they are answered."""
+"""Retries Redis calls until they succeed."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
 class RevokedError(Exception):
-    """The partition is no longer this worker's."""
+    """The partition was revoked."""
 
 
 class RedisRetry:
-    """Calls Redis for a partition: nothing is skipped, and fetching stops meanwhile."""
+    """Retries the Redis calls of a partition until they succeed, and pauses fetching meanwhile."""
 
     def __init__(self, reading: WorkerConsumer, metrics: WorkerMetrics) -> None:
         self._reading = reading
         self._metrics = metrics
         self.answered_s = monotonic()
-        """When Redis last took a call, by `time.monotonic`."""
+        """When a call last succeeded, by the monotonic clock."""
         self.refused: dict[Partition, RedisRefusal] = {}
-        """Partitions whose call Redis refuses now, and why."""
+        """# <partition whose call Redis refuses now: reason>"""
         self._pace = LogPace()
 
     async def __call__(self, name: str, partition: Partition, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call again and again until Redis answers. Raises RevokedError when the partition is taken away."""
+        """Retry a call until Redis answers. Raises RevokedError if the partition is revoked."""
         pause_s = _FIRST_PAUSE_S
         while True:
             started = monotonic()

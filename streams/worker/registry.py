@@ -1,4 +1,4 @@
-"""The partitions that a worker holds: its copy of what Redis has of each, and who may touch it."""
+"""The partitions assigned to a worker, each with a lock, and the clock that they share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_NAMES = 1_000_000
 
 
 class PartitionRegistry:
-    """Copies of partitions, one lock each: only its holder may count, seek or write."""
+    """The assigned partitions, one lock each: only its holder may count, seek or write."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class PartitionRegistry:
         *,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """`now_ms`: the clock that all processes go by."""
+        """`now_ms`: the reference clock that all processes share."""
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
         self.as_of_ms: int | None = None
-        """Event time up to which all workers have counted, as far as is known."""
+        """Event time up to which all workers have counted, if known."""
         self.kept = NO_RETAINED_SPANS
-        """What is kept beyond its time, as it was last said."""
+        """Retained spans as last published."""
         self._settings = settings
         self._now_ms = now_ms
         self._redis_retry = redis_retry
@@ -53,14 +53,14 @@ class PartitionRegistry:
         self._locks: dict[Partition, asyncio.Lock] = {}
 
     def event_time_bounds(self) -> EventTimeBounds:
-        """What is too late, too early or may be forgotten at this moment."""
+        """The current limits of what is too late, too early or expired."""
         return event_time_bounds(self._settings, self.as_of_ms, self._now_ms()).with_retained(self.kept)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         return self._locks.setdefault(partition, asyncio.Lock())
 
     async def loaded(self, partition: Partition) -> OwnedPartition:
-        """The copy of a partition, loaded where it is not believed. Raises RevokedError."""
+        """The partition, reloaded from Redis if invalidated. Raises RevokedError."""
         owned = self.owned_partitions.get(partition)
         if owned is None:
             owned = self.owned_partitions[partition] = OwnedPartition(
@@ -71,18 +71,18 @@ class PartitionRegistry:
         return owned
 
     def release(self, partition: Partition) -> None:
-        """The partition is another worker's."""
+        """Drop a partition that was revoked."""
         self.owned_partitions.pop(partition, None)
 
     def release_unassigned(self, assigned: Container[Partition]) -> None:
-        """Let go of all but the partitions that are ours."""
+        """Drop all partitions that are not assigned."""
         for partition in [held for held in self.owned_partitions if held not in assigned]:
             self.release(partition)
 
     def limit_memory(self, owned: OwnedPartition) -> None:
-        """Keep row numbers and event ids within memory, before a batch of this partition is counted."""
+        """Limit the memory for row numbers and event ids, before counting a batch of this partition."""
         if self._rows.names > _MAX_NAMES:
-            self._rows = RowIndex()  # each partition goes over to it with its own next batch
+            self._rows = RowIndex()  # each partition switches to it with its next batch
         limit = self._settings.dedup_memory_mb << 20
         while sum(held.seen.nbytes for held in self.owned_partitions.values()) > limit:
             fullest = max(self.owned_partitions.values(), key=lambda held: held.seen.nbytes)
@@ -91,11 +91,11 @@ class PartitionRegistry:
 
 
 JUMP_MS = 500
-"""A clock that differs by more than this from what was thought has jumped."""
+"""A clock that differs from the expected time by more than this has jumped."""
 
 
 class WorkerClock:
-    """Keeps the clock and the as-of current in what a worker holds."""
+    """Keeps the reference clock and the as-of current."""
 
     def __init__(
         self, settings: Settings, redis: Redis, keys: Keys, registry: PartitionRegistry, reference: ReferenceClock
@@ -106,17 +106,16 @@ class WorkerClock:
         self._keys = keys
         self._registry = registry
         self.followed = False
-        """Whether Redis was asked: no event may be judged before, for the as-of of what is counted would be missing."""
+        """Whether the as-of was read from Redis; until then no event may be judged."""
 
     async def measure(self) -> None:
-        """Ask Redis for its time."""
+        """Measure Redis's clock."""
         await self._reference.measure()
 
     async def jumped(self, since_s: float) -> bool:
-        """Whether the clock turns out to be another than was thought, where it was not measured since a moment.
+        """Measure the clock unless it was measured after `since_s` (monotonic), and report whether it jumped.
 
-        After a pause of the whole machine, what came in since would be judged by a clock that stood still. `since_s`:
-        by `time.monotonic`.
+        While a machine is suspended its monotonic clock stops, and events would be judged by an old time.
         """
         if self._reference.measured_s is not None and self._reference.measured_s >= since_s:
             return False
@@ -126,11 +125,11 @@ class WorkerClock:
         return abs(self._reference.now_ms() - before_ms - passed_ms) > JUMP_MS
 
     async def follow(self) -> None:
-        """Ask where all partitions stand, and before the first time how late it is."""
+        """Read the as-of from Redis; measure the clock first if it never was."""
         if self._reference.measured_s is None:
             await self.measure()
         state = await read_state(self._redis, self._keys)
-        # Of all topics, also those that answers do not wait for: what is late there is remembered for its time, too.
+        # Over all topics, even those that answers do not wait for: their late events need the same retention.
         now = newest_as_of(state, self._reference.now_ms(), self._settings, waiting_for=EVENT_TOPICS)
         self._registry.as_of_ms = now.ms
         self.followed = True

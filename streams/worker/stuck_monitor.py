@@ -1,4 +1,4 @@
-"""Looking every second whether the worker gets on, and ending it where it does not and a new one would."""
+"""Checks every second that the worker makes progress, and ends it if a new worker could."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _REDIS_WITHIN_S = 2.0
 _ASK_EVERY_S = 5.0
 
 _ANY = Partition(Topic.CLICKS, 0)
-"""Whom to ask of, where nothing is assigned."""
+"""Partition to probe if none is assigned."""
 
 _ASK_UNREADABLE_EVERY_S = 30.0
 
 CanBeRead = Callable[[Partition, int | None], Awaitable[bool]]
-"""Whether somebody else is given the records from a position on."""
+"""Whether another consumer receives the records from a position."""
 
 
 class StuckMonitor:
-    """Takes a watchdog's word to the broker: only what can be read by somebody else is our own fault."""
+    """Confirms the watchdog's findings with the broker: the worker is stuck only if another consumer can read."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class StuckMonitor:
         shutdown_watchdog: ShutdownWatchdog,
         stop: Callable[[], None],
     ) -> None:
-        """`report`: leaves the worker's metrics in Redis."""
+        """`report`: publishes the worker's metrics in Redis."""
         self._after_s = after_s
         self._probe = probe
         self._report = report
@@ -71,20 +71,20 @@ class StuckMonitor:
         self._stop = stop
         self._watchdog = Watchdog(after_s)
         self._unanswered: Partition | None = None
-        """A partition that nobody could read when we last asked."""
+        """A partition that no consumer could read at the last probe."""
         self._asked_s = 0.0
         self._unreadable: dict[Partition, int | None] = {}
-        """Partitions whose records the broker gives nobody, though it answers for others. # <position>"""
+        """# <partition that no consumer can read while the broker answers for others: its position>"""
         self._asking: asyncio.Task[None] | None = None
         self._asked_unreadable_s = 0.0
 
     @property
     def refusals(self) -> Collection[RedisRefusal]:
-        """Why Redis takes no writes, as far as is known."""
+        """Why Redis refuses writes, if known."""
         return () if self._refusal is None else (self._refusal,)
 
     async def run(self) -> None:
-        """Until the worker is told to end, by us or by somebody else."""
+        """Run until the worker stops or is found stuck."""
         beating = asyncio.create_task(self._beat())
         try:
             await self._check_forever()
@@ -94,7 +94,7 @@ class StuckMonitor:
                 self._asking.cancel()
 
     async def _beat(self) -> None:
-        """Say that the main loop turns, also while looking takes long."""
+        """Signal that the event loop runs, independent of slow checks."""
         while True:
             self._shutdown_watchdog.alive()
             await asyncio.sleep(_EVERY_S)
@@ -104,17 +104,17 @@ class StuckMonitor:
             await asyncio.sleep(_EVERY_S)
             try:
                 why = await self.check() if self._after_s else ""
-            except Exception:  # a rebalance in between; who watches must not be what fails
-                log.exception("could not see whether the worker gets on, looking again")
+            except Exception:  # a rebalance in between; a failing monitor must not end the worker
+                log.exception("stuck check failed; retrying in 1 s")
                 continue
             if why:
-                log.error("this worker is stuck and ends, to be started anew; nothing is lost", why=why)
+                log.error("worker is stuck; exiting to be restarted, no record is lost", why=why)
                 self._shutdown_watchdog.begin("being stuck", code=1)
                 self._stop()
                 return
 
     async def check(self) -> str:
-        """Why the worker should end; empty when it should not."""
+        """The reason to end the worker; empty if there is none."""
         seen = WorkerSample(
             {partition: await self._see(partition) for partition in self._assigned()},
             redis_takes_writes=await self._redis_takes_writes(),
@@ -129,40 +129,40 @@ class StuckMonitor:
             doubted = doubted or list(seen.partitions) or [_ANY]
             why = f"a rebalance has not ended for {2 * self._after_s:g} s"
         elif doubted:
-            why = f"nothing was read of {doubted[0]} for {self._after_s:g} s"
+            why = f"no record of {doubted[0]} was read for {self._after_s:g} s"
         else:
             return ""
         if await self._is_readable(doubted[0], self._position(doubted[0])):
-            return f"{why}, and the broker answers others"
+            return f"{why}, and the broker answers other consumers"
         if self._hears_of_others(doubted[0]):
             log.error(
-                "the broker gives nobody the records of a partition; reading the others",
+                "partition is unreadable for every consumer; reading the others",
                 partition=str(doubted[0]),
                 position=self._position(doubted[0]),
-                fix="see its log: a batch may be damaged on its disk",
+                fix="see the broker's log: a batch may be damaged on its disk",
             )
             self._unreadable[doubted[0]] = self._position(doubted[0])
             return ""
-        log.warning("the broker does not answer, waiting for it", partition=str(doubted[0]))
+        log.warning("broker does not answer; waiting for it", partition=str(doubted[0]))
         self._unanswered = doubted[0]
         return ""
 
     async def _wait_for_broker(self, partition: Partition) -> str:
-        """A broker that was away: from the moment that it answers, our own connections have as long as ever."""
+        """Wait for an unavailable broker; once it answers, restart the timers to give our connections time."""
         assigned = self._assigned()
-        if assigned and partition not in assigned:  # it is another worker's now, or its topic was deleted
+        if assigned and partition not in assigned:  # reassigned, or its topic was deleted
             self._unanswered = None
             self._watchdog.restart_timers(monotonic())
         elif monotonic() - self._asked_s > _ASK_EVERY_S:
             self._asked_s = monotonic()
             if await self._is_readable(partition, self._position(partition)):
-                log.info("the broker answers again", partition=str(partition))
+                log.info("broker answers again", partition=str(partition))
                 self._unanswered = None
                 self._watchdog.restart_timers(monotonic())
         return ""
 
     def _ask_about_unreadable(self) -> None:
-        """Find out now and then, beside looking, whether a partition that nobody was given can be read again."""
+        """Probe one unreadable partition in the background from time to time."""
         due = monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
         if self._unreadable and due and (self._asking is None or self._asking.done()):
             self._asked_unreadable_s = monotonic()
@@ -171,7 +171,7 @@ class StuckMonitor:
     async def _ask_about(self, partition: Partition) -> None:
         position = self._unreadable.pop(partition)
         if partition in self._reading.assigned() and not await self._is_readable(partition, position):
-            self._unreadable[partition] = position  # behind the others, whose turn is next
+            self._unreadable[partition] = position  # behind the other partitions, which are probed next
 
     def _hears_of_others(self, partition: Partition) -> bool:
         return any(self._is_heard_of(other) for other in self._assigned() if other != partition)
@@ -184,8 +184,8 @@ class StuckMonitor:
         return None if owned is None else owned.position
 
     def _assigned(self) -> set[Partition]:
-        """The partitions that are to be read, and can be as far as is known."""
-        with suppress(Exception):  # Faust has no consumer yet, or none any more
+        """The assigned partitions that should be readable."""
+        with suppress(Exception):  # Faust has no consumer before its start and after its end
             return {
                 partition
                 for partition in self._reading.assigned()
@@ -220,10 +220,10 @@ class StuckMonitor:
                     "Redis refuses writes; waiting for it", reason=refusal.value, why=f"it {why.problem}", fix=why.fix
                 )
             else:
-                log.info("Redis takes writes")
+                log.info("Redis accepts writes")
             self._refusal = refusal
         if refusal in PERMISSION_REFUSALS or not PERMISSION_REFUSALS.isdisjoint(self._redis_retry.refused.values()):
-            # Housekeeping may be waiting for the same. Where this is refused too, heartbeats end.
+            # Housekeeping may be blocked by the same refusal. If this call is refused, too, heartbeats end.
             with suppress(RedisError, TimeoutError, *UNREACHABLE):
                 await asyncio.wait_for(self._report(), _REDIS_WITHIN_S)
         return refusal is None and not self._redis_retry.refused

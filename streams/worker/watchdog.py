@@ -1,7 +1,7 @@
-"""Noticing that nothing is read any more although there may be something to read. Pure: time is passed in.
+"""Detects partitions that may be stuck. Pure: time is passed in.
 
-A partition is in doubt when for `after_s` something waited in it, or nothing was known of it, and it was not worked on.
-Not while there is a reason for that: Redis away or refusing writes, a rebalance, a worker with its hands full.
+A partition is suspect if for `after_s` it had a backlog, or an unknown one, and no progress. Redis being unavailable or
+refusing writes, a rebalance, and a full fetch budget with progress elsewhere excuse it.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from dataclasses import dataclass
 from consumers.topics import Partition
 
 _LOOK_AT_LEAST_EVERY_S = 5.0
-"""Who did not look for longer was held up itself, or stopped for a while, and knows nothing."""
+"""After a longer gap between checks the process itself was suspended, and all timers restart."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionSample:
-    """What is seen of one partition at one moment."""
+    """State of one partition at a time."""
 
     worked_on: object
-    """Another thing whenever the partition was worked on in between."""
+    """Any value that changes with progress."""
     has_backlog: bool
-    """Whether records wait in it, or nothing is known of it."""
+    """Whether the partition has a backlog, or an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSample:
-    """What is seen of a worker at one moment."""
+    """State of a worker at a time."""
 
     partitions: Mapping[Partition, PartitionSample]
     redis_takes_writes: bool
-    """Whether Redis answers and takes writes: a new worker could do no more than this one while it does not."""
+    """Whether Redis answers and accepts writes; while it does not, a new worker would not help."""
     rebalancing: bool
     full: bool
-    """Whether as much is fetched as may be: then it is enough if any partition is worked on."""
+    """Whether the fetch budget is exhausted: then progress of any partition suffices."""
 
 
 class Watchdog:
-    """Tells what has been in doubt for too long."""
+    """Times how long each partition makes no progress."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._last = WorkerSample({}, redis_takes_writes=True, rebalancing=False, full=False)
         self._well_s: dict[Partition, float] = {}
-        """# <when it was last well>"""
+        """# <last time without suspicion>"""
         self._looked_s: float | None = None
         self._rebalancing_s: float | None = None
 
     def check(self, now_s: float, seen: WorkerSample) -> list[Partition]:
-        """The partitions in doubt, the longest first. A rebalance that does not end puts all of them in doubt."""
+        """The suspect partitions, longest first; all of them during a rebalance that does not end."""
         held_up = self._looked_s is None or now_s - self._looked_s > _LOOK_AT_LEAST_EVERY_S
         last, self._last, self._looked_s = self._last, seen, now_s
         worked_on = {
@@ -69,10 +69,10 @@ class Watchdog:
         return sorted(found, key=self._well_s.__getitem__)
 
     def rebalance_is_stuck(self, now_s: float) -> bool:
-        """Whether a rebalance has been going on for twice as long as anything else may take."""
+        """Whether a rebalance has taken more than twice `after_s`."""
         return self._rebalancing_s is not None and now_s - self._rebalancing_s > 2 * self._after_s
 
     def restart_timers(self, now_s: float) -> None:
-        """Nothing is in doubt before so long from now."""
+        """Restart all timers."""
         self._well_s = dict.fromkeys(self._well_s, now_s)
         self._rebalancing_s = now_s

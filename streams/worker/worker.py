@@ -1,4 +1,4 @@
-"""One worker process's work, apart from Faust itself: its parts, put together."""
+"""Composes the parts of a worker, apart from Faust."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ Handle = Callable[[RecordBatch], Awaitable[None]]
 
 
 class PartitionQueues:
-    """A lane a partition. What a lane handles must not raise."""
+    """One queue per partition. `handle` must not raise."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._waiting: dict[Partition, deque[RecordBatch]] = {}
-        """Batches not begun, of partitions of which one is being handled."""
+        """Pending batches of each partition whose queue is active."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, batch: RecordBatch) -> None:
-        """Have a batch handled after those of its partition that were put before it."""
+        """Queue a batch behind earlier ones of its partition."""
         partition = Partition(batch.topic, batch.partition)
         if partition in self._waiting:
             self._waiting[partition].append(batch)
@@ -62,13 +62,13 @@ class PartitionQueues:
         return partition in self._waiting
 
     def drop(self, partitions: Container[Partition]) -> None:
-        """Forget what waits of some partitions, which are not ours any more. What was begun goes on to its end."""
+        """Drop the pending batches of revoked partitions. The batch in progress completes."""
         for partition, waiting in self._waiting.items():
             if partition in partitions:
                 waiting.clear()
 
     async def stop(self) -> None:
-        """Break off everything: what is not counted by now is read again by the next owner."""
+        """Cancel everything: the next owner reads uncounted batches again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,7 +83,7 @@ class PartitionQueues:
 
 
 class Worker:
-    """Takes batches, and a turn of housekeeping every second."""
+    """Processes batches, and runs housekeeping every second."""
 
     def __init__(
         self,
@@ -165,23 +165,23 @@ class Worker:
         )
 
     def take(self, batch: RecordBatch) -> None:
-        """Have a batch counted after those of its partition that came before it."""
+        """Queue a batch behind earlier ones of its partition."""
         self._partition_queues.put(batch)
 
     def revoked(self, partitions: Container[Partition]) -> None:
-        """Partitions are taken away: what waits of them is not ours to count any more."""
+        """Drop the pending batches of revoked partitions."""
         self._partition_queues.drop(partitions)
 
     async def tick(self) -> None:
-        """Every second."""
+        """Run one turn of housekeeping."""
         await self._housekeeping.tick()
 
     async def watch(self) -> None:
-        """See to it that the worker gets on, for as long as it runs."""
+        """Run the stuck monitor until the worker ends."""
         await self._stuck_monitor.run()
 
     async def stop(self) -> None:
-        """Break off and close connections. What was not applied is read again by the next owner."""
+        """Cancel and disconnect. The next owner reads unapplied batches again."""
         await self._partition_queues.stop()
         await self._compaction_scheduler.stop()
         await self._batch_processor.stop()

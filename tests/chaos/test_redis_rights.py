@@ -46,7 +46,7 @@ class Fault:
     reason: str
     begin: tuple[str, ...]
     end: tuple[str, ...]
-    cure: str = "give its user the rights that docs/security.md lists"
+    cure: str = "grant the permissions listed in docs/security.md"
 
 
 FAULTS = {

@@ -105,7 +105,7 @@ def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets)
     ("setting", "given", "says"),
     [
         ("kafka_password_file", "wrong", "rejected user 'shop' with SCRAM-SHA-512, the name or the password is wrong"),
-        ("redis_password_file", "wrong", "refuses user 'salepulse-write': the name or the password is wrong"),
+        ("redis_password_file", "wrong", "rejects user 'salepulse-write': wrong user name or password"),
         ("kafka_ca_file", "", "its certificate is signed by an unknown authority"),
         ("redis_ca_file", "", "its certificate is signed by an unknown authority"),
     ],

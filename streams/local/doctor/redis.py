@@ -123,7 +123,7 @@ def check_memory(info: Mapping[str, Any]) -> Iterator[CheckResult]:
         yield ok("redis memory", f"{used / MIB:,.0f} MiB in use, no limit")
         return
     share = f"{used / MIB:,.0f} of {limit / MIB:,.0f} MiB in use ({used / limit:.0%})"
-    mend = "raise maxmemory, or keep panes for less time (keep_seconds_h, keep_minutes_d, keep_hours_d)"
+    mend = "raise maxmemory, or shorten retention (keep_seconds_h, keep_minutes_d, keep_hours_d)"
     if used >= FULL_WRONG * limit:
         yield wrong("redis memory", f"{share}: writes are about to be refused", mend)
     elif used >= FULL_WARNING * limit:

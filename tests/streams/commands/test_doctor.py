@@ -334,10 +334,10 @@ def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> 
     found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
     assert done.returncode == 1
     assert found["redis writes"]["level"] == "wrong"
-    assert "has too few replicas in reach and refuses writes" in found["redis writes"]["found"]
-    assert found["redis writes"]["mend"] == "bring its replicas back, or lower min-replicas-to-write"
+    assert "has too few replicas and refuses writes" in found["redis writes"]["found"]
+    assert found["redis writes"]["mend"] == "restore its replicas, or lower min-replicas-to-write"
     for what in ("workers", "alerts"):
-        assert "has too few replicas in reach and refuses writes" in found[what]["found"]
+        assert "has too few replicas and refuses writes" in found[what]["found"]
         assert found[what]["mend"].startswith("bring its replicas back")
 
 
@@ -348,8 +348,8 @@ def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -
         client.config_set("maxclients", "1000")
     found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
     assert done.returncode == 1
-    assert "takes no more clients (max number of clients reached)" in found["redis"]["found"]
-    assert found["redis"]["mend"] == "raise its `maxclients`, or let fewer clients connect"
+    assert "accepts no more clients (max number of clients reached)" in found["redis"]["found"]
+    assert found["redis"]["mend"] == "raise its `maxclients`, or reduce the number of clients"
 
 
 def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: Path, redis_url: str) -> None:

@@ -33,7 +33,7 @@ def test_without_a_worker_waiting_ends_and_says_why(recorded: Path, embedded_bro
     code, line = failure("replay", recorded, "--wait", "--patience", "1", *servers, cwd=recorded)
     assert code == 1
     assert line == (
-        "nothing was counted for 1 s and 1 records wait: no worker is at work here, start one with `salepulse worker`"
+        "nothing was counted for 1 s and 1 records wait: no worker is running: start one with `salepulse worker`"
     )
 
 

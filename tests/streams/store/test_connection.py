@@ -100,14 +100,14 @@ class TestRefused:
 
     def test_a_wrong_password(self, server: SecureRedis, authority: Authority) -> None:
         assert refusal(settings(server, authority, redis_password="something else")) == (
-            f"Redis at localhost:{server.tls_port} refuses user 'salepulse-write': the name or the password is wrong; "
+            f"Redis at localhost:{server.tls_port} rejects user 'salepulse-write': wrong user name or password; "
             "see redis_user and redis_password or redis_password_file"
         )
 
     def test_nobody_in_particular(self, server: SecureRedis, authority: Authority) -> None:
         said = refusal(settings(server, authority, redis_user="", redis_password=""))
         assert said.startswith(
-            f"Redis at localhost:{server.tls_port} lets nobody in without a password; see redis_user"
+            f"Redis at localhost:{server.tls_port} requires a password; see redis_user"
         )
 
     def test_a_certificate_that_has_expired(self, authority: Authority, tmp_path: Path) -> None:
@@ -138,14 +138,14 @@ class TestRefused:
         )
         assert said == (
             "no Redis answers at cache:6379 (Timeout connecting to server); start one, or name another with "
-            "--redis-url, or write redis:// if it does not speak TLS there"
+            "--redis-url, or use redis:// if it does not use TLS"
         )
 
     def test_plain_text_where_tls_is_spoken(self, server: SecureRedis, authority: Authority) -> None:
         url = f"redis://localhost:{server.tls_port}/0"
         said = refusal(settings(server, authority, redis_url=url, redis_ca_file=""))
         assert said.startswith(f"no Redis answers at localhost:{server.tls_port} (")
-        assert said.endswith("or write rediss:// if it speaks TLS there")
+        assert said.endswith("or use rediss:// if it expects TLS")
 
     def test_the_reader_who_wants_to_write(self, server: SecureRedis, authority: Authority) -> None:
         async def write() -> None:
@@ -157,7 +157,7 @@ class TestRefused:
                 await redis.aclose()
 
         with pytest.raises(
-            SalepulseError, match=r"does not allow user 'salepulse-read' this: .*docs/security\.md lists"
+            SalepulseError, match=r"does not allow user 'salepulse-read' this: .*listed in docs/security\.md"
         ):
             asyncio.run(write())
 
