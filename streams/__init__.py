@@ -1,1 +1,1 @@
-"""What is computed: panes and windows, KPIs, the Redis store, the read side, HTTP, metrics and the command line."""
+"""Computes KPIs: panes and windows, the Redis store, the read side, HTTP, metrics and the command line."""

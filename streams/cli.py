@@ -1,7 +1,6 @@
-"""`salepulse`: the command line, put together from the sub-commands that each package declares.
+"""`salepulse`: the command line, composed of the sub-commands that each package declares.
 
-Everything is imported within `main`: the first moments of a command are spent on that, and Ctrl-C is to end these
-quietly, too.
+All imports happen inside `main`, so that Ctrl-C also ends them quietly.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
 GROUP = "salepulse.commands"
 INTERRUPTED = 130
 ENDLESS = ("up", "worker", "serve", "alerts")
-"""Commands that end when they are told to: SIGTERM is no failure of theirs, from their first moment on."""
+"""Commands that run until stopped: SIGTERM is their normal end, even during startup."""
 
 
 def create_app() -> typer.Typer:
-    """The root command with every declared sub-command."""
+    """The root command with all sub-commands."""
     from importlib.metadata import entry_points
 
     import typer
@@ -44,14 +43,14 @@ def create_app() -> typer.Typer:
 
 
 def command_names() -> set[str]:
-    """The names of all sub-commands there are."""
+    """The names of all sub-commands."""
     root = create_app()
     commands = {command.name or getattr(command.callback, "__name__", "") for command in root.registered_commands}
     return commands | {group.name for group in root.registered_groups if group.name}
 
 
 def main() -> None:
-    """Run the command line. Ends with 130 when it is interrupted, with 0 where an endless command is told to end."""
+    """Run the command line. Exits with 130 on Ctrl-C, and with 0 when a long-running command is stopped."""
     try:
         if sys.argv[1:2] and sys.argv[1] in ENDLESS:
             signal.signal(signal.SIGTERM, _end)

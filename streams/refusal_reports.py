@@ -1,4 +1,4 @@
-"""What workers report in their metrics of a Redis that does not let them write: only they know whom it lets. Pure."""
+"""Permissions that Redis denies workers, as the workers report in their metrics. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.store.refusal_kinds import RedisRefusal
 from streams.worker.metrics import WORKER_REFUSED
 
 HEARD_WITHIN_MS = 15_000
-"""What a worker reported longer ago says nothing of now."""
+"""Older reports are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class RefusalReport:
 
 
 def refusal_reports(workers: Mapping[str, tuple[int, str]], since_ms: int) -> list[RefusalReport]:
-    """From what each worker left at a moment; of those that were heard of since then.
+    """Read the reports from metrics that workers published since `since_ms`; keys are worker ids.
 
     >>> refusal_reports({"w": (9, 'salepulse_worker_redis_refuses{reason="noperm"} 1.0')}, 5)
     [RefusalReport(worker='w', why=<RedisRefusal.NOPERM: 'noperm'>)]

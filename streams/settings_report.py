@@ -1,4 +1,4 @@
-"""Every setting with its meaning, default and value, and where the value came from. Secrets are masked."""
+"""Reports every setting with its meaning, default, value and source. Secrets are masked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SettingDescription:
 
 
 def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingDescription]:
-    """All settings, in the order of their definition. `flags`: names of those that were given on the command line."""
+    """All settings, in the order of their definition. `flags`: names of those given on the command line."""
     kind = type(settings)
     sources = SettingSources(kind, flags)
     return [
@@ -48,7 +48,7 @@ def describe(settings: BaseSettings, flags: Iterable[str]) -> list[SettingDescri
 
 
 def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables that set nothing and look like one that would: the name found, and the one meant."""
+    """# <environment variable that sets nothing: a similar one that does>"""
     known = [variable(kind, name) for name in kind.model_fields]
     prefix = str(kind.model_config.get("env_prefix", ""))
     found = {}
@@ -60,11 +60,11 @@ def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
 
 
 def display_value(value: object) -> DisplayValue:
-    """A value as it may be shown: secrets masked, of a URL only the password.
+    """A value for display: secrets masked, of a URL only the password.
 
-    >>> shown(SecretStr("redis://shop:hunter2@cache:6379/0"))
+    >>> display_value(SecretStr("redis://shop:hunter2@cache:6379/0"))
     'redis://shop:***@cache:6379/0'
-    >>> shown(SecretStr("hunter2"))
+    >>> display_value(SecretStr("hunter2"))
     '***'
     """
     if isinstance(value, SecretStr):

@@ -1,8 +1,8 @@
-"""How a `PaneDelta` is written in Redis: strings once, numbers in as few bytes as they need, then compressed.
+"""Encoding of a `PaneDelta` in Redis: each string once, integers packed, then compressed.
 
-A first byte says whether the rest is compressed (zstd). The rest is a MessagePack array: version, scope ids, values,
-then the columns, each a list of integers or, where there are many, packed (`streams.panes.packing`). Rows are
-renumbered from 0, since a process's own row numbers mean nothing outside it.
+The first byte flags compression (zstd). The rest is a MessagePack array: version, scope ids, values, then the columns,
+each a list of integers or packed (`streams.panes.packing`). Rows are renumbered from 0, since row numbers are local to
+a process.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from streams.stock.wire import from_wire as ledger_from_wire
 from streams.stock.wire import to_wire as ledger_to_wire
 
 VERSION = 4
-"""A process that does not know the newest must not read: it would merge parts and lose what it does not see."""
+"""Older processes must not read newer formats: merging parts would drop what they do not know."""
 _READABLE = (1, 2, 3, VERSION)
-"""1 is without `shipping` and `stock`, 2 without columns of differences, 3 without the counters of repeats, and with
-records of orders that knew neither sizes nor creations."""
+"""1 lacks `shipping` and `stock`, 2 lacks delta-encoded columns, 3 lacks the counters of repeats and has order
+records without sizes and creations."""
 
 _FEW = 256
-"""With fewer numbers than this, walking them one by one costs less than arrays do."""
+"""Below this length, loops are cheaper than arrays."""
 _PLAIN, _COMPRESSED = b"\x00", b"\x01"
 _LEVEL = 1
 
@@ -42,7 +42,7 @@ class _DeltaWire(msgspec.Struct, array_like=True):
     values: list[str]
     """Value of each row, parallel."""
     panes: Column
-    """Distinct pane starts, seconds since the epoch."""
+    """Distinct pane starts, epoch seconds."""
     cell_panes: Column
     cell_rows: Column
     cell_counters: Column
@@ -62,7 +62,7 @@ _decoder = msgspec.msgpack.Decoder(_DeltaWire)
 
 
 def encode(delta: PaneDelta, rows: RowIndex, *, compress: bool = True) -> bytes:
-    """The delta in bytes."""
+    """Encode a delta."""
     few = len(delta.cells.keys) + len(delta.sketches.register_entries) < _FEW
     wire = _few(delta, rows) if few else _many(delta, rows)
     wire.shipping, wire.stock = to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
@@ -119,11 +119,13 @@ def _many(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
 
 
 def decode(data: bytes, rows: RowIndex) -> PaneDelta:
-    """The delta that `encode` wrote, its strings numbered by `rows`."""
+    """Decode a delta into rows of `rows`."""
     body = data[1:]
     wire = _decoder.decode(zstandard.decompress(body) if data[:1] == _COMPRESSED else body)
     if wire.version not in _READABLE:
-        raise ValueError(f"pane format {wire.version} is not known to this version of salepulse (it knows {VERSION})")
+        raise ValueError(
+            f"unknown pane format {wire.version}: this version of salepulse reads up to {VERSION}; upgrade it"
+        )
     row_of = rows.read(wire.scopes, wire.values)
     panes = unpack(wire.panes)
     keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))

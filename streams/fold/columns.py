@@ -1,7 +1,7 @@
-"""Events as arrays, one item an event: what everything after decoding works on.
+"""Events as arrays, one item per event: the input of everything after decoding.
 
-Labels become row numbers and ids become hashes as soon as some hundred events are decoded, while these still lie in the
-processor's cache: done over a large batch at once, it takes twice as long.
+Each chunk of events is turned into arrays right after decoding, while it is in the CPU cache: twice as fast as a whole
+batch at once.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from streams.shipping.order_facts import (
 )
 
 CHUNK = 1024
-"""Events that are decoded and turned into arrays at a time."""
+"""Number of events that are decoded and converted at a time."""
 
 TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in EVENT_TYPES.items()}
-"""The types of each topic; an event's type is its place here."""
+"""The types of each topic; an event's type is an index into this."""
 
 EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
     Topic.CLICKS: tuple(FIELDS),
     Topic.ORDERS: tuple(scope for scope in FIELDS if scope not in LINE_SCOPES),
     Topic.LOGISTICS: (Scope.REGION, Scope.CATEGORY, Scope.SKU),
 }
-"""The scopes, beside `all`, that an event of a topic has at most one value in."""
+"""# <topic: scopes, besides `all`, in which an event has at most one value>"""
 
 _TYPE_PLACES = {topic: {name: i for i, name in enumerate(names)} for topic, names in TYPE_NAMES.items()}
 
 _Fields = Mapping[str, Sequence[Any]]
-"""Events field by field."""
+"""# <field: its value in each event>"""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderLines:
-    """What orders hold: one item for each category and each SKU of an order."""
+    """Order lines: one item per category and per SKU of an order."""
 
     event: Ints = field(default_factory=lambda: NO_INTS)
-    """Place of the order in its `Columns`."""
+    """Index of the order in its `Columns`."""
     row: Ints = field(default_factory=lambda: NO_INTS)
     units: Ints = field(default_factory=lambda: NO_INTS)
     worth: Ints = field(default_factory=lambda: NO_INTS)
@@ -64,7 +64,7 @@ class OrderLines:
     """Its share of the order's refund, minor units."""
 
     def take(self, places: Ints, count: int) -> OrderLines:
-        """The lines of the orders at these places, of `count` orders."""
+        """The lines of the orders at these indexes, of `count` orders."""
         moved = np.full(count, -1)
         moved[places] = np.arange(len(places))
         event = moved[self.event]
@@ -74,34 +74,34 @@ class OrderLines:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Events of one topic in the order they were read. Arrays are parallel."""
+    """Events of one topic in read order. Arrays are parallel."""
 
     topic: Topic
     indexes: Ints
-    """Where each event stood in its batch."""
+    """Index of each event in its batch."""
     ids: Hashes
-    """Of `event_id`."""
+    """Hash of `event_id`."""
     ts: Ints
     """Event times, epoch ms."""
     types: Ints
-    """Places in `TYPE_NAMES`."""
+    """Indexes into `TYPE_NAMES`."""
     table: Ints
-    """# [scope, event]: the event's row in a scope, -1 where it has no value there; the first line is scope `all`"""
+    """# [scope, event]: row of the event in a scope, -1 without a value; the first line is scope `all`"""
     numbers: Mapping[str, Ints] = field(default_factory=dict)
-    """Other fields by name: absent is 0, true is 1. Rows and the like are numbers too: absent is -1."""
+    """# <other field: values>; absent is 0, true is 1; absent rows and the like are -1"""
     users: Hashes = field(default_factory=lambda: NO_HASHES)
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
     lines: OrderLines = field(default_factory=OrderLines)
     order_facts: OrderedFacts = field(default_factory=OrderedFacts)
-    """What the events tell of the lives of orders."""
+    """Facts about orders in these events."""
     dropped_labels: Sequence[tuple[int, str]] = ()
-    """Labels that were too long, by the position of the event that lost it and the name of the field."""
+    """Labels that were too long: (index of the event, field)."""
 
     def __len__(self) -> int:
         return len(self.ts)
 
     def take(self, places: Ints) -> Columns:
-        """The events at these places (ascending)."""
+        """The events at these indexes (ascending)."""
         return Columns(
             topic=self.topic,
             indexes=self.indexes[places],
@@ -124,21 +124,21 @@ class Columns:
         return [(position, name) for position, name in self.dropped_labels if position in kept]
 
     def row_of(self, scope: Scope) -> Ints:
-        """Each event's row in one of its topic's `EVENT_SCOPES`, -1 where it has no value there."""
+        """Row of each event in one of its topic's `EVENT_SCOPES`, -1 without a value."""
         rows: Ints = self.table[1 + EVENT_SCOPES[self.topic].index(scope)]
         return rows
 
     def is_type(self, name: str) -> Any:
-        """Which events are of a type, as an array of booleans."""
+        """Mask of the events of a type."""
         return self.types == _TYPE_PLACES[self.topic][name]
 
 
 def read_columns(
     topic: Topic, values: Sequence[bytes | None], rows: RowIndex, currency: str | None = None
 ) -> tuple[Columns, list[RejectedMessage]]:
-    """The events of a batch, and what was refused: every value is one or the other. New labels get rows.
+    """The events and the rejected messages of a batch. New labels get rows.
 
-    `currency`: the shop's; None takes money in any.
+    `currency`: of the shop; None accepts any.
     """
     parts: list[Columns] = []
     rejected: list[RejectedMessage] = []
@@ -158,14 +158,14 @@ def read_columns(
 
 
 def _by_field(events: Sequence[Any]) -> _Fields:
-    """Decoded events (`consumers.contract.decoding`, at least one) field by field."""
+    """Decoded events (`consumers.contract.decoding`, at least one) by field."""
     return dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
 
 
 def columns_of(
     topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, indexes: Ints, rows: RowIndex
 ) -> Columns:
-    """Decoded events as arrays; `amounts` as `consumers.contract.decoding` has them."""
+    """Decoded events as arrays; `amounts` as in `consumers.contract.decoding`."""
     n = len(events)
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
     numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, OrderLines()
@@ -204,7 +204,7 @@ def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: RowIndex) -> 
 
 
 def _sources(topic: Topic, fields: _Fields, n: int, rows: RowIndex) -> Ints:
-    """The row of who wrote each event, -1 where it does not say."""
+    """Row of each event's source, -1 without one."""
     names = fields["source"]
     row_of = {name: rows.row(SourceDimension.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
     return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
@@ -225,7 +225,7 @@ def _logistics_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
 
 
 def _stock_warehouses(fields: _Fields, n: int, rows: RowIndex) -> Ints:
-    """The stock ledger's number of each event's warehouse, -1 where it has none or is no stock event."""
+    """The stock ledger's number of each event's warehouse, -1 without one or if it is no stock event."""
     if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
         return np.full(n, -1)
     numbers = rows.stock.warehouses
@@ -236,7 +236,7 @@ _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LO
 
 
 def _lines(events: Sequence[Any], fields: _Fields, rows: RowIndex) -> OrderLines:
-    """An order's lines, those of one category or SKU together."""
+    """The lines of orders, summed per category and SKU."""
     held = fields["items"]
     items = list(chain.from_iterable(held))
     m = len(items)
@@ -264,7 +264,7 @@ def _refund_shares(events: Sequence[Any], order: Ints, worth: Ints) -> Ints:
     for i, event in enumerate(events):
         if event.type == "order_refunded" and event.refund_amount:
             first, last = np.searchsorted(order, (i, i + 1)).tolist()
-            worths = worth[first:last].tolist()  # whose products with a refund may be too large for 64 bits
+            worths = worth[first:last].tolist()  # products with a refund may exceed 64 bits
             total = sum(worths)
             if total:
                 shares[first:last] = [(2 * event.refund_amount * one + total) // (2 * total) for one in worths]
@@ -272,7 +272,7 @@ def _refund_shares(events: Sequence[Any], order: Ints, worth: Ints) -> Ints:
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
-    """Parts of one topic, one after the other."""
+    """Parts of one topic, concatenated."""
     if len(parts) == 1:
         return parts[0]
     shifts = np.cumsum([0, *map(len, parts[:-1])]).tolist()
@@ -305,7 +305,7 @@ def _nothing(topic: Topic) -> Columns:
 
 
 def _given(values: Sequence[Any], n: int) -> Ints:
-    """1 where there is a value; an empty label is none."""
+    """1 for each value that is present; empty labels are not."""
     missing = values.count(None) + values.count("")
     if missing in (0, n):
         return np.full(n, int(not missing))

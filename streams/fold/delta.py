@@ -1,10 +1,9 @@
-"""What panes hold, as an algebra: `zero`, `merge`, `coarsen`, `between`.
+"""The content of panes as an algebra: `zero`, `merge`, `coarsen`, `between`.
 
-A pane is a step of event time, named by its start in seconds since the epoch. `Cells` (`streams.panes.cells`) are the
-additive counters of any number of panes, `Sketches` (`streams.panes.sketches`) their distinct counts, a `ShippingDelta`
-(`streams.shipping`) what orders add over their lives, a `Ledger` (`streams.stock`) what moved stock; a `PaneDelta` is
-all of them, and is at once what a batch of events adds and what a stored block holds. Merging is associative and
-commutative, so the batch sizes that led to a sum cannot be seen in it.
+A pane is a step of event time, identified by its start in epoch seconds. A `PaneDelta` combines `Cells` (additive
+counters, `streams.panes.cells`), `Sketches` (distinct counts, `streams.panes.sketches`), a `ShippingDelta` (sums over
+the lives of orders, `streams.shipping`) and a `Ledger` (stock events, `streams.stock`). It is both what a batch adds
+and what a block stores. Merging is associative and commutative, so results do not depend on batches.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from streams.stock.ledger import EMPTY_LEDGER, Ledger, merge_ledgers
 
 @dataclass(frozen=True, slots=True)
 class PaneDelta:
-    """What some events add: counters in panes of 1 s, distinct counts in panes of 10 s (scope `sku`: 10 min)."""
+    """The contribution of events: counters in panes of 1 s, distinct counts in panes of 10 s (scope `sku`: 10 min)."""
 
     cells: Cells = field(default_factory=Cells)
     sketches: Sketches = field(default_factory=Sketches)
     shipping: ShippingDelta = field(default_factory=lambda: NO_SHIPPING)
-    """This and `stock` have levels of their own (`streams.store.levels`): what follows is of the other two alone."""
+    """`shipping` and `stock` have levels of their own (`streams.store.levels`); the methods below leave them out."""
     stock: Ledger = field(default_factory=lambda: EMPTY_LEDGER)
-    """The journal of stock."""
+    """The stock event log."""
 
     def between(self, start_s: int, end_s: int) -> PaneDelta:
-        """What falls in panes that start in [start_s, end_s)."""
+        """Content of panes that start in [start_s, end_s)."""
         return PaneDelta(self.cells.between(start_s, end_s), self.sketches.between(start_s, end_s))
 
     def coarsen(self, counters_step_s: int, distincts_step_s: int) -> PaneDelta:
-        """The same in coarser panes."""
+        """The content in coarser panes."""
         return PaneDelta(self.cells.coarsen(counters_step_s), self.sketches.coarsen(distincts_step_s))
 
     def cut(self, length_s: int) -> Iterator[tuple[int, PaneDelta]]:
-        """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
+        """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
         cell_panes, group_panes = self.cells.panes, self.sketches.panes
         held = [panes - panes % length_s for panes in (cell_panes, group_panes)]
         starts = np.unique(np.concatenate([ordered[is_first(ordered)] for ordered in held]))
@@ -67,7 +66,7 @@ ZERO = PaneDelta()
 
 
 def merge(parts: Sequence[PaneDelta]) -> PaneDelta:
-    """The sum of all parts: associative, commutative, `ZERO` changes nothing."""
+    """The sum of all parts: associative and commutative; `ZERO` is neutral."""
     return PaneDelta(
         merge_cells([part.cells for part in parts]),
         merge_sketches([part.sketches for part in parts]),

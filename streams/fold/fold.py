@@ -1,6 +1,6 @@
-"""Folding a batch of events into a `PaneDelta`.
+"""Folds a batch of events into a `PaneDelta`.
 
-An event lands in a row once for each scope that it has a value in: these (event, row) pairs are the unit of work here.
+Each event counts in one row per scope in which it has a value; these (event, row) pairs are processed as arrays.
 Definitions: the metric dictionary, section "counter".
 """
 
@@ -30,12 +30,12 @@ _NO_COUNTER = -1
 _COUNTERS_OF = {
     topic: np.array([TYPE_COUNTERS.get(name, _NO_COUNTER) for name in names]) for topic, names in TYPE_NAMES.items()
 }
-"""By topic: the counter that an event of each type adds one to."""
+"""# <topic: counter that each event type increments>"""
 
 
 @dataclass(slots=True)
 class _Pairs:
-    """(event, row) pairs, parallel arrays."""
+    """(event, row) pairs as parallel arrays."""
 
     event: Ints
     row: Ints
@@ -45,7 +45,7 @@ class _Pairs:
 
 
 def fold(events: Columns, rows: RowIndex) -> PaneDelta:
-    """What events add to the panes."""
+    """The contribution of events to the panes."""
     if not len(events):
         return ZERO
     if events.topic is Topic.CLICKS:
@@ -65,7 +65,7 @@ def _fold_clicks(events: Columns, rows: RowIndex) -> PaneDelta:
         costs = numbers["cost"] * events.is_type("ad_click")
         measures.append((_all("ad_cost", pairs), costs[pairs.event]))
     ids = {"visitors": events.users, "sessions": events.sessions}
-    shown = events.is_type("ad_impression")  # is no visit
+    shown = events.is_type("ad_impression")  # impressions are no visits
     visits = pairs.where(~shown[pairs.event]) if shown.any() else pairs
     return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
 
@@ -75,7 +75,7 @@ def _fold_orders(events: Columns, rows: RowIndex) -> PaneDelta:
     pairs = _Pairs(np.concatenate((whole.event, lines.event)), np.concatenate((whole.row, lines.row)))
 
     def each(of_order: Ints, of_line: Ints | None = None) -> Ints:
-        """Per pair: the order's number, or in category and sku the line's."""
+        """Per pair: the order's value, or the line's in scopes category and sku."""
         return np.concatenate((of_order[whole.event], of_order[lines.event] if of_line is None else of_line))
 
     paid = events.is_type("order_paid")[pairs.event]
@@ -114,7 +114,7 @@ def _counters(events: Columns) -> Ints:
 
 
 def _pairs(table: Ints) -> _Pairs:
-    """The pairs of a `Columns.table`, scope by scope, in each in the order of the events."""
+    """The pairs of a `Columns.table`, by scope, then in order of the events."""
     held = [np.flatnonzero(of_scope >= 0) for of_scope in table]
     return _Pairs(
         np.concatenate(held),
@@ -123,7 +123,7 @@ def _pairs(table: Ints) -> _Pairs:
 
 
 def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
-    """Sums of measures, and how many events of each type each source wrote."""
+    """Sums of measures, and the number of events per type and source."""
     written = np.flatnonzero(events.numbers["source_row"] >= 0)
     counters = _counters(events)[written]
     written, counters = written[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
@@ -141,7 +141,7 @@ def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]]
 
 
 def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: RowIndex) -> Sketches:
-    """Distinct counts of ids, by name: in each pair, that of its event."""
+    """Distinct counts of ids, by name."""
     if not len(pairs.event):
         return NO_SKETCHES
     seconds = (events.ts // 1000)[pairs.event]
@@ -157,7 +157,7 @@ def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Row
 
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
-    """The distinct (start, row) pairs, sorted, as two arrays, and for each pair its place there."""
+    """The distinct (start, row) pairs, sorted, as two arrays, and the index of each pair among them."""
     panes, pane_of = places(starts)
     codes, place = unique_inverse(pane_of * size + row, len(panes) * size)
     pane, row = np.divmod(codes, size)

@@ -1,7 +1,7 @@
-"""The currencies of ISO 4217, and how many decimal places each has. Pure.
+"""The currencies of ISO 4217 with their decimal places. Pure.
 
-Source: list one of ISO 4217 (SIX Financial Information, the maintenance agency), active codes of 2025, less those
-without minor units (precious metals, bond units, XDR, XTS, XXX); ANG and BGN stay in while their successors are new.
+Source: list one of ISO 4217 (SIX Financial Information, the maintenance agency), active codes of 2025, without those
+that lack minor units (precious metals, bond units, XDR, XTS, XXX); ANG and BGN are kept while their successors are new.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PLACES = {
     4: "CLF UYW",
 }
 EXPONENTS: dict[str, int] = {code: places for places, codes in _PLACES.items() for code in codes.split()}
-"""Decimal places by code: money / 10^exponent = major units."""
+"""# <code: decimal places>; money / 10^exponent = major units"""
 
 _NAMES = {
     **dict.fromkeys(("RMB", "YUAN", "CNH", "元", "¥", "￥"), "CNY"),
@@ -38,11 +38,11 @@ _NAMES = {
     "SLL": "SLE",
     "ZWL": "ZWG",
 }
-"""What people write instead of a code, and codes that were replaced."""
+"""# <common names and replaced codes: code>"""
 
 
 def near_misses(text: str) -> list[str]:
-    """Codes that may be meant by what is none, the likeliest first."""
+    """Codes that an invalid text may stand for, the likeliest first."""
     given = text.strip().upper()
     if given in EXPONENTS:
         return [given]

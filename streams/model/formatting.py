@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers for people."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ NULL_TEXT = "–"
 
 
 def format_number(name: str, value: Number, *, currency_exponent: int) -> str:
-    """A counter or KPI for a table: money in major units, shares in per cent, a dash for null.
+    """Format a counter or KPI for a table: money in major units, shares in per cent, a dash for null.
 
-    >>> number("gmv", 1234567, currency_exponent=2), number("order_rate", 0.813, currency_exponent=2)
+    >>> format_number("gmv", 1234567, currency_exponent=2), format_number("order_rate", 0.813, currency_exponent=2)
     ('12,345.67', '81.3 %')
     """
     if value is None:
@@ -25,9 +25,9 @@ def format_number(name: str, value: Number, *, currency_exponent: int) -> str:
 
 
 def format_compact(value: float) -> str:
-    """A large number in little room.
+    """Format a large number compactly.
 
-    >>> compact(950), compact(12_345), compact(1_234_567)
+    >>> format_compact(950), format_compact(12_345), format_compact(1_234_567)
     ('950', '12.3k', '1.23M')
     """
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):

@@ -1,7 +1,7 @@
 """The KPI registry: every ratio and difference of the metric dictionary, with its formula.
 
-A formula takes the sums of one row in one window and gives a number, or None where its denominator is 0. KPIs that rest
-on more than panes (stock, shipping, targets) are registered beside these by the modules that keep their state.
+A formula takes the sums of one row in one window and returns a number, or None if its denominator is 0. KPIs that need
+more than panes (stock, shipping, targets) are registered by the modules that hold their state.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from streams.stock.forecast import minutes_to_stockout
 
 Number: TypeAlias = int | float | None
 Sums: TypeAlias = Mapping[str, int]
-"""Counters and distinct counts by name, and what the window brings along (`target_sum`); a name that is missing is one
-that the scope or window does not have."""
+"""Counters and distinct counts by name, and per-window values (`target_sum`); names that the scope or window lacks
+are missing."""
 
 TARGET_TIERS = ("base", "sprint", "challenge")
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """A number made of counters."""
+    """A number computed from counters."""
 
     name: str
     formula: str
-    """As people write it."""
+    """The formula in words."""
     compute: Callable[[Sums], Number]
     """Called only with sums that have all inputs."""
     inputs: tuple[str, ...]
@@ -46,7 +46,7 @@ def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: 
 
 
 def target_sum(tier: str) -> str:
-    """The name under which a promotion's target stands among the sums of its own row in its own window."""
+    """Name of a promotion's target among the sums of its row and window."""
     return f"target.{tier}"
 
 
@@ -61,7 +61,7 @@ def _attainment(tier: str) -> Kpi:
 
 
 def divide(above: float, below: float) -> float | None:
-    """A ratio, None over 0."""
+    """A ratio; None if the denominator is 0."""
     return above / below if below else None
 
 
@@ -164,7 +164,7 @@ KPIS = (
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)
 NAMES = (*(c.name for c in PUBLIC_COUNTERS), *(d.name for d in DISTINCTS), *(k.name for k in KPIS))
-"""Every name that an answer holds, in its order."""
+"""Every name in an answer, in order."""
 UNITS: Mapping[str, Unit] = {
     **{counter.name: counter.unit for counter in PUBLIC_COUNTERS},
     **{distinct.name: Unit.COUNT for distinct in DISTINCTS},
@@ -173,18 +173,18 @@ UNITS: Mapping[str, Unit] = {
 MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
 _OF_WHOLE_ORDERS = frozenset({"discounts", "repeat_creations", "repeat_payments"})
-"""Counters that are not counted by an order's lines."""
+"""Counters without values per order line."""
 
 
 def absent_counters(scope: Scope) -> frozenset[str]:
-    """Counters that a scope does not have: they are null there."""
+    """Counters that a scope lacks: they are null there."""
     return _OF_WHOLE_ORDERS if scope in LINE_SCOPES else frozenset()
 
 
 def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:
-    """Every counter and KPI of one row; None where the scope does not have it or a denominator is 0.
+    """Every counter and KPI of one row; None if the scope lacks it or a denominator is 0.
 
-    `only`: the KPIs that are wanted; None: all of them.
+    `only`: the KPIs to compute; None: all.
     """
     answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
     answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})

@@ -1,4 +1,4 @@
-"""The names of totals in Redis that hold values of producers: how they are written, told apart and bounded. Pure."""
+"""Names of totals in Redis that contain producers' values: encoding, parsing and bounds. Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from consumers.contract.rejection import PricingLabels
 
 NEGATIVE_AMOUNTS = "negative_amounts"
-"""Orders refused for their negative amount, by channel and coupon."""
+"""Orders rejected for their negative amount, by channel and coupon."""
 MAX_CHANNEL_COUPON_PAIRS = 100
-"""So many pairs of channel and coupon are told apart in each shard, and on /metrics; all others are the rest."""
+"""Number of channel and coupon pairs that each shard, and /metrics, distinguish; all others are the rest."""
 REST = f"{NEGATIVE_AMOUNTS},rest"
-"""Of the pairs that came after these; `apply.lua` counts them here."""
+"""Total of all other pairs; `apply.lua` uses this name."""
 
 
 def negative_amounts_total(priced: PricingLabels) -> str:
-    """The total that an order with a negative amount adds to."""
+    """The total that an order with a negative amount increments."""
     return f"{NEGATIVE_AMOUNTS},{json.dumps([priced.channel, priced.coupon], ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, slots=True)
 class NegativeAmounts:
-    """How many orders had a negative amount."""
+    """Numbers of orders with a negative amount."""
 
     by: Mapping[PricingLabels, int]
-    """The pairs with the most, the first of them with the most of all."""
+    """The most frequent pairs, in descending order."""
     rest: int
     """All others."""
 

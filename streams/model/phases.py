@@ -1,4 +1,4 @@
-"""The promotion's own clock: whether it runs, in which phase, how much of it is over. Periods are half-open."""
+"""A promotion's progress: whether it runs, its phase, and its elapsed share. Periods are half-open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumers.contract.events import Phase, Promotion
 
 
 class RunState(StrEnum):
-    """Where a promotion stands at a moment."""
+    """State of a promotion at a time."""
 
     UPCOMING = "upcoming"
     RUNNING = "running"
@@ -28,21 +28,21 @@ class Period(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PromotionProgress:
-    """A promotion at a moment."""
+    """A promotion at a time."""
 
     state: RunState
     phase: Phase | None
-    """The one it is in; None between phases, before and after them."""
+    """The current phase; None between phases, before and after them."""
     next: Phase | None
-    """The one that begins next."""
+    """The next phase."""
     elapsed_ms: int
     """Since its start; 0 before it, its whole length after it."""
     elapsed_fraction: float
-    """The same as a share of its length, 0 to 1."""
+    """`elapsed_ms` as a share of its length, 0 to 1."""
 
 
 def promotion_progress(promotion: Promotion, at_ms: int) -> PromotionProgress:
-    """How a promotion stands at a moment."""
+    """The progress of a promotion at a time."""
     return PromotionProgress(
         run_state(promotion, at_ms),
         phase_at(promotion, at_ms),
@@ -53,31 +53,31 @@ def promotion_progress(promotion: Promotion, at_ms: int) -> PromotionProgress:
 
 
 def run_state(period: Period, at_ms: int) -> RunState:
-    """Whether a period has begun, and ended."""
+    """The state of a period at a time."""
     if at_ms < period.starts_at:
         return RunState.UPCOMING
     return RunState.RUNNING if at_ms < period.ends_at else RunState.ENDED
 
 
 def phase_at(promotion: Promotion, at_ms: int) -> Phase | None:
-    """The phase that a moment is in. Of several that overlap, the one that began last, then the one that ends first."""
+    """The phase at a time. Of overlapping phases, the one that began last, then the one that ends first."""
     running = [phase for phase in promotion.phases or () if phase.starts_at <= at_ms < phase.ends_at]
     return min(running, key=lambda phase: (-phase.starts_at, phase.ends_at, phase.name), default=None)
 
 
 def next_phase(promotion: Promotion, at_ms: int) -> Phase | None:
-    """The first phase that begins after a moment."""
+    """The first phase that begins after a time."""
     later = [phase for phase in promotion.phases or () if phase.starts_at > at_ms]
     return min(later, key=lambda phase: (phase.starts_at, phase.ends_at, phase.name), default=None)
 
 
 def elapsed_ms(period: Period, at_ms: int) -> int:
-    """How long it has run at a moment: 0 before it begins, its length after it has ended."""
+    """Elapsed time of a period: 0 before it begins, its length after it has ended."""
     return min(max(at_ms, period.starts_at), period.ends_at) - period.starts_at
 
 
 def elapsed_fraction(period: Period, at_ms: int) -> float:
-    """How much of it is over, 0 to 1.
+    """Elapsed share of a period, 0 to 1.
 
     >>> elapsed_fraction(Phase(name="opening", starts_at=1000, ends_at=5000), 2000)
     0.25

@@ -1,4 +1,4 @@
-"""Which promotion is meant: definitions as they are in force, and the one that a question without a name is about."""
+"""Selects promotions: the current one, the one that a query names, and their baselines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from streams.model.kpis import target_sum
 from streams.model.windows import PromotionSpan
 
 MAX_BASELINES = 5
-"""So many earlier promotions are gone by, at most: those further back say little of the present."""
+"""Maximum number of earlier promotions in a baseline chain."""
 
 
 def current_promotion(promotions: Mapping[str, Promotion], as_of_ms: int) -> Promotion | None:
-    """The promotion that started last; before any has started, the next one; None where there are none.
+    """The promotion that started last; before any has started, the next one; None if there are none.
 
-    Of several that start at one moment, the least id: the answer must not depend on the order in which they were read.
+    Of several that start at the same time, the smallest id, so that the answer does not depend on read order.
     """
     ordered = sorted(promotions.values(), key=lambda promotion: promotion.promotion_id)
     started = [promotion for promotion in ordered if promotion.starts_at <= as_of_ms]
@@ -25,7 +25,7 @@ def current_promotion(promotions: Mapping[str, Promotion], as_of_ms: int) -> Pro
 
 
 def promotion_or_current(promotions: Mapping[str, Promotion], name: str | None, as_of_ms: int) -> str | None:
-    """The promotion that a question names, else the current one."""
+    """The promotion that a query names, else the current one."""
     if name is not None:
         return name
     found = current_promotion(promotions, as_of_ms)
@@ -33,17 +33,17 @@ def promotion_or_current(promotions: Mapping[str, Promotion], name: str | None, 
 
 
 def promotion_span(promotion: Promotion) -> PromotionSpan:
-    """When a promotion runs."""
+    """The time span of a promotion."""
     return PromotionSpan(promotion.starts_at, promotion.ends_at)
 
 
 def target_sums(promotion: Promotion) -> dict[str, int]:
-    """Its targets, as formulas find them among the sums of its row; empty without targets."""
+    """Its targets by the names that formulas use; empty without targets."""
     return {} if promotion.targets is None else {target_sum(tier): amount for tier, amount in promotion.targets}
 
 
 def baseline_chain(promotion: Promotion, known: Mapping[str, Promotion]) -> list[Promotion]:
-    """Its baseline, the baseline of that and so on, as far as they are known and ended before the next began."""
+    """Its baseline, that one's baseline and so on, as far as known and ended before the next began."""
     found: list[Promotion] = []
     last = promotion
     while len(found) < MAX_BASELINES and last.baseline is not None:

@@ -1,6 +1,6 @@
-"""Windows: which stretch of event time an answer covers. Definitions: the metric dictionary, section "Windows".
+"""Windows: the span of event time that an answer covers; defined in the metric dictionary, section "Windows".
 
-All spans are half-open, in whole seconds since the epoch, UTC.
+All spans are half-open, in whole epoch seconds, UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.panes.scopes import Scope
 
 
 class Window(StrEnum):
-    """How far back an answer looks."""
+    """Length of an answer's window."""
 
     M1 = "1m"
     M5 = "5m"
@@ -26,7 +26,7 @@ class Window(StrEnum):
     DAY = "day"
     """Since local midnight."""
     PROMOTION = "promotion"
-    """Since a promotion's start, and no longer than to its end."""
+    """From a promotion's start, at most to its end."""
 
 
 LENGTH_S = {Window.M1: 60, Window.M5: 300, Window.M15: 900, Window.H1: 3600, Window.H24: 86_400}
@@ -38,7 +38,7 @@ _SKU_DISTINCT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """[start_s, end_s); empty where the end is not after the start."""
+    """[start_s, end_s); empty if the end is not after the start."""
 
     start_s: int
     end_s: int
@@ -49,14 +49,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class PromotionSpan:
-    """When a promotion runs, epoch ms."""
+    """The time of a promotion, epoch ms."""
 
     starts_at: int
     ends_at: int
 
 
 def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSpan | None) -> Span:
-    """What a window covers of the counters; window `promotion` without a promotion covers nothing."""
+    """The span of a window for counters; empty for window `promotion` without a promotion."""
     as_of_s = as_of_ms // 1000
     if window is Window.PROMOTION:
         if promotion is None or as_of_ms <= promotion.starts_at:
@@ -68,7 +68,7 @@ def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSp
 
 
 def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
-    """What a window covers of the distinct counts; None where the scope has none in it."""
+    """The span of a window for distinct counts; None if the scope has none in it."""
     if scope is Scope.SKU and window in _TO_SECOND:
         return None
     if not counters:
@@ -82,7 +82,7 @@ def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
 
 
 def cover(whole: Span, steps: Sequence[int]) -> list[tuple[int, Span]]:
-    """A span in the fewest panes: (place of the step, stretch of such panes), in order of time.
+    """The fewest panes that cover a span: (index of the step, span of such panes), in order of time.
 
     `steps` are pane lengths, finest first, each dividing the next; the span is aligned to the finest.
     """
@@ -104,7 +104,7 @@ def cover(whole: Span, steps: Sequence[int]) -> list[tuple[int, Span]]:
 
 
 def _midnight(at_s: int, timezone: str) -> int:
-    """The last local midnight at or before a moment; a day that begins at 01:00 (a clock change) begins there."""
+    """The last local midnight at or before a time, or 01:00 on days that a clock change starts there."""
     zone = ZoneInfo(timezone)
     local = datetime.fromtimestamp(at_s, zone)
     return int(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp())
@@ -115,5 +115,5 @@ Pieces: TypeAlias = list[tuple[str, Span]]
 
 
 def in_panes(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
-    """A span in the fewest panes of these levels (name, length in seconds), finest first."""
+    """The fewest panes of these levels (name, length in seconds; finest first) that cover a span."""
     return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]

@@ -1,4 +1,4 @@
-"""Small array helpers that the pane algebra is built from."""
+"""Array helpers of the pane algebra."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NO_INTS: Ints = np.zeros(0, np.int64)
 
 
 def unique_inverse(codes: Ints, size: int) -> tuple[Ints, Ints]:
-    """The sorted distinct values of `codes` (each in [0, size)), and for each code its place among them.
+    """The sorted distinct values of `codes`, each in [0, size), and the index of each code among them.
 
-    Marks a table of `size` when that is not much larger than the input, sorts otherwise.
+    Uses a lookup table of `size` if that is not much larger than the input, else sorts.
     """
     if size > 8 * len(codes) + 65_536:
         return numbered(codes, radix_order(codes, size))
@@ -29,14 +29,14 @@ def unique_inverse(codes: Ints, size: int) -> tuple[Ints, Ints]:
 
 
 def is_first(items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which items differ from the one before, as the first of each run of alike ones does."""
+    """Which items differ from their predecessor: the first of each run."""
     first = np.ones(len(items), np.bool_)
     np.not_equal(items[1:], items[:-1], out=first[1:])
     return first
 
 
 def numbered(numbers: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """The sorted distinct values of numbers that `order` sorts, and for each number its place among them."""
+    """The sorted distinct values of numbers that `order` sorts, and the index of each number among them."""
     ordered = numbers[order]
     first = is_first(ordered)
     place = np.empty(len(numbers), np.int64)
@@ -45,28 +45,28 @@ def numbered(numbers: Ints, order: Ints) -> tuple[Ints, Ints]:
 
 
 def places(numbers: Ints) -> tuple[Ints, Ints]:
-    """The sorted distinct values of any numbers (at least one), and for each number its place among them."""
+    """The sorted distinct values of at least one number, and the index of each number among them."""
     least = int(numbers.min())
     distinct, place = unique_inverse(numbers - least, int(numbers.max()) - least + 1)
     return distinct + least, place
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
-    """The integers of every [start, start + length), one range after the other."""
+    """The integers of each [start, start + length), concatenated."""
     total = int(lengths.sum())
     shift = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) if total else NO_INTS
     return shift + np.arange(total)
 
 
 def among(numbers: Ints, some: Ints) -> npt.NDArray[np.bool_]:
-    """For each number, none below 0, whether it is one of some."""
+    """Which of some non-negative numbers are in a set."""
     present = np.zeros(1 + int(max(numbers.max(initial=0), some.max(initial=0))), np.bool_)
     present[some] = True
     return present[numbers]
 
 
 def radix_order(numbers: Ints, bound: int) -> Ints:
-    """The order that sorts numbers in [0, bound): 16 bits at a time, which numpy sorts in linear time."""
+    """The permutation that sorts numbers in [0, bound): 16 bits at a time, which numpy sorts in linear time."""
     order = np.argsort(numbers.astype(np.uint16), kind="stable")
     for shift in range(16, (bound - 1).bit_length(), 16):
         order = order[np.argsort((numbers >> shift).astype(np.uint16)[order], kind="stable")]

@@ -19,46 +19,46 @@ _IN_PANE = (1 << ROW_BITS + COUNTER_BITS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Sums of counters. A key is `pane << 29 | row << 6 | counter`; keys are sorted and distinct, amounts parallel."""
+    """Sums of counters. Key: `pane << 29 | row << 6 | counter`, sorted and distinct; `amounts` is parallel."""
 
     keys: Ints = field(default_factory=lambda: NO_INTS)
     amounts: Ints = field(default_factory=lambda: NO_INTS)
 
     @property
     def panes(self) -> Ints:
-        """Start of each cell's pane, seconds since the epoch."""
+        """Start of each cell's pane, epoch seconds."""
         return self.keys >> (ROW_BITS + COUNTER_BITS)
 
     @property
     def rows(self) -> Ints:
-        """Each cell's row."""
+        """Row of each cell."""
         return self.keys >> COUNTER_BITS & ROW_MASK
 
     @property
     def counters(self) -> Ints:
-        """Each cell's counter id."""
+        """Counter id of each cell."""
         return self.keys & ((1 << COUNTER_BITS) - 1)
 
     def sorted(self) -> Cells:
-        """The same, for keys made in another order."""
+        """The same cells for keys in any order."""
         return _summed(self.keys, self.amounts)
 
     def between(self, start_s: int, end_s: int) -> Cells:
-        """The cells of panes that start in [start_s, end_s)."""
+        """Cells of panes that start in [start_s, end_s)."""
         first, last = np.searchsorted(self.keys, [start_s << ROW_BITS + COUNTER_BITS, end_s << ROW_BITS + COUNTER_BITS])
         return Cells(self.keys[first:last], self.amounts[first:last])
 
     def of_row(self, row: int) -> Cells:
-        """The cells of one row."""
+        """Cells of one row."""
         mine = self.rows == row
         return Cells(self.keys[mine], self.amounts[mine])
 
     def in_one_pane(self) -> Cells:
-        """The sums over all panes, in pane 0."""
+        """Sums over all panes, in pane 0."""
         return _summed(self.keys & _IN_PANE, self.amounts)
 
     def coarsen(self, step_s: int) -> Cells:
-        """The same sums in panes of `step_s` seconds."""
+        """Sums in panes of `step_s` seconds."""
         panes = self.panes
         return _summed(self.keys - (panes % step_s << ROW_BITS + COUNTER_BITS), self.amounts)
 
@@ -75,28 +75,28 @@ def merge_cells(parts: Sequence[Cells]) -> Cells:
 
 
 def nonzero(cells: Cells) -> Cells:
-    """Without what cancelled out."""
+    """The cells whose amount is not 0."""
     kept = cells.amounts != 0
     return cells if kept.all() else Cells(cells.keys[kept], cells.amounts[kept])
 
 
 def counted(keys: Ints) -> Cells:
-    """How often each key is there."""
+    """The number of occurrences of each key."""
     ordered = np.sort(keys)
     firsts = np.flatnonzero(is_first(ordered))
     return Cells(ordered[firsts], np.diff(firsts, append=len(ordered)))
 
 
 def cell_keys(panes: Ints, rows: Ints, counters: Ints | np.int64) -> Ints:
-    """The keys of `Cells`."""
+    """Keys of `Cells`."""
     return panes << ROW_BITS + COUNTER_BITS | rows << COUNTER_BITS | counters
 
 
 def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:
-    """Cells of single contributions.
+    """Cells from single contributions.
 
-    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i falls in pair `place[i]`. Each measure
-    is for every contribution the counter (below `size`) and the amount. Sums of 0 are left out: absent means 0.
+    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i belongs to pair `place[i]`. Each
+    measure holds a counter (below `size`) and an amount per contribution. Sums of 0 are omitted: absent means 0.
     """
     sums = np.zeros(len(panes) * size, np.int64)
     for counter, amount in measures:
@@ -112,7 +112,7 @@ def _summed(keys: Ints, amounts: Ints) -> Cells:
         return NO_CELLS
     if np.all(keys[1:] > keys[:-1]):
         return Cells(keys, amounts)
-    order = np.argsort(keys, kind="stable")  # sorted parts are runs, which this merges
+    order = np.argsort(keys, kind="stable")  # a stable sort merges the parts, which are sorted runs
     keys, amounts = keys[order], amounts[order]
     firsts = np.flatnonzero(is_first(keys))
     return Cells(keys[firsts], np.add.reduceat(amounts, firsts))

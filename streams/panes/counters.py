@@ -1,7 +1,6 @@
-"""What a pane counts: the additive counters and the distinct counts of the metric dictionary.
+"""The additive counters and distinct counts of the metric dictionary.
 
-A counter's place in `COUNTERS`, and a distinct count's in `DISTINCTS`, is its id in every stored pane: append, never
-reorder.
+The index in `COUNTERS` or `DISTINCTS` is the id in stored panes: append, never reorder.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """The unit of a counter or KPI. Money is minor units in JSON, major units in Prometheus."""
+    """Unit of a counter or KPI. Money is in minor units in JSON, in major units in Prometheus."""
 
     COUNT = "count"
     MONEY = "money"
@@ -24,19 +23,19 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A sum of integers over events; addition in any order gives the same result."""
+    """A sum of integers over events, independent of their order."""
 
     name: str
     counts: str
-    """What it counts, in words."""
+    """Description."""
     unit: Unit = Unit.COUNT
     public: bool = True
-    """Whether it is an answer by itself, or only a part of a KPI's formula."""
+    """Whether answers show it; else it is only part of a KPI's formula."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """An estimate of how many different ids there were: error <= 2 %, or 1 where that is more."""
+    """An estimate of the number of distinct ids: error <= 2 %, or 1 if that is more."""
 
     name: str
     counts: str
@@ -106,4 +105,4 @@ TYPE_COUNTERS = {
     "shipment_delivered": COUNTER_IDS["delivered"],
     "shipment_delayed": COUNTER_IDS["delayed"],
 }
-"""The counter that each event of a type adds one to."""
+"""# <event type: counter that each event increments>"""

@@ -1,7 +1,7 @@
-"""Numbers in place of SKUs, warehouses and promotions, for the arrays of the stock ledger.
+"""Dictionary encoding of SKUs, warehouses and promotions for the arrays of the stock ledger.
 
-Apart from `streams.panes.rows`: a million SKUs may have a stock level while a tenth of them sells, and sums of windows
-are as long as there are rows.
+Separate from `streams.panes.rows`, since far more SKUs have a stock level than sell, and sums of windows have the
+length of the row index.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from threading import Lock
 
 
 class Numbering(dict[str, int]):
-    """Numbers from 0 for names: a dictionary that numbers what it does not know. Safe to share between threads."""
+    """Assigns numbers from 0 to unknown names. Thread-safe."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Numbering(dict[str, int]):
 
 
 class StockNames:
-    """All numbers of one process. They are only good within it; whatever leaves the process carries the names."""
+    """The numbers of one process, meaningless outside it: stored data holds the names."""
 
     def __init__(self) -> None:
         self.skus = Numbering()

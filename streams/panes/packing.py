@@ -1,4 +1,4 @@
-"""Columns of integers in as few bytes as they need."""
+"""Compact encoding of integer columns."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from streams.panes.arrays import Ints
 _TYPES = tuple(np.dtype(kind) for kind in ("<u1", "<u2", "<u4", "<i8"))
 
 _RISING = 0x80
-"""Added to the place of the type where not the items follow but their differences."""
+"""Flag of the type code for delta encoding."""
 
 _Number = TypeVar("_Number", np.int64, np.uint32)
 
 Column = bytes | list[int]
-"""The items, one by one or packed: a byte that is the place of their type in `_TYPES`, then the items."""
+"""Plain integers, or bytes: a type code (index in `_TYPES`), then the items."""
 
 
 def pack(numbers: npt.NDArray[Any]) -> Column:
-    """The column of some numbers, packed."""
+    """Pack a column."""
     if len(numbers) == 0:
         return []
     kind = _kind(numbers)
@@ -29,9 +29,9 @@ def pack(numbers: npt.NDArray[Any]) -> Column:
 
 
 def pack_delta_encoded(numbers: npt.NDArray[Any]) -> Column:
-    """The column of numbers that mostly rise by little, packed so that they compress well.
+    """Pack a mostly ascending column so that it compresses well.
 
-    Differences that wrap around where they fall; of all of them first the lowest byte, then the next.
+    Differences wrap around where values fall; stored as the lowest bytes of all items, then the next bytes.
     """
     if len(numbers) == 0:
         return []
@@ -42,12 +42,12 @@ def pack_delta_encoded(numbers: npt.NDArray[Any]) -> Column:
 
 
 def unpack(column: Column) -> Ints:
-    """The numbers of a column."""
+    """Unpack a column."""
     return _unpacked(column, np.int64)
 
 
 def unpack_uint32(column: Column) -> npt.NDArray[np.uint32]:
-    """The numbers of a column, each in [0, 2**32)."""
+    """Unpack a column of numbers in [0, 2**32)."""
     return _unpacked(column, np.uint32)
 
 
@@ -63,6 +63,6 @@ def _unpacked(column: Column, kind: type[_Number]) -> npt.NDArray[_Number]:
 
 
 def _kind(numbers: npt.NDArray[Any]) -> int:
-    """Place of the smallest type that holds them."""
+    """Index of the smallest type that fits."""
     low, high = int(numbers.min()), int(numbers.max())
     return next(i for i, kind in enumerate(_TYPES) if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)

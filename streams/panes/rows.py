@@ -1,4 +1,4 @@
-"""Numbers in place of (scope, value) pairs: what arrays hold."""
+"""Dictionary encoding of (scope, value) pairs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
 
 
 class RowIndex:
-    """Numbers for (scope, value) pairs, one process's own: what arrays hold in place of strings.
+    """Numbers (scope, value) pairs, so that arrays hold integers instead of strings. Thread-safe.
 
-    A row's number is only good within one `RowIndex`; whatever leaves the process carries the strings. Safe to share
-    between threads.
+    The numbers are meaningless outside this `RowIndex`: stored data holds the strings.
     """
 
     def __init__(self) -> None:
@@ -27,27 +26,27 @@ class RowIndex:
         """# <row>: id of its scope, see `DIMENSION_IDS`"""
         self.by_scope: dict[Dimension, ScopeRows] = {scope: ScopeRows(self, scope) for scope in DIMENSIONS}
         self.stock = StockNames()
-        """The numbers that the stock ledger has of its own."""
+        """The numbers of the stock ledger."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def names(self) -> int:
-        """How many names there are of one kind, at most: what memory goes by. The stock ledger's are a kind."""
+        """Size of the largest dictionary, the stock ledger's included; determines memory."""
         return max(len(self), len(self.stock))
 
     def row(self, scope: Dimension, value: str) -> int:
-        """The row of a pair, made on first sight."""
+        """The row of a pair, assigned if new."""
         return self.by_scope[scope][value]
 
     def written(self, rows: Sequence[int]) -> tuple[bytes, list[str]]:
-        """Rows as they are stored: the id of each one's scope, and its value."""
+        """Stored form of rows: their scope ids and values."""
         ids, labels = self.scope_ids, self.labels
         return bytes([ids[row] for row in rows]), [labels[row][1] for row in rows]
 
     def read(self, scope_ids: bytes, values: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The rows that `written` tells of, made where they are new."""
+        """The rows of a stored form, assigned where new."""
         by_scope = {DIMENSION_IDS[scope]: rows for scope, rows in self.by_scope.items()}
         found = (by_scope[scope][value] for scope, value in zip(scope_ids, values, strict=True))
         return np.fromiter(found, np.int64, len(values))
@@ -58,20 +57,20 @@ class RowIndex:
         return rows
 
     def mask(self, scope: Dimension) -> npt.NDArray[np.bool_]:
-        """For each row there is by now, whether it is of a scope."""
+        """For each existing row, whether it belongs to a scope."""
         mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == DIMENSION_IDS[scope]
         return mask
 
     def find(self, scope: Dimension, value: str) -> int | None:
-        """The row of a pair, or None where it was never seen."""
+        """The row of a pair; None if unknown."""
         return self.by_scope[scope].get(value)
 
 
 class ScopeRows(dict[str | bool | None, int]):
-    """Rows of one scope by value: a dictionary that numbers what it does not know.
+    """Rows of one scope by value, assigned if new.
 
-    None (no such field) is -1, and so is an empty label, but for the only value of scope `all`. True and False stand
-    for "true" and "false" (scope `member`).
+    None (no such field) and the empty label are -1, except for the only value of scope `all`. True and False are "true"
+    and "false" (scope `member`).
     """
 
     def __init__(self, rows: RowIndex, scope: Dimension) -> None:

@@ -1,4 +1,4 @@
-"""Scopes: the dimensions that every KPI is cut by."""
+"""Scopes: the dimensions of every KPI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 
 class Scope(StrEnum):
-    """A dimension. Its place in `SCOPES` is its id in stored panes: append, never reorder."""
+    """A dimension. Its index in `SCOPES` is its id in stored panes: append, never reorder."""
 
     ALL = "all"
     PROMOTION = "promotion"
@@ -22,16 +22,16 @@ class Scope(StrEnum):
 
 
 class ShipmentDimension(StrEnum):
-    """A dimension that shipments alone are cut by, and no KPI of the dictionary."""
+    """Dimensions of shipments only, which no KPI of the dictionary has."""
 
     CARRIER = "carrier"
     WAREHOUSE = "warehouse"
     SPREAD = "spread"
-    """No value of a field: a row beside another one, for the histogram of how long its legs take."""
+    """Not a field: an extra row beside another, for the histogram of its shipment intervals."""
 
 
 class SourceDimension(StrEnum):
-    """A dimension that events alone are counted by, and no KPI: it tells whose events no longer come."""
+    """A dimension of events only, not of KPIs, to detect sources that fall silent."""
 
     SOURCE = "source"
     """Values are `topic/source`."""
@@ -48,7 +48,7 @@ DIMENSION_IDS: dict[Dimension, int] = {
 """Ids in stored panes: they never change."""
 
 LINE_SCOPES = (Scope.CATEGORY, Scope.SKU)
-"""Scopes in which an order counts by its item lines."""
+"""Scopes in which an order counts by its lines."""
 
 FIELDS = {
     Scope.PROMOTION: "promotion_id",
@@ -61,4 +61,4 @@ FIELDS = {
     Scope.MEMBER: "member",
     Scope.SKU: "sku",
 }
-"""The event field that holds a scope's value. An event without it counts in `all` only."""
+"""# <scope: event field with its value>; events without it count in `all` only"""

@@ -1,13 +1,12 @@
-"""Distinct counts: HyperLogLog with 2^16 registers, kept as the list of its non-zero registers ("coupons").
+"""Distinct counts: HyperLogLog with 2^16 registers, stored sparsely as register entries.
 
-A coupon is `register << 6 | rank`, 22 bits, made from a 64-bit hash of the id: the register is the hash's first 16
-bits, the rank one more than the zeros that lead the other 48. A set of ids is the set of its coupons with, in each
-register, only the greatest rank; a union keeps the greater. So the order in which ids arrive, and how often, changes
-nothing.
+A register entry is `register << 6 | rank`, 22 bits of a 64-bit hash: the register is the first 16 bits, the rank one
+more than the number of leading zeros of the other 48. A sketch holds the greatest rank of each register; a union keeps
+the greater. So neither order nor repetition of ids matters.
 
-Standard error 1.04 / sqrt(2^16) = 0.41 %: the 2 % that the metric dictionary allows are 4.9 of them.
-Source: Flajolet et al., "HyperLogLog", 2007; estimator: Ertl, "New cardinality estimation algorithms for HyperLogLog
-sketches", 2017, algorithm 6 (no bias correction tables, good from 0 to 2^64).
+Standard error 1.04 / sqrt(2^16) = 0.41 %; the 2 % that the metric dictionary allows are 4.9 standard errors. Source:
+Flajolet et al., "HyperLogLog", 2007; estimator: Ertl, "New cardinality estimation algorithms for HyperLogLog sketches",
+2017, algorithm 6 (no bias correction tables, valid from 0 to 2^64).
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _HASH_BITS = 64 - REGISTER_BITS
 _ALPHA = 1 / (2 * math.log(2))
 
 RegisterEntries = npt.NDArray[np.uint32]
-"""Coupons of one or more sketches."""
+"""Register entries of one or more sketches."""
 
 
 def register_entries(hashed: Hashes) -> Ints:
-    """The coupon of each id's hash (`consumers.dedup`)."""
+    """The register entry of each hash (`consumers.dedup`)."""
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact
     rank = _HASH_BITS + 1 - np.frexp(rest)[1]
@@ -41,11 +40,10 @@ def register_entries(hashed: Hashes) -> Ints:
 
 
 def estimate_all(histograms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many distinct ids made each sketch.
+    """Estimated number of distinct ids of each sketch.
 
-    `histograms[sketch, rank]` counts its registers of each rank, 0 for empty.
-
-    Source: Ertl 2017, algorithm 6, for all sketches at once.
+    `histograms[sketch, rank]` counts its registers of each rank, 0 for empty. Source: Ertl 2017, algorithm 6,
+    vectorised.
     """
     if not len(histograms):
         return np.zeros(0, np.int64)
@@ -58,7 +56,7 @@ def estimate_all(histograms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _sigma(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Corrects for empty registers; infinite where all are."""
+    """Correction for empty registers; infinite if all are."""
     y, total = 1.0, x.copy()
     power = x.copy()
     while True:
@@ -71,7 +69,7 @@ def _sigma(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _tau(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Corrects for full registers; 0 where there are none."""
+    """Correction for saturated registers; 0 if there are none."""
     y, total = 1.0, 1 - x
     root = x.copy()
     while True:

@@ -1,4 +1,4 @@
-"""Distinct counts of any number of panes and rows, as sorted arrays. One sketch: `streams.panes.sketch`."""
+"""Distinct counts of any number of panes and rows, as sorted arrays. A single sketch: `streams.panes.sketch`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from streams.panes.sketch import RANK_BITS, REGISTER_BITS, REGISTER_ENTRY_BITS, 
 
 DISTINCT_BITS = 2
 _AT_ONCE = 250_000
-"""Coupons that are united at a time: what that takes stays in the processor's cache, and in a few megabytes."""
+"""Register entries per union step: fits the CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
-    """Distinct counts. A group is `pane << 25 | row << 2 | distinct`; groups are sorted and distinct.
+    """Distinct counts. Group: `pane << 25 | row << 2 | distinct`, sorted and distinct.
 
-    The coupons of group i are `register_entries[ends[i - 1]:ends[i]]`, sorted, one a register.
+    Group i has the register entries `register_entries[ends[i - 1]:ends[i]]`, sorted, one per register.
     """
 
     groups: Ints = field(default_factory=lambda: NO_INTS)
@@ -30,42 +30,42 @@ class Sketches:
 
     @property
     def panes(self) -> Ints:
-        """Start of each group's pane, seconds since the epoch."""
+        """Start of each group's pane, epoch seconds."""
         return self.groups >> (ROW_BITS + DISTINCT_BITS)
 
     @property
     def rows(self) -> Ints:
-        """Each group's row."""
+        """Row of each group."""
         return self.groups >> DISTINCT_BITS & ROW_MASK
 
     @property
     def distincts(self) -> Ints:
-        """Each group's distinct-count id."""
+        """Distinct-count id of each group."""
         return self.groups & ((1 << DISTINCT_BITS) - 1)
 
     @property
     def sizes(self) -> Ints:
-        """How many coupons each group has."""
+        """Number of register entries of each group."""
         return np.diff(self.ends, prepend=0)
 
     def sorted(self) -> Sketches:
-        """The same, for groups made in another order."""
+        """The same sketches for groups in any order."""
         if _ascends(self.groups):
             return self
         order = np.argsort(self.groups, kind="stable")
-        if _ascends(self.groups[order]):  # no group twice: whole groups change places
+        if _ascends(self.groups[order]):  # no duplicate groups: reorder them whole
             return self.take(order)
         return _united(self.groups, self.sizes, self.register_entries)
 
     def between(self, start_s: int, end_s: int) -> Sketches:
-        """The groups of panes that start in [start_s, end_s)."""
+        """Groups of panes that start in [start_s, end_s)."""
         first, last = np.searchsorted(
             self.groups, [start_s << ROW_BITS + DISTINCT_BITS, end_s << ROW_BITS + DISTINCT_BITS]
         )
         return self.stretch(int(first), int(last))
 
     def stretch(self, first: int, last: int) -> Sketches:
-        """The groups at the places [first, last)."""
+        """Groups at the indexes [first, last)."""
         begin = int(self.ends[first - 1]) if first else 0
         ends = self.ends[first:last]
         end = int(ends[-1]) if len(ends) else begin
@@ -75,21 +75,21 @@ class Sketches:
         return bool(len(self.groups))
 
     def take(self, chosen: Ints) -> Sketches:
-        """The groups at these places, in this order."""
+        """Groups at these indexes, in this order."""
         sizes = self.sizes[chosen]
         starts = self.ends[chosen] - sizes
         return Sketches(self.groups[chosen], np.cumsum(sizes), self.register_entries[ranges(starts, sizes)])
 
     def of_row(self, row: int) -> Sketches:
-        """The groups of one row."""
+        """Groups of one row."""
         return self.take(np.flatnonzero(self.rows == row))
 
     def in_one_pane(self) -> Sketches:
-        """The unions over all panes, in pane 0."""
+        """Unions over all panes, in pane 0."""
         return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.register_entries)
 
     def coarsen(self, step_s: int) -> Sketches:
-        """The unions in panes of `step_s` seconds."""
+        """Unions in panes of `step_s` seconds."""
         return _united(
             self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.register_entries
         )
@@ -111,14 +111,14 @@ def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
 
 
 def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
-    """The groups of `Sketches`."""
+    """Groups of `Sketches`."""
     return panes << ROW_BITS + DISTINCT_BITS | rows << DISTINCT_BITS | distinct
 
 
 def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
-    """Sketches of single coupons: `drawn[i]` falls in group `table[place[i]]` (distinct, sorted).
+    """Sketches from single register entries: `drawn[i]` belongs to group `table[place[i]]` (distinct, sorted).
 
-    The coupons of a group come in the order of their registers.
+    The entries of a group are ordered by register.
     """
     if len(place) == 0:
         return NO_SKETCHES
@@ -126,13 +126,13 @@ def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
     groups, drawn = place[by_group], drawn[by_group]
     registers = groups << REGISTER_BITS | drawn >> RANK_BITS
     firsts = np.flatnonzero(is_first(registers))
-    greatest = np.maximum.reduceat(drawn, firsts)  # of a register's coupons the one with the greatest rank
+    greatest = np.maximum.reduceat(drawn, firsts)  # keep the greatest rank of each register
     sizes = np.bincount(groups[firsts], minlength=len(table))
     return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
 
 
 def merge_disjoint(parts: Sequence[Sketches]) -> Sketches:
-    """The union of parts that have no group in common."""
+    """The union of parts without common groups."""
     groups, sizes, register_entries = _one_after_another(parts)
     order = np.argsort(groups)
     starts = np.cumsum(sizes) - sizes
@@ -140,7 +140,7 @@ def merge_disjoint(parts: Sequence[Sketches]) -> Sketches:
 
 
 def _one_after_another(parts: Sequence[Sketches]) -> tuple[Ints, Ints, RegisterEntries]:
-    """Groups, sizes and coupons of all parts."""
+    """Groups, sizes and register entries of all parts, concatenated."""
     return (
         np.concatenate([part.groups for part in parts]),
         np.concatenate([part.sizes for part in parts]),
@@ -149,7 +149,7 @@ def _one_after_another(parts: Sequence[Sketches]) -> tuple[Ints, Ints, RegisterE
 
 
 def _in_a_row(parts: Sequence[Sketches]) -> Sketches:
-    """The union of parts of which each has greater groups than the one before."""
+    """The union of parts whose groups ascend from part to part."""
     if len(parts) == 1:
         return parts[0]
     groups, sizes, register_entries = _one_after_another(parts)
@@ -157,7 +157,7 @@ def _in_a_row(parts: Sequence[Sketches]) -> Sketches:
 
 
 def _slices(parts: Sequence[Sketches]) -> Iterator[list[Sketches]]:
-    """All parts cut at the same groups, into slices of about `_AT_ONCE` coupons: where that cuts the largest evenly."""
+    """All parts cut at the same groups into slices of about `_AT_ONCE` register entries."""
     slices = -(-sum(len(part.register_entries) for part in parts) // _AT_ONCE)
     largest = max(parts, key=lambda part: len(part.register_entries))
     cuts = np.searchsorted(largest.ends, np.arange(1, slices) * len(largest.register_entries) // slices)
@@ -175,10 +175,10 @@ def _united(groups: Ints, sizes: Ints, register_entries: RegisterEntries) -> Ske
     if _ascends(groups):
         return Sketches(groups, np.cumsum(sizes), register_entries)
     table, place = numbered(groups, np.argsort(groups, kind="stable"))
-    # Sorted parts are runs of these keys, which a stable sort merges instead of sorting them anew.
+    # Sorted parts are runs of these keys, which a stable sort merges.
     keys = np.repeat(place << REGISTER_ENTRY_BITS, sizes) | register_entries
     keys.sort(kind="stable")
     registers = keys >> RANK_BITS
-    keys = keys[np.append(registers[1:] != registers[:-1], True)]  # of a register's coupons the one of greatest rank
+    keys = keys[np.append(registers[1:] != registers[:-1], True)]  # keep the greatest rank of each register
     ends = np.searchsorted(keys, np.arange(1, len(table) + 1) << REGISTER_ENTRY_BITS)
     return Sketches(table, ends, (keys & ((1 << REGISTER_ENTRY_BITS) - 1)).astype(np.uint32))

@@ -1,4 +1,4 @@
-"""How fine panes are: the steps of event time that counts are kept in, by the name of the level."""
+"""Resolutions of stored panes in event time, by level."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ COUNTERS_STEP_S = MappingProxyType({"s": 1, "m": MINUTE_S, "h": HOUR_S})
 """Finest first."""
 DISTINCTS_STEP_S = MappingProxyType({"s": 10, "m": 10 * MINUTE_S, "h": HOUR_S})
 SKU_DISTINCTS_STEP_S = DISTINCTS_STEP_S["m"]
-"""The finest that distinct counts of a SKU are kept in: there are many SKUs."""
+"""Finest resolution of distinct counts per SKU: there are many SKUs."""

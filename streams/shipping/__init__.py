@@ -1,1 +1,1 @@
-"""The shipping clock: what becomes of each order between its payment and its delivery, joined exactly across topics."""
+"""Shipping: the life of each order from payment to delivery, joined exactly across topics."""

@@ -1,4 +1,4 @@
-"""Amendments: amounts in panes of the past that count only at an as-of after a moment of their own."""
+"""Retroactive corrections: amounts in past panes that count only from a later as-of on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 
 @dataclass(frozen=True, slots=True)
 class RetroactiveCorrections:
-    """Arrays are parallel; sorted by key and moment, which are distinct together. Panes are of 1 s at every level.
+    """Parallel arrays, sorted by key and time, whose pairs are distinct. Panes are of 1 s at every level.
 
-    They are few, and their moments must stay exact, so nothing would be saved by coarser panes.
+    They are few and their times must stay exact, so coarser panes would save nothing.
     """
 
     keys: Ints = field(default_factory=lambda: NO_INTS)
-    """As of `Cells`."""
+    """Keys of `Cells`."""
     valid_s: Ints = field(default_factory=lambda: NO_INTS)
     """Each counts at an as-of after this second."""
     amounts: Ints = field(default_factory=lambda: NO_INTS)
@@ -29,33 +29,33 @@ class RetroactiveCorrections:
 
     @property
     def cells(self) -> Cells:
-        """Keys and amounts alone: keys may repeat."""
+        """As cells; keys may repeat."""
         return Cells(self.keys, self.amounts)
 
     def between(self, start_s: int, end_s: int) -> RetroactiveCorrections:
-        """Those of panes in [start_s, end_s)."""
+        """Corrections of panes in [start_s, end_s)."""
         shift = ROW_BITS + COUNTER_BITS
         first, last = np.searchsorted(self.keys, [start_s << shift, end_s << shift])
         return RetroactiveCorrections(self.keys[first:last], self.valid_s[first:last], self.amounts[first:last])
 
     def where(self, chosen: Ints | np.ndarray) -> RetroactiveCorrections:
-        """Some of them, in their order."""
+        """A selection, in order."""
         return RetroactiveCorrections(self.keys[chosen], self.valid_s[chosen], self.amounts[chosen])
 
     def known_at(self, as_of_s: int) -> RetroactiveCorrections:
-        """Those that count at an as-of."""
+        """Corrections that count at an as-of."""
         return self.where(self.valid_s < as_of_s)
 
     def unknown_at(self, as_of_s: int) -> RetroactiveCorrections:
-        """Those that do not count yet."""
+        """Corrections that do not count yet."""
         return self.where(self.valid_s >= as_of_s)
 
     def of_row(self, row: int) -> RetroactiveCorrections:
-        """Those of one row."""
+        """Corrections of one row."""
         return self.where(self.cells.rows == row)
 
     def sorted(self) -> RetroactiveCorrections:
-        """The same, for arrays in any order; those that cancel out are gone."""
+        """The same corrections for arrays in any order, without those that cancel out."""
         if len(self.keys) == 0:
             return NO_CORRECTIONS
         order = np.lexsort((self.valid_s, self.keys))
@@ -71,7 +71,7 @@ NO_CORRECTIONS = RetroactiveCorrections()
 
 
 def merge_corrections(parts: Sequence[RetroactiveCorrections]) -> RetroactiveCorrections:
-    """The sum of all parts: associative, commutative."""
+    """The sum of all parts: associative and commutative."""
     parts = [part for part in parts if len(part)]
     if len(parts) <= 1:
         return parts[0] if parts else NO_CORRECTIONS

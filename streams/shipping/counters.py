@@ -1,4 +1,4 @@
-"""What the shipping clock counts. A counter's place in its tuple is its id in stored panes: append, never reorder."""
+"""Shipping counters. The value is the id in stored panes: append, never reorder."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from enum import IntEnum
 
 
 class ShippingCounter(IntEnum):
-    """Sums over a window; each counts in the pane of the moment named."""
+    """Sums over a window; each counts in the pane of the named event."""
 
     SHIP_INTERVALS = 0
     """First dispatches not before the order's first payment: at the dispatch."""
     SHIP_MS = 1
     """Their milliseconds since the payment: at the dispatch."""
     SHIPPED_IN_TIME = 2
-    """Those of them within the limit: at the dispatch."""
+    """Those within the limit: at the dispatch."""
     DUE = 3
-    """Orders not called off: when the limit after their payment is reached."""
+    """Orders not cancelled or fully refunded: when the limit after their payment is reached."""
     DUE_IN_TIME = 4
-    """Those of them dispatched by then: at the same moment."""
+    """Those dispatched by then: at the same time."""
     DELIVERED = 5
     """First deliveries: at the delivery."""
     PROMISED = 6
-    """Those of them with a promise: at the delivery."""
+    """Those with a promised time: at the delivery."""
     ON_TIME = 7
-    """Those of them not after the promise: at the delivery."""
+    """Those not after the promised time: at the delivery."""
     DELIVERY_INTERVALS = 8
     """First deliveries not before the order's first dispatch: at the delivery."""
     DELIVERY_MS = 9
     """Their milliseconds since the dispatch: at the delivery."""
     RETURNED = 10
-    """Orders of which something came back for the first time: at the return."""
+    """Orders with a first return: at the return."""
     UNSHIPPED = 11
-    """+1 where an order begins to wait for its dispatch, -1 where it ends to."""
+    """+1 when an order starts to wait for its dispatch, -1 when it ends."""
     OVERDUE = 12
-    """+1 where an order that waits reaches the limit, -1 where its waiting ends after that."""
+    """+1 when a waiting order reaches the limit, -1 when its waiting ends after that."""
     WAITING = 13
-    """Orders that wait, by all that is known: at the payment. Kept apart, see `streams.shipping.expansion`."""
+    """Orders that wait as far as known: at the payment. Stored separately, see `streams.shipping.expansion`."""
 
 
 N_SHIPPING_COUNTERS = len(ShippingCounter)
 
 
 def shipping_sum_name(leg: ShippingCounter) -> str:
-    """A counter's name among the sums that formulas take."""
+    """Name of a counter among the sums of formulas."""
     return f"leg.{leg.name.lower()}"
 
 

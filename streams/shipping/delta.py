@@ -1,4 +1,4 @@
-"""What changed facts of orders add to the panes: the shipping part of a `PaneDelta`."""
+"""The shipping part of a `PaneDelta`: what changed order facts add to the panes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from streams.shipping.facts import Payment
 
 @dataclass(frozen=True, slots=True)
 class ShippingDelta:
-    """Sums of `ShippingCounter` counters. What cancels out is gone: absent means 0."""
+    """Sums of `ShippingCounter` counters. Absent means 0."""
 
     legs: Cells = field(default_factory=lambda: NO_CELLS)
-    """All but `WAITING`."""
+    """All counters but `WAITING`."""
     corrections: RetroactiveCorrections = field(default_factory=lambda: NO_CORRECTIONS)
-    """Of the same counters."""
+    """Retroactive corrections of the same counters."""
     waiting: Cells = field(default_factory=lambda: NO_CELLS)
     """`WAITING`, in panes of payments."""
 
@@ -34,19 +34,19 @@ class ShippingDelta:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of cells and corrections."""
         return len(self.legs.keys) + len(self.corrections) + len(self.waiting.keys)
 
     def legs_by(self, step_s: int) -> ShippingDelta:
-        """The legs in panes of `step_s` seconds, and the amendments as they are."""
+        """The sums in panes of `step_s` seconds; corrections are unchanged."""
         return ShippingDelta(nonzero(self.legs.coarsen(step_s)), self.corrections)
 
     def waiting_by(self, step_s: int) -> ShippingDelta:
-        """Who waits, in panes of `step_s` seconds."""
+        """Waiting orders in panes of `step_s` seconds."""
         return ShippingDelta(waiting=nonzero(self.waiting.coarsen(step_s)))
 
     def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
-        """The parts in each aligned stretch of `length_s` seconds that is not empty, with its start, in order."""
+        """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
         panes = [self.legs.panes, self.corrections.cells.panes, self.waiting.panes]
         for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
             end = start + length_s
@@ -64,7 +64,7 @@ NO_SHIPPING = ShippingDelta()
 
 
 def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
-    """The sum of all parts: associative, commutative."""
+    """The sum of all parts: associative and commutative."""
     parts = [part for part in parts if part]
     if len(parts) <= 1:
         return parts[0] if parts else NO_SHIPPING
@@ -76,7 +76,7 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
 
 
 def delta_of(changes: Iterable[tuple[int, Entry]], rows: RowIndex) -> ShippingDelta:
-    """The sum of entries, each to be added (1) or taken back (-1), in every scope that they count in."""
+    """The sum of entries, added (1) or subtracted (-1) in every scope in which they count."""
     places = _Places(rows)
     panes: list[int] = []
     moments: list[int] = []
@@ -95,9 +95,9 @@ def delta_of(changes: Iterable[tuple[int, Entry]], rows: RowIndex) -> ShippingDe
 
 
 def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows: RowIndex) -> ShippingDelta:
-    """What orders add of which nothing but their payment is known: as `expand` says, many at once.
+    """The contribution of orders of which only the payment is known: a vectorised `expand`.
 
-    During a rush this is nearly all there is to do.
+    During a rush these are nearly all orders.
     """
     if not payments:
         return NO_SHIPPING
@@ -120,7 +120,7 @@ def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows:
 
 
 def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts: Ints, sets: Ints) -> ShippingDelta:
-    """The sum of entries, one an item, `sets` being their labels' numbers among `places`."""
+    """The sum of entries given as arrays; `sets` are indexes of their labels in `places`."""
     table, sizes = places.table()
     entry = np.repeat(np.arange(len(panes)), sizes[sets])
     row = table[sets][np.arange(table.shape[1]) < sizes[sets][:, None]]
@@ -139,7 +139,7 @@ def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts
 
 
 def _spread(beside: Ints, counters: Ints, rows: RowIndex) -> tuple[Ints, Ints]:
-    """Rows and counters of histograms, from the rows they are beside and `spread_counter`s."""
+    """Rows and counters of histograms, from the rows they belong to and histogram counters."""
     found, place = np.unique(beside << 16 | counters, return_inverse=True)
     row_of, counter_of = [], []
     for row, counter in zip((found >> 16).tolist(), (found & 0xFFFF).tolist(), strict=True):
@@ -150,7 +150,7 @@ def _spread(beside: Ints, counters: Ints, rows: RowIndex) -> tuple[Ints, Ints]:
 
 
 def histogram_row(label: tuple[Dimension, str], kind: int, share: int) -> tuple[Dimension, str]:
-    """The row that holds a share of the histogram of a kind of leg of another row."""
+    """The row with one share of a row's histogram of a kind of interval."""
     scope, value = label
     return ShipmentDimension.SPREAD, f"{kind}{share} {scope} {value}"
 
@@ -160,7 +160,7 @@ def _cells(keys: Ints, amounts: Ints) -> Cells:
 
 
 class _Places(dict[Labels, int]):
-    """Numbers for labels, each standing for the rows that they count in."""
+    """Numbers label sets, each standing for the rows in which they count."""
 
     def __init__(self, rows: RowIndex) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class _Places(dict[Labels, int]):
         return place
 
     def table(self) -> tuple[Ints, Ints]:
-        """Rows of each number, filled up to a rectangle, and how many there are."""
+        """# [label set, i]: its rows, padded to a rectangle; and the number of rows of each"""
         sizes = np.array([len(found) for found in self._of], np.int64)
         table = np.zeros((len(self._of), int(sizes.max())), np.int64)
         for place, found in enumerate(self._of):
@@ -191,4 +191,4 @@ LABEL_SCOPES: tuple[Dimension, ...] = (
     ShipmentDimension.CARRIER,
     ShipmentDimension.WAREHOUSE,
 )
-"""The scopes of the fields of `Labels`."""
+"""Scopes of the fields of `Labels`."""

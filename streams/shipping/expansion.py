@@ -1,18 +1,18 @@
 """What one order adds to the panes, as a pure function of its facts.
 
-An entry is an amount of a counter in a pane, valid from a moment on: an answer at an as-of counts it if its pane lies
-in the window and the moment it is valid from lies before the as-of. So answers are right at every as-of, also past
-ones, whatever came to be known later. An entry that is valid by the time its pane begins is an ordinary cell; the
-others are *amendments*. They are rare: a call-off after the order fell due, a payment or dispatch after the delivery.
+An entry is an amount of a counter in a pane, valid from a time on: an answer at an as-of counts it if the window covers
+its pane and it is valid before the as-of. So answers at past as-ofs stay right, whatever becomes known later. Entries
+valid by the start of their pane are ordinary cells; the others are *retroactive corrections*, which are rare: a
+cancellation after the order fell due, a payment or dispatch after the delivery.
 
-The states are sums as well. With H the time for which an order counts as unshipped, at an as-of
+The states are sums, too. With H the time for which an order counts as unshipped, at an as-of
 
-    unshipped(as_of) = sum of WAITING over panes in [as_of - H, ...) - sum of UNSHIPPED over panes in [as_of, ...)
-    overdue(as_of)   = sum of WAITING over panes in [as_of - H, ...) - sum of OVERDUE over panes in [as_of, ...)
+- unshipped(as_of) = sum of WAITING over panes in [as_of - H, ...) - sum of UNSHIPPED over panes in [as_of, ...)
+- overdue(as_of)   = sum of WAITING over panes in [as_of - H, ...) - sum of OVERDUE over panes in [as_of, ...)
 
-since an order that still waits has one WAITING at its payment and one beginning of each state, and one that waits no
-longer has no WAITING and as many endings as beginnings. What lies before `as_of - H` is never looked at, so it may be
-forgotten, and nothing but the limit reaches into the future.
+since a waiting order has one WAITING at its payment and one start of each state, and one that no longer waits has no
+WAITING and as many ends as starts. Panes before `as_of - H` are never read and may expire, and only the limit reaches
+into the future.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class ShippingLimits:
-    """The times that the shipping KPIs are defined by."""
+    """Times that define the shipping KPIs."""
 
     overdue_ms: int = 48 * HOUR_MS
-    """After so long without a dispatch an order is overdue."""
+    """An order without a dispatch is overdue after this time."""
     horizon_s: int = 180 * DAY_S
-    """For so long after its payment an order counts as unshipped; longer than the limit."""
+    """How long after its payment an order counts as unshipped; longer than the limit."""
 
 
 class Labels(NamedTuple):
-    """Where an entry counts, besides in the whole shop; an empty one: nowhere."""
+    """Labels by which an entry counts, besides the whole shop; empty: not counted there."""
 
     region: str
     channel: str = ""
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
     pane_s: int
     valid_s: int
-    """Counts at an as-of after this second; an amendment where it is after the pane."""
+    """Counts at an as-of after this second; a retroactive correction if this is after the pane."""
     labels: Labels
     counter: int
     """A `ShippingCounter`, or a `histogram_counter`."""
@@ -64,7 +64,7 @@ _Cells = dict[tuple[int, Labels, int], int]
 
 
 def expand(facts: OrderFacts, limits: ShippingLimits) -> list[Entry]:
-    """Everything that an order with these facts adds."""
+    """All entries of an order with these facts."""
     entries: list[Entry] = []
     if facts.paid is not None:
         _clock(entries, facts, facts.paid, limits)
@@ -76,7 +76,7 @@ def expand(facts: OrderFacts, limits: ShippingLimits) -> list[Entry]:
 
 
 def _clock(entries: list[Entry], facts: OrderFacts, paid: Payment, limits: ShippingLimits) -> None:
-    """Waiting, overdue, and due: what runs from the payment on."""
+    """Entries of WAITING, OVERDUE and DUE, which follow from the payment."""
     labels = Labels(*paid.labels[:3])
     paid_s, due_s = paid.ts_ms // 1000, (paid.ts_ms + limits.overdue_ms) // 1000
     dispatched_ms = None if facts.dispatched is None else facts.dispatched.ts_ms
@@ -85,7 +85,7 @@ def _clock(entries: list[Entry], facts: OrderFacts, paid: Payment, limits: Shipp
     shipped_s = None if dispatched_ms is None else dispatched_ms // 1000
     ends = [end for end in (called_off_s, shipped_s) if end is not None]
     end_s = min(ends) if ends else None
-    if end_s is None or end_s >= paid_s + limits.horizon_s:  # it waited until it was counted no longer
+    if end_s is None or end_s >= paid_s + limits.horizon_s:  # it waited beyond the horizon
         entries.append(Entry(paid_s, paid_s, labels, ShippingCounter.WAITING, 1))
         entries.append(Entry(paid_s, paid_s, labels, ShippingCounter.UNSHIPPED, 1))
         entries.append(Entry(due_s, paid_s, labels, ShippingCounter.OVERDUE, 1))
@@ -100,7 +100,7 @@ def _clock(entries: list[Entry], facts: OrderFacts, paid: Payment, limits: Shipp
     in_time = dispatched_ms is not None and dispatched_ms <= paid.ts_ms + limits.overdue_ms
     for counter in (ShippingCounter.DUE, ShippingCounter.DUE_IN_TIME) if in_time else (ShippingCounter.DUE,):
         entries.append(Entry(due_s, paid_s, labels, counter, 1))
-        if called_off_s is not None:  # it fell due, and is left out from the call-off on
+        if called_off_s is not None:  # it fell due, and is excluded from the cancellation on
             entries.append(Entry(due_s, called_off_s, labels, counter, -1))
 
 
@@ -115,11 +115,11 @@ def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits:
 
 
 def _arrivals(entries: list[Entry], facts: OrderFacts) -> None:
-    """Deliveries and returns. They may come before the payment or dispatch that names them, and change with it."""
+    """Entries of deliveries and returns, whose labels may change with a later payment or dispatch."""
     arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:5] if at_ms is not None]
     named_s = [shown.ts_ms // 1000 for shown in (facts.paid, facts.dispatched) if shown is not None]
     if arrived_s == sorted(arrived_s) and all(at_s <= arrived_s[0] for at_s in named_s):
-        # All that names them is known by then, so nothing about them changes any more.
+        # All events with their labels are known by then: no corrections.
         for (pane_s, labels, counter), amount in _arrived(facts).items():
             entries.append(Entry(pane_s, pane_s, labels, counter, amount))
         return
@@ -134,7 +134,7 @@ def _arrivals(entries: list[Entry], facts: OrderFacts) -> None:
 
 
 def _arrived(facts: OrderFacts) -> _Cells:
-    """What the delivery and the return count as, were these all facts there are."""
+    """Cells of the delivery and the return, given these facts only."""
     cells: _Cells = {}
     labels = _labels(facts)
     delivered, dispatched = facts.delivered, facts.dispatched
@@ -159,7 +159,7 @@ def _arrived(facts: OrderFacts) -> _Cells:
 
 
 def _labels(facts: OrderFacts) -> Labels:
-    """The payment's, and who shipped; of an order never seen paid the shipment's region."""
+    """The payment's labels, and those of the shipment; its region if the payment is unknown."""
     shipments = [shipment for shipment in (facts.delivered, facts.dispatched) if shipment is not None]
     carrier = next((held.carrier for held in reversed(shipments) if held.carrier), "")
     warehouse = next((held.warehouse for held in reversed(shipments) if held.warehouse), "")
@@ -169,6 +169,6 @@ def _labels(facts: OrderFacts) -> Labels:
 
 
 def change(before: OrderFacts, after: OrderFacts, limits: ShippingLimits) -> list[tuple[int, Entry]]:
-    """What to add (1) and to take back (-1) when an order's facts become others."""
+    """The entries to add (1) and to subtract (-1) when an order's facts change."""
     taken = [] if before is NO_FACTS else [(-1, entry) for entry in expand(before, limits)]
     return taken + [(1, entry) for entry in expand(after, limits)]

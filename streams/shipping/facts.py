@@ -1,8 +1,7 @@
-"""What is known of one order: the first event of each kind that the shipping KPIs rest on, and what it lost since.
+"""Facts of one order: the first event of each kind that the shipping KPIs need, and its refunds and cancellations.
 
-Facts come in any order and from two topics. Merging takes the lesser of each kind, and the union of refunds and of
-cancellations, so it is associative, commutative and idempotent: the same events give the same facts, whatever the
-batches, repeats and topics they came in.
+Facts arrive in any order and from two topics. Merging takes the earliest of each kind, and the union of refunds and of
+cancellations: associative, commutative and idempotent. So the result does not depend on batches, repeats and topics.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 UNKNOWN_MS = -1
-"""In place of a promise that was not made."""
+"""Stands for a missing promised time."""
 UNKNOWN = -1
-"""In place of a payment's amount and units, in a record that was written before these were kept."""
+"""Stands for amount and units of a payment in records of earlier versions."""
 MAX_PARTS = 500
-"""Refunds of an order that are kept, the earliest ones, and as many cancellations: a record must stay small."""
+"""Number of refunds per order that are kept, the earliest, and of cancellations: records must stay small."""
 
 
 class OrderLabels(NamedTuple):
-    """The labels of an order's event, by the scopes it counts in; an empty one: nowhere."""
+    """Labels of an order's event, by the scopes in which it counts; empty: not counted there."""
 
     region: str = ""
     channel: str = ""
@@ -32,7 +31,7 @@ class OrderLabels(NamedTuple):
 
 
 class Creation(NamedTuple):
-    """The order's first `order_created`; compared by time, then by event id."""
+    """The order's first `order_created`, by time, then event id."""
 
     ts_ms: int
     event_id: str
@@ -40,7 +39,7 @@ class Creation(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """The order's first payment; compared by time, then by event id. Its labels are the order's."""
+    """The order's first payment, by time, then event id. Its labels are the order's."""
 
     ts_ms: int
     event_id: str
@@ -57,7 +56,7 @@ class Shipment(NamedTuple):
     ts_ms: int
     event_id: str
     promised_ms: int
-    """Promised moment of delivery, or `UNKNOWN_MS`."""
+    """Promised time of delivery, or `UNKNOWN_MS`."""
     region: str
     carrier: str
     warehouse: str
@@ -68,25 +67,25 @@ class PartialRefund(NamedTuple):
 
     ts_ms: int
     id_hash: int
-    """32 bits of its event id's hash: tells two of one moment and size apart."""
+    """32 bits of the hash of its event id, to distinguish two of the same time and size."""
     size: int
-    """Of a refund its amount, minor units; of a cancellation its units."""
+    """Amount of a refund in minor units; units of a cancellation."""
 
 
 Parts = tuple[PartialRefund, ...]
-"""Distinct, in order."""
+"""Distinct and sorted."""
 
 
 class OrderFacts(NamedTuple):
-    """The first of each kind; None, or no parts: not seen."""
+    """The first event of each kind; None, or empty: not seen."""
 
     paid: Payment | None = None
     called_off_ms: int | None = None
-    """The first cancellation or refund in a record written before their sizes were kept: it ends the order."""
+    """The first cancellation or refund in a record of an earlier version without sizes: it ends the order."""
     dispatched: Shipment | None = None
     delivered: Shipment | None = None
     returned_ms: int | None = None
-    """The first return of any of its goods."""
+    """The first return of any goods."""
     created: Creation | None = None
     refunds: Parts = ()
     cancellations: Parts = ()
@@ -98,7 +97,7 @@ class OrderFacts(NamedTuple):
 
     @property
     def times_ms(self) -> tuple[int | None, ...]:
-        """When each fact happened, in the order of the fields; of parts, the last one."""
+        """Time of each fact, in the order of the fields; of parts, the last one."""
         return (
             self.paid and self.paid.ts_ms,
             self.called_off_ms,
@@ -112,10 +111,10 @@ class OrderFacts(NamedTuple):
 
     @property
     def ended_ms(self) -> int | None:
-        """When what was refunded reached the first payment's amount, or the units cancelled reached its units.
+        """When refunds reached the first payment's amount, or cancellations its units.
 
-        A payment of amount 0 is reached by its first refund. Where the payment's size is not known, the first part ends
-        the order.
+        A payment of amount 0 is reached by its first refund. If the payment's size is unknown, the first part ends the
+        order.
         """
         paid = self.paid
         if paid is None:
@@ -125,21 +124,21 @@ class OrderFacts(NamedTuple):
 
 
 Fact = Creation | Payment | OrderFacts
-"""What one event tells. The two that nearly all events of a rush tell are not wrapped in `OrderFacts`."""
+"""Facts of one event. Creations and payments, nearly all events of a rush, are not wrapped in `OrderFacts`."""
 
 NO_FACTS = OrderFacts()
 T = TypeVar("T", Payment, Creation, Shipment, int)
 
 
 def facts_with(fact: Fact) -> OrderFacts:
-    """The facts of which this is the only one."""
+    """Wrap a single fact."""
     if isinstance(fact, OrderFacts):
         return fact
     return OrderFacts(paid=fact) if isinstance(fact, Payment) else OrderFacts(created=fact)
 
 
 def merge(one: OrderFacts, other: OrderFacts) -> OrderFacts:
-    """What either knows: the first of each kind, and all parts."""
+    """The union of two sets of facts: the first of each kind, and all parts."""
     if one is NO_FACTS:
         return other
     return OrderFacts(
@@ -168,16 +167,16 @@ def _union(one: Parts, other: Parts) -> Parts:
 
 
 def _reached(parts: Parts, size: int) -> int | None:
-    """When the sum of parts reached a size; None: it did not."""
+    """When the sum of parts reached a size; None: never."""
     sums = accumulate(part.size for part in parts)
     return next((part.ts_ms for part, total in zip(parts, sums, strict=True) if total >= size), None)
 
 
 def repeated_events(one: OrderFacts, other: OrderFacts) -> list[Payment | Creation]:
-    """The creation and the payment that are not the order's first, where both know one and it is not the same event.
+    """The creation and the payment that are not the order's first, where both have one and they differ.
 
-    Over all events of an order, each joined with what was known before it, these are all but the first, in whatever
-    order they come.
+    Over all events of an order, each merged with what was known before, these are all but the first, in any order of
+    arrival.
     """
     found: list[Payment | Creation] = []
     for held, added in ((one.created, other.created), (one.paid, other.paid)):
@@ -187,7 +186,7 @@ def repeated_events(one: OrderFacts, other: OrderFacts) -> list[Payment | Creati
 
 
 def known_before(facts: OrderFacts, moment_s: int) -> OrderFacts:
-    """What happened before a moment, seconds since the epoch, of what the shipments rest on: all but the parts."""
+    """Facts before a time, epoch seconds, without refunds and cancellations."""
     held = (
         fact if ts_ms is not None and ts_ms // 1000 < moment_s else None
         for fact, ts_ms in zip(facts[:6], facts.times_ms[:6], strict=True)

@@ -1,11 +1,11 @@
-"""How many of the orders that wait will be overdue soon, should shipping go on as it does.
+"""Expected number of waiting orders that become overdue if shipping continues at its present rate.
 
-Each waiting order is taken to be shipped at a constant hazard: in any short time dt with chance h dt, whatever its age.
-Its estimate is that of exponential survival with censored observations, *endings over total time at risk* (Kalbfleisch
-and Prentice, The Statistical Analysis of Failure Time Data, 2nd ed. 2002, chapter 3): the endings of waiting seen in
-the last hours over the order-hours that waited meanwhile. An order that falls due in t hours still waits then with
-chance exp(-h t), so the breaches expected are the sum of that over the orders. For the spread, orders are taken to be
-independent: the variance of the sum is that of unlike coins (Poisson binomial), sum of p (1 - p).
+Waiting orders are taken to be shipped at a constant hazard h: in a short time dt with probability h dt, whatever their
+age. Its estimate is that of exponential survival with censored observations, *endings over total time at risk*
+(Kalbfleisch and Prentice, The Statistical Analysis of Failure Time Data, 2nd ed. 2002, chapter 3): endings of waiting
+in the last hours over the order-hours waited meanwhile. An order that falls due in t hours still waits then with
+probability exp(-h t), so the expected number of breaches is the sum of that over the orders. Orders are taken to be
+independent: the variance is that of the Poisson binomial distribution, sum of p (1 - p).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ Z_90 = 1.6449
 
 @dataclass(frozen=True, slots=True)
 class ExpectedBreaches:
-    """What is to be expected of one stretch of time ahead."""
+    """Expected breaches in one future span."""
 
     start_s: int
     end_s: int
     falling_due: int
     """Orders that wait now and fall due in it."""
     expected: float
-    """How many of them will not have been shipped by then."""
+    """Expected number of them not shipped by then."""
     low: float
     high: float
-    """An interval that holds it in nine cases of ten, if the hazard stays as it is."""
+    """Upper end of the interval that holds the number in nine of ten cases, if the hazard stays constant."""
 
 
 def hazard(endings: int, waiting_before: int, waiting_now: int, hours: float) -> float:
-    """Chance of an order's waiting to end, an hour: endings in the last `hours`, over the order-hours at risk.
+    """Hazard per hour: endings in the last `hours` over the order-hours at risk.
 
-    The number that waits is taken to have moved in a straight line. 0 where nothing waited.
+    The number of waiting orders is interpolated linearly. 0 if nothing waited.
     """
     at_risk = (waiting_before + waiting_now) / 2 * hours
     return endings / at_risk if at_risk > 0 else 0.0
@@ -45,10 +45,10 @@ def hazard(endings: int, waiting_before: int, waiting_now: int, hours: float) ->
 def breaches(
     due: Sequence[tuple[int, int]], *, as_of_s: int, hazard_h: float, hours: int, step_h: int = 1
 ) -> list[ExpectedBreaches]:
-    """Expected breaches in each `step_h` hours ahead.
+    """Expected breaches in each of the next spans of `step_h` hours.
 
-    `due`: (second at which they fall due, how many wait now), in any order; what is due before the as-of, or beyond
-    the hours asked for, is passed over.
+    `due`: (due time in seconds, number of waiting orders), in any order; items before the as-of or beyond the last span
+    are ignored.
     """
     found = []
     for step in range(0, hours, step_h):

@@ -1,4 +1,4 @@
-"""Joining what a batch tells with what is known of its orders: new records, and what their change adds to the panes."""
+"""Joins a batch's facts with the stored facts of its orders: new records, and the resulting change of panes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SCOPES = (
     Scope.CAMPAIGN,
     Scope.LIVE_ROOM,
 )
-"""The scopes of the fields of `OrderLabels`."""
+"""Scopes of the fields of `OrderLabels`."""
 
 
 def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells:
-    """One of `repeat_payments` or `repeat_creations` for each: in the pane of its own time, by its own labels."""
+    """One `repeat_payments` or `repeat_creations` per repeat, in the pane of its own time, by its own labels."""
     panes: list[int] = []
     row_of: list[int] = []
     counters: list[int] = []
@@ -49,7 +49,7 @@ def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells
 
 
 class RecordChange(NamedTuple):
-    """A record that is to be written, should it still be what was read."""
+    """A record to write, if the stored one is still as read."""
 
     key: RecordKey
     before: bytes | None
@@ -59,7 +59,7 @@ class RecordChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OrderChanges:
-    """What a batch changes of its orders."""
+    """The changes of a batch to its orders."""
 
     delta: ShippingDelta = NO_SHIPPING
     repeats: Cells = field(default_factory=lambda: NO_CELLS)
@@ -70,7 +70,7 @@ class OrderChanges:
 def join(
     order_facts: FactsByOrder, records: Mapping[RecordKey, bytes | None], limits: ShippingLimits, rows: RowIndex
 ) -> OrderChanges:
-    """What becomes of these orders' records; those not given are not there. What tells nothing new changes nothing."""
+    """New records and changes of the orders in `facts`; `records` holds the stored ones. Known facts change nothing."""
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
     payments: list[Payment] = []

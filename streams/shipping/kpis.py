@@ -11,14 +11,14 @@ from streams.panes.scopes import Scope
 from streams.shipping.counters import ShippingCounter, shipping_sum_name
 
 Sums: TypeAlias = Mapping[str, int]
-"""Counters by `shipping_sum_name`."""
+"""# <`shipping_sum_name`: sum>"""
 HOUR_MS = 3_600_000
 SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingKpi:
-    """A number made of the counters of one row: sums over the window, `UNSHIPPED` and `OVERDUE` as they stand."""
+    """A number from the counters of one row: sums over the window, and current values of `UNSHIPPED` and `OVERDUE`."""
 
     name: str
     formula: str

@@ -1,4 +1,4 @@
-"""What the events of a batch tell of their orders, beside the arrays that everything else is made of."""
+"""Extracts the facts about orders from a batch's events."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FACT_TYPES = frozenset(
         *("shipment_dispatched", "shipment_delivered", "return_received"),
     }
 )
-"""The types of event that tell something of an order."""
+"""Event types with facts about an order."""
 LABEL_FIELDS = ("region", "channel", "promotion_id", "member", "variant", "campaign", "live_room")
-"""The fields that `OrderLabels` are read from, in its order."""
+"""The fields of `OrderLabels`, in its order."""
 
 
 def labels_by_field(fields: Mapping[str, Sequence[Any]]) -> list[tuple[str | bool | None, ...]]:
-    """The values of `LABEL_FIELDS` of each event, of events given field by field."""
+    """The values of `LABEL_FIELDS` of each event."""
     return list(zip(*(fields[name] for name in LABEL_FIELDS), strict=True))
 
 
@@ -48,7 +48,7 @@ def creations(
     labels: Sequence[tuple[str | bool | None, ...]],
     places: Sequence[int],
 ) -> list[Fact]:
-    """What the `order_created` events at these places tell; `labels`: see `labels_by_field`."""
+    """Facts of the `order_created` events at these indexes; `labels`: see `labels_by_field`."""
     ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
     return list(map(Creation, ts_ms, event_ids, map(_labels, _at(labels, places))))
 
@@ -60,14 +60,14 @@ def payments(
     amounts: Sequence[int],
     units: Sequence[int],
 ) -> list[Fact]:
-    """The same of `order_paid` events; `amounts` and `units` are those of all events."""
+    """Facts of the `order_paid` events at these indexes; `amounts` and `units` are those of all events."""
     ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
     sizes = _at(amounts, places), _at(units, places)
     return list(map(Payment, ts_ms, event_ids, map(_labels, _at(labels, places)), *sizes))
 
 
 def fact_of(event: Any) -> Fact:
-    """What one event of `FACT_TYPES` tells of its order; a struct from `consumers.contract.decoding`."""
+    """The fact of one event of `FACT_TYPES`, a struct of `consumers.contract.decoding`."""
     match event.type:
         case "order_created":
             return Creation(event.ts, event.event_id, _labels_of(event))
@@ -86,7 +86,7 @@ def fact_of(event: Any) -> Fact:
 
 
 def facts_of(events: Iterable[Any]) -> list[tuple[int, str, Fact]]:
-    """(place, order id, fact) of each event that tells something."""
+    """(index, order id, fact) of each event with a fact."""
     return [(place, event.order_id, fact_of(event)) for place, event in enumerate(events) if event.type in FACT_TYPES]
 
 
@@ -96,7 +96,7 @@ def _at(column: Sequence[Any], places: Sequence[int]) -> list[Any]:
 
 @lru_cache(maxsize=1 << 14)
 def _labels(values: tuple[str | bool | None, ...]) -> OrderLabels:
-    """Of the values of `LABEL_FIELDS`. The same few come again and again."""
+    """Labels from the values of `LABEL_FIELDS`; cached, since few combinations occur."""
     return OrderLabels(*(_label(value) for value in values))
 
 
@@ -127,20 +127,20 @@ def _shipment(event: Any) -> Shipment:
 
 @dataclass(frozen=True, slots=True)
 class FactsByOrder:
-    """What the events of a batch tell together."""
+    """The facts of a batch, by order."""
 
     facts: Mapping[RecordKey, Fact] = field(default_factory=dict)
-    """By the place of each order's record."""
+    """By record key."""
     repeats: Sequence[Payment | Creation] = ()
-    """Events that are not their order's first of the kind, as this batch alone shows."""
+    """Events that are not their order's first of the kind within the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedFacts:
-    """Facts, each with its order; parallel, in any order."""
+    """Facts with their orders; parallel, in any order."""
 
     event: Ints = field(default_factory=lambda: NO_INTS)
-    """Place of the event in its `Columns`."""
+    """Index of the event in its `Columns`."""
     orders: Sequence[str] = ()
     facts: Sequence[Fact] = ()
 
@@ -148,7 +148,7 @@ class OrderedFacts:
         return bool(self.orders)
 
     def take(self, places: Ints, count: int) -> OrderedFacts:
-        """What the events at these places tell, of `count` events."""
+        """Facts of the events at these indexes, of `count` events."""
         if not self:
             return self
         moved = np.full(count, -1)
@@ -159,7 +159,7 @@ class OrderedFacts:
         return OrderedFacts(event[kept], [self.orders[i] for i in chosen], [self.facts[i] for i in chosen])
 
     def by_order(self) -> FactsByOrder:
-        """All that is told of each order."""
+        """The facts grouped by order."""
         keys = keys_of(self.orders)
         found = dict(zip(keys, self.facts, strict=True))
         if len(found) == len(keys):
@@ -182,7 +182,7 @@ NO_ORDERED_FACTS = OrderedFacts()
 def facts_from_order_events(
     events: Sequence[Any], fields: Mapping[str, Sequence[Any]], amounts: Sequence[int], units: Sequence[int]
 ) -> OrderedFacts:
-    """What events of the topic `orders` tell; `fields` are the same events field by field."""
+    """Facts of events of the topic `orders`; `fields` are the same events by field."""
     types = fields["type"]
     created = [i for i, name in enumerate(types) if name == "order_created"]
     paid = [i for i, name in enumerate(types) if name == "order_paid"]
@@ -198,7 +198,7 @@ def facts_from_order_events(
 
 
 def facts_from_shipment_events(events: Sequence[Any], types: Sequence[str]) -> OrderedFacts:
-    """What events of the topic `logistics` tell; `types` are their types."""
+    """Facts of events of the topic `logistics`; `types` are their types."""
     places = [i for i, name in enumerate(types) if name in FACT_TYPES]
     if not places:
         return NO_ORDERED_FACTS
@@ -208,7 +208,7 @@ def facts_from_shipment_events(events: Sequence[Any], types: Sequence[str]) -> O
 
 
 def concatenate_facts(parts: Sequence[OrderedFacts], shifts: Sequence[int]) -> OrderedFacts:
-    """Parts one after the other, the events of each shifted."""
+    """Concatenate parts, shifting the event indexes of each."""
     if not any(parts):
         return NO_ORDERED_FACTS
     return OrderedFacts(

@@ -1,6 +1,6 @@
-"""How an order's facts are written in Redis: MessagePack arrays without their empty ends, in as few bytes as they need.
+"""Encoding of an order's facts in Redis: MessagePack arrays without trailing empty values.
 
-Times are milliseconds after the first fact of the array, the promise after its own event; ids that are hexadecimal or
+Times are milliseconds after the first fact of the array, promised times after their own event; hexadecimal ids and
 UUIDs take half their length.
 """
 
@@ -27,16 +27,16 @@ from streams.shipping.facts import (
 _UUID_LENGTH = 36
 _DIGITS = "0123456789abcdef"
 _TEXT, _HEX, _UUID = b"t", b"h", b"u"
-"""First byte of an id: how the rest is to be read."""
+"""First byte of an id: its encoding."""
 
 
 class _Fact(msgspec.Struct, array_like=True):
     after_ms: int
     event_id: bytes
     more: int | None = None
-    """Of a shipment its promise, ms after it; of a payment its amount."""
+    """Promised time of a shipment, ms after it; amount of a payment."""
     labels: list[str] | None = []
-    """In the order of the fields; of a payment None where they are those of the creation."""
+    """In the order of the fields; None for a payment with the labels of the creation."""
     units: int = 1
     """Of a payment whose amount is known."""
 
@@ -59,7 +59,7 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 
 
 def encode(facts: OrderFacts) -> bytes:
-    """The record of an order of which something is known; equal facts give equal bytes."""
+    """Encode the facts of an order with at least one; equal facts give equal bytes."""
     paid, called_off_ms, dispatched, delivered, returned_ms, created, refunds, cancellations = facts
     first_ms = next(ts_ms for ts_ms in facts.times_ms if ts_ms is not None)
     fields: list[object] = [
@@ -79,7 +79,7 @@ def encode(facts: OrderFacts) -> bytes:
 
 
 def encode_creation(created: Creation) -> bytes:
-    """`encode` of an order of which only its creation is known: during a rush, of nearly all."""
+    """`encode` for a creation only: nearly all orders of a rush."""
     ts_ms, event_id, labels = created
     held = _cut(labels)
     fact = (0, _packed(event_id), None, held) if held else (0, _packed(event_id))
@@ -87,12 +87,12 @@ def encode_creation(created: Creation) -> bytes:
 
 
 def encode_payment(paid: Payment) -> bytes:
-    """`encode` of an order of which only its payment is known."""
+    """`encode` for a payment only."""
     return _encoder.encode((paid.ts_ms, _payment(paid, None, paid.ts_ms)))
 
 
 def decode(record: bytes) -> OrderFacts:
-    """The facts that `encode` wrote, of this version or an earlier one."""
+    """Decode a record, also of an earlier version."""
     held = _decoder.decode(record)
     first_ms, created = held.first_ms, None
     if (fact := held.created) is not None:
@@ -157,14 +157,14 @@ def _trimmed(after_ms: int, event_id: str, more: int | None, labels: Sequence[st
 
 @lru_cache(maxsize=1 << 14)
 def _cut(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the empty ones at the end."""
+    """Without trailing empty labels."""
     while labels and not labels[-1]:
         labels = labels[:-1]
     return tuple(labels)
 
 
 def _packed(event_id: str) -> bytes:
-    """The id, in half its length if it can be had back from that."""
+    """The id, in half its length if that is reversible."""
     digits = event_id.replace("-", "") if len(event_id) == _UUID_LENGTH else event_id
     if len(digits) % 2 or event_id[0] not in _DIGITS:
         return _TEXT + event_id.encode()

@@ -1,4 +1,4 @@
-"""Where the records of orders are."""
+"""Keys of order records."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from xxhash import xxh3_128_digest
 
 BUCKETS = 1 << 17
-"""Records are spread over so many hashes: each small enough for Redis to pack while a shop remembers some millions."""
+"""Number of hashes that hold the records: each stays small enough for Redis's compact encoding with millions of
+orders."""
 
 RecordKey: TypeAlias = bytes
-"""An order's hash among `BUCKETS` (4 bytes, big-endian), and its field there (8 bytes)."""
+"""Bucket of an order among `BUCKETS` (4 bytes, big-endian) and its field there (8 bytes)."""
 
 
 def keys_of(order_ids: Sequence[str]) -> list[RecordKey]:
-    """Where the record of each order is, by 81 bits of XXH3."""
+    """The record keys of orders, from 81 bits of XXH3."""
     if not order_ids:
         return []
     digests = np.frombuffer(b"".join(map(xxh3_128_digest, order_ids)), np.uint8).reshape(-1, 16)[:, :12].copy()
@@ -27,5 +28,5 @@ def keys_of(order_ids: Sequence[str]) -> list[RecordKey]:
 
 
 def key_of(order_id: str) -> RecordKey:
-    """Where the record of one order is."""
+    """The record key of one order."""
     return keys_of([order_id])[0]

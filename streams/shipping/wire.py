@@ -1,4 +1,4 @@
-"""How a `ShippingDelta` is written in Redis, as part of a delta: labels once, then columns (see `packing`)."""
+"""Encoding of a `ShippingDelta` as part of a `PaneDelta`: labels once, then columns (`streams.panes.packing`)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from streams.shipping.delta import NO_SHIPPING, ShippingDelta
 
 
 class ShippingWire(msgspec.Struct, array_like=True):
-    """A delta whose rows and panes are places in its own lists; legs, amendments and waiting one after the other."""
+    """A delta whose rows and panes are indexes into its own lists; sums, corrections and waiting orders
+    concatenated."""
 
     scopes: bytes
     """Scope id of each row."""
     values: list[str]
     """Value of each row, parallel."""
     pane_steps: Column
-    """Distinct panes, each less the one before."""
+    """Distinct panes, delta-encoded."""
     sizes: tuple[int, int]
-    """How many legs and amendments."""
+    """Numbers of sums and of corrections."""
     panes: Column
     rows: Column
     counters: Column
     amounts: Column
     delays: Column
-    """Of each amendment: seconds from its pane to the moment it is valid from."""
+    """Of each correction: seconds from its pane until it is valid."""
 
 
 def to_wire(delta: ShippingDelta, rows: RowIndex) -> ShippingWire | None:
-    """The delta, its rows numbered by `rows`; None where it says nothing."""
+    """Encode a delta, its rows numbered by `rows`; None if empty."""
     if not delta:
         return None
     parts = (delta.legs, delta.corrections.cells, delta.waiting)
@@ -53,7 +54,7 @@ def to_wire(delta: ShippingDelta, rows: RowIndex) -> ShippingWire | None:
 
 
 def from_wire(wire: ShippingWire | None, rows: RowIndex) -> ShippingDelta:
-    """The delta, its labels numbered by `rows`."""
+    """Decode a delta, numbering its labels by `rows`."""
     if wire is None:
         return NO_SHIPPING
     row_of = rows.read(wire.scopes, wire.values)

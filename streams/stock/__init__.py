@@ -1,1 +1,1 @@
-"""Stock: the journal of what moved it, what is available at a moment, and what follows from that."""
+"""Stock: the stock event log, available stock at a time, and forecasts and orders derived from it."""

@@ -1,7 +1,7 @@
-"""ABC classes: how much of the GMV each SKU brings in.
+"""ABC classes of SKUs by GMV.
 
-SKUs are taken by GMV, the largest first: A are those that make up the first 80 %, B the next 15 %, C the rest. The cuts
-are the usual ones (Silver, Pyke and Thomas, Inventory and Production Management in Supply Chains, 4th ed. 2017).
+Sorted by GMV, the largest first, A are the SKUs with the first 80 % of GMV, B those with the next 15 %, C the rest. The
+cuts are customary (Silver, Pyke and Thomas, Inventory and Production Management in Supply Chains, 4th ed. 2017).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ B_SHARE = 0.95
 
 
 class AbcClass(StrEnum):
-    """A SKU's part in the GMV."""
+    """Class of a SKU by its share of GMV."""
 
     A = "A"
-    """Of the SKUs that bring in the first 80 %."""
+    """SKUs with the first 80 % of GMV."""
     B = "B"
-    """Of those that bring in the next 15 %."""
+    """SKUs with the next 15 %."""
     C = "C"
-    """Of all others, and any that sold nothing."""
+    """All others, and SKUs without sales."""
 
 
 def abc_class(gmv: int, all_gmv: Ints) -> AbcClass:
-    """The class of a SKU with this GMV, among the GMV of all SKUs (its own with them, minor units).
+    """The class of a SKU with this GMV among all SKUs (itself included; minor units).
 
-    By the share of those that brought in more than it: SKUs alike are of one class, and the first one is always A.
+    It depends on the share of SKUs with more GMV: equal SKUs share a class, and the first is always A.
     """
     total = int(all_gmv.sum())
     if gmv <= 0 or total <= 0:
@@ -46,7 +46,7 @@ def abc_classes(all_gmv: Ints) -> list[AbcClass]:
     order = np.argsort(-all_gmv, kind="stable")
     ranked = all_gmv[order]
     sums = np.concatenate(([0], np.cumsum(ranked)[:-1]))
-    firsts = np.searchsorted(-ranked, -ranked)  # those alike begin where the first of them does
+    firsts = np.searchsorted(-ranked, -ranked)  # ties rank with the first of them
     before, total = sums[firsts], int(all_gmv.sum())
     codes = np.where(before < A_SHARE * total, 0, np.where(before < B_SHARE * total, 1, 2))
     codes[ranked <= 0] = 2

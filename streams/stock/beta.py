@@ -1,4 +1,4 @@
-"""The beta distribution: its cumulative function and quantiles, to about 1e-10.
+"""The beta distribution: CDF and quantiles, to about 1e-10.
 
 The regularized incomplete beta function by its continued fraction, evaluated by Lentz's method (Press et al., Numerical
 Recipes, 3rd ed. 2007, section 6.4); quantiles by bisection of the log-odds.
@@ -41,7 +41,7 @@ def _logistic(log_odds: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """Lentz's method; some sqrt(max(a, b)) turns are enough."""
+    """Lentz's method; needs some sqrt(max(a, b)) iterations."""
     c, d = 1.0, 1 / _apart(1 - (a + b) * x / (a + 1))
     value = d
     for m in range(1, 100 + int(10 * math.sqrt(max(a, b)))):
@@ -58,5 +58,5 @@ def _fraction(x: float, a: float, b: float) -> float:
 
 
 def _apart(number: float) -> float:
-    """The number, away from 0."""
+    """The number, kept away from 0."""
     return number if abs(number) > _TINY else _TINY

@@ -1,4 +1,4 @@
-"""What a batch of events says of stock."""
+"""Folds a batch of events into a stock ledger."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.panes.scopes import Scope
 from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, sum_entries
 
 SALES_STEP_MS = 1000
-"""Sales add up in whole seconds, as the as-of moves: more is not asked of them."""
+"""Resolution of sales: the as-of moves in whole seconds."""
 
 
 def ledger_of_orders(events: Columns, rows: RowIndex) -> Ledger:
-    """Units that orders take and give back, and those paid for under a promotion."""
+    """Units that orders reserve and release, and units paid under a promotion."""
     lines = events.lines
     sign = events.is_type("order_cancelled").astype(np.int64) - events.is_type("order_created")
     paid = events.is_type("order_paid") & (events.row_of(Scope.PROMOTION) >= 0)
@@ -55,6 +55,6 @@ def ledger_of_logistics(events: Columns, rows: RowIndex) -> Ledger:
 
 
 def _numbers(row: Ints, rows: RowIndex, numbering: Numbering) -> Ints:
-    """The ledger's numbers of what rows stand for."""
+    """The ledger's numbers of the values of rows."""
     used, place = unique_inverse(row, len(rows))
     return np.array([numbering[rows.labels[one][1]] for one in used.tolist()], np.int64)[place]

@@ -1,21 +1,18 @@
-"""When a SKU runs out: the point that the metric dictionary defines, and an interval around it.
+"""When a SKU runs out: the point estimate that the metric dictionary defines, and an interval around it.
 
-What is sold from now on is taken for a Poisson process of orders whose rate is not known but estimated from what was
-sold lately (gamma-Poisson), and will drift.
+Future sales are a Poisson process of orders whose rate is estimated from recent sales (gamma-Poisson) and drifts.
 
-- Orders of several units: a unit is no event by itself. With `index_of_dispersion` = variance / mean of the units a
-minute (the index
-  of dispersion, at least 1), `n = sold / index_of_dispersion` orders were seen, and `s = stock / index_of_dispersion`
-  are to come (quasi-Poisson;
+- Orders of several units: with `index_of_dispersion` = variance / mean of the units per minute (at least 1),
+  `n = sold / index_of_dispersion` orders were seen, and `s = stock / index_of_dispersion` are to come (quasi-Poisson;
   McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 6).
-- What was sold `a` minutes ago counts by `DISCOUNT ** a`, units and time alike, since rates change: the gamma-Poisson
-  model with discounting (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed. 1997).
-- The rate, seen for `t` such minutes, is Gamma(n + 1/2, t) (Jeffreys' prior of a Poisson rate); until the s-th order it
-  takes Gamma(s, rate). So time / t is beta prime(s, n + 1/2): its quantile q is b / (1 - b), b the quantile q of
+- Sales `a` minutes ago have weight `DISCOUNT ** a`, units and time alike, since rates change: the gamma-Poisson model
+  with discounting (West and Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed. 1997).
+- The rate, seen for `t` such minutes, is Gamma(n + 1/2, t) (Jeffreys' prior of a Poisson rate); the time until the s-th
+  order is Gamma(s, rate). So time / t is beta prime(s, n + 1/2): its quantile q is b / (1 - b), b the quantile q of
   Beta(s, n + 1/2) (the predictive distribution of gamma-Poisson; Gelman et al., Bayesian Data Analysis, 3rd ed. 2013,
   section 2.6).
-- Drift: the rate ahead is the rate behind times a lognormal walk of variance `DRIFT` an hour. Its variance over half
-  the way there is added to the gamma's squared coefficient of variation, 1 / (n + 1/2).
+- Drift: the future rate is the past rate times a lognormal walk of variance `DRIFT` per hour. Its variance over half
+  the time is added to the gamma's squared coefficient of variation, 1 / (n + 1/2).
 """
 
 from __future__ import annotations
@@ -30,20 +27,20 @@ from streams.stock.beta import beta_quantile
 RATE_MINUTES = 15
 """The rate is that of the last 15 minutes (metric dictionary)."""
 COVERAGE = 0.8
-"""The interval is to hold the true moment in so many of the cases."""
+"""Probability that the interval contains the true time."""
 LOOK_BACK_MINUTES = 60
-"""What the interval looks at; more than the point does, since 15 minutes of a slow product say next to nothing."""
+"""Minutes of sales behind the interval; more than behind the point, since slow products sell little in 15 minutes."""
 DISCOUNT = 0.98
 DRIFT = 0.3
-"""Variance that the log of a rate gains in an hour. Both were fitted on simulated sales, see docs/stock.md."""
+"""Variance that the log of a rate gains per hour. Both were fitted on simulated sales, see docs/stock.md."""
 _LONGEST_DRIFT_H = 8
-"""A rate does not wander off for ever: it has a day."""
+"""Maximum drift time: rates return with the time of day."""
 _PRIOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class StockOutInterval:
-    """Minutes from the as-of until the stock is gone; `high` None: it may last for ever."""
+    """Minutes from the as-of until the stock is gone; `high` None: possibly never."""
 
     low: float
     high: float | None
@@ -59,7 +56,7 @@ def minutes_to_stockout(stock: int | None, units: int) -> float | None:
 
 
 def index_of_dispersion(units: Sequence[int]) -> float:
-    """Variance / mean of the units sold a minute, at least 1."""
+    """Variance / mean of the units sold per minute, at least 1."""
     mean = math.fsum(units) / len(units) if units else 0.0
     if len(units) < 2 or mean <= 0:
         return 1.0
@@ -67,10 +64,9 @@ def index_of_dispersion(units: Sequence[int]) -> float:
 
 
 def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) -> StockOutInterval | None:
-    """When `stock` will be gone, judged by the units sold in each of the last minutes, the last one at the end.
+    """When `stock` will be gone, given the units sold in each of the last minutes, the latest last.
 
-    It reaches to the point as well, where a sudden change puts that outside. None when nothing sold: then anything may
-    be.
+    The interval is widened to contain the point after sudden changes. None without sales.
     """
     if stock <= 0:
         return StockOutInterval(0.0, 0.0)
@@ -84,7 +80,7 @@ def interval(stock: int, units: Sequence[int], *, coverage: float = COVERAGE) ->
     seen = 1 / (1 / estimated + DRIFT * min(hours, _LONGEST_DRIFT_H) / 2)
     tail = (1 - coverage) / 2
     low, high = (beta_quantile(q, ahead, seen) for q in (tail, 1 - tail))
-    # The middle of the posterior is where the rate puts it, however much was added to its width.
+    # The middle of the posterior is at the observed rate, whatever its width.
     scale = minutes * seen / estimated
     point = minutes_to_stockout(stock, sum(units[-RATE_MINUTES:]))
     soonest, latest = scale * low / (1 - low), scale * high / (1 - high) if high < 1 - 1e-12 else None

@@ -1,8 +1,8 @@
-"""The journal of stock as an algebra: what moved it, what was counted, what was sold under a promotion.
+"""The stock event log as an algebra: moves, counts, and sales under promotions.
 
-Each Kafka partition records only what it saw; whoever reads adds all of them up and then asks what holds at a moment
-(`streams.stock.stock_levels`). Adding up is associative and commutative and `EMPTY_LEDGER` changes nothing, so
-neither the order of arrival nor the batches can be seen in the sum.
+Each Kafka partition records its own events; readers merge all ledgers and derive the state at a time
+(`streams.stock.stock_levels`). Merging is associative and commutative and `EMPTY_LEDGER` is neutral, so neither order
+nor batches matter.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ import numpy as np
 from streams.panes.arrays import NO_INTS, Ints, is_first, ranges
 
 OTHER_BITS = 31
-"""Bits of a pair for what stands beside the SKU, a warehouse or a promotion: more than there is memory for names. They
-leave 32 for the SKU."""
+"""Bits of a pair for the warehouse or promotion, more than memory has names for; 32 remain for the SKU."""
 _OTHER_MASK = (1 << OTHER_BITS) - 1
 _KEY_LIMIT = 1 << 62
 
 
 def pair_codes(skus: Ints, others: Ints | int) -> Ints:
-    """SKU and warehouse (or promotion) in one number; other -1 is none."""
+    """SKU and warehouse (or promotion) as one number; -1 is none."""
     return skus << OTHER_BITS | others + 1
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntries:
-    """Numbers by (pair, time): three parallel columns, sorted by both, no (pair, time) twice."""
+    """Amounts by (pair, time): three parallel columns, sorted by both, without duplicates."""
 
     pairs: Ints = field(default_factory=lambda: NO_INTS)
     """`sku << 31 | other + 1`"""
@@ -38,19 +37,19 @@ class LedgerEntries:
 
     @property
     def skus(self) -> Ints:
-        """Each entry's SKU."""
+        """SKU of each entry."""
         return self.pairs >> OTHER_BITS
 
     @property
     def others(self) -> Ints:
-        """Each entry's warehouse or promotion; -1 is none."""
+        """Warehouse or promotion of each entry; -1 is none."""
         return (self.pairs & _OTHER_MASK) - 1
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def where(self, chosen: np.ndarray) -> LedgerEntries:
-        """The entries chosen by a mask, or by ascending places."""
+        """The entries of a mask, or at ascending indexes."""
         return LedgerEntries(self.pairs[chosen], self.times[chosen], self.amounts[chosen])
 
     def between(self, start_ms: int, end_ms: int) -> LedgerEntries:
@@ -59,13 +58,13 @@ class LedgerEntries:
         return self if inside.all() else self.where(inside)
 
     def cut(self, length_ms: int) -> dict[int, LedgerEntries]:
-        """The entries of each aligned stretch of `length_ms` that holds any, by its start."""
+        """# <start of an aligned span of `length_ms`: its entries>, non-empty spans only"""
         if not len(self):
             return {}
         starts = self.times - self.times % length_ms
         if (starts == starts[0]).all():
             return {int(starts[0]): self}
-        order = np.argsort(starts, kind="stable")  # in a stretch the order stays
+        order = np.argsort(starts, kind="stable")  # keeps the order within a span
         held, starts = self.where(order), starts[order]
         firsts = np.flatnonzero(is_first(starts))
         edges = [*firsts.tolist(), len(starts)]
@@ -80,7 +79,7 @@ class LedgerEntries:
         return self.where(ranges(starts, np.searchsorted(self.pairs, skus + 1 << OTHER_BITS) - starts))
 
     def rounded(self, step_ms: int) -> LedgerEntries:
-        """The sums in steps of `step_ms`."""
+        """Sums in steps of `step_ms`."""
         return sum_entries(self.pairs, self.times - self.times % step_ms, self.amounts)
 
 
@@ -88,49 +87,49 @@ _NONE = LedgerEntries()
 
 
 def sum_entries(pairs: Ints, times: Ints, amounts: Ints) -> LedgerEntries:
-    """Entries from columns in any order: amounts of one pair and time are added."""
+    """Entries from columns in any order: amounts of the same pair and time are added."""
     return _combined(pairs, times, amounts, np.add)
 
 
 def min_entries(pairs: Ints, times: Ints, amounts: Ints) -> LedgerEntries:
-    """Entries from columns in any order: of several amounts of one pair and time the least holds."""
+    """Entries from columns in any order: the minimum amount of the same pair and time."""
     return _combined(pairs, times, amounts, np.minimum)
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What some events say of stock."""
+    """The stock events of a batch or block."""
 
     moves: LedgerEntries = field(default_factory=LedgerEntries)
-    """Units that came (positive) or went: of orders without, of receipts and adjustments with a warehouse."""
+    """Units in (positive) or out: of orders without a warehouse, of receipts and adjustments with one."""
     levels: LedgerEntries = field(default_factory=LedgerEntries)
-    """Units counted in a warehouse; of two counts at one ms the smaller is in force."""
+    """Units counted in a warehouse; of two counts at the same ms the smaller applies."""
     sales: LedgerEntries = field(default_factory=LedgerEntries)
-    """Units paid for with a promotion's id, by (SKU, promotion), in whole seconds."""
+    """Units paid under a promotion, by (SKU, promotion), in whole seconds."""
 
     def __bool__(self) -> bool:
         return bool(len(self.moves) or len(self.levels) or len(self.sales))
 
     @property
     def size(self) -> int:
-        """How many entries there are."""
+        """Number of entries."""
         return len(self.moves) + len(self.levels) + len(self.sales)
 
     @property
     def times(self) -> Ints:
-        """Times of all entries, in no order."""
+        """Times of all entries, unsorted."""
         return np.concatenate((self.moves.times, self.levels.times, self.sales.times))
 
     def between(self, start_ms: int, end_ms: int) -> Ledger:
-        """What happened in [start_ms, end_ms)."""
+        """The events in [start_ms, end_ms)."""
         return Ledger(*(part.between(start_ms, end_ms) for part in (self.moves, self.levels, self.sales)))
 
     def of_skus(self, skus: Ints) -> Ledger:
-        """What is said of these SKUs (ascending, distinct)."""
+        """The events of these SKUs (ascending, distinct)."""
         return Ledger(*(part.of_skus(skus) for part in (self.moves, self.levels, self.sales)))
 
     def cut(self, length_ms: int) -> Iterator[tuple[int, Ledger]]:
-        """The parts in each aligned stretch of `length_ms` that is not empty, with its start, in order."""
+        """Split by aligned spans of `length_ms`: (start, content) of each non-empty one, in order."""
         moves, levels, sales = (part.cut(length_ms) for part in (self.moves, self.levels, self.sales))
         for start in sorted({*moves, *levels, *sales}):
             yield start, Ledger(moves.get(start, _NONE), levels.get(start, _NONE), sales.get(start, _NONE))
@@ -172,7 +171,7 @@ def _combined(pairs: Ints, times: Ints, amounts: Ints, combine: np.ufunc) -> Led
 
 
 def _order(pairs: Ints, times: Ints) -> Ints:
-    """The order by pair, then time: of one number made of both where it fits, which sorts many times faster."""
+    """The permutation that sorts by pair, then time; by one combined number where it fits, which is far faster."""
     first, least_pair = int(times.min()), int(pairs.min())
     span, others = int(times.max()) - first + 1, int((pairs & _OTHER_MASK).max()) + 1
     least_sku = least_pair >> OTHER_BITS

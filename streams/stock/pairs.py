@@ -1,4 +1,4 @@
-"""Places for (SKU, warehouse) and (SKU, promotion) pairs, found many at a time, without a dictionary of millions."""
+"""Indexes of (SKU, warehouse) and (SKU, promotion) pairs, vectorised and without a dictionary of millions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _Places = npt.NDArray[np.int32]
 
 
 class PairIndex:
-    """Numbers pairs from 0 as they come. The pairs of a SKU are a chain: 12 bytes a pair, 4 a SKU.
+    """Numbers pairs from 0. The pairs of a SKU form a linked list: 12 bytes per pair, 4 per SKU.
 
-    Finding costs a step for each pair of the longest chain: warehouses of a SKU are few.
+    Lookups take one step per pair of the longest list: a SKU has few warehouses.
     """
 
     def __init__(self) -> None:
         self.codes: Ints = NO_INTS
-        """# <place>: `sku << 31 | other + 1`; longer than there are pairs"""
+        """# <index>: `sku << 31 | other + 1`; has spare capacity"""
         self._next: _Places = np.zeros(0, np.int32)
         self._last: _Places = np.zeros(0, np.int32)
-        """# <SKU>: its newest pair, -1 is none; beyond its end there are none"""
+        """# <SKU>: its newest pair, -1 is none; SKUs beyond the end have none"""
         self._size = 0
 
     def __len__(self) -> int:
@@ -33,11 +33,11 @@ class PairIndex:
 
     @property
     def skus(self) -> int:
-        """All SKUs that have a pair are below this."""
+        """Upper bound of the SKUs that have a pair."""
         return len(self._last)
 
     def find(self, codes: Ints) -> Ints:
-        """The places of pairs; -1 where there is none."""
+        """The indexes of pairs; -1 if unknown."""
         places = self._lasts(codes >> OTHER_BITS)
         searching = np.flatnonzero(places >= 0)
         while len(searching):
@@ -47,13 +47,13 @@ class PairIndex:
         return places
 
     def place(self, codes: Ints) -> Ints:
-        """The places of pairs; those that are new get one."""
+        """The indexes of pairs, assigned where new."""
         places = self.find(codes)
         fresh = np.unique(codes[places < 0])
         if len(fresh) == 0:
             return places
         self._fit(self._size + len(fresh), int(fresh[-1] >> OTHER_BITS) + 1)
-        while len(fresh):  # of each SKU one a turn
+        while len(fresh):  # one pair per SKU and iteration
             skus = fresh >> OTHER_BITS
             first = is_first(skus)
             made = np.arange(self._size, self._size + int(first.sum()), dtype=np.int32)
@@ -65,7 +65,7 @@ class PairIndex:
         return self.find(codes)
 
     def of_skus(self, skus: Ints) -> Ints:
-        """The places of all pairs of some SKUs, in no order."""
+        """The indexes of all pairs of some SKUs, unsorted."""
         found = []
         places = self._lasts(skus)
         while len(places := places[places >= 0]):
@@ -87,7 +87,7 @@ class PairIndex:
 
 
 def grown(array: npt.NDArray[N], size: int, fill: int) -> npt.NDArray[N]:
-    """The array, or a copy that is longer, half as long again at least, where it is shorter than `size`."""
+    """The array, or if it is shorter than `size` a copy that is at least half as long again."""
     if size <= len(array):
         return array
     longer = np.full(max(size, len(array) * 3 // 2), fill, array.dtype)

@@ -1,8 +1,8 @@
-"""What is in stock at one moment.
+"""Available stock at a time.
 
-By the metric dictionary (`stock_available`): of each warehouse the newest count and what was received and adjusted
-after it; and the units of orders cancelled less those of orders created after the newest of the SKU's counts. "After"
-is by event time, in milliseconds; of two counts of a warehouse at one ms the smaller is in force.
+As the metric dictionary defines `stock_available`: each warehouse's newest count plus receipts and adjustments after
+it, plus units of orders cancelled minus units of orders created after the SKU's newest count. "After" is by event time
+in milliseconds; of two counts of a warehouse at the same ms the smaller applies.
 """
 
 from __future__ import annotations
@@ -18,66 +18,66 @@ from streams.stock.ledger import OTHER_BITS, Ledger, LedgerEntries
 from streams.stock.pairs import PairIndex, grown
 
 NEVER = -1
-"""In place of a count's time: there is none."""
+"""Time of a missing count."""
 
 
 @dataclass(frozen=True, slots=True)
 class WarehouseStock:
-    """What one warehouse has of a SKU."""
+    """Stock of a SKU in one warehouse."""
 
     warehouse: int
     level_ms: int
-    """When it was last counted."""
+    """Time of its newest count."""
     units: int
 
 
 class StockLevels:
-    """State at `as_of_ms`: counts every entry before it, and none from it on. 16 bytes a (SKU, warehouse), 24 a SKU.
+    """Stock at `as_of_ms`, from all entries before it. 16 bytes per (SKU, warehouse), 24 per SKU.
 
-    SKUs without a count take no room.
+    SKUs without a count take no memory.
     """
 
     def __init__(self, pairs: PairIndex, keep_ms: int | None = None) -> None:
-        """`pairs`: may be shared with other moments. `keep_ms`: an older count does not count; None: all do."""
+        """`pairs` may be shared with other instances. `keep_ms`: maximum age of a count; None: unlimited."""
         self.pairs = pairs
         self.as_of_ms = 0
         self._keep_ms = keep_ms
         self._oldest_ms: int | None = None
-        """No count in force is older than this."""
+        """No valid count is older than this."""
         self._level_ms: Ints = NO_INTS
-        """# <pair>: time of the count in force"""
+        """# <pair>: time of the valid count"""
         self._held: Ints = NO_INTS
-        """# <pair>: that count, and what was received and adjusted after it"""
+        """# <pair>: that count plus later receipts and adjustments"""
         self._newest_ms: Ints = NO_INTS
-        """# <SKU>: time of the newest count in force"""
+        """# <SKU>: time of the newest valid count"""
         self._stored: Ints = NO_INTS
-        """# <SKU>: sum of what its warehouses hold"""
+        """# <SKU>: sum over its warehouses"""
         self._ordered: Ints = NO_INTS
-        """# <SKU>: units cancelled less units ordered after the newest count"""
+        """# <SKU>: units cancelled minus units ordered after the newest count"""
 
-    # Moving on -------------------------------------------------------------------------------------------------------
+    # Updates ----------------------------------------------------------------------------------------------------------
 
     def advance(self, ledger: Ledger, as_of_ms: int) -> None:
-        """Go on to a later moment; `ledger` is all that happened between the two."""
+        """Advance to a later time; `ledger` holds all events in between."""
         self._take(ledger, self._counts_at)
         self.as_of_ms = as_of_ms
         self._expire()
 
     def add_moves(self, moves: LedgerEntries) -> None:
-        """Moves before `as_of_ms` that came late."""
+        """Add late moves before `as_of_ms`."""
         self._move(moves, self._counts_at)
 
     def correct(self, history: Ledger) -> None:
-        """Counts before `as_of_ms` that came late, in their place among all else.
+        """Insert late counts before `as_of_ms`.
 
         `history`: all entries of their SKUs from the oldest of these counts to `as_of_ms`. Late moves among them must
-        have been added.
+        already have been added.
         """
         self._take(history, None)
         self._expire()
 
     def copy(self, source: StockLevels, skus: Ints) -> None:
-        """Take over some SKUs as they are in another moment that shares `pairs`."""
+        """Copy some SKUs from another instance that shares `pairs`."""
         self._fit()
         source._fit()
         places = self.pairs.of_skus(skus)
@@ -89,7 +89,7 @@ class StockLevels:
             self._none_older_than(source._oldest_ms)
 
     def _take(self, ledger: Ledger, counts: Callable[[Ints, Ints], npt.NDArray[np.bool_]] | None) -> None:
-        """Counts, then moves: all that are after the count in force, or only those of what was counted just now."""
+        """Apply counts, then moves: those after the valid count, or only those of SKUs just counted."""
         levels = ledger.levels
         places, recounted = NO_INTS, NO_INTS
         if len(levels):
@@ -109,7 +109,7 @@ class StockLevels:
         self._move(ledger.moves, anew)
 
     def _count(self, levels: LedgerEntries, places: Ints) -> Ints:
-        """Counts of pairs, each newer than the one in force or the same; returns the SKUs whose newest they are."""
+        """Apply counts that are not older than the valid ones; returns the SKUs whose newest count they are."""
         skus = levels.skus
         np.add.at(self._stored, skus, levels.amounts - self._held[places])
         self._level_ms[places], self._held[places] = levels.times, levels.amounts
@@ -125,13 +125,13 @@ class StockLevels:
         return np.ones(len(at), np.bool_)
 
     def _move(self, moves: LedgerEntries, counts: Callable[[Ints, Ints], npt.NDArray[np.bool_]]) -> None:
-        """Moves that are after the count in force, of those that `counts` (by pair or -1, and SKU) lets through."""
+        """Apply moves after the valid count, restricted by `counts` (of pair or -1, and SKU)."""
         self._fit()
         moves = moves.where(moves.skus < self.pairs.skus)
         if len(moves) == 0:
             return
         of_order = moves.others < 0
-        at = self.pairs.find(moves.pairs)  # no pair is without a warehouse, so those of orders have none
+        at = self.pairs.find(moves.pairs)  # no pair lacks a warehouse, so moves of orders have none
         since = np.where(of_order, self._newest_ms[moves.skus], self._level_ms[at] if len(self._level_ms) else NEVER)
         since[~of_order & (at < 0)] = NEVER
         chosen = (since != NEVER) & (moves.times > since) & counts(at, moves.skus)
@@ -144,7 +144,7 @@ class StockLevels:
         self._oldest_ms = ts_ms if self._oldest_ms is None else min(self._oldest_ms, ts_ms)
 
     def _expire(self) -> None:
-        """Take back counts that are too old."""
+        """Remove expired counts."""
         if self._keep_ms is None or self._oldest_ms is None:
             return
         first_ms = self.as_of_ms - self._keep_ms
@@ -159,7 +159,7 @@ class StockLevels:
         self._oldest_ms = int(kept.min()) if len(kept) else None
 
     def _fit(self) -> None:
-        """Room for every pair there is by now."""
+        """Extend the arrays to all known pairs."""
         pairs, skus = len(self.pairs), self.pairs.skus
         if pairs > len(self._level_ms):
             self._level_ms, self._held = grown(self._level_ms, pairs, NEVER), grown(self._held, pairs, 0)
@@ -170,10 +170,10 @@ class StockLevels:
     def _by_sku(self) -> tuple[Ints, Ints, Ints]:
         return self._newest_ms, self._stored, self._ordered
 
-    # Asking ----------------------------------------------------------------------------------------------------------
+    # Queries ----------------------------------------------------------------------------------------------------------
 
     def available(self, skus: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """`stock_available` of SKUs, and whether each has one; below 0 where more was ordered than there was."""
+        """`stock_available` of SKUs, and whether each has one; negative if more was ordered than was available."""
         if len(self._newest_ms) == 0:
             return np.zeros(len(skus), np.int64), np.zeros(len(skus), np.bool_)
         within = (skus >= 0) & (skus < len(self._newest_ms))
@@ -182,25 +182,25 @@ class StockLevels:
         return np.where(known, self._stored[places] + self._ordered[places], 0), known
 
     def every(self) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """The same of all SKUs: # [SKU]."""
+        """`available` of all SKUs: # [SKU]."""
         return self._stored + self._ordered, self._newest_ms != NEVER
 
     def known(self) -> Ints:
-        """The SKUs with a count in force, ascending."""
+        """The SKUs with a valid count, ascending."""
         return np.flatnonzero(self._newest_ms != NEVER)
 
     def counted_in(self, start_ms: int, end_ms: int) -> Ints:
-        """The SKUs with a count in force of [start_ms, end_ms), ascending."""
+        """The SKUs with a valid count in [start_ms, end_ms), ascending."""
         inside = (self._level_ms >= start_ms) & (self._level_ms < end_ms)
         return np.unique(self.pairs.codes[: len(inside)][inside[: len(self.pairs.codes)]] >> OTHER_BITS)
 
     def counted_ms(self, sku: int) -> int | None:
-        """When a SKU was last counted, in any warehouse."""
+        """Time of a SKU's newest count in any warehouse."""
         newest = int(self._newest_ms[sku]) if sku < len(self._newest_ms) else NEVER
         return None if newest == NEVER else newest
 
     def counting(self, sku: int, moves: LedgerEntries) -> LedgerEntries:
-        """Of moves before `as_of_ms` those of a SKU that its stock is made of, besides its counts."""
+        """The moves before `as_of_ms` that contribute to a SKU's stock besides its counts."""
         mine = moves.of_skus(np.array([sku]))
         places = self.pairs.find(mine.pairs)
         pairs = np.where(places >= 0, self._level_ms[places], NEVER) if len(self._level_ms) else places
@@ -209,7 +209,7 @@ class StockLevels:
         return mine.where((since != NEVER) & (mine.times > since))
 
     def shelves(self, sku: int) -> list[WarehouseStock]:
-        """What each warehouse with a count holds of a SKU, orders left out."""
+        """Stock of a SKU per warehouse with a count, without orders."""
         self._fit()
         places = self.pairs.of_skus(np.array([sku]))
         places = places[self._level_ms[places] != NEVER] if len(places) else places
@@ -223,17 +223,16 @@ class StockLevels:
 
 
 def out_since_ms(available: int, counted_ms: int, times: Ints, amounts: Ints) -> int | None:
-    """When the stock last fell to 0 or below; None where there is some.
+    """When the stock last fell to 0 or below; None if there is some.
 
-    `available`: stock now. `counted_ms`: the newest count of the SKU in any warehouse. `times` and `amounts`: the moves
-    after it that count (epoch ms; any order). A SKU that was out of stock at its newest count is out since then: what
-    was before that is told by the count alone.
+    `available`: stock now. `counted_ms`: newest count of the SKU. `times` and `amounts`: the moves after it that
+    contribute (epoch ms; any order). A SKU out of stock at its newest count is out since then.
     """
     if available > 0:
         return None
     order = np.argsort(times, kind="stable")
     times, amounts = times[order], amounts[order]
-    last = np.append(times[1:] != times[:-1], True)[: len(times)]  # what happens at one ms happens at once
+    last = np.append(times[1:] != times[:-1], True)[: len(times)]  # moves of the same ms apply together
     after = available - int(amounts.sum()) + np.cumsum(amounts)[last]
     moments = times[last]
     in_stock = np.flatnonzero(after > 0)

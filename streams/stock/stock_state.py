@@ -1,9 +1,8 @@
-"""The stock book: stock at the newest as-of, kept there as entries come in and the as-of moves, forward or back.
+"""Stock at the newest as-of, updated incrementally as entries arrive and the as-of moves, forward or back.
 
-Two moments are held. `now` is at the as-of. The `floor` stands some way behind it, and between the two all entries are
-kept minute by minute: a late count is put in its place by starting from the floor again, for its SKUs alone, and so is
-an as-of that goes back. What comes in costs in proportion to itself; only a count from before the floor needs more
-than is here, and the book says so (`history_needed_from_ms`).
+It holds two states: `now` at the as-of, and the `floor` some time behind it, with all entries in between by minute. A
+late count is inserted by recomputing its SKUs from the floor, and so is an as-of that moves back. Updates cost in
+proportion to their size; only counts from before the floor need stored history (`history_needed_from_ms`).
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from streams.stock.stock_levels import StockLevels
 
 
 class PromotionSales:
-    """Sums by (SKU, promotion): 20 bytes a pair."""
+    """Units by (SKU, promotion): 20 bytes per pair."""
 
     def __init__(self) -> None:
         self._pairs = PairIndex()
         self._units: Ints = NO_INTS
 
     def add(self, sales: LedgerEntries, sign: int = 1) -> None:
-        """Count sales, or take them back (-1)."""
+        """Add sales, or subtract them (-1)."""
         if len(sales) == 0:
             return
         places = self._pairs.place(sales.pairs)
@@ -44,46 +43,44 @@ BUCKET_MS = 60_000
 
 
 class StockState:
-    """Stock at one moment that moves. Entries may come in any order; none twice."""
+    """Stock at an as-of that moves. Entries arrive in any order, each once."""
 
     def __init__(self, keep_ms: int | None = None, *, lag_ms: int = 3_600_000, lag_entries: int = 4_000_000) -> None:
-        """`keep_ms`: an older count does not count.
-
-        `lag_ms`, `lag_entries`: how far the floor stays behind the as-of, whichever is less.
-        """
+        """`keep_ms`: maximum age of a count. `lag_ms`, `lag_entries`: how far the floor stays behind the as-of, the
+        smaller of both."""
         pairs = PairIndex()
         self.now = StockLevels(pairs, keep_ms)
         self.sold = PromotionSales()
         self._floor = StockLevels(pairs, keep_ms)
         self._keep_ms, self._lag_ms, self._lag_entries = keep_ms, lag_ms, lag_entries
         self._buckets: dict[int, TieredSum[Ledger]] = {}
-        """# <start of the minute, epoch ms>: what happened in it from the floor on, in parts"""
+        """# <start of the minute, epoch ms>: its entries from the floor on, in parts"""
         self._entries = 0
         self._changes = 0
         self._counts: tuple[tuple[int, int], tuple[int, int]] | None = None
-        """The answer of `counts`, and which as-of and how many changes ago it was."""
+        """Cached result of `counts`, with its as-of and version."""
         self._late_counts: list[Ledger] = []
-        """Counts that came after the floor had passed them."""
+        """Counts from before the floor."""
 
     @property
     def as_of_ms(self) -> int:
-        """The moment that `now` is."""
+        """The time of `now`."""
         return self.now.as_of_ms
 
     @property
     def floor_ms(self) -> int:
-        """How far back the as-of can go, and a count can come late, with what is here."""
+        """Limit for moving the as-of back and for late counts without history."""
         return self._floor.as_of_ms
 
     @property
     def size(self) -> int:
-        """How many entries are kept beside the two moments."""
+        """Number of entries between the two states."""
         return self._entries
 
-    # Entries ---------------------------------------------------------------------------------------------------------
+    # Entries ----------------------------------------------------------------------------------------------------------
 
     def add(self, ledger: Ledger) -> None:
-        """Take in entries of any time."""
+        """Add entries of any time."""
         if not ledger:
             return
         self._changes += 1
@@ -111,7 +108,7 @@ class StockState:
         self._entries += bucket.size
 
     def _between(self, start_ms: int, end_ms: int, skus: Ints | None = None) -> Ledger:
-        """What is kept in [start_ms, end_ms), of all SKUs or of some."""
+        """The entries in [start_ms, end_ms), of all SKUs or of some."""
         found = []
         for start in (
             self._buckets if end_ms - start_ms > len(self._buckets) * BUCKET_MS else _minutes(start_ms, end_ms)
@@ -121,10 +118,10 @@ class StockState:
                 found.append(mine.between(start_ms, end_ms))
         return merge_ledgers(found)
 
-    # Moving ----------------------------------------------------------------------------------------------------------
+    # Moves ------------------------------------------------------------------------------------------------------------
 
     def move_to(self, as_of_ms: int) -> bool:
-        """Go to an as-of; False, and nothing is changed, where it lies before the floor."""
+        """Move to an as-of; False and no change if it is before the floor."""
         if as_of_ms < self.floor_ms:
             return False
         if as_of_ms < self.as_of_ms:
@@ -141,21 +138,21 @@ class StockState:
         return True
 
     def _lapsed(self, as_of_ms: int) -> Ints:
-        """The SKUs with a count that is too old now, and was not at an earlier moment."""
+        """The SKUs with a count that has expired since the previous as-of."""
         if self._keep_ms is None:
             return NO_INTS
         old = (as_of_ms - self._keep_ms, self.as_of_ms - self._keep_ms)
         return np.concatenate((self._floor.counted_in(*old), self._between(*old).levels.skus))
 
     def _recompute(self, skus: Ints) -> None:
-        """Compute SKUs at the as-of from the floor."""
+        """Recompute SKUs at the as-of from the floor."""
         if len(skus) == 0:
             return
         self.now.copy(self._floor, skus)
         self.now.advance(self._between(self.floor_ms, self.as_of_ms, skus), self.as_of_ms)
 
     def _settle(self) -> None:
-        """Move the floor up, minute by minute, to where it has to be."""
+        """Advance the floor, minute by minute."""
         target = self.as_of_ms - self._lag_ms
         for start in sorted(self._buckets):
             end = start + BUCKET_MS
@@ -169,7 +166,7 @@ class StockState:
             self._floor.advance(EMPTY_LEDGER, target)
 
     def counts(self) -> tuple[int, int]:
-        """How many of all SKUs with a count are out of stock, and how many are not."""
+        """Numbers of SKUs with a count that are out of stock, and that are not."""
         moment = (self.as_of_ms, self._changes)
         if self._counts is None or self._counts[0] != moment:
             units, known = self.now.every()
@@ -177,13 +174,13 @@ class StockState:
             self._counts = moment, (out, int(np.count_nonzero(known)) - out)
         return self._counts[1]
 
-    # Counts from before the floor ------------------------------------------------------------------------------------
+    # Counts from before the floor -------------------------------------------------------------------------------------
 
     @property
     def history_needed_from_ms(self) -> int | None:
-        """From where on `correct` needs the whole journal of `history_needed_skus`; None: nothing is wanted.
+        """Time from which `correct` needs the stored events of `history_needed_skus`; None: none needed.
 
-        Until then, what is said of them lacks counts that came very late.
+        Until then the stock of these SKUs lacks very late counts.
         """
         if not self._late_counts:
             return None
@@ -195,9 +192,8 @@ class StockState:
         return np.unique(np.concatenate([NO_INTS, *(late.levels.skus for late in self._late_counts)]))
 
     def correct(self, history: Ledger) -> None:
-        """Put late counts in their place; `history` is what the journal holds of `history_needed_skus` since
-        `history_needed_from_ms`.
-        """
+        """Insert late counts; `history` holds the stored events of `history_needed_skus` since
+        `history_needed_from_ms`."""
         skus = self.history_needed_skus
         self._changes += 1
         self._late_counts = []

@@ -1,4 +1,4 @@
-"""How a ledger is written in Redis, as part of a delta: names once, then columns (`streams.panes.packing`)."""
+"""Encoding of a ledger as part of a `PaneDelta`: names once, then columns (`streams.panes.packing`)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, 
 
 class _Entries(msgspec.Struct, array_like=True):
     skus: Column
-    """Place of each entry's SKU, less that of the entry before."""
+    """Index of each entry's SKU, delta-encoded."""
     others: Column
-    """Place of its warehouse or promotion; 0 is none."""
+    """Index of its warehouse or promotion; 0 is none."""
     times: Column
     """Milliseconds after the first."""
     amounts: Column
 
 
 class LedgerWire(msgspec.Struct, array_like=True):
-    """A ledger whose numbers are places in its own lists."""
+    """A ledger whose numbers are indexes into its own lists."""
 
     skus: list[str]
     warehouses: list[str]
-    """Place 0 stands for none."""
+    """Index 0 stands for none."""
     promotions: list[str]
     first_ms: int
     moves: _Entries
@@ -35,7 +35,7 @@ class LedgerWire(msgspec.Struct, array_like=True):
 
 
 def to_wire(ledger: Ledger, names: StockNames) -> LedgerWire | None:
-    """The ledger, its numbers being those of `names`; None where it says nothing."""
+    """Encode a ledger numbered by `names`; None if empty."""
     if not ledger:
         return None
     parts = (ledger.moves, ledger.levels, ledger.sales)
@@ -67,7 +67,7 @@ def to_wire(ledger: Ledger, names: StockNames) -> LedgerWire | None:
 
 
 def from_wire(wire: LedgerWire | None, names: StockNames) -> Ledger:
-    """The ledger that `to_wire` wrote, numbered by `names`."""
+    """Decode a ledger, numbering it by `names`."""
     if wire is None:
         return EMPTY_LEDGER
     skus = _numbers(wire.skus, names.skus)

@@ -1,7 +1,7 @@
-"""Will a promotion reach its targets? The net GMV it is expected to come to, and the probability of each tier.
+"""Forecast of a promotion's final net GMV, and the probability of reaching each target.
 
-`forecast(now, earlier)` is pure: curves in, a distribution out. The model and its calibration are told in
-`docs/targets.md`.
+`forecast(now, earlier)` is pure: curves in, a distribution out. `docs/targets.md` describes the model and its
+calibration.
 """
 
 from streams.targets.curve import Curve, day_curve

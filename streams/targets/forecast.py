@@ -1,19 +1,18 @@
 """The final net GMV of a promotion as a distribution.
 
-What is still to come, R, is what was sold lately, W, times a ratio that depends on how much of the promotion is over:
+Future sales R are recent sales W times a ratio that depends on the elapsed share of the promotion:
 
-    R = W * exp(d),    W = sum of sales, each weighted by exp(-age / MEMORY)
+- R = W * exp(d),    W = sum of sales, each weighted by exp(-age / MEMORY)
 
-d comes from earlier promotions, whose R and W at the same moment of their own clock are known; without any, from the
-usual shape of a day. d differs from promotion to promotion by a standard deviation tau, which shrinks with the root of
-the time that is left, as that of a sum of independent surprises does. A prior guess of tau and the spread of the
-earlier ones are pooled (conjugate normal model with unknown variance: Gelman et al., Bayesian Data Analysis, 3.2 and
-3.3; hence Student's t). On top of that, sales come in single orders of different size: over any stretch that sells x on
-average they have the variance phi * x (quasi-Poisson: McCullagh and Nelder, Generalized Linear Models, 6.2; of compound
-Poisson sales phi is the mean square order over the mean order). phi is measured on successive differences (von Neumann
-1941), which trends hardly touch.
+d comes from earlier promotions, whose R and W at the same share are known; without any, from the typical shape of a
+day. d varies between promotions with a standard deviation tau, which shrinks with the root of the remaining time, as
+for a sum of independent surprises. A prior of tau and the spread of earlier promotions are pooled (conjugate normal
+model with unknown variance: Gelman et al., Bayesian Data Analysis, 3.2 and 3.3; hence Student's t). In addition, sales
+come in single orders of different size: sales with mean x have the variance phi * x (quasi-Poisson: McCullagh and
+Nelder, Generalized Linear Models, 6.2; of compound Poisson sales phi is the mean square order over the mean order). phi
+is estimated from successive differences (von Neumann 1941), which trends hardly affect.
 
-As time goes on R shrinks, and all uncertainty with it: it is of R alone, what was sold is certain.
+R shrinks with time, and all uncertainty with it, since past sales are certain.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ _NORMAL = NormalDist()
 
 
 def t_probability(t: float, freedom: float) -> float:
-    """The probability that a t-distributed number is less than `t`."""
+    """The probability that a t-distributed variable is less than `t`."""
     shrink = (8 * freedom + 1) / (8 * freedom + 3)
     return _NORMAL.cdf(math.copysign(shrink * math.sqrt(freedom * math.log1p(t * t / freedom)), t))
 
 
 def t_quantile(probability: float, freedom: float) -> float:
-    """The number that a t-distributed one is less than with this probability, between 0 and 1."""
+    """The quantile of a t-distributed variable, for a probability between 0 and 1."""
     z = _NORMAL.inv_cdf(probability) * (8 * freedom + 3) / (8 * freedom + 1)
     return math.copysign(math.sqrt(freedom * math.expm1(z * z / freedom)), z)
 
 
 MEMORY = 1 / 6
-"""As a share of the promotion's length: what was sold so long ago weighs 1/e of what was sold just now."""
+"""Share of the promotion's length after which sales weigh 1/e of current ones."""
 CELLS = 240
-"""Steps that a whole promotion is looked at in."""
+"""Number of steps that divide a promotion."""
 INTERVAL_PROBABILITY = 0.8
 """The probability of the interval between `low` and `high`."""
 _QUANTILES = 200
@@ -55,33 +54,34 @@ _SQRT_2 = math.sqrt(2)
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is assumed of how much d differs from promotion to promotion."""
+    """Prior for the variation of d between promotions."""
 
     deviation: float
-    """Standard deviation of d when the promotion begins."""
+    """Standard deviation of d at the start."""
     degrees_of_freedom: float
-    """So many observed differences the guess is worth: degrees of freedom."""
+    """Weight of the prior in observed differences: degrees of freedom."""
 
     def variance(self, share: float) -> float:
-        """Of d when a share of the time is over. Some never goes: the last minutes have surprises of their own."""
+        """Variance of d at an elapsed share. A part remains to the end: the last minutes have surprises of their
+        own."""
         return self.deviation**2 * (LAST + (1 - LAST) * (1 - share))
 
 
 EARLIER_PRIOR = Prior(0.22, 5.0)
-"""Against promotions that people call comparable: a quarter more or less still to come, at the start, is usual."""
+"""Relative to comparable promotions: a quarter more or less to come, at the start, is usual."""
 DAY_SHAPE_PRIOR = Prior(0.9, 5.0)
-"""Against the usual shape of a day: twice or half as much still to come, at the start, is usual."""
+"""Relative to the typical shape of a day: twice or half as much to come, at the start, is usual."""
 LAST = 0.15
-"""The share of the variance of d that is left at the end."""
+"""Share of the variance of d that remains at the end."""
 FADE = 0.6
-"""How much of d it loses against a usual day, at its start: what the opening drew is missing later. Assumed."""
+"""Decline of d relative to an ordinary day, at its start: the opening anticipates later sales. Assumed."""
 DAY_SHAPE_FROM = 0.15
-"""Before so much of a promotion is over its own shape says nothing."""
+"""Below this elapsed share a promotion's own sales are not used."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The distribution of the final net GMV, as a mixture of equally probable normal ones."""
+    """The distribution of the final net GMV, as a mixture of equally probable normal distributions."""
 
     means: tuple[float, ...]
     deviations: tuple[float, ...]
@@ -93,12 +93,12 @@ class Forecast:
 
     @cached_property
     def expected(self) -> float:
-        """The median: as likely more as less. (The mean of a log-t distribution does not exist.)"""
+        """The median. (A log-t distribution has no mean.)"""
         return self.quantile(0.5)
 
     @cached_property
     def low(self) -> float:
-        """With `high`: the interval that holds the final net GMV with probability `INTERVAL_PROBABILITY`."""
+        """Lower end of the interval that contains the final net GMV with probability `INTERVAL_PROBABILITY`."""
         return self.quantile((1 - INTERVAL_PROBABILITY) / 2)
 
     @cached_property
@@ -106,12 +106,12 @@ class Forecast:
         return self.quantile((1 + INTERVAL_PROBABILITY) / 2)
 
     def probability(self, target: float) -> float:
-        """Of reaching a target."""
+        """The probability of reaching a target."""
         parts = zip(self.means, self.deviations, strict=True)
         return sum(_normal_above(mean, deviation, target) for mean, deviation in parts) / len(self.means)
 
     def quantile(self, probability: float) -> float:
-        """What the final net GMV is less than with this probability, found by halving."""
+        """A quantile of the final net GMV, by bisection."""
         reach = 8 * max(self.deviations)
         low, high = min(self.means) - reach, max(self.means) + reach
         while high - low > max(0.5, 1e-6 * abs(high)):
@@ -133,7 +133,7 @@ class EarlierPromotion:
 
 @dataclass(frozen=True, slots=True)
 class _SalesSoFar:
-    """A promotion when a share of it is over."""
+    """A promotion at an elapsed share."""
 
     lately: float
     """W."""
@@ -143,7 +143,7 @@ class _SalesSoFar:
 
     @classmethod
     def of(cls, curve: Curve, share: float) -> _SalesSoFar | None:
-        """None where hardly anything was sold."""
+        """None if hardly anything was sold."""
         edges = np.linspace(0.0, share, max(12, math.ceil(CELLS * share)) + 1)
         sold = curve.sold(edges)
         weights = np.exp(((edges[1:] + edges[:-1]) / 2 - share) / MEMORY)
@@ -156,7 +156,7 @@ class _SalesSoFar:
 
 @dataclass(frozen=True, slots=True)
 class _Ratio:
-    """What is known of d before anything of this promotion is looked at: Student's t."""
+    """Prior of d before this promotion's sales: Student's t."""
 
     mean: float
     variance: float
@@ -175,7 +175,7 @@ class _Ratio:
 
     @classmethod
     def of_day(cls, day: Curve | None, share: float) -> _Ratio | None:
-        """From the usual shape of a day; None without one, and too early."""
+        """From the typical shape of a day; None without one, or too early."""
         found = None if day is None or share < DAY_SHAPE_FROM else _seen_ratio(day, share)
         return (
             None
@@ -185,10 +185,10 @@ class _Ratio:
 
 
 def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None = None) -> Forecast | None:
-    """Where a promotion that is under way will end, minor units. None where nothing can be said yet.
+    """Forecast the final net GMV of a running promotion, minor units; None if unknown yet.
 
-    `earlier`: promotions to go by, of any length; their clocks are scaled to this one's. `day`: the shape of a usual
-    day (`day_curve`), for when there is none of them; the answer is uncertain by much then.
+    `earlier`: promotions of any length, scaled to this one's. `day`: the typical shape of a day (`day_curve`), used
+    without earlier ones, with far more uncertainty.
     """
     share = now.elapsed
     if share >= 1:
@@ -209,7 +209,7 @@ def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None 
 
 
 def _seen_ratio(whole: Curve, share: float) -> tuple[float, float] | None:
-    """d of a whole curve when a share of it was over, and its noise variance; None where that cannot be said."""
+    """d of a complete curve at an elapsed share, and its noise variance; None if undefined."""
     seen, rest = _SalesSoFar.of(whole, share), whole.last - float(whole.at(np.array([share]))[0])
     if seen is None or rest <= 0:
         return None
@@ -217,7 +217,7 @@ def _seen_ratio(whole: Curve, share: float) -> tuple[float, float] | None:
 
 
 def _phi(sold: Floats) -> float | None:
-    """Variance of sales over their mean; None where there are no sales."""
+    """Variance of sales over their mean; None without sales."""
     total = float((sold[1:] + sold[:-1]).sum())
     return float((np.diff(sold) ** 2).sum()) / total if total > 0 else None
 

@@ -25,19 +25,19 @@ URL = {"redis_url": "rediss://cache:6379/0"}
         ({"kafka_user": "shop", "kafka_password": "a"}, "without kafka_sasl"),
         ({"kafka_ca_file": "ca.pem"}, "set kafka_tls = true"),
         ({"kafka_tls": True, "kafka_key_file": "key.pem"}, "without kafka_cert_file: set both"),
-        ({"redis_password": "a", "redis_password_file": "f"}, "leave one of them out"),
-        ({"redis_read_user": "reader"}, "redis_read_user goes with redis_read_password"),
-        ({"redis_read_password": "a"}, "redis_read_user goes with redis_read_password"),
-        ({"redis_url": "redis://shop:a@cache:6379/0", "redis_user": "shop"}, "leave them out of the URL"),
-        ({"redis_ca_file": "ca.pem"}, "write rediss://"),
+        ({"redis_password": "a", "redis_password_file": "f"}, "both set: remove one"),
+        ({"redis_read_user": "reader"}, "redis_read_user needs redis_read_password"),
+        ({"redis_read_password": "a"}, "redis_read_user needs redis_read_password"),
+        ({"redis_url": "redis://shop:a@cache:6379/0", "redis_user": "shop"}, "remove them from the URL"),
+        ({"redis_ca_file": "ca.pem"}, "use rediss://"),
         ({"bootstrap": "nohost"}, "'nohost' is not a Kafka address: write host:port"),
         ({"bootstrap": "kafka:9092,other"}, "'other' is not a Kafka address"),
         ({"bootstrap": ""}, "'' is not a Kafka address"),
         ({"bootstrap": "kafka:99999"}, "is not a Kafka address"),
-        ({**URL, "redis_key_file": "key.pem"}, "name the certificate, too"),
+        ({**URL, "redis_key_file": "key.pem"}, "without redis_cert_file: set both"),
     ],
 )
-def test_what_is_given_in_vain_or_twice_is_refused(given: dict[str, Any], why: str) -> None:
+def test_rejects_contradictory_or_ineffective_connection_settings(given: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Settings(**given)
 
@@ -53,5 +53,5 @@ def test_what_is_given_in_vain_or_twice_is_refused(given: dict[str, Any], why: s
         {**URL, "redis_ca_file": "ca.pem"},
     ],
 )
-def test_what_fits_is_taken(given: dict[str, Any]) -> None:
+def test_accepts_consistent_connection_settings(given: dict[str, Any]) -> None:
     Settings(**given)

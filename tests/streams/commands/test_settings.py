@@ -79,9 +79,9 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
         ("colour = 1\n", "salepulse.toml: there is no setting colour: leave it out"),
         ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: do you mean redis_url?"),
         ("no toml", "salepulse.toml is not TOML"),
-        ('timezone = "Mars/Phobos"\n', "'Mars/Phobos' is no IANA time zone"),
+        ('timezone = "Mars/Phobos"\n', "unknown time zone 'Mars/Phobos'"),
         ('currency = "yuan"\n', "setting currency"),
-        ('redis_url = "http://cache"\n', "an address of Redis begins with redis://"),
+        ('redis_url = "http://cache"\n', "redis_url must begin with redis://"),
         ('kafka_user = "shop"', "settings: a Kafka user or password is set without kafka_sasl"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_wrong_secret_is_not_shown_and_what_gave_it_is(tmp_path: Path) -> None
     by_variable = failure("settings", cwd=tmp_path, env={"SALEPULSE_REDIS_URL": wrong})
     for (code, line), source in ((by_flag, "--redis-url"), (by_variable, "SALEPULSE_REDIS_URL")):
         assert (code, "hunter2" in line) == (2, False)
-        assert line.startswith(f"setting redis_url ({source}): an address of Redis begins with redis://")
+        assert line.startswith(f"setting redis_url ({source}): redis_url must begin with redis://")
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "kpis", "doctor", "worker", "serve"])

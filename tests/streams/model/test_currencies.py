@@ -35,13 +35,13 @@ def test_the_table_is_iso_4217s() -> None:
 )
 def test_what_people_write_is_understood(given: str, meant: str) -> None:
     assert near_misses(given)[0] == meant
-    with pytest.raises(ValidationError, match=rf"is no currency of ISO 4217: did you mean {meant}\?"):
+    with pytest.raises(ValidationError, match=rf"unknown currency .*: did you mean {meant}\?"):
         Settings(currency=given)
 
 
 @pytest.mark.parametrize("given", ["", "??", "XXX1", "bitcoin"])
 def test_what_nobody_understands_is_refused_with_an_example(given: str) -> None:
-    with pytest.raises(ValidationError, match="no currency of ISO 4217: write the three letters of ISO 4217, such as"):
+    with pytest.raises(ValidationError, match=r"unknown currency .*: use an ISO 4217 code such as"):
         Settings(currency=given)
 
 

@@ -106,9 +106,7 @@ class TestRefused:
 
     def test_nobody_in_particular(self, server: SecureRedis, authority: Authority) -> None:
         said = refusal(settings(server, authority, redis_user="", redis_password=""))
-        assert said.startswith(
-            f"Redis at localhost:{server.tls_port} requires a password; see redis_user"
-        )
+        assert said.startswith(f"Redis at localhost:{server.tls_port} requires a password; see redis_user")
 
     def test_a_certificate_that_has_expired(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, days=-1) as server:
