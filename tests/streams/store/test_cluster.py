@@ -191,9 +191,7 @@ async def test_all_of_it_is_checked(cluster: Cluster) -> None:
 
 async def test_a_redis_that_is_none_of_a_cluster_is_refused_with_its_name(redis_url: str) -> None:
     redis = connect(Settings(redis_url=redis_url, redis_cluster=True))
-    with pytest.raises(
-        SalepulseError, match=r"refused the connection: it is not part of a Redis Cluster"
-    ):
+    with pytest.raises(SalepulseError, match=r"refused the connection: it is not part of a Redis Cluster"):
         await check(redis)
     await redis.aclose()
 

@@ -264,9 +264,7 @@ async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
         script = redis.register_script("return redis.call('HSET', KEYS[1], 'a', '1')")
         assert await refused(lambda: script(keys=["k"])) is RedisRefusal.NOPERM
         with (
-            pytest.raises(
-                SalepulseError, match=r"denies a permission that counting.*docs/security\.md"
-            ) as caught,
+            pytest.raises(SalepulseError, match=r"denies a permission that counting.*docs/security\.md") as caught,
             user_errors(redis),
         ):
             await script(keys=["k"])
