@@ -1,1 +1,1 @@
-"""The read side: follows what workers write and keeps it ready to be asked about. Never writes."""
+"""The read side: follows what workers write, keeps it in memory and answers queries. It never writes to Redis."""

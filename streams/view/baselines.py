@@ -1,4 +1,4 @@
-"""What the baselines of running promotions had come to at the same time of their own, kept for a minute."""
+"""KPIs of the baselines of running promotions, at the same time since their start. Cached for a minute."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _MOST = 64
 
 
 class Baselines:
-    """Numbers of one server, each as of the last full minute: the past is not kept in sums that move on."""
+    """Baselines of one server, as of the last full minute."""
 
     def __init__(self, timezone: str) -> None:
         self._timezone = timezone
         self._kept: OrderedDict[str, tuple[object, Mapping[str, Number]]] = OrderedDict()
-        """# {promotion_id: (what it rests on, numbers)}"""
+        """# {promotion_id: (cache key, KPIs)}"""
 
     async def of(self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int) -> Mapping[str, Number]:
-        """KPIs and counters of a promotion's baseline, in scope and window `promotion`; empty where there is none."""
+        """KPIs and counters of a promotion's baseline, in scope and window `promotion`; empty without a baseline."""
         name, as_of_ms = promotion.promotion_id, as_of_ms - as_of_ms % _MINUTE_MS
         cache_key = (as_of_ms, view.state.promotions_version, view.state.epochs)
         kept = self._kept.get(name)
         if kept is not None and kept[0] == cache_key:
             return kept[1]
         found: Mapping[str, Number] = {}
-        with contextlib.suppress(NotAnswerableError):  # it has none, or panes of it are gone
+        with contextlib.suppress(NotAnswerableError):  # no baseline, or its panes have expired
             query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
             (item,) = (await Comparer(view, at_ms, self._timezone).one(query, name, ComparisonPeriod.BASELINE)).items
             found = {} if item.then is None else item.then.values

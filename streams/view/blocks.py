@@ -23,7 +23,7 @@ from streams.view.query import NotAnswerableError
 
 
 class BlockContent(Enum):
-    """What blocks of a level hold, as far as it is asked for apart."""
+    """The contents of a block that are cached separately."""
 
     CELLS = "cells"
     SKETCHES = "sketches"
@@ -52,11 +52,11 @@ CONTENTS_OF_LEVEL: Mapping[LevelContent, tuple[BlockContent, ...]] = {
     LevelContent.STOCK: (),
     LevelContent.STOCK_SALES: (),
 }
-"""By what a level holds; the journal of stock is read past this."""
+"""Stock has none: `streams.view.stock_event_log` reads its blocks without the cache."""
 
 
 class CachedBlock:
-    """The sum of its parts. Adding costs nothing: who asks has it added up."""
+    """The sum of a block's parts. Appends are O(1); parts are merged lazily on read."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class CachedBlock:
         compacted_to: Mapping[Partition, int],
     ) -> None:
         self.compacted_to = compacted_to
-        """Up to which position of each partition it was complete when it was read."""
+        """By partition, the position up to which the block was complete when it was read."""
         self._content = content
         self._level = level
         self._start_s = start_s
@@ -78,23 +78,23 @@ class CachedBlock:
 
     @property
     def size(self) -> int:
-        """Bytes, without the deltas that wait."""
+        """Bytes, without pending deltas."""
         return self._stored_size + self._added.size
 
     @property
     def waiting(self) -> int:
-        """How many deltas are not added up yet."""
+        """Number of deltas that are not merged yet."""
         return len(self._fresh)
 
     def add(self, delta: PaneDelta) -> None:
-        """Add what was applied, of which any part may lie in the block."""
+        """Append a delta, any part of which may belong to the block."""
         self._fresh.append(delta)
 
     def parts(self) -> Iterator[PaneDelta]:
-        """What it is the sum of, in panes of its level or finer ones."""
+        """The parts of the block, in panes of its level or finer ones."""
         if self._fresh:
             fresh, self._fresh = [part for delta in self._fresh if (part := self._own_part(delta))], []
-            if self._content is BlockContent.SKETCHES:  # to unite them costs more than to look at each
+            if self._content is BlockContent.SKETCHES:  # uniting them costs more than reading each
                 self._stored += fresh
                 self._stored_size += sum(map(_bytes, fresh))
             elif part := self._level.coarsen(merge(fresh)):
@@ -109,7 +109,7 @@ def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     """Starts of the blocks of a level that a delta may add to."""
     spans: list[tuple[int, int]] = []
     if level.holds is LevelContent.PANES:
-        # Events count where they add to distinct counts, which may be named after an earlier moment.
+        # Panes of cells start at the second of the event; those of sketches are longer and may start earlier.
         spans = [_cells_span(delta.cells)] if len(delta.cells.keys) else [_sketches_span(delta.sketches)]
     elif level.holds is LevelContent.SHIPPING_SUMS:
         spans = [_cells_span(delta.shipping.legs), _cells_span(delta.shipping.corrections.cells)]
@@ -126,7 +126,7 @@ _NOWHERE = (0, -1)
 
 
 def _cells_span(cells: Cells) -> tuple[int, int]:
-    """Starts of the first and the last pane."""
+    """Start of the first and of the last pane."""
     keys, bits = cells.keys, ROW_BITS + COUNTER_BITS
     return (int(keys[0]) >> bits, int(keys[-1]) >> bits) if len(keys) else _NOWHERE
 
@@ -150,15 +150,15 @@ def _bytes(delta: PaneDelta) -> int:
 
 LIMIT_BYTES = 400_000_000
 _CHUNK = 16
-"""Blocks that are read at a time."""
+"""Blocks per read."""
 _MOST_WAITING = 256
-"""What nobody asked for while so many deltas came in is dropped, and read again should it be asked for."""
+"""A block that nothing has read while this many deltas arrived is evicted."""
 
 CachedBlockId: TypeAlias = tuple[BlockId, BlockContent]
 
 
 class Blocks:
-    """A cache of blocks, the least recently asked for dropped beyond `limit` bytes."""
+    """An LRU cache of blocks, at most `limit` bytes."""
 
     def __init__(
         self, reader: PaneSource, levels: Sequence[PaneLevel], partitions: Iterable[Partition], limit: int = LIMIT_BYTES
@@ -167,19 +167,19 @@ class Blocks:
         self._levels = {level.name: level for level in levels}
         self._limit = limit
         self._cached_blocks: OrderedDict[CachedBlockId, CachedBlock] = OrderedDict()
-        """# <the last asked for at the end>"""
+        """# {id: block}, the least recently used first"""
         self._size = 0
-        """Of all piles, bytes."""
+        """Bytes of all cached blocks."""
         self._recent: dict[Partition, list[LogEntry]] = {partition: [] for partition in partitions}
-        """Deltas that may not be in the blocks of Redis yet."""
+        """Log entries that Redis may not have compacted into blocks yet."""
         self._loading = 0
         self._one_at_a_time = asyncio.Lock()
 
     def apply(self, applied: Mapping[Partition, Sequence[LogEntry]], compacted_to: Mapping[Partition, int]) -> None:
-        """Take in what was applied, of which Redis has put into blocks what is up to `compacted_to`."""
+        """Add log entries. `compacted_to`: by partition, the position up to which Redis has compacted its log."""
         for partition, entries in applied.items():
             self._recent[partition] += entries
-        if not self._loading:  # a block that is being read may still be without what was rolled meanwhile
+        if not self._loading:  # a block that is being read may lack entries compacted since
             for partition, position in compacted_to.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.end_offset > position]
         for cached_block_id in self._spread(applied, self._cached_blocks):
@@ -190,7 +190,7 @@ class Blocks:
     def _spread(
         self, applied: Mapping[Partition, Sequence[LogEntry]], among: Mapping[CachedBlockId, CachedBlock]
     ) -> set[CachedBlockId]:
-        """Add what was applied to some piles, as far as they did not hold it when they were read. Returns to which."""
+        """Add log entries to the cached blocks that do not hold them yet. Returns the ids of these blocks."""
         reached: set[CachedBlockId] = set()
         for partition, entries in applied.items():
             for entry in entries:
@@ -202,10 +202,10 @@ class Blocks:
         return reached
 
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
-        """Load what is not here of blocks; returns whether anything had to be, and so was waited for.
+        """Load blocks that are not cached. Returns whether it waited for any.
 
-        `sketches`: their distinct counts are meant, else their counters or what orders add. Raises NotAnswerableError
-        where one of them has expired.
+        `sketches`: load distinct counts; otherwise counters, or sums of shipment intervals. Raises NotAnswerableError
+        where a block has expired.
         """
         cached_block_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
         for cached_block_id in cached_block_ids:
@@ -214,7 +214,7 @@ class Blocks:
         if all(cached_block_id in self._cached_blocks for cached_block_id in cached_block_ids):
             return False
         for i in range(0, len(cached_block_ids), _CHUNK):
-            async with self._one_at_a_time:  # somebody else may have had them read meanwhile
+            async with self._one_at_a_time:  # another query may have loaded them meanwhile
                 missing = [
                     cached_block_id
                     for cached_block_id in cached_block_ids[i : i + _CHUNK]
@@ -250,8 +250,8 @@ class Blocks:
         for (name, start), held in stored.items():
             if held.gone:
                 raise NotAnswerableError(
-                    f"this needs panes from {start * 1000} that are no longer kept: they expired while no worker was "
-                    f"at work for longer than the level is kept (level {name}: {self._levels[name].keep_s} s)"
+                    f"this needs panes from {start * 1000} that are no longer kept: no worker ran for longer "
+                    f"than their level's retention (level {name}: {self._levels[name].keep_s} s); query a later as_of"
                 )
         return stored
 
@@ -272,11 +272,11 @@ class Blocks:
         self._size -= self._cached_blocks.pop(cached_block_id).size
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
-        """Blocks of one level with all that was applied until now, past the cache. Raises NotAnswerableError."""
+        """Blocks of one level with all log entries, read without the cache. Raises NotAnswerableError."""
         stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
         parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
-        compacted_to = next(iter(stored.values())).compacted_to  # as of when all were read
+        compacted_to = next(iter(stored.values())).compacted_to  # the same for all: read in one call
         for partition, entries in self._recent.items():
             for entry in entries:
                 if entry.end_offset <= compacted_to.get(partition, 0):
@@ -287,7 +287,7 @@ class Blocks:
         return {block_id: merge(found) for block_id, found in parts.items()}
 
     def chunks(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[list[tuple[str, Span]]]:
-        """The same stretches in parts that lie in few blocks each."""
+        """The same pieces, split so that each touches few blocks."""
         for name, piece in pieces:
             starts = [start for _, start in self.block_ids([(name, piece)])]
             for i in range(0, len(starts), _CHUNK):
@@ -295,7 +295,7 @@ class Blocks:
                 yield [(name, Span(max(first, piece.start_s), min(last, piece.end_s)))]
 
     def block_ids(self, pieces: Iterable[tuple[str, Span]]) -> list[BlockId]:
-        """The blocks that stretches of levels lie in."""
+        """The blocks that pieces lie in."""
         return [
             (name, start)
             for name, piece in pieces
@@ -303,27 +303,27 @@ class Blocks:
         ]
 
     def cells(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
-        """The counters in stretches of levels whose blocks are here."""
+        """Counters in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.CELLS):
             yield part.cells.between(piece.start_s, piece.end_s)
 
     def sketches(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Sketches]:
-        """The distinct counts in stretches of levels whose blocks are here."""
+        """Distinct counts in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.SKETCHES):
             yield part.sketches.between(piece.start_s, piece.end_s)
 
     def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
-        """What orders add in stretches of levels whose blocks are here."""
+        """Sums of shipment intervals in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.legs.between(piece.start_s, piece.end_s)
 
     def corrections(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[RetroactiveCorrections]:
-        """Of it what counts only from a later moment on."""
+        """Their retroactive corrections."""
         for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.corrections.between(piece.start_s, piece.end_s)
 
     def waiting(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
-        """The orders that wait, by payment, in stretches of levels whose blocks are here."""
+        """Waiting orders by time of payment, in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.waiting.between(piece.start_s, piece.end_s)
 
@@ -341,7 +341,7 @@ class Blocks:
 def _within(
     cached_blocks: Mapping[CachedBlockId, CachedBlock], level: PaneLevel, starts: range
 ) -> Iterator[CachedBlockId]:
-    """Those of a level's piles that begin at one of the starts, which may span years with few piles in them."""
+    """Ids of a level's cached blocks that begin at one of the starts. The starts may span years and hit few blocks."""
     if len(starts) > len(cached_blocks):
         yield from (
             ((name, start), content)

@@ -1,4 +1,4 @@
-"""Questions as values: what may be asked again and again, and so may be answered ahead (`streams.view.precomputed`)."""
+"""Queries as hashable values, so that their answers can be precomputed (`streams.view.precomputed`)."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CachedQuery(Protocol[T_co]):
-    """Equal questions are one: hashable."""
+    """A query whose answer can be cached. Equal queries share an answer."""
 
     warm_s: ClassVar[float]
-    """Of what takes so long that others are not to wait for it: seconds after it was asked last in which it is answered
-    now and then, so that it takes less when it is asked again. Else 0."""
+    """For a slow query: seconds after its last use during which it is recomputed now and then, so that its next answer
+    is fast. 0 for a fast one."""
 
     @property
     def newest(self) -> bool:
-        """Whether it is about the newest as-of, whichever that is."""
+        """Whether it asks for the newest as-of."""
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> T_co:
-        """The answer; `as_of_ms` is the newest as-of where the question names none, None: whichever it is by then."""
+        """The answer. `as_of_ms`: the newest as-of, for a query that names none; None: the newest when it is
+        computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """An answer about KPIs, without what depends on the moment that it is given at."""
+    """An answer about KPIs without the fields that depend on the time of the response."""
 
     answer: Answer
-    """Its items left out."""
+    """Without its items."""
     fields: Mapping[str, msgspec.Raw]
-    """What it holds beside `KpiFrame`, as JSON."""
+    """Its fields beyond `KpiFrame`, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedKpiQuery:
-    """A question about KPIs."""
+    """A query for KPIs."""
 
     query: KpiQuery
     warm_s: ClassVar[float] = 0
@@ -54,14 +55,14 @@ class CachedKpiQuery:
         return self.query.as_of_ms is None
 
     def at(self, as_of_ms: int | None) -> KpiQuery:
-        """The question, about this as-of where it names none."""
+        """The query at this as-of, unless it names one."""
         named = self.query.as_of_ms
         return replace(self.query, as_of_ms=as_of_ms if named is None else named)
 
 
 @dataclass(frozen=True, slots=True)
 class OneValueQuery(CachedKpiQuery):
-    """Every number of one value of a scope."""
+    """All KPIs of one value of a scope."""
 
     value: str
 
@@ -72,7 +73,7 @@ class OneValueQuery(CachedKpiQuery):
 
 @dataclass(frozen=True, slots=True)
 class EachValueQuery(CachedKpiQuery):
-    """Every number of each value of a scope."""
+    """All KPIs of each value of a scope."""
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
         answer = await ScopeQueries(view, at_ms).every(self.at(as_of_ms))
@@ -95,16 +96,16 @@ class TopQuery(CachedKpiQuery):
 
 
 ALWAYS_HOT = tuple(OneValueQuery(KpiQuery(window), "") for window in Window)
-"""What is answered ahead whether or not it was asked."""
+"""Queries that are always precomputed."""
 
 
 def encode_answer(answer: Answer, **fields: Any) -> EncodedAnswer:
-    """An answer and the fields that it is told with."""
+    """An answer and its own fields, as JSON."""
     return EncodedAnswer(
         replace(answer, items=[]), {name: msgspec.Raw(_encode(content)) for name, content in fields.items()}
     )
 
 
 def item_fields(held: Item) -> dict[str, Any]:
-    """One item of a list."""
+    """The fields of one list item."""
     return {"value": held.value, "values": held.values}

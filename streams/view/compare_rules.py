@@ -1,9 +1,8 @@
-"""Comparison: which earlier moment a moment is compared with, and by how much numbers differ. Pure.
+"""Comparison: the earlier moment that a moment is compared with, and how two numbers differ. Pure.
 
-Three clocks: the promotion's own (the same time since the start of its baseline), and the shop's wall clock a day or a
-week before. On the wall clock the same local time is meant: where a clock change lies between, the moments are 23 or 25
-hours (6 days and 23 hours, or 7 days and an hour) apart, so that a morning is compared with a morning, and window `day`
-with as long a stretch of the other day.
+There are three clocks: time since the start of the promotion (against its baseline), and the shop's local time one day
+or seven days before. Local times are matched, so a morning is compared with a morning: across a clock change the
+moments are 23 or 25 hours apart, or 7 days and an hour more or less.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from streams.view.query import NotAnswerableError
 
 
 class ComparisonPeriod(StrEnum):
-    """What is compared with."""
+    """The time that is compared with."""
 
     BASELINE = "baseline"
     """The promotion's baseline, at the same time since its start."""
     YESTERDAY = "yesterday"
-    """The same local time of the day before."""
+    """The same local time one day before."""
     LAST_WEEK = "last_week"
     """The same local time seven days before."""
 
@@ -35,14 +34,14 @@ _DAYS = {ComparisonPeriod.YESTERDAY: 1, ComparisonPeriod.LAST_WEEK: 7}
 
 @dataclass(frozen=True, slots=True)
 class PromotionPair:
-    """A promotion, and the earlier one that it is compared with."""
+    """A promotion and its baseline."""
 
     promotion: Promotion
     baseline: Promotion
 
     @property
     def offset_ms(self) -> int:
-        """From a moment of the baseline to the same one of the promotion; whole seconds, as as-ofs are."""
+        """From a moment of the baseline to the same moment of the promotion; whole seconds, like as-ofs."""
         return 1000 * (self.promotion.starts_at // 1000 - self.baseline.starts_at // 1000)
 
 
@@ -52,12 +51,12 @@ class Comparison:
 
     against: ComparisonPeriod
     timezone: str
-    """IANA name: the shop's."""
+    """IANA name, of the shop."""
     pair: PromotionPair | None = None
-    """Of comparison with a baseline."""
+    """Set when comparing with a baseline."""
 
     def then_ms(self, at_ms: int) -> int:
-        """The moment that a moment is compared with, epoch ms; always an earlier one."""
+        """The moment that `at_ms` is compared with, epoch ms; always earlier."""
         if self.pair is not None:
             return at_ms - self.pair.offset_ms
         return days_before(at_ms, _DAYS[self.against], self.timezone)
@@ -65,51 +64,53 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ComparedNumber:
-    """How a number differs from what it is compared with."""
+    """The difference of two numbers."""
 
     difference: Number
-    """Now less then; None where either is."""
+    """Now minus then; None if either is None."""
     ratio: float | None
-    """Now over then; None where either is, or over 0."""
+    """Now divided by then; None if either is None, or if `then` is 0."""
 
 
 def promotion_pair(promotion: Promotion | None, promotions: Mapping[str, Promotion], at_ms: int) -> PromotionPair:
     """A promotion and its baseline, at a moment of the promotion.
 
     Raises:
-        NotAnswerableError: there is no promotion or no baseline, or they are not such that they can be compared.
+        NotAnswerableError: there is no promotion or baseline, or they cannot be compared.
     """
     if promotion is None:
-        raise NotAnswerableError("there is no promotion, and so no baseline: compare with yesterday or last_week")
+        raise NotAnswerableError(
+            "no promotion has started, so none has a baseline: compare with yesterday or last_week"
+        )
     name = promotion.promotion_id
     if promotion.starts_at > at_ms:
         raise NotAnswerableError(
             f"promotion {name!r} starts at {promotion.starts_at}, after the as-of {at_ms}: nothing to compare yet"
         )
     if promotion.baseline is None:
-        with_one = sorted(one.promotion_id for one in promotions.values() if one.baseline is not None)
+        with_baseline = sorted(one.promotion_id for one in promotions.values() if one.baseline is not None)
         raise NotAnswerableError(
             f"promotion {name!r} has no baseline: name one in its definition, or choose promotion= of "
-            f"{', '.join(with_one) or 'another'}; or compare with yesterday or last_week"
+            f"{', '.join(with_baseline) or 'another'}; or compare with yesterday or last_week"
         )
     baseline = promotions.get(promotion.baseline)
     if baseline is None:
         raise NotAnswerableError(
             f"the baseline {promotion.baseline!r} of promotion {name!r} is not in force: apply its definition again, "
-            f"or name another; in force: {', '.join(sorted(promotions))}"
+            f"or name another of {', '.join(sorted(promotions))}"
         )
     pair = PromotionPair(promotion, baseline)
     if pair.offset_ms <= 0:
         raise NotAnswerableError(
-            f"the baseline {baseline.promotion_id!r} of promotion {name!r} does not start before it: name another"
+            f"the baseline {baseline.promotion_id!r} of promotion {name!r} does not start earlier: name another"
         )
     return pair
 
 
 def days_before(at_ms: int, days: int, timezone: str) -> int:
-    """The same local time so many days before, epoch ms.
+    """The same local time a number of days before, epoch ms.
 
-    A local time that a clock change left out is moved on by what was left out; of one that came twice, the first.
+    A local time skipped by a clock change is shifted by the change; of a repeated one, the first is taken.
 
     >>> days_before(1_700_000_000_000, 1, "UTC") == 1_700_000_000_000 - 86_400_000
     True
@@ -125,9 +126,9 @@ def differ(now: Number, then: Number) -> ComparedNumber:
     """How two numbers differ.
 
     >>> differ(6, 4)
-    Difference(difference=2, ratio=1.5)
+    ComparedNumber(difference=2, ratio=1.5)
     >>> differ(6, 0), differ(None, 4)
-    (Difference(difference=6, ratio=None), Difference(difference=None, ratio=None))
+    (ComparedNumber(difference=6, ratio=None), ComparedNumber(difference=None, ratio=None))
     """
     if now is None or then is None:
         return ComparedNumber(None, None)
@@ -135,5 +136,5 @@ def differ(now: Number, then: Number) -> ComparedNumber:
 
 
 def differences(now: Mapping[str, Number], then: Mapping[str, Number]) -> dict[str, ComparedNumber]:
-    """By name, how each of the numbers now differs; whatever names an answer holds."""
+    """The difference of each number, by name."""
     return {name: differ(number, then.get(name)) for name, number in now.items()}

@@ -1,4 +1,4 @@
-"""Questions asked twice: now, and at the moment that now is compared with."""
+"""Queries answered twice: at the as-of, and at the moment that it is compared with."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from streams.view.scope_queries import ScopeQueries
 
 @dataclass(frozen=True, slots=True)
 class ComparedMoment:
-    """The moment that is compared with."""
+    """The moment compared with."""
 
     as_of_ms: int
     offset_ms: int
-    """From there to the as-of that is compared."""
+    """From this moment to the as-of."""
     promotion: str | None
-    """The baseline whose clock was followed, or the promotion whose time window `promotion` covered; else None."""
+    """The baseline, or the promotion covered by window `promotion`; else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedItem:
-    """One value of a scope."""
+    """One value of a scope, now and then."""
 
     now: Item
     then: Item | None
     at: ComparedMoment | None
-    """None, as `then`: a promotion among others that has no baseline to be compared with."""
+    """None, like `then`, for a promotion in a list that has no baseline."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedAnswer:
-    """An answer beside its like."""
+    """Answers at two moments."""
 
     now: Answer
     at: ComparedMoment | None
-    """None where each item is compared with a moment of its own."""
+    """None if each item is compared with a moment of its own."""
     items: list[ComparedItem]
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedSeries:
-    """The points of another time on the axis of the present one."""
+    """A series of another time, on the time axis of now."""
 
     offset_ms: int
-    """From a moment compared with to its place on the axis, at the last point. Where a clock change lies between the
-    points, earlier ones are an hour off it."""
+    """Shift from the time compared with to the axis, at the last point. Across a clock change, earlier points are an
+    hour off."""
     promotion: str | None
     points: list[tuple[int, Number]]
-    """# <(place on the axis, epoch ms; number)>"""
+    """# [(time on the axis, epoch ms; number)]"""
 
 
 class Comparer:
-    """Asks the view at one moment of the machine's clock."""
+    """Queries the view at one moment of the machine's clock."""
 
     def __init__(self, view: RollingView, at_ms: int, timezone: str) -> None:
         self._view = view
@@ -70,7 +70,7 @@ class Comparer:
         self._scope_queries = ScopeQueries(view, at_ms)
 
     async def one(self, query: KpiQuery, value: str, against: ComparisonPeriod) -> ComparedAnswer:
-        """One value of a scope now and then, both at the same place of their clocks."""
+        """One value of a scope, now and at the same time then."""
         comparison, query = self._aligned(query, value, against)
         now = await self._view.one(query, value, self._at_ms)
         asked = _asked_then(comparison, query, now.promotion, now.as_of_ms)
@@ -79,7 +79,7 @@ class Comparer:
         return ComparedAnswer(now, at, [ComparedItem(now.items[0], then.items[0], at)])
 
     async def every(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
-        """Each value that counts anything now, the largest by GMV first, and the same values then."""
+        """Each value with any counter now, largest GMV first, and the same values then."""
         if query.scope is Scope.PROMOTION and query.promotion is None:
             return await self._every_promotion(query, against)
         comparison, query = self._aligned(query, None, against)
@@ -105,14 +105,14 @@ class Comparer:
         as_ofs = sorted(numbers)
         points: dict[int, Number] = {}
         for at, then in then_ms.items():
-            as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # far back only minutes are kept
+            as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # old moments are rounded down to minutes
             points[at - then + as_of_ms] = numbers[as_of_ms]
         return ComparedSeries(last_ms - then_ms[last_ms], asked.promotion, sorted(points.items()))
 
     # ------------------------------------------------------------------------------------------------------------------
 
     async def _every_promotion(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
-        """Each promotion by its own clock; one without a baseline stands alone."""
+        """Each promotion on its own clock; `then` is None without a baseline."""
         now = await self._scope_queries.every(query)
         items = []
         for item in now.items:
@@ -125,10 +125,10 @@ class Comparer:
         return ComparedAnswer(now, None, items)
 
     def _aligned(self, query: KpiQuery, value: str | None, against: ComparisonPeriod) -> tuple[Comparison, KpiQuery]:
-        """How to compare, and the question about now.
+        """The comparison, and the query for now.
 
-        Where the past is kept by the minute, now is taken less than a minute earlier too: 90 seconds of a sale beside
-        60 of the last would show growth that is none.
+        If only minutes are kept of the past, now is rounded down by the same seconds: otherwise 90 s of a sale would be
+        compared with 60 s.
         """
         at_ms = self._view.resolve_as_of_ms(query.as_of_ms, self._at_ms)
         comparison = self._comparison(query, value, against, at_ms)
@@ -143,17 +143,17 @@ class Comparer:
         return Comparison(against, self._timezone, pair)
 
     def _promotion(self, query: KpiQuery, value: str | None, at_ms: int) -> Promotion | None:
-        """Whose clock it is."""
+        """The promotion that is compared with its baseline."""
         named = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
         if named is None:
             return promotions.current_promotion(self._view.promotions, at_ms)
         if named not in self._view.promotions:
             known = ", ".join(sorted(self._view.promotions)) or "none"
-            raise NotAnswerableError(f"there is no promotion {named!r}; known: {known}")
+            raise NotAnswerableError(f"unknown promotion {named!r}; known: {known}")
         return self._view.promotions[named]
 
     def _covered(self, query: KpiQuery, at_ms: int) -> str | None:
-        """The promotion whose time window `promotion` covers, where the scope's value does not tell."""
+        """The promotion covered by window `promotion`, unless the scope's value names it."""
         if query.window is not Window.PROMOTION or query.promotion is not None:
             return query.promotion
         held = promotions.current_promotion(self._view.promotions, at_ms)
@@ -161,9 +161,9 @@ class Comparer:
 
 
 def _asked_then(comparison: Comparison, query: KpiQuery, covered: str | None, at_ms: int) -> KpiQuery:
-    """The question about the moment that `at_ms` is compared with.
+    """The query for the moment that `at_ms` is compared with.
 
-    Without a baseline it is about the same promotion as now, though another may have been the latest then.
+    Without a baseline it names the promotion of now: another may have been current then.
     """
     pair = comparison.pair
     promotion = covered if pair is None else pair.baseline.promotion_id
@@ -177,7 +177,7 @@ def _then(now: Answer, then: Answer, comparison: Comparison) -> ComparedMoment:
 
 
 def _value_then(comparison: Comparison, scope: Scope, value: str) -> str:
-    """The value that stood then where this one stands now: of a promotion its baseline, else the same."""
+    """The value to compare with: for a promotion its baseline, otherwise the same value."""
     pair = comparison.pair
     if pair is not None and scope is Scope.PROMOTION and value == pair.promotion.promotion_id:
         return pair.baseline.promotion_id

@@ -1,4 +1,4 @@
-"""What a view has read since it last began anew: blocks, how far each log was followed, and what is kept moving."""
+"""The state of one continuous run of following the store: blocks, log positions, and sums kept current."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MAX_SUMS = 64
 _MAX_SUMS_BYTES = 300_000_000
 
 SumKey = tuple[Window, str | None]
-"""A window, and the promotion whose time it is."""
+"""A window, and the promotion that it covers."""
 
 
 class FollowedState:
-    """One unbroken stretch of following. It ends when Redis is another, or a log is no longer long enough."""
+    """One continuous run of following. It ends when Redis is replaced or a log was trimmed too far."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class FollowedState:
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
         self.distincts = LiveDistincts(self.blocks)
         self.retention = Retention.of(levels, (), NO_RETAINED_SPANS)
-        """Which panes there still are, as of the last poll."""
+        """The panes that still exist, as of the last poll."""
 
     @property
     def newest_s(self) -> int:
-        """Event time of the newest event there is."""
+        """Event time of the newest event, seconds."""
         return max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
 
     def is_continued_by(self, state: StoreState) -> bool:
-        """Whether this state is a later one of the same store and partitions."""
+        """Whether this is a later state of the same store and partitions."""
         return state.epochs == self.state.epochs and state.partitions.keys() == self._cursors.keys()
 
     async def advance_to(self, state: StoreState) -> bool:
-        """Follow the logs to a state; False if they no longer reach back to where this stands."""
+        """Read the logs up to a state; False if a log no longer reaches back to our position."""
         behind = {
             partition: self._cursors[partition]
             for partition, held in state.partitions.items()
@@ -84,7 +84,7 @@ class FollowedState:
         return True
 
     def _correct(self, deltas: Sequence[PaneDelta]) -> None:
-        """Bring what is kept moving up to date, as far as it reaches."""
+        """Add deltas to all sums that are kept current."""
         self._event_log.polled([delta.stock for delta in deltas])
         self.shipping.correct([delta.shipping for delta in deltas])
         for window in self._sums.values():
@@ -93,12 +93,12 @@ class FollowedState:
         self.distincts.feed([delta.sketches for delta in deltas])
 
     def window_sum(self, key: SumKey) -> WindowSum:
-        """The sum of a window that ends at the newest as-of, kept while it is asked for."""
+        """The sum of a window that ends at the newest as-of, cached."""
         found = self._sums.setdefault(key, WindowSum())
         self._sums.move_to_end(key)
         size = sum(held.size for held in self._sums.values())
         while len(self._sums) > 1 and (len(self._sums) > _MAX_SUMS or size > _MAX_SUMS_BYTES):
             _, dropped = self._sums.popitem(last=False)
-            dropped.span = Span(0, 0)  # nobody corrects it any more: who holds it begins anew
+            dropped.span = Span(0, 0)  # no longer corrected, so its holder must start over
             size -= dropped.size
         return found

@@ -1,8 +1,7 @@
-"""The view, followed in a thread and an event loop of its own: HTTP never waits for its work.
+"""The view, kept current in a thread and event loop of its own, so that HTTP never waits for its work.
 
-Each look into Redis (`_poll`) takes in what was counted since. When that has moved the as-of, all hot questions are
-answered (`_build_snapshot`) and published at once as a new `AnswerSnapshot`. Whatever else is asked runs here too, in
-between.
+`_poll` reads what was counted since the last poll. When that advances the as-of, `_build_snapshot` answers all hot
+queries and publishes an `AnswerSnapshot` at once. All other queries run in the same loop, in between.
 """
 
 from __future__ import annotations
@@ -49,45 +48,45 @@ Answers = dict[CachedQuery[Any], Any]
 
 _SLOWEST_RETRY_S = 1.0
 _SWITCH_S = 0.0005
-"""So long the view's thread may keep the interpreter from others: those that serve or send."""
+"""How long this thread may hold the interpreter while other threads wait."""
 _METRICS_EVERY_S = 1.0
 _CORRECT_EVERY_S = 1.0
-"""While the as-of stays, late events are taken into the snapshot so often."""
+"""How often late events update the snapshot while the as-of does not advance."""
 _WARM_EVERY_S = 5.0
 """See `CachedQuery.warm_s`."""
 _PRECOMPUTE_BUDGET = (0.3, 0.5)
-"""Of each second, and at once: computing time for answers that are made ahead since clients asked for them lately."""
+"""Computing time for precomputing clients' queries: per second, and in one burst."""
 _LOOP_ALIVE_EVERY_S = 0.1
 _PING_EVERY_S = 0.5
 _LONGEST_PAUSE_S = 1.0
-"""While hot questions are answered nothing is taken in, so that all are of one as-of; but no longer than this."""
+"""Polling pauses while hot queries are answered, so that all share one as-of, but no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What a look into Redis found."""
+    """The result of a poll."""
 
     state: StoreState
     polled_ms: int
-    """When it began, by Redis's clock: the clock of questions."""
+    """When the poll began, by Redis's clock; queries use this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisMetrics:
-    """What else Redis holds for metrics, read once a second."""
+    """Other metrics in Redis, read once a second."""
 
     totals: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     refused: RefusedWrites | None = None
-    """Whether Redis refuses writes."""
+    """Set while Redis refuses writes."""
 
 
 def _ignore(_: int | None) -> None:
-    """Nobody wants to be told of snapshots."""
+    """The default of `on_publish`."""
 
 
 class FollowerThread:
-    """What the thread leaves for others to read, each replaced as a whole; and a way to ask the view itself."""
+    """Runs the view and publishes its results for other threads. Each result is replaced as a whole."""
 
     def __init__(
         self, settings: Settings, hot: PrecomputedQueries, on_publish: Callable[[int | None], None] = _ignore
@@ -96,15 +95,15 @@ class FollowerThread:
         self.snapshot = AnswerSnapshot()
         self.redis_metrics = RedisMetrics()
         self.failure: str | None = None
-        """Why Redis was not read since `last_poll`."""
+        """Why polls have failed since `last_poll`."""
         self.ping_answered_ms: int | None = None
-        """When Redis last answered anything."""
+        """When Redis last answered a ping."""
         self.loop_alive_ms: int | None = None
-        """When the loop of this thread was last seen to turn: up to then a Redis that had answered was heard."""
+        """When this thread's loop last ran: until then an answer from Redis would have been seen."""
         self._settings = settings
         self._hot = hot
         self._on_publish = on_publish
-        """Called in the thread, with the as-of of each snapshot that is there."""
+        """Called in this thread with the as-of of each published snapshot."""
         self._clock: ReferenceClock | None = None
         self._began = threading.Event()
         self._stopping = False
@@ -113,31 +112,31 @@ class FollowerThread:
     # From other threads ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin; does not wait for Redis. From then on threads of this process change places more often."""
+        """Start following, without waiting for Redis. Lowers the thread switch interval of the process."""
         sys.setswitchinterval(_SWITCH_S)
         self._thread.start()
         self._began.wait()
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """Stop the thread and wait for it."""
         self._stopping = True
         if self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # it has ended just now
+            with contextlib.suppress(RuntimeError):  # the thread ended by itself
                 self._loop.call_soon_threadsafe(self._task.cancel)
             self._thread.join()
 
     @property
     def alive(self) -> bool:
-        """Whether the view is still followed: it always is, but for a fault of ours."""
+        """Whether the thread runs; False only after a bug."""
         return self._thread.is_alive()
 
     def now_ms(self) -> int:
-        """The present by Redis's clock, as it was last measured; by the machine's while it never was."""
+        """The present by Redis's clock; by the machine's until that is measured."""
         return machine_ms() if self._clock is None else self._clock.now_ms()
 
     @property
     def clock_ahead_ms(self) -> float:
-        """How far this machine's clock is ahead of Redis's; behind: negative."""
+        """How far this machine's clock is ahead of Redis's; negative if behind."""
         return 0.0 if self._clock is None else self._clock.offset_ms
 
     def ask(
@@ -147,15 +146,15 @@ class FollowerThread:
         *,
         pause_polling: bool = False,
     ) -> Future[T]:
-        """Ask the view, at the clock of its last look. Raises RuntimeError when the thread has ended.
+        """Query the view, at the time of the last poll. Raises RuntimeError when the thread has ended.
 
-        `client`: whose turn and whose account it is, see `FairQueue`, of which it also has the errors.
-        `pause_polling`: the next look waits for the answer, for a while.
+        `client`: whose turn and budget it uses, see `FairQueue`, whose errors it also raises.
+        `pause_polling`: the next poll waits for the answer, for `_LONGEST_PAUSE_S` at most.
         """
         return asyncio.run_coroutine_threadsafe(self._answer(query, client, pause_polling), self._loop)
 
     def compute(self, cached_query: CachedQuery[T], client: str = SERVER_CLIENT) -> Future[T]:
-        """Have the view answer what no snapshot holds; kept in the snapshot where it is of the same state."""
+        """Compute an answer that the snapshot does not hold; it is added to a snapshot of the same state."""
         return asyncio.run_coroutine_threadsafe(self._answer_cached(cached_query, client), self._loop)
 
     # In the thread ---------------------------------------------------------------------------------------------------
@@ -182,9 +181,9 @@ class FollowerThread:
         self._queue = FairQueue(Budgets(share, self._settings.http_work_s))
         self._precompute_budget = TokenBucket(*_PRECOMPUTE_BUDGET)
         self._poll_blockers: set[asyncio.Future[Any]] = set()
-        """Questions that the next look waits for."""
+        """Queries that the next poll waits for."""
         self._in_progress: dict[CachedQuery[Any], asyncio.Future[Any]] = {}
-        """Questions that take long to answer and are being answered ahead; done: in the snapshot, unless it failed."""
+        """Slow queries that are being precomputed; a future is done when its answer is in the snapshot, or failed."""
         self._building: asyncio.Task[None] | None = None
         self._adding_slow_answers: asyncio.Task[None] | None = None
         self._prepared_s = 0.0
@@ -206,7 +205,7 @@ class FollowerThread:
             await asyncio.sleep(_LOOP_ALIVE_EVERY_S)
 
     async def _ping_redis(self, redis: Redis) -> None:
-        """Whether Redis answers, told apart from how long it takes to read and add up what it holds."""
+        """Measure Redis's liveness apart from the time that polls take."""
         while True:
             with contextlib.suppress(RedisError, *UNREACHABLE):
                 await redis.ping()
@@ -228,14 +227,14 @@ class FollowerThread:
                 delay = min(max(2 * delay, 0.1), _SLOWEST_RETRY_S)
             else:
                 if self.failure is not None:
-                    log.info("Redis answers again")
+                    log.info("Redis connection recovered")
                 self.failure, delay = None, interval
             finally:
                 self._queue.resume()
             await asyncio.sleep(delay)
 
     async def _poll(self) -> None:
-        """Take in what was counted since the last look."""
+        """Read what was counted since the last poll."""
         if time.monotonic() - self._metrics_read_s >= _METRICS_EVERY_S:
             reader = self._reader
             workers = await reader.workers()
@@ -244,30 +243,29 @@ class FollowerThread:
             self._metrics_read_s = time.monotonic()
         await self._measure()
         await self._view.poll(self.now_ms())
-        # From here on nothing is waited for before `_refresh_snapshot`: nobody is to see an as-of that is not
-        # published.
+        # No await between here and `_refresh_snapshot`: an as-of must not be visible before it is published.
         if self._view.polled_ms is not None:
             self.last_poll = PollResult(self._view.state, self._view.polled_ms)
 
     async def _refused(self, now: int, workers: Mapping[str, tuple[int, str]]) -> RefusedWrites | None:
         before, why = self.redis_metrics.refused, await self._probe.refusal()
         if why in PERMISSION_REFUSALS and any_heard(self._view.state.partitions.values(), now):
-            why = None  # our login may do less than that of workers
+            why = None  # this login may lack rights that workers have
         reports = () if why else refusal_reports(workers, now - HEARD_WITHIN_MS)
         return self._noted(before, reports[0].why if reports else why, now)
 
     def _noted(self, before: RefusedWrites | None, why: RedisRefusal | None, now: int) -> RefusedWrites | None:
         if why is None:
             if before is not None:
-                log.info("Redis takes writes")
+                log.info("Redis accepts writes again")
             return None
         if before is not None and before.why is why:
             return before
-        log.warning("Redis refuses writes: nothing is counted", reason=why.value, fix=REFUSAL_TEXTS[why].fix)
+        log.warning("Redis refuses writes; counting stopped", reason=why.value, fix=REFUSAL_TEXTS[why].fix)
         return RefusedWrites(why, now if before is None else before.since_ms)
 
     async def _refresh_snapshot(self) -> None:
-        """Have a new snapshot made if this one is behind; wait for it, for a while."""
+        """Build a new snapshot if this one is outdated, and wait for it for a while."""
         if self.last_poll is None or (self._building is not None and not self._building.done()):
             return
         old, cache_key, now_s = self.snapshot, state_key(self.last_poll.state), time.monotonic()
@@ -290,7 +288,7 @@ class FollowerThread:
             self._snapshot_published.set()
 
     async def _build_snapshot(self, fresh: AnswerSnapshot) -> None:
-        """Answer what is hot, all at one as-of. Published when it is there, or the pause is over."""
+        """Answer all hot queries at one as-of. Publishes when they are done or the pause ends."""
         now_s, answers = time.monotonic(), Answers()
         known = fresh.as_of_ms is not None
         publish = asyncio.get_running_loop().call_later(
@@ -309,7 +307,7 @@ class FollowerThread:
             self._block_next_poll(self._adding_slow_answers)
 
     async def _add_slow_answers(self, cached_queries: list[CachedQuery[Any]], fresh: AnswerSnapshot) -> None:
-        """Add what takes long to the snapshot, one by one, unless there is a newer one by then."""
+        """Add slow answers to the snapshot one by one, until there is a newer snapshot."""
         loop = asyncio.get_running_loop()
         self._in_progress = {cached_query: loop.create_future() for cached_query in cached_queries}
         try:
@@ -329,7 +327,7 @@ class FollowerThread:
     ) -> None:
         try:
             for cached_query in cached_queries:
-                with contextlib.suppress(NotAnswerableError, NotReadyError):  # who asks is told why
+                with contextlib.suppress(NotAnswerableError, NotReadyError):  # a client that asks gets the error
                     answers[cached_query], took_s = await _measure_cpu(
                         cached_query.compute(self._view, fresh.read_ms, fresh.as_of_ms)
                     )
@@ -340,7 +338,7 @@ class FollowerThread:
         except (RedisError, *UNREACHABLE) as error:
             log.warning("precomputing answers failed", error=str(error))
         except Exception:
-            log.exception("answers are not made ahead")
+            log.exception("precomputing answers failed")
 
     def _publish(self, snapshot: AnswerSnapshot) -> None:
         self.snapshot = snapshot
@@ -348,7 +346,7 @@ class FollowerThread:
         self._on_publish(snapshot.as_of_ms)
 
     async def _answer(self, query: Callable[[RollingView, int], Awaitable[T]], client: str, pause_polling: bool) -> T:
-        """What the view says to a question, when it is its turn."""
+        """Answer a query when its turn comes."""
         self._require_polled()
 
         async def asked() -> T:
@@ -364,22 +362,22 @@ class FollowerThread:
         return await self._queue.run(client, asked)
 
     async def _ask_view(self, query: Callable[[RollingView, int], Awaitable[T]]) -> T:
-        """It waits for what is to be published: no as-of is seen before that."""
+        """Answer after the pending snapshot is published: no as-of may be visible before."""
         await self._snapshot_published.wait()
         return await query(self._view, self._require_polled())
 
     def _require_polled(self) -> int:
         if self._view.polled_ms is None:
-            raise NotReadyError(f"Redis has not answered yet: {self.failure or 'it was only just asked'}")
+            raise NotReadyError(f"Redis has not answered yet: {self.failure or 'connecting'}")
         return self._view.polled_ms
 
     def _block_next_poll(self, query: asyncio.Future[Any]) -> None:
-        """Let the next look wait for it, for a while."""
+        """Let the next poll wait for a query, for `_LONGEST_PAUSE_S` at most."""
         self._poll_blockers.add(query)
         query.add_done_callback(self._poll_blockers.discard)
 
     async def _answer_cached(self, cached_query: CachedQuery[T], client: str) -> T:
-        """The server's own questions wait for no turn."""
+        """Answer a cached query; the server's own queries skip the queue."""
         self._require_polled()
         coming = self._in_progress.get(cached_query)
         if coming is not None:
@@ -397,13 +395,13 @@ class FollowerThread:
         began_with = (view.as_of(at_ms).ms, state_key(view.state))
         answer, took_s = await _measure_cpu(cached_query.compute(view, at_ms, None))
         self._hot.record_cost(cached_query, took_s)
-        # Meanwhile a late event may have been taken in, which it lacks, and a snapshot that has it published.
+        # If a late event arrived meanwhile, the answer lacks it: do not add it to a snapshot that has the event.
         if cached_query.newest and self.snapshot.matches(*began_with) and state_key(view.state) == began_with[1]:
             self.snapshot = self.snapshot.with_answer(cached_query, answer)
         return answer
 
     def _log_failure(self, error: Exception) -> None:
-        """Said once, until another failure or none."""
+        """Log an error once, until it changes."""
         if isinstance(error, (RedisError, OSError)):
             why = str(to_user_error(error, self._visit))
             if (refusal := refusal_of(error)) in PERMISSION_REFUSALS:
@@ -411,16 +409,16 @@ class FollowerThread:
                     self.redis_metrics, refused=self._noted(self.redis_metrics.refused, refusal, self.now_ms())
                 )
             if why != self.failure:
-                log.warning("Redis does not answer; the last view is kept and no longer called live", error=why)
+                log.warning("Redis poll failed; keeping the last view, not live", error=why)
         else:
             why = mask_secrets(f"{type(error).__name__}: {error}")
             if why != self.failure:
-                log.exception("following the view failed; trying again")
+                log.exception("poll failed; retrying")
         self.failure = why
 
 
 async def _measure_cpu(work: Coroutine[Any, Any, T]) -> tuple[T, float]:
-    """What it comes to, and the computing time that it took."""
+    """The result, and the CPU seconds that it took."""
     took: list[float] = []
     answer = await TimedCoroutine(work, took.append)
     return answer, sum(took)

@@ -1,4 +1,4 @@
-"""What promotions are expected to come to, asked of the view and kept for a while."""
+"""Forecasts of promotions, computed from the view and cached."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 
 KEEP_MS = 10_000
-"""A forecast stands for so long, by the machine's clock and by event time: it rests on hours."""
+"""How long a forecast is reused, in machine time and in event time."""
 KEEP_WHOLE_MS = 600_000
-"""Curves of promotions that have ended change by late events alone, few of which leave the sum as it was."""
+"""Curves of ended promotions change only by late events, most of which change the sum and so the cache key."""
 _MOST = 64
 _MINUTE_MS = 60_000
 _QUESTION = KpiQuery(Window.PROMOTION, Scope.PROMOTION)
 
 
 class ForecastBasis(StrEnum):
-    """What a forecast goes by."""
+    """The basis of a forecast."""
 
     EARLIER = "earlier"
-    """How the baseline, its baseline and so on went on from the same place of their clocks."""
+    """The course of the baseline, of its baseline and so on, from the same elapsed time."""
     DAY = "day"
-    """The usual shape of a day, as there is no earlier promotion that it is known of."""
+    """The usual shape of a day: no earlier promotion is known."""
     FINAL = "final"
-    """The promotion has ended: this is what it came to, but for late events."""
+    """The promotion has ended: this is its result, except for late events."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetOutlook:
-    """A forecast and what it rests on."""
+    """A forecast and its basis."""
 
     as_of_ms: int
     basis: ForecastBasis
     earlier: tuple[str, ...]
-    """The promotions that it goes by."""
+    """The earlier promotions that it is based on."""
     forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedForecast:
-    """Something computed, for which definition, until when by the machine's clock."""
+    """A cached result, valid until `until_ms` of the machine's clock."""
 
     cache_key: object
     until_ms: int
@@ -63,20 +63,20 @@ class _CachedForecast:
 
 
 class Forecasts:
-    """Forecasts of one server. What is asked runs in the thread of the view that it is given (`Live.ask`)."""
+    """Forecasts of one server. They run in the view's thread (`Live.ask`)."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._kept: OrderedDict[tuple[str, str], _CachedForecast] = OrderedDict()
-        """# (what, promotion_id)"""
+        """# {(kind, promotion_id): result}"""
 
     async def of(
         self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int, *, newest: bool
     ) -> TargetOutlook | None:
-        """What a promotion will come to, as of a moment; None before it begins and while nothing can be said.
+        """The forecast of a promotion at an as-of; None before its start, and without enough data.
 
-        `newest`: the moment is the newest as-of; the answer may be up to `KEEP_MS` old then. Raises NotAnswerableError
-        where panes that it needs are no longer kept.
+        `newest`: this is the newest as-of; the answer may then be up to `KEEP_MS` old. Raises NotAnswerableError if
+        panes have expired.
         """
         final = await self._sold(view, at_ms, promotion) if as_of_ms >= promotion.ends_at else None
         moment = as_of_ms // KEEP_MS, final
@@ -109,7 +109,7 @@ class Forecasts:
         return None if said is None else TargetOutlook(as_of_ms, ForecastBasis.DAY, (), said)
 
     async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
-        """The curve of a promotion that has ended; None where its panes are gone."""
+        """The curve of an ended promotion; None if its panes have expired."""
         try:
             cache_key = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
         except NotAnswerableError:
@@ -124,17 +124,16 @@ class Forecasts:
         return curve
 
     async def _sold(self, view: RollingView, at_ms: int, promotion: Promotion) -> Number:
-        """What a promotion came to by now: while this stays the same, so does its curve. Where its topics are not all
-        read yet it grows after its end. Raises NotAnswerableError."""
+        """Net GMV of a promotion by now; its curve is reused while this does not change. It may still grow after the
+        end, as long as records wait. Raises NotAnswerableError."""
         return (await view.one(_QUESTION, promotion.promotion_id, at_ms)).items[0].values["net_gmv"]
 
     async def _curve(
         self, view: RollingView, at_ms: int, promotion: Promotion, until_ms: int, *, whole: bool = False
     ) -> Curve | None:
-        """What it sold until a moment of its time; None before it begins.
+        """Net GMV over the promotion's time up to a moment; None before its start.
 
-        Where panes of its beginning are gone, the curve begins with the first moment that is kept, or with `whole` it
-        is refused.
+        If its first panes have expired, the curve begins at the first moment kept; with `whole` that is an error.
         """
         until_ms = min(until_ms, promotion.ends_at)
         begins_ms, step_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS, _step_ms(promotion)
@@ -145,11 +144,11 @@ class Forecasts:
             oldest_ms = newest_ms - (keep_s - 900) * 1000
             first_ms = max(first_ms, begins_ms - (begins_ms - oldest_ms) // step_ms * step_ms)
         last_ms = until_ms - until_ms % 1000
-        if until_ms == promotion.ends_at:  # the next full minute is answered too where only minutes are kept
+        if until_ms == promotion.ends_at:  # where only minutes are kept, the answer is of the next full minute
             last_ms = min(-(-until_ms // _MINUTE_MS) * _MINUTE_MS, last_ms if newest_ms is None else newest_ms)
         if last_ms <= begins_ms:
             return None
-        ends_ms = until_ms - until_ms % 1000  # a promotion may end within a second; a curve does not
+        ends_ms = until_ms - until_ms % 1000  # a promotion may end within a second, a curve does not
         moments = [*range(first_ms, min(ends_ms, last_ms), step_ms), last_ms]
         points = await view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
         length = _length(promotion)
@@ -168,13 +167,13 @@ class Forecasts:
 
 
 def _step_ms(promotion: Promotion) -> int:
-    """Between the points of a curve: whole seconds, from a minute on whole minutes."""
+    """Step of a curve: whole seconds, or whole minutes from a minute on."""
     step_ms = max(1000, (promotion.ends_at - promotion.starts_at) // CELLS)
     return step_ms - step_ms % (_MINUTE_MS if step_ms >= _MINUTE_MS else 1000)
 
 
 def _length(promotion: Promotion) -> float:
-    """Minutes that window `promotion` covers in the end."""
+    """Minutes that window `promotion` covers at the end."""
     begins_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS
     return (promotion.ends_at - promotion.ends_at % 1000 - begins_ms) / _MINUTE_MS
 

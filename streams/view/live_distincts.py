@@ -1,4 +1,4 @@
-"""Distinct counts of rows in windows that end at the newest as-of, kept while they are asked for."""
+"""Distinct counts of rows in windows that end at the newest as-of, kept current while they are queried."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ PaneId: TypeAlias = tuple[int, int]
 STEPS = (10, 60, 600, 3600)
 """Lengths of panes, seconds, finest first."""
 BLOCK_STEPS = {10: "s", 600: "m", 3600: "h"}
-"""Those that blocks have, and the level that has them."""
+"""# {step: the level whose blocks have such panes}"""
 _KEPT_S = {10: 1_200, 60: 4_500, 600: 90_000, 3600: 35 * 86_400}
-"""Panes of a step are where windows begin for so long, and no longer needed after it."""
+"""# {step: seconds behind the as-of in which windows may begin; older panes are not needed}"""
 _MOST_PARTS = 32
 
 
 class DistinctPane:
-    """What was marked in one pane: parts, or whole registers where that is smaller."""
+    """The register entries of one pane: parts, or whole registers once these are smaller."""
 
     def __init__(self) -> None:
         self._parts: list[SketchEntries] = []
@@ -47,7 +47,7 @@ class DistinctPane:
 
     @classmethod
     def of(cls, parts: Iterable[DistinctPane]) -> DistinctPane:
-        """The union of some."""
+        """The union of panes."""
         registers, whole = empty_registers(), cls()
         for part in parts:
             part.unite_into(registers)
@@ -59,7 +59,7 @@ class DistinctPane:
         return whole
 
     def add(self, entries: SketchEntries) -> None:
-        """Unite with some."""
+        """Add register entries."""
         if self._registers is not None:
             raise_to(self._registers, entries)
             return
@@ -69,7 +69,7 @@ class DistinctPane:
             self._parts, self._registers = united._parts, united._registers
 
     def unite_into(self, registers: Registers) -> None:
-        """Raise registers to what is marked here."""
+        """Raise registers to the ranks in this pane."""
         if self._registers is not None:
             np.maximum(registers, self._registers, out=registers)
         for entries in self._parts:
@@ -82,16 +82,17 @@ class DistinctPane:
 
 
 class RowDistinctPanes:
-    """The panes of one row. What is polled is fed to it; what was before must be read from blocks."""
+    """The panes of one row. Polled entries are added; older ones must be read from blocks."""
 
     def __init__(self, steps: Sequence[int], fed_from_s: int) -> None:
-        """`steps`: lengths of its panes. What falls in panes from `fed_from_s` on is fed, so that absent is empty."""
+        """`steps`: lengths of its panes. From `fed_from_s` on all entries were polled, so that a missing pane is
+        empty."""
         self._steps = tuple(steps)
         self._fed_from_s = fed_from_s
         self._panes: dict[PaneId, DistinctPane] = {}
 
     def feed(self, start_s: int, entries: SketchEntries) -> None:
-        """Take in what was polled for a pane of the finest step, as far as it is here."""
+        """Add polled entries of a pane of the finest step."""
         finest = self._steps[0]
         if start_s >= self._fed_from_s:
             self._panes.setdefault((finest, start_s), DistinctPane()).add(entries)
@@ -102,7 +103,7 @@ class RowDistinctPanes:
                 pane.add(entries)
 
     def missing(self, span: Span, longest: int) -> Iterator[PaneId]:
-        """What must be read before a span can be united from panes no longer than so: panes that blocks have."""
+        """The panes to read from blocks before `unite` of a span. `longest`: the longest panes to use."""
         for step, start in self._cover(span, longest):
             if not self._has(step, start):
                 if step in BLOCK_STEPS:
@@ -111,24 +112,26 @@ class RowDistinctPanes:
                     yield from (finer for finer in self._finer(step, start) if not self._has(*finer))
 
     def lacks(self, pane_id: PaneId) -> bool:
-        """Whether a pane has to be read."""
+        """Whether a pane must be read."""
         return not self._has(*pane_id)
 
     def begin(self, pane_id: PaneId) -> DistinctPane:
-        """A pane that is lacking, to which all that blocks hold of it is added now."""
+        """A new empty pane; the caller adds all that blocks hold of it."""
         pane = self._panes[pane_id] = DistinctPane()
         return pane
 
     def unite(self, span: Span, longest: int, registers: Registers) -> None:
-        """Raise registers to what is marked in a span of which nothing is missing."""
+        """Raise registers to the ranks in a span with no missing panes."""
         for pane_id in self._cover(span, longest):
             if (pane := self._panes.get(pane_id)) is not None:
                 pane.unite_into(registers)
 
     def forget(self, end_s: int, longest_s: int) -> int:
-        """Drop what no window needs that ends at `end_s` or later and is no longer than so; the bytes that stay."""
+        """Drop panes older than any window that ends at `end_s` or later and is at most `longest_s` long. Returns the
+        bytes left."""
         oldest_s = {step: end_s - min(longest_s + 2 * step, _KEPT_S[step]) for step in self._steps}
-        self._fed_from_s = max(self._fed_from_s, oldest_s[self._steps[0]])  # before it, absent is no longer empty
+        # Before this, a missing pane need not be empty.
+        self._fed_from_s = max(self._fed_from_s, oldest_s[self._steps[0]])
         size = 0
         for (step, start), pane in list(self._panes.items()):
             if start < oldest_s[step]:
@@ -144,7 +147,7 @@ class RowDistinctPanes:
                 yield steps[place], start
 
     def _has(self, step: int, start: int) -> bool:
-        """Whether a pane is here; united from finer ones where they all are."""
+        """Whether a pane is here; it is built from finer ones if all of these are."""
         if (step, start) in self._panes:
             return True
         if step == self._steps[0]:
@@ -162,25 +165,25 @@ class RowDistinctPanes:
 
 LIMIT_BYTES = 200_000_000
 _FORGOTTEN_AFTER_S = 300
-"""Event time after which a row that nobody asks about is no longer followed."""
+"""Event time, seconds, after which a row that is not queried is dropped."""
 _WINDOW_FORGOTTEN_AFTER_S = 20
-"""The same for one of its windows: most begin elsewhere with every pane that closes."""
+"""The same for a window of a row: most windows begin elsewhere after each pane."""
 _BLOCKS_AT_ONCE = 8
 
 
 class _Window:
-    """What one window of a row has come to."""
+    """The registers and counts of one window of a row."""
 
     def __init__(self, span: Span, registers: Registers) -> None:
         self.span = span
         self.registers: Registers | None = registers
         self.counts: list[int] | None = None
-        """Its distinct counts; None where they have to be estimated again."""
+        """None: they must be estimated again."""
         self.asked_s = 0
-        """Latest end of its row's windows when it was asked about."""
+        """`end_s` of its row at the last query."""
 
     def raise_to(self, start_s: int, entries: SketchEntries) -> None:
-        """Take in what came late for a pane."""
+        """Add late entries of a pane."""
         if self.span.start_s <= start_s < self.span.end_s:
             self.counts = None
             if self.registers is not None:
@@ -188,16 +191,16 @@ class _Window:
 
 
 class _Row:
-    """One row that is followed."""
+    """One row that is kept current."""
 
     def __init__(self, panes: RowDistinctPanes) -> None:
         self.panes = panes
         self.windows: dict[int, _Window] = {}
-        """# <start>: the window"""
+        """# {start: window}"""
         self.size = 0
-        """Bytes, about."""
+        """Bytes, approximately."""
         self.end_s = 0
-        """Latest end of a window that was asked about."""
+        """Latest end of a queried window."""
 
     def feed(self, start_s: int, entries: SketchEntries) -> None:
         self.panes.feed(start_s, entries)
@@ -205,7 +208,7 @@ class _Row:
             window.raise_to(start_s, entries)
 
     def to_unite(self, span: Span) -> Span:
-        """What of a span is not in its window yet; all of it where that begins anew."""
+        """The part of a span that its window does not hold yet; the whole span if the window must be rebuilt."""
         window = self.windows.get(span.start_s)
         if window is None or window.span.end_s > span.end_s:
             return span
@@ -216,7 +219,7 @@ class _Row:
         return Span(window.span.end_s, span.end_s)
 
     def window(self, span: Span, longest: int) -> _Window:
-        """The window over a span of which nothing is missing."""
+        """The window over a span with no missing panes."""
         part = self.to_unite(span)
         window = self.windows.get(span.start_s)
         if window is None or (part == span and span):
@@ -231,7 +234,7 @@ class _Row:
         return window
 
     def forget(self) -> None:
-        """Drop what is not needed any more."""
+        """Drop windows and panes that are no longer needed."""
         for start, window in list(self.windows.items()):
             if window.asked_s < self.end_s - _WINDOW_FORGOTTEN_AFTER_S:
                 del self.windows[start]
@@ -241,18 +244,18 @@ class _Row:
 
 
 class LiveDistincts:
-    """Follows the rows that are asked about."""
+    """Keeps the rows that are queried current."""
 
     def __init__(self, blocks: Blocks, limit_bytes: int = LIMIT_BYTES) -> None:
         self._blocks = blocks
         self._limit = limit_bytes
         self._rows: OrderedDict[int, _Row] = OrderedDict()
-        """# <row>; the last asked at the end"""
+        """# {row: state}, the least recently queried first"""
         self._newest_s = 0
         """Start of the newest pane that was polled."""
 
     def feed(self, polled: Sequence[Sketches]) -> None:
-        """Take in what was polled."""
+        """Add polled sketches."""
         parts = [part for part in polled if part]
         self._newest_s = max([self._newest_s, *(int(part.panes[-1]) for part in parts)])
         if not self._rows or not parts:
@@ -263,7 +266,7 @@ class LiveDistincts:
             self._rows[row].feed(start_s, entries)
 
     async def counts(self, rows: Sequence[int], span: Span, steps: Sequence[int], newest_s: int) -> list[list[int]]:
-        """Distinct counts of rows over a span: [row][distinct]. It is aligned as windows are.
+        """Distinct counts of rows over a span: [row][distinct]. The span is aligned to panes.
 
         `steps`: lengths of the panes that blocks have of these rows, finest first. `newest_s`: newest event time.
         """
@@ -278,7 +281,7 @@ class LiveDistincts:
                 for pane_id in found.panes.missing(found.to_unite(span), longest):
                     missing[pane_id].append(row)
             if not missing:
-                break  # nothing is waited for from here on
+                break  # no await from here on
             await self._read(missing)
         ends = {row: found.end_s for row, found in held.items()}
         windows = [held[row].window(span, longest) for row in rows]
@@ -295,7 +298,7 @@ class LiveDistincts:
         return held
 
     async def _read(self, missing: Mapping[PaneId, Sequence[int]]) -> None:
-        """Fill panes from blocks, a few blocks at a time: what is read of more rows than these need not stay."""
+        """Read panes from blocks, a few blocks at a time."""
         by_block: dict[tuple[str, int], list[PaneId]] = defaultdict(list)
         for step, start in missing:
             (block_id,) = self._blocks.block_ids([(BLOCK_STEPS[step], Span(start, start + step))])
@@ -312,7 +315,7 @@ class LiveDistincts:
     def _fill(self, pane_id: PaneId, rows: Sequence[int]) -> None:
         step, start = pane_id
         rows = [row for row in rows if row in self._rows and self._rows[row].panes.lacks(pane_id)]
-        if not rows:  # somebody else had it read meanwhile
+        if not rows:  # another query has read them meanwhile
             return
         wanted = np.zeros(1 + max(rows), np.bool_)
         wanted[list(rows)] = True
@@ -323,7 +326,7 @@ class LiveDistincts:
                 panes[row].add(entries)
 
     def _forget(self, asked: Mapping[int, _Row], moved: Sequence[int], end_s: int) -> None:
-        """Make room, once for every pane that closes."""
+        """Drop rows, once for each pane that closes."""
         for number in moved:
             asked[number].forget()
         if not moved:
@@ -346,7 +349,7 @@ def _of_rows(sketches: Sketches, wanted: npt.NDArray[np.bool_]) -> Sketches:
 
 
 def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, SketchEntries]]:
-    """(pane, row, marks) of all parts together."""
+    """# (pane, row, entries) of all parts"""
     panes = np.concatenate([part.panes for part in parts])
     if not len(panes):
         return
@@ -364,11 +367,11 @@ def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, Sket
 
 
 def _estimate(windows: Sequence[_Window]) -> None:
-    """Estimate what these windows have come to, all at once."""
+    """Estimate the counts of all these windows at once."""
     registers = [window.registers for window in windows if window.registers is not None]
     if not registers:
         return
     for window, counts in zip(windows, estimates(np.concatenate(registers)), strict=True):
         window.counts = counts
         if window.registers is not None and np.count_nonzero(window.registers) < DENSE_ENTRIES:
-            window.registers = None  # made again quickly, should something come late
+            window.registers = None  # cheap to rebuild for a late entry

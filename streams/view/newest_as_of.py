@@ -1,4 +1,4 @@
-"""Up to which moment there is an answer."""
+"""The newest as-of of a store's state."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from streams.store.state import StoreState
 def newest_as_of(
     state: StoreState, now_ms: int, settings: Settings, *, waiting_for: Collection[Topic] | None = None
 ) -> AsOf:
-    """The newest as-of, and what it rests on. Partitions that no worker reads are among the stale ones; the as-of does
-    not wait for them, since nothing is known of them, and is not live. `waiting_for`: topics; by default those that the
-    settings name."""
+    """The newest as-of, and the partitions that hold it back or are stale.
+
+    Partitions that no worker reads count as stale; the as-of does not wait for them. `waiting_for`: topics; by default
+    those of the settings.
+    """
     found = as_of(
         state.existing_partitions,
         now_ms=now_ms,
@@ -29,10 +31,10 @@ def newest_as_of(
 
 
 def queryable_until_ms(state: StoreState, now_ms: int, settings: Settings) -> int | None:
-    """Up to where earlier moments can be asked about.
+    """The newest moment that can be queried.
 
-    That is the newest as-of; where some partition never had an event, and nothing is known of the present for it, that
-    of the others.
+    This is the newest as-of. If it is unknown because a partition never had an event, it is that of the other
+    partitions.
     """
     known = {name: held for name, held in state.existing_partitions.items() if held.newest_ms is not None}
     moment = newest_as_of(state, now_ms, settings).ms

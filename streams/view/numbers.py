@@ -1,4 +1,4 @@
-"""The numbers of a moment: its counters, distinct counts, stock and shipping, made into KPIs."""
+"""The KPIs of a resolved query: counters, distinct counts, stock and shipping."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DISTINCT_NAMES = _DISTINCTS | {kpi.name for kpi in KPIS if not _DISTINCTS.isdisj
 
 
 async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
-    """The numbers of rows, which have these names, in this order."""
+    """The KPIs of rows, in this order. `names`: the values of the rows."""
     query = resolved.query
     scope, counted = query.scope, sums.of(rows).tolist()
     estimated = await distinct_counts(resolved, rows) if query.wants(DISTINCT_NAMES) else None
@@ -55,7 +55,7 @@ async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[
 
 
 async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Item]:
-    """The numbers of values that were never seen; there may be stock of them nevertheless."""
+    """The KPIs of values that were never counted; they may have stock."""
     scope = resolved.query.scope
     numbers = named_counters([0] * len(COUNTERS), scope)
     if resolved.distinct_pieces is not None:
@@ -72,7 +72,7 @@ async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Ite
 
 
 async def window_sums(resolved: ResolvedQuery) -> WindowSum:
-    """The counters of a window: moved on if it ends at the newest as-of, else added up."""
+    """The counters of a window: updated if it ends at the newest as-of, otherwise added up."""
     followed = resolved.followed
     total = followed.window_sum((resolved.query.window, resolved.promotion)) if resolved.live else WindowSum()
     blocks = followed.blocks
@@ -81,7 +81,7 @@ async def window_sums(resolved: ResolvedQuery) -> WindowSum:
         needed = [piece for sign, part in steps if sign for piece in in_panes(part, resolved.levels)]
         resolved.require_kept(needed)
         if not await blocks.ensure(blocks.block_ids(needed)):
-            break  # nothing was waited for, so nothing has changed since the steps were made
+            break  # no await, so the steps are still valid
     for sign, part in steps:
         total.take(sign, blocks.cells(in_panes(part, resolved.levels)) if sign else ())
     total.span = resolved.covered_span
@@ -89,7 +89,7 @@ async def window_sums(resolved: ResolvedQuery) -> WindowSum:
 
 
 async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]] | None:
-    """Distinct counts of rows; None where the scope, or a moment so far back, has none."""
+    """Distinct counts of rows; None if the scope, or a moment this old, has none."""
     panes = resolved.distinct_pieces
     if panes is None:
         return None
@@ -105,7 +105,7 @@ async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]
 
 
 async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
-    """What the stock KPIs of values are made of; of a scope without any, nothing."""
+    """Inputs of the stock KPIs, by value; empty for scopes without stock."""
     scope = resolved.query.scope
     if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not resolved.recent:
         return [{}] * len(names)
@@ -121,7 +121,7 @@ async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: S
 
 
 async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping[str, int]]:
-    """What the shipping KPIs of rows are made of; of a scope without any, nothing."""
+    """Inputs of the shipping KPIs, by row; empty for scopes without shipping."""
     if resolved.query.scope not in SHIPPING_SCOPES:
         return [{}] * len(rows)
     followed = resolved.followed
@@ -130,7 +130,7 @@ async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping
 
 
 async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, int]:
-    """What the shipping KPIs of some rows together are made of; of a scope without any, or of no row, nothing."""
+    """Inputs of the shipping KPIs of rows together; empty for scopes without shipping, and without rows."""
     if resolved.query.scope not in SHIPPING_SCOPES or not len(rows):
         return {}
     followed = resolved.followed
@@ -139,7 +139,7 @@ async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, in
 
 
 async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Sequence[int]:
-    """What SKUs sold in the last 15 minutes; of other scopes it is not asked."""
+    """Units sold in the last 15 minutes, by row; only scope `sku` needs them."""
     if resolved.query.scope is not Scope.SKU:
         return [0] * len(rows)
     if resolved.query.window is not Window.M15:
@@ -149,7 +149,7 @@ async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Se
 
 
 def named_counters(counted: Sequence[int], scope: Scope) -> dict[str, int]:
-    """Counters by name, without those that a scope does not have."""
+    """Counters by name, without those that the scope lacks."""
     absent = absent_counters(scope)
     return {c.name: n for c, n in zip(COUNTERS, counted, strict=True) if c.name not in absent}
 
@@ -165,18 +165,18 @@ SECONDS = "s"
 
 @dataclass(frozen=True, slots=True)
 class SecondCells:
-    """A stretch of seconds."""
+    """The counters of a span, second by second."""
 
     span: Span
     cells: Cells
     rows: RowIndex
-    """Whose numbers the cells have: those of another stretch may be others."""
+    """The rows that `cells` refers to; they differ after a restart of following."""
 
 
 async def seconds(followed: FollowedState, span: Span) -> SecondCells:
-    """All that was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
+    """All counters of a span. Raises NotAnswerableError if seconds of it are no longer kept."""
     pieces = [(SECONDS, span)] if span else []
     followed.retention.require(pieces)
     while await followed.blocks.ensure(followed.blocks.block_ids(pieces)):
-        pass  # something was waited for, and blocks may have been dropped meanwhile
+        pass  # blocks may have been evicted while it waited
     return SecondCells(span, merge_cells(list(followed.blocks.cells(pieces))), followed.rows)

@@ -1,7 +1,6 @@
-"""Answers that are made before they are asked for: a snapshot is what all hot questions come to at one as-of.
+"""Precomputed answers: a snapshot holds the answers to all hot queries at one as-of.
 
-`streams.view.follower_thread` makes one at each new as-of; `streams.serve.live` answers from the newest that is
-finished.
+`streams.view.follower_thread` builds a snapshot at each new as-of; `streams.serve.live` answers from the newest one.
 """
 
 from __future__ import annotations
@@ -18,54 +17,54 @@ from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
 T = TypeVar("T")
 
 STAYS_HOT_S = 3.0
-"""A question is answered ahead for so long after it was asked last."""
+"""How long after its last use a query is precomputed."""
 _MOST_HOT = 64
 _MOST_MADE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSnapshot:
-    """Answers of one as-of, made from one state of the store. Never changed: the next one takes its place."""
+    """Answers at one as-of, from one state of the store. Immutable; the next snapshot replaces it."""
 
     as_of_ms: int | None = None
     cache_key: Hashable = None
-    """What was counted when it was made, see `state_key`."""
+    """The state that it was computed from, see `state_key`."""
     read_ms: int = 0
-    """Redis's clock: what was counted in Redis by then is in it."""
+    """Redis's clock: all that was counted by then is included."""
     positions: Mapping[str, int] = field(default_factory=dict)
-    """Of each partition the offset up to which records are in it."""
+    """By partition, the offset up to which records are included."""
     answers: Mapping[CachedQuery[Any], Any] = field(default_factory=dict)
 
     def matches(self, as_of_ms: int | None, cache_key: Hashable) -> bool:
-        """Whether it is of this as-of and this state: late events change a state, and leave the as-of."""
+        """Whether it is of this as-of and state. Late events change the state and not the as-of."""
         return (self.as_of_ms, self.cache_key) == (as_of_ms, cache_key)
 
     def answer(self, cached_query: CachedQuery[T]) -> T | None:
-        """The answer, if it is among those made ahead."""
+        """The answer to a query, if it was precomputed."""
         return cast(T | None, self.answers.get(cached_query))
 
     def with_answer(self, cached_query: CachedQuery[T], answer: T) -> AnswerSnapshot:
-        """The same with one more answer, made from the same state."""
+        """A snapshot with one more answer from the same state."""
         return (
             self if len(self.answers) >= _MOST_MADE else replace(self, answers={**self.answers, cached_query: answer})
         )
 
 
 def state_key(state: StoreState) -> Hashable:
-    """What answers at one as-of depend on: while it stays the same, they do."""
+    """Key of a state: as long as it is the same, so are answers at one as-of."""
     positions = tuple((partition, held.position, held.newest_ms) for partition, held in state.partitions.items())
     return state.epochs, state.promotions_version, positions
 
 
 @dataclass(slots=True)
 class _QueryUse:
-    """What is known of a question that was asked lately."""
+    """The recent use of a query."""
 
     at_s: float
     followed: bool = False
-    """Whether a stream asks it, which waits for the answer at each as-of."""
+    """Whether a stream subscribes to it and waits for each new answer."""
     took_s: float | None = None
-    """Computing time when it was last answered; None: it was not, and so nobody was charged for it."""
+    """CPU seconds of its last answer; None if it was not computed, so its cost is unknown."""
 
 
 class PrecomputedQueries(Protocol):
@@ -78,14 +77,14 @@ class PrecomputedQueries(Protocol):
         """Record the computing time of an answer."""
 
     def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        """Queries to answer at each new as-of, within `left_s` of computing time for those of clients."""
+        """Queries to answer at each new as-of; those of clients within `left_s` CPU seconds."""
 
     def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
-        """Queries to answer after these; `warm`: also those not asked for some seconds."""
+        """Slow queries to answer after these; `warm`: also those not used for some seconds."""
 
 
 class NoPrecomputedQueries:
-    """Answers nothing in advance."""
+    """Precomputes nothing."""
 
     def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
         return False
@@ -101,17 +100,17 @@ class NoPrecomputedQueries:
 
 
 class HotQueries:
-    """`PrecomputedQueries` of recent use. Recorded in one thread, read in another."""
+    """`PrecomputedQueries` by recent use. Recorded in one thread, read in another."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._asked: OrderedDict[CachedQuery[Any], _QueryUse] = OrderedDict()
-        """The last asked at the end."""
+        """# {query: use}, the least recent first"""
         self._internal: dict[CachedQuery[Any], float] = {}
-        """# <question of the server itself: when it was asked last, s>"""
+        """# {query of the server itself: time of its last use, seconds}"""
 
     def record_use(self, cached_query: CachedQuery[Any], now_s: float, *, followed: bool = False) -> None:
-        """It was asked just now."""
+        """Record that a query was used."""
         with self._lock:
             if cached_query in self._internal:
                 self._internal[cached_query] = now_s
@@ -123,23 +122,22 @@ class HotQueries:
                 self._asked.popitem(last=False)
 
     def precompute(self, cached_query: CachedQuery[Any], now_s: float) -> None:
-        """The server itself will ask it: before what clients ask, and on nobody's account."""
+        """Precompute a query of the server itself: before those of clients, outside their budgets."""
         with self._lock:
             self._internal[cached_query] = now_s
 
     def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
-        """Whether it is a question of the server itself."""
+        """Whether the server itself asks this query."""
         with self._lock:
             return cached_query in self._internal
 
     def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
-        """Its answer took so much computing time."""
+        """Record the CPU seconds of an answer."""
         with self._lock:
             if (asked := self._asked.get(cached_query)) is not None:
                 asked.took_s = seconds
 
     def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        """What to answer ahead at each new as-of: what always is, and what else fits into this computing time."""
         with self._lock:
             internal = [
                 cached_query
@@ -154,7 +152,6 @@ class HotQueries:
         return [*ALWAYS_HOT, *internal, *_within_budget(lately, left_s)]
 
     def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
-        """What to answer after that, the server's own first; `warm`: also what was not asked for a while."""
         with self._lock:
             internal = [
                 cached_query
@@ -176,7 +173,7 @@ class HotQueries:
 
 
 def _within_budget(lately: Iterable[tuple[CachedQuery[Any], _QueryUse]], left_s: float) -> Iterator[CachedQuery[Any]]:
-    """Those that are followed first, then those that take least: each that fits into what computing time is left."""
+    """Subscribed queries first, then the cheapest, as many as fit into `left_s` CPU seconds."""
     known = [
         (not asked.followed, asked.took_s, cached_query) for cached_query, asked in lately if asked.took_s is not None
     ]

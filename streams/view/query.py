@@ -1,4 +1,4 @@
-"""What can be asked of the view, and what it answers."""
+"""Queries to the view, and their answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.panes.scopes import Scope
 
 
 class NotAnswerableError(SalepulseError):
-    """The question makes no sense, or is about a moment that is not kept; the message says what can be asked."""
+    """The query is invalid, or about a moment that is not kept; the message says what can be queried."""
 
 
 class NotReadyError(SalepulseError):
@@ -24,25 +24,25 @@ class NotReadyError(SalepulseError):
 
 @dataclass(frozen=True, slots=True)
 class KpiQuery:
-    """Which window, cut by which scope, at which moment."""
+    """A window of a scope at an as-of."""
 
     window: Window
     scope: Scope = Scope.ALL
     as_of_ms: int | None = None
     """Epoch ms; None: the newest."""
     promotion: str | None = None
-    """Whose time window `promotion` means; None: the scope's value, else the one that started last."""
+    """The promotion covered by window `promotion`; None: the scope's value, or the promotion that started last."""
     only: frozenset[str] | None = None
-    """The KPIs and distinct counts that are wanted; others may be missing in the answer, or None. None: all of them."""
+    """KPIs and distinct counts to compute; others may be missing or None. None: all."""
 
     def wants(self, names: Collection[str]) -> bool:
-        """Whether any of these is wanted."""
+        """Whether any of these is to be computed."""
         return self.only is None or not self.only.isdisjoint(names)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One value of a scope, and its numbers by name."""
+    """The numbers of one value of a scope."""
 
     value: str
     values: dict[str, Number]
@@ -50,25 +50,25 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Numbers at one as-of."""
+    """The numbers of values at one as-of."""
 
     as_of_ms: int
     window: Window
     scope: Scope
     promotion: str | None
-    """The promotion whose time window `promotion` covered; None in other windows."""
+    """The promotion covered by window `promotion`; None in other windows."""
     items: list[Item]
     count: int | None = None
-    """How many values there are, where all were asked for: items are the first of them. None: they are all."""
+    """How many values exist, where all were queried; `items` may be only the first. None: `items` are all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The largest values of a scope, and all others together."""
+    """The largest values of a scope, and the rest."""
 
     answer: Answer
-    """The largest first."""
+    """The largest values, in order."""
     left_out: int
-    """How many values the others are."""
+    """Number of values in the rest."""
     other: dict[str, Number]
-    """Their numbers: KPIs of their summed counters; distinct counts, and what is made of them, are None."""
+    """KPIs of the rest's summed counters; distinct counts and KPIs that read them are None."""

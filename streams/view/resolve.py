@@ -1,4 +1,4 @@
-"""What a question comes to: the span it covers, the panes it is made of, and what it is answered from."""
+"""Queries resolved at an as-of: the span covered, the panes to read, and the state to read from."""
 
 from __future__ import annotations
 
@@ -31,45 +31,46 @@ DISTINCT_LEVELS = tuple(DISTINCTS_STEP_S.items())
 
 @dataclass(frozen=True, slots=True)
 class ResolvedQuery:
-    """A question at its as-of. What it holds does not change, whatever is polled meanwhile."""
+    """A query at its as-of. It does not change when the view polls."""
 
     query: KpiQuery
     as_of_ms: int
     finest: int
-    """Place of the finest level that is kept."""
+    """Index of the finest level kept."""
     coarsest: int
-    """Place of the coarsest."""
+    """Index of the coarsest level kept."""
     retention: Retention
     promotions: Mapping[str, Promotion]
-    """All that are known, by name."""
+    """All promotions, by id."""
     promotion: str | None
-    """The promotion whose time window `promotion` covers."""
+    """The promotion covered by window `promotion`."""
     covered_span: Span
     live: bool
-    """Whether it ends at the newest as-of."""
+    """Whether it is at the newest as-of."""
     followed: FollowedState
 
     # Spans and panes -------------------------------------------------------------------------------------------------
 
     @property
     def at(self) -> ShippingWindow:
-        """The same for what orders add."""
+        """The same window for shipping."""
         key = (self.query.window.value, self.promotion) if self.live else None
         return ShippingWindow(self.covered_span, self.as_of_ms // 1000, self.finest, key, self.coarsest, self.recent)
 
     @property
     def recent(self) -> bool:
-        """Whether stock and the states of orders, which are kept for weeks, are known."""
+        """Whether stock and the states of orders are still kept; they are kept for weeks."""
         return self.retention.recent(self.as_of_ms // 1000)
 
     @property
     def levels(self) -> Sequence[tuple[str, int]]:
-        """The levels of counters that it may be made of."""
+        """Levels of counters that may be used."""
         return COUNTER_LEVELS[self.finest : self.coarsest + 1]
 
     @property
     def distinct_pieces(self) -> tuple[Span, Pieces, list[int]] | None:
-        """What distinct counts cover, the panes of that, and their levels' lengths in s; None where there are none."""
+        """The span of distinct counts, its panes, and the lengths of their levels, seconds; None without distinct
+        counts."""
         scope = self.query.scope
         covered = distinct_span(self.query.window, scope, self.covered_span)
         if covered is None:
@@ -83,15 +84,15 @@ class ResolvedQuery:
         return covered, found, [step_s for _, step_s in levels]
 
     def require_kept(self, needed: Sequence[tuple[str, Span]]) -> None:
-        """Raise NotAnswerableError where panes are by now no longer kept: a number must not lack a part."""
+        """Raise NotAnswerableError if panes have expired: a number must not lack a part."""
         self.followed.retention.require(needed)
 
     def counter_pieces(self, whole: Span) -> Pieces:
-        """A span in the fewest panes of counters; refused where one of them is not kept."""
+        """The fewest panes of counters that make up a span. Raises NotAnswerableError if one has expired."""
         return self._kept_pieces(whole, COUNTER_LEVELS)
 
     def interval_pieces(self, whole: Span) -> Pieces:
-        """The same of what orders add."""
+        """The same for shipment intervals."""
         return self._kept_pieces(whole, SHIPMENT_INTERVAL_LEVELS)
 
     def _kept_pieces(self, whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
@@ -100,7 +101,7 @@ class ResolvedQuery:
         return found
 
     def for_sale_rate(self) -> ResolvedQuery:
-        """The same as-of in the window that the rate of sale is taken from."""
+        """The same as-of in the window of the rate of sale."""
         end_s = self.as_of_ms // 1000
         query = replace(self.query, window=Window.M15)
         return replace(self, query=query, promotion=None, covered_span=Span(end_s - 60 * RATE_MINUTES, end_s))
@@ -108,13 +109,13 @@ class ResolvedQuery:
     # Values of the scope ---------------------------------------------------------------------------------------------
 
     def extra_sums(self, value: str) -> Mapping[str, int]:
-        """What the window brings along for a value of the scope, beside what was counted: targets, for its own row."""
+        """Sums from definitions instead of events: the targets of a promotion in its own window."""
         if self.query.scope is not Scope.PROMOTION or self.promotion is None or value != self.promotion:
             return {}
         return promotions.target_sums(self.promotions[self.promotion])
 
     def row(self, value: str) -> int | None:
-        """The row of a value; None where it was never seen."""
+        """The row of a value; None if it was never counted."""
         return self.followed.rows.find(self.query.scope, value)
 
     def names(self, rows: Ints) -> list[str]:
@@ -126,7 +127,7 @@ class ResolvedQuery:
         return sums.nonzero_rows(self.followed.rows.mask(self.query.scope))
 
     def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
-        """The largest `limit` of some rows, the largest first, those alike by name."""
+        """The `limit` largest rows, largest first; ties by name."""
         amounts = sums.column(rows, COUNTER_IDS["gmv" if by == "net_gmv" else by])
         if by == "net_gmv":
             amounts = amounts - sums.column(rows, COUNTER_IDS["refunds"])
@@ -134,7 +135,7 @@ class ResolvedQuery:
         if len(rows) > limit > 0:
             least = -np.partition(-amounts, limit - 1)[limit - 1]
             chosen = np.flatnonzero(amounts > least)
-            alike = np.flatnonzero(amounts == least)  # may be nearly all of them
+            alike = np.flatnonzero(amounts == least)  # ties may be nearly all rows
             first = nsmallest(limit - len(chosen), zip(self.names(rows[alike]), alike.tolist(), strict=True))
             chosen = np.append(chosen, np.array([at for _, at in first], np.int64))
         found = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
@@ -149,11 +150,11 @@ def resolve_query(
     known: Mapping[str, Promotion],
     settings: Settings,
 ) -> ResolvedQuery:
-    """What a question about a value of its scope (None: about several) comes to.
+    """Resolve a query. `value`: of its scope; None: several values.
 
     Raises:
         NotReadyError: there is no as-of yet.
-        NotAnswerableError: its moment is yet to come or no longer kept, or its promotion is not known.
+        NotAnswerableError: the as-of is in the future or no longer kept, or the promotion is unknown.
     """
     if query.as_of_ms is None:
         newest_ms = newest_as_of(followed.state, now_ms, settings).ms
@@ -161,11 +162,11 @@ def resolve_query(
         newest_ms = queryable_until_ms(followed.state, now_ms, settings)
     if newest_ms is None:
         raise NotReadyError(
-            "there is no as-of yet: not every partition with events waiting has been read; ask again soon"
+            "there is no as-of yet: some partitions with waiting records were never read; retry in a few seconds"
         )
     as_of_ms = newest_ms if query.as_of_ms is None else query.as_of_ms
     if as_of_ms > newest_ms:
-        raise NotAnswerableError(f"as_of {as_of_ms} is later than the newest, {newest_ms}")
+        raise NotAnswerableError(f"as_of {as_of_ms} is later than the newest as-of, {newest_ms}")
     retention = followed.retention
     finest = _finest(retention, as_of_ms, newest_ms, _promotion(query, value, as_of_ms, known))
     as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
@@ -179,7 +180,7 @@ def resolve_query(
     ):
         covered_span = Span(
             covered_span.start_s, covered_span.end_s - covered_span.end_s % 60
-        )  # a promotion that was over long since
+        )  # the promotion ended long ago
     return ResolvedQuery(
         query=query,
         as_of_ms=as_of_ms,
@@ -195,9 +196,9 @@ def resolve_query(
 
 
 def _finest(retention: Retention, as_of_ms: int, newest_ms: int, promotion: Promotion | None) -> int:
-    """Place in `COUNTER_LEVELS` of the finest panes that are kept at a moment.
+    """Index in `COUNTER_LEVELS` of the finest panes kept at a moment.
 
-    Of a promotion that was over by then, its end is the moment that matters: nothing has changed since.
+    For a promotion that had ended by then, the moment is its end: its numbers have not changed since.
     """
     try:
         return retention.finest(as_of_ms // 1000, newest_ms // 1000, as_of_ms)
@@ -208,12 +209,12 @@ def _finest(retention: Retention, as_of_ms: int, newest_ms: int, promotion: Prom
 
 
 def _promotion(query: KpiQuery, value: str | None, as_of_ms: int, known: Mapping[str, Promotion]) -> Promotion | None:
-    """The promotion whose time window `promotion` means."""
+    """The promotion covered by window `promotion`."""
     if query.window is not Window.PROMOTION:
         return None
     name = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
     if name is None:
         return promotions.current_promotion(known, as_of_ms)
     if query.promotion is not None and name not in known:
-        raise NotAnswerableError(f"there is no promotion {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+        raise NotAnswerableError(f"unknown promotion {name!r}; known: {', '.join(sorted(known)) or 'none'}")
     return known.get(name)

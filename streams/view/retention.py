@@ -1,5 +1,4 @@
-"""Which panes are still there to answer from, as a server knows it. A number must not lack a part: what is not there is
-refused."""
+"""The panes that can still be read. A number must not lack a part, so queries that need expired panes are errors."""
 
 from __future__ import annotations
 
@@ -12,13 +11,13 @@ from streams.store.retained_spans import KEPT_LEVELS, NO_RETAINED_SPANS, Retaine
 from streams.view.query import NotAnswerableError
 
 LONGEST_IN_SECONDS_S = 900
-"""Windows that start at a second are no longer than this."""
+"""The longest window that starts at a second."""
 SECONDS, MINUTES, HOURS = range(3)
-"""Places of the levels of panes, finest first."""
+"""Indexes of the levels of panes, finest first."""
 
 
 def length(seconds: int | None) -> str:
-    """A retention for people, in the largest unit that it is a whole number of.
+    """A retention as text, in the largest unit that divides it.
 
     >>> length(259_200), length(86_400), length(7_200), length(5_400), length(90), length(None)
     ('3 days', '1 day', '2 hours', '90 minutes', '90 seconds', 'for ever')
@@ -34,28 +33,28 @@ def length(seconds: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept of each level."""
+    """The retention of each level."""
 
     keep_s: Mapping[str, int | None]
-    """By level: for so long after `newest_s`; None: for ever."""
+    """# {level: seconds behind `newest_s`; None: for ever}"""
     newest_s: int = 0
-    """Newest event time counted, or the as-of where that is later, or the moment by which panes were dropped: the as-of
-    goes back where a worker of a quiet shop falls silent, and what was dropped does not come back."""
+    """Newest event time, or the as-of if later, or the time up to which panes were dropped: the as-of may go back when
+    a worker stops, and dropped panes do not come back."""
     kept: RetainedSpans = NO_RETAINED_SPANS
-    """Minutes that are kept for years."""
+    """Minutes of promotions, which are kept for years."""
 
     @classmethod
     def of(cls, levels: Sequence[PaneLevel], newest_ms: Iterable[int | None], kept: RetainedSpans) -> Retention:
-        """After the newest of some moments."""
+        """The retention behind the newest of these moments."""
         newest_s = max(max((at or 0 for at in newest_ms), default=0) // 1000, kept.by_s)
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
 
     def finest(self, at_s: int, newest_s: int, asked_ms: int) -> int:
-        """Place of the finest panes that are kept at a moment; `newest_s` is the newest as-of, `asked_ms` the as-of
-        that was asked for, for the error.
+        """Index of the finest panes kept at a moment. `newest_s`: newest as-of; `asked_ms`: as-of of the query, for the
+        error.
 
         Raises:
-            NotAnswerableError: only hours are, if anything.
+            NotAnswerableError: minutes have expired.
         """
         newest_s = max(newest_s, self.kept.by_s)
         for place, name in ((SECONDS, "s"), (MINUTES, "m")):
@@ -66,27 +65,27 @@ class Retention:
             return MINUTES
         raise NotAnswerableError(
             f"as_of {asked_ms} is further back than panes are kept ({length(self.keep_s['m'])}), "
-            "and no promotion was then"
+            "and no promotion ran then; query a later as_of"
         )
 
     def recent(self, at_s: int) -> bool:
-        """Whether minutes are kept at a moment in any case, promotion or not."""
+        """Whether minutes are kept at a moment, with or without a promotion."""
         keep_s = self.keep_s["m"]
         return keep_s is None or at_s >= self.newest_s - keep_s
 
     def minutes_only(self, at_s: int, newest_s: int) -> bool:
-        """Whether minutes are the finest panes that are kept at a moment."""
+        """Whether minutes are the finest panes kept at a moment."""
         keep_s = self.keep_s["s"]
         return keep_s is not None and at_s - LONGEST_IN_SECONDS_S < max(newest_s, self.kept.by_s) - keep_s
 
     def coarsest(self, at_s: int) -> int:
-        """Place of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""
+        """Index of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""
         keep_s = self.keep_s["h"]
         gone = keep_s is not None and at_s < self.newest_s - keep_s
         return MINUTES if gone and self.kept.covers(Span(at_s, at_s + 1), self.newest_s) else HOURS
 
     def has(self, name: str, piece: Span) -> bool:
-        """Whether the panes of a level are there in a stretch."""
+        """Whether the panes of a level are kept in a span."""
         keep_s = self.keep_s[name]
         if keep_s is None or not piece:
             return True
@@ -94,7 +93,7 @@ class Retention:
         return self.kept.covers(piece, oldest_s) if name in KEPT_LEVELS else piece.start_s >= oldest_s
 
     def require(self, pieces: Iterable[tuple[str, Span]]) -> None:
-        """Raise NotAnswerableError where panes that are needed are no longer kept."""
+        """Raise NotAnswerableError if panes have expired."""
         for name, piece in pieces:
             if not self.has(name, piece):
                 raise NotAnswerableError(

@@ -1,8 +1,8 @@
 """`RollingView`: every window and scope, kept current from the deltas that workers apply.
 
-`poll` follows the logs of all partitions; questions are answered from blocks in memory, loaded from Redis when first
-needed. Windows that end at the newest as-of are sums that move on by what comes in and what falls out; questions about
-an earlier moment add up the fewest panes that cover it.
+`poll` follows the logs of all partitions. Queries read blocks in memory, which are loaded from Redis on first use.
+Windows that end at the newest as-of are running sums; queries for an earlier as-of add up the fewest panes that cover
+it.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ MAX_ITEMS = 1000
 _MAX_NAMES = 3_000_000
 _KEPT_EVERY_MS = 10_000
 _AT_ONCE = 100
-"""Moments of a series that are looked at before others may run."""
+"""Points of a series that are resolved before other tasks may run."""
 
 
 class RollingView:
-    """The read side of one process. Questions raise NotReadyError and NotAnswerableError."""
+    """The read side of one process. Queries raise NotReadyError and NotAnswerableError."""
 
     def __init__(self, reader: PaneSource, rows: RowIndex, settings: Settings) -> None:
         self.promotions: dict[str, Promotion] = {}
@@ -73,13 +73,13 @@ class RollingView:
 
     @property
     def state(self) -> StoreState:
-        """Where every partition stood at the last poll."""
+        """The state of every partition at the last poll."""
         return self._followed.state
 
     # Following -------------------------------------------------------------------------------------------------------
 
     async def poll(self, now_ms: int) -> None:
-        """Take in what was applied since the last poll."""
+        """Read what was applied since the last poll."""
         followed = self._followed
         state = await followed.reader.state()
         if self._settings.clock is Clock.WALL:
@@ -90,7 +90,7 @@ class RollingView:
         newest_ms = [held.newest_ms for held in state.partitions.values()]
         as_of_ms = newest_as_of(
             state, now_ms, self._settings
-        ).ms  # of a shop that is quiet the clock goes on, and panes go
+        ).ms  # without new events the clock still advances, and panes expire
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
             self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
@@ -99,7 +99,7 @@ class RollingView:
             or followed.rows.names > _MAX_NAMES
             or not await followed.advance_to(state)
         ):
-            # Questions are answered from what was followed before until the new start has caught up.
+            # Queries use the previous state until the new one has caught up.
             rows = RowIndex()
             followed = self._new_state(followed.reader.with_rows(rows), rows, state)
             if not await followed.advance_to(state):
@@ -108,36 +108,36 @@ class RollingView:
         self._followed, self.polled_ms = followed, now_ms
 
     def _new_state(self, reader: PaneSource, rows: RowIndex, state: StoreState) -> FollowedState:
-        """A new stretch of following, from a state on."""
+        """A new run of following, from a state on."""
         return FollowedState(
             reader, self._levels, rows, state, stock_keep_ms(self._settings), shipping_limits(self._settings)
         )
 
     def as_of(self, now_ms: int) -> AsOf:
-        """The newest as-of, and what it rests on."""
+        """The newest as-of, and the partitions behind it."""
         return newest_as_of(self.state, now_ms, self._settings)
 
     def resolve_as_of_ms(self, at_ms: int | None, now_ms: int) -> int:
-        """The as-of of an answer about a moment (None: the newest)."""
+        """The as-of of a query for a moment (None: the newest)."""
         return self._resolve(KpiQuery(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
 
     def resolve_promotion(self, name: str | None, as_of_ms: int) -> str | None:
-        """The promotion that is meant: the one named, else the one that started last."""
+        """The named promotion, otherwise the one that started last."""
         return promotions.promotion_or_current(self.promotions, name, as_of_ms)
 
     # Asking ----------------------------------------------------------------------------------------------------------
 
     async def one(self, query: KpiQuery, value: str, now_ms: int) -> Answer:
-        """The numbers of one value of a scope; a value that was never seen counts nothing."""
+        """The KPIs of one value of a scope; 0 for a value that was never counted."""
         resolved = self._resolve(query, value, now_ms)
         return await _answer_values(resolved, [value])
 
     async def several(self, query: KpiQuery, names: Sequence[str], now_ms: int) -> Answer:
-        """The numbers of some values of a scope, in the order given."""
+        """The KPIs of some values of a scope, in this order."""
         return await _answer_values(self._resolve(query, None, now_ms), names)
 
     async def every(self, query: KpiQuery, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
-        """The numbers of each value with any counter not 0, the largest first."""
+        """The KPIs of each value with any counter, the largest first."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
         held = resolved.nonzero_rows(sums)
@@ -145,18 +145,18 @@ class RollingView:
         return replace(await answer_rows(resolved, sums, resolved.names(rows), rows), count=len(held))
 
     async def count(self, query: KpiQuery, now_ms: int) -> int:
-        """How many values of a scope have any counter that is not 0."""
+        """The number of values of a scope with any counter."""
         resolved = self._resolve(query, None, now_ms)
         return len(resolved.nonzero_rows(await window_sums(resolved)))
 
     async def amounts(self, query: KpiQuery, counter: str, now_ms: int) -> Ints:
-        """One counter of each value of a scope with any counter not 0, in no order."""
+        """One counter of each value of a scope with any counter, unordered."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
         return sums.column(resolved.nonzero_rows(sums), COUNTER_IDS[counter])
 
     async def top(self, query: KpiQuery, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
-        """The largest values of a scope by a counter or `net_gmv`, some others by name, and the rest summed."""
+        """The largest values of a scope by a counter or `net_gmv`, other values by name, and the rest summed."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
         held = resolved.nonzero_rows(sums)
@@ -172,7 +172,7 @@ class RollingView:
     async def series(
         self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], now_ms: int
     ) -> list[tuple[int, Number]]:
-        """One number at many as-of times, ascending: (as-of, number). Moments of one as-of give one point."""
+        """One number at many moments, ascending: (as-of, number). Moments with the same as-of give one point."""
         followed, asked = self._followed, {}
         for i, at_ms in enumerate(moments_ms, 1):
             resolved = self._resolve(replace(query, as_of_ms=at_ms), value, now_ms, followed)
@@ -182,12 +182,12 @@ class RollingView:
         return await series_points(list(asked.values()), value, name, self._levels)
 
     async def seconds(self, span: Span) -> SecondCells:
-        """What was counted second by second in a span, be it complete or not. Raises NotAnswerableError where seconds
-        are no longer kept."""
+        """All counters of a span, second by second, even if it is not complete. Raises NotAnswerableError if seconds of
+        it are no longer kept."""
         return await seconds(self._followed, span)
 
     async def stock_at(self, as_of_ms: int, now_ms: int, query: Callable[[StockState, StockNames], T]) -> T:
-        """What a question says of the stock at an as-of, which an answer gave before."""
+        """Query the stock at the as-of of an earlier answer."""
         resolved = self._resolve(KpiQuery(Window.M1, as_of_ms=as_of_ms), "", now_ms)
         names = resolved.followed.rows.stock
         return await resolved.followed.stock.ask(
@@ -195,11 +195,11 @@ class RollingView:
         )
 
     async def stock_event_log(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
-        """All that happened to the stock of some SKUs (ascending, as `stock_at` numbers them) in [start_ms, end_ms)."""
+        """All stock events of SKUs (ascending ids of `stock_at`) in [start_ms, end_ms)."""
         return await self._followed.stock.event_log(skus, start_ms, end_ms)
 
     def shipping_at(self, query: KpiQuery, now_ms: int) -> ResolvedShippingQuery:
-        """A question about shipping beyond its KPIs."""
+        """A query about shipping beyond its KPIs."""
         resolved = self._resolve(query, "", now_ms)
         followed = resolved.followed
         return ResolvedShippingQuery(
@@ -209,12 +209,12 @@ class RollingView:
     def _resolve(
         self, query: KpiQuery, value: str | None, now_ms: int, followed: FollowedState | None = None
     ) -> ResolvedQuery:
-        """What a question comes to, by what was followed up to now."""
+        """Resolve a query against the state of the last poll."""
         return resolve_query(query, value, now_ms, followed or self._followed, self.promotions, self._settings)
 
 
 async def _answer_values(resolved: ResolvedQuery, names: Sequence[str]) -> Answer:
-    """The numbers of values that were asked for by name."""
+    """The KPIs of values given by name."""
     sums = await window_sums(resolved)
     found = {name: row for name in names if (row := resolved.row(name)) is not None}
     told = await answer_rows(resolved, sums, list(found), np.array(list(found.values()), np.int64))

@@ -1,7 +1,7 @@
-"""One row at many moments: what the moments share is looked at once.
+"""One row at many moments, for series: blocks are read once for all moments.
 
-Counters are running sums over the edges of all spans, so that each span is a difference of two. Distinct counts cannot
-be taken away again: they are unions of what each block holds of the row, kept while the moments are gone through.
+Counters are prefix sums over the edges of all spans, so that each span is a difference of two. Distinct counts cannot
+be subtracted: they are unions of what each block holds of the row.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from streams.view.registers import DENSE_ENTRIES, Registers, empty_registers, en
 T = TypeVar("T")
 
 _AT_ONCE = 32
-"""Spans between two moments at which others may run."""
+"""Spans after which other tasks may run."""
 
 
 class RowHistory:
-    """What the blocks hold of one row. Made for one question, then thrown away."""
+    """What blocks hold of one row, for one query."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class RowHistory:
         row: Callable[[], int | None],
         cells: Callable[[Pieces], Iterable[Cells]] | None = None,
     ) -> None:
-        """`row`: its number, None while no block that holds it was ever read. `cells`: which of the blocks' counters
-        are meant; None: those of `streams.panes.counters`."""
+        """`row`: its number, None while no block with it was read. `cells`: reads counters from blocks; None: those of
+        `streams.panes.counters`."""
         self._blocks = blocks
         self._cells_in = cells or blocks.cells
         self._block_s = {level.name: level.block_s for level in levels}
@@ -70,7 +70,7 @@ class RowHistory:
         return answer
 
     async def distincts(self, spans: Sequence[tuple[Span, Pieces]]) -> list[list[int]]:
-        """The row's distinct counts in each span, which comes with its panes: [span][distinct]."""
+        """The row's distinct counts in each span: [span][distinct]. Each span comes with its panes."""
         answers: list[list[int]] = []
         united = empty_registers()
         for chunk in _chunks(spans):
@@ -98,10 +98,10 @@ class RowHistory:
             raise_to(united, entries)
 
     async def _have(self, kept: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
-        """Take the row's share of the blocks that these panes lie in, of those not taken yet."""
+        """Extract the row from the blocks of these panes that were not read yet."""
         wanted = list({block_id for part in parts for block_id in self._blocks.block_ids(part) if block_id not in kept})
         while wanted and await self._blocks.ensure(wanted, sketches=kept is self._sketches):
-            pass  # something was waited for, and meanwhile a block may have been dropped
+            pass  # blocks may have been evicted while it waited
         row = self._row()
         for name, start in wanted:
             whole = [(name, Span(start, start + self._block_s[name]))]

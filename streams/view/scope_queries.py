@@ -1,4 +1,4 @@
-"""Questions about all values of a scope, where in scope `promotion` window `promotion` is each promotion's own."""
+"""Queries for all values of a scope. In scope `promotion`, window `promotion` is each promotion's own time."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from streams.view.rolling import MAX_ITEMS, RollingView
 
 
 class ScopeQueries:
-    """Asks the view at one moment of the machine's clock."""
+    """Queries the view at one moment of the machine's clock."""
 
     def __init__(self, view: RollingView, at_ms: int) -> None:
         self._view = view
         self._at_ms = at_ms
 
     async def count(self, query: KpiQuery) -> int:
-        """How many values have any counter that is not 0."""
+        """The number of values with any counter."""
         if _each_its_own(query):
             return len((await self._by_promotion(query)).items)
         return await self._view.count(query, self._at_ms)
 
     async def every(self, query: KpiQuery) -> Answer:
-        """The numbers of each value, the largest by GMV first."""
+        """The KPIs of each value, largest GMV first."""
         if not _each_its_own(query):
             return await self._view.every(query, self._at_ms)
         answer = await self._by_promotion(query)
         return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS], count=len(answer.items))
 
     async def top(self, query: KpiQuery, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
-        """The largest values, some others by name (not of promotions), and the rest."""
+        """The largest values, other values by name (not for promotions), and the rest."""
         if not _each_its_own(query):
             return await self._view.top(query, self._at_ms, by=by, limit=limit, also=also)
         answer = await self._by_promotion(query)
@@ -42,13 +42,13 @@ class ScopeQueries:
         return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:]))
 
     async def _by_promotion(self, query: KpiQuery) -> Answer:
-        """Each promotion that has begun and counts anything, in its own time."""
+        """Each promotion that has started and has any counter, in its own time."""
         whole = await self._view.one(replace(query, window=Window.M1, scope=Scope.ALL), "", self._at_ms)
         at_moment = replace(query, as_of_ms=whole.as_of_ms)
         begun = [name for name, held in self._view.promotions.items() if held.starts_at <= whole.as_of_ms]
         items: list[Item] = []
         for name in begun:
-            with contextlib.suppress(NotAnswerableError):  # panes of its beginning are gone
+            with contextlib.suppress(NotAnswerableError):  # its first panes have expired
                 items += (await self._view.one(at_moment, name, self._at_ms)).items
         return Answer(whole.as_of_ms, query.window, query.scope, None, [item for item in items if _counts(item)])
 
@@ -66,6 +66,6 @@ def _ranked(items: list[Item], by: str) -> list[Item]:
 
 
 def _summed(items: list[Item]) -> dict[str, Number]:
-    """Counters summed and what can be made of them."""
+    """Summed counters and their KPIs."""
     sums = {counter.name: sum(int(item.values[counter.name] or 0) for item in items) for counter in PUBLIC_COUNTERS}
     return values(sums, Scope.PROMOTION)

@@ -19,7 +19,7 @@ from streams.view.stock_numbers import StockSums
 async def series_points(
     resolved_queries: Sequence[ResolvedQuery], value: str, name: str, levels: Sequence[PaneLevel]
 ) -> list[tuple[int, Number]]:
-    """One number of a value at moments of the same question, each of another as-of: (as-of, number)."""
+    """One number of a value, by as-of: (as-of, number). All queries are equal but for their as-of."""
     if not resolved_queries:
         return []
     scope = resolved_queries[0].query.scope
@@ -39,7 +39,7 @@ async def series_points(
 
 
 async def _distincts(history: RowHistory, resolved_queries: Sequence[ResolvedQuery]) -> dict[int, dict[str, int]]:
-    """Distinct counts by as-of, without the moments that have none."""
+    """Distinct counts by as-of, without as-ofs that have none."""
     held = {
         resolved.as_of_ms: panes for resolved in resolved_queries if (panes := resolved.distinct_pieces) is not None
     }
@@ -49,7 +49,7 @@ async def _distincts(history: RowHistory, resolved_queries: Sequence[ResolvedQue
 
 
 async def _stock(history: RowHistory, resolved_queries: Sequence[ResolvedQuery], value: str) -> dict[int, StockSums]:
-    """What the stock KPIs of the value are made of, by as-of."""
+    """Inputs of the stock KPIs, by as-of."""
     spans = [resolved.for_sale_rate().covered_span for resolved in resolved_queries]
     units = (await history.counters(spans, resolved_queries[0].counter_pieces))[:, COUNTER_IDS["units"]].tolist()
     return {
@@ -61,7 +61,7 @@ async def _stock(history: RowHistory, resolved_queries: Sequence[ResolvedQuery],
 async def _shipping(
     resolved_queries: Sequence[ResolvedQuery], value: str, levels: Sequence[PaneLevel]
 ) -> dict[int, dict[str, int]]:
-    """What the shipping KPIs of the value are made of, by as-of."""
+    """Inputs of the shipping KPIs, by as-of."""
     scope, followed = resolved_queries[0].query.scope, resolved_queries[0].followed
     if scope not in SHIPPING_SCOPES:
         return {}

@@ -1,4 +1,4 @@
-"""Sums of what orders add in a window: cells, and amendments that count from a moment of their own on."""
+"""Sums of shipment intervals in a window: cells, and retroactive corrections that are valid from a later moment on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from streams.view.sums import MovingSum, WindowSum
 
 
 class RowSums(MovingSum):
-    """By row, for counters that few of all rows have."""
+    """Sums by row, for counters that few rows have."""
 
     def __init__(self) -> None:
         super().__init__()
         self._sums = WindowSum(COUNTERS_PER_ROW)
-        """By place in place of row."""
+        """By index of the row in `_place`."""
         self._place: dict[int, int] = {}
-        """# row: its place among those that are kept"""
+        """# {row: index}"""
 
     def take(self, sign: int, parts: Iterable[Cells]) -> None:
         self._sums.take(sign, (self._placed(cells) for cells in parts if len(cells.keys)))
@@ -39,24 +39,24 @@ class RowSums(MovingSum):
         return self._sums.total(places[among(np.array(list(self._place), np.int64), rows)])
 
     def _placed(self, cells: Cells) -> Cells:
-        """The cells with places in place of rows, in any order."""
+        """The cells with indexes instead of rows, unordered."""
         rows, back = np.unique(cells.rows, return_inverse=True)
         places = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
         return Cells(cell_keys(cells.panes, places[back], cells.counters), cells.amounts)
 
 
 class ShipmentIntervalSum:
-    """`Leg` counters by row over a span that moves on, at an as-of that moves with it."""
+    """Shipment counters by row over a moving span, at an as-of that moves with it."""
 
     def __init__(self) -> None:
         self.as_of_s = 0
         self._sum = RowSums()
         self._ahead = NO_CORRECTIONS
-        """In the span, and not valid yet at the as-of."""
+        """Corrections in the span that are not valid yet at the as-of."""
 
     @property
     def span(self) -> Span:
-        """What is summed."""
+        """The span covered."""
         return self._sum.span
 
     @span.setter
@@ -64,7 +64,7 @@ class ShipmentIntervalSum:
         self._sum.span = span
 
     def steps_to(self, span: Span, as_of_s: int) -> Iterator[tuple[int, Span]]:
-        """What to add (1) and take away (-1) to get to another span; everything anew where the as-of went back."""
+        """Spans to add (1) and to subtract (-1) to move to another span; all of it if the as-of went back."""
         if as_of_s < self.as_of_s and self.span:
             yield 0, self.span
             yield 1, span
@@ -72,13 +72,13 @@ class ShipmentIntervalSum:
             yield from self._sum.steps_to(span)
 
     def move_to(self, as_of_s: int) -> None:
-        """Go to an as-of, before any step is taken."""
+        """Move to an as-of; call before any `take`."""
         self.as_of_s = as_of_s
         self._sum.take(1, [self._ahead.known_at(as_of_s).cells])
         self._ahead = self._ahead.unknown_at(as_of_s)
 
     def take(self, sign: int, legs: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
-        """Add (1) or take away (-1) what lies in a stretch; 0 empties."""
+        """Add (1) or subtract (-1) the contents of a span; 0 clears."""
         self._sum.take(sign, legs)
         if sign == 0:
             self._ahead = NO_CORRECTIONS
@@ -92,7 +92,7 @@ class ShipmentIntervalSum:
                 self._ahead = merge_corrections([self._ahead, later])
 
     def correct(self, applied: ShippingDelta) -> None:
-        """Add what was applied meanwhile, as far as it falls in the span."""
+        """Add what was applied, as far as it is in the span."""
         span = self.span
         if span and applied:
             self.take(
@@ -111,7 +111,7 @@ class ShipmentIntervalSum:
 
 
 def correction_sums(corrections: RetroactiveCorrections, span: Span, as_of_s: int) -> Ints:
-    """The sum of one row's amendments in a span at an as-of: [counter]."""
+    """The sum of one row's corrections in a span at an as-of: [counter]."""
     known = corrections.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
     sums = np.zeros(COUNTERS_PER_ROW, np.int64)
     np.add.at(sums, known.counters, known.amounts)

@@ -1,7 +1,7 @@
-"""What the shipping KPIs are made of, at the newest as-of or an earlier one.
+"""Inputs of the shipping KPIs, at any as-of.
 
-Sums over the window move on as other sums do. The states rest on two more, which all windows share; the formula is that
-of `streams.shipping.expansion`.
+Sums over the window move like other windows. States (unshipped, overdue) need two more sums, which all windows share;
+see `streams.shipping.expansion` for the formula.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ _STATES = tuple(map(shipping_sum_name, (ShippingCounter.UNSHIPPED, ShippingCount
 EMPTY_SPAN = Span(0, 0)
 
 WindowKey = tuple[str, str | None]
-"""A window, and the promotion whose time it is."""
+"""A window, and the promotion that it covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingWindow:
-    """A window at a moment."""
+    """A window at an as-of."""
 
     covered_span: Span
     as_of_s: int
     finest: int
-    """Place in `SHIPMENT_INTERVAL_LEVELS` of the finest level that is kept."""
+    """Index in `SHIPMENT_INTERVAL_LEVELS` of the finest level kept."""
     key: WindowKey | None
-    """Under which it is kept moving; None: it does not end at the newest as-of."""
+    """Key of the running sum; None: not at the newest as-of."""
     coarsest: int = 2
-    """Place of the coarsest level that is kept."""
+    """Index of the coarsest level kept."""
     states: bool = True
-    """Whether what the states rest on is kept: it is not as long as windows of promotions are."""
+    """Whether the inputs of states are kept; windows of promotions outlive them."""
 
 
 class ShippingView:
-    """Follows what orders add, and sums it up when asked."""
+    """Keeps the sums of shipment intervals current."""
 
     def __init__(self, blocks: Blocks, limits: ShippingLimits) -> None:
         self._blocks = blocks
@@ -65,7 +65,7 @@ class ShippingView:
         self._waiting = RowSums()
 
     def correct(self, deltas: Sequence[ShippingDelta]) -> None:
-        """Bring what is kept moving up to date."""
+        """Add deltas to all sums that are kept current."""
         applied = merge_shipping(deltas)
         if applied:
             for window in self._windows.values():
@@ -74,10 +74,9 @@ class ShippingView:
             self._waiting.correct(applied.waiting)
 
     async def sums(self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
-        """`ShippingCounter` counters of rows: sums over the window, UNSHIPPED and OVERDUE as they stand: [row,
-        counter].
+        """`ShippingCounter` counters of rows: sums over the window; UNSHIPPED and OVERDUE at its end: [row, counter].
 
-        `newest_s`: event time of the newest event there is. `require_kept` raises where panes are needed that are gone.
+        `newest_s`: newest event time. `require_kept`: raises if panes have expired.
         """
         window, states = await self._current_sums(at, newest_s, require_kept)
         return _with_states(window.of(rows), *(held.of(rows) for held in states))
@@ -85,14 +84,14 @@ class ShippingView:
     async def total(
         self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]
     ) -> Ints:
-        """The same of these rows, which are distinct, together: [1, counter]."""
+        """The same of these rows together, which are distinct: [1, counter]."""
         window, states = await self._current_sums(at, newest_s, require_kept)
         return _with_states(window.total(rows), *(held.total(rows) for held in states))
 
     async def _current_sums(
         self, at: ShippingWindow, newest_s: int, require_kept: Callable[[Pieces], None]
     ) -> tuple[ShipmentIntervalSum, tuple[RowSums, ...]]:
-        """The window, and where states are known the changes of states and those that wait."""
+        """The window; and, where states are kept, their changes and the waiting orders."""
         window = await self._window(at, require_kept)
         if not at.states:
             return window, ()
@@ -105,11 +104,11 @@ class ShippingView:
         return window, (changes, waiting)
 
     async def windowed(self, at: ShippingWindow, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
-        """Sums over the window alone: [row, counter]."""
+        """Sums over the window only: [row, counter]."""
         return (await self._window(at, require_kept)).of(rows)
 
     async def falling_due(self, as_of_s: int, hours: int, row: int) -> list[tuple[int, int]]:
-        """See `ResolvedShippingQuery`; by all that is known, so of the newest as-of alone."""
+        """See `ResolvedShippingQuery`. Uses all events, so it is right at the newest as-of only."""
         limit_s, blocks = self._limits.overdue_ms // 1000, self._blocks
         pieces = [("wait_s", Span(max(0, as_of_s - limit_s), max(0, as_of_s - limit_s + hours * HOUR_S)))]
         while await blocks.ensure(blocks.block_ids(pieces)):
@@ -127,7 +126,7 @@ class ShippingView:
     ) -> Ints:
         """The same of one row at many moments: [moment, counter].
 
-        `row`: see `RowHistory`. `pieces`: the panes of a span, refused if gone.
+        `row`: see `RowHistory`. `pieces`: the panes of a span; raises if they have expired.
         """
         blocks = self._blocks
         legs = RowHistory(blocks, levels, row, blocks.legs)
@@ -160,7 +159,7 @@ class ShippingView:
             pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
             require_kept(pieces)
             if not await blocks.ensure(blocks.block_ids(pieces)):
-                break  # nothing was waited for, so nothing has changed since the steps were made
+                break  # no await, so the steps are still valid
         window.move_to(at.as_of_s)
         for sign, part in steps:
             held = in_panes(part, levels) if sign else []
@@ -188,9 +187,9 @@ class ShippingView:
         return total
 
     def _state_spans(self, as_of_s: int, newest_s: int) -> tuple[Span, Span]:
-        """What states rest on: changes from the as-of on, and who waits by payments within the horizon.
+        """Spans of the inputs of states: changes from the as-of on, and waiting orders by payment within the horizon.
 
-        Both end after all there is, the first by the limit later, so that they hold the same orders.
+        Both end after the newest event, the first later by the limit, so that they hold the same orders.
         """
         end_s = (max(newest_s, as_of_s) // DAY_S + 2) * DAY_S
         last_s = -(-(end_s + self._limits.overdue_ms // 1000 + 1) // HOUR_S) * HOUR_S
@@ -200,13 +199,13 @@ class ShippingView:
         found = self._windows.setdefault(key, ShipmentIntervalSum())
         self._windows.move_to_end(key)
         if len(self._windows) > _MAX_SUMS:
-            self._windows.popitem(last=False)[1].span = Span(0, 0)  # nobody corrects it any more
+            self._windows.popitem(last=False)[1].span = Span(0, 0)  # no longer corrected, so its holder must start over
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedShippingQuery:
-    """Everything about shipping at one moment, whatever is polled meanwhile."""
+    """Shipping at one moment; it does not change when the view polls."""
 
     view: ShippingView
     at: ShippingWindow
@@ -215,37 +214,37 @@ class ResolvedShippingQuery:
     require_kept: Callable[[Pieces], None]
 
     async def sums(self, rows: Ints) -> Ints:
-        """Of these rows: [row, counter]."""
+        """Counters of rows: [row, counter]."""
         return await self.view.sums(self.at, self.newest_s, rows, self.require_kept)
 
     async def windowed(self, rows: Ints) -> Ints:
-        """Of these rows what lies in the window alone, for rows of histograms."""
+        """Sums of rows over the window only, for rows of histograms."""
         return await self.view.windowed(self.at, rows, self.require_kept)
 
     async def unshipped(self, hours_ago: int, row: int) -> int:
-        """How many orders waited so many hours before."""
+        """How many orders waited `hours_ago`."""
         as_of_s = self.at.as_of_s - hours_ago * HOUR_S
         then = ShippingWindow(Span(0, 0), as_of_s - as_of_s % 60, 1, None)
         sums = await self.view.sums(then, self.newest_s, np.array([row], np.int64), self.require_kept)
         return int(sums[0, ShippingCounter.UNSHIPPED])
 
     async def falling_due(self, hours: int, row: int) -> list[tuple[int, int]]:
-        """(second at which they fall due, how many wait now) of the orders that do so in the next hours."""
+        """# (second at which orders fall due, how many wait now), for the next hours"""
         return await self.view.falling_due(self.at.as_of_s, hours, row)
 
 
 def sums_by_name(sums: Ints) -> list[dict[str, int]]:
-    """[row, counter] as what KPI formulas take."""
+    """Inputs of KPI formulas from [row, counter]."""
     return [dict(zip(SHIPPING_SUM_NAMES, row, strict=False)) for row in sums.tolist()]
 
 
 def known_sums(row: dict[str, int], at: ShippingWindow) -> dict[str, int]:
-    """Of these sums those that are known at a moment."""
+    """The sums that are kept at this moment."""
     return row if at.states else {name: count for name, count in row.items() if name not in _STATES}
 
 
 def _with_states(windowed: Ints, *states: Ints) -> Ints:
-    """`states`: changes and those that wait; none where they are not known."""
+    """`states`: changes and waiting orders; none where they are not kept."""
     if not states:
         return windowed
     sums, (changes, waiting) = windowed.copy(), states

@@ -1,4 +1,4 @@
-"""Where shipping stands: by region, carrier and warehouse, how long legs take, and what will be late soon."""
+"""The shipping report: by region, carrier and warehouse, with durations, and the orders soon overdue."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from streams.view.shipping import ResolvedShippingQuery
 Label = tuple[Dimension, str]
 HOUR_MS = 3_600_000
 LOOK_BACK_H = 24
-"""The hazard is a mean over so many hours: a whole day, since nobody ships at night."""
+"""The hazard is a mean over a whole day, since most warehouses do not ship at night."""
 BY: Mapping[str, Dimension] = {
     "region": Scope.REGION,
     "carrier": ShipmentDimension.CARRIER,
     "warehouse": ShipmentDimension.WAREHOUSE,
 }
 _OF_PAYMENT = ("unshipped_orders", "overdue_shipments", "ship_within_48h_rate")
-"""Not known by carrier or warehouse: before the dispatch an order has none."""
+"""Unknown by carrier or warehouse: an order has none before its dispatch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """How long a kind of leg took, hours; None without any. Quantiles are within 2 %."""
+    """How long intervals of one kind took, hours; None without any. Quantiles are within 2 %."""
 
     count: int
     mean: float | None
@@ -46,31 +46,31 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class ShippingGroup:
-    """The whole shop (value empty), or one region, carrier or warehouse."""
+    """The whole shop (empty value), or one region, carrier or warehouse."""
 
     value: str
     values: Mapping[str, Number]
     """The shipping KPIs by name."""
     shipped_in_time: int
-    """Of `ship.count`, those within the limit after payment."""
+    """Of `ship.count`, orders dispatched within the limit after payment."""
     ship: Durations
     delivery: Durations
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingReport:
-    """The answer."""
+    """The report at one as-of."""
 
     as_of_ms: int
     whole: ShippingGroup
     items: Sequence[ShippingGroup]
     hazard_per_hour: float
-    """Chance of a waiting order to be dispatched within an hour."""
+    """Probability that a waiting order is dispatched within an hour."""
     forecast: Sequence[ExpectedBreaches]
 
 
 async def shipping_report(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> ShippingReport:
-    """Where shipping stands at the newest as-of. Raises NotReadyError, NotAnswerableError."""
+    """The report at the newest as-of. Raises NotReadyError, NotAnswerableError."""
     moment, day = (view.shipping_at(KpiQuery(over), now_ms) for over in (window, Window.H24))
     rows, dimension = moment.rows, BY[by]
     labels: list[Label] = [(Scope.ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
@@ -89,13 +89,13 @@ async def shipping_report(view: RollingView, window: Window, by: str, hours: int
 
 
 async def expected_breaches(view: RollingView, hours: int, now_ms: int) -> float:
-    """Orders that wait now and are to be expected overdue within so many hours. Raises as `shipping_report` does."""
+    """Orders waiting now that are expected to be overdue within some hours. Raises like `shipping_report`."""
     _, forecast = await _ahead(view.shipping_at(KpiQuery(Window.H24), now_ms), hours)
     return sum(held.expected for held in forecast)
 
 
 async def orders_due(view: RollingView, query: KpiQuery, values: Sequence[str], now_ms: int) -> list[int]:
-    """Orders that fell due in a question's window, by values of its scope. Raises as `shipping_report` does."""
+    """Orders that fell due in a query's window, by value of its scope. Raises like `shipping_report`."""
     moment = view.shipping_at(query, now_ms)
     held = await moment.windowed(_numbers(moment.rows, [(query.scope, value) for value in values]))
     counted: list[int] = held[:, ShippingCounter.DUE].tolist()
@@ -103,7 +103,7 @@ async def orders_due(view: RollingView, query: KpiQuery, values: Sequence[str], 
 
 
 async def _ahead(day: ResolvedShippingQuery, hours: int) -> tuple[float, list[ExpectedBreaches]]:
-    """Chance of a waiting order to be dispatched within an hour, by the last 24 h, and what it leaves to fall due."""
+    """The hazard per hour over the last 24 h, and the breaches that it leads to."""
     whole = day.rows.row(Scope.ALL, "")
     sums = await day.sums(np.array([whole], np.int64))
     before = await day.unshipped(LOOK_BACK_H, whole)
@@ -119,13 +119,13 @@ def _histograms(label: Label) -> list[Label]:
 
 
 def _numbers(rows: RowIndex, labels: Sequence[Label]) -> Ints:
-    """Rows by label; -1 where there is none."""
+    """Rows by label; -1 for unknown ones."""
     found = (rows.find(*label) for label in labels)
     return np.array([-1 if row is None else row for row in found], np.int64)
 
 
 def _group(value: str, held: Ints, histograms: Ints, by: str) -> ShippingGroup:
-    """`held`: the counters of a row; `histograms`: those of the rows beside it, [row, counter]."""
+    """`held`: counters of a row; `histograms`: counters of its histogram rows, [row, counter]."""
     counters = held.tolist()
     sums = dict(zip(SHIPPING_SUM_NAMES, counters, strict=False))
     values: dict[str, Number] = {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}

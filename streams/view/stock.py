@@ -1,4 +1,4 @@
-"""Stock as of a moment, for the view: a book at the newest as-of, and a few at moments of the past."""
+"""Stock at any moment: a state at the newest as-of, and a few in the past."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from streams.store.levels import STOCK, STOCK_SALES
 from streams.view.stock_event_log import StockEventLog, StockLogReader
 
 _PAST_STATES = 4
-"""Comparisons ask about yesterday, last week and an earlier promotion by turns."""
+"""Comparisons query yesterday, last week and an earlier promotion in turn."""
 _PAST_LAG_MS = 600_000
 _NEAR_MS = 1000 * DAY_S
-"""A book of the past is moved on so far rather than a new one made."""
+"""A state of the past is moved this far rather than a new one built."""
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
 class _CachedStock:
-    """A book, and what it has been given."""
+    """A stock state and its readers."""
 
     stock_state: StockState
     sales: StockLogReader
-    """Sales before the journal that it has read begins."""
+    """Reads sales older than those in `entries`."""
     entries: StockLogReader
 
 
 class StockView:
-    """Stock at every moment that is asked about; made on first use, then kept moving."""
+    """Stock at any moment that is queried; states are built on first use and then kept current."""
 
     def __init__(self, event_log: StockEventLog, keep_ms: int | None) -> None:
-        """`keep_ms`: an older count does not count; None: all do."""
+        """`keep_ms`: stock counts older than this are ignored; None: none are."""
         self._event_log = event_log
         self._keep_ms = keep_ms
         self._live: _CachedStock | None = None
         self._past: list[_CachedStock] = []
-        """The one last asked at the end."""
+        """The least recently used first."""
         self._one_at_a_time = asyncio.Lock()
 
     async def ask(self, as_of_ms: int, live: bool, query: Callable[[StockState], T]) -> T:
-        """What a question says of the book at an as-of; `live`: it is the newest."""
+        """Query the stock state at an as-of; `live`: the newest."""
         async with self._one_at_a_time:
             kept = await (self._at_newest(as_of_ms) if live else self._in_the_past(as_of_ms))
             return query(kept.stock_state)
 
     async def event_log(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
-        """All that happened to some SKUs (ascending) in [start_ms, end_ms)."""
+        """All stock events of SKUs (ascending) in [start_ms, end_ms)."""
         async with self._one_at_a_time:
             return (await self._history(skus, start_ms, end_ms)).between(start_ms, end_ms)
 
@@ -81,7 +81,7 @@ class StockView:
         return kept
 
     def _copy_of_nearest(self, as_of_ms: int) -> _CachedStock:
-        """A copy of the book of an earlier moment, which stays where it is, if that is less to read than all."""
+        """A copy of the state of an earlier moment, if that is less to read than all; otherwise a new one."""
         start_ms = self._start_ms(as_of_ms)
         earlier = [
             kept for kept in self._past if start_ms < kept.entries.end_ms and kept.stock_state.as_of_ms <= as_of_ms
@@ -92,12 +92,12 @@ class StockView:
         return self._subscribed(deepcopy(nearest.stock_state), nearest.entries.start_ms, nearest.sales, nearest.entries)
 
     def _begin(self, as_of_ms: int, *, live: bool) -> _CachedStock:
-        """A book that has read nothing yet."""
+        """A state that has read nothing yet."""
         stock_state = StockState(self._keep_ms) if live else StockState(self._keep_ms, lag_ms=_PAST_LAG_MS)
         return self._subscribed(stock_state, self._start_ms(as_of_ms))
 
     def _start_ms(self, as_of_ms: int) -> int:
-        """From where on the journal is read for a moment."""
+        """Where to start reading the stock event log for a moment."""
         start_ms = 0 if self._keep_ms is None else max(0, as_of_ms - self._keep_ms)
         return start_ms - start_ms % (1000 * DAY_S)
 
@@ -108,7 +108,7 @@ class StockView:
         sales: StockLogReader | None = None,
         entries: StockLogReader | None = None,
     ) -> _CachedStock:
-        """A book whose entries come from a moment on. `sales`, `entries`: what it has got of them already."""
+        """A state that reads the log from a moment on. `sales`, `entries`: readers whose entries it already has."""
         kept = _CachedStock(
             stock_state,
             StockLogReader(
@@ -125,7 +125,7 @@ class StockView:
         self._event_log.unsubscribe(kept.entries)
 
     async def _advance(self, kept: _CachedStock, as_of_ms: int) -> None:
-        """Move a book to an as-of that is not before its floor."""
+        """Move a state to an as-of, not before its floor."""
         stock_state = kept.stock_state
         await self._event_log.read(kept.sales, kept.entries.start_ms)
 
@@ -138,17 +138,17 @@ class StockView:
         stock_state.move_to(as_of_ms)
 
     async def _load_late_counts(self, stock_state: StockState) -> None:
-        """Read what the book wants to know of SKUs that were counted long ago, as it hears now."""
+        """Read the history of SKUs with late counts that are older than the state's floor."""
         while (history_needed_from_ms := stock_state.history_needed_from_ms) is not None:
             skus = stock_state.history_needed_skus
             history = await self._history(skus, history_needed_from_ms, stock_state.floor_ms)
             if stock_state.history_needed_from_ms == history_needed_from_ms and len(
                 stock_state.history_needed_skus
-            ) == len(skus):  # else more was heard meanwhile
+            ) == len(skus):  # otherwise more late counts arrived meanwhile
                 stock_state.correct(history)
 
     async def _history(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
-        """All that the journal says of some SKUs in [start_ms, end_ms), and maybe more around that."""
+        """All stock events of SKUs in [start_ms, end_ms), and possibly more around."""
         found: list[Ledger] = []
         start_ms -= start_ms % (1000 * HOUR_S)
         log_reader = StockLogReader(STOCK, start_ms, start_ms, lambda ledger: found.append(ledger.of_skus(skus)))

@@ -1,7 +1,7 @@
-"""Reading the journal of stock, block by block, while workers go on writing it: each entry reaches a reader once.
+"""Reads the stock event log block by block while workers append to it; each reader gets each entry once.
 
-A reader's reach is the stretch of event time that it has been given. Blocks extend it; what is polled falls within it
-and is handed over, or beyond it and will be in a block by the time that one is read.
+A reader covers a span of event time. Reading blocks extends it. A polled entry is passed to the reader if it is inside
+the span; otherwise it will be in its block by the time that the reader reads that.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from streams.view.blocks import Blocks
 
 _FIRST, _MOST = 4, 256
 _ENTRIES = 50_000
-"""So many blocks are read at once, more while they hold fewer entries than this: others wait meanwhile."""
+"""Blocks read at once; more while they hold fewer entries than this, as other tasks wait meanwhile."""
 
 
 @dataclass(slots=True, eq=False)
 class StockLogReader:
-    """What one reader has of a level: all of [start_ms, end_ms)."""
+    """A reader of one level; it has all of [start_ms, end_ms)."""
 
     level: str
     start_ms: int
     end_ms: int
     add: Callable[[Ledger], None]
-    """Takes entries in any order."""
+    """Receives entries in any order."""
 
     def polled(self, ledger: Ledger) -> None:
-        """Hand over what came late for this reach."""
+        """Pass late entries inside the span."""
         mine = ledger.between(self.start_ms, self.end_ms)
         if mine:
             self.add(mine)
 
 
 class StockEventLog:
-    """The blocks of the stock levels, and what is polled beside them."""
+    """The blocks of the stock levels, and polled entries."""
 
     def __init__(self, reader: PaneSource, blocks: Blocks, levels: Sequence[PaneLevel]) -> None:
         self._reader = reader
         self._blocks = blocks
         self._block_ms = {level.name: 1000 * level.block_s for level in levels}
         self._starts: dict[str, set[int]] = {}
-        """# level: starts of its blocks, epoch ms; none before it is first read"""
+        """# {level: starts of its blocks, epoch ms}; filled on first read"""
         self._polled: dict[str, set[int]] = {level.name: set() for level in levels}
-        """# level: starts of blocks that were polled for"""
+        """# {level: starts of blocks that polled entries belong to}"""
         self._log_readers: list[StockLogReader] = []
 
     def polled(self, ledgers: Sequence[Ledger]) -> None:
-        """Take in what was applied since the last poll."""
+        """Add what was applied since the last poll."""
         whole = merge_ledgers(ledgers)
         if not whole:
             return
@@ -61,17 +61,17 @@ class StockEventLog:
             log_reader.polled(whole)
 
     def subscribe(self, log_reader: StockLogReader) -> None:
-        """Hand polled entries over to this reach from now on."""
+        """Pass polled entries to this reader from now on."""
         self._log_readers.append(log_reader)
 
     def unsubscribe(self, log_reader: StockLogReader) -> None:
-        """No more."""
+        """Stop passing entries to this reader."""
         self._log_readers.remove(log_reader)
 
     async def read(
         self, log_reader: StockLogReader, to_ms: int, on_progress: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Extend a reach that is followed, at least to `to_ms`; `on_progress` is told of each step."""
+        """Extend a subscribed reader at least to `to_ms`; `on_progress` is called after each step."""
         length = self._block_ms[log_reader.level]
         to_ms, at_once = -(-to_ms // length) * length, _FIRST
         while log_reader.end_ms < to_ms:
@@ -83,10 +83,10 @@ class StockEventLog:
                 log_reader.end_ms = to_ms
                 return
             blocks = await self._blocks.read([(log_reader.level, start // 1000) for start in wanted])
-            # From here on nothing is waited for: what is polled next finds the reach extended.
+            # No await from here on: the next poll must see the extended span.
             end = wanted[-1] + length
             if {start for start in self._polled[log_reader.level] if log_reader.end_ms <= start < end} - set(wanted):
-                continue  # a block between them came to be meanwhile
+                continue  # a block between them was created meanwhile
             for delta in blocks.values():
                 log_reader.add(delta.stock)
             log_reader.end_ms = end

@@ -1,6 +1,4 @@
-"""What the stock KPIs are made of, of the values of a scope at a moment: sums by name, as `streams.model.kpis` takes
-them.
-"""
+"""Inputs of the stock KPIs by name, for the values of a scope at a moment."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ StockSums = dict[str, int]
 
 
 class StockNumbers:
-    """Asks about one moment."""
+    """Queries the stock at one moment."""
 
     def __init__(
         self, stock: StockView, names: StockNames, promotions: Mapping[str, Promotion], as_of_ms: int, live: bool
@@ -39,7 +37,7 @@ class StockNumbers:
         return await self._stock.ask(self._as_of_ms, self._live, counts)
 
     async def of_promotions(self, promotions: Sequence[str]) -> list[StockSums]:
-        """The SKUs that each promotion's definition names; of one that names none, none."""
+        """The SKUs that each promotion's definition names; none if it names none."""
 
         def counts(stock_state: StockState) -> list[StockSums]:
             found = []
@@ -52,7 +50,7 @@ class StockNumbers:
         return await self._stock.ask(self._as_of_ms, self._live, counts)
 
     async def of_skus(self, skus: Sequence[str], promotion: str | None) -> list[StockSums]:
-        """SKUs, and what was sold of each under a promotion; nothing of a SKU that was never counted."""
+        """Stock of SKUs, and their sales under a promotion; empty for a SKU that was never counted."""
 
         def states(stock_state: StockState) -> list[StockSums]:
             numbers = self._numbers(skus)
@@ -67,10 +65,10 @@ class StockNumbers:
         return await self._stock.ask(self._as_of_ms, self._live, states)
 
     def skus_of(self, promotion: str) -> tuple[str, ...]:
-        """What is on promotion."""
+        """The SKUs that a promotion's definition names."""
         defined = self._promotions.get(promotion)
         return (defined.skus or ()) if defined is not None else ()
 
     def _numbers(self, skus: Sequence[str]) -> Ints:
-        """-1 for a name of which nothing was ever said."""
+        """Ids of SKUs; -1 for unknown ones."""
         return np.fromiter((self._names.skus.get(sku, -1) for sku in skus), np.int64, len(skus))

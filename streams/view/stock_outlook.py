@@ -1,7 +1,7 @@
-"""What becomes of the stock of SKUs: when it runs out, what that costs, what to order; for people, on demand.
+"""The outlook of the stock of SKUs: when it runs out, what that costs, and what to order.
 
-The rate of sale is that of the last 15 minutes where it is about running out, and of the last hour where it is about
-ordering. All of it is a function of the events before the as-of.
+Time to stockout uses the rate of sale of the last 15 minutes, replenishment that of the last hour. All numbers are
+functions of the events before the as-of.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from streams.view.query import Item, KpiQuery
 from streams.view.rolling import MAX_ITEMS, RollingView
 
 LOOK_BACK_MS = 86_400_000
-"""An outage that began longer ago has no rate to be judged by."""
+"""The rate of sale before an older outage is not looked up."""
 _MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class WarehouseUnits:
-    """What one warehouse has, orders left out."""
+    """Stock of one warehouse, before orders."""
 
     warehouse: str
     units: int
@@ -46,19 +46,19 @@ class Outage:
     since_ms: int | None
     """When it ran out; None: longer ago than a day."""
     gmv_at_risk_per_hour: int | None
-    """GMV an hour in the 15 minutes up to that minute, minor units; None where `since_ms` is."""
+    """GMV per hour in the 15 minutes up to then, minor units; None if `since_ms` is None."""
 
 
 @dataclass(frozen=True, slots=True)
 class SkuOutlook:
-    """One SKU at one as-of. Where nothing was ever counted, `values["stock_available"]` is None and so is the rest."""
+    """One SKU at one as-of. If it was never counted, `values["stock_available"]` and all that depends on it is None."""
 
     as_of_ms: int
     sku: str
     promotion: str | None
     values: Mapping[str, Number]
     sold: int | None
-    """Units paid with the promotion's id, ever."""
+    """Units ever paid with the promotion's id."""
     shelves: Sequence[WarehouseUnits]
     stockout: StockOutInterval | None
     outage: Outage | None
@@ -70,23 +70,23 @@ class SkuOutlook:
 
 @dataclass(frozen=True, slots=True)
 class ShopOutlook:
-    """The SKUs that sold best in 24 h, as far as they are out of stock or near it."""
+    """Those of the best-selling SKUs of 24 h that are out of stock or nearly."""
 
     as_of_ms: int
     values: Mapping[str, Number]
     out: Sequence[tuple[Item, Outage]]
-    """What is lost by the hour, the most first."""
+    """The most GMV at risk per hour first."""
     soon: Sequence[Item]
     """The first to run out first."""
 
     @property
     def gmv_at_risk_per_hour(self) -> int:
-        """Of all of them, minor units."""
+        """Of all SKUs in `out`, minor units."""
         return sum(outage.gmv_at_risk_per_hour or 0 for _, outage in self.out)
 
 
 class StockOutlook:
-    """Asks the view; no poll should come between its questions (`Following.ask` with `still`)."""
+    """Queries the view. Pause polling between its queries (`FollowerThread.ask` with `pause_polling`)."""
 
     def __init__(self, view: RollingView, settings: Settings, at_ms: int) -> None:
         self._view = view
@@ -95,7 +95,7 @@ class StockOutlook:
         self._at_ms = at_ms
 
     async def of_sku(self, sku: str, promotion: str | None, as_of_ms: int | None) -> SkuOutlook:
-        """Everything about one SKU."""
+        """The outlook of one SKU."""
         hour = await self._view.one(KpiQuery(Window.H1, Scope.SKU, as_of_ms, promotion), sku, self._at_ms)
         as_of_ms, numbers = hour.as_of_ms, hour.items[0].values
         promotion = self._view.resolve_promotion(promotion, as_of_ms)
@@ -132,7 +132,7 @@ class StockOutlook:
         )
 
     async def of_shop(self, limit: int, as_of_ms: int | None) -> ShopOutlook:
-        """What runs out next, and what is lost by what ran out: of the 1,000 SKUs that sold best in 24 h."""
+        """SKUs that run out next, and GMV at risk of those that ran out, among the 1,000 best-selling of 24 h."""
         whole = await self._view.one(KpiQuery(Window.H24, as_of_ms=as_of_ms), "", self._at_ms)
         as_of_ms = whole.as_of_ms
         best = await self._view.every(KpiQuery(Window.H24, Scope.SKU, as_of_ms), self._at_ms, limit=MAX_ITEMS)
@@ -154,7 +154,7 @@ class StockOutlook:
         return [int(units or 0) for _, units in points]
 
     async def _outages(self, stocks: Mapping[str, int], as_of_ms: int) -> dict[str, Outage]:
-        """Since when SKUs are out of stock, and what that costs, of those that are. `stocks`: what is there of each."""
+        """Start and cost of the outages of SKUs. `stocks`: units available, by SKU."""
         out = {sku: stock for sku, stock in stocks.items() if stock <= 0}
         since = await self._since(out, as_of_ms) if out else {}
         found = {}
@@ -162,7 +162,7 @@ class StockOutlook:
             if since_ms is None:
                 found[sku] = Outage(None, None)
                 continue
-            end_ms = min(as_of_ms, (since_ms // _MINUTE_MS + 1) * _MINUTE_MS)  # with the sales of that moment
+            end_ms = min(as_of_ms, (since_ms // _MINUTE_MS + 1) * _MINUTE_MS)  # with the sales up to then
             query = KpiQuery(Window.M15, Scope.SKU)
             ((_, gmv),) = await self._view.series(query, sku, "gmv", [end_ms], self._at_ms)
             found[sku] = Outage(since_ms, gmv_at_risk_per_hour(int(gmv or 0), RATE_MINUTES / 60))

@@ -1,4 +1,4 @@
-"""The counters of one window, kept by adding what comes in at its end and taking away what falls out at its start."""
+"""The counters of one window: cells are added at its end and subtracted at its start."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from streams.panes.tiered_sum import TieredSum
 
 _CELL_BYTES = 16
 _WAITING, _WAITING_CELLS = 64, 1 << 16
-"""So many parts, or so many cells in them, are added up though nobody asks."""
+"""Parts and cells that wait at most before they are merged."""
 
 
 class RareSums:
-    """Amounts by row and counter, 16 bytes each. What is taken is added up when somebody asks, or when it is much."""
+    """Amounts by row and counter, 16 bytes each. Parts are merged lazily on read."""
 
     def __init__(self, counters: int) -> None:
         self._counters = counters
@@ -32,14 +32,14 @@ class RareSums:
         return _CELL_BYTES * (self._waiting_cells + self._sums.size)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all amounts."""
         self._sums = TieredSum(_merge_nonzero, lambda cells: len(cells.keys), fan_in=2)
         """In one pane."""
         self._waiting: list[Cells] = []
         self._waiting_cells = 0
 
     def take(self, sign: int, cells: Cells, rare: npt.NDArray[np.bool_]) -> None:
-        """Add (1) or take away (-1) those of some cells, whatever their pane."""
+        """Add (1) or subtract (-1) the cells of rare rows, from any pane. `rare`: [cell]."""
         part = Cells(cells.keys[rare], sign * cells.amounts[rare]).in_one_pane()
         self._waiting.append(part)
         self._waiting_cells += len(part.keys)
@@ -77,7 +77,7 @@ class RareSums:
         return total
 
     def _found(self, rows: Ints) -> tuple[Cells, Ints, Ints]:
-        """All cells; of each row where the first of its own is, and how many there are."""
+        """All cells; for each row the index of its first cell, and their number."""
         cells = self._summed()
         starts, ends = np.searchsorted(cells.keys, [rows << COUNTER_BITS, (rows + 1) << COUNTER_BITS])
         return cells, starts, ends - starts
@@ -97,17 +97,17 @@ def _merge_nonzero(parts: Sequence[Cells]) -> Cells:
 
 
 COMMON = 1 << 16
-"""Rows below this have a place of their own for every counter; what there are more of, only for those they have."""
+"""Rows below this have a slot for every counter; the others only for counters that are not 0."""
 
 
 class MovingSum(ABC):
-    """Sums of cells over a span that moves on; exact, since integers are."""
+    """Exact sums of cells over a moving span."""
 
     def __init__(self) -> None:
         self.span = Span(0, 0)
 
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
-        """What to add (1) and take away (-1) to get to another span; everything anew where they hardly overlap."""
+        """Spans to add (1) and to subtract (-1) to move to another span; all of it if they hardly overlap."""
         old = self.span
         if span == old:
             return
@@ -125,20 +125,20 @@ class MovingSum(ABC):
 
     @abstractmethod
     def take(self, sign: int, parts: Iterable[Cells]) -> None:
-        """Add (1) or take away (-1) cells; 0 empties."""
+        """Add (1) or subtract (-1) cells; 0 clears."""
 
     def correct(self, cells: Cells) -> None:
-        """Add what was applied meanwhile, as far as it falls in the span."""
+        """Add what was applied, as far as it is in the span."""
         self.take(1, [cells.between(self.span.start_s, self.span.end_s)])
 
 
 class WindowSum(MovingSum):
-    """By row, for counters that most rows have."""
+    """Sums by row, for counters that most rows have."""
 
     def __init__(self, counters: int = N_COUNTERS) -> None:
         super().__init__()
         self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
-        """# [row, counter], of rows below `COMMON`"""
+        """# [row, counter], for rows below `COMMON`"""
         self._rare = RareSums(counters)
 
     @property
@@ -187,7 +187,7 @@ class WindowSum(MovingSum):
         return total
 
     def nonzero_rows(self, wanted: npt.NDArray[np.bool_]) -> Ints:
-        """Those of the wanted rows with any counter that is not 0, ascending. `wanted`: [row]."""
+        """Rows with any counter, ascending, among those wanted. `wanted`: [row]."""
         rows = np.flatnonzero(wanted[: len(self._sums)])
         rare = self._rare.rows()
         return np.concatenate([rows[self._sums[rows].any(axis=1)], rare[wanted[rare]] if len(rare) else NO_INTS])

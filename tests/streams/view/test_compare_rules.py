@@ -113,7 +113,7 @@ def test_a_promotion_and_its_baseline() -> None:
 @pytest.mark.parametrize(
     ("name", "at", "why"),
     [
-        (None, DAY_S, "there is no promotion"),
+        (None, DAY_S, "no promotion has started"),
         ("alone", DAY_S, "'alone' has no baseline.* astray, backwards, this"),
         ("astray", DAY_S, "'never' of promotion 'astray' is not in force.* last, this"),
         ("backwards", DAY_S, "does not start before it"),
