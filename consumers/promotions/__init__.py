@@ -1,1 +1,1 @@
-"""The promotions that are in force: written as a file, checked, compared and put on the topic `promotions`."""
+"""Promotion definitions: reads files, validates, compares with the topic `promotions` and writes differences."""

@@ -1,4 +1,4 @@
-"""What is different between two definitions of a promotion, field by field."""
+"""Differences between two definitions of a promotion, by field."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _EXAMPLES = 3
 
 
 class PromotionOutcome(StrEnum):
-    """What became of one promotion."""
+    """The result for one promotion."""
 
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
-    """It is in force as it was asked for: nothing was written."""
+    """The definition already applies: nothing was written."""
     DELETED = "deleted"
     ABSENT = "absent"
-    """It was to be deleted, and was not there."""
+    """It was to be deleted and did not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that is different. Of `skus`, before and after say how many there are."""
+    """A changed field. For `skus`, before and after are counts."""
 
     field: str
-    """Dotted where it is inside another: `targets.base`, `phases.opening.ends_at`."""
+    """Nested names are dotted: `targets.base`, `phases.opening.ends_at`."""
     before: FieldValue
     after: FieldValue
     note: str = ""
-    """What the two alone do not say."""
+    """Details beyond before and after."""
 
     def text(self, timezone: str) -> str:
-        """In words: times as the promotion's clocks show them."""
+        """The change as text, with times in the promotion's time zone."""
         is_time = self.field.rpartition(".")[2] in TIMES
         before, after = (_shown(given, timezone if is_time else None) for given in (self.before, self.after))
         return f"{self.field} {before} → {after}" + (f" ({self.note})" if self.note else "")
 
 
 def field_changes(before: Promotion, after: Promotion) -> list[FieldChange]:
-    """What is different, in the order of the contract's fields; the order of SKUs is no difference."""
+    """The changed fields, in the order of the contract; the order of SKUs does not matter."""
     return list(_changes(before, after))
 
 
@@ -67,7 +67,7 @@ def _differ(name: str, before: FieldValue, after: FieldValue) -> Iterator[FieldC
 
 
 def _phases(before: tuple[Phase, ...], after: tuple[Phase, ...]) -> Iterator[FieldChange]:
-    """By name; where a name is there twice, by place."""
+    """Match phases by name, or by position if names repeat."""
     old, new = _by_name(before), _by_name(after)
     for name in dict.fromkeys([*old, *new]):
         for field in ("name", *TIMES):

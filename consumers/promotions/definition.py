@@ -1,4 +1,4 @@
-"""One promotion of a file, read field by field: a definition, or what is wrong and on which line."""
+"""Reads one promotion of a file, field by field, and reports errors by line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from consumers.promotions.yaml_lines import YamlList, YamlMapping, YamlNode, Yam
 from consumers.validation_messages import validation_message
 
 OVERLAP = "phases_may_overlap"
-"""Says that phases overlap on purpose; it is of the file alone and is not written to the topic."""
+"""Allows overlapping phases. A field of the file only; it is not written to the topic."""
 FIELDS = (*Promotion.model_fields, OVERLAP)
 PHASE_FIELDS = ("name", "starts_at", "ends_at")
 TIERS = ("base", "sprint", "challenge")
@@ -26,8 +26,8 @@ NodePath = tuple[str | int, ...]
 _TIME = "write local time such as 2026-11-11 00:00, ISO 8601 with an offset, or epoch ms"
 _MONEY = "write whole minor units (cents, fen), such as 80_000_000 for 800,000.00"
 _HINTS = {
-    "promotion_id": "write the id that events carry as promotion_id",
-    "name": "write what people call it",
+    "promotion_id": "write the id that events have in promotion_id",
+    "name": "write its display name",
     "timezone": "write an IANA name such as Asia/Shanghai",
     "starts_at": _TIME,
     "ends_at": _TIME,
@@ -37,15 +37,15 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """Something in a file that cannot be taken."""
+    """An error in a file."""
 
     line: int
     message: str
-    """What is wrong, and what to write instead."""
+    """The problem and the fix."""
 
 
 class DefinitionReader:
-    """One promotion of the file, read field by field. Faults are added to the list that is shared by the file."""
+    """Reads one promotion of a file field by field, and adds errors to the file's list."""
 
     def __init__(self, node: YamlMapping, errors: list[FileError]) -> None:
         self._node = node
@@ -54,7 +54,7 @@ class DefinitionReader:
         self._timezone = ""
 
     def read(self) -> Promotion | None:
-        """The definition, or None where anything is wrong with it."""
+        """The definition; None if it has an error."""
         node = self._node
         self._known(node, FIELDS)
         self._timezone = self._zone()
@@ -73,17 +73,15 @@ class DefinitionReader:
             return None
         return self._checked({name: given for name, given in found.items() if given is not None})
 
-    # Fields ----------------------------------------------------------------------------------------------------------
-
     def _known(self, node: YamlMapping, names: Sequence[str]) -> None:
         for name in node.values:
             if name not in names:
                 close = get_close_matches(name, names, 1)
-                hint = f"do you mean `{close[0]}`?" if close else f"there are {', '.join(names)}"
+                hint = f"do you mean `{close[0]}`?" if close else f"the fields are {', '.join(names)}"
                 self._errors.append(FileError(node.lines[name], f"there is no field `{name}`: {hint}"))
 
     def _get(self, node: YamlMapping, name: str, required: bool) -> YamlNode | None:
-        """The value of a field; null is absent."""
+        """The value of a field; null means absent."""
         value = node.values.get(name)
         if value is not None and not isinstance(value, YamlNull):
             return value
@@ -99,14 +97,14 @@ class DefinitionReader:
         return None
 
     def _zone(self) -> str:
-        """The time zone; UTC stands in for one that is wrong, so that times can be read nevertheless."""
+        """The time zone; UTC for an invalid one, so that times can still be read."""
         name = self._text(self._node, "timezone", required=True)
         if name is None:
             return "UTC"
         if name not in available_timezones():
             close = get_close_matches(name, available_timezones(), 1)
             hint = f"do you mean {close[0]}?" if close else _HINTS["timezone"]
-            self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is no IANA time zone: {hint}")
+            self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is not an IANA time zone: {hint}")
             return "UTC"
         return name
 
@@ -135,7 +133,7 @@ class DefinitionReader:
         if value is None:
             return None
         if not isinstance(value, YamlList):
-            self._add_error(value, "`phases` is no list: write one of {name, starts_at, ends_at}")
+            self._add_error(value, "`phases` is not a list: write one of {name, starts_at, ends_at}")
             return None
         found = []
         for item in value.items:
@@ -152,7 +150,7 @@ class DefinitionReader:
         if value is None:
             return None
         if not isinstance(value, YamlMapping):
-            self._add_error(value, "`targets` is no mapping: write {base: …, sprint: …, challenge: …}")
+            self._add_error(value, "`targets` is not a mapping: write {base: …, sprint: …, challenge: …}")
             return None
         self._known(value, TIERS)
         found = {tier: self._money(value, tier) for tier in TIERS}
@@ -167,27 +165,25 @@ class DefinitionReader:
         if value is None:
             return None
         if not isinstance(value, YamlList):
-            self._add_error(value, "`skus` is no list: write [s-1, s-2] or one in each line after a dash")
+            self._add_error(value, "`skus` is not a list: write [s-1, s-2], or one per line after a dash")
             return None
         lines: dict[str, int] = {}
         for item in value.items:
             if not isinstance(item, YamlScalar):
                 self._add_error(item, "not a SKU: write its id")
             elif item.text in lines:
-                self._add_error(item, f"SKU {item.text!r} is on line {lines[item.text]} already: leave one out")
+                self._add_error(item, f"SKU {item.text!r} is already on line {lines[item.text]}: remove one")
             else:
                 lines[item.text] = item.line
         return list(lines)
 
-    # The whole -------------------------------------------------------------------------------------------------------
-
     def _check_times(self, found: Mapping[str, Any], overlap: bool) -> None:
-        """Phases lie in the promotion and follow each other, unless said otherwise; unreadable times are left out."""
+        """Check that phases are inside the promotion and do not overlap (unless allowed); skips unreadable times."""
         periods = [(found, self._node), *zip(found["phases"] or (), self._phase_nodes(), strict=True)]
         read = [(period, node) for period, node in periods if None not in (period["starts_at"], period["ends_at"])]
         for period, node in read:
             if period["ends_at"] <= period["starts_at"]:
-                self._add_error(node.values["ends_at"], "`ends_at` is not after `starts_at`: let it end later")
+                self._add_error(node.values["ends_at"], "`ends_at` is not after `starts_at`: write a later time")
         phases = [pair for pair in read if pair[0] is not found]
         if len(phases) < len(read):  # the promotion's own times are known
             for phase, node in phases:
@@ -198,7 +194,7 @@ class DefinitionReader:
         for (first, _), (second, node) in pairwise(in_time):
             if second["starts_at"] < first["ends_at"] and not overlap:
                 message = f"phase {second['name']!r} begins before {first['name']!r} ends"
-                self._add_error(node, f"{message}: let them follow each other, or say `{OVERLAP}: true`")
+                self._add_error(node, f"{message}: change the times, or set `{OVERLAP}: true`")
 
     def _phase_nodes(self) -> list[YamlMapping]:
         node = self._node.values.get("phases")
@@ -219,7 +215,7 @@ class DefinitionReader:
         size = len(encode_promotion(promotion))
         if size > MAX_MESSAGE_BYTES:
             self._add_error(
-                self._node, f"the definition has {size:,} bytes, {MAX_MESSAGE_BYTES:,} are taken: shorten it"
+                self._node, f"the definition has {size:,} bytes, more than {MAX_MESSAGE_BYTES:,}: shorten it"
             )
         return promotion if len(self._errors) == self._before else None
 
@@ -228,12 +224,12 @@ class DefinitionReader:
 
 
 def encode_promotion(promotion: Promotion) -> bytes:
-    """The definition as it goes to the topic."""
+    """The definition as a message of the topic."""
     return promotion.model_dump_json(exclude_none=True).encode()
 
 
 def _line(lines: Mapping[NodePath, int], path: NodePath) -> int:
-    """Of the value at a path, or of the nearest around it."""
+    """The line of the value at a path, or of its nearest ancestor."""
     while path and path not in lines:
         path = path[:-1]
     return lines[path]

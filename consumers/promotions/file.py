@@ -1,19 +1,19 @@
-"""Promotions as a file: YAML to definitions, with every fault found at once and the line that it stands on.
+"""Reads promotion definitions from YAML and reports every error with its line.
 
-    promotions:
-      - promotion_id: d11-2026
-        name: Double Eleven 2026
-        timezone: Asia/Shanghai
-        starts_at: 2026-11-10 20:00
-        ends_at: 2026-11-12 00:00
-        phases:
-          - {name: opening, starts_at: 2026-11-10 20:00, ends_at: 2026-11-11 02:00}
-        targets: {base: 80000000, sprint: 100000000, challenge: 120000000}
-        skus: [s-00001, s-00002]
-        baseline: d11-2025
+promotions:
+- promotion_id: d11-2026
+name: Double Eleven 2026
+timezone: Asia/Shanghai
+starts_at: 2026-11-10 20:00
+ends_at: 2026-11-12 00:00
+phases:
+- {name: opening, starts_at: 2026-11-10 20:00, ends_at: 2026-11-11 02:00}
+targets: {base: 80000000, sprint: 100000000, challenge: 120000000}
+skus: [s-00001, s-00002]
+baseline: d11-2025
 
-What the contract says of a promotion is checked by its model; what only a person's file can get wrong (a name that is
-not known, a phase outside its promotion, targets in the wrong order) is checked here.
+The contract's model validates each definition; checks that only concern files (unknown names, phases outside the
+promotion, targets in the wrong order) are here.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from consumers.promotions.yaml_lines import YamlError, YamlList, YamlMapping, Ya
 
 @dataclass(frozen=True, slots=True)
 class PromotionFile:
-    """What a file says. With any fault, nothing of it is to be used."""
+    """The content of a file; unusable if it has any error."""
 
     promotions: tuple[Promotion, ...] = ()
     errors: tuple[FileError, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
-    """# promotion_id: the line its definition begins on"""
+    """# promotion_id: line of its definition"""
 
 
 def read_promotions(text: str) -> PromotionFile:
-    """The promotions of a file, in its order; never raises for what the file holds."""
+    """The promotions of a file in its order, or all errors; never raises for the file's content."""
     try:
         root = parse_yaml(text)
     except YamlError as error:
@@ -50,20 +50,20 @@ def read_promotions(text: str) -> PromotionFile:
         if promotion is None:
             continue
         if promotion.promotion_id in lines:
-            message = f"promotion {promotion.promotion_id!r} is defined on line {lines[promotion.promotion_id]} already"
-            errors.append(FileError(node.line, f"{message}: leave one out"))
+            message = f"promotion {promotion.promotion_id!r} is already defined on line {lines[promotion.promotion_id]}"
+            errors.append(FileError(node.line, f"{message}: remove one"))
         lines.setdefault(promotion.promotion_id, node.line)
         promotions.append(promotion)
     return PromotionFile(tuple(promotions), tuple(sorted(errors, key=lambda fault: fault.line)), lines)
 
 
 def _definitions(root: YamlNode, errors: list[FileError]) -> Sequence[YamlMapping]:
-    """The mapping of each promotion: of a list under `promotions`, of a bare list, or the only one of the file."""
+    """The mapping of each promotion: from a list under `promotions`, a bare list, or the file's only mapping."""
     listed: YamlNode = root
     if isinstance(root, YamlMapping) and "promotions" in root.values:
         listed = root.values["promotions"]
         errors += (
-            FileError(root.lines[name], f"`{name}` beside `promotions`: put it into a promotion, or leave it out")
+            FileError(root.lines[name], f"`{name}` beside `promotions`: move it into a promotion, or remove it")
             for name in root.values
             if name != "promotions"
         )

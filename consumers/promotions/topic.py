@@ -1,4 +1,4 @@
-"""The topic `promotions`: what is in force, and changing it."""
+"""Reads and updates the definitions on the topic `promotions`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from consumers.topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class PromotionTopicState:
-    """What the topic says."""
+    """The state of the topic."""
 
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
-    """By id: the last definition by offset, without those deleted since."""
+    """The latest definition by id, without deleted ones."""
     rejected: int = 0
-    """Messages that break the contract: the workers put them on `dead-letters`, and they change nothing."""
+    """Messages that break the contract and are ignored; workers send them to `dead-letters`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionReport:
-    """What becomes of one promotion."""
+    """The result for one promotion."""
 
     promotion_id: str
     outcome: PromotionOutcome
     changes: Sequence[FieldChange] = ()
     definition: Promotion | None = None
-    """What is in force after it; None where it is deleted or absent."""
+    """The definition that applies afterwards; None if deleted or absent."""
 
 
 async def read_promotion_topic(kafka: KafkaTarget) -> PromotionTopicState:
-    """Everything on the topic, added up. Raises SalepulseError without a broker or the topic."""
+    """Read the state of the topic. Raises SalepulseError without a broker or the topic."""
     promotions: dict[str, Promotion] = {}
     rejected = 0
     async for record in read_to_end(kafka, Topic.PROMOTIONS):
@@ -55,7 +55,7 @@ async def read_promotion_topic(kafka: KafkaTarget) -> PromotionTopicState:
 def plan_promotions(
     in_force: Mapping[str, Promotion], wanted: Sequence[Promotion], deleted: Sequence[str]
 ) -> list[PromotionReport]:
-    """What has to become of each promotion that is named; the others stay as they are. Pure."""
+    """The result for each named promotion; others stay unchanged. Pure."""
     reports = []
     for promotion in wanted:
         name, before = promotion.promotion_id, in_force.get(promotion.promotion_id)
@@ -71,7 +71,7 @@ def plan_promotions(
 
 
 async def write_promotions(kafka: KafkaTarget, reports: Sequence[PromotionReport]) -> int:
-    """Write what is different; returns how many messages that were, once the broker has confirmed them."""
+    """Write the changed definitions; returns the number of messages when the broker has acknowledged them."""
     messages = [
         OutgoingMessage(
             Topic.PROMOTIONS,

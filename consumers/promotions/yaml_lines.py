@@ -1,7 +1,7 @@
-"""YAML with the line of everything in it, so that whoever wrote it can be told where it is wrong.
+"""A YAML parser that keeps line numbers for error messages.
 
-Scalars stay the text that was written: what a field expects decides what it means. So `no`, `0123` and `12:30` are
-what they look like, and not a truth value, an octal number and 750, as YAML 1.1 would have it.
+Scalars keep their text, and the field that reads one decides its type: `no`, `0123` and `12:30` are not a boolean, an
+octal number and 750, as in YAML 1.1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import yaml
 
 
 class YamlError(Exception):
-    """Text that is no YAML, or YAML that is not taken; `line` is where, from 1."""
+    """Invalid or unsupported YAML; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class YamlScalar:
 
 @dataclass(frozen=True, slots=True)
 class YamlNull:
-    """Nothing: an empty value, `~` or `null`."""
+    """An empty value, `~` or `null`."""
 
     line: int
 
@@ -51,7 +51,7 @@ class YamlMapping:
     line: int
     values: Mapping[str, YamlNode]
     lines: Mapping[str, int]
-    """Where each name stands."""
+    """The line of each name."""
 
 
 YamlNode: TypeAlias = YamlScalar | YamlNull | YamlList | YamlMapping
@@ -61,21 +61,21 @@ _MAX_NODES = 1_000_000
 
 
 def parse_yaml(text: str) -> YamlNode:
-    """The one document that the text holds. Raises YamlError."""
+    """The only document in the text. Raises YamlError."""
     try:
         root = yaml.compose(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
         return YamlNull(1) if root is None else _Converter().node(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise YamlError(mark.line + 1 if mark else 1, f"no YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:  # characters that no YAML may hold
-        raise YamlError(1, f"no YAML: {str(error).splitlines()[0]}") from None
+        raise YamlError(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:  # characters that YAML does not allow
+        raise YamlError(1, f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise YamlError(1, "nested too deeply, or an alias within itself") from None
+        raise YamlError(1, "nested too deeply, or an alias inside itself") from None
 
 
 class _Converter:
-    """Counts what it makes: aliases of aliases may stand for far more than was written."""
+    """Limits the number of nodes: nested aliases expand exponentially."""
 
     def __init__(self) -> None:
         self._made = 0
@@ -84,7 +84,7 @@ class _Converter:
         line = found.start_mark.line + 1
         self._made += 1
         if self._made > _MAX_NODES:
-            raise YamlError(line, f"more than {_MAX_NODES:,} values, aliases written out")
+            raise YamlError(line, f"more than {_MAX_NODES:,} values with aliases expanded")
         match found:
             case yaml.MappingNode():
                 return self._fields(line, found)
@@ -100,14 +100,14 @@ class _Converter:
             if not isinstance(key, yaml.ScalarNode):
                 raise YamlError(at, "a name must be plain text, not a list or a mapping")
             if key.value in values:
-                raise YamlError(at, f"`{key.value}` is given twice, first on line {lines[key.value]}: leave one out")
+                raise YamlError(at, f"`{key.value}` is already on line {lines[key.value]}: remove one")
             lines[key.value] = at
             values[key.value] = self.node(value)
         return YamlMapping(line, values, lines)
 
 
 def walk_lines(node: YamlNode, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """(path, line) of a value and of all that is in it."""
+    """(path, line) of a value and all values in it."""
     yield path, node.line
     match node:
         case YamlMapping(values=values):

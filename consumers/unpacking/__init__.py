@@ -1,1 +1,1 @@
-"""From the bytes that Kafka stores to records, with bounded memory, whatever the bytes are."""
+"""Decodes Kafka's record batches into records, in bounded memory for any input."""

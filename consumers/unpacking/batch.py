@@ -1,4 +1,4 @@
-"""One of Kafka's batches, read in pieces: no more of it is unpacked at a time than a piece, whatever it unpacks to."""
+"""Reads one Kafka batch in pieces, to bound the memory of decompression."""
 
 from __future__ import annotations
 
@@ -35,39 +35,39 @@ from consumers.unpacking.records import (
 
 PIECE_BYTES = 2**22
 MAX_RECORD_BYTES = 2**24
-"""A larger record is cut: no dead letter may be larger either."""
+"""Larger records are truncated, as no dead letter may be larger."""
 STEP_BYTES = 2**26
-"""So much of a record that is cut is read in one go."""
+"""Bytes of a large record to read per step."""
 MAX_UNPACKED_BYTES = 2**32
-"""What a batch may unpack to; no Kafka client can write one of more than half of it."""
+"""Limit on a batch's uncompressed size; Kafka clients write at most half."""
 
 
 @dataclass(slots=True)
 class BatchPiece:
-    """Some of a batch, in order."""
+    """Consecutive records of a batch."""
 
     end_offset: int
-    """Offset after it; after the batch, where this is its end."""
+    """Offset after the piece; after the batch for its last piece."""
     records: list[Record] = field(default_factory=list)
     skipped: list[SkippedRecords] = field(default_factory=list)
     size: int = 0
-    """Bytes that it holds, about."""
+    """Approximate bytes."""
     unfinished: bool = False
-    """A large record is not passed over yet: ask again."""
+    """A large record is being skipped: read the next piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Up to where offsets can be, which a header that is wrong may not say."""
+    """The range of plausible offsets, to detect a wrong header."""
 
     start: int
-    """The offset that is read next."""
+    """The next offset to read."""
     end: int | None = None
-    """The end of the partition, as far as it is known."""
+    """The end of the partition, if known."""
 
 
 def split_batches(fetched: bytes) -> Iterator[memoryview]:
-    """The batches of one fetch; the last one of a fetch is mostly cut off, and left out unless it is the only one."""
+    """The batches of one fetch, without the last one if it is incomplete, unless it is the only one."""
     view, at = memoryview(fetched), 0
     while at < len(view):
         end = _end_of(view[at:])
@@ -80,9 +80,9 @@ def split_batches(fetched: bytes) -> Iterator[memoryview]:
 
 
 def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]:
-    """The batch, in pieces. What cannot be read of it is the `skipped` of the last one.
+    """The batch in pieces; an unreadable rest is in `skipped` of the last piece.
 
-    Raises, before anything else: CorruptBatchError where the bytes are not what was written.
+    Raises CorruptBatchError before the first piece if the bytes are damaged.
     """
     if _end_of(batch) != len(batch):
         raise CorruptBatchError("it is incomplete, or its length is wrong")
@@ -100,7 +100,7 @@ def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]
             [
                 BatchPiece(
                     offset_range.start + 1,
-                    skipped=[unreadable_batch(batch, offset_range, "its last offset is before its first")],
+                    skipped=[unreadable_batch(batch, offset_range, "its last offset is less than its first")],
                 )
             ]
         )
@@ -114,7 +114,7 @@ def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]
 
 
 def unreadable_batch(batch: memoryview, offset_range: OffsetRange, detail: str) -> SkippedRecords:
-    """All of a batch that cannot be read, or of what stands in its place, from `offset_range.start` on."""
+    """A piece that skips an unreadable batch, from `offset_range.start` on."""
     last_offset = offset_range.start
     if len(batch) >= HEADER_BYTES:
         header = read_header(batch)
@@ -125,7 +125,7 @@ def unreadable_batch(batch: memoryview, offset_range: OffsetRange, detail: str) 
 
 
 class _Unpacking:
-    """A batch of version 2 whose checksum is right."""
+    """A batch of version 2 with a valid checksum."""
 
     def __init__(self, batch: memoryview, header: BatchHeader, start: int) -> None:
         self._batch = batch
@@ -156,7 +156,7 @@ class _Unpacking:
         yield BatchPiece(end)
 
     def _some(self) -> Iterator[BatchPiece]:
-        """Whole records, or one that is large."""
+        """The next whole records, or the start of a large one."""
         stream = self._stream
         held = stream.fill(PIECE_BYTES)
         count, end = count_whole_records(held[:PIECE_BYTES], min(PIECE_RECORDS, self._left))
@@ -193,7 +193,9 @@ class _Unpacking:
 
     def _piece(self, held: memoryview, count: int) -> tuple[BatchPiece, UnreadableError | None]:
         records, error = parse_records(self._header, held, count)
-        if records and records[0].offset < self._next_offset:  # a batch comes whole, wherever in it reading began
+        if (
+            records and records[0].offset < self._next_offset
+        ):  # a fetch returns whole batches, even if it starts inside one
             records = [record for record in records if record.offset >= self._next_offset]
         if records:
             self._next_offset = records[-1].offset + 1
@@ -217,7 +219,7 @@ class _Unpacking:
 
 
 def _legacy_piece(batch: memoryview, offset_range: OffsetRange) -> BatchPiece:
-    """A batch from before version 2, which is one message."""
+    """A batch from before version 2, which is a single message."""
     message = LegacyMessage(batch)  # raises CorruptBatchError
     if offset_range.end is not None and message.offset >= max(offset_range.end, offset_range.start + 1):
         raise CorruptBatchError(f"its header is wrong: offset {message.offset}")
@@ -230,7 +232,7 @@ def _legacy_piece(batch: memoryview, offset_range: OffsetRange) -> BatchPiece:
 
 
 def _end_of(view: memoryview) -> int | None:
-    """Where the batch at the beginning ends; None where that is not in these bytes, or nothing that can be."""
+    """The end offset in bytes of the first batch; None if it is incomplete or invalid."""
     if len(view) < SHORTEST_BYTES:
         return None
     (length,) = struct.unpack_from(">i", view, 8)

@@ -1,4 +1,4 @@
-"""Kafka's batches of version 2 (since 0.11): what stands before the records of one.
+"""The header of Kafka's batches of version 2 (since 0.11).
 
 https://kafka.apache.org/documentation/#recordbatch
 """
@@ -11,11 +11,11 @@ from typing import NamedTuple
 _FORMAT = struct.Struct(">qiibIhiqqqhii")
 HEADER_BYTES = _FORMAT.size
 LOG_OVERHEAD_BYTES = 12
-"""Base offset and length: the length counts what follows them."""
+"""Base offset and length; the length counts the bytes after them."""
 MAGIC_AT = 16
 MAGIC = 2
 PIECE_RECORDS = 50_000
-"""So many are parsed at a time, at most."""
+"""Most records to parse at a time."""
 _CODEC_MASK = 0x07
 _APPEND_TIME_MASK = 0x08
 _TRANSACTIONAL_MASK = 0x10
@@ -23,7 +23,7 @@ _CONTROL_MASK = 0x20
 
 
 class BatchHeader(NamedTuple):
-    """As written. Only what follows the CRC is covered by it."""
+    """The header's fields. The CRC covers only the fields after it."""
 
     base_offset: int
     length: int
@@ -45,7 +45,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def is_control(self) -> bool:
-        """Whether it holds markers of transactions, and no records."""
+        """Whether it holds transaction markers instead of records."""
         return bool(self.attributes & _CONTROL_MASK)
 
     @property
@@ -55,26 +55,26 @@ class BatchHeader(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether it says to hold some records, and no more than are parsed at a time."""
+        """Whether its record count is positive and can be parsed at once."""
         return 0 < self.record_count <= PIECE_RECORDS and not self.is_control
 
     @property
     def is_log_append_time(self) -> bool:
-        """Whether its records carry the time at which the broker wrote them."""
+        """Whether its records have the broker's append time."""
         return bool(self.attributes & _APPEND_TIME_MASK)
 
     @property
     def last_offset(self) -> int:
-        """Offset of the last record, also where compaction has taken it away."""
+        """Offset of the last record, even if compaction removed it."""
         return self.base_offset + self.last_offset_delta
 
     def uncompressed(self, records: bytes | memoryview, count: int) -> bytes:
-        """A batch without compression, of the same offsets and times, that holds these records."""
+        """An uncompressed batch with the same offsets and times that holds these records."""
         length = HEADER_BYTES - LOG_OVERHEAD_BYTES + len(records)
         attributes = self.attributes & ~_CODEC_MASK
         return _FORMAT.pack(*self._replace(length=length, attributes=attributes, record_count=count)) + records
 
 
 def read_header(batch: memoryview) -> BatchHeader:
-    """The header at the beginning of these bytes, of which there are enough."""
+    """The header at the start of sufficiently many bytes."""
     return BatchHeader._make(_FORMAT.unpack_from(batch))

@@ -1,4 +1,4 @@
-"""Bytes that come in chunks, read from the front."""
+"""A buffered reader over chunks of bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VARINT_BYTES = 10
 
 
 class ByteStream:
-    """Holds as much as was asked for, and a chunk. What the chunks raise goes through."""
+    """Buffers only the bytes requested, rounded up to a chunk. Propagates exceptions of the chunks' iterator."""
 
     def __init__(self, chunks: Iterable[bytes | memoryview]) -> None:
         self._chunks = iter(chunks)
@@ -19,15 +19,15 @@ class ByteStream:
         self.bytes_read = 0
         """Bytes read so far."""
         self.ended = False
-        """Whether nothing follows what is held."""
+        """Whether nothing follows the buffered bytes."""
 
     @property
     def buffered(self) -> memoryview:
-        """What is held and not read."""
+        """The buffered bytes."""
         return memoryview(self._buffered)[self._at :]
 
     def fill(self, size: int) -> memoryview:
-        """Hold at least so many bytes, unless there are fewer left; returns all that is held."""
+        """Buffer at least `size` bytes if available; returns the buffer."""
         have = len(self._buffered) - self._at
         if have < size and not self.ended:
             parts: list[bytes | memoryview] = [self.buffered] if have else []
@@ -42,12 +42,12 @@ class ByteStream:
         return self.buffered
 
     def advance(self, size: int) -> None:
-        """These bytes, which are held, are read."""
+        """Consume buffered bytes."""
         self._at += size
         self.bytes_read += size
 
     def take(self, size: int) -> memoryview:
-        """The next bytes, as they are held: at least one, at most so many. Raises UnreadableError where none are."""
+        """Read between one and `size` bytes without copying. Raises UnreadableError at the end."""
         some = self.fill(1)[:size]
         if size and not some:
             raise UnreadableError("the records end early")
@@ -55,7 +55,7 @@ class ByteStream:
         return some
 
     def varint(self) -> int:
-        """The next number. Raises UnreadableError."""
+        """Read a varint. Raises UnreadableError."""
         found = varint(self.fill(_VARINT_BYTES), 0)
         if found is None:
             raise UnreadableError("the records end early")
@@ -64,14 +64,12 @@ class ByteStream:
 
 
 def varint(buffered: memoryview | bytes, at: int) -> tuple[int, int] | None:
-    """The number that begins at `at` (zigzag, as Kafka writes it) and where it ends; None: it goes on beyond what is
-    held. Raises UnreadableError where no number is.
-    """
+    """The zigzag varint at `at` and its end; None if it is incomplete. Raises UnreadableError for an invalid one."""
     number = 0
     for shift, byte in enumerate(buffered[at : at + _VARINT_BYTES]):
         number |= (byte & 0x7F) << 7 * shift
         if byte < 0x80:
             return (number >> 1) ^ -(number & 1), at + shift + 1
     if len(buffered) - at >= _VARINT_BYTES:
-        raise UnreadableError("a length in the records is no number")
+        raise UnreadableError("a length in the records is not a number")
     return None

@@ -1,6 +1,6 @@
-"""Decompressing what producers compressed, as a stream: some MiB at a time at most, whatever it unpacks to.
+"""Streaming decompression in chunks of a few MiB.
 
-Sizes that the compressed bytes announce are not believed.
+Sizes announced in the compressed bytes are not trusted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CHUNK_BYTES = 2**20
 _FEED_BYTES = 2**16
 _GZIP, _GZIP_MAGIC = 31, b"\x1f\x8b"
 _MOST_WINDOW_BYTES = 2**27
-"""The largest that zstd's own command writes, and that other Kafka clients read."""
+"""The largest window of the zstd command and of other Kafka clients."""
 
 
 class Codec(IntEnum):
-    """How a batch is compressed, as Kafka numbers it."""
+    """Kafka's compression codecs."""
 
     NONE = 0
     GZIP = 1
@@ -34,7 +34,7 @@ class Codec(IntEnum):
 
 
 def decompress(codec: int, data: memoryview) -> Iterator[bytes | memoryview]:
-    """What `data` unpacks to, in chunks of a few MiB at most. Raises UnreadableError, at once or after some of it."""
+    """Decompress `data` into chunks of a few MiB at most. Raises UnreadableError, at once or after some chunks."""
     try:
         match codec:
             case Codec.NONE:
@@ -55,13 +55,13 @@ def decompress(codec: int, data: memoryview) -> Iterator[bytes | memoryview]:
 
 def _gzip(data: memoryview) -> Iterator[bytes]:
     at = 0
-    while at < len(data) and (at == 0 or bytes(data[at : at + 2]) == _GZIP_MAGIC):  # what follows a member is padding
+    while at < len(data) and (at == 0 or bytes(data[at : at + 2]) == _GZIP_MAGIC):  # padding after a member
         inflating = zlib.decompressobj(_GZIP)
         fed: bytes | memoryview = b""
         chunk = b""
         while not inflating.eof:
-            if not fed and len(chunk) < CHUNK_BYTES:  # a whole chunk: there may be more of what was fed before
-                fed = data[at : at + _FEED_BYTES]  # little at a time: what is left of it is copied
+            if not fed and len(chunk) < CHUNK_BYTES:  # a full chunk: more output may be pending
+                fed = data[at : at + _FEED_BYTES]  # small inputs: the unused rest is copied
                 at += len(fed)
                 if not fed:
                     raise UnreadableError("gzip: ends early")

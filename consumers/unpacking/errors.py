@@ -1,14 +1,14 @@
-"""What cannot be read."""
+"""Errors of unreadable batches."""
 
 from __future__ import annotations
 
 
 class UnreadableError(Exception):
-    """Bytes of a batch are not what they should be. The message says what is wrong with them.
+    """Bytes of a batch are invalid. The message names the problem.
 
-    Raised and caught inside this package and by `consumers.kafka.bulk_fetch`: it leaves as a `Skipped`.
+    Caught in this package and in `consumers.kafka.bulk_fetch`, which return `SkippedRecords`.
     """
 
 
 class CorruptBatchError(UnreadableError):
-    """Its bytes are not what was written: they may be right when they are fetched again."""
+    """The bytes are damaged; another fetch may return valid ones."""

@@ -1,4 +1,4 @@
-"""Messages as Kafka kept them before version 2 of its batches (0.11): each on its own, or many compressed in one.
+"""Kafka's message formats before version 2 (0.11): single messages, or one message with many compressed in it.
 
 https://kafka.apache.org/documentation/#messageset
 """
@@ -14,15 +14,15 @@ from consumers.unpacking.errors import CorruptBatchError, UnreadableError
 from consumers.unpacking.records import ParsedRecord
 
 SHORTEST_BYTES = 26
-"""A message of version 0 with neither key nor value."""
+"""A message of version 0 without key and value."""
 _CRC_AT, _CRC_OF = 12, 16
 _CODEC_MASK, _APPEND_TIME_MASK = 0x07, 0x08
 _MOST_BYTES = 2**25
-"""More than that is not unpacked of one message: it would be at once."""
+"""Uncompressed limit of one message, as it is decompressed at once."""
 
 
 class LegacyMessage:
-    """A message whose checksum is right. Raises CorruptBatchError where it is not."""
+    """A message with a valid checksum. Raises CorruptBatchError otherwise."""
 
     def __init__(self, message: memoryview) -> None:
         try:
@@ -36,7 +36,7 @@ class LegacyMessage:
         self.unpacked_bytes = len(message)
 
     def records(self) -> Iterator[ParsedRecord]:
-        """What it holds. Raises UnreadableError."""
+        """Its records. Raises UnreadableError."""
         codec = self._attributes & _CODEC_MASK
         if not codec:
             yield ParsedRecord(self.offset, self._timestamp, self._key, self._value, ())
@@ -44,7 +44,7 @@ class LegacyMessage:
         inner = b"".join(self._unpacked(codec))
         self.unpacked_bytes = len(inner)
         messages = list(_messages(memoryview(inner)))
-        # Since version 1 offsets within are relative, and the outer one is the last.
+        # From version 1 on, inner offsets are relative to the outer one, which is the last.
         first = self.offset - messages[-1][0] if messages and self._version else 0
         for offset, (_, attributes, timestamp, key, value) in messages:
             if attributes & _CODEC_MASK:

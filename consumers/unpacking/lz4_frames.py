@@ -1,6 +1,6 @@
-"""LZ4 frames, a block at a time. A block unpacks to 4 MiB at most.
+"""LZ4 frames, one block of up to 4 MiB at a time.
 
-https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md; checksums are not looked at: a batch has its own.
+https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md. Checksums are ignored: a batch has its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINKED_MOST_BYTES = 2**25
 
 
 def lz4_chunks(data: memoryview) -> Iterator[bytes]:
-    """What the frames unpack to. Raises UnreadableError, or cramjam's DecompressionError."""
+    """Decompress the frames. Raises UnreadableError, or cramjam's DecompressionError."""
     at = 0
     try:
         while at < len(data):
@@ -31,11 +31,11 @@ def lz4_chunks(data: memoryview) -> Iterator[bytes]:
 
 
 def _frame(data: memoryview, at: int) -> Generator[bytes, None, int]:
-    """Yields the blocks of the frame at `at`, returns where it ends."""
+    """Yields the blocks of the frame at `at`, returns the frame's end."""
     magic, flags, sizes = struct.unpack_from("<IBB", data, at)
     most = _BLOCK_BYTES.get(sizes >> 4 & 7)
     if magic != _MAGIC or flags & _VERSION_MASK != _VERSION or flags & _DICTIONARY or most is None:
-        raise UnreadableError("lz4: no frame of the format that Kafka uses")
+        raise UnreadableError("lz4: not a frame of the format that Kafka uses")
     if not flags & _INDEPENDENT:
         yield _linked(data[at:])
         return len(data)
@@ -59,7 +59,7 @@ def _frame(data: memoryview, at: int) -> Generator[bytes, None, int]:
 
 
 def _linked(frames: memoryview) -> bytes:
-    """Blocks that refer to the ones before them, which Apache Kafka takes of no producer: all at once, if not large."""
+    """Decompress linked blocks at once, up to a limit. Apache Kafka rejects such frames from producers."""
     room = bytearray(_LINKED_MOST_BYTES)
     count = cramjam.lz4.decompress_into(frames, room)
     return bytes(memoryview(room)[:count])

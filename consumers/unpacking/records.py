@@ -1,4 +1,4 @@
-"""Records out of unpacked bytes: many at once with aiokafka's parser, or one by one and more patiently."""
+"""Parses records from uncompressed bytes: in bulk with aiokafka's parser, or one by one with more checks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from consumers.unpacking.byte_stream import ByteStream, varint
 from consumers.unpacking.errors import UnreadableError
 
 _FEW_BYTES = 64
-"""Beside key and value: a record with more than that has headers."""
+"""A record with more bytes than this besides key and value has headers."""
 _HEADER_BYTES = 128
-"""What a header takes in memory, at least."""
+"""Minimum memory of a header."""
 
 
 class Record(Protocol):
-    """One message."""
+    """A Kafka message."""
 
     @property
     def offset(self) -> int: ...
@@ -42,7 +42,7 @@ class Record(Protocol):
 
 
 class ParsedRecord(NamedTuple):
-    """One message, as it was parsed here."""
+    """A message parsed in this module."""
 
     offset: int
     timestamp: int | None
@@ -52,24 +52,25 @@ class ParsedRecord(NamedTuple):
 
 
 def parse_records(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
-    """The records that `records` holds, and nothing else; and what is wrong with the one after the last of them."""
+    """The records in `records`, and what is wrong with the one after the last of them."""
     found = parse_uncompressed(header, DefaultRecordBatch(header.uncompressed(records, count)))
     return _one_by_one(header, records, count) if found is None else (found, None)
 
 
 def parse_uncompressed(header: BatchHeader, batch: DefaultRecordBatch) -> list[Record] | None:
-    """The records of a batch that is not compressed; None where one of them is not as it should be."""
+    """The records of an uncompressed batch; None if one of them is invalid."""
     try:
         found: list[Record] = list(batch)
-    except Exception:  # it is not told which record it is
+    except Exception:  # aiokafka does not report the invalid record
         return None
     well = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last_offset
     return found if well else None
 
 
 def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:
-    """How many records at the beginning are there as a whole, `most` at most, and where they end. Raises
-    UnreadableError where the first of them has no length.
+    """The number of complete records at the start, `most` at most, and their end.
+
+    Raises UnreadableError if the first record has no valid length.
     """
     count = at = 0
     while count < most and at < len(held):
@@ -88,7 +89,7 @@ def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:
 
 
 def _length(held: memoryview, at: int) -> tuple[int, int]:
-    """The length that is written at `at`, and where it ends: beyond all that is held, or -1, where there is none."""
+    """The length at `at` and its end; the end is beyond the buffer if incomplete, the length -1 if invalid."""
     try:
         return varint(held, at) or (len(held), at)
     except UnreadableError:
@@ -96,7 +97,7 @@ def _length(held: memoryview, at: int) -> tuple[int, int]:
 
 
 def memory_bytes(records: Sequence[Record], unpacked: int) -> int:
-    """How much memory they take that were `unpacked` bytes, about: many short headers take a lot more."""
+    """Approximate memory of records of `unpacked` bytes: many short headers take far more."""
     others, few = unpacked - sum([len(record.value or b"") for record in records]), _FEW_BYTES * len(records)
     if others <= few or others - sum([len(record.key or b"") for record in records]) <= few:
         return unpacked
@@ -104,10 +105,11 @@ def memory_bytes(records: Sequence[Record], unpacked: int) -> int:
 
 
 def headers_bytes(held: memoryview, length: int) -> int:
-    """How many bytes of a record of this length, which begins with what is held, are its headers; 0 if that is not
-    told by its beginning. Raises UnreadableError.
+    """Bytes of the headers of a record of this length, from its first bytes; 0 if these do not suffice.
+
+    Raises UnreadableError.
     """
-    at = 1  # attributes; then its time, its offset, and the lengths of key and value
+    at = 1  # attributes; then timestamp, offset, and the lengths of key and value
     for n in range(4):
         if (found := varint(held, at)) is None:
             return 0
@@ -126,7 +128,7 @@ def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[l
                 raise UnreadableError("the records end early")
             record = _record(header, ByteStream([whole]))
             if not before < record.offset <= header.last_offset:
-                raise UnreadableError(f"offset {record.offset} is not one of the batch's")
+                raise UnreadableError(f"offset {record.offset} is outside the batch")
             before = record.offset
             stream.advance(length)
             found.append(record)
@@ -143,13 +145,13 @@ def _record(header: BatchHeader, stream: ByteStream) -> ParsedRecord:
 def _headers(stream: ByteStream) -> MessageHeaders:
     headers = []
     for _ in range(stream.varint()):
-        name = _bytes(stream) or b""  # is to be UTF-8, which no broker looks at
+        name = _bytes(stream) or b""  # must be UTF-8, which brokers do not check
         headers.append((name.decode("utf-8", "backslashreplace"), _bytes(stream)))
     return headers
 
 
 def _offset_and_time(header: BatchHeader, stream: ByteStream) -> tuple[int, int]:
-    stream.take(1)  # attributes, of which there are none
+    stream.take(1)  # attributes, always unused
     later_ms = stream.varint()
     return (
         header.base_offset + stream.varint(),
@@ -170,7 +172,7 @@ def _bytes(stream: ByteStream) -> bytes | None:
 
 @dataclass(slots=True)
 class _TruncatedField:
-    """Bytes of which only the beginning is kept."""
+    """A field of which only the first bytes are kept."""
 
     left: int
     size: int = field(init=False)
@@ -189,22 +191,22 @@ class _TruncatedField:
 
 
 class LargeRecord:
-    """A record too large to be held: passed over in steps, while its beginning and its hash are kept."""
+    """A record too large for memory: skipped in steps, keeping its first bytes and its hash."""
 
     def __init__(self, header: BatchHeader, stream: ByteStream, length: int) -> None:
-        """Its length was read, and nothing of it."""
+        """The stream is after the record's length."""
         self._header = header
         self._stream = stream
         self._length = length
         self._end = stream.bytes_read + length
         self._offset, self._timestamp = _offset_and_time(header, stream)
         if not header.base_offset <= self._offset <= header.last_offset:
-            raise UnreadableError(f"offset {self._offset} is not one of the batch's")
+            raise UnreadableError(f"offset {self._offset} is outside the batch")
         self._key: _TruncatedField | None = None
         self._value: _TruncatedField | None = None
 
     def step(self, most: int) -> SkippedRecords | None:
-        """Read on by about `most` bytes; what became of it at its end, else None. Raises UnreadableError."""
+        """Read about `most` more bytes; returns the record at its end, else None. Raises UnreadableError."""
         until = self._stream.bytes_read + most
         if self._key is None:
             self._key = self._field()
@@ -220,7 +222,7 @@ class LargeRecord:
             return None
         if self._end - self._stream.bytes_read <= TRUNCATION_BYTES:
             return self._skipped(self._key, self._value, _headers(self._stream))
-        while self._stream.bytes_read < min(until, self._end):  # its headers, which are left out
+        while self._stream.bytes_read < min(until, self._end):  # skip the headers
             self._stream.take(self._end - self._stream.bytes_read)
         return self._skipped(self._key, self._value) if self._stream.bytes_read == self._end else None
 

@@ -1,8 +1,8 @@
-"""Snappy, in both ways that producers frame it: the blocks of xerial's library, or one block of any size.
+"""Snappy in both framings used by producers: xerial's blocks, or a single block of any size.
 
-https://github.com/google/snappy/blob/main/format_description.txt. One large block is cut at its elements into pieces,
-each of which is made a block of its own: preceded by the last 64 KiB before it, as what its copies may refer to. (No
-compressor refers further back.)
+https://github.com/google/snappy/blob/main/format_description.txt. A large block is split at its elements into pieces,
+and each piece is decompressed as a block with the previous 64 KiB of output before it, which its copies may refer to
+(no compressor refers further back).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_BYTES = 16
 _HISTORY_BYTES = 2**16
 _LONG_LITERAL = 60
-"""From here on a literal's length is in the bytes after its tag."""
+"""From this value on, the literal's length is in the bytes after its tag."""
 _STEP = [0] * 256
-"""How many bytes an element takes, by its tag; 0: that is said by the bytes that follow."""
+"""Bytes of an element by its tag; 0 if the following bytes determine it."""
 _MADE = [0] * 256
-"""How many bytes it unpacks to."""
+"""Uncompressed bytes of an element by its tag."""
 for _tag in range(256):
     _kind, _length = _tag & 3, _tag >> 2
     if _kind == 0 and _length < _LONG_LITERAL:
@@ -32,7 +32,7 @@ for _tag in range(256):
 
 
 def snappy_chunks(data: memoryview, most: int) -> Iterator[bytes | memoryview]:
-    """What it unpacks to, in chunks of about `most` bytes. Raises UnreadableError, or cramjam's DecompressionError."""
+    """Decompress into chunks of about `most` bytes. Raises UnreadableError, or cramjam's DecompressionError."""
     if bytes(data[: len(_XERIAL)]) != _XERIAL:
         yield from _block(data, most)
         return
@@ -95,7 +95,7 @@ def _piece(history: bytes, elements: bytes, count: int) -> bytes:
 
 
 def _preamble(block: memoryview) -> tuple[int, int]:
-    """The announced size, and where the elements begin."""
+    """The announced size and the start of the elements."""
     size = 0
     for at, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << 7 * at

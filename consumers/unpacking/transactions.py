@@ -1,6 +1,6 @@
-"""Which batches belong to aborted transactions: isolation level `read_committed`.
+"""Finds the batches of aborted transactions, for isolation level `read_committed`.
 
-https://kafka.apache.org/documentation/#recordbatch, and KIP-98.
+https://kafka.apache.org/documentation/#recordbatch and KIP-98.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from consumers.unpacking.errors import UnreadableError
 from consumers.unpacking.records import parse_records
 
 _MARKER = struct.Struct(">hh")
-"""Key of a control record: its version, and its type."""
+"""Key of a control record: version and type."""
 _ABORT = 0
 
 
 class AbortedTransactions:
-    """The transactions aborted in one partition, as a fetch lists them. Ask it about that fetch's batches, in order."""
+    """The aborted transactions of one partition, as listed in a fetch response. Pass its batches in order."""
 
     def __init__(self, listed: Iterable[tuple[int, int]] | None) -> None:
         """`listed`: (producer id, first offset)."""
         self._upcoming = deque(sorted(listed or (), key=lambda entry: entry[1]))
         self._producers: set[int] = set()
-        """Producers inside an aborted transaction, at the batch asked about last."""
+        """Producers with an open aborted transaction, as of the last batch."""
 
     def aborted_batch(self, batch: memoryview) -> BatchHeader | None:
-        """The header of a valid batch whose records are to be skipped; None where they are to be read."""
+        """The header of a valid batch to skip; None for a batch to read."""
         if not (self._upcoming or self._producers) or batch[MAGIC_AT] < MAGIC:
             return None
         header = read_header(batch)
@@ -42,7 +42,7 @@ class AbortedTransactions:
 
 
 def _is_abort(batch: memoryview, header: BatchHeader) -> bool:
-    """Whether a control batch is the marker that ends an aborted transaction."""
+    """Whether a control batch is an abort marker."""
     try:
         records, _ = parse_records(header, batch[HEADER_BYTES:], header.record_count)
     except UnreadableError:

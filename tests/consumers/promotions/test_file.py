@@ -99,27 +99,27 @@ def second(times: str) -> str:
         ("promotions: []\n", 1, "no promotions"),
         ("promotions:\n  - 3\n", 2, "not a promotion"),
         (f"{LEAST}promotions: []\n", 1, "`promotion_id` beside `promotions`"),
-        (LEAST.replace("name: P", "name:"), 2, "`name` is missing: write what people call it"),
+        (LEAST.replace("name: P", "name:"), 2, "`name` is missing: write its display name"),
         (LEAST.replace("name: P\n", ""), 1, "`name` is missing"),
         (LEAST.replace("name: P", "name: [a]"), 2, "`name` is a list or a mapping"),
         (LEAST + "baselin: x\n", 6, "there is no field `baselin`: do you mean `baseline`?"),
         (LEAST + "event_id: x\n", 6, "there is no field `event_id`"),
-        (LEAST.replace("UTC", "Europe/Pari"), 3, "is no IANA time zone: do you mean Europe/Paris?"),
-        (LEAST.replace("2026-11-12", "soon"), 5, "`ends_at`: 'soon' is no time"),
+        (LEAST.replace("UTC", "Europe/Pari"), 3, "is not an IANA time zone: do you mean Europe/Paris?"),
+        (LEAST.replace("2026-11-12", "soon"), 5, "`ends_at`: 'soon' is not a time"),
         (LEAST.replace("2026-11-12", "2026-11-10"), 5, "`ends_at` is not after `starts_at`"),
         (LEAST.replace(": p\n", f": {'p' * 129}\n"), 1, "at most 128 characters"),
         (LEAST + "baseline: p\n", 6, "`baseline` is the promotion itself"),
-        (LEAST + "targets: 5\n", 6, "`targets` is no mapping"),
+        (LEAST + "targets: 5\n", 6, "`targets` is not a mapping"),
         (LEAST + "targets: {base: 1, sprint: 2}\n", 6, "`challenge` is missing: write whole minor units"),
         (LEAST + "targets:\n  base: 1\n  sprint: 3\n  challenge: 2\n", 9, "base <= sprint <= challenge must hold"),
         (LEAST + "targets: {base: 1.5, sprint: 2, challenge: 3}\n", 6, "`base` is '1.5': write whole minor units"),
         (LEAST + "targets: {base: 1, sprint: 2, challenge: 1e9}\n", 6, "`challenge` is '1e9'"),
         (LEAST + f"targets: {{base: 1, sprint: 2, challenge: {10**16}}}\n", 6, "it must be at most"),
-        (LEAST + "skus: s-1\n", 6, "`skus` is no list"),
-        (LEAST + "skus:\n  - s-1\n  - s-2\n  - s-1\n", 9, "SKU 's-1' is on line 7 already"),
+        (LEAST + "skus: s-1\n", 6, "`skus` is not a list"),
+        (LEAST + "skus:\n  - s-1\n  - s-2\n  - s-1\n", 9, "SKU 's-1' is already on line 7"),
         (LEAST + "skus:\n  - ''\n", 7, "at least 1 character"),
         (LEAST + "skus:\n  - [s-1]\n", 7, "not a SKU"),
-        (LEAST + "phases: opening\n", 6, "`phases` is no list"),
+        (LEAST + "phases: opening\n", 6, "`phases` is not a list"),
         (LEAST + "phases:\n  - opening\n", 7, "not a phase"),
         (second("start: 2026-11-11 12:00, ends_at: 2026-11-12"), 8, "no field `start`: do you mean `starts_at`?"),
         (second("starts_at: 2026-11-11 11:00, ends_at: 2026-11-12"), 8, "'b' begins before 'a' ends"),
@@ -152,7 +152,7 @@ def test_phases_may_overlap_where_the_file_says_so() -> None:
 
 def test_a_promotion_that_is_there_twice_is_a_fault() -> None:
     (fault,) = read_promotions(WHOLE + WHOLE.replace("promotions:\n", "")).errors
-    assert (fault.line, "is defined on line 2 already" in fault.message) == (15, True)
+    assert (fault.line, "is already defined on line 2" in fault.message) == (15, True)
 
 
 def test_a_definition_that_no_message_can_hold_is_a_fault() -> None:

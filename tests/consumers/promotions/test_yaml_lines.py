@@ -40,13 +40,13 @@ def test_nothing_is_null(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("a: 1\nb: [", 3, "no YAML"),
-        ("a: 1\n\n a: 2", 3, "no YAML"),
-        ("a: 1\na: 2", 2, "`a` is given twice, first on line 1"),
+        ("a: 1\nb: [", 3, "not YAML"),
+        ("a: 1\n\n a: 2", 3, "not YAML"),
+        ("a: 1\na: 2", 2, "`a` is already on line 1"),
         ("? [a]\n: 1", 1, "a name must be plain text"),
-        ("a: &a [*a]", 1, "an alias within itself"),
-        ("\x00", 1, "no YAML"),
-        ("a: 1\n---\nb: 2", 2, "no YAML: but found another document"),
+        ("a: &a [*a]", 1, "an alias inside itself"),
+        ("\x00", 1, "not YAML"),
+        ("a: 1\n---\nb: 2", 2, "not YAML: but found another document"),
         ("a: &a [1,2]\nb: *c", 2, "found undefined alias"),
     ],
 )
