@@ -1,8 +1,11 @@
-"""Times and durations as text: the formats of every command, answer and message."""
+"""Times and durations as text: the formats of every command, file, answer and message."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def format_utc(at_ms: int) -> str:
@@ -57,3 +60,18 @@ def format_setting_duration(seconds: float) -> str:
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:.0f}{unit}"
     return f"{seconds:g}s"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a number with its unit: the format of every rule, receiver, option and request.
+
+    >>> parse_duration("90s"), parse_duration("1.5m"), parse_duration("2h"), parse_duration("500ms")
+    (90.0, 90.0, 7200.0, 0.5)
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no duration: write a number with its unit, such as 90s, 15m, 2h or 1d")
+    return float(found[1]) * _UNITS_S[found[2]]

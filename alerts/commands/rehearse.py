@@ -143,12 +143,12 @@ def _rehearse(
 
 def _every_s(given: str) -> float:
     """A plain number is seconds."""
-    from alerts.rules.units import parse_seconds
+    from consumers.times import parse_duration
 
     try:
-        every_s = float(given) if given.replace(".", "", 1).isdigit() else parse_seconds(given)
+        every_s = float(given) if given.replace(".", "", 1).isdigit() else parse_duration(given)
     except ValueError as error:
         raise UsageError(f"--every: {error}") from None
-    if not isinstance(every_s, float) or every_s < 1:
+    if every_s < 1:
         raise UsageError(f"--every: {given} is too often: a second is the least")
     return every_s

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.notify.addresses import Network, parse_networks
 from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
@@ -29,8 +28,9 @@ from alerts.state.label_names import validate_matcher
 from alerts.state.policy import EscalationStep, Route, Routing
 from alerts.state.silences import Matcher
 from alerts.state.weekly import DAYS, MINUTES_A_DAY, WeeklyInterval
+from alerts.yaml_models import YamlModelError, read_model
 from consumers.errors import UsageError
-from consumers.validation_messages import validation_message
+from consumers.times import parse_duration
 
 AnyReceiverConfig = Annotated[
     AlertmanagerConfig
@@ -45,21 +45,14 @@ AnyReceiverConfig = Annotated[
     Field(discriminator="type"),
 ]
 
-_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
 
 def parse_duration_ms(text: object) -> int:
-    """Milliseconds of `30s`, `5m`, `2h` or `1d`; ValueError otherwise.
+    """Milliseconds of `30s`, `5m`, `2h`, `1d` or `0`; ValueError otherwise.
 
-    >>> parse_duration_ms("5m"), parse_duration_ms(0)
+    >>> parse_duration_ms("5m"), parse_duration_ms("0")
     (300000, 0)
     """
-    if text == 0 and not isinstance(text, bool):
-        return 0
-    found = re.fullmatch(r"(\d{1,6})([smhd])", text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError("write how long, such as 30s, 5m, 2h or 1d")
-    return int(found[1]) * _UNITS_MS[found[2]]
+    return 0 if text in (0, "0") else round(parse_duration(str(text)) * 1000)
 
 
 def parse_minute_of_day(text: object) -> int:
@@ -70,7 +63,7 @@ def parse_minute_of_day(text: object) -> int:
     """
     found = re.fullmatch(r"(\d\d?):(\d\d)", text) if isinstance(text, str) else None
     if found is None or int(found[2]) > 59 or (minute := int(found[1]) * 60 + int(found[2])) > MINUTES_A_DAY:
-        raise ValueError('write a time such as "23:30", in quotes')
+        raise ValueError("write a time such as 23:30")
     return minute
 
 
@@ -157,8 +150,6 @@ class ReceiversFile(_Part):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         names = [receiver.name for receiver in self.receivers]
-        if doubled := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"receiver {doubled[0]!r} is given twice: rename one, or leave it out")
         named = {name for route in self.routes for step in route.escalation for name in step.to}
         if unknown := sorted(named - set(names)):
             raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not among the receivers")
@@ -185,6 +176,17 @@ class ReceiversFile(_Part):
     def networks(self) -> tuple[Network, ...]:
         """Networks that are allowed though they are not public."""
         return parse_networks(self.allow_networks)
+
+
+_RECEIVERS = (
+    *(AlertmanagerConfig, AppriseConfig, DingTalkConfig, EmailConfig, FeishuConfig),
+    *(PagerDutyConfig, SlackConfig, WebhookConfig, WeComConfig),
+)
+_NAMES = {
+    name
+    for model in (ReceiversFile, RouteConfig, EscalationStepConfig, WeeklyIntervalConfig, *_RECEIVERS)
+    for name in model.model_fields
+}
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -243,38 +245,10 @@ def read_receivers(path: Path | None) -> ReceiversFile:
     if path is None:
         return ReceiversFile()
     try:
-        held: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f":{mark.line + 1}"
-        raise UsageError(
-            f"{path}{line}: this is no YAML: {getattr(error, 'problem', None) or 'see its syntax'}"
-        ) from None
     try:
-        return ReceiversFile.model_validate({} if held is None else held)
-    except ValidationError as error:
-        faults = [
-            f"{path}: {_where(held, one['loc'])}: {validation_message(one)}"
-            for one in error.errors(include_url=False, include_input=False)
-        ]
-        raise UsageError("\n".join(faults)) from None
-
-
-def _where(held: Any, location: tuple[int | str, ...]) -> str:
-    """`receivers, chat: url` for people: list places by the name of what stands there."""
-    parts: list[str] = []
-    for step in location:
-        try:
-            held = held[step]
-        except (KeyError, IndexError, TypeError):
-            if isinstance(step, str) and (not parts or parts[-1] != step) and step not in _TYPES:
-                parts.append(step)
-            continue
-        name = held.get("name") if isinstance(held, dict) else None
-        parts.append(str(name) if isinstance(step, int) and name else f"{step + 1}" if isinstance(step, int) else step)
-    return ", ".join(parts) or "the file"
-
-
-_TYPES = ("alertmanager", "apprise", "dingtalk", "email", "feishu", "pagerduty", "slack", "webhook", "wecom")
+        return read_model(text, ReceiversFile, items="receivers", known_names=_NAMES, show_values=False)
+    except YamlModelError as error:
+        raise UsageError("\n".join(f"{path}:{one.line}: {one.message}" for one in error.errors)) from None

@@ -190,10 +190,3 @@ class Rules(StrictModel):
     version: Literal["1"] = "1"
     budget: Budget = Budget()
     rules: tuple[Rule, ...]
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [rule.name for rule in self.rules]
-        if doubled := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"rule {doubled[0]!r} is given twice: rename one, or leave it out")
-        return self

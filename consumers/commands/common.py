@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import tomllib
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -20,12 +19,11 @@ from pydantic_settings import BaseSettings
 from consumers.errors import SalepulseError, UsageError
 from consumers.masking import register_secret
 from consumers.setting_sources import SettingSource, SettingSources, variable
+from consumers.times import parse_duration
 from consumers.validation_messages import validation_message
 
 Result = TypeVar("Result")
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
-
-UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @contextmanager
@@ -96,9 +94,9 @@ def parse_since(text: str, now: datetime) -> int:
     >>> parse_since("2h", datetime(2024, 1, 1, 2, tzinfo=UTC)) == parse_since("2024-01-01", datetime.now(UTC))
     True
     """
-    if ago := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        then = now - timedelta(seconds=int(ago[1]) * UNITS_S[ago[2]])
-    else:
+    try:
+        then = now - timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError):
         try:
             then = datetime.fromisoformat(text)
         except ValueError:

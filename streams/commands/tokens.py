@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
-from consumers.commands.common import UNITS_S, load_settings, report_errors
+from consumers.commands.common import load_settings, report_errors
 from consumers.errors import UsageError
-from consumers.times import format_utc
+from consumers.times import format_utc, parse_duration
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 from streams.tokens.token import Token, TokenScope
 
+MAX_LENGTH_MS = 36_500 * 86_400_000
 app = typer.Typer(help="Tokens of the API: make, list, take away. Only their hashes are kept.", no_args_is_help=True)
 
 File = Annotated[
@@ -116,10 +117,13 @@ def _path(file: Path | None) -> Path:
 
 
 def _length_ms(text: str) -> int:
-    found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text)
-    if found is None:
-        raise UsageError(f"--expires {text!r}: write how long it is valid, such as 12h or 90d")
-    return 1000 * int(found[1]) * UNITS_S[found[2]]
+    try:
+        length_ms = round(1000 * parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--expires: {error}") from None
+    if not 0 < length_ms <= MAX_LENGTH_MS:
+        raise UsageError(f"--expires {text!r}: write a time of more than 0s and at most 36500d")
+    return length_ms
 
 
 def _expiry(token: Token, now_ms: int) -> str:

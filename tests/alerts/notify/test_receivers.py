@@ -87,14 +87,14 @@ def test_without_a_file_nobody_is_told() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("type: pagerduty, ", ""), "receivers, pager: `type` is missing: add it"),
-        (("routing_key", "routingkey"), "receivers, pager, routing_key: it is missing: add it"),
+        (("type: pagerduty, ", ""), ":4: `type` is missing: add it"),
+        (("routing_key", "routingkey"), ":4: `routing_key` is missing: add it"),
         (("env:ROBOT", "env:NOWHERE"), "the environment variable NOWHERE is not set"),
         (("env:ROBOT", "env:ROB-OT"), "`env:` is not followed by a variable name: write env:NAME"),
         (("https://oapi", "ftp://oapi"), "this is no address: write https://host/path"),
         (("[pager, chat]", "[pgaer]"), "'pgaer', which is not among the receivers"),
-        (("name: pager", "name: chat"), "receiver 'chat' is given twice"),
-        (("after: 10m", "after: 10"), "write how long, such as 30s"),
+        (("name: pager", "name: chat"), ":4: receiver 'chat' is defined twice, first in line 3"),
+        (("after: 10m", "after: 10"), "`after`: '10' is no duration: write a number with its unit"),
         (("severity=critical", "critical"), "'critical' is no matcher"),
         (("severity=critical", "severty=critical"), "no alert has a label 'severty'; do you mean 'severity'?"),
         (("severity=critical", "Severity=critical"), "no alert has a label 'Severity'"),
@@ -110,10 +110,10 @@ def test_without_a_file_nobody_is_told() -> None:
             "alert_category is never 'dat'; do you mean 'data'? Known: business, data",
         ),
         (("severity=critical", "alert_category="), "alert_category is never ''"),
-        (('"22:30"', '"25:30"'), 'write a time such as "23:30"'),
+        (('"22:30"', '"25:30"'), "`start`: write a time such as 23:30"),
         (("Asia/Shanghai", "Asia/Nowhere"), "is no time zone"),
         (("10.1.0.0/16", "10.1.0.0/99"), "does not appear to be an IPv4 or IPv6 network"),
-        (("routes:", "routes: ["), "this is no YAML"),
+        (("routes:", "routes: ["), "no YAML"),
     ],
 )
 def test_faults_say_where_and_what_and_never_a_secret(  # type: ignore[no-untyped-def]

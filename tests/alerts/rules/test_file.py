@@ -73,7 +73,7 @@ def test_the_default_pack_is_good_as_it_is() -> None:
         ("for: 90s", "for: 90", 6, "write a number with its unit"),
         ("least_effect: 15%", "least_efect: 15%", 11, "do you mean `least_effect`?"),
         ("count: orders_created", "count: order_created", 9, "there is no counter 'order_created'"),
-        ("kind: sequential", "kind: sequentiel", 7, "'sequentiel' is none of"),
+        ("kind: sequential", "kind: sequentiel", 7, "`kind` sequentiel is not one of"),
         ("    title: Conversion dropped\n", "", 3, "`title` is missing"),
         ("detect: {least_effect: 30%}", "detect: {least_effect: much}", 3, "least_effect"),
         ("[all, channel]", "[all, chanel]", 5, "'chanel'"),
@@ -122,10 +122,10 @@ def test_a_threshold_clears_on_the_right_side() -> None:
 def test_a_name_is_given_once() -> None:
     rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
     ((_, said),) = faults_of(f"rules: [{rule}, {rule}]")
-    assert "given twice" in said
+    assert "defined twice" in said
     text = f"rules:\n- {rule}\n- {rule.replace('a,', 'b,')}\n\n- {rule}\n- {rule}"
     assert [line for line, _ in faults_of(text)] == [5, 6]
-    assert faults_of(text)[0][1] == "rule 'a' is given twice, first in line 2: rename one, or leave it out"
+    assert faults_of(text)[0][1] == "rule 'a' is defined twice, first in line 2: rename or remove one"
     both = faults_of(text.replace("name: b, title: b", "name: b"))
     assert [line for line, _ in both] == [3, 5, 6], "with every other fault"
 

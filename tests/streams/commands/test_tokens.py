@@ -68,7 +68,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
     for arguments, code, says in (
         (("create", "one", *FILE), 2, "there is a token 'one' in tokens.json"),
         (("create", "two words", *FILE), 2, "'two words' is no name for a token"),
-        (("create", "two", "--expires", "soon", *FILE), 2, "--expires 'soon': write how long"),
+        (("create", "two", "--expires", "soon", *FILE), 2, "--expires: 'soon' is no duration: write a number"),
         (("create", "two"), 2, "say where the tokens are: --file FILE, or the setting tokens_file"),
         (("revoke", "two", *FILE), 2, "there is no token 'two' in tokens.json"),
         (("list", "--file", "other.json"), 2, "other.json is not there"),

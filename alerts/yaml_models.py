@@ -1,0 +1,147 @@
+"""YAML files as pydantic models, with the line of every error. Rules and receivers are read this way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from consumers.promotions.definition import FileError
+from consumers.promotions.yaml_lines import (
+    YamlError,
+    YamlList,
+    YamlMapping,
+    YamlNode,
+    YamlNull,
+    YamlScalar,
+    parse_yaml,
+    walk_lines,
+)
+from consumers.validation_messages import validation_message
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class YamlModelError(Exception):
+    """The file does not fit the model."""
+
+    def __init__(self, errors: Iterable[FileError]) -> None:
+        self.errors = tuple(sorted(dict.fromkeys(errors), key=lambda error: error.line))
+        super().__init__("\n".join(f"{error.line}: {error.message}" for error in self.errors))
+
+
+def read_model(
+    text: str, model: type[Model], *, items: str, known_names: Iterable[str] = (), show_values: bool = True
+) -> Model:
+    """Validate a YAML file.
+
+    Scalars reach the model as written. `items` is the list whose entries have unique names. `known_names` are
+    suggested for unknown fields. Without `show_values`, errors never contain a value, which may be a secret.
+
+    Raises:
+        YamlModelError: all errors, with their lines.
+    """
+    try:
+        root = parse_yaml(text)
+    except YamlError as error:
+        raise YamlModelError([FileError(error.line, str(error))]) from None
+    if isinstance(root, YamlNull):
+        root = YamlMapping(1, {}, {})
+    if not isinstance(root, YamlMapping):
+        raise YamlModelError([FileError(root.line, f"no mapping: write a list under `{items}:`")])
+    repeated = list(_repeated_names(root, items))
+    try:
+        value = model.model_validate(_plain(root))
+    except ValidationError as error:
+        lines = _lines(root)
+        found = repeated
+        for wrong in error.errors(include_url=False, include_input=show_values):
+            path = _path_in_file(tuple(wrong["loc"]), lines)
+            found.append(FileError(_line(path, lines), _message(wrong, path, sorted(known_names))))
+        raise YamlModelError(found) from None
+    if repeated:
+        raise YamlModelError(repeated)
+    return value
+
+
+def _plain(node: YamlNode) -> Any:
+    """The values for pydantic; an empty field counts as missing."""
+    match node:
+        case YamlMapping(values=values):
+            return {name: _plain(value) for name, value in values.items() if not isinstance(value, YamlNull)}
+        case YamlList(items=items):
+            return [_plain(item) for item in items]
+        case YamlScalar(text=text):
+            return text
+    return None
+
+
+def _lines(root: YamlMapping) -> dict[Location, int]:
+    """The line of every value; of a field, the line of its name."""
+    lines = dict(walk_lines(root))
+    lines.update({(*path, name): line for path, fields in _mappings(root) for name, line in fields.lines.items()})
+    return lines
+
+
+def _mappings(node: YamlNode, path: Location = ()) -> Iterator[tuple[Location, YamlMapping]]:
+    match node:
+        case YamlMapping(values=values):
+            yield path, node
+            for name, value in values.items():
+                yield from _mappings(value, (*path, name))
+        case YamlList(items=items):
+            for i, item in enumerate(items):
+                yield from _mappings(item, (*path, i))
+
+
+def _repeated_names(root: YamlMapping, items: str) -> Iterator[FileError]:
+    seen: dict[str, int] = {}
+    listed = root.values.get(items)
+    for item in listed.items if isinstance(listed, YamlList) else ():
+        name = item.values.get("name") if isinstance(item, YamlMapping) else None
+        if not isinstance(name, YamlScalar):
+            continue
+        if name.text in seen:
+            thing = f"{items.removesuffix('s')} {name.text!r}"
+            yield FileError(
+                name.line, f"{thing} is defined twice, first in line {seen[name.text]}: rename or remove one"
+            )
+        seen.setdefault(name.text, name.line)
+
+
+def _path_in_file(location: Location, lines: Mapping[Location, int]) -> Location:
+    """The location without parts that only the model has, such as the tag of a union."""
+    path: Location = ()
+    for i, part in enumerate(location):
+        if (*path, part) in lines or i == len(location) - 1:
+            path = (*path, part)
+    return path
+
+
+def _line(path: Location, lines: Mapping[Location, int]) -> int:
+    """The line of a value, or of the mapping that lacks it."""
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]
+
+
+def _message(wrong: ErrorDetails, path: Location, known_names: list[str]) -> str:
+    name = path[-1] if path else ""
+    message = validation_message(wrong)
+    match wrong["type"]:
+        case "extra_forbidden":
+            close = get_close_matches(str(name), known_names, 1)
+            hint = f"do you mean `{close[0]}`?" if close else "remove it"
+            return f"there is no field `{name}` here: {hint}"
+        case "missing":
+            return f"`{name}` is missing: add it"
+        case "union_tag_not_found" | "union_tag_invalid":
+            return message
+    where = f"`{name}`: " if name and isinstance(name, str) else ""
+    value = wrong.get("input")
+    given = f" (found {value!r})" if isinstance(value, str) and repr(value) not in message else ""
+    return f"{where}{message}{given}"
