@@ -40,7 +40,6 @@ PURE_FILES = (
     "alerts/memory.py",
     "streams/worker/fast_clocks.py",
     "streams/worker/clock_offsets.py",
-    "streams/local/doctor/held_up.py",
     "streams/store/blocking_as_of.py",
     "streams/log_pace.py",
     "streams/store/clock_measurement.py",

@@ -1,4 +1,4 @@
-"""`salepulse kpis --compare`: the numbers beside those of another time."""
+"""Output of `salepulse kpis --compare`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from streams.view.comparer import ComparedAnswer, ComparedItem
 
 MAIN_KPIS = ("gmv", "net_gmv", "orders_paid", "aov", "visitors", "conversion_rate")
-"""What a table of several values has room for; JSON has everything."""
+"""Columns of a table of several values; JSON has every KPI."""
 
 
 def compared_facts(compared: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
-    """The comparison in the API's shape."""
+    """The comparison as the API returns it."""
     from streams.serve.compare import compared_answer
 
     now = compared.now
@@ -26,7 +26,7 @@ def compared_facts(compared: ComparedAnswer, against: ComparisonPeriod, *, one: 
 
 
 def print_compared(compared: ComparedAnswer, against: ComparisonPeriod, settings: Settings, *, one: bool) -> None:
-    """As tables."""
+    """Print the comparison as tables."""
     now, at = compared.now, compared.at
     print_note(
         f"as of {format_utc(now.as_of_ms)}, window {now.window}, scope {now.scope}, money in {settings.currency}"
@@ -35,13 +35,13 @@ def print_compared(compared: ComparedAnswer, against: ComparisonPeriod, settings
         whose = f", promotion {at.promotion}" if at.promotion else ""
         print_note(f"compared with {against.value}, as of {format_utc(at.as_of_ms)}{whose}")
     else:
-        print_note(f"compared with {against.value}, each by its own clock")
+        print_note(f"compared with {against.value}, each promotion aligned at its start")
     exponent = settings.money_exponent
     if one:
         _print_one(compared.items[0], exponent)
         return
     if now.count is not None and now.count > len(compared.items):
-        print_note(f"the first {len(compared.items):,} of {now.count:,} by GMV; name others with --value")
+        print_note(f"showing the top {len(compared.items):,} of {now.count:,} by GMV; use --value for others")
     rows = [(item.now.value, *(_main(item, name, exponent) for name in MAIN_KPIS)) for item in compared.items]
     print_table((now.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
 
@@ -61,7 +61,7 @@ def _print_one(item: ComparedItem, exponent: int) -> None:
 
 
 def _main(item: ComparedItem, name: str, exponent: int) -> str:
-    """A number now, and how it has changed."""
+    """The current number and its relative change."""
     from streams.model.formatting import format_number
 
     now = item.now.values[name]
@@ -71,7 +71,7 @@ def _main(item: ComparedItem, name: str, exponent: int) -> str:
 
 
 def change(apart: ComparedNumber) -> str:
-    """By how much of what was then a number has changed; a dash where that cannot be said.
+    """The relative change in per cent; a dash where it is undefined.
 
     >>> change(differ(6, 4)), change(differ(3, 4)), change(differ(3, 0))
     ('+50.0 %', '-25.0 %', '–')

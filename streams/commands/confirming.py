@@ -1,4 +1,4 @@
-"""Confirming that the promotions in force are all that there are to be, where changes of them may have been lost."""
+"""Confirm that the promotions in force are complete after changes to them may have been lost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from streams.store.writer import PaneWriter
 
 
 async def confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Partition]:
-    """Take back what was said of lost changes; returns of which partitions it was said. `topic`: what that says.
+    """Clear the incomplete mark of partitions of `promotions` and return them. `topic`: the promotions on the topic.
 
-    Raises SalepulseError, with nothing changed, where the shop counts by others: what was seen is then not what holds.
+    Raises SalepulseError and changes nothing if Redis holds other promotions than the topic.
     """
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     try:
@@ -28,14 +28,14 @@ async def confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Pa
             shop = await reader.promotions()
             if differing := sorted(name for name in {**shop, **topic} if shop.get(name) != topic.get(name)):
                 raise SalepulseError(
-                    f"topic and shop do not agree on {', '.join(differing)}, and nothing was confirmed: see "
-                    "`salepulse promotions list`, apply what is missing, and confirm when a worker has read it"
+                    f"topic and Redis differ in {', '.join(differing)}; nothing was confirmed: see `promotions "
+                    "list`, apply the missing promotions, and confirm after a worker has read them"
                 )
             incomplete = (await reader.state()).incomplete
-            said = [partition for partition in incomplete if partition.topic is Topic.PROMOTIONS]
+            confirmed = [partition for partition in incomplete if partition.topic is Topic.PROMOTIONS]
             writer = PaneWriter(redis, keys, levels(settings))
-            for partition in said:
+            for partition in confirmed:
                 await writer.confirm(partition)
-            return said
+            return confirmed
     finally:
         await redis.aclose()

@@ -1,4 +1,4 @@
-"""`salepulse demo`: a simulated sale, counted live."""
+"""`salepulse demo`: a simulated sale, counted live and proven exact."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 IDLE_AFTER_S = 3.0
-"""The sale ends at once and for good here: nobody wants to wait longer for the last numbers."""
+"""Short, because the whole sale ends at once and the last numbers wait for idle partitions."""
 
 
 @app.command()
 def demo(
     duration: Annotated[float, typer.Option(min=5, max=86_400, metavar="S", help="Seconds that the sale lasts.")] = 120,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same shop and the same shoppers.")] = 1,
-    rate: Annotated[float, typer.Option(min=10, max=20_000, help="Events a second, on average.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal sales.")] = 1,
+    rate: Annotated[float, typer.Option(min=10, max=20_000, help="Average events per second.")] = 1000,
     http_port: HttpPort = None,
     as_json: AsJson = False,
 ) -> None:
-    """See it work: a simulated sale on this machine, counted live by a real broker, Redis, worker and API.
+    """Play a simulated sale on this machine and count it live, with a real broker, Redis, worker and API.
 
-    Nothing else is touched: a broker or Redis that the settings name is left alone. On the way an incident is
-    injected that the KPIs show, and what on-call is told of it. At the end it proves that each event counted once.
-    It ends by itself. Ctrl-C ends it early, with the same proof; once more ends it at once. With --json the last line
-    on stdout is the API's last answer, all else is on stderr.
+    The demo starts its own broker and Redis and ignores those of the settings. It injects an incident, shows the KPIs
+    and the page that on-call receives, and proves at the end that each event counted exactly once. Ctrl-C ends the sale
+    early with the same proof; a second Ctrl-C stops at once. With --json the last line on stdout is the API's last
+    answer; everything else goes to stderr.
     """
     settings = load_settings(Settings, http_port=http_port, clock=Clock.WALL, retain="")
     with report_errors():
@@ -49,13 +49,13 @@ def demo(
 
 
 def _loopback_settings() -> dict[str, object]:
-    """Nobody else is to see it, so nobody has to prove anything."""
+    """Loopback without TLS or tokens, whatever the settings say."""
     names = ("http_host", "http_cert_file", "http_key_file", "tokens_file")
     return {name: Settings.model_fields[name].default for name in names}
 
 
 def compressed_settings(settings: Settings, duration_s: float) -> dict[str, object]:
-    """Settings of a sale in which days pass in minutes: its parcels and its stock are late as much sooner."""
+    """Limits of shipping and stock, scaled to a sale that plays a day in minutes."""
     from streams.simulate import SimulationConfig
 
     pace = SimulationConfig(duration_s=duration_s)
@@ -75,18 +75,18 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
         with _view(planned, as_json) as view:
             ending = asyncio.run(play(planned, DemoOptions(duration, rate, seed, installed_roles()), view))
     if ending is None:
-        typer.echo("stopped before everything was counted", err=True)
+        typer.echo("stopped before all events were counted", err=True)
         return
     for line in ending.proof.lines(settings.currency, settings.money_exponent):
         typer.echo(line, err=as_json)
     if as_json:
         print_json(dict(ending.last))
     if not ending.proof.exact:
-        raise SalepulseError("the count is not exact: this is a fault, please report it with the seed and the rate")
+        raise SalepulseError("the count is not exact: this is a bug, please report it with the seed and the rate")
 
 
 def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManager[Screen | PlainScreen]:
-    """A screen on a terminal, lines elsewhere."""
+    """A live screen on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     from streams.local.demo.plain_screen import PlainScreen

@@ -1,4 +1,4 @@
-"""`salepulse incomplete`: partitions that lost records before they were counted, and the end of saying so."""
+"""`salepulse incomplete`: partitions that lost records before they were counted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from streams.store.state import UNKNOWN_SINCE_MS
 if TYPE_CHECKING:
     from streams.store.state import StoreState
 
-app = typer.Typer(help="Records that were lost before they were counted.", no_args_is_help=True)
+app = typer.Typer(help="List and clear partitions that lost records before they were counted.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(redis_url: RedisUrl = None, as_json: AsJson = False) -> None:
-    """Show the partitions that lost records before they were counted, and from which event time on."""
+    """List partitions that lost records before they were counted, with the event time of the first loss."""
     settings = load_settings(Settings, redis_url=redis_url)
     state = run(_read(settings))
     if as_json:
@@ -37,22 +37,22 @@ def list_(redis_url: RedisUrl = None, as_json: AsJson = False) -> None:
         styles=("bold",),
     )
     if not state.incomplete:
-        print_note("no records are known to be lost")
+        print_note("no partition is incomplete")
 
 
 @app.command()
 def clear(
     partitions: Annotated[
-        list[str] | None, typer.Argument(metavar="PARTITION", help="Such as orders/0; by default all of events.")
+        list[str] | None, typer.Argument(metavar="PARTITION", help="Such as orders/0 (default: all event topics).")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mark partitions as complete again: answers no longer say that they miss something.
+    """Mark partitions as complete: answers no longer carry `incomplete_since`.
 
-    Only you can know: the lost records were sent again (`salepulse replay`), or their numbers no longer matter. What
-    was not counted stays uncounted.
+    Run it after you have sent the lost records again (`salepulse replay`), or when they no longer matter. It counts
+    nothing.
     """
     settings = load_settings(Settings, redis_url=redis_url)
     incomplete = run(_read(settings)).incomplete
@@ -60,17 +60,17 @@ def clear(
         chosen = _chosen(partitions, incomplete)
         if chosen and not yes:
             if not sys.stdin.isatty():
-                raise UsageError(f"{_listed(chosen)} would be marked as complete: confirm with --yes")
-            typer.confirm(f"Mark {_listed(chosen)} as complete?", abort=True, err=True)
+                raise UsageError(f"{_joined(chosen)} would be marked as complete: confirm with --yes")
+            typer.confirm(f"Mark {_joined(chosen)} as complete?", abort=True, err=True)
     run(_clear(settings, chosen))
     if as_json:
         print_json({"cleared": _named(chosen)})
     else:
-        typer.echo(f"complete again: {_listed(chosen)}" if chosen else "nothing was marked as incomplete")
+        typer.echo(f"marked as complete: {_joined(chosen)}" if chosen else "no partition was incomplete")
 
 
 def since_text(since_ms: int) -> str:
-    """From when on records are lost, for people."""
+    """Event time of the first lost record."""
     return format_utc(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
 
 
@@ -78,12 +78,12 @@ def _named(incomplete: Mapping[Partition, int]) -> dict[str, int]:
     return {str(partition): ms for partition, ms in sorted(incomplete.items())}
 
 
-def _listed(partitions: Iterable[Partition]) -> str:
+def _joined(partitions: Iterable[Partition]) -> str:
     return ", ".join(map(str, sorted(partitions)))
 
 
 def _chosen(names: list[str] | None, incomplete: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The partitions that are meant, of those that are incomplete. Raises UsageError."""
+    """The named partitions, or all of event topics. Raises UsageError for one that is not incomplete."""
     if not names:
         return {partition: ms for partition, ms in incomplete.items() if partition.topic is not Topic.PROMOTIONS}
     chosen = {}
@@ -91,11 +91,11 @@ def _chosen(names: list[str] | None, incomplete: Mapping[Partition, int]) -> dic
         try:
             partition = Partition.parse(name)
         except ValueError:
-            raise UsageError(f"{name!r} is no partition: write it as orders/0") from None
+            raise UsageError(f"{name!r} is not a partition: write it as orders/0") from None
         if partition.topic is Topic.PROMOTIONS:
-            raise UsageError("lost changes of promotions are confirmed with `salepulse promotions confirm`")
+            raise UsageError(f"{name} is a partition of promotions: use `salepulse promotions confirm`")
         if partition not in incomplete:
-            raise UsageError(f"{name} is not incomplete; incomplete: {_listed(incomplete) or 'nothing'}")
+            raise UsageError(f"{name} is not incomplete; incomplete: {_joined(incomplete) or 'none'}")
         chosen[partition] = incomplete[partition]
     return chosen
 

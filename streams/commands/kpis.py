@@ -1,4 +1,4 @@
-"""`salepulse kpis` and `salepulse definitions`: the numbers now, and what they mean."""
+"""`salepulse kpis` and `salepulse definitions`: KPI values and the metric dictionary."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MAIN_KPIS = ("gmv", "orders_paid", "units", "aov", "visitors", "conversion_rate", "order_rate", "payment_rate")
-"""What a table of several values has room for; JSON has everything."""
+"""Columns of a table of several values; JSON has every KPI."""
 
 
 @dataclass(frozen=True, slots=True)
 class KpiOptions:
-    """What `kpis` is asked for."""
+    """Parsed options of `kpis`."""
 
     window: Window
     scope: Scope
     value: str | None
-    """None: every value of the scope."""
+    """None: all values of the scope."""
     as_of_ms: int | None
     promotion: str | None
     against: ComparisonPeriod | None
@@ -45,31 +45,27 @@ class KpiOptions:
 
 @app.command()
 def kpis(
-    window: Annotated[Window, typer.Option(help="How far back from the as-of.")] = Window.M5,
-    scope: Annotated[Scope, typer.Option(help="The dimension to cut by.")] = Scope.ALL,
-    value: Annotated[str | None, typer.Option(help="One value of the scope, with all its numbers.")] = None,
+    window: Annotated[Window, typer.Option(help="Time window that ends at the as-of.")] = Window.M5,
+    scope: Annotated[Scope, typer.Option(help="Dimension to group by.")] = Scope.ALL,
+    value: Annotated[str | None, typer.Option(help="One value of the scope, with every KPI.")] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="An earlier moment: epoch ms or ISO 8601.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="Query the past: epoch ms or ISO 8601.")
     ] = None,
-    promotion: Annotated[
-        str | None, typer.Option(help="Whose time window `promotion` means, and whose baseline is compared with.")
-    ] = None,
-    compare: Annotated[
-        ComparisonPeriod | None, typer.Option(help="Beside the same at another time: the difference, and the ratio.")
-    ] = None,
+    promotion: Annotated[str | None, typer.Option(help="Promotion of the window and the baseline.")] = None,
+    compare: Annotated[ComparisonPeriod | None, typer.Option(help="Compare with another period.")] = None,
     redis_url: RedisUrl = None,
     clock: ClockOption = None,
     retain: Retain = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the KPIs as they stand, read from Redis.
+    """Show KPIs, computed from the panes in Redis.
 
-    With --scope and without --value, one line for each value, the largest by GMV first.
+    With --scope and without --value: one row for each value, by descending GMV.
     """
     settings = load_settings(Settings, redis_url=redis_url, clock=clock, retain=retain)
     with report_errors():
         if scope is Scope.ALL and value:
-            raise UsageError(f"scope all has no values: leave --value {value!r} out, or name a --scope")
+            raise UsageError(f"scope all has no values: omit --value {value!r}, or set --scope")
         options = KpiOptions(
             window,
             scope,
@@ -80,7 +76,7 @@ def kpis(
         )
     answer, compared, since_ms = run(_ask(settings, options))
     if since_ms is not None:
-        print_note(f"incomplete since {since_text(since_ms)}: events were lost before they were counted, see `doctor`")
+        print_note(f"incomplete since {since_text(since_ms)}: records were lost before they were counted; run `doctor`")
     if compared is not None and compare is not None:
         one = options.value is not None
         if as_json:
@@ -95,7 +91,7 @@ def kpis(
 
 @app.command()
 def definitions(as_json: AsJson = False) -> None:
-    """Show the metric dictionary: every counter and KPI, its unit, formula and scopes."""
+    """Show the metric dictionary: unit, formula and scopes of every counter and KPI."""
     from streams.serve.definitions import definitions as all_definitions
 
     found = list(all_definitions())
@@ -116,11 +112,11 @@ def definitions(as_json: AsJson = False) -> None:
         ],
         styles=("bold", "dim", "dim", "", "dim"),
     )
-    print_note(f"windows: {', '.join(Window)}; scopes: {', '.join(Scope)} (scopes `all` above: in every one of them)")
+    print_note(f"windows: {', '.join(Window)}; scopes: {', '.join(Scope)} (`all` above means every scope)")
 
 
 def parse_time(flag: str, text: str) -> int:
-    """Epoch ms of a moment that is given as epoch ms or in ISO 8601 (UTC if it names no zone).
+    """Parse epoch ms, or ISO 8601 (in UTC without an offset), into epoch ms.
 
     >>> parse_time("--as-of", "1700000000000") == parse_time("--as-of", "2023-11-14T22:13:20Z")
     True
@@ -137,7 +133,7 @@ def parse_time(flag: str, text: str) -> int:
 
 
 async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, ComparedAnswer | None, int | None]:
-    """The answer, what it is compared with, and since when events were lost."""
+    """The answer, the comparison if one was requested, and the event time of the first lost record."""
     from streams.panes.rows import RowIndex
     from streams.store.connection import Access, connect, user_errors
     from streams.store.keys import Keys
@@ -174,7 +170,7 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
 
 
 def _facts(answer: Answer, options: KpiOptions) -> dict[str, Any]:
-    """The answer, named as the API names it; without what only a server that follows can say."""
+    """The answer with the API's field names."""
     facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope.value}
     if options.value is None:
         return facts | {
@@ -196,7 +192,7 @@ def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
             for item in answer.items
         ]
         if answer.count is not None and answer.count > len(rows):
-            print_note(f"the first {len(rows):,} of {answer.count:,} by GMV; name others with --value")
+            print_note(f"showing the top {len(rows):,} of {answer.count:,} by GMV; use --value for others")
         print_table((answer.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()

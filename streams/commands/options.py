@@ -12,7 +12,7 @@ ClockOption = Annotated[
     str | None,
     typer.Option("--clock", help="wall: Redis's clock, for all processes; event: the newest event time (replays)."),
 ]
-Retain = Annotated[str | None, typer.Option(help="all: keep every pane, for replays that are asked about their past.")]
+Retain = Annotated[str | None, typer.Option(help="all: keep every pane, for replays whose past is queried.")]
 HttpHost = Annotated[str | None, typer.Option("--http-host", help="Address to bind to.")]
 HttpPort = Annotated[int | None, typer.Option("--http-port", help="Port to bind to; 0 picks a free one.")]
 Partitions = Annotated[int | None, typer.Option(min=1, help="Partitions of each event topic.")]
@@ -21,21 +21,21 @@ Accept = Annotated[
     typer.Option(
         "--accept",
         metavar="TOPIC",
-        help="Use this topic although most of what it holds breaks the contract, or is of others; may be repeated.",
+        help="Use this topic although most of its messages break the contract; may be repeated.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def accept_setting(topics: list[str] | None) -> str | None:
-    """The setting `accept` that the flags give."""
+    """The value of the setting `accept` for these flags."""
     return ",".join(topics) if topics else None
 
 
 def parse_speed(text: str) -> float | None:
-    """How many times faster than recorded; None for as fast as possible. For typer's `callback`, see `checked_speed`.
+    """The speed-up of a recording; None: as fast as possible. See `check_speed` for typer's `callback`.
 
-    >>> speed_of("60"), speed_of("max")
+    >>> parse_speed("60"), parse_speed("max")
     (60.0, None)
     """
     if text == "max":
@@ -45,11 +45,11 @@ def parse_speed(text: str) -> float | None:
     except ValueError:
         speed = 0
     if not 0 < speed < float("inf"):
-        raise typer.BadParameter(f"{text!r} is no speed: write 1 for the recorded pace, 60, 0.5 or any number, or max")
+        raise typer.BadParameter(f"{text!r} is not a speed: use 1 (as recorded), 60, 0.5, any positive number, or max")
     return speed
 
 
-def checked_speed(text: str) -> str:
-    """The text itself if it is a speed; else typer ends the command with 2."""
+def check_speed(text: str) -> str:
+    """Typer callback: return a valid speed unchanged, else fail with exit code 2."""
     parse_speed(text)
     return text

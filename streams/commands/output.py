@@ -1,4 +1,4 @@
-"""How commands print: facts as JSON or as a table on stdout, everything else on stderr."""
+"""Output of commands: results on stdout as JSON or a table, notes on stderr."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _UNWRAPPED = 10_000
 
 
 def print_json(facts: Any) -> None:
-    """One line of JSON on stdout."""
+    """Print one line of JSON on stdout."""
     typer.echo(json.dumps(facts, ensure_ascii=False))
 
 
 def print_note(line: str) -> None:
-    """A line on stderr: progress and remarks."""
+    """Print a line on stderr."""
     typer.echo(line, err=True)
 
 
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), styles: Iterable[str] = ()
 ) -> None:
-    """Aligned columns on stdout, wrapped on a terminal and never elsewhere. `right`: columns of numbers."""
+    """Print aligned columns on stdout, wrapped on a terminal only. `right`: indexes of right-aligned columns."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines every few seconds elsewhere. Always on stderr."""
+"""Progress of long work on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE_EVERY_S = 2.0
 
 
 class Progress(Protocol):
-    """Shows how far something has come. Use as `with`."""
+    """Context manager that shows progress."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -24,18 +24,18 @@ class Progress(Protocol):
     ) -> None: ...
 
     def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        """The present state in words, and as a share where it is known."""
+        """Show the current state; `done` of `total` if known."""
 
 
 def progress(title: str) -> Progress:
-    """The kind that fits where stderr goes."""
+    """A bar if stderr is a terminal, else lines."""
     return _Bar(title) if sys.stderr.isatty() else _Lines(title)
 
 
 class _Lines:
     def __init__(self, title: str) -> None:
         self._title = title
-        self._told = time.monotonic()
+        self._printed_s = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +44,8 @@ class _Lines:
         return None
 
     def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        if time.monotonic() - self._told >= LINE_EVERY_S:
-            self._told = time.monotonic()
+        if time.monotonic() - self._printed_s >= LINE_EVERY_S:
+            self._printed_s = time.monotonic()
             share = f"{done / total:.0%}, " if done is not None and total else ""
             print_note(f"{self._title}: {share}{text}")
 

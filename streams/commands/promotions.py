@@ -1,4 +1,4 @@
-"""`salepulse promotions`: the topic `promotions` written from a file, and shown."""
+"""`salepulse promotions`: apply promotions from a file, list and confirm them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PromotionOrigin(StrEnum):
-    """Who knows of a promotion."""
+    """Where a promotion is known."""
 
     BOTH = "topic and shop"
     TOPIC = "topic"
@@ -37,36 +37,36 @@ class PromotionOrigin(StrEnum):
 
 
 _REMARKS = {
-    PromotionOrigin.TOPIC: "on the topic, and not in force yet: no worker has read it",
-    PromotionOrigin.SHOP: "in force, and no longer on the topic, as when a broker has lost it: apply its file again",
+    PromotionOrigin.TOPIC: "on the topic but not in force: no worker has read it yet",
+    PromotionOrigin.SHOP: "in force but not on the topic, for example after the broker lost it: apply its file again",
 }
 
-app = typer.Typer(help="The promotions in force: set them from a file, see them.", no_args_is_help=True)
+app = typer.Typer(help="Apply, list and confirm promotions.", no_args_is_help=True)
 
 
 @app.command()
 def apply(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE.yaml", help="Promotions as YAML; see docs/promotions.md.")
+        Path | None, typer.Argument(metavar="FILE.yaml", help="YAML file of promotions; see docs/promotions.md.")
     ] = None,
     delete: Annotated[
-        list[str] | None, typer.Option("--delete", metavar="ID", help="Delete this promotion; may be repeated.")
+        list[str] | None, typer.Option("--delete", metavar="ID", help="Delete a promotion; may be repeated.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without writing them.")] = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the promotions of a file in force, and say what that changed.
+    """Apply the promotions of a file and show the changes.
 
-    Those that the file does not name stay as they are. Everything that is derived from a promotion that is changed, its
-    window, phases and attainment, is as if it had always been so. With a fault in the file nothing is written at all.
+    Promotions that the file does not name are unchanged. Changes apply retroactively to window, phases and attainment.
+    If the file has an error, nothing is written.
     """
     with report_errors():
         if file is None and not delete:
-            raise UsageError("say which promotions: FILE.yaml, --delete ID, or both")
+            raise UsageError("no promotions given: name FILE.yaml, --delete ID, or both")
         wanted = _read(file) if file is not None else ()
         if both := {promotion.promotion_id for promotion in wanted} & set(delete or ()):
-            raise UsageError(f"promotion {min(both)!r} is in {file} and to be deleted: choose one")
+            raise UsageError(f"promotion {min(both)!r} is both in {file} and in --delete: remove it from one of them")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     with report_errors():
         check_bootstrap(settings.bootstrap)
@@ -81,16 +81,16 @@ def apply(
 @app.command("list")
 def list_(
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Phases at this moment: epoch ms or ISO 8601.")
+        str | None, typer.Option("--as-of", metavar="TIME", help="Show phases at this time: epoch ms or ISO 8601.")
     ] = None,
     bootstrap: Bootstrap = None,
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the promotions in force, the phase each is in, and who knows of it.
+    """List promotions with their phase, and whether topic and Redis both hold them.
 
-    The topic says what is to be in force; the shop, that is Redis, what is counted by. They differ where no worker has
-    read the topic yet, and where a broker has lost it: then what the shop knows stays in force.
+    Workers copy promotions from the topic to Redis, which is in force. The two differ until a worker has read the
+    topic, and after a broker has lost it.
     """
     with report_errors():
         at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
@@ -98,7 +98,7 @@ def list_(
     with report_errors():
         check_bootstrap(settings.bootstrap)
     in_force = run(_in_force(settings.kafka))
-    known = run(_known_to_the_shop(settings))
+    known = run(_promotions_in_redis(settings))
     sources = _sources(in_force.promotions, known)
     held = {**(known or {}), **in_force.promotions}
     listed = sorted(held.values(), key=lambda one: (one.starts_at, one.promotion_id))
@@ -118,31 +118,30 @@ def list_(
             print_note(f"{', '.join(sorted(names))}: {remark}")
     if in_force.rejected:
         print_note(
-            f"{in_force.rejected} messages on the topic break the contract and are not in force: see the dead letters"
+            f"{in_force.rejected} messages on the topic break the contract and were rejected: see the dead letters"
         )
 
 
 @app.command()
 def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: AsJson = False) -> None:
-    """Say that the promotions in force are all that there are to be, where changes of them may have been lost.
+    """Confirm that the promotions in force are complete, after changes to them may have been lost.
 
-    Only you can know: compare `list` with your files before. Until then `doctor` tells of it. While topic and shop do
-    not agree nothing is confirmed.
+    Compare `list` with your files first. `doctor` warns until you confirm. Fails while topic and Redis differ.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with report_errors():
         check_bootstrap(settings.bootstrap)
     promotions = run(_in_force(settings.kafka)).promotions
-    said = run(_confirm(settings, promotions))
+    confirmed = run(_confirm(settings, promotions))
     if as_json:
-        print_json({"promotions": sorted(promotions), "confirmed": [str(partition) for partition in said]})
+        print_json({"promotions": sorted(promotions), "confirmed": [str(partition) for partition in confirmed]})
     else:
-        outcome = "confirmed" if said else "nothing was said to be lost"
+        outcome = "confirmed" if confirmed else "no changes were marked as lost"
         typer.echo(f"{how_many(len(promotions), 'promotion')} in force: {outcome}")
 
 
 def _read(file: Path) -> Sequence[Promotion]:
-    """The promotions of a file. Faults are told line by line on stderr, then raised as one UsageError."""
+    """The promotions of a file. Prints each error on stderr with its line, then raises UsageError."""
     from consumers.promotions.file import read_promotions
 
     try:
@@ -155,8 +154,8 @@ def _read(file: Path) -> Sequence[Promotion]:
     for fault in found.errors:
         print_note(f"{file}:{fault.line}: {fault.message}")
     if found.errors:
-        count = how_many(len(found.errors), "fault")
-        raise UsageError(f"{file} has {count}, nothing was written: mend it and apply it again")
+        count = how_many(len(found.errors), "error")
+        raise UsageError(f"{file} has {count}, nothing was written: correct the file and apply it again")
     return found.promotions
 
 
@@ -179,15 +178,15 @@ async def _apply(
 
 
 def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: Sequence[str]) -> None:
-    """A baseline that begins later is refused; one that is not there, or no longer, is only told of."""
+    """Reject a baseline that begins later; note a baseline that does not exist."""
     name = promotion.baseline
     if name is None:
         return
     if name not in known or name in deleted:
-        print_note(f"remark: the baseline {name!r} of {promotion.promotion_id!r} is not among the promotions in force")
+        print_note(f"note: baseline {name!r} of {promotion.promotion_id!r} is not among the promotions in force")
     elif known[name].starts_at >= promotion.starts_at:
         raise UsageError(
-            f"the baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
+            f"baseline {name!r} of {promotion.promotion_id!r} does not begin earlier: name an earlier promotion"
         )
 
 
@@ -197,19 +196,19 @@ async def _confirm(settings: Settings, promotions: Mapping[str, Promotion]) -> l
     return await confirming.confirm(settings, promotions)
 
 
-async def _known_to_the_shop(settings: Settings) -> Mapping[str, Promotion] | None:
-    """What is counted by; None, and a remark, where Redis does not say."""
+async def _promotions_in_redis(settings: Settings) -> Mapping[str, Promotion] | None:
+    """Promotions in Redis; None, with a note, if Redis does not answer."""
     from streams.store.reader import read_promotions
 
     try:
         return await read_promotions(settings)
     except SalepulseError as error:
-        print_note(f"remark: this is what the topic says; the shop could not be asked: {error}")
+        print_note(f"note: these are the promotions of the topic; Redis failed: {error}")
         return None
 
 
 def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | None) -> dict[str, PromotionOrigin]:
-    """Who knows of each promotion."""
+    """Where each promotion is known."""
     known = shop or {}
     return {
         name: PromotionOrigin.SHOP
@@ -245,20 +244,20 @@ def _print(applied: Sequence[PromotionReport], dry_run: bool) -> None:
     from consumers.promotions.times import format_local_time
 
     for one in applied:
-        said = "not there" if one.outcome is PromotionOutcome.ABSENT else one.outcome.value
+        summary = "not found" if one.outcome is PromotionOutcome.ABSENT else one.outcome.value
         held = one.definition
         if one.outcome is PromotionOutcome.ADDED and held is not None:
             starts, ends = (format_local_time(at, held.timezone) for at in (held.starts_at, held.ends_at))
-            said += f": {starts} to {ends} {held.timezone}"
+            summary += f": {starts} to {ends} {held.timezone}"
         if one.changes and held is not None:
-            said += ": " + ", ".join(change.text(held.timezone) for change in one.changes)
-        typer.echo(f"{one.promotion_id}: {said}")
+            summary += ": " + ", ".join(change.text(held.timezone) for change in one.changes)
+        typer.echo(f"{one.promotion_id}: {summary}")
     if dry_run:
-        print_note("nothing was written: this was a dry run")
+        print_note("dry run: nothing was written")
 
 
 def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
-    """A definition and how it stands, as JSON."""
+    """A promotion and its progress, as JSON."""
     from streams.model.phases import promotion_progress
 
     now = promotion_progress(promotion, at_ms)

@@ -1,4 +1,4 @@
-"""`salepulse replay`: recorded events to Kafka, and waiting until they are counted."""
+"""`salepulse replay`: send recorded events to Kafka and wait until they are counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import check_bootstrap
 from consumers.replay import ReplayProgress, ReplayResult, replay_files
 from consumers.times import format_utc
-from streams.commands.options import AsJson, Bootstrap, RedisUrl, checked_speed, parse_speed
+from streams.commands.options import AsJson, Bootstrap, RedisUrl, check_speed, parse_speed
 from streams.commands.output import print_json, print_note
 from streams.commands.progress import progress
 from streams.settings import Settings
@@ -25,25 +25,23 @@ app = typer.Typer()
 
 @app.command()
 def replay(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files named after their topic, or folders of them.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files named after their topic, or folders.")],
     bootstrap: Bootstrap = None,
     redis_url: RedisUrl = None,
     speed: Annotated[
         str,
-        typer.Option(callback=checked_speed, help="1: as recorded; 60: a minute in a second; any number; or max."),
+        typer.Option(callback=check_speed, help="1: as recorded; 60: 60 times faster; or max."),
     ] = "max",
-    wait: Annotated[bool, typer.Option("--wait", help="Return when all of it is counted.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all messages are counted.")] = False,
     patience: Annotated[
-        float, typer.Option(min=1, help="With --wait: give up after so many seconds without any progress.")
+        float, typer.Option(min=1, help="With --wait: fail after this many seconds without progress.")
     ] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Send recorded events to their topics: NDJSON files, or folders of them, merged by event time.
+    """Send recorded events from NDJSON files to their topics, merged by event time.
 
-    A file is named after its topic: clicks.ndjson, orders.ndjson.gz, logistics.ndjson, promotions.ndjson. Sending the
-    same file again counts no event twice while its event_id is remembered.
+    Files are named after their topic: clicks.ndjson, orders.ndjson.gz, logistics.ndjson, promotions.ndjson. Events of a
+    file that is sent again are deduplicated while workers remember their event_id.
     """
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with report_errors():
@@ -66,7 +64,7 @@ def replay(
             }
         )
     elif wait:
-        typer.echo(f"counted all of {total:,} messages")
+        typer.echo(f"counted all {total:,} messages")
     else:
         typer.echo(f"sent {total:,} messages")
 
@@ -88,14 +86,14 @@ async def _positions(settings: Settings) -> Positions:
 
 
 async def _wait(settings: Settings, sent: ReplayResult, before: Positions, patience_s: float) -> float:
-    """Seconds that it took."""
+    """Wait until all messages are counted; return the seconds it took."""
     from streams.store.progress import wait_until_counted
 
     started, total = time.monotonic(), sum(sent.messages.values())
     with progress("counting") as shown:
 
         def show(missing: int) -> None:
-            shown.show(f"{missing:,} messages wait", max(0, total - missing), total)
+            shown.show(f"{missing:,} messages left", max(0, total - missing), total)
 
         await wait_until_counted(settings, sent.ends, patience_s=patience_s, before=before, on_progress=show)
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""`salepulse worker` and `salepulse serve`: one role in this process."""
+"""`salepulse worker` and `salepulse serve`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def worker(
     retain: Retain = None,
     accept: Accept = None,
 ) -> None:
-    """Count: read events from Kafka, keep panes in Redis. Run as many as there are cores; each takes its partitions."""
+    """Run a worker: count events from Kafka into panes in Redis. Run up to one per core; they share the partitions."""
     import structlog
 
     from streams.process.logs import configure_role_logs
@@ -40,7 +40,7 @@ def worker(
     )
     configure_role_logs()
     structlog.get_logger().info(
-        "counting",
+        "worker started",
         bootstrap=settings.bootstrap,
         redis=display_value(settings.redis_url),
         clock=settings.clock.value,
@@ -58,7 +58,7 @@ def serve(
     clock: ClockOption = None,
     retain: Retain = None,
 ) -> None:
-    """Answer: the HTTP API and /metrics, read from Redis. Run any number side by side; none of them counts."""
+    """Run an API server: HTTP API and /metrics, read from Redis. Run any number side by side."""
     from streams.process.logs import configure_role_logs
     from streams.serve.app import run
 

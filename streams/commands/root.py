@@ -1,4 +1,4 @@
-"""What holds for every command: `--version`, and a word about settings in the environment that set nothing."""
+"""Options of every command: `--version`, and a note about environment variables that set nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from streams.settings_report import misspelt
 
 
 class Commands(TyperGroup):
-    """All commands; a value that one does not take is refused in our words, where typer gives pydantic's."""
+    """The command group; invalid values give our validation messages in place of pydantic's."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named."""
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
@@ -37,9 +37,9 @@ def _print_version(wanted: bool) -> None:
 
 def root(
     _version: Annotated[
-        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """A monitor for the biggest hours of an online shop."""
+    """Exact KPIs and alerts for the biggest hours of an online shop."""
     for name, meant in misspelt(Settings, os.environ).items():
-        print_note(f"remark: the environment variable {name} sets nothing: did you mean {meant}?")
+        print_note(f"note: unknown environment variable {name}: did you mean {meant}?")

@@ -1,4 +1,4 @@
-"""`salepulse settings`."""
+"""`salepulse settings`: every setting and the source of its value."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def settings(
     partitions: Partitions = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting: what it means, its default, its value, and where the value came from.
+    """Show every setting with its meaning, default, value, and the source of the value.
 
-    A flag wins over the environment (SALEPULSE_BOOTSTRAP for `bootstrap`, and so on), the environment over the file
-    `salepulse.toml` in the current folder. Passwords are masked.
+    Flags override the environment (SALEPULSE_BOOTSTRAP for `bootstrap`), which overrides `salepulse.toml` in the
+    current folder. Secrets are masked.
     """
     flags = {
         name: given

@@ -1,4 +1,4 @@
-"""`salepulse simulate`: a made-up sale, into files or into Kafka."""
+"""`salepulse simulate`: write a simulated sale to files or Kafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from consumers.errors import SalepulseError, UsageError, check_bootstrap
 from consumers.kafka.connection import KafkaTarget
 from consumers.times import format_utc
 from streams.commands.kpis import parse_time
-from streams.commands.options import AsJson, checked_speed, parse_speed
+from streams.commands.options import AsJson, check_speed, parse_speed
 from streams.commands.output import print_json, print_note
 from streams.commands.progress import progress
 from streams.settings import Settings
@@ -32,57 +32,55 @@ _STEP_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What was sent to Kafka."""
+    """Outcome of sending a simulated sale to Kafka."""
 
     messages: int
     complete: bool
-    """False: it was stopped on the way."""
+    """False: stopped by a signal before the end."""
 
 
 @app.command()
 def simulate(
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sale.")] = 1,
-    rate: Annotated[float, typer.Option(help="Events a second, on average.")] = 1000,
-    duration: Annotated[float, typer.Option(help="Seconds that the sale lasts.")] = 600,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal sales.")] = 1,
+    rate: Annotated[float, typer.Option(help="Average events per second.")] = 1000,
+    duration: Annotated[float, typer.Option(help="Length of the sale in seconds.")] = 600,
     start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it begins: epoch ms or ISO 8601. Into Kafka: now.")
+        str | None, typer.Option(metavar="TIME", help="Start: epoch ms or ISO 8601 (with --bootstrap: now).")
     ] = None,
     incident: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SPEC",
             help="KIND@+START/DURATION[:NAME=VALUE,...], such as conversion_drop@+120s/60s:size=0.5,channel=app. "
-            "May be repeated; a wrong one is answered with all kinds.",
+            "May be repeated. The error of an invalid SPEC lists all kinds.",
         ),
     ] = None,
-    earlier: Annotated[
-        int, typer.Option(min=0, max=20, help="So many earlier sales of the same shop before it, to compare with.")
-    ] = 0,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write files for `salepulse replay` there.")] = None,
-    bootstrap: Annotated[str | None, typer.Option(help="Send to this Kafka, host:port, separated by commas.")] = None,
+    earlier: Annotated[int, typer.Option(min=0, max=20, help="Earlier sales of the same shop, as baselines.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write files for `salepulse replay`.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Send to Kafka at host:port, separated by commas.")] = None,
     speed: Annotated[
-        str, typer.Option(callback=checked_speed, help="Into Kafka: 1 for real time, 60, any number, or max.")
+        str, typer.Option(callback=check_speed, help="With --bootstrap: 1 is real time; a number; or max.")
     ] = "1",
     truth: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Into Kafka: where the ground truth goes, when incidents are asked for."),
+        typer.Option(metavar="FILE", help="With --bootstrap and --incident: file of the ground truth."),
     ] = Path(TRUTH),
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a sale: visitors, orders, payments, stock, shipping; late and repeated events; incidents on demand.
+    """Simulate a sale: visits, orders, payments, stock, shipping, late and duplicate events, injected incidents.
 
-    With --out it becomes files; with --bootstrap it is sent as it happens, earlier sales at once before it. What was
-    wrong, when and where, and the exact counts go to incidents.json. Ctrl-C ends it early; what was sent stays sent.
+    With --out the sale is written to files; with --bootstrap it is sent at --speed, after its earlier sales. The
+    incidents and the exact counts are written to incidents.json. Ctrl-C ends the sale early.
     """
     with report_errors():
         if (out is None) == (bootstrap is None):
-            raise UsageError("say where to: --out DIR for files, or --bootstrap host:port for Kafka")
+            raise UsageError("no destination: give either --out DIR for files, or --bootstrap host:port for Kafka")
         if bootstrap is not None:
             check_bootstrap(bootstrap)
         pace = parse_speed(speed)
         start_ms = parse_time("--start", start) if start is not None else None
         if start_ms is None and bootstrap is not None:
-            # In real time it begins now; faster than life it ends now, as events of the future would be refused.
+            # A sale faster than real time ends now: workers reject events of the future.
             start_ms = int(time.time()) * 1000 - (0 if pace == 1 else int(duration * 1000))
         config = _config(seed, rate, duration, start_ms, tuple(incident or ()))
         facts = _write(config, earlier, out) if out is not None else _send(config, earlier, str(bootstrap), pace, truth)
@@ -131,12 +129,12 @@ def _send(config: SimulationConfig, earlier: int, bootstrap: str, speed: float |
             truth.write_bytes(ground_truth(season))
         except OSError as error:
             raise SalepulseError(f"{truth} cannot be written: {error.strerror or error}") from error
-        print_note(f"what was wrong, when and where: {truth}")
+        print_note(f"ground truth of the incidents: {truth}")
     return {"bootstrap": bootstrap, "messages": sent.messages, "complete": sent.complete, **_facts(season)}
 
 
 def _facts(season: Season) -> dict[str, Any]:
-    """Of files and of Kafka alike."""
+    """Facts common to files and Kafka."""
     config = season.config
     return {
         "incidents": len(config.incidents),
@@ -165,7 +163,7 @@ async def _send_all(season: Season, kafka: KafkaTarget, speed: float | None) -> 
 
         async with KeyedProducer(kafka) as producer:
             for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
-                await producer.partitions(topic)  # raises if it is missing, before anything is sent
+                await producer.partitions(topic)  # a missing topic raises before the first message is sent
             pace = SendingPace(config.start_ms, speed)
             await send_batches(producer, season.batches(_STEP_MS), pace, stop=stop, on_sent=show)
     return SendResult(sent, not stop.is_set())

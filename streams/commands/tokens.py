@@ -1,4 +1,4 @@
-"""`salepulse tokens`: who may use the API."""
+"""`salepulse tokens`: create, list and revoke API tokens."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from streams.settings import Settings
 from streams.tokens.token import Token, TokenScope
 
 MAX_LENGTH_MS = 36_500 * 86_400_000
-app = typer.Typer(help="Tokens of the API: make, list, take away. Only their hashes are kept.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke API tokens.", no_args_is_help=True)
 
 File = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="The file of tokens; else the setting tokens_file.")
+    Path | None, typer.Option("--file", metavar="FILE", help="Tokens file (default: the setting tokens_file).")
 ]
-Name = Annotated[str, typer.Argument(help="Whose it is: letters, digits, and . _ @ -")]
+Name = Annotated[str, typer.Argument(help="Name of the token: letters, digits, and . _ @ -")]
 
 
 @app.command()
 def create(
     name: Name,
     scope: Annotated[
-        TokenScope, typer.Option(help="What it lets one do; each includes those before it.")
+        TokenScope, typer.Option(help="Permissions; each scope includes those before it.")
     ] = TokenScope.READ,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long it is valid, such as 12h or 90d; without: for ever.")
+        str | None, typer.Option(metavar="TIME", help="Lifetime, such as 12h or 90d (default: unlimited).")
     ] = None,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token, and print it: this once, as only its hash is kept. Running servers know it within a second."""
+    """Create a token and print it once: the file keeps only its hash. Servers accept it within a second."""
     from streams.clock import now_ms
     from streams.tokens.file import change_tokens
     from streams.tokens.token import SECRET_PREFIX, Token, hash_secret
@@ -46,14 +46,14 @@ def create(
     with report_errors():
         path, now = _path(file), now_ms()
         if not re.fullmatch(r"[\w.@-]{1,64}", name):
-            raise UsageError(f"{name!r} is no name for a token: write up to 64 letters, digits, and . _ @ -")
+            raise UsageError(f"{name!r} is not a valid token name: use up to 64 letters, digits, and . _ @ -")
         secret = SECRET_PREFIX + secrets.token_urlsafe(32)
         expires_ms = None if expires is None else now + _length_ms(expires)
         made = Token(name=name, scope=scope, sha256=hash_secret(secret), created_ms=now, expires_ms=expires_ms)
 
         def add(held: tuple[Token, ...]) -> list[Token]:
             if any(token.name == name for token in held):
-                raise UsageError(f"there is a token {name!r} in {path}: choose another name, or revoke that one first")
+                raise UsageError(f"token {name!r} exists in {path}: choose another name, or revoke it first")
             return [*held, made]
 
         change_tokens(path, add)
@@ -61,13 +61,13 @@ def create(
         print_json({"name": name, "scope": scope.value, "token": secret, "expires_ms": expires_ms, "file": str(path)})
         return
     until = f", until {format_utc(expires_ms)}" if expires_ms is not None else ""
-    print_note(f"token {name!r} of scope {scope}{until}, its hash in {path}; it is shown this once:")
+    print_note(f"created token name={name} scope={scope}{until} in {path}; it is not shown again:")
     typer.echo(secret)
 
 
 @app.command("list")
 def list_(file: File = None, as_json: AsJson = False) -> None:
-    """List the tokens: whose, what for, until when."""
+    """List tokens with scope and expiry."""
     from streams.clock import now_ms
     from streams.tokens.file import read_tokens
 
@@ -77,34 +77,26 @@ def list_(file: File = None, as_json: AsJson = False) -> None:
         shown = [token.model_dump(mode="json", exclude={"sha256"}) | {"expired": token.expired(now)} for token in held]
         print_json({"tokens": shown})
         return
-    rows = [
-        (
-            token.name,
-            token.scope.value,
-            format_utc(token.created_ms),
-            _expiry(token, now),
-        )
-        for token in held
-    ]
-    print_table(("name", "scope", "made", "expires"), rows, styles=("bold",))
+    rows = [(token.name, token.scope.value, format_utc(token.created_ms), _expiry(token, now)) for token in held]
+    print_table(("name", "scope", "created", "expires"), rows, styles=("bold",))
 
 
 @app.command()
 def revoke(name: Name, file: File = None) -> None:
-    """Take a token away: within a second nobody gets in with it."""
+    """Revoke a token: servers reject it within a second."""
     from streams.tokens.file import change_tokens, read_tokens
 
     with report_errors():
         path = _path(file)
-        read_tokens(path)  # a file that is not there is not made
+        read_tokens(path)  # raises for a missing file, which change_tokens would create
 
         def drop(held: tuple[Token, ...]) -> list[Token]:
             if all(token.name != name for token in held):
-                raise UsageError(f"there is no token {name!r} in {path}: `salepulse tokens list` shows all")
+                raise UsageError(f"no token {name!r} in {path}: list them with `salepulse tokens list`")
             return [token for token in held if token.name != name]
 
         change_tokens(path, drop)
-    print_note(f"token {name!r} is revoked")
+    print_note(f"revoked token {name!r}")
 
 
 def _path(file: Path | None) -> Path:
@@ -112,7 +104,7 @@ def _path(file: Path | None) -> Path:
         return file
     settings = load_settings(Settings)
     if not settings.tokens_file:
-        raise UsageError("say where the tokens are: --file FILE, or the setting tokens_file")
+        raise UsageError("no tokens file: give --file FILE, or set tokens_file")
     return Path(settings.tokens_file)
 
 
@@ -122,7 +114,7 @@ def _length_ms(text: str) -> int:
     except ValueError as error:
         raise UsageError(f"--expires: {error}") from None
     if not 0 < length_ms <= MAX_LENGTH_MS:
-        raise UsageError(f"--expires {text!r}: write a time of more than 0s and at most 36500d")
+        raise UsageError(f"--expires {text!r}: use more than 0s and at most 36500d")
     return length_ms
 
 

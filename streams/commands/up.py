@@ -1,4 +1,4 @@
-"""`salepulse up`: everything on one machine."""
+"""`salepulse up`: all servers and roles on one machine."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 EXTRA_ROLES = ("alerts",)
-"""Roles that are started where their command is installed."""
+"""Optional roles, started if their command is installed."""
 DEFAULT_KAFKA_PORT, DEFAULT_REDIS_PORT = 9092, 6379
-"""The usual ones, so that every other command finds the servers by its own defaults."""
+"""The defaults of `bootstrap` and `redis_url`, so that other commands find these servers."""
 
 
 @app.command()
 def up(
     data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep Redis' data and all logs there, for the next start.")
+        Path | None, typer.Option(metavar="DIR", help="Folder of Redis data and logs, kept across starts.")
     ] = None,
     kafka_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port of the embedded broker [9092]; 0 picks a free one.")
@@ -51,7 +51,7 @@ def up(
     http_port: HttpPort = None,
     partitions: Partitions = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, help="How many workers; one a core is the most that helps.")
+        int, typer.Option(min=1, max=64, help="Number of workers; more than one per core does not help.")
     ] = 1,
     clock: ClockOption = None,
     retain: Retain = None,
@@ -59,11 +59,11 @@ def up(
     redis_url: RedisUrl = None,
     accept: Accept = None,
 ) -> None:
-    """Start everything on this machine, and keep it running: broker, Redis, topics, workers, API.
+    """Start and supervise broker, Redis, topics, workers, API and alerts on this machine.
 
-    Prints one line, `ready http://host:port`, when the API answers; Ctrl-C stops it all. A broker or Redis that the
-    settings name (--bootstrap, --redis-url, environment or salepulse.toml) is used as it is, none is started then.
-    The embedded broker keeps everything in memory; what was counted is kept with --data-dir.
+    Prints `ready http://host:port` when the API is ready; Ctrl-C stops everything. If the settings name a broker or
+    Redis (--bootstrap, --redis-url, environment or salepulse.toml), that one is used and none is started. The embedded
+    broker keeps messages in memory only; --data-dir keeps Redis data.
     """
     from streams.serve.certificate import check_certificate
     from streams.serve.exposure import check_exposure
@@ -95,7 +95,7 @@ def up(
 
 def _one_of(flag: str, given: object, other: str, port: object) -> None:
     if given is not None and port is not None:
-        raise UsageError(f"{flag} names a server that is there, {other} one to start: leave one of them out")
+        raise UsageError(f"{flag} and {other} exclude each other: {flag} names a running server, {other} starts one")
 
 
 def _run(
@@ -107,12 +107,12 @@ def _run(
     with data_folder(data_dir) as folder, embedded_errors():
         planned = make_plan(wanted, folder)
         if data_dir is None:
-            print_note("data: in a temporary folder that is gone at the end; keep it with --data-dir")
+            print_note("data: in a temporary folder, deleted at the end; use --data-dir to keep it")
         asyncio.run(_keep(planned, installed_roles()))
 
 
 def installed_roles() -> tuple[str, ...]:
-    """The extra roles that there are."""
+    """The optional roles whose commands are installed."""
     from streams.cli import command_names
 
     return tuple(role for role in EXTRA_ROLES if role in command_names())

@@ -47,7 +47,7 @@ def test_a_foreign_topic_stays_stopped_through_kills_and_counts_exactly_once_it_
         assert 'salepulse_topic_stopped{topic="orders"} 1.0' in httpx.get(f"{shop.api.url}/metrics").text
         assert 0 < asyncio.run(letters(broker.bootstrap)) <= 1_000
         assert counted(shop)["refused"] <= 500
-        assert doctor(shop, tmp_path)["partition orders/0"] == "wrong"
+        assert doctor(shop, tmp_path)["partition orders/0"] == "error"
         shop.kill_worker()
         shop.environment = {**shop.environment, "SALEPULSE_ACCEPT": "orders"}
         shop.start_worker()
@@ -85,7 +85,7 @@ def doctor(shop: Shop, folder: Path) -> dict[str, Any]:
     """What it found, by what it looked at. It ends with 1 in this test, for letters were refused of late."""
     done = salepulse("doctor", "--json", cwd=folder, env=dict(environment(shop.settings)))
     assert done.returncode == 1, done.stdout
-    return {one["what"]: one["level"] for one in json.loads(done.stdout)["findings"]}
+    return {one["check"]: one["status"] for one in json.loads(done.stdout)["checks"]}
 
 
 async def letters(bootstrap: str) -> int:

@@ -85,9 +85,9 @@ class Case:
 
     def doctor(self) -> list[dict[str, str]]:
         done = salepulse("doctor", "--json", cwd=self.shop.folder, env=dict(environment(self.shop.settings)))
-        findings = json.loads(done.stdout)["findings"]
-        assert (done.returncode == 1) == any(one["level"] == "wrong" for one in findings)
-        return [one for one in findings if one["level"] == "wrong"]
+        findings = json.loads(done.stdout)["checks"]
+        assert (done.returncode == 1) == any(one["status"] == "error" for one in findings)
+        return [one for one in findings if one["status"] == "error"]
 
     @property
     def logs(self) -> str:
@@ -165,8 +165,8 @@ async def test_a_right_that_is_taken_away_is_one_fact_for_all(
                 assert line
                 assert float(line[1]) == 1, metrics
                 found = await run(case.doctor)
-                assert [one for one in found if one["what"].startswith("redis") and fault.cure in one["mend"]], found
-                assert not [one for one in found if one["mend"].startswith("start one")], found
+                assert [one for one in found if one["check"].startswith("redis") and fault.cure in one["fix"]], found
+                assert not [one for one in found if one["fix"].startswith("start one")], found
                 await until(f"{name}: told", lambda before=before: case.told[before:] == ["firing"], case)  # type: ignore[misc]
                 await run(lambda fault=fault: case.allow(*fault.end))  # type: ignore[misc]
                 await until(f"{name}: live", lambda: codes() == [], case)

@@ -10,7 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from consumers import broker_clock
 from consumers.broker_clock import broker_clock_offset_s
 from streams.local.doctor.broker import check_broker_clock
-from streams.local.doctor.check_results import CheckLevel
+from streams.local.doctor.check_results import CheckStatus
 from tests.support.servers import Server
 
 
@@ -41,7 +41,7 @@ async def test_a_broker_that_does_not_tell_is_no_fault(embedded_broker: Server) 
 
 
 def test_the_doctor_warns_of_a_clock_that_differs() -> None:
-    assert [check_broker_clock(seconds).level for seconds in (0.3, -1.9, 2.5, -90)] == [CheckLevel.OK] * 2 + [
-        CheckLevel.WARNING
+    assert [check_broker_clock(seconds).status for seconds in (0.3, -1.9, 2.5, -90)] == [CheckStatus.OK] * 2 + [
+        CheckStatus.WARNING
     ] * 2
-    assert check_broker_clock(-90).found == "the broker's clock is 90.0 s behind this machine's"
+    assert check_broker_clock(-90).message == "the broker's clock is 90.0 s behind this machine's"

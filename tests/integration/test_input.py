@@ -218,7 +218,7 @@ def test_batches_that_cannot_be_decoded_are_skipped_each_as_one_dead_letter_and_
             "doctor", "--json", "--bootstrap", apache_kafka.bootstrap, "--redis-url", redis_server.url, cwd=tmp_path
         )
         assert done.returncode == 1
-        assert "50 records are in batches that cannot be decoded" in done.stdout
+        assert "50 records in undecodable batches" in done.stdout
         assert (
             'salepulse_records_lost_total{topic="clicks"} 50.0'
             in httpx.get(f"http://127.0.0.1:{shop.settings.http_port}/metrics").text
@@ -259,7 +259,7 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damag
             "doctor", "--json", "--bootstrap", apache_kafka.bootstrap, "--redis-url", redis_server.url, cwd=tmp_path
         )
         assert done.returncode == 1
-        found = [one["found"] for one in json.loads(done.stdout)["findings"] if one["what"] == "stuck"]
+        found = [one["message"] for one in json.loads(done.stdout)["checks"] if one["check"] == "stuck partition"]
         assert "clicks/0 has been at offset 20" in found[0]
         assert "the broker answers none of its fetches" in found[0]
         assert "clicks/1 has been at offset 20" in found[1]

@@ -138,18 +138,19 @@ def doctor_names_them(shop: Shop, folder: Path) -> None:
     flags = ("--bootstrap", settings.bootstrap, "--redis-url", shop.redis.url, "--clock", "event", "--json")
     env = {"SALEPULSE_CURRENCY": "JPY", "SALEPULSE_CURRENCY_EXPONENT": "2", "SALEPULSE_PARTITIONS": "1"}
     done = salepulse("doctor", *flags, cwd=folder, env=env)
-    found = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)["checks"]}
     assert done.returncode == 1
-    assert {name: found[name]["level"] for name in ("refused", "prices", "labels", "currency_exponent")} == {
-        "refused": "wrong",
-        "prices": "wrong",
-        "labels": "wrong",
+    expected = {
+        "rejected messages": "error",
+        "negative amounts": "error",
+        "dropped labels": "error",
         "currency_exponent": "warning",
     }
-    assert "channel 'app' with coupon 'SALE/50' (3)" in found["prices"]["found"]
-    assert "reason on orders (10)" in found["labels"]["found"]
-    assert "ISO 4217 gives JPY 0" in found["currency_exponent"]["found"]
+    assert {name: found[name]["status"] for name in expected} == expected
+    assert "channel 'app' with coupon 'SALE/50' (3)" in found["negative amounts"]["message"]
+    assert "reason on orders (10)" in found["dropped labels"]["message"]
+    assert "ISO 4217 gives JPY 0" in found["currency_exponent"]["message"]
     other = salepulse("doctor", *flags, cwd=folder, env={**env, "SALEPULSE_CURRENCY": "CNY"})
-    assert "money was counted in JPY and is shown as CNY" in other.stdout
+    assert "counts are in JPY, the setting is CNY" in other.stdout
     worker = salepulse("worker", *flags[:6], cwd=folder, env={**env, "SALEPULSE_CURRENCY": "CNY"})
     assert (worker.returncode, "counted into with currency=JPY" in worker.stderr) == (1, True)

@@ -22,9 +22,7 @@ def test_it_says_its_version(tmp_path: Path) -> None:
 def test_a_misspelt_variable_is_told_of_by_every_command(tmp_path: Path) -> None:
     done = salepulse("settings", cwd=tmp_path, env={"SALEPULSE_REDISURL": "redis://cache:6379/0"})
     assert done.returncode == 0
-    assert done.stderr == (
-        "remark: the environment variable SALEPULSE_REDISURL sets nothing: did you mean SALEPULSE_REDIS_URL?\n"
-    )
+    assert done.stderr == ("note: unknown environment variable SALEPULSE_REDISURL: did you mean SALEPULSE_REDIS_URL?\n")
 
 
 @pytest.mark.parametrize(

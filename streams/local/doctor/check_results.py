@@ -1,4 +1,4 @@
-"""What an examination finds."""
+"""Results of checks."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class CheckLevel(StrEnum):
-    """How bad it is."""
+class CheckStatus(StrEnum):
+    """Severity of a result."""
 
     OK = "ok"
     WARNING = "warning"
-    """Counting is right; something may become a problem, or is unusual."""
-    WRONG = "wrong"
-    """Counting or watching stands still, or counts are incomplete or may be lost."""
+    """Counts are exact; something is unusual or may become a problem."""
+    ERROR = "error"
+    """Counting or alerting does not work, or counts are incomplete or may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at."""
+    """Result of one check."""
 
-    what: str
-    """What was looked at, in a word or two."""
-    level: CheckLevel
-    found: str
-    mend: str = ""
-    """What to do; empty where all is well."""
-
-
-def ok(what: str, found: str) -> CheckResult:
-    return CheckResult(what, CheckLevel.OK, found)
+    check: str
+    """Its name, one or two words."""
+    status: CheckStatus
+    message: str
+    fix: str = ""
+    """Empty if the status is ok."""
 
 
-def warning(what: str, found: str, mend: str) -> CheckResult:
-    return CheckResult(what, CheckLevel.WARNING, found, mend)
+def ok(check: str, message: str) -> CheckResult:
+    return CheckResult(check, CheckStatus.OK, message)
 
 
-def wrong(what: str, found: str, mend: str) -> CheckResult:
-    return CheckResult(what, CheckLevel.WRONG, found, mend)
+def warning(check: str, message: str, fix: str) -> CheckResult:
+    return CheckResult(check, CheckStatus.WARNING, message, fix)
+
+
+def failed(check: str, message: str, fix: str) -> CheckResult:
+    return CheckResult(check, CheckStatus.ERROR, message, fix)

@@ -1,4 +1,4 @@
-"""What workers report of how far back they know repeats, and the memory that would do. Pure."""
+"""Deduplication horizons that workers report, and the memory that would extend them. Pure."""
 
 from __future__ import annotations
 
@@ -17,39 +17,37 @@ _STEP_MB = 16
 
 @dataclass(frozen=True, slots=True)
 class ShortHorizon:
-    """A worker knows repeats on a topic for a shorter time than its settings promise."""
+    """A worker deduplicates a topic over a shorter time than its settings promise."""
 
     worker: str
     topic: str
     horizon_s: float
     promised_s: float
     needed_share: float
-    """How many times the memory that it has for event ids would do."""
+    """Multiple of its memory for event ids that it needs."""
 
     @property
     def text(self) -> str:
-        """In a sentence.
+        """The problem in one sentence.
 
         >>> ShortHorizon("w-1", "orders", 21_600, 86_400, 4.0).text
-        'worker w-1 knows repeats on orders for 6 h of 24 h: its memory for event ids is full; later ones count twice'
+        'worker w-1 deduplicates orders over 6 h of 24 h: its memory for event ids is full'
         """
         horizon, promised = format_rough_duration(self.horizon_s * 1000), format_rough_duration(self.promised_s * 1000)
-        return (
-            f"worker {self.worker} knows repeats on {self.topic} for {horizon} of {promised}: its memory for event ids "
-            "is full; later ones count twice"
-        )
+        problem = f"worker {self.worker} deduplicates {self.topic} over {horizon} of {promised}"
+        return f"{problem}: its memory for event ids is full"
 
     def fix(self, memory_mb: int) -> str:
-        """What to set. `memory_mb`: what workers have now."""
+        """Settings that extend the horizon. `memory_mb`: the present dedup_memory_mb."""
         needed_mb = math.ceil(memory_mb * self.needed_share / _STEP_MB) * _STEP_MB
         return (
-            f"at this rate set dedup_memory_mb (now {memory_mb}) to about {needed_mb} for every worker, or start about "
-            f"{math.ceil(self.needed_share)} times as many workers, at most one a partition"
+            f"set dedup_memory_mb (now {memory_mb}) to about {needed_mb} for every worker, or start about "
+            f"{math.ceil(self.needed_share)} times as many workers, at most one per partition"
         )
 
 
 def short_horizons(workers: Mapping[str, tuple[int, str]], since_ms: int) -> list[ShortHorizon]:
-    """From what each worker left at a moment; of those that were heard of since then."""
+    """Short horizons of workers that published metrics after `since_ms`. `workers`: <worker: (epoch ms, metrics)>."""
     return [
         short
         for worker, (reported_ms, text) in sorted(workers.items())
@@ -63,7 +61,7 @@ def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
     for name, topic, value in _samples(text):
         held[name][topic] = value
     horizons, promised, ids = held[DEDUP_HORIZON], held[DEDUP_PROMISED], held[DEDUP_IDS]
-    # A topic of which the worker has no partition has a horizon of 0.
+    # 0: the worker owns no partition of the topic.
     short = {topic: seconds for topic, seconds in horizons.items() if 0 < seconds < promised.get(topic, 0)}
     whole = sum(ids.values())
     needed = sum(count * (promised[topic] / short[topic] if topic in short else 1) for topic, count in ids.items())
@@ -73,7 +71,7 @@ def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
 
 
 def _samples(text: str) -> Iterator[tuple[str, str, float]]:
-    """Name, topic and value of each sample; the rest of the text is not parsed."""
+    """Name, topic and value of each sample; other metrics are not parsed."""
     lines = [line for line in text.splitlines() if line.startswith((DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS))]
     for family in text_string_to_metric_families("\n".join((*lines, ""))):
         for sample in family.samples:

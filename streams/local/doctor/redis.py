@@ -1,4 +1,4 @@
-"""Redis: whether it may hold counts, and how it is."""
+"""Checks of Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
 from streams.serve.answer_status import any_heard
 from streams.settings import Settings
@@ -33,40 +33,40 @@ MIB = 2**20
 
 
 async def examine_redis(redis: Redis, settings: Settings) -> list[CheckResult]:
-    """Version, eviction, memory, persistence and clock of each server; one finding if it cannot be used at all."""
+    """Version, eviction, memory, persistence and clock of each server; one error if Redis cannot be used."""
     try:
         await check(redis)
         refused = await check_writes(redis, settings)
         async with servers(redis) as each:
-            found = [await _examine(server) for server in each]
+            results = [await _examine(server) for server in each]
     except (SalepulseError, RedisError, *UNREACHABLE) as error:
         why = error if isinstance(error, SalepulseError) else to_user_error(error, endpoint_of(redis))
-        what, _, mend = str(why).partition("; ")
-        return [wrong("redis", what, mend or "see its log")]
+        problem, _, fix = str(why).partition("; ")
+        return [failed("redis", problem, fix or "see its log")]
     if not isinstance(redis, Cluster):
-        return [*found[0], *refused]
+        return [*results[0], *refused]
     keys = Keys(settings.redis_prefix, settings.shards)
     holders = {redis.holder(keys.state(shard)) for shard in range(keys.shards)}
-    named = zip(map(address, each), found, strict=True)
+    named = zip(map(address, each), results, strict=True)
     return [
         *refused,
         check_spread(len(each), len(holders), keys.shards),
-        *(replace(one, what=f"{one.what} {where}") for where, findings in named for one in findings),
+        *(replace(one, check=f"{one.check} {node}") for node, checks in named for one in checks),
     ]
 
 
 async def check_writes(redis: Redis, settings: Settings) -> list[CheckResult]:
-    """Whether writes are refused, as far as our user may know, or a worker that is refused says."""
+    """Whether Redis refuses writes of this login or of a worker."""
     refusal, worker = await refused_writes(redis, settings)
     if refusal is None:
-        return [ok(WRITES, "are taken")]
+        return [ok(WRITES, "accepted")]
     text = REFUSAL_TEXTS[refusal]
-    whose = f", says worker {worker}: what it reads is not counted" if worker else ": nothing is counted"
-    return [wrong(WRITES, f"Redis at {address(redis)} {text.problem}{whose}", text.fix)]
+    effect = f": worker {worker} cannot count" if worker else ": nothing is counted"
+    return [failed(WRITES, f"Redis at {address(redis)} {text.problem}{effect}", text.fix)]
 
 
 async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal | None, str]:
-    """Why writes are refused, and the worker that says so; None: they are taken."""
+    """Why writes are refused, and the worker that reported it; None: they are accepted."""
     keys = Keys(settings.redis_prefix, settings.shards)
     async with write_probe(redis, settings) as probe:
         refusal = await probe.refusal()
@@ -76,16 +76,16 @@ async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal
     for report in refusal_reports(await read_workers(redis, keys), now_ms - HEARD_WITHIN_MS):
         return report.why, report.worker
     if any_heard((await read_state(redis, keys)).partitions.values(), now_ms):
-        return None, ""  # our login may do less than that of workers
+        return None, ""  # this login may have fewer rights than that of the workers
     return refusal, ""
 
 
 def check_spread(nodes: int, holders: int, shards: int) -> CheckResult:
-    """Whether all nodes of a cluster have something to do."""
-    found = f"{nodes} nodes hold keys, and the {shards} shards lie on {holders} of them"
+    """Whether every node of a cluster holds a shard."""
+    message = f"{shards} shards on {holders} of {nodes} nodes"
     if holders == nodes:
-        return ok("redis cluster", found)
-    return warning("redis cluster", found, "set shards to several times the nodes, before the first event")
+        return ok("redis cluster", message)
+    return warning("redis cluster", message, "set shards to several times the nodes, before the first event")
 
 
 async def _examine(redis: Redis) -> list[CheckResult]:
@@ -104,60 +104,60 @@ async def _examine(redis: Redis) -> list[CheckResult]:
 
 
 def check_eviction(info: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """What it does when it is full."""
+    """Whether Redis would evict panes."""
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy == "noeviction":
-        yield ok("redis eviction", "never evicts (noeviction)")
+        yield ok("redis eviction", "noeviction")
     else:
         yield warning(
             "redis eviction",
-            f"policy {policy}, harmless only while there is no maxmemory",
-            "run `CONFIG SET maxmemory-policy noeviction`, and keep it in redis.conf",
+            f"policy {policy} evicts panes once maxmemory is reached",
+            "run `CONFIG SET maxmemory-policy noeviction`, and set it in redis.conf",
         )
 
 
 def check_memory(info: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """How full it is."""
+    """Memory in use."""
     used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not limit:
         yield ok("redis memory", f"{used / MIB:,.0f} MiB in use, no limit")
         return
     share = f"{used / MIB:,.0f} of {limit / MIB:,.0f} MiB in use ({used / limit:.0%})"
-    mend = "raise maxmemory, or shorten retention (keep_seconds_h, keep_minutes_d, keep_hours_d)"
+    fix = "raise maxmemory, or shorten retention (keep_seconds_h, keep_minutes_d, keep_hours_d)"
     if used >= FULL_WRONG * limit:
-        yield wrong("redis memory", f"{share}: writes are about to be refused", mend)
+        yield failed("redis memory", f"{share}: Redis will soon refuse writes", fix)
     elif used >= FULL_WARNING * limit:
-        yield warning("redis memory", share, mend)
+        yield warning("redis memory", share, fix)
     else:
         yield ok("redis memory", share)
 
 
 def check_persistence(info: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """Whether counts outlive it."""
+    """Whether panes survive a restart."""
     append_only, changes = bool(int(info.get("aof_enabled", 0))), int(info.get("rdb_last_save_time", 0))
     if append_only and info.get("aof_last_write_status", "ok") != "ok":
-        yield wrong("redis persistence", "the append-only file could not be written", "see its log: is the disk full?")
+        yield failed("redis persistence", "the append-only file cannot be written", "see its log: is the disk full?")
     elif append_only:
         yield ok("redis persistence", "append-only file on")
     elif info.get("rdb_last_bgsave_status", "ok") != "ok":
-        yield wrong("redis persistence", "the last snapshot failed", "see its log: is the disk full?")
+        yield failed("redis persistence", "the last snapshot failed", "see its log: is the disk full?")
     else:
         yield warning(
             "redis persistence",
             "no append-only file" + (", snapshots at most" if changes else ""),
-            "run `CONFIG SET appendonly yes`: else a crash sets the counts back, and Kafka is read again from there",
+            "run `CONFIG SET appendonly yes`: a crash sets counts back to the last snapshot, and Kafka is read again",
         )
 
 
 def check_clock(skew_s: float) -> CheckResult:
-    """Redis' clock against this machine's."""
-    found = f"Redis' clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
-    mend = "run NTP on both machines: every process of salepulse goes by Redis's clock"
+    """Redis's clock against the clock of this machine."""
+    message = f"Redis's clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} this machine's"
+    fix = "run NTP on both machines: every salepulse process uses Redis's clock"
     if abs(skew_s) > SKEW_WRONG_S:
-        return wrong("clock", found, mend)
+        return failed("clock", message, fix)
     if abs(skew_s) >= SKEW_WARNING_S:
-        return warning("clock", found, mend)
-    return ok("clock", f"within {SKEW_WARNING_S:g} s of Redis'")
+        return warning("clock", message, fix)
+    return ok("clock", f"within {SKEW_WARNING_S:g} s of Redis's")
 
 
 def _version(info: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""The workers and who evaluates alerts, as they tell of themselves in Redis."""
+"""Checks of workers, partitions and alert evaluation, from what processes write to Redis."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -11,9 +12,8 @@ from consumers.contract.events import MAX_LABEL
 from consumers.contract.rejection import RejectionReason
 from consumers.times import format_utc
 from consumers.topics import Partition, Topic
-from streams.local.doctor.check_results import CheckResult, ok, warning, wrong
+from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.local.doctor.dedup_horizon import ShortHorizon, short_horizons
-from streams.local.doctor.held_up import HeldUp, by_redis, held_up
 from streams.local.doctor.redis import refused_writes
 from streams.model.negative_amounts import NEGATIVE_AMOUNTS
 from streams.settings import Settings
@@ -26,6 +26,7 @@ from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 from streams.store.progress import Totals, read_totals
 from streams.store.reference_clock import server_time_ms
+from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
 from streams.store.shared_settings import CURRENCY
 from streams.store.state import UNKNOWN_SINCE_MS, StoreState, read_state
 from streams.store.stuck_partitions import stuck, stuck_texts
@@ -35,17 +36,43 @@ from streams.worker.clock_offsets import ClockOffsets, clock_offsets
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
 WRITTEN_AHEAD_MS = 2_000
-"""A time in Redis that is further ahead of its clock was not written by it."""
+"""A timestamp in Redis further ahead than this was not taken from Redis's clock."""
 RECENT_MS = 3_600_000
-"""What producers did wrong within so long still goes on, as far as one can tell."""
+"""A rejection within this time is an error; an older one is a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlocker:
+    """Why processes that run cannot write to Redis that they do."""
+
+    cause: str
+    """Follows "waiting for"."""
+    fix: str
+
+
+def report_blocker(refused: RedisRefusal | None, *, broker_answers: bool) -> ReportBlocker | None:
+    """What keeps workers from reporting; None: nothing known."""
+    if refused is not None:
+        return redis_blocker(refused)
+    if not broker_answers:
+        return ReportBlocker(
+            "the Kafka broker, which does not answer", "see the check of the broker: workers then resume"
+        )
+    return None
+
+
+def redis_blocker(refused: RedisRefusal) -> ReportBlocker:
+    """What keeps every process from writing to Redis."""
+    text = REFUSAL_TEXTS[refused]
+    return ReportBlocker(f"Redis, which {text.problem}", f"{text.fix}: running processes then resume by themselves")
 
 
 async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: bool = True) -> list[CheckResult]:
-    """Who is at work, what waits, what was refused or lost; nothing where Redis does not answer, as that is told."""
+    """All checks of this file; none if Redis does not answer, which another check reports."""
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
         state = await read_state(redis, keys)
-        held = _bytes(await redis.hgetall(keys.workers))
+        published = _bytes(await redis.hgetall(keys.workers))
         totals = await read_totals(redis, keys)
         evaluated = await read_last_evaluation(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
@@ -53,76 +80,81 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         refused, _ = await refused_writes(redis, settings)
     except (RedisError, *UNREACHABLE):
         return []
-    said = {name.decode(): text.decode().partition("\n") for name, text in held.items()}
-    heard = {name: int(at) for name, (at, _, _) in said.items()}
-    texts = {name: (int(at), text) for name, (at, _, text) in said.items()}
+    reports = {name.decode(): text.decode().partition("\n") for name, text in published.items()}
+    heartbeats = {name: int(at) for name, (at, _, _) in reports.items()}
+    metrics = {name: (int(at), text) for name, (at, _, text) in reports.items()}
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    reports = clock_offsets(texts, since_ms)
-    wait = held_up(refused, broker_answers=broker_answers)
-    findings = [
-        *check_running_workers(heard, now_ms, settings, wait),
-        *partitions(state.existing_partitions, now_ms, settings, wait),
+    offsets = clock_offsets(metrics, since_ms)
+    blocker = report_blocker(refused, broker_answers=broker_answers)
+    results = [
+        *check_running_workers(heartbeats, now_ms, settings, blocker),
+        *check_partitions(state.existing_partitions, now_ms, settings, blocker),
     ]
-    findings += check_topics(state)
-    findings += [
-        *check_clocks(reports),
+    results += check_topics(state)
+    results += [
+        *check_clocks(offsets),
         *check_late_feeds(state, now_ms, settings),
         *check_stuck_partitions(state, now_ms, settings),
     ]
-    findings += [
-        wrong(f"partition {partition}", why, contract_fix(partition.topic))
+    results += [
+        failed(f"partition {partition}", why, contract_fix(partition.topic))
         for partition, why in sorted(state.paused.items())
     ]
-    findings += incomplete(state.incomplete)
-    findings += check_unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
-    findings += check_currency(counted, settings)
-    findings += check_repeats(short_horizons(texts, since_ms), settings)
-    findings += check_messages(totals, now_ms)
+    results += check_incomplete(state.incomplete)
+    results += check_unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
+    results += check_currency(counted, settings)
+    results += check_deduplication(short_horizons(metrics, since_ms), settings)
+    results += check_messages(totals, now_ms)
     if state.partitions:
-        findings.append(answers(state, now_ms, settings))
-    return [*findings, alerts(evaluated, now_ms, settings, None if refused is None else by_redis(refused))]
+        results.append(check_as_of(state, now_ms, settings))
+    return [*results, check_alerts(evaluated, now_ms, settings, None if refused is None else redis_blocker(refused))]
 
 
 def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
-    """A hash as it comes from a client that decodes nothing, as ours."""
+    """Narrow the type: this client does not decode."""
     return {name: text for name, text in fields.items() if isinstance(name, bytes) and isinstance(text, bytes)}
 
 
 def check_running_workers(
-    heard: Mapping[str, int], now_ms: int, settings: Settings, wait: HeldUp | None = None
+    heartbeats: Mapping[str, int], now_ms: int, settings: Settings, blocker: ReportBlocker | None = None
 ) -> Iterator[CheckResult]:
-    """Which workers have said lately that they are there. `heard`: worker -> when, epoch ms. `wait`: what keeps those
-    that run from saying it."""
+    """Whether any worker runs. `heartbeats`: <worker: epoch ms of its last>."""
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    workers = {name: at_ms for name, at_ms in heard.items() if not name.startswith(ALERTS_NAME)}
+    workers = {name: at_ms for name, at_ms in heartbeats.items() if not name.startswith(ALERTS_NAME)}
     present = sorted(name for name, at_ms in workers.items() if at_ms >= since_ms)
     if present:
-        yield ok("workers", f"{len(present)} at work: {', '.join(present)}")
+        yield ok("workers", f"{len(present)} running: {', '.join(present)}")
     else:
-        last = f", the last one was heard of at {format_utc(max(workers.values()))}" if workers else ""
-        if wait is None:
-            yield wrong("workers", f"none at work{last}", START)
+        last = f", last heartbeat {format_utc(max(workers.values()))}" if workers else ""
+        if blocker is None:
+            yield failed("workers", f"none running{last}", START)
         else:
-            yield warning("workers", f"none could report{last}: those that run wait for {wait.why}", wait.fix)
-    if ahead := [name for name, at_ms in heard.items() if at_ms > now_ms + WRITTEN_AHEAD_MS]:
-        yield warning("clock", f"{', '.join(sorted(ahead))} wrote times ahead of Redis's", "use NTP, and this version")
-
-
-def check_clocks(reports: ClockOffsets) -> Iterator[CheckResult]:
-    """Whose clocks differ from Redis's: the machines of workers, and producers."""
-    for worker, seconds in reports.workers.items():
-        if abs(seconds) * 1000 > MAX_CLOCK_OFFSET_MS:
-            yield wrong(
-                "clock",
-                f"the clock of worker {worker} is {_apart(seconds)} Redis's: it is not trusted, Redis's time is used",
-                "run NTP on that machine; if all differ alike, on Redis's",
+            yield warning(
+                "workers", f"no heartbeat{last}: running workers are waiting for {blocker.cause}", blocker.fix
             )
-    for (topic, source), seconds in sorted(reports.sources.items(), key=lambda held: -held[1]):
-        yield wrong(
+    if ahead := [name for name, at_ms in heartbeats.items() if at_ms > now_ms + WRITTEN_AHEAD_MS]:
+        yield warning(
             "clock",
-            f"the clock of source {source} ({topic}) is {_apart(seconds)} Redis's: its events wait in their own panes, "
-            "or are refused as from_the_future",
-            "run NTP at that producer",
+            f"{', '.join(sorted(ahead))} wrote timestamps ahead of Redis's clock",
+            "run NTP and the same version",
+        )
+
+
+def check_clocks(offsets: ClockOffsets) -> Iterator[CheckResult]:
+    """Clocks of workers and producers against Redis's clock."""
+    for worker, seconds in offsets.workers.items():
+        if abs(seconds) * 1000 > MAX_CLOCK_OFFSET_MS:
+            yield failed(
+                "clock",
+                f"the clock of worker {worker} is {_apart(seconds)} Redis's clock; salepulse uses Redis's",
+                "run NTP on that machine, or on Redis's if all workers differ alike",
+            )
+    for (topic, source), seconds in sorted(offsets.sources.items(), key=lambda pair: -pair[1]):
+        yield failed(
+            "clock",
+            f"the clock of source {source} ({topic}) is {_apart(seconds)} Redis's clock: its events wait, "
+            "or are rejected as from_the_future",
+            "run NTP on the machine of that producer",
         )
 
 
@@ -131,178 +163,183 @@ def _apart(seconds: float) -> str:
 
 
 def check_late_feeds(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
-    """Partitions that hold the as-of back with events that were old when they arrived."""
+    """Partitions that delay the as-of because their events are old when they arrive."""
     for one in blocking_as_of(state.existing_partitions, now_ms, settings):
         if one.is_late_feed:
-            yield wrong("late feed", late_feed_text(one), late_feed_fix(one))
+            yield failed("late feed", late_feed_text(one), late_feed_fix(one))
     if settings.not_in_as_of:
-        yield ok("as-of", f"it does not wait for {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
+        yield ok("as-of", f"not delayed by {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
 
 
 def check_stuck_partitions(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
-    """Partitions in which records wait, and whose position does not move."""
+    """Partitions with waiting records whose position does not advance."""
     for text, fix in stuck_texts(stuck(state.waiting, state.paused, now_ms, settings.stale_after_s)):
-        yield wrong("stuck", text, fix)
+        yield failed("stuck partition", text, fix)
 
 
-def partitions(
-    states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings, wait: HeldUp | None = None
+def check_partitions(
+    states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings, blocker: ReportBlocker | None = None
 ) -> Iterator[CheckResult]:
-    """What waits to be counted, and who is silent. `wait`: what workers that run wait for."""
+    """Heartbeats and lag of the partitions."""
     oldest_ms = now_ms - int(settings.stale_after_s * 1000)
     if not states:
-        yield warning("partitions", "nothing was ever counted in this Redis", wait.fix if wait else START)
+        yield warning("partitions", "this Redis has no counts", blocker.fix if blocker else START)
         return
     if stale := sorted(one for one, held in states.items() if (held.heartbeat_ms or 0) < oldest_ms):
         names = ", ".join(map(str, stale))
-        found = f"no word from a worker about {names}: what is shown is not live"
-        yield wrong("partitions", found, wait.fix if wait else START)
+        message = f"no heartbeat from a worker of {names}: answers are not live"
+        yield failed("partitions", message, blocker.fix if blocker else START)
     else:
-        yield ok("partitions", f"{len(states)}, all attended")
+        yield ok("partitions", f"{len(states)}, all with a heartbeat")
     waiting = sum(held.lag or 0 for held in states.values())
     if waiting >= LARGE_LAG:
-        mend = "start more workers, at most one a partition, if this does not shrink"
-        yield warning("lag", f"{waiting:,} records wait to be counted", mend)
+        fix = "start more workers, at most one per partition, unless the lag shrinks"
+        yield warning("lag", f"{waiting:,} records waiting", fix)
     else:
-        yield ok("lag", f"{waiting:,} records wait to be counted")
+        yield ok("lag", f"{waiting:,} records waiting")
 
 
 def check_topics(state: StoreState) -> Iterator[CheckResult]:
-    """Topics and partitions that workers read and the broker does not have, and the other way round."""
+    """Topics and partitions that only workers or only the broker know."""
     for topic in state.missing:
-        yield wrong(
+        yield failed(
             f"topic {topic}",
-            "does not exist on the broker any more: what is shown is not live",
+            "no longer exists on the broker: answers are not live",
             "create it with `salepulse topics create`; workers then read it from its first record",
         )
     if state.unread:
         names = ", ".join(map(str, state.unread))
-        yield wrong(
-            "unread",
-            f"no worker reads {names}, which the broker has: what is shown is not live",
-            "workers take up new partitions within 15 s: see their logs, and whether they may read the topic",
+        yield failed(
+            "unread partitions",
+            f"no worker reads {names}: answers are not live",
+            "workers assign new partitions within 15 s: check their logs and their right to read the topic",
         )
     if state.differing is not None:
         orders, logistics = state.differing
-        yield wrong(
+        yield failed(
             "shards",
-            f"topic orders has {orders} partitions and logistics {logistics}: with several shards orders are not "
-            "joined with their shipments",
-            "add partitions to the topic that has fewer",
+            f"orders has {orders} partitions, logistics {logistics}: with several shards orders are not joined with "
+            "their shipments",
+            "add partitions to the topic with fewer",
         )
 
 
-def incomplete(since: Mapping[Partition, int]) -> Iterator[CheckResult]:
-    """Partitions of which Kafka dropped records before they were counted, or may have: nobody knows what a topic held
-    that was made anew."""
+def check_incomplete(since: Mapping[Partition, int]) -> Iterator[CheckResult]:
+    """Partitions whose records Kafka deleted, or may have deleted, before they were counted."""
     for partition, since_ms in sorted(since.items()):
         when = format_utc(since_ms) if since_ms > UNKNOWN_SINCE_MS else "an unknown time"
-        if partition.topic is Topic.PROMOTIONS:  # no event was lost; what was read is in force
+        if partition.topic is Topic.PROMOTIONS:  # no event is lost
             yield warning(
                 f"partition {partition}",
-                f"changes of promotions may have been lost before they were read, about {when}",
-                "compare `salepulse promotions list` with your files, `salepulse promotions apply` what differs, then "
-                "`salepulse promotions confirm`",
+                f"changes to promotions may have been lost at {when}",
+                "compare `salepulse promotions list` with your files, `salepulse promotions apply` the differences, "
+                "then `salepulse promotions confirm`",
             )
         else:
-            yield wrong(
+            yield failed(
                 f"partition {partition}",
-                f"records were lost before they were counted: incomplete since {when}; Kafka deleted them while no "
-                "worker read them for longer than the topic's retention, or the topic was created again",
-                "lengthen the retention beyond the longest outage; send what is missing again with `salepulse replay`, "
-                "then `salepulse incomplete clear`",
+                f"incomplete since {when}: records were lost because no worker read them within "
+                "the topic's retention, or because the topic was recreated",
+                "set the retention above the longest outage; send the lost records again with `salepulse replay`, then "
+                "run `salepulse incomplete clear`",
             )
 
 
 def check_unreadable(lost: Mapping[str, int], incomplete: Container[str]) -> Iterator[CheckResult]:
-    """Records that could not be decoded, of topics whose history is incomplete. `lost`: topic -> how many."""
+    """Undecodable records of topics that are incomplete. `lost`: <topic: records>."""
     for topic, count in lost.items():
         if topic in incomplete:
-            yield wrong(
+            yield failed(
                 f"topic {topic}",
-                f"up to {count:,} records are in batches that cannot be decoded, and are not counted",
-                "see `salepulse dead-letters list --reason unreadable_batch` for their offsets, and the logs of "
-                "brokers and producers for the cause; then send their events again from their source",
+                f"up to {count:,} records in undecodable batches are not counted",
+                "find their offsets with `salepulse dead-letters list --reason unreadable_batch` and the cause in the "
+                "logs of brokers and producers; then send the events again from their source",
             )
 
 
-def check_repeats(short: Sequence[ShortHorizon], settings: Settings) -> Iterator[CheckResult]:
-    """Whether repeats are known for as long as the settings promise."""
-    for one in short:
-        yield warning("repeats", one.text, one.fix(settings.dedup_memory_mb))
+def check_deduplication(short: Sequence[ShortHorizon], settings: Settings) -> Iterator[CheckResult]:
+    """Whether workers deduplicate over the configured horizon."""
+    for horizon in short:
+        yield warning("deduplication", horizon.text, horizon.fix(settings.dedup_memory_mb))
 
 
 def check_currency(noted: bytes | str | None, settings: Settings) -> Iterator[CheckResult]:
-    """Whether money is read in the currency that it was counted in. `noted`: what the first worker left of it."""
+    """Whether the setting currency matches the counts. `noted`: the currency in Redis."""
     counted = (noted.decode() if isinstance(noted, bytes) else noted or "").rpartition("=")[2]
     if counted not in ("", settings.currency):
-        yield wrong(
+        yield failed(
             "currency",
-            f"money was counted in {counted} and is shown as {settings.currency}",
-            f"set currency = {counted}, or another redis_prefix to count {settings.currency}",
+            f"counts are in {counted}, the setting is {settings.currency}",
+            f"set currency = {counted}, or count {settings.currency} under another redis_prefix",
         )
 
 
 def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
-    """What producers send that breaks the contract, wholly or in a label; a fault where it still happens."""
+    """Messages and labels that break the contract; an error while they arrive, later a warning."""
 
-    def found(
-        what: str, kind: str, counts: Mapping[tuple[str, str], int], text: str, mend: str
+    def violations(
+        check: str, kind: str, counts: Mapping[tuple[str, str], int], text: str, fix: str
     ) -> Iterator[CheckResult]:
         if not counts:
             return
         (topic, name), most = max(counts.items(), key=lambda pair: (pair[1], pair[0]))
         last_ms = totals.last_ms.get(kind, 0)
-        last = f", the last at {format_utc(last_ms)}" if last_ms else ""
-        told = f"{sum(counts.values()):,} {text}{last}; most: {name} on {topic} ({most:,})"
-        yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(what, told, mend.format(topic=topic, name=name))
+        last = f", last at {format_utc(last_ms)}" if last_ms else ""
+        message = f"{sum(counts.values()):,} {text}{last}; most: {name} on {topic} ({most:,})"
+        yield (failed if last_ms >= now_ms - RECENT_MS else warning)(check, message, fix.format(topic=topic, name=name))
 
-    yield from found(
-        "refused",
+    yield from violations(
+        "rejected messages",
         "rejected",
         totals.reasons,
-        "messages are dead letters and not counted",
-        "see why with `salepulse dead-letters list --topic {topic} --reason {name}` and correct their producer",
+        "messages were rejected",
+        "find the cause with `salepulse dead-letters list --topic {topic} --reason {name}` and correct the producer",
     )
     if prices := totals.negative_amounts.by:
         (worst, most), last_ms = next(iter(prices.items())), totals.last_ms.get(NEGATIVE_AMOUNTS, 0)
         many = sum(prices.values()) + totals.negative_amounts.rest
-        yield (wrong if last_ms >= now_ms - RECENT_MS else warning)(
-            "prices",
-            f"{many:,} orders had a negative amount and are not counted, the last at {format_utc(last_ms)}; most: "
-            f"channel {worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
-            "correct the price, discount or coupon in the shop, then `salepulse dead-letters list --reason "
-            f"{RejectionReason.NEGATIVE_AMOUNT}`",
+        yield (failed if last_ms >= now_ms - RECENT_MS else warning)(
+            "negative amounts",
+            f"{many:,} orders with a negative amount were rejected, last at {format_utc(last_ms)}; most: channel "
+            f"{worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
+            "correct the price, discount or coupon in the shop; list the orders with `salepulse dead-letters list "
+            f"--reason {RejectionReason.NEGATIVE_AMOUNT}`",
         )
-    yield from found(
-        "labels",
+    yield from violations(
+        "dropped labels",
         "labels_dropped",
         totals.labels_dropped,
-        "labels were too long and dropped: their events count without them",
-        f"have the producers of {{topic}} send at most {MAX_LABEL} characters in `{{name}}`",
+        "labels were too long and were dropped; their events are counted",
+        f"limit `{{name}}` to {MAX_LABEL} characters in the producers of {{topic}}",
     )
 
 
-def answers(state: StoreState, now_ms: int, settings: Settings) -> CheckResult:
-    """How old what is shown is."""
+def check_as_of(state: StoreState, now_ms: int, settings: Settings) -> CheckResult:
+    """Whether there is an as-of."""
     now = newest_as_of(state, now_ms, settings)
     if now.ms is None:
-        return warning("as-of", "there is none yet: not every partition with events waiting was read", "ask again soon")
+        return warning(
+            "as-of", "none yet: some partitions with waiting records are unread", "run the check again in a few seconds"
+        )
     return ok("as-of", format_utc(now.ms))
 
 
-def alerts(evaluated: LastEvaluation, now_ms: int, settings: Settings, wait: HeldUp | None = None) -> CheckResult:
-    """Whether the shop is watched. `wait`: what keeps a process that evaluates from saying so."""
+def check_alerts(
+    evaluated: LastEvaluation, now_ms: int, settings: Settings, blocker: ReportBlocker | None = None
+) -> CheckResult:
+    """Whether alert rules are evaluated."""
     if evaluated.awaits_events(now_ms, settings):
-        return ok("alerts", "at work, waiting for the first event: there is no as-of to evaluate the rules at")
-    if wait is not None and not evaluated.is_recent(now_ms, settings):
+        return ok("alerts", "running, waiting for the first event: there is no as-of yet")
+    if blocker is not None and not evaluated.is_recent(now_ms, settings):
         last = "" if evaluated.at_ms is None else f" since {format_utc(evaluated.at_ms)}"
         return warning(
-            "alerts", f"no evaluation is written{last}: `salepulse alerts`, if it runs, waits for {wait.why}", wait.fix
+            "alerts",
+            f"no evaluation{last}: `salepulse alerts`, if it runs, is waiting for {blocker.cause}",
+            blocker.fix,
         )
     if evaluated.at_ms is None:
-        return warning("alerts", "the rules were never evaluated: nobody is told of anything", "run `salepulse alerts`")
+        return warning("alerts", "rules were never evaluated: no notifications are sent", "run `salepulse alerts`")
     if evaluated.is_recent(now_ms, settings):
-        return ok("alerts", f"evaluated, last at {format_utc(evaluated.at_ms)}")
-    found = f"not evaluated since {format_utc(evaluated.at_ms)}: nobody is told of what goes wrong now"
-    return wrong("alerts", found, "start `salepulse alerts`; where it runs, see its log and start it anew")
+        return ok("alerts", f"last evaluation {format_utc(evaluated.at_ms)}")
+    message = f"no evaluation since {format_utc(evaluated.at_ms)}: no notifications are sent"
+    return failed("alerts", message, "start `salepulse alerts`; if it runs, check its log and restart it")

@@ -17,24 +17,24 @@ from prometheus_client import generate_latest
 from consumers.contract.rejection import PricingLabels
 from consumers.kafka.admin import TopicPlan, create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.local.doctor.broker import topic_findings
-from streams.local.doctor.check_results import CheckLevel, CheckResult
+from streams.local.doctor.broker import check_topic
+from streams.local.doctor.check_results import CheckResult, CheckStatus
 from streams.local.doctor.dedup_horizon import short_horizons
-from streams.local.doctor.held_up import held_up
 from streams.local.doctor.redis import check_clock, check_eviction, check_memory, check_persistence, check_spread
-from streams.local.doctor.server import check_api_connections, check_api_exposure
+from streams.local.doctor.settings import check_api_connections, check_api_exposure
 from streams.local.doctor.workers import (
-    alerts,
+    check_alerts,
     check_clocks,
+    check_deduplication,
+    check_incomplete,
     check_late_feeds,
     check_messages,
-    check_repeats,
+    check_partitions,
     check_running_workers,
     check_stuck_partitions,
     check_topics,
     check_unreadable,
-    incomplete,
-    partitions,
+    report_blocker,
 )
 from streams.model.negative_amounts import NegativeAmounts
 from streams.serve.hosts import is_known_host
@@ -60,8 +60,8 @@ ORDERS = Partition(Topic.ORDERS, 0)
 
 
 def levels(findings: list[CheckResult]) -> list[str]:
-    assert all(bool(finding.mend) == (finding.level is not CheckLevel.OK) for finding in findings)
-    return [finding.level.value for finding in findings]
+    assert all(bool(finding.fix) == (finding.status is not CheckStatus.OK) for finding in findings)
+    return [finding.status.value for finding in findings]
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,19 @@ def levels(findings: list[CheckResult]) -> list[str]:
     [
         ({"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "2"}, ["ok"]),
         ({"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": "9"}, ["ok"]),
-        ({"cleanup.policy": "delete", "retention.ms": "999", "max.message.bytes": "2"}, ["wrong"]),
-        ({"cleanup.policy": "compact", "retention.ms": "1000", "max.message.bytes": "2"}, ["wrong"]),
+        ({"cleanup.policy": "delete", "retention.ms": "999", "max.message.bytes": "2"}, ["error"]),
+        ({"cleanup.policy": "compact", "retention.ms": "1000", "max.message.bytes": "2"}, ["error"]),
         ({"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "1"}, ["warning"]),
         (None, ["ok"]),
     ],
 )
 def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> None:
-    assert levels(list(topic_findings(PLAN, TWO, held, brokers=1))) == found
+    assert levels(list(check_topic(PLAN, TWO, held, brokers=1))) == found
 
 
 def test_who_could_reach_the_api() -> None:
     assert levels(list(check_api_exposure(SETTINGS))) == ["ok"]
-    assert levels(list(check_api_exposure(Settings(http_host="0.0.0.0")))) == ["wrong"]
+    assert levels(list(check_api_exposure(Settings(http_host="0.0.0.0")))) == ["error"]
     for open_to_all in ("*", "a.example, *", " * ,a.example", "*:8080"):
         settings = Settings(http_allowed_hosts=open_to_all)
         assert is_known_host("evil.example", known_hosts(settings) or ())
@@ -94,9 +94,9 @@ def test_connections_of_the_api() -> None:
 
 
 def test_partitions_of_a_topic() -> None:
-    assert levels(list(topic_findings(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
-    assert levels(list(topic_findings(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
-    assert levels(list(topic_findings(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["wrong"]
+    assert levels(list(check_topic(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
+    assert levels(list(check_topic(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
+    assert levels(list(check_topic(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["error"]
 
 
 @pytest.mark.parametrize("topic", [*EVENT_TOPICS, Topic.DEAD_LETTERS])
@@ -104,9 +104,9 @@ def test_partitions_of_a_topic() -> None:
 def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_called(topic: Topic, prefix: str) -> None:
     settings = Settings(topic_prefix=prefix, partitions=4)
     (plan,) = (plan for plan in default_plans(4, settings.topic_names) if plan.topic is topic)
-    (found,) = topic_findings(plan, TWO, None, brokers=1)
-    assert found.level is CheckLevel.WARNING
-    assert ("set partitions = 2" in found.mend, "no harm" in found.mend) == (
+    (found,) = check_topic(plan, TWO, None, brokers=1)
+    assert found.status is CheckStatus.WARNING
+    assert ("set partitions = 2" in found.fix, "none needed" in found.fix) == (
         (True, False) if topic in EVENT_TOPICS else (False, True)
     )
 
@@ -114,70 +114,70 @@ def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_calle
 def test_topics_that_changed_on_the_broker() -> None:
     counts = {Topic.ORDERS: 4, Topic.LOGISTICS: 2, Topic.CLICKS: 0}
     found = list(check_topics(StoreState(("a", "b"), {}, 0, counts, (ORDERS,))))
-    assert levels(found) == ["wrong"] * 3
-    assert [one.what for one in found] == ["topic clicks", "unread", "shards"]
-    assert "orders/0" in found[1].found
+    assert levels(found) == ["error"] * 3
+    assert [one.check for one in found] == ["topic clicks", "unread partitions", "shards"]
+    assert "orders/0" in found[1].message
     assert list(check_topics(StoreState(("a",), {}, 0, {Topic.ORDERS: 1}))) == []
 
 
 def test_redis() -> None:
     assert levels(list(check_eviction({"maxmemory_policy": "allkeys-lru"}))) == ["warning"]
     assert levels(list(check_memory({"used_memory": 1}))) == ["ok"]
-    for used, level in ((10, "ok"), (85, "warning"), (96, "wrong")):
+    for used, level in ((10, "ok"), (85, "warning"), (96, "error")):
         assert levels(list(check_memory({"used_memory": used, "maxmemory": 100}))) == [level]
     assert levels(list(check_persistence({"aof_enabled": 1}))) == ["ok"]
     assert levels(list(check_persistence({"aof_enabled": 0}))) == ["warning"]
-    assert levels(list(check_persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["wrong"]
-    assert [check_clock(skew_s).level for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "wrong"]
+    assert levels(list(check_persistence({"aof_enabled": 1, "aof_last_write_status": "err"}))) == ["error"]
+    assert [check_clock(skew_s).status for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "error"]
 
 
 def test_the_nodes_of_a_cluster() -> None:
-    assert [check_spread(3, holders, 6).level for holders in (3, 1)] == ["ok", "warning"]
+    assert [check_spread(3, holders, 6).status for holders in (3, 1)] == ["ok", "warning"]
 
 
 def test_workers() -> None:
-    assert levels(list(check_running_workers({}, NOW_MS, SETTINGS))) == ["wrong"]
-    assert levels(list(check_running_workers({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["wrong"]
+    assert levels(list(check_running_workers({}, NOW_MS, SETTINGS))) == ["error"]
+    assert levels(list(check_running_workers({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["error"]
     assert levels(list(check_running_workers({"a": NOW_MS - 1000, "b": NOW_MS - 60_000}, NOW_MS, SETTINGS))) == ["ok"]
     assert levels(list(check_running_workers({"a": NOW_MS + 10_000}, NOW_MS, SETTINGS))) == ["ok", "warning"]
-    assert levels(list(check_running_workers({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["wrong"], "that is no worker"
+    assert levels(list(check_running_workers({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["error"], "that is no worker"
 
 
 def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
-    wait = held_up(RedisRefusal.OOM, broker_answers=False)
+    wait = report_blocker(RedisRefusal.OOM, broker_answers=False)
     assert wait is not None
     silent = {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, NOW_MS - 60_000, 0)}
     (workers,) = check_running_workers({"a": NOW_MS - 60_000}, NOW_MS, SETTINGS, wait)
-    stale, _ = partitions(silent, NOW_MS, SETTINGS, wait)
-    watching = alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, SETTINGS, wait)
+    stale, _ = check_partitions(silent, NOW_MS, SETTINGS, wait)
+    watching = check_alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, SETTINGS, wait)
     for one in (workers, stale, watching):
-        assert "raise maxmemory" in one.mend
-        assert "start" not in one.mend
+        assert "raise maxmemory" in one.fix
+        assert "start" not in one.fix
     for one in (workers, watching):
-        assert "for Redis, which is out of memory and refuses writes" in one.found
+        assert "for Redis, which is out of memory and refuses writes" in one.message
     assert levels(list(check_running_workers({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has said so"
-    broker = held_up(None, broker_answers=False)
+    broker = report_blocker(None, broker_answers=False)
     assert broker is not None
-    assert broker.why == "the Kafka broker, which does not answer"
-    assert held_up(None, broker_answers=True) is None
+    assert broker.cause == "the Kafka broker, which does not answer"
+    assert report_blocker(None, broker_answers=True) is None
 
 
 def test_clocks_that_differ_from_redis() -> None:
     right = ClockOffsets({"a": 0.1, "b": -1.9}, {})
     assert not [*check_clocks(right)]
     wrong = list(check_clocks(ClockOffsets({"a": -600.0, "b": 90.0}, {("orders", "till-7"): 240.0})))
-    assert levels(wrong) == ["wrong"] * 3
-    assert "worker a is 600.0 s behind Redis's" in wrong[0].found
-    assert "worker b is 90.0 s ahead of Redis's" in wrong[1].found
-    assert "source till-7 (orders) is 240.0 s ahead" in wrong[2].found
-    assert all("NTP" in one.mend for one in wrong)
+    assert levels(wrong) == ["error"] * 3
+    assert "worker a is 600.0 s behind Redis's" in wrong[0].message
+    assert "worker b is 90.0 s ahead of Redis's" in wrong[1].message
+    assert "source till-7 (orders) is 240.0 s ahead" in wrong[2].message
+    assert all("NTP" in one.fix for one in wrong)
 
 
 def test_a_late_feed() -> None:
     late = PartitionState(9, 9, NOW_MS - 1_200_000, NOW_MS, NOW_MS, 0)
     state = StoreState(("e",), {ORDERS: late}, 0)
     (found,) = check_late_feeds(state, NOW_MS, SETTINGS)
-    assert (found.level, "orders/0" in found.found, "as_of_topics" in found.mend) == (CheckLevel.WRONG, True, True)
+    assert (found.status, "orders/0" in found.message, "as_of_topics" in found.fix) == (CheckStatus.ERROR, True, True)
     gone = StoreState(("e",), {Partition(Topic.ORDERS, 3): late}, 0, {Topic.ORDERS: 3})
     assert list(check_late_feeds(gone, NOW_MS, SETTINGS)) == [], "the topic was made again with fewer partitions"
     silent = StoreState(("e",), {ORDERS: replace(late, heartbeat_ms=NOW_MS - 60_000)}, 0)
@@ -198,9 +198,9 @@ def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
         )
 
     (finding,) = found({})
-    assert levels([finding]) == ["wrong"]
-    assert finding.found == "partition orders/0 has been at offset 20 for 89 s, and 7 records wait after it"
-    assert "the broker answers none of its fetches" in found({"lag": None})[0].found
+    assert levels([finding]) == ["error"]
+    assert finding.message == "partition orders/0 has been at offset 20 for 89 s, and 7 records wait after it"
+    assert "the broker answers none of its fetches" in found({"lag": None})[0].message
     assert found({"since_ms": NOW_MS - 60_000}) == [], "it may move yet"
     assert found({"reported_ms": NOW_MS - 20_000}) == [], "nobody says so any more: it is stale"
     assert found({}, paused=True) == [], "it is not read on purpose"
@@ -220,10 +220,10 @@ def test_repeats_that_are_known_for_less_than_promised() -> None:
         return generate_latest(metrics.registry).decode()
 
     workers = {"w-1": (NOW_MS, text(21_600)), "w-2": (NOW_MS, text(86_400)), "gone": (NOW_MS - 99_000, text(60))}
-    found = list(check_repeats(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
+    found = list(check_deduplication(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
     assert levels(found) == ["warning"]
-    assert found[0].found.startswith("worker w-1 knows repeats on orders for 6 h of 24 h")
-    assert "dedup_memory_mb (now 128) to about 416" in found[0].mend, "(4 * 6 + 2) / 8 times as much"
+    assert found[0].message.startswith("worker w-1 deduplicates orders over 6 h of 24 h")
+    assert "dedup_memory_mb (now 128) to about 416" in found[0].fix, "(4 * 6 + 2) / 8 times as much"
     before = "\n".join(line for line in text(60).splitlines() if "promised" not in line)
     assert short_horizons({"w-1": (NOW_MS, before)}, 0) == [], "a worker of the version before promises nothing"
 
@@ -232,33 +232,37 @@ def test_what_waits() -> None:
     def state(heartbeat_ms: int, lag: int) -> dict[Partition, PartitionState]:
         return {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, heartbeat_ms, lag)}
 
-    assert levels(list(partitions({}, NOW_MS, SETTINGS))) == ["warning"]
-    assert levels(list(partitions(state(NOW_MS, 0), NOW_MS, SETTINGS))) == ["ok", "ok"]
-    assert levels(list(partitions(state(NOW_MS, 1_000_000), NOW_MS, SETTINGS))) == ["ok", "warning"]
-    stale = list(partitions(state(NOW_MS - 60_000, 0), NOW_MS, SETTINGS))
-    assert (levels(stale)[0], "orders/0" in stale[0].found) == ("wrong", True)
+    assert levels(list(check_partitions({}, NOW_MS, SETTINGS))) == ["warning"]
+    assert levels(list(check_partitions(state(NOW_MS, 0), NOW_MS, SETTINGS))) == ["ok", "ok"]
+    assert levels(list(check_partitions(state(NOW_MS, 1_000_000), NOW_MS, SETTINGS))) == ["ok", "warning"]
+    stale = list(check_partitions(state(NOW_MS - 60_000, 0), NOW_MS, SETTINGS))
+    assert (levels(stale)[0], "orders/0" in stale[0].message) == ("error", True)
 
 
 def test_whether_the_shop_is_watched() -> None:
     times = (None, NOW_MS - 60_000, NOW_MS - 1000)
-    assert levels([alerts(LastEvaluation(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == ["warning", "wrong", "ok"]
+    assert levels([check_alerts(LastEvaluation(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == [
+        "warning",
+        "error",
+        "ok",
+    ]
     seldom = Settings(alerts_interval_s=30)
-    assert alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, seldom).level is CheckLevel.OK
+    assert check_alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, seldom).status is CheckStatus.OK
 
 
 def test_a_shop_without_events_is_watched() -> None:
     def told(at_ms: int | None, awaiting_ms: int) -> CheckResult:
-        return alerts(LastEvaluation(at_ms, awaiting_ms), NOW_MS, SETTINGS)
+        return check_alerts(LastEvaluation(at_ms, awaiting_ms), NOW_MS, SETTINGS)
 
-    assert told(None, NOW_MS - 1000).level is CheckLevel.OK
-    assert "waiting for the first event" in told(None, NOW_MS - 1000).found
-    assert told(None, NOW_MS - 60_000).level is CheckLevel.WARNING, "whoever said so has gone"
-    assert told(NOW_MS - 60_000, NOW_MS - 90_000).level is CheckLevel.WRONG, "it was evaluated since"
+    assert told(None, NOW_MS - 1000).status is CheckStatus.OK
+    assert "waiting for the first event" in told(None, NOW_MS - 1000).message
+    assert told(None, NOW_MS - 60_000).status is CheckStatus.WARNING, "whoever said so has gone"
+    assert told(NOW_MS - 60_000, NOW_MS - 90_000).status is CheckStatus.ERROR, "it was evaluated since"
 
 
 def test_what_producers_send_is_a_fault_while_it_happens() -> None:
     assert list(check_messages(Totals({}, 0, 0), NOW_MS)) == []
-    for ago_ms, level in ((1_000, "wrong"), (4_000_000, "warning")):
+    for ago_ms, level in ((1_000, "error"), (4_000_000, "warning")):
         totals = Totals(
             events={},
             duplicates=0,
@@ -269,39 +273,39 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
         )
         refused, labels = check_messages(totals, NOW_MS)
         assert levels([refused, labels]) == [level, level]
-        assert refused.found.startswith("7 messages are dead letters and not counted, the last at 2025-11-10")
-        assert refused.found.endswith("most: missing_field on clicks (5)")
-        assert "--topic clicks --reason missing_field" in refused.mend
-        assert labels.found.endswith("most: campaign on clicks (9)")
-        assert "128 characters in `campaign`" in labels.mend
+        assert refused.message.startswith("7 messages were rejected, last at 2025-11-10")
+        assert refused.message.endswith("most: missing_field on clicks (5)")
+        assert "--topic clicks --reason missing_field" in refused.fix
+        assert labels.message.endswith("most: campaign on clicks (9)")
+        assert "`campaign` to 128 characters" in labels.fix
     priced = Totals(
         {}, 0, 0, negative_amounts=NegativeAmounts({PricingLabels("app", "SALE50"): 3, PricingLabels("", ""): 1}, 2)
     )
     (prices,) = check_messages(priced, NOW_MS)
-    assert prices.level is CheckLevel.WARNING
-    assert "6 orders had a negative amount" in prices.found
-    assert prices.found.endswith("most: channel 'app' with coupon 'SALE50' (3)")
+    assert prices.status is CheckStatus.WARNING
+    assert "6 orders with a negative amount" in prices.message
+    assert prices.message.endswith("most: channel 'app' with coupon 'SALE50' (3)")
     (unknown,) = check_messages(Totals({}, 0, 1, reasons={("orders", "empty"): 1}), NOW_MS)
-    assert unknown.level is CheckLevel.WARNING, "another version did not say when"
+    assert unknown.status is CheckStatus.WARNING, "another version did not say when"
 
 
 def test_lost_records_are_told() -> None:
-    found = list(incomplete({ORDERS: NOW_MS}))
-    assert (levels(found), "2025-11-10" in found[0].found) == (["wrong"], True)
+    found = list(check_incomplete({ORDERS: NOW_MS}))
+    assert (levels(found), "2025-11-10" in found[0].message) == (["error"], True)
 
 
 def test_records_that_cannot_be_decoded_are_told_while_the_history_is_incomplete() -> None:
     (found,) = check_unreadable({"orders": 1_200, "clicks": 3}, {Topic.ORDERS})
-    assert (found.level, found.what) == (CheckLevel.WRONG, "topic orders")
-    assert "up to 1,200 records" in found.found
-    assert "--reason unreadable_batch" in found.mend
+    assert (found.status, found.check) == (CheckStatus.ERROR, "topic orders")
+    assert "up to 1,200 records" in found.message
+    assert "--reason unreadable_batch" in found.fix
 
 
 def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:
-    (found,) = incomplete({Partition(Topic.PROMOTIONS, 0): NOW_MS})
-    assert found.level is CheckLevel.WARNING
-    assert all(f"salepulse promotions {command}" in found.mend for command in ("list", "apply", "confirm"))
-    assert not any(word in found.mend for word in ("replay", "retention"))
+    (found,) = check_incomplete({Partition(Topic.PROMOTIONS, 0): NOW_MS})
+    assert found.status is CheckStatus.WARNING
+    assert all(f"salepulse promotions {command}" in found.fix for command in ("list", "apply", "confirm"))
+    assert not any(word in found.fix for word in ("replay", "retention"))
 
 
 def test_where_nothing_is_every_fault_is_named_and_the_end_is_1(tmp_path: Path) -> None:
@@ -310,7 +314,7 @@ def test_where_nothing_is_every_fault_is_named_and_the_end_is_1(tmp_path: Path) 
     assert done.returncode == 1
     assert "hunter2" not in done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ok", "warning", "ok", "ok", "wrong", "wrong"]
+    assert [line.split()[0] for line in lines] == ["ok", "warning", "ok", "ok", "error", "error"]
     assert "did you mean SALEPULSE_BOOTSTRAP?" in lines[1]
     assert lines[4].endswith("no Kafka broker answers at 127.0.0.1:1 → start it, or name another with --bootstrap")
 
@@ -319,7 +323,7 @@ def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: S
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(4)[:2]))
     flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url, "--json")
     done = salepulse("doctor", *flags, cwd=tmp_path)
-    wrong = {f["what"]: f["mend"] for f in json.loads(done.stdout)["findings"] if f["level"] == "wrong"}
+    wrong = {f["check"]: f["fix"] for f in json.loads(done.stdout)["checks"] if f["status"] == "error"}
     assert done.returncode == 1
     assert wrong.keys() == {"topic logistics", "topic promotions", "topic alerts", "topic dead-letters", "workers"}
     assert wrong["workers"] == "start one with `salepulse worker`"
@@ -331,14 +335,14 @@ def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> 
             client.config_set("min-replicas-to-write", "1")
         flags = ("--bootstrap", "127.0.0.1:1", "--redis-url", server.url, "--json")
         done = salepulse("doctor", *flags, cwd=tmp_path)
-    found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
+    found = {f["check"]: f for f in json.loads(done.stdout)["checks"]}
     assert done.returncode == 1
-    assert found["redis writes"]["level"] == "wrong"
-    assert "has too few replicas and refuses writes" in found["redis writes"]["found"]
-    assert found["redis writes"]["mend"] == "restore its replicas, or lower min-replicas-to-write"
+    assert found["redis writes"]["status"] == "error"
+    assert "has too few replicas and refuses writes" in found["redis writes"]["message"]
+    assert found["redis writes"]["fix"] == "restore its replicas, or lower min-replicas-to-write"
     for what in ("workers", "alerts"):
-        assert "has too few replicas and refuses writes" in found[what]["found"]
-        assert found[what]["mend"].startswith("bring its replicas back")
+        assert "has too few replicas and refuses writes" in found[what]["message"]
+        assert found[what]["fix"].startswith("restore its replicas")
 
 
 def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -> None:
@@ -346,10 +350,10 @@ def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -
         client.config_set("maxclients", "1")
         done = salepulse("doctor", "--bootstrap", "127.0.0.1:1", "--redis-url", server.url, "--json", cwd=tmp_path)
         client.config_set("maxclients", "1000")
-    found = {f["what"]: f for f in json.loads(done.stdout)["findings"]}
+    found = {f["check"]: f for f in json.loads(done.stdout)["checks"]}
     assert done.returncode == 1
-    assert "accepts no more clients (max number of clients reached)" in found["redis"]["found"]
-    assert found["redis"]["mend"] == "raise its `maxclients`, or reduce the number of clients"
+    assert "accepts no more clients (max number of clients reached)" in found["redis"]["message"]
+    assert found["redis"]["fix"] == "raise its `maxclients`, or reduce the number of clients"
 
 
 def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: Path, redis_url: str) -> None:
@@ -369,7 +373,7 @@ def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: 
     assert shown_s[-1] - shown_s[0] > 3, "what is known is shown while the broker is waited for"
     assert "timed out" in text
     assert "redis: 127.0.0.1" in text
-    assert "those that run wait for the Kafka broker" in text
+    assert "running workers are waiting for the Kafka broker" in text
     assert doctor.returncode == 1
 
 
@@ -377,7 +381,7 @@ def test_every_node_of_a_cluster_is_examined(tmp_path: Path, cluster: Cluster) -
     flags = ("--bootstrap", "127.0.0.1:1", "--redis-url", cluster.url, "--json")
     chosen = {"SALEPULSE_REDIS_CLUSTER": "true", "SALEPULSE_SHARDS": "6"}
     done = salepulse("doctor", *flags, cwd=tmp_path, env=chosen)
-    found = {f["what"]: f["found"] for f in json.loads(done.stdout)["findings"] if f["what"].startswith("redis")}
-    assert found["redis cluster"] == "3 nodes hold keys, and the 6 shards lie on 3 of them"
+    found = {f["check"]: f["message"] for f in json.loads(done.stdout)["checks"] if f["check"].startswith("redis")}
+    assert found["redis cluster"] == "6 shards on 3 of 3 nodes"
     for node in cluster.nodes:
         assert found[f"redis persistence {node.address}"] == "append-only file on"

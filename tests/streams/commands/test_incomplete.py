@@ -46,9 +46,9 @@ def test_events_are_cleared_where_that_is_confirmed(redis: Redis, redis_url: str
         "cleared": {"orders/0": ms(5)}
     }
     assert set(redis.hkeys(STATE)) == {"incomplete:clicks/1", "incomplete:promotions/0"}
-    assert "complete again: clicks/1" in salepulse(redis_url, "clear", "--yes").stdout
+    assert "marked as complete: clicks/1" in salepulse(redis_url, "clear", "--yes").stdout
     assert redis.hkeys(STATE) == ["incomplete:promotions/0"]
-    assert "nothing was marked as incomplete" in salepulse(redis_url, "clear").stdout
+    assert "no partition was incomplete" in salepulse(redis_url, "clear").stdout
 
 
 @pytest.mark.parametrize(

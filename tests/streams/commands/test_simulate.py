@@ -57,8 +57,8 @@ def test_the_start_is_told_as_people_or_programs_write_it(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ((), "say where to"),
-        (("--out", "x", "--bootstrap", "a:1"), "say where to"),
+        ((), "no destination"),
+        (("--out", "x", "--bootstrap", "a:1"), "no destination"),
         (("--out", "x", "--incident", "earthquake@+1s/1s"), "no kind 'earthquake'; there are conversion_drop"),
         (("--out", "x", "--incident", "order_stop"), "expected KIND@+START/DURATION"),
         (("--out", "x", "--rate", "0"), "rate is 0"),

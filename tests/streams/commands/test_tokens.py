@@ -66,11 +66,11 @@ def test_the_file_is_that_of_the_settings(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
     made(tmp_path, "one")
     for arguments, code, says in (
-        (("create", "one", *FILE), 2, "there is a token 'one' in tokens.json"),
-        (("create", "two words", *FILE), 2, "'two words' is no name for a token"),
+        (("create", "one", *FILE), 2, "token 'one' exists in tokens.json"),
+        (("create", "two words", *FILE), 2, "'two words' is not a valid token name"),
         (("create", "two", "--expires", "soon", *FILE), 2, "--expires: 'soon' is no duration: write a number"),
-        (("create", "two"), 2, "say where the tokens are: --file FILE, or the setting tokens_file"),
-        (("revoke", "two", *FILE), 2, "there is no token 'two' in tokens.json"),
+        (("create", "two"), 2, "no tokens file: give --file FILE, or set tokens_file"),
+        (("revoke", "two", *FILE), 2, "no token 'two' in tokens.json"),
         (("list", "--file", "other.json"), 2, "other.json is not there"),
         (("create", "two", "--file", "nowhere/tokens.json"), 1, "nowhere/tokens.json cannot be written"),
     ):

@@ -99,7 +99,7 @@ def test_what_is_replayed_again_counts_nothing(
     running: Up, replayed: Replayed, sale: tuple[Path, dict[str, int]]
 ) -> None:
     again = salepulse("replay", sale[0], "--wait", *running.servers, cwd=sale[0])
-    assert again.stdout == f"counted all of {replayed.facts['sent']:,} messages\n"
+    assert again.stdout == f"counted all {replayed.facts['sent']:,} messages\n"
     running.until_read()
     then = running.get(f"/api/v1/kpis?window=15m&as_of={replayed.answer['as_of']}")
     assert then["values"] == replayed.answer["values"]
@@ -119,9 +119,9 @@ def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, replayed: 
 def test_doctor_finds_nothing_wrong(running: Up, tmp_path: Path) -> None:
     done = salepulse("doctor", "--partitions", "2", "--clock", "event", "--json", *running.servers, cwd=tmp_path)
     report = json.loads(done.stdout)
-    assert (done.returncode, report["wrong"], report["warning"]) == (0, 0, 0), report["findings"]
+    assert (done.returncode, report["error"], report["warning"]) == (0, 0, 0), report["checks"]
     assert {"broker", "topic clicks", "redis eviction", "clock", "workers", "lag"} <= {
-        f["what"] for f in report["findings"]
+        f["check"] for f in report["checks"]
     }
 
 
@@ -165,7 +165,7 @@ def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
         later = SimulationConfig.sized(rate=20, duration_s=5, seed=2, start_ms=START_MS + DURATION_S * 1000)
         truth = write_folder(later, tmp_path / "later")
         again = salepulse("replay", tmp_path / "later", "--wait", *up.servers, cwd=tmp_path)
-        assert (again.returncode, again.stdout) == (0, f"counted all of {truth.total:,} messages\n"), again.stderr
+        assert (again.returncode, again.stdout) == (0, f"counted all {truth.total:,} messages\n"), again.stderr
         up.until_read()
         assert up.get("/api/v1/kpis?window=15m")["as_of"] >= START_MS + (DURATION_S + 3) * 1000
 
@@ -265,8 +265,8 @@ def test_a_redis_that_evicts_is_refused(tmp_path: Path, embedded_broker: Server)
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--bootstrap", "a:1", "--kafka-port", "1"), "leave one of them out"),
-        (("--redis-url", "redis://a:1", "--redis-port", "1"), "leave one of them out"),
+        (("--bootstrap", "a:1", "--kafka-port", "1"), "exclude each other"),
+        (("--redis-url", "redis://a:1", "--redis-port", "1"), "exclude each other"),
         (("--bootstrap", "nowhere"), "is not a Kafka address"),
         (("--clock", "sundial"), "setting clock"),
     ],

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
-from streams.local.doctor.check_results import CheckLevel
-from streams.local.doctor.money import check_currency_exponent
+from streams.local.doctor.check_results import CheckStatus
+from streams.local.doctor.settings import check_currency_exponent
 from streams.model.currencies import EXPONENTS, near_misses
 from streams.model.formatting import format_number
 from streams.settings import Settings
@@ -64,5 +64,5 @@ def test_decimal_places_follow_iso_4217_unless_the_setting_says_otherwise(
     assert settings.money_exponent == places
     assert format_number("gmv", 1_234_567, currency_exponent=settings.money_exponent) == shown
     found = list(check_currency_exponent(settings))
-    assert [finding.level for finding in found] == ([] if said is None else [CheckLevel.WARNING])
-    assert said is None or said in found[0].found
+    assert [finding.status for finding in found] == ([] if said is None else [CheckStatus.WARNING])
+    assert said is None or said in found[0].message

@@ -32,7 +32,7 @@ async def test_money_in_another_currency_is_not_added_to_what_was_counted(shop: 
         await require_same_settings(shop.redis, yen, ALIKE)
     noted = await shop.redis.hget(shop.keys.state(0), CURRENCY)
     (found,) = check_currency(noted, yen)
-    assert (found.level, "counted in CNY" in found.found) == ("wrong", True)
+    assert (found.status, "counts are in CNY" in found.message) == ("error", True)
     assert list(check_currency(noted, shop.settings)) == []
     assert list(check_currency(None, yen)) == [], "nothing was counted"
 

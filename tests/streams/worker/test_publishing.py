@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.local.doctor.check_results import CheckLevel
+from streams.local.doctor.check_results import CheckStatus
 from streams.local.doctor.workers import examine_workers
 from tests.streams.shop import CLICKS_0
 from tests.streams.worker.conftest import opened
@@ -25,12 +25,12 @@ async def test_the_doctor_warns_where_repeats_are_known_for_less_than_promised(
             await office.count(office.topics.fetch(CLICKS_0, most=10_000))
         for _ in range(2):
             await office.worker.tick()
-        found = [one for one in await examine_workers(office.redis, office.settings) if one.what == "repeats"]
-        assert [one.level for one in found] == [CheckLevel.WARNING] * short
+        found = [one for one in await examine_workers(office.redis, office.settings) if one.check == "deduplication"]
+        assert [one.status for one in found] == [CheckStatus.WARNING] * short
         if short:
-            assert "knows repeats on clicks for" in found[0].found
-            assert "of 24 h" in found[0].found
-            assert "dedup_memory_mb (now 1) to about 16 " in found[0].mend
+            assert "deduplicates clicks over" in found[0].message
+            assert "of 24 h" in found[0].message
+            assert "dedup_memory_mb (now 1) to about 16 " in found[0].fix
         promised_s = office.metric("dedup_promised_seconds", topic="clicks")
         assert promised_s == 24 * HOUR_S
         assert (office.metric("dedup_horizon_seconds", topic="clicks") < promised_s) is short
