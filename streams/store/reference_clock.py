@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 
+from streams.clock import MACHINE, MachineClock
 from streams.store.clock_measurement import ClockMeasurement, better_measurement, is_off
 from streams.store.cluster import Cluster
 from streams.store.keys import Keys
@@ -22,29 +21,21 @@ class ReferenceClock:
     Before the first measurement it is the machine's clock, so measure before judging events by it.
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        keys: Keys,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-        machine: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, redis: Redis, keys: Keys, machine: MachineClock = MACHINE) -> None:
         self.measured_s: float | None = None
         """Monotonic time of the last measurement; None: not yet."""
         self.is_off = False
         """Whether the machine's clock differs too much from Redis's to be trusted."""
         self._redis = redis
         self._keys = keys
-        self._monotonic = monotonic
         self._machine = machine
         self._held: ClockMeasurement | None = None
 
     async def measure(self) -> None:
         """Measure Redis's clock. Raises what the client raises when Redis does not answer."""
-        asked_s = self._monotonic()
+        asked_s = self._machine.monotonic()
         server_ms = await server_time_ms(self._redis, self._keys)
-        answered_s = self._monotonic()
+        answered_s = self._machine.monotonic()
         self._held = better_measurement(self._held, ClockMeasurement.between(asked_s, answered_s, server_ms))
         self.measured_s = asked_s
         self._compare()
@@ -52,13 +43,13 @@ class ReferenceClock:
     def now_ms(self) -> int:
         """The present, epoch ms."""
         held = self._held
-        return int(self._machine() * 1000 if held is None else held.now_ms(self._monotonic()))
+        return self._machine.now_ms() if held is None else int(held.now_ms(self._machine.monotonic()))
 
     @property
     def offset_ms(self) -> float:
         """Offset of the machine's clock from Redis's, negative if behind; 0 while unknown."""
         held = self._held
-        return 0.0 if held is None else self._machine() * 1000 - held.now_ms(self._monotonic())
+        return 0.0 if held is None else self._machine.time() * 1000 - held.now_ms(self._machine.monotonic())
 
     def _compare(self) -> None:
         """Log once when the machine's clock loses trust, and once when it regains it."""
@@ -66,7 +57,7 @@ class ReferenceClock:
         if held is None:
             return
         offset_ms = self.offset_ms
-        self.is_off = is_off(offset_ms, held.uncertain_ms(self._monotonic()), was_off=was_off)
+        self.is_off = is_off(offset_ms, held.uncertain_ms(self._machine.monotonic()), was_off=was_off)
         if self.is_off and not was_off:
             log.warning(
                 "this machine's clock differs from Redis's and is not trusted; using Redis's: run NTP here",

@@ -6,8 +6,8 @@ when published, and no worker expires it afterwards, whatever the order of their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from time import monotonic
+import time
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
@@ -34,7 +34,16 @@ _AT_ONCE = 1000
 class RetentionKeeper:
     """Retains the minutes of promotions for one worker."""
 
-    def __init__(self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], settings: Settings) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        levels: Sequence[PaneLevel],
+        settings: Settings,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
         self.kept = NO_RETAINED_SPANS
         """The spans as last published."""
         self._redis = redis
@@ -65,7 +74,7 @@ class RetentionKeeper:
 
         Repeated, for blocks of workers that did not know the span yet.
         """
-        now = monotonic()
+        now = self._monotonic()
         if self.kept.spans == self._lengthened and now - self._lengthened_at < _LENGTHEN_EVERY_S:
             return
         for level in self._levels:

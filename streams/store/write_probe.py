@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
 from redis.asyncio import Redis
@@ -32,8 +32,17 @@ class WriteProbe:
     cause except memory, and `INFO` shows that one. Without that permission, `INFO` shows most causes.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, *, only_reads: bool, sole_login: bool = False) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        only_reads: bool,
+        sole_login: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`sole_login`: writers use the same user, so that a permission it lacks is a problem for them, too."""
+        self._monotonic = monotonic
         self._redis = redis
         self._keys = keys
         self._only_reads = only_reads
@@ -55,7 +64,7 @@ class WriteProbe:
             if refusal is not RedisRefusal.NOPERM:
                 self._denied_s = None
                 return refusal or await self._look()
-            self._denied_s = monotonic()
+            self._denied_s = self._monotonic()
         return await self._look() or (RedisRefusal.NOPERM if self._sole_login else None)
 
     @property
@@ -63,7 +72,7 @@ class WriteProbe:
         """Limits probes after a denial, which would fill the server's ACL log."""
         if self._denied_s is None:
             return True
-        return self._sole_login and monotonic() - self._denied_s >= _DENIED_EVERY_S
+        return self._sole_login and self._monotonic() - self._denied_s >= _DENIED_EVERY_S
 
     async def _answer(self, ask: Callable[[], Awaitable[object]]) -> RedisRefusal | None:
         try:
@@ -94,11 +103,11 @@ class WriteProbe:
     async def _look(self) -> RedisRefusal | None:
         if not isinstance(self._redis, Cluster):
             return refusal_in(await self._redis.info(*_SECTIONS))
-        if monotonic() - self._looked_s >= _NODES_EVERY_S:
+        if self._monotonic() - self._looked_s >= _NODES_EVERY_S:
             async with servers(self._redis) as nodes:
                 found = [refusal_in(await redis.info(*_SECTIONS)) for redis in nodes]
             self._seen = next((refusal for refusal in found if refusal), None)
-            self._looked_s = monotonic()
+            self._looked_s = self._monotonic()
         return self._seen
 
 

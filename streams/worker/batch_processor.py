@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -15,6 +14,7 @@ from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition, Topic
+from streams.clock import MachineClock
 from streams.store.writer import OffsetMismatch, PaneWriter
 from streams.worker.compaction_scheduler import CompactionScheduler
 from streams.worker.contract_check import ContractCheck, TopicPaused
@@ -49,7 +49,9 @@ class BatchProcessor:
         ahead: FastClocks,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
+        machine: MachineClock,
     ) -> None:
+        self._machine = machine
         self._redis_retry = redis_retry
         self._registry = registry
         self._clock = clock
@@ -72,13 +74,13 @@ class BatchProcessor:
         try:
             async with self._registry.lock(partition):
                 owned = await self._registry.loaded(partition)
-                owned.last_batch_s = monotonic()
+                owned.last_batch_s = self._machine.monotonic()
                 is_next = await self._position_tracker.is_next_batch(owned, batch)
                 # Redis rejects a second log entry with the same offset, so skip empty batches.
                 counted = is_next and batch.end_offset > batch.start_offset and await self._count(owned, batch)
             if counted:
                 self._metrics.batch_records.labels(batch.topic).observe(len(batch))
-                self._metrics.batch_seconds.labels(batch.topic).observe(monotonic() - batch.arrived_s)
+                self._metrics.batch_seconds.labels(batch.topic).observe(self._machine.monotonic() - batch.arrived_s)
                 self._compaction_scheduler.start_if_due(owned)
                 await self._compaction_scheduler.wait_if_overdue(owned)
         except RevokedError:

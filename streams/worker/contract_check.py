@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 
 import structlog
 from redis.asyncio import Redis
@@ -16,6 +15,7 @@ from consumers.contract.rejection import RejectedMessage
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition, Topic
+from streams.clock import MachineClock
 from streams.settings import Settings
 from streams.store.contract_check import TopicTally, TopicVerdict, check_contract, contract_fix, topic_tally
 from streams.store.keys import Keys
@@ -57,7 +57,9 @@ class ContractCheck:
         writer: PaneWriter,
         reading: WorkerConsumer,
         registry: PartitionRegistry,
+        machine: MachineClock,
     ) -> None:
+        self._machine = machine
         self._names = settings.topic_names
         self._redis = redis
         self._keys = keys
@@ -108,8 +110,8 @@ class ContractCheck:
             moved = owned is not None and owned.loaded and owned.position != pause.position
             if partition not in assigned:
                 del self._paused[partition]
-            elif moved or monotonic() - pause.since_s > _RETRY_EVERY_S:
-                self._paused[partition] = _Pause(owned.position if owned else pause.position, monotonic())
+            elif moved or self._machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
+                self._paused[partition] = _Pause(owned.position if owned else pause.position, self._machine.monotonic())
                 self._reading.resume(partition)
 
     async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
@@ -126,7 +128,7 @@ class ContractCheck:
                 why=why,
                 contract_fix=contract_fix(topic),
             )
-        self._paused[partition] = _Pause(owned.position, monotonic())
+        self._paused[partition] = _Pause(owned.position, self._machine.monotonic())
         self._reading.pause(partition)
         await self._reading.seek(partition, batch.start_offset)
         return TopicPaused()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from time import monotonic
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -13,6 +12,7 @@ from redis.exceptions import RedisError
 
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.topics import EVENT_TOPICS, Partition
+from streams.clock import MachineClock
 from streams.log_pace import LogPace
 from streams.store.connection import UNREACHABLE
 from streams.store.keys import Keys
@@ -46,8 +46,10 @@ class MetricsPublisher:
         clock: ReferenceClock,
         refusals: Callable[[], Collection[RedisRefusal]],
         metrics: WorkerMetrics,
+        machine: MachineClock,
     ) -> None:
         """`refusals`: the reasons why Redis currently refuses this worker's calls."""
+        self._machine = machine
         self._redis = redis
         self._keys = keys
         self._id = worker_id
@@ -56,15 +58,15 @@ class MetricsPublisher:
         self._clock = clock
         self._refusals = refusals
         self._metrics = metrics
-        self._looked_s = monotonic()
+        self._looked_s = self._machine.monotonic()
 
     async def publish(self) -> None:
         """Publish the metrics; once a minute delete those of workers that are gone."""
         self._measure()
         text = b"%d\n" % self._clock.now_ms() + generate_latest(self._metrics.registry)
         await self._redis.hset(self._keys.workers, self._id, text)
-        if monotonic() - self._looked_s > _LOOK_FOR_GONE_S:
-            self._looked_s = monotonic()
+        if self._machine.monotonic() - self._looked_s > _LOOK_FOR_GONE_S:
+            self._looked_s = self._machine.monotonic()
             await self._forget_gone()
 
     async def _forget_gone(self) -> None:
@@ -124,7 +126,9 @@ class Housekeeping:
         expiry: Expiry,
         metrics_publisher: MetricsPublisher,
         metrics: WorkerMetrics,
+        machine: MachineClock,
     ) -> None:
+        self._machine = machine
         self._writer = writer
         self._reading = reading
         self._registry = registry
@@ -145,7 +149,7 @@ class Housekeeping:
         try:
             await self._tick()
         except (RedisError, *UNREACHABLE) as error:
-            if self._pace.is_due(str(error), monotonic()):
+            if self._pace.is_due(str(error), self._machine.monotonic()):
                 log.warning("housekeeping failed; retrying in 1 s", error=str(error))
         except Exception:  # a rebalance or an unavailable broker; raising would end the worker
             self._metrics.failures.inc()
@@ -165,8 +169,8 @@ class Housekeeping:
         await self._clock.follow()
         await self._expiry.run_once()
         await self._metrics_publisher.publish()
-        if monotonic() - self._committed_s > _COMMIT_EVERY_S:
-            self._committed_s = monotonic()
+        if self._machine.monotonic() - self._committed_s > _COMMIT_EVERY_S:
+            self._committed_s = self._machine.monotonic()
             await self._reading.commit({partition: at for partition, (at, _) in lags.items() if at})
 
     async def _note_topics(self) -> None:

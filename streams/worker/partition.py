@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import monotonic
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from consumers.dedup import SeenIds
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.kafka.skipped_records import SkippedRecords
 from consumers.topics import Partition, Topic
+from streams.clock import MACHINE, MachineClock
 from streams.fold.codec import decode, encode
 from streams.fold.columns import TYPE_NAMES, Columns, read_columns
 from streams.fold.delta import PaneDelta
@@ -65,11 +65,18 @@ class OwnedPartition:
     """A partition that is assigned to this worker."""
 
     def __init__(
-        self, partition: Partition, settings: Settings, writer: PaneWriter, compactor: Compactor, rows: RowIndex
+        self,
+        partition: Partition,
+        settings: Settings,
+        writer: PaneWriter,
+        compactor: Compactor,
+        rows: RowIndex,
+        machine: MachineClock = MACHINE,
     ) -> None:
+        self._machine = machine
         self.partition = partition
         self.position: int | None = None
-        self.last_batch_s = monotonic()
+        self.last_batch_s = self._machine.monotonic()
         """When the last batch was taken."""
         self.seen = SeenIds(settings.dedup_horizon_ms(partition.topic))
         self.topic_ids: tuple[str, ...] = ()
@@ -92,7 +99,7 @@ class OwnedPartition:
         """Id of the batch that set the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
-        self._rolled_at = monotonic() - COMPACT_EVERY_S * _phase(partition)
+        self._rolled_at = self._machine.monotonic() - COMPACT_EVERY_S * _phase(partition)
         self._planned: PlannedCompaction | None = None
         """The planned compaction, while it may still be written."""
         self._ids = IdLog(self.seen.horizon_ms)
@@ -216,7 +223,7 @@ class OwnedPartition:
     def compaction_due(self) -> bool:
         """Whether the log is long or old enough for a compaction."""
         return self.position != self._rolled and (
-            self._pending_size >= COMPACT_CELLS or monotonic() - self._rolled_at >= COMPACT_EVERY_S
+            self._pending_size >= COMPACT_CELLS or self._machine.monotonic() - self._rolled_at >= COMPACT_EVERY_S
         )
 
     @property
@@ -240,7 +247,7 @@ class OwnedPartition:
             self._ids.forget_before(event_time_bounds.as_of_ms - self.seen.horizon_ms)
         if self.seen.evicted_until_ms is not None:  # ids evicted from memory are dropped in Redis, too
             self._ids.forget_before(self.seen.evicted_until_ms + 1)
-        self._rolled_at = monotonic()
+        self._rolled_at = self._machine.monotonic()
         first_ids = self._ids.first
         compaction = Compaction(
             self.partition,

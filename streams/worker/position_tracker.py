@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from time import monotonic
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -18,7 +17,7 @@ from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import READ_TOPICS, Partition, Topic
-from streams.clock import now_ms
+from streams.clock import MachineClock
 from streams.store.writer import PaneWriter
 from streams.worker.arrivals import Arrivals
 from streams.worker.partition import OwnedPartition
@@ -39,7 +38,8 @@ class TopicIdentity:
     Partitions share one request: requests per partition and batch would queue up behind a slow broker and time out.
     """
 
-    def __init__(self, reading: WorkerConsumer) -> None:
+    def __init__(self, reading: WorkerConsumer, machine: MachineClock) -> None:
+        self._machine = machine
         self._reading = reading
         self.known: Mapping[Topic, TopicMetadata] = {}
         """Last known metadata; a topic missing from the response keeps its previous entry."""
@@ -53,7 +53,7 @@ class TopicIdentity:
 
     def doubt(self, partition: Partition) -> None:
         """Distrust earlier responses about a partition, since its records were not where they were expected."""
-        self._unsure_s[partition] = monotonic()
+        self._unsure_s[partition] = self._machine.monotonic()
 
     async def of(self, partition: Partition) -> str:
         """Current id of a partition's topic; empty if the broker has no topic ids.
@@ -62,7 +62,7 @@ class TopicIdentity:
         """
         last_fetch_ms = self._reading.last_fetch_ms(partition) or 0
         if not 0 <= last_fetch_ms - self._heard_ms.get(partition, 0) <= _GAP_MS:
-            self._unsure_s[partition] = _heard_s(last_fetch_ms)
+            self._unsure_s[partition] = self._heard_s(last_fetch_ms)
         self._heard_ms[partition] = last_fetch_ms
         unsure_s = self._unsure_s.get(partition, 0)
         if unsure_s > self._asked_s:
@@ -73,7 +73,7 @@ class TopicIdentity:
 
     async def refresh(self) -> None:
         """Refresh if the last response is old. Raises TimeoutError or KafkaError if the broker does not answer."""
-        recently_s = monotonic() - ASK_EVERY_S
+        recently_s = self._machine.monotonic() - ASK_EVERY_S
         if self._asked_s <= recently_s:
             await self._ask(recently_s)
 
@@ -82,7 +82,7 @@ class TopicIdentity:
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 if self._asking is None or self._asking.done():
-                    self._began_s = monotonic()
+                    self._began_s = self._machine.monotonic()
                     self._asking = asyncio.create_task(self._learn(self._began_s))
                     self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
                 if self._began_s >= since_s:
@@ -95,11 +95,10 @@ class TopicIdentity:
         self.known = {**self.known, **await self._reading.fetch_topic_metadata(READ_TOPICS)}
         self._asked_s = asked_s
 
-
-def _heard_s(last_fetch_ms: int) -> float:
-    """Time of the last fetch response by the monotonic clock; now, if unknown or long ago."""
-    ago_s = (now_ms() - last_fetch_ms) / 1000
-    return monotonic() - (ago_s if 0 <= ago_s <= _PATIENCE_S else 0)
+    def _heard_s(self, last_fetch_ms: int) -> float:
+        """Time of the last fetch response by the monotonic clock; now, if unknown or long ago."""
+        ago_s = (self._machine.now_ms() - last_fetch_ms) / 1000
+        return self._machine.monotonic() - (ago_s if 0 <= ago_s <= _PATIENCE_S else 0)
 
 
 log = structlog.get_logger()
@@ -120,9 +119,11 @@ class PositionTracker:
         writer: PaneWriter,
         identity: TopicIdentity,
         *,
-        reference_ms: Callable[[], int] = now_ms,
+        reference_ms: Callable[[], int],
+        machine: MachineClock,
     ) -> None:
         """`reference_ms`: the reference clock that all processes share."""
+        self._machine = machine
         self._reading = reading
         self._reference_ms = reference_ms
         self._arrivals = Arrivals()
@@ -162,7 +163,7 @@ class PositionTracker:
         # A position beyond the end means that the topic was recreated, which not every broker reports as an error.
         # With topic ids this check is not needed, and the known end offset may lag.
         beyond = end is not None and end < position and not owned.topic_ids
-        if (beyond or reading != position) and monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
+        if (beyond or reading != position) and self._machine.monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
             await self._seek(owned, position)
         return self.records_after(owned.partition, position)
 
@@ -182,13 +183,13 @@ class PositionTracker:
             return None
         end, last_fetch_ms = self._reading.known_end_offset(partition), self._reading.last_fetch_ms(partition)
         if end is not None and last_fetch_ms is not None:
-            self._arrivals.note(partition, end, self._reference_ms() - max(0, now_ms() - last_fetch_ms))
+            self._arrivals.note(partition, end, self._reference_ms() - max(0, self._machine.now_ms() - last_fetch_ms))
         return self._arrivals.counted_ms(partition, position)
 
     def broker_answers_for(self, owned: OwnedPartition) -> bool:
         """Whether the broker answered for a partition recently; if not, its lag is unknown."""
-        last_fetch_ms = self._reading.last_fetch_ms(owned.partition) or 0
-        return monotonic() - owned.last_batch_s < SILENT_S or abs(now_ms() - last_fetch_ms) < SILENT_S * 1000
+        fetched_ago_ms = self._machine.now_ms() - (self._reading.last_fetch_ms(owned.partition) or 0)
+        return self._machine.monotonic() - owned.last_batch_s < SILENT_S or abs(fetched_ago_ms) < SILENT_S * 1000
 
     def lost_from_ms(self, owned: OwnedPartition) -> int:
         """The earliest time from which uncounted records of a partition may be lost, for
@@ -231,13 +232,13 @@ class PositionTracker:
 
     async def _seek(self, owned: OwnedPartition, position: int) -> None:
         """Seek to a position. Once is enough: batches already fetched are skipped."""
-        if monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
+        if self._machine.monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
             return
         self._identity.doubt(owned.partition)
         if not await self._is_same_topic(owned):
             return
         await self._reading.seek(owned.partition, await self._reachable(owned, position))
-        self._sought[owned.partition] = monotonic()
+        self._sought[owned.partition] = self._machine.monotonic()
 
     async def _reachable(self, owned: OwnedPartition, position: int) -> int:
         """The position, or the beginning if Kafka no longer holds it."""

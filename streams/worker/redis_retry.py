@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import TypeVar
 
 import structlog
@@ -12,6 +11,7 @@ from redis.exceptions import RedisError
 
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.topics import Partition
+from streams.clock import MachineClock
 from streams.log_pace import LogPace
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal, refusal_of
@@ -30,11 +30,10 @@ class RevokedError(Exception):
 class RedisRetry:
     """Retries the Redis calls of a partition until they succeed, and pauses fetching meanwhile."""
 
-    def __init__(self, reading: WorkerConsumer, metrics: WorkerMetrics) -> None:
+    def __init__(self, reading: WorkerConsumer, metrics: WorkerMetrics, machine: MachineClock) -> None:
+        self._machine = machine
         self._reading = reading
         self._metrics = metrics
-        self.answered_s = monotonic()
-        """When a call last succeeded, by the monotonic clock."""
         self.refused: dict[Partition, RedisRefusal] = {}
         """# <partition whose call Redis refuses now: reason>"""
         self._pace = LogPace()
@@ -43,7 +42,7 @@ class RedisRetry:
         """Retry a call until Redis answers. Raises RevokedError if the partition is revoked."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            started = monotonic()
+            started = self._machine.monotonic()
             try:
                 answer = await call()
             except (RedisError, *UNREACHABLE) as error:
@@ -55,8 +54,7 @@ class RedisRetry:
                     raise RevokedError from None
             else:
                 self.refused.pop(partition, None)
-                self.answered_s = monotonic()
-                self._metrics.redis_seconds.labels(name).observe(self.answered_s - started)
+                self._metrics.redis_seconds.labels(name).observe(self._machine.monotonic() - started)
                 return answer
 
     def _failed(self, name: str, partition: Partition, error: Exception) -> None:
@@ -67,6 +65,6 @@ class RedisRetry:
         else:
             self.refused[partition] = refusal
             self._metrics.redis_refusals.labels(refusal).inc()
-        if self._pace.is_due(refusal.value if refusal else str(error), monotonic()):
+        if self._pace.is_due(refusal.value if refusal else str(error), self._machine.monotonic()):
             fix = REFUSAL_TEXTS[refusal].fix if refusal else ""
             log.warning("Redis call failed; retrying", call=name, error=str(error), partition=str(partition), fix=fix)

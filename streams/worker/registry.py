@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container
-from time import monotonic
 
 from redis.asyncio import Redis
 
 from consumers.topics import EVENT_TOPICS, Partition
-from streams.clock import now_ms
+from streams.clock import MachineClock
 from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.compactor import Compactor
@@ -36,9 +35,11 @@ class PartitionRegistry:
         writer: PaneWriter,
         compactor: Compactor,
         *,
-        now_ms: Callable[[], int] = now_ms,
+        now_ms: Callable[[], int],
+        machine: MachineClock,
     ) -> None:
         """`now_ms`: the reference clock that all processes share."""
+        self._machine = machine
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
         self.as_of_ms: int | None = None
         """Event time up to which all workers have counted, if known."""
@@ -64,7 +65,7 @@ class PartitionRegistry:
         owned = self.owned_partitions.get(partition)
         if owned is None:
             owned = self.owned_partitions[partition] = OwnedPartition(
-                partition, self._settings, self._writer, self._compactor, self._rows
+                partition, self._settings, self._writer, self._compactor, self._rows, self._machine
             )
         if not owned.loaded:
             await self._redis_retry("load", partition, owned.load)
@@ -98,8 +99,15 @@ class WorkerClock:
     """Keeps the reference clock and the as-of current."""
 
     def __init__(
-        self, settings: Settings, redis: Redis, keys: Keys, registry: PartitionRegistry, reference: ReferenceClock
+        self,
+        settings: Settings,
+        redis: Redis,
+        keys: Keys,
+        registry: PartitionRegistry,
+        reference: ReferenceClock,
+        machine: MachineClock,
     ) -> None:
+        self._machine = machine
         self._settings = settings
         self._reference = reference
         self._redis = redis
@@ -119,9 +127,9 @@ class WorkerClock:
         """
         if self._reference.measured_s is not None and self._reference.measured_s >= since_s:
             return False
-        before_ms, before_s = self._reference.now_ms(), monotonic()
+        before_ms, before_s = self._reference.now_ms(), self._machine.monotonic()
         await self.measure()
-        passed_ms = (monotonic() - before_s) * 1000
+        passed_ms = (self._machine.monotonic() - before_s) * 1000
         return abs(self._reference.now_ms() - before_ms - passed_ms) > JUMP_MS
 
     async def follow(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from time import monotonic
 
 import structlog
 from redis.exceptions import RedisError
@@ -13,7 +12,7 @@ from redis.exceptions import RedisError
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import FetchBudget
 from consumers.topics import Partition, Topic
-from streams.clock import now_ms
+from streams.clock import MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
@@ -55,8 +54,10 @@ class StuckMonitor:
         is_readable: CanBeRead,
         shutdown_watchdog: ShutdownWatchdog,
         stop: Callable[[], None],
+        machine: MachineClock,
     ) -> None:
         """`report`: publishes the worker's metrics in Redis."""
+        self._machine = machine
         self._after_s = after_s
         self._probe = probe
         self._report = report
@@ -121,11 +122,11 @@ class StuckMonitor:
             rebalancing=self._reading.rebalancing,
             full=self._fetch_budget.full,
         )
-        doubted = self._watchdog.check(monotonic(), seen)
+        doubted = self._watchdog.check(self._machine.monotonic(), seen)
         self._ask_about_unreadable()
         if self._unanswered:
             return await self._wait_for_broker(self._unanswered)
-        if self._watchdog.rebalance_is_stuck(monotonic()):
+        if self._watchdog.rebalance_is_stuck(self._machine.monotonic()):
             doubted = doubted or list(seen.partitions) or [_ANY]
             why = f"a rebalance has not ended for {2 * self._after_s:g} s"
         elif doubted:
@@ -152,20 +153,20 @@ class StuckMonitor:
         assigned = self._assigned()
         if assigned and partition not in assigned:  # reassigned, or its topic was deleted
             self._unanswered = None
-            self._watchdog.restart_timers(monotonic())
-        elif monotonic() - self._asked_s > _ASK_EVERY_S:
-            self._asked_s = monotonic()
+            self._watchdog.restart_timers(self._machine.monotonic())
+        elif self._machine.monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = self._machine.monotonic()
             if await self._is_readable(partition, self._position(partition)):
                 log.info("broker answers again", partition=str(partition))
                 self._unanswered = None
-                self._watchdog.restart_timers(monotonic())
+                self._watchdog.restart_timers(self._machine.monotonic())
         return ""
 
     def _ask_about_unreadable(self) -> None:
         """Probe one unreadable partition in the background from time to time."""
-        due = monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
+        due = self._machine.monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
         if self._unreadable and due and (self._asking is None or self._asking.done()):
-            self._asked_unreadable_s = monotonic()
+            self._asked_unreadable_s = self._machine.monotonic()
             self._asking = asyncio.create_task(self._ask_about(next(iter(self._unreadable))))
 
     async def _ask_about(self, partition: Partition) -> None:
@@ -177,7 +178,7 @@ class StuckMonitor:
         return any(self._is_heard_of(other) for other in self._assigned() if other != partition)
 
     def _is_heard_of(self, partition: Partition) -> bool:
-        return abs(now_ms() - (self._reading.last_fetch_ms(partition) or 0)) <= SILENT_S * 1000
+        return abs(self._machine.now_ms() - (self._reading.last_fetch_ms(partition) or 0)) <= SILENT_S * 1000
 
     def _position(self, partition: Partition) -> int | None:
         owned = self._registry.owned_partitions.get(partition)

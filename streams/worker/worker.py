@@ -13,6 +13,7 @@ from functools import partial
 from consumers.kafka.consumer import WorkerConsumer, is_readable
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.topics import Partition
+from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
 from streams.store.compactor import Compactor
@@ -91,23 +92,31 @@ class Worker:
         reading: WorkerConsumer,
         fetch_budget: FetchBudget,
         shutdown_watchdog: ShutdownWatchdog,
+        machine: MachineClock = MACHINE,
     ) -> None:
         self.metrics = WorkerMetrics()
         self._fetch_budget = fetch_budget
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
-        reference = ReferenceClock(self._redis, keys)
+        reference = ReferenceClock(self._redis, keys, machine)
         writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms)
         compactor = Compactor(self._redis, keys, levels(settings), settings.clock)
-        redis_retry = RedisRetry(reading, self.metrics)
-        registry = PartitionRegistry(settings, redis_retry, writer, compactor, now_ms=reference.now_ms)
-        identity = TopicIdentity(reading)
+        redis_retry = RedisRetry(reading, self.metrics, machine)
+        registry = PartitionRegistry(settings, redis_retry, writer, compactor, now_ms=reference.now_ms, machine=machine)
+        identity = TopicIdentity(reading, machine)
         position_tracker = PositionTracker(
-            reading, redis_retry, registry, writer, identity, reference_ms=reference.now_ms
+            reading, redis_retry, registry, writer, identity, reference_ms=reference.now_ms, machine=machine
         )
-        clock = WorkerClock(settings, self._redis, keys, registry, reference)
+        clock = WorkerClock(settings, self._redis, keys, registry, reference, machine)
         contract_check = ContractCheck(
-            settings, self._redis, keys, redis_retry=redis_retry, writer=writer, reading=reading, registry=registry
+            settings,
+            self._redis,
+            keys,
+            redis_retry=redis_retry,
+            writer=writer,
+            reading=reading,
+            registry=registry,
+            machine=machine,
         )
         self._compaction_scheduler = CompactionScheduler(redis_retry, registry, position_tracker, self.metrics)
         ahead = FastClocks()
@@ -123,6 +132,7 @@ class Worker:
             ahead=ahead,
             now_ms=reference.now_ms,
             metrics=self.metrics,
+            machine=machine,
         )
         self._partition_queues = PartitionQueues(self._process_batch)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
@@ -135,6 +145,7 @@ class Worker:
             clock=reference,
             refusals=lambda: {*redis_retry.refused.values(), *self._stuck_monitor.refusals},
             metrics=self.metrics,
+            machine=machine,
         )
         self._housekeeping = Housekeeping(
             writer=writer,
@@ -146,13 +157,14 @@ class Worker:
             compaction_scheduler=self._compaction_scheduler,
             busy=self._partition_queues.busy,
             clock=clock,
-            expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms),
+            expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms, machine),
             metrics_publisher=metrics_publisher,
             metrics=self.metrics,
+            machine=machine,
         )
         self._stuck_monitor = StuckMonitor(
             settings.stuck_after_s,
-            probe=WriteProbe(self._redis, keys, only_reads=False),
+            probe=WriteProbe(self._redis, keys, only_reads=False, monotonic=machine.monotonic),
             redis_retry=redis_retry,
             report=metrics_publisher.publish,
             reading=reading,
@@ -162,6 +174,7 @@ class Worker:
             is_readable=partial(is_readable, settings.kafka),
             shutdown_watchdog=shutdown_watchdog,
             stop=partial(os.kill, os.getpid(), signal.SIGTERM),
+            machine=machine,
         )
 
     def take(self, batch: RecordBatch) -> None:

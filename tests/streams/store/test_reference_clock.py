@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
+from streams.clock import MachineClock
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys
@@ -27,7 +28,7 @@ def present_ms() -> float:
 @pytest.mark.parametrize("wrong_s", [0, -600, 90])
 async def test_the_machines_clock_plays_no_part(redis_settings: Settings, wrong_s: float) -> None:
     redis = connect(redis_settings)
-    clock = ReferenceClock(redis, KEYS, machine=lambda: time.time() + wrong_s)
+    clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong_s))
     with capture_logs() as said:
         for _ in range(3):
             await clock.measure()
@@ -40,7 +41,7 @@ async def test_the_machines_clock_plays_no_part(redis_settings: Settings, wrong_
 
 async def test_a_step_of_the_machines_clock_is_seen_and_changes_nothing(redis_url: str) -> None:
     redis, wrong = connect(Settings(redis_url=redis_url)), [0.0]
-    clock = ReferenceClock(redis, KEYS, machine=lambda: time.time() + wrong[0])
+    clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong[0]))
     with capture_logs() as said:
         await clock.measure()
         wrong[0] = 3_600
@@ -57,7 +58,7 @@ async def test_a_step_of_the_machines_clock_is_seen_and_changes_nothing(redis_ur
 
 async def test_after_a_pause_of_the_machine_the_next_measurement_tells(redis_url: str) -> None:
     redis, slept = connect(Settings(redis_url=redis_url)), [0.0]
-    clock = ReferenceClock(redis, KEYS, monotonic=lambda: time.monotonic() - slept[0])
+    clock = ReferenceClock(redis, KEYS, MachineClock(monotonic=lambda: time.monotonic() - slept[0]))
     await clock.measure()
     slept[0] = 600  # the monotonic clock stood still
     assert clock.now_ms() == pytest.approx(present_ms() - 600_000, abs=20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.topics import Partition
+from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -23,12 +24,12 @@ from tests.streams.worker.topics import Topics
 class Office:
     """One worker, and what it works on."""
 
-    def __init__(self, redis_url: str, **changes: Any) -> None:
+    def __init__(self, redis_url: str, machine: MachineClock = MACHINE, **changes: Any) -> None:
         self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
         self.topics = Topics()
         self.fetch_budget = FetchBudget(10_000, 2**25)
         self.ending = ShutdownWatchdog()
-        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending)
+        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending, machine)
         self.redis: Redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
@@ -57,8 +58,8 @@ class Office:
 
 
 @asynccontextmanager
-async def opened(redis_url: str, **changes: Any) -> AsyncIterator[Office]:
-    office = Office(redis_url, **changes)
+async def opened(redis_url: str, machine: MachineClock = MACHINE, **changes: Any) -> AsyncIterator[Office]:
+    office = Office(redis_url, machine, **changes)
     try:
         yield office
     finally:
@@ -72,30 +73,26 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def office(redis_url: str) -> AsyncIterator[Office]:
-    """A worker at work on an empty Redis."""
-    async with opened(redis_url) as office:
-        yield office
-
-
-@pytest.fixture
-def passing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The clock that only goes forward, moved by hand, in every module of the worker."""
-    clock = Clock()
-    for module in ("publishing", "housekeeping", "standing", "counting", "watching", "identity"):
-        monkeypatch.setattr(f"streams.worker.{module}.monotonic", clock)
-    return clock
-
-
 class Clock:
-    """Seconds, as of `time.monotonic`."""
+    """A monotonic clock that only tests advance."""
 
     def __init__(self) -> None:
         self.now_s = 1_000_000.0
+        self.machine = MachineClock(monotonic=lambda: self.now_s)
 
-    def __call__(self) -> float:
-        return self.now_s
-
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now_s += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The monotonic clock of the tests that ask for it."""
+    return Clock()
+
+
+@pytest.fixture
+async def office(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Office]:
+    """A worker on an empty Redis, on the real clock unless the test asks for `clock`."""
+    machine = request.getfixturevalue("clock").machine if "clock" in request.fixturenames else MACHINE
+    async with opened(redis_url, machine) as office:
+        yield office

@@ -14,10 +14,9 @@ pytestmark = pytest.mark.anyio
 HOUR_S, DAY_S = 3_600, 86_400
 
 
-async def test_a_worker_drops_minutes_but_those_of_promotions(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_drops_minutes_but_those_of_promotions(redis_url: str) -> None:
     clock = Clock()
-    monkeypatch.setattr("streams.worker.expiry.monotonic", clock)
-    async with opened(redis_url, retain="") as shop, worker_at(redis_url, retain="") as office:
+    async with opened(redis_url, retain="") as shop, worker_at(redis_url, clock.machine, retain="") as office:
 
         async def left() -> set[int]:
             return {int(start) - T0 for start in await shop.redis.zrange(shop.keys.blocks(0, "m"), 0, -1)}
@@ -29,7 +28,7 @@ async def test_a_worker_drops_minutes_but_those_of_promotions(redis_url: str, mo
         assert await left() == set(range(0, 10 * HOUR_S, 600))
         await shop.feed(CLICKS_0, [click(at=365 * DAY_S)])
         await shop.compact(CLICKS_0)
-        clock.pass_(11)
+        clock.advance(11)
         await office.worker.tick()
         assert await left() == {*range(HOUR_S, 3 * HOUR_S, 600), 365 * DAY_S}
         assert (await shop.reader(shop.rows).kept()).dropped_s == T0 + 362 * DAY_S

@@ -97,31 +97,35 @@ async def test_a_partition_whose_batch_is_in_and_not_answered_yet_is_attended(
             await asyncio.sleep(0.01)
 
 
-async def test_of_a_partition_that_the_broker_is_silent_about_nothing_is_said(passing: Clock, office: Office) -> None:
+async def test_sends_no_heartbeat_for_a_partition_without_recent_fetch_responses(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, click(at=1))
     office.topics.write(ORDERS_0, paid(at=1))
     office.topics.heard[CLICKS_0] = None
-    await office.worker.tick()
-    passing.pass_(60)
     office.topics.heard[ORDERS_0] = now_ms() - 4_000
+    await office.worker.tick()
+    await office.redis.hdel(office.keys.state(0), "seen:clicks/0", "seen:orders/0")
+    clock.advance(60)
+    await office.worker.tick()
+    assert not [state for state in (await office.state()).partitions.values() if state.heartbeat_ms]
+    office.topics.heard[ORDERS_0] = now_ms()
     await office.worker.tick()
     assert {partition for partition, state in (await office.state()).partitions.items() if state.heartbeat_ms} == {
         ORDERS_0
     }
 
 
-async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(passing: Clock, office: Office) -> None:
+async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     office.topics.reads[CLICKS_0] = 5
     await office.worker.tick()
     assert office.topics.sought == []  # what was fetched may be on its way
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert office.topics.sought == [(CLICKS_0, 2)]
 
 
-async def test_kafka_is_told_now_and_then(passing: Clock, office: Office) -> None:
+async def test_kafka_is_told_now_and_then(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     await office.worker.tick()
@@ -129,7 +133,7 @@ async def test_kafka_is_told_now_and_then(passing: Clock, office: Office) -> Non
     await office.count(office.topics.fetch(CLICKS_0))
     await office.worker.tick()
     assert office.topics.committed == {CLICKS_0: 2}
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert office.topics.committed == {CLICKS_0: 5}
 
@@ -143,14 +147,14 @@ async def test_partitions_of_others_are_let_go(office: Office) -> None:
     assert office.metric("assigned_partitions") == 0
 
 
-async def test_metrics_of_workers_long_gone_are_looked_for_once_a_minute(passing: Clock, office: Office) -> None:
+async def test_metrics_of_workers_long_gone_are_looked_for_once_a_minute(clock: Clock, office: Office) -> None:
     at = now_ms()
     said = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
     await office.redis.hset(office.keys.workers, mapping=said)
     for _ in range(3):
         await office.worker.tick()
     assert set(said) < set(await office.redis.hkeys(office.keys.workers))
-    passing.pass_(61)
+    clock.advance(61)
     await office.worker.tick()
     assert set(await office.redis.hkeys(office.keys.workers)) & set(said) == {b"away"}
 

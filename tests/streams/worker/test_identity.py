@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from consumers.kafka.topic_ids import TopicMetadata
 from consumers.topics import Partition, Topic
-from streams.clock import now_ms
+from streams.clock import MACHINE, now_ms
 from streams.worker import position_tracker
 from streams.worker.position_tracker import TopicIdentity
 from tests.streams.worker.topics import Topics
@@ -59,7 +59,7 @@ async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
 
 async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_of_them(topics: SlowTopics) -> None:
     """With a question of each partition the last of them would wait for 0.8 s, and for longer each time."""
-    asking = TopicIdentity(topics)
+    asking = TopicIdentity(topics, MACHINE)
     for _ in range(5):
         topics.fetched()
         assert await asyncio.gather(*(asking.of(partition) for partition in PARTITIONS)) == ["a"] * len(PARTITIONS)
@@ -67,7 +67,7 @@ async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_o
 
 
 async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_of_it(topics: SlowTopics) -> None:
-    asking = TopicIdentity(topics)
+    asking = TopicIdentity(topics, MACHINE)
     before = asyncio.create_task(asking.refresh())
     await asyncio.sleep(topics.takes_s / 2)
     topics.ids[Topic.CLICKS] = "b"
@@ -77,7 +77,7 @@ async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_
 
 
 async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> None:
-    asking, topics.fails = TopicIdentity(topics), True
+    asking, topics.fails = TopicIdentity(topics, MACHINE), True
     topics.fetched()
     with pytest.raises(KafkaConnectionError):
         await asking.of(PARTITIONS[0])
@@ -92,7 +92,7 @@ async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> No
 
 
 async def test_whoever_waits_for_too_long_gives_up_and_the_answer_counts_for_others(topics: SlowTopics) -> None:
-    asking, topics.takes_s = TopicIdentity(topics), 0.8
+    asking, topics.takes_s = TopicIdentity(topics, MACHINE), 0.8
     topics.fetched()
     with pytest.raises(TimeoutError):
         await asking.of(PARTITIONS[0])

@@ -27,11 +27,11 @@ async def test_the_topic_is_noted_with_the_position(office: Office) -> None:
 
 
 async def test_a_topic_made_anew_that_has_grown_beyond_the_position_is_read_from_its_beginning(
-    passing: Clock, office: Office
+    clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (0, str(ms(2)))
     assert await office.field("topic:clicks/0") == "a+ a"
@@ -53,12 +53,12 @@ async def test_whoever_takes_a_partition_up_sees_that_its_topic_is_another(offic
 
 
 async def test_what_was_counted_of_the_new_topic_before_it_was_noticed_counts_once(
-    passing: Clock, office: Office
+    clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     await office.count(office.topics.fetch(CLICKS_0, most=4))  # offsets 3 to 6
-    passing.pass_(6)
+    clock.advance(6)
     for _ in range(2):
         await office.worker.tick()
     await office.count(office.topics.fetch(CLICKS_0))
@@ -84,47 +84,47 @@ async def test_what_comes_after_a_gap_is_not_counted_before_the_topic_is_known(o
     assert await office.position(CLICKS_0) == 0
 
 
-async def test_a_broker_that_has_not_heard_of_the_new_topic_is_not_believed(passing: Clock, office: Office) -> None:
+async def test_a_broker_that_has_not_heard_of_the_new_topic_is_not_believed(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     for told in ("a+", "a", "a+"):
         office.topics.ids[Topic.CLICKS] = told
-        passing.pass_(6)
+        clock.advance(6)
         await office.worker.tick()
         await office.worker.tick()
         await office.count(office.topics.fetch(CLICKS_0, most=2))
     assert await office.position(CLICKS_0) == 6
 
 
-async def test_only_the_topic_that_is_another_begins_anew(passing: Clock, office: Office) -> None:
+async def test_only_the_topic_that_is_another_begins_anew(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.write(ORDERS_0, paid(at=1))
     await office.count(office.topics.fetch(ORDERS_0))
     await office.worker.tick()
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert (await office.position(CLICKS_0), await office.position(ORDERS_0)) == (0, 1)
     assert await office.field("incomplete:orders/0") is None
 
 
-async def test_where_the_broker_tells_no_ids_offsets_alone_are_looked_at(passing: Clock, office: Office) -> None:
+async def test_where_the_broker_tells_no_ids_offsets_alone_are_looked_at(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(3)))
     await office.count(office.topics.fetch(CLICKS_0))
     await office.worker.tick()
     assert await office.field("topic:clicks/0") is None
     office.topics.values[CLICKS_0] = []
     office.topics.write(CLICKS_0, click(at=100))
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert await office.position(CLICKS_0) == 0  # the end lies before the position
 
 
-async def test_records_deleted_before_they_were_counted(passing: Clock, office: Office) -> None:
+async def test_records_deleted_before_they_were_counted(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.write(CLICKS_0, *(click(at=50 + at) for at in range(10)))
     office.topics.begins[CLICKS_0] = office.topics.reads[CLICKS_0] = 8
-    passing.pass_(6)
+    clock.advance(6)
     await office.worker.tick()
     assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (8, str(ms(2)))
     assert await office.field("topic:clicks/0") == "a "
@@ -133,7 +133,7 @@ async def test_records_deleted_before_they_were_counted(passing: Clock, office: 
 
 
 async def test_a_worker_that_starts_after_retention_knows_from_when_records_are_lost(
-    passing: Clock, office: Office, redis_url: str
+    clock: Clock, office: Office, redis_url: str
 ) -> None:
     """It has no as-of yet when it finds the loss."""
     await counted(office, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.clock import MACHINE, now_ms
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.redis_retry import RedisRetry
 from streams.worker.registry import PartitionRegistry
@@ -20,7 +21,14 @@ async def test_names_of_stock_are_numbered_anew_before_there_are_too_many(
 ) -> None:
     monkeypatch.setattr("streams.worker.registry._MAX_NAMES", 20)
     async with opened(redis_url) as shop:
-        registry = PartitionRegistry(shop.settings, RedisRetry(Topics(), WorkerMetrics()), shop.writer, shop.compactor)
+        registry = PartitionRegistry(
+            shop.settings,
+            RedisRetry(Topics(), WorkerMetrics(), MACHINE),
+            shop.writer,
+            shop.compactor,
+            now_ms=now_ms,
+            machine=MACHINE,
+        )
         work = await registry.loaded(LOGISTICS_0)
         held = []
         for turn in range(10):

@@ -27,24 +27,24 @@ class Watched:
         self.unreadable: set[Partition] = set()
         self.asked: list[Partition] = []
         self.stuck_monitor: StuckMonitor = office.worker._stuck_monitor
-        self.stuck_monitor._can_be_read = self._can_be_read
+        self.stuck_monitor._is_readable = self._is_readable
 
-    async def _can_be_read(self, partition: Partition, _position: int | None) -> bool:
+    async def _is_readable(self, partition: Partition, _position: int | None) -> bool:
         self.asked.append(partition)
         return self.answers and partition not in self.unreadable
 
     async def check(self, seconds: int) -> str:
         """What it says at last, at once if it has something to say."""
         for _ in range(seconds):
-            self.clock.pass_(1)
+            self.clock.advance(1)
             if why := await self.stuck_monitor.check():
                 return why
         return ""
 
 
 @pytest.fixture
-def watched(passing: Clock, office: Office) -> Watched:
-    return Watched(office, passing)
+def watched(clock: Clock, office: Office) -> Watched:
+    return Watched(office, clock)
 
 
 async def test_records_that_wait_and_are_not_read_although_others_can_read_them(watched: Watched) -> None:
