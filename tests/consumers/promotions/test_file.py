@@ -158,7 +158,7 @@ def test_a_promotion_that_is_there_twice_is_a_fault() -> None:
 def test_a_definition_that_no_message_can_hold_is_a_fault() -> None:
     skus = "".join(f"  - {'s' * 100}-{i}\n" for i in range(11_000))
     (fault,) = read_promotions(f"{LEAST}skus:\n{skus}").errors
-    assert "1,048,576 are taken" in fault.message
+    assert "more than 1,048,576" in fault.message
 
 
 @given(st.text(max_size=80), st.integers(0, len(WHOLE)))
