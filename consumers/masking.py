@@ -1,4 +1,4 @@
-"""No secret is ever shown: what this process knows of, it masks in whatever it says."""
+"""Masks secrets in everything that a process writes: logs, errors, answers and tracebacks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,37 @@ from types import TracebackType
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
 MASK = "***"
-_SHORTEST = 4
-"""Characters: what is shorter would be found in words that are none."""
-_known: set[str] = set()
+_MIN_LENGTH = 4
+"""Characters of a secret; shorter ones would match parts of ordinary words."""
 
 
-def register_secret(secret: str) -> None:
-    """Have a secret masked in whatever this process says from now on; of a URL its password."""
-    for text in _passwords(secret) if "://" in secret else [secret]:
-        if len(text) >= _SHORTEST:
-            _known.update((text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1]))
+class SecretMasker:
+    """Replaces known secrets in text."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def add(self, secret: str) -> None:
+        """Mask a secret from now on; of a URL, its password."""
+        for text in _passwords(secret) if "://" in secret else [secret]:
+            if len(text) >= _MIN_LENGTH:
+                self._secrets.update((text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1]))
+
+    def mask(self, text: str) -> str:
+        """The text without known secrets."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return text
 
 
-def mask_secrets(text: str) -> str:
-    """The text without any secret that this process knows."""
-    for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+_PROCESS = SecretMasker()
+"""Secrets of this process: added where settings and secret files are loaded, masked where text leaves the process."""
+register_secret = _PROCESS.add
+mask_secrets = _PROCESS.mask
 
 
 def mask_url(url: str) -> str:
-    """A URL without its password, be it before the host or among the parameters; `***` for what is no URL.
+    """A URL without its password, before the host or among the parameters; `***` for an invalid URL.
 
     >>> mask_url("unix://app@/run/redis.sock?db=1&password=hunter2")
     'unix://app@/run/redis.sock?db=1&password=***'
@@ -47,15 +57,15 @@ def mask_url(url: str) -> str:
 
 
 class MaskedFormatter(logging.Formatter):
-    """Formats as usual, tracebacks too, and then masks."""
+    """Masks secrets in log entries and their tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The whole entry."""
+        """The masked entry."""
         return mask_secrets(super().format(record))
 
 
 def mask_tracebacks() -> None:
-    """Have errors that nobody caught shown without secrets."""
+    """Mask secrets in the tracebacks of uncaught errors."""
 
     def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         sys.stderr.write(mask_secrets("".join(traceback.format_exception(kind, error, trace))))
@@ -65,7 +75,7 @@ def mask_tracebacks() -> None:
 
 
 def _passwords(url: str) -> list[str]:
-    """The passwords in a URL, as they are written there and as they are meant; all of it where it is no URL."""
+    """The passwords in a URL, encoded and decoded; the whole text if it is not a URL."""
     try:
         parts = urlsplit(url)
         query = [text for name, text in parse_qsl(parts.query) if "pass" in name.lower()]

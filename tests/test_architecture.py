@@ -73,7 +73,6 @@ PURE_FILES = (
     "consumers/unpacking/batch_header.py",
     "consumers/unpacking/byte_stream.py",
     "consumers/unpacking/codecs.py",
-    "consumers/unpacking/lz4_frames.py",
     "consumers/unpacking/legacy_messages.py",
     "consumers/unpacking/snappy_blocks.py",
     "streams/store/contract_check.py",

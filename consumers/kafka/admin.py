@@ -5,7 +5,6 @@ Kafka does not record who created a topic, so every existing topic may belong to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,14 +25,13 @@ from aiokafka.errors import (
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
+from consumers.kafka.metadata import wait_until
 from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
 from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS, Topic
 
 _DAY_MS = 86_400_000
-_TRIES = 50
-_PAUSE_S = 0.2
 _LARGEST = "max.message.bytes"
 _SMALLEST_MAXIMUM_BYTES = 2**20
 """About the default limit of brokers."""
@@ -207,11 +205,12 @@ def config_fallbacks(config: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
     """Wait until the broker lists every topic, shortly after their creation."""
-    for _ in range(_TRIES):
-        if {plan.name for plan in plans} <= set(await admin.list_topics()):
-            return
-        await asyncio.sleep(_PAUSE_S)
-    raise SalepulseError("the broker has created the topics but does not list them: check its log", retriable=True)
+
+    async def all_listed() -> bool:
+        return {plan.name for plan in plans} <= set(await admin.list_topics())
+
+    if not await wait_until(all_listed, within_s=10):
+        raise SalepulseError("the broker has created the topics but does not list them: check its log", retriable=True)
 
 
 async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:

@@ -19,10 +19,16 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from consumers.kafka.skipped_records import SkippedRecords
-from consumers.unpacking.batch import BatchPiece, OffsetRange, pieces, split_batches, unreadable_batch
+from consumers.unpacking.batch import (
+    AbortedTransactions,
+    BatchPiece,
+    OffsetRange,
+    pieces,
+    split_batches,
+    unreadable_batch,
+)
 from consumers.unpacking.errors import CorruptBatchError
 from consumers.unpacking.records import Record
-from consumers.unpacking.transactions import AbortedTransactions
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from faust.types import TP
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.faust_transport import BatchApp
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
 
 T = TypeVar("T")

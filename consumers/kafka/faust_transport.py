@@ -28,8 +28,8 @@ from faust.transport.drivers.aiokafka import Transport as FaustTransport
 from faust.types import TP, ConsumerMessage
 
 from consumers.kafka.bulk_fetch import CorruptBatchRetries, RecordChunk, patch_memory_records, patch_partition_records
+from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
 from consumers.kafka.skipped_records import SkippedRecords
-from consumers.kafka.topic_ids import TopicMetadata, fetch_topic_metadata
 from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topics import Topic
 from consumers.unpacking.records import Record

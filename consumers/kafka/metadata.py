@@ -1,20 +1,185 @@
-"""Checks that topics exist."""
+"""Topic metadata: partitions, and topic ids, which change when a topic is deleted and created again.
+
+aiokafka has no such request. This module sends Metadata version 10 (Kafka 2.8 and newer, and the embedded broker);
+older brokers return no ids.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from random import shuffle
+from time import monotonic
+from typing import Any, TypeVar
+from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
 
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from consumers.kafka.topic_ids import require_describe_access
 from consumers.topics import WORKER_TOPICS, Topic
 
-_TRIES = 5
-_PAUSE_S = 0.2
+T = TypeVar("T")
+
+_NO_ID = bytes(16)
+_POLL_EVERY_S = 0.2
+
+
+class _Uuid(AbstractType):
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return value
+
+    @classmethod
+    def decode(cls, data: Any) -> bytes:
+        return bytes(data.read(16))
+
+
+_Text = CompactString("utf-8")
+
+
+class _MetadataResponse(Response):
+    API_KEY, API_VERSION = 3, 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(("node_id", Int32), ("host", _Text), ("port", Int32), ("rack", _Text), ("tags", TaggedFields)),
+        ),
+        ("cluster_id", _Text),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", _Text),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequestV10(RequestStruct):
+    API_KEY, API_VERSION, FLEXIBLE_VERSION = 3, 10, True
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("name", _Text), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequest(Request[_MetadataRequestV10]):
+    API_KEY = 3
+
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
+        return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, False, {})
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMetadata:
+    """A topic's metadata on the broker."""
+
+    topic_id: str
+    """Empty if the broker has no ids or no such topic."""
+    partitions: int
+    """0: no such topic."""
+
+
+async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
+    """Current metadata of topics, from any broker that responds; omits topics whose state the broker does not know.
+
+    `client` is a started `AIOKafkaClient`. Raises KafkaError if no broker responds.
+    """
+    nodes = [broker.nodeId for broker in client.cluster.brokers()] or [client.get_random_node()]
+    shuffle(nodes)
+    for left in reversed(range(len(nodes))):
+        try:
+            answer = await client.send(nodes[left], _MetadataRequest(topics))
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            return await _without_ids(client, topics)
+        except KafkaError:
+            if not left:
+                raise
+        else:
+            break
+    return {
+        name: TopicMetadata("", 0)
+        if error
+        else TopicMetadata("" if topic_id == _NO_ID else str(UUID(bytes=topic_id)), len(partitions))
+        for error, name, topic_id, _, partitions, *_ in answer.topics
+        if error in (0, UnknownTopicOrPartitionError.errno)
+    }
+
+
+async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, TopicMetadata]:
+    """Metadata from a broker without topic ids."""
+    cluster = await client.fetch_all_metadata()
+    counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+    return {
+        topic: TopicMetadata("", count)
+        for topic, count in counts.items()
+        if count or topic not in cluster.unauthorized_topics
+    }
+
+
+async def require_describe_access(client: Any, topic: str) -> None:
+    """Raise TopicAuthorizationFailedError without permission to describe a topic, as brokers do not list it then."""
+    with suppress(IncompatibleBrokerVersion, NotImplementedError):
+        answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))
+        if any(error == TopicAuthorizationFailedError.errno for error, *_ in answer.topics):
+            raise TopicAuthorizationFailedError(f"topic {topic}")
+
+
+async def wait_until(probe: Callable[[], Awaitable[T]], *, within_s: float) -> T:
+    """The first true result of `probe`, or its last result after this time."""
+    deadline = monotonic() + within_s
+    while not (result := await probe()) and monotonic() < deadline:
+        await asyncio.sleep(_POLL_EVERY_S)
+    return result
 
 
 async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
@@ -23,13 +188,14 @@ async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
     `client` is a started `AIOKafkaClient`. Raises SalepulseError if the topic is missing, TopicAuthorizationFailedError
     without permission. New topics reach brokers one after the other, so this retries for a second.
     """
-    cluster = client.cluster
-    for _ in range(_TRIES):
-        if partitions := cluster.partitions_for_topic(topic):
-            return len(partitions)
-        cluster = await client.fetch_all_metadata()
-        if not cluster.partitions_for_topic(topic):
-            await asyncio.sleep(_PAUSE_S)
+
+    async def count() -> int:
+        return len((await client.fetch_all_metadata()).partitions_for_topic(topic) or ())
+
+    if known := client.cluster.partitions_for_topic(topic):
+        return len(known)
+    if partitions := await wait_until(count, within_s=1):
+        return partitions
     await require_describe_access(client, topic)
     raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from consumers.contract.events import Phase, Promotion
-from consumers.promotions.times import format_local_time
+from consumers.times import format_local_time
 
 FieldValue: TypeAlias = str | int | None
 TIMES = ("starts_at", "ends_at")

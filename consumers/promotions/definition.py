@@ -12,8 +12,8 @@ from zoneinfo import available_timezones
 from pydantic import ValidationError
 
 from consumers.contract.events import MAX_MESSAGE_BYTES, Promotion
-from consumers.promotions.times import parse_time_ms
 from consumers.promotions.yaml_lines import YamlList, YamlMapping, YamlNode, YamlNull, YamlScalar, walk_lines
+from consumers.times import parse_time_ms
 from consumers.validation_messages import validation_message
 
 OVERLAP = "phases_may_overlap"

@@ -241,7 +241,7 @@ def _facts(one: PromotionReport) -> dict[str, Any]:
 
 def _print(applied: Sequence[PromotionReport], dry_run: bool) -> None:
     from consumers.promotions.changes import PromotionOutcome
-    from consumers.promotions.times import format_local_time
+    from consumers.times import format_local_time
 
     for one in applied:
         summary = "not found" if one.outcome is PromotionOutcome.ABSENT else one.outcome.value
@@ -271,7 +271,7 @@ def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
 
 
 def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
-    from consumers.promotions.times import format_local_time
+    from consumers.times import format_local_time
     from streams.model.phases import RunState, promotion_progress
 
     now = promotion_progress(promotion, at_ms)

@@ -27,7 +27,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from consumers.dedup import Hashes
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.fold.codec import decode, encode

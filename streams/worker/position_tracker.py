@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import READ_TOPICS, Partition, Topic
 from streams.clock import MachineClock
 from streams.store.writer import PaneWriter

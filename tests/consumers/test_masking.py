@@ -18,8 +18,8 @@ SECRET = "hunter2/with+signs & more"
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What one test conceals is no secret to the next."""
-    monkeypatch.setattr(masking, "_known", set())
+    """Each test starts without secrets."""
+    monkeypatch.setattr(masking._PROCESS, "_secrets", set())
     hook = sys.excepthook
     yield
     sys.excepthook = hook

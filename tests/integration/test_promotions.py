@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from consumers.contract.events import Promotion
 from consumers.kafka.producer import OutgoingMessage
-from consumers.promotions.times import format_local_time
+from consumers.times import format_local_time
 from consumers.topics import Topic
 from streams.cli import create_app
 from streams.simulate import Season, SimulatedSales, SimulationConfig

@@ -13,7 +13,7 @@ from consumers.contract.decoding import PromotionChange, decode_promotion
 from consumers.contract.events import Phase, Promotion, Targets
 from consumers.promotions.definition import encode_promotion
 from consumers.promotions.file import read_promotions
-from consumers.promotions.times import parse_time_ms
+from consumers.times import parse_time_ms
 
 WHOLE = """\
 promotions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.settings import Settings

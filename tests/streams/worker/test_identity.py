@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import MACHINE, now_ms
 from streams.worker import position_tracker

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.kafka.topic_ids import TopicMetadata
+from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from tests.support.events import Event, records, wire

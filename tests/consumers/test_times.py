@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.promotions.times import format_local_time, parse_time_ms
+from consumers.times import format_local_time, parse_time_ms
 
 MIDNIGHT = 1_794_326_400_000
 """2026-11-11 00:00 in Shanghai, 2026-11-10 16:00 UTC."""

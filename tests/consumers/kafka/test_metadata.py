@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 
 from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.topic_ids import TopicMetadata, fetch_topic_metadata
+from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
 from streams.local.embedded.broker import is_embedded_topic
 from tests.support.servers import Server
 
