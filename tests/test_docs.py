@@ -58,9 +58,9 @@ def test_the_readme_counts_the_dictionary() -> None:
     assert int(said) == len(list(definitions()))
 
 
-def test_how_soon_workers_look_at_topics_is_as_written() -> None:
-    said = (REPOSITORY / "docs" / "operating.md").read_text()
-    found = re.findall(r"Workers compare every (\d+) s|Before the worker looks, within (\d+) s", said)
+def test_the_interval_at_which_workers_compare_topics_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "operating.md").read_text()
+    found = re.findall(r"Workers compare every (\d+) s|Within (\d+) s, before a worker notices", page)
     assert {float(one or other) for one, other in found} == {ASK_EVERY_S}
     assert len(found) == 2
 
