@@ -19,7 +19,7 @@ BANNED = {
     "buries": "sends to the dead-letter topic",
     "buried": "sent to the dead-letter topic",
     "comes to": "is, results in",
-    "stands": "is",
+    "stands": "is; `stands for` is fine",
     "goes on": "continues",
     "makes up": "generates, invents",
     "lets in": "admits",
@@ -33,8 +33,14 @@ NOT_YET_CLEAN = {
 }
 """Files that still use banned words. The list may only shrink: `tests/test_exceptions.py` fails for a clean file."""
 
+FORMER_NAMES = {
+    "alerts/store/codec.py": "reads alerts that earlier versions stored under these names",
+    "tests/alerts/store/test_codec.py": "tests that",
+}
+"""Files that must use banned words, and why."""
+
 _BANNED = re.compile(
-    r"(?<![a-z])(" + "|".join(word.replace(" ", r"\s+") for word in BANNED) + r")(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(" + "|".join(word.replace(" ", r"\s+") for word in BANNED) + r")(?![a-z])(?!\s+for\b)", re.IGNORECASE
 )
 
 
@@ -44,7 +50,7 @@ def texts() -> Iterator[tuple[str, str]]:
         [*REPOSITORY.glob("*.md"), *(path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*"))]
     ):
         name = str(path.relative_to(REPOSITORY))
-        if path.suffix in SUFFIXES and name != "tests/test_language.py":
+        if path.suffix in SUFFIXES and name not in {"tests/test_language.py", *FORMER_NAMES}:
             yield name, written_text(name, path.read_text(encoding="utf-8"))
 
 
@@ -72,7 +78,7 @@ def test_banned_words_are_found_in_prose_and_in_names() -> None:
         "line 2: 'told' (write notified, reported)",
         "line 2: 'goes\\non' (write continues)",
     ]
-    assert banned_words("alerts_told said_ms newsletter amend withstands") == [
+    assert banned_words("alerts_told said_ms newsletter amend withstands, stands for") == [
         "line 1: 'told' (write notified, reported)",
         "line 1: 'said' (write reported, stated)",
     ]
