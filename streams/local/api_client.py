@@ -1,4 +1,4 @@
-"""Asking our own HTTP API, as any other client would."""
+"""A client of our own HTTP API."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TIMEOUT_S = 5.0
 
 
 class ApiClient:
-    """GET requests to one server, which is our own: over TLS it is known by its very certificate."""
+    """GET requests to one server of ours; over TLS, only its own certificate is trusted."""
 
     def __init__(self, url: str, cert_file: str = "") -> None:
         self.url = url
-        # Straight to the server: a proxy that the environment names is for other hosts.
+        # No proxy of the environment.
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if cert_file:
             handlers.append(urllib.request.HTTPSHandler(context=client_context(Path(cert_file))))
         self._opener = urllib.request.build_opener(*handlers)
 
     async def get(self, path: str, **parameters: str | int) -> tuple[int, Any]:
-        """Status and JSON of an answer; status 0 and the reason when there is none."""
+        """Status and JSON of a response; status 0 and the error if there is none."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         return await asyncio.to_thread(self._get, f"{self.url}{path}{query}")
 

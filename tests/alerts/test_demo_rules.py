@@ -62,7 +62,7 @@ async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None
             (receiver,) = build_receivers(file, http).values()
             for message in sample_messages("on-call", shop_info(settings), START_MS):
                 await receiver.notifier.send(message)
-    assert all(line.startswith("on call reads │ ") for line in shown)
+    assert all(line.startswith("on-call page │ ") for line in shown)
     assert any("FIRING" in line for line in shown)
     assert any("RESOLVED" in line for line in shown)
     (acknowledge,) = (line for line in shown if " alerts ack " in line)
@@ -83,7 +83,7 @@ def test_its_command_can_be_pasted_into_the_shell_that_started_the_demo(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [".venv/bin/salepulse", "demo"])
     assert readable_lines(message, "redis://x") == [
-        "on call reads │ Acknowledge: .venv/bin/salepulse alerts ack 3f0c --redis-url redis://x"
+        "on-call page │ Acknowledge: .venv/bin/salepulse alerts ack 3f0c --redis-url redis://x"
     ]
     monkeypatch.setenv("PATH", str(bin_folder))
     assert "Acknowledge: salepulse alerts ack" in readable_lines(message, "redis://x")[0]
@@ -93,12 +93,12 @@ def test_its_command_can_be_pasted_into_the_shell_that_started_the_demo(
 
 def test_why_an_alert_outlasts_the_incident_is_said() -> None:
     assert readable_lines({"text": "Lasted: 1 min 19 s, until noon"}, REDIS_URL)[0].endswith(
-        "Lasted: 1 min 19 s, until noon (the incident, and until it has left the 1m window that the rule goes by)"
+        "Lasted: 1 min 19 s, until noon (the incident, plus the 1m window of the rule)"
     )
 
 
 def test_markup_of_the_chat_is_taken_off() -> None:
     text = "*[FIRING]* a &lt; b\n\n<http://x/runbook|Runbook>"
     lines = readable_lines({"blocks": [{"text": {"text": text}}]}, REDIS_URL)
-    assert lines == ["on call reads │ [FIRING] a < b", "on call reads │ Runbook: http://x/runbook"]
-    assert readable_lines({"text": "short"}, REDIS_URL) == ["on call reads │ short"]
+    assert lines == ["on-call page │ [FIRING] a < b", "on-call page │ Runbook: http://x/runbook"]
+    assert readable_lines({"text": "short"}, REDIS_URL) == ["on-call page │ short"]

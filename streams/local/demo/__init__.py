@@ -1,1 +1,1 @@
-"""The demo: a simulated sale, counted live by all that a real one would be counted by, and the proof at its end."""
+"""The demo: a simulated sale, counted live by the real servers and roles, and a proof that the count is exact."""

@@ -1,4 +1,4 @@
-"""What was really sent, counted as it goes out: the answer that the monitor must reach."""
+"""Exact counts of the messages sent, which the counted result must equal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from streams.simulate import Message
 
 
 class _Item(msgspec.Struct):
-    """A line of an order."""
+    """Line of an order."""
 
     qty: int
     unit_price: int
 
 
 class _Head(msgspec.Struct):
-    """What the tally looks at of an event."""
+    """The counted fields of an event."""
 
     event_id: str
     type: str
@@ -29,7 +29,7 @@ class _Head(msgspec.Struct):
 
     @property
     def amount(self) -> int:
-        """What an order costs, minor units: the event contract's formula."""
+        """Amount of an order in minor units, by the formula of the event contract."""
         return sum(item.qty * item.unit_price for item in self.items) - self.discount + self.shipping_fee
 
 
@@ -37,26 +37,26 @@ _decoder = msgspec.json.Decoder(_Head)
 
 
 class ExactCounts:
-    """Exact counts of messages of simulated runs. Shares nothing with the code that counts for the monitor."""
+    """Exact counts of simulated messages. Shares no code with the workers."""
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
-        """# type: distinct events"""
+        """<type: distinct events>"""
         self.repeats = 0
-        """Messages whose event was sent before."""
+        """Duplicate messages."""
         self.gmv = 0
         self.newest_ms = 0
-        """Newest event time sent."""
+        """Newest event time."""
         self._seen: defaultdict[tuple[str, str], bytearray] = defaultdict(bytearray)
-        """# (topic, run): one bit for each running number that the simulator makes its event ids of"""
+        """<(topic, run): bitmap of the sequence numbers in event ids>"""
 
     @property
     def distinct(self) -> int:
-        """Events sent, each once."""
+        """Distinct events."""
         return self.events.total()
 
     def add(self, messages: Iterable[Message]) -> None:
-        """Count what is sent."""
+        """Count messages."""
         for topic, _, ts_ms, value in messages:
             if topic in EVENT_TOPICS:
                 head = _decoder.decode(value)
@@ -68,8 +68,8 @@ class ExactCounts:
                     self.repeats += 1
                 self.newest_ms = max(self.newest_ms, ts_ms)
 
-    def _is_new(self, numbered: tuple[str, str], number: int) -> bool:
-        seen, place, bit = self._seen[numbered], number >> 3, 1 << (number & 7)
+    def _is_new(self, run: tuple[str, str], number: int) -> bool:
+        seen, place, bit = self._seen[run], number >> 3, 1 << (number & 7)
         if place >= len(seen):
             seen.extend(bytes(place + 1024 - len(seen)))
         known = seen[place] & bit

@@ -1,4 +1,4 @@
-"""Everything that one refresh of the demo shows, apart from how it is drawn."""
+"""The content of one refresh of the demo, without its layout."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from streams.local.demo.snapshot import DemoSnapshot
 from streams.model.kpis import Number
 
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
-SELLING = "selling; Ctrl-C ends it"
+SELLING = "selling; Ctrl-C stops"
 NOT_LIVE = "catching up, not live yet"
 _RATE_OVER_S = 5
 _RATES_OVER_S = 60
-"""The window of the channels' rates, on the screen and in the demo's rule."""
+"""Window of the rates by channel, on the screen and in the demo's rule."""
 _HISTORY = 120
 
 
 @dataclass(frozen=True, slots=True)
 class DemoIncident:
-    """What is known of the injected incident at a moment."""
+    """The injected incident and its effect so far."""
 
     begins_ms: int
     ends_ms: int
     now_ms: int
     before: Number
-    """Order rate of the channel before it began."""
+    """Order rate of the channel before the incident."""
     present: Number
     others: Number
-    """Order rate of the other channels at present."""
+    """Current order rate of the other channels."""
 
     @property
     def begun(self) -> bool:
         return self.now_ms >= self.begins_ms
 
     def lines(self) -> tuple[str, str]:
-        """What was done, and what is seen of it."""
+        """The incident, and its effect."""
         seconds = (self.ends_ms - self.begins_ms) / 1000
         if not self.begun:
-            return f"an incident follows in {(self.begins_ms - self.now_ms) / 1000:.0f} s", ""
-        over = f", over since {clock(self.ends_ms)}" if self.now_ms >= self.ends_ms else ""
-        done = (
+            return f"incident in {(self.begins_ms - self.now_ms) / 1000:.0f} s", ""
+        over = f", ended at {clock(self.ends_ms)}" if self.now_ms >= self.ends_ms else ""
+        injected = (
             f"incident injected: at {clock(self.begins_ms)} channel {CHANNEL} lost 80 % of its orders "
             f"for {seconds:.0f} s{over}"
         )
-        seen = (
-            f"seen: order rate of {CHANNEL} {share(self.before)} before, {share(self.present)} now; "
+        effect = (
+            f"effect: order rate of {CHANNEL} {share(self.before)} before, {share(self.present)} now; "
             f"other channels {share(self.others)}"
         )
-        # The alert goes by the last minute: people are to see why it is not over with the incident.
+        # The alert's rule uses the last minute: show why it outlasts the incident.
         left_s = (self.ends_ms - self.now_ms) // 1000 + _RATES_OVER_S if over else 0
-        return done, seen + (f"; leaves the 1m window in {left_s} s" if left_s > 0 else "")
+        return injected, effect + (f"; leaves the 1m window in {left_s} s" if left_s > 0 else "")
 
 
 @dataclass(slots=True)
 class History:
-    """What was seen so far, for trends and rates."""
+    """Past snapshots, for trends and rates."""
 
     trends: dict[str, deque[float]] = field(default_factory=lambda: {name: deque(maxlen=_HISTORY) for name in TRENDS})
-    """# KPI: its values over 1m, the newest last"""
+    """<KPI: its values over 1m, the newest last>"""
     channel_rate: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
-    """Order rate over 1m of the channel that the incident is in, the newest last."""
+    """Order rate over 1m of the incident's channel, the newest last."""
     _counts: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_OVER_S + 1))
     _before: Number = None
 
@@ -79,14 +79,14 @@ class History:
                 self._before = rate
 
     def count(self, at_s: float, produced: int, counted: int) -> tuple[float, float]:
-        """Events a second that were produced, and counted, lately."""
+        """Recent rates (events/s) of produced and counted events."""
         self._counts.append((at_s, produced, counted))
         (first_s, *first), (last_s, *last) = self._counts[0], self._counts[-1]
         seconds = max(last_s - first_s, 0.001)
         return (last[0] - first[0]) / seconds, (last[1] - first[1]) / seconds
 
     def incident(self, sale: Sale, snapshot: DemoSnapshot | None, now_ms: int) -> DemoIncident:
-        """How the incident stands."""
+        """The incident and its effect so far."""
         begins_ms, ends_ms = sale.incident_ms
         if snapshot is None:
             return DemoIncident(begins_ms, ends_ms, now_ms, self._before, None, None)
@@ -120,23 +120,23 @@ class DemoFrame:
 
     @property
     def selling(self) -> bool:
-        """Whether events are being sent."""
+        """Whether the sale is being sent."""
         return self.phase == SELLING
 
     @property
     def in_incident(self) -> bool:
-        """Whether the incident is at work now."""
+        """Whether the incident is active."""
         incident = self.incident
         return incident is not None and incident.begins_ms <= self.now_ms < incident.ends_ms
 
     @property
     def age_s(self) -> float | None:
-        """How far the as-of is behind the clock."""
+        """Age of the as-of."""
         return None if self.snapshot is None else max(0, self.now_ms - self.snapshot.as_of_ms) / 1000
 
 
 def clock(at_ms: int) -> str:
-    """A moment as this machine's people read it."""
+    """A time in the local time zone."""
     return f"{datetime.fromtimestamp(at_ms / 1000):%H:%M:%S}"
 
 

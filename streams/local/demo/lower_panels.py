@@ -1,4 +1,4 @@
-"""The lower panels of the demo's screen: the promotion on its way to its targets, and the goods."""
+"""The lower panels of the demo's screen: promotion and stock."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COMPARED = (("GMV", "gmv"), ("orders", "orders_paid"), ("visitors", "visitors")
 
 
 def promotion_panel(frame: DemoFrame) -> Panel:
-    """Phase, targets with the chance to reach each, and how it does against the sale before it."""
+    """Phase, targets with their attainment and probability, and the comparison with the sale before."""
     assert frame.snapshot is not None
-    told = frame.snapshot.promotion
-    if told is None:
+    promotion = frame.snapshot.promotion
+    if promotion is None:
         return Panel(Text("…", "dim"), title="promotion", box=box.ROUNDED, title_align="left")
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(style="bold", no_wrap=True, width=9)
@@ -33,9 +33,9 @@ def promotion_panel(frame: DemoFrame) -> Panel:
     table.add_column(no_wrap=True, width=_BAR)
     table.add_column(justify="right", no_wrap=True, width=6)
     table.add_column(style="dim", no_wrap=True)
-    for target in told["targets"]:
+    for target in promotion["targets"]:
         reached = target["attainment"]
-        likely = None if _is_early(told) else target["probability"]
+        likely = None if _is_early(promotion) else target["probability"]
         table.add_row(
             target["tier"],
             _money(target["target"], frame),
@@ -43,33 +43,33 @@ def promotion_panel(frame: DemoFrame) -> Panel:
             share(reached),
             "" if likely is None else f"chance {share(likely)}",
         )
-    shown = Group(table, _finish(told, frame), _against_last(frame.snapshot.ratios))
-    return Panel(shown, title=f"promotion: {_phase(told)}", box=box.ROUNDED, title_align="left")
+    shown = Group(table, _finish(promotion, frame), _comparison(frame.snapshot.ratios))
+    return Panel(shown, title=f"promotion: {_phase(promotion)}", box=box.ROUNDED, title_align="left")
 
 
-def _phase(told: Mapping[str, Any]) -> str:
-    phase, coming = told["phase"], told["next_phase"]
-    now = told["state"] if phase is None else f"{phase['name']}, {share(phase['elapsed_fraction'])} of it over"
-    return now if coming is None else f"{now}; next {coming['name']}"
+def _phase(promotion: Mapping[str, Any]) -> str:
+    phase, next_phase = promotion["phase"], promotion["next_phase"]
+    now = promotion["state"] if phase is None else f"{phase['name']}, {share(phase['elapsed_fraction'])} elapsed"
+    return now if next_phase is None else f"{now}; next {next_phase['name']}"
 
 
-def _is_early(told: Mapping[str, Any]) -> bool:
-    """Whether there is little more to go by than the sale before it."""
-    return bool(told["elapsed_fraction"] < DAY_SHAPE_FROM)
+def _is_early(promotion: Mapping[str, Any]) -> bool:
+    """Whether the forecast still rests on the sale before."""
+    return bool(promotion["elapsed_fraction"] < DAY_SHAPE_FROM)
 
 
-def _finish(told: Mapping[str, Any], frame: DemoFrame) -> Text:
-    forecast = told["forecast"]
-    if forecast is None or told["state"] == "ended":
-        return Text(f"net GMV {_money((told['values'] or {}).get('net_gmv') or 0, frame)}", "dim")
-    if _is_early(told):
-        return Text("too early to tell what it will end with", "dim")
+def _finish(promotion: Mapping[str, Any], frame: DemoFrame) -> Text:
+    forecast = promotion["forecast"]
+    if forecast is None or promotion["state"] == "ended":
+        return Text(f"net GMV {_money((promotion['values'] or {}).get('net_gmv') or 0, frame)}", "dim")
+    if _is_early(promotion):
+        return Text("too early for a forecast", "dim")
     low, expected, high = (_money(forecast[name], frame) for name in ("low", "expected", "high"))
-    return Text("it will end with ", "dim").append(expected, "bold").append(f", 80 % sure of {low} to {high}", "dim")
+    return Text("forecast ", "dim").append(expected, "bold").append(f", 80 % interval {low} to {high}", "dim")
 
 
-def _against_last(ratios: Mapping[str, Number]) -> Text:
-    line = Text("against the last sale: ", "dim", no_wrap=True, overflow="ellipsis")
+def _comparison(ratios: Mapping[str, Number]) -> Text:
+    line = Text("vs. last sale: ", "dim", no_wrap=True, overflow="ellipsis")
     for label, name in _COMPARED:
         ratio = ratios.get(name)
         if ratio is not None:
@@ -78,7 +78,7 @@ def _against_last(ratios: Mapping[str, Number]) -> Text:
 
 
 def goods_panel(frame: DemoFrame) -> Panel:
-    """What is out of stock or soon will be, and what is not shipped."""
+    """Stock that runs out and shipments that wait."""
     assert frame.snapshot is not None
     stock, values = frame.snapshot.stock, frame.snapshot.windows["1m"]
     table = Table.grid(padding=(0, 1, 0, 0), expand=True)
@@ -94,13 +94,13 @@ def goods_panel(frame: DemoFrame) -> Panel:
         table.add_row(*row)
     out = Text("out of stock ", "dim").append(f"{stock.get('stockout_skus') or 0:,} SKUs", "bold")
     risk = stock.get("gmv_at_risk_per_hour") or 0
-    out.append(f", {_money(risk, frame)}/h lost" if risk else "", "red")
+    out.append(f", {_money(risk, frame)}/h at risk" if risk else "", "red")
     unshipped, overdue = values.get("unshipped_orders") or 0, values.get("overdue_shipments") or 0
     ship = Text("to ship ", "dim").append(f"{unshipped:,}", "bold").append(", ", "dim")
     ship.append(f"{overdue:,} overdue", "red" if overdue else "dim")
     on_time = format_number("ship_within_48h_rate", values.get("ship_within_48h_rate"), currency_exponent=0)
-    ship.append(f", in time {on_time}", "dim")
-    return Panel(Group(table, out, ship), title="runs out next", box=box.ROUNDED, title_align="left")
+    ship.append(f", on time {on_time}", "dim")
+    return Panel(Group(table, out, ship), title="stock and shipping", box=box.ROUNDED, title_align="left")
 
 
 def _lasts(minutes: Number) -> str:

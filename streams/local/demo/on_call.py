@@ -1,4 +1,4 @@
-"""Whoever is on call in the demo: a chat on this machine that `salepulse alerts` sends to, shown as it comes in."""
+"""On-call in the demo: a local webhook that receives the pages of `salepulse alerts` and prints them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from streams.local.embedded.ports import LOOPBACK
 from streams.local.stack.plan import StackPlan
 
 RULES = "alert-rules.yaml"
-_WHY_SO_LONG = " (the incident, and until it has left the 1m window that the rule goes by)"
+_WHY_SO_LONG = " (the incident, plus the 1m window of the rule)"
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
 _COMMAND = re.compile(r"salepulse (alerts ack \S+)")
 
 
 @contextlib.asynccontextmanager
 async def on_call(plan: StackPlan, print_line: Callable[[str], None]) -> AsyncIterator[StackPlan]:
-    """The plan with somebody to be told of alerts, by the demo's own rules; what they are told goes to `print_line`."""
+    """The plan with the demo's rules and a receiver that prints its pages with `print_line`."""
 
     async def take(request: web.Request) -> web.Response:
         for line in readable_lines(await request.json(), plan.settings.redis_url.get_secret_value()):
@@ -46,19 +46,19 @@ async def on_call(plan: StackPlan, print_line: Callable[[str], None]) -> AsyncIt
         receivers, rules = plan.folder / "receivers.yaml", plan.folder / RULES
         receivers.write_text(json.dumps({"receivers": [chat], "allow_networks": [LOOPBACK]}), encoding="utf-8")
         rules.write_text(files("streams.local.demo").joinpath(RULES).read_text(encoding="utf-8"), encoding="utf-8")
-        told = {
+        changes = {
             "alerts_rules": str(rules),
             "alerts_receivers": str(receivers),
             "alerts_heartbeat_url": type(plan.settings.alerts_heartbeat_url)(""),
             "public_url": plan.url,
         }
-        yield replace(plan, settings=plan.settings.model_copy(update=told))
+        yield replace(plan, settings=plan.settings.model_copy(update=changes))
     finally:
         await runner.cleanup()
 
 
 def started_as(program: str) -> tuple[str, ...]:
-    """How `salepulse` is called in the shell that this process was started from, as `program` (`sys.argv[0]`).
+    """The command line of `salepulse` in the user's shell. `program`: sys.argv[0].
 
     >>> started_as("/usr/lib/python3/streams/cli.py")[1:]
     ('-m', 'streams.cli')
@@ -70,9 +70,9 @@ def started_as(program: str) -> tuple[str, ...]:
 
 
 def readable_lines(message: dict[str, Any], redis_url: str) -> list[str]:
-    """A message as people see it in the chat, line by line; commands name the demo's Redis, which no setting does."""
+    """The lines of a Slack message; commands get the demo's --redis-url, which no setting has."""
     text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
     text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")
     command = shlex.join(started_as(sys.argv[0]))
     lines = _COMMAND.sub(lambda found: f"{command} {found[1]} --redis-url {redis_url}", text).splitlines()
-    return [f"on call reads │ {line}{_WHY_SO_LONG * line.startswith('Lasted: ')}" for line in lines if line.strip()]
+    return [f"on-call page │ {line}{_WHY_SO_LONG * line.startswith('Lasted: ')}" for line in lines if line.strip()]

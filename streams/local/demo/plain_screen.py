@@ -1,4 +1,4 @@
-"""The demo elsewhere than on a terminal: a plain line every few seconds."""
+"""The demo without a terminal: a plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ EVERY_S = 3.0
 
 
 class PlainScreen:
-    """Use as `with`."""
+    """Context manager that prints frames as lines."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._told = 0.0
-        self._incident_told = False
+        self._shown_s = 0.0
+        self._incident_shown = False
 
     def __enter__(self) -> PlainScreen:
         return self
@@ -26,21 +26,21 @@ class PlainScreen:
         return None
 
     def show(self, frame: DemoFrame) -> None:
-        """Tell how it stands, now and then."""
-        if frame.incident is not None and frame.incident.begun and not self._incident_told:
-            self._incident_told = True
+        """Print the frame if the last one is old enough."""
+        if frame.incident is not None and frame.incident.begun and not self._incident_shown:
+            self._incident_shown = True
             self.print_line(frame.incident.lines()[0])
-        if frame.snapshot is not None and time.monotonic() - self._told >= EVERY_S:
-            self._told = time.monotonic()
+        if frame.snapshot is not None and time.monotonic() - self._shown_s >= EVERY_S:
+            self._shown_s = time.monotonic()
             self.print_line(describe(frame))
 
     def print_line(self, line: str) -> None:
-        """A line at once."""
+        """Print a line."""
         print(line, file=self._file, flush=True)
 
 
 def describe(frame: DemoFrame) -> str:
-    """A frame in one line."""
+    """The frame in one line."""
     assert frame.snapshot is not None
     minute = frame.snapshot.windows["1m"]
     parts = [

@@ -1,4 +1,4 @@
-"""What was sent against what was counted."""
+"""Proof that each event was counted exactly once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.store.progress import Totals
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The comparison, type by type of event."""
+    """Sent against counted events, by type."""
 
     sent: int
     counted: int
@@ -20,38 +20,38 @@ class Proof:
     repeats_found: int
     gmv_sent: int
     gmv_answered: int | None
-    """By the API, in the window that covers the sale; None: it did not answer."""
+    """The API's GMV in the window that covers the sale; None: no answer."""
 
     @classmethod
-    def of(cls, tally: ExactCounts, totals: Totals, gmv_answered: int | None) -> Proof:
-        types = tally.events.keys() | totals.events.keys()
-        more = [totals.events.get(name, 0) - tally.events.get(name, 0) for name in types]
+    def of(cls, counts: ExactCounts, totals: Totals, gmv_answered: int | None) -> Proof:
+        types = counts.events.keys() | totals.events.keys()
+        more = [totals.events.get(name, 0) - counts.events.get(name, 0) for name in types]
         return cls(
-            sent=tally.distinct,
+            sent=counts.distinct,
             counted=sum(totals.events.values()),
             lost=sum(-one for one in more if one < 0),
             doubled=sum(one for one in more if one > 0),
-            repeats_sent=tally.repeats,
+            repeats_sent=counts.repeats,
             repeats_found=totals.duplicates,
-            gmv_sent=tally.gmv,
+            gmv_sent=counts.gmv,
             gmv_answered=gmv_answered,
         )
 
     @property
     def exact(self) -> bool:
-        """Whether every event was counted once, and the API says so."""
+        """Whether every event was counted once and the API's GMV is exact."""
         return not self.lost and not self.doubled and self.gmv_sent == self.gmv_answered
 
     def lines(self, currency: str, exponent: int) -> list[str]:
-        """For people."""
+        """The proof as text."""
         sent = self.gmv_sent / 10**exponent
         gmv = f"GMV {sent:,.{exponent}f} {currency}"
         if self.gmv_sent == self.gmv_answered:
-            gmv += ", to the cent what the API answers" if exponent == 2 else ", exactly what the API answers"
+            gmv += ", equal to the API's answer to the cent" if exponent == 2 else ", equal to the API's answer"
         elif self.gmv_answered is not None:
-            gmv += f", but the API answers {self.gmv_answered / 10**exponent:,.{exponent}f}"
+            gmv += f", but the API's answer is {self.gmv_answered / 10**exponent:,.{exponent}f}"
         return [
-            f"produced {self.sent:,} events, and {self.repeats_sent:,} of them twice",
+            f"produced {self.sent:,} events and {self.repeats_sent:,} duplicates",
             f"counted {self.counted:,} of {self.sent:,} events, {self.lost:,} lost, {self.doubled:,} doubled",
             gmv,
         ]

@@ -1,4 +1,4 @@
-"""Plays the demo: starts everything, sends the sale, shows it, and proves at the end that each event counted once."""
+"""Run the demo: start the servers, send the sale, show it, and prove at the end that each event counted once."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ REFRESH_S = 1.0
 PATIENCE_S = 30.0
 COVERING = (Window.M5, Window.M15, Window.H1, Window.H24)
 SLACK_S = 90
-"""From the sale's first event to the last look, more than its duration."""
+"""Margin of the window that covers the sale, over the sale's duration."""
 
 
 class DemoView(Protocol):
-    """Where the demo is shown."""
+    """Display of the demo."""
 
     def show(self, frame: DemoFrame) -> None:
-        """How it stands, about once a second."""
+        """Show a frame, about once a second."""
 
     def print_line(self, line: str) -> None:
-        """Something worth a line of its own."""
+        """Print a line that stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What can be chosen."""
+    """Options of the demo."""
 
     duration_s: float
     rate: float
     seed: int
     extra_roles: tuple[str, ...] = ()
-    """Roles that are started beside workers and the API."""
+    """Roles besides workers and the API."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """How it ended."""
+    """Outcome of the demo."""
 
     last: Mapping[str, Any]
-    """The API's last answer, over a window that covers the whole sale."""
+    """The API's last answer, for a window that covers the whole sale."""
     proof: Proof
 
 
 class Demo:
-    """One run, within a supervisor that is entered already."""
+    """One run of the demo."""
 
     def __init__(self, plan: StackPlan, options: DemoOptions, view: DemoView) -> None:
         self._plan = plan
@@ -77,9 +77,9 @@ class Demo:
         self._began = time.monotonic()
 
     async def play(self, supervisor: Supervisor) -> DemoResult:
-        """Until the sale is over or a stop is asked for, and everything is counted."""
+        """Play until the sale ends or is stopped and all events are counted."""
         stack = Stack(self._plan, supervisor, lambda _line: None, extra_roles=self._options.extra_roles)
-        self._show("starting a broker and a Redis")
+        self._show("starting broker and Redis")
         await stack.start_servers()
         options, stop = self._options, asyncio.Event()
         sale = await asyncio.to_thread(
@@ -92,7 +92,7 @@ class Demo:
             await stack.start_roles()
             ends = await self._watch(sale, selling, over)
             finishing = asyncio.create_task(self._finish(sale, ends, over))
-            for number in (signal.SIGINT, signal.SIGTERM):  # asked once more: no patience
+            for number in (signal.SIGINT, signal.SIGTERM):  # a second signal stops at once
                 asyncio.get_running_loop().add_signal_handler(number, finishing.cancel)
             return await finishing
         finally:
@@ -101,48 +101,48 @@ class Demo:
             await self._redis.aclose()
 
     async def _watch(self, sale: Sale, selling: asyncio.Task[EndOffsets], over: asyncio.Task[None]) -> EndOffsets:
-        """Show the sale until it is over; where its messages ended."""
+        """Show the sale until it ends; return the end offsets of its messages."""
         while not selling.done():
             if over.done():
                 over.result()  # raises if a child failed for good
-            await self._look(sale, "waiting for the first KPIs" if self._unseen() else SELLING)
+            await self._look(sale, "waiting for the first KPIs" if self._no_kpis_yet() else SELLING)
             await asyncio.wait({selling}, timeout=REFRESH_S)
         return selling.result()
 
     async def _finish(self, sale: Sale, ends: EndOffsets, over: asyncio.Task[None]) -> DemoResult:
-        """Wait until everything is counted, and take the last look."""
+        """Wait until all events are counted, and fetch the last answer."""
         waiting = asyncio.create_task(wait_until_counted(self._plan.settings, ends, patience_s=PATIENCE_S))
         try:
             while not waiting.done():
                 if over.done():
                     over.result()
-                await self._look(sale, "the sale is over, counting the rest")
+                await self._look(sale, "sale ended, counting the rest")
                 await asyncio.wait({waiting}, timeout=REFRESH_S / 2)
             waiting.result()
         finally:
             waiting.cancel()
         window = _covering(time.time() - sale.season.start_ms / 1000)
         last = await self._last(sale, window)
-        await self._look(sale, "over")
+        await self._look(sale, "done")
         totals = await read_totals(self._redis, self._keys)
-        return DemoResult(last, Proof.of(sale.tally, totals, last["values"]["gmv"]))
+        return DemoResult(last, Proof.of(sale.counts, totals, last["values"]["gmv"]))
 
     async def _last(self, sale: Sale, window: Window) -> Mapping[str, Any]:
-        """The API's answer once its as-of has passed the last event: all partitions are idle then."""
+        """The API's answer once its as-of has passed the last event, when all partitions are idle."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             status, answer = await self._api.get("/api/v1/kpis", window=window.value)
-            if status == 200 and answer["as_of"] > sale.tally.newest_ms:
+            if status == 200 and answer["as_of"] > sale.counts.newest_ms:
                 return dict(answer)
-            await self._look(sale, "the sale is over, taking the last look")
+            await self._look(sale, "sale ended, waiting for the last answer")
             await asyncio.sleep(REFRESH_S / 4)
-        raise SalepulseError(f"the API at {self._plan.url} did not come to the sale's end within {PATIENCE_S:g} s")
+        raise SalepulseError(f"the API at {self._plan.url} did not reach the end of the sale within {PATIENCE_S:g} s")
 
-    def _unseen(self) -> bool:
+    def _no_kpis_yet(self) -> bool:
         return not self._history.trends["gmv"]
 
     async def _look(self, sale: Sale, phase: str) -> None:
-        """Take a snapshot and show it."""
+        """Fetch a snapshot and show it."""
         snapshot = await fetch_snapshot(self._api, sale.promotion_id)
         if snapshot is not None:
             self._history.see(snapshot, sale.incident_ms[0])
@@ -153,7 +153,7 @@ class Demo:
         self, phase: str, *, sale: Sale | None = None, snapshot: DemoSnapshot | None = None, counted: int = 0
     ) -> None:
         settings, now_ms = self._plan.settings, int(time.time() * 1000)
-        produced = sale.tally.distinct if sale else 0
+        produced = sale.counts.distinct if sale else 0
         produced_rate, counted_rate = self._history.count(time.monotonic(), produced, counted)
         self._view.show(
             DemoFrame(
@@ -176,7 +176,7 @@ class Demo:
 
 
 async def play(plan: StackPlan, options: DemoOptions, view: DemoView) -> DemoResult | None:
-    """The whole demo. None when it was stopped before the end could be seen."""
+    """Run the demo. None if it was stopped before the proof."""
 
     def on_event(event: ChildEvent) -> None:
         line = describe_child_event(event)
@@ -195,5 +195,5 @@ async def play(plan: StackPlan, options: DemoOptions, view: DemoView) -> DemoRes
 
 
 def _covering(seconds: float) -> Window:
-    """The shortest window, from 5m on, that still covers a sale some time after its end."""
+    """The shortest window from 5m on that covers the sale."""
     return next((window for window in COVERING if LENGTH_S[window] >= seconds + SLACK_S), COVERING[-1])

@@ -1,4 +1,4 @@
-"""The sale that the demo plays: on the machine's clock, with one incident, and after an earlier one to compare with."""
+"""The demo's sale: in real time, with one incident, after an earlier sale as its baseline."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from streams.simulate import Batch, Season, SimulationConfig
 from streams.simulate.sending import SendingPace, send_batches
 
 INCIDENT = "conversion_drop@+22%/20%:size=0.8,channel=app"
-"""At the opening, when most is at stake and most is seen of it, and early enough to see it pass."""
+"""At the opening, where its effect is largest, and early enough to see it end."""
 CHANNEL = "app"
-"""Where the incident is."""
+"""The channel of the incident."""
 _STEP_MS = 100
 
 
 @dataclass(slots=True)
 class Sale:
-    """A simulated sale that begins now, the one before it, and what was sent of both."""
+    """A simulated sale that begins now, its earlier sale, and the counts of the messages sent."""
 
     season: Season
-    tally: ExactCounts = field(default_factory=ExactCounts)
+    counts: ExactCounts = field(default_factory=ExactCounts)
 
     @classmethod
     def beginning_now(cls, *, seed: int, rate: float, duration_s: float) -> Sale:
-        """Takes a moment: a catalog and an audience are made up."""
+        """Create the sale. Slow: generates a catalog and an audience."""
         start_ms = int(time.time() * 1000)
         config = SimulationConfig.sized(
             seed=seed, rate=rate, duration_s=duration_s, start_ms=start_ms, incidents=(INCIDENT,)
         )
-        # A long sale runs at life's own speed, and the one before it would lie days back.
+        # A long sale is not compressed, and its earlier sale would be days ago.
         return cls(Season(config, earlier=int(config.compressed)))
 
     @property
     def config(self) -> SimulationConfig:
-        """Of the sale that begins now."""
+        """Configuration of the present sale."""
         return self.season.config
 
     @property
     def incident_ms(self) -> tuple[int, int]:
-        """When the incident begins and ends, epoch ms."""
+        """Start and end of the incident, epoch ms."""
         incident = self.season.present.world.effects.incidents[0]
         return incident.start_ms, incident.end_ms
 
     @property
     def promotion_id(self) -> str:
-        """The promotion that the sale is."""
+        """The sale's promotion."""
         assert self.config.promotion is not None
         return self.config.promotion.promotion_id
 
     async def play(self, kafka: KafkaTarget, stop: asyncio.Event) -> EndOffsets:
-        """Send it as it happens, what is past at once, to its end or until `stop`. The tally is all in Kafka then."""
+        """Send the earlier sale at once and the present one in real time, until its end or `stop`."""
         async with KeyedProducer(kafka) as producer:
             return await send_batches(
                 producer,
@@ -65,4 +65,4 @@ class Sale:
             )
 
     def _count(self, batch: Batch) -> None:
-        self.tally.add(batch.messages)
+        self.counts.add(batch.messages)

@@ -1,4 +1,4 @@
-"""The demo on a terminal: one screen of 100 x 36, drawn anew every second."""
+"""The demo on a terminal: a screen of 100 x 36, redrawn every second."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 TREND_WIDTH = 14
 WIDTH, LEFT = 100, 60
 LOW_ORDER_RATE = 0.65
-"""The simulated shop's is about 0.8: below this something is wrong."""
+"""Shown in red below this; the simulated shop's is about 0.8."""
 ENOUGH = 30
-"""Checkouts from which on it is more than chance."""
+"""Checkouts below which the rate is noise."""
 FUNNEL = (
     ("visitors", "visitors", None),
     ("product views", "product_views", None),
@@ -37,7 +37,7 @@ _LABELS = {"gmv": "GMV", "orders_paid": "orders paid", "aov": "order value", "or
 
 
 class Screen:
-    """Use as `with`; the last screen stays."""
+    """Context manager that draws frames; the last one stays on the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -51,16 +51,16 @@ class Screen:
         self._live.stop()
 
     def show(self, frame: DemoFrame) -> None:
-        """Draw a refresh."""
+        """Draw a frame."""
         self._live.update(render(frame), refresh=True)
 
     def print_line(self, line: str) -> None:
-        """A line that stays, above the screen."""
+        """Print a line above the screen."""
         self._console.print(escape(line), highlight=False)
 
 
 def render(frame: DemoFrame) -> RenderableType:
-    """The screen of a frame."""
+    """The frame as a screen."""
     parts: list[RenderableType] = [_head(frame)]
     if frame.snapshot is None:
         parts.append(Panel(f"{frame.phase} …", box=box.ROUNDED, width=WIDTH, padding=(1, 2)))
@@ -117,7 +117,7 @@ def _channels(frame: DemoFrame) -> Panel:
             f"{values['orders_paid']:,}",
             Text(format_number("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
         )
-    trend = Text(f"\norder rate of {CHANNEL}, from 0 up\n", "dim")
+    trend = Text(f"\norder rate of {CHANNEL}, from 0\n", "dim")
     trend.append(sparkline(frame.history.channel_rate, WIDTH - LEFT - 6), "red" if frame.in_incident else "cyan")
     return Panel(Group(table, trend), title="channels, 1m", box=box.ROUNDED, title_align="left")
 
@@ -154,9 +154,9 @@ def _foot(frame: DemoFrame) -> Iterable[RenderableType]:
     events.append(f"   {frame.produced_rate:,.0f}/s in, {frame.counted_rate:,.0f}/s counted", "dim")
     yield events.append(f"   {frame.phase}", "dim")
     if frame.incident is not None and (frame.incident.begun or frame.selling):
-        done, seen = frame.incident.lines()
-        yield Text(done, "bold red" if frame.incident.begun else "dim")
-        yield Text(seen, "red")
+        injected, effect = frame.incident.lines()
+        yield Text(injected, "bold red" if frame.incident.begun else "dim")
+        yield Text(effect, "red")
 
 
 def _side_by_side(left: RenderableType, right: RenderableType) -> Table:
@@ -168,7 +168,7 @@ def _side_by_side(left: RenderableType, right: RenderableType) -> Table:
 
 
 def sparkline(values: Iterable[float], width: int = TREND_WIDTH) -> str:
-    """A line of blocks from 0 to the largest, each the mean of a stretch, the newest at the right.
+    """Block characters scaled from 0 to the maximum, each the mean of a bucket, the newest at the right.
 
     >>> sparkline([0, 1, 2, 4], 4)
     '▁▃▅█'
@@ -176,13 +176,13 @@ def sparkline(values: Iterable[float], width: int = TREND_WIDTH) -> str:
     held = list(values)
     if not held:
         return ""
-    stretches = [_stretch(held, i, min(width, len(held))) for i in range(min(width, len(held)))]
-    top = max(stretches) or 1
-    return "".join(BLOCKS[min(7, int(value / top * 8))] for value in stretches)
+    means = [_bucket_mean(held, i, min(width, len(held))) for i in range(min(width, len(held)))]
+    top = max(means) or 1
+    return "".join(BLOCKS[min(7, int(value / top * 8))] for value in means)
 
 
-def _stretch(values: Sequence[float], place: int, count: int) -> float:
-    """The mean of the place-th of so many equal stretches."""
+def _bucket_mean(values: Sequence[float], place: int, count: int) -> float:
+    """Mean of the `place`-th of `count` equal buckets."""
     begin, end = len(values) * place // count, len(values) * (place + 1) // count
     part = values[begin:end]
     return sum(part) / len(part)

@@ -1,4 +1,4 @@
-"""What the demo shows at a moment, as the API answers it."""
+"""The API's answers that one frame of the demo shows."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from streams.serve.paths import path_segment
 WINDOWS = ("1m", "5m", "15m")
 TOP = 6
 SOON = 3
-"""SKUs shown that run out next."""
+"""Number of SKUs shown that run out next."""
 Values = Mapping[str, Number]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSnapshot:
-    """The numbers of one look. Each answer has its own as-of; the first one's is shown."""
+    """Answers of one refresh. Each has its own as-of; the first one's is shown."""
 
     as_of_ms: int
     windows: dict[str, Values]
-    """# window: all numbers of scope `all`"""
+    """<window: values of scope `all`>"""
     channels: list[tuple[str, Values]]
     """Over 1m, the largest first."""
     skus: list[tuple[str, Values]]
     """Over 5m, the largest first."""
     promotion: Mapping[str, Any] | None = None
-    """As `/api/v1/promotions/{id}` tells of it."""
+    """The answer of `/api/v1/promotions/{id}`."""
     ratios: Values = field(default_factory=dict)
-    """Since the promotion's start: each number over that of the earlier promotion at the same elapsed time."""
+    """Ratios to the earlier promotion at the same elapsed time."""
     stock: Mapping[str, Any] = field(default_factory=dict)
-    """As `/api/v1/stock` tells of it."""
+    """The answer of `/api/v1/stock`."""
     live: bool = True
-    """Whether the first answer may be taken for the present."""
+    """Whether the first answer is live."""
 
     def channel(self, name: str) -> Values:
-        """The numbers of one channel."""
+        """Values of one channel."""
         return dict(self.channels).get(name, {})
 
 
 async def fetch_snapshot(api: ApiClient, promotion_id: str) -> DemoSnapshot | None:
-    """Ask for all of it; None while the API does not answer."""
+    """Fetch all answers; None while the API does not answer."""
     windows: dict[str, Values] = {}
     as_of_ms, live = 0, True
     for window in WINDOWS:

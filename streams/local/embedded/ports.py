@@ -10,18 +10,18 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port that nothing listens on now. Another program may still take it first: bind it soon."""
+    """A free port. Bind it soon: another program may take it."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 def claim_port(wanted: int, flag: str, host: str = LOOPBACK) -> int:
-    """`wanted` if it is free, a free port if it is 0; else PortTakenError, which names the port and `flag`."""
+    """`wanted`, or any free port for 0. Raises PortTakenError if it is in use."""
     if wanted == 0:
         return free_port(host)
     with socket.socket() as probe:
-        # Servers set it too: a port whose last connections are still in TIME_WAIT is free.
+        # As servers do: connections in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, wanted))

@@ -1,7 +1,6 @@
-"""Whether a server answers yet.
+"""Readiness probes.
 
-A probe is an async callable that returns "" when its server is ready, else what it still waits for, in a few words. It
-never raises and never takes longer than its time-out.
+A probe is an async callable that returns "" if the server is ready, else the problem. It never raises.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ TIMEOUT_S = 2.0
 
 
 def always_ready() -> Probe:
-    """For a child without a port: ready as soon as it runs."""
+    """Ready as soon as the child runs."""
 
     async def probe() -> str:
         return READY
@@ -25,27 +24,27 @@ def always_ready() -> Probe:
 
 
 def redis_ready(host: str, port: int) -> Probe:
-    """Ready when PING is answered: no sooner than the append-only file is loaded."""
+    """Ready when PING is answered, after the append-only file is loaded."""
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         writer.write(b"PING\r\n")
         answer = (await reader.readline()).strip().decode(errors="replace")
-        # A server that wants a password does answer.
+        # A server that requires a password is ready, too.
         return READY if answer == "+PONG" or answer.startswith("-NOAUTH") else f"Redis answers {answer or 'nothing'}"
 
     return _over_tcp(host, port, ask)
 
 
 def kafka_ready(host: str, port: int, brokers: int = 1) -> Probe:
-    """Ready when the metadata names at least `brokers` brokers: the port alone opens before the cluster stands."""
+    """Ready when the metadata lists `brokers` brokers; the port opens before the cluster is up."""
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         client = b"probe"
-        # Metadata, version 1, of no topic. KIP-896 kept this version for such probes.
+        # Metadata request, version 1, without topics; KIP-896 keeps this version.
         body = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", 0)
         writer.write(struct.pack(">i", len(body)) + body)
-        size, _correlation, known = struct.unpack(">iii", await reader.readexactly(12))
-        return READY if size >= 8 and known >= brokers else f"{max(known, 0)} of {brokers} brokers are up"
+        size, _correlation, found = struct.unpack(">iii", await reader.readexactly(12))
+        return READY if size >= 8 and found >= brokers else f"{max(found, 0)} of {brokers} brokers are up"
 
     return _over_tcp(host, port, ask)
 

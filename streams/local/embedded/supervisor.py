@@ -1,11 +1,11 @@
-"""Starts child processes, keeps them running, and leaves none behind: not after Ctrl-C, nor SIGTERM, nor its own death.
+"""Start child processes, restart those that die, and end them all on Ctrl-C, SIGTERM or the supervisor's death.
 
     async with Supervisor(on_event=show) as supervisor:
-        await supervisor.start(broker_child(port, logs / "broker.log"))   # back when it is ready
+        await supervisor.start(broker_child(port, logs / "broker.log"))   # returns when it is ready
         await supervisor.start(worker)
         await supervisor.wait()                                           # until Ctrl-C, SIGTERM or request_stop()
 
-Children run in sessions of their own, so the terminal's Ctrl-C reaches the supervisor only, which ends them in order.
+Children run in their own sessions, so that the terminal's Ctrl-C reaches only the supervisor, which ends them in order.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequestedError(Exception):
-    """A stop was asked for while a child was still starting. Ends the supervisor's `async with` block quietly."""
+    """A stop was requested while a child was starting. The supervisor's `async with` block swallows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestartPolicy:
-    """How a child that dies is started again: at once-ish, then ever more slowly, then no more."""
+    """Exponential back-off of restarts, with a limit."""
 
     first_wait_s: float = 0.2
     longest_wait_s: float = 10
     most_deaths: int = 5
-    """This many deaths within `window_s` make the supervisor fail."""
+    """Deaths within `window_s` after which the supervisor fails."""
     window_s: float = 60
 
     def wait_s(self, deaths: int) -> float:
-        """Pause before the restart that follows the `deaths`-th death in the window, counted from 1."""
+        """Pause before the restart after the `deaths`-th death in the window."""
         return float(min(self.first_wait_s * 2 ** (deaths - 1), self.longest_wait_s))
 
 
@@ -56,7 +56,7 @@ class _Running:
     child: Child
     process: asyncio.subprocess.Process
     log_start: int
-    """Size of the log when the process was started: what is before is not its own."""
+    """Size of the log when the process started."""
     deaths: deque[float] = field(default_factory=deque)
     keeper: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,7 +74,7 @@ class Supervisor:
         signals: bool = True,
     ) -> None:
         self.restarts: Counter[str] = Counter()
-        """Restarts so far, by name."""
+        """<child: restarts>"""
         self._on_event = on_event
         self._policy = policy or RestartPolicy()
         self._max_log_bytes = max_log_bytes
@@ -98,24 +98,23 @@ class Supervisor:
         try:
             await self.stop()
         finally:
-            self._kill_all()  # for a stop that was cut short itself
+            self._kill_all()  # stop() may have been cancelled
             self._trimmer.cancel()
             for number, handler in self._former_handlers.items():
                 asyncio.get_running_loop().remove_signal_handler(number)
                 signal.signal(number, handler)
             if self._over.done():
-                self._over.exception()  # seen, or not wanted any more
+                self._over.exception()  # mark as retrieved
         return kind is StopRequestedError
 
     async def start(self, child: Child) -> None:
-        """Start a child; back when it is ready.
+        """Start a child and wait until it is ready.
 
-        Raises ChildFailedError, with the end of its log, when it ends first or is not ready in time, and
-        StopRequestedError when a stop is asked for meanwhile. A child that was ready once is started again whenever it
-        dies.
+        Raises ChildFailedError if it ends or is not ready in time, and StopRequestedError if a stop is requested. Once
+        ready, it is restarted whenever it dies.
         """
         if child.name in self._running:
-            raise ValueError(f"there is a child named {child.name} already")
+            raise ValueError(f"a child named {child.name} exists")
         self._raise_if_over()
         running = await self._spawn(child)
         self._running[child.name] = running
@@ -125,29 +124,29 @@ class Supervisor:
         running.keeper = asyncio.create_task(self._restart_on_death(running))
 
     async def wait(self) -> None:
-        """Until a stop is asked for. Raises ChildFailedError when a child dies again and again."""
+        """Wait for a requested stop. Raises ChildFailedError if a child dies repeatedly."""
         await asyncio.shield(self._over)
 
     async def ended(self, name: str) -> int:
-        """Wait for the end of a child with `restart=False`; its exit code (negative: the signal that ended it).
+        """Wait for the end of a child with `restart=False`; returns its exit code (negative: a signal).
 
-        Raises like start() when a stop is asked for, or another child fails, meanwhile.
+        Raises like start() if a stop is requested or another child fails.
         """
         running = self._running[name]
         await self._first_of(running.ended.wait())
         return running.process.returncode or 0
 
     def request_stop(self) -> None:
-        """Make wait() return. Callable at any time, also again."""
+        """Make wait() return. Idempotent."""
         if not self._over.done():
             self._over.set_result(None)
 
     def pid(self, name: str) -> int:
-        """Process id of a child's present process."""
+        """Process id of a child."""
         return self._running[name].process.pid
 
     async def stop(self) -> None:
-        """End all children, the last started first: SIGTERM, then SIGKILL when the grace is over."""
+        """End all children in reverse order of their start: SIGTERM, after the grace time SIGKILL."""
         self._stopping = True
         self.request_stop()
         for running in self._running.values():
@@ -162,7 +161,7 @@ class Supervisor:
                 await asyncio.wait_for(running.process.wait(), running.child.grace_s)
                 self._emit(running, ChildEventKind.STOPPED)
             except TimeoutError:
-                await self._kill(running, f"still there {running.child.grace_s:g} s after SIGTERM")
+                await self._kill(running, f"still running {running.child.grace_s:g} s after SIGTERM")
             _kill_group(running)
 
     async def _spawn(self, child: Child) -> _Running:
@@ -181,7 +180,7 @@ class Supervisor:
         return _Running(child, process, log_start)
 
     async def _until_ready(self, running: _Running) -> str:
-        """Wait for readiness; "" or what went wrong, in which case the process is gone."""
+        """Wait for readiness; returns "" or the problem, after ending the process."""
         child, process, missing = running.child, running.process, ""
         deadline = time.monotonic() + child.ready_within_s
         while time.monotonic() < deadline:
@@ -199,7 +198,7 @@ class Supervisor:
         return problem
 
     async def _restart_on_death(self, running: _Running) -> None:
-        """Start the child again whenever it dies, until it does so too often."""
+        """Restart the child whenever it dies, within the policy."""
         child, policy, deaths = running.child, self._policy, running.deaths
         try:
             while True:
@@ -215,7 +214,9 @@ class Supervisor:
                     deaths.popleft()
                 if len(deaths) >= policy.most_deaths:
                     raise ChildFailedError(
-                        child.name, f"died {len(deaths)} times in a row, at last it {reason}", self._tail(running)
+                        child.name,
+                        f"died {len(deaths)} times within {policy.window_s:g} s; the last time it {reason}",
+                        self._tail(running),
                     )
                 await asyncio.sleep(policy.wait_s(len(deaths)))
                 fresh = await self._spawn(child)
@@ -229,7 +230,7 @@ class Supervisor:
                 self._over.set_exception(error)
 
     async def _first_of(self, work: Any) -> Any:
-        """The result of `work`, unless everything is over first."""
+        """The result of `work`; raises if the supervisor stops or fails first."""
         task = asyncio.ensure_future(work)
         try:
             await asyncio.wait({task, self._over}, return_when=asyncio.FIRST_COMPLETED)
@@ -255,7 +256,7 @@ class Supervisor:
                 _kill_group(running)
 
     def _on_signal(self) -> None:
-        if self._stopping:  # asked a second time: no more patience
+        if self._stopping:  # second signal
             self._kill_all()
         self.request_stop()
 
@@ -266,7 +267,7 @@ class Supervisor:
                 try:
                     logs.trim(running.child.log_path, self._max_log_bytes)
                 except OSError as error:
-                    sys.stderr.write(f"cannot shorten {running.child.log_path}: {error}\n")
+                    sys.stderr.write(f"cannot rotate {running.child.log_path}: {error}\n")
 
     def _tail(self, running: _Running) -> list[str]:
         return logs.tail(running.child.log_path, running.log_start)
@@ -276,6 +277,6 @@ class Supervisor:
 
 
 def _kill_group(running: _Running) -> None:
-    """SIGKILL a child and whatever it started and left in its group."""
+    """Send SIGKILL to the process group of a child."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Programs that wheels bring are run only as the wheel brought them: pip has checked the wheel, and lists its files."""
+"""Verify the programs of wheels against the SHA-256 that pip recorded at installation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CHUNK = 2**20
 
 
 def verify_packaged_file(distribution: str, packaged: str, path: Path) -> str:
-    """The path, once its SHA-256 is found to be what the wheel says of its file `packaged`.
+    """The path, after checking its SHA-256 against the one recorded for the file `packaged`.
 
     Raises:
-        UnverifiedError: it is another, or the wheel says nothing of it. It must not be run.
+        UnverifiedError: the hash differs or is not recorded. Do not run the program.
     """
     wanted = recorded_sha256(distribution, packaged)
     if wanted is None:
@@ -27,13 +27,13 @@ def verify_packaged_file(distribution: str, packaged: str, path: Path) -> str:
         raise UnverifiedError(path, f"it cannot be read ({error.strerror})", distribution) from None
     if found != wanted:
         raise UnverifiedError(
-            path, f"its SHA-256 is {found.hex()}, and {distribution} lists {wanted.hex()}", distribution
+            path, f"its SHA-256 is {found.hex()}, but {distribution} lists {wanted.hex()}", distribution
         )
     return str(path)
 
 
 def recorded_sha256(distribution: str, packaged: str) -> bytes | None:
-    """What the RECORD of an installed distribution lists for one of its files; None where it lists none."""
+    """SHA-256 of a file in the RECORD of an installed distribution; None if not listed."""
     try:
         listed = files(distribution) or ()
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""A temporary folder that is gone at the end, and swept by the next start when its owner was killed."""
+"""Temporary data folders: deleted at the end, or by the next start after a kill."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ LOCK = ".owner.lock"
 
 @contextlib.contextmanager
 def temporary_data_dir(parent: Path | None = None) -> Iterator[Path]:
-    """A new folder below `parent` (default: the system's), removed on leaving; folders of dead owners go too."""
+    """Create a folder in `parent` (default: the system's) and delete it on exit; also delete folders of dead owners."""
     parent = parent or Path(tempfile.gettempdir())
     sweep(parent)
-    # Under another name until the lock is held, so that nobody's sweep takes it for an orphan.
-    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
-    folder = parent / made.name[1:]
+    # Under another name until it is locked, so that no sweep deletes it as an orphan.
+    created = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    folder = parent / created.name[1:]
     try:
-        with (made / LOCK).open("w") as lock:
+        with (created / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            made.rename(folder)
+            created.rename(folder)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove what killed owners left below `parent`: folders of ours whose lock nobody holds. Says which."""
+    """Delete unlocked folders of ours in `parent`; returns them."""
     swept = []
     for lock_path in parent.glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError), lock_path.open("r+") as lock:
-            # The kernel lets a lock go with its holder, however that one ended.
+            # The kernel releases a lock with its holder.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(lock.fileno()).st_uid == os.getuid():
                 shutil.rmtree(lock_path.parent, ignore_errors=True)

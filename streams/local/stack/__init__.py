@@ -1,1 +1,1 @@
-"""Everything on one machine, supervised: broker and Redis where none are given, topics, workers, servers."""
+"""A supervised stack on one machine: broker, Redis, topics, workers and servers."""

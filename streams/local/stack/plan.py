@@ -1,4 +1,4 @@
-"""What is to be started: addresses, folders, how many of each. Made before anything is, so that faults come first."""
+"""Plan of a stack: addresses, folders and worker count, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackRequest:
-    """What somebody asks for. A port of 0 is any free one."""
+    """A requested stack. Port 0 means any free port."""
 
     settings: Settings
     kafka_port: int | None
-    """Of the embedded broker; None: the broker of the settings is given."""
+    """Port of the embedded broker; None: use the broker of the settings."""
     redis_port: int | None
-    """Of the embedded Redis; None: the Redis of the settings is given."""
+    """Port of the embedded Redis; None: use the Redis of the settings."""
     workers: int
     http_port_may_differ: bool = False
-    """Take any free port where the one of the settings is taken."""
+    """Use any free port if the port of the settings is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
-    """What is started."""
+    """A checked stack."""
 
     settings: Settings
-    """With the addresses that everything has in the end."""
+    """Settings with the final addresses."""
     folder: Path
-    """Redis' data and all logs."""
+    """Folder of Redis data and logs."""
     kafka_port: int | None
     redis_port: int | None
     workers: int
 
     @property
     def url(self) -> str:
-        """Where the API answers, as this machine reaches it."""
+        """URL of the API on this machine."""
         host = ANY_ADDRESS.get(self.settings.http_host, self.settings.http_host)
         scheme = "https" if self.settings.http_cert_file else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http_port}"
@@ -63,7 +63,7 @@ class StackPlan:
 
 
 def make_plan(wanted: StackRequest, folder: Path) -> StackPlan:
-    """Find programs and ports. Raises SalepulseError where one is missing or taken."""
+    """Find programs and ports. Raises SalepulseError if a program is missing or a port in use."""
     with embedded_errors():
         if wanted.kafka_port is not None:
             broker_binary()
@@ -87,7 +87,7 @@ def make_plan(wanted: StackRequest, folder: Path) -> StackPlan:
 
 
 def _defaults(prefix: str) -> dict[str, object]:
-    """The embedded servers want no users and no TLS: what is set for others does not apply to them."""
+    """Defaults of settings with this prefix: embedded servers have no users and no TLS."""
     return {name: field.default for name, field in Settings.model_fields.items() if name.startswith(prefix)}
 
 
@@ -103,7 +103,7 @@ def _http_port(wanted: StackRequest) -> int:
 
 @contextlib.contextmanager
 def data_folder(wanted: Path | None) -> Iterator[Path]:
-    """The folder itself, for one user at a time; without one, a temporary folder that is gone at the end."""
+    """Lock and yield the data folder; without one, a temporary folder that is deleted at the end."""
     if wanted is None:
         with temporary_data_dir() as folder:
             yield folder
@@ -128,7 +128,7 @@ def data_folder(wanted: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def embedded_errors() -> Iterator[None]:
-    """Turn what the embedded servers raise inside the block into a SalepulseError."""
+    """Turn EmbeddedError into SalepulseError."""
     try:
         yield
     except EmbeddedError as error:
@@ -136,7 +136,7 @@ def embedded_errors() -> Iterator[None]:
 
 
 def environment(settings: Settings, secrets: Path) -> dict[str, str]:
-    """Environment that gives another process of ours exactly these settings. `secrets`: the file of those that are."""
+    """Environment variables that pass these settings to a child. `secrets`: file of the secret ones."""
     variables = {SECRETS_VARIABLE: str(secrets)}
     for name in type(settings).model_fields:
         value = getattr(settings, name)

@@ -1,4 +1,4 @@
-"""Positions when the embedded broker has started: it is empty, and what Redis knows is of an earlier one."""
+"""Reset positions in Redis after an embedded broker has started empty."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PAUSE_S = 0.1
 
 
 async def reset_positions(settings: Settings) -> int:
-    """Have every partition counted from offset 0 on; what was counted stays. Returns how many partitions that changed.
+    """Set every position to offset 0 and keep the counts. Returns the number of partitions changed.
 
-    To be called before the topics are made: once they are there, the first records could be taken for old ones. Workers
-    may be running; they notice at their next heartbeat at the latest. Raises SalepulseError.
+    Call it before the topics are created, so that no record of theirs is skipped as counted. Running workers notice at
+    their next heartbeat. Raises SalepulseError.
     """
     redis, keys = connect(settings), Keys(settings.redis_prefix, settings.shards)
     try:
@@ -38,13 +38,13 @@ async def reset_positions(settings: Settings) -> int:
             now_ms = int(await server_time_ms(redis, keys))
             newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms
             newest_ms = min(newest_ms, now_ms) if settings.clock is Clock.WALL else newest_ms
-            passed = [partition for partition, position in progress.positions.items() if position]
-            for partition in passed:
-                # The last that its worker said. Of promotions, too, which the state of the event topics leaves out.
+            counted = [partition for partition, position in progress.positions.items() if position]
+            for partition in counted:
+                # Read here because the state of event topics omits promotions.
                 lag = await redis.hget(keys.state(keys.shard(partition)), f"lag:{partition}")
-                nothing_waited = lag is not None and int(lag) == 0
-                await _reset_partition(redis, keys, settings, partition, None if nothing_waited else newest_ms, now_ms)
-            return len(passed)
+                had_no_lag = lag is not None and int(lag) == 0
+                await _reset_partition(redis, keys, settings, partition, None if had_no_lag else newest_ms, now_ms)
+            return len(counted)
     finally:
         await redis.aclose()
 
@@ -52,7 +52,7 @@ async def reset_positions(settings: Settings) -> int:
 async def _reset_partition(
     redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None, now_ms: int
 ) -> None:
-    """`since_ms`: from where on events may be missing; None: as far as is known, none is."""
+    """`since_ms`: event time from which records may be lost; None: none are."""
     kept, rows = levels(settings), RowIndex()
     writer, compactor = PaneWriter(redis, keys, kept), Compactor(redis, keys, kept, settings.clock)
     for _ in range(_TRIES):
@@ -60,8 +60,10 @@ async def _reset_partition(
         await work.load()
         if not work.position:
             return
-        rolled = await work.compact(event_time_bounds(settings, None, now_ms))
-        if rolled and await writer.restart(partition, work.position, 0, since_ms):
+        compacted = await work.compact(event_time_bounds(settings, None, now_ms))
+        if compacted and await writer.restart(partition, work.position, 0, since_ms):
             return
-        await asyncio.sleep(_PAUSE_S)  # a worker wrote meanwhile, the last of what it had
-    raise SalepulseError(f"partition {partition} would not begin anew: see the workers' logs", retriable=True)
+        await asyncio.sleep(_PAUSE_S)  # a worker wrote its last batch meanwhile
+    raise SalepulseError(
+        f"position of partition {partition} could not be reset: see the logs of the workers", retriable=True
+    )

@@ -1,6 +1,6 @@
-"""Secrets of the settings, handed to our own processes in a file: environments can be read, and are inherited.
+"""Pass secret settings to child processes in a file, because environments can be read and are inherited.
 
-The file is for its owner only, lies in the data folder, and is gone when `up` ends.
+The file is in the data folder, readable by its owner only, and deleted when `up` ends.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ FILE_NAME = ".secrets.json"
 
 
 def secrets_for_children(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Everything secret that our processes need: {setting: value}, and {env:NAME: value} of what receivers refer to."""
+    """{setting: value} of secret settings, and {env:NAME: value} of variables that receivers refer to."""
     secrets = {name: getattr(settings, name).get_secret_value() for name in secret_settings()}
     named = {name: environment[name] for name in referred_variables(settings) if name in environment}
     return secrets | {f"env:{name}": value for name, value in named.items()}
 
 
 def secret_settings() -> list[str]:
-    """Settings whose values are secrets."""
+    """Names of secret settings."""
     return [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
 
 
 def referred_variables(settings: Settings) -> set[str]:
-    """Environment variables that the file of receivers takes secrets from. A file that cannot be read names none."""
+    """Environment variables that the receivers file refers to; none if it cannot be read."""
     if not settings.alerts_receivers:
         return set()
     try:
@@ -44,14 +44,14 @@ def referred_variables(settings: Settings) -> set[str]:
 
 
 def inherited_variables(settings: Settings) -> Callable[[str], bool]:
-    """Which variables of our own environment other processes of ours inherit: neither settings nor secrets."""
+    """Filter of environment variables that children inherit: no settings and no secrets."""
     withheld = {variable(Settings, name) for name in Settings.model_fields} | {SECRETS_VARIABLE}
     referred = referred_variables(settings)
     return lambda name: name.upper() not in withheld and name not in referred
 
 
 def write_secrets(folder: Path, secrets: Mapping[str, str]) -> Path:
-    """The file, for its owner only from the start."""
+    """Write the file, readable by its owner only."""
     remove_secrets(folder)
     path = folder / FILE_NAME
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -61,6 +61,6 @@ def write_secrets(folder: Path, secrets: Mapping[str, str]) -> Path:
 
 
 def remove_secrets(folder: Path) -> None:
-    """Also what an `up` that was killed has left."""
+    """Delete the file, also one that a killed `up` left."""
     with contextlib.suppress(FileNotFoundError):
         (folder / FILE_NAME).unlink()

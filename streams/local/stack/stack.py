@@ -1,4 +1,4 @@
-"""Starts what a plan says, in the order in which each needs the other, and tells when it all answers."""
+"""Start a plan's servers and roles in order of dependency, and wait until the API is ready."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from aiokafka.client import AIOKafkaClient
+from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.kafka.admin import TopicOutcome, create_topics, default_plans
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
+from streams.clock import now_ms
 from streams.local.api_client import ApiClient
 from streams.local.embedded.broker import broker_child
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind
 from streams.local.embedded.redis import redis_child
 from streams.local.embedded.supervisor import StopRequestedError, Supervisor
-from streams.local.stack.attended import all_partitions_attended, store_now_ms
 from streams.local.stack.plan import StackPlan, environment
 from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
 from streams.settings import Settings
 from streams.settings_report import display_value
-from streams.store.connection import check, connect
+from streams.store.connection import UNREACHABLE, check, connect
+from streams.store.keys import Keys
+from streams.store.reference_clock import server_time_ms
+from streams.store.state import read_state
 from streams.store.wait_for_redis import wait_for_redis
 
 T = TypeVar("T")
 PrintLine = Callable[[str], None]
-"""Takes a line for people."""
+"""Prints a line for the user."""
 
 ROLE_READY_WITHIN_S = 60.0
 READY_POLL_S = 0.05
@@ -40,7 +44,7 @@ REMIND_EVERY_S, USUAL_START_S = 10.0, 30.0
 class Stack:
     """Servers and roles of one plan, as children of a running supervisor.
 
-    The embedded broker keeps everything in memory: when it is started again its topics are made anew.
+    The embedded broker keeps messages in memory only: after a restart its topics are created again.
     """
 
     def __init__(
@@ -51,17 +55,17 @@ class Stack:
         self._print_line = print_line
         self._extra_roles = extra_roles
         self._served = False
-        """Whether there were topics already, on this broker or on the one before its restart."""
+        """Whether topics were created once, before a restart of the broker."""
         self._roles_since_ms = 0
 
     async def start(self) -> None:
-        """Start everything; back when the API answers for all of it. Raises SalepulseError or ChildFailedError."""
+        """Start everything and wait until the API is ready. Raises SalepulseError or ChildFailedError."""
         await self.start_servers()
         await self.start_roles()
         await self.until_ready()
 
     async def start_servers(self) -> None:
-        """Broker, Redis and topics: from then on events can be written."""
+        """Start broker and Redis, and create the topics."""
         await asyncio.gather(self._broker(), self._redis())
         if self.plan.kafka_port is None:
             await self.unless_over(self._create_topics())
@@ -70,7 +74,7 @@ class Stack:
         self._served = True
 
     async def start_roles(self) -> None:
-        """Workers, servers and whatever else there is. They find the servers by the environment they get."""
+        """Start workers, API server and other roles, with the addresses in their environment."""
         settings = self.plan.settings
         self._roles_since_ms = await store_now_ms(settings)
         self._secrets = write_secrets(self.plan.folder, secrets_for_children(settings, os.environ))
@@ -79,27 +83,22 @@ class Stack:
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
     async def until_ready(self) -> None:
-        """Until /readyz is 200: the workers have their partitions, and the first answers are made. Says at times what
-        it waits for.
-
-        That must rest on what workers said since the roles were started: what those of an earlier start said last still
-        holds for some seconds.
-        """
+        """Wait until /readyz is 200 and every partition has a heartbeat from a worker of this start."""
         api, began = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
         waited = began
         while True:
             status, answer = await self.unless_over(api.get("/readyz"))
             if status == 200:
-                if await self.unless_over(all_partitions_attended(self.plan.settings, self._roles_since_ms)):
+                if await self.unless_over(all_partitions_have_heartbeats(self.plan.settings, self._roles_since_ms)):
                     return
-                status, answer = 503, {"reasons": ["no word from the workers yet"]}
+                status, answer = 503, {"reasons": ["no heartbeat from the workers yet"]}
             await self.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
                 self._print_line(waiting_message(not_ready_reason(status, answer), waited - began))
 
     async def unless_over(self, work: Awaitable[T]) -> T:
-        """The result of `work`, unless a stop is asked for (StopRequestedError) or a child fails for good first."""
+        """The result of `work`; raises StopRequestedError or ChildFailedError if that happens first."""
         task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._supervisor.wait())
         try:
             await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,18 +114,18 @@ class Stack:
         plan = self.plan
         if plan.kafka_port is None:
             await require_broker(plan.settings.kafka)
-            self._print_line(f"broker: {plan.settings.bootstrap}, given")
+            self._print_line(f"broker: {plan.settings.bootstrap}, external")
             return
         child = broker_child(plan.kafka_port, plan.log_folder / "broker.log", on_ready=self._broker_ready)
         await self._supervisor.start(child)
         self._print_line(
-            f"broker: {plan.settings.bootstrap}, embedded: it keeps everything in memory, and loses it at the end"
+            f"broker: {plan.settings.bootstrap}, embedded: keeps messages in memory and loses them at the end"
         )
 
     async def _broker_ready(self) -> None:
-        """Each time that the embedded broker has started. The first time, Redis may not be there yet."""
+        """Run after each start of the embedded broker. The first time, Redis may not be ready."""
         if self._served:
-            self._print_line("the broker has lost what it held, and begins anew; what was counted stays counted")
+            self._print_line("broker restarted empty: its messages are lost, counts are kept")
             await self._topics_of_an_empty_broker()
 
     async def _topics_of_an_empty_broker(self) -> None:
@@ -136,20 +135,18 @@ class Stack:
         if not self._served:
             await wait_for_redis(None, lambda: require_embedded_positions(self.plan.settings))
         if await wait_for_redis(None, lambda: reset_positions(self.plan.settings)) and not self._served:
-            self._print_line(
-                "what was counted before is kept; events that were not are gone with the broker of that time"
-            )
+            self._print_line("counts of the last start are kept; events not counted then are lost with its broker")
         await self._create_topics()
 
     async def _redis(self) -> None:
         plan, url = self.plan, display_value(self.plan.settings.redis_url)
         if plan.redis_port is None:
             await self.unless_over(require_redis(plan.settings))
-            self._print_line(f"redis: {url}, given")
+            self._print_line(f"redis: {url}, external")
             return
         data = plan.folder / "redis"
         data.mkdir(mode=0o700, exist_ok=True)
-        data.chmod(0o700)  # a version before left it open to all
+        data.chmod(0o700)  # an earlier version created it world-readable
         await self._supervisor.start(redis_child(plan.redis_port, data, plan.log_folder / "redis.log"))
         self._print_line(f"redis: {url}, embedded, data in {data}")
 
@@ -165,7 +162,7 @@ class Stack:
     def _role(self, name: str, command: str) -> Child:
         return Child(
             name=name,
-            # -P: a folder named like one of our packages, where the user happens to be, must not be taken for it.
+            # -P: do not import a folder in the working directory that is named like one of our packages.
             argv=[sys.executable, "-P", "-m", "streams.cli", command],
             env=environment(self.plan.settings, self._secrets),
             inherits=inherited_variables(self.plan.settings),
@@ -175,15 +172,15 @@ class Stack:
 
 
 _OF_MANY = {
-    " is stale: ": "are stale: no word from their workers yet",
+    " is stale: ": "are stale: no heartbeat from their workers yet",
     " exists on the broker and no worker ": "exist on the broker and no worker reads them yet",
     " records waiting to be counted": "have records waiting to be counted",
 }
-"""# part of a reason of /readyz about one partition: what is said of several"""
+"""<part of a /readyz reason of one partition: text for several>"""
 
 
 def not_ready_reason(status: int, answer: object) -> str:
-    """Why it is not ready, from what /readyz answered, for people: what holds for many partitions is said once."""
+    """Why the API is not ready, from /readyz; equal reasons of many partitions are grouped."""
     if not status:
         return "the API does not answer yet"
     reasons = answer.get("reasons") if isinstance(answer, dict) else None
@@ -191,26 +188,26 @@ def not_ready_reason(status: int, answer: object) -> str:
         return f"the API answers {status}"
     grouped: list[str] = []
     for part, together in _OF_MANY.items():
-        alike = [said for said in reasons if said.startswith("partition ") and part in said]
+        alike = [reason for reason in reasons if reason.startswith("partition ") and part in reason]
         if len(alike) > 1:
             grouped.append(f"{len(alike)} partitions {together}")
-            reasons = [said for said in reasons if said not in alike]
+            reasons = [reason for reason in reasons if reason not in alike]
     return "; ".join([*grouped, *reasons])
 
 
-def waiting_message(what: str, for_s: float) -> str:
-    """What is waited for, so long after all processes were started, for people.
+def waiting_message(reason: str, for_s: float) -> str:
+    """The reason for waiting, `for_s` after the start.
 
-    >>> waiting("the first answers are being made: ask again soon", 10)
-    'still starting, as is usual for half a minute: the first answers are being made: ask again soon'
+    >>> waiting_message("computing the first answers", 10)
+    'still starting, usually up to half a minute: computing the first answers'
     """
     if for_s < USUAL_START_S:
-        return f"still starting, as is usual for half a minute: {what}"
-    return f"not ready after {for_s:.0f} s: {what}; the logs may say more"
+        return f"still starting, usually up to half a minute: {reason}"
+    return f"not ready after {for_s:.0f} s: {reason}; see the logs"
 
 
 async def require_redis(settings: Settings) -> None:
-    """Raise SalepulseError unless a given Redis may hold counts."""
+    """Raise SalepulseError unless the external Redis can hold panes."""
     redis = connect(settings)
     try:
         await check(redis)
@@ -219,7 +216,7 @@ async def require_redis(settings: Settings) -> None:
 
 
 async def require_broker(kafka: KafkaTarget) -> None:
-    """Raise SalepulseError unless a given broker answers."""
+    """Raise SalepulseError unless the external broker answers."""
     async with kafka_errors(kafka):
         client = AIOKafkaClient(**kafka_client_config(kafka).options())
         try:
@@ -229,12 +226,35 @@ async def require_broker(kafka: KafkaTarget) -> None:
 
 
 def describe_child_event(event: ChildEvent) -> str | None:
-    """What happened to a child, for people; None for what they need not know."""
+    """Text of a child's event; None for events not shown."""
     match event.kind:
         case ChildEventKind.DIED:
-            return f"{event.name} {event.detail}; starting it again"
+            return f"{event.name} {event.detail}; restarting it"
         case ChildEventKind.KILLED:
             return f"{event.name} was killed: {event.detail}"
         case ChildEventKind.READY:
-            return f"{event.name} runs"
+            return f"{event.name} is running"
     return None
+
+
+async def store_now_ms(settings: Settings) -> int:
+    """Redis's clock, which workers use; this machine's while Redis does not answer."""
+    redis = connect(settings)
+    try:
+        return int(await server_time_ms(redis, Keys(settings.redis_prefix, settings.shards)))
+    except (RedisError, *UNREACHABLE):
+        return now_ms()
+    finally:
+        await redis.aclose()
+
+
+async def all_partitions_have_heartbeats(settings: Settings, since_ms: int) -> bool:
+    """Whether every partition has a heartbeat after `since_ms`; False while Redis does not answer."""
+    redis = connect(settings)
+    try:
+        state = await read_state(redis, Keys(settings.redis_prefix, settings.shards))
+    except (RedisError, *UNREACHABLE):
+        return False
+    finally:
+        await redis.aclose()
+    return not state.unread and all((held.heartbeat_ms or 0) >= since_ms for held in state.existing_partitions.values())

@@ -35,7 +35,7 @@ def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(t
     counted = next(line for line in done.stderr.splitlines() if line.startswith("counted "))
     number = counted.split()[1]
     assert counted == f"counted {number} of {number} events, 0 lost, 0 doubled"
-    assert "to the cent what the API answers" in done.stderr
+    assert "equal to the API's answer to the cent" in done.stderr
     assert done.stderr.startswith("page: http://127.0.0.1:")
     assert "/ · API: http://127.0.0.1:" in done.stderr
     assert "incident injected: " in done.stderr
@@ -56,19 +56,19 @@ def test_it_leaves_given_servers_alone_and_ends_well_when_stopped(tmp_path: Path
 def test_the_tally_is_the_simulators_truth() -> None:
     sale = Sale.beginning_now(seed=5, rate=500, duration_s=20)
     for batch in sale.season.batches(200):
-        sale.tally.add(batch.messages)
+        sale.counts.add(batch.messages)
     truths = [run.truth for run in sale.season.runs]
     assert len(truths) == 2
     events = sum((Counter(truth.events) for truth in truths), Counter())
-    assert dict(sale.tally.events) == {name: count for name, count in events.items() if count}
-    assert sale.tally.repeats == sum(sum(truth.repeats.values()) for truth in truths)
-    assert sale.tally.gmv == sum(truth.gmv for truth in truths)
+    assert dict(sale.counts.events) == {name: count for name, count in events.items() if count}
+    assert sale.counts.repeats == sum(sum(truth.repeats.values()) for truth in truths)
+    assert sale.counts.gmv == sum(truth.gmv for truth in truths)
 
 
 def test_lost_and_doubled_do_not_make_up_for_each_other() -> None:
     sale = Sale.beginning_now(seed=5, rate=100, duration_s=5)
-    sale.tally.events.update({"page_view": 10, "search": 10})
-    proof = Proof.of(sale.tally, Totals({"page_view": 9, "search": 11}, 0, 0), 0)
+    sale.counts.events.update({"page_view": 10, "search": 10})
+    proof = Proof.of(sale.counts, Totals({"page_view": 9, "search": 11}, 0, 0), 0)
     assert (proof.sent, proof.counted, proof.lost, proof.doubled, proof.exact) == (20, 20, 1, 1, False)
     assert "counted 20 of 20 events, 1 lost, 1 doubled" in proof.lines("CNY", 2)
 
@@ -149,9 +149,9 @@ def test_how_a_sale_ends_is_not_told_before_it_says_something_itself() -> None:
         snapshot = dataclasses.replace(whole.snapshot, promotion=promotion(elapsed_fraction))
         return "\n".join(drawn(frame(snapshot=snapshot)))
 
-    assert "too early to tell what it will end with" in text(0.1)
+    assert "too early for a forecast" in text(0.1)
     assert "chance" not in text(0.1)
-    assert ", 80 % sure of " in text(0.3)
+    assert ", 80 % interval " in text(0.3)
     assert "chance 97 %" in text(0.3)
 
 

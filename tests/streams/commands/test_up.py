@@ -142,7 +142,7 @@ def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
             child = up.child(part)
             assert child is not None
             child.kill()
-            up.until(f"{name} was ended by SIGKILL; starting it again")
+            up.until(f"{name} was ended by SIGKILL; restarting it")
             eventually(lambda part=part, old=child.pid: (new := up.child(part)) and new.pid != old, within_s=20)
         eventually(lambda: _ready(up), within_s=30, what="ready again")
         assert up.stdout == f"ready {up.url}\n"
@@ -161,7 +161,7 @@ def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
         broker = up.child("memory://tansu/")
         assert broker is not None
         broker.kill()
-        up.until("what was counted stays counted\nbroker runs")
+        up.until("counts are kept\nbroker is running")
         later = SimulationConfig.sized(rate=20, duration_s=5, seed=2, start_ms=START_MS + DURATION_S * 1000)
         truth = write_folder(later, tmp_path / "later")
         again = salepulse("replay", tmp_path / "later", "--wait", *up.servers, cwd=tmp_path)
@@ -183,14 +183,14 @@ def test_data_dir_keeps_what_was_counted_and_serves_one_at_a_time(tmp_path: Path
         up.until("redis: ")
         code, line = failure("up", "--data-dir", data, *_free_ports(), cwd=tmp_path)
         assert (code, "in use by another" in line) == (1, True)
-        assert "embedded: it keeps everything in memory" in up.stderr
+        assert "embedded: keeps messages in memory" in up.stderr
     assert list((data / "redis").iterdir())
     assert stat.S_IMODE((data / "redis").stat().st_mode) == 0o700, "it holds what customers bought"
 
 
 def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
     up = Up(cwd=tmp_path)
-    up.until("worker-1 runs")
+    up.until("worker-1 is running")
     family = up.family()
     assert len(family) >= 4
     up.stop(signal.SIGKILL)
@@ -210,8 +210,8 @@ def test_given_servers_are_used_as_they_are(tmp_path: Path, embedded_broker: Ser
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(3)))
     given = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url, "--http-port", "0")
     with started(Running("up", *given, cwd=tmp_path)) as up:
-        up.until("serve runs")
-        assert f"broker: {embedded_broker.bootstrap}, given" in up.stderr
+        up.until("serve is running")
+        assert f"broker: {embedded_broker.bootstrap}, external" in up.stderr
         assert "topic clicks: other partitions" in up.stderr
         assert len(up.family()) == 3, "a worker, the API and alerts"
 
@@ -226,7 +226,7 @@ def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
         port = str(taken.getsockname()[1])
         code, line = failure("up", *_free_ports(), flag, port, cwd=tmp_path)
     assert code == 1
-    assert line.startswith(f"port {port} is taken by another program")
+    assert line.startswith(f"port {port} is in use")
     assert flag in line
 
 
@@ -236,15 +236,15 @@ def test_a_given_redis_that_refuses_writes_is_waited_for(tmp_path: Path, embedde
         admin.config_set("maxmemory", "1")
         flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", store.url, "--http-port", str(free_port()))
         with started(up := Running("up", *flags, cwd=tmp_path)):
-            up.until("still starting, as is usual for half a minute: Redis is out of memory and refuses writes since")
-            assert "starting it again" not in up.stderr
+            up.until("still starting, usually up to half a minute: Redis is out of memory and refuses writes since")
+            assert "restarting it" not in up.stderr
             admin.config_set("maxmemory", "0")
             up.until("ready http")
             admin.config_set("min-replicas-to-write", "1")
             time.sleep(6)
             admin.config_set("min-replicas-to-write", "0")
             assert up.process.poll() is None
-            assert "starting it again" not in up.stderr
+            assert "restarting it" not in up.stderr
 
 
 def test_a_given_broker_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:

@@ -105,9 +105,9 @@ def test_secrets_reach_every_process_and_no_environment(tmp_path: Path, redis_ur
 def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path) -> None:
     data = tmp_path / "data"
     killed = Up("--data-dir", data, cwd=tmp_path)
-    killed.until("serve runs")
+    killed.until("serve is running")
     killed.stop(signal.SIGKILL)
     assert (data / FILE_NAME).exists()
     with started(Up("--data-dir", data, cwd=tmp_path)) as up:
-        up.until("serve runs")
+        up.until("serve is running")
     assert not (data / FILE_NAME).exists()

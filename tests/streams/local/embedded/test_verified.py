@@ -60,7 +60,7 @@ def test_anything_else_is_refused(
     wheel.unlink() if content is None else wheel.write_bytes(content)
     with pytest.raises(UnverifiedError) as caught:
         verify_packaged_file(distribution, packaged, wheel)
-    assert f"{wheel} is not run: " in str(caught.value)
+    assert f"refusing to run {wheel}: " in str(caught.value)
     assert says in str(caught.value)
     assert f"pip install --force-reinstall --no-deps {distribution}" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -93,7 +93,7 @@ def test_where_it_would_have_to_be_it_is_refused_before_anything_starts(
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path == str(planted) and access(path, mode))
     wanted = StackRequest(settings=Settings(http_port=0), kafka_port=0, redis_port=0, workers=1)
-    with pytest.raises(SalepulseError, match="is not run: its SHA-256 is"):
+    with pytest.raises(SalepulseError, match=r"refusing to run .*: its SHA-256 is"):
         make_plan(wanted, tmp_path)
     assert not (tmp_path / "was-run").exists()
 
