@@ -27,9 +27,9 @@ from consumers.kafka.admin import TopicPlan, create_topics
 from consumers.kafka.metadata import require_topics
 from consumers.topics import Topic
 from streams.process.faust import run_process
-from streams.process.memory import tune_memory
 from streams.process.own_topics import require_own_topics
 from streams.process.shutdown_watchdog import ShutdownWatchdog
+from streams.process.tuning import tune_memory, tune_threads
 from streams.settings import Settings
 from streams.store.connection import check, connect, user_errors
 from streams.store.errors import RedisUnavailableError
@@ -134,6 +134,7 @@ def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
     asyncio.run(preflight(settings))
     logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is no news
     tune_memory()
+    tune_threads()
     ending = ShutdownWatchdog(silent_s=_HUNG_AFTER_S)
     run_process(create_app(settings, file, make, ending), ending)
 

@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
 from streams.process.files import file_limit, raise_file_limit
-from streams.process.memory import tune_memory
+from streams.process.tuning import tune_memory, tune_threads
 from streams.serve import (
     compare,
     definitions,
@@ -173,6 +173,7 @@ def run(settings: Settings) -> None:
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         app = create_app(settings)
         tune_memory()
+        tune_threads()
         server(app, settings).run(sockets=[bound])
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -47,8 +46,6 @@ T = TypeVar("T")
 Answers = dict[CachedQuery[Any], Any]
 
 _SLOWEST_RETRY_S = 1.0
-_SWITCH_S = 0.0005
-"""How long this thread may hold the interpreter while other threads wait."""
 _METRICS_EVERY_S = 1.0
 _CORRECT_EVERY_S = 1.0
 """How often late events update the snapshot while the as-of does not advance."""
@@ -112,8 +109,7 @@ class FollowerThread:
     # From other threads ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start following, without waiting for Redis. Lowers the thread switch interval of the process."""
-        sys.setswitchinterval(_SWITCH_S)
+        """Start following, without waiting for Redis."""
         self._thread.start()
         self._began.wait()
 

@@ -16,9 +16,9 @@ from consumers.kafka.faust_transport import BatchApp, BatchSchema, FetchBudget, 
 from consumers.kafka.metadata import require_topics
 from consumers.topics import READ_TOPICS, Topic
 from streams.process.faust import run_process
-from streams.process.memory import tune_memory
 from streams.process.own_topics import require_own_topics
 from streams.process.shutdown_watchdog import ShutdownWatchdog
+from streams.process.tuning import tune_memory
 from streams.settings import Settings
 from streams.store.connection import check, connect
 from streams.store.keys import Keys
