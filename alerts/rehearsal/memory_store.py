@@ -22,7 +22,8 @@ from streams.shipping.join import OrderChanges, join
 from streams.shipping.record_keys import RecordKey
 from streams.store.as_of import PartitionState
 from streams.store.levels import levels
-from streams.store.reader import BlockId, LogEntry, StoredBlock
+from streams.store.merging import BlockId
+from streams.store.reader import LogEntry, StoredBlock
 from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 from streams.store.state import StoreState
 from streams.view.numbers import SECONDS

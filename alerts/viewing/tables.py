@@ -20,6 +20,7 @@ from streams.model.kpis import TARGET_TIERS
 from streams.model.windows import Span, Window, span
 from streams.panes.dictionary import StockNames
 from streams.panes.scopes import Scope
+from streams.panes.steps import HOUR_MS
 from streams.settings import Settings
 from streams.stock.stock_state import StockState
 from streams.view.compare_rules import days_before, promotion_pair
@@ -27,7 +28,7 @@ from streams.view.forecasts import Forecasts
 from streams.view.query import Item, KpiQuery, NotAnswerableError
 from streams.view.rolling import MAX_ITEMS, RollingView
 from streams.view.scope_queries import ScopeQueries
-from streams.view.shipping_report import HOUR_MS, expected_breaches, orders_due
+from streams.view.shipping_report import expected_breaches, orders_due
 
 HOURS_AHEAD = 12
 DAY_H = 24

@@ -35,7 +35,7 @@ async def confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Pa
             confirmed = [partition for partition in incomplete if partition.topic is Topic.PROMOTIONS]
             writer = PaneWriter(redis, keys, levels(settings))
             for partition in confirmed:
-                await writer.confirm(partition)
+                await writer.clear_incomplete(partition)
             return confirmed
     finally:
         await redis.aclose()

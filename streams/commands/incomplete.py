@@ -124,6 +124,6 @@ async def _clear(settings: Settings, partitions: Iterable[Partition]) -> None:
         with user_errors(redis):
             writer = PaneWriter(redis, Keys(settings.redis_prefix, settings.shards), levels(settings))
             for partition in partitions:
-                await writer.confirm(partition)
+                await writer.clear_incomplete(partition)
     finally:
         await redis.aclose()

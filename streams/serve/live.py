@@ -17,7 +17,7 @@ from streams.serve.http_limits import HttpLimit
 from streams.settings import Settings
 from streams.store.blocking_as_of import blocking_as_of
 from streams.store.state import StoreState
-from streams.store.stuck_partitions import UnmovedPosition, stuck
+from streams.store.stuck_partitions import UnmovedPosition, stuck_partitions
 from streams.view.cached_queries import CachedQuery
 from streams.view.follower_thread import FollowerThread, PollResult, RedisMetrics
 from streams.view.newest_as_of import newest_as_of, queryable_until_ms
@@ -155,7 +155,7 @@ class Live:
         """Partitions in which records wait, and whose position does not move."""
         last_poll = self._following.last_poll
         at_ms = self.now_ms() if last_poll is None else last_poll.polled_ms
-        return stuck(self.state.waiting, self.state.paused, at_ms, self.settings.stale_after_s)
+        return stuck_partitions(self.state.unmoved, self.state.paused, at_ms, self.settings.stale_after_s)
 
     def answer_status(self, as_of_ms: int | None = None) -> AnswerStatus:
         """How things stand now for an answer of this as-of; None: for those that are made ahead."""
@@ -180,8 +180,8 @@ class Live:
             prepared=self.snapshot.as_of_ms is not None,
             wall=self.settings.clock is Clock.WALL,
             unread=self.state.unread,
-            missing=self.state.missing,
-            differing=self.state.differing,
+            missing=self.state.missing_topics,
+            differing=self.state.partition_count_mismatch,
             refused=self.redis_metrics.refused,
             paused=self.state.paused,
             blocking_as_of=tuple(blocking_as_of(self.state.existing_partitions, state_ms, self.settings)),

@@ -202,7 +202,7 @@ class ServerCollector(Collector):
         )
         found = self._live.stuck()
         for partition in sorted({*self._live.state.existing_partitions, *found}):
-            for_s = found[partition].for_s if partition in found else 0
+            for_s = found[partition].unmoved_s if partition in found else 0
             stuck.add_metric([partition.topic, str(partition.number)], for_s)
         yield lag
         yield position

@@ -12,6 +12,7 @@ from consumers.contract.events import MAX_TS_MS
 from streams.model.kpis import NAMES, Number
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
+from streams.panes.steps import HOUR_MS
 from streams.serve.answers import (
     AnswerFrame,
     LiveView,
@@ -33,7 +34,6 @@ from streams.view.query import KpiQuery
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 
 MAX_POINTS = 2_000
-_HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
 
 
@@ -111,7 +111,7 @@ def _compared(compared: ComparedSeries, against: ComparisonPeriod) -> dict[str, 
 def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:
     """As-of times of the points, multiples of 1 s."""
     last = newest_ms if end is None else end
-    first = max(0, last - _HOUR_MS) if start is None else start
+    first = max(0, last - HOUR_MS) if start is None else start
     if last > newest_ms:
         raise ApiError(422, "not_answerable", f"end {last} is later than the newest as-of, {newest_ms}")
     if first > last:

@@ -41,9 +41,9 @@ class ShippingCounter(IntEnum):
 N_SHIPPING_COUNTERS = len(ShippingCounter)
 
 
-def shipping_sum_name(leg: ShippingCounter) -> str:
+def shipping_sum_name(counter: ShippingCounter) -> str:
     """Name of a counter among the sums of formulas."""
-    return f"leg.{leg.name.lower()}"
+    return f"counter.{counter.name.lower()}"
 
 
 SHIPPING_SUM_NAMES = tuple(map(shipping_sum_name, ShippingCounter))

@@ -22,7 +22,7 @@ from streams.shipping.facts import Payment
 class ShippingDelta:
     """Sums of `ShippingCounter` counters. Absent means 0."""
 
-    legs: Cells = field(default_factory=lambda: NO_CELLS)
+    sums: Cells = field(default_factory=lambda: NO_CELLS)
     """All counters but `WAITING`."""
     corrections: RetroactiveCorrections = field(default_factory=lambda: NO_CORRECTIONS)
     """Retroactive corrections of the same counters."""
@@ -30,16 +30,16 @@ class ShippingDelta:
     """`WAITING`, in panes of payments."""
 
     def __bool__(self) -> bool:
-        return bool(len(self.legs.keys) or len(self.corrections) or len(self.waiting.keys))
+        return bool(len(self.sums.keys) or len(self.corrections) or len(self.waiting.keys))
 
     @property
     def size(self) -> int:
         """Number of cells and corrections."""
-        return len(self.legs.keys) + len(self.corrections) + len(self.waiting.keys)
+        return len(self.sums.keys) + len(self.corrections) + len(self.waiting.keys)
 
-    def legs_by(self, step_s: int) -> ShippingDelta:
+    def sums_by(self, step_s: int) -> ShippingDelta:
         """The sums in panes of `step_s` seconds; corrections are unchanged."""
-        return ShippingDelta(nonzero(self.legs.coarsen(step_s)), self.corrections)
+        return ShippingDelta(nonzero(self.sums.coarsen(step_s)), self.corrections)
 
     def waiting_by(self, step_s: int) -> ShippingDelta:
         """Waiting orders in panes of `step_s` seconds."""
@@ -47,13 +47,13 @@ class ShippingDelta:
 
     def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
         """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
-        panes = [self.legs.panes, self.corrections.cells.panes, self.waiting.panes]
+        panes = [self.sums.panes, self.corrections.cells.panes, self.waiting.panes]
         for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
             end = start + length_s
             yield (
                 start,
                 ShippingDelta(
-                    self.legs.between(start, end),
+                    self.sums.between(start, end),
                     self.corrections.between(start, end),
                     self.waiting.between(start, end),
                 ),
@@ -69,7 +69,7 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
     if len(parts) <= 1:
         return parts[0] if parts else NO_SHIPPING
     return ShippingDelta(
-        nonzero(merge_cells([part.legs for part in parts])),
+        nonzero(merge_cells([part.sums for part in parts])),
         merge_corrections([part.corrections for part in parts]),
         nonzero(merge_cells([part.waiting for part in parts])),
     )
@@ -130,9 +130,9 @@ def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts
     if len(spread):
         row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], places.rows)
     keys = cell_keys(pane, row, counter_of)
-    legs = ~late & ~waits
+    plain = ~late & ~waits
     return ShippingDelta(
-        _cells(keys[legs], amount_of[legs]),
+        _cells(keys[plain], amount_of[plain]),
         RetroactiveCorrections(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_CORRECTIONS,
         _cells(keys[waits], amount_of[waits]),
     )

@@ -20,12 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.panes.steps import DAY_S, HOUR_MS
 from streams.shipping.counters import ShippingCounter
 from streams.shipping.duration_histogram import DELIVERY, SHIP, histogram_counter
 from streams.shipping.facts import NO_FACTS, UNKNOWN_MS, OrderFacts, Payment, Shipment, known_before
-
-HOUR_MS = 3_600_000
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def expand(facts: OrderFacts, limits: ShippingLimits) -> list[Entry]:
     if facts.paid is not None:
         _clock(entries, facts, facts.paid, limits)
         if facts.dispatched is not None and facts.dispatched.ts_ms >= facts.paid.ts_ms:
-            _ship_leg(entries, facts.paid, facts.dispatched, limits)
+            _ship_interval(entries, facts.paid, facts.dispatched, limits)
     if facts.delivered is not None or facts.returned_ms is not None:
         _arrivals(entries, facts)
     return entries
@@ -104,7 +102,7 @@ def _clock(entries: list[Entry], facts: OrderFacts, paid: Payment, limits: Shipp
             entries.append(Entry(due_s, called_off_s, labels, counter, -1))
 
 
-def _ship_leg(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: ShippingLimits) -> None:
+def _ship_interval(entries: list[Entry], paid: Payment, dispatched: Shipment, limits: ShippingLimits) -> None:
     at_s, took_ms = dispatched.ts_ms // 1000, dispatched.ts_ms - paid.ts_ms
     labels = Labels(*paid.labels[:3], dispatched.carrier, dispatched.warehouse)
     entries.append(Entry(at_s, at_s, labels, ShippingCounter.SHIP_INTERVALS, 1))

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
+from streams.panes.steps import HOUR_MS
 from streams.shipping.counters import ShippingCounter, shipping_sum_name
 
 Sums: TypeAlias = Mapping[str, int]
 """# <`shipping_sum_name`: sum>"""
-HOUR_MS = 3_600_000
 SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
 
 
@@ -45,12 +45,12 @@ def _ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCount
     return ShippingKpi(name, formula, compute, _inputs(above, below), Unit.RATIO)
 
 
-def _mean(name: str, formula: str, milliseconds: ShippingCounter, legs: ShippingCounter) -> ShippingKpi:
+def _mean(name: str, formula: str, milliseconds: ShippingCounter, intervals: ShippingCounter) -> ShippingKpi:
     def compute(sums: Sums) -> float | None:
-        count = sums[shipping_sum_name(legs)]
+        count = sums[shipping_sum_name(intervals)]
         return sums[shipping_sum_name(milliseconds)] / (count * HOUR_MS) if count else None
 
-    return ShippingKpi(name, formula, compute, _inputs(milliseconds, legs), Unit.HOURS)
+    return ShippingKpi(name, formula, compute, _inputs(milliseconds, intervals), Unit.HOURS)
 
 
 SHIPPING_KPIS = (

@@ -37,14 +37,14 @@ def to_wire(delta: ShippingDelta, rows: RowIndex) -> ShippingWire | None:
     """Encode a delta, its rows numbered by `rows`; None if empty."""
     if not delta:
         return None
-    parts = (delta.legs, delta.corrections.cells, delta.waiting)
+    parts = (delta.sums, delta.corrections.cells, delta.waiting)
     whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
     used, row_of = unique_inverse(whole.rows, len(rows))
     panes, pane_of = places(whole.panes)
     return ShippingWire(
         *rows.written(used.tolist()),
         pack(np.diff(panes, prepend=0)),
-        (len(delta.legs.keys), len(delta.corrections)),
+        (len(delta.sums.keys), len(delta.corrections)),
         pack(pane_of),
         pack(row_of),
         pack(whole.counters),
@@ -61,10 +61,10 @@ def from_wire(wire: ShippingWire | None, rows: RowIndex) -> ShippingDelta:
     panes = np.cumsum(unpack(wire.pane_steps))[unpack(wire.panes)]
     keys = cell_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
     amounts = unpack(wire.amounts)
-    legs, late = wire.sizes[0], wire.sizes[0] + wire.sizes[1]
-    valid_s = panes[legs:late] + unpack(wire.delays)
+    sums, late = wire.sizes[0], wire.sizes[0] + wire.sizes[1]
+    valid_s = panes[sums:late] + unpack(wire.delays)
     return ShippingDelta(
-        Cells(keys[:legs], amounts[:legs]).sorted(),
-        RetroactiveCorrections(keys[legs:late], valid_s, amounts[legs:late]).sorted(),
+        Cells(keys[:sums], amounts[:sums]).sorted(),
+        RetroactiveCorrections(keys[sums:late], valid_s, amounts[sums:late]).sorted(),
         Cells(keys[late:], amounts[late:]).sorted(),
     )

@@ -1,25 +1,24 @@
--- Applies one batch of one partition, results and position together, if and only if it follows what was applied before.
--- Records of orders are written by compare-and-set: another partition may have told something of them meanwhile.
--- KEYS: state, log, ids, totals, the common beginning of the records' buckets
--- ARGV: as named below, then for each total its name and what to add.
---       first: '1': the caller found no position · batch: an id of its own of what is sent · delta, hashes, and the times
---       of these: or '' · epoch: for a new store · changes: records, one after the other: bucket (4 bytes, big-endian),
---       field (8), what it was read as or nothing, what it becomes (each after its length in 2 bytes) · max_pairs: most
---       totals of negative amounts · clock_ms: a newest event time later than this that is stored already was left by a
---       clock that was wrong, or ''
--- Returns 'ok', also when this very call got through before, or holds nothing; 'read again' when a record is not what it
--- was; or the position to go to ('' when there is none).
+-- Applies one batch of one partition, results and position together, if it starts at the stored position.
+-- Order records are written by compare-and-set, since another partition may have changed them.
+-- KEYS: state, log, ids, totals, common prefix of the record buckets
+-- ARGV: as named below, then the name and increment of each total.
+--       first: '1' if the caller found no position · batch: unique id of this content · delta, hashes, hash times: '' if
+--       none · epoch: for a new store · changes: records in sequence: bucket (4 bytes, big-endian), field (8), previous and
+--       new content (each after its length in 2 bytes) · max_pairs: limit of totals of negative amounts · clock_ms: a later
+--       stored event time came from a wrong clock and is replaced; '' to keep any
+-- Returns 'ok', also if this content was applied before or is empty; 'read again' if a record has changed; or the stored
+-- position ('' if there is none).
 local state, log, ids, totals, buckets = unpack(KEYS)
-local partition, follows, next_, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
+local partition, start_offset, end_offset, first, batch, newest_ms, now_ms = unpack(ARGV, 1, 7)
 local delta, hashes, hashes_oldest_ms, hashes_newest_ms, epoch, changes, max_pairs, clock_ms = unpack(ARGV, 8, 15)
 local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
-  if position == next_ and redis.call('HGET', state, 'by:' .. partition) == batch then return 'ok' end
-  if position ~= follows then return position end
+  if position == end_offset and redis.call('HGET', state, 'by:' .. partition) == batch then return 'ok' end
+  if position ~= start_offset then return position end
 elseif first ~= '1' then
   return ''
 end
-if next_ == follows then return 'ok' end  -- it holds nothing, and its position may be in the log already
+if end_offset == start_offset then return 'ok' end  -- empty: its position may be in the log already
 local records, at = {}, 1
 while at <= #changes do
   local bucket, field, before, after
@@ -28,13 +27,13 @@ while at <= #changes do
   if (redis.call('HGET', key, field) or '') ~= before then return 'read again' end
   records[#records + 1] = { key, field, after }
 end
--- First what could fail, were the log ahead of the position: then nothing is applied.
-redis.call('XADD', log, next_ .. '-0', 'f', follows, 'd', delta)
+-- XADD first: it fails if the log is ahead of the position, and then nothing is applied.
+redis.call('XADD', log, end_offset .. '-0', 'f', start_offset, 'd', delta)
 redis.call('HSETNX', state, 'epoch', epoch)
-redis.call('HSET', state, 'pos:' .. partition, next_, 'by:' .. partition, batch)
+redis.call('HSET', state, 'pos:' .. partition, end_offset, 'by:' .. partition, batch)
 redis.call('HDEL', state, 'stopped:' .. partition)
 if not position then
-  redis.call('HSET', state, 'rolled:' .. partition, follows)
+  redis.call('HSET', state, 'rolled:' .. partition, start_offset)
 end
 if newest_ms ~= '' then
   local newest = tonumber(redis.call('HGET', state, 'max:' .. partition))
@@ -46,7 +45,7 @@ else
   redis.call('HSET', state, 'void:' .. partition, now_ms)
 end
 if hashes ~= '' then
-  redis.call('XADD', ids, next_ .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
+  redis.call('XADD', ids, end_offset .. '-0', 'h', hashes, 'o', hashes_oldest_ms, 'n', hashes_newest_ms)
 end
 for _, record in ipairs(records) do redis.call('HSET', record[1], record[2], record[3]) end
 for i = 16, #ARGV, 2 do

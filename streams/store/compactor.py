@@ -53,11 +53,11 @@ class Compaction:
     def keeps(self, level: PaneLevel, start_s: int) -> bool:
         """Whether a block is still retained."""
         young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
-        return young or self.kept.holds(level.name, start_s, level.block_s)
+        return young or self.kept.retains(level.name, start_s, level.block_s)
 
     def keep_s(self, level: PaneLevel, start_s: int) -> int:
         """Extra retention of a block, in seconds."""
-        return self.kept.keep_s if self.kept.holds(level.name, start_s, level.block_s) else 0
+        return self.kept.keep_s if self.kept.retains(level.name, start_s, level.block_s) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class Compactor:
         longest_s = max((level.keep_s or 0 for level in levels), default=0)
         self._live_s = longest_s if clock is Clock.EVENT else 0
         """Minimum TTL of a block."""
-        self._roll = script(redis, "roll")
-        self._parts = script(redis, "parts")
+        self._compact = script(redis, "compact")
+        self._read_parts = script(redis, "read_parts")
 
     async def plan(self, compaction: Compaction, blocks: OpenBlocks, rows: RowIndex) -> PlannedCompaction:
         """Compute all writes of a compaction. Slow, but changes nothing: batches may be applied meanwhile."""
@@ -145,7 +145,7 @@ class Compactor:
             keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
             replaced = [part.name for part in write.merge.parts]
             args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
-        if await self._roll(keys=keys, args=args) != b"ok":
+        if await self._compact(keys=keys, args=args) != b"ok":
             return False
         for write, content in zip(planned.writes, planned.contents, strict=True):
             blocks.written(write.block, BlockPart(name, write.merge.tier, len(content)), write.merge)
@@ -186,7 +186,7 @@ class Compactor:
         total = rest = merge(compaction.pending)
         newest_s = _newest_s(total)
         for level in self._levels:
-            if level.holds is LevelContent.PANES:
+            if level.content is LevelContent.PANES:
                 rest = level.coarsen(rest)  # coarsen each level from the finer one, which is smaller than the whole
                 held = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
             else:
@@ -218,7 +218,7 @@ class Compactor:
         """The content of each write, merged with the parts that it replaces."""
         keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
-        held: list[bytes | None] = await self._parts(keys=keys, args=names) if keys else []
+        held: list[bytes | None] = await self._read_parts(keys=keys, args=names) if keys else []
         return await asyncio.to_thread(_encoded, writes, held, rows)
 
 

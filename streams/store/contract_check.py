@@ -40,7 +40,7 @@ class TopicTally:
     """# <rejection reason: messages>"""
 
     @property
-    def refused(self) -> int:
+    def rejected(self) -> int:
         return sum(self.reasons.values())
 
 
@@ -78,8 +78,8 @@ def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMe
     left = CHECKED_MESSAGES - counted.messages
     if left <= 0:
         return ContractCheckResult(TopicVerdict.ACCEPTED)
-    among = [refused for refused in rejected if refused.index < left]
-    if counted.refused + len(among) <= CHECKED_MESSAGES // 2:
+    among = [one for one in rejected if one.index < left]
+    if counted.rejected + len(among) <= CHECKED_MESSAGES // 2:
         return ContractCheckResult(TopicVerdict.UNDECIDED)
     return ContractCheckResult(TopicVerdict.PAUSED, _why(counted, counted.messages + min(left, size), among))
 
@@ -96,12 +96,12 @@ def contract_fix(topic: Topic) -> str:
 
 def _why(counted: TopicTally, seen: int, among: Sequence[RejectedMessage]) -> str:
     """The number of rejected messages by reason, with an example of the most frequent reason in the batch."""
-    batch = Counter(refused.reason.value for refused in among)
+    batch = Counter(one.reason.value for one in among)
     reasons = (Counter(counted.reasons) + batch).most_common()
     shown = batch.most_common(1)[0][0] if batch else ""
-    example = next((refused.detail for refused in among if refused.reason == shown), "")
+    example = next((one.detail for one in among if one.reason == shown), "")
     listed = ", ".join(
         f"{count} {reason}" + (f" (such as: {example})" if reason == shown and example else "")
         for reason, count in reasons
     )
-    return f"{counted.refused + len(among)} of its first {seen} messages break the contract: {listed}"
+    return f"{counted.rejected + len(among)} of its first {seen} messages break the contract: {listed}"

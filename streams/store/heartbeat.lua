@@ -1,19 +1,18 @@
--- Says that a worker is at work on its partitions: only where it stands at the position that is stored, or where a batch that
--- it is applying has led there, of which it has no answer yet.
--- Where records wait, or the broker answers nothing, it is noted since when nothing has moved; a worker that was away for
--- longer than a restart takes begins that anew.
+-- Writes heartbeats of partitions whose position is the stored one, or was set by the caller's batch in flight.
+-- For partitions with a backlog, or without an answer of the broker, it stores since when the position has not moved; the
+-- time restarts after a worker was away for longer than a restart takes.
 -- KEYS: state
--- ARGV: now ms, then for each partition its name, position or '', records not yet counted ('': the broker does not answer,
---       which is no word about the partition), when everything had arrived that is before the position, or '', how far a
---       large record was read, and the id of the batch that is being applied, or ''
--- Returns the names of the partitions whose position is another.
+-- ARGV: now ms, then for each partition its name, position or '', lag ('': the broker does not answer, lag unknown), the time
+--       by which all records before the position had arrived, or '', reads of a large record, and the id of the batch in
+--       flight, or ''
+-- Returns the names of the partitions whose position differs.
 local state, now_ms = KEYS[1], ARGV[1]
 local moved = {}
 for i = 2, #ARGV, 6 do
-  local partition, position, lag, arrived_ms, steps, applying = unpack(ARGV, i, i + 5)
+  local partition, position, lag, arrived_ms, steps, batch_in_flight = unpack(ARGV, i, i + 5)
   if
     (redis.call('HGET', state, 'pos:' .. partition) or '') == position
-    or (applying ~= '' and redis.call('HGET', state, 'by:' .. partition) == applying)
+    or (batch_in_flight ~= '' and redis.call('HGET', state, 'by:' .. partition) == batch_in_flight)
   then
     if lag ~= '' then redis.call('HSET', state, 'seen:' .. partition, now_ms, 'lag:' .. partition, lag) end
     if arrived_ms ~= '' then redis.call('HSET', state, 'upto:' .. partition, arrived_ms) end

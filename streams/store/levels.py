@@ -42,7 +42,7 @@ class PaneLevel:
     block_s: int
     keep_s: int | None
     """Retention of its panes in seconds of event time; None: unlimited."""
-    holds: LevelContent = LevelContent.PANES
+    content: LevelContent = LevelContent.PANES
     settle_s: int = SETTLE_S
     """Seconds after its end from which on a block rarely changes."""
 
@@ -52,22 +52,22 @@ class PaneLevel:
 
     def coarsen(self, delta: PaneDelta) -> PaneDelta:
         """This level's part of a delta, at its resolution."""
-        if self.holds is LevelContent.PANES:
+        if self.content is LevelContent.PANES:
             return delta.coarsen(self.counters_step_s, self.distincts_step_s)
-        if self.holds is LevelContent.STOCK:
+        if self.content is LevelContent.STOCK:
             return PaneDelta(stock=delta.stock)
-        if self.holds is LevelContent.STOCK_SALES:
+        if self.content is LevelContent.STOCK_SALES:
             return PaneDelta(stock=Ledger(sales=delta.stock.sales.rounded(1000 * DAY_S)))
-        if self.holds is LevelContent.SHIPPING_SUMS:
-            return PaneDelta(shipping=delta.shipping.legs_by(self.counters_step_s))
+        if self.content is LevelContent.SHIPPING_SUMS:
+            return PaneDelta(shipping=delta.shipping.sums_by(self.counters_step_s))
         return PaneDelta(shipping=delta.shipping.waiting_by(self.counters_step_s))
 
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
         """Split a delta into this level's blocks, without those that end before `oldest_s`."""
         held = self.coarsen(delta)
-        if self.holds is LevelContent.PANES:
+        if self.content is LevelContent.PANES:
             parts = held.cut(self.block_s)
-        elif self.holds in (LevelContent.STOCK, LevelContent.STOCK_SALES):
+        elif self.content in (LevelContent.STOCK, LevelContent.STOCK_SALES):
             parts = ((ms // 1000, PaneDelta(stock=part)) for ms, part in held.stock.cut(1000 * self.block_s))
         else:
             parts = ((start, PaneDelta(shipping=part)) for start, part in held.shipping.cut(self.block_s))

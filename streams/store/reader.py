@@ -20,11 +20,9 @@ from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.connection import Access, connect, user_errors
 from streams.store.keys import Keys
+from streams.store.merging import BlockId
 from streams.store.retained_spans import RetainedSpans, from_json
 from streams.store.state import StoreState, read_state
-
-BlockId = tuple[str, int]
-"""Level name and start, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)

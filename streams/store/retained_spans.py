@@ -18,9 +18,9 @@ import msgspec
 
 from consumers.contract.events import Promotion
 from streams.model.windows import Span
+from streams.panes.steps import DAY_S
 from streams.settings import Settings
 
-DAY_S = 86_400
 KEPT_LEVELS = ("m", "ship_m")
 """The levels whose blocks are retained in these spans."""
 BEFORE_START_S = 3600
@@ -48,7 +48,7 @@ class RetainedSpans:
                 at_s = span.end_s
         return at_s >= min(spans_to_retain.end_s, oldest_s)
 
-    def holds(self, level: str, start_s: int, block_s: int) -> bool:
+    def retains(self, level: str, start_s: int, block_s: int) -> bool:
         """Whether a block is retained beyond its level's retention."""
         return level in KEPT_LEVELS and any(
             span.start_s < start_s + block_s and start_s < span.end_s for span in self.spans

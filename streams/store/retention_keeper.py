@@ -50,7 +50,7 @@ class RetentionKeeper:
         self._keys = keys
         self._levels = [level for level in levels if level.name in KEPT_LEVELS]
         self._keeping = PromotionRetention.of(settings)
-        self._keep = script(redis, "keep")
+        self._set_retained = script(redis, "set_retained")
         self._lengthened = NO_RETAINED_SPANS.spans
         self._lengthened_at = 0.0
 
@@ -64,7 +64,7 @@ class RetentionKeeper:
             definitions = await self._redis.hvals(self._keys.promotions)
             spans = spans_to_retain(map(Promotion.model_validate_json, definitions), self._keeping)
             self.kept = revise_retained(from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
-            if await self._keep(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
+            if await self._set_retained(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
                 break  # else another worker published meanwhile
         await self._lengthen()
         return self.kept

@@ -27,7 +27,7 @@ class StoreState:
     """All event partitions that were ever read, even if the broker no longer has them."""
     promotions_version: int
     """Incremented by every change of a promotion."""
-    counts: Mapping[Topic, int] = field(default_factory=dict)
+    partition_counts: Mapping[Topic, int] = field(default_factory=dict)
     """# <topic that workers read: number of partitions on the broker, 0 if it does not exist>, as far as noted."""
     unread: tuple[Partition, ...] = ()
     """Partitions of the broker without any heartbeat yet."""
@@ -35,7 +35,7 @@ class StoreState:
     """# <partition that lost uncounted records: event time of the loss, epoch ms, never 0>, also of `promotions`."""
     paused: dict[Partition, str] = field(default_factory=dict)
     """# <paused partition: reason>: most messages of its topic break the contract."""
-    waiting: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
+    unmoved: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """Partitions with a backlog, or that the broker does not answer for; also of `promotions`."""
 
     @property
@@ -45,13 +45,13 @@ class StoreState:
         return {
             partition: held
             for partition, held in self.partitions.items()
-            if not (count := self.counts.get(partition.topic)) or partition.number < count
+            if not (count := self.partition_counts.get(partition.topic)) or partition.number < count
         }
 
     @property
-    def differing(self) -> tuple[int, int] | None:
-        """The partition counts of `orders` and `logistics` if they must match and do not."""
-        orders, logistics = self.counts.get(Topic.ORDERS, 0), self.counts.get(Topic.LOGISTICS, 0)
+    def partition_count_mismatch(self) -> tuple[int, int] | None:
+        """The partition partition_counts of `orders` and `logistics` if they must match and do not."""
+        orders, logistics = self.partition_counts.get(Topic.ORDERS, 0), self.partition_counts.get(Topic.LOGISTICS, 0)
         return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
 
     @property
@@ -60,9 +60,9 @@ class StoreState:
         return min((ms for partition, ms in self.incomplete.items() if partition.topic in EVENT_TOPICS), default=None)
 
     @property
-    def missing(self) -> tuple[Topic, ...]:
+    def missing_topics(self) -> tuple[Topic, ...]:
         """Topics that the broker does not have."""
-        return tuple(topic for topic, count in self.counts.items() if not count)
+        return tuple(topic for topic, count in self.partition_counts.items() if not count)
 
     def capped(self, now_ms: int) -> StoreState:
         """A copy without event times in the future."""
@@ -98,7 +98,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
                         for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag", b"upto", b"void")
                     )
                 )
-    counts = {
+    partition_counts = {
         topic: int(held.split(b" ")[1])
         for topic in READ_TOPICS
         for fields in shards[:1]
@@ -108,10 +108,10 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
         tuple(fields.get(b"epoch", b"").decode() for fields in shards),
         partitions,
         sum(int(fields.get(b"promotions", 0)) for fields in shards),
-        counts,
+        partition_counts,
         tuple(
             partition
-            for topic, count in counts.items()
+            for topic, count in partition_counts.items()
             for partition in (Partition(topic, number) for number in range(count))
             if partition not in attended
         ),
@@ -123,7 +123,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
             if name.startswith(_STOPPED)
         },
         {
-            Partition.parse(name.removeprefix(_WAITS).decode()): _waiting(held)
+            Partition.parse(name.removeprefix(_WAITS).decode()): _unmoved(held)
             for fields in shards
             for name, held in fields.items()
             if name.startswith(_WAITS)
@@ -131,7 +131,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
     )
 
 
-def _waiting(held: bytes) -> UnmovedPosition:
+def _unmoved(held: bytes) -> UnmovedPosition:
     """Parse the format of `heartbeat.lua`."""
     at, since_ms, reported_ms, lag = held.decode().split(" ")
     return UnmovedPosition(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)

@@ -25,12 +25,12 @@ class UnmovedPosition:
     """Number of uncounted records; None: the broker answers no fetch of the partition."""
 
     @property
-    def for_s(self) -> float:
+    def unmoved_s(self) -> float:
         """How long the position has not moved."""
         return (self.reported_ms - self.since_ms) / 1000
 
 
-def stuck(
+def stuck_partitions(
     waiting: Mapping[Partition, UnmovedPosition], paused: Mapping[Partition, str], now_ms: int, stale_after_s: float
 ) -> dict[Partition, UnmovedPosition]:
     """The partitions that are stuck and still reported, without paused ones."""
@@ -38,7 +38,7 @@ def stuck(
     return {
         partition: held
         for partition, held in sorted(waiting.items())
-        if held.for_s * 1000 > STUCK_MS and held.reported_ms >= oldest_ms and partition not in paused
+        if held.unmoved_s * 1000 > STUCK_MS and held.reported_ms >= oldest_ms and partition not in paused
     }
 
 
@@ -57,7 +57,7 @@ def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, s
         if len(unheard) < 2 or partition not in unheard
     ]
     if len(unheard) > 1:
-        names, for_s = ", ".join(map(str, unheard)), min(held.for_s for held in unheard.values())
+        names, for_s = ", ".join(map(str, unheard)), min(held.unmoved_s for held in unheard.values())
         what = f"the broker answers no fetch of {len(unheard)} partitions ({names})"
         texts.append((f"{what}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unheard.values())))))
     return texts
@@ -74,7 +74,7 @@ def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
     """
     at = f"offset {held.position}" if held.position else "its first record"
     why = f"{held.lag:,} records wait after it" if held.lag else "the broker answers none of its fetches"
-    return f"partition {partition} has been at {at} for {held.for_s:.0f} s, and {why}"
+    return f"partition {partition} has been at {at} for {held.unmoved_s:.0f} s, and {why}"
 
 
 def stuck_fix(held: UnmovedPosition) -> str:

@@ -26,7 +26,7 @@ class RecordSweep:
         self._keys = keys
         self._horizon_ms = horizon_ms
         self._delivered_ms = delivered_ms
-        self._forget = script(redis, "forget")
+        self._delete_records = script(redis, "delete_records")
         self._next = randrange(BUCKETS * keys.shards)
 
     async def run_once(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
@@ -41,7 +41,7 @@ class RecordSweep:
     async def _bucket(self, key: str, as_of_ms: int) -> int:
         held: dict[bytes, bytes] = await self._redis.hgetall(key)  # type: ignore[assignment]
         old = [part for item in held.items() if self._is_over(decode(item[1]), as_of_ms) for part in item]
-        return int(await self._forget(keys=[key], args=old)) if old else 0
+        return int(await self._delete_records(keys=[key], args=old)) if old else 0
 
     def _is_over(self, facts: OrderFacts, as_of_ms: int) -> bool:
         waits = facts.delivered is None and (facts.paid is not None or facts.dispatched is not None)

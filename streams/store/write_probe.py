@@ -28,8 +28,8 @@ class WriteProbe:
     """Sends commands that fail whenever Redis refuses writes, and that change nothing.
 
     `SET` with `XX` on a key that never exists fails for every cause, including memory; a script then tries each command
-    that counting uses (`rights.lua`). Read-only users may run neither: they may `HDEL` silences, which fails for every
-    cause except memory, and `INFO` shows that one. Without that permission, `INFO` shows most causes.
+    that counting uses (`try_commands.lua`). Read-only users may run neither: they may `HDEL` silences, which fails for
+    every cause except memory, and `INFO` shows that one. Without that permission, `INFO` shows most causes.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class WriteProbe:
         self._keys = keys
         self._only_reads = only_reads
         self._sole_login = sole_login
-        self._rights = script(redis, "rights")
+        self._try_commands = script(redis, "try_commands")
         self._denied_s: float | None = None
         """When a permission was last denied."""
         self._looked_s = -_NODES_EVERY_S
@@ -87,14 +87,14 @@ class WriteProbe:
     async def _ask_to_write(self) -> None:
         if not isinstance(self._redis, Cluster):
             await self._redis.set(self._keys.probe(0), "", xx=True)
-            await self._rights(keys=[self._keys.probe(0), self._keys.state(0)])
+            await self._try_commands(keys=[self._keys.probe(0), self._keys.state(0)])
             return
         async with self._redis.pipeline(transaction=False) as pipe:
             for shard in range(self._keys.shards):
                 pipe.set(self._keys.probe(shard), "", xx=True)
             await pipe.execute()
         for shard in range(self._keys.shards):
-            await self._rights(keys=[self._keys.probe(shard), self._keys.state(shard)])
+            await self._try_commands(keys=[self._keys.probe(shard), self._keys.state(shard)])
 
     async def _ask_to_delete(self) -> None:
         client: Any = self._redis  # redis-py's types fit neither kind of client

@@ -130,14 +130,14 @@ class PaneWriter:
         self._levels = levels
         self._clock = clock
         self._apply = script(redis, "apply")
-        self._restart = script(redis, "restart")
-        self._identify = script(redis, "identify")
-        self._incomplete = script(redis, "incomplete")
-        self._topics = script(redis, "topics")
+        self._reset_position = script(redis, "reset_position")
+        self._note_topic_id = script(redis, "note_topic_id")
+        self._mark_incomplete = script(redis, "mark_incomplete")
+        self._note_topics = script(redis, "note_topics")
         self._heartbeat = script(redis, "heartbeat")
-        self._promotions = script(redis, "promotions")
-        self._stop = script(redis, "stop")
-        self._records = script(redis, "records")
+        self._apply_promotions = script(redis, "apply_promotions")
+        self._note_paused = script(redis, "note_paused")
+        self._read_records = script(redis, "read_records")
 
     async def load(self, partition: Partition, rows: RowIndex) -> StoredPartition:
         """Read the state that a new owner needs, atomically."""
@@ -167,13 +167,15 @@ class PaneWriter:
     async def note_topic_id(self, partition: Partition, position: int, topic_id: str) -> bool:
         """Note the id of a partition's topic if none is stored; False on an offset mismatch."""
         keys = [self._keys.state(self._keys.shard(partition))]
-        return bool(await self._identify(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
+        return bool(await self._note_topic_id(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
 
     async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
         """The records of a partition's orders; None for orders without one."""
         keys = list(orders)
         records: dict[RecordKey, bytes | None] = dict.fromkeys(keys)
-        held = iter(await self._records(keys=[self._keys.buckets(self._keys.shard(partition))], args=[b"".join(keys)]))
+        held = iter(
+            await self._read_records(keys=[self._keys.buckets(self._keys.shard(partition))], args=[b"".join(keys)])
+        )
         for place, record in zip(held, held, strict=True):
             records[keys[place]] = record
         return records
@@ -219,9 +221,9 @@ class PaneWriter:
         """
         keys = [self._keys.state(self._keys.shard(partition))]
         at = "" if position is None else position
-        return bool(await self._incomplete(keys=keys, args=[str(partition), at, unknown_ms]) == b"ok")
+        return bool(await self._mark_incomplete(keys=keys, args=[str(partition), at, unknown_ms]) == b"ok")
 
-    async def restart(
+    async def reset_position(
         self, partition: Partition, position: int, at: int, unknown_ms: int | None, topic_id: str = ""
     ) -> bool:
         """Move to another position; the whole log must be compacted.
@@ -230,7 +232,7 @@ class PaneWriter:
         the current topic, empty if unknown. Readers start over. False and no change on an offset mismatch or if the log
         is not compacted.
         """
-        answer = await self._restart(
+        answer = await self._reset_position(
             keys=[
                 self._keys.state(self._keys.shard(partition)),
                 self._keys.log(partition),
@@ -252,7 +254,7 @@ class PaneWriter:
     ) -> OffsetMismatch | None:
         """Set (JSON) or delete (None) promotions in order, and add to totals, together with the position."""
         shard = self._keys.shard(partition)
-        answer = await self._promotions(
+        answer = await self._apply_promotions(
             keys=[self._keys.state(shard), self._keys.promotions, self._keys.totals(shard)],
             args=[
                 str(partition),
@@ -267,12 +269,14 @@ class PaneWriter:
         )
         return _moved(answer)
 
-    async def stop(self, partition: Partition, position: int | None, why: str) -> OffsetMismatch | None:
+    async def note_paused(self, partition: Partition, position: int | None, why: str) -> OffsetMismatch | None:
         """Note why a partition is paused, until its next batch is applied; None if noted."""
         keys = [self._keys.state(self._keys.shard(partition))]
-        return _moved(await self._stop(keys=keys, args=[str(partition), "" if position is None else position, why]))
+        return _moved(
+            await self._note_paused(keys=keys, args=[str(partition), "" if position is None else position, why])
+        )
 
-    async def confirm(self, partition: Partition) -> None:
+    async def clear_incomplete(self, partition: Partition) -> None:
         """Clear the mark that records of a partition were lost."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
 
@@ -280,21 +284,21 @@ class PaneWriter:
         """Note the broker's topics and partition counts: readers await a heartbeat of each partition."""
         if known:
             args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
-            await self._topics(keys=[self._keys.state(0)], args=args)
+            await self._note_topics(keys=[self._keys.state(0)], args=args)
 
     async def heartbeat(
         self,
         lags: Mapping[Partition, tuple[int | None, int | None]],
         counted_through_ms: Mapping[Partition, int] = MappingProxyType({}),
         steps: Mapping[Partition, int] = MappingProxyType({}),
-        applying: Mapping[Partition, str] = MappingProxyType({}),
+        batches_in_flight: Mapping[Partition, str] = MappingProxyType({}),
     ) -> set[Partition]:
         """Write heartbeats: (position, uncounted records) per partition. Returns the partitions whose position differs.
 
         Uncounted records are None if the broker does not answer for a partition; then only that is noted.
         `counted_through_ms`: all records that arrived in Kafka by then are before the position. `steps`: grows while a
-        large record is read. `applying`: ids of batches in flight, whose resulting positions are accepted as the
-        caller's.
+        large record is read. `batches_in_flight`: ids of batches whose resulting positions are accepted as
+        the caller's.
         """
         moved: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
@@ -305,7 +309,7 @@ class PaneWriter:
                     args += [
                         counted_through_ms.get(partition, ""),
                         steps.get(partition, 0),
-                        applying.get(partition, ""),
+                        batches_in_flight.get(partition, ""),
                     ]
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
             moved |= {Partition.parse(name.decode()) for name in answer}

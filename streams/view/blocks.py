@@ -18,7 +18,8 @@ from streams.panes.tiered_sum import TieredSum
 from streams.shipping.corrections import RetroactiveCorrections
 from streams.shipping.delta import ShippingDelta
 from streams.store.levels import LevelContent, PaneLevel
-from streams.store.reader import BlockId, LogEntry, PaneSource, StoredBlock
+from streams.store.merging import BlockId
+from streams.store.reader import LogEntry, PaneSource, StoredBlock
 from streams.view.query import NotAnswerableError
 
 
@@ -38,7 +39,7 @@ class BlockContent(Enum):
         held = delta.shipping
         return PaneDelta(
             shipping=ShippingDelta(
-                held.legs.between(start_s, end_s),
+                held.sums.between(start_s, end_s),
                 held.corrections.between(start_s, end_s),
                 held.waiting.between(start_s, end_s),
             )
@@ -108,12 +109,12 @@ class CachedBlock:
 def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     """Starts of the blocks of a level that a delta may add to."""
     spans: list[tuple[int, int]] = []
-    if level.holds is LevelContent.PANES:
+    if level.content is LevelContent.PANES:
         # Panes of cells start at the second of the event; those of sketches are longer and may start earlier.
         spans = [_cells_span(delta.cells)] if len(delta.cells.keys) else [_sketches_span(delta.sketches)]
-    elif level.holds is LevelContent.SHIPPING_SUMS:
-        spans = [_cells_span(delta.shipping.legs), _cells_span(delta.shipping.corrections.cells)]
-    elif level.holds is LevelContent.WAITING:
+    elif level.content is LevelContent.SHIPPING_SUMS:
+        spans = [_cells_span(delta.shipping.sums), _cells_span(delta.shipping.corrections.cells)]
+    elif level.content is LevelContent.WAITING:
         spans = [_cells_span(delta.shipping.waiting)]
     spans = [span for span in spans if span != _NOWHERE]
     if not spans:
@@ -230,7 +231,7 @@ class Blocks:
         loaded: dict[CachedBlockId, CachedBlock] = {}
         for (name, start), held in stored.items():
             level = self._levels[name]
-            for content in CONTENTS_OF_LEVEL[level.holds]:
+            for content in CONTENTS_OF_LEVEL[level.content]:
                 cached_block_id = (name, start), content
                 if cached_block_id not in self._cached_blocks:
                     cached_block = CachedBlock(
@@ -256,7 +257,7 @@ class Blocks:
         return stored
 
     def _content(self, block_id: BlockId, sketches: bool) -> BlockContent:
-        return BlockContent.SKETCHES if sketches else CONTENTS_OF_LEVEL[self._levels[block_id[0]].holds][0]
+        return BlockContent.SKETCHES if sketches else CONTENTS_OF_LEVEL[self._levels[block_id[0]].content][0]
 
     def _evict(self, kept: Collection[CachedBlockId]) -> None:
         if self._size <= self._limit:
@@ -312,10 +313,10 @@ class Blocks:
         for part, piece in self._parts(pieces, BlockContent.SKETCHES):
             yield part.sketches.between(piece.start_s, piece.end_s)
 
-    def legs(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
+    def shipping_sums(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[Cells]:
         """Sums of shipment intervals in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.SHIPPING):
-            yield part.shipping.legs.between(piece.start_s, piece.end_s)
+            yield part.shipping.sums.between(piece.start_s, piece.end_s)
 
     def corrections(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[RetroactiveCorrections]:
         """Their retroactive corrections."""
@@ -350,7 +351,7 @@ def _within(
         )
         return
     for start in starts:
-        for content in CONTENTS_OF_LEVEL[level.holds]:
+        for content in CONTENTS_OF_LEVEL[level.content]:
             cached_block_id = (level.name, start), content
             if cached_block_id in cached_blocks:
                 yield cached_block_id

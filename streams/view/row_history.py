@@ -18,7 +18,7 @@ from streams.panes.cells import NO_CELLS, Cells, merge_cells
 from streams.panes.counters import N_COUNTERS
 from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
 from streams.store.levels import PaneLevel
-from streams.store.reader import BlockId
+from streams.store.merging import BlockId
 from streams.view.blocks import Blocks
 from streams.view.registers import DENSE_ENTRIES, Registers, empty_registers, entries_by_sketch, estimates, raise_to
 

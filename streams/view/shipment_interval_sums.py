@@ -77,9 +77,9 @@ class ShipmentIntervalSum:
         self._sum.take(1, [self._ahead.known_at(as_of_s).cells])
         self._ahead = self._ahead.unknown_at(as_of_s)
 
-    def take(self, sign: int, legs: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
+    def take(self, sign: int, sums: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
         """Add (1) or subtract (-1) the contents of a span; 0 clears."""
-        self._sum.take(sign, legs)
+        self._sum.take(sign, sums)
         if sign == 0:
             self._ahead = NO_CORRECTIONS
             return
@@ -97,7 +97,7 @@ class ShipmentIntervalSum:
         if span and applied:
             self.take(
                 1,
-                [applied.legs.between(span.start_s, span.end_s)],
+                [applied.sums.between(span.start_s, span.end_s)],
                 [applied.corrections.between(span.start_s, span.end_s)],
             )
 

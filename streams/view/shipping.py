@@ -16,11 +16,11 @@ from streams.model.windows import Pieces, Span, in_panes
 from streams.panes.arrays import Ints
 from streams.panes.cells import merge_cells, nonzero
 from streams.panes.rows import RowIndex
-from streams.panes.steps import HOUR_S
+from streams.panes.steps import DAY_S, HOUR_S
 from streams.shipping.corrections import merge_corrections
 from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter, shipping_sum_name
 from streams.shipping.delta import ShippingDelta, merge_shipping
-from streams.shipping.expansion import DAY_S, ShippingLimits
+from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import PaneLevel
 from streams.view.blocks import Blocks
 from streams.view.row_history import RowHistory
@@ -70,7 +70,7 @@ class ShippingView:
         if applied:
             for window in self._windows.values():
                 window.correct(applied)
-            self._changes.correct(applied.legs)
+            self._changes.correct(applied.sums)
             self._waiting.correct(applied.waiting)
 
     async def sums(self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
@@ -98,7 +98,10 @@ class ShippingView:
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
         live = at.key is not None
         changes = await self._moved(
-            self._changes if live else RowSums(), changes_span, SHIPMENT_INTERVAL_LEVELS[at.finest :], Blocks.legs
+            self._changes if live else RowSums(),
+            changes_span,
+            SHIPMENT_INTERVAL_LEVELS[at.finest :],
+            Blocks.shipping_sums,
         )
         waiting = await self._moved(self._waiting if live else RowSums(), waiting_span, WAIT_LEVELS, Blocks.waiting)
         return window, (changes, waiting)
@@ -129,10 +132,10 @@ class ShippingView:
         `row`: see `RowHistory`. `pieces`: the panes of a span; raises if they have expired.
         """
         blocks = self._blocks
-        legs = RowHistory(blocks, levels, row, blocks.legs)
-        windowed = await legs.counters([at.covered_span for at in moments], pieces)
+        sums = RowHistory(blocks, levels, row, blocks.shipping_sums)
+        windowed = await sums.counters([at.covered_span for at in moments], pieces)
         spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (EMPTY_SPAN, EMPTY_SPAN) for at in moments]
-        changes = await legs.counters([changes for changes, _ in spans], _interval_pieces)
+        changes = await sums.counters([changes for changes, _ in spans], _interval_pieces)
         history = RowHistory(blocks, levels, row, blocks.waiting)
         waiting = await history.counters([waiting for _, waiting in spans], _wait_pieces)
         whole = Span(min(at.covered_span.start_s for at in moments), max(at.covered_span.end_s for at in moments))
@@ -163,7 +166,7 @@ class ShippingView:
         window.move_to(at.as_of_s)
         for sign, part in steps:
             held = in_panes(part, levels) if sign else []
-            window.take(sign, blocks.legs(held), blocks.corrections(held))
+            window.take(sign, blocks.shipping_sums(held), blocks.corrections(held))
         window.span = at.covered_span
         return window
 

@@ -12,6 +12,7 @@ from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Dimension, Scope, ShipmentDimension
+from streams.panes.steps import HOUR_MS
 from streams.shipping.counters import SHIPPING_SUM_NAMES, ShippingCounter
 from streams.shipping.delta import histogram_row
 from streams.shipping.duration_histogram import COUNTERS_PER_ROW, DELIVERY, ROWS_PER_HISTOGRAM, SHIP, quantile_ms
@@ -22,7 +23,6 @@ from streams.view.rolling import RollingView
 from streams.view.shipping import ResolvedShippingQuery
 
 Label = tuple[Dimension, str]
-HOUR_MS = 3_600_000
 LOOK_BACK_H = 24
 """The hazard is a mean over a whole day, since most warehouses do not ship at night."""
 BY: Mapping[str, Dimension] = {

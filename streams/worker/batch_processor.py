@@ -73,7 +73,7 @@ class BatchProcessor:
         partition = Partition(batch.topic, batch.partition)
         try:
             async with self._registry.lock(partition):
-                owned = await self._registry.loaded(partition)
+                owned = await self._registry.get_loaded(partition)
                 owned.last_batch_s = self._machine.monotonic()
                 is_next = await self._position_tracker.is_next_batch(owned, batch)
                 # Redis rejects a second log entry with the same offset, so skip empty batches.
@@ -115,7 +115,7 @@ class BatchProcessor:
         if isinstance(moved, TopicPaused):
             return False
         if moved is not None:
-            self._metrics.moved.inc()
+            self._metrics.batches_fenced.inc()
             log.info(
                 "offset mismatch; seeking to stored position", partition=str(owned.partition), position=moved.position
             )

@@ -60,8 +60,8 @@ class CompactionScheduler:
                     "plan", partition, lambda: owned.plan_compaction(self._registry.event_time_bounds())
                 )
                 async with self._registry.lock(partition):
-                    if not await self._redis_retry("roll", partition, lambda: owned.write_compaction(planned)):
-                        self._metrics.moved.inc()
+                    if not await self._redis_retry("compact", partition, lambda: owned.write_compaction(planned)):
+                        self._metrics.batches_fenced.inc()
                         self._position_tracker.forget(owned)
         except RevokedError:
             self._registry.release(partition)

@@ -117,7 +117,9 @@ class ContractCheck:
     async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
         partition, topic = owned.partition, owned.partition.topic
         text = f"topic {self._names.shown(topic)} is not read: {why}"
-        moved = await self._redis_retry("stop", partition, lambda: self._writer.stop(partition, owned.position, text))
+        moved = await self._redis_retry(
+            "note_paused", partition, lambda: self._writer.note_paused(partition, owned.position, text)
+        )
         if moved is not None:
             return moved
         if not self.is_paused(partition):
@@ -126,7 +128,7 @@ class ContractCheck:
                 topic=self._names.shown(topic),
                 partition=str(partition),
                 why=why,
-                contract_fix=contract_fix(topic),
+                fix=contract_fix(topic),
             )
         self._paused[partition] = _Pause(owned.position, self._machine.monotonic())
         self._reading.pause(partition)

@@ -193,7 +193,7 @@ class Housekeeping:
             return busy.position, self._position_tracker.records_after(partition, busy.position) if heard else None
         try:
             async with self._registry.lock(partition):
-                owned = await self._registry.loaded(partition)
+                owned = await self._registry.get_loaded(partition)
                 # The broker sends nothing for paused partitions.
                 known = self._contract_check.is_paused(partition) or self._position_tracker.broker_answers_for(owned)
                 reported = owned.position, await self._position_tracker.lag(owned) if known else None
@@ -217,7 +217,7 @@ class Housekeeping:
         for _ in range(_TRIES):
             lags = {partition: self._present(partition, reported) for partition, reported in lags.items()}
             steps = {partition: self._reading.large_record_reads(partition) for partition in lags}
-            moved = await self._writer.heartbeat(lags, self._arrived(lags), steps, self._applying(lags))
+            moved = await self._writer.heartbeat(lags, self._arrived(lags), steps, self._batches_in_flight(lags))
             again: Lags = {}
             for partition in moved:
                 owned = self._registry.owned_partitions.get(partition)
@@ -247,6 +247,10 @@ class Housekeeping:
             and (counted_through_ms := self._position_tracker.counted_through_ms(partition, position)) is not None
         }
 
-    def _applying(self, lags: Lags) -> dict[Partition, str]:
+    def _batches_in_flight(self, lags: Lags) -> dict[Partition, str]:
         owned_partitions = self._registry.owned_partitions
-        return {partition: owned_partitions[partition].applying for partition in lags if partition in owned_partitions}
+        return {
+            partition: owned_partitions[partition].batch_in_flight
+            for partition in lags
+            if partition in owned_partitions
+        }

@@ -50,7 +50,7 @@ class WorkerMetrics:
         for refusal in PERMISSION_REFUSALS:
             self.redis_refuses.labels(refusal)
         self.rebalances = Counter("salepulse_rebalances", "Rebalances of the consumer group.", registry=self.registry)
-        self.moved = Counter(
+        self.batches_fenced = Counter(
             "salepulse_batches_fenced",
             "Batches that Redis rejected because the partition's stored position differs.",
             registry=self.registry,

@@ -48,7 +48,7 @@ _READS_ALL = 100
 class PreparedBatch:
     """A decoded and folded batch that is not applied yet."""
 
-    applying: BatchUpdate
+    update: BatchUpdate
     rejected: list[RejectedMessage]
     order_facts: FactsByOrder = field(default_factory=FactsByOrder)
     """Facts of the batch's events about orders, not yet joined with the orders' records."""
@@ -199,7 +199,7 @@ class OwnedPartition:
     async def _join(self, prepared: PreparedBatch) -> BatchUpdate:
         """Join the batch with its orders' records."""
         if not prepared.order_facts.facts:
-            return prepared.applying
+            return prepared.update
         order_facts = prepared.order_facts.facts
         # Orders created in this batch rarely have a record. Where one does, Redis refuses the batch as a conflict.
         read = (
@@ -210,12 +210,12 @@ class OwnedPartition:
         self._reads_all = max(0, self._reads_all - 1)
         records = await self._writer.records(self.partition, read) if read else {}
         joined = join(prepared.order_facts, records, self._limits, self._rows)
-        folded = prepared.applying.delta
+        folded = prepared.update.delta
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
-        return replace(prepared.applying, delta=delta, records=joined.changes)
+        return replace(prepared.update, delta=delta, records=joined.changes)
 
     @property
-    def applying(self) -> str:
+    def batch_in_flight(self) -> str:
         """Id of the batch in flight, which may have moved the position already; else empty."""
         return "" if self._joined is None else self._joined[1].batch_id
 

@@ -208,7 +208,9 @@ class PositionTracker:
             return True
         if not owned.topic_ids:
             if await self._redis_retry(
-                "identify", owned.partition, lambda: self._writer.note_topic_id(owned.partition, position, topic_id)
+                "note_topic_id",
+                owned.partition,
+                lambda: self._writer.note_topic_id(owned.partition, position, topic_id),
             ):
                 owned.topic_ids = (topic_id,)
             return True
@@ -219,7 +221,7 @@ class PositionTracker:
             position=position,
             earliest=first,
         )
-        await self._restart(owned, position, first, topic_id)
+        await self._reset_position(owned, position, first, topic_id)
         return False
 
     async def _position(self, owned: OwnedPartition) -> int:
@@ -256,16 +258,18 @@ class PositionTracker:
             earliest=first,
             end=last,
         )
-        await self._restart(owned, position, first, await self._identity.of(owned.partition))
+        await self._reset_position(owned, position, first, await self._identity.of(owned.partition))
         return first
 
-    async def _restart(self, owned: OwnedPartition, position: int, first: int, topic_id: str) -> None:
+    async def _reset_position(self, owned: OwnedPartition, position: int, first: int, topic_id: str) -> None:
         """Continue with the first available record, and mark the history as incomplete."""
-        if await self._redis_retry("roll", owned.partition, lambda: owned.compact(self._registry.event_time_bounds())):
+        if await self._redis_retry(
+            "compact", owned.partition, lambda: owned.compact(self._registry.event_time_bounds())
+        ):
             unknown_ms = self.lost_from_ms(owned)
             await self._redis_retry(
-                "restart",
+                "reset_position",
                 owned.partition,
-                lambda: self._writer.restart(owned.partition, position, first, unknown_ms, topic_id),
+                lambda: self._writer.reset_position(owned.partition, position, first, unknown_ms, topic_id),
             )
         self.forget(owned)

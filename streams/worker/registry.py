@@ -60,7 +60,7 @@ class PartitionRegistry:
     def lock(self, partition: Partition) -> asyncio.Lock:
         return self._locks.setdefault(partition, asyncio.Lock())
 
-    async def loaded(self, partition: Partition) -> OwnedPartition:
+    async def get_loaded(self, partition: Partition) -> OwnedPartition:
         """The partition, reloaded from Redis if invalidated. Raises RevokedError."""
         owned = self.owned_partitions.get(partition)
         if owned is None:

@@ -19,7 +19,7 @@ _LOOK_AT_LEAST_EVERY_S = 5.0
 class PartitionSample:
     """State of one partition at a time."""
 
-    worked_on: object
+    progress_marker: object
     """Any value that changes with progress."""
     has_backlog: bool
     """Whether the partition has a backlog, or an unknown one."""
@@ -55,7 +55,7 @@ class Watchdog:
         worked_on = {
             partition
             for partition, sight in seen.partitions.items()
-            if partition not in last.partitions or last.partitions[partition].worked_on != sight.worked_on
+            if partition not in last.partitions or last.partitions[partition].progress_marker != sight.progress_marker
         }
         self._well_s = {
             partition: now_s if partition in worked_on or not sight.has_backlog else self._well_s[partition]

@@ -29,7 +29,7 @@ from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
 from streams.store.shared_settings import CURRENCY
 from streams.store.state import UNKNOWN_SINCE_MS, StoreState, read_state
-from streams.store.stuck_partitions import stuck, stuck_texts
+from streams.store.stuck_partitions import stuck_partitions, stuck_texts
 from streams.view.newest_as_of import newest_as_of
 from streams.worker.clock_offsets import ClockOffsets, clock_offsets
 
@@ -173,7 +173,7 @@ def check_late_feeds(state: StoreState, now_ms: int, settings: Settings) -> Iter
 
 def check_stuck_partitions(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
     """Partitions with waiting records whose position does not advance."""
-    for text, fix in stuck_texts(stuck(state.waiting, state.paused, now_ms, settings.stale_after_s)):
+    for text, fix in stuck_texts(stuck_partitions(state.unmoved, state.paused, now_ms, settings.stale_after_s)):
         yield failed("stuck partition", text, fix)
 
 
@@ -201,7 +201,7 @@ def check_partitions(
 
 def check_topics(state: StoreState) -> Iterator[CheckResult]:
     """Topics and partitions that only workers or only the broker know."""
-    for topic in state.missing:
+    for topic in state.missing_topics:
         yield failed(
             f"topic {topic}",
             "no longer exists on the broker: answers are not live",
@@ -214,8 +214,8 @@ def check_topics(state: StoreState) -> Iterator[CheckResult]:
             f"no worker reads {names}: answers are not live",
             "workers assign new partitions within 15 s: check their logs and their right to read the topic",
         )
-    if state.differing is not None:
-        orders, logistics = state.differing
+    if state.partition_count_mismatch is not None:
+        orders, logistics = state.partition_count_mismatch
         yield failed(
             "shards",
             f"orders has {orders} partitions, logistics {logistics}: with several shards orders are not joined with "

@@ -61,7 +61,7 @@ async def _reset_partition(
         if not work.position:
             return
         compacted = await work.compact(event_time_bounds(settings, None, now_ms))
-        if compacted and await writer.restart(partition, work.position, 0, since_ms):
+        if compacted and await writer.reset_position(partition, work.position, 0, since_ms):
             return
         await asyncio.sleep(_PAUSE_S)  # a worker wrote its last batch meanwhile
     raise SalepulseError(

@@ -82,7 +82,7 @@ def answer(
         arrays = (cells.panes, cells.rows, cells.counters, cells.amounts)
         return zip(*(array.tolist() for array in arrays), strict=True)
 
-    for pane, of_row, counter, amount in plain(delta.legs):
+    for pane, of_row, counter, amount in plain(delta.sums):
         if of_row == row:
             windowed[counter] += amount * (start_s <= pane < end_s)
             from_now_on[counter] += amount * (pane >= as_of_s)

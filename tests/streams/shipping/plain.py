@@ -15,7 +15,7 @@ def plain(delta: ShippingDelta, rows: RowIndex) -> dict[Place, int]:
     found: dict[Place, int] = {}
     late = delta.corrections
     for cells, valid_s in (
-        (delta.legs, delta.legs.panes),
+        (delta.sums, delta.sums.panes),
         (late.cells, late.valid_s),
         (delta.waiting, delta.waiting.panes),
     ):

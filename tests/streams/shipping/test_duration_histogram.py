@@ -1,4 +1,4 @@
-"""Quantiles of how long legs take are within 2 % of the exact ones, and bucket by bucket they add up."""
+"""Quantiles of shipment intervals are within 2 % of the exact ones, and bucket by bucket they add up."""
 
 from __future__ import annotations
 

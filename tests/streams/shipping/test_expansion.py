@@ -73,7 +73,7 @@ def test_any_order_any_batches_and_any_repeats_add_up_to_the_same(
         delta_of(change(NO_FACTS, fact, LIMITS), rows)  # so that both number rows alike
         assert order_id
     one, two = (merge_shipping(joined(split(facts, how), rows)) for how in (chance, other))
-    for name in ("legs", "waiting"):
+    for name in ("sums", "waiting"):
         assert np.array_equal(getattr(one, name).keys, getattr(two, name).keys)
         assert np.array_equal(getattr(one, name).amounts, getattr(two, name).amounts)
     for name in ("keys", "valid_s", "amounts"):

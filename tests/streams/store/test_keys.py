@@ -51,5 +51,5 @@ async def test_no_call_touches_two_shards(cluster: Cluster, shards: int) -> None
         await asyncio.gather(*(sweep.run_once(now_ms(), 50) for _ in range(2)))
         position = (await shop.work(ORDERS_0)).position or 0
         assert await shop.compact(ORDERS_0)
-        assert await shop.writer.restart(ORDERS_0, position, 0, ms(0), "t")
+        assert await shop.writer.reset_position(ORDERS_0, position, 0, ms(0), "t")
         assert await shop.writer.note_topic_id(ORDERS_1, 0, "t") in (True, False)

@@ -117,7 +117,7 @@ async def test_a_record_that_changed_meanwhile_is_read_again(shop: Shop, monkeyp
     monkeypatch.setattr(shop.writer, "apply", apply_and_remember)
     await shop.feed(ORDERS_0, [paid(at=0.5, order_id="o-1", region="east")])
     assert len(refused) == 1
-    assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
+    assert await held(shop, "ship_s") == plain(merge_shipping([_shipping_sums(shop)]), shop.rows)
     record = (await read(ORDERS_0, [key_of("o-1")]))[key_of("o-1")]
     facts = decode(record or b"")
     assert facts.paid is not None
@@ -125,7 +125,7 @@ async def test_a_record_that_changed_meanwhile_is_read_again(shop: Shop, monkeyp
     assert (facts.paid.ts_ms, facts.dispatched.carrier) == (ms(0.5), "dhl")
 
 
-def _legs(shop: Shop) -> ShippingDelta:
+def _shipping_sums(shop: Shop) -> ShippingDelta:
     level = shipping_levels(shop.settings)[0]
     return level.coarsen(PaneDelta(shipping=expected(shop, shop.rows))).shipping
 
@@ -150,9 +150,9 @@ async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch:
         await work.apply(prepared)
     assert await work.apply(prepared) is None
     shop.counted[ORDERS_0] = [event]
-    assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
+    assert await held(shop, "ship_s") == plain(_shipping_sums(shop), shop.rows)
     assert await shop.compact(ORDERS_0)
-    assert await held(shop, "ship_s") == plain(_legs(shop), shop.rows)
+    assert await held(shop, "ship_s") == plain(_shipping_sums(shop), shop.rows)
 
 
 async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
@@ -261,7 +261,7 @@ async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_
     assert zombie.position == 1
     assert not await zombie.compact(event_time_bounds(shop.settings, None, now_ms()))
     await shop.compact(ORDERS_0)
-    assert await held(shop, "ship_s") == plain(merge_shipping([_legs(shop)]), shop.rows)
+    assert await held(shop, "ship_s") == plain(merge_shipping([_shipping_sums(shop)]), shop.rows)
 
 
 async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop: Shop) -> None:

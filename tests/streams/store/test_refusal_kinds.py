@@ -240,12 +240,12 @@ def test_the_rights_that_are_tried_are_all_that_scripts_of_counting_use() -> Non
     used = {
         name.lower()
         for file, text in scripts.items()
-        if file != "rights.lua"
+        if file != "try_commands.lua"
         for name in re.findall(r"redis\.p?call\('(\w+)'", text)
     }
     assert used
     assert used <= set(COUNTING)
-    tried = {name.lower() for name in re.findall(r"[{(]\s*'([A-Z]+)'", scripts["rights.lua"])}
+    tried = {name.lower() for name in re.findall(r"[{(]\s*'([A-Z]+)'", scripts["try_commands.lua"])}
     assert set(COUNTING) - tried == {"evalsha"}, "which runs the script"
 
 

@@ -79,7 +79,7 @@ def test_what_is_kept_is_never_among_what_may_be_dropped(asked: list[Span], olde
         starts = set(range(T0 - T0 % block_s, T0 + 200_000, block_s))
         dropped = {s for s in starts for first, last in kept.droppable(level, block_s, oldest_s) if first <= s <= last}
         old = {start for start in starts if start + block_s <= oldest_s}
-        assert dropped == {start for start in old if not kept.holds(level, start, block_s)}
+        assert dropped == {start for start in old if not kept.retains(level, start, block_s)}
     assert list(kept.droppable("h", 3_600, oldest_s)) == [(0, oldest_s - 3_600)], "hours have a time of their own"
 
 

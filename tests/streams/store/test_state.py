@@ -46,23 +46,23 @@ def test_partitions_that_are_no_more_hold_nothing_back_and_keep_their_counts() -
 
 def test_a_topic_that_is_missing_is_named_and_its_partitions_are_waited_for() -> None:
     found = state({"orders": " 0"}, "orders/0")
-    assert (found.missing, found.unread, set(found.existing_partitions)) == ((Topic.ORDERS,), (), {ORDERS_0})
+    assert (found.missing_topics, found.unread, set(found.existing_partitions)) == ((Topic.ORDERS,), (), {ORDERS_0})
 
 
 def test_a_store_of_a_version_that_noted_no_topics() -> None:
     found = state({}, "orders/0", "orders/1")
-    assert (found.missing, found.unread, set(found.existing_partitions)) == ((), (), {ORDERS_0, ORDERS_1})
+    assert (found.missing_topics, found.unread, set(found.existing_partitions)) == ((), (), {ORDERS_0, ORDERS_1})
 
 
 @pytest.mark.parametrize(
-    ("shards", "orders", "logistics", "differing"),
+    ("shards", "orders", "logistics", "mismatch"),
     [(1, 4, 2, None), (2, 4, 2, (4, 2)), (2, 4, 4, None), (2, 4, 0, None)],
 )
 def test_orders_and_logistics_need_as_many_partitions_where_there_are_several_shards(
-    shards: int, orders: int, logistics: int, differing: tuple[int, int] | None
+    shards: int, orders: int, logistics: int, mismatch: tuple[int, int] | None
 ) -> None:
     broker = {b"broker,orders": f"a {orders}".encode(), b"broker,logistics": f"b {logistics}".encode()}
-    assert parse_state([broker, *[{}] * (shards - 1)]).differing == differing
+    assert parse_state([broker, *[{}] * (shards - 1)]).partition_count_mismatch == mismatch
 
 
 @pytest.mark.anyio
@@ -70,7 +70,7 @@ async def test_of_one_topic_the_largest_number_is_kept_and_of_another_its_own(sh
     """Brokers learn of a new partition one after the other."""
     for topic_id, count, kept in [("a", 2, 2), ("a", 4, 4), ("a", 2, 4), ("b", 1, 1), ("", 0, 0), ("b", 3, 3)]:
         await shop.writer.note_topics({Topic.CLICKS: TopicMetadata(topic_id, count)})
-        state = (await shop.reader(shop.rows).state()).counts
+        state = (await shop.reader(shop.rows).state()).partition_counts
         assert state == {Topic.CLICKS: kept}
 
 

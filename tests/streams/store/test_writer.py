@@ -163,9 +163,9 @@ async def test_ids_come_back_with_the_batches_that_brought_them(shop: Shop) -> N
 
 async def test_a_hole_in_the_history_is_kept_with_the_position(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    assert not await shop.writer.restart(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
+    assert not await shop.writer.reset_position(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
-    assert await shop.writer.restart(ORDERS_0, 10, 500, ms(3))
+    assert await shop.writer.reset_position(ORDERS_0, 10, 500, ms(3))
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(10)).encode()
     assert await apply(shop, 500, 510) is None
 
@@ -193,7 +193,7 @@ async def test_records_lost_before_any_event_was_counted_are_marked_from_the_tim
 async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop: Shop) -> None:
     await apply(shop, 0, 100, first=True)
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
-    assert await shop.writer.restart(ORDERS_0, 100, 0, ms(100))
+    assert await shop.writer.reset_position(ORDERS_0, 100, 0, ms(100))
     assert await apply(shop, 0, 10) is None
     assert await page_views(shop) == 110
 
@@ -201,7 +201,7 @@ async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop:
 async def test_where_nothing_waited_nothing_is_called_missing(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
-    assert await shop.writer.restart(ORDERS_0, 10, 0, None)
+    assert await shop.writer.reset_position(ORDERS_0, 10, 0, None)
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") is None
 
 
@@ -220,8 +220,8 @@ async def test_it_is_noted_since_when_a_position_has_not_moved_though_records_wa
 
     async def waits(lag: int | None, position: int = 10, steps: int = 0) -> tuple[str, float, int | None] | None:
         assert await writer.heartbeat({ORDERS_0: (position, lag)}, steps={ORDERS_0: steps}) == set()
-        held = (await shop.reader(shop.rows).state()).waiting.get(ORDERS_0)
-        return held and (held.position, held.for_s, held.lag)
+        held = (await shop.reader(shop.rows).state()).unmoved.get(ORDERS_0)
+        return held and (held.position, held.unmoved_s, held.lag)
 
     assert await waits(0) is None
     assert await waits(7) == ("10", 0, 7)

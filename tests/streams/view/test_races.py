@@ -11,7 +11,8 @@ import pytest
 from consumers.topics import Partition
 from streams.clock import now_ms
 from streams.model.windows import Window
-from streams.store.reader import BlockId, PaneReader, StoredBlock
+from streams.store.merging import BlockId
+from streams.store.reader import PaneReader, StoredBlock
 from streams.view.query import KpiQuery
 from tests.streams.shop import CLICKS_0, CLICKS_1, ORDERS_0, Shop, ask
 from tests.streams.view.comparing import assert_true

@@ -174,7 +174,7 @@ async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_lo
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
     await shop.compact(CLICKS_0)
-    assert await shop.writer.restart(CLICKS_0, 50, 0, ms(100))
+    assert await shop.writer.reset_position(CLICKS_0, 50, 0, ms(100))
     shop.works.clear()
     await shop.feed(CLICKS_0, [click(at=at) for at in range(1, 100, 2)])
     for _ in range(2):

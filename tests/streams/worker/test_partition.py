@@ -73,13 +73,13 @@ async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), ANY_TIME)
     refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
     assert refused == [(0, RejectionReason.BAD_JSON), (2, RejectionReason.EMPTY), (4, RejectionReason.WRONG_TOPIC)]
-    assert prepared.applying.totals == {
+    assert prepared.update.totals == {
         "events,clicks,page_view": 2,
         "rejected,clicks,bad_json": 1,
         "rejected,clicks,empty": 1,
         "rejected,clicks,wrong_topic": 1,
     }
-    assert (prepared.applying.start_offset, prepared.applying.end_offset, prepared.applying.newest_ms) == (0, 5, ms(2))
+    assert (prepared.update.start_offset, prepared.update.end_offset, prepared.update.newest_ms) == (0, 5, ms(2))
 
 
 async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop: Shop) -> None:
@@ -123,8 +123,8 @@ async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), EventTimeBounds(None, ms(100), ms(200)))
     refused = [(rejected.index, rejected.reason) for rejected in prepared.rejected]
     assert refused == [(0, RejectionReason.TOO_LATE), (3, RejectionReason.FROM_THE_FUTURE)]
-    assert prepared.applying.totals["events,clicks,page_view"] == 2
-    assert prepared.applying.newest_ms == ms(200)
+    assert prepared.update.totals["events,clicks,page_view"] == 2
+    assert prepared.update.newest_ms == ms(200)
 
 
 async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> None:
@@ -133,12 +133,12 @@ async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> N
     values = [wire(click(at=at, source="till-7")) for at in (99, 101, 102.001, 340)]
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), clock)
     assert not prepared.rejected
-    assert prepared.applying.newest_ms == ms(101)
-    assert prepared.applying.totals["events,clicks,page_view"] == 4
+    assert prepared.update.newest_ms == ms(101)
+    assert prepared.update.totals["events,clicks,page_view"] == 4
     assert prepared.ahead == {("clicks", "till-7"): 240_000}
     assert prepared.depends_on_clock
     none_in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[2:]), clock)
-    assert (none_in_time.applying.newest_ms, none_in_time.applying.totals) == (None, {"events,clicks,page_view": 2})
+    assert (none_in_time.update.newest_ms, none_in_time.update.totals) == (None, {"events,clicks,page_view": 2})
     in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
     assert (in_time.ahead, in_time.depends_on_clock) == ({}, False)
     refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
@@ -148,7 +148,7 @@ async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> N
 async def test_preparing_changes_nothing(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     batch = records(CLICKS_0.topic, 0, 0, [wire(click(at=1)), wire(click(at=2))])
-    once, again = (work.prepare(batch, ANY_TIME).applying for _ in range(2))
+    once, again = (work.prepare(batch, ANY_TIME).update for _ in range(2))
     assert plain(once.delta, shop.rows) == plain(again.delta, shop.rows)
     assert once.totals == again.totals
     assert await shop.everything() == {}
@@ -188,7 +188,7 @@ async def test_what_is_refused_or_repeats_is_counted_once_each(shop: Shop) -> No
         (0, RejectionReason.FROM_THE_FUTURE),
         (1, RejectionReason.FROM_THE_FUTURE),
     ]
-    assert prepared.applying.totals == {
+    assert prepared.update.totals == {
         "events,clicks,page_view": 2,
         "rejected,clicks,from_the_future": 2,
         "duplicates,clicks": 2,

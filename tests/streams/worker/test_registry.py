@@ -29,7 +29,7 @@ async def test_names_of_stock_are_numbered_anew_before_there_are_too_many(
             now_ms=now_ms,
             machine=MACHINE,
         )
-        work = await registry.loaded(LOGISTICS_0)
+        work = await registry.get_loaded(LOGISTICS_0)
         held = []
         for turn in range(10):
             registry.limit_memory(work)

@@ -41,5 +41,5 @@ async def test_promotions_are_whole_again_when_somebody_says_so_and_not_before(r
         state = shop.keys.state(shop.keys.shard(PROMOTIONS))
         await shop.writer.apply_promotions(PROMOTIONS, 0, 2, True, [("d11", b"{}"), ("d10", None)])
         assert await shop.redis.hexists(state, "incomplete:promotions/0"), "others may be missing still"
-        await shop.writer.confirm(PROMOTIONS)
+        await shop.writer.clear_incomplete(PROMOTIONS)
         assert not await shop.redis.hexists(state, "incomplete:promotions/0")

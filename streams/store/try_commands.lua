@@ -1,5 +1,5 @@
--- Tries each command that counting uses, in a form that changes nothing, so that a right that is missing is found out.
--- KEYS: a key that is never there, state
+-- Tries each command that counting uses in a form that changes nothing, to detect missing permissions.
+-- KEYS: a key that never exists, state
 local none, state = KEYS[1], KEYS[2]
 for _, command in ipairs({
   { 'TIME' },
@@ -26,7 +26,7 @@ for _, command in ipairs({
 }) do
   redis.call(unpack(command))
 end
--- These write in every form that succeeds: in these they fail, but for a right that is missing not as a matter of form.
+-- These commands write whenever they succeed, so send invalid forms: a missing permission gives another error.
 for _, command in ipairs({ { 'HSET', none, 'f', 'v', 'odd' }, { 'HINCRBY', none, 'f', 'no number' } }) do
   local answer = redis.pcall(unpack(command))
   local why = type(answer) == 'table' and answer.err or ''

@@ -1,8 +1,7 @@
--- Marks that records after a partition's position are lost: they will never be counted. The earliest mark is kept.
+-- Marks that records after a partition's position are lost. The earliest mark is kept.
 -- KEYS: state
--- ARGV: partition · position · unknown_ms: from when on, where the partition never counted an event; else it is the newest
---       that it counted
--- Returns 'ok', or the position found, where it is another: nothing is marked then.
+-- ARGV: partition · position · unknown_ms: time of the loss if no event was ever counted; else it is the newest event time
+-- Returns 'ok', or the stored position if it differs: then nothing is marked.
 local state, partition, position, unknown_ms = KEYS[1], unpack(ARGV)
 local found = redis.call('HGET', state, 'pos:' .. partition) or ''
 if found ~= position then return found end

@@ -1,7 +1,7 @@
--- Notes the topics that the broker has. Brokers learn of new partitions one after the other, so that of one topic (its id)
--- the largest number is kept.
+-- Stores the broker's topics. Brokers learn of new partitions one after the other, so the largest number per topic id is
+-- kept.
 -- KEYS: state of shard 0
--- ARGV: for each topic its name, id or '', number of partitions; 0: there is no such topic
+-- ARGV: name, id or '', and number of partitions of each topic; 0: it does not exist
 local state = KEYS[1]
 for i = 1, #ARGV, 3 do
   local name, topic_id, count = unpack(ARGV, i, i + 2)

@@ -1,7 +1,7 @@
--- Notes which topic a partition was counted from, where that is not known yet and the partition stands where it is thought.
+-- Stores the id of a partition's topic if none is stored and the position is as given.
 -- KEYS: state
--- ARGV: partition, position, id of the topic
--- Returns 'ok', or the position found.
+-- ARGV: partition, position, topic id
+-- Returns 'ok', or the stored position.
 local state, partition, position, topic_id = KEYS[1], unpack(ARGV)
 local found = redis.call('HGET', state, 'pos:' .. partition) or ''
 if found ~= position then return found end

@@ -1,5 +1,5 @@
--- Deletes records of orders that are still what they were read as.
--- KEYS: bucket · ARGV: for each record its field and what it was read as · Returns how many were deleted.
+-- Deletes order records that have not changed since they were read.
+-- KEYS: bucket · ARGV: field and content of each record · Returns the number deleted.
 local deleted = 0
 for i = 1, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then deleted = deleted + redis.call('HDEL', KEYS[1], ARGV[i]) end

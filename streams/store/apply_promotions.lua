@@ -1,20 +1,19 @@
--- Applies changes of promotions, with the position of their partition, under the same fence as `apply`.
+-- Applies changes of promotions together with the position of their partition, under the same fence as `apply`.
 -- KEYS: state, promotions, totals
--- ARGV: as named below, then for each total its name and what to add, then for each change its id and its definition (''
---       deletes)
--- Returns 'ok', also where somebody has come to the same position before: definitions are what the records say, whoever
--- applied them; or the position to go to ('' when there is none).
+-- ARGV: as named below, then the name and increment of each total, then the id and definition of each change ('' deletes)
+-- Returns 'ok', also if another worker reached the same position: the same records give the same definitions; or the stored
+-- position ('' if there is none).
 local state, promotions, totals = unpack(KEYS)
-local partition, follows, next_, first, epoch, totals_count = unpack(ARGV, 1, 6)
+local partition, start_offset, end_offset, first, epoch, totals_count = unpack(ARGV, 1, 6)
 local position = redis.call('HGET', state, 'pos:' .. partition)
 if position then
-  if position == next_ then return 'ok' end
-  if position ~= follows then return position end
+  if position == end_offset then return 'ok' end
+  if position ~= start_offset then return position end
 elseif first ~= '1' then
   return ''
 end
 redis.call('HSETNX', state, 'epoch', epoch)
-redis.call('HSET', state, 'pos:' .. partition, next_, 'rolled:' .. partition, next_)
+redis.call('HSET', state, 'pos:' .. partition, end_offset, 'rolled:' .. partition, end_offset)
 redis.call('HDEL', state, 'stopped:' .. partition)
 local changes = 7 + 2 * tonumber(totals_count)
 redis.call('HINCRBY', state, 'applied:' .. partition, (#ARGV - changes + 1) / 2)

@@ -1,20 +1,20 @@
--- Sets a partition to another position, where its topic was made anew or lost what came next. All of its log must be rolled.
--- Event ids stay, under entry ids below those of all new positions: what is sent again to a new topic is a repeat.
--- KEYS: state, log, ids, rolled ids
--- The epoch becomes another: who followed the log may not have looked between the old position and the same one again.
--- ARGV: as named below. unknown_ms: from when on the history has a hole where the partition never counted an event, else it
---       is the newest that it counted, as in incomplete.lua; '' where nothing is known to be missing
+-- Moves a partition to another position, after its topic was recreated or lost records. The whole log must be compacted.
+-- Event ids are kept, under entry ids below all new positions, so that records sent again are duplicates.
+-- KEYS: state, log, ids, compacted ids
+-- The epoch changes, since readers of the log may otherwise miss that the position moved back and returned.
+-- ARGV: as named below. unknown_ms: time of the loss if no event was ever counted, else it is the newest event time, as in
+--       mark_incomplete.lua; '' if no loss is known
 --       topic_id: of the topic, or '' · epoch: the new one
--- Returns 'ok', or the position found.
-local state, log, ids, rolled_ids = unpack(KEYS)
+-- Returns 'ok', or the stored position.
+local state, log, ids, compacted_ids = unpack(KEYS)
 local partition, position, new_position, unknown_ms, topic_id, epoch = unpack(ARGV)
 local found = redis.call('HGET', state, 'pos:' .. partition) or ''
 local rolled = redis.call('HGET', state, 'rolled:' .. partition) or ''
 if found ~= position or rolled ~= position then return found end
-local kept, recent = redis.call('XRANGE', rolled_ids, '-', '+'), redis.call('XRANGE', ids, '-', '+')
+local kept, recent = redis.call('XRANGE', compacted_ids, '-', '+'), redis.call('XRANGE', ids, '-', '+')
 for _, entry in ipairs(recent) do kept[#kept + 1] = entry end
-redis.call('DEL', log, ids, rolled_ids)
-for i, entry in ipairs(kept) do redis.call('XADD', rolled_ids, '0-' .. i, unpack(entry[2])) end
+redis.call('DEL', log, ids, compacted_ids)
+for i, entry in ipairs(kept) do redis.call('XADD', compacted_ids, '0-' .. i, unpack(entry[2])) end
 redis.call('HDEL', state, 'by:' .. partition, 'stopped:' .. partition)
 redis.call('HSET', state, 'pos:' .. partition, new_position, 'rolled:' .. partition, new_position)
 redis.call('HSET', state, 'epoch', epoch)
