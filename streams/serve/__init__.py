@@ -1,4 +1,4 @@
-"""The read side over HTTP: the API of `http.md`, Prometheus metrics, health. It reads Redis and writes nothing.
+"""The read side over HTTP: the API, Prometheus metrics, health and the page. It reads Redis and never writes.
 
-One topic, one file: a new group of answers is a module with a `router`, taken up in `app.py`.
+A new group of answers is a module with a `router`, registered in `app.py`.
 """

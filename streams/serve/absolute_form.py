@@ -1,4 +1,4 @@
-"""Requests whose target is a whole URL, as those to a proxy have it: every server of HTTP/1.1 takes them."""
+"""Requests with a target in absolute form, as sent to proxies; every HTTP/1.1 server must accept them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SCHEMES = (b"http", b"https")
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes] | None:
-    """Host and path of a target in absolute form; None: it is in another form.
+    """Host and path of a target in absolute form; None for other forms.
 
     >>> split_target(b"http://localhost:8080/readyz"), split_target(b"HTTP://[::1]"), split_target(b"/a//b")
     ((b'localhost:8080', b'/readyz'), (b'[::1]', b'/'), None)
@@ -23,8 +23,8 @@ def split_target(target: bytes) -> tuple[bytes, bytes] | None:
 
 
 class AbsoluteForm:
-    """ASGI middleware: has everything else see such a request in the usual form. Its Host is that of the target, which
-    goes before the header, so that a name which is not ours is refused as in the header."""
+    """ASGI middleware: rewrites such requests to the usual form. The host of the target replaces the Host header, so
+    that host checks apply to it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,6 +34,6 @@ class AbsoluteForm:
         if scope["type"] == "http" and (parts := split_target(scope.get("raw_path") or b"")) is not None:
             host, path = parts
             headers = [(name, text) for name, text in scope["headers"] if name != b"host"]
-            # In place: the connection looks at the path too.
+            # In place: the connection reads the path too.
             scope.update(path=unquote(path.decode("ascii")), raw_path=path, headers=[(b"host", host), *headers])
         await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""How the view stands at a moment: whether what it shows is live, and if not, why. Pure."""
+"""Whether the answers of this server are live, and if not, why. Pure."""
 
 from __future__ import annotations
 
@@ -15,61 +15,62 @@ from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, Redi
 from streams.store.stuck_partitions import UnmovedPosition, stuck_texts
 
 DOWN_AFTER_MS = 2_000
-"""A Redis that has not answered for so long is down, to whoever looks."""
+"""Redis is down after this long without an answer."""
 CAUGHT_UP_MS = 30_000
-"""Records may wait to be counted while the as-of is no older than this."""
+"""Records may wait while the as-of is no older than this."""
 REPLICATED_WITHIN_MS = 5_000
-"""Heartbeats of workers that are no older came through a replica's primary."""
+"""A heartbeat no older than this reached a replica through its primary."""
 OLD_MS = 3_600_000
-"""An as-of that is older is not the present, though nothing waits: events of the past are coming in."""
+"""An as-of older than this is not the present, even if no records wait: old events are being read."""
 
 
 class NotLiveReason(StrEnum):
-    """The closed set of causes for which an answer is not live; also the label of `salepulse_not_live`."""
+    """The closed set of reasons why answers are not live; also the label `reason` of `salepulse_not_live`."""
 
     REDIS_DOWN = "redis_down"
     """Redis does not answer this server."""
     REDIS_REFUSES_WRITES = "redis_refuses_writes"
-    """Redis answers and refuses writes (out of memory, disk full, too few replicas, a replica, a right or login that is
-    missing): nothing is counted."""
+    """Redis refuses writes (out of memory, disk full, too few replicas, read-only replica, missing right or login), so
+    counting stopped."""
     BUSY = "busy"
-    """Redis answers, and this server has not read it lately, or still gives answers of before: it is computing."""
+    """Redis answers, but this server is busy: its last poll or its answers are old."""
     PARTITION_STALE = "partition_stale"
     """No worker has written a heartbeat for a partition lately."""
     PARTITION_UNREAD = "partition_unread"
-    """The broker has a partition that no worker reads yet: it was added, or its topic was created again."""
+    """The broker has a partition that no worker reads yet: it was added, or its topic was recreated."""
     TOPIC_MISSING = "topic_missing"
-    """The broker does not have a topic that workers read."""
+    """The broker lacks a topic that workers read."""
     PARTITIONS_DIFFER = "partitions_differ"
-    """With several shards, `orders` and `logistics` have different numbers of partitions: orders are not joined."""
+    """With several shards, `orders` and `logistics` have different numbers of partitions, so orders cannot be
+    joined."""
     NO_AS_OF = "no_as_of"
-    """Nothing has been counted yet, or a partition that holds records has never been read."""
+    """Nothing was counted yet, or a partition with records was never read."""
     PREPARING = "preparing"
     """The server has started and has not read all panes yet."""
     EVENTS_OLD = "events_old"
-    """All records are counted, and their newest event time is long past."""
+    """All records are counted, but the newest event is old."""
     TOPIC_STOPPED = "topic_stopped"
-    """A topic is not read: most of its first messages break the contract, and nobody has accepted it."""
+    """A topic is paused: most of its first messages violate the contract, and nobody has accepted it."""
     FEED_LATE = "feed_late"
-    """All records of a partition are counted, and its newest event is older than those of others: its feed is late."""
+    """A partition is fully counted, but its newest event is older than those of others: its feed is late."""
     PARTITION_STUCK = "partition_stuck"
-    """Records wait in a partition, and its position has not moved for more than a minute."""
+    """Records wait in a partition, and its position has not advanced for more than a minute."""
     RECORDS_WAITING = "records_waiting"
     """Records wait to be counted, and the as-of is behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotLiveCause:
-    """One cause for which an answer is not live."""
+    """One reason why an answer is not live."""
 
     code: NotLiveReason
     text: str
-    """For people: one sentence."""
+    """One sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedWrites:
-    """Redis answers, and refuses writes."""
+    """Why Redis refuses writes, and since when."""
 
     why: RedisRefusal
     since_ms: int
@@ -77,47 +78,47 @@ class RefusedWrites:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What is known of Redis and the partitions."""
+    """The state of Redis and of the partitions, as this server knows it."""
 
     newest: AsOf
-    """As of the last poll that succeeded."""
+    """As of the last successful poll."""
     partitions: dict[Partition, PartitionState]
-    """Those that the broker has, as far as is known."""
+    """Partitions that exist on the broker."""
     stale: tuple[Partition, ...]
-    """Partitions without word from their worker for too long, at this moment."""
+    """Partitions without a recent heartbeat."""
     polled_ms: int | None
-    """When the last poll that succeeded began, epoch ms."""
+    """When the last successful poll began, epoch ms."""
     failure: str | None
-    """What it said instead since then."""
+    """The error of polls since then."""
     last_answer_ms: int | None = None
-    """When Redis last answered anything, epoch ms; None: no more is known than `polled_ms`."""
+    """When Redis last answered anything, epoch ms; None: use `polled_ms`."""
     loop_alive_ms: int | None = None
-    """Up to when an answer of Redis would have been heard: the thread that asks was not busy. None: until now."""
+    """Until when an answer from Redis would have been seen: the polling thread was not busy. None: until now."""
     prepared: bool = True
-    """Whether answers have been made ahead once."""
+    """Whether answers were precomputed at least once."""
     wall: bool = False
     """Whether the clock is the wall clock, so that an as-of can be old."""
     unread: tuple[Partition, ...] = ()
-    """Partitions that the broker has and no worker reads; they are in `stale` too."""
+    """Partitions that no worker reads; also in `stale`."""
     missing: tuple[Topic, ...] = ()
-    """Topics that the broker does not have."""
+    """Topics missing on the broker."""
     differing: tuple[int, int] | None = None
-    """How many partitions `orders` and `logistics` have, where they must have as many and do not."""
+    """The numbers of partitions of `orders` and `logistics`, if they must be equal and are not."""
     refused: RefusedWrites | None = None
-    """Whether Redis refused writes when it was last asked."""
+    """Set while Redis refuses writes."""
     paused: Mapping[Partition, str] = field(default_factory=dict)
-    """Partitions that are not read, since most of their topic's messages break the contract. # <what a worker found>"""
+    """# {paused partition: finding of its worker}; most messages of the topic violate the contract"""
     blocking_as_of: tuple[BlockingPartition, ...] = ()
-    """What the as-of waits for on the wall clock."""
+    """The partitions that hold back the as-of on the wall clock."""
     stuck: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
-    """Partitions in which records wait, and whose position does not move."""
+    """# {partition with waiting records: its position that does not advance}"""
     answer_as_of_ms: int | None = None
-    """As-of of the answer that this is about, where it may be behind `newest`."""
+    """As-of of the answer in question, which may be older than `newest`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerStatus:
-    """What every answer says of itself."""
+    """The status of an answer."""
 
     as_of_ms: int | None
     age_ms: int | None
@@ -125,27 +126,27 @@ class AnswerStatus:
     stale: tuple[Partition, ...]
     redis_up: bool
     causes: tuple[NotLiveCause, ...]
-    """Why what is shown is not live; none when it is."""
+    """Why the answer is not live; empty if it is."""
 
     @property
     def live(self) -> bool:
-        """Whether the newest answer may be taken for the present."""
+        """Whether the answer shows the present."""
         return not self.causes
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The causes in sentences."""
+        """The causes as sentences."""
         return tuple(cause.text for cause in self.causes)
 
     @property
     def codes(self) -> tuple[NotLiveReason, ...]:
-        """The codes of the causes, each once, in the order of `NotLiveReason`."""
+        """The codes of the causes, once each, in the order of `NotLiveReason`."""
         found = {cause.code for cause in self.causes}
         return tuple(code for code in NotLiveReason if code in found)
 
 
 def answer_status(server_state: ServerState, now_ms: int) -> AnswerStatus:
-    """How things stand."""
+    """The status of an answer at a moment."""
     as_of_ms = server_state.newest.ms
     silent = is_redis_silent(
         server_state.polled_ms if server_state.last_answer_ms is None else server_state.last_answer_ms,
@@ -164,7 +165,7 @@ def answer_status(server_state: ServerState, now_ms: int) -> AnswerStatus:
 
 
 def _age_causes(server_state: ServerState, now_ms: int) -> Iterator[NotLiveCause]:
-    """An answer that is old is not live, also where all else is right: it was made before the as-of moved on."""
+    """Causes by age alone: an old answer is not live."""
     answer_as_of_ms, newest_ms = server_state.answer_as_of_ms, server_state.newest.ms
     answer_as_of_ms = newest_ms if answer_as_of_ms is None else answer_as_of_ms
     if not server_state.wall or answer_as_of_ms is None or now_ms - answer_as_of_ms <= CAUGHT_UP_MS:
@@ -172,19 +173,18 @@ def _age_causes(server_state: ServerState, now_ms: int) -> Iterator[NotLiveCause
     if newest_ms is not None and newest_ms > answer_as_of_ms:
         yield NotLiveCause(
             NotLiveReason.BUSY,
-            f"this server still gives answers of {format_utc(answer_as_of_ms)} and is computing those of "
-            f"{format_utc(newest_ms)}: "
-            "ask again soon",
+            f"this server still answers as of {format_utc(answer_as_of_ms)} and is computing answers as of "
+            f"{format_utc(newest_ms)}: retry in a few seconds",
         )
     else:
         yield NotLiveCause(
             NotLiveReason.RECORDS_WAITING,
-            f"the as-of stands at {format_utc(answer_as_of_ms)}: nothing newer is counted yet",
+            f"the as-of is {format_utc(answer_as_of_ms)}: nothing newer is counted yet",
         )
 
 
 def is_redis_silent(last_answer_ms: int | None, loop_alive_ms: int | None, now_ms: int) -> bool:
-    """Whether Redis does not answer, though it would have been heard."""
+    """Whether Redis has not answered, although an answer would have been seen."""
     until_ms = now_ms if loop_alive_ms is None else min(now_ms, loop_alive_ms)
     return last_answer_ms is None or until_ms - last_answer_ms > DOWN_AFTER_MS
 
@@ -201,13 +201,13 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
         )
     elif server_state.polled_ms is None:
         yield NotLiveCause(
-            NotLiveReason.PREPARING, "this server has started and is still reading what is counted: ask again soon"
+            NotLiveReason.PREPARING,
+            "this server has started and is still reading panes: retry in a few seconds",
         )
     elif _is_late(server_state, now_ms):
         yield NotLiveCause(
             NotLiveReason.BUSY,
-            f"this server is busy computing answers: it last read at {format_utc(server_state.polled_ms)} "
-            f"what Redis holds",
+            f"this server is busy computing answers: its last poll was at {format_utc(server_state.polled_ms)}",
         )
     if (
         server_state.refused is not None
@@ -218,15 +218,16 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
         yield NotLiveCause(
             NotLiveReason.REDIS_REFUSES_WRITES,
             f"Redis {text.problem} since {format_utc(server_state.refused.since_ms)}: "
-            f"nothing is counted, and nothing is lost; "
-            f"{text.fix}",
+            f"counting stopped, no records are lost; {text.fix}",
         )
     yield from _topic_causes(server_state)
     for partition in sorted(set(server_state.stale) - set(server_state.unread)):
         heartbeat_ms = server_state.partitions[partition].heartbeat_ms
         since = "ever" if heartbeat_ms is None else f"since {format_utc(heartbeat_ms)}"
-        who = "the broker, which its worker asks," if partition in server_state.stuck else "its worker"
-        yield NotLiveCause(NotLiveReason.PARTITION_STALE, f"partition {partition} is stale: no word from {who} {since}")
+        sender = "the broker, which its worker asks," if partition in server_state.stuck else "its worker"
+        yield NotLiveCause(
+            NotLiveReason.PARTITION_STALE, f"partition {partition} is stale: no word from {sender} {since}"
+        )
     found = {partition.topic: why for partition, why in sorted(server_state.paused.items(), reverse=True)}
     for topic, why in sorted(found.items()):
         yield NotLiveCause(NotLiveReason.TOPIC_STOPPED, f"{why}; {contract_fix(topic)}")
@@ -236,7 +237,7 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
     if as_of_ms is None:
         if server_state.partitions:
             uncounted = sorted(partition for partition, held in server_state.partitions.items() if held.lag != 0)
-            if uncounted:  # where nothing waits there is nothing to show yet, and nothing amiss
+            if uncounted:  # without waiting records there is nothing to count, and nothing is wrong
                 missing = ", ".join(map(str, uncounted))
                 yield NotLiveCause(
                     NotLiveReason.NO_AS_OF, f"there is no as-of yet: nothing was counted yet of {missing}"
@@ -247,7 +248,7 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
             )
         return
     if not server_state.prepared:
-        yield NotLiveCause(NotLiveReason.PREPARING, "the first answers are being made: ask again soon")
+        yield NotLiveCause(NotLiveReason.PREPARING, "the first answers are being computed: retry in a few seconds")
     if (
         server_state.wall
         and now_ms - as_of_ms > OLD_MS
@@ -255,9 +256,8 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
     ):
         yield NotLiveCause(
             NotLiveReason.EVENTS_OLD,
-            f"the events that come in are old: the as-of stands at {format_utc(as_of_ms)}; "
-            f"what is replayed from the past "
-            "belongs into a store of its own, with --clock event",
+            f"incoming events are old: the as-of is {format_utc(as_of_ms)}; replay past events into a store of "
+            "their own, with --clock event",
         )
     elif server_state.wall and now_ms - as_of_ms > CAUGHT_UP_MS:
         for one in server_state.blocking_as_of:
@@ -268,16 +268,16 @@ def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[
         for partition, held in sorted(server_state.partitions.items()):
             waits = partition in behind if server_state.wall else held.lag != 0
             if waits and partition not in server_state.stale and partition not in server_state.stuck:
-                how_many = "an unknown number of" if held.lag is None else held.lag
+                lag = "an unknown number of" if held.lag is None else held.lag
                 yield NotLiveCause(
                     NotLiveReason.RECORDS_WAITING,
-                    f"partition {partition} has {how_many} records waiting to be counted, "
-                    f"and the as-of stands at {format_utc(as_of_ms)}",
+                    f"partition {partition} has {lag} records waiting to be counted, "
+                    f"and the as-of is {format_utc(as_of_ms)}",
                 )
 
 
 def _is_past(held: PartitionState, now_ms: int) -> bool:
-    """Whether all of a partition is counted, and none of it of the present."""
+    """Whether a partition is fully counted and its newest event is old."""
     return held.has_caught_up and (held.newest_ms is None or now_ms - held.newest_ms > OLD_MS)
 
 
@@ -285,7 +285,7 @@ def _topic_causes(server_state: ServerState) -> Iterator[NotLiveCause]:
     for topic in server_state.missing:
         yield NotLiveCause(
             NotLiveReason.TOPIC_MISSING,
-            f"topic {topic} does not exist on the broker, and its counts stay as they were: create it with "
+            f"topic {topic} does not exist on the broker, so nothing new of it is counted: create it with "
             "`salepulse topics create`",
         )
     for partition in sorted(server_state.unread):
@@ -296,18 +296,18 @@ def _topic_causes(server_state: ServerState) -> Iterator[NotLiveCause]:
         orders, logistics = server_state.differing
         yield NotLiveCause(
             NotLiveReason.PARTITIONS_DIFFER,
-            f"topic orders has {orders} partitions and logistics {logistics}: with several shards they must have as "
-            "many, or orders are not joined with their shipments; add partitions to the smaller one",
+            f"topic orders has {orders} partitions and logistics {logistics}: with several shards the numbers "
+            "must be equal to join orders with shipments; add partitions to the smaller topic",
         )
 
 
 def _stops_counting(server_state: ServerState, refused: RefusedWrites, now_ms: int) -> bool:
-    """Whether counting is stopped. A server that reads from a replica is well while workers write to its primary."""
+    """Whether counting stopped. A server on a read-only replica is live while workers write to the primary."""
     if refused.why is not RedisRefusal.READONLY:
         return True
     return not any_heard(server_state.partitions.values(), now_ms)
 
 
 def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:
-    """Whether a worker has written a heartbeat just now, whatever we are told of writing ourselves."""
+    """Whether any worker wrote a heartbeat just now."""
     return any(now_ms - (held.heartbeat_ms or 0) <= REPLICATED_WITHIN_MS for held in partitions)

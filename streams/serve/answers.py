@@ -1,4 +1,4 @@
-"""Questions as they come over HTTP, and the frame that every answer about KPIs stands in."""
+"""Query parameters, and the frame of all answers about KPIs."""
 
 from __future__ import annotations
 
@@ -18,31 +18,29 @@ from streams.view.query import NotReadyError
 
 
 async def get_live(request: Request) -> Live:
-    """The view that this app follows. No dependency is a plain function: it would be called in another thread."""
+    """The view of this app. Dependencies are async: FastAPI calls plain functions in other threads."""
     live: Live = request.app.state.live
     return live
 
 
 LiveView = Annotated[Live, Depends(get_live)]
-WindowParam = Annotated[Window, Query(description="How far back from the as-of.")]
-ScopeParam = Annotated[Scope, Query(description="The dimension that is cut by.")]
+WindowParam = Annotated[Window, Query(description="Time span before the as-of.")]
+ScopeParam = Annotated[Scope, Query(description="Dimension to group by.")]
 ValueParam = Annotated[str | None, Query(max_length=128, description="One value of the scope.")]
 PromotionParam = Annotated[
     str | None,
-    Query(max_length=128, description="Whose time window `promotion` means; by default the one that started last."),
+    Query(max_length=128, description="Promotion covered by window `promotion`; by default the one that started last."),
 ]
-AsOfParam = Annotated[
-    int | None, Query(ge=0, le=MAX_TS_MS, description="Epoch ms of an earlier moment; by default the newest.")
-]
+AsOfParam = Annotated[int | None, Query(ge=0, le=MAX_TS_MS, description="As-of, epoch ms; by default the newest.")]
 
 
 class AnswerFrame(BaseModel):
-    """What every answer about KPIs says of itself."""
+    """Fields of every answer about KPIs."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     as_of: int
-    """Event time, epoch ms, up to which the answer counts."""
+    """Event time, epoch ms, up to which everything is counted."""
     timezone: str
     """IANA time zone in which window `day` begins."""
     currency: str
@@ -50,55 +48,55 @@ class AnswerFrame(BaseModel):
     currency_exponent: int
     """Money is an integer of minor units: divide by 10 to this power."""
     live: bool
-    """Whether this is the newest as-of and may be taken for the present; if not, /readyz says why."""
+    """Whether the answer shows the present; if not, /readyz has the reasons."""
     stale: list[str]
-    """Partitions without word from their worker for too long."""
+    """Partitions without a recent heartbeat of a worker."""
     not_in_as_of: list[str]
-    """Topics that the as-of does not wait for (setting `as_of_topics`): the newest of their events may be missing."""
+    """Topics that the as-of does not wait for (setting `as_of_topics`): their newest events may be missing."""
     age_ms: int
-    """How far the as-of is behind the clock (Redis's), never negative."""
+    """How far the as-of is behind Redis's clock, never negative."""
     incomplete_since: int | None
-    """Event time, epoch ms, from which events were lost before they were counted, so that numbers may be too low from
-    then on; null where none are known to be. 1: at an unknown time."""
+    """Event time, epoch ms, from which records were lost before they were counted, so that numbers may be too low; null
+    if none were. 1: the time is unknown."""
 
 
 class KpiFrame(AnswerFrame):
-    """The frame of answers for one window and scope."""
+    """Fields of answers for one window and scope."""
 
     window: Window
     scope: Scope
     promotion: str | None
-    """The promotion whose time window `promotion` covered; null in other windows, and where each item has its own."""
+    """The promotion covered by window `promotion`; null in other windows, and if each item has its own."""
 
 
 Values = dict[str, Number]
-"""Every counter, distinct count and KPI by name; null where the scope has none or a denominator is 0."""
+"""Every counter, distinct count and KPI by name; null if the scope lacks it or a denominator is 0."""
 
 
 async def answer_fields(live: Live, cached_query: CachedQuery[EncodedAnswer]) -> dict[str, Any]:
     """The whole answer: the fields of `KpiFrame` and its own.
 
     Raises:
-        NotReadyError: while there is no as-of.
+        NotReadyError: there is no as-of yet.
     """
     if cached_query.newest:
         require_ready(live)
-    told = await live.get_answer(cached_query)
-    head = told.answer
+    encoded = await live.get_answer(cached_query)
+    head = encoded.answer
     about = {"window": head.window, "scope": head.scope, "promotion": head.promotion}
-    return {**frame_fields(live, head.as_of_ms, newest=cached_query.newest), **about, **told.fields}
+    return {**frame_fields(live, head.as_of_ms, newest=cached_query.newest), **about, **encoded.fields}
 
 
 def require_ready(live: Live) -> int:
-    """The newest as-of. Raises NotReadyError while there is none."""
+    """The newest as-of. Raises NotReadyError if there is none yet."""
     newest_ms = live.newest_ms()
     if newest_ms is None:
-        raise NotReadyError("; ".join(live.answer_status().reasons) or "there is no as-of yet: ask again soon")
+        raise NotReadyError("; ".join(live.answer_status().reasons) or "there is no as-of yet: retry in a few seconds")
     return newest_ms
 
 
 def frame_fields(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
-    """The fields of `AnswerFrame`. `newest`: whether the newest as-of was asked for."""
+    """The fields of `AnswerFrame`. `newest`: whether the query asked for the newest as-of."""
     settings, answer_status = live.settings, live.answer_status(as_of_ms)
     return {
         "as_of": as_of_ms,
@@ -115,11 +113,9 @@ def frame_fields(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
 
 
 def scope_value(scope: Scope, value: str | None) -> str | None:
-    """The value that is asked about as the view names it; None where the scope is asked about value by value."""
+    """The value to query; None: each value of the scope."""
     if scope is Scope.ALL:
         if value:
-            raise ApiError(
-                422, "invalid_parameter", f"scope all has no values: leave value={value!r} out, or name a scope"
-            )
+            raise ApiError(422, "invalid_parameter", f"scope all has no values: remove value={value!r}, or add scope=")
         return ""
     return value or None

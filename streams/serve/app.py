@@ -1,4 +1,4 @@
-"""The HTTP server: one process's routes over one view. Any number of them may run side by side."""
+"""The HTTP server: all routes over one view. Any number of servers may run side by side."""
 
 from __future__ import annotations
 
@@ -71,19 +71,19 @@ ROUTERS = (
     docs.router,
     page.router,
 )
-"""Every group of routes of our own; other packages add theirs by entry points."""
+"""Our own routes; other packages add theirs by entry points."""
 
 _UNTAKEN_MS = 60_000
 _EXPIRES_SOON_S = 14 * 86_400
 _HANDSHAKE_WITHIN_S = 5.0
 _ABOUT = (
-    "Exact live KPIs of a shop's sale. Money is an integer of minor units, times are epoch ms, UTC. "
-    "Every answer about KPIs carries the as-of: the event time up to which it counts."
+    "Exact live KPIs of a shop's sale. Money is in minor units, times are epoch ms, UTC. "
+    "Every answer about KPIs carries its as-of: the event time up to which everything is counted."
 )
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The app; it connects to Redis when it is started, and starts whether or not Redis is there."""
+    """The app. It starts with or without Redis."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -114,7 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLimits, limit_counts=limit_counts)
     if settings.tokens_file:
         app.add_middleware(TokenAuth, tokens=TokenStore(Path(settings.tokens_file)))
-    # The last one that is added sees a request first.
+    # The middleware added last runs first.
     app.add_middleware(SameOrigin, settings=settings)
     app.add_middleware(HeadAsGet)
     app.add_middleware(EncodedIds)
@@ -125,7 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def declared_routers() -> list[APIRouter]:
-    """Routes of packages that this one may not import; each declares its own as an entry point."""
+    """Routes of packages above this one, declared as entry points."""
     return [found.load() for found in sorted(entry_points(group=ROUTER_GROUP), key=lambda found: found.name)]
 
 
@@ -133,7 +133,7 @@ def bind(settings: Settings) -> socket.socket:
     """A socket on `http_host` and `http_port`.
 
     Raises:
-        SalepulseError: the port is taken, or the address is not this machine's.
+        SalepulseError: the port is in use, or the address is not on this machine.
     """
     host, port = settings.http_host, settings.http_port
     try:
@@ -144,14 +144,17 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SalepulseError(f"cannot serve at {host}:{port} ({error}); choose another --http-host") from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # its connections inherit it: one that takes nothing for so long is ended
+    if hasattr(
+        socket, "TCP_USER_TIMEOUT"
+    ):  # inherited by connections: closes those whose client receives nothing for this long
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     try:
         bound.bind(address)
     except OSError as error:
         bound.close()
         raise SalepulseError(
-            f"cannot serve at {host}:{port} ({error.strerror}); stop what holds it, or choose another --http-port"
+            f"cannot serve at {host}:{port} ({error.strerror}); stop the process that uses it, or choose another "
+            "--http-port"
         ) from error
     return bound
 
@@ -160,14 +163,18 @@ def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        SalepulseError: others could reach it without a token, a file is not what it should be, or the port is taken.
+        SalepulseError: the server is exposed without tokens, a file is invalid, or the port is in use.
     """
     check_exposure(settings)
-    connect(settings, Access.READ)  # a wrong file is to be told here, and not in the thread of the view
+    connect(settings, Access.READ)  # fails here for an invalid file, not in the view's thread
     scheme = "https" if _certified(settings) else "http"
     most = most_connections(settings.http_connections, raise_file_limit())
     if most < settings.http_connections:
-        log.warning("fewer connections than set: raise the limit of open files", limit=file_limit(), connections=most)
+        log.warning(
+            "http_connections exceeds the limit of open files",
+            file_limit=file_limit(),
+            connections=most,
+        )
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
@@ -178,7 +185,7 @@ def run(settings: Settings) -> None:
 
 
 def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
-    """What serves it."""
+    """The uvicorn server of an app."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -186,7 +193,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         access_log=False,
-        log_level="error",  # what is no request is counted, and not written down each time
+        log_level="error",  # malformed requests are counted, not logged
         timeout_graceful_shutdown=5,
         server_header=False,
         ssl_certfile=settings.http_cert_file or None,
@@ -196,15 +203,15 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 class _Server(uvicorn.Server):
-    """Lets go who follows before it waits for answers to end: those would go on for ever."""
+    """Ends streams before uvicorn waits for open responses."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen at the sockets. As uvicorn does, but for the time that a TLS handshake may take: the connection is not
-        counted before its end."""
+        """Listen on the sockets, like uvicorn, with a timeout for TLS handshakes: connections are counted only after
+        these."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -230,19 +237,19 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what is being answered, and stop."""
+        """End streams, finish other responses, and stop."""
         self._app.state.broadcast.close()
         await super().shutdown(sockets)
 
 
 def _certified(settings: Settings) -> bool:
-    """Whether it is served over TLS; warns of what is not as it should be. Raises UsageError."""
+    """Whether to serve over TLS. Warns of an expiring certificate, and of tokens without TLS. Raises UsageError."""
     if not settings.http_cert_file:
         if settings.tokens_file and not is_loopback(settings.http_host):
-            log.warning("tokens can be read on the network: set http_cert_file, or let a proxy speak TLS before this")
+            log.warning("serving tokens without TLS: set http_cert_file, or put a TLS proxy in front")
         return False
     certificate = check_certificate(settings.http_cert_file, settings.http_key_file)
     if certificate.expires_ms < (time.time() + _EXPIRES_SOON_S) * 1000:
         at = f"{expiry(certificate):%Y-%m-%d %H:%M}Z"
-        log.warning("the certificate expires soon: renew it, and start anew", at=at)
+        log.warning("certificate expires soon: renew it and restart", expires_at=at)
     return True

@@ -1,4 +1,4 @@
-"""What is new, for everyone who follows this server: made once, however many they are."""
+"""New answers and alert changes for all subscribers of this server; each is encoded once."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from streams.view.cached_queries import CachedQuery, EncodedAnswer
 log = structlog.get_logger()
 
 MAX_SUBSCRIBERS = 1000
-"""And no more than half of the connections, so that there is room for those who ask."""
+"""Also at most half of all connections, so that other requests can connect."""
 MAX_SUBSCRIBED_QUERIES = 128
-"""That are followed at once: each is answered at each new as-of, and its newest answer is held."""
+"""Each is answered at each new as-of."""
 _AS_NEW_S = 1.0
-"""An answer says whether it is live and how old it is: it may be passed on for so long."""
+"""How long an answer is passed on: it carries its age and whether it is live."""
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedKpis:
-    """An answer about KPIs."""
+    """An answer about KPIs, as JSON."""
 
     as_of_ms: int
     json: bytes
@@ -47,47 +47,47 @@ class _CachedKpis:
 
 
 class Broadcast:
-    """News of one server, in the event loop that serves."""
+    """The subscriptions of one server, in its event loop."""
 
     def __init__(self, live: Live, connections: int) -> None:
         self.live = live
         self._half = connections // 2
         self.notifier = live.notifier
         self.alerts: ChangeFeed | None = None
-        """Changes of alerts, where something is installed that keeps them."""
+        """Changes of alerts, if a log of them is relayed."""
         self.closed = False
         self._subscribers: Counter[CachedQuery[EncodedAnswer]] = Counter()
         self._made: dict[CachedQuery[EncodedAnswer], _CachedKpis] = {}
-        """Only what is followed."""
+        """Of subscribed queries."""
         self._failure: str | None = None
 
     def close(self) -> None:
-        """Nothing follows from now on: whoever follows is let go."""
+        """End all streams."""
         self.closed = True
         self.notifier.signal()
 
     def failed(self, error: Exception) -> None:
-        """A fault of ours ends a stream: said once, until another, since its client comes back and meets it again."""
+        """Log a failed stream once, until the error changes: its client reconnects and fails again."""
         why = mask_secrets(f"{type(error).__name__}: {error}")
         if why != self._failure:
-            log.error("what is new could not be told: a stream ends", exc_info=error)
+            log.error("SSE stream failed; closing it", exc_info=error)
         self._failure = why
 
     @contextlib.contextmanager
     def subscription(self, cached_query: CachedQuery[EncodedAnswer]) -> Iterator[None]:
-        """A place for one who follows this question, meanwhile.
+        """Subscribe to a query.
 
         Raises:
-            ApiError: all are taken.
+            ApiError: there are too many subscriptions.
         """
         most = min(MAX_SUBSCRIBERS, self._half)
         if self._subscribers.total() >= most:
-            raise ApiError(503, "too_many_streams", f"{most} follow this server already: ask another one")
+            raise ApiError(503, "too_many_streams", f"all {most} streams are in use: connect to another server")
         if cached_query not in self._subscribers and len(self._subscribers) >= MAX_SUBSCRIBED_QUERIES:
             raise ApiError(
                 503,
                 "too_many_questions",
-                f"{MAX_SUBSCRIBED_QUERIES} questions are followed here already: ask another server",
+                f"this server already streams {MAX_SUBSCRIBED_QUERIES} different queries: connect to another server",
             )
         self._subscribers[cached_query] += 1
         try:
@@ -100,7 +100,7 @@ class Broadcast:
 
     @contextlib.asynccontextmanager
     async def relay_alerts(self, log: ChangeLog) -> AsyncIterator[None]:
-        """Pass changes of alerts on, meanwhile."""
+        """Relay changes of alerts while the context is open."""
         feed = self.alerts = ChangeFeed(log, self.notifier)
         following = asyncio.create_task(feed.follow())
         try:
@@ -110,10 +110,10 @@ class Broadcast:
             await following
 
     async def newest_kpis(self, cached_query: CachedQuery[EncodedAnswer]) -> EncodedKpis:
-        """The newest answer to a question that somebody has a place for.
+        """The newest answer to a subscribed query.
 
         Raises:
-            NotReadyError: while there is no as-of.
+            NotReadyError: there is no as-of yet.
             NotAnswerableError: it cannot be answered.
         """
         held, now_s = self._made.get(cached_query), time.monotonic()
@@ -124,6 +124,6 @@ class Broadcast:
         return await asyncio.shield(held.newest_kpis)
 
     async def _make(self, cached_query: CachedQuery[EncodedAnswer]) -> EncodedKpis:
-        current_client.set(SERVER_CLIENT)  # of this task alone
-        told = await answer_fields(self.live, cached_query)
-        return EncodedKpis(told["as_of"], _encode(told))
+        current_client.set(SERVER_CLIENT)  # in this task only
+        fields = await answer_fields(self.live, cached_query)
+        return EncodedKpis(fields["as_of"], _encode(fields))

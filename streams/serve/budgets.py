@@ -1,4 +1,4 @@
-"""Computing time that somebody may use: so much at once, and a share of every second. Pure."""
+"""Budgets of computing time per client: a burst, and a rate per second. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _MOST_ACCOUNTS = 10_000
 
 @dataclass(slots=True)
 class TokenBucket:
-    """A token bucket of seconds of computing."""
+    """A token bucket of CPU seconds."""
 
     rate: float
-    """Seconds that come in each second."""
+    """CPU seconds added per second."""
     capacity_s: float
-    """And how many are kept."""
+    """CPU seconds that are saved at most."""
     _left_s: float = field(default=0.0, init=False)
     _at_s: float | None = field(default=None, init=False)
 
     def left_s(self, now_s: float) -> float:
-        """What may be used; below 0 where more was used than there was: what something takes is known afterwards."""
+        """CPU seconds left; negative if a query took more than was left."""
         if self._at_s is None:
             self._left_s = self.capacity_s
         else:
@@ -29,16 +29,16 @@ class TokenBucket:
         return self._left_s
 
     def use(self, seconds: float, now_s: float) -> None:
-        """So much was used."""
+        """Record CPU seconds used."""
         self._left_s = self.left_s(now_s) - seconds
 
     def wait_s(self, now_s: float) -> float:
-        """How long until something may be used; 0: now."""
+        """Seconds until the budget is positive; 0: now."""
         return max(0.0, -self.left_s(now_s) / self.rate)
 
 
 class Budgets:
-    """An allowance for each token; all who need none are one."""
+    """A budget per token; all clients without a token share one."""
 
     def __init__(self, rate: float, capacity_s: float) -> None:
         self._rate = rate
@@ -46,7 +46,7 @@ class Budgets:
         self._held: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def of(self, client: str) -> TokenBucket:
-        """Whose allowance it is; a new one is full."""
+        """The budget of a client; a new one is full."""
         if client not in self._held:
             self._held[client] = TokenBucket(self._rate, self._capacity_s)
             if len(self._held) > _MOST_ACCOUNTS:

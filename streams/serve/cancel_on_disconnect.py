@@ -1,4 +1,4 @@
-"""What nobody waits for any more is not computed."""
+"""Cancels the computation of answers whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class CancelOnDisconnect:
-    """ASGI middleware: a GET of the API whose client has gone is given up. A stream sees to that itself."""
+    """ASGI middleware: cancels a GET of the API when its client disconnects. Streams do that themselves."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

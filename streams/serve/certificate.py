@@ -1,4 +1,4 @@
-"""The certificate of the HTTP server, looked at before anybody is served with it."""
+"""Checks the certificate of the HTTP server at start."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ _NAMES = ("http_cert_file", "http_key_file")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One that can be served with."""
+    """A valid server certificate."""
 
     expires_ms: int
     """Epoch ms."""
 
 
 def check_certificate(cert: str, key: str) -> Certificate:
-    """Look at a certificate by a handshake with ourselves.
+    """Check a certificate by a handshake in memory.
 
     Args:
-        cert: PEM, with the authorities between it and the one that clients trust.
-        key: PEM; empty: it is in the same file.
+        cert: PEM, with intermediate certificates.
+        key: PEM; empty: in the same file.
 
     Raises:
-        UsageError: a file is wrong, it has expired or is not valid yet, or is not made for servers.
+        UsageError: a file is invalid, or the certificate is expired, not valid yet, or not for servers.
     """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     load_certificate_and_key(server, cert, key, *_NAMES)
-    told: dict[str, object] = {}
+    received: dict[str, object] = {}
     try:
-        told = _shake_hands(server, client_context(Path(cert)))
+        received = _shake_hands(server, client_context(Path(cert)))
     except ssl.SSLCertVerificationError as error:
-        raise UsageError(f"http_cert_file: {cert} cannot be served with ({error.verify_message}): renew it") from None
-    return Certificate(int(ssl.cert_time_to_seconds(str(told["notAfter"]))) * 1000)
+        raise UsageError(f"http_cert_file: invalid certificate {cert} ({error.verify_message}): renew it") from None
+    return Certificate(int(ssl.cert_time_to_seconds(str(received["notAfter"]))) * 1000)
 
 
 def expiry(certificate: Certificate) -> datetime:
-    """When it expires."""
+    """When the certificate expires."""
     return datetime.fromtimestamp(certificate.expires_ms / 1000, UTC)
 
 
 def client_context(cert: Path) -> ssl.SSLContext:
-    """For a client that knows exactly this certificate, whatever name it is for: our own server's."""
+    """A client context that trusts exactly this certificate, for any host name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(cert)
@@ -56,7 +56,7 @@ def client_context(cert: Path) -> ssl.SSLContext:
 
 
 def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, object]:
-    """What a client is told of the certificate. Raises SSLCertVerificationError where it would not take it."""
+    """The certificate as a client gets it. Raises SSLCertVerificationError if the client rejects it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = client.wrap_bio(to_client, to_server)
     answering = server.wrap_bio(to_server, to_client, server_side=True)

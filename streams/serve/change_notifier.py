@@ -1,4 +1,4 @@
-"""Wakes everyone who waits for news, in one event loop."""
+"""Notifies all waiting tasks of one event loop of changes."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import asyncio
 
 
 class ChangeNotifier:
-    """Take `next_signal` before looking for news, and wait for it afterwards: so no ring goes unheard."""
+    """Take `next_signal` before checking for changes, then wait for it: no change is missed."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()
 
     @property
     def next_signal(self) -> asyncio.Event:
-        """The ring that comes next."""
+        """Set at the next change."""
         return self._next
 
     def signal(self) -> None:
-        """There is news."""
+        """Notify all waiting tasks."""
         rung, self._next = self._next, asyncio.Event()
         rung.set()
 
 
 async def wait_for_signal(signal: asyncio.Event, within_s: float) -> bool:
-    """Wait for a ring; False: there was none in time."""
+    """Wait for a signal; False on timeout."""
     try:
         async with asyncio.timeout(within_s):
             await signal.wait()

@@ -1,4 +1,4 @@
-"""A log of changes that other packages keep in Redis, read once for everyone who follows this server."""
+"""A log of changes that another package keeps in Redis, read once for all subscribers."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ class AlertStreamEntry:
 
 
 class ChangeLog(Protocol):
-    """Changes in an order that all servers see alike; the oldest are dropped some time. Errors are those of Redis."""
+    """An ordered log, the same for all servers; old entries are trimmed. Methods raise Redis errors."""
 
     async def end(self) -> StreamEntryId:
-        """A place that nothing stands after yet."""
+        """The id of the newest entry."""
 
     async def oldest(self) -> StreamEntryId | None:
-        """The first change that is kept."""
+        """The id of the oldest entry kept."""
 
     async def after(self, entry_id: StreamEntryId, most: int) -> Sequence[AlertStreamEntry]:
-        """The first changes after a place."""
+        """The first entries after an id."""
 
 
 class ChangeFeed:
-    """The newest changes of a log, in memory; who is further behind is given them from the log itself."""
+    """The newest entries of a log, in memory. Subscribers further behind read the log itself."""
 
     def __init__(self, log: ChangeLog, notifier: ChangeNotifier) -> None:
         self.read_to: StreamEntryId | None = None
-        """What was read up to; None: Redis has not answered yet."""
+        """Id of the newest entry read; None before Redis first answers."""
         self._log = log
         self._notifier = notifier
         self._ending = asyncio.Event()
         self._held: deque[AlertStreamEntry] = deque()
         self._from: StreamEntryId = (0, 0)
-        """Everything after this and up to `read_to` is held."""
+        """All entries after this, up to `read_to`, are in memory."""
         self._failure: str | None = None
 
     async def follow(self) -> None:
-        """Read what comes, until told to end, whatever fails meanwhile. While Redis is away nothing comes."""
+        """Read new entries until `end`, retrying after errors."""
         while not self._ending.is_set():
             try:
                 await self._read()
@@ -72,11 +72,11 @@ class ChangeFeed:
             await wait_for_signal(self._ending, _EVERY_S)
 
     def end(self) -> None:
-        """Follow no longer. By this and not by cancelling, which a client of Redis may swallow."""
+        """Stop following. Cancelling would not do: redis-py may swallow it."""
         self._ending.set()
 
     async def after(self, entry_id: StreamEntryId) -> Sequence[AlertStreamEntry]:
-        """The first changes after a place, none when there is nothing new. Errors are those of Redis."""
+        """The first entries after an id; empty if there are none. Raises Redis errors."""
         if self.read_to is None or entry_id >= self.read_to:
             return ()
         if entry_id < self._from:
@@ -86,7 +86,7 @@ class ChangeFeed:
         return held[first : first + _PAGE]
 
     async def reaches_back(self, entry_id: StreamEntryId) -> bool:
-        """Whether every change after a place is still there. Errors are those of Redis."""
+        """Whether no entry after an id was trimmed. Raises Redis errors."""
         if entry_id >= self._from:
             return True
         oldest = await self._log.oldest()
@@ -103,9 +103,9 @@ class ChangeFeed:
             self._notifier.signal()
 
     def _failed(self, error: Exception) -> None:
-        """Said once, until another failure or none."""
+        """Log an error once, until it changes."""
         why = mask_secrets(f"{type(error).__name__}: {error}")
         if why != self._failure:
             foreseen = isinstance(error, (RedisError, *UNREACHABLE))
-            log.warning("changes of alerts cannot be read; trying again", error=why, exc_info=not foreseen)
+            log.warning("reading alert changes failed; retrying", error=why, exc_info=not foreseen)
         self._failure = why

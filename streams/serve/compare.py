@@ -1,4 +1,4 @@
-"""`/api/v1/compare`: every number of a scope beside the same at another time."""
+"""`/api/v1/compare`: all numbers of a scope, and the same numbers at another time."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ AgainstParam = Annotated[
 
 
 class ComparedMomentAnswer(ApiModel):
-    """The moment that is compared with."""
+    """The moment compared with."""
 
     as_of: int
     """Epoch ms."""
     offset_ms: int
-    """From there to the as-of that is compared."""
+    """From this moment to the as-of."""
     promotion: str | None
-    """The baseline, or the promotion whose time window `promotion` covered; else null."""
+    """The baseline, or the promotion covered by window `promotion`; else null."""
 
 
 class ComparedNumbers(ApiModel):
     values: Values
     """Now."""
     compared: Values | None
-    """Then; null, as `difference` and `ratio`, for a promotion in a list that has no baseline."""
+    """Then; null, like `difference` and `ratio`, for a promotion in a list that has no baseline."""
     difference: Values | None
-    """values - compared; null where either is."""
+    """values - compared; null if either is."""
     ratio: Values | None
-    """values / compared; null where either is null or `compared` is 0."""
+    """values / compared; null if either is null or `compared` is 0."""
 
 
 class ComparedItemAnswer(ComparedNumbers):
@@ -68,16 +68,16 @@ class ComparedItemAnswer(ComparedNumbers):
 
     value: str
     compared_value: str | None
-    """The value that it is compared with: of a promotion the baseline, else the same."""
+    """The value compared with: for a promotion its baseline, otherwise the same value."""
     then: ComparedMomentAnswer | None
 
 
 class ComparedFrame(KpiFrame):
-    """Both moments: `as_of` is the one now."""
+    """Fields of both moments; `as_of` is now."""
 
     against: ComparisonPeriod
     then: ComparedMomentAnswer | None
-    """Null where each item is compared by a clock of its own, or there is none."""
+    """Null if each item has a moment of its own."""
 
 
 class CompareOne(ComparedFrame, ComparedNumbers):
@@ -88,16 +88,16 @@ class CompareOne(ComparedFrame, ComparedNumbers):
 
 
 class CompareEach(ComparedFrame):
-    """Each value of a scope with any counter not 0 now, the largest by GMV first, at most 1,000, compared."""
+    """Each value of a scope with any counter now, largest GMV first, at most 1,000, compared."""
 
     count: int
-    """How many such values there are. More than 1,000: `items` are the first 1,000 of them."""
+    """Number of such values; `items` are the first 1,000."""
     items: list[ComparedItemAnswer]
 
 
 @dataclass(frozen=True, slots=True)
 class CompareQuery(CachedKpiQuery):
-    """What `compare` asks for: an `Ask`."""
+    """The `CachedQuery` of a comparison."""
 
     value: str | None
     against: ComparisonPeriod
@@ -123,7 +123,7 @@ async def compare(
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
-    """Every KPI and counter now and then, their difference and ratio."""
+    """Every KPI and counter now and then, with difference and ratio."""
     query = KpiQuery(window, scope, as_of, promotion or None)
     cached_query = CompareQuery(
         query, value=scope_value(scope, value), against=against, timezone=live.settings.timezone
@@ -132,7 +132,7 @@ async def compare(
 
 
 def compared_answer(found: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
-    """A comparison in the API's shape, without the frame: of one value, or of each."""
+    """The fields of a comparison without the frame, for one value or for each."""
     about = {"against": against.value, "then": _then(found.at)}
     return about | (
         _item(found.items[0]) if one else {"count": found.now.count, "items": [_item(held) for held in found.items]}

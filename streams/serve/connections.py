@@ -1,8 +1,8 @@
-"""How many connections there may be, and how long one may keep this server waiting.
+"""Limits the number of connections and how long clients may keep them idle.
 
-A connection waits for its client while no whole request of it is there, or while it does not read its answer. Such ones
-are closed after a time, and before that where there are too many: of the client with the most connections, the one that
-has waited longest. So whoever asks at once is answered, however many connections others hold open.
+A connection is idle while it has no complete request, or while its client does not read the response. Idle connections
+are closed after a timeout. When there are too many, the longest idle one of the client with the most connections is
+closed, so that clients that send requests promptly are served.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from streams.serve.http_limits import HttpLimit, HttpLimitCounts
 
 REQUEST_WITHIN_S = 10.0
-"""From the connection, or the answer before, to the last byte of a request's head."""
+"""From connecting, or the previous response, to the end of the request's headers."""
 MAX_UNREAD = 64
-"""Answers whose clients do not read them: each is held in memory."""
+"""Responses that clients do not read: each is held in memory."""
 MAX_HEAD_BYTES = 32_768
 RESERVED_FILES = 128
-"""For Redis, listening, files of the interpreter."""
+"""For Redis, listening sockets and the interpreter."""
 _LINGER_S = 1.0
 _STREAM = "/api/v1/stream"
 
 
 def most_connections(wanted: int, file_limit: int) -> int:
-    """How many connections fit below the limit of open files.
+    """The number of connections that fits the limit of open files.
 
     >>> most_connections(2000, 65536), most_connections(2000, 1024)
     (2000, 896)
@@ -46,16 +46,16 @@ class Connections:
         self.most = most
         self.limit_counts = limit_counts
         self._open: Counter[str] = Counter()
-        """# <client's address: its connections>"""
+        """# {client address: its connections}"""
         self._waiting: dict[str, OrderedDict[BoundedConnection, None]] = {}
-        """# <client's address: its connections that wait for it, the one that has waited longest first>"""
+        """# {client address: its idle connections, the longest idle first}"""
         self._unread: OrderedDict[BoundedConnection, None] = OrderedDict()
 
     def __len__(self) -> int:
         return self._open.total()
 
     def add(self, connection: BoundedConnection) -> None:
-        """A new one, which waits for its client; closes another where there are too many, or this one."""
+        """Add a new, idle connection. Over the limit, drop the longest idle one, or refuse this one."""
         self._open[connection.address] += 1
         if len(self) > self.most:
             longest = self._longest_waiting()
@@ -66,7 +66,7 @@ class Connections:
         self.wait(connection)
 
     def remove(self, connection: BoundedConnection) -> None:
-        """It is closed."""
+        """Remove a closed connection."""
         self.answer(connection)
         self.read(connection)
         self._open[connection.address] -= 1
@@ -74,11 +74,11 @@ class Connections:
             del self._open[connection.address]
 
     def wait(self, connection: BoundedConnection) -> None:
-        """It waits for its client from now on."""
+        """Mark a connection idle."""
         self._waiting.setdefault(connection.address, OrderedDict()).setdefault(connection)
 
     def answer(self, connection: BoundedConnection) -> None:
-        """Its client waits for us from now on."""
+        """Mark a connection busy."""
         waiting = self._waiting.get(connection.address)
         if waiting is not None:
             waiting.pop(connection, None)
@@ -86,13 +86,13 @@ class Connections:
                 del self._waiting[connection.address]
 
     def unread(self, connection: BoundedConnection) -> None:
-        """Its client does not read."""
+        """Mark a connection whose client does not read. Over the limit, drop the oldest one."""
         self._unread[connection] = None
         if len(self._unread) > MAX_UNREAD:
             next(iter(self._unread)).drop(HttpLimit.ANSWER_NOT_READ)
 
     def read(self, connection: BoundedConnection) -> None:
-        """Its client reads."""
+        """Mark a connection whose client reads again."""
         self._unread.pop(connection, None)
 
     def _longest_waiting(self) -> BoundedConnection | None:
@@ -111,83 +111,83 @@ class BoundedConnection(H11Protocol):
         self._held = connections
         self._gone = False
         self._lingers = False
-        """Whether all that was to be said was said, and what comes is not looked at."""
+        """Whether the final response was sent; further data is ignored."""
         self._overdue: asyncio.TimerHandle | None = None
 
     # What uvicorn tells of it -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """It was opened."""
+        """Called when the connection is open."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._expect_request()
         self._held.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It was closed."""
+        """Called when the connection is closed."""
         self._forget()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Something came in."""
+        """Called with received data."""
         if not self._lingers:
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """Something came in, or an answer was sent."""
+        """Called after data was received or a response was sent."""
         super().handle_events()
         self._settle()
 
     def on_response_complete(self) -> None:
-        """An answer was sent."""
+        """Called when a response was sent."""
         super().on_response_complete()
         self._settle()
 
     def pause_writing(self) -> None:
-        """More is waiting to be sent than the client takes."""
+        """Called when the client reads too slowly."""
         super().pause_writing()
         if not self._gone:
             self._held.wait(self)
-            if self.scope is None or self.scope["path"] != _STREAM:  # a stream sends nothing more until this is taken
+            if self.scope is None or self.scope["path"] != _STREAM:  # streams pause until the client has read
                 self._held.unread(self)
 
     def resume_writing(self) -> None:
-        """The client has taken it."""
+        """Called when the client has caught up."""
         super().resume_writing()
         self._held.read(self)
         self._settle()
 
     def send_400_response(self, msg: str) -> None:
-        """What came in is no request, or has no end."""
+        """Answer a malformed or oversized request."""
         error = sys.exception()
         if getattr(error, "error_status_hint", 400) == 431:
             self._held.limit_counts.add(HttpLimit.HEAD_TOO_LARGE)
             in_first_line = b"\n" not in self.conn.trailing_data[0]
             self._answer(*(_LONG_TARGET if in_first_line else _LONG_HEAD))
         else:
-            self._answer(400, "no_request", "this is no request of HTTP/1.1")
+            self._answer(400, "no_request", "malformed HTTP/1.1 request")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answered as if it had not asked for another protocol, without a word in the log for each."""
+        """Ignore upgrade requests without logging each."""
 
     # What the pool does with it ---------------------------------------------------------------------------------------
 
     def drop(self, why: HttpLimit) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         self._held.limit_counts.add(why)
         self._forget()
         self.transport.abort()
 
     def refuse(self, why: HttpLimit) -> None:
-        """Close it, and say so."""
+        """Answer 503 and close the connection."""
         self._held.limit_counts.add(why)
         self._forget()
-        self._answer(503, why, f"{self._held.most} connections are open here, and all of them in use: ask again soon")
+        self._answer(503, why, f"all {self._held.most} connections of this server are busy: retry in a few seconds")
 
     # ------------------------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Note whether it waits for its client."""
+        """Update whether the connection is idle."""
         if self._gone:
             return
         at_rest = self.cycle is None or self.cycle.response_complete
@@ -211,7 +211,7 @@ class BoundedConnection(H11Protocol):
     def _request_overdue(self) -> None:
         self._held.limit_counts.add(HttpLimit.HEAD_OVERDUE)
         if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
-            self._answer(408, HttpLimit.HEAD_OVERDUE, f"no whole request came within {REQUEST_WITHIN_S:.0f} s")
+            self._answer(408, HttpLimit.HEAD_OVERDUE, f"no complete request within {REQUEST_WITHIN_S:.0f} s")
         else:
             self.transport.abort()
 
@@ -222,7 +222,7 @@ class BoundedConnection(H11Protocol):
             self._held.remove(self)
 
     def _answer(self, status: int, code: str, message: str) -> None:
-        """An error, and the end of the connection."""
+        """Send an error and close the connection."""
         body = msgspec.json.encode({"error": {"code": code, "message": message}})
         headers = [
             (b"content-type", b"application/json"),
@@ -233,13 +233,13 @@ class BoundedConnection(H11Protocol):
         try:
             for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        except h11.LocalProtocolError:  # an answer was being sent
+        except h11.LocalProtocolError:  # a response was being sent
             self.transport.abort()
         else:
             self._linger()
 
     def _linger(self) -> None:
-        """Close it once its client has had time to read: what it still sends would have its side drop the answer."""
+        """Close after the client has had time to read the response: a reset on unread data would discard it."""
         self._forget()
         if self.transport.can_write_eof():
             self._lingers = True
@@ -254,7 +254,7 @@ _LONG_HEAD = (431, HttpLimit.HEAD_TOO_LARGE, "the headers of this request are to
 
 
 def bounded_protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """The protocol for uvicorn."""
+    """The protocol class for uvicorn."""
 
     def made(**rest: Any) -> BoundedConnection:
         return BoundedConnection(connections=connections, **rest)

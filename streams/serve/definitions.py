@@ -1,4 +1,4 @@
-"""`/api/v1/definitions`: the metric dictionary as the product computes it."""
+"""`/api/v1/definitions`: the metric dictionary."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ router = APIRouter(prefix="/api/v1", tags=["KPIs"])
 
 
 class NumberKind(StrEnum):
-    """What sort of number it is."""
+    """The kind of a number."""
 
     COUNTER = "counter"
     """An exact sum."""
     DISTINCT = "distinct"
-    """An estimate of how many different ids there were: error at most 2 %, or 1 where that is more."""
+    """An estimated number of distinct ids: error at most 2 %, or 1 if that is more."""
     KPI = "kpi"
-    """Made of counters and distinct counts."""
+    """Computed from counters and distinct counts."""
 
 
 class Definition(BaseModel):
-    """One number that answers hold."""
+    """One number of the answers."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -40,13 +40,13 @@ class Definition(BaseModel):
     unit: Unit
     """Money is in minor units of the currency."""
     formula: str
-    """How a KPI is made, or what a counter counts."""
+    """The formula of a KPI, or what a counter counts."""
     scopes: list[Scope]
-    """Where it exists; elsewhere it is null."""
+    """The scopes that have it; in others it is null."""
 
 
 class DefinitionsAnswer(BaseModel):
-    """Every number, in the order that answers hold them."""
+    """All numbers, in the order of answers."""
 
     windows: list[Window]
     scopes: list[Scope]
@@ -54,12 +54,12 @@ class DefinitionsAnswer(BaseModel):
     currency: str
     currency_exponent: int
     not_in_as_of: list[str]
-    """Topics that the as-of does not wait for (setting `as_of_topics`): the newest of their events may be missing."""
+    """Topics that the as-of does not wait for (setting `as_of_topics`): their newest events may be missing."""
     definitions: list[Definition]
 
 
 def definitions() -> Iterator[Definition]:
-    """Every counter, distinct count and KPI."""
+    """All counters, distinct counts and KPIs."""
     for counter in PUBLIC_COUNTERS:
         scopes = [scope for scope in SCOPES if counter.name not in absent_counters(scope)]
         yield Definition(

@@ -1,6 +1,6 @@
 """`/docs`: the OpenAPI document as one plain page.
 
-Made here and not by Swagger UI, whose scripts come from a CDN: a war room may have no internet.
+Swagger UI loads its scripts from a CDN, which a closed network cannot reach.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; bo
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    """What can be asked, and with which parameters."""
+    """All endpoints with their parameters."""
     document = request.app.openapi()
     return HTMLResponse("".join(_page(document)))
 
@@ -32,7 +32,7 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     title, about = escape(document["info"]["title"]), escape(document["info"]["description"])
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
     yield f"<h1>{title}</h1><p>{about}</p>"
-    yield '<p>For programs, with all schemas: <a href="/openapi.json">/openapi.json</a></p>'
+    yield '<p>OpenAPI document with all schemas: <a href="/openapi.json">/openapi.json</a></p>'
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"

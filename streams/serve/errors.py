@@ -1,4 +1,4 @@
-"""Errors as the API tells them: `{"error": {"code", "message"}}` with the fitting status, whoever found the fault."""
+"""Error responses: `{"error": {"code", "message"}}` and the matching status, for every kind of exception."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLOSED_PARAMETERS: Mapping[str, Iterable[str]] = {
 
 
 class ApiError(Exception):
-    """A request that cannot be answered, found by a route."""
+    """A request that a route cannot answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -46,41 +46,44 @@ class ApiError(Exception):
 
 
 class ErrorDetail(BaseModel):
-    """What is wrong."""
+    """The error."""
 
     code: str
-    """For programs: a closed set."""
+    """For programs; a closed set."""
     message: str
-    """For people: what was wrong and what can be asked instead."""
+    """For people: the problem, then the fix."""
 
 
 class ErrorAnswer(BaseModel):
-    """Every answer that is no success."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    422: {"model": ErrorAnswer, "description": "Not a question that can be answered; the message lists what can."},
+    422: {
+        "model": ErrorAnswer,
+        "description": "The query is invalid or cannot be answered; see the message.",
+    },
     429: {
         "model": ErrorAnswer,
-        "description": "The token's computing time is spent, or too many of its questions wait: see Retry-After.",
+        "description": "The client's computing time is spent, or too many of its queries wait; see Retry-After.",
     },
     503: {
         "model": ErrorAnswer,
-        "description": "Not now: nothing was counted yet, or Redis does not answer, or refuses.",
+        "description": "Temporarily unavailable: nothing was counted yet, or Redis is down or refuses writes.",
     },
 }
 """For the OpenAPI document."""
 
 
 def unknown_value_error(what: str, name: str, known: Iterable[str]) -> ApiError:
-    """A 422 that lists the known ones."""
+    """A 422 error that lists the known values."""
     return ApiError(422, f"unknown_{what}", f"unknown {what} {name!r}; known: {', '.join(known)}")
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Have every error told in this shape."""
+    """Register the handlers of all exceptions."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(NotAnswerableError, _not_answerable)
     app.add_exception_handler(SalepulseError, _foreseen)
@@ -121,11 +124,11 @@ async def _redis(_: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     if refusal is not None:
         text = REFUSAL_TEXTS[refusal]
-        log.warning("Redis refused a request", reason=refusal.value, error=str(error))
-        message = f"Redis {text.problem}; nothing was changed; {text.fix}, and ask again"
+        log.warning("Redis rejected a command", reason=refusal.value, error=str(error))
+        message = f"Redis {text.problem}; nothing was changed; {text.fix}, and retry"
         return error_response(503, "redis_refuses", message, {"retry-after": "1"})
-    log.warning("a question needed panes that are not in memory, and Redis does not answer", error=str(error))
-    message = "this needs panes from Redis, which does not answer; see /readyz, and ask again"
+    log.warning("loading panes failed: Redis does not answer", error=str(error))
+    message = "this needs panes from Redis, which does not answer: see /readyz, and retry"
     return error_response(503, "redis_unreachable", message, {"retry-after": "1"})
 
 
@@ -143,7 +146,7 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed"}
     messages = {
-        404: f"there is nothing at {request.url.path}; /docs lists what there is",
+        404: f"there is nothing at {request.url.path}; /docs lists all endpoints",
         405: f"{request.url.path} does not take {request.method}",
     }
     code, message = codes.get(error.status_code, "http_error"), messages.get(error.status_code, str(error.detail))
@@ -152,5 +155,5 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _internal(request: Request, _: Exception) -> Response:
     return error_response(
-        500, "internal", f"a fault of ours at {request.url.path}; the log of `salepulse serve` has the details"
+        500, "internal", f"internal error at {request.url.path}; the log of `salepulse serve` has the details"
     )

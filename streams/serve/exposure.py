@@ -1,4 +1,4 @@
-"""Who may reach a server: everybody on this machine, and over the network whoever has a token."""
+"""Checks that a server which others can reach requires tokens."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from streams.tokens.token import unexpired
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to serve others than this machine without tokens.
+    """Refuse to serve other machines without tokens.
 
     Raises:
-        SalepulseError: what to do about it; also where a file of tokens is named and cannot be used.
+        SalepulseError: the server would be exposed, or its tokens file is invalid.
     """
     tokens = unexpired(read_tokens(Path(settings.tokens_file)), now_ms()) if settings.tokens_file else []
     if tokens or is_loopback(settings.http_host):
         return
     if settings.tokens_file:
         raise UsageError(
-            f"tokens_file: {settings.tokens_file} holds no token that is valid: make one with `salepulse tokens create`"
+            f"tokens_file: {settings.tokens_file} has no valid token: create one with `salepulse tokens create`"
         )
     raise UsageError(
-        f"{settings.http_host or 'every address'} can be reached by others, and there are no tokens: make one with "
-        "`salepulse tokens create NAME --file FILE` and set tokens_file, or serve at 127.0.0.1"
+        f"{settings.http_host or 'every address'} is reachable from other machines, and there are no tokens: create "
+        "one with "
+        "`salepulse tokens create NAME --file FILE` and set tokens_file, or set http_host=127.0.0.1"
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that binds there is reached by this machine only. Raises SalepulseError for an unknown name."""
+    """Whether only this machine can reach a server at this host. Raises SalepulseError for an unknown name."""
     if not host:
         return False
     try:

@@ -1,8 +1,7 @@
-"""Questions to the view, one at a time, and behind everything that keeps the view current.
+"""A fair queue of queries to the view: one runs at a time, and polling goes first.
 
-A question runs in steps: from one point at which it waits to the next. Between two steps whatever keeps the view
-current goes first, and what a step takes is put on the account of the token that asks. Where several tokens have
-questions waiting, each has its turn.
+A query runs in steps, from one await to the next. Polling runs before the next step, and the CPU time of each step is
+taken from the client's budget. Clients with waiting queries take turns.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from streams.serve.http_limits import HttpLimit
 T = TypeVar("T")
 
 SERVER_CLIENT = "\0server"
-"""The server itself asks, as for those who follow it: a turn like a token's, and no bound of computing time."""
+"""The server itself: it takes turns like a client, without a budget."""
 current_client: ContextVar[str] = ContextVar("current_client", default="")
-"""Name of the token that a request came with; empty: none."""
+"""Name of the token of the request; empty: none."""
 
 MAX_WAITING_PER_CLIENT = 32
 MAX_WAITING = 128
 LONGEST_PAUSE_S = 0.25
-"""A question may hold what keeping the view current needs, so that it goes on after this."""
+"""A paused query continues after this: it may hold a lock that polling needs."""
 
 
 class OverloadedError(SalepulseError):
-    """A question that is not answered so that others are."""
+    """A query rejected to protect others."""
 
     def __init__(self, limit: HttpLimit, message: str, retry_after_s: float = 1) -> None:
         super().__init__(message, retriable=True)
@@ -42,12 +41,12 @@ class OverloadedError(SalepulseError):
 
 
 class FairQueue:
-    """For the event loop that the view is followed in."""
+    """The queue, for the event loop of the view."""
 
     def __init__(self, budgets: Budgets) -> None:
         self._budgets = budgets
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """# <token: its questions>, the one whose turn it is first"""
+        """# {client: its queries}, the next client first"""
         self._count = 0
         self._taken = False
         self._paused = False
@@ -58,18 +57,18 @@ class FairQueue:
     # What keeps the view current --------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Let no question take a step, for a while."""
+        """Pause the running query for a while."""
         self._resumed.clear()
         self._paused_s = time.monotonic()
 
     def resume(self) -> None:
-        """Let questions go on."""
+        """Resume the running query."""
         self._resumed.set()
 
     # Questions --------------------------------------------------------------------------------------------------------
 
     async def run(self, client: str, query: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer, when it is this question's turn. Raises OverloadedError where that is not to be waited for."""
+        """Run a query when its turn comes. Raises OverloadedError if the queue is full or the budget is spent."""
         await self._wait_turn(client)
         try:
             return await TimedCoroutine(query(), lambda seconds: self._on_step(client, seconds), self._before_step)
@@ -85,7 +84,7 @@ class FairQueue:
         if len(mine) >= MAX_WAITING_PER_CLIENT or self._count >= MAX_WAITING:
             raise OverloadedError(
                 HttpLimit.QUEUE_FULL,
-                f"{len(mine)} questions of this token wait to be answered, {self._count} of all: ask again soon",
+                f"{len(mine)} queries of this client are waiting, {self._count} in all: retry in a few seconds",
             )
         turn = asyncio.get_running_loop().create_future()
         mine.append(turn)
@@ -93,7 +92,7 @@ class FairQueue:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was given in the same moment
+            if turn.done() and not turn.cancelled():  # the turn came just before it was cancelled
                 self._pass_turn()
             else:
                 self._forget(client, turn)
@@ -105,7 +104,7 @@ class FairQueue:
             raise
 
     def _pass_turn(self) -> None:
-        """Give the turn to the next token that has a question waiting."""
+        """Pass the turn to the next client with a waiting query."""
         while self._waiting:
             client, mine = self._waiting.popitem(last=False)
             turn = mine.popleft()
@@ -130,11 +129,12 @@ class FairQueue:
             return
         wait_s = self._budgets.of(client).wait_s(time.monotonic())
         if wait_s > 0:
-            whose = f"token {client!r}" if client else "those who ask without a token"
+            owner = f"token {client!r}" if client else "clients without a token"
             raise OverloadedError(
                 HttpLimit.BUDGET_SPENT,
-                f"the computing time of {whose} is spent (setting http_work_s): ask again in {math.ceil(wait_s)} s, or "
-                "about less: fewer values, a shorter window, fewer points; the newest as-of costs least",
+                f"the computing time of {owner} is spent (setting http_work_s): retry in {math.ceil(wait_s)} s, or "
+                "query "
+                "less: fewer values, a shorter window, fewer points; the newest as-of costs least",
                 wait_s,
             )
 
@@ -143,7 +143,7 @@ class FairQueue:
             self._budgets.of(client).use(seconds, time.monotonic())
 
     async def _before_step(self) -> None:
-        """Until nothing goes first."""
+        """Wait while paused."""
         left_s = self._paused_s + LONGEST_PAUSE_S - time.monotonic()
         if not self._resumed.is_set() and left_s > 0:
             try:
@@ -153,11 +153,11 @@ class FairQueue:
 
 
 async def _no_wait() -> None:
-    """Nothing goes first."""
+    """The default of `before_step`."""
 
 
 class TimedCoroutine(Generic[T]):
-    """A coroutine as an awaitable that measures each of its steps, and waits between two."""
+    """Runs a coroutine, measuring the CPU time of each step."""
 
     def __init__(
         self,
@@ -165,15 +165,14 @@ class TimedCoroutine(Generic[T]):
         on_step: Callable[[float], None],
         before_step: Callable[[], Coroutine[Any, Any, None]] = _no_wait,
     ) -> None:
-        """`on_step` is told the seconds of this thread that a step took; `before_step` is awaited before each but the
-        first.
-        """
+        """`on_step` is called with the CPU seconds of each step; `before_step` is awaited before each step but the
+        first."""
         self._work = work
         self._on_step = on_step
         self._before_step = before_step
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Steps until the end."""
+        """Run all steps."""
         failure: BaseException | None = None
         try:
             while True:

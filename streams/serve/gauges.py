@@ -1,8 +1,8 @@
-"""The KPI gauges: which rows are on /metrics, and their text.
+"""The KPI gauges on /metrics: which series to export, and their text.
 
-Policy (the metric dictionary, section "Prometheus"): scope `all` in every window; the other scopes in `5m` and
-`promotion`, the largest values by GMV and the rest together; of SKUs the top 50, and those on promotion that are out
-of stock or near its end. What is left out is counted.
+Scope `all` has every window; other scopes have `5m` and `promotion`, with their largest values by GMV and the rest
+summed. Scope `sku` has the top 50, and SKUs on promotion that are out of stock or nearly. Series over the budget are
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ K = TypeVar("K")
 
 
 def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
-    """How many rows each gets: all it wants where that is little; what is short is shared evenly."""
+    """Rows granted to each key: what it wants, or an even share if there are not enough."""
     given: dict[K, int] = {}
     for place, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
         given[key] = min(rows, available // (len(wanted) - place))
@@ -42,7 +42,7 @@ SCOPE_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""
 TOP_SKUS = 50
 MAX_ON_PROMOTION = 5000
-"""Of more SKUs on promotion the first so many are looked at."""
+"""More SKUs on promotion than this are ignored."""
 _AT_ONCE = 500
 
 HELP = {
@@ -63,7 +63,7 @@ class GaugeRow:
     value: str
     values: Mapping[str, Number]
     rest: bool = False
-    """Whether these are all values without a row of their own, together. Then `value` is empty, which none can be."""
+    """Whether this is the sum of all values without a row of their own; its `value` is empty."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Gauges:
     as_of_ms: int
     rows: list[GaugeRow] = field(default_factory=list)
     dropped: Counter[Scope] = field(default_factory=Counter)
-    """Series that were left out, by scope: what the values that are in the rest, or nowhere, would have had."""
+    """Dropped series by scope: those of values that have no row of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +85,23 @@ class GaugeText:
     dropped: Mapping[Scope, int]
     """See `Gauges`."""
     running_promotions: tuple[RunningPromotion, ...]
-    """The promotions that run then."""
+    """The promotions that run at the as-of."""
 
 
 @dataclass(frozen=True, slots=True)
 class GaugesQuery:
-    """What a scrape asks for: an `Ask`."""
+    """The `CachedQuery` of a scrape."""
 
     budget: int
     currency_exponent: int
     soon_min: float
     forecasts: Forecasts
     baselines: Baselines
-    warm_s: ClassVar[float] = 300  # longer than from one scrape to the next
+    warm_s: ClassVar[float] = 300  # longer than a scrape interval
     newest: ClassVar[bool] = True
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> GaugeText:
-        """The text. Raises NotReadyError while there is no as-of."""
+        """The text. Raises NotReadyError if there is no as-of yet."""
         newest_ms = view.as_of(at_ms).ms if as_of_ms is None else as_of_ms
         if newest_ms is None:
             raise NotReadyError("there is no as-of yet")
@@ -114,15 +114,15 @@ class GaugesQuery:
 
 
 async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
-    """Ask for every row that the budget holds, all at one as-of; others may run between two questions.
+    """Query all rows that fit the budget, at one as-of; other tasks may run in between.
 
-    `soon_min`: SKUs on promotion that run out within so many minutes have rows of their own.
+    `soon_min`: SKUs on promotion that run out within this many minutes have rows of their own.
     """
     scope_queries, gauges = ScopeQueries(view, at_ms), Gauges(as_of_ms)
     available = budget // len(NAMES)
     windows = tuple(Window)
     for window in windows[:available]:
-        with contextlib.suppress(NotAnswerableError):  # panes that it needs are gone: absent, as null is
+        with contextlib.suppress(NotAnswerableError):  # its panes have expired: the series is absent
             for held in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
                 gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
     gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
@@ -148,7 +148,7 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
 
 
 async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: float) -> list[str]:
-    """SKUs of running promotions that are out of stock, or will be within `soon_min` minutes; the latter by when."""
+    """SKUs of running promotions that are out of stock, or will be within `soon_min` minutes, soonest first."""
     running_promotions = [
         held for _, held in sorted(view.promotions.items()) if held.starts_at <= as_of_ms < held.ends_at
     ]
@@ -168,7 +168,7 @@ async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: fl
 async def _add(
     gauges: Gauges, scope_queries: ScopeQueries, cut: ScopeWindow, held: int, rows: int, also: Sequence[str]
 ) -> None:
-    """The largest values of one scope in one window; where not all fit, the last row is the rest."""
+    """Add the largest values of a scope in a window, and if not all fit, the rest as the last row."""
     scope, window = cut
     fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
     own = held if fits else rows - 1
@@ -182,11 +182,11 @@ async def _add(
 
 
 # Text ----------------------------------------------------------------------------------------------------------------
-# Written here, since it is the same in both formats and prometheus_client takes ten times as long for 20,000 series.
+# Written here: the text is the same in both formats, and prometheus_client is ten times slower at 20,000 series.
 
 
 def text(gauges: Gauges, currency_exponent: int) -> Iterator[str]:
-    """The gauges as Prometheus text and OpenMetrics alike, one family at a time."""
+    """The gauges as text, valid as Prometheus text and as OpenMetrics, family by family."""
     labels = [_labels(row) for row in gauges.rows]
     for name in NAMES:
         metric, factor = metric_name(name), 10**currency_exponent if UNITS[name] is Unit.MONEY else 1
@@ -199,7 +199,7 @@ def text(gauges: Gauges, currency_exponent: int) -> Iterator[str]:
 
 
 def metric_name(name: str) -> str:
-    """A KPI's name on /metrics: dots and the like are not allowed there."""
+    """A KPI's metric name; dots and the like are replaced."""
     return "salepulse_" + re.sub("[^a-zA-Z0-9_]", "_", name)
 
 

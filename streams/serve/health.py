@@ -1,4 +1,4 @@
-"""`/healthz` (the process works) and `/readyz` (what it shows may be taken for the present)."""
+"""`/healthz` (liveness) and `/readyz` (whether answers are live)."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """Whether the process does its work."""
+    """Whether the process works."""
 
     alive: bool
 
 
 class Readiness(BaseModel):
-    """Whether it is connected and caught up, and if not, each reason in a sentence; and up to where answers count."""
+    """Whether answers are live, the reasons if not, and what is counted."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     ready: bool
     reasons: list[str]
-    """Why it is not, one sentence each; none when it is."""
+    """Why answers are not live, one sentence each; empty if they are."""
     codes: list[NotLiveReason]
-    """The kinds of these reasons, each once, for programs; the label `reason` of `salepulse_not_live`."""
+    """The codes of the reasons, once each; the label `reason` of `salepulse_not_live`."""
     now: int
-    """Epoch ms: the clock that ages go by, which is Redis's."""
+    """Epoch ms, by Redis's clock, which ages are measured with."""
     not_in_as_of: list[str]
     """Topics that the as-of does not wait for (setting `as_of_topics`)."""
     read_at: int | None
-    """Epoch ms: whatever was counted in Redis by then is in every answer from now on. Null: Redis never answered."""
+    """Epoch ms: everything counted in Redis by then is in all later answers. Null: Redis never answered."""
     incomplete_since: int | None
-    """As every answer has it: event time, epoch ms, from which events were lost before they were counted. It stays
-    until `salepulse incomplete clear`, and keeps no server from being ready."""
+    """Event time, epoch ms, from which records were lost before they were counted, as in all answers. It remains until
+    `salepulse incomplete clear` and does not affect readiness."""
     incomplete: dict[str, int]
-    """The same by partition (`orders/0`), and of `promotions` too: those that lost records, and since when."""
+    """The same by partition (`orders/0`, also of `promotions`): event time from which it lost records."""
     positions: dict[str, int]
-    """Offset, by partition (`orders/0`), up to which records are in every answer from now on. Answers may hold more."""
+    """By partition (`orders/0`), the offset up to which records are in all later answers. Answers may include more."""
 
 
 @router.get("/healthz", response_model=Health, responses={503: {"model": Health}})
 async def healthz(live: LiveView) -> Response:
-    """200 while the view is followed, whatever Redis and the workers do; else restart the process."""
+    """200 while the process follows the view, with or without Redis and workers; otherwise restart it."""
     return json_response({"alive": live.alive}, 200 if live.alive else 503)
 
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
-    """200 when Redis answers, every partition is attended and counted, and there is an as-of; else 503 with reasons."""
+    """200 when Redis answers, workers have counted all partitions, and there is an as-of; otherwise 503 with the
+    reasons."""
     found, held = live.answer_status(), live.snapshot
     answer = {
         "ready": found.live,

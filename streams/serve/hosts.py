@@ -1,8 +1,8 @@
-"""Which requests of browsers are ours: those to a host that we are known by, and what writes only from our own pages.
+"""Host and Origin checks against DNS rebinding and cross-site requests. Pure.
 
-Pure. Against pages of other sites that are open in a browser beside this server. By DNS rebinding such a page has its
-own name resolve to 127.0.0.1, so the Host of its requests is that name. A form of such a page reaches us under our own
-name, and its Origin is another one.
+A page of another site, open in a browser on this machine, can send requests to this server. With DNS rebinding, its own
+host name resolves to 127.0.0.1, which the Host header shows. With a form, the request has our host name and the Origin
+of that site.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ LOOPBACK_NAMES = frozenset({"localhost"})
 ANY_HOST = "*"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _OWN_SITES = frozenset({"same-origin", "none"})
-"""Of `Sec-Fetch-Site`: `none` is a person who typed the address."""
+"""Values of `Sec-Fetch-Site`; `none`: the user typed the address."""
 
 
 class ForbiddenRequest(StrEnum):
-    """Why a request is not answered, as its error code."""
+    """Why a request is forbidden; also its error code."""
 
     UNKNOWN_HOST = "unknown_host"
     FOREIGN_ORIGIN = "foreign_origin"
 
 
 def split_host(text: str) -> tuple[str, str]:
-    """Name and port (may be empty) of a Host header, the name in lower case, IPv6 without brackets.
+    """Name and port (may be empty) of a Host header; the name in lower case, IPv6 without brackets.
 
     >>> split_host("LocalHost:8080"), split_host("[::1]:8080"), split_host("serve.")
     (('localhost', '8080'), ('::1', '8080'), ('serve', ''))
@@ -41,7 +41,7 @@ def split_host(text: str) -> tuple[str, str]:
 
 
 def names_in(setting: str) -> frozenset[str]:
-    """The names in a setting that lists hosts, separated by commas, as `split_host` gives them.
+    """The names in a setting with a comma-separated list of hosts, as `split_host` returns them.
 
     >>> sorted(names_in("Serve:8080, *,"))
     ['*', 'serve']
@@ -50,9 +50,9 @@ def names_in(setting: str) -> frozenset[str]:
 
 
 def is_known_host(host: str, known: Collection[str]) -> bool:
-    """Whether a Host header names this server: by a loopback address, `localhost`, or one of `known` (any port).
+    """Whether a Host header is a loopback address, `localhost`, or one of `known`, with any port.
 
-    `known`: names as `split_host` gives them; `*` knows every one.
+    `known`: names as `split_host` returns them; `*` matches all.
     """
     name, _ = split_host(host)
     if ANY_HOST in known or name in known or name in LOOPBACK_NAMES or name.endswith(".localhost"):
@@ -66,14 +66,14 @@ def is_known_host(host: str, known: Collection[str]) -> bool:
 def forbidden_request(
     method: str, headers: Mapping[str, str], *, known: Collection[str] | None, origins: Collection[str]
 ) -> ForbiddenRequest | None:
-    """Why a request is refused; None: it is not.
+    """Why a request is forbidden; None: it is allowed.
 
     Args:
         headers: by lower-case name.
-        known: names of this server; None: every Host will do.
-        origins: host:port that pages of ours are served at beside the Host of the request, as behind a proxy.
+        known: names of this server; None: any.
+        origins: allowed host:port of pages besides the Host of the request, for a server behind a proxy.
     """
-    host = headers.get("host", "")  # a browser always sends it; a prober may speak HTTP/1.0
+    host = headers.get("host", "")  # browsers always send it; HTTP/1.0 probes need not
     if known is not None and host and not is_known_host(host, known):
         return ForbiddenRequest.UNKNOWN_HOST
     if method not in SAFE_METHODS and not _same_origin(headers, host, origins):
@@ -82,7 +82,8 @@ def forbidden_request(
 
 
 def _same_origin(headers: Mapping[str, str], host: str, origins: Collection[str]) -> bool:
-    """Scripts send neither header, browsers at least one. TLS may end before us, so the scheme does not count."""
+    """Whether the request is from a page of this server, or from a script, which sends neither header. The scheme is
+    not compared: a proxy may terminate TLS."""
     if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         return False
     origin = headers.get("origin")
@@ -90,12 +91,12 @@ def _same_origin(headers: Mapping[str, str], host: str, origins: Collection[str]
         return True
     scheme, separator, netloc = origin.partition("://")
     if not separator or scheme not in _DEFAULT_PORTS:
-        return False  # also `null`: a sandboxed frame, a file
+        return False  # for example `null`, of sandboxed frames and files
     return authority(netloc, scheme) in {authority(host, scheme), *origins}
 
 
 def authority(netloc: str, scheme: str) -> str:
-    """host:port with the port that the scheme implies.
+    """host:port, with the default port of the scheme.
 
     >>> authority("Pulse.example.com", "https"), authority("[::1]:8080", "http")
     ('pulse.example.com:443', '::1:8080')

@@ -1,4 +1,4 @@
-"""Requests and connections that this server refused so that others are answered, counted by reason."""
+"""Requests and connections rejected to protect other clients, counted by reason."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from enum import StrEnum
 
 
 class HttpLimit(StrEnum):
-    """Why; also the label of the metric."""
+    """The limit that was hit; also the label `reason` of the metric."""
 
     CONNECTION_DROPPED = "connection_dropped"
-    """Too many were open: of the client with the most, the one that had waited longest for its client."""
+    """Too many connections: the longest idle one of the client with the most was closed."""
     CONNECTIONS_FULL = "connections_full"
-    """Too many were open, and every one was being answered."""
+    """Too many connections, and all of them busy."""
     HEAD_OVERDUE = "head_overdue"
-    """No whole request within the time for it."""
+    """No complete request in time."""
     HEAD_TOO_LARGE = "head_too_large"
-    """Its address or its headers were too long."""
+    """The address or the headers were too long."""
     BODY_OVERDUE = "body_overdue"
-    """No whole body within the time for it."""
+    """No complete body in time."""
     BODY_TOO_LARGE = "body_too_large"
-    """More bytes than a body may have."""
+    """The body was too large."""
     BODIES_FULL = "bodies_full"
-    """Too many bytes of bodies were held."""
+    """Too many bytes of bodies were being received."""
     ANSWER_NOT_READ = "answer_not_read"
-    """Too many clients did not read what was sent to them."""
+    """Too many clients did not read their responses."""
     BUDGET_SPENT = "budget_spent"
-    """The token's computing time was spent."""
+    """The client's computing time was spent."""
     QUEUE_FULL = "queue_full"
-    """Too many questions waited for their turn."""
+    """Too many queries waited."""
     DEADLINE = "deadline"
-    """No answer within the time for it."""
+    """No answer in time."""
 
 
 class HttpLimitCounts:
-    """Counts of one server."""
+    """Rejections of one server."""
 
     def __init__(self) -> None:
         self.counts: Counter[HttpLimit] = Counter()
 
     def add(self, refusal: HttpLimit) -> None:
-        """One more."""
+        """Count a rejection."""
         self.counts[refusal] += 1

@@ -1,4 +1,4 @@
-"""Query parameters that a route does not have, or has once: refused, since the answer would be to another question."""
+"""Rejects unknown and repeated query parameters, which would otherwise silently change the query."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pydantic.fields import FieldInfo
 from streams.serve.errors import ApiError
 
 CHECKED = "/api/"
-"""Only these paths: what scrapes and probes add to the others' is theirs."""
+"""Other paths may get parameters from scrapers and probes."""
 
 _MOST_NAMED = 64
 _known: dict[int, tuple[APIRoute, Mapping[str, bool]]] = {}
 
 
 async def check_parameters(request: Request) -> None:
-    """Refuse a request with a parameter that its route does not know, or with one twice that it takes once.
+    """Reject a request with an unknown parameter, or with one given too often.
 
     Raises:
         ApiError: 422 `unknown_parameter` or `invalid_parameter`.
@@ -34,7 +34,7 @@ async def check_parameters(request: Request) -> None:
 
 
 def known_parameters(route: APIRoute) -> Mapping[str, bool]:
-    """The query parameters of a route, in their order, and whether each may be given several times."""
+    """# {query parameter of a route: whether it may be repeated}, in order"""
     held = _known.get(id(route))
     if held is None or held[0] is not route:
         held = _known[id(route)] = (route, _declared(route.dependant))
@@ -42,12 +42,12 @@ def known_parameters(route: APIRoute) -> Mapping[str, bool]:
 
 
 def check(known: Mapping[str, bool], given: Mapping[str, int]) -> None:
-    """Compare what was given, how many times each, with what is known."""
+    """Compare the given parameters, with their counts, to the known ones."""
     for name, times in given.items():
         if name not in known:
             shown = name if len(name) <= _MOST_NAMED else f"{name[:_MOST_NAMED]}…"
             close = get_close_matches(name, known, 1)
-            hint = f"; do you mean {close[0]!r}?" if close else ""
+            hint = f"; did you mean {close[0]!r}?" if close else ""
             there = f"known: {', '.join(known)}" if known else "there are none here"
             raise ApiError(422, "unknown_parameter", f"unknown parameter {shown!r}; {there}{hint}")
         if times > 1 and not known[name]:

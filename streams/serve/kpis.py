@@ -1,4 +1,4 @@
-"""`/api/v1/kpis` and `/api/v1/top`: every number of a scope at one as-of."""
+"""`/api/v1/kpis` and `/api/v1/top`: all numbers of a scope at one as-of."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from streams.view.rolling import MAX_ITEMS
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 
 TOP_BY = (*(counter.name for counter in PUBLIC_COUNTERS), "net_gmv")
-"""What values can be ranked by: what may be added up."""
+"""Numbers to rank by: those that can be summed."""
 
 
 class KpiItem(ApiModel):
@@ -50,11 +50,10 @@ class KpisOfOne(KpiFrame):
 
 
 class KpisOfEach(KpiFrame):
-    """The numbers of each value of a scope with any counter not 0, the largest by GMV first, at most 1,000."""
+    """The numbers of each value of a scope with any counter, largest GMV first, at most 1,000."""
 
     count: int
-    """How many such values there are. More than 1,000: `items` are the first 1,000 of them, and /api/v1/top sums the
-    rest."""
+    """Number of such values; `items` are the first 1,000, and /api/v1/top sums the rest."""
     items: list[KpiItem]
 
 
@@ -62,9 +61,9 @@ class OtherAnswer(ApiModel):
     """All other values together."""
 
     count: int
-    """How many they are."""
+    """Number of the other values."""
     values: Values
-    """KPIs of their summed counters; distinct counts, and what is made of them, are null."""
+    """KPIs of their summed counters; distinct counts and KPIs that need them are null."""
 
 
 class TopAnswer(KpiFrame):
@@ -84,7 +83,7 @@ async def kpis(
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
-    """Every KPI and counter of one value of a scope, or of each."""
+    """Every KPI and counter of one value of a scope, or of each value."""
     query, name = KpiQuery(window, scope, as_of, promotion or None), scope_value(scope, value)
     cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
     return json_response(await answer_fields(live, cached_query))
@@ -93,17 +92,17 @@ async def kpis(
 @router.get("/top", response_model=TopAnswer)
 async def top(
     live: LiveView,
-    by: Annotated[str, Query(description=f"What is ranked by: {', '.join(TOP_BY)}.")] = "gmv",
+    by: Annotated[str, Query(description=f"Number to rank by: {', '.join(TOP_BY)}.")] = "gmv",
     window: WindowParam = Window.M15,
     scope: ScopeParam = Scope.SKU,
-    n: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="How many.")] = 50,
+    n: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Number of values.")] = 50,
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
-    """The n largest values of a scope, those alike in the order of their names, and the rest summed."""
+    """The n largest values of a scope, ties by name, and the rest summed."""
     if by not in TOP_BY:
         raise unknown_value_error("counter", by, TOP_BY)
     if by in absent_counters(scope):
-        raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it is a number of whole orders")
+        raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it counts whole orders")
     query = KpiQuery(window, scope, as_of, promotion or None)
     return json_response(await answer_fields(live, TopQuery(query, by=by, limit=n)))

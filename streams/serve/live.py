@@ -1,4 +1,4 @@
-"""What routes know of the view: answers, at once where they were made ahead, and how things stand."""
+"""The view for routes: answers, precomputed where possible, and their status."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ from streams.view.rolling import RollingView
 T = TypeVar("T")
 
 _EXPIRED_MS = 2_000
-"""A snapshot that is so far behind the last look is not answered from: the view itself is asked."""
+"""A snapshot this far behind the last poll is not used; the view is queried instead."""
 DEADLINE_S = 10.0
-"""A question that takes longer is given up, and no longer computed."""
+"""A query that takes longer is cancelled."""
 _NOTHING = StoreState((), {}, 0)
 
 
 class Live:
-    """One server's view, for the event loop that serves HTTP. Nothing here takes long.
+    """The view of one server, for the event loop of HTTP. Nothing here blocks.
 
-    While Redis does not answer, everything keeps its last content, and `answer_status` says since when and why.
+    While Redis does not answer, everything keeps its last value, and `answer_status` has the reason.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.notifier = ChangeNotifier()
-        """Rung at each new as-of."""
+        """Signals each new as-of."""
         self.as_of_count = 0
-        """How many as-ofs there were."""
+        """Number of as-ofs so far."""
         self._hot = HotQueries()
         self._following = FollowerThread(settings, self._hot, self._published)
         self._published_ms: int | None = None
 
     async def start(self) -> None:
-        """Begin to follow; does not wait for Redis."""
+        """Start following, without waiting for Redis."""
         self._loop = asyncio.get_running_loop()
         self._following.start()
 
     async def stop(self) -> None:
-        """End following and close the connection."""
+        """Stop following and disconnect."""
         await asyncio.to_thread(self._following.stop)
 
     @property
     def alive(self) -> bool:
-        """Whether the view is still followed."""
+        """Whether the view's thread runs."""
         return self._following.alive
 
     def _published(self, as_of_ms: int | None) -> None:
-        """In the thread of the view."""
+        """Called in the view's thread."""
         self._loop.call_soon_threadsafe(self._new, as_of_ms)
 
     def _new(self, as_of_ms: int | None) -> None:
@@ -77,7 +77,7 @@ class Live:
     # Asking ----------------------------------------------------------------------------------------------------------
 
     async def get_answer(self, cached_query: CachedQuery[T]) -> T:
-        """The answer: of the newest snapshot, else of the view itself. Raises OverloadedError."""
+        """The answer from the newest snapshot, or computed by the view. Raises OverloadedError."""
         client = current_client.get()
         if cached_query.newest:
             self._hot.record_use(cached_query, time.monotonic(), followed=client == SERVER_CLIENT)
@@ -90,17 +90,16 @@ class Live:
         return await (asyncio.wrap_future(making) if self._hot.is_internal(cached_query) else _in_time(making))
 
     def precompute(self, cached_query: CachedQuery[Any]) -> None:
-        """The server itself asks for it: it is answered ahead."""
+        """Precompute a query of the server itself."""
         self._hot.precompute(cached_query, time.monotonic())
 
     async def ask(self, query: Callable[[RollingView, int], Awaitable[T]], *, pause_polling: bool = False) -> T:
-        """Ask the view itself: the question is called with it and the clock of questions, in the view's thread.
+        """Query the view in its thread: calls `query` with the view and the time of the last poll.
 
-        `pause_polling`: it asks several times and wants one as-of, so that nothing is taken in meanwhile, for a
-        second at most.
+        `pause_polling`: keep one as-of over several queries, for a second at most.
 
         Raises:
-            OverloadedError: its token's computing time is spent, too many wait, or it takes too long.
+            OverloadedError: the client's budget is spent, the queue is full, or it takes too long.
         """
         return await _in_time(self._following.ask(query, current_client.get(), pause_polling=pause_polling))
 
@@ -108,57 +107,56 @@ class Live:
 
     @property
     def snapshot(self) -> AnswerSnapshot:
-        """The newest that is finished."""
+        """The newest snapshot."""
         return self._following.snapshot
 
     @property
     def redis_metrics(self) -> RedisMetrics:
-        """What else Redis holds for metrics."""
+        """Other metrics in Redis."""
         return self._following.redis_metrics
 
     @property
     def last_poll(self) -> PollResult:
-        """The last look into Redis.
+        """The last poll.
 
-        Its clock is that of questions, not the present: while Redis is away, the as-of must not move on over time that
-        nothing was heard of.
+        Queries use its time, not the present: while Redis is down, the as-of must not advance over unread time.
         """
         last_poll = self._following.last_poll
         if last_poll is None:
-            raise NotReadyError(f"Redis has not answered yet: {self._following.failure or 'it was only just asked'}")
+            raise NotReadyError(f"Redis has not answered yet: {self._following.failure or 'connecting'}")
         return last_poll
 
     @property
     def state(self) -> StoreState:
-        """Where every partition stood at the last look."""
+        """The state of all partitions at the last poll."""
         last_poll = self._following.last_poll
         return _NOTHING if last_poll is None else last_poll.state
 
     def now_ms(self) -> int:
-        """The present by Redis's clock, which ages go by: this machine's may be wrong."""
+        """The present by Redis's clock, which ages are measured with."""
         return self._following.now_ms()
 
     @property
     def clock_ahead_ms(self) -> float:
-        """How far this machine's clock is ahead of Redis's; behind: negative."""
+        """How far this machine's clock is ahead of Redis's; negative if behind."""
         return self._following.clock_ahead_ms
 
     def newest_ms(self) -> int | None:
-        """The newest as-of; None while nothing can be said of the present."""
+        """The newest as-of; None if there is none yet."""
         return newest_as_of(self.last_poll.state, self.last_poll.polled_ms, self.settings).ms
 
     def queryable_until_ms(self) -> int | None:
-        """Up to where earlier moments can be asked about."""
+        """The newest moment that can be queried."""
         return queryable_until_ms(self.last_poll.state, self.last_poll.polled_ms, self.settings)
 
     def stuck(self) -> dict[Partition, UnmovedPosition]:
-        """Partitions in which records wait, and whose position does not move."""
+        """# {partition with waiting records: its position that does not advance}"""
         last_poll = self._following.last_poll
         at_ms = self.now_ms() if last_poll is None else last_poll.polled_ms
         return stuck_partitions(self.state.unmoved, self.state.paused, at_ms, self.settings.stale_after_s)
 
     def answer_status(self, as_of_ms: int | None = None) -> AnswerStatus:
-        """How things stand now for an answer of this as-of; None: for those that are made ahead."""
+        """The status of an answer with this as-of; None: of the newest snapshot."""
         now, last_poll = self.now_ms(), self._following.last_poll
         polled_ms = None if last_poll is None else last_poll.polled_ms
         state_ms = now if polled_ms is None else polled_ms
@@ -168,7 +166,7 @@ class Live:
         late = polled_ms is not None and failure is None and now - polled_ms > DOWN_AFTER_MS
         busy = late and not is_redis_silent(
             last_answer_ms, loop_alive_ms, now
-        )  # and what was not read says nothing of workers
+        )  # heartbeats that were not read are not missing
         server_state = ServerState(
             newest=newest_as_of(self.state, state_ms, self.settings),
             partitions=self.state.existing_partitions,
@@ -192,7 +190,7 @@ class Live:
 
 
 async def _in_time(answer: Future[T]) -> T:
-    """The answer. Raises OverloadedError where it takes too long; it is no longer computed then."""
+    """The answer. Raises OverloadedError, and cancels the query, if it takes too long."""
     try:
         async with asyncio.timeout(DEADLINE_S) as limit:
             return await asyncio.wrap_future(answer)
@@ -201,6 +199,6 @@ async def _in_time(answer: Future[T]) -> T:
             raise
         raise OverloadedError(
             HttpLimit.DEADLINE,
-            f"no answer within {DEADLINE_S:.0f} s: this server is busy, or the question takes too long; ask again, or "
-            "about less: fewer values, a shorter window, fewer points",
+            f"no answer within {DEADLINE_S:.0f} s: this server is busy, or the query takes too long; retry, or query "
+            "less: fewer values, a shorter window, fewer points",
         ) from None

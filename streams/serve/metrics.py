@@ -1,4 +1,4 @@
-"""`/metrics`: KPI gauges, monotonic totals, how things stand, and the workers' own metrics."""
+"""`/metrics`: KPI gauges, totals, the status of answers, and the metrics of workers."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from streams.view.query import NotAnswerableError, NotReadyError
 log = structlog.get_logger()
 
 FORGET_AFTER_MS = 60_000
-"""A worker that said nothing for so long has ended."""
+"""A worker without a report for this long has ended."""
 
 
 def worker_families(workers: Mapping[str, tuple[int, str]], now_ms: int) -> Iterator[Metric]:
-    """The families of all workers that are at work, those of one name together."""
+    """The metric families of all running workers, merged by name."""
     families: dict[str, Metric] = {}
     for worker, (said_ms, text) in sorted(workers.items()):
         if now_ms - said_ms > FORGET_AFTER_MS:
@@ -52,13 +52,13 @@ def worker_families(workers: Mapping[str, tuple[int, str]], now_ms: int) -> Iter
             for family in text_string_to_metric_families(text):
                 _add(families, worker, family)
         except ValueError:
-            log.warning("a worker's metrics cannot be read; is it of another version?", worker=worker)
+            log.warning("parsing worker metrics failed; is it another version?", worker=worker)
     yield from families.values()
 
 
 def _add(families: dict[str, Metric], worker: str, family: Metric) -> None:
     if family.name.endswith("_created"):
-        return  # when a counter began: of no use to anybody here
+        return  # the start of a counter is of no use here
     held = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
     for sample in family.samples:
         held.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
@@ -67,24 +67,24 @@ def _add(families: dict[str, Metric], worker: str, family: Metric) -> None:
 router = APIRouter(tags=["health"])
 
 _PATIENCE_S = 0.15
-"""So long a scrape waits for gauges of the newest as-of where there are some of a moment before."""
+"""How long a scrape waits for gauges of the newest as-of, if there are recent ones."""
 _PATIENCE_OLD_S = 3.0
-"""Where those are older than `_RECENT_MS`; they say of which as-of they are."""
+"""The same if they are older than `_RECENT_MS`; the as-of is exported with them."""
 _PATIENCE_FIRST_S = 3.0
-"""Where there are none yet: less than a scrape may take. All other metrics come without them."""
+"""The same if there are none yet: less than a scrape timeout. The other metrics are served without them."""
 _RECENT_MS = 5_000
 SERVE_PROCESS = "salepulse_serve"
-"""First part of the names of what the system says of this process."""
+"""Prefix of the process metrics of this server."""
 TOTALS = {
     "events": ("Events counted.", ("topic", "type")),
-    "rejected": ("Messages refused: they are on the topic dead-letters.", ("topic", "reason")),
+    "rejected": ("Messages rejected to the topic dead-letters.", ("topic", "reason")),
     "records_lost": (
-        "Records that could not be decoded, and are not counted: their batch is a dead letter.",
+        "Records that could not be decoded; their batch is a dead letter.",
         ("topic",),
     ),
-    "duplicates": ("Events seen before, and not counted again.", ("topic",)),
+    "duplicates": ("Duplicate events, counted once.", ("topic",)),
     "labels_dropped": (
-        "Optional labels of more than 128 characters: their events were counted without them.",
+        "Optional labels over 128 characters, dropped from their events.",
         ("topic", "field"),
     ),
 }
@@ -95,7 +95,7 @@ ZERO_TOTALS = {
     **{f"duplicates,{topic}": 0 for topic in EVENT_TOPICS},
     **{f"labels_dropped,{topic},{name}": 0 for topic in EVENT_TOPICS for name in DROPPABLE_FIELDS[topic]},
 }
-"""Every total there can be, so that none appears only with its first increase."""
+"""All possible totals, so that each is exported before its first increase."""
 
 
 class ServerCollector(Collector):
@@ -105,14 +105,14 @@ class ServerCollector(Collector):
         self._live = live
         self._connections = connections
         self._gauges = gauges
-        """Those that are told beside this."""
+        """The KPI gauges of the same scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is asked at registration."""
+        """Collects nothing at registration."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Never waits: it tells what was last heard."""
+        """Collects the last known state, without waiting."""
         yield from self._totals()
         yield from self._partitions()
         as_of_ms = self._gauges.as_of_ms if self._gauges else None
@@ -120,10 +120,10 @@ class ServerCollector(Collector):
         as_of_ms = answer_status.as_of_ms if as_of_ms is None else as_of_ms
         if as_of_ms is not None:
             yield _gauge("as_of_seconds", "Event time up to which everything is counted.", as_of_ms / 1000)
-            yield _gauge("as_of_age_seconds", "How far that is behind the clock.", max(0, now - as_of_ms) / 1000)
+            yield _gauge("as_of_age_seconds", "How far the as-of is behind the clock.", max(0, now - as_of_ms) / 1000)
         paused = GaugeMetricFamily(
             "salepulse_topic_stopped",
-            "Whether a topic is not read, since most of its first messages break the contract.",
+            "Whether a topic is paused because most of its first messages violate the contract.",
             labels=["topic"],
         )
         for topic in READ_TOPICS:
@@ -131,25 +131,27 @@ class ServerCollector(Collector):
         yield paused
         yield _gauge(
             "server_clock_offset_seconds",
-            "How far this machine's clock is ahead of Redis's; behind: negative.",
+            "How far this machine's clock is ahead of Redis's; negative if behind.",
             self._live.clock_ahead_ms / 1000,
         )
-        yield _gauge("partitions_stale", "Partitions without word from their worker.", len(answer_status.stale))
+        yield _gauge("partitions_stale", "Partitions without a recent heartbeat of a worker.", len(answer_status.stale))
         yield _gauge("redis_up", "Whether Redis answers.", answer_status.redis_up)
-        yield _gauge("ready", "Whether what is shown is live; see /readyz.", answer_status.live)
-        not_live = GaugeMetricFamily("salepulse_not_live", "1 for each cause of not being ready.", labels=["reason"])
+        yield _gauge("ready", "Whether answers are live; see /readyz.", answer_status.live)
+        not_live = GaugeMetricFamily("salepulse_not_live", "1 for each reason why it is not ready.", labels=["reason"])
         for code in NotLiveReason:
             not_live.add_metric([code], code in answer_status.codes)
         yield not_live
         refused = self._live.redis_metrics.refused
         held = GaugeMetricFamily(
-            "salepulse_redis_refuses_writes", "1 for the cause for which Redis refuses writes.", labels=["reason"]
+            "salepulse_redis_refuses_writes", "1 for the reason why Redis refuses writes.", labels=["reason"]
         )
         for refusal in RedisRefusal:
             held.add_metric([refusal], refused is not None and refused.why is refusal)
         yield held
         dropped = GaugeMetricFamily(
-            "salepulse_series_dropped", "KPI series that the budget leaves out; the API has them.", labels=["scope"]
+            "salepulse_series_dropped",
+            "KPI series over the setting series_budget; the API has them.",
+            labels=["scope"],
         )
         for scope in SCOPES:
             dropped.add_metric([scope], self._gauges.dropped.get(scope, 0) if self._gauges else 0)
@@ -160,10 +162,10 @@ class ServerCollector(Collector):
         yield from worker_families(self._live.redis_metrics.workers, now)
 
     def _connections_of_http(self) -> Iterator[Metric]:
-        yield _gauge("http_connections", "Connections to this server that are open.", len(self._connections))
+        yield _gauge("http_connections", "Open connections to this server.", len(self._connections))
         refused = CounterMetricFamily(
             "salepulse_http_refused",
-            "Connections and requests that were refused or cut off so that others are answered.",
+            "Connections and requests rejected or closed to protect other clients.",
             labels=["reason"],
         )
         for reason in HttpLimit:
@@ -184,7 +186,7 @@ class ServerCollector(Collector):
 
     def _partitions(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
-        lag = GaugeMetricFamily("salepulse_partition_lag", "Records not counted yet.", labels=labels)
+        lag = GaugeMetricFamily("salepulse_partition_lag", "Records waiting to be counted.", labels=labels)
         position = GaugeMetricFamily(
             "salepulse_partition_position",
             "Offset up to which records are in the answers of this server.",
@@ -197,7 +199,7 @@ class ServerCollector(Collector):
             position.add_metric(name.split("/"), offset)
         stuck = GaugeMetricFamily(
             "salepulse_partition_stuck_seconds",
-            "How long the position of a partition has not moved though records wait; 0 up to a minute.",
+            "How long the position of a partition has not advanced while records wait; 0 up to a minute.",
             labels=labels,
         )
         found = self._live.stuck()
@@ -209,7 +211,7 @@ class ServerCollector(Collector):
         yield stuck
         incomplete = GaugeMetricFamily(
             "salepulse_incomplete_since_seconds",
-            "Event time from which the history of a partition has a hole: records were lost before they were counted.",
+            "Event time from which a partition lost records before they were counted.",
             labels=labels,
         )
         for partition, since_ms in sorted(self._live.state.incomplete.items()):
@@ -218,7 +220,7 @@ class ServerCollector(Collector):
 
 
 class Exposition:
-    """The text of a scrape: the KPI gauges as they were made ahead, or at most once for whoever scrapes."""
+    """The text of a scrape. KPI gauges are precomputed, and computed at most once at a time."""
 
     def __init__(self, live: Live, forecasts: Forecasts, connections: Connections) -> None:
         self._live = live
@@ -231,10 +233,10 @@ class Exposition:
         self._process = ProcessCollector(SERVE_PROCESS, registry=None)
         self._making: asyncio.Task[None] | None = None
         self._last: GaugeText | None = None
-        live.precompute(self._ask)  # the first scrape, too, finds them made
+        live.precompute(self._ask)  # so that they are ready at the first scrape
 
     async def text(self, encode: Callable[[Collector], bytes]) -> bytes:
-        """Everything, in the format that `encode` writes."""
+        """All metrics, in the format of `encode`."""
         gauges = await self._gauges()
         return await asyncio.to_thread(self._text, encode, gauges)
 
@@ -247,7 +249,7 @@ class Exposition:
         return (gauges.text if gauges else b"") + encode(registry)
 
     async def _gauges(self) -> GaugeText | None:
-        """The KPI gauges of the newest as-of; those of a moment before where these take long; none without an as-of."""
+        """The KPI gauges of the newest as-of; older ones if these take long; None without an as-of."""
         if self._making is None or self._making.done():
             self._making = asyncio.create_task(self._renew())
         patience_s = _PATIENCE_S if self._is_recent() else _PATIENCE_OLD_S if self._last else _PATIENCE_FIRST_S
@@ -260,7 +262,7 @@ class Exposition:
         except NotReadyError:
             self._last = None
         except (NotAnswerableError, RedisError, *UNREACHABLE):
-            pass  # what was made last stays, beside metrics that say how old it is
+            pass  # keep the last gauges; other metrics show their age
 
     def _is_recent(self) -> bool:
         newest_ms = self._live.newest_ms() if self._last else None
@@ -270,8 +272,8 @@ class Exposition:
 def _negative_amounts(totals: Mapping[str, int]) -> Metric:
     family = CounterMetricFamily(
         "salepulse_negative_amounts",
-        "Orders refused as their amount is negative: a pricing fault of the shop. The pairs of channel and coupon with "
-        "the most; all others have rest=true.",
+        "Orders rejected for a negative amount, a pricing error of the shop, by channel and coupon. The pairs with the "
+        "most; all others have rest=true.",
         labels=["channel", "coupon", "rest"],
     )
     held = negative_amounts(totals)
@@ -287,16 +289,16 @@ def _gauge(name: str, about: str, value: float) -> Metric:
 
 @functools.cache
 def _build_info() -> Metric:
-    info = GaugeMetricFamily("salepulse_build_info", "Always 1; says which version this is.", labels=["version"])
+    info = GaugeMetricFamily("salepulse_build_info", "Always 1; the version.", labels=["version"])
     info.add_metric([version("salepulse")], 1)
     return info
 
 
 def _topic_info(names: TopicNames) -> Metric:
-    """Labels `topic` are logical names; this says what each is called on the broker."""
+    """Maps logical topic names, used in labels, to names on the broker."""
     info = GaugeMetricFamily(
         "salepulse_topic_info",
-        "Always 1; says what the broker calls each topic. Everywhere else, `topic` is the logical name.",
+        "Always 1; the name of each topic on the broker. Elsewhere, `topic` is the logical name.",
         labels=["topic", "broker_topic"],
     )
     for topic in Topic:
@@ -306,7 +308,7 @@ def _topic_info(names: TopicNames) -> Metric:
 
 @router.get("/metrics", responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}})
 async def metrics(request: Request) -> Response:
-    """Prometheus text, or OpenMetrics for those who accept it."""
+    """Prometheus text, or OpenMetrics if the client accepts it."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     exposition: Exposition = request.app.state.exposition
     return Response(await exposition.text(encode), headers={"content-type": content_type})

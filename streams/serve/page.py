@@ -1,7 +1,7 @@
-"""`/`: the page. It asks the API for everything that it shows, and needs nothing from elsewhere.
+"""`/`: the page. It gets all data from the API and loads nothing from elsewhere.
 
-Nothing that was asked for or counted is put into what is sent here: the page puts it in itself, as text. Where there
-are tokens the browser asks for one (`streams.serve.token_auth`), and sends it along with all that the page asks.
+The server inserts no data into the page; its script adds data as text. With tokens, the browser asks for one
+(`streams.serve.token_auth`) and sends it with all requests of the page.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def index() -> Response:
 
 @router.get("/page/{name}")
 async def part(name: str) -> Response:
-    """What the page is made of."""
+    """A file of the page."""
     if name not in _TYPES:
         raise HTTPException(404)
     return _sent(name)

@@ -1,4 +1,4 @@
-"""Ids in paths: a percent-encoded `/` belongs to the id, and does not end it."""
+"""Ids in paths: a percent-encoded `/` is part of the id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def routed_path(raw_path: str) -> str:
-    """The path that routes are matched with: decoded segment by segment, except for `/` and `%` within a segment.
+    """The path to match routes with: decoded by segment, except for `/` and `%` within a segment.
 
     >>> routed_path("/stock/TEE%2FRED"), routed_path("/stock/%E7%BA%A2"), routed_path("/stock/100%25")
     ('/stock/TEE%2FRED', '/stock/红', '/stock/100%25')
@@ -25,7 +25,7 @@ def _protected(segment: str) -> str:
 
 
 def path_segment(text: str) -> str:
-    """An id as a segment of a path.
+    """An id as a path segment.
 
     >>> path_segment("TEE/RED 50%?")
     'TEE%2FRED%2050%25%3F'
@@ -38,11 +38,11 @@ def _decoded(segment: object) -> object:
 
 
 PathId = Annotated[str, BeforeValidator(_decoded)]
-"""A path parameter that holds an id of the shop: any characters, percent-encoded in the URL."""
+"""A path parameter with an id of the shop: any characters, percent-encoded in the URL."""
 
 
 class EncodedIds:
-    """ASGI middleware: has routes see `routed_path` in place of a path that is decoded as a whole."""
+    """ASGI middleware: routes see `routed_path` instead of the path decoded as a whole."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class EncodedIds:
 
 
 class HeadAsGet:
-    """ASGI middleware: HEAD is answered as GET is, and the server sends no body. Not the stream, which has no end."""
+    """ASGI middleware: answers HEAD like GET, without a body. Not for streams, which do not end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Promotions that run, on /metrics: their phase, how much of them is over, and what they are expected to come to."""
+"""Metrics of running promotions: phase, elapsed time, targets, forecast and baseline."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from streams.view.rolling import RollingView
 
 @dataclass(frozen=True, slots=True)
 class RunningPromotion:
-    """A promotion that runs, as it was last looked at."""
+    """A promotion that runs at the as-of."""
 
     promotion: Promotion
     now: PromotionProgress
     outlook: TargetOutlook | None
     baseline: Mapping[str, Number]
-    """What its baseline had come to at the same time of its own; empty without one."""
+    """KPIs of its baseline at the same time since its start; empty without one."""
 
 
 async def running_promotions(
     view: RollingView, at_ms: int, forecasts: Forecasts, baselines: Baselines, as_of_ms: int
 ) -> tuple[RunningPromotion, ...]:
-    """Every promotion that runs at the newest as-of."""
+    """All promotions that run at the newest as-of."""
     found = []
     for promotion in sorted(view.promotions.values(), key=lambda held: held.promotion_id):
         now = promotion_progress(promotion, as_of_ms)
@@ -40,49 +40,49 @@ async def running_promotions(
             continue
         try:
             outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
-        except NotAnswerableError:  # panes of its beginning are gone: absent, as null is
+        except NotAnswerableError:  # its first panes have expired: the series are absent
             outlook = None
         found.append(RunningPromotion(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
     return tuple(found)
 
 
 class PromotionCollector(Collector):
-    """Tells what `running_promotions` found. Few series: nobody runs many promotions at a time."""
+    """Exports the result of `running_promotions`."""
 
     def __init__(self, running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> None:
         self._running = running_promotions
         self._currency_exponent = currency_exponent
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing is asked at registration."""
+        """Collects nothing at registration."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Never waits."""
+        """Collects without waiting."""
         yield from promotion_families(self._running, self._currency_exponent)
 
 
 def promotion_families(running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> Iterator[Metric]:
-    """The gauges of promotions that run."""
-    phase = GaugeMetricFamily("salepulse_promotion_phase", "1 for the phase that is on.", labels=["promotion", "phase"])
+    """The gauges of running promotions."""
+    phase = GaugeMetricFamily("salepulse_promotion_phase", "1 for the current phase.", labels=["promotion", "phase"])
     elapsed = GaugeMetricFamily(
-        "salepulse_promotion_elapsed_ratio", "How much of the promotion's time is over.", labels=["promotion"]
+        "salepulse_promotion_elapsed_ratio", "Elapsed fraction of the promotion's time.", labels=["promotion"]
     )
     expected = GaugeMetricFamily(
         "salepulse_promotion_expected_net_gmv",
-        "Net GMV that the promotion is expected to end with, major currency units: it ends between low and high with "
-        "probability 0.8.",
+        "Forecast of the promotion's final net GMV, major currency units; it is between low and high with probability "
+        "0.8.",
         labels=["promotion", "bound"],
     )
-    starts = GaugeMetricFamily("salepulse_promotion_starts_seconds", "When it starts, epoch.", labels=["promotion"])
-    ends = GaugeMetricFamily("salepulse_promotion_ends_seconds", "When it ends, epoch.", labels=["promotion"])
+    starts = GaugeMetricFamily("salepulse_promotion_starts_seconds", "Start, epoch.", labels=["promotion"])
+    ends = GaugeMetricFamily("salepulse_promotion_ends_seconds", "End, epoch.", labels=["promotion"])
     target = GaugeMetricFamily(
         "salepulse_promotion_target_net_gmv",
-        "Net GMV that is aimed at, major currency units.",
+        "Target net GMV, major currency units.",
         labels=["promotion", "tier"],
     )
     probability = GaugeMetricFamily(
-        "salepulse_target_probability", "Of reaching the target by the end.", labels=["promotion", "tier"]
+        "salepulse_target_probability", "Probability of reaching the target by the end.", labels=["promotion", "tier"]
     )
     baseline = GaugeMetricFamily(
         "salepulse_promotion_baseline",
@@ -100,11 +100,11 @@ def promotion_families(running_promotions: Iterable[RunningPromotion], currency_
         if one.now.phase is not None:
             phase.add_metric([name, one.now.phase.name], 1)
         if one.outlook is not None:
-            said = one.outlook.forecast
+            forecast = one.outlook.forecast
             for bound in ("expected", "low", "high"):
-                expected.add_metric([name, bound], getattr(said, bound) / 10**currency_exponent)
+                expected.add_metric([name, bound], getattr(forecast, bound) / 10**currency_exponent)
             for tier, net_gmv in one.promotion.targets or ():
-                probability.add_metric([name, tier], said.probability(net_gmv))
+                probability.add_metric([name, tier], forecast.probability(net_gmv))
         for kpi, number in one.baseline.items():
             if number is not None:
                 baseline.add_metric([name, kpi], number / (10**currency_exponent if kpi in MONEY_NAMES else 1))

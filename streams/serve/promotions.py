@@ -1,4 +1,4 @@
-"""`/api/v1/promotions`: each promotion's definition, how it stands, its KPIs, and whether it will reach its targets."""
+"""`/api/v1/promotions`: definitions, progress, KPIs, targets and forecasts of promotions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorAnswer, "description": "No such promotion is in force; the message lists those that are."}
+    404: {"model": ErrorAnswer, "description": "Unknown promotion; the message lists the promotions in force."}
 }
 router = APIRouter(prefix="/api/v1", tags=["promotions"], responses=ERRORS)
 
@@ -35,7 +35,7 @@ class PhaseAnswer(ApiModel):
     starts_at: int
     ends_at: int
     elapsed_fraction: float
-    """How much of it is over, 0 to 1."""
+    """Elapsed fraction, 0 to 1."""
 
 
 class TargetAnswer(ApiModel):
@@ -44,24 +44,24 @@ class TargetAnswer(ApiModel):
     tier: str
     target: int
     attainment: Number
-    """Net GMV so far over the target; null where panes that it needs are gone, or the target is 0."""
+    """Net GMV so far divided by the target; null if panes have expired, or the target is 0."""
     probability: float | None
-    """Of reaching it by the end; null where there is no forecast."""
+    """Probability of reaching it by the end; null without a forecast."""
 
 
 class ForecastAnswer(ApiModel):
-    """The net GMV that the promotion is expected to end with, minor units."""
+    """Forecast of the promotion's final net GMV, minor units."""
 
     as_of: int
-    """What it rests on; at most 10 s older than the answer."""
+    """As-of of the forecast; at most 10 s older than the answer."""
     expected: int
-    """As likely more as less."""
+    """Median."""
     low: int
     high: int
-    """With probability 0.8 it ends between low and high."""
+    """The final net GMV is between low and high with probability 0.8."""
     basis: ForecastBasis
     earlier: list[str]
-    """The earlier promotions that it goes by."""
+    """The earlier promotions that it is based on."""
 
 
 class PromotionAnswer(ApiModel):
@@ -69,25 +69,25 @@ class PromotionAnswer(ApiModel):
 
     promotion_id: str
     definition: Promotion
-    """As it is in force now."""
+    """The definition in force."""
     state: RunState
     phase: PhaseAnswer | None
-    """The phase that is on; null between phases, before and after them."""
+    """The current phase; null between phases, before and after them."""
     next_phase: PhaseAnswer | None
     elapsed_ms: int
-    """Since its start; never more than its length."""
+    """Since its start; at most its length."""
     elapsed_fraction: float
-    """How much of its time is over, 0 to 1."""
+    """Elapsed fraction of its time, 0 to 1."""
     values: Values | None
-    """Every KPI in scope `promotion` and window `promotion`; null where panes that it needs are no longer kept."""
+    """Every KPI in scope `promotion` and window `promotion`; null if panes have expired."""
     targets: list[TargetAnswer]
     """Base, sprint and challenge; empty without targets."""
     forecast: ForecastAnswer | None
-    """Null before it begins, and while nothing can be said."""
+    """Null before its start, and without enough data."""
 
 
 class PromotionsAnswer(AnswerFrame):
-    """All promotions in force, by their start."""
+    """All promotions in force, by start."""
 
     promotions: list[PromotionAnswer]
 
@@ -97,7 +97,7 @@ class OnePromotionAnswer(AnswerFrame, PromotionAnswer):
 
 
 async def get_forecasts(request: Request) -> Forecasts:
-    """The forecasts that this app keeps."""
+    """The forecasts of this app."""
     held: Forecasts = request.app.state.forecasts
     return held
 
@@ -107,28 +107,28 @@ ForecastsOfApp = Annotated[Forecasts, Depends(get_forecasts)]
 
 @router.get("/promotions", response_model=PromotionsAnswer)
 async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam = None) -> Response:
-    """Every promotion in force: definition, phase, KPIs, targets and whether they will be reached."""
-    as_of_ms, told = await _query_promotions(live, forecasts, as_of, lambda known: list(known.values()))
-    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | {"promotions": told})
+    """Every promotion in force: definition, phase, KPIs, targets and forecast."""
+    as_of_ms, fields = await _query_promotions(live, forecasts, as_of, lambda known: list(known.values()))
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | {"promotions": fields})
 
 
 @router.get("/promotions/{promotion_id}", response_model=OnePromotionAnswer, responses=NOT_FOUND)
 async def promotion(
     live: LiveView,
     forecasts: ForecastsOfApp,
-    promotion_id: Annotated[PathId, Path(max_length=128, description="As events carry it.")],
+    promotion_id: Annotated[PathId, Path(max_length=128, description="The promotion_id of events.")],
     as_of: AsOfParam = None,
 ) -> Response:
-    """One promotion: definition, phase, KPIs, targets and whether they will be reached."""
+    """One promotion: definition, phase, KPIs, targets and forecast."""
 
     def named(known: Mapping[str, Promotion]) -> list[Promotion]:
         if promotion_id not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise ApiError(404, "unknown_promotion", f"there is no promotion {promotion_id!r}; in force: {names}")
+            raise ApiError(404, "unknown_promotion", f"unknown promotion {promotion_id!r}; in force: {names}")
         return [known[promotion_id]]
 
-    as_of_ms, (told,) = await _query_promotions(live, forecasts, as_of, named)
-    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | told)
+    as_of_ms, (fields,) = await _query_promotions(live, forecasts, as_of, named)
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | fields)
 
 
 async def _query_promotions(
@@ -137,7 +137,7 @@ async def _query_promotions(
     as_of: int | None,
     chosen: Callable[[Mapping[str, Promotion]], list[Promotion]],
 ) -> tuple[int, list[dict[str, Any]]]:
-    """The as-of at which all of it is answered, and what is told of the promotions `chosen` from those in force."""
+    """The as-of, and the fields of the promotions that `chosen` selects, all at this as-of."""
     if as_of is None:
         require_ready(live)
 
@@ -162,7 +162,7 @@ async def _promotion_fields(
         newest = newest_ms is not None and as_of_ms >= newest_ms
         outlook = await forecasts.of(view, at_ms, held, as_of_ms, newest=newest)
     except NotAnswerableError:
-        pass  # one promotion of long ago must not hide the others: null says that it is not known any more
+        pass  # the panes of one old promotion must not hide the others: its values are null
     now = promotion_progress(held, as_of_ms)
     return {
         "promotion_id": held.promotion_id,
@@ -199,12 +199,12 @@ def _targets(held: Promotion, values: dict[str, Number] | None, outlook: TargetO
 def _forecast(outlook: TargetOutlook | None) -> dict[str, Any] | None:
     if outlook is None:
         return None
-    said = outlook.forecast
+    forecast = outlook.forecast
     return {
         "as_of": outlook.as_of_ms,
-        "expected": round(said.expected),
-        "low": round(said.low),
-        "high": round(said.high),
+        "expected": round(forecast.expected),
+        "low": round(forecast.low),
+        "high": round(forecast.high),
         "basis": outlook.basis,
         "earlier": list(outlook.earlier),
     }

@@ -1,4 +1,4 @@
-"""Bounds of one request: how long its address and headers are, how large its body, and how long that may take."""
+"""Limits the size of a request's address, headers and body, and the time to receive it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_TARGET_BYTES = 8_192
 MAX_HEADER_BYTES = 16_384
 MAX_BODY_BYTES = 262_144
 MAX_HELD_BYTES = 16 * 2**20
-"""Of all bodies that are being received."""
+"""Of all bodies being received."""
 BODY_WITHIN_S = 10.0
 _DISCARD_S = 2.0
-"""A body that is too large is read for so long: a client that is still sending would not see the answer."""
+"""How long a body that is too large is read: clients that are still sending would miss the response."""
 _CLOSE = {"connection": "close"}
 
 
 class RequestLimits:
-    """ASGI middleware: what is behind it gets a body as a whole, and only one that is small."""
+    """ASGI middleware: the app gets whole bodies of limited size."""
 
     def __init__(self, app: ASGIApp, limit_counts: HttpLimitCounts) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class RequestLimits:
             self._held -= held.size
 
     async def _received(self, held: _HeldBody, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
-        """Receive the whole body, or say why not."""
+        """Receive the whole body; returns the refusal, or None."""
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
             return await self._too_large(headers, receive)
@@ -90,15 +90,15 @@ class RequestLimits:
                     if held.size > MAX_BODY_BYTES:
                         return await self._too_large(headers, receive)
                     if self._held > MAX_HELD_BYTES:
-                        text = "too many bodies are being received: send it again soon"
+                        text = "too many request bodies are being received: retry in a few seconds"
                         return self._refusal(503, HttpLimit.BODIES_FULL, text, {"retry-after": "1"})
         except TimeoutError:
-            text = f"the body of this request did not come within {BODY_WITHIN_S:.0f} s"
+            text = f"no complete body within {BODY_WITHIN_S:.0f} s"
             return self._refusal(408, HttpLimit.BODY_OVERDUE, text)
         return None
 
     async def _too_large(self, headers: dict[bytes, bytes], receive: Receive) -> Response:
-        if headers.get(b"expect", b"").lower() != b"100-continue":  # such a client has sent nothing yet
+        if headers.get(b"expect", b"").lower() != b"100-continue":  # such a client has not sent the body yet
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DISCARD_S):
                     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
@@ -118,18 +118,18 @@ class _HeldBody:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     gone: bool = False
-    """Its client closed the connection."""
+    """Its client disconnected."""
 
 
 class _Replayed:
-    """`receive` of a body that has been received."""
+    """`receive` for a body that was already received."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
         self._receive = receive
 
     async def __call__(self) -> Message:
-        """The body, and then whatever comes: the end of the connection."""
+        """The body first, then the original messages."""
         if self._body is None:
             return await self._receive()
         body, self._body = self._body, None

@@ -1,4 +1,4 @@
-"""Refuses what other sites have a browser send to this server; see `streams.serve.hosts`."""
+"""Rejects requests of pages of other sites; see `streams.serve.hosts`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from streams.settings import Settings
 from streams.tokens.token import OPEN_PATHS
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-_NOT_JSON = "this takes JSON only: send it with the header `Content-Type: application/json`"
+_NOT_JSON = "the body must be JSON: send the header `Content-Type: application/json`"
 
 
 class SameOrigin:
-    """ASGI middleware: before tokens are looked at, and whether or not there are any."""
+    """ASGI middleware; runs before tokens are checked, and also without tokens."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -42,15 +42,16 @@ class SameOrigin:
             return error_response(
                 421,
                 reason,
-                f"this server is not known as {split_host(headers['host'])[0]!r}: ask it at localhost or 127.0.0.1, or "
-                "add the name to the setting http_allowed_hosts",
+                f"unknown host {split_host(headers['host'])[0]!r}: use localhost or 127.0.0.1, or add the name to the "
+                "setting "
+                "http_allowed_hosts",
             )
         if reason is ForbiddenRequest.FOREIGN_ORIGIN:
             return error_response(
                 403,
                 reason,
-                "a page of another site may change nothing here: use the page of this server, or a program that sends "
-                "no Origin; behind a proxy set public_url to the address that people use",
+                "pages of other sites cannot change anything: use the page of this server, or a client that sends no "
+                "Origin; behind a proxy, set public_url to the public address",
             )
         if method in _BODY_METHODS and _has_body(headers) and not is_json(headers.get("content-type", "")):
             return error_response(415, "not_json", _NOT_JSON)
@@ -62,15 +63,15 @@ def _has_body(headers: Headers) -> bool:
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a header says JSON. No form can send that to another site."""
+    """Whether a content type is JSON. A form of another site cannot send that."""
     return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
 def known_hosts(settings: Settings) -> Collection[str] | None:
-    """Names that this server is known by, beside those of loopback; None: any will do.
+    """Names of this server besides loopback; None: any.
 
-    With tokens any will do, unless names are set: a browser gives a token to no other name than the one that it was
-    typed for. Without tokens whoever is on loopback may do everything, and so may pages in a browser there.
+    With tokens any name is allowed unless names are set: browsers send a token only to the name that it was entered
+    for. Without tokens every client on loopback has full access, which includes pages in a browser.
     """
     allowed = names_in(settings.http_allowed_hosts)
     if settings.tokens_file and not allowed:

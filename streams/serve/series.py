@@ -44,16 +44,16 @@ class ComparedPoints(BaseModel):
 
     against: ComparisonPeriod
     offset_ms: int
-    """What was added to the as-ofs that are compared with, at the last point; across a clock change earlier points are
-    an hour off it."""
+    """Shift from the time compared with to the axis, at the last point; across a clock change, earlier points are an
+    hour off."""
     promotion: str | None
-    """The baseline, or the promotion whose time window `promotion` covers; else null."""
+    """The baseline, or the promotion covered by window `promotion`; else null."""
     points: list[tuple[int, Number]]
-    """[place on the axis, number or null], ascending. Where only minutes are kept, each at the full minute it is of."""
+    """[time on the axis, number or null], ascending. If only minutes are kept, points are at full minutes."""
 
 
 class SeriesAnswer(AnswerFrame):
-    """One number at many as-of times; `as_of` is the newest of all, whatever the points end at."""
+    """One number at many as-of times; `as_of` is the newest as-of, whatever the range of the points."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -62,9 +62,9 @@ class SeriesAnswer(AnswerFrame):
     scope: Scope
     value: str | None
     points: list[tuple[int, Number]]
-    """[as-of of the point, number or null], ascending. Far back, where only minutes are kept, at most one a minute."""
+    """[as-of, number or null], ascending. If only minutes are kept, at most one per minute."""
     compared: ComparedPoints | None = None
-    """With `compare=` only."""
+    """Only with `compare=`."""
 
 
 @router.get("/series/{name}", response_model=SeriesAnswer)
@@ -81,7 +81,7 @@ async def series(
     step: Annotated[int, Query(ge=1000, le=MAX_TS_MS, multiple_of=1000, description="Ms between points.")] = _MINUTE_MS,
     promotion: PromotionParam = None,
     compare: Annotated[
-        ComparisonPeriod | None, Query(description="Add the points of the baseline, of yesterday or of last_week.")
+        ComparisonPeriod | None, Query(description="Add the same series of the baseline, yesterday or last_week.")
     ] = None,
 ) -> Response:
     """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
@@ -89,7 +89,7 @@ async def series(
         raise unknown_value_error("kpi", name, NAMES)
     row = scope_value(scope, value)
     if row is None:
-        raise ApiError(422, "invalid_parameter", f"a series is of one value: add value= to scope={scope}")
+        raise ApiError(422, "invalid_parameter", f"a series needs one value: add value= to scope={scope}")
     newest_ms = live.newest_ms() or (end is not None and live.queryable_until_ms()) or require_ready(live)
     moments, query = _moments(newest_ms, start, end, step), KpiQuery(window, scope, None, promotion or None)
     points = await live.ask(lambda view, at_ms: view.series(query, row, name, moments, at_ms))
@@ -109,7 +109,7 @@ def _compared(compared: ComparedSeries, against: ComparisonPeriod) -> dict[str, 
 
 
 def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:
-    """As-of times of the points, multiples of 1 s."""
+    """As-ofs of the points, multiples of 1 s."""
     last = newest_ms if end is None else end
     first = max(0, last - HOUR_MS) if start is None else start
     if last > newest_ms:
@@ -122,6 +122,6 @@ def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> r
         raise ApiError(
             422,
             "too_many_points",
-            f"that would be {len(moments)} points, {MAX_POINTS} is the limit: take step={shortest} or more",
+            f"the series would have {len(moments)} points, the limit is {MAX_POINTS}: use step={shortest} or more",
         )
     return moments

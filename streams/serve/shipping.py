@@ -1,4 +1,4 @@
-"""`/api/v1/shipping`: what waits, what is late, what will be, and how long parcels take."""
+"""`/api/v1/shipping`: waiting and overdue orders, expected breaches, and durations."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ router = APIRouter(prefix="/api/v1", tags=["Shipping"], responses=ERRORS)
 
 
 class DurationsAnswer(ApiModel):
-    """How long a kind of leg took, hours; null without any."""
+    """How long intervals of one kind took, hours; null without any."""
 
     count: int
     mean: float | None
     p50: float | None
-    """Within 2 %, like `p90`; null where it is 6 minutes or less."""
+    """Within 2 %, like `p90`; null for 6 minutes or less."""
     p90: float | None
 
 
@@ -31,13 +31,13 @@ class ShippingGroupAnswer(ApiModel):
     """The whole shop, or one region, carrier or warehouse."""
 
     values: Values
-    """The shipping KPIs. By carrier and warehouse those of orders not dispatched yet are null: nobody has them."""
+    """The shipping KPIs. By carrier and warehouse, those of orders not dispatched yet are null."""
     shipped_in_time: int
-    """Of the orders dispatched in the window, those dispatched within 48 h of their payment."""
+    """Of the orders dispatched in the window, those dispatched within 48 h of payment."""
     ship: DurationsAnswer
-    """From payment to dispatch, of those dispatched in the window."""
+    """From payment to dispatch, of orders dispatched in the window."""
     delivery: DurationsAnswer
-    """From dispatch to delivery, of those delivered in the window."""
+    """From dispatch to delivery, of orders delivered in the window."""
 
 
 class ShippingItem(ShippingGroupAnswer):
@@ -47,30 +47,30 @@ class ShippingItem(ShippingGroupAnswer):
 
 
 class BreachesAnswer(ApiModel):
-    """What is to be expected of one hour ahead."""
+    """Expected breaches in one future hour."""
 
     start: int
     """Epoch ms."""
     end: int
     falling_due: int
-    """Orders that wait now and reach 48 h after their payment in it."""
+    """Orders waiting now that reach 48 h after payment in this hour."""
     expected: float
-    """How many of them will not be dispatched by then."""
+    """How many of them are expected not to be dispatched by then."""
     low: float
-    """With `high` an interval that holds it in nine cases of ten, if shipping goes on as it does."""
+    """90 % interval from `low` to `high`, if the rate of dispatch does not change."""
     high: float
 
 
 class ShippingAnswer(AnswerFrame):
-    """Where shipping stands at the newest as-of."""
+    """The shipping report at the newest as-of."""
 
     window: Window
     by: str
     whole: ShippingGroupAnswer
     items: list[ShippingItem]
-    """The most overdue first, then those that shipped the most."""
+    """The most overdue first, then those with most dispatches."""
     hazard_per_hour: float
-    """Chance of a waiting order to be dispatched within an hour, as of the last 24."""
+    """Probability that a waiting order is dispatched within an hour, from the last 24 h."""
     forecast: list[BreachesAnswer]
 
 
@@ -78,10 +78,10 @@ class ShippingAnswer(AnswerFrame):
 async def shipping(
     live: LiveView,
     window: WindowParam = Window.H24,
-    by: Annotated[Literal["region", "carrier", "warehouse"], Query(description="What the items are.")] = "region",
-    hours: Annotated[int, Query(ge=1, le=48, description="How far ahead.")] = 12,
+    by: Annotated[Literal["region", "carrier", "warehouse"], Query(description="Dimension of the items.")] = "region",
+    hours: Annotated[int, Query(ge=1, le=48, description="Hours to forecast.")] = 12,
 ) -> Response:
-    """Waiting and late orders, how long parcels take, and how many will be late in the next hours."""
+    """Waiting and overdue orders, durations, and expected breaches of the next hours."""
     require_ready(live)
     found = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), pause_polling=True)
     return json_response(

@@ -1,4 +1,4 @@
-"""`/api/v1/stock`: what is there of a SKU, when it runs out, and what runs out next."""
+"""`/api/v1/stock`: stock of SKUs, stockouts, and what to order."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
 
 
 class WarehouseAnswer(ApiModel):
-    """What one warehouse has: its newest count, and what was received and adjusted after it."""
+    """Stock of one warehouse: its newest count, and receipts and adjustments after it."""
 
     warehouse: str
     units: int
-    """Orders are not taken off: which warehouse they leave from is not known yet."""
+    """Without orders: the warehouse that they ship from is not known yet."""
     counted_at: int
-    """When it was counted, epoch ms."""
+    """Time of the count, epoch ms."""
 
 
 class StockoutAnswer(ApiModel):
-    """Minutes until the stock is gone, as an interval that holds the true moment in `coverage` of the cases."""
+    """Minutes until the stock runs out, as an interval with probability `coverage`."""
 
     low: float
     high: float | None
-    """Null: it may last for ever."""
+    """Null: unbounded."""
     coverage: float
 
 
 class OutageAnswer(ApiModel):
-    """Of a SKU that is out of stock."""
+    """The outage of a SKU."""
 
     since: int | None
     """Epoch ms; null: longer ago than a day."""
     gmv_at_risk_per_hour: int | None
-    """GMV an hour that it made in the 15 minutes up to that minute, minor units; null where `since` is."""
+    """GMV per hour in the 15 minutes before, minor units; null if `since` is null."""
 
 
 class SkuStockAnswer(AnswerFrame):
-    """One SKU. All is null of a SKU that was never counted."""
+    """One SKU. All fields are null for a SKU that was never counted."""
 
     sku: str
     promotion: str | None
-    """The promotion that `sold` and `sell_through` are about."""
+    """The promotion of `sold` and `sell_through`."""
     available: int | None
-    """Below 0 where more was ordered than there was."""
+    """Negative if more was ordered than available."""
     sold: int | None
-    """Units paid with the promotion's id, ever."""
+    """Units ever paid with the promotion's id."""
     sell_through: Number
     minutes_to_stockout: Number
     stockout: StockoutAnswer | None
-    """Null where nothing sells."""
+    """Null without sales."""
     oversold_units: int | None
     outage: OutageAnswer | None
-    """Null while there is stock."""
+    """Null while in stock."""
     units_per_hour: int
     """Paid in the last hour."""
     replenish: int | None
-    """Units to order now so that stock lasts through the lead time and the horizon after it (settings)."""
+    """Units to order now to cover the lead time and the horizon after it (settings)."""
     overstock: int | None
-    """Units beyond what sells in `stock_limit_d` days."""
+    """Units beyond the sales of `stock_limit_d` days."""
     abc: AbcClass
     """By GMV of the last 24 h."""
     warehouses: list[WarehouseAnswer]
@@ -86,7 +86,7 @@ class OutItemAnswer(ApiModel):
 
 
 class SoonItemAnswer(ApiModel):
-    """A SKU that is near the end of its stock."""
+    """A SKU whose stock runs out soon."""
 
     value: str
     values: Values
@@ -94,25 +94,25 @@ class SoonItemAnswer(ApiModel):
 
 
 class StockAnswer(AnswerFrame):
-    """The whole shop; the lists are of the 1,000 SKUs that sold best in 24 h."""
+    """Stock of the shop; the lists are of the 1,000 best-selling SKUs of 24 h."""
 
     stockout_skus: int
     stock_fill_rate: float | None
     gmv_at_risk_per_hour: int
-    """Of all in `out`, minor units."""
+    """Of all items in `out`, minor units."""
     out: list[OutItemAnswer]
-    """Out of stock, those that cost the most first."""
+    """Out of stock, the most GMV at risk first."""
     soon: list[SoonItemAnswer]
-    """They run out within the setting `stock_soon_min`, the first first."""
+    """Those that run out within the setting `stock_soon_min`, soonest first."""
 
 
 @router.get("/stock", response_model=StockAnswer)
 async def whole_stock(
     live: LiveView,
-    n: Annotated[int, Query(ge=1, le=1000, description="Longest length of each list.")] = 50,
+    n: Annotated[int, Query(ge=1, le=1000, description="Maximum length of each list.")] = 50,
     as_of: AsOfParam = None,
 ) -> Response:
-    """What is out of stock and what that costs, and what runs out next."""
+    """SKUs out of stock with GMV at risk, and SKUs that run out next."""
     if as_of is None:
         require_ready(live)
     found = await live.ask(
@@ -136,7 +136,7 @@ async def stock_of_sku(
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
-    """What is there of one SKU, what was sold, when it runs out, and what to do about it."""
+    """Stock, sales and outlook of one SKU."""
     if as_of is None:
         require_ready(live)
     found = await live.ask(

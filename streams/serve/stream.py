@@ -1,4 +1,4 @@
-"""`/api/v1/stream`: what is new, as server-sent events."""
+"""`/api/v1/stream`: new numbers and alert changes as server-sent events."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ from streams.view.cached_queries import CachedQuery, EachValueQuery, EncodedAnsw
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 
 BEHIND_S = 10.0
-"""A server may be behind the one that a client comes from for so long; an as-of that is earlier still has gone back."""
+"""How long a server may be behind the one that the client comes from; after that, an earlier as-of has gone back."""
 _encode = msgspec.json.Encoder().encode
 
 
 class SseSubscriber:
-    """Between two calls of `new_events` anything may happen. `resumed`: what the client has seen elsewhere."""
+    """The events for one client. `resumed`: its position at another server."""
 
     def __init__(
         self, broadcast: Broadcast, cached_query: CachedQuery[EncodedAnswer], resumed: StreamPosition | None
     ) -> None:
         self.ended = False
-        """Nothing can be told any more: the stream ends."""
+        """Whether the stream must end."""
         self._broadcast = broadcast
         self._cached_query = cached_query
         self._resumed = resumed is not None
         self._began_s = time.monotonic()
         self._sent_as_of_count: int | None = None
-        """Of the as-of that was sent last."""
+        """`Live.as_of_count` of the last `kpis` event."""
         self._as_of_ms = resumed.as_of_ms if resumed else None
         self._change = resumed.change if resumed else self._newest_change()
         self._gap_unchecked = self._resumed
-        """Whether changes may have been dropped since the client saw the last one."""
+        """Whether entries after the client's position may have been trimmed."""
 
     @property
     def position(self) -> StreamPosition:
-        """What the client has seen."""
+        """What the client has received."""
         return StreamPosition(self._as_of_ms, self._change)
 
     async def new_events(self) -> AsyncIterator[bytes]:
-        """Everything that is new, as events."""
+        """All new events."""
         try:
-            async for told in self._alert_events():
-                yield told
-            async for told in self._kpi_events():
-                yield told
-        except NotAnswerableError:  # asked again, the client is told why
+            async for alert_event in self._alert_events():
+                yield alert_event
+            async for kpi_event in self._kpi_events():
+                yield kpi_event
+        except NotAnswerableError:  # the client gets the error when it reconnects
             self.ended = True
         except (NotReadyError, OverloadedError, RedisError, *UNREACHABLE):
-            return  # not now
+            return  # retried at the next signal
         except Exception as error:
             self._broadcast.failed(error)
             self.ended = True
@@ -113,7 +113,7 @@ class SseSubscriber:
 
 
 def _gap_event(of: str, after_ms: int | None, before_ms: int) -> bytes:
-    """Says that events between two moments are not sent, or may be missing."""
+    """An event that reports missing events between two moments."""
     return event("gap", _encode({"of": of, "after": after_ms, "before": before_ms}))
 
 
@@ -122,14 +122,14 @@ router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 HEARTBEAT_S = 10.0
 _LONGEST_S = 600.0
 _TAKEN_WITHIN_S = 60.0
-"""How long after its end a stream may still be waiting for its client to take what was sent."""
+"""How long a stream may take after its end to send what is buffered."""
 _SPREAD = (0.8, 1.2)
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _EVENTS = "text/event-stream"
 
 
 async def get_broadcast(request: Request) -> Broadcast:
-    """The news of this app."""
+    """The broadcast of this app."""
     broadcast: Broadcast = request.app.state.broadcast
     return broadcast
 
@@ -140,7 +140,7 @@ async def subscribe(
     scope: ScopeParam = Scope.ALL,
     value: ValueParam = None,
 ) -> AsyncIterator[OneValueQuery | EachValueQuery]:
-    """What is asked; a place to follow it is taken until the answer has been sent."""
+    """The query, subscribed to until the response has ended."""
     query, name = KpiQuery(window, scope, None, None), scope_value(scope, value)
     cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
     with broadcast.subscription(cached_query):
@@ -148,7 +148,7 @@ async def subscribe(
 
 
 class _EventStreamResponse(StreamingResponse):
-    """Given up after a while, though its client has not taken everything: else one that never reads stays for ever."""
+    """Ended after a while even if the client does not read."""
 
     async def stream_response(self, send: Send) -> None:
         with contextlib.suppress(TimeoutError):
@@ -159,28 +159,29 @@ class _EventStreamResponse(StreamingResponse):
 @router.get(
     "/stream",
     response_class=StreamingResponse,
-    responses={200: {"content": {_EVENTS: {"schema": {"type": "string"}}}, "description": "Events, without an end."}},
+    responses={200: {"content": {_EVENTS: {"schema": {"type": "string"}}}, "description": "Server-sent events."}},
 )
 async def stream(
     live: LiveView,
     broadcast: Annotated[Broadcast, Depends(get_broadcast)],
     cached_query: Annotated[OneValueQuery | EachValueQuery, Depends(subscribe)],
     last_event_id: Annotated[
-        str | None, Header(max_length=64, description="Go on after this event, whichever server sent it.")
+        str | None, Header(max_length=64, description="Resume after this event, of any server.")
     ] = None,
 ) -> StreamingResponse:
-    """What is new, as server-sent events.
+    """New numbers and alert changes, as server-sent events.
 
-    `kpis`, at each new as-of: what /api/v1/kpis answers. `alert`, at each change of an alert: a message of the topic
-    `alerts`. `gap`, `{of, after, before}` in epoch ms: what is not sent; of `kpis`, as-ofs in between (a series has
-    them), of `alerts`, changes that are no longer kept (read /api/v1/alerts). `heartbeat`, `{}`: nothing was new for
-    10 s. It ends now and then: come back with the id of the last event.
+    `kpis`, at each new as-of: the answer of /api/v1/kpis. `alert`, at each change of an alert: a message of the topic
+    `alerts`.
+    `gap`, `{of, after, before}` in epoch ms: missing events; of `kpis`, as-ofs in between (get them from a series), of
+    `alerts`, changes no longer kept (read /api/v1/alerts). `heartbeat`, `{}`: no event for 10 s. The server ends the
+    stream from time to time: reconnect with the id of the last event.
     """
     try:
         resumed = parse_event_id(last_event_id) if last_event_id else None
     except ValueError as error:
-        raise ApiError(422, "invalid_parameter", f"Last-Event-ID: {error}; leave it out to begin anew") from None
-    # What cannot be answered is told as such; what is just not there yet will come.
+        raise ApiError(422, "invalid_parameter", f"Last-Event-ID: {error}; omit it to start at the newest") from None
+    # Queries that cannot be answered fail here; data that is not there yet will be streamed later.
     with contextlib.suppress(NotReadyError, RedisError, *UNREACHABLE):
         await live.get_answer(cached_query)
     subscriber = SseSubscriber(broadcast, cached_query, resumed)
@@ -188,7 +189,8 @@ async def stream(
 
 
 async def _event_stream(subscriber: SseSubscriber, broadcast: Broadcast) -> AsyncIterator[bytes]:
-    """What goes out to one client. It ends some time: tokens are looked at anew, and load moves to other servers."""
+    """The events for one client. Streams end after some minutes, so that tokens are checked again and load is
+    balanced."""
     ends_s = time.monotonic() + _LONGEST_S * random.uniform(*_SPREAD)
     before = RETRY
     while not broadcast.closed and not subscriber.ended and time.monotonic() < ends_s:

@@ -1,4 +1,4 @@
-"""Lets requests in by their token: every route, whoever declared it, needs one."""
+"""Authenticates requests by token; every route requires one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from streams.tokens.token import required_scope
 from streams.tokens.token_store import TokenStore
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="salepulse", charset="UTF-8", Bearer realm="salepulse"'}
-"""Programs send `Authorization: Bearer TOKEN`. A browser asks for a name and a password, and the token is the password:
-so the page and what it loads work without scripts keeping a secret."""
+"""Programs send `Authorization: Bearer TOKEN`. Browsers ask for a user and a password; the password is the token, so
+that the page works without storing secrets in scripts."""
 
 
 class TokenAuth:
-    """ASGI middleware. Without a token that will do, nothing behind it is reached."""
+    """ASGI middleware: rejects requests without a valid token."""
 
     def __init__(self, app: ASGIApp, tokens: TokenStore) -> None:
         self._app = app
@@ -39,20 +39,21 @@ class TokenAuth:
             return None
         given = Headers(scope=scope).get("authorization")
         if given is None:
-            return _unknown("this needs a token: send it as `Authorization: Bearer TOKEN`")
+            return _unknown("this needs a token: send the header `Authorization: Bearer TOKEN`")
         secret = _secret(given)
         token = None if secret is None else self._tokens.find(secret)
         if token is None:
-            return _unknown("this token is not known here: `salepulse tokens create` makes one")
+            return _unknown("unknown token: create one with `salepulse tokens create`")
         if token.expires_ms is not None and token.expired(now_ms()):
             return _unknown(
-                f"token {token.name!r} has expired at {format_utc(token.expires_ms)}: have another one made"
+                f"token {token.name!r} expired at {format_utc(token.expires_ms)}: create a new one with `salepulse "
+                "tokens create`"
             )
         if not token.scope.includes(right):
             return error_response(
                 403,
                 "forbidden",
-                f"this needs a token of scope {right}, and {token.name!r} is of scope {token.scope}: have one made by "
+                f"this needs a token of scope {right}, and {token.name!r} has scope {token.scope}: create one with "
                 f"`salepulse tokens create NAME --scope {right}`",
             )
         current_client.set(token.name)
@@ -60,7 +61,7 @@ class TokenAuth:
 
 
 def _secret(header: str) -> str | None:
-    """The token of an `Authorization` header: of Bearer, or the password of Basic; None where it is neither."""
+    """The token of an `Authorization` header: of Bearer, or the password of Basic; None for other schemes."""
     kind, _, text = header.partition(" ")
     if kind.lower() == "bearer":
         return text.strip()

@@ -102,7 +102,7 @@ def promotion_pair(promotion: Promotion | None, promotions: Mapping[str, Promoti
     pair = PromotionPair(promotion, baseline)
     if pair.offset_ms <= 0:
         raise NotAnswerableError(
-            f"the baseline {baseline.promotion_id!r} of promotion {name!r} does not start earlier: name another"
+            f"the baseline {baseline.promotion_id!r} of promotion {name!r} does not start before it: name another"
         )
     return pair
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
 def test_others_are_not_served_without_tokens(tmp_path: Path, command: str) -> None:
     code, line = failure(command, "--http-host", "0.0.0.0", cwd=tmp_path)
     assert code == 2
-    assert line.startswith("0.0.0.0 can be reached by others, and there are no tokens: make one with")
+    assert line.startswith("0.0.0.0 is reachable from other machines, and there are no tokens: create one with")
 
 
 @pytest.mark.parametrize("command", ["serve", "up"])

@@ -115,7 +115,7 @@ async def test_what_cannot_be_compared_is_a_422_that_says_why(api: httpx.AsyncCl
     assert "known: baseline, yesterday, last_week" in await refused(api, against="christmas")
     assert "against" in await refused(api)
     assert "'last' has no baseline" in await refused(api, against="baseline", promotion="last")
-    assert "no promotion 'never'" in await refused(api, against="baseline", promotion="never")
+    assert "unknown promotion 'never'" in await refused(api, against="baseline", promotion="never")
     assert "nothing to compare yet" in await refused(api, against="baseline", promotion="this", as_of=at(-1))
     assert "later than the newest" in await refused(api, against="yesterday", as_of=at(91))
     series = await api.get("/api/v1/series/gmv", params={"compare": "baseline", "promotion": "last"})

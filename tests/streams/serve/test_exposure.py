@@ -21,7 +21,7 @@ def test_loopback_needs_none(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "::ffff:127.0.0.2"])
 def test_any_other_address_is_refused_without(host: str) -> None:
     assert not is_loopback(host)
-    with pytest.raises(UsageError, match="can be reached by others, and there are no tokens: make one with"):
+    with pytest.raises(UsageError, match="is reachable from other machines, and there are no tokens: create one with"):
         check_exposure(Settings(http_host=host))
 
 
@@ -32,7 +32,7 @@ def test_any_other_address_is_served_with_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tokens", [[], [token("old", expires_ms=1)]])
 def test_a_file_without_a_valid_one_will_not_do(tmp_path: Path, tokens: list[object]) -> None:
     path = write(tmp_path / "tokens.json", *tokens)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="holds no token that is valid"):
+    with pytest.raises(UsageError, match="has no valid token"):
         check_exposure(Settings(http_host="0.0.0.0", tokens_file=str(path)))
 
 

@@ -40,7 +40,7 @@ def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool
     facts = ServerState(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
     found = answer_status(facts, now)
     assert found.live is live
-    assert live or "the events that come in are old" in found.reasons[0]
+    assert live or "incoming events are old" in found.reasons[0]
 
 
 def test_an_answer_that_is_old_is_never_live_whatever_else_is_right() -> None:

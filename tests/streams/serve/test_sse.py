@@ -22,7 +22,7 @@ def test_an_id_says_what_was_seen(seen: StreamPosition) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "5.7", "5.7-", "a.1-1", "5.1-1\n", "-5.", "5.1-1 ", "٥.", f"{'9' * 99}."])
 def test_what_is_no_id_of_ours(text: str) -> None:
-    with pytest.raises(ValueError, match="is no id"):
+    with pytest.raises(ValueError, match="is not an event id"):
         parse_event_id(text)
 
 

@@ -185,7 +185,7 @@ async def test_a_failure_that_nobody_foresaw_ends_each_stream_and_is_said_once(
             answer = await http.get(PATH)
             assert answer.status_code == 200, "it began, and has an end"
     said = capfd.readouterr()
-    assert (said.out + said.err).count("what is new could not be told") == 1
+    assert (said.out + said.err).count("SSE stream failed") == 1
 
 
 async def test_before_there_is_anything_there_are_signs_of_life(

@@ -81,8 +81,8 @@ async def test_a_refusal_says_what_to_do(guarded: httpx.AsyncClient) -> None:
     assert [code for code, _ in told] == ["unauthorized", "unauthorized", "unauthorized", "forbidden"]
     assert "Authorization: Bearer TOKEN" in told[0][1]
     assert "salepulse tokens create" in told[1][1]
-    assert "'old' has expired at " in told[2][1]
-    assert "needs a token of scope ack, and 'read' is of scope read" in told[3][1]
+    assert "'old' expired at " in told[2][1]
+    assert "needs a token of scope ack, and 'read' has scope read" in told[3][1]
     assert not any("sp_" in message for _, message in told)
 
 
