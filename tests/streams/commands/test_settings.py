@@ -77,7 +77,7 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
             "setting clock is 'sun' (salepulse.toml): write one of wall or event; setting http_port is 70000",
         ),
         ("colour = 1\n", "salepulse.toml: there is no setting colour: leave it out"),
-        ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: did you mean redis_url?"),
+        ('redisurl = "redis://cache"\n', "salepulse.toml: there is no setting redisurl: do you mean redis_url?"),
         ("no toml", "salepulse.toml is not TOML"),
         ('timezone = "Mars/Phobos"\n', "unknown time zone 'Mars/Phobos'"),
         ('currency = "yuan"\n', "setting currency"),
