@@ -1,7 +1,6 @@
-"""The evaluating process: leads if it may, evaluates, and writes what that comes to. All else follows from there.
+"""The evaluation loop of one process: acquire the lease, evaluate, and write the result in one call.
 
-One round: keep the lead; read the states if it was somebody else's before; evaluate; work out what that comes to; write
-it in one call. A write that is refused, or whose answer is lost, is forgotten: the states are read again first.
+After a rejected write, or one without a response, the states are read again.
 """
 
 from __future__ import annotations
@@ -28,63 +27,64 @@ from alerts.store.states import LeaderLease, StateStore, StoredAlerts, WriteResu
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRun:
-    """One evaluation, and what went with it."""
+    """One evaluation and the running promotions."""
 
     evaluation: Evaluation
     running: frozenset[str]
-    """Ids of the promotions that run at its as-of."""
+    """Ids of the promotions running at its as-of."""
 
 
 class Evaluator(Protocol):
-    """Evaluates the rules; what it remembers between two evaluations is its own."""
+    """Evaluates the rules and keeps their memory."""
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
-        """All rules at the newest as-of; None while there is none. `watched`: series that must be among the findings.
+        """Evaluate all rules at the newest as-of; None: there is none yet. Each `watched` series gets a finding.
 
-        Raises what a Redis that does not answer raises.
+        Redis errors are raised.
         """
 
     def restore(self, kept: bytes | None) -> None:
-        """Begin to evaluate, from what a process before had remembered (None: nothing is kept)."""
+        """Start from serialized memory; None: start without."""
 
     def serialized_memory(self) -> bytes | None:
-        """What another process would need to go on from here; None: nothing."""
+        """Serialize the memory for the next leader; None: there is none."""
 
     def rules(self) -> Rules:
-        """The rules in force, of which those about Redis are evaluated without it too."""
+        """The current rules."""
 
     def timing(self, rule: str) -> Timing:
-        """When alerts of a rule fire and are over; of a rule that is no more, that they are over at once."""
+        """Timing of a rule's alerts; alerts of a removed rule resolve at once."""
 
     def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
-        """Be told for how long Redis has been well: before that, nobody could leave a heartbeat there."""
+        """Set the function that reports for how long Redis has been healthy; heartbeats of workers before that are
+        missing."""
 
     async def stop(self) -> None:
-        """Nothing will be asked any more."""
+        """Release resources."""
 
 
 log = structlog.get_logger()
 
 MEMORY_WRITE_INTERVAL_S = 10.0
-"""How often what the evaluation remembers is kept."""
-TAKE_VACANT_LEASE_AFTER_MS = 3000
-"""How long the lead must have been free before a process takes it that Kafka has not made leader."""
+"""Interval of storing the evaluation memory."""
+TAKE_EXPIRED_LEASE_AFTER_MS = 3000
+"""How long an expired lease stays reserved for its last holder, which may hold alerts about Redis in memory."""
 
 
 class EvaluationOutcome(StrEnum):
-    """What became of one round."""
+    """Outcome of one round."""
 
     EVALUATED = "evaluated"
     STANDBY = "standby"
-    """Another process leads, or has the first claim to."""
+    """Another process leads."""
     NO_AS_OF = "no_as_of"
-    """There is nothing to evaluate yet."""
+    """There is no as-of yet."""
     REFUSED = "refused"
-    """Another process has taken the lead meanwhile, or the states have changed."""
+    """Another process has become the leader, or the states have changed."""
 
 
 class Engine:
-    """One process's part in evaluating."""
+    """Evaluates for one process while it leads."""
 
     def __init__(
         self,
@@ -95,25 +95,24 @@ class Engine:
         routing: Callable[[], Routing],
         metrics: AlertMetrics,
         *,
-        is_preferred_leader: Callable[[], bool],
         clock: Callable[[], int],
         alarm: InMemoryRedisAlerts | None = None,
     ) -> None:
-        """`alarm`: what fires while Redis cannot keep it, to be taken over from there."""
+        """`alarm` holds the alerts about Redis that could not be stored there."""
         self._owner = owner
         self._store = store
         self._acks_and_silences = acks_and_silences
         self._evaluator = evaluator
         self._routing = routing
         self._metrics = metrics
-        self._is_preferred_leader = is_preferred_leader
         self._clock = clock
         self._alarm = alarm
         self._lead: LeaderLease | None = None
         self._led_s = 0.0
-        """When the lease that is held was asked for."""
+        """When the current lease was requested."""
         self._loaded: StoredAlerts | None = None
-        self._vacant_since: float | None = None
+        self._expired_since_s: float | None = None
+        self._other_leads = False
         self._begun = False
         self._memory_saved_at = time.monotonic()
         self.last: WrittenEvaluation | None = None
@@ -121,16 +120,16 @@ class Engine:
 
     @property
     def leading(self) -> bool:
-        """Whether it leads: it took the lead, and the lease has not ended since."""
+        """Whether this process holds an unexpired lease."""
         return self._lead is not None and time.monotonic() - self._led_s < self._store.lease_ms / 1000
 
     @property
-    def was_last_leader(self) -> bool:
-        """Whether this process is the last that it knows to have led."""
-        return self._lead is not None
+    def is_presumed_leader(self) -> bool:
+        """Whether this process led last, or has never seen another one lead."""
+        return self._lead is not None or not self._other_leads
 
     async def round(self) -> EvaluationOutcome:
-        """Evaluate once, if it is ours to do. Raises what a Redis that does not answer raises; call again then."""
+        """Evaluate once if this process leads. Redis errors are raised; call again."""
         lead = await self._leads()
         if lead is None:
             return EvaluationOutcome.STANDBY
@@ -140,11 +139,11 @@ class Engine:
             if not self._begun:
                 self._evaluator.restore(loaded.memory)
                 self._begun = True
-            self._loaded = None  # whatever happens now but a write that got through, they are to be read again
+            self._loaded = None  # only a successful write keeps the states valid
             if self._alarm is not None:
                 self._alarm.handing_over = True
             return await self._evaluate(lead, loaded)
-        except BaseException:
+        except Exception:
             self._metrics.evaluation_failures.inc()
             raise
         finally:
@@ -153,7 +152,7 @@ class Engine:
             self._metrics.evaluation_seconds.observe(time.monotonic() - began)
 
     async def stop(self) -> None:
-        """Let another process lead at once."""
+        """Release the lease."""
         self._lead = self._loaded = None
         await self._store.release_lead(self._owner)
 
@@ -161,31 +160,29 @@ class Engine:
         before, asked_s = self._lead, time.monotonic()
         try:
             lead = await self._store.lead(self._owner) if await self._may_lead() else None
-        except BaseException:
-            if not self.leading:  # the lease could not be renewed in time: another process may lead by now
+        except Exception:
+            if not self.leading:  # the lease was not renewed in time: another process may lead
                 self._metrics.leading.set(0)
             raise
         self._led_s = asked_s
         self._lead = lead if isinstance(lead, LeaderLease) else None
+        self._other_leads = self._lead is None
         self._metrics.leading.set(1 if self._lead else 0)
         if self._lead != before:
             self._loaded, self._begun = None, False
-            log.info("evaluating" if self._lead else "standing by", epoch=self._lead.epoch if self._lead else None)
+            log.info("leading" if self._lead else "standing by", epoch=self._lead.epoch if self._lead else None)
         return self._lead
 
     async def _may_lead(self) -> bool:
-        """Who leads goes on; the one that Kafka made leader takes what is free; others take what stays free."""
+        """Whether to ask for the lease: not while it has expired and is reserved for its last holder."""
         holder = await self._store.holder()
-        if holder is None:
-            self._vacant_since = self._vacant_since or time.monotonic()
-        else:
-            self._vacant_since = None
-        if self._is_preferred_leader() or holder == self._owner:
-            return True
-        return (
-            self._vacant_since is not None
-            and (time.monotonic() - self._vacant_since) * 1000 >= TAKE_VACANT_LEASE_AFTER_MS
-        )
+        if holder is not None:
+            self._expired_since_s = None
+            self._other_leads = holder not in ("", self._owner)
+            return True  # also while another process leads: an error shows that this one could not take over
+        now_s = time.monotonic()
+        self._expired_since_s = now_s if self._expired_since_s is None else self._expired_since_s
+        return self.is_presumed_leader or (now_s - self._expired_since_s) * 1000 >= TAKE_EXPIRED_LEASE_AFTER_MS
 
     async def _evaluate(self, lead: LeaderLease, loaded: StoredAlerts) -> EvaluationOutcome:
         now_ms = self._clock()
@@ -211,13 +208,13 @@ class Engine:
             written = await self._store.write(lead, loaded.version, done)
             if written is not WriteResult.OK:
                 self._metrics.rejected_evaluations.inc()
-                log.warning("what was evaluated was refused", why=written.value)
+                log.warning("evaluation write rejected", reason=written.value)
                 return EvaluationOutcome.REFUSED
             loaded = StoredAlerts(done.apply_to(alerts), loaded.version + 1)
             if self._alarm is not None and handed:
                 self._alarm.confirm_handover()
         self._loaded = loaded
-        if self._alarm is not None:  # what is over must not be taken for what begins a moment later
+        if self._alarm is not None:  # so that the end of an incident is not mistaken for the start of the next
             self._alarm.know(loaded.alerts.values())
         self.last = WrittenEvaluation(now_ms, evaluated.evaluation.as_of_ms)
         self._count(loaded, done, evaluated.evaluation.as_of_ms)
@@ -225,7 +222,7 @@ class Engine:
         return EvaluationOutcome.EVALUATED
 
     async def _keep(self, lead: LeaderLease) -> None:
-        """At times: what is remembered since is worked out again from panes by who comes after."""
+        """Store the memory at intervals; the next leader derives what is newer from panes."""
         if time.monotonic() - self._memory_saved_at < MEMORY_WRITE_INTERVAL_S:
             return
         self._memory_saved_at = time.monotonic()
@@ -251,5 +248,5 @@ class Engine:
                 alert=str(change.alert.series),
                 fingerprint=change.alert.fingerprint,
                 severity=change.alert.severity.value,
-                told=change.alert.reason.value,
+                notification_status=change.alert.reason.value,
             )

@@ -1,4 +1,4 @@
-"""All rules at one as-of: facts and silences first, for they say which numbers are to be believed; then the rest."""
+"""Evaluate all rules at one as-of. Health checks and silences come first: they show which numbers are reliable."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from alerts.rules.rule import Rule, Rules, RuleScope
 from consumers.topics import EVENT_TOPICS
 
 STEP_S = 10
-"""What has piled up is taken in by steps of so many seconds, while people watch."""
+"""Length of the steps in which a backlog of panes is evaluated live."""
 MAX_BACKLOG_PER_SECOND_S = 60
-"""Silences are looked for second by second where no more than this has piled up: in longer steps the last event of
-before would hide the first seconds of silence."""
+"""Maximum backlog for which silence detectors read every second; in longer steps, the last event would hide the first
+seconds of silence."""
 
 
 def evaluate(
@@ -45,10 +45,10 @@ def evaluate(
     *,
     step_s: int = STEP_S,
 ) -> tuple[Evaluation, EvaluationMemory]:
-    """What the rules say of a snapshot, and what to remember.
+    """Evaluate the rules; return the findings and the new memory.
 
-    `memory` is used up. `watched`: the series that there is an alert of; each gets a finding whatever it is.
-    `step_s`: what has piled up is taken in by steps of so many seconds; longer ones are for years of history.
+    `memory` is consumed. Each `watched` series gets a finding of any condition. `step_s` may be longer for recordings
+    of years.
     """
     at_ms = snapshot.as_of_ms
     effective_rules = {rule.name: effective_rule(rule, snapshot.promotions, at_ms) for rule in rules.rules}
@@ -73,7 +73,7 @@ def evaluate(
         rule_memory = memory.rules[name]
         detect = current.detect
         if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
-            # Learnt from also while the rule is not in force, so that it is ready when it is.
+            # A detector also learns while its rule does not apply.
             sequential.observe(
                 rule_memory,
                 current.rule,
@@ -105,7 +105,7 @@ def evaluate(
 
 
 def _discard_explained(memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]) -> None:
-    """Incidents that are over explain what the tests of the same incident have seen of them."""
+    """Let ended incidents explain the evidence of sequential tests for the same incident."""
     for incident_key, (teller, since_ms) in memory.correlation.ended_incidents.items():
         for name, current in effective_rules.items():
             rule_memory = memory.rules[name]
@@ -122,7 +122,7 @@ def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tup
 def _add_revenue(
     memory: EvaluationMemory, panes: Panes, row_of: Mapping[ScopeValue, int], steps: list[tuple[int, int]]
 ) -> None:
-    """What the whole shop takes."""
+    """Add the revenue of the whole shop."""
     if WHOLE_SHOP not in row_of:
         return
     row = np.array([row_of[WHOLE_SHOP]])
@@ -132,7 +132,7 @@ def _add_revenue(
 
 
 def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:
-    """A memory for each rule; a changed detector never reads what another one remembered."""
+    """Create missing memories; replace those of changed detectors."""
     for rule in rules.rules:
         made_for = _signature(rule)
         if memory.signatures.get(rule.name) != made_for:
@@ -169,7 +169,7 @@ def _new_memory(rule: Rule) -> RuleMemory:
 
 
 def _budgets(rules: Rules) -> dict[str, float]:
-    """False alarms a day for each sequential rule."""
+    """False alarms per day of each sequential rule."""
     weights = {
         one.name: one.detect.weight for one in rules.rules if isinstance(one.detect, SequentialDetector) and one.enabled
     }
@@ -185,7 +185,7 @@ def _health_and_silence_breaches(
     row_of: Mapping[ScopeValue, int],
     steps: list[tuple[int, int]],
 ) -> Iterator[Breach]:
-    """Facts and silences."""
+    """Breaches of health checks and silence rules."""
     rule_memory = memory.rules[current.rule.name]
     if isinstance(rule_memory, HealthMemory):
         yield from health.breaches(rule_memory, current, snapshot)
@@ -195,7 +195,7 @@ def _health_and_silence_breaches(
 
 
 def _silent_topics(rules: Rules, memory: EvaluationMemory) -> frozenset[str]:
-    """Topics of which no producer is heard."""
+    """Topics without any active producer."""
     found: set[str] = set()
     for rule in rules.rules:
         rule_memory = memory.rules[rule.name]
@@ -211,7 +211,7 @@ def _findings_of_watched(
     memory: EvaluationMemory,
     at_ms: int,
 ) -> list[Finding]:
-    """A finding for each watched series that is not wrong; those of rules that are no more have none."""
+    """Findings of watched series that are not breached, except those of removed rules."""
     told = {finding.series for finding in findings}
     found = []
     for series in sorted(set(watched) - told, key=str):
@@ -222,7 +222,7 @@ def _findings_of_watched(
 
 
 def _status(current: EffectiveRule, memory: EvaluationMemory, series: Series) -> tuple[FindingReason, float | None]:
-    """Why a series that is not wrong is not, and what is measured of it."""
+    """The reason why a series is not breached, and its value."""
     if not current.enabled:
         return FindingReason.NOT_IN_FORCE, None
     rule_memory, detect = memory.rules[series.rule], current.detect
@@ -249,7 +249,7 @@ def _label(series: Series) -> ScopeValue:
 def _decided_counts(
     effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory
 ) -> Iterator[tuple[str, int]]:
-    """How many series each rule in force could judge."""
+    """Number of evaluated series of each rule in force."""
     for name, current in effective_rules.items():
         rule_memory, detect = memory.rules[name], current.detect
         if not current.enabled:

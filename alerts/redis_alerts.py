@@ -1,8 +1,7 @@
-"""Alerts about Redis itself while their state cannot be kept there: the same rules, states and messages, in memory.
+"""Alerts about Redis, kept in memory while Redis cannot store them.
 
-Redis holds the state of all alerts, so that of its own absence must be held elsewhere. Once Redis is back, the process
-that leads writes what fires here into the states, and goes on with it there: one page, one end. Where none does so
-soon, it ends here. No I/O.
+Once Redis is back, the leader stores the firing alerts and continues them there. If none does within
+`HANDOVER_TIMEOUT_MS`, they end here. No I/O.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from alerts.store.memory_outbox import MemoryOutbox
 
 REDIS_HEALTH_CHECKS = frozenset({HealthCheck.STORE_DOWN, HealthCheck.STORE_REFUSES})
 HANDOVER_TIMEOUT_MS = 10_000
-"""Once Redis is back, what fires here waits so long for the process that leads to take it over."""
+"""How long firing alerts wait for the leader once Redis is back."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisHealth:
-    """How Redis is, as far as this process can tell."""
+    """State of Redis as this process sees it."""
 
     down: bool = False
-    """It does not answer."""
+    """Redis does not respond."""
     refuses: bool = False
-    """It answers, and refuses writes."""
+    """Redis responds and refuses writes."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the state of alerts can be kept."""
+        """Whether Redis can store alert states."""
         return not (self.down or self.refuses)
 
 
@@ -50,7 +49,7 @@ class InMemoryRedisAlerts:
     ) -> None:
         self.outbox = MemoryOutbox()
         self.handing_over = False
-        """Whether the leader is writing them to Redis at this moment."""
+        """Whether the leader is storing them in Redis right now."""
         self._rules = rules
         self._timing = timing
         self._routing = routing
@@ -63,26 +62,27 @@ class InMemoryRedisAlerts:
 
     @property
     def rule_names(self) -> frozenset[str]:
-        """The rules about Redis."""
+        """Names of the rules about Redis."""
         return frozenset(rule.name for rule in self._store_rules().rules)
 
     def update_known(self, alerts: Iterable[Alert], silences: Iterable[Silence]) -> None:
-        """What Redis holds while it is well: earlier alerts of these rules, and what is silenced."""
+        """Remember the stored alerts of these rules, and the silences."""
         self.know(alerts)
         self._silences = tuple(silences)
 
     def know(self, alerts: Iterable[Alert]) -> None:
-        """The alerts as Redis holds them."""
+        """Remember the stored alerts of these rules."""
         names = self.rule_names
         self._known = {alert.fingerprint: alert for alert in alerts if alert.series.rule in names}
 
     @property
     def knows_firing(self) -> bool:
-        """Whether an alert of these rules fired in Redis when it was last learnt of."""
+        """Whether a stored alert of these rules fires, as far as known."""
         return any(alert.status is Status.FIRING for alert in self._known.values())
 
     def observe(self, health: RedisHealth, *, may_page: bool, now_ms: int) -> tuple[AlertChange, ...]:
-        """Take in how Redis is; what changed. Notices are in the outbox. `may_page`: else another process does."""
+        """Evaluate the state of Redis; return the changes. Notices are in the outbox. Without `may_page`, another
+        process pages."""
         if self.handing_over:
             return ()
         if not health.is_healthy:
@@ -102,7 +102,7 @@ class InMemoryRedisAlerts:
         return self._tick(health, now_ms)
 
     def firing(self) -> dict[str, Alert]:
-        """What fires here and is not in Redis, by fingerprint."""
+        """Alerts that fire here and are not stored in Redis, by fingerprint."""
         return {
             name: alert
             for name, alert in self._alerts.items()
@@ -112,16 +112,16 @@ class InMemoryRedisAlerts:
     # Handing over -----------------------------------------------------------------------------------------------------
 
     def pending_handover(self, kept: dict[str, Alert]) -> dict[str, Alert]:
-        """What the leader is to write to Redis, which holds `kept`. Nothing while a message about it is on its way."""
+        """The alerts for the leader to store; none while their notices are undelivered."""
         if self.outbox.receivers():
             return {}
         found = {name: alert for name, alert in self.firing().items() if not _same_incident(alert, kept.get(name))}
-        if self._alerts and not found:  # written before, though the answer was lost
+        if self._alerts and not found:  # stored before, though the response was lost
             self._forget()
         return found
 
     def merge_handover(self, done: AlertStateUpdate, handed: dict[str, Alert]) -> AlertStateUpdate:
-        """An evaluation with everything of these alerts in it, whether it changed them or not."""
+        """Add the changes and alerts to an evaluation's update."""
         if not handed:
             return done
         named = {alert.fingerprint for alert in done.updated_alerts} | set(done.removed_fingerprints)
@@ -129,7 +129,7 @@ class InMemoryRedisAlerts:
         return replace(done, updated_alerts=(*done.updated_alerts, *unchanged), changes=(*self._changes, *done.changes))
 
     def confirm_handover(self) -> None:
-        """They are in Redis, and the leader's from now on."""
+        """The leader has stored the alerts."""
         self._forget()
 
     def _forget(self) -> None:
@@ -157,7 +157,7 @@ class InMemoryRedisAlerts:
             self._alerts,
             evaluation,
             timing=self._timing,
-            acks={},  # nobody can acknowledge while Redis is away
+            acks={},  # acknowledging needs Redis
             context=NotificationContext(self._routing(), self._silences),
             now_ms=now_ms,
         )

@@ -1,9 +1,9 @@
-"""Looking every second how Redis is, over connections of its own, and alarming people where it is not well."""
+"""Check Redis every second over separate connections, and evaluate the rules about it in memory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from math import inf
 
 import structlog
@@ -24,21 +24,19 @@ from streams.store.write_probe import WriteProbe
 log = structlog.get_logger()
 
 _DOWN_AFTER_S = DOWN_AFTER_MS / 1000
-PAGE_WITHOUT_KAFKA_AFTER_S = 60.0
-"""Where no process has the claim to alarm people, since Kafka is away too, the last leader does so after this."""
 _KNOWN_REFRESH_S = 10.0
 _LEARN_SOON_S = 0.5
-"""While one fires: that it is over must be known before the next one begins, or nobody is told of that."""
+"""Refresh interval while one of these alerts fires: its end must be known before the next incident starts."""
 _APART_MS = 5_000
-"""An evaluation that much later than our own last one is another process's."""
+"""A stored evaluation this much later than this process's last one was written by another process."""
 _SLOW_S = 0.5
-"""A Redis that takes so long for a few small calls is slow: an evaluation, which makes dozens, may take minutes."""
+"""Redis is slow if a few small calls take longer; an evaluation makes dozens."""
 _UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.MASTERDOWN, RedisRefusal.CLUSTERDOWN})
-"""Refusals of reading too: as good as no answer."""
+"""Refusals that also prevent reads, and count as no response."""
 
 
 class RedisProbe:
-    """One process's look at Redis."""
+    """Checks Redis for one process."""
 
     def __init__(
         self,
@@ -47,39 +45,35 @@ class RedisProbe:
         acks_and_silences: AcksAndSilences,
         alarm: InMemoryRedisAlerts,
         *,
-        is_preferred_leader: Callable[[], bool],
-        was_last_leader: Callable[[], bool],
+        is_presumed_leader: Callable[[], bool],
         evaluated_ms: Callable[[], int | None],
-        kafka_answers: Callable[[], Awaitable[bool]],
         clock: Callable[[], int],
     ) -> None:
-        """`acks_and_silences` goes by the same connections as `redis`. `evaluated_ms`: when this process itself last
-        evaluated.
-        """
+        """`acks_and_silences` uses the connections of `redis`. `evaluated_ms` is the time of this process's last
+        evaluation."""
         self._redis = redis
         self._keys = keys
         self._probe = WriteProbe(redis, keys, only_reads=False)
         self._acks_and_silences = acks_and_silences
         self._alarm = alarm
-        self._is_preferred_leader = is_preferred_leader
-        self._led_last = was_last_leader
+        self._is_presumed_leader = is_presumed_leader
         self._evaluated_ms = evaluated_ms
-        self._kafka_answers = kafka_answers
         self._clock = clock
         self._answered_s = time.monotonic()
         self._unhealthy_since_s: float | None = None
         self._back_s = -inf
-        """When Redis was back, after longer than it takes to call it down."""
+        """When Redis last returned from an outage."""
         self._known_updated_s = -_KNOWN_REFRESH_S
         self.checked = False
-        """Whether this Redis is known to be one that may hold counts and alerts."""
+        """Whether this Redis passed the checks of version and configuration."""
         self.healthy_since_s: float | None = None
-        """Since when Redis has been well and quick without a break; None: it is not."""
+        """Since when Redis has been healthy and fast; None: it is not."""
 
     async def observe(self, *, blocked_s: float) -> None:
-        """Once. `blocked_s`: how long no evaluation has been completed: while they are, people are told that way.
+        """Check once. `blocked_s`: time without a completed evaluation; while evaluations complete, they report on
+        Redis.
 
-        Raises SalepulseError, not retriable, where Redis must not be used as it is.
+        Raises SalepulseError, not retriable, if Redis must not be used as configured.
         """
         now_s = time.monotonic()
         health, failure = await self._health()
@@ -98,14 +92,13 @@ class RedisProbe:
                 health = RedisHealth()
         if failure is None:
             await self._update_known()
-        may_page = health.is_healthy or await self._may_page()
+        may_page = health.is_healthy or self._is_presumed_leader()
         for change in self._alarm.observe(health, may_page=may_page, now_ms=self._clock()):
-            log.warning("alert changed, kept in memory", kind=change.kind.value, alert=str(change.alert.series))
+            log.warning("alert about Redis changed", kind=change.kind.value, alert=str(change.alert.series))
 
     @property
     def healthy_for_s(self) -> float:
-        """For how long Redis has answered and taken writes, slowly or not; 0 while it does not. Short breaks, in which
-        nobody who writes every second would be missed, do not count. Infinite: as long as this process knows."""
+        """How long Redis has accepted writes, ignoring breaks too short to notice; infinite: as far as known."""
         return time.monotonic() - self._back_s if self._unhealthy_since_s is None else 0.0
 
     async def _health(self) -> tuple[RedisHealth, Exception | None]:
@@ -113,7 +106,7 @@ class RedisProbe:
             refusal = await self._probe.refusal()
             if refusal is None and not self.checked:
                 await check(self._redis)
-                async with servers(self._redis) as each:  # it may have been away before this process looked
+                async with servers(self._redis) as each:  # Redis may have been down before this process started
                     up_s = min([int((await one.info("server"))["uptime_in_seconds"]) for one in each])
                 self._back_s = time.monotonic() - up_s
                 self.checked = True
@@ -130,7 +123,7 @@ class RedisProbe:
         return RedisHealth(down=time.monotonic() - self._answered_s > _DOWN_AFTER_S), failure
 
     async def _others_write(self) -> bool:
-        """Whether it is our login alone that may not write: another process evaluates the rules, and writes that."""
+        """Whether only this process's user lacks the right: another process still writes evaluations."""
         evaluated_ms = self._evaluated_ms()
         try:
             found = await read_last_evaluation(self._redis, self._keys)
@@ -148,18 +141,6 @@ class RedisProbe:
             self._alarm.update_known(
                 await self._acks_and_silences.alerts(), await self._acks_and_silences.silences(self._clock())
             )
-        except (RedisError, *UNREACHABLE):  # the next look says more
+        except (RedisError, *UNREACHABLE):  # the next check reports it
             return
         self._known_updated_s = now_s
-
-    async def _may_page(self) -> bool:
-        """Kafka gives the claim to one process alone. Without Kafka, the process that led last has it after a while."""
-        if self._is_preferred_leader():
-            return True
-        if (
-            not self._led_last()
-            or self._unhealthy_since_s is None
-            or time.monotonic() - self._unhealthy_since_s < PAGE_WITHOUT_KAFKA_AFTER_S
-        ):
-            return False
-        return not await self._kafka_answers()

@@ -1,6 +1,6 @@
-"""Everything that one `salepulse alerts` process does, each in a loop of its own: none can hold up another.
+"""The loops of one `salepulse alerts` process, independent of each other.
 
-All processes send; one evaluates, publishes and refreshes.
+Every process sends notifications; the leader evaluates, publishes changes and refreshes Alertmanager.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ from alerts.store.outbox import Outbox
 from alerts.store.states import StateStore
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget
-from consumers.kafka.consumer import has_leader
 from consumers.kafka.producer import KeyedProducer, OutgoingMessage
-from consumers.topics import Partition, Topic
+from consumers.topics import Topic
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import ALERTS_NAME, Keys
@@ -44,7 +43,7 @@ from streams.store.reference_clock import ReferenceClock
 
 
 class Publisher:
-    """Publishes for the process that leads. While Kafka is away, changes wait in Redis."""
+    """Publishes alert changes to Kafka. While Kafka is unavailable, they wait in Redis."""
 
     def __init__(self, store: StateStore, kafka: KafkaTarget, metrics: AlertMetrics) -> None:
         self._store = store
@@ -53,9 +52,9 @@ class Publisher:
         self._producer: KeyedProducer | None = None
 
     async def publish(self) -> int:
-        """Write what is not known to be there; returns how many changes.
+        """Publish all unpublished changes; return their number.
 
-        Raises SalepulseError where Kafka does not answer.
+        Raises SalepulseError if Kafka does not respond.
         """
         count = 0
         while waiting := await self._store.unpublished():
@@ -66,17 +65,17 @@ class Publisher:
             except SalepulseError:
                 await self.stop()
                 raise
-            # Only now: dying in between publishes these once more, never not at all.
+            # Marked after the flush: a crash in between publishes them again.
             await self._store.published(waiting[-1].at)
             self._metrics.published.inc(len(waiting))
             count += len(waiting)
         return count
 
     async def stop(self) -> None:
-        """Close the connection; the next `publish` opens another."""
+        """Close the connection; the next `publish` opens a new one."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.__aexit__(SalepulseError, SalepulseError("given up"), None)
+            await producer.__aexit__(SalepulseError, SalepulseError("closed"), None)
 
     async def _started(self) -> KeyedProducer:
         if self._producer is None:
@@ -90,18 +89,15 @@ _SEND_EVERY_S = 0.25
 _PUBLISH_EVERY_S = 0.25
 _REFRESH_EVERY_S = 1.0
 _METRICS_EVERY_S = 1.0
-_LOOK_EVERY_S = 1.0
+_PROBE_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 5.0
-
-_ANY = Partition(Topic.CLICKS, 0)
-"""Whom to ask of, to see whether Kafka answers."""
 
 
 EvaluatorFactory = Callable[[Settings, Redis], Evaluator]
 
 
 class AlertsRole:
-    """One process. Use as `async with`; `run` goes on until it is cancelled."""
+    """One process. Use as `async with`; `run` returns only when cancelled."""
 
     def __init__(
         self,
@@ -109,12 +105,11 @@ class AlertsRole:
         file: ReceiversFile,
         evaluator: EvaluatorFactory,
         *,
-        is_preferred_leader: Callable[[], bool] = lambda: True,
         clock: Callable[[], int] | None = None,
         end: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        """`clock`: epoch ms; None: Redis's, as every process of salepulse goes by. `end`: is called where this process
-        cannot go on, and another should take its place."""
+        """`clock` returns epoch ms; None: the clock of Redis. `end` is called if this process cannot continue and must
+        be restarted."""
         self._settings = settings
         self._file = file
         self.name = f"{ALERTS_NAME}{os.getpid()}-{uuid4().hex[:8]}"
@@ -133,7 +128,7 @@ class AlertsRole:
         self._heartbeat = Heartbeat(settings.alerts_heartbeat_url, self._http, settings.clock)
         self._end = end
         self._alarm = InMemoryRedisAlerts(self._evaluator.rules, self._evaluator.timing, lambda: file.routing)
-        self._look_redis = connect(settings)
+        self._probe_client = connect(settings)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
         self.engine = Engine(
             self.name,
@@ -142,28 +137,24 @@ class AlertsRole:
             self._evaluator,
             lambda: file.routing,
             self.metrics,
-            is_preferred_leader=is_preferred_leader,
             clock=self._clock,
             alarm=self._alarm,
         )
-        self.kafka_answers = partial(has_leader, settings.kafka, _ANY)
-        self._store_look = RedisProbe(
-            self._look_redis,
+        self._redis_probe = RedisProbe(
+            self._probe_client,
             self._keys,
-            AcksAndSilences(self._look_redis, keys),
+            AcksAndSilences(self._probe_client, keys),
             self._alarm,
-            is_preferred_leader=is_preferred_leader,
-            was_last_leader=lambda: self.engine.was_last_leader,
+            is_presumed_leader=lambda: self.engine.is_presumed_leader,
             evaluated_ms=lambda: None if self.engine.last is None else self.engine.last.at_ms,
-            kafka_answers=self.kafka_answers,
             clock=self._clock,
         )
-        self._evaluator.set_store_uptime(lambda: self._store_look.healthy_for_s)
+        self._evaluator.set_store_uptime(lambda: self._redis_probe.healthy_for_s)
         self._receivers: dict[str, Receiver] = {}
         self.last_round_s = time.monotonic()
-        """When a round was last completed, by the monotonic clock."""
-        self._told_s = self.last_round_s
-        """When what an evaluation came to was last written, by this process or by the one that leads."""
+        """Monotonic time of the last completed round."""
+        self._active_s = self.last_round_s
+        """Monotonic time of the last round that evaluated, or that found another leader."""
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -179,47 +170,47 @@ class AlertsRole:
         try:
             await self.engine.stop()
         except (RedisError, *UNREACHABLE):
-            pass  # the lease ends by itself
+            pass  # the lease will expire
         await self._evaluator.stop()
         await self._publisher.stop()
         await self._http.__aexit__()
         await self._redis.aclose()
-        await self._look_redis.aclose()
+        await self._probe_client.aclose()
 
     async def run(self) -> None:
-        """All loops, until cancelled."""
+        """Run all loops until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_run_every(self._settings.alerts_interval_s, "evaluating", self._evaluate))
-            group.create_task(_run_every(_LOOK_EVERY_S, "looking at Redis", self._probe_redis))
-            group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing", self._publish))
-            group.create_task(_run_every(_REFRESH_EVERY_S, "refreshing", self._refresh))
-            group.create_task(_run_every(_METRICS_EVERY_S, "leaving metrics", self._write_metrics))
+            group.create_task(_run_every(self._settings.alerts_interval_s, "evaluation", self._evaluate))
+            group.create_task(_run_every(_PROBE_EVERY_S, "Redis probe", self._probe_redis))
+            group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing of changes", self._publish))
+            group.create_task(_run_every(_REFRESH_EVERY_S, "Alertmanager refresh", self._refresh))
+            group.create_task(_run_every(_METRICS_EVERY_S, "metrics write", self._write_metrics))
             if self._settings.alerts_heartbeat_url.get_secret_value():
-                group.create_task(_run_every(self._settings.alerts_heartbeat_s, "giving a sign of life", self._beat))
+                group.create_task(_run_every(self._settings.alerts_heartbeat_s, "heartbeat", self._beat))
             for name in self._receivers:
                 group.create_task(
-                    _run_every(_SEND_EVERY_S, f"sending to {name}", partial(self._dispatcher.dispatch, name))
+                    _run_every(_SEND_EVERY_S, f"delivery to {name}", partial(self._dispatcher.dispatch, name))
                 )
-                group.create_task(_run_every(_SEND_EVERY_S, f"alarming {name}", partial(self._send_alarm, name)))
+                group.create_task(_run_every(_SEND_EVERY_S, f"Redis alerts to {name}", partial(self._send_alarm, name)))
 
     async def _probe_redis(self) -> None:
         try:
-            await self._store_look.observe(blocked_s=time.monotonic() - self._told_s)
+            await self._redis_probe.observe(blocked_s=time.monotonic() - self._active_s)
         except SalepulseError as error:
             if not error.retriable:
                 self._end(str(error))
             raise
-        after_s, healthy_since_s = self._settings.stuck_after_s, self._store_look.healthy_since_s
+        after_s, healthy_since_s = self._settings.stuck_after_s, self._redis_probe.healthy_since_s
         since_s = max(self.last_round_s, healthy_since_s or 0)
         if after_s and healthy_since_s is not None and time.monotonic() - since_s > after_s:
-            self._end(f"no evaluation was completed for {after_s:g} s, though Redis answers and takes writes")
+            self._end(f"no evaluation completed for {after_s:g} s although Redis accepts writes")
 
     async def _send_alarm(self, receiver: str) -> None:
         if receiver in self._alarm.outbox.receivers():
             await self._alarm_dispatcher.dispatch(receiver)
 
     async def _evaluate(self) -> None:
-        if not self._store_look.checked:
+        if not self._redis_probe.checked:
             return
         await self._reference.measure()
         done = await self.engine.round()
@@ -230,7 +221,7 @@ class AlertsRole:
                 await write_awaiting_events(self._redis, self._keys, self._clock())
         self.last_round_s = time.monotonic()
         if done in (EvaluationOutcome.EVALUATED, EvaluationOutcome.STANDBY):
-            self._told_s = self.last_round_s
+            self._active_s = self.last_round_s
 
     async def _publish(self) -> None:
         if self.engine.leading:
@@ -246,7 +237,7 @@ class AlertsRole:
         if beat is HeartbeatOutcome.FAILED:
             raise SalepulseError(self._heartbeat.failure)
         if beat not in (HeartbeatOutcome.SENT, HeartbeatOutcome.STANDBY):
-            log.warning("no sign of life is given", why=beat.value)
+            log.warning("heartbeat withheld", reason=beat.value)
 
     async def _write_metrics(self) -> None:
         self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
@@ -255,21 +246,21 @@ class AlertsRole:
 
 
 async def _run_every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Do it again and again. A failure is told once, and tried again with growing pauses until it passes."""
+    """Repeat work. Log a failure once, and retry with growing pauses."""
     failures, reported = 0, ""
     while True:
         began = time.monotonic()
         try:
             await work()
-        except Exception as error:  # a loop that ended would never be noticed
+        except Exception as error:  # an ended loop would go unnoticed
             why = f"{type(error).__name__}: {error}"
             if why != reported:
                 foreseen = isinstance(error, (SalepulseError, RedisError, *UNREACHABLE))
-                (log.warning if foreseen else log.exception)(f"{what} failed; trying again", error=why)
+                (log.warning if foreseen else log.exception)(f"{what} failed; retrying", error=why)
             failures, reported = failures + 1, why
         else:
             if failures:
-                log.info(f"{what} goes on")
+                log.info(f"{what} recovered")
             failures, reported = 0, ""
         pause = interval_s if not failures else min(interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
         await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

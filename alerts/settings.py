@@ -1,4 +1,4 @@
-"""What the settings come to for alerts."""
+"""Rules, receivers and shop from the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.settings import Settings
 
 
 def shop_info(settings: Settings) -> ShopInfo:
-    """Where the shop is and how it counts, for messages."""
+    """The shop's address, currency and time zone, for messages."""
     return ShopInfo(
         url=settings.public_url,
         runbooks=settings.alerts_runbooks,
@@ -26,5 +26,5 @@ def rules_path(settings: Settings) -> Path | None:
 
 
 def load_receivers(settings: Settings) -> ReceiversFile:
-    """The receivers that the settings name. Raises UsageError."""
+    """The configured receivers. Raises UsageError."""
     return read_receivers(Path(settings.alerts_receivers) if settings.alerts_receivers else None)

@@ -149,7 +149,6 @@ class Settings(IngestSettings):
     public_url: str = Field(
         "", pattern="^(https?://.+)?$", description="External URL of `serve`, for links in notifications."
     )
-    alerts_group: str = Field("salepulse-alerts", min_length=1, description="Kafka consumer group of `alerts`.")
     alerts_rules: str = Field("", description="File of alert rules (YAML); empty: the default rules.")
     alerts_receivers: str = Field(
         "", description="File of receivers, routes and quiet hours (YAML); empty: nobody is told of alerts."

@@ -38,6 +38,7 @@ PURE_FOLDERS = (
 PURE_FILES = (
     "alerts/evaluate.py",
     "alerts/memory.py",
+    "alerts/yaml_models.py",
     "streams/worker/fast_clocks.py",
     "streams/worker/clock_offsets.py",
     "streams/store/blocking_as_of.py",

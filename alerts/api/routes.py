@@ -1,6 +1,6 @@
-"""`/api/v1/alerts` and `/api/v1/silences`, for `salepulse serve`: what Redis holds of alerts, and what people say.
+"""`/api/v1/alerts` and `/api/v1/silences` of `salepulse serve`.
 
-Nothing here evaluates or sends: the process that leads heeds what is written within a round.
+The routes read and write Redis; the leader applies acknowledgements and silences in its next round.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Dependencies:
     evaluated: Callable[[], Awaitable[LastEvaluation]]
     settings: Settings
     now_ms: Callable[[], int]
-    """The clock that all processes go by."""
+    """The shared clock of all processes."""
 
 
 @contextlib.asynccontextmanager
@@ -74,22 +74,22 @@ _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "descri
 
 
 class AlertsResponse(BaseModel):
-    """The alerts that are kept: pending, firing, and for a day those that are over."""
+    """Pending and firing alerts, and those resolved within a day."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     evaluated_at: int | None
-    """When the rules were last evaluated, epoch ms; null: never."""
+    """Time of the last evaluation, epoch ms; null: never."""
     live: bool
-    """Whether that was lately. If not, no `salepulse alerts` is at work: what began or ended since is not known."""
+    """Whether it is recent. If not, `salepulse alerts` is not running, and the states are outdated."""
     awaits_events: bool
-    """Whether `salepulse alerts` is at work without an as-of: it evaluates the rules from the first event on."""
+    """Whether `salepulse alerts` is running and waits for the first event."""
     alerts: list[AlertPayload]
-    """The newest change of state first."""
+    """Most recent change of status first."""
 
 
 class AckRequest(BaseModel):
-    """Somebody is on it."""
+    """Acknowledgement of an alert."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -98,14 +98,14 @@ class AckRequest(BaseModel):
 
 
 class AckResponse(BaseModel):
-    """An acknowledgement that was taken."""
+    """The stored acknowledgement."""
 
     fingerprint: str
     ack: AckPayload
 
 
 class SilencesResponse(BaseModel):
-    """The silences, those that end last first; those that are over are shown for a day."""
+    """Silences, latest end first, including those that ended within a day."""
 
     silences: list[SilencePayload]
 
@@ -117,11 +117,11 @@ async def alerts(
     severity: Annotated[Severity | None, Query(description="Only those of this severity.")] = None,
     rule: Annotated[str | None, Query(max_length=64, description="Only those of this rule.")] = None,
 ) -> AlertsResponse:
-    """The alerts, newest first."""
+    """List alerts, newest first."""
     evaluated, now_ms = (
         await dependencies.evaluated(),
         dependencies.now_ms(),
-    )  # before the alerts: they are at least as new as it says
+    )  # read before the alerts, which are then at least as recent
     found = [
         alert
         for alert in await dependencies.acks_and_silences.alerts()
@@ -141,7 +141,7 @@ async def alerts(
     responses={**ERRORS, **_MISSING, 409: {"model": ErrorAnswer, "description": "It does not fire."}},
 )
 async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint, wish: AckRequest) -> AckResponse:
-    """Say that somebody is on it: nobody else is called in this incident, unless it gets worse."""
+    """Acknowledge an incident: no one else is notified unless the severity increases."""
     ack = await dependencies.acks_and_silences.acknowledge(
         fingerprint, by=wish.by, comment=wish.comment, now_ms=dependencies.now_ms()
     )
@@ -155,7 +155,7 @@ async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint,
 
 @router.get("/silences", response_model=SilencesResponse, responses=ERRORS)
 async def silences(dependencies: AlertDependencies) -> SilencesResponse:
-    """The silences."""
+    """List silences."""
     return SilencesResponse(
         silences=[silence_payload(one) for one in await dependencies.acks_and_silences.silences(dependencies.now_ms())]
     )
@@ -163,7 +163,7 @@ async def silences(dependencies: AlertDependencies) -> SilencesResponse:
 
 @router.post("/silences", response_model=SilencePayload, status_code=201, responses=ERRORS)
 async def silence(dependencies: AlertDependencies, wish: SilenceRequest) -> SilencePayload:
-    """Have nobody told of some alerts for a while."""
+    """Silence matching alerts for a time."""
     try:
         wanted = wish.silence(dependencies.now_ms())
     except ValueError as error:

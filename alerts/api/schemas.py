@@ -1,4 +1,4 @@
-"""An alert as programs see it: the API, the topic `alerts`, the stream of changes, and the signed webhook."""
+"""The JSON of alerts in the API, the topic `alerts`, the change stream and webhooks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class _Payload(BaseModel):
 
 
 class ContributorPayload(_Payload):
-    """One part of what happened."""
+    """One part of a change."""
 
     labels: dict[str, str]
     rate_effect: float
-    """Share of the whole change: because the rate itself changed there."""
+    """Share of the whole change caused by the part's rate."""
     mix_effect: float
-    """Because more or less of the whole is there."""
+    """Share of the whole change caused by the part's share of the whole."""
     value: float | None
     expected: float | None
 
 
 class AckPayload(_Payload):
-    """Somebody is on it."""
+    """An acknowledgement."""
 
     by: str
     at: int
@@ -37,7 +37,7 @@ class AckPayload(_Payload):
 
 
 class NotifiedReceiverPayload(_Payload):
-    """A receiver that was told that it fires, and not yet that it is over."""
+    """A receiver notified of a firing alert, and not yet of its end."""
 
     receiver: str
     at: int
@@ -45,14 +45,14 @@ class NotifiedReceiverPayload(_Payload):
 
 
 class AlertPayload(_Payload):
-    """All that is known of an alert. Times are epoch ms, money is minor units; null: unknown, or not yet."""
+    """An alert. Times are epoch ms, money is in minor units; null: unknown or not applicable."""
 
     fingerprint: str
-    """Of its rule and labels: the same for as long as the rule keeps its name."""
+    """Identity by rule and labels, for as long as the rule keeps its name."""
     page: str
-    """The same in all messages of one incident: the fingerprint of the alert that told of it first."""
+    """Id of the page, the same in all messages of one incident: the fingerprint of its first alert."""
     continues: str | None
-    """The alert that told of the same incident before."""
+    """The alert whose page this one took over."""
     rule: str
     labels: dict[str, str]
     state: Status
@@ -61,39 +61,39 @@ class AlertPayload(_Payload):
     title: str
     summary: str
     since: int | None
-    """Since when something is wrong, by what was measured."""
+    """Start of the breach by the data."""
     changed_at: int
-    """Since when it has this state."""
+    """Time of the last status change."""
     fired_at: int | None
     resolved_at: int | None
     resolved_because: str | None
     as_of: int
-    """Event time of the numbers."""
+    """Event time of the values."""
     unit: Unit
     value: float | None
     expected: float | None
     interval: tuple[float | None, float | None] | None
-    """What was to be expected, as a range."""
+    """The expected range."""
     money_per_minute: int | None
-    """What is being lost."""
+    """Revenue lost per minute."""
     lost: int | None
-    """What has been lost since it began."""
+    """Revenue lost in this incident."""
     worst: float | None
-    """The value that was furthest from what was to be expected."""
+    """The value furthest from the expected range."""
     now: float | None
-    """Once it is right again: the value then."""
+    """The value when the incident ended."""
     contributors: list[ContributorPayload]
-    """The greatest first."""
+    """Largest first."""
     cause: Cause
-    """Why the rule says what it says."""
+    """The finding's reason."""
     inhibited_by: str | None
-    """The alert that tells of it instead."""
+    """The alert that explains it."""
     incident: str
-    """The same for alerts that are likely to be one incident."""
+    """Grouping key of alerts that probably belong to one incident."""
     notification_status: NotificationStatus
-    """Why somebody, or nobody, is told now."""
+    """Why the alert notifies receivers or does not."""
     suppressed_by: str
-    """What that names: a silence's id, another alert, a person."""
+    """Silence id, inhibiting alert or acknowledging user, by `notification_status`."""
     notified: list[NotifiedReceiverPayload]
     ack: AckPayload | None
     runbook: str | None
@@ -101,17 +101,17 @@ class AlertPayload(_Payload):
 
 
 class AlertChangePayload(_Payload):
-    """A change of an alert, with the alert after it: a message of the topic `alerts`, keyed by fingerprint."""
+    """A change of an alert, with the alert after it: a record of the topic `alerts`, keyed by fingerprint."""
 
     id: str
-    """The same where a change is written more than once."""
+    """The same if a change is published twice."""
     at: int
     change: ChangeKind
     alert: AlertPayload
 
 
 def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:
-    """An alert as it may be shown."""
+    """Convert an alert."""
     finding, ack = alert.finding, alert.ack
     return AlertPayload(
         fingerprint=alert.fingerprint,
@@ -164,6 +164,6 @@ def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:
 
 
 def change_payload(change: AlertChange, shop: ShopInfo) -> AlertChangePayload:
-    """A change as it may be shown."""
+    """Convert a change."""
     name = f"{change.alert.fingerprint}-{change.at_ms}-{change.kind}"
     return AlertChangePayload(id=name, at=change.at_ms, change=change.kind, alert=alert_payload(change.alert, shop))

@@ -1,4 +1,4 @@
-"""Silences as people ask for them, over HTTP and on the command line."""
+"""Requests and responses of silences, for the API and the command line."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ MAX_SILENCE_MS = 400 * 86_400_000
 
 
 class SilenceRequest(BaseModel):
-    """A silence that somebody wants. Times are epoch ms."""
+    """A requested silence. Times are epoch ms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     matchers: Annotated[tuple[ParsedMatcher, ...], Field(min_length=1, max_length=20)]
-    """`rule=order-silence`, `channel=~a.*`, `severity!=critical`: alerts that meet all of them."""
+    """Matchers such as `rule=order-silence`, `channel=~a.*`, `severity!=critical`; all must match."""
     starts_at: int | None = Field(None, ge=0)
-    """Left out: now."""
+    """Default: now."""
     ends_at: int | None = Field(None, ge=0)
     duration: Annotated[int, BeforeValidator(parse_duration_ms)] | None = None
-    """`30m`, `2h`, `1d`: instead of an end."""
+    """`30m`, `2h` or `1d`, instead of `ends_at`."""
     promotion: str | None = Field(None, max_length=128)
-    """Only while this promotion runs; `*`: while any does."""
+    """Only while this promotion runs; `*`: while any promotion runs."""
     weekly: WeeklyIntervalConfig | None = None
-    """Only in these hours."""
+    """Only in this weekly interval."""
     by: str = Field(max_length=128)
     comment: str = Field("", max_length=1000)
 
@@ -38,7 +38,7 @@ class SilenceRequest(BaseModel):
         return self
 
     def silence(self, now_ms: int) -> Silence:
-        """The silence, from now on. ValueError where it would end before it starts, or not within 400 days."""
+        """Convert to a silence. Raises ValueError if it ends before it starts, or in more than 400 days."""
         starts_ms = now_ms if self.starts_at is None else self.starts_at
         ends_ms = starts_ms + (self.duration or 0) if self.ends_at is None else self.ends_at
         if ends_ms <= max(starts_ms, now_ms):
@@ -59,7 +59,7 @@ class SilenceRequest(BaseModel):
 
 
 class SilencePayload(BaseModel):
-    """A silence as it may be shown."""
+    """A silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -74,7 +74,7 @@ class SilencePayload(BaseModel):
 
 
 def silence_payload(silence: Silence) -> SilencePayload:
-    """A silence as it may be shown."""
+    """Convert a silence."""
     return SilencePayload(
         id=silence.id,
         matchers=[str(matcher) for matcher in silence.matchers],

@@ -1,1 +1,1 @@
-"""Correlation: which findings are one incident, what inhibits which, and where an incident began."""
+"""Correlation: which findings form one incident, and which alert is its root."""

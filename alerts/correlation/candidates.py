@@ -1,4 +1,4 @@
-"""One judged series on its way to a finding."""
+"""Breaches as candidates for findings, and the correlation memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series, Severity
 
 SAME_INCIDENT_WITHIN_MS = 300_000
-"""What begins within so long of each other may be one incident."""
+"""Breaches that start within this time may belong to one incident."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is weighed against all others."""
+    """A breach that correlation may inhibit."""
 
     breach: Breach
     effective: EffectiveRule
@@ -25,26 +25,26 @@ class Candidate:
 
     @property
     def is_root(self) -> bool:
-        """Whether nothing else tells of it."""
+        """Whether no other candidate inhibits it."""
         return self.inhibited_by is None
 
     def inhibited(self, reason: FindingReason, by: Series) -> Candidate:
-        """The same, held back by another."""
+        """Return the candidate as inhibited by another series."""
         return Candidate(self.breach, self.effective, self.series, reason, by)
 
     def since_ms(self, as_of_ms: int) -> int:
-        """Since when it is wrong, as far as that is known."""
+        """Start of the breach, or the given as-of if unknown."""
         return as_of_ms if self.breach.since_ms is None else self.breach.since_ms
 
 
 def siblings(one: Series, other: Series) -> bool:
-    """Whether they are about different values of the same dimensions."""
+    """Whether two series have different values of the same dimensions."""
     same = [name for name, _ in one.labels] == [name for name, _ in other.labels]
     return same and one.labels != other.labels
 
 
 def root_series(case: Candidate, by_series: Mapping[Series, Candidate]) -> Series:
-    """What tells of it in the end: a part may be held back by a whole that is held back itself."""
+    """The root of an inhibited series; inhibitions may be chained."""
     series = case.series
     for _ in range(3):
         inhibited_by = by_series[series].inhibited_by if series in by_series else None
@@ -56,23 +56,23 @@ def root_series(case: Candidate, by_series: Mapping[Series, Candidate]) -> Serie
 
 @dataclass(slots=True)
 class CorrelationMemory:
-    """What was decided before, so that it stays so."""
+    """State of correlation between evaluations."""
 
     topic_faults: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# topic: (the fault, until when (ms) it explains what is odd)"""
+    """# topic: (data fault, end of its inhibition in ms)"""
     incident_roots: dict[str, Series] = field(default_factory=dict)
-    """# incident: who tells of it"""
+    """# incident: its root"""
     inhibitions: dict[Series, tuple[Series, int]] = field(default_factory=dict)
-    """Held back by another rule: (which, until when, ms)."""
+    """# inhibited series: (inhibiting series, end in ms)"""
     inhibited_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (what causes it, until when (ms))"""
+    """# incident: (its cause, end of the inhibition in ms)"""
     recent_roots: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (who told of it last, until when (ms) that is of any meaning)"""
+    """# incident: (its last root, end of relevance in ms)"""
     active_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (who tells of it, since when (ms) it has been wrong, by all who told of it)"""
+    """# incident: (its root, start of the breach in ms, across successive roots)"""
     ended_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """The same of incidents that ended in the last evaluation."""
+    """Active incidents that ended in the last evaluation."""
     continues: dict[Series, Series] = field(default_factory=dict)
-    """What is told of now in place of what was told of before."""
+    """# root: the root that it succeeds"""
     reported: dict[Series, Severity] = field(default_factory=dict)
-    """What is told of now, and how bad it has been at its worst."""
+    """# reported series: its highest severity"""

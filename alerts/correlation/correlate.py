@@ -1,22 +1,20 @@
-"""Weighs all that is wrong: what explains what, so that one incident is one page.
+"""Correlate breaches, so that one incident sends one page.
 
-In this order:
+The steps, in order:
 
-1. **Data faults** first: business findings that rest on the same topics are held back, and for three minutes after, for
-   numbers of those minutes are wrong too. What had already been told before the fault goes on.
-2. **Causes**: what a rule says that it `causes` is held back while it lasts, and for ten minutes after.
-3. **The whole and its parts**, rule by rule: where the whole shop is wrong its parts are held back, unless one part
-   explains it (`contributors.one_part`): then that part tells of it and the whole is held back.
-4. **One incident, many rules**: of rules with the same `incident` the first to tell leads; the others are held back.
-   A value of the same dimension beside it is an incident of its own, but not where both are parts of a whole that is
-   watched too and began within five minutes of each other. What concerns the whole shop and costs half as much again,
-   or where nothing is known of what either costs, takes over from what concerned a part.
+1. **Data faults** inhibit business rules on the same topics, until three minutes after the fault, because the numbers
+      of that time are wrong, too. Alerts that were reported before the fault continue.
+2. **Causes** inhibit the incidents that their rule lists in `causes`, until ten minutes after.
+3. **Whole and parts**, for each rule: a breach of the whole shop inhibits its parts, unless one part explains the
+      change (`contributors.find_explaining_part`) and inhibits the whole.
+4. **One incident, many rules**: the first reported rule of an `incident` inhibits the others. Another value of the same
+      dimension is a separate incident, unless both are parts of a watched whole and started within five minutes. A
+   breach
+      of the whole shop becomes the root if it costs half as much again as a part, or if neither cost is known.
 
-What takes over from another that was told of continues it: it is the same page with another text (`succession`). What
-3 and 4 hold back stays so after what told of it is right again, for as long as its rule's `inhibit_for`: the end of an
-incident reaches some tests later than others. What the sequential tests have seen while an incident was told of is
-explained by it: as it ends (`ended_incidents`) they begin anew, so that no page about what is past follows it. Then
-each finding gets its severity, by the money that it loses, and its words.
+A root continues the page of the root that it succeeds. Inhibitions of 3 and 4 last for the rule's `inhibit_for` after
+their root has cleared, because some detectors clear later than others. When an incident ends, the evidence that
+sequential tests gathered meanwhile is discarded, so that it causes no page afterwards.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from consumers.topics import EVENT_TOPICS, Topic
 
 
 def roots_by_incident(cases: Sequence[Candidate]) -> dict[str, Series]:
-    """What tells of each incident (key) now."""
+    """Return {incident: root}."""
     return {
         case.effective.rule.incident_key: case.series for case in cases if case.is_root and case.effective.rule.incident
     }
@@ -45,7 +43,7 @@ def roots_by_incident(cases: Sequence[Candidate]) -> dict[str, Series]:
 def active_incidents(
     cases: Sequence[Candidate], before: Mapping[str, tuple[Series, int]]
 ) -> dict[str, tuple[Series, int]]:
-    """Incidents (key) that are told of now: by what, and since when they have been wrong. `before`: the last answer."""
+    """Return {incident: (root, start of its breach)}. `before` is the previous result."""
     found: dict[str, tuple[Series, int]] = {}
     for case in cases:
         incident_key, since_ms = case.effective.rule.incident_key, case.breach.since_ms
@@ -57,7 +55,7 @@ def active_incidents(
 
 
 def is_inhibited_by(case: Candidate, to: Series, by_series: Mapping[Series, Candidate]) -> bool:
-    """Whether another tells of it in its place, in the end."""
+    """Whether a candidate is inhibited by a series, directly or in a chain."""
     return not case.is_root and root_series(case, by_series) == to
 
 
@@ -68,12 +66,12 @@ def find_predecessors(
     recent_roots: Mapping[str, tuple[Series, int]],
     before: Mapping[Series, Series],
 ) -> dict[Series, Series]:
-    """What stands now, with what told of the same incident before it: that is held back by it now, or right again.
+    """Return {root: its predecessor}, where the predecessor is now inhibited by the root, or clear.
 
-    What is right again is not continued by another value of its dimension: that is an incident of its own.
+    A clear series is not succeeded by another value of its dimension: that is a separate incident.
 
-    `reported`: what was told of until now; `recent_roots`: what told of an incident (key) lately, though it be right
-    again; `before`: the answer of the last evaluation.
+    `reported` are the series reported so far, `recent_roots` the last roots of each incident, `before` the previous
+    result.
     """
     by_series = {case.series: case for case in cases}
     roots = {case.series: case for case in cases if case.is_root}
@@ -105,8 +103,8 @@ _TAKEOVER_LOSS_RATIO = 1.5
 def faulty_topics(
     breaches: Sequence[Breach], rules: Mapping[str, EffectiveRule], silent_topics: frozenset[str]
 ) -> dict[str, Series]:
-    """The topics that data faults make untrustworthy, and by which. `silent_topics`: topics of which no producer is
-    heard; that is no fault of one producer."""
+    """Return {topic: the data fault that makes it unreliable}. `silent_topics` have no active producer, which is not a
+    fault of a single producer."""
     found: dict[str, Series] = {}
     for one in breaches:
         rule = rules[one.rule].rule
@@ -131,7 +129,7 @@ def correlate(
     as_of_ms: int,
     silent_topics: frozenset[str] = frozenset(),
 ) -> list[Finding]:
-    """The findings, worst first. `breaches` is in the order of the rule file."""
+    """Return the findings, most severe first. `breaches` are in the order of the rule file."""
     for topic, fault in faulty_topics(breaches, rules, silent_topics).items():
         memory.topic_faults[topic] = (fault, as_of_ms + INHIBIT_AFTER_FAULT_MS)
     memory.topic_faults = {topic: held for topic, held in memory.topic_faults.items() if held[1] > as_of_ms}
@@ -162,7 +160,7 @@ def correlate(
 
 
 def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
-    """What stands before what is held back, then the worst, then the dearest."""
+    """Sort key: roots before inhibited, then by severity, then by loss."""
     return (
         int(finding.inhibited_by is not None),
         SEVERITY_ORDER[finding.severity],
@@ -184,7 +182,7 @@ def _inhibit_by_data_fault(case: Candidate, memory: CorrelationMemory) -> Candid
 def _inhibit_by_silent_topic(
     cases: Sequence[Candidate], memory: CorrelationMemory, silent_topics: frozenset[str]
 ) -> list[Candidate]:
-    """Where a whole topic stands still, that is one incident: not one of each of its producers."""
+    """A silent topic is one incident, not one for each of its producers."""
     inhibited: dict[Series, Series] = {}
     for topic in silent_topics:
         mine = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
@@ -202,7 +200,7 @@ def _inhibit_by_silent_topic(
 
 
 def _is_silence_of(case: Candidate, topic: str) -> bool:
-    """Whether it tells that a whole topic brings nothing."""
+    """Whether the candidate reports the silence of a whole topic."""
     return (
         isinstance(case.effective.detect, SilenceDetector)
         and not case.series.labels
@@ -211,7 +209,7 @@ def _is_silence_of(case: Candidate, topic: str) -> bool:
 
 
 def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
-    """What follows from an incident of another kind."""
+    """Inhibit incidents caused by an incident of another kind."""
     for case in cases:
         if case.is_root:
             until = (case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
@@ -230,8 +228,8 @@ def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_
 
 
 def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
-    """Within each rule: the whole before its parts, or one part before all. A whole that is told of stays so: what is
-    left when an incident ends is chance, and falls to some part."""
+    """Let the whole inhibit its parts, or one part inhibit the rest. A reported whole stays the root: what remains when
+    an incident ends is noise that falls to some part."""
     wholes = {case.breach.rule: case for case in cases if case.breach.label == WHOLE_SHOP}
     found = []
     for case in cases:
@@ -251,7 +249,7 @@ def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemor
 
 
 def _drop_circular_inhibitions(cases: Sequence[Candidate], memory: CorrelationMemory) -> None:
-    """Forget of what held another back, and is held back by that now, that it holds it: else nobody would tell."""
+    """Drop an inhibition whose root is now inhibited by the same series; otherwise neither would be reported."""
     by_series = {case.series: case for case in cases}
     for series, (holder, _) in list(memory.inhibitions.items()):
         if holder in by_series and is_inhibited_by(by_series[holder], series, by_series):
@@ -259,7 +257,7 @@ def _drop_circular_inhibitions(cases: Sequence[Candidate], memory: CorrelationMe
 
 
 def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
-    """Across rules: one of them leads."""
+    """Let one rule inhibit the other rules of its incident."""
     families: dict[str, list[Candidate]] = {}
     for case in cases:
         if case.is_root and case.effective.rule.incident and case.series not in memory.inhibitions:
@@ -280,9 +278,9 @@ def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemo
 
 
 def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
-    """What was held back lately by what is right again, and what is held back now.
+    """Continue recent inhibitions whose root has cleared, and remember the current ones.
 
-    Only what tells of it now makes this last longer: once that is right, it ends after the rule's `inhibit_for`.
+    Only an active root extends an inhibition, which then ends after the rule's `inhibit_for`.
     """
     found = []
     for case in cases:
@@ -304,7 +302,7 @@ def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemor
 
 
 def _incident_root(first: Candidate, fresh: Sequence[Candidate]) -> Candidate:
-    """The first, unless it concerns a part and the whole shop is losing far more, as far as that is known."""
+    """The first, unless it is a part and a breach of the whole shop costs far more, as far as known."""
     if not first.breach.labels:
         return first
     return next((case for case in fresh if not case.breach.labels and _costs_more(case, first)), first)
@@ -351,7 +349,7 @@ def _finding(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate, a
 
 
 def _severity(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate) -> Severity:
-    """The rule's, or critical for its loss; never less than it was while it has been told."""
+    """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
     rule, money, severity = case.effective.rule, case.breach.money_per_minute, case.effective.severity
     if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
         severity = Severity.CRITICAL
@@ -364,7 +362,7 @@ def _severity(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate) 
 def unbreached_finding(
     rule: Rule, series: Series, reason: FindingReason, severity: Severity, as_of_ms: int, value: float | None
 ) -> Finding:
-    """A finding that nothing is wrong, or that it cannot be said. `value`: what is measured."""
+    """Return an ok or unknown finding with the measured value."""
     return Finding(
         series=series,
         reason=reason,

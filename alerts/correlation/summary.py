@@ -1,4 +1,4 @@
-"""A finding in words, and what to look at."""
+"""The text and chart of a finding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streams.panes.scopes import Scope
 
 _BEFORE_MS = 30 * 60_000
 _SHOWN = 0.2
-"""A contributor with less of it is not worth a word."""
+"""Minimum share of a contributor to be mentioned."""
 _MORE = 1.3
 
 
 def summary(rule: Rule, breach: Breach) -> str:
-    """One sentence: where, how much, against what, and where it comes from. Money and times are left to the teller."""
+    """One sentence: location, value, expected value and contributors. Money and times are added by the message."""
     where = f" in {describe_labels(breach.labels)}" if breach.labels else ""
     parts = [f"{rule.title}{where}", _numbers(breach)]
     shown = [part for part in breach.contributors if _has_changed_more_than_whole(part, breach)]
@@ -36,7 +36,7 @@ def summary(rule: Rule, breach: Breach) -> str:
 
 
 def _has_changed_more_than_whole(part: Contributor, breach: Breach) -> bool:
-    """Whether it has changed more than the whole: of what befalls all alike, the largest part has most."""
+    """Whether a part changed more than the whole; in an even change, the largest part contributes most."""
     if part.rate_effect + part.mix_effect < _SHOWN:
         return False
     if part.mix_effect > part.rate_effect:
@@ -47,7 +47,7 @@ def _has_changed_more_than_whole(part: Contributor, breach: Breach) -> bool:
 
 
 def describe_labels(labels: Labels) -> str:
-    """`channel app`; the whole shop is `the shop`."""
+    """Format labels as `channel app`; the whole shop is `the shop`."""
     return ", ".join(f"{name} {value}" for name, value in labels) or "the shop"
 
 
@@ -71,7 +71,7 @@ def _numbers(breach: Breach) -> str:
 
 
 def _not_clear_yet(value: float, fired_beyond: float, interval: ExpectedRange, unit: Unit) -> str:
-    """Why it still fires within the limit beyond which it began: it clears at another, or there is too little data."""
+    """Explain why it fires within its firing limit: the clear limit differs, or there is too little data."""
     fired, above = format_amount(fired_beyond, unit), interval.high is not None
     clear = interval.high if above else interval.low
     if clear is None or (value <= clear if above else value >= clear):
@@ -81,7 +81,7 @@ def _not_clear_yet(value: float, fired_beyond: float, interval: ExpectedRange, u
 
 
 def format_amount(number: float, unit: Unit) -> str:
-    """As people read it; money stays minor units, for only the teller knows the currency."""
+    """Format a value; money stays in minor units, because only the message knows the currency."""
     if unit is Unit.RATIO:
         return f"{number:.2%}" if abs(number) < 10 else f"{number:,.1f}"
     if unit is Unit.SECONDS:
@@ -90,7 +90,7 @@ def format_amount(number: float, unit: Unit) -> str:
 
 
 def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
-    """The series that shows it best, from half an hour before it began."""
+    """The most relevant series, from half an hour before the breach."""
     scope, value = breach.label
     if scope not in set(Scope):
         return None
@@ -108,7 +108,7 @@ def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
 
 
 def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
-    """The KPI made of the same counters, else the first counter."""
+    """The KPI of the same counters, else the first counter."""
     wanted = (*count, *(name for name in per if name not in count))
     for kpi in KPIS:
         if counters_of(kpi.name) == wanted:

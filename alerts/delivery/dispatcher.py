@@ -1,7 +1,7 @@
-"""Sending what people are owed: takes turns with other processes, one receiver after another's pace.
+"""Deliver queued notices, in turns with other processes.
 
-Order, for one message: take the turn and what is due; choose what goes together; say that an attempt begins; send; say
-what became of it. Dying anywhere before the last leaves the notices where they are, and they are sent again.
+For each message: claim the receiver and its due notices; choose a group; record the start of the attempt; send; record
+the outcome. If the process dies before the last step, the notices are sent again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from alerts.store.outbox import DueNotices, NoticeQueue
 log = structlog.get_logger()
 
 LEASE_MS = 30_000
-"""How long a turn lasts; longer than any attempt."""
+"""Duration of a claim; longer than any attempt."""
 _LONGEST_SEND_S = 25.0
 
 
 class Dispatcher:
-    """Sends to the receivers of one process's settings."""
+    """Delivers to the configured receivers."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Dispatcher:
             metrics.add_receiver(name)
 
     async def dispatch(self, name: str) -> int | None:
-        """Send what may be sent to one receiver now. Returns when to come back, epoch ms, if that is known."""
+        """Send what is due to one receiver. Return the time (epoch ms) of the next action, if known."""
         receiver = self._receivers[name]
         window_ms = receiver.rate_limit.window_ms
         found = await self._outbox.claim_due(name, self._clock(), window_ms)
@@ -68,7 +68,7 @@ class Dispatcher:
             if step is None:
                 return None
             if isinstance(step, Wait):
-                if self._waits.get(name) != step.until_ms:  # each wait once, however often it is looked at
+                if self._waits.get(name) != step.until_ms:  # count each wait once
                     self._metrics.notices.labels(step.reason).inc(len(notices))
                 self._waits[name] = step.until_ms
                 return step.until_ms
@@ -95,7 +95,7 @@ class Dispatcher:
                 return await receiver.notifier.send(message)
         except TimeoutError:
             return Failed(DeliveryFailure.TIMEOUT, f"{receiver.name} took longer than {self._longest_send_s:g} s")
-        except Exception as error:  # a fault of ours must not stop the others; its text may hold a secret
+        except Exception as error:  # an internal error must not stop other receivers, and its text may contain a secret
             log.error("a notifier failed", receiver=receiver.name, error=type(error).__name__)
             return Failed(DeliveryFailure.INTERNAL, f"{type(error).__name__}: a fault of ours")
         finally:
@@ -123,7 +123,7 @@ class Dispatcher:
 
 
 class AlertmanagerResender:
-    """When each of them was told last. A process that begins to lead tells all of them at once."""
+    """Times of the last resend. A new leader resends to all at once."""
 
     def __init__(self, receivers: Mapping[str, Receiver], http: Http, shop: ShopInfo) -> None:
         self._receivers = receivers
@@ -132,7 +132,7 @@ class AlertmanagerResender:
         self._sent_ms: dict[str, int] = {}
 
     async def resend(self, alerts: Iterable[Alert], now_ms: int) -> None:
-        """Tell those whose time has come. What does not arrive is told the next time."""
+        """Resend to the Alertmanagers that are due; a failure is retried at the next interval."""
         known = list(alerts)
         for name, receiver in self._receivers.items():
             channel = receiver.resend_channel

@@ -1,4 +1,4 @@
-"""What follows from an attempt: what is done with, what is tried again, and when."""
+"""Retry policy: what follows from a failed or successful attempt."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from alerts.store.outbox import AttemptResult
 MIN_BACKOFF_MS = 1000
 MAX_BACKOFF_MS = 60_000
 DISCARD_AFTER_MS = 6 * 3_600_000
-"""When nobody wants to know any more; what is critical is never given up."""
+"""Age at which a non-critical notice is dropped; critical ones never are."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What follows from an attempt."""
+    """The consequence of an attempt."""
 
     result: AttemptResult
     given_up: tuple[Notice, ...] = ()
 
 
 def plan_retry(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: int) -> RetryPlan:
-    """What follows. `failures`: attempts in a row that had failed before this one.
+    """Plan what follows an attempt. `failures`: consecutive failures before it.
 
-    What may pass by itself holds the receiver up for a while, longer each time, or as long as it asked for. What will
-    not pass by itself holds up nothing but the notice: of several in one message one may be to blame, so they go
-    alone from then on.
+    A temporary failure blocks the receiver with growing pauses, or for the time it requested. After a permanent failure
+    of a group, its notices are retried one by one, so that one bad notice does not block the others.
     """
     if not isinstance(outcome, Failed):
         return RetryPlan(AttemptResult([notice.id for notice in sent], (), 0, 0))
@@ -53,9 +52,9 @@ def plan_retry(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: 
 
 
 def backoff_ms(failures: int) -> int:
-    """How long to wait after so many failures before.
+    """The pause after a number of consecutive failures.
 
-    >>> [pause_ms(n) for n in (0, 1, 2, 9)]
+    >>> [backoff_ms(n) for n in (0, 1, 2, 9)]
     [1000, 2000, 4000, 60000]
     """
     return min(MIN_BACKOFF_MS << min(failures, 16), MAX_BACKOFF_MS)

@@ -1,1 +1,1 @@
-"""Detection: rules and data to breaches, with the memory that each detector keeps."""
+"""Detection: rules and inputs to breaches, with each detector's memory."""

@@ -1,4 +1,4 @@
-"""What a detector says of one series, before it is weighed against all others."""
+"""A detector's result for one series, before correlation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.panes.counters import Unit
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One series of one rule."""
+    """A breach of one series."""
 
     rule: str
     label: ScopeValue
@@ -22,11 +22,10 @@ class Breach:
     expected: float | None = None
     interval: ExpectedRange | None = None
     fired_beyond: float | None = None
-    """The limit beyond which it became wrong, where it is within that now and not right again yet: `interval` then has
-    the limit at which it clears."""
+    """The firing limit, if the value is inside it again but has not cleared; `interval` then holds the clear limit."""
     since_ms: int | None = None
     money_per_minute: float | None = None
     """Minor units."""
     contributors: tuple[Contributor, ...] = ()
     explained_by: ScopeValue | None = None
-    """Of the whole shop: the one part that it comes from."""
+    """For the whole shop: the one part that explains the change."""

@@ -1,12 +1,12 @@
-"""Which parts a change of the whole comes from.
+"""Attribute a change of the whole to its parts.
 
-The whole's rate is the sum of share x rate over its parts. Its change is split into (Kitagawa, Journal of the American
+The whole's rate is the sum of share x rate over its parts. Its change splits into (Kitagawa, Journal of the American
 Statistical Association 50, 1955):
 
 - the **rate effect** of a part: the change of its rate, times the mean of its shares before and after;
-- the **mix effect** of a part: the change of its share, times how far the mean of its rates is from the whole's.
+- the **mix effect** of a part: the change of its share, times the distance of its mean rate from the whole's.
 
-Over all parts they add up to the change exactly; here each is given as a share of it.
+The effects of all parts add up to the change; results are shares of it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _LEAST_EXPECTED = 20.0
 
 @dataclass(frozen=True, slots=True)
 class DimensionBreakdown:
-    """The whole cut by one dimension; arrays are parallel."""
+    """The whole by one dimension; arrays are parallel."""
 
     labels: Sequence[ScopeValue]
     usual_share: Floats
     share: Floats
     usual_rate: Floats
-    """NaN where nothing is known."""
+    """NaN if unknown."""
     rate: Floats
     counted: Floats
     expected: Floats
 
 
 def rate_and_mix_effects(parts: DimensionBreakdown) -> tuple[Floats, Floats]:
-    """(rate effect, mix effect) of each part, in the unit of the rate."""
+    """Return (rate effect, mix effect) of each part, in the unit of the rate."""
     before, after = np.nan_to_num(parts.usual_rate), np.nan_to_num(parts.rate)
     whole = (float((parts.usual_share * before).sum()) + float((parts.share * after).sum())) / 2
     rate = (after - before) * (parts.usual_share + parts.share) / 2
@@ -50,7 +50,7 @@ def rate_and_mix_effects(parts: DimensionBreakdown) -> tuple[Floats, Floats]:
 
 
 def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ...]:
-    """The greatest parts over all dimensions, as shares of the change of the whole."""
+    """The largest contributors over all dimensions."""
     found: list[tuple[float, Contributor]] = []
     for parts in cut.values():
         rate, mix = rate_and_mix_effects(parts)
@@ -68,9 +68,9 @@ def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ..
 def find_explaining_part(
     cut: Mapping[str, DimensionBreakdown], *, least_effect: float, rise: bool, explaining_part: ScopeValue | None = None
 ) -> ScopeValue | None:
-    """The part that the whole's change comes from alone: most of it is there, and all others are as usual.
+    """The only part that explains the change of the whole: it has most of the change, and the others are as usual.
 
-    `explaining_part` is the one that was named before; it stays so while it still is the better part of it.
+    `explaining_part` is the previous result, which stays while it has most of the change.
     """
     best: tuple[float, ScopeValue] | None = None
     for parts in cut.values():
@@ -84,7 +84,7 @@ def find_explaining_part(
             others_off = (total - float(off[i])) / others if others > 0 else 0.0
             if label == explaining_part and share >= _STAYS_NAMED:
                 return label
-            # A part must stand out from its own kind, too: the largest part has most of what befalls all alike.
+            # The part must change more than the others: the largest part has most of an even change, too.
             own = float(off[i]) / float(parts.expected[i]) if parts.expected[i] > 0 else 0.0
             alone = share >= _NAMED and others_off <= least_effect / 2 and own > 2 * abs(others_off)
             if alone and parts.expected[i] >= _LEAST_EXPECTED and (best is None or share > best[0]):

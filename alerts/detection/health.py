@@ -1,4 +1,4 @@
-"""Fact rules: what the monitor knows of itself in, what is wrong out."""
+"""Detector of rules on health checks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _RATIOS = {HealthCheck.REFUSED, HealthCheck.REPEATED}
 
 @dataclass(slots=True)
 class HealthMemory:
-    """What one fact rule remembers."""
+    """Memory of one health rule."""
 
     since_ms: dict[Labels, int] = field(default_factory=dict)
-    """Of what is wrong."""
+    """Start of each breach."""
     seen: dict[Labels, float] = field(default_factory=dict)
-    """What was last told of, and its value."""
+    """The last reading of each series."""
 
 
 def breaches(memory: HealthMemory, effective: EffectiveRule, snapshot: DetectionInputs) -> Iterator[Breach]:
-    """What is wrong. Where nothing could be found out (no facts, or not a number), what was wrong still is."""
+    """Yield the breaches. Without a reading, the previous breaches continue."""
     detect = effective.detect
     assert isinstance(detect, HealthCheckDetector)
     if snapshot.health_readings is None:
@@ -62,14 +62,14 @@ def breaches(memory: HealthMemory, effective: EffectiveRule, snapshot: Detection
 
 
 def status(memory: HealthMemory, labels: Labels) -> FindingReason:
-    """Why what is not wrong is not."""
+    """The reason why a series is not breached."""
     if labels not in memory.seen:
         return FindingReason.GONE
     return FindingReason.NO_DATA if np.isnan(memory.seen[labels]) else FindingReason.WITHIN
 
 
 def current_value(memory: HealthMemory, labels: Labels) -> float | None:
-    """The value that a series was last seen with."""
+    """The last reading of a series."""
     value = memory.seen.get(labels, np.nan)
     return None if np.isnan(value) else value
 

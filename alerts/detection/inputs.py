@@ -1,4 +1,4 @@
-"""What the rules are evaluated on: everything that they ask for, at one as-of."""
+"""The inputs of an evaluation at one as-of."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from streams.model.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class TableQuery:
-    """One question to the view: some numbers of all values of a scope in a window."""
+    """A query to the view: numbers of all values of a scope in a window."""
 
     window: Window
     scope: RuleScope
     names: frozenset[str]
     against: ReferencePeriod | None = None
-    """None: now. Else at the comparable times of this kind; RECENT is never asked for, it is remembered."""
+    """None: the current window; else the comparable windows of this period. RECENT is taken from memory, not queried.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An answer. Money is minor units."""
+    """The result of a query. Money is in minor units."""
 
     values: tuple[str, ...]
     """# [row]: values of the scope; one empty value in scope `all`"""
@@ -37,13 +38,13 @@ class Table:
     """# name: [row], NaN for null"""
 
     def column(self, name: str) -> Floats:
-        """A name's numbers; NaN where it was not answered."""
+        """The numbers of a name; NaN if it was not queried."""
         return self.numbers.get(name, np.full(len(self.values), np.nan))
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReading:
-    """One thing that the monitor knows of itself."""
+    """A reading of one health check."""
 
     name: HealthCheck
     value: float
@@ -52,30 +53,29 @@ class HealthReading:
 
 @dataclass(frozen=True, slots=True)
 class DetectionInputs:
-    """All that can be seen at one as-of. What is missing is unknown, and no error."""
+    """The inputs at one as-of. Missing inputs are unknown, not errors."""
 
     as_of_ms: int
     panes: Panes
-    """The seconds since the last evaluation (after a start: of the last hour, to learn from), settled: up to a little
-    before the as-of, when what is under way has come in. The first begins anywhere, each other one where the last
-    ended; a gap is passed over."""
+    """The complete seconds since the last evaluation, or of the last hour after a start. Consecutive ranges join; a gap
+    is skipped."""
     tables: Mapping[tuple[Window, RuleScope], Table] = field(default_factory=dict)
     past: Mapping[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = field(default_factory=dict)
-    """At comparable times, known outages left out."""
+    """Comparable windows, without known outages."""
     health_readings: tuple[HealthReading, ...] | None = ()
-    """None: nothing could be found out."""
+    """None: no reading is available."""
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
     seen_ms: int | None = None
-    """When it was looked at, by the clock of the sale; None: at the as-of."""
+    """Time of the reading by the clock of the sale; None: the as-of."""
 
 
 def empty_panes(at_s: int) -> Panes:
-    """Nothing, up to a moment."""
+    """Panes of an empty range."""
     return CellPanes(at_s, at_s, ())
 
 
 def table_queries(rules: Rules) -> frozenset[TableQuery]:
-    """What the rules want to know of the view, one question a window, scope and time."""
+    """The queries that the rules need: one for each window, scope and period."""
     names: dict[tuple[Window, RuleScope, ReferencePeriod | None], set[str]] = {}
     for rule in rules.rules:
         detect = rule.detect

@@ -1,4 +1,4 @@
-"""Counters second by second, as rules ask for them."""
+"""Counters by second, as detectors read them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streams.panes.cells import NO_CELLS, Cells
 from streams.panes.counters import COUNTER_IDS
 
 ScopeValue = tuple[str, str]
-"""(scope, value); in scope `all` the value is empty, in scope `source` it is `topic/source`."""
+"""(scope, value). The value is empty in scope `all`, and `topic/source` in scope `source`."""
 
 
 class Panes(Protocol):
-    """A stretch of seconds that is complete: nothing more is expected to come for it, but late events."""
+    """A range of complete seconds; only late events may still change it."""
 
     @property
     def start_s(self) -> int: ...
@@ -30,13 +30,13 @@ class Panes(Protocol):
         ...
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
-        """Sums of some counters in [start_s, end_s), by row; a row of -1 is one that is not there."""
+        """Sums of the counters in [start_s, end_s) by row; row -1 does not exist and is 0."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CellPanes:
-    """What the view holds."""
+    """Panes of the view."""
 
     start_s: int
     end_s: int
@@ -44,8 +44,8 @@ class CellPanes:
     cells: Cells = NO_CELLS
 
     def from_first(self) -> CellPanes:
-        """Without the seconds before the first event. Where counting begins in the middle of a sale, what went before
-        is unknown: taken for nothing, it would make orders look as if they followed from no clicks."""
+        """The panes without the seconds before the first event. When counting starts during a sale, that time is
+        unknown, not zero."""
         first_s = int(self.cells.panes[0]) if len(self.cells.keys) else self.end_s
         return CellPanes(max(first_s, self.start_s), self.end_s, self.labels, self.cells)
 
@@ -54,7 +54,7 @@ class CellPanes:
         wanted = np.zeros(1 << 6, np.bool_)
         wanted[[COUNTER_IDS[name] for name in counters]] = True
         chosen = wanted[cells.counters]
-        sums = np.zeros(len(self.labels) + 1)  # the last place is what is not there
+        sums = np.zeros(len(self.labels) + 1)  # the last element is row -1
         np.add.at(sums, cells.rows[chosen], cells.amounts[chosen])
         answer: Floats = sums[rows]
         return answer
@@ -62,16 +62,16 @@ class CellPanes:
 
 @dataclass(frozen=True, slots=True)
 class DensePanes:
-    """The same as a table, for sales that are played at full speed."""
+    """Panes as an array, for recordings."""
 
     start_s: int
     labels: Sequence[ScopeValue]
     counters: Sequence[str]
-    """Those that are not always 0."""
+    """The counters that are not always 0."""
     table: npt.NDArray[np.int32]
     """# [second, row, counter]"""
     _sums: dict[tuple[str, int, int], Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """# (counter, from, to): [row], and a 0 for what is not there. Rules ask for the same ones."""
+    """# (counter, from, to): [row], and a 0 for row -1"""
 
     @property
     def end_s(self) -> int:

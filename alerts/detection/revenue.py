@@ -1,4 +1,4 @@
-"""What the whole shop makes: the measure of how bad something is."""
+"""Revenue of the whole shop, the scale of losses."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _HALF_LIFE_S = 1800.0
 
 @dataclass(slots=True)
 class RevenueRate:
-    """GMV and paid orders, exponential sums; minor units."""
+    """GMV and paid orders as exponential moving sums; minor units."""
 
     seconds: float = 0.0
     gmv: float = 0.0
     paid: float = 0.0
 
     def add(self, gmv: float, paid: float, dt_s: float) -> None:
-        """So many more seconds."""
+        """Add the sums of some seconds."""
         keep = 0.5 ** (dt_s / _HALF_LIFE_S)
         self.seconds = self.seconds * keep + dt_s
         self.gmv = self.gmv * keep + gmv
@@ -29,5 +29,5 @@ class RevenueRate:
 
     @property
     def aov(self) -> float:
-        """The average order."""
+        """Average order value."""
         return self.gmv / self.paid if self.paid else math.nan

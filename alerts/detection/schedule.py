@@ -1,4 +1,4 @@
-"""Which rules are in force at a moment, and which of their variants."""
+"""Which rules and overrides apply at a moment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Detector = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDete
 
 @dataclass(frozen=True, slots=True)
 class EffectiveRule:
-    """A rule at a moment."""
+    """A rule with its overrides at a moment."""
 
     rule: Rule
     enabled: bool
@@ -32,17 +32,17 @@ class EffectiveRule:
 
 
 def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:
-    """The promotions that run, the first by id first."""
+    """The running promotions by id."""
     return [held for _, held in sorted(promotions.items()) if run_state(held, at_ms) is RunState.RUNNING]
 
 
 def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[str]:
-    """The SKUs of the promotions that run."""
+    """The SKUs of the running promotions."""
     return frozenset(sku for promotion in running_promotions(promotions, at_ms) for sku in promotion.skus or ())
 
 
 def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
-    """Whether a condition holds."""
+    """Whether a condition is met."""
     now = running_promotions(promotions, at_ms)
     if when.running is False:
         return not now
@@ -61,7 +61,7 @@ def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms:
 
 
 def effective_rule(rule: Rule, promotions: Mapping[str, Promotion], at_ms: int) -> EffectiveRule:
-    """The rule as it is at a moment."""
+    """Return the rule as it applies at a moment."""
     holding = frozenset(i for i, during in enumerate(rule.during) if is_met(during.when, promotions, at_ms))
     enabled, severity = rule.enabled and is_met(rule.when, promotions, at_ms), rule.severity
     for i in sorted(holding):

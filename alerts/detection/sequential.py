@@ -1,4 +1,4 @@
-"""Sequential rules: counters in, what is wrong out."""
+"""Detector of sequential rules on counters."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from streams.panes.counters import Unit
 
 @dataclass(slots=True)
 class SequentialMemory:
-    """What one sequential rule remembers."""
+    """Memory of one sequential rule."""
 
     state: SequentialState
     places: SeriesIndex = field(default_factory=lambda: SeriesIndex.from_labels([WHOLE_SHOP]))
     watched: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Which places are of the rule's scopes; the whole shop is always followed."""
+    """Which series are in the rule's scopes; the whole shop is always tracked."""
     explaining_part: ScopeValue | None = None
-    """The part that an alarm of the whole shop comes from, for as long as that lasts."""
+    """The part that explains an alarm of the whole shop, while the alarm lasts."""
 
     @classmethod
     def of(cls, detect: SequentialDetector) -> SequentialMemory:
-        """Nothing seen."""
+        """Create an empty memory."""
         return cls(SequentialState.of(detect.lag))
 
 
 def signature(detect: SequentialDetector) -> str:
-    """What a memory was made for: with other counters it begins anew."""
+    """Identifies the counters of a memory; a memory of other counters is replaced."""
     return f"{','.join(detect.count)}|{','.join(detect.per)}|{detect.lag}|{detect.direction}"
 
 
 def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
-    """As the detector takes them."""
+    """The parameters of the test."""
     return SequentialParameters(
         detect.direction is Direction.RISE, detect.least_effect, detect.least_sample, detect.least_baseline
     )
@@ -68,9 +68,9 @@ def observe(
     frozen: bool,
     skus: frozenset[str],
 ) -> None:
-    """Take in the panes, whose labels `row_of` numbers.
+    """Observe panes; `row_of` gives the row of each label.
 
-    `budget`: false alarms a day for this rule. `frozen`: the counters are not to be believed.
+    `budget` is the rule's number of false alarms per day. `frozen` counters are unreliable and not used.
     """
     places, state = memory.places, memory.state
     scopes = frozenset(rule.for_each)
@@ -93,8 +93,7 @@ def observe(
 def _coalesced_steps(
     memory: SequentialMemory, detect: SequentialDetector, panes: Panes, rows: Ints, steps: Sequence[tuple[int, int]]
 ) -> Sequence[tuple[int, int]]:
-    """The steps; all of them as one while no `per` event has ever come: nothing is to be expected then at any step,
-    nothing can be weighed, and what came adds up to the same."""
+    """The steps, coalesced into one while no `per` event has occurred, which changes no result."""
     if len(steps) < 2 or memory.state.chain.held.any():
         return steps
     whole = steps[0][0], steps[-1][1]
@@ -102,7 +101,7 @@ def _coalesced_steps(
 
 
 def _is_watched(rule: Rule, label: ScopeValue, skus: frozenset[str]) -> bool:
-    """Whether a rule about the label's scope is about its value."""
+    """Whether the label is in the rule's scopes."""
     scope, value = label
     if rule.values and scope != RuleScope.ALL and value not in rule.values:
         return False
@@ -112,7 +111,7 @@ def _is_watched(rule: Rule, label: ScopeValue, skus: frozenset[str]) -> bool:
 def breaches(
     memory: SequentialMemory, rule: Rule, detect: SequentialDetector, revenue: RevenueRate
 ) -> Iterator[Breach]:
-    """The series that are wrong."""
+    """Yield the breaches."""
     state = memory.state
     rise = detect.direction is Direction.RISE
     alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
@@ -134,16 +133,16 @@ def breaches(
 
 
 def discard_explained(memory: SequentialMemory, rule: Rule, teller: Series, since_ms: int) -> None:
-    """An incident that was told of is over: what was seen of it since then explains nothing else.
+    """Discard the evidence that an ended incident explains.
 
-    Another value of the told one's dimension is an incident of its own, and so is what began well before.
+    A different value of its dimension, or a breach that started well before, is a separate incident.
     """
     own = [siblings(Series(rule.name, to_labels(label)), teller) for label in memory.places.labels]
     memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
 
 
 def undecided_counts(memory: SequentialMemory, detect: SequentialDetector) -> tuple[int, int]:
-    """(series that are still being learnt, those of them with hardly any events)."""
+    """Return (series still learning, those of them with hardly any events)."""
     ready = memory.state.ready(sequential_parameters(detect))
     waiting = memory.watched & ~ready
     few = waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)
@@ -151,7 +150,7 @@ def undecided_counts(memory: SequentialMemory, detect: SequentialDetector) -> tu
 
 
 def status(memory: SequentialMemory, detect: SequentialDetector, label: ScopeValue) -> FindingReason:
-    """Why a series that is not wrong is not."""
+    """The reason why a series is not breached."""
     place = memory.places.of.get(label)
     if place is None or place >= len(memory.watched) or not memory.watched[place]:
         return FindingReason.GONE
@@ -161,7 +160,7 @@ def status(memory: SequentialMemory, detect: SequentialDetector, label: ScopeVal
 
 
 def current_value(memory: SequentialMemory, label: ScopeValue) -> float | None:
-    """The rate of the latest seconds; None where nothing was to be expected."""
+    """The rate of the latest seconds; None if nothing was expected."""
     place = memory.places.of.get(label, -1)
     if not 0 <= place < len(memory.state.recent):
         return None
@@ -199,7 +198,7 @@ def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenu
 
 
 def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, DimensionBreakdown]:
-    """The whole shop cut by each scope of the rule: what was usual, and what has been lately."""
+    """The whole shop by each scope of the rule: usual and recent values."""
     state = memory.state
     found: dict[str, DimensionBreakdown] = {}
     for scope in rule.for_each:

@@ -1,4 +1,4 @@
-"""The series of one rule, in the order in which they turned up: places of arrays."""
+"""The series of one rule as array indexes, in order of first occurrence."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from alerts.findings import Labels
 
 WHOLE_SHOP: ScopeValue = ("all", "")
 MAX_SERIES = 20_000
-"""Of one rule; what turns up later is not watched."""
+"""Maximum number of series of one rule; later ones are not watched."""
 
 
 @dataclass(slots=True)
 class SeriesIndex:
-    """Labels and their places."""
+    """Labels and their indexes."""
 
     labels: list[ScopeValue] = field(default_factory=list)
-    """# [place]"""
+    """# [index]"""
     of: dict[ScopeValue, int] = field(default_factory=dict)
 
     @classmethod
     def from_labels(cls, labels: Sequence[ScopeValue]) -> SeriesIndex:
-        """As they were."""
+        """Restore from labels."""
         return cls(list(labels), {label: place for place, label in enumerate(labels)})
 
     def add(self, label: ScopeValue) -> int:
-        """Its place, made on first sight; -1 when there is no room."""
+        """The index of a label, added if new; -1 if the limit is reached."""
         place = self.of.get(label)
         if place is None:
             if len(self.labels) >= MAX_SERIES:
@@ -43,7 +43,7 @@ class SeriesIndex:
         return len(self.labels)
 
     def rows(self, row_of: Mapping[ScopeValue, int]) -> Ints:
-        """Where each place is in something else, -1 where it is not."""
+        """The position of each index in another mapping; -1 if absent."""
         return np.fromiter((row_of.get(label, -1) for label in self.labels), np.int64, len(self.labels))
 
     def mask(self, chosen: Sequence[bool]) -> Bools:
@@ -51,7 +51,7 @@ class SeriesIndex:
 
 
 def to_labels(label: ScopeValue) -> Labels:
-    """As findings have them."""
+    """Convert to the labels of findings."""
     scope, value = label
     if scope == "all":
         return ()

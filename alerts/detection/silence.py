@@ -1,4 +1,4 @@
-"""Silence rules: counters in, who is silent out."""
+"""Detector of silence rules on counters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.panes.counters import COUNTER_IDS, Unit
 
 @dataclass(slots=True)
 class SilenceMemory:
-    """What one silence rule remembers."""
+    """Memory of one silence rule."""
 
     silences: SilenceState = field(default_factory=SilenceState)
     places: SeriesIndex = field(default_factory=SeriesIndex)
@@ -36,7 +36,7 @@ def observe(
     row_of: Mapping[ScopeValue, int],
     steps: Iterable[tuple[int, int]],
 ) -> None:
-    """Take in the panes, whose labels `row_of` numbers."""
+    """Observe panes; `row_of` gives the row of each label."""
     for scope, value in panes.labels:
         if scope in rule.for_each and (not rule.values or value in rule.values):
             memory.places.add((scope, value))
@@ -49,7 +49,7 @@ def observe(
 
 
 def breaches(memory: SilenceMemory, rule: Rule, detect: SilenceDetector, revenue: RevenueRate) -> Iterator[Breach]:
-    """Who is silent."""
+    """Yield the silent series."""
     silences = memory.silences
     for place in np.flatnonzero(_silent(memory, detect)).tolist():
         label = memory.places.labels[place]
@@ -68,7 +68,7 @@ def breaches(memory: SilenceMemory, rule: Rule, detect: SilenceDetector, revenue
 
 
 def status(memory: SilenceMemory, detect: SilenceDetector, label: ScopeValue) -> FindingReason:
-    """Why a series that is not silent is not."""
+    """The reason why a series is not breached."""
     place = memory.places.of.get(label)
     if place is None:
         return FindingReason.GONE
@@ -76,12 +76,12 @@ def status(memory: SilenceMemory, detect: SilenceDetector, label: ScopeValue) ->
 
 
 def ready_count(memory: SilenceMemory, detect: SilenceDetector) -> int:
-    """Of how many series enough has come for silence to say anything."""
+    """Number of series with enough events to detect silence."""
     return int(_is_known(memory, detect).sum())
 
 
 def has_active_source(memory: SilenceMemory, topic: str) -> bool:
-    """Whether any source of a topic goes on."""
+    """Whether any source of a topic is active."""
     mine = [place for label, place in memory.places.of.items() if label[1].startswith(topic + "/")]
     return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
 

@@ -1,10 +1,8 @@
-"""Threshold and change rules: tables in, what is wrong out.
+"""Detector of threshold and change rules on tables.
 
-What there is nothing to judge by stays as it was, but not for ever: once its whole window has passed so, what was wrong
-is *stale*, and over. Elsewhere a series without samples is stale after 5 min (Prometheus, "Staleness") or two
-evaluations (Grafana, "Stale alert instances"); here a number that rests on too few events is still there, so that its
-window, and no less than 5 min, is the time in which it would have said something. While the numbers are not to be
-believed, that time stands still.
+A series without enough data keeps its condition until its whole window, and at least 5 min, has passed without; then it
+is stale, and its breach ends. Elsewhere a series without samples is stale after 5 min (Prometheus, "Staleness") or two
+evaluations (Grafana, "Stale alert instances"). Time in which the numbers are unreliable does not count.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from streams.model.windows import LENGTH_S
 
 HISTORY_MIN = 60
 _LEFT_OUT_MIN = 5
-"""The latest minutes of the own history: what is being judged is not what it is compared with."""
+"""The latest minutes, which are evaluated and so excluded from their own reference."""
 _LEAST_MIN = 15
 _DAY_S = 86_400
 _STALE_LEAST_S = 300
@@ -39,34 +37,34 @@ _STALE_LEAST_S = 300
 
 @dataclass(slots=True)
 class ThresholdMemory:
-    """What one threshold or change rule remembers. Arrays by series."""
+    """Memory of one threshold or change rule. Arrays are by series."""
 
     places: SeriesIndex = field(default_factory=SeriesIndex)
     wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     value: Floats = field(default_factory=lambda: np.zeros(0))
-    """The latest number, NaN where there is none."""
+    """The latest number; NaN: none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether there is a number to judge."""
+    """Whether there is enough data."""
     judged: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether there is also something to judge it by."""
+    """Whether there is also a reference."""
     judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    """When there last was both, and later by the time since in which the numbers were not to be believed."""
+    """When both last existed, shifted by the time since in which the numbers were unreliable."""
     stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether that is too long ago to say anything."""
+    """Whether that is too long ago."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether it is of the rule's scopes now."""
+    """Whether the series is in the rule's scopes now."""
     history: Floats = field(default_factory=lambda: np.zeros((0, HISTORY_MIN)))
-    """# [series, minute]: of change rules that compare with RECENT; NaN where nothing is known"""
+    """# [series, minute]: for change rules that compare with RECENT; NaN if unknown"""
     minute: int = -1
-    """The newest in the history, minutes since the epoch."""
+    """The newest minute of the history, since the epoch."""
     as_of_ms: int = 0
-    """Of the last evaluation; 0: there was none."""
+    """The last evaluated as-of; 0: none."""
     weeks: WeeklyHistory = field(default_factory=WeeklyHistory)
-    """Of threshold rules that ask what is usual."""
+    """For threshold rules with `beyond_usual`."""
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.wrong, self.known = resized(self.wrong, size), resized(self.known, size)
         self.seen, self.since_ms = resized(self.seen, size), resized(self.since_ms, size)
         self.judged = resized(self.judged, size)
@@ -77,19 +75,19 @@ class ThresholdMemory:
 
 @dataclass(frozen=True, slots=True)
 class _ScopeNumbers:
-    """One scope's numbers in the order of places."""
+    """One scope's numbers by series index."""
 
     at: Ints
-    """# [row]: place"""
+    """# [row]: index"""
     values: Floats
     enough: Bools
     money: Floats
-    """Minor units a minute."""
+    """Minor units per minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """Of a threshold, series by series."""
+    """Limits of a threshold by series."""
 
     limit: Floats
     clear: Floats
@@ -98,7 +96,7 @@ class _Limits:
 def breaches(
     memory: ThresholdMemory, effective: EffectiveRule, snapshot: DetectionInputs, skus: frozenset[str], *, frozen: bool
 ) -> Iterator[Breach]:
-    """The series that are wrong. `frozen`: the numbers are not to be believed, so everything stays as it was."""
+    """Yield the breaches. `frozen` numbers are unreliable and change nothing."""
     detect = effective.detect
     assert isinstance(detect, ThresholdDetector | ChangeDetector)
     if frozen and memory.as_of_ms:
@@ -122,7 +120,7 @@ def breaches(
 
 
 def status(memory: ThresholdMemory, label: ScopeValue) -> FindingReason:
-    """Why a series that is not wrong is not."""
+    """The reason why a series is not breached."""
     place = memory.places.of.get(label)
     if place is None or place >= len(memory.seen) or not memory.seen[place]:
         return FindingReason.GONE
@@ -132,7 +130,7 @@ def status(memory: ThresholdMemory, label: ScopeValue) -> FindingReason:
 
 
 def current_value(memory: ThresholdMemory, label: ScopeValue) -> float | None:
-    """A series' latest number, where it can be judged."""
+    """A series' latest number, if there is enough data."""
     place = memory.places.of.get(label, -1)
     known = 0 <= place < len(memory.value) and bool(memory.known[place])
     return float(memory.value[place]) if known else None
@@ -170,7 +168,7 @@ def _numbers(
 def _limits(
     memory: ThresholdMemory, detect: ThresholdDetector, numbers: _ScopeNumbers, as_of_ms: int, *, frozen: bool
 ) -> _Limits:
-    """Those of the rule; where what is usual is beyond its limit already, so much beyond that."""
+    """The rule's limits, shifted where the usual value is beyond them."""
     clear = detect.limit if detect.clear is None else detect.clear
     usual_now = np.full(len(numbers.at), np.nan)
     by = detect.beyond_usual or 0.0
@@ -190,7 +188,7 @@ def _limits(
 def _baseline(
     memory: ThresholdMemory, detect: ChangeDetector, scope: RuleScope, numbers: _ScopeNumbers, snapshot: DetectionInputs
 ) -> ChangeBaseline:
-    """Of the first kind that has one, series by series."""
+    """The reference by series, from the first period that has one."""
     middle, spread = np.full(len(numbers.at), np.nan), np.zeros(len(numbers.at))
     labels = [memory.places.labels[place][1] for place in numbers.at.tolist()]
     _remember(memory, numbers, snapshot.as_of_ms)
@@ -220,7 +218,7 @@ def _remember(memory: ThresholdMemory, numbers: _ScopeNumbers, as_of_ms: int) ->
 
 
 def _past(table: Table, detect: ChangeDetector, labels: list[str]) -> Floats:
-    """The numbers of a comparable time; NaN also where too little happened then to compare with."""
+    """The numbers of a comparable window; NaN if it had too little data."""
     values = _column(table, detect.value, labels)
     if detect.least is None:
         return values
@@ -284,7 +282,7 @@ def _breaches_of_scope(
         if isinstance(detect, ThresholdDetector):
             assert isinstance(by, _Limits)
             inside = value <= by.limit[i] if detect.above is not None else value >= by.limit[i]
-            limit = float(by.clear[i] if inside else by.limit[i])  # inside, it is not right again yet
+            limit = float(by.clear[i] if inside else by.limit[i])  # inside the limit, but not clear yet
             low, high = (None, limit) if detect.above is not None else (limit, None)
             interval = ExpectedRange(low, high)
             fired_beyond = float(by.limit[i]) if inside else None

@@ -1,1 +1,1 @@
-"""How people are told: what a message says, when it goes out, and one file for each way to send it."""
+"""Notifications: message text, grouping, and one module for each channel."""

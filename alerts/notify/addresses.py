@@ -1,4 +1,4 @@
-"""Which addresses of the network messages may go to: nobody gets to our inside by naming it as a receiver."""
+"""Which network addresses receivers may have, so that a receiver cannot reach internal services."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
-"""NAT64: an IPv4 address in the last four bytes."""
+"""NAT64: the IPv4 address is in the last four bytes."""
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Networks from `10.0.0.0/8` and the like, a single address among them. ValueError where one is none."""
+    """Parse networks such as `10.0.0.0/8` or single addresses; ValueError if one is invalid."""
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
 def forbidden_reason(address: str, allowed: Sequence[Network] = ()) -> str | None:
-    """Why an address is no goal for a message; None where it is one. `allowed`: networks that are in spite of that.
+    """Why an address is forbidden; None: it is public, or in one of the `allowed` networks.
 
-    >>> forbidden("8.8.8.8"), forbidden("::ffff:169.254.169.254")
+    >>> forbidden_reason("8.8.8.8"), forbidden_reason("::ffff:169.254.169.254")
     (None, '169.254.169.254 is not a public address')
     """
     found = _innermost(ip_address(address.partition("%")[0]))
@@ -32,7 +32,7 @@ def forbidden_reason(address: str, allowed: Sequence[Network] = ()) -> str | Non
 
 
 def _innermost(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address leads to, where it does."""
+    """The IPv4 address embedded in an IPv6 address, if any."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:

@@ -1,8 +1,8 @@
-"""Prometheus Alertmanager: API v2, spoken to as Prometheus does.
+"""Prometheus Alertmanager, API v2.
 
-A notice is posted when it comes to be, as to any other receiver. Beside that everything that fires is posted again at
-intervals, each time with an end a few intervals ahead, and what is over for five minutes: an Alertmanager that was
-restarted learns of it, and one that hears nothing more calls it resolved by itself.
+Notices are posted as to any receiver. Like Prometheus, it also resends firing alerts at intervals, each with an end
+some intervals ahead, and resolved ones for five minutes: a restarted Alertmanager learns of them, and resolves alerts
+that are no longer sent.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from alerts.state.notification import NoticeKind
 from consumers.times import format_utc_ms
 
 RESEND_RESOLVED_FOR_MS = 5 * 60_000
-"""How long it is told again that something is over."""
+"""How long a resolved alert is resent."""
 _ENDS_AFTER = 4
-"""In how many intervals something is over unless it is said again, as with Prometheus."""
+"""Number of intervals after which Alertmanager resolves an alert that is not resent, as with Prometheus."""
 
 
 class AlertmanagerConfig(ReceiverConfig):
-    """An Alertmanager; give each of a cluster a receiver of its own, and name all of them in a route."""
+    """One Alertmanager. For a cluster, define a receiver for each member and name all of them in the route."""
 
     RATE: ClassVar[int] = 6000
 
     type: Literal["alertmanager"]
     url: SecretUrl
-    """Where it answers, without `/api/v2/alerts`."""
+    """Base URL, without `/api/v2/alerts`."""
     token: Secret | None = None
-    """Bearer token, if something in front of it wants one."""
+    """Bearer token, if a proxy requires one."""
     resend_s: float = Field(60, ge=1, le=600)
-    """How often what fires is told again."""
+    """Interval in which firing alerts are resent."""
 
 
 class Alertmanager:
-    """Speaks to one Alertmanager."""
+    """Channel to one Alertmanager."""
 
     def __init__(self, config: AlertmanagerConfig) -> None:
         self._config = config
 
     @property
     def resend_ms(self) -> int:
-        """How often `resend_request` is to be asked."""
+        """Interval of `resend_request`."""
         return round(self._config.resend_s * 1000)
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """All notices in one post. Labels are an alert's identity there: what got worse ends under its former severity,
-        what goes on under another name ends under the former one."""
+        """Post all notices at once. Labels are the identity in Alertmanager, so a changed severity or a transferred
+        page ends the alert under its former labels."""
         posted = []
         for notice in message.notices:
             alert = notice.alert
@@ -72,7 +72,7 @@ class Alertmanager:
         yield self._request(posted)
 
     def resend_request(self, alerts: Iterable[Alert], shop: ShopInfo, now_ms: int) -> Request | None:
-        """Everything it should know of that was told to it; None where that is nothing."""
+        """Build the request to resend all alerts of this receiver; None if there are none."""
         posted = [
             self._alert(alert, shop, now_ms, alert.severity, over=alert.status is Status.RESOLVED)
             for alert in alerts
@@ -81,7 +81,7 @@ class Alertmanager:
         return self._request(posted) if posted else None
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Alertmanager says it in the status."""
+        """Check the HTTP status."""
         return check_response(answer, host_of(self._config.url))
 
     def _concerns(self, alert: Alert, now_ms: int) -> bool:

@@ -1,6 +1,6 @@
-"""Any of the services that Apprise knows: one address says which, with all that it needs (github.com/caronc/apprise).
+"""Apprise, for all services that it supports (github.com/caronc/apprise).
 
-Apprise connects by itself: what salepulse checks of addresses and redirects elsewhere is not checked here.
+Apprise opens its own connections, without salepulse's checks of addresses and redirects.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ MAX_BYTES = 10_000
 
 
 class AppriseConfig(ReceiverConfig):
-    """A service that Apprise knows. Needs the package `apprise`."""
+    """A service of Apprise. Requires the package `apprise`."""
 
     RATE: ClassVar[int] = 20
 
     type: Literal["apprise"]
     url: Secret
-    """`tgram://…`, `ntfy://…`: Apprise's address of the service."""
+    """Apprise URL of the service: `tgram://…`, `ntfy://…`."""
 
 
 class Apprise:
@@ -36,7 +36,7 @@ class Apprise:
         self._config = config
 
     async def send(self, message: NotificationMessage) -> Outcome:
-        """Hand it to Apprise, which says whether it was sent and no more."""
+        """Send through Apprise, which reports only success or failure."""
         try:
             apprise: Any = importlib.import_module("apprise")
         except ImportError:
@@ -54,7 +54,7 @@ class Apprise:
                 body=message.body(Plain(), MAX_BYTES),
                 notify_type="success" if message.over else kind,
             )
-        except Exception as error:  # whatever a plugin raises, its text may hold the address
+        except Exception as error:  # plugins raise anything, and the text may contain the URL
             return Failed(
                 DeliveryFailure.UNREACHABLE, f"Apprise failed for receiver {self._config.name} ({type(error).__name__})"
             )

@@ -1,4 +1,4 @@
-"""What every way of sending has in common: a receiver's settings, and how an HTTP receiver is spoken to."""
+"""What all receivers share: settings, and the protocol of HTTP channels."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ JSON = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "salepu
 
 
 class ReceiverConfig(BaseModel):
-    """What every receiver has."""
+    """Settings of every receiver."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
     RATE: ClassVar[int] = 60
-    """Messages a minute that receivers of this type take."""
+    """Default limit of messages per minute."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    """What routes call it."""
+    """Name for routes."""
     rate_per_minute: int | None = Field(None, ge=1, le=6000)
-    """Most messages a minute; by default what its service allows."""
+    """Limit of messages per minute; default: the limit of the service."""
 
     @property
     def rate_limit(self) -> RateLimit:
-        """How many messages it takes."""
+        """Return the rate limit."""
         return RateLimit(self.rate_per_minute or self.RATE)
 
 
@@ -39,28 +39,28 @@ class Notifier(Protocol):
     """Sends messages to one receiver."""
 
     async def send(self, message: NotificationMessage) -> Outcome:
-        """Send it once. Never raises for what a receiver or a network may do."""
+        """Send one message. Failures are returned, not raised."""
 
 
 class Channel(Protocol):
-    """How one service is spoken to over HTTP. Pure: what is sent, and what an answer means."""
+    """The protocol of one HTTP service: builds requests and interprets responses. Pure."""
 
     def requests(self, message: NotificationMessage) -> Iterable[Request]:
-        """What is to be posted for a message, in order."""
+        """Build the requests for a message, in order."""
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """What the service said; None where it has taken it."""
+        """Return the failure that a response reports; None: accepted."""
 
 
 class HttpNotifier:
-    """Sends over HTTP what a channel makes of a message."""
+    """Sends the requests of a channel."""
 
     def __init__(self, channel: Channel, http: Http) -> None:
         self._channel = channel
         self._http = http
 
     async def send(self, message: NotificationMessage) -> Outcome:
-        """Post every request; the first that fails ends it, and the message as a whole has failed."""
+        """Send all requests; the first failure fails the message."""
         for request in self._channel.requests(message):
             answer = await self._http.post(request)
             failed = answer if isinstance(answer, Failed) else self._channel.check_response(answer)
@@ -70,12 +70,12 @@ class HttpNotifier:
 
 
 def json_bytes(held: object) -> bytes:
-    """As JSON."""
+    """Encode as JSON."""
     return msgspec.json.encode(held)
 
 
 def error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
-    """The error code of a JSON answer under the first of these names that is there, and its message, shortened."""
+    """Return the error code (first of these fields) and shortened message of a JSON response."""
     try:
         held = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""DingTalk: a custom robot of a group, signed (open.dingtalk.com, Custom robot: security settings)."""
+"""DingTalk group robots with signatures (open.dingtalk.com, Custom robot: security settings)."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
 MAX_BYTES = 18_000
-"""Of 20,000 that a body may have."""
+"""The limit of a body is 20,000."""
 TOO_FAST = frozenset({130101, 130102, 410100})
 _BLOCKED_S = 600.0
-"""A robot that was too fast is refused for ten minutes."""
+"""A rate-limited robot is blocked for ten minutes."""
 
 
 class DingTalkConfig(ReceiverConfig):
-    """A robot of a DingTalk group: 20 messages a minute."""
+    """A DingTalk group robot: 20 messages per minute."""
 
     RATE: ClassVar[int] = 20
 
     type: Literal["dingtalk"]
     url: SecretUrl
-    """The robot's webhook, with its access_token."""
+    """The robot's webhook with its access_token."""
     secret: Secret | None = None
-    """`SEC…`, where the robot is set to signing."""
+    """`SEC…`, if the robot requires signatures."""
     mobiles: tuple[str, ...] = ()
-    """Whom to mention in what is critical, by telephone number."""
+    """Telephone numbers to mention in critical messages."""
 
 
 def sign(secret: str, timestamp_ms: int) -> str:
-    """The signature of a moment: HMAC-SHA256 under the secret over time and secret, in Base64."""
+    """The signature: Base64 of HMAC-SHA256 over time and secret, keyed with the secret."""
     digest = hmac.new(secret.encode(), f"{timestamp_ms}\n{secret}".encode(), hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
 
 
 class DingTalk:
-    """Speaks to one robot."""
+    """Channel to one robot."""
 
     def __init__(self, config: DingTalkConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """One message in Markdown."""
+        """Build one Markdown message."""
         config = self._config
         url = config.url.get_secret_value()
         if config.secret is not None:
@@ -71,7 +71,7 @@ class DingTalk:
         yield Request(url, json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """DingTalk answers 200 and says in `errcode` what is wrong."""
+        """Check `errcode`; the HTTP status is always 200."""
         host = host_of(self._config.url)
         if (failed := check_response(answer, host)) is not None:
             return failed

@@ -1,4 +1,4 @@
-"""E-mail over SMTP, to the address that was checked, encrypted unless it is told not to be."""
+"""E-mail over SMTP, encrypted unless configured otherwise."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MAX_BYTES = 100_000
 
 
 class Encryption(StrEnum):
-    """How the connection is encrypted."""
+    """Encryption of the SMTP connection."""
 
     STARTTLS = "starttls"
-    """From the greeting on; it must be offered."""
+    """STARTTLS, which the server must offer."""
     TLS = "tls"
-    """From the first byte, on a port of its own."""
+    """TLS from the first byte, on its own port."""
     NONE = "none"
-    """Not at all; with it no password is sent."""
+    """Unencrypted; the password is not sent."""
 
 
 class EmailConfig(ReceiverConfig):
-    """A mail server and the addresses that it is to bring messages to."""
+    """A mail server and recipients."""
 
     RATE: ClassVar[int] = 30
 
@@ -69,7 +69,7 @@ class Email:
         self._tls = tls
 
     async def send(self, message: NotificationMessage) -> Outcome:
-        """Hand it to the server."""
+        """Send the e-mail."""
         host = self._config.host
         try:
             addresses = await resolve(host, self._config.port, self._allowed)
@@ -110,7 +110,7 @@ class Email:
 
 
 def mail(message: NotificationMessage, config: EmailConfig) -> EmailMessage:
-    """The letter: plain text, and the same as HTML. Its id is the message's, so that a repeat is known as one."""
+    """The e-mail as plain text and HTML. Its id is the message's, so that clients detect a repeat."""
     letter = EmailMessage()
     letter["Subject"] = one_line(message.title)[:200]
     letter["From"] = config.sender
@@ -125,7 +125,7 @@ def mail(message: NotificationMessage, config: EmailConfig) -> EmailMessage:
 
 
 class _Smtp(smtplib.SMTP):
-    """Connects to the address that was checked; the host's name stays what certificates are compared with."""
+    """Connects to the checked address; certificates are verified against the host name."""
 
     def __init__(self, address: str, host: str, port: int, timeout_s: float) -> None:
         self._address = address
@@ -136,7 +136,7 @@ class _Smtp(smtplib.SMTP):
 
 
 class _SmtpOverTls(smtplib.SMTP_SSL):
-    """The same, encrypted from the first byte."""
+    """The same over TLS from the first byte."""
 
     def __init__(self, address: str, host: str, port: int, timeout_s: float, tls: ssl.SSLContext) -> None:
         self._address = address

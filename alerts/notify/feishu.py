@@ -1,4 +1,4 @@
-"""Feishu and Lark: a custom bot of a group, signed (open.feishu.cn, Custom bot guide)."""
+"""Feishu and Lark group bots with signatures (open.feishu.cn, Custom bot guide)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
 MAX_BYTES = 15_000
-"""Of 20 KB that a request may have."""
+"""The limit of a request is 20 KB."""
 TOO_FAST = frozenset({9499, 11232, 99991400})
 TRY_AGAIN = frozenset({11233, 190005, 99991401})
 
 
 class FeishuConfig(ReceiverConfig):
-    """A bot of a Feishu or Lark group: 100 messages a minute."""
+    """A Feishu or Lark group bot: 100 messages per minute."""
 
     RATE: ClassVar[int] = 100
 
@@ -31,23 +31,23 @@ class FeishuConfig(ReceiverConfig):
     url: SecretUrl
     """The bot's webhook."""
     secret: Secret | None = None
-    """Where the bot is set to verifying signatures."""
+    """The secret, if the bot verifies signatures."""
 
 
 def sign(secret: str, timestamp_s: int) -> str:
-    """The signature of a moment: HMAC-SHA256 over nothing, with time and secret as the key, in Base64."""
+    """The signature: Base64 of HMAC-SHA256 over an empty text, keyed with time and secret."""
     digest = hmac.new(f"{timestamp_s}\n{secret}".encode(), b"", hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
 
 
 class Feishu:
-    """Speaks to one bot."""
+    """Channel to one bot."""
 
     def __init__(self, config: FeishuConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """One card: its title in plain text, its body in Markdown."""
+        """Build one card with a plain-text title and a Markdown body."""
         colour = (
             "green"
             if message.over
@@ -70,7 +70,7 @@ class Feishu:
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Feishu answers 200 and says in `code` what is wrong."""
+        """Check `code`; the HTTP status is always 200."""
         host = host_of(self._config.url)
         code, said = error_code_and_message(answer, "code", "StatusCode")
         if code in TOO_FAST:

@@ -1,4 +1,4 @@
-"""What goes out next to one receiver: in one message what belongs together, or everything where there is no room."""
+"""Group the notices of one receiver into messages, within its rate limit."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from alerts.state.notification import Notice
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """How many messages a receiver takes."""
+    """Maximum number of messages to a receiver in a time window."""
 
     messages: int
     window_ms: int = 60_000
 
     @property
     def reserved(self) -> int:
-        """How many of them are kept for what is critical."""
+        """Messages reserved for critical notices."""
         return max(1, self.messages // 5) if self.messages > 1 else 0
 
 
 class GroupingReason(StrEnum):
-    """Why notices are in one message, or why none goes out. Also a metric's label."""
+    """Why notices are grouped or delayed. Also a metric label."""
 
     GROUPED = "grouped"
-    """One incident, one message."""
+    """One message for one incident."""
     DIGEST = "digest"
-    """There is no room for a message each."""
+    """One message for all, because the rate limit has no room for one each."""
     ALONE = "alone"
-    """It was refused in company."""
+    """Sent alone after a group with it was refused."""
     RATE_LIMITED = "rate_limited"
-    """The receiver takes no more messages for now."""
+    """The rate limit is reached."""
     RESERVED = "reserved"
-    """What room there is, is kept for what is critical."""
+    """The remaining messages are reserved for critical notices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """These go out now, in one message."""
+    """Send these notices now, in one message."""
 
     notices: tuple[Notice, ...]
     reason: GroupingReason
@@ -48,7 +48,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing goes out before then."""
+    """Send nothing before this time."""
 
     until_ms: int
     reason: GroupingReason
@@ -57,10 +57,10 @@ class Wait:
 def next_message(
     notices: Sequence[Notice], attempts_ms: Sequence[int], rate_limit: RateLimit, now_ms: int
 ) -> Send | Wait | None:
-    """What to do next; None where there is nothing. `attempts_ms`: when was sent, ascending.
+    """Return the next action; None: there are no notices. `attempts_ms`: ascending times of attempts.
 
-    What is critical is never held up by what is not, and is in the next message whichever that is. An end never goes
-    before its beginning: one message has both, in the order in which they came to be.
+    Critical notices never wait for others, and are part of the next message. Notices of one alert stay in order: if a
+    later one is sent, the earlier ones are in the same message.
     """
     if not notices:
         return None
@@ -70,7 +70,7 @@ def next_message(
     if free <= 0:
         return Wait(used[len(used) - rate_limit.messages] + rate_limit.window_ms, GroupingReason.RATE_LIMITED)
     if not urgent and free <= rate_limit.reserved:
-        # As many of the oldest must pass as are missing for one more than what is reserved.
+        # Wait until one more message than the reserved ones is available.
         return Wait(used[rate_limit.reserved - free] + rate_limit.window_ms, GroupingReason.RESERVED)
     lonely = {notice.alert.fingerprint for notice in notices if notice.alone}
     company = [notice for notice in notices if notice.alert.fingerprint not in lonely]
@@ -85,7 +85,7 @@ def next_message(
 
 
 def _with_earlier_notices(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """As many as a message takes, and whatever was to be said earlier of the same alerts."""
+    """The notices up to the message's limit, with all earlier notices of the same alerts."""
     chosen = set(notices[:MAX_NOTICES])
     named = {notice.alert.fingerprint: notice.created_ms for notice in notices[:MAX_NOTICES]}
     earlier = (n for n in notices if n.created_ms < named.get(n.alert.fingerprint, 0))

@@ -1,8 +1,7 @@
-"""The sign of life to an outside watcher, who calls somebody when it fails to come: nobody can tell of his own end.
+"""Heartbeat to an external dead man's switch, which pages if it stops.
 
-It crosses the whole path. A worker's word that nothing waits rests on what Kafka says; that word is in Redis; the as-of
-goes on only while each partition has it; the leader evaluates up to that as-of, writes what it comes to, and sends the
-sign through the same client as messages. What breaks anywhere on the way ends it.
+It covers the whole path: workers write to Redis what they learn from Kafka, the as-of advances only while every
+partition is reported, the leader evaluates up to it and sends the heartbeat with the client of all notifications.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from consumers.settings import Clock
 from streams.store.last_evaluation import EVALUATED_WITHIN_MS
 
 MAX_AS_OF_AGE_MS = 45_000
-"""How far behind the clock what is evaluated may be."""
+"""Maximum age of the evaluated as-of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +26,26 @@ class WrittenEvaluation:
     """An evaluation that was written."""
 
     at_ms: int
-    """By Redis's clock."""
+    """By the clock of Redis."""
     as_of_ms: int
 
 
 class HeartbeatOutcome(StrEnum):
-    """What became of one sign of life."""
+    """Outcome of one heartbeat."""
 
     SENT = "sent"
     STANDBY = "standby"
-    """Another process leads, and sends it."""
+    """Another process leads and sends it."""
     NOT_EVALUATED = "not_evaluated"
-    """The rules have not been evaluated lately."""
+    """There was no recent evaluation."""
     BEHIND = "behind"
-    """What is evaluated is not the present: something before this process stands still."""
+    """The evaluated as-of is too old: a process or the broker has stopped."""
     FAILED = "failed"
-    """The watcher did not take it."""
+    """The receiver refused it or did not respond."""
 
 
 def withhold_reason(last: WrittenEvaluation | None, now_ms: int, clock: Clock) -> HeartbeatOutcome | None:
-    """Why no sign of life may be given; None: all is well."""
+    """Return why the heartbeat must be withheld; None: it may be sent."""
     if last is None or now_ms - last.at_ms > EVALUATED_WITHIN_MS:
         return HeartbeatOutcome.NOT_EVALUATED
     if clock is Clock.WALL and now_ms - last.as_of_ms > MAX_AS_OF_AGE_MS:
@@ -55,17 +54,17 @@ def withhold_reason(last: WrittenEvaluation | None, now_ms: int, clock: Clock) -
 
 
 class Heartbeat:
-    """Gives signs of life to one address."""
+    """Sends heartbeats to one address."""
 
     def __init__(self, url: SecretStr, http: Http, clock: Clock) -> None:
         self._url = url.get_secret_value()
         self._http = http
         self._clock = clock
         self.failure = ""
-        """Why the last one was not taken."""
+        """Detail of the last failure."""
 
     async def beat(self, last: WrittenEvaluation | None, now_ms: int, *, leading: bool) -> HeartbeatOutcome:
-        """Once, if it may be given."""
+        """Send one heartbeat unless it must be withheld."""
         if not leading:
             return HeartbeatOutcome.STANDBY
         if (why := withhold_reason(last, now_ms, self._clock)) is not None:

@@ -1,4 +1,4 @@
-"""One HTTP request to a receiver: to the address that was checked, without redirects, bounded in time and size."""
+"""HTTP requests to receivers: to checked addresses, without redirects, limited in time and size."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ _LONGEST_WAIT_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST."""
+    """A POST request."""
 
     url: str = field(repr=False)
-    """May hold a token."""
+    """May contain a token."""
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back."""
+    """A response."""
 
     status: int
     body: bytes
-    """Its first 64 KiB."""
+    """The first 64 KiB."""
     retry_after_s: float | None = None
 
 
 class ForbiddenAddressError(OSError):
-    """A name leads to an address that messages may not go to."""
+    """The host has an address that is not allowed."""
 
 
 async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tuple[AddressFamily, str]]:
-    """Every address of a host, once each of them was found to be a goal for messages.
+    """Resolve a host to its addresses, all of which must be allowed.
 
     Raises:
-        ForbiddenAddressError: one of them is not; a name that leads to both kinds is not to be trusted.
-        OSError: the name is not known.
+            ForbiddenAddressError: an address is not allowed, even if others are.
+            OSError: the name cannot be resolved.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
@@ -63,7 +63,7 @@ async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tupl
 
 
 class CheckedResolver(AbstractResolver):
-    """Gives aiohttp only addresses that were checked; it connects to these and asks nobody else."""
+    """An aiohttp resolver that returns only checked addresses."""
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
@@ -71,18 +71,18 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host."""
+        """Resolve a host."""
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0)
             for kind, address in await resolve(host, port, self._allowed)
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
 class Http:
-    """A client for receivers. Use as `async with`."""
+    """HTTP client for receivers. Use as `async with`."""
 
     def __init__(
         self, allowed: Sequence[Network] = (), *, timeout_s: float = TIMEOUT_S, tls: ssl.SSLContext | None = None
@@ -96,7 +96,7 @@ class Http:
             resolver=CheckedResolver(self._allowed),
             use_dns_cache=False,
             ssl=self._tls or True,
-            force_close=True,  # messages are rare: a kept connection is one that broke since
+            force_close=True,  # messages are rare, and an idle connection is likely broken
         )
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=self._timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -107,7 +107,7 @@ class Http:
         await self._session.close()
 
     async def post(self, request: Request) -> HttpResponse | Failed:
-        """Send it once. A Failed says nothing but the host: the rest of a URL may be a secret."""
+        """Send one request. Failures name only the host, because the rest of a URL may be secret."""
         host = urlsplit(request.url).hostname or ""
         try:
             await check_ip_literal(host, self._allowed)
@@ -129,7 +129,7 @@ class Http:
 
 
 async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
-    """Check a host that is an address itself: aiohttp resolves names only."""
+    """Check a host that is an IP address; aiohttp calls resolvers only for names."""
     try:
         why = forbidden_reason(host.strip("[]"), allowed)
     except ValueError:
@@ -139,7 +139,7 @@ async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
 
 
 def check_response(answer: HttpResponse, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
-    """What an HTTP status says; None where it is well."""
+    """Return the failure of an HTTP status; None: success."""
     if answer.status in accepted:
         return None
     said = f"{host} answered {answer.status}"
@@ -153,9 +153,9 @@ def check_response(answer: HttpResponse, host: str, accepted: Iterable[int] = ra
 
 
 def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -> float | None:
-    """Seconds of a Retry-After header, of both of its forms; at most an hour. None where there is none to be read.
+    """Parse a Retry-After header, in seconds or as a date, up to an hour; None: absent or invalid.
 
-    A date is taken relative to the answer's own Date: our clock may differ from the receiver's.
+    A date is relative to the response's Date, because the clocks may differ.
 
     >>> retry_after_s("7"), retry_after_s("soon"), retry_after_s("-1")
     (7.0, None, None)
@@ -174,7 +174,7 @@ def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -
 
 
 def _forbidden_cause(error: BaseException) -> ForbiddenAddressError | None:
-    """aiohttp wraps what its resolver raises."""
+    """Unwrap the resolver's error from aiohttp's."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ForbiddenAddressError):

@@ -1,6 +1,6 @@
-"""The markup of each channel: how text is made bold or a link, and how a name is kept from being either.
+"""The markup of each channel, with escaping.
 
-Names come from events, so anybody can choose them: they must not link, mention or format anything.
+Values come from events and are untrusted: they must not create links, mentions or formatting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, control characters and marks that turn the direction of writing.
+    """Remove line breaks, control characters and bidirectional marks.
 
     >>> one_line("a\\nb\\u202ec")
     'a b c'
@@ -22,26 +22,26 @@ def one_line(text: str) -> str:
 
 
 def truncated(text: str, most: int) -> str:
-    """At most so many characters, with an ellipsis where something is left out."""
+    """Truncate to this many characters, with an ellipsis."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 class Markup(Protocol):
-    """What a channel makes of text."""
+    """Markup of a channel."""
 
     def text(self, raw: str) -> str:
-        """Text that stands for itself."""
+        """Escape text."""
 
     def bold(self, raw: str) -> str:
-        """The same, bold."""
+        """Format text as bold."""
 
     def link(self, raw: str, url: str) -> str:
-        """The same, leading somewhere."""
+        """Format a link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """No markup at all: text of an e-mail, or of what is not known."""
+    """Plain text."""
 
     def text(self, raw: str) -> str:
         return one_line(raw)
@@ -69,7 +69,7 @@ class Html:
 
 @dataclass(frozen=True, slots=True)
 class SlackMarkup:
-    """Slack's mrkdwn: `&`, `<` and `>` are all that can link or mention (api.slack.com, Formatting text)."""
+    """Slack mrkdwn, where `&`, `<` and `>` create links and mentions (api.slack.com, Formatting text)."""
 
     def text(self, raw: str) -> str:
         return one_line(raw).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -86,7 +86,7 @@ _FULL_WIDTH = str.maketrans({c: chr(ord(c) + 0xFEE0) for c in "<>[]()*`#~!@|\\"}
 
 @dataclass(frozen=True, slots=True)
 class FullWidthMarkdown:
-    """Markdown of DingTalk and WeCom, which know no escapes: what would mean something becomes its full-width kind."""
+    """Markdown of DingTalk and WeCom, which have no escapes: special characters become full-width."""
 
     def text(self, raw: str) -> str:
         return one_line(raw).translate(_FULL_WIDTH)
@@ -103,7 +103,7 @@ _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in '<>[]()*`_~#\\:+-!"$&'})
 
 @dataclass(frozen=True, slots=True)
 class LarkMarkdown:
-    """Markdown of Feishu's cards, where entities escape (open.feishu.cn, Rich text component)."""
+    """Markdown of Feishu cards, with HTML entities (open.feishu.cn, Rich text component)."""
 
     def text(self, raw: str) -> str:
         return one_line(raw).translate(_ENTITIES)

@@ -1,4 +1,4 @@
-"""One message to one receiver: the notices that go together."""
+"""A message: the notices that are sent together to one receiver."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from alerts.notify.message_text import ShopInfo, format_money, headline, message
 from alerts.state.notification import Notice, NoticeKind
 
 MAX_NOTICES = 20
-"""In one message."""
+"""Maximum notices in one message."""
 MAX_FULL_NOTICES = 3
-"""Of these, told in full; the others have a line each."""
+"""Maximum notices with full text; the others have one line each."""
 _LINE = 110
-"""Characters of such a line."""
+"""Maximum characters of such a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationMessage:
-    """What is sent in one go; never empty."""
+    """The notices of one message; never empty."""
 
     notices: tuple[Notice, ...]
-    """The worst first."""
+    """The notices, most severe first."""
     shop: ShopInfo
     now_ms: int
 
     @property
     def id(self) -> str:
-        """The same whenever the same notices are sent again."""
+        """Idempotency key of these notices."""
         first = self.notices[0].id
         return (
             first
@@ -41,27 +41,27 @@ class NotificationMessage:
 
     @property
     def over(self) -> bool:
-        """Whether it only tells of ends."""
+        """Whether it reports only ends."""
         return all(notice.kind is NoticeKind.RESOLVED for notice in self.notices)
 
     @property
     def calls(self) -> bool:
-        """Whether it is to call people: an end does not, nor does more about what they know of."""
+        """Whether it should alert people: not for an end, an update or a reminder."""
         return not all(notice.kind in (NoticeKind.RESOLVED, NoticeKind.UPDATED) for notice in self.notices)
 
     @property
     def severity(self) -> Severity:
-        """The worst in it."""
+        """The highest severity."""
         return min((notice.alert.severity for notice in self.notices), key=SEVERITY_ORDER.__getitem__)
 
     @property
     def title(self) -> str:
-        """One line for all of it."""
+        """One line for the whole message."""
         first = headline(self.notices[0])
         return first if len(self.notices) == 1 else f"{first} (and {len(self.notices) - 1} more)"
 
     def body(self, markup: Markup, most_bytes: int, newline: str = "\n") -> str:
-        """All of it within a channel's limit: as much in full as fits, never without a line for what is critical."""
+        """Render within a channel's limit: full texts as space permits, and always a line for each critical notice."""
         for in_full in (MAX_FULL_NOTICES, 1, 0):
             text = self._body(markup, newline, in_full, len(self.notices))
             if len(text.encode()) <= most_bytes:
@@ -92,7 +92,7 @@ class NotificationMessage:
 
 
 def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """Critical ones before others, then those that fire, then the most money, then the oldest."""
+    """Sort key: critical first, then firing, then loss, then age."""
     return tuple(
         sorted(
             notices,

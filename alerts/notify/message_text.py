@@ -1,7 +1,4 @@
-"""What is said of one alert, whichever way it goes.
-
-What, how bad, since when, expected and actual, cause, money at stake, chart, runbook.
-"""
+"""The text of one alert for all channels."""
 
 from __future__ import annotations
 
@@ -20,17 +17,17 @@ from streams.panes.counters import Unit
 
 MAX_CONTRIBUTORS = 3
 _LONGEST = 400
-"""Characters of a line."""
+"""Maximum characters of a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopInfo:
-    """Where the shop is and how it counts."""
+    """The shop's addresses, time zone and currency."""
 
     url: str = ""
-    """Where people reach `salepulse serve`; empty: messages have no links to it."""
+    """URL of `salepulse serve`; empty: no links."""
     runbooks: str = ""
-    """What a rule's runbook is relative to, where it is no address itself."""
+    """Base URL of relative runbooks."""
     timezone: str = "UTC"
     currency: str = "CNY"
     currency_exponent: int = 2
@@ -38,7 +35,7 @@ class ShopInfo:
 
 @dataclass(frozen=True, slots=True)
 class MessageFact:
-    """One fact: its name, and what it is."""
+    """A named fact."""
 
     name: str
     text: str
@@ -46,18 +43,18 @@ class MessageFact:
 
 @dataclass(frozen=True, slots=True)
 class MessageText:
-    """All that is said, without markup."""
+    """The text of an alert, without markup."""
 
     headline: str
-    """One line that says the most."""
+    """One line with the most important facts."""
     summary: str
     lines: tuple[MessageFact, ...]
     links: tuple[tuple[str, str], ...]
-    """(what, address) pairs."""
+    """(name, URL) pairs."""
 
 
 def message_text(notice: Notice, shop: ShopInfo) -> MessageText:
-    """What a notice says."""
+    """Compose the text of a notice."""
     alert = notice.alert
     summary = _resolved_summary(alert, shop) if notice.kind is NoticeKind.RESOLVED else alert.finding.summary
     return MessageText(
@@ -69,7 +66,7 @@ def message_text(notice: Notice, shop: ShopInfo) -> MessageText:
 
 
 def headline(notice: Notice) -> str:
-    """`[FIRING, critical] Conversion dropped: channel app`."""
+    """Format as `[FIRING, critical] Conversion dropped: channel app`."""
     alert = notice.alert
     state = "RESOLVED" if notice.kind is NoticeKind.RESOLVED else f"{notice.kind.upper()}, {alert.severity}"
     about = format_labels(alert.series.labels)
@@ -78,15 +75,16 @@ def headline(notice: Notice) -> str:
 
 
 def format_labels(labels: Labels) -> str:
-    """`channel app, region east`."""
+    """Format as `channel app, region east`."""
     return ", ".join(f"{name} {value}" for name, value in labels)
 
 
 def format_number(value: float | None, unit: Unit, shop: ShopInfo) -> str:
-    """A number with its unit, as people read it.
+    """Format a number with its unit.
 
-    >>> number(0.0213, Unit.RATIO, Place()), number(1_234_500, Unit.MONEY, Place()), number(1234.0, Unit.COUNT, Place())
-    ('2.13 %', '12,345.00 CNY', '1,234')
+    >>> shop = ShopInfo()
+    >>> format_number(0.0213, Unit.RATIO, shop), format_number(1_234_500, Unit.MONEY, shop)
+    ('2.13 %', '12,345.00 CNY')
     """
     if value is None:
         return "none"
@@ -108,15 +106,15 @@ def format_number(value: float | None, unit: Unit, shop: ShopInfo) -> str:
 
 
 def format_money(minor: int, shop: ShopInfo) -> str:
-    """Minor units in major ones, with the currency."""
+    """Format minor units in the currency."""
     digits = shop.currency_exponent
     return f"{minor / 10**digits:,.{digits}f} {shop.currency}"
 
 
 def format_time(at_ms: int, shop: ShopInfo) -> str:
-    """A moment by the shop's clock.
+    """Format a time in the shop's time zone.
 
-    >>> clock(1_794_355_200_000, Place(timezone="Asia/Shanghai"))
+    >>> format_time(1_794_355_200_000, ShopInfo(timezone="Asia/Shanghai"))
     '2026-11-11 08:00:00 Asia/Shanghai'
     """
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(shop.timezone)):%Y-%m-%d %H:%M:%S} " + (
@@ -125,7 +123,7 @@ def format_time(at_ms: int, shop: ShopInfo) -> str:
 
 
 def chart_url(alert: Alert, shop: ShopInfo) -> str | None:
-    """Where the chart is: the page, with the series and the range to show; up to now until the alert is resolved."""
+    """URL of the page with the alert's chart, up to now until the alert is resolved."""
     finding = alert.finding
     chart = finding.chart
     if chart is None or not shop.url:
@@ -143,7 +141,7 @@ def chart_url(alert: Alert, shop: ShopInfo) -> str | None:
 
 
 def runbook_url(finding: Finding, shop: ShopInfo) -> str | None:
-    """Where it says what to do."""
+    """URL of the runbook."""
     if finding.runbook.startswith(("https://", "http://")):
         return quote(finding.runbook, safe="/:?#[]@!$&'()*+,;=%~-._")
     if finding.runbook and shop.runbooks:
@@ -175,13 +173,12 @@ def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
     yield MessageFact("Rule", truncated(one_line(str(alert.series)), _LONGEST))
     if alert.status is Status.FIRING:
         yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
-    if finding.runbook and runbook_url(finding, shop) is None:  # a path, and nothing says where it begins
+    if finding.runbook and runbook_url(finding, shop) is None:  # a relative path without a base
         yield MessageFact("Runbook", truncated(one_line(finding.runbook), _LONGEST))
 
 
 def _resolved_summary(alert: Alert, shop: ShopInfo) -> str:
-    """One sentence about what is over: what is measured now, and at worst. For how long and for how much money it was
-    wrong have lines of their own."""
+    """Summarize a resolved alert: the value now and at worst. Duration and loss are separate facts."""
     finding, about = alert.finding, format_labels(alert.series.labels)
     parts = []
     if alert.now is not None:
@@ -231,7 +228,7 @@ def _links(alert: Alert, shop: ShopInfo) -> Iterator[tuple[str, str]]:
 
 
 def render(said: MessageText, markup: Markup, newline: str = "\n") -> str:
-    """All of it in a channel's markup."""
+    """Render with a channel's markup."""
     parts = [markup.bold(said.headline)]
     if said.summary:
         parts.append(markup.text(said.summary))

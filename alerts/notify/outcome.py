@@ -1,4 +1,4 @@
-"""What became of an attempt to send a message."""
+"""The outcome of a delivery attempt."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from enum import StrEnum
 
 
 class DeliveryFailure(StrEnum):
-    """Why a message did not arrive. Also the label `fault` of the metric."""
+    """Why a delivery failed. Also the metric label `fault`."""
 
     UNREACHABLE = "unreachable"
-    """No connection, or it broke."""
+    """The connection failed."""
     TIMEOUT = "timeout"
-    """No answer in time; it may have arrived all the same."""
+    """No response in time; the message may have been delivered."""
     FORBIDDEN_ADDRESS = "forbidden_address"
-    """The name leads to an address that is not public and not allowed."""
+    """The address is neither public nor allowed."""
     RATE_LIMITED = "rate_limited"
-    """Too many messages for the receiver."""
+    """The receiver's rate limit is exceeded."""
     SERVER_ERROR = "server_error"
-    """The receiver has a fault of its own."""
+    """The receiver reported an internal error."""
     REFUSED = "refused"
-    """The receiver does not take this message, or not from us."""
+    """The receiver refused the message or the sender."""
     NOT_INSTALLED = "not_installed"
-    """A library that this receiver needs is not there."""
+    """A required library is not installed."""
     INTERNAL = "internal"
-    """A fault of ours."""
+    """An error in salepulse."""
 
 
 PERMANENT_FAILURES = frozenset(
@@ -35,27 +35,27 @@ PERMANENT_FAILURES = frozenset(
         DeliveryFailure.INTERNAL,
     }
 )
-"""What trying again soon does not mend: somebody has to do something."""
+"""Failures that a retry cannot fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver has confirmed it."""
+    """The receiver confirmed the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not arrive, as far as we know."""
+    """The message was not delivered, as far as known."""
 
     fault: DeliveryFailure
     detail: str
-    """What happened, in a sentence, without secrets."""
+    """One sentence without secrets."""
     retry_after_s: float | None = None
-    """What the receiver asked us to wait."""
+    """The delay that the receiver requested."""
 
     @property
     def is_permanent(self) -> bool:
-        """Whether trying again soon is of no use."""
+        """Whether a retry is pointless."""
         return self.fault in PERMANENT_FAILURES
 
 

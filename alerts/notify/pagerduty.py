@@ -1,4 +1,4 @@
-"""PagerDuty: Events API v2 (developer.pagerduty.com, Send an alert event). A page is one incident."""
+"""PagerDuty Events API v2 (developer.pagerduty.com, Send an alert event). A page is one incident."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class PagerDutyConfig(ReceiverConfig):
 
 
 class PagerDuty:
-    """Speaks to one integration."""
+    """Channel to one integration."""
 
     def __init__(self, config: PagerDutyConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """An event for each notice, in the order in which they came to be: an end before its beginning never ends."""
+        """Build one event per notice, in order of creation: a resolve before its trigger would be lost."""
         for notice in sorted(message.notices, key=lambda one: one.created_ms):
             yield Request(self._config.url.get_secret_value(), json_bytes(self._event(notice, message.shop)), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """PagerDuty says it in the status."""
+        """Check the HTTP status."""
         return check_response(answer, host_of(self._config.url))
 
     def _event(self, notice: Notice, shop: ShopInfo) -> dict[str, object]:

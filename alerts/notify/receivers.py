@@ -1,4 +1,4 @@
-"""Who is told of alerts, and how: the file of receivers, routes and quiet hours."""
+"""The file of receivers, routes and quiet hours."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ AnyReceiverConfig = Annotated[
 
 
 def parse_duration_ms(text: object) -> int:
-    """Milliseconds of `30s`, `5m`, `2h`, `1d` or `0`; ValueError otherwise.
+    """Parse `30s`, `5m`, `2h`, `1d` or `0` to milliseconds; raise ValueError otherwise.
 
     >>> parse_duration_ms("5m"), parse_duration_ms("0")
     (300000, 0)
@@ -56,7 +56,7 @@ def parse_duration_ms(text: object) -> int:
 
 
 def parse_minute_of_day(text: object) -> int:
-    """Minutes after midnight of `23:30`; ValueError otherwise.
+    """Parse `23:30` to minutes after midnight; raise ValueError otherwise.
 
     >>> parse_minute_of_day("23:30"), parse_minute_of_day("24:00")
     (1410, 1440)
@@ -88,25 +88,25 @@ class _Part(BaseModel):
 
 
 class EscalationStepConfig(_Part):
-    """Who is told next."""
+    """One step of an escalation."""
 
     after: DurationMs = 0
-    """How long after it began to fire, if nobody has acknowledged and it is not over."""
+    """Delay after the start of the incident, if it is neither acknowledged nor resolved."""
     to: tuple[str, ...] = Field(min_length=1)
     """Names of receivers."""
 
 
 class RouteConfig(_Part):
-    """The way of some alerts to people. The first route that takes an alert is its route."""
+    """Routes alerts to receivers. The first matching route applies."""
 
     match: tuple[ParsedMatcher, ...] = ()
-    """`severity=critical`, `rule=~stock-.*`, `channel!=app`: all must hold. None: it takes every alert."""
+    """`severity=critical`, `rule=~stock-.*`, `channel!=app`; all must match. Empty: matches every alert."""
     escalation: tuple[EscalationStepConfig, ...] = ()
-    """Without any, nobody is told."""
+    """Empty: no notifications."""
     group_wait: DurationMs = 1000
-    """How long a message that is not critical may wait for others to go with it."""
+    """How long a non-critical notification waits to be grouped."""
     repeat_interval: DurationMs | None = None
-    """Tell again after so long, while it fires and nobody has acknowledged."""
+    """Interval of reminders while the alert fires unacknowledged."""
 
     @model_validator(mode="after")
     def _steps_in_order(self) -> Self:
@@ -117,17 +117,17 @@ class RouteConfig(_Part):
 
 
 class WeeklyIntervalConfig(_Part):
-    """Hours that come back every week."""
+    """A weekly interval."""
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = DAYS  # type: ignore[assignment]
-    """On which they begin."""
+    """The days on which it starts."""
     start: MinuteOfDay
     end: MinuteOfDay
-    """Not after the start: on the day after."""
+    """At or before the start: on the next day."""
     timezone: Timezone = "UTC"
 
     def weekly(self) -> WeeklyInterval:
-        """As the alerts' states know them."""
+        """Convert for the alert states."""
         return WeeklyInterval(
             days=tuple(sorted(DAYS.index(day) for day in self.days)),
             start_minute=self.start % MINUTES_A_DAY,
@@ -141,11 +141,11 @@ class ReceiversFile(_Part):
 
     receivers: tuple[AnyReceiverConfig, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
-    """The first that takes an alert is its route. Left out: everything goes to all receivers at once."""
+    """The first matching route applies. Without routes, every alert notifies all receivers at once."""
     quiet_hours: tuple[WeeklyIntervalConfig, ...] = ()
-    """Then only what is critical is told."""
+    """Only critical alerts notify in these intervals."""
     allow_networks: Annotated[tuple[str, ...], AfterValidator(lambda texts: _networks(texts))] = ()
-    """Networks that are not public and may be sent to all the same, as `10.1.0.0/16`."""
+    """Non-public networks that receivers may be in, such as `10.1.0.0/16`."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -157,7 +157,7 @@ class ReceiversFile(_Part):
 
     @property
     def routing(self) -> Routing:
-        """As the alerts' states know it."""
+        """Convert for the alert states."""
         routes = tuple(
             Route(
                 matchers=route.match,
@@ -174,7 +174,7 @@ class ReceiversFile(_Part):
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """Networks that are allowed though they are not public."""
+        """The allowed non-public networks."""
         return parse_networks(self.allow_networks)
 
 
@@ -196,18 +196,18 @@ def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One receiver, ready to be sent to."""
+    """A receiver with its notifier."""
 
     name: str
     kind: str
     notifier: Notifier
     rate_limit: RateLimit
     resend_channel: Alertmanager | None = None
-    """Where what fires must be told again and again."""
+    """The Alertmanager to which firing alerts are resent."""
 
 
 def build_receivers(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
-    """The receivers of a file by name."""
+    """Build the receivers of a file by name."""
     return {config.name: _build_receiver(config, file.networks, http) for config in file.receivers}
 
 
@@ -237,10 +237,10 @@ def _build_receiver(config: AnyReceiverConfig, allowed: Iterable[Network], http:
 
 
 def read_receivers(path: Path | None) -> ReceiversFile:
-    """The file; without one, nobody is told anything.
+    """Read the file; without one, there are no receivers.
 
     Raises:
-        UsageError: it cannot be read, or says what it may not; without the values that are wrong, which may be secrets.
+            UsageError: the file cannot be read or is invalid. The message contains no values, which may be secrets.
     """
     if path is None:
         return ReceiversFile()

@@ -1,4 +1,4 @@
-"""A message that says that it is a test: a beginning, and its end."""
+"""Test messages: a firing alert and its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.panes.counters import Unit
 
 
 def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[NotificationMessage]:
-    """What is sent to try a receiver: informational, so that nobody is called for it."""
+    """Messages to test a receiver, with severity info so that it pages no one."""
     series = Series("salepulse-test", (("receiver", receiver),))
     finding = Finding(
         series=series,

@@ -1,4 +1,4 @@
-"""Secrets of receivers: never shown, and never in the file if one does not want them there."""
+"""Secrets of receivers, which may be read from the environment or from files, and are never shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FROM_FILE = "file:"
 
 
 def _resolved(given: object) -> object:
-    """What `env:NAME` or `file:/path` stands for; anything else stands for itself."""
+    """Resolve `env:NAME` or `file:/path`; other text is returned unchanged."""
     if not isinstance(given, str):
         return given
     if (name := variable_of(given)) is not None:
@@ -43,12 +43,12 @@ def _url(secret: SecretStr) -> SecretStr:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
-"""A secret itself, or `env:NAME` or `file:/path` of where it is."""
+"""A secret, `env:NAME` or `file:/path`."""
 
 SecretUrl = Annotated[SecretStr, BeforeValidator(_resolved), AfterValidator(_url)]
-"""An address that is a secret in part: its path or a parameter is what lets one in."""
+"""A URL whose path or query is secret."""
 
 
 def host_of(url: SecretStr) -> str:
-    """What of an address may be told."""
+    """The part of a URL that may be shown."""
     return urlsplit(url.get_secret_value()).hostname or ""

@@ -1,4 +1,4 @@
-"""Slack: an incoming webhook (api.slack.com, Sending messages using incoming webhooks)."""
+"""Slack incoming webhooks (api.slack.com, Sending messages using incoming webhooks)."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from alerts.notify.secret import SecretUrl, host_of
 
 MAX_BYTES = 12_000
 _SECTION = 2900
-"""Characters of a section: 3,000 at most."""
+"""Slack's limit of a section is 3,000 characters."""
 
 
 class SlackConfig(ReceiverConfig):
-    """An incoming webhook: a message a second."""
+    """An incoming webhook: one message per second."""
 
     RATE: ClassVar[int] = 60
 
     type: Literal["slack"]
     url: SecretUrl
-    """The webhook: all that proves who sends."""
+    """The webhook URL, which is the only credential."""
 
 
 class Slack:
-    """Speaks to one webhook."""
+    """Channel to one webhook."""
 
     def __init__(self, config: SlackConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """Sections of mrkdwn; the title in `text`, for what shows no sections."""
+        """Build sections of mrkdwn, with the title in `text` as fallback."""
         markup = SlackMarkup()
         text = message.body(markup, MAX_BYTES)
         sections = [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in _parts(text)]
@@ -42,12 +42,12 @@ class Slack:
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Slack says it in the status: 429 with Retry-After, 4xx for what it will never take."""
+        """Check the HTTP status."""
         return check_response(answer, host_of(self._config.url), accepted=(200,))
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Text in parts that a section holds, broken between lines."""
+    """Split text into sections between lines."""
     part = ""
     for line in text.split("\n"):
         if part and len(part) + 1 + len(line) > _SECTION:

@@ -1,4 +1,4 @@
-"""A signed webhook, by the Standard Webhooks specification (standardwebhooks.com, version 1.0.0)."""
+"""Signed webhooks (Standard Webhooks, standardwebhooks.com, version 1.0.0)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFIX = "whsec_"
 
 
 def key_of(secret: str) -> bytes:
-    """The key that a secret stands for. ValueError where it is none."""
+    """Decode the key of a secret; ValueError if it is invalid."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
@@ -39,7 +39,7 @@ def _checked(secret: SecretStr) -> SecretStr:
 
 
 class WebhookConfig(ReceiverConfig):
-    """Any program that takes signed webhooks."""
+    """A program that accepts signed webhooks."""
 
     RATE: ClassVar[int] = 600
 
@@ -50,19 +50,19 @@ class WebhookConfig(ReceiverConfig):
 
 
 def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """The header `webhook-signature`."""
+    """Return the header `webhook-signature`."""
     signed = f"{message_id}.{timestamp_s}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
 
 
 class Webhook:
-    """Speaks to one program."""
+    """Channel to one program."""
 
     def __init__(self, config: WebhookConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """One event a notice, named so that one that comes again is known as a repeat."""
+        """Build one event per notice; its id identifies a repeat."""
         for notice in sorted(message.notices, key=lambda one: one.created_ms):
             body = json_bytes(
                 {
@@ -82,5 +82,5 @@ class Webhook:
             yield Request(self._config.url.get_secret_value(), body, headers)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Any 2xx is well. 410 says that nobody is there any more."""
+        """Check the HTTP status; 410 is permanent."""
         return check_response(answer, host_of(self._config.url))

@@ -1,4 +1,4 @@
-"""WeCom: a robot of a group (developer.work.weixin.qq.com, Group robot)."""
+"""WeCom group robots (developer.work.weixin.qq.com, Group robot)."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import SecretUrl, host_of
 
 MAX_BYTES = 4096
-"""Of the text."""
+"""Limit of the text."""
 TOO_FAST = 45009
 BUSY = -1
 
 
 class WeComConfig(ReceiverConfig):
-    """A robot of a WeCom group: 20 messages a minute."""
+    """A WeCom group robot: 20 messages per minute."""
 
     RATE: ClassVar[int] = 20
 
     type: Literal["wecom"]
     url: SecretUrl
-    """The robot's webhook, with its key: all that proves who sends."""
+    """The robot's webhook with its key, which is the only credential."""
 
 
 class WeCom:
-    """Speaks to one robot."""
+    """Channel to one robot."""
 
     def __init__(self, config: WeComConfig) -> None:
         self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """One message in Markdown."""
+        """Build one Markdown message."""
         text = message.body(FullWidthMarkdown(), MAX_BYTES)
         body = {"msgtype": "markdown", "markdown": {"content": text}}
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
-        """WeCom answers 200 and says in `errcode` what is wrong."""
+        """Check `errcode`; the HTTP status is always 200."""
         host = host_of(self._config.url)
         if (failed := check_response(answer, host)) is not None:
             return failed

@@ -1,1 +1,1 @@
-"""What is watched, as YAML: models, the file with the line of every fault, the default pack, reloading."""
+"""Rules: models, YAML files, the default rules, and reloading."""

@@ -1,4 +1,4 @@
-"""Which topics a number is made of: a fault of one of them explains what is odd about the number."""
+"""The topics that a number depends on: a fault of one of them explains an odd value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COUNTED: Mapping[str, Topic] = {
 
 @cache
 def counters_of(name: str) -> tuple[str, ...]:
-    """The counters and distinct counts that a counter or KPI is made of; none for what rests on more than panes."""
+    """Return the counters and distinct counts of a counter or KPI; none if it depends on more than panes."""
     if name in _COUNTED:
         return (name,)
     return next((kpi.inputs for kpi in KPIS if kpi.name == name), ())
@@ -31,6 +31,6 @@ def counters_of(name: str) -> tuple[str, ...]:
 
 @cache
 def topics_of(name: str) -> frozenset[Topic]:
-    """The topics behind a counter or KPI; all event topics for what rests on more than panes (stock, shipping)."""
+    """Return the topics of a counter or KPI; all event topics if it depends on more than panes (stock, shipping)."""
     found = frozenset(_COUNTED[counter] for counter in counters_of(name) if counter in _COUNTED)
     return found or frozenset(EVENT_TOPICS)

@@ -1,4 +1,4 @@
-"""How a rule decides that something is wrong: the five kinds of detector that it may name."""
+"""Models of the five detectors of rules."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from streams.panes.counters import COUNTER_IDS, COUNTERS
 
 
 class StrictModel(BaseModel):
-    """Frozen, and no name is taken that is not known."""
+    """A frozen model that forbids unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ReferencePeriod(StrEnum):
-    """What a number is compared with."""
+    """The period of the reference value."""
 
     PROMOTION_CLOCK = "promotion_clock"
-    """The earlier promotion that the running one names as its `baseline`, at the same time since its start."""
+    """The promotion that the running one names as its `baseline`, at the same time since its start."""
     YESTERDAY = "yesterday"
     """24 hours before."""
     LAST_WEEK = "last_week"
     """7 days before."""
     SEASONAL = "seasonal"
-    """The median of the same time of the week, or else of the day, in what is kept; known outages are left out."""
+    """The median of the same time of the week, or else of the day, without known outages."""
     RECENT = "recent"
-    """The sale's own last hour, its latest minutes left out."""
+    """The last hour, without its latest minutes."""
 
 
 class HealthCheck(StrEnum):
-    """What the monitor knows of itself."""
+    """A health check of the monitor itself."""
 
     AS_OF_AGE = "as_of_age_seconds"
-    """How far what is shown is behind the clock."""
+    """Age of the as-of."""
     STALE = "partition_stale"
-    """How many partitions are without word from a worker."""
+    """Number of partitions without a recent heartbeat of a worker."""
     LAG = "partition_lag"
-    """Records that wait to be counted. Labels: topic."""
+    """Records not yet counted. Labels: topic."""
     LAG_AGE = "partition_lag_seconds"
-    """How far the newest event of a partition with records waiting is behind the clock, of the one furthest behind.
-    Labels: topic. On the event clock it is not known."""
+    """Age of the newest counted event of a partition with lag; the maximum over partitions. Unknown on the event clock.
+    Labels: topic."""
     REFUSED = "dead_letter_rate"
-    """Share of the last minutes' messages that were refused. Labels: topic."""
+    """Share of rejected messages in the last minutes. Labels: topic."""
     REPEATED = "duplicate_rate"
-    """Share of the last minutes' events that had been seen. Labels: topic."""
+    """Share of duplicate events in the last minutes. Labels: topic."""
     INCOMPLETE = "incomplete_history"
-    """How many partitions of a topic lost records before they were counted, until `salepulse incomplete clear`. Labels:
+    """Number of partitions that lost records before they were counted, until `salepulse incomplete clear`. Labels:
     topic."""
     STORE_DOWN = "store_down"
-    """1 while Redis does not answer."""
+    """1 while Redis does not respond."""
     STORE_REFUSES = "store_refuses_writes"
-    """1 while Redis answers and refuses writes: out of memory, disk full, too few replicas, a replica."""
+    """1 while Redis responds and refuses writes: out of memory, disk full, too few replicas, a replica."""
     SOURCE_AHEAD = "source_clock_ahead_seconds"
-    """How far a producer's events are ahead of the clock, where by more than 2 s. Labels: topic, source."""
+    """How far a producer's events are ahead of the clock, if by more than 2 s. Labels: topic, source."""
     WORKER_CLOCK = "worker_clock_offset_seconds"
-    """How far the clock of a worker's machine is from Redis's, either way. Labels: worker."""
+    """Clock difference between a worker and Redis, as an absolute value. Labels: worker."""
     HORIZON = "dedup_horizon_short"
-    """1 while repeats are remembered for less than the setting. Labels: topic."""
+    """1 while duplicates are remembered for less than the setting. Labels: topic."""
 
 
 class Direction(StrEnum):
-    """Which change is bad."""
+    """The direction that is a problem."""
 
     DROP = "drop"
     RISE = "rise"
@@ -89,7 +89,7 @@ CounterName: TypeAlias = Annotated[
     str, AfterValidator(_counter), Field(json_schema_extra={"enum": [counter.name for counter in COUNTERS]})
 ]
 CounterNames: TypeAlias = Annotated[tuple[CounterName, ...], BeforeValidator(_listed)]
-"""Counters that are added up; one may be written without a list."""
+"""Counters to add up; one may be written without a list."""
 
 
 ValueName: TypeAlias = Annotated[str, AfterValidator(check_value)]
@@ -97,22 +97,22 @@ ValueName: TypeAlias = Annotated[str, AfterValidator(check_value)]
 
 
 class ThresholdDetector(StrictModel):
-    """A number of the API beyond a fixed limit; it clears at another, so that it does not flap."""
+    """Fires while a number is beyond a fixed limit. A separate clear limit prevents flapping."""
 
     kind: Literal["threshold"]
     value: ValueName
     window: Window = Window.M5
     above: Number | None = None
-    """Wrong when greater than this; exactly one of `above` and `below` is given."""
+    """Fires above this; write either `above` or `below`."""
     below: Number | None = None
     clear: Number | None = None
-    """Right again when no longer beyond this; the limit itself if left out."""
+    """Clears at this limit; the firing limit if left out."""
     beyond_usual: Annotated[Number, Field(gt=0)] | None = None
-    """Where the series' usual level is beyond the limit already, what is by so much beyond that level is wrong instead,
-    and right again within half of it: `25%` is 25 points of a share. Usual is the median of the same four hours of the
-    week in the last four weeks; where fewer than three of them are known, the limit counts."""
+    """Shifts the limit where the usual level is beyond it: the rule fires this far beyond the usual level, and clears
+    within half of it. `25%` is 25 points of a share. The usual level is the median of the same four hours of the week
+    in the last four weeks; with fewer than three known weeks, the plain limit applies."""
     least: tuple[ValueName, Number] | None = None
-    """Only where this number (of the same window) is at least so much, such as `[orders_paid, 20]`."""
+    """Evaluate only where this number in the same window is at least this much, such as `[orders_paid, 20]`."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
@@ -125,29 +125,29 @@ class ThresholdDetector(StrictModel):
 
     @property
     def limit(self) -> float:
-        """The threshold."""
+        """Return the firing limit."""
         limit = self.above if self.above is not None else self.below
         assert limit is not None
         return limit
 
 
 class ChangeDetector(StrictModel):
-    """A number of the API that is far from what it was at a comparable time."""
+    """Fires while a number differs from its value at a comparable time."""
 
     kind: Literal["change"]
     value: ValueName
     window: Window = Window.M5
     direction: Direction
     by: Share
-    """Wrong when it is off by more than this share of the baseline."""
+    """Fires if the difference exceeds this share of the reference."""
     clear_by: Share | None = None
-    """Right again when off by less than this; half of `by` if left out."""
+    """Clears below this share; half of `by` if left out."""
     spreads: Annotated[float, Field(ge=0)] = 4.0
-    """And off by more than so many of the baseline's own spreads (robust standard deviations), where known."""
+    """The difference must also exceed this many robust standard deviations of the reference, where known."""
     against: tuple[ReferencePeriod, ...] = tuple(ReferencePeriod)
-    """The first of these that has a baseline is taken."""
+    """The first period with a reference is used."""
     least: tuple[ValueName, Number] | None = None
-    """Only where this number (of the same window) is at least so much, now and at the time compared with."""
+    """Evaluate only where this number in the same window, now and in the reference, is at least this much."""
 
     @model_validator(mode="after")
     def _change_is_possible(self) -> Self:
@@ -159,29 +159,29 @@ class ChangeDetector(StrictModel):
 
 
 class SequentialDetector(StrictModel):
-    """A rate or a count that has changed: a test that may be looked at every second without wearing out.
+    """Fires on a change of a rate or count, with a sequential test that may be read every second.
 
-    Of every `per` event, delayed by as long as people take, some lead to a `count` event. The detector learns how many,
-    and how long they take, from the sale itself, and alarms when the evidence for a change of at least `least_effect`
-    is so great that the budget of false alarms allows it.
+    Each `per` event leads to a `count` event with some probability, after a delay. The detector learns both from the
+    sale, and fires when the evidence for a change of at least `least_effect` exceeds the threshold of the false-alarm
+    budget.
     """
 
     kind: Literal["sequential"]
     count: CounterNames
-    """Counters that are added up."""
+    """Counters to add up."""
     per: CounterNames
-    """Counters that they follow from."""
+    """Counters of the events that they follow."""
     direction: Direction = Direction.DROP
     least_effect: Share = 0.10
-    """Changes smaller than this are not looked for: no alarm below it, and none at all below half of it."""
+    """Smallest change to detect: none below it is sought, and none below half of it fires."""
     least_sample: Annotated[float, Field(ge=1)] = 30
-    """No alarm before so many `count` events were to be expected since the change."""
+    """Minimum number of expected `count` events since the change."""
     least_baseline: Annotated[float, Field(ge=1)] = 100
-    """No test before so many `count` events have been seen."""
+    """Minimum number of observed `count` events before the first test."""
     lag: Seconds = 0.0
-    """How long `count` events come after `per` events, as a first guess; the sale then tells."""
+    """Initial guess of the delay from `per` to `count` events."""
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """This rule's part of the budget of false alarms, relative to the others'."""
+    """This rule's weight in the false-alarm budget."""
 
     @model_validator(mode="after")
     def _effect_is_possible(self) -> Self:
@@ -191,19 +191,19 @@ class SequentialDetector(StrictModel):
 
 
 class SilenceDetector(StrictModel):
-    """Nothing comes where something was to be expected."""
+    """Fires when no events occur although some are expected."""
 
     kind: Literal["silence"]
     count: CounterNames
-    """Counters that all stand still. In `for_each: [source]` it is the source's events, whichever they are."""
+    """Counters that must all be 0. In `for_each: [source]`, all events of the source count."""
     after: Seconds = 5.0
-    """No alarm before so much time without any."""
+    """Minimum duration without events."""
     least_expected: Annotated[float, Field(ge=5)] = 30
-    """No alarm before so many were to be expected in that time, at the rate of the last minutes."""
+    """Minimum number of expected events in that time, at the rate of the last minutes."""
 
 
 class HealthCheckDetector(StrictModel):
-    """What the monitor knows of itself, beyond a limit."""
+    """Fires while a health check is above a limit."""
 
     kind: Literal["health"]
     check: HealthCheck

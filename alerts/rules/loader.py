@@ -1,4 +1,4 @@
-"""Rules that follow their files: read anew when they change; a file with faults keeps the last good rules."""
+"""Load rules and reload changed files; after an error, the last valid rules stay in force."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT = "default.yaml"
 
 
 class RulesError(UsageError):
-    """A rule file that cannot be used at all; the message lists what to change, with lines."""
+    """An invalid rule file; the message lists all errors with their lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,18 @@ class LoadedRules:
 
     rules: Rules
     version: str
-    """A digest of the text they come from: other rules, other version."""
+    """Digest of their text."""
     errors: tuple[FileError, ...] = ()
-    """Why the newest text is not in force; none when it is."""
+    """Errors of the latest text, which is not in force."""
 
 
 def default_text() -> str:
-    """The pack that is in force where no file is given."""
+    """The default rules."""
     return files("alerts.rules").joinpath(DEFAULT).read_text(encoding="utf-8")
 
 
 def load(text: str, name: str) -> LoadedRules:
-    """Rules from text; RulesError with every fault."""
+    """Parse rules; raise RulesError with all errors."""
     read = read_rules(text)
     if read.rules is None:
         raise RulesError("\n".join(format_errors(read.errors, name)))
@@ -44,22 +44,22 @@ def load(text: str, name: str) -> LoadedRules:
 
 
 def format_errors(errors: tuple[FileError, ...], name: str) -> list[str]:
-    """Faults as `file:line: message`."""
+    """Format errors as `file:line: message`."""
     return [f"{name}:{fault.line}: {fault.message}" for fault in errors]
 
 
 class RuleLoader:
-    """Follows one file, or holds the default pack. Ask `refresh` as often as you like: it reads what has changed."""
+    """Watches one file, or holds the default rules. `refresh` is cheap if nothing has changed."""
 
     def __init__(self, path: Path | None) -> None:
-        """Raises RulesError where the file cannot be used or read: without any rules there is nothing to keep."""
+        """Raises RulesError if the file is missing or invalid."""
         self._path = path
         self._name = DEFAULT if path is None else str(path)
         self._stamp = self._stamped()
         self.loaded = load(self._text(), self._name)
 
     def refresh(self) -> bool:
-        """Look at the file again; returns whether anything is different, be it rules or faults."""
+        """Reload a changed file; return whether rules or errors have changed."""
         stamp = self._stamped()
         if stamp == self._stamp:
             return False
@@ -78,7 +78,7 @@ class RuleLoader:
         return self.loaded != before
 
     def _stamped(self) -> tuple[int, int] | None:
-        """What changes when the file does; None while it is not there."""
+        """A value that changes with the file; None: the file is missing."""
         if self._path is None:
             return (0, 0)
         try:

@@ -1,4 +1,4 @@
-"""A rule: what is watched, where, when, how bad it is, and what to do about it."""
+"""The model of a rule: scopes, detector, timing, severity and runbook."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from consumers.topics import EVENT_TOPICS, Topic
 
 
 class RuleScope(StrEnum):
-    """What a rule may be applied to, one by one."""
+    """The scopes of a rule; each value is a series."""
 
     ALL = "all"
-    """The whole shop: the parent of what the other scopes cut it into."""
+    """The whole shop, parent of the other scopes."""
     PROMOTION = "promotion"
     CHANNEL = "channel"
     REGION = "region"
@@ -38,84 +38,84 @@ class RuleScope(StrEnum):
     VARIANT = "variant"
     MEMBER = "member"
     SKU = "sku"
-    """Every SKU that is known; with `promoted: true` those of the running promotions."""
+    """All known SKUs; with `promoted: true`, those of running promotions."""
     SOURCE = "source"
-    """Every producer, as `topic/source`."""
+    """Producers, as `topic/source`."""
 
 
 class PromotionCondition(StrictModel):
-    """A condition on the promotions that run; all that is given must hold."""
+    """A condition on running promotions; all given fields must match."""
 
     running: bool | None = None
-    """true: while any promotion runs; false: while none does."""
+    """true: a promotion is running; false: none is."""
     promotions: tuple[str, ...] = ()
-    """While one of these runs."""
+    """One of these promotions is running."""
     phases: tuple[str, ...] = ()
-    """While a promotion is in a phase of one of these names."""
+    """A promotion is in a phase of one of these names."""
     first: Seconds | None = None
-    """Only so long after the promotion, or the phase, began."""
+    """Only this long after the start of the promotion or phase."""
 
 
 class RuleOverride(StrictModel):
-    """What is different while a condition holds. Of several that hold, the last one given counts for each field."""
+    """Other values while a condition is met. Of several overrides, the last one wins for each field."""
 
     when: PromotionCondition
     enabled: bool | None = None
     severity: Severity | None = None
     detect: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the detector with other values; its kind stays."""
+    """Detector fields with other values; `kind` cannot change."""
 
 
 class LossMethod(StrEnum):
-    """How a finding is put into money."""
+    """How to compute the lost revenue of a finding."""
 
     NONE = "none"
     SHORTFALL = "shortfall"
-    """The GMV that was to be expected a minute, times the share by which the number falls short."""
+    """Expected GMV per minute times the relative shortfall."""
     EXCESS = "excess"
-    """So many more than expected a minute, times the average order."""
+    """Excess per minute times the average order value."""
     ALL_OF_IT = "all_of_it"
-    """All GMV of the series a minute, as it was before: it is lost while this lasts."""
+    """The series' usual GMV per minute, all of it lost."""
 
 
 class Rule(StrictModel):
-    """One rule of the file."""
+    """One rule."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-    """Lower-case words with hyphens. An alert's identity: renamed, it is another rule."""
+    """Lower-case words with hyphens. Part of the alert's identity: a renamed rule is a new one."""
     title: Annotated[str, Field(min_length=1, max_length=100)]
-    """What is wrong, in a few words."""
+    """The problem in a few words."""
     category: Category = Category.BUSINESS
     severity: Severity = Severity.WARNING
     critical_from: Share | None = None
-    """Critical where it loses at least this share of the whole shop's GMV a minute."""
+    """Critical if it loses at least this share of the whole shop's GMV per minute."""
     incident: str = ""
-    """Rules with the same word here tell of one incident: the first of them pages, the others are held back. Given two
-    at once, the one that stands first in the file. Left out: the rule's own name."""
+    """Rules with the same value report one incident: the first one pages and inhibits the others. If two start
+    together, the one listed first wins. Default: the rule's name."""
     inhibit_for: Seconds = 600.0
-    """So long it stays held back after what told of its `incident` is right again, for the end of one reaches some
-    tests later than others. With `0s` it goes on with the page at once: for what is no echo, but was foretold."""
+    """How long this rule stays inhibited after the root of its `incident` has cleared, because detectors clear at
+    different times. With `0s` it continues the page at once: for a forecast that has come true."""
     for_each: tuple[RuleScope, ...] = (RuleScope.ALL,)
     promoted: bool = False
-    """In scope `sku`: only those of the running promotions."""
+    """In scope `sku`: only SKUs of running promotions."""
     values: tuple[str, ...] = ()
-    """Only these values of the scopes; empty: every one."""
+    """Only these values of the scopes; empty: all."""
     detect: Detect
     when: PromotionCondition = PromotionCondition()
-    """Only then; always, if left out."""
+    """When the rule applies; default: always."""
     during: tuple[RuleOverride, ...] = ()
     for_s: Annotated[Seconds, Field(alias="for")] = 0.0
-    """It must last so long before anybody is told."""
+    """How long the breach must last before the alert fires."""
     keep_firing_for: Seconds = 60.0
-    """It must be right again for so long before it counts as resolved."""
+    """How long the value must be clear before the alert resolves."""
     money: LossMethod = LossMethod.NONE
     explains: tuple[Topic, ...] | None = None
-    """Of a data fault: business alerts that rest on these topics are held back while it lasts. Left out, the topic that
-    the fault's labels name, else all; an empty list: none, for what leaves the numbers right."""
+    """For data faults: topics whose business alerts are inhibited. Default: the topic in the fault's labels, else all;
+    an empty list: none."""
     causes: tuple[str, ...] = ()
-    """Incidents (see `incident`) that follow from this one: held back while it lasts and ten minutes more."""
+    """Incidents (see `incident`) that this one causes: inhibited meanwhile and for ten minutes after."""
     runbook: str = ""
-    """Address or path of what to do."""
+    """Address or path of the runbook."""
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class Rule(StrictModel):
     def detector(
         self, holding: frozenset[int]
     ) -> ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector:
-        """The detector while these of `during` hold (places, from 0). Raises ValidationError where it is none."""
+        """Return the detector with these overrides (indexes). Raises ValidationError if it is invalid."""
         if holding not in self._variants:
             fields = self.detect.model_dump(exclude_unset=True)
             for place in sorted(holding):
@@ -156,7 +156,7 @@ class Rule(StrictModel):
 
     @cached_property
     def topics(self) -> frozenset[Topic]:
-        """The topics that what it watches is made of."""
+        """The topics that the detector depends on."""
         match self.detect:
             case SequentialDetector(count=count, per=per):
                 return frozenset().union(*(topics_of(name) for name in (*count, *per)))
@@ -168,7 +168,7 @@ class Rule(StrictModel):
 
     @property
     def incident_key(self) -> str:
-        """What its findings are one incident with."""
+        """Key of the incident that its findings belong to."""
         return self.incident or self.name
 
 
@@ -178,10 +178,10 @@ _DETECT: TypeAdapter[
 
 
 class Budget(StrictModel):
-    """How often on-call may be woken for nothing."""
+    """The false-alarm budget."""
 
     false_pages_per_day: Annotated[float, Field(gt=0, le=100)] = 0.5
-    """Of all sequential rules and all their series together, in a sale where nothing is wrong."""
+    """Expected false pages per day of all sequential rules and series together."""
 
 
 class Rules(StrictModel):

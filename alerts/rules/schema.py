@@ -1,4 +1,4 @@
-"""A rule file as JSON Schema, for editors: `python -m alerts.rules.schema` writes it."""
+"""The JSON Schema of rule files, for editors. `python -m alerts.rules.schema` writes it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ NAME = "rules.schema.json"
 
 
 def rule_schema() -> dict[str, Any]:
-    """The JSON Schema of a rule file. Times and shares may also be text with a unit."""
+    """Return the JSON Schema. Durations and shares may also be text with a unit."""
     return {"$schema": DIALECT, **_written(Rules.model_json_schema())}
 
 
 def write_schema(folder: Path = FOLDER / "alerts") -> Path:
-    """Write `rule_schema` to the folder; return the file."""
+    """Write the schema to the folder; return the path."""
     path = folder / NAME
     path.write_text(json.dumps(rule_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
 def _written(node: Any) -> Any:
-    """Numbers may be written with a unit, and one counter without a list."""
+    """Allow units for numbers, and one counter instead of a list."""
     if isinstance(node, list):
         return [_written(item) for item in node]
     if not isinstance(node, dict):

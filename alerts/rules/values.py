@@ -1,4 +1,4 @@
-"""The numbers that thresholds and changes may ask for."""
+"""The numbers that threshold and change rules may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOCK = (
     "stock_fill_rate",
 )
 MIN_DUE_ORDERS = 100
-"""Of fewer orders that fall due no share is told: one of 10 % would be off by 3 points and more for chance."""
+"""Minimum number of due orders for a share: with fewer, a share of 10 % has an error of 3 points or more."""
 NON_KPI_VALUES = {
     "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
@@ -29,19 +29,19 @@ NON_KPI_VALUES = {
     "expected_breach_rate": "of the orders paid that fall due within 24 hours, the share that waits and is to be "
     f"expected overdue; not known of fewer than {MIN_DUE_ORDERS}",
 }
-"""What no KPI is: forecasts, and numbers that KPIs rest on; by name."""
+"""Numbers that are not KPIs: forecasts, and numbers that KPIs depend on; by name."""
 _KNOWN_FOR: Mapping[str, Sequence[Scope]] = {
     **dict.fromkeys((name for name in NON_KPI_VALUES if name.startswith("target_probability")), (Scope.PROMOTION,)),
     "orders_due": SHIPPING_SCOPES,
     "expected_breaches": (Scope.ALL,),
     "expected_breach_rate": (Scope.ALL,),
 }
-"""The scopes that those are known for."""
+"""The scopes of those numbers."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *NON_KPI_VALUES)))
 
 
 def check_value(name: str) -> str:
-    """The name, if there is such a number; ValueError says which there are."""
+    """Return the name; raise ValueError with the known names if it is unknown."""
     if name not in VALUES:
         close = get_close_matches(name, VALUES, 1)
         raise ValueError(f"there is no {name!r}: " + (f"do you mean {close[0]!r}?" if close else "see definitions"))
@@ -49,7 +49,7 @@ def check_value(name: str) -> str:
 
 
 def check_scopes(name: str, scopes: Iterable[str]) -> None:
-    """ValueError where a number is not known for one of these scopes, and a rule would be silent there for ever."""
+    """Raise ValueError if the number does not exist in one of the scopes, where the rule could never fire."""
     known = _KNOWN_FOR.get(name)
     unknown = [] if known is None else [str(scope) for scope in scopes if scope not in known]
     if known is not None and unknown:
@@ -58,7 +58,7 @@ def check_scopes(name: str, scopes: Iterable[str]) -> None:
 
 
 def unit_of(name: str) -> Unit:
-    """Its unit; of forecasts and stock, a ratio where it is a share."""
+    """Return the unit of a number."""
     if name in UNITS:
         return UNITS[name]
     is_share = name.startswith("target_probability") or name.endswith("_rate") or name == "sell_through"

@@ -14,7 +14,7 @@ from alerts.state.notification_status import NotificationStatus
 
 
 def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
-    """16 hexadecimal digits: the same for the same rule and labels, in whatever order, in every process.
+    """16 hexadecimal digits that identify a rule and labels of any order.
 
     >>> fingerprint("silence", {"scope": "all"})
     '9bc62473cd39cef9'

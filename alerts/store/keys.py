@@ -1,4 +1,4 @@
-"""Names of the keys of alerts. All share one hash tag, so that one script call may touch them."""
+"""Redis keys of alerts. They share one hash tag, so that one script can access them all."""
 
 from __future__ import annotations
 

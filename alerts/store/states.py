@@ -103,9 +103,9 @@ class StateStore:
         return LeaderLease(owner, int(epoch)) if epoch else Standby(holder_name.decode(), int(free_in_ms))
 
     async def holder(self) -> str | None:
-        """Return the leader's name; None: the lease is free."""
-        owner = (await self._holder(keys=[self._keys.lead], args=[])).decode()
-        return owner or None
+        """Return the leader's name: empty if the lease was released or never taken, None if it expired."""
+        owner: bytes | None = await self._holder(keys=[self._keys.lead], args=[])
+        return None if owner is None else owner.decode()
 
     async def release_lead(self, owner: str) -> None:
         """Release the lease if this owner holds it."""

@@ -4,12 +4,11 @@
 #
 #   deploy/kafka/acls.sh --bootstrap-server kafka-1:9092 --command-config admin.properties
 #
-# Other names: `group`, `alerts_group`, `topic_prefix` and `topic_clicks`, ... are settings; here they are taken from the
+# Other names: `group`, `topic_prefix` and `topic_clicks`, ... are settings; here they are taken from the
 # same environment, SALEPULSE_GROUP and so on.
 set -euo pipefail
 connect=("$@")
 group=${SALEPULSE_GROUP:-salepulse}
-alerts_group=${SALEPULSE_ALERTS_GROUP:-salepulse-alerts}
 prefix=${SALEPULSE_TOPIC_PREFIX:-}
 promotions=$prefix${SALEPULSE_TOPIC_PROMOTIONS:-promotions}
 dead_letters=$prefix${SALEPULSE_TOPIC_DEAD_LETTERS:-dead-letters}
@@ -29,10 +28,8 @@ allow salepulse-worker --operation Read "${events[@]}" --topic "$promotions"
 allow salepulse-worker --operation Write --topic "$dead_letters"
 allow salepulse-worker --operation Read --group "$group"
 
-# Alerts look whether the topics are there, elect who evaluates by a topic of their own, and write changes of alerts.
+# Alerts check that the topics exist, and write changes of alerts.
 allow salepulse-alerts --operation Describe "${events[@]}" --topic "$promotions" --topic "$dead_letters"
-allow salepulse-alerts --operation Create --operation Read --topic "$prefix$alerts_group-__assignor-__leader"
-allow salepulse-alerts --operation Read --group "$alerts_group"
 allow salepulse-alerts --operation Write --topic "$alerts"
 
 # Who sets it up and looks after it: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.

@@ -58,7 +58,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 def make(redis: Redis) -> Making:
     clock = Clock()
 
-    def making(name: str = "one", *, lease_ms: int = 5000, claims: bool = True) -> Made:
+    def making(name: str = "one", *, lease_ms: int = 5000) -> Made:
         evaluator, metrics = Scripted(BAD), AlertMetrics()
         store = StateStore(redis, KEYS, ShopInfo(), lease_ms=lease_ms)
         routing = to("chat")
@@ -69,7 +69,6 @@ def make(redis: Redis) -> Making:
             evaluator,
             lambda: routing,
             metrics,
-            is_preferred_leader=lambda: claims,
             clock=clock,
         )
         return Made(engine, evaluator, metrics)
@@ -143,15 +142,21 @@ async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owe
     assert await sleepy.engine.round() is EvaluationOutcome.STANDBY
 
 
-async def test_a_lead_that_stays_free_is_taken_by_one_without_the_first_claim(
-    make: Making, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module, "TAKE_VACANT_LEASE_AFTER_MS", 50)
-    second = make("second", claims=False)
-    assert await second.engine.round() is EvaluationOutcome.STANDBY
+async def test_an_expired_lease_is_reserved_for_its_last_holder(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "TAKE_EXPIRED_LEASE_AFTER_MS", 200)
+    last, standby = make("last", lease_ms=50), make("standby")
+    await last.engine.round()
+    assert await standby.engine.round() is EvaluationOutcome.STANDBY
+    assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (True, False)
     await asyncio.sleep(0.06)
-    assert await second.engine.round() is EvaluationOutcome.EVALUATED
-    assert await make("first").engine.round() is EvaluationOutcome.STANDBY, "who leads goes on"
+    assert await standby.engine.round() is EvaluationOutcome.STANDBY
+    assert await last.engine.round() is EvaluationOutcome.EVALUATED
+    await asyncio.sleep(0.06)
+    assert await standby.engine.round() is EvaluationOutcome.STANDBY
+    await asyncio.sleep(0.25)
+    assert await standby.engine.round() is EvaluationOutcome.EVALUATED
+    assert await last.engine.round() is EvaluationOutcome.STANDBY
+    assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (False, True)
 
 
 async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, owed: Owed) -> None:

@@ -131,7 +131,6 @@ def engine_of(redis: Redis, alarm: InMemoryRedisAlerts, clock: list[int]) -> Eng
         evaluator,
         lambda: to("chat"),
         AlertMetrics(),
-        is_preferred_leader=lambda: True,
         clock=lambda: clock[0],
         alarm=alarm,
     )
@@ -218,6 +217,6 @@ async def test_who_cannot_renew_the_lease_does_not_lead(redis: Redis, monkeypatc
             await engine.round()
         assert not engine.leading
         assert engine._metrics.leading._value.get() == 0
-        assert engine.was_last_leader
+        assert engine.is_presumed_leader
     finally:
         await redis.config_set("min-replicas-to-write", "0")

@@ -22,10 +22,6 @@ from tests.alerts.engine import KEYS
 from tests.alerts.viewing.test_health_readings import NOW, told
 
 
-async def no() -> bool:
-    return False
-
-
 def look_at_nothing() -> RedisProbe:
     redis = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
     rules = load(default_text(), "rules").rules
@@ -35,9 +31,8 @@ def look_at_nothing() -> RedisProbe:
         Keys("salepulse", 2),
         AcksAndSilences(redis, KEYS),
         alarm,
-        is_preferred_leader=lambda: True,
-        was_last_leader=lambda: True,
-        kafka_answers=no,
+        is_presumed_leader=lambda: True,
+        evaluated_ms=lambda: None,
         clock=lambda: NOW,
     )
 

@@ -234,12 +234,12 @@ async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: S
         await stage.say("fine")
         await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
         assert await anyio.to_thread.run_sync(first.ended, 20) == 1
-        assert "no evaluation was completed for 6 s, though Redis answers" in first.log_path.read_text()
+        assert "no evaluation completed for 6 s although Redis accepts writes" in first.log_path.read_text()
     finally:
         await stage.redis.execute_command("ACL", "DELUSER", "one")
 
 
-@pytest.mark.parametrize("dies", [False, True], ids=["both live", "the leader dies"])
+@pytest.mark.parametrize("dies", [False, True], ids=["both live", "the leader dies and is restarted"])
 async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(stage: Stage, dies: bool) -> None:
     also = {"STORE_RULES": "1", "SALEPULSE_SESSION_TIMEOUT_S": "6", "SALEPULSE_STUCK_AFTER_S": "6"}
     with redis_server(aof=True) as server:
@@ -252,6 +252,7 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         await anyio.to_thread.run_sync(server.kill)
         if dies:
             stage.process(leader).kill()
+            stage.start("restarted", server.url, **also)
         await stage.until_told("FIRING", within_s=25)
         await anyio.sleep(15)
         assert stage.told == ["FIRING"]
@@ -261,7 +262,7 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
         await anyio.sleep(HANDOVER_TIMEOUT_MS / 1000 + 2)
         assert stage.told == ["FIRING", "RESOLVED"]
-        assert [one.running for one in stage.processes].count(True) == (1 if dies else 2), stage.logs
+        assert [one.running for one in stage.processes].count(True) == 2, stage.logs
         await stage.redis.aclose()
 
 

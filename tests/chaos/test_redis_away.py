@@ -85,7 +85,6 @@ async def watched(broker: Server, store: Server, folder: Path, name: str, *, ale
             "partitions": 2,
             "redis_prefix": name,
             "group": name,
-            "alerts_group": f"{name}-alerts",
             "alerts_receivers": str(receivers(own, chat.url)),
             "alerts_rules": str(rules(own)),
         }

@@ -381,7 +381,6 @@ async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
                 "retain": "",
                 "partitions": 1,
                 "group": f"salepulse-{refusing.cause}",
-                "alerts_group": f"alerts-{refusing.cause}",
                 "alerts_receivers": str(receivers(own, chat.url)),
                 "alerts_rules": str(rules(own)),
             }
