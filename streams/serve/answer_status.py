@@ -50,7 +50,7 @@ class NotLiveReason(StrEnum):
     EVENTS_OLD = "events_old"
     """All records are counted, but the newest event is old."""
     TOPIC_STOPPED = "topic_stopped"
-    """A topic is paused: most of its first messages violate the contract, and nobody has accepted it."""
+    """A topic is paused: most of its first messages violate the contract, and it was not accepted."""
     FEED_LATE = "feed_late"
     """A partition is fully counted, but its newest event is older than those of others: its feed is late."""
     PARTITION_STUCK = "partition_stuck"

@@ -21,7 +21,7 @@ _TYPES = {
     "main.js": "text/javascript",
     "chart.js": "text/javascript",
     "format.js": "text/javascript",
-    "standing.js": "text/javascript",
+    "status.js": "text/javascript",
 }
 _HEADERS = {
     "cache-control": "no-cache",

@@ -102,11 +102,12 @@ class Forecasts:
             for one in baseline_chain(promotion, view.promotions)
             if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
         ]
-        said = forecast(now, earlier)
-        if said is not None:
-            return TargetOutlook(as_of_ms, ForecastBasis.EARLIER, tuple(one.promotion_id for one in earlier), said)
-        said = forecast(now, (), _usual_day(promotion))
-        return None if said is None else TargetOutlook(as_of_ms, ForecastBasis.DAY, (), said)
+        by_earlier = forecast(now, earlier)
+        if by_earlier is not None:
+            names = tuple(one.promotion_id for one in earlier)
+            return TargetOutlook(as_of_ms, ForecastBasis.EARLIER, names, by_earlier)
+        by_day = forecast(now, (), _usual_day(promotion))
+        return None if by_day is None else TargetOutlook(as_of_ms, ForecastBasis.DAY, (), by_day)
 
     async def _whole(self, view: RollingView, at_ms: int, promotion: Promotion) -> Curve | None:
         """The curve of an ended promotion; None if its panes have expired."""
@@ -152,12 +153,12 @@ class Forecasts:
         moments = [*range(first_ms, min(ends_ms, last_ms), step_ms), last_ms]
         points = await view.series(_QUESTION, promotion.promotion_id, "net_gmv", moments, at_ms)
         length = _length(promotion)
-        told = [
+        curve = [
             (min((at - begins_ms) / _MINUTE_MS, length), float(sold))
             for at, sold in points
             if sold is not None and at > begins_ms
         ]
-        return Curve.of(told, length) if told else None
+        return Curve.of(curve, length) if curve else None
 
     def _keep(self, what: str, promotion: Promotion, kept: _CachedForecast) -> None:
         self._kept[what, promotion.promotion_id] = kept

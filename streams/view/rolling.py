@@ -217,7 +217,7 @@ async def _answer_values(resolved: ResolvedQuery, names: Sequence[str]) -> Answe
     """The KPIs of values given by name."""
     sums = await window_sums(resolved)
     found = {name: row for name in names if (row := resolved.row(name)) is not None}
-    told = await answer_rows(resolved, sums, list(found), np.array(list(found.values()), np.int64))
+    answer = await answer_rows(resolved, sums, list(found), np.array(list(found.values()), np.int64))
     never = await empty_items(resolved, [name for name in names if name not in found])
-    items = {item.value: item for item in (*told.items, *never)}
-    return replace(told, items=[items[name] for name in names])
+    items = {item.value: item for item in (*answer.items, *never)}
+    return replace(answer, items=[items[name] for name in names])

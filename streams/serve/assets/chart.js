@@ -12,18 +12,18 @@ function svg(tag, attributes, text) {
   return element;
 }
 
-// Stretches of points without a hole: [[[x, y], ...], ...].
-function stretches(points, x, y) {
+// Runs of points without gaps: [[[x, y], ...], ...].
+function runs(points, x, y) {
   const found = [[]];
   for (const [at, value] of points) {
     if (value === null) found.push([]);
     else found[found.length - 1].push([x(at), y(value)]);
   }
-  return found.filter((stretch) => stretch.length);
+  return found.filter((run) => run.length);
 }
 
-/** The curve of `points`, [[epoch ms, number or null], ...], with `since` marked where it is within. */
-export function drawn(points, since, format, name) {
+/** A chart of `points`, [[epoch ms, number or null], ...]; `since` is marked if it is in range. */
+export function drawChart(points, since, format, name) {
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img" });
   const values = points.map(([, value]) => value).filter((value) => value !== null);
   if (!values.length) {
@@ -44,9 +44,9 @@ export function drawn(points, since, format, name) {
     const anchor = { 0: "start", 0.5: "middle", 1: "end" }[part];
     picture.append(svg("text", { x: x(at), y: HEIGHT - 6, "text-anchor": anchor }, format.hour(at)));
   }
-  for (const stretch of stretches(points, x, y)) {
-    if (stretch.length === 1) picture.append(svg("circle", { class: "point", cx: stretch[0][0], cy: stretch[0][1], r: 2 }));
-    else picture.append(svg("polyline", { class: "line", points: stretch.map((one) => one.join(",")).join(" ") }));
+  for (const run of runs(points, x, y)) {
+    if (run.length === 1) picture.append(svg("circle", { class: "point", cx: run[0][0], cy: run[0][1], r: 2 }));
+    else picture.append(svg("polyline", { class: "line", points: run.map((one) => one.join(",")).join(" ") }));
   }
   if (since !== null && since >= first && since <= last) {
     const anchor = x(since) > WIDTH / 2 ? { x: x(since) - 6, "text-anchor": "end" } : { x: x(since) + 6 };

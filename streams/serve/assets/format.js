@@ -1,4 +1,4 @@
-// Numbers and times as people read them, by the shop's currency and time zone.
+// Formats numbers and times for people, in the shop's currency and time zone.
 export class Format {
   constructor({ definitions, timezone, currency, currency_exponent }) {
     this.units = new Map(definitions.map((one) => [one.name, one.unit]));
@@ -16,8 +16,8 @@ export class Format {
     const unit = this.units.get(name);
     if (unit === "money") return this.money.format(value / this.minor);
     if (unit === "ratio" && name.includes("rate")) return this.share.format(value);
-    const written = this.plain.format(value);
-    return ["count", "ratio", undefined].includes(unit) ? written : `${written} ${unit}`;
+    const plain = this.plain.format(value);
+    return ["count", "ratio", undefined].includes(unit) ? plain : `${plain} ${unit}`;
   }
 
   time(ms) {

@@ -1,29 +1,29 @@
-// The page: what is now, what fires, and the chart that a link leads to. Text goes in as text, never as markup.
-import { drawn } from "./chart.js";
+// The page: current numbers, firing alerts, and the chart of a link. All data is inserted as text, never as markup.
+import { drawChart } from "./chart.js";
 import { Format } from "./format.js";
-import { Standing } from "./standing.js";
+import { Status } from "./status.js";
 
 const SHOWN = [
   ["gmv", "GMV"], ["orders_paid", "Orders paid"], ["conversion_rate", "Conversion"], ["page_views", "Page views"],
   ["stockout_skus", "SKUs out of stock"],
 ];
 const CHART_EVERY_MS = 5000;
-const AGAIN_MS = 3000;
-const SILENT_MS = 25000; // an open stream says something every 10 s
+const RETRY_MS = 3000;
+const SILENT_MS = 25000; // an open stream has an event every 10 s
 const ALERTS_EVERY_MS = 5000;
 
 const at = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search);
-const standing = new Standing();
+const params = new URLSearchParams(location.search);
+const status = new Status();
 const firing = new Map(); // <fingerprint: alert>
-let known = false; // whether `firing` is what fires
-let during = null; // changes that came while what fires is being read; null: it is not
-let nextReading = null; // the timer of the next such reading
+let known = false; // whether `firing` is complete
+let pending = null; // changes received while alerts are being read; null: they are not
+let nextRead = null; // timer
 let format = null;
-let watched = { live: true, evaluated_at: null }; // whether the rules are evaluated, as was heard last
-let charted = 0; // when the chart was last asked for
+let evaluation = { live: true, evaluated_at: null }; // whether rules are evaluated, of the last answer
+let chartedAt = 0;
 
-function made(tag, text, attributes = {}) {
+function create(tag, text, attributes = {}) {
   const element = document.createElement(tag);
   if (text) element.textContent = text;
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -32,99 +32,99 @@ function made(tag, text, attributes = {}) {
 
 async function ask(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(10000) });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error?.message ?? `${path} answers ${answer.status}`);
-  return told;
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.error?.message ?? `${path} answered ${answer.status}`);
+  return body;
 }
 
 function showNumbers(kpis) {
   at("window").textContent = `last ${kpis.window}, at ${format.time(kpis.as_of)}`;
   at("numbers").replaceChildren(...SHOWN.map(([name, title]) => {
-    const box = made("div");
-    box.append(made("dt", title), made("dd", format.number(name, kpis.values[name]), { "data-name": name }));
+    const box = create("div");
+    box.append(create("dt", title), create("dd", format.number(name, kpis.values[name]), { "data-name": name }));
     return box;
   }));
 }
 
 function link(text, url) {
   const safe = url && /^https?:\/\//.test(url);
-  return safe ? made("a", text, { href: url, rel: "noopener noreferrer" }) : "";
+  return safe ? create("a", text, { href: url, rel: "noopener noreferrer" }) : "";
 }
 
 function showAlert(alert) {
-  const item = made("li", "", { "data-severity": alert.severity, "data-rule": alert.rule });
-  const head = made("p");
-  head.append(made("strong", `${alert.severity}: ${alert.title}`));
+  const item = create("li", "", { "data-severity": alert.severity, "data-rule": alert.rule });
+  const head = create("p");
+  head.append(create("strong", `${alert.severity}: ${alert.title}`));
   const since = `since ${format.time(alert.since ?? alert.changed_at)}`;
-  const ack = alert.ack ? `, ${alert.ack.by} is on it` : "";
-  const links = made("p");
-  links.append(made("small", `${since}${ack} `), link("chart", alert.chart), " ", link("runbook", alert.runbook));
-  item.append(head, made("p", alert.summary), links);
+  const ack = alert.ack ? `, acknowledged by ${alert.ack.by}` : "";
+  const links = create("p");
+  links.append(create("small", `${since}${ack} `), link("chart", alert.chart), " ", link("runbook", alert.runbook));
+  item.append(head, create("p", alert.summary), links);
   return item;
 }
 
 function showAlerts() {
   const order = { critical: 0, warning: 1, info: 2 };
-  const held = [...firing.values()].sort((a, b) => order[a.severity] - order[b.severity] || b.changed_at - a.changed_at);
-  if (known) at("alerts-note").textContent = watched.live ? (held.length ? "" : "Nothing.") : unwatched();
-  at("alerts").replaceChildren(...held.map(showAlert));
+  const sorted = [...firing.values()].sort((a, b) => order[a.severity] - order[b.severity] || b.changed_at - a.changed_at);
+  if (known) at("alerts-note").textContent = evaluation.live ? (sorted.length ? "" : "No firing alerts.") : notEvaluated();
+  at("alerts").replaceChildren(...sorted.map(showAlert));
 }
 
-function unwatched() {
-  if (watched.awaits_events) return "Nothing yet: the rules are evaluated from the first event on.";
-  const since = watched.evaluated_at;
-  return since === null ? "Alerts were never evaluated: what fires is not known."
-    : `Alerts were not evaluated since ${format.time(since)}: what began or ended after that is not known.`;
+function notEvaluated() {
+  if (evaluation.awaits_events) return "No alerts yet: rules are evaluated after the first event.";
+  const since = evaluation.evaluated_at;
+  return since === null ? "Alerts were never evaluated."
+    : `Alerts were not evaluated since ${format.time(since)}; later changes are unknown.`;
 }
 
 async function readAlerts() {
-  clearTimeout(nextReading);
-  const changes = during = []; // of this reading: a later one replaces it
+  clearTimeout(nextRead);
+  const changes = pending = []; // of this read; a later one replaces it
   try {
-    const { alerts, ...told } = await ask("api/v1/alerts?state=firing");
-    if (during !== changes) return;
-    watched = told;
+    const { alerts, ...rest } = await ask("api/v1/alerts?state=firing");
+    if (pending !== changes) return;
+    evaluation = rest;
     firing.clear();
-    for (const alert of [...alerts, ...changes]) take(alert); // the answer may be older than the changes
+    for (const alert of [...alerts, ...changes]) apply(alert); // the answer may be older than the changes
     known = true;
-    during = null;
+    pending = null;
     showAlerts();
-    nextReading = setTimeout(readAlerts, ALERTS_EVERY_MS);
+    nextRead = setTimeout(readAlerts, ALERTS_EVERY_MS);
   } catch (error) {
-    if (during !== changes) return;
+    if (pending !== changes) return;
     known = false;
-    at("alerts-note").textContent = `Not known: ${error.message}`;
-    nextReading = setTimeout(readAlerts, AGAIN_MS);
+    at("alerts-note").textContent = `Alerts unknown: ${error.message}`;
+    nextRead = setTimeout(readAlerts, RETRY_MS);
   }
 }
 
-function take(alert) {
+function apply(alert) {
   if (alert.state === "firing") firing.set(alert.fingerprint, alert);
   else firing.delete(alert.fingerprint);
 }
 
 function changed({ alert }) {
-  during?.push(alert);
-  take(alert);
+  pending?.push(alert);
+  apply(alert);
   showAlerts();
 }
 
 async function showChart() {
-  const name = asked.get("series");
+  const name = params.get("series");
   if (!name) return;
-  charted = performance.now();
+  chartedAt = performance.now();
   at("charted").hidden = false;
   const query = new URLSearchParams();
-  for (const key of ["window", "scope", "value", "start", "end"]) if (asked.get(key)) query.set(key, asked.get(key));
-  const end = Number(asked.get("end")) || Date.now();
-  const start = Number(asked.get("start")) || end - 3_600_000;
+  for (const key of ["window", "scope", "value", "start", "end"]) if (params.get(key)) query.set(key, params.get(key));
+  const end = Number(params.get("end")) || Date.now();
+  const start = Number(params.get("start")) || end - 3_600_000;
   query.set("step", Math.max(1, Math.ceil((end - start) / 600_000)) * 1000);
-  const of = [asked.get("scope"), asked.get("value")].filter((part) => part && part !== "all").join(" ");
+  const of = [params.get("scope"), params.get("value")].filter((part) => part && part !== "all").join(" ");
   at("chart-title").textContent = [name, of].filter(Boolean).join(", ");
   try {
-    const told = await ask(`api/v1/series/${encodeURIComponent(name)}?${query}`);
-    at("chart").replaceChildren(drawn(told.points, Number(asked.get("since")) || null, format, name));
-    at("chart-note").textContent = `window ${told.window}, times in ${told.timezone}`;
+    const series = await ask(`api/v1/series/${encodeURIComponent(name)}?${query}`);
+    at("chart").replaceChildren(drawChart(series.points, Number(params.get("since")) || null, format, name));
+    at("chart-note").textContent = `window ${series.window}, times in ${series.timezone}`;
   } catch (error) {
     at("chart-note").textContent = `No chart: ${error.message}`;
   }
@@ -133,32 +133,32 @@ async function showChart() {
 function follow() {
   const events = new EventSource("api/v1/stream?window=1m");
   let silence = null;
-  const again = () => {
-    standing.following = false;
+  const reconnect = () => {
+    status.following = false;
     clearTimeout(silence);
     events.close();
-    setTimeout(follow, AGAIN_MS);
+    setTimeout(follow, RETRY_MS);
   };
   const listen = () => {
     clearTimeout(silence);
-    silence = setTimeout(again, SILENT_MS); // a connection may be dead, or held back by a proxy, and yet open
+    silence = setTimeout(reconnect, SILENT_MS); // the connection may be open and dead, or buffered by a proxy
   };
-  const heard = () => {
-    standing.following = true;
+  const received = () => {
+    status.following = true;
     listen();
   };
   listen();
   events.onopen = readAlerts;
   events.onerror = () => {
-    standing.following = false;
-    if (events.readyState === EventSource.CLOSED) again(); // refused: it would not try again
+    status.following = false;
+    if (events.readyState === EventSource.CLOSED) reconnect(); // after a refusal EventSource does not retry
   };
-  for (const name of ["kpis", "alert", "gap", "heartbeat"]) events.addEventListener(name, heard);
+  for (const name of ["kpis", "alert", "gap", "heartbeat"]) events.addEventListener(name, received);
   events.addEventListener("kpis", (event) => {
     const kpis = JSON.parse(event.data);
-    standing.counted(kpis);
+    status.update(kpis);
     showNumbers(kpis);
-    if (!asked.get("end") && performance.now() - charted > CHART_EVERY_MS) showChart();
+    if (!params.get("end") && performance.now() - chartedAt > CHART_EVERY_MS) showChart();
   });
   events.addEventListener("alert", (event) => changed(JSON.parse(event.data)));
   events.addEventListener("gap", (event) => JSON.parse(event.data).of === "alerts" && readAlerts());
@@ -168,18 +168,18 @@ async function begin() {
   try {
     format = new Format(await ask("api/v1/definitions"));
   } catch {
-    setTimeout(begin, AGAIN_MS);
+    setTimeout(begin, RETRY_MS);
     return;
   }
-  if (asked.get("end")) {
-    const on = new URLSearchParams(asked);
-    on.delete("end");
-    at("until-now").href = `?${on}`;
+  if (params.get("end")) {
+    const query = new URLSearchParams(params);
+    query.delete("end");
+    at("until-now").href = `?${query}`;
     at("until-now").hidden = false;
   }
   follow();
   showChart();
 }
 
-standing.watch();
+status.watch();
 begin();

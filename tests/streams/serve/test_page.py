@@ -29,7 +29,7 @@ from tests.support.browser import browser
 
 pytestmark = pytest.mark.anyio
 
-LIVE = 'id="standing" data-live="yes"'
+LIVE = 'id="status" data-live="yes"'
 EVIL = "<img src=x onerror=\"document.title='broken into'\">"
 APP, WEB, SMS = (finding(labels={"channel": channel}) for channel in ("app", "web", "sms"))
 BETWEEN = """
@@ -101,9 +101,9 @@ async def test_a_browser_shows_what_is_true(
             await process.evaluate(60, FINE)
             await seen(lambda html: numbers(html)["gmv"] == "CN¥20.00" and "Alerts were never evaluated" in html)
             await write_last_evaluation(process.redis, Keys("salepulse", 1), now_ms())
-            await seen(lambda html: ">Nothing.<" in html)
+            await seen(lambda html: ">No firing alerts.<" in html)
             await write_last_evaluation(process.redis, Keys("salepulse", 1), at(0))
-            await seen(lambda html: "Alerts were not evaluated since " in html and ">Nothing.<" not in html)
+            await seen(lambda html: "Alerts were not evaluated since " in html and ">No firing alerts.<" not in html)
             await open_shop.silent_since(ORDERS, QUIET_S + 60)
             await seen(lambda html: LIVE not in html and "partition orders/0 is stale" in html)
             await open_shop.attend()
@@ -139,7 +139,7 @@ async def test_what_is_not_heard_of_is_not_called_live(
                 # The stream stays open and brings nothing, nor does the one that is opened instead.
                 monkeypatch.setattr(stream, "HEARTBEAT_S", 3600)
                 chromium.run("EventSource = class extends EventTarget { close() {} }")
-                chromium.until(lambda html: LIVE not in html and "nothing comes over the stream" in html)
+                chromium.until(lambda html: LIVE not in html and "the stream of numbers is interrupted" in html)
 
             await anyio.to_thread.run_sync(play)
 
@@ -158,17 +158,17 @@ async def test_what_fires_is_not_known_before_it_was_read(
             await process.evaluate(0, APP, WEB)
             chromium.run(BETWEEN, before_pages=True)
             await anyio.to_thread.run_sync(chromium.open, url)
-            await seen(lambda html: "Not known: broken" in html)
+            await seen(lambda html: "Alerts unknown: broken" in html)
             await process.evaluate(60, APP)  # web is over, app is not
             await process.evaluate(61, APP, SMS)
             html = await seen(lambda html: html.count("<li data-severity") == 1)
-            assert "Not known: broken" in html
+            assert "Alerts unknown: broken" in html
             chromium.run("passing = 'held'")
             await seen(lambda html: 'data-held="yes"' in html)
             await process.evaluate(62, APP, SMS, WEB)
             await seen(lambda html: html.count("<li data-severity") == 2)
             chromium.run("passing = 'all'")
-            html = await seen(lambda html: "Not known" not in html)
+            html = await seen(lambda html: "Alerts unknown" not in html)
             assert html.count("<li data-severity") == 3
 
 
@@ -181,7 +181,7 @@ async def test_a_chart_of_nothing_but_one_negative_number(settings: Settings, op
             def play() -> str:
                 chromium.open(url)
                 chromium.until(lambda html: "<title>salepulse" in html)
-                script = f"chart.drawn({points}, null, {form}, 'net_gmv').outerHTML"
+                script = f"chart.drawChart({points}, null, {form}, 'net_gmv').outerHTML"
                 return str(chromium.run(f"import('{url}/page/chart.js').then((chart) => {script})"))
 
             drawn = await anyio.to_thread.run_sync(play)

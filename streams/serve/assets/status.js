@@ -1,36 +1,36 @@
-// Whether what is shown may be taken for the present, and how old it is. What is not known to be live is not called so.
+// Shows the age of the numbers and whether they are live. Without a recent "ready" of the server they are not live.
 const EVERY_MS = 3000;
 const WITHIN_MS = 2500;
 const UNKNOWN_SINCE_MS = 1;
 
-export class Standing {
+export class Status {
   constructor() {
-    this.following = false; // whether something came over the stream lately
+    this.following = false; // whether the stream delivered an event lately
     this.asOf = null;
-    this.aged = 0; // how old the numbers were when they came, ms
-    this.cameAt = 0;
-    this.readyAt = -Infinity; // when the server last said that it is ready
-    this.reasons = ["nothing was heard of the server yet"];
-    this.incompleteSince = null; // event time, ms: from then on events are missing in the numbers
+    this.ageAtReceipt = 0; // ms
+    this.receivedAt = 0;
+    this.readyAt = -Infinity; // when the server was last ready
+    this.reasons = ["waiting for the server"];
+    this.incompleteSince = null; // event time, ms, from which events are missing
   }
 
-  /** Numbers have come. */
-  counted(kpis) {
+  /** Called with each `kpis` event. */
+  update(kpis) {
     this.asOf = kpis.as_of;
-    this.aged = kpis.age_ms;
-    this.cameAt = performance.now();
+    this.ageAtReceipt = kpis.age_ms;
+    this.receivedAt = performance.now();
     this.show();
   }
 
-  /** Ask the server how it stands, again and again. */
+  /** Poll the readiness of the server. */
   async watch() {
     try {
       const answer = await fetch("readyz", { signal: AbortSignal.timeout(WITHIN_MS) });
-      const told = await answer.json();
-      if (!Array.isArray(told.reasons)) throw new Error("not what /readyz says: somebody else's answer, or an error");
-      this.reasons = told.reasons;
-      this.incompleteSince = told.incomplete_since ?? null;
-      if (told.ready) this.readyAt = performance.now();
+      const readiness = await answer.json();
+      if (!Array.isArray(readiness.reasons)) throw new Error("not an answer of /readyz");
+      this.reasons = readiness.reasons;
+      this.incompleteSince = readiness.incomplete_since ?? null;
+      if (readiness.ready) this.readyAt = performance.now();
     } catch {
       this.reasons = ["the server does not answer"];
     } finally {
@@ -42,10 +42,10 @@ export class Standing {
   show() {
     const late = performance.now() - this.readyAt > 2 * EVERY_MS + WITHIN_MS;
     const reasons = [...this.reasons];
-    if (late && !reasons.length) reasons.push("the server has not said for a while that it is ready");
-    if (!this.following) reasons.push("nothing comes over the stream of numbers; trying again");
+    if (late && !reasons.length) reasons.push("the server has not been ready for some seconds");
+    if (!this.following) reasons.push("the stream of numbers is interrupted; reconnecting");
     const live = !reasons.length && this.asOf !== null ? "yes" : "no";
-    document.getElementById("standing").dataset.live = document.querySelector("main").dataset.live = live;
+    document.getElementById("status").dataset.live = document.querySelector("main").dataset.live = live;
     document.getElementById("live").textContent = live === "yes" ? "live" : "not live";
     document.getElementById("age").textContent = this.age();
     const shown = reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason }));
@@ -61,7 +61,7 @@ export class Standing {
 
   age() {
     if (this.asOf === null) return "no numbers yet";
-    const seconds = Math.max(0, Math.round((this.aged + performance.now() - this.cameAt) / 1000));
+    const seconds = Math.max(0, Math.round((this.ageAtReceipt + performance.now() - this.receivedAt) / 1000));
     const [count, unit] = seconds < 120 ? [seconds, "s"] : seconds < 7200 ? [Math.round(seconds / 60), "min"]
       : [Math.round(seconds / 3600), "h"];
     return `numbers are ${count} ${unit} old`;
