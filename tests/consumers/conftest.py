@@ -1,4 +1,4 @@
-"""What the tests of the ingest side share."""
+"""Fixtures of the ingest tests."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Asynchronous tests, marked `anyio`, run on asyncio."""
+    """Run tests marked `anyio` on asyncio."""
     return "asyncio"

@@ -1,4 +1,4 @@
-"""What a broker tells of its clock."""
+"""The offset of a broker's clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def ahead_s(broker: Server) -> float | None:
 @pytest.mark.anyio
 @pytest.mark.kafka
 @pytest.mark.parametrize("wrong_s", [0, -90, 600])
-async def test_apache_kafka_tells_its_clock(
+async def test_apache_kafka_reports_its_clock(
     apache_kafka: Server, monkeypatch: pytest.MonkeyPatch, wrong_s: int
 ) -> None:
     """`wrong_s`: by how much this machine's clock is ahead."""
@@ -36,7 +36,7 @@ async def test_apache_kafka_tells_its_clock(
 
 
 @pytest.mark.anyio
-async def test_a_broker_that_does_not_tell_is_no_fault(embedded_broker: Server) -> None:
+async def test_a_broker_that_does_not_report_its_clock_is_no_error(embedded_broker: Server) -> None:
     assert await ahead_s(embedded_broker) is None
 
 

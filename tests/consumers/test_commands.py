@@ -1,4 +1,4 @@
-"""The commands tell facts, end with the right exit code, and fail in one line."""
+"""Output, exit codes and one-line errors of the ingest commands."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def failure(*arguments: str) -> tuple[int, str]:
     return result.exit_code, line
 
 
-def test_topics_create_says_what_it_did(embedded_broker: Server) -> None:
+def test_topics_create_reports_each_topic(embedded_broker: Server) -> None:
     created = salepulse("topics", "create", "--partitions", "2", "--bootstrap", embedded_broker.bootstrap)
     again = salepulse("topics", "create", "--partitions", "2", "--bootstrap", embedded_broker.bootstrap, "--json")
     assert created.exit_code == 0
@@ -75,7 +75,7 @@ def test_topics_create_says_what_it_did(embedded_broker: Server) -> None:
     assert [(t["name"], t["outcome"]) for t in json.loads(again.stdout)["topics"]][-1] == ("dead-letters", "right")
 
 
-def test_list_tells_the_newest_last_and_counts_all(filled_broker: Server) -> None:
+def test_list_prints_the_newest_last_and_counts_all(filled_broker: Server) -> None:
     result = salepulse("dead-letters", "list", "--bootstrap", filled_broker.bootstrap, "--limit", "2")
     *listed, summary = result.stdout.splitlines()
     assert listed == [
@@ -98,7 +98,7 @@ def test_list_tells_the_newest_last_and_counts_all(filled_broker: Server) -> Non
         (["--limit", "0"], []),
     ],
 )
-def test_list_as_json_holds_what_was_asked_for(filled_broker: Server, filters: list[str], ids: list[str]) -> None:
+def test_list_as_json_has_the_selected_letters(filled_broker: Server, filters: list[str], ids: list[str]) -> None:
     result = salepulse("dead-letters", "list", "--json", "--bootstrap", filled_broker.bootstrap, *filters)
     assert [letter["id"] for letter in json.loads(result.stdout)["dead_letters"]] == ids
 
@@ -114,7 +114,7 @@ def test_show_is_safe_on_a_terminal_and_raw_is_exact(filled_broker: Server) -> N
     assert salepulse("dead-letters", "show", "clicks/2/6", *bootstrap).stdout.endswith("value: null\n")
 
 
-def test_replay_says_how_many_went_where(filled_broker: Server) -> None:
+def test_replay_prints_counts_by_topic(filled_broker: Server) -> None:
     bootstrap = ("--bootstrap", filled_broker.bootstrap)
     result = salepulse("dead-letters", "replay", "--topic", "orders", *bootstrap)
     assert (result.exit_code, result.stdout) == (0, "sent again: 1 to orders\n")
@@ -122,7 +122,7 @@ def test_replay_says_how_many_went_where(filled_broker: Server) -> None:
     assert json.loads(result.stdout) == {"replayed": {"orders": 1, "clicks": 2}, "withheld": []}
 
 
-def test_letters_that_are_not_whole_say_so_and_are_not_sent() -> None:
+def test_truncated_letters_are_marked_and_not_sent() -> None:
     with tansu_broker() as server:
         bootstrap = ("--bootstrap", server.bootstrap)
         assert salepulse("topics", "create", *bootstrap).exit_code == 0
@@ -167,7 +167,7 @@ def test_letters_that_are_not_whole_say_so_and_are_not_sent() -> None:
         assert "cannot be sent: clicks/0/5" in line
 
 
-def test_an_id_that_is_not_there_is_a_failure(filled_broker: Server) -> None:
+def test_an_unknown_id_is_an_error(filled_broker: Server) -> None:
     bootstrap = ("--bootstrap", filled_broker.bootstrap)
     code, line = failure("dead-letters", "show", "orders/0/18", *bootstrap)
     assert (code, line) == (1, "salepulse: there is no dead letter orders/0/18: see `salepulse dead-letters list`")
@@ -199,7 +199,7 @@ def test_without_a_broker_a_command_fails_in_one_line(command: tuple[str, ...]) 
         (("dead-letters", "list", "--since", "yesterday"), "write an age"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_right(command: tuple[str, ...], message: str) -> None:
+def test_wrong_usage_exits_with_2_and_the_fix(command: tuple[str, ...], message: str) -> None:
     code, line = failure(*command)
     assert code == 2
     assert message in line
@@ -208,7 +208,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(command: tuple[str, ...]
 @pytest.mark.parametrize(
     "command", [("dead-letters", "list", "--reason", "bad"), ("topics", "create", "--partitions", "0")]
 )
-def test_a_flag_that_is_out_of_its_set_ends_with_2(command: tuple[str, ...]) -> None:
+def test_an_invalid_flag_value_exits_with_2(command: tuple[str, ...]) -> None:
     assert salepulse(*command).exit_code == 2
 
 
@@ -226,7 +226,7 @@ def test_settings_come_from_the_environment_and_the_file(monkeypatch: pytest.Mon
     assert failure("topics", "create")[1].startswith("salepulse: salepulse.toml is not TOML")
 
 
-def test_times_are_told_as_people_write_them() -> None:
+def test_since_accepts_ages_and_iso_8601() -> None:
     now = datetime(2024, 1, 2, tzinfo=UTC)
     assert format_utc(parse_since("1d", now)) == "2024-01-01T00:00:00Z"
     assert format_utc(parse_since("2024-01-01T01:00:00+01:00", now)) == "2024-01-01T00:00:00Z"
@@ -234,7 +234,7 @@ def test_times_are_told_as_people_write_them() -> None:
         parse_since("1w", now)
 
 
-def test_only_topics_that_are_read_can_have_dead_letters() -> None:
+def test_only_topics_read_by_workers_have_dead_letters() -> None:
     assert [topic.value for topic in RefusedTopic] == [topic.value for topic in READ_TOPICS]
     refused = salepulse("dead-letters", "list", "--topic", "alerts")
     assert refused.exit_code == 2

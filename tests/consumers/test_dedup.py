@@ -1,4 +1,4 @@
-"""Ids that were seen are known again, and only those, in bounded memory."""
+"""Event ids are recognised again, and only these, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def hashed(*ids: object) -> Hashes:
 
 
 def take(seen: SeenIds, ids: list[int], at_ms: int = 0) -> list[bool]:
-    """Which of a batch's ids are new; those are remembered."""
+    """Which ids of a batch are new; these are added."""
     hashes = hashed(*ids)
     first = seen.first_seen(hashes)
     seen.add(hashes[first], at_ms, at_ms)
@@ -28,7 +28,7 @@ def take(seen: SeenIds, ids: list[int], at_ms: int = 0) -> list[bool]:
 
 @few
 @given(batches)
-def test_it_knows_what_a_plain_set_knows(stream: list[list[int]]) -> None:
+def test_seen_ids_equals_a_plain_set(stream: list[list[int]]) -> None:
     seen, known = SeenIds(HOUR), set[int]()
     for i, ids in enumerate(stream):
         expected = []
@@ -39,18 +39,18 @@ def test_it_knows_what_a_plain_set_knows(stream: list[list[int]]) -> None:
     assert len(seen) == len(known)
 
 
-def test_of_repeats_in_one_batch_the_first_counts() -> None:
+def test_only_the_first_of_repeats_in_a_batch_is_new() -> None:
     assert take(SeenIds(HOUR), [7, 8, 7, 7, 8, 9]) == [True, True, False, False, False, True]
 
 
-def test_asking_alone_remembers_nothing() -> None:
+def test_lookups_do_not_add_ids() -> None:
     seen = SeenIds(HOUR)
     assert seen.first_seen(hashed(1)).tolist() == [True]
     assert seen.first_seen(hashed(1)).tolist() == [True]
     assert len(seen) == 0
 
 
-def test_an_empty_batch_is_no_matter() -> None:
+def test_an_empty_batch_is_accepted() -> None:
     seen = SeenIds(HOUR)
     assert take(seen, []) == []
     assert take(seen, [1]) == [True]
@@ -59,9 +59,7 @@ def test_an_empty_batch_is_no_matter() -> None:
 
 @few
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4 * HOUR)), max_size=60), st.integers(0, 6 * HOUR))
-def test_an_id_is_kept_at_least_until_the_as_of_has_passed_it_by_the_horizon(
-    events: list[tuple[int, int]], as_of_ms: int
-) -> None:
+def test_an_id_is_kept_for_at_least_the_horizon(events: list[tuple[int, int]], as_of_ms: int) -> None:
     seen, times = SeenIds(HOUR), dict[int, int]()
     for one, at_ms in events:
         if take(seen, [one], at_ms)[0]:
@@ -82,7 +80,7 @@ def test_an_id_is_forgotten_some_time_after_the_horizon() -> None:
     assert len(seen) == seen.nbytes == 0
 
 
-def test_a_late_event_does_not_make_newer_ids_go_early() -> None:
+def test_a_late_event_does_not_expire_newer_ids() -> None:
     seen = SeenIds(HOUR)
     take(seen, [1], 3 * HOUR)
     take(seen, [2], 0)
@@ -90,7 +88,7 @@ def test_a_late_event_does_not_make_newer_ids_go_early() -> None:
     assert take(seen, [1]) == [False]
 
 
-def test_to_make_room_the_oldest_go_first_and_the_cut_is_told() -> None:
+def test_the_oldest_ids_are_evicted_first_and_the_eviction_time_is_kept() -> None:
     seen = SeenIds(HOUR)
     for quarter in range(8):
         take(seen, [2 * quarter, 2 * quarter + 1], quarter * (HOUR // 4 + 1))
@@ -107,7 +105,7 @@ def test_to_make_room_the_oldest_go_first_and_the_cut_is_told() -> None:
     assert seen.nbytes == 0
 
 
-def test_memory_is_a_few_bytes_an_id() -> None:
+def test_memory_is_a_few_bytes_per_id() -> None:
     seen = SeenIds(HOUR)
     for batch in range(50):
         take(seen, list(range(batch * 10_000, (batch + 1) * 10_000)))
@@ -115,7 +113,7 @@ def test_memory_is_a_few_bytes_an_id() -> None:
     assert seen.nbytes <= 40 * len(seen)
 
 
-def test_where_there_are_many_it_is_at_most_fifteen() -> None:
+def test_memory_is_at_most_15_bytes_per_id_for_many_ids() -> None:
     seen, chance = SeenIds(HOUR), np.random.default_rng(1)
     for _ in range(150):
         seen.add(np.unique(chance.integers(1, 2**64 - 1, 12_000, np.uint64)), 0, 0)
@@ -131,7 +129,7 @@ def test_a_batch_larger_than_a_generation_is_kept_whole() -> None:
 
 @few
 @given(st.sets(st.integers(1, 2**64 - 1), max_size=400), st.sets(st.integers(1, 2**64 - 1), max_size=100))
-def test_a_table_holds_what_was_put_in_and_nothing_else(put: set[int], others: set[int]) -> None:
+def test_a_table_contains_only_the_added_hashes(put: set[int], others: set[int]) -> None:
     table = HashTable()
     values = np.array(sorted(put), np.uint64)
     for part in np.array_split(values, 5):
@@ -143,7 +141,7 @@ def test_a_table_holds_what_was_put_in_and_nothing_else(put: set[int], others: s
 
 
 @pytest.mark.parametrize("size", [1, 614, 615, 2_000, 5_000])
-def test_hashes_that_fall_in_one_slot_are_all_found(size: int) -> None:
+def test_colliding_hashes_are_all_found(size: int) -> None:
     table = HashTable()
     crowded = np.arange(1, size + 1, dtype=np.uint64) << np.uint64(20)
     table.add(crowded[: size // 2])
@@ -152,6 +150,6 @@ def test_hashes_that_fall_in_one_slot_are_all_found(size: int) -> None:
     assert not table.contains(crowded + np.uint64(1)).any()
 
 
-def test_a_hash_is_never_zero_which_means_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hash_is_never_0(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("consumers.dedup.xxhash.xxh3_64_intdigest", lambda _: 0)
     assert hashed("x").tolist() == [1]

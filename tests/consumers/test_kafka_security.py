@@ -1,4 +1,4 @@
-"""Kafka with TLS and SASL, tried against a real one: who is let in, and what is said to who is not."""
+"""Kafka with TLS and SASL, tested against Apache Kafka: connections and their errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def broker(shared_secure_kafka: SecureKafka) -> SecureKafka:
-    """One broker for all of them, with its topics."""
+    """A shared broker with the topics."""
     empty_broker(shared_secure_kafka.server.bootstrap)
     asyncio.run(create_topics(shared_secure_kafka.server.bootstrap, default_plans(1)))
     return shared_secure_kafka
@@ -44,7 +44,7 @@ def user(
 
 
 def refusal(kafka: KafkaClientConfig) -> str:
-    """What is said to who tries to look at the topics."""
+    """The error of a client that lists the topics."""
     with pytest.raises(SalepulseError) as caught:
         asyncio.run(require_topics(kafka))
     message = str(caught.value)
@@ -53,32 +53,32 @@ def refusal(kafka: KafkaClientConfig) -> str:
     return message
 
 
-class TestLetIn:
+class TestConnects:
     @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
-    def test_a_user_by_each_mechanism_over_tls(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
+    def test_a_user_with_each_mechanism_over_tls(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
         assert asyncio.run(require_topics(user(broker, sasl)))
 
-    def test_a_user_by_scram_without_tls(self, broker: SecureKafka) -> None:
+    def test_a_user_with_scram_without_tls(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(
             broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_512, USER, SecretStr(PASSWORD)
         )
         assert asyncio.run(require_topics(kafka))
 
-    def test_a_user_whose_password_is_in_a_file(self, broker: SecureKafka, tmp_path: Path) -> None:
+    def test_a_user_with_a_password_file(self, broker: SecureKafka, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text(f"{PASSWORD}\n")
         kafka = replace(user(broker), password=SecretStr(""), password_file=str(file))
         assert asyncio.run(require_topics(kafka))
 
-    def test_anybody_over_tls(self, broker: SecureKafka) -> None:
+    def test_tls_without_a_user(self, broker: SecureKafka) -> None:
         assert asyncio.run(require_topics(KafkaClientConfig(broker.tls.bootstrap, trusting(broker))))
 
-    def test_who_shows_a_certificate_that_the_broker_trusts(self, broker: SecureKafka) -> None:
+    def test_tls_with_a_trusted_client_certificate(self, broker: SecureKafka) -> None:
         mine = broker.authority.issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
         assert asyncio.run(require_topics(KafkaClientConfig(broker.mutual.bootstrap, files)))
 
-    def test_everything_that_talks_to_kafka(self, broker: SecureKafka) -> None:
+    def test_all_kafka_clients_of_salepulse_connect(self, broker: SecureKafka) -> None:
         async def all_of_it() -> list[bytes | None]:
             kafka = user(broker)
             await create_topics(kafka, default_plans(1))
@@ -89,8 +89,8 @@ class TestLetIn:
         assert asyncio.run(all_of_it()) == [b"value"]
 
 
-class TestRefused:
-    """One line each: what was wrong, where, and what to do."""
+class TestConnectionErrors:
+    """One line each: the problem, the place and the fix."""
 
     @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
     def test_a_wrong_password(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
@@ -102,7 +102,7 @@ class TestRefused:
     def test_an_unknown_user(self, broker: SecureKafka) -> None:
         assert "rejected user 'stranger' with SCRAM-SHA-512" in refusal(replace(user(broker), user="stranger"))
 
-    def test_a_mechanism_that_is_not_offered(self, broker: SecureKafka) -> None:
+    def test_an_unsupported_mechanism(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(
             broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_256, USER, SecretStr(PASSWORD)
         )
@@ -110,11 +110,11 @@ class TestRefused:
             f"Kafka at {kafka} does not support SCRAM-SHA-256: set kafka_sasl to a mechanism of that listener"
         )
 
-    def test_a_certificate_that_has_expired(self, broker: SecureKafka) -> None:
+    def test_an_expired_certificate(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.expired.bootstrap, trusting(broker))
         assert refusal(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it on the server"
 
-    def test_a_certificate_for_another_name(self, broker: SecureKafka) -> None:
+    def test_a_certificate_for_another_host_name(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.misnamed.bootstrap, trusting(broker))
         assert refusal(kafka) == (
             f"Kafka at {kafka}: its certificate is for another host name: connect by a name in it, or reissue it "
@@ -122,9 +122,7 @@ class TestRefused:
         )
 
     @pytest.mark.parametrize("by", ["another authority", "this machine"])
-    def test_a_certificate_from_an_authority_that_is_not_trusted(
-        self, broker: SecureKafka, tmp_path: Path, by: str
-    ) -> None:
+    def test_a_certificate_from_an_unknown_authority(self, broker: SecureKafka, tmp_path: Path, by: str) -> None:
         files = TlsFiles(str(Authority(tmp_path).ca)) if by == "another authority" else TlsFiles()
         kafka = KafkaClientConfig(broker.tls.bootstrap, files)
         assert refusal(kafka) == (
@@ -132,45 +130,45 @@ class TestRefused:
             "authority's certificate"
         )
 
-    def test_nobody_without_a_certificate_where_one_is_asked_for(self, broker: SecureKafka) -> None:
+    def test_a_missing_client_certificate(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.mutual.bootstrap, trusting(broker))
         assert refusal(kafka) == (
             f"Kafka at {kafka}: it requires a client certificate: set kafka_cert_file and kafka_key_file"
         )
 
-    def test_a_certificate_of_ours_that_the_broker_does_not_trust(self, broker: SecureKafka, tmp_path: Path) -> None:
+    def test_a_client_certificate_that_the_broker_does_not_trust(self, broker: SecureKafka, tmp_path: Path) -> None:
         mine = Authority(tmp_path).issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
         message = refusal(KafkaClientConfig(broker.mutual.bootstrap, files))
         assert message.startswith(f"Kafka at {broker.mutual.bootstrap}: it rejected our certificate (")
         assert message.endswith("set kafka_cert_file to one that it trusts")
 
-    def test_plain_text_where_tls_is_spoken(self, broker: SecureKafka) -> None:
+    def test_plain_text_on_a_tls_port(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.tls.bootstrap)
         assert refusal(kafka) == (
             f"Kafka at {kafka} closes the connection at once: check the listener's protocol, and try it with "
             "kafka_tls, or with a user (kafka_sasl, kafka_user)"
         )
 
-    def test_tls_where_plain_text_is_spoken(self, broker: SecureKafka) -> None:
+    def test_tls_on_a_plain_text_port(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.server.bootstrap, trusting(broker))
         message = refusal(kafka)
         assert message.startswith(f"Kafka at {kafka} closes the connection at once: ")
         assert "without kafka_tls" in message
 
-    def test_nobody_who_is_not_a_user(self, broker: SecureKafka) -> None:
+    def test_a_connection_without_a_user(self, broker: SecureKafka) -> None:
         message = refusal(KafkaClientConfig(broker.scram.bootstrap, trusting(broker)))
         assert message.startswith(f"Kafka at {broker.scram.bootstrap} closes the connection at once: ")
         assert "with a user (kafka_sasl, kafka_user)" in message
 
 
-class TestFilesOfOurs:
-    def test_a_file_that_is_not_there(self) -> None:
+class TestInvalidFiles:
+    def test_a_missing_file(self) -> None:
         assert refusal(KafkaClientConfig("localhost:1", TlsFiles("/nowhere.pem"))) == (
             "kafka_ca_file: /nowhere.pem cannot be read (No such file or directory)"
         )
 
-    def test_a_file_that_holds_no_certificate(self, tmp_path: Path) -> None:
+    def test_a_file_without_a_certificate(self, tmp_path: Path) -> None:
         file = tmp_path / "ca.pem"
         file.write_text("nothing")
         assert f"kafka_ca_file: {file} contains no certificate" in refusal(
@@ -186,7 +184,7 @@ class TestFilesOfOurs:
             == f"kafka_key_file: {other.key} is not the key of {one.cert}: name the key that belongs to the certificate"
         )
 
-    def test_a_password_file_that_is_empty(self, tmp_path: Path) -> None:
+    def test_an_empty_password_file(self, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text("\n")
         message = refusal(KafkaClientConfig("localhost:1", None, SaslMechanism.PLAIN, USER, password_file=str(file)))

@@ -1,4 +1,4 @@
-"""Secrets are never shown, in whatever form they come."""
+"""Secrets are masked in every form."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.excepthook = hook
 
 
-def test_a_secret_is_masked_wherever_it_stands() -> None:
+def test_a_secret_is_masked_at_every_occurrence() -> None:
     register_secret(SECRET)
     assert mask_secrets(f"login {SECRET} failed, {SECRET}!") == "login *** failed, ***!"
 
 
-def test_as_it_stands_in_a_url_too() -> None:
+def test_a_url_encoded_secret_is_masked() -> None:
     register_secret(SECRET)
     assert mask_secrets(f"redis://shop:{quote(SECRET, safe='')}@cache:6379") == "redis://shop:***@cache:6379"
 
 
-def test_of_a_url_only_the_password_is_secret() -> None:
+def test_only_the_password_of_a_url_is_masked() -> None:
     register_secret(f"redis://shop:{quote(SECRET, safe='')}@cache:6379/0")
     assert mask_secrets(f"shop with {SECRET} at cache:6379") == "shop with *** at cache:6379"
 
 
-def test_a_url_without_a_password_hides_nothing() -> None:
+def test_a_url_without_a_password_masks_nothing() -> None:
     register_secret("redis://cache:6379/0")
     assert mask_secrets("redis://cache:6379/0") == "redis://cache:6379/0"
 
 
-def test_what_is_too_short_to_be_told_from_words_stays() -> None:
+def test_a_secret_shorter_than_4_characters_is_not_masked() -> None:
     register_secret("abc")
     assert mask_secrets("abcdef") == "abcdef"
 
 
-def test_errors_are_told_without_secrets() -> None:
+def test_errors_mask_secrets() -> None:
     register_secret(SECRET)
     assert str(SalepulseError(f"the broker says: {SECRET} is wrong")) == "the broker says: *** is wrong"
 
 
-def test_logs_are_written_without_secrets_tracebacks_and_all() -> None:
+def test_logs_and_their_tracebacks_mask_secrets() -> None:
     register_secret(SECRET)
     try:
         raise ValueError(SECRET)
@@ -67,7 +67,7 @@ def test_logs_are_written_without_secrets_tracebacks_and_all() -> None:
     assert written.endswith("ValueError: ***")
 
 
-def test_errors_that_nobody_caught_are_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tracebacks_of_uncaught_errors_mask_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     register_secret(SECRET)
     mask_tracebacks()
     error = ValueError(SECRET)

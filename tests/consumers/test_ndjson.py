@@ -1,4 +1,4 @@
-"""Recordings are found by name, merged by time between files, and never re-ordered within one."""
+"""Recordings are found by name, merged by time between files, and keep their order within one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def times(path: Path) -> list[int | None]:
     return [line.at_ms for line in read_recording(find_recordings([path])[0])]
 
 
-def test_files_of_a_folder_are_merged_by_time_packed_or_not(tmp_path: Path) -> None:
+def test_plain_and_gzip_files_of_a_folder_are_merged_by_time(tmp_path: Path) -> None:
     record(tmp_path, "clicks.ndjson", at(1), at(4), at(6))
     record(tmp_path, "orders.ndjson.gz", at(2), at(5))
     record(tmp_path, "incidents.json", "[]")
@@ -54,7 +54,7 @@ def test_promotions_come_first(tmp_path: Path) -> None:
     assert [(line.topic, line.key) for line in lines] == [(Topic.PROMOTIONS, b"d11"), (Topic.CLICKS, b"u")]
 
 
-def test_a_late_line_is_sent_where_it_stands(tmp_path: Path) -> None:
+def test_a_late_line_keeps_its_place(tmp_path: Path) -> None:
     record(tmp_path, "clicks.ndjson", at(10), at(2, "late"), at(12))
     record(tmp_path, "orders.ndjson", at(9), at(11))
     assert [value for _, value in merged(tmp_path)] == [
@@ -71,17 +71,17 @@ def test_a_stray_time_in_the_far_future_does_not_hold_up_its_file(tmp_path: Path
     ]
 
 
-def test_a_quiet_hour_is_no_stray_time(tmp_path: Path) -> None:
+def test_a_quiet_hour_is_not_a_stray_time(tmp_path: Path) -> None:
     path = record(tmp_path, "clicks.ndjson", at(0), at(3_600_000), at(3_600_001), at(3_600_002))
     assert times(path) == [0, 3_600_000, 3_600_001, 3_600_002]
 
 
-def test_a_line_without_a_readable_time_goes_right_after_the_one_before_it(tmp_path: Path) -> None:
+def test_a_line_without_a_time_is_due_with_the_line_before(tmp_path: Path) -> None:
     path = record(tmp_path, "clicks.ndjson", "no json", at(5), '{"ts":"6"}', '{"ts":true}', "[]", at(7))
     assert times(path) == [None, 5, 5, 5, 5, 7]
 
 
-def test_lines_are_sent_as_they_are_and_blank_ones_are_not(tmp_path: Path) -> None:
+def test_lines_are_sent_unchanged_and_blank_ones_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "clicks.ndjson"
     path.write_bytes(b'{"ts":1}\r\n\n  {"ts": 2}  \n\xff\n{"ts":3}')
     values = [line.value for line in read_recording(find_recordings([path])[0])]
@@ -104,7 +104,9 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
         (["clicks.ndjson", "clicks.ndjson.gz"], ".", "both exist"),
     ],
 )
-def test_what_cannot_be_replayed_is_said(tmp_path: Path, names: list[str], asked: str, message: str) -> None:
+def test_paths_that_cannot_be_replayed_raise_an_error(
+    tmp_path: Path, names: list[str], asked: str, message: str
+) -> None:
     for name in names:
         record(tmp_path, name, at(1))
     with pytest.raises(UsageError, match=message):
@@ -112,7 +114,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path, names: list[str], asked
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-9], lambda data: b"no gzip", lambda data: data + b"junk"])
-def test_a_damaged_file_is_named(tmp_path: Path, spoil: object) -> None:
+def test_a_damaged_file_is_named_in_the_error(tmp_path: Path, spoil: object) -> None:
     path = record(tmp_path, "clicks.ndjson.gz", *[at(i) for i in range(1000)])
     path.write_bytes(spoil(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(SalepulseError, match=r"clicks\.ndjson\.gz is damaged"):
@@ -130,8 +132,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, spoil: object) -> None:
         (["no JSON", "{}"], None),
         ([], None),
     ],
-    ids=["one", "two", "many", "a stray one at the end", "hours apart", "without times", "empty"],
+    ids=["one", "two", "many", "a stray time at the end", "hours apart", "without times", "empty"],
 )
-def test_the_span_is_told_by_both_ends(tmp_path: Path, lines: list[str], span: tuple[int, int] | None) -> None:
+def test_the_span_is_read_from_both_ends(tmp_path: Path, lines: list[str], span: tuple[int, int] | None) -> None:
     record(tmp_path, "orders.ndjson", *lines)
     assert span_ms(find_recordings([tmp_path])[0]) == span

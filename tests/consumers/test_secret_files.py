@@ -1,4 +1,4 @@
-"""Who reads a secret and who hands it over agree on what `env:NAME` refers to."""
+"""Readers and writers of secret files agree on the meaning of `env:NAME`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET: TypeAdapter[object] = TypeAdapter(Secret)
 
 
 @pytest.mark.parametrize("name", ["ROBOT", "_robot2", "R"])
-def test_what_a_receiver_reads_is_handed_over_and_not_inherited(
+def test_receivers_secrets_are_passed_in_a_file_and_not_inherited(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "receivers.yaml"
@@ -30,13 +30,13 @@ def test_what_a_receiver_reads_is_handed_over_and_not_inherited(
 
 
 @pytest.mark.parametrize("reference", ["env:", "env:RO-BOT", "env:1ROBOT", "env: ROBOT", "env:RÖBOT", "env:ROBOT "])
-def test_what_could_not_be_handed_over_is_refused(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_env_reference_is_rejected(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name := reference.removeprefix("env:"):
         monkeypatch.setenv(name, "t0p")
     with pytest.raises(ValidationError, match="is not followed by a variable name: write env:NAME"):
         SECRET.validate_python(reference)
 
 
-def test_other_secrets_stand_for_themselves() -> None:
+def test_secrets_without_env_prefix_are_literal() -> None:
     assert variable_of("t0ps3cret") is None
     assert variables_in("url: https://host/xenv:NO, secret: t0p") == set()

@@ -1,4 +1,4 @@
-"""Moments as people write them."""
+"""Parsing and formatting of times."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MIDNIGHT = 1_794_326_400_000
         "1794326400000",
     ],
 )
-def test_local_time_iso_and_epoch_ms_mean_the_same(text: str) -> None:
+def test_local_time_iso_8601_and_epoch_ms_are_equivalent(text: str) -> None:
     assert parse_time_ms(text, "Asia/Shanghai") == MIDNIGHT
 
 
-def test_local_time_is_of_the_zone_on_that_day() -> None:
+def test_local_time_uses_the_zones_offset_on_that_day() -> None:
     summer, winter = (parse_time_ms(f"2026-{month}-01 12:00", "Europe/Berlin") for month in ("07", "12"))
     assert [datetime.fromtimestamp(at / 1000, UTC).hour for at in (summer, winter)] == [10, 11]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected_text"),
     [
         ("11.11.2026", "is not a time: write local time such as"),
         ("2026-11-11 24:30", "is not a time"),
@@ -46,11 +46,11 @@ def test_local_time_is_of_the_zone_on_that_day() -> None:
         ("2026-10-25 02:30", r"happens twice in Europe/Berlin because clocks change: .* 2026-10-25T02:30:00\+02:00"),
     ],
 )
-def test_what_is_no_time_or_not_one_time_is_refused_with_what_to_write(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_an_invalid_or_ambiguous_time_is_rejected_with_a_fix(text: str, expected_text: str) -> None:
+    with pytest.raises(ValueError, match=expected_text):
         parse_time_ms(text, "Europe/Berlin")
 
 
 @given(st.integers(10**10, 4 * 10**12).map(lambda at: at // 1000 * 1000), st.sampled_from(["Asia/Kolkata", "UTC"]))
-def test_what_is_shown_can_be_read_back(at_ms: int, timezone: str) -> None:
+def test_formatted_times_can_be_parsed(at_ms: int, timezone: str) -> None:
     assert parse_time_ms(format_local_time(at_ms, timezone), timezone) == at_ms

@@ -1,4 +1,4 @@
-"""Whose messages a topic that salepulse writes to holds."""
+"""Detection of foreign messages in the topics that salepulse writes to."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dead_letter_of_the_first_version() -> Any:
         (Topic.ALERTS, record(b'{"at_ms":1,"what":"fired","alert":{"rule":"order-drop"}}')),
     ],
 )
-def test_what_salepulse_writes_is_known_also_of_earlier_versions(topic: Topic, ours: Any) -> None:
+def test_messages_of_this_and_earlier_versions_are_recognised(topic: Topic, ours: Any) -> None:
     assert describe_foreign_messages(topic, [ours]) == ""
     assert describe_foreign_messages(topic, [ours, record(DEBEZIUM)]) == "", "half of them"
     assert describe_foreign_messages(topic, []) == ""
@@ -62,6 +62,6 @@ def test_what_salepulse_writes_is_known_also_of_earlier_versions(topic: Topic, o
         (b"[" * 100_000, f"'{'[' * 60}'..."),
     ],
 )
-def test_others_messages_are_described(value: bytes, looks: str) -> None:
+def test_messages_of_other_systems_are_described(value: bytes, looks: str) -> None:
     for topic in (Topic.DEAD_LETTERS, Topic.ALERTS, Topic.PROMOTIONS):
         assert looks in describe_foreign_messages(topic, [record(value)])

@@ -1,4 +1,4 @@
-"""What is wrong with a value is said in our words."""
+"""Validation errors as instructions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refuse(_: str) -> str:
         (Annotated[str, AfterValidator(refuse)], "x", "'x' is no such thing: write y"),
     ],
 )
-def test_the_library_is_not_heard(kind: Any, given: object, message: str) -> None:
+def test_pydantics_errors_become_instructions(kind: Any, given: object, message: str) -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(kind).validate_python(given)
     assert validation_message(refused.value.errors()[0]) == message

@@ -1,4 +1,4 @@
-"""A recorded shop as producers really send it: repeated, out of order, with broken messages in between."""
+"""A recorded shop as producers really send it: with repeats, disorder and broken messages."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ MINUTE_MS = 60_000
 
 @dataclass
 class Mess:
-    """Messages in the order in which they are sent, and what was done to them."""
+    """Messages in the order of sending, and the changes made to them."""
 
     messages: list[OutgoingMessage] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     """By topic."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Messages that must be refused, by topic and reason."""
+    """Messages to be rejected, by topic and reason."""
     negative: Counter[str] = field(default_factory=Counter)
-    """Of the refused those whose amount is negative, by channel and coupon."""
-    mended: list[OutgoingMessage] = field(default_factory=list)
-    """The right messages in the place of which broken ones were sent."""
+    """Rejected messages with a negative amount, by channel and coupon."""
+    corrected: list[OutgoingMessage] = field(default_factory=list)
+    """The valid messages in place of which broken ones were sent."""
 
     def rejected_totals(self) -> dict[str, int]:
-        """What the totals say of the refused."""
+        """The expected totals of rejected messages."""
         negative = {f"negative_amounts,{priced}": count for priced, count in self.negative.items()}
         return {f"rejected,{topic},{reason}": n for (topic, reason), n in self.refused.items()} | negative
 
 
 def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
     """A recording with one event in ten repeated within five minutes (a third of those with another `ts`), shuffled
-    within a minute, and one message in a hundred poison.
+    within a minute, and one invalid message in a hundred.
 
-    `broken`: so many of its events are spoilt, and kept in `mended` as they should be.
+    `broken`: number of its events to spoil; the valid ones are in `corrected`.
     """
     mess = Mess()
     lines = [line for line in read_merged(find_recordings([folder])) if line.topic is not Topic.PROMOTIONS]
@@ -52,7 +52,7 @@ def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
         assert line.at_ms is not None
         at_ms, message = line.at_ms + rng.uniform(0, MINUTE_MS), OutgoingMessage(line.topic, line.key, line.value)
         if i in spoilt:
-            mess.mended.append(message)
+            mess.corrected.append(message)
             mess.refused[line.topic.value, "missing_field"] += 1
             timed.append((at_ms, message._replace(value=_without_ts(line.value))))
             continue

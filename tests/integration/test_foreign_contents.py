@@ -1,4 +1,4 @@
-"""Topics that salepulse writes into, by names that another team uses already."""
+"""Topics of salepulse whose names another team already uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def send(bootstrap: str, topic: str, *values: bytes) -> None:
         await producer.stop()
 
 
-def test_a_topic_of_another_team_is_refused_until_it_is_accepted(
+def test_a_topic_with_foreign_messages_is_refused_until_it_is_accepted(
     apache_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     broker = ("--bootstrap", apache_kafka.bootstrap)
@@ -42,7 +42,7 @@ def test_a_topic_of_another_team_is_refused_until_it_is_accepted(
     done = salepulse("topics", "create", *broker, "--partitions", "1", cwd=tmp_path)
     assert done.returncode == 1
     for topic in WRITTEN:
-        (line,) = [said for said in done.stdout.splitlines() if said.startswith(f"{topic}: ")]
+        (line,) = [output for output in done.stdout.splitlines() if output.startswith(f"{topic}: ")]
         assert (
             "cannot be used: 5 of its 5 oldest messages are not salepulse's (such as: the message is a Debezium" in line
         )
@@ -54,39 +54,39 @@ def test_a_topic_of_another_team_is_refused_until_it_is_accepted(
     doctor = salepulse("doctor", *at, "--partitions", "1", cwd=tmp_path)
     assert doctor.returncode == 1
     assert doctor.stdout.count("oldest messages are not salepulse's") == 3
-    code, said = failure("promotions", "apply", "--delete", "d11", *broker, cwd=tmp_path)
-    assert (code, "5 of its 5 oldest messages are not salepulse's" in said) == (1, True)
+    code, output = failure("promotions", "apply", "--delete", "d11", *broker, cwd=tmp_path)
+    assert (code, "5 of its 5 oldest messages are not salepulse's" in output) == (1, True)
     for command in ("worker", "alerts"):
-        code, said = failure(command, *at, cwd=tmp_path)
+        code, output = failure(command, *at, cwd=tmp_path)
         assert code == 1
-        assert "cannot be used: 5 of its 5 oldest messages are not salepulse's" in said
-        assert "--accept" in said
-    code, said = failure("up", *at, "--partitions", "1", "--http-port", "0", cwd=tmp_path)
-    assert (code, "oldest messages are not salepulse's" in said) == (1, True)
+        assert "cannot be used: 5 of its 5 oldest messages are not salepulse's" in output
+        assert "--accept" in output
+    code, output = failure("up", *at, "--partitions", "1", "--http-port", "0", cwd=tmp_path)
+    assert (code, "oldest messages are not salepulse's" in output) == (1, True)
     with redis.Redis.from_url(redis_server.url) as client:
-        assert not client.exists("salepulse:{0}:workers"), "nothing has begun"
+        assert not client.exists("salepulse:{0}:workers"), "no process has started"
     with started(Running("worker", *at, "--clock", "event", *accepting, cwd=tmp_path)):
         asyncio.run(send(apache_kafka.bootstrap, "clicks", wire(click(at=1)), b"no JSON"))
-        eventually(lambda: refused(redis_server.url) == 1, within_s=60, what="it is at work")
+        eventually(lambda: refused(redis_server.url) == 1, within_s=60, what="the worker counts")
 
 
-def test_what_salepulse_wrote_itself_is_no_hindrance_and_a_shop_at_work_goes_on(
+def test_salepulses_own_messages_are_accepted_and_a_running_shop_continues(
     apache_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    """It has counted before; then others wrote more into its dead letters than it had."""
+    """A running shop continues when others write more messages into its dead letters than it did."""
     at = ("--bootstrap", apache_kafka.bootstrap, "--redis-url", redis_server.url)
     asyncio.run(create_topics(apache_kafka.bootstrap, default_plans(1)))
     for start in (1, 2):
         with started(Running("worker", *at, "--clock", "event", cwd=tmp_path)) as worker:
             asyncio.run(send(apache_kafka.bootstrap, "clicks", wire(click(at=start)), b"no JSON"))
-            eventually(lambda: refused(redis_server.url) == start, within_s=60, what="it is at work")  # noqa: B023
+            eventually(lambda: refused(redis_server.url) == start, within_s=60, what="the worker counts")  # noqa: B023
             assert "holds messages of others" not in worker.stdout + worker.stderr
     done = salepulse("topics", "create", *at[:2], "--partitions", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     asyncio.run(send(apache_kafka.bootstrap, "dead-letters", *[DEBEZIUM] * 5))
     with started(Running("worker", *at, "--clock", "event", cwd=tmp_path)) as worker:
         asyncio.run(send(apache_kafka.bootstrap, "clicks", b"no JSON"))
-        eventually(lambda: refused(redis_server.url) == 3, within_s=60, what="it goes on")
+        eventually(lambda: refused(redis_server.url) == 3, within_s=60, what="the worker continues")
         assert "holds messages of others" in worker.stdout + worker.stderr
     assert "5 of its 8 oldest messages" in salepulse("doctor", *at, cwd=tmp_path).stdout
 

@@ -1,4 +1,4 @@
-"""`up` with an embedded broker, which starts empty, on a Redis that holds the positions of another broker."""
+"""`up` with an embedded broker, which starts empty, on a Redis with the positions of another broker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def everything(url: str) -> dict[bytes, bytes | None]:
-    """Every key of a Redis with its value as `DUMP` gives it."""
+    """Every key of a Redis with its `DUMP`."""
     with redis.Redis.from_url(url) as client:
         return {key: client.dump(key) for key in client.keys("*")}
 
@@ -36,13 +36,13 @@ def ports() -> tuple[str, ...]:
 
 
 @pytest.mark.kafka
-def test_positions_of_another_broker_are_refused_and_nothing_is_changed(
+def test_up_refuses_positions_of_another_broker_and_changes_nothing(
     apache_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     with stack(apache_kafka, redis_server, partitions=1) as shop:
         shop.send(clicks(0))
         shop.until_counted()
-        eventually(lambda: b"topic:clicks/0" in state(redis_server.url), within_s=20, what="its topic is noted")
+        eventually(lambda: b"topic:clicks/0" in state(redis_server.url), within_s=20, what="the topic id is stored")
     before = everything(redis_server.url)
     code, line = failure("up", *ports(), "--redis-url", redis_server.url, cwd=tmp_path)
     assert code == 1
@@ -52,9 +52,7 @@ def test_positions_of_another_broker_are_refused_and_nothing_is_changed(
     assert everything(redis_server.url) == before
 
 
-def test_its_own_positions_and_those_of_others_under_another_prefix_are_no_hindrance(
-    redis_url: str, tmp_path: Path
-) -> None:
+def test_up_accepts_its_own_positions_and_those_under_another_prefix(redis_url: str, tmp_path: Path) -> None:
     other = {"pos:orders/0": "7", "topic:orders/0": "8f14e45f-ceea-467f-a0e6-1b1c7a1c9d33 "}
     with redis.Redis.from_url(redis_url) as client:
         client.hset("other:{0}:state", mapping=other)
@@ -64,8 +62,8 @@ def test_its_own_positions_and_those_of_others_under_another_prefix_are_no_hindr
         with started(Running("up", *arguments, "--clock", "event", cwd=tmp_path)) as up:
             up.until("ready http")
             asyncio.run(send_all(f"127.0.0.1:{kafka}", clicks(start)))
-            eventually(lambda: page_views(redis_url) == 20 * (start + 1), within_s=30, what="they are counted")  # noqa: B023
-            eventually(lambda: b"topic:clicks/0" in state(redis_url), within_s=20, what="its topic is noted")
+            eventually(lambda: page_views(redis_url) == 20 * (start + 1), within_s=30, what="all events are counted")  # noqa: B023
+            eventually(lambda: b"topic:clicks/0" in state(redis_url), within_s=20, what="the topic id is stored")
     assert "counts of the last start are kept" in up.stderr
 
 

@@ -1,4 +1,4 @@
-"""A topic of another team under one of our names: no command changes it, unless it is named and that is confirmed."""
+"""A topic of another team with one of salepulse's names: no command changes it unless it is named and confirmed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ THEIRS = {"cleanup.policy": "compact", "segment.ms": "12345678"}
 
 @pytest.fixture
 def orders(broker: Server) -> Server:
-    """A broker with a compacted topic `orders` that somebody else keeps the state of something in, for 30 days now."""
+    """A broker with a compacted topic `orders` that another system has used for 30 days."""
     asyncio.run(fill(broker.bootstrap))
     return broker
 
@@ -41,14 +41,14 @@ def test_a_compacted_topic_of_another_team_survives_every_command(
     assert (done.returncode, "clicks: would create" in done.stdout) == (1, True), done.stdout
     assert asyncio.run(names(orders.bootstrap)) == {"orders"}
     done = salepulse("topics", "create", *at, cwd=tmp_path)
-    (line,) = [said for said in done.stdout.splitlines() if said.startswith("orders: ")]
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("orders: ")]
     assert done.returncode == 1
-    for said in ("differs", "cleanup.policy=compact", "cannot be used", "--take-over orders", "topic_prefix"):
-        assert said in line
-    code, told = failure("up", *at, "--redis-url", redis_url, "--http-port", "0", cwd=tmp_path)
-    assert (code, "topic orders: differs: cleanup.policy=compact" in told) == (1, True), told
-    code, told = failure("topics", "create", "--take-over", "orders", *at, cwd=tmp_path)
-    assert (code, "add --yes" in told) == (2, True)
+    for text in ("differs", "cleanup.policy=compact", "cannot be used", "--take-over orders", "topic_prefix"):
+        assert text in line
+    code, output = failure("up", *at, "--redis-url", redis_url, "--http-port", "0", cwd=tmp_path)
+    assert (code, "topic orders: differs: cleanup.policy=compact" in output) == (1, True), output
+    code, output = failure("topics", "create", "--take-over", "orders", *at, cwd=tmp_path)
+    assert (code, "add --yes" in output) == (2, True)
     doctor = salepulse("doctor", *at, "--redis-url", redis_url, cwd=tmp_path)
     assert doctor.returncode == 1
     assert "wrong   topic orders: cleanup.policy=compact, should be delete" in doctor.stdout
@@ -59,22 +59,22 @@ def test_a_compacted_topic_of_another_team_survives_every_command(
 
 
 @pytest.mark.kafka
-def test_it_is_taken_over_once_somebody_has_said_yes(apache_kafka: Server, tmp_path: Path) -> None:
+def test_a_topic_is_taken_over_after_confirmation(apache_kafka: Server, tmp_path: Path) -> None:
     asyncio.run(fill(apache_kafka.bootstrap))
     before = asyncio.run(snapshot(apache_kafka.bootstrap))
     command = ("topics", "create", "--take-over", "orders", "--bootstrap", apache_kafka.bootstrap)
-    code, said = on_terminal(*command, cwd=tmp_path, answer="n")
-    assert (code, "records older than 7 days are deleted" in said) == (1, True), said
+    code, text = on_terminal(*command, cwd=tmp_path, answer="n")
+    assert (code, "records older than 7 days are deleted" in text) == (1, True), text
     assert asyncio.run(snapshot(apache_kafka.bootstrap)) == before
-    assert asyncio.run(names(apache_kafka.bootstrap)) == {"orders"}, "not so much as a missing topic was created"
-    code, said = on_terminal(*command, cwd=tmp_path, answer="y")
-    assert (code, "orders: changed: cleanup.policy compact → delete" in said) == (0, True), said
+    assert asyncio.run(names(apache_kafka.bootstrap)) == {"orders"}, "no missing topic was created either"
+    code, text = on_terminal(*command, cwd=tmp_path, answer="y")
+    assert (code, "orders: changed: cleanup.policy compact → delete" in text) == (0, True), text
     settings = asyncio.run(settings_of(apache_kafka.bootstrap))
     assert (settings["cleanup.policy"], settings["segment.ms"]) == ("delete", "12345678")
 
 
 @pytest.mark.kafka
-def test_a_script_says_yes_by_a_flag(apache_kafka: Server, tmp_path: Path) -> None:
+def test_a_script_confirms_with_a_flag(apache_kafka: Server, tmp_path: Path) -> None:
     asyncio.run(fill(apache_kafka.bootstrap))
     flags = ("--take-over", "orders", "--yes", "--bootstrap", apache_kafka.bootstrap)
     done = salepulse("topics", "create", *flags, cwd=tmp_path)
@@ -82,22 +82,22 @@ def test_a_script_says_yes_by_a_flag(apache_kafka: Server, tmp_path: Path) -> No
     assert asyncio.run(settings_of(apache_kafka.bootstrap))["cleanup.policy"] == "delete"
 
 
-def test_only_a_name_on_the_broker_can_be_taken_over(tmp_path: Path) -> None:
+def test_take_over_requires_the_name_on_the_broker(tmp_path: Path) -> None:
     flags = ("topics", "create", "--bootstrap", "127.0.0.1:1", "--take-over")
-    code, told = failure(*flags, "orders", cwd=tmp_path, env={"SALEPULSE_TOPIC_PREFIX": "eu."})
-    assert (code, "orders is called eu.orders there" in told) == (2, True), told
-    code, told = failure(*flags, "payments", cwd=tmp_path)
-    assert (code, "name one of clicks, orders" in told) == (2, True), told
+    code, output = failure(*flags, "orders", cwd=tmp_path, env={"SALEPULSE_TOPIC_PREFIX": "eu."})
+    assert (code, "orders is called eu.orders there" in output) == (2, True), output
+    code, output = failure(*flags, "payments", cwd=tmp_path)
+    assert (code, "name one of clicks, orders" in output) == (2, True), output
 
 
 def beside(broker: Server, redis_url: str) -> dict[str, str]:
-    """Settings of a shop with topics of its own names."""
+    """Settings of a shop with its own topic names."""
     chosen = {"bootstrap": broker.bootstrap, "redis_url": redis_url, "http_port": "0", "topic_prefix": "eu."}
     return {f"SALEPULSE_{name.upper()}": text for name, text in chosen.items()}
 
 
 def on_terminal(*arguments: str, cwd: Path, answer: str) -> tuple[int, str]:
-    """Exit code, and all that a person sees who answers a question."""
+    """Exit code and terminal output of a command whose prompt is answered."""
     ours, theirs = pty.openpty()
     try:
         argv = [*COMMAND, *arguments]
@@ -105,8 +105,8 @@ def on_terminal(*arguments: str, cwd: Path, answer: str) -> tuple[int, str]:
             argv, cwd=cwd, env=environment(), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         os.write(ours, f"{answer}\n".encode())
-        said, _ = running.communicate(timeout=60)
-        return running.returncode, said
+        text, _ = running.communicate(timeout=60)
+        return running.returncode, text
     finally:
         os.close(ours)
         os.close(theirs)
@@ -129,7 +129,7 @@ async def fill(bootstrap: str) -> None:
 
 
 async def snapshot(bootstrap: str) -> dict[str, Any]:
-    """All that can be seen of the topic: settings, partitions, every record; and who has read it."""
+    """The visible state of the topic: settings, partitions, records and consumer groups."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -155,7 +155,7 @@ async def settings_of(bootstrap: str) -> dict[str, str]:
 
 
 async def names(bootstrap: str) -> set[str]:
-    """All topics but Kafka's own."""
+    """All topics except Kafka's own."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     found = set(await admin.list_topics())

@@ -1,4 +1,6 @@
-"""Repeats, disorder and poison change no answer; what was refused is kept with its reason and can be sent again."""
+"""Repeats, disorder and invalid messages change no answer; rejected messages are kept with their reason and can be
+replayed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
-    """How many there are, by topic and reason."""
+    """Dead letters by topic and reason."""
 
     async def read() -> Counter[tuple[str, str]]:
         return Counter([(letter.topic, letter.reason) async for letter in read_dead_letters(broker.bootstrap)])
@@ -38,7 +40,7 @@ def dead_letters(broker: Server) -> Counter[tuple[str, str]]:
     ],
     indirect=["broker"],
 )
-def test_a_mess_gives_the_same_answers(
+def test_repeats_disorder_and_invalid_messages_give_the_same_answers(
     broker: Server, redis_server: Server, event_sets: EventSets, name: str, rng: Random
 ) -> None:
     folder = event_sets[name]
@@ -54,18 +56,20 @@ def test_a_mess_gives_the_same_answers(
         resent = asyncio.run(replay_dead_letters(broker.bootstrap, DeadLetterFilter()))
         assert sum(resent.sent.values()) == mess.refused.total()
         twice = {name: 2 * count for name, count in mess.rejected_totals().items()}
-        eventually(lambda: shop.totals() == counted | twice, within_s=120, what="all are refused again")
+        eventually(lambda: shop.totals() == counted | twice, within_s=120, what="all are rejected again")
         assert dead_letters(broker) == mess.refused + mess.refused
         check(shop.api, expected)
 
 
-def test_what_is_mended_counts(broker: Server, redis_server: Server, event_sets: EventSets, rng: Random) -> None:
+def test_corrected_messages_are_counted(
+    broker: Server, redis_server: Server, event_sets: EventSets, rng: Random
+) -> None:
     folder = event_sets.at_hand("taobao")
     expected, mess = Expected.read(folder), make_mess(folder, rng, broken=300)
     with stack(broker, redis_server, timezone=expected.timezone) as shop:
         shop.send(mess.messages)
         shop.until_counted()
-        assert list(expected.differences(shop.api)), "what was spoilt is missing"
-        shop.send(mess.mended)
+        assert list(expected.differences(shop.api)), "the spoilt events are missing"
+        shop.send(mess.corrected)
         shop.until_counted()
         check(shop.api, expected)

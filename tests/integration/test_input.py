@@ -1,4 +1,4 @@
-"""Whatever codec, size and bytes producers and disks have: the worker stays, in bounds, and all good events count."""
+"""Any codec, size and bytes of producers and disks: the worker runs on in bounded memory, and all good events count."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def clicks(count: int, at: float) -> list[Message]:
 
 
 def write(shop: Shop, *batches: tuple[bytes, int]) -> list[int]:
-    """Batches, each with how many records it has, to the one partition of `clicks`; their first offsets."""
+    """Write batches, each with its number of records, to the partition of `clicks`; returns their first offsets."""
     offsets = asyncio.run(produce_raw(shop.broker.bootstrap, "clicks", *(batch for batch, _ in batches)))
     shop._written({("clicks", 0): offsets[-1] + batches[-1][1]})
     return offsets
 
 
 def end_of(topic: str, broker: Server) -> int:
-    """Offset after the last record of its one partition."""
+    """Offset after the last record of the topic's only partition."""
 
     async def ask() -> int:
         async with AIOKafkaConsumer(bootstrap_servers=broker.bootstrap) as consumer:
@@ -69,7 +69,7 @@ def dead_letters(shop: Shop) -> list[DeadLetter]:
 
 
 def most_memory_bytes(worker: Server) -> int:
-    """What it ever had in memory."""
+    """Peak memory of the process."""
     status = Path(f"/proc/{worker.pid}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
 
@@ -83,7 +83,7 @@ async def make_topic(bootstrap: str, name: str, largest: int) -> None:
         await admin.close()
 
 
-def test_every_codec_counts(broker: Server, redis_server: Server) -> None:
+def test_events_in_every_codec_are_counted(broker: Server, redis_server: Server) -> None:
     codecs = (None, "gzip", "snappy", "lz4", "zstd")
 
     async def send(bootstrap: str) -> None:
@@ -108,8 +108,10 @@ def test_every_codec_counts(broker: Server, redis_server: Server) -> None:
 
 
 async def write_in_transactions(bootstrap: str, codec: str | None) -> int:
-    """Clicks of two transactional producers, every other transaction aborted, among clicks of one without; returns how
-    many are committed. Transactions of both are open at the same time, and are of many batches."""
+    """Write clicks of two transactional producers, every other transaction aborted, among clicks of a plain one.
+
+    Returns the number of committed clicks. Transactions of both are open at the same time and have many batches.
+    """
     plain = AIOKafkaProducer(bootstrap_servers=bootstrap)
     producers = [
         AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"t-{codec}-{n}", compression_type=codec)
@@ -140,7 +142,7 @@ async def write_in_transactions(bootstrap: str, codec: str | None) -> int:
 
 
 @pytest.mark.kafka
-def test_only_committed_transactions_count(apache_kafka: Server, redis_server: Server) -> None:
+def test_only_committed_transactions_are_counted(apache_kafka: Server, redis_server: Server) -> None:
     with stack(apache_kafka, redis_server, partitions=1, batch_records=70) as shop:
         committed = sum(asyncio.run(write_in_transactions(apache_kafka.bootstrap, codec)) for codec in (None, "zstd"))
         shop._written({("clicks", 0): end_of("clicks", apache_kafka)})
@@ -150,7 +152,7 @@ def test_only_committed_transactions_count(apache_kafka: Server, redis_server: S
 
 
 @pytest.mark.kafka
-def test_an_open_transaction_holds_its_partition_back_and_no_answer_is_live_meanwhile(
+def test_an_open_transaction_delays_its_partition_and_answers_are_not_live(
     apache_kafka: Server, redis_server: Server
 ) -> None:
     async def play(shop: Shop) -> None:
@@ -161,8 +163,10 @@ def test_an_open_transaction_holds_its_partition_back_and_no_answer_is_live_mean
             await producer.send_and_wait("clicks", wire(click(at=now_s())))
             async with AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap) as plain:
                 await plain.send_and_wait("clicks", wire(click(at=now_s())))
-            await asyncio.to_thread(eventually, lambda: not answer(shop)["live"], within_s=30, what="it is not live")
-            assert answer(shop)["values"]["page_views"] == 99, "as at the second of the last event that was read"
+            await asyncio.to_thread(
+                eventually, lambda: not answer(shop)["live"], within_s=30, what="the answer is not live"
+            )
+            assert answer(shop)["values"]["page_views"] == 99, "the as-of is that of the last event read"
             await producer.commit_transaction()
         finally:
             await producer.stop()
@@ -177,25 +181,25 @@ def test_an_open_transaction_holds_its_partition_back_and_no_answer_is_live_mean
         shop.send(OutgoingMessage(Topic.CLICKS, b"u", wire(click(at=now_s() - 10))) for _ in range(99))
         shop.send([OutgoingMessage(Topic.CLICKS, b"u", wire(click(at=now_s())))])
         shop.until_counted_to_the_end()
-        eventually(lambda: answer(shop).get("live"), within_s=30, what="it is live")
+        eventually(lambda: answer(shop).get("live"), within_s=30, what="the answer is live")
         asyncio.run(play(shop))
         eventually(lambda: answer(shop)["live"] and answer(shop)["values"]["page_views"] == 102, within_s=30)
 
 
 @pytest.mark.kafka
-def test_batches_that_cannot_be_decoded_are_skipped_each_as_one_dead_letter_and_told_as_lost(
+def test_undecodable_batches_become_one_dead_letter_each_and_are_reported_as_lost(
     apache_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    """A disk that lost bits, and a producer whose codec is not ours."""
+    """A disk with flipped bits, and a producer with an unknown codec."""
     with stack(apache_kafka, redis_server, partitions=1, workers=0) as shop:
         batches = [(compressed(clicks(10, at=n), "gzip" if n % 2 else "zstd"), 10) for n in range(10)]
         offsets = write(shop, *batches)
         harms = {
             1: (80, 0xFF, False),  # in the records: the checksum is wrong
-            3: (80, 0xFF, True),  # the same with the checksum that it has now
-            4: (22, 7, True),  # a codec that nobody knows
-            5: (22, 3, True),  # lz4, which it is not
-            7: (16, 3, False),  # a version that nobody knows
+            3: (80, 0xFF, True),  # the same with a recomputed checksum
+            4: (22, 7, True),  # an unknown codec
+            5: (22, 3, True),  # lz4, which does not match the records
+            7: (16, 3, False),  # an unknown version
         }
         for number, (at, byte, sign) in harms.items():
             harm_on_disk(apache_kafka, "clicks", at, byte, base=offsets[number], sign=sign)
@@ -226,10 +230,10 @@ def test_batches_that_cannot_be_decoded_are_skipped_each_as_one_dead_letter_and_
 
 
 @pytest.mark.kafka
-def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damage(
+def test_partitions_stuck_on_a_damaged_disk_are_named_and_continue_after_the_damage(
     apache_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    """One that the broker answers with an error, one that it answers with nothing, and one that is well."""
+    """One partition answered with an error, one answered with nothing, and a healthy one."""
     with stack(apache_kafka, redis_server, partitions=3, workers=0) as shop:
         for number, length in enumerate((0, 2**30, None)):
             batches = [compressed(clicks(10, at=n), "none") for n in range(4)]
@@ -244,9 +248,9 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damag
             reasons = httpx.get(f"{url}/readyz").text
             return all(f"clicks/{number} has been at offset 20" in reasons for number in (0, 1))
 
-        eventually(named, within_s=90, what="both are named")
+        eventually(named, within_s=90, what="both partitions are named")
         assert shop.workers[0].pid == pid
-        assert shop.workers[0].running, "it goes on with the others, and a new one could do no more"
+        assert shop.workers[0].running, "the worker continues with other partitions; a new one could not do more"
         answer = httpx.get(f"{url}/readyz")
         assert answer.status_code == 503
         assert "partition_stuck" in answer.json()["codes"]
@@ -264,9 +268,13 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_go_on_behind_the_damag
         assert "the broker answers none of its fetches" in found[0]
         assert "clicks/1 has been at offset 20" in found[1]
         assert "20 records wait after it" in found[1]
-        asyncio.run(delete_records(apache_kafka.bootstrap, {0: 40, 1: 40}))  # what the cure names
+        asyncio.run(delete_records(apache_kafka.bootstrap, {0: 40, 1: 40}))  # the documented fix
         asyncio.run(send_clicks(apache_kafka.bootstrap, (0, 1, 2)))
-        eventually(lambda: shop.counted() == 20 + 20 + 40 + 3, within_s=60, what="they go on")
+        eventually(
+            lambda: shop.counted() == 20 + 20 + 40 + 3,
+            within_s=60,
+            what="both partitions continue",
+        )
         assert sorted(shop.incomplete()) == ["clicks/0", "clicks/1"]
 
 
@@ -287,14 +295,14 @@ async def send_clicks(bootstrap: str, partitions: tuple[int, ...]) -> None:
 
 @contextmanager
 def large_messages(largest: int) -> Iterator[Server]:
-    """A broker whose `clicks` takes large messages, and whose `dead-letters` takes no more than is usual."""
+    """A broker whose `clicks` accepts large messages and whose `dead-letters` has the usual limit."""
     with start_apache_kafka(settings=[f"socket.request.max.bytes={2 * largest + MIB}"], memory="768m") as broker:
         asyncio.run(make_topic(broker.bootstrap, "clicks", largest))
         yield broker
 
 
 @pytest.mark.kafka
-def test_a_20_mb_message_is_a_dead_letter_that_is_cut_and_blocks_nothing(
+def test_a_20_mb_message_becomes_a_truncated_dead_letter_and_blocks_nothing(
     shared_apache_kafka: Server, redis_server: Server
 ) -> None:
     value = b"x" * (20 * MIB)
@@ -324,7 +332,7 @@ def test_a_20_mb_message_is_a_dead_letter_that_is_cut_and_blocks_nothing(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
+def test_a_1_gb_decompression_bomb_stays_within_memory_and_other_events_count(
     shared_apache_kafka: Server, redis_server: Server, codec: str
 ) -> None:
     with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1) as shop:
@@ -345,13 +353,13 @@ def test_a_1_gb_bomb_stays_within_memory_and_all_other_events_count(
         (letter,) = dead_letters(shop)
         assert letter.truncation is not None
         assert letter.truncation.size == BOMB_BYTES
-        print(codec, "most memory", most_memory_bytes(worker) // MIB, "MiB")  # noqa: T201
+        print(codec, "peak memory", most_memory_bytes(worker) // MIB, "MiB")  # noqa: T201
         assert most_memory_bytes(worker) < MOST_MEMORY_BYTES
 
 
 @pytest.mark.kafka
-def test_many_large_refused_messages_stay_within_memory(shared_apache_kafka: Server, redis_server: Server) -> None:
-    """1,500 of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
+def test_many_large_rejected_messages_stay_within_memory(shared_apache_kafka: Server, redis_server: Server) -> None:
+    """1,500 messages of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
     refused = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
     with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1, accept="clicks") as shop:
         shop.until_all_partitions_worked()

@@ -1,4 +1,4 @@
-"""With the rights of `deploy/kafka/acls.sh` and no others, on an Apache Kafka that refuses the rest, all works."""
+"""Everything works with only the permissions of `deploy/kafka/acls.sh`, on an Apache Kafka that denies all others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 USERS = ("salepulse-worker", "salepulse-alerts", "salepulse-admin", "salepulse-shop")
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10, "AlterConfigs": 11}
 TOPIC, GROUP, LITERAL, ALLOW = 2, 3, 3, 3
-"""As Kafka's protocol numbers them."""
+"""Numbers of Kafka's protocol."""
 LOGICAL: Mapping[str, str] = {}
 OTHER = {
     "topic_prefix": "eu.",
@@ -46,21 +46,21 @@ OTHER = {
     "topic_dead_letters": "refused",
     "group": "eu-salepulse",
 }
-"""Names of topics and of the workers' group that the rights can be given for, too."""
+"""Other names of the topics and the workers' group, for which the script can grant permissions."""
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """A broker that lets users do what they were allowed, and a Redis for what is counted."""
+    """A broker with ACLs, and a Redis for counts."""
 
     listener: Listener
     store: Server
     folder: Path
 
     def env(self, user: str, names: Mapping[str, str] = LOGICAL) -> dict[str, str]:
-        """Settings of who comes as a user, where the topics have these names."""
+        """Settings of a user, for topics with these names."""
         settings = {
             **names,
             "bootstrap": self.listener.bootstrap,
@@ -86,7 +86,7 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """With the rights of the script, and the topics made by who may."""
+    """With the permissions of the script, and the topics created by an authorized user."""
     folder = tmp_path_factory.mktemp("rights")
     settings = {"sasl.enabled.mechanisms": "SCRAM-SHA-512", "scram-sha-512.sasl.jaas.config": _SCRAM}
     listener = Listener("guarded", "SASL_PLAINTEXT", settings)
@@ -102,7 +102,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 @pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
-def test_events_are_counted_letters_buried_and_alerts_watched(
+def test_the_documented_permissions_suffice_for_workers_serve_and_alerts(
     guarded: Guarded, names: Mapping[str, str], tmp_path: Path
 ) -> None:
     events = [_click(i) for i in range(50)]
@@ -131,8 +131,8 @@ def test_events_are_counted_letters_buried_and_alerts_watched(
 
 @pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
 @pytest.mark.anyio
-async def test_alerts_may_ask_whether_kafka_answers(guarded: Guarded, names: Mapping[str, str]) -> None:
-    """A Kafka that answered them nothing would count as away: a second process would page while Redis is down."""
+async def test_alerts_may_check_whether_kafka_responds(guarded: Guarded, names: Mapping[str, str]) -> None:
+    """Without this permission a second process would take Kafka for unavailable, and page while Redis is down."""
     settings = Settings(
         **names,
         bootstrap=guarded.listener.bootstrap,
@@ -156,7 +156,7 @@ async def test_alerts_may_ask_whether_kafka_answers(guarded: Guarded, names: Map
         ("salepulse-worker", ("replay", "recording")),
     ],
 )
-def test_who_lacks_a_right_is_told_in_one_line(guarded: Guarded, user: str, command: Sequence[str]) -> None:
+def test_a_missing_permission_is_reported_in_one_line(guarded: Guarded, user: str, command: Sequence[str]) -> None:
     recording = guarded.folder / "recording"
     recording.mkdir(exist_ok=True)
     (recording / "clicks.ndjson").write_bytes((_click(99).value or b"") + b"\n")
@@ -170,7 +170,7 @@ def _click(number: int) -> OutgoingMessage:
 
 
 def _script(folder: Path, names: Mapping[str, str]) -> list[argparse.Namespace]:
-    """What the script has Kafka's own program do, where the topics have these names."""
+    """The commands of Kafka's own tool that the script runs, for topics with these names."""
     program, calls = folder / "bin" / "kafka-acls.sh", folder / "calls"
     program.parent.mkdir(exist_ok=True)
     calls.unlink(missing_ok=True)

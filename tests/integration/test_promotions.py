@@ -1,4 +1,4 @@
-"""Promotions through everything: from a file and from the simulator, while a worker counts and a server answers."""
+"""Promotions end to end: from a file and from the simulator, while a worker counts and a server answers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ START_MS = 1_762_776_000_000
 NAME, LAST = "sale-1", "sale-1-last-1"
 
 
-def told(shop: Shop, promotion: str = NAME, **query: int) -> dict[str, Any]:
-    """What the API says of a promotion."""
+def get_promotion(shop: Shop, promotion: str = NAME, **query: int) -> dict[str, Any]:
+    """A promotion in the API."""
     answer = httpx.get(f"{shop.api.url}/api/v1/promotions/{promotion}", params=query, timeout=30)
     assert answer.status_code == HTTPStatus.OK, answer.text
     return dict(answer.json())
 
 
 def apply(shop: Shop, folder: Path, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a definition as a file, its times as local ones, and apply it; what the command says of it."""
+    """Write a definition as a file with local times, and apply it; returns the command's JSON."""
     zone = definition["timezone"]
 
     def written(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def command(shop: Shop, *arguments: str) -> dict[str, Any]:
 
 
 def sold_between(sold: SimulatedSales, start_ms: int, end_ms: int) -> int:
-    """Net GMV in a part of a promotion, in its own steps of 1 s."""
+    """Net GMV of a part of a promotion, in steps of 1 s."""
     first, last = ((at - sold.starts_ms) // sold.step_ms for at in (start_ms, end_ms))
     return sum(sold.net_gmv[max(0, first) : last])
 
@@ -70,7 +70,7 @@ def season() -> Season:
     return Season(config, earlier=1)
 
 
-def test_a_promotion_is_followed_and_corrected_while_it_runs(
+def test_a_running_promotion_is_tracked_and_corrected(
     embedded_broker: Server, redis_server: Server, season: Season, tmp_path: Path
 ) -> None:
     with stack(embedded_broker, redis_server, partitions=2, roll_every_s=2) as shop:
@@ -79,9 +79,9 @@ def test_a_promotion_is_followed_and_corrected_while_it_runs(
         shop.until_counted()
         sold = season.present.truth.sold
         assert sold is not None
-        definition = Promotion.model_validate(told(shop)["definition"]).model_dump(mode="json")
+        definition = Promotion.model_validate(get_promotion(shop)["definition"]).model_dump(mode="json")
 
-        final = told(shop)
+        final = get_promotion(shop)
         assert (final["state"], final["values"]["net_gmv"]) == ("ended", sum(sold.net_gmv))
         assert final["forecast"] == {
             **dict.fromkeys(("expected", "low", "high"), sum(sold.net_gmv)),
@@ -90,10 +90,10 @@ def test_a_promotion_is_followed_and_corrected_while_it_runs(
             "earlier": [],
         }
         for moment in (60_000, 84_000, 100_000):
-            then = told(shop, as_of=START_MS + moment)
+            then = get_promotion(shop, as_of=START_MS + moment)
             assert then["values"]["net_gmv"] == sold_between(sold, sold.starts_ms, START_MS + moment)
             assert (then["forecast"]["basis"], then["forecast"]["earlier"]) == ("earlier", [LAST])
-            assert 0.6 < then["forecast"]["expected"] / sum(sold.net_gmv) < 1.6, "it goes as the last sale went"
+            assert 0.6 < then["forecast"]["expected"] / sum(sold.net_gmv) < 1.6, "the forecast follows the last sale"
 
         starts_ms, ends_ms = START_MS + 60_000, START_MS + 90_000
         changed = {
@@ -105,31 +105,37 @@ def test_a_promotion_is_followed_and_corrected_while_it_runs(
             "skus": ["s-00006", "s-00007"],
         }
         shop.kill_worker()
-        said = apply(shop, tmp_path, changed)
-        assert [one["outcome"] for one in said["promotions"]] == ["changed"]
+        result = apply(shop, tmp_path, changed)
+        assert [one["outcome"] for one in result["promotions"]] == ["changed"]
         shop.start_worker()
-        eventually(lambda: told(shop)["definition"]["skus"] == changed["skus"], within_s=60, what="the change is seen")
-        corrected = told(shop)
+        eventually(
+            lambda: get_promotion(shop)["definition"]["skus"] == changed["skus"],
+            within_s=60,
+            what="the change is visible",
+        )
+        corrected = get_promotion(shop)
         net_gmv = sold_between(sold, starts_ms, ends_ms)
         assert corrected["values"]["net_gmv"] == net_gmv
         attained = [one["attainment"] for one in corrected["targets"]]
         assert attained == [net_gmv / 1_000, net_gmv / 2_000_000, net_gmv / 2_000_000]
         assert [one["probability"] for one in corrected["targets"]] == [float(share >= 1) for share in attained]
-        then = told(shop, as_of=starts_ms + 5_000)
+        then = get_promotion(shop, as_of=starts_ms + 5_000)
         assert (then["phase"]["name"], then["elapsed_fraction"]) == ("flash", 5 / 30)
         assert then["values"]["net_gmv"] == sold_between(sold, starts_ms, starts_ms + 5_000)
 
         assert command(shop, "apply", "--delete", NAME)["promotions"][0]["outcome"] == "deleted"
         path = f"{shop.api.url}/api/v1/promotions/{NAME}"
-        eventually(lambda: httpx.get(path).status_code == HTTPStatus.NOT_FOUND, within_s=30, what="it is gone")
+        eventually(
+            lambda: httpx.get(path).status_code == HTTPStatus.NOT_FOUND, within_s=30, what="the promotion is deleted"
+        )
         scope = {"window": "24h", "scope": "promotion", "value": NAME}
         kept = httpx.get(f"{shop.api.url}/api/v1/kpis", params=scope, timeout=30).json()
-        assert kept["values"]["gmv"] >= sold.gmv, "its events stay"
+        assert kept["values"]["gmv"] >= sold.gmv, "its events remain"
 
-        said = apply(shop, tmp_path, definition)
-        assert [one["outcome"] for one in said["promotions"]] == ["added"]
-        eventually(lambda: httpx.get(path).status_code == HTTPStatus.OK, within_s=30, what="it is back")
-        assert told(shop)["values"]["net_gmv"] == sum(sold.net_gmv)
+        result = apply(shop, tmp_path, definition)
+        assert [one["outcome"] for one in result["promotions"]] == ["added"]
+        eventually(lambda: httpx.get(path).status_code == HTTPStatus.OK, within_s=30, what="the promotion is restored")
+        assert get_promotion(shop)["values"]["net_gmv"] == sum(sold.net_gmv)
         listed = command(shop, "list", "--as-of", str(START_MS + 70_000))["promotions"]
         assert [one["promotion_id"] for one in listed] == [LAST, NAME]
         assert [one["phase"] for one in listed] == [None, "burst"]

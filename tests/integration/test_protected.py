@@ -1,4 +1,4 @@
-"""All of `salepulse up` on a Kafka with TLS and SCRAM and a Redis with TLS and users: exact, and no secret is shown."""
+"""`salepulse up` on a Kafka with TLS and SCRAM and a Redis with TLS and users: exact, and without visible secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRETS = (PASSWORD, WRITE_PASSWORD, READ_PASSWORD, "sp_dashboard")
 
 @dataclass(frozen=True)
 class Place:
-    """Servers that let nobody in who does not prove who they are, and the settings of who may."""
+    """Servers that require authentication, and settings with valid credentials."""
 
     redis: SecureRedis
     folder: Path
@@ -40,7 +40,7 @@ class Place:
         return f"https://localhost:{self.env['SALEPULSE_HTTP_PORT']}"
 
     def api(self) -> HttpApi:
-        """The API, as somebody with a token who trusts the authority."""
+        """The API with a token and the authority's certificate."""
         trust = ssl.create_default_context(cafile=self.env["SALEPULSE_KAFKA_CA_FILE"])
         return HttpApi(self.url, verify=trust, headers={"authorization": "Bearer sp_dashboard"})
 
@@ -90,19 +90,19 @@ def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets)
         assert (sent.returncode, json.loads(sent.stdout)["counted"]) == (0, True), sent.stderr
         api = place.api()
         newest_ms = max(query.as_of for query in expected.queries)
-        eventually(lambda: (api.as_of_ms() or 0) >= newest_ms, within_s=60, what="answers hold all of it")
+        eventually(lambda: (api.as_of_ms() or 0) >= newest_ms, within_s=60, what="answers include all events")
         check(api, expected)
         assert _totals(place.redis) == recorded_totals(recording)
         for command in (("kpis",), ("doctor",), ("dead-letters", "list")):
             done = salepulse(*command, cwd=place.folder, env=env)
             assert done.returncode == 0, (command, done.stdout, done.stderr)
-        told = [*_what_processes_show(up), *_what_is_written(place.folder / "data"), up.stdout, up.stderr, sent.stderr]
-        assert [secret for secret in SECRETS if any(secret in text for text in told)] == []
+        texts = [*_what_processes_show(up), *_what_is_written(place.folder / "data"), up.stdout, up.stderr, sent.stderr]
+        assert [secret for secret in SECRETS if any(secret in text for text in texts)] == []
     assert place.redis.denied() == []
 
 
 @pytest.mark.parametrize(
-    ("setting", "given", "says"),
+    ("setting", "given", "expected_text"),
     [
         ("kafka_password_file", "wrong", "rejected user 'shop' with SCRAM-SHA-512, the name or the password is wrong"),
         ("redis_password_file", "wrong", "rejects user 'salepulse-write': wrong user name or password"),
@@ -110,10 +110,10 @@ def test_a_recorded_shop_is_counted_exactly(place: Place, event_sets: EventSets)
         ("redis_ca_file", "", "its certificate is signed by an unknown authority"),
     ],
 )
-def test_what_is_wrong_ends_it_with_one_line(place: Place, setting: str, given: str, says: str) -> None:
+def test_a_wrong_credential_ends_up_with_one_line(place: Place, setting: str, given: str, expected_text: str) -> None:
     text = str(_secret(place.folder, "wrong", "not the password")) if given else ""
     code, line = failure("up", cwd=place.folder, env={**place.env, f"SALEPULSE_{setting.upper()}": text})
-    assert (code, says in line) == (1, True), line
+    assert (code, expected_text in line) == (1, True), line
     assert "not the password" not in line
 
 
@@ -130,7 +130,7 @@ def _totals(store: SecureRedis) -> dict[str, int]:
 
 
 def _what_processes_show(up: Running) -> list[str]:
-    """Command lines and environments of all that runs."""
+    """Command lines and environments of all processes."""
     family = [psutil.Process(pid) for pid in (up.process.pid, *up.family())]
     return [f"{process.cmdline()} {process.environ()}" for process in family]
 

@@ -1,4 +1,4 @@
-"""Recorded shops, replayed through everything, give exactly the answers that were worked out apart from the product."""
+"""Recorded shops, replayed end to end, give exactly the answers that were computed independently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def what_is_wrong(broker: Server, store: Server, folder: Path, *, partitions: int, workers: int) -> list[str]:
-    """Numbers that differ from what they must be once a recording is counted, a line for each."""
+    """Unexpected numbers once a recording is counted, one line each."""
     expected, right = Expected.read(folder), recorded_totals(folder)
     with stack(broker, store, partitions=partitions, workers=workers, timezone=expected.timezone) as shop:
         shop.replay(folder)
@@ -58,7 +58,7 @@ class TestEveryAnswerIsExact:
 
 
 @pytest.mark.parametrize("name", ["browsed", "shipped"])
-def test_every_answer_about_a_generated_shop_is_exact(
+def test_every_answer_for_a_generated_shop_is_exact(
     broker: Server, redis_server: Server, event_sets: EventSets, name: str
 ) -> None:
     assert what_is_wrong(broker, redis_server, event_sets[name], partitions=4, workers=2) == []

@@ -1,4 +1,4 @@
-"""Shipping over a simulated sale equals what DuckDB makes of the same events, whatever order the topics come in."""
+"""Shipping KPIs of a simulated sale equal those that DuckDB computes, whatever the order of the topics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ duckdb = pytest.importorskip("duckdb")
 pytestmark = pytest.mark.anyio
 
 LIMIT_MS = 40_000
-"""About 19 hours in a run of 300 s, in which parcels go through six days: some orders wait longer."""
+"""About 19 simulated hours in a run of 300 s that covers six days of parcels: some orders wait longer."""
 
 _FIRST = """
     CREATE OR REPLACE TEMP TABLE lives AS
@@ -94,7 +94,7 @@ class Oracle:
         return dict(zip([column[0] for column in found.description], row, strict=True))
 
     def waiting_in_part(self, as_of: int) -> tuple[int, int]:
-        """Orders that wait though something of them was refunded, or cancelled."""
+        """Waiting orders with a partial refund, and with a partial cancellation."""
         self._db.execute(_FIRST, {"as_of": as_of})
         waits = "paid IS NOT NULL AND shipped IS NULL"
         counts = ", ".join(
@@ -104,7 +104,7 @@ class Oracle:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_every_number_is_what_duckdb_says(redis_url: str, tmp_path: Path, seed: int) -> None:
+async def test_every_shipping_kpi_equals_duckdbs(redis_url: str, tmp_path: Path, seed: int) -> None:
     funnel = Funnel(partial_refund=0.2, line_cancelled=0.4)
     sale = play(small(duration_s=300.0, rate=300.0, seed=seed, funnel=funnel))
     events = [event for event in sale.sent if "order_id" in event]
@@ -137,5 +137,7 @@ async def test_every_number_is_what_duckdb_says(redis_url: str, tmp_path: Path, 
                     for name, number in expected.items():
                         right = None if number is None else pytest.approx(number, rel=1e-9)
                         assert answer[name] == right, (name, scope, value, window, at_s)
-        assert (await ask(view, "5m"))["overdue_shipments"], "the limit was reached"
-        assert min(oracle.waiting_in_part(START_MS + 275_000)) > 0, "some wait after a part was refunded or cancelled"
+        assert (await ask(view, "5m"))["overdue_shipments"], "orders exceeded the limit"
+        assert min(oracle.waiting_in_part(START_MS + 275_000)) > 0, (
+            "some orders wait after a partial refund or cancellation"
+        )

@@ -1,5 +1,7 @@
-"""A simulated sale in which stock runs out: the stock KPIs are the oracle's at every moment asked about, in whatever
-order topics arrive, with repeats, and after kill -9."""
+"""Stock KPIs of a simulated sale with stock-outs equal the oracle's at every time queried.
+
+This holds for any order of the topics, with repeats, and after SIGKILL.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,12 @@ CONFIG = SimulationConfig(
     seed=11, rate=150.0, duration_s=400.0, users=4000, skus=80, stock=StockPlan(cover=1.0, short=30, recounts=3.0)
 )
 MOMENTS = (0.35, 0.6, 0.9)
-"""Of the past, as parts of the run."""
+"""Past times to query, as fractions of the run."""
 
 
 @dataclass(frozen=True)
 class Sale:
-    """A recorded run, each event once, and its messages as producers send them."""
+    """A recorded run: its events, each once, and its messages as producers send them."""
 
     folder: Path
     orders: list[Mapping[str, Any]]
@@ -45,7 +47,7 @@ class Sale:
     messages: list[OutgoingMessage]
 
     def of_sku(self, sku: str) -> StockOracle:
-        """An oracle that need not look at other SKUs."""
+        """An oracle of one SKU's events."""
         orders = [event for event in self.orders if any(item["sku"] == sku for item in event["items"])]
         return StockOracle(orders, [event for event in self.logistics if event.get("sku") == sku])
 
@@ -78,7 +80,7 @@ def _once(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def is_right(shop: Shop, sale: Sale) -> None:
-    """At the end of the run and at moments of the past, of every SKU, of the promotion and of the whole shop."""
+    """Compare every SKU, the promotion and the whole shop at the end of the run and at past times."""
     newest = shop.api.as_of_ms()
     assert newest is not None
     past = [int(CONFIG.at(part)) // 1000 * 1000 for part in MOMENTS]
@@ -96,12 +98,12 @@ def is_right(shop: Shop, sale: Sale) -> None:
                 right = dict(zip(SHOP_NAMES, (out, (len(known) - out) / len(known)), strict=True))
                 value = {} if scope == "all" else {"value": name}
                 agree(asked(client, as_of, scope=scope, **value)["values"], right, scope, as_of)
-        assert sum(stock["stock_available"] <= 0 for stock in stocks.values()) >= 5, "the sale is one that sells out"
+        assert sum(stock["stock_available"] <= 0 for stock in stocks.values()) >= 5, "some SKUs of the sale sell out"
         for sku in sale.skus()[:10]:
-            told = client.get(f"/api/v1/stock/{sku}", params={"as_of": past[2]}).json()
-            held = {shelf["warehouse"]: shelf["units"] for shelf in told["warehouses"]}
+            actual = client.get(f"/api/v1/stock/{sku}", params={"as_of": past[2]}).json()
+            held = {shelf["warehouse"]: shelf["units"] for shelf in actual["warehouses"]}
             assert held == sale.of_sku(sku).by_warehouse(sku, past[2])
-            assert told["sold"] == sale.of_sku(sku).sold(sku, name, past[2])
+            assert actual["sold"] == sale.of_sku(sku).sold(sku, name, past[2])
 
 
 def asked(client: httpx.Client, as_of: int, **query: str) -> dict[str, Any]:
@@ -112,14 +114,14 @@ def asked(client: httpx.Client, as_of: int, **query: str) -> dict[str, Any]:
 
 def agree(got: Mapping[str, Number], right: Mapping[str, Number], *context: object) -> None:
     for name, number in right.items():
-        told = got[name]
-        assert (told is None) == (number is None), (name, told, number, context)
-        assert number is None or math.isclose(told, number, rel_tol=1e-12), (name, told, number, context)  # type: ignore[arg-type]
+        actual = got[name]
+        assert (actual is None) == (number is None), (name, actual, number, context)
+        assert number is None or math.isclose(actual, number, rel_tol=1e-12), (name, actual, number, context)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (12, 2)])
 @pytest.mark.parametrize("first", [Topic.ORDERS, Topic.LOGISTICS])
-def test_whichever_topic_comes_first(
+def test_stock_kpis_are_exact_whichever_topic_arrives_first(
     broker: Server, redis_server: Server, sale: Sale, partitions: int, workers: int, first: Topic
 ) -> None:
     others = [message for message in sale.messages if message.topic is not first]
@@ -131,7 +133,9 @@ def test_whichever_topic_comes_first(
         is_right(shop, sale)
 
 
-def test_repeats_and_kill_9_at_random_moments(broker: Server, redis_server: Server, sale: Sale, rng: Random) -> None:
+def test_stock_kpis_are_exact_with_repeats_and_sigkill(
+    broker: Server, redis_server: Server, sale: Sale, rng: Random
+) -> None:
     with stack(broker, redis_server, workers=2, session_timeout_s=6, batch_records=500, roll_every_s=1.5) as shop:
         with shop.replaying(sale.folder, speed=CONFIG.duration_s / 12):
             for _ in range(3):

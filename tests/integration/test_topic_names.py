@@ -1,4 +1,4 @@
-"""Topics that are called otherwise on the broker: everything works by them, and nothing touches the logical names."""
+"""Topics with other names on the broker: everything works, and no topic with a logical name is touched."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ promotions:
 
 
 @pytest.mark.slow
-def test_counting_dead_letters_replay_promotions_and_alerts_go_by_the_names_of_the_settings(
+def test_workers_dead_letters_replay_promotions_and_alerts_use_the_configured_names(
     broker: Server, redis_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -73,7 +73,7 @@ def test_counting_dead_letters_replay_promotions_and_alerts_go_by_the_names_of_t
     assert found_topics == {"eu.shop." + name for name in ON_BROKER}
 
 
-def test_a_name_that_kafka_would_not_take_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_an_invalid_topic_name_is_rejected_at_start(tmp_path: Path) -> None:
     for command in (("worker",), ("topics", "create"), ("serve",), ("alerts",)):
         done = salepulse(*command, cwd=tmp_path, env={"SALEPULSE_TOPIC_ORDERS": "clicks"})
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
@@ -101,7 +101,7 @@ def metrics(port: int) -> str:
 
 
 async def topics_of(bootstrap: str) -> set[str]:
-    """All topics but Kafka's own."""
+    """All topics except Kafka's own."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

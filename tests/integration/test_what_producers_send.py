@@ -1,4 +1,4 @@
-"""What real producers send in their first week, on a real broker: counted, or refused with the reason that helps."""
+"""Typical mistakes of real producers, on a real broker: counted, or rejected with a helpful reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECONDS = 1_699_660_800
 
 
 def counted() -> Iterator[tuple[Topic, Event]]:
-    """What counts, whatever its labels are."""
+    """Events that count, whatever their labels."""
     for i, channel in enumerate((*HOSTILE, "", LONG, "app")):
         yield Topic.ORDERS, paid(at=i, channel=channel, campaign="", reason=LONG, items=[line(unit_price=100 + i)])
     yield Topic.ORDERS, paid(at=20, currency="JPY", items=[line(category=LONG), line(category=""), line(category="c")])
@@ -55,7 +55,7 @@ DROPPED = {
 
 
 def refused() -> Iterator[tuple[Topic, bytes, str, str]]:
-    """(topic, value, reason, what its detail says)"""
+    """(topic, value, reason, part of its detail)"""
     order = paid(at=5)
 
     def broken(**changes: Any) -> bytes:
@@ -84,7 +84,7 @@ def refused() -> Iterator[tuple[Topic, bytes, str, str]]:
 
 
 @pytest.mark.parametrize("broker", ["embedded", pytest.param("apache", marks=pytest.mark.kafka)], indirect=True)
-def test_it_counts_or_is_refused_with_the_reason_that_helps(
+def test_events_are_counted_or_rejected_with_a_helpful_reason(
     broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     good, bad = list(counted()), list(refused())
@@ -101,9 +101,9 @@ def test_it_counts_or_is_refused_with_the_reason_that_helps(
         assert shop.totals() == expected
         letters = asyncio.run(dead_letters(broker))
         assert Counter((held.topic, held.reason) for held in letters) == Counter((t.value, r) for t, _, r, _ in bad)
-        told = {held.value: held.detail for held in letters}
-        for _, value, _, says in bad:
-            assert says in told[value]
+        details = {held.value: held.detail for held in letters}
+        for _, value, _, expected_text in bad:
+            assert expected_text in details[value]
         answers_are_true(shop, [event for topic, event in good if topic is Topic.ORDERS])
         doctor_names_them(shop, tmp_path)
 
@@ -113,7 +113,7 @@ async def dead_letters(broker: Server) -> list[DeadLetter]:
 
 
 def answers_are_true(shop: Shop, orders: list[Event]) -> None:
-    """By the oracle, in the API and on /metrics, where yen have no decimal places and each series is there once."""
+    """Compare the API and /metrics with the oracle: yen have no decimal places, and each series appears once."""
     oracle, as_of_ms = Oracle(orders=orders), shop.api.as_of_ms()
     assert as_of_ms is not None
     with urllib.request.urlopen(f"{shop.api.url}/metrics", timeout=30) as answer:

@@ -1,4 +1,4 @@
-"""A real Alertmanager, which tells a webhook what it makes of what it hears."""
+"""A real Alertmanager that posts its notifications to a webhook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.local.embedded.workdir import temporary_data_dir
 from tests.support.servers import Server, running
 
 COMMANDS = ("prometheus-alertmanager", "alertmanager")
-"""As Debian calls it, and as its own releases do."""
+"""Debian's name, and that of its own releases."""
 
 _CONFIG = """
 route:
@@ -33,14 +33,14 @@ receivers:
 
 
 class Alertmanager(Server):
-    """Its HTTP API."""
+    """An Alertmanager with its HTTP API."""
 
     @property
     def base(self) -> str:
         return f"http://{self.address}"
 
     def alerts(self) -> list[Any]:
-        """What it holds for firing."""
+        """The firing alerts."""
         with urllib.request.urlopen(f"{self.base}/api/v2/alerts", timeout=5) as answer:
             held: list[Any] = json.load(answer)
         return held
@@ -48,7 +48,7 @@ class Alertmanager(Server):
 
 @contextlib.contextmanager
 def alertmanager(webhook_url: str) -> Iterator[Alertmanager]:
-    """One that posts to this address. Skips the test where there is none on this machine."""
+    """An Alertmanager that posts to this address. Skips the test if it is not installed."""
     command = next(filter(None, map(shutil.which, COMMANDS)), None)
     if command is None:
         pytest.skip("no Alertmanager on this machine: apt-get install prometheus-alertmanager")

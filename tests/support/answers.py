@@ -1,4 +1,4 @@
-"""Asking a serve process: what it answers to the queries of `expected.json`, by value of the scope."""
+"""Queries of `expected.json` against a serve process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.expected import Query, Values
 
 
 class HttpApi:
-    """The API at a URL. `client_options`: what else httpx is to be told, such as headers or whom to trust."""
+    """The API at a URL. `client_options`: further httpx options, such as headers or certificates."""
 
     def __init__(self, url: str, **client_options: Any) -> None:
         self.url = url
@@ -25,7 +25,7 @@ class HttpApi:
             return [_answer(client, query) for query in queries]
 
     def as_of_ms(self) -> int | None:
-        """The newest as-of; None while there is none, or nobody answers."""
+        """The newest as-of; None if there is none, or no server answers."""
         try:
             answer = httpx.get(f"{self.url}/api/v1/kpis", timeout=5, **self._client_options)
         except httpx.TransportError:
@@ -33,7 +33,7 @@ class HttpApi:
         return int(answer.json()["as_of"]) if answer.status_code == HTTPStatus.OK else None
 
     def read_ms(self) -> int:
-        """What was counted in Redis by then is in every answer from now on; 0 while nobody answers."""
+        """Time in Redis up to which every answer includes all counted events; 0 if no server answers."""
         try:
             return int(httpx.get(f"{self.url}/readyz", timeout=5, **self._client_options).json()["read_at"] or 0)
         except httpx.TransportError:
@@ -46,7 +46,7 @@ def _answer(client: httpx.Client, query: Query) -> Mapping[str, Values]:
     asked |= {"promotion": query.promotion} if query.promotion else {}
     response = client.get("/api/v1/kpis", params=asked)
     until = time.monotonic() + 120
-    while time.monotonic() < until and response.status_code in (429, 503):  # as any client does that asks for much
+    while time.monotonic() < until and response.status_code in (429, 503):  # as any client with many requests does
         time.sleep(float(response.headers.get("retry-after", 1)))
         response = client.get("/api/v1/kpis", params=asked)
     assert response.status_code == HTTPStatus.OK, f"{query}: {response.text}"

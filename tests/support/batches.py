@@ -1,4 +1,4 @@
-"""Kafka's batches, byte for byte: of any codec, and of any harm that their bytes can come to."""
+"""Kafka's batches byte for byte, in any codec and with any damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from consumers.unpacking.codecs import Codec
 
 ATTRIBUTES, LAST_DELTA, CRC, CRC_OF = 22, slice(23, 27), slice(17, 21), slice(21, None)
 FIRST_MS = int(time.time() * 1000)
-"""Of every batch: brokers delete records whose time is older than their topic's retention."""
+"""Of every batch: brokers delete records older than their topic's retention."""
 CONTROL = 0x20
 
 COMPRESS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
@@ -30,7 +30,7 @@ COMPRESS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "zstd": (Codec.ZSTD, lambda data: zstandard.ZstdCompressor().compress(data)),
     "zstd stream": (Codec.ZSTD, lambda data: _zstd([data])),
 }
-"""# by name: (Kafka's number of the codec, how it compresses)"""
+"""# by name: (Kafka's number of the codec, its compressor)"""
 
 
 class Message(NamedTuple):
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 def varint(number: int) -> bytes:
-    """As Kafka writes numbers in records."""
+    """A varint as in Kafka's records."""
     number = number << 1 if number >= 0 else (-number << 1) - 1
     out = bytearray()
     while number >= 0x80:
@@ -53,12 +53,12 @@ def varint(number: int) -> bytes:
 
 
 def records(messages: Iterable[Message], *, offsets: Sequence[int] | None = None) -> bytes:
-    """Unpacked: what stands in a batch after its header."""
+    """The uncompressed records after a batch's header."""
     return b"".join(record(message, offset) for offset, message in zip(offsets or range(10**9), messages, strict=False))
 
 
 def record(message: Message, delta: int) -> bytes:
-    """One message at an offset of its batch."""
+    """A message at an offset of its batch."""
     head, value, headers = _around(message, delta)
     return varint(len(head) + len(value) + len(headers)) + head + value + headers
 
@@ -80,7 +80,7 @@ def _field(text: bytes | None) -> bytes:
 def batch(
     payload: bytes, codec: int = 0, *, count: int = 1, base: int = 0, last: int | None = None, attributes: int = 0
 ) -> bytes:
-    """A batch of which `payload` is all after its header. `last`: its last offset."""
+    """A batch with `payload` after its header. `last`: its last offset."""
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
     builder.append(0, FIRST_MS, None, b"", [])
     made = bytearray(builder.build()[:HEADER_BYTES] + payload)
@@ -93,20 +93,20 @@ def batch(
 
 
 def signed(made: bytes | bytearray) -> bytes:
-    """The batch with the checksum that its bytes have."""
+    """The batch with the right checksum."""
     made = bytearray(made)
     made[CRC] = crc32c_cython(bytes(made[CRC_OF])).to_bytes(4, "big")
     return bytes(made)
 
 
 def compressed(messages: Sequence[Message], codec: str, *, base: int = 0) -> bytes:
-    """A batch of messages, by a codec of `COMPRESS`."""
+    """A batch of messages in a codec of `COMPRESS`."""
     number, compress = COMPRESS[codec]
     return batch(compress(records(messages)), number, count=len(messages), base=base)
 
 
 def bomb(codec: str, size: int, before: Sequence[Message] = (), after: Sequence[Message] = (), base: int = 0) -> bytes:
-    """A batch with one message of so many zeros between others, made without ever being held as a whole."""
+    """A batch with one message of `size` zeros between others, built without holding it in memory."""
     block = bytes(2**20)
     large = Message(b"", b"bomb")
     head, _, headers = _around(large, len(before))
@@ -136,7 +136,7 @@ def _zstd(chunks: Iterable[bytes]) -> bytes:
 
 
 def _lz4(chunks: Iterable[bytes]) -> bytes:
-    """A frame of independent blocks of up to 4 MiB, as Kafka's clients write it."""
+    """A frame of independent blocks of up to 4 MiB, as Kafka clients write it."""
     frame = bytearray(lz4_encode(b""))[:4] + b"\x60\x70\x73"
     for chunk in chunks:
         for at in range(0, len(chunk), 2**22):

@@ -1,4 +1,4 @@
-"""A real browser without a screen: chromium, told what to do through a pipe.
+"""A headless chromium, controlled through a pipe.
 
 with browser(folder) as chromium:
     chromium.open("http://127.0.0.1:8080/")
@@ -25,7 +25,7 @@ _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usag
 
 
 class Browser:
-    """One tab. `ask` and `tell`: the ends of the pipes to it, of messages that end with a zero byte."""
+    """One tab. `ask` and `tell`: the ends of its pipes, for messages that end with a zero byte."""
 
     def __init__(self, ask: int, reply: int) -> None:
         self._ask, self._replies = os.fdopen(ask, "wb", 0), os.fdopen(reply, "rb", 0)
@@ -37,11 +37,13 @@ class Browser:
         self._session = {"sessionId": attached["sessionId"]}
 
     def open(self, url: str) -> None:
-        """Go there; does not wait for it."""
+        """Navigate without waiting for the page."""
         self._call("Page.navigate", url=url)
 
     def run(self, script: str, *, before_pages: bool = False) -> Any:
-        """What a script says in the end, in the page that is open; or run it in each that is opened, before its own."""
+        """The result of a script in the open page; or run it in each page opened from now on, before the page's own
+        scripts.
+        """
         if before_pages:
             self._call("Page.enable")
             return self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
@@ -50,7 +52,7 @@ class Browser:
         return reply["result"].get("value")
 
     def until(self, so: Callable[[str], object], within_s: float = 40) -> str:
-        """The page as HTML once it is so; fails with the page when it does not become so."""
+        """The page as HTML once the condition holds; fails with the page after the time limit."""
         html = ""
 
         def found() -> object:
@@ -59,7 +61,7 @@ class Browser:
             return so(html)
 
         try:
-            eventually(found, within_s=within_s, what="the page shows what it should")
+            eventually(found, within_s=within_s, what="the page has the expected content")
         except AssertionError as error:
             error.add_note(html)
             raise
@@ -82,7 +84,7 @@ class Browser:
 
 @contextlib.contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """A browser that keeps what it keeps in a folder; ended after the block. Skips the test where there is none."""
+    """A browser with its profile in a folder. Skips the test if it is not installed."""
     program = require_program("chromium", "chromium-browser", "google-chrome", package="chromium")
     argv = shlex.join([program, *_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder}"])
     (read, ask), (reply, write) = os.pipe(), os.pipe()

@@ -1,4 +1,4 @@
-"""A certificate authority for tests, by the program openssl."""
+"""A certificate authority for tests, using openssl."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CertificatePair:
 
     @property
     def both(self) -> Path:
-        """One file with the key and the certificate, as Kafka wants it."""
+        """One file with key and certificate, as Kafka requires."""
         path = self.cert.with_suffix(".both.pem")
         path.write_text(self.key.read_text() + self.cert.read_text())
         return path
@@ -41,7 +41,7 @@ class Authority:
         )
 
     def issue(self, name: str, *, names: Sequence[str] = HERE, days: int = 30) -> CertificatePair:
-        """A certificate for servers and clients. `days` below 0: it has expired."""
+        """A certificate for servers and clients. `days` below 0: expired."""
         pair = CertificatePair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={','.join(map(_subject, names))}\n")
@@ -66,5 +66,5 @@ def _subject(name: str) -> str:
 
 def _openssl(*arguments: str | Path) -> None:
     program = shutil.which("openssl")
-    assert program, "these tests make their certificates with openssl: install it"
+    assert program, "these tests create certificates with openssl: install it"
     subprocess.run([program, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""Programs that are not Python's, from the machine's packages."""
+"""Programs of the operating system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 def require_program(*names: str, package: str) -> str:
-    """The path of the first of these that is there. Skips the test where none is."""
+    """The path of the first installed program. Skips the test if there is none."""
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip(f"no {names[0]} on this machine: apt-get install {package}")
@@ -18,7 +18,7 @@ def require_program(*names: str, package: str) -> str:
 
 
 def run_program(*argv: str | Path, cwd: Path | None = None) -> str:
-    """What a program says, on both channels; fails with it where the program fails."""
+    """The output of a program on both channels; fails with it if the program fails."""
     done = subprocess.run(
         list(map(str, argv)),
         cwd=cwd,

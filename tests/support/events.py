@@ -1,8 +1,8 @@
-"""Builders of events: whole and valid by themselves, with what a test cares about said in the call.
+"""Builders of valid events; a test names only the fields it is about.
 
     paid(at=5, items=[line("s-1", qty=2, unit_price=900)], channel="live")
 
-Times are given as `at`, seconds after `T0`; `some_events` makes many at random, the same for the same seed.
+Times are given as `at`, seconds after `T0`. `some_events` generates random events, the same for the same seed.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from streams.panes.rows import RowIndex
 Event = dict[str, Any]
 
 T0 = 1_699_660_800
-"""2023-11-11 00:00 UTC, seconds: the start of a minute, an hour and a day."""
+"""2023-11-11 00:00 UTC in seconds: the start of a minute, an hour and a day."""
 
 SOME_ORDERS = 100
-"""So many orders share the events of `some_events`."""
+"""Number of orders in `some_events`."""
 SHIPMENTS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
 _ids = count(1)
 
 
 def ms(at: float) -> int:
-    """Epoch milliseconds of a moment given in seconds after `T0`."""
+    """Epoch milliseconds of seconds after `T0`."""
     return T0 * 1000 + round(at * 1000)
 
 
@@ -81,28 +81,28 @@ def stock_move(type: str, *, at: float = 0, sku: str = "s-1", warehouse: str = "
 def promotion(
     name: str = "d11", *, starts: float = 0, ends: float = 3600, timezone: str = "UTC", **fields: Any
 ) -> Promotion:
-    """A definition; `starts` and `ends` are seconds after `T0`, `fields` others of the contract."""
+    """A definition; `starts` and `ends` are seconds after `T0`, `fields` other fields of the contract."""
     times = {"starts_at": ms(starts), "ends_at": ms(ends)}
     return Promotion.model_validate({"promotion_id": name, "name": name, "timezone": timezone, **times, **fields})
 
 
-# On the way to the panes ---------------------------------------------------------------------------------------------
+# Decoded events -----------------------------------------------------------------------------------------
 
 
 def wire(event: Event) -> bytes:
-    """As producers write it."""
+    """The event as producers write it."""
     return json.dumps(event, ensure_ascii=False).encode()
 
 
 def columns_of(topic: Topic, events: Sequence[Event], rows: RowIndex) -> Columns:
-    """Read as in production; none of the events may break the contract."""
+    """Decoded as in production; every event must be valid."""
     columns, rejected = read_columns(topic, [wire(event) for event in events], rows)
     assert not rejected, rejected
     return columns
 
 
 def records(topic: Topic, number: int, start_offset: int, values: Sequence[bytes | None]) -> RecordBatch:
-    """What the transport hands over: these values at the offsets from `start_offset` on."""
+    """Records of the transport: these values at consecutive offsets from `start_offset` on."""
     found = [
         ConsumerRecord(topic, number, start_offset + i, 0, 0, None, value, None, 0, len(value or b""), ())
         for i, value in enumerate(values)
@@ -110,7 +110,7 @@ def records(topic: Topic, number: int, start_offset: int, values: Sequence[bytes
     return RecordBatch(topic, number, start_offset, start_offset + len(values), found)
 
 
-# At random -----------------------------------------------------------------------------------------------------------
+# Random events ------------------------------------------------------------------------------------------
 
 _LABELS: dict[str, Sequence[Any]] = {
     "promotion_id": ("d11", "d12", None),
@@ -126,7 +126,7 @@ _LABELS: dict[str, Sequence[Any]] = {
 def some_events(
     topic: Topic, n: int, seed: int, *, start: float = 0, length: float = 900, orders: str = "o-some"
 ) -> list[Event]:
-    """Events of all types of a topic at random moments of [start, start + length), in no order.
+    """Events of all types of a topic at random times in [start, start + length), unordered.
 
     Orders and shipments are of a hundred orders, whose ids begin with `orders`.
     """
@@ -139,7 +139,7 @@ def some_events(
 
 
 def _with_bad_labels(chance: Random, event: Event) -> Event:
-    """Some of its optional labels are empty, which is absent, or too long, and so are dropped."""
+    """The event with some optional labels empty, hence absent, or too long, hence dropped."""
     names = (
         {"promotion_id", "channel", "region", "campaign", "category"} if "user_id" in event else {"region", "carrier"}
     )

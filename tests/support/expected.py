@@ -1,7 +1,7 @@
-"""The answers that recorded shops must give: reads `expected.json` beside the events, and compares.
+"""The expected answers of recorded shops: reads `expected.json` beside the events, and compares.
 
-How close an answer must be stands in the file: `approximate` names the estimates and their tolerance, everything else
-is exact (floats to a relative 1e-9).
+The file has the tolerances: `approximate` names the estimates and theirs, everything else is exact (floats to a
+relative 1e-9).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Values = Mapping[str, Number]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question about a recorded shop, and its answer by value of the scope."""
+    """A query about a recorded shop, and its answers by value of the scope."""
 
     moment: str
     as_of: int
     window: str
     scope: str
     value: str | None
-    """None where the scope is asked without a value: then each value of the scope is an answer."""
+    """None to query every value of the scope."""
     promotion: str | None
     answers: Mapping[str, Values]
 
@@ -43,7 +43,7 @@ class Query:
 
 
 class Api(Protocol):
-    """Whoever answers questions."""
+    """An API that answers queries."""
 
     def ask(self, queries: Sequence[Query]) -> list[Mapping[str, Values]]:
         """The answers of each query, by value of the scope."""
@@ -51,14 +51,14 @@ class Api(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a recorded shop comes to once every event is counted."""
+    """The expected answers once every event is counted."""
 
     folder: Path
     timezone: str
-    """Where `day` begins."""
+    """The time zone of `day`."""
     queries: list[Query]
     _tolerances: Mapping[str, tuple[float, float]]
-    """# <name: (relative error, absolute error)>; the larger one holds."""
+    """# <name: (relative error, absolute error)>; the larger one applies."""
 
     @classmethod
     def read(cls, folder: Path) -> Expected:
@@ -73,7 +73,7 @@ class Expected:
         return cls(folder, zones.pop(), [_query(query) for query in stated["queries"]], tolerances)
 
     def differences(self, api: Api) -> Iterator[str]:
-        """What is answered otherwise, a line for each number."""
+        """Unexpected answers, one line per number."""
         for query, answers in zip(self.queries, api.ask(self.queries), strict=True):
             if answers.keys() != query.answers.keys():
                 yield f"{query}: values {sorted(answers)} instead of {sorted(query.answers)}"
@@ -93,14 +93,14 @@ class Expected:
 
 
 def check(api: Api, expected: Expected) -> None:
-    """Every query is answered as it must be."""
+    """Assert that every answer is as expected."""
     differences = list(expected.differences(api))
     shown = "\n".join(differences[:20])
     assert not differences, f"{len(differences)} numbers of {expected.folder.name} differ, such as:\n{shown}"
 
 
 def recorded_totals(folder: Path) -> dict[str, int]:
-    """What the totals must say once a recording is counted: how many events of each type it holds."""
+    """The expected totals of a counted recording: events by type."""
     totals: Counter[str] = Counter()
     for topic in EVENT_TOPICS:
         path = folder / f"{topic}.ndjson.gz"

@@ -1,12 +1,12 @@
-"""A TCP proxy that does harm on request: cuts, black-holes and delays connections.
+"""A TCP proxy that cuts, black-holes and delays connections.
 
     with FaultProxy(("127.0.0.1", 9092)) as proxy:
         client.connect(proxy.address)
         proxy.black_hole()   # connections stay open, nothing passes
-    proxy.silence()      # those open now stay so and pass nothing more; new ones work
+        proxy.silence()      # the same for open connections; new ones work
         proxy.heal()
 
-It runs in a thread of its own. All its methods may be called from any thread, and have taken effect when they are back.
+Runs in its own thread. Methods are thread-safe and take effect before they return.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FaultProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._delay_s = 0.0
         self._age = 0
-        """Connections of an earlier age than this one are silent."""
+        """Connections of an earlier generation are silent."""
 
     @property
     def address(self) -> str:
@@ -44,7 +44,7 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """Client connections open now."""
+        """Number of open client connections."""
         return len(self._tasks)
 
     def __enter__(self) -> Self:
@@ -68,19 +68,19 @@ class FaultProxy:
         self._call(self._cut)
 
     def black_hole(self) -> None:
-        """Take connections and bytes, and pass nothing on: what a dead link or a hung server looks like."""
+        """Accept connections and bytes but pass nothing on, like a dead link or a hung server."""
         self._call(self._flowing.clear)
 
     def silence(self) -> None:
-        """Pass nothing more on connections that are open now, and tell nobody: half-open links. New ones work."""
+        """Pass nothing more on open connections, without closing them: half-open links. New connections work."""
         self._call(self._silence)
 
     def delay(self, seconds: float) -> None:
-        """Hold every piece of data for so long, each way."""
+        """Delay all data by this time in each direction."""
         self._call(lambda: setattr(self, "_delay_s", seconds))
 
     def heal(self) -> None:
-        """No faults from now on. What a black hole held back is passed on, as a link that comes back does."""
+        """Remove all faults, and pass on the data of a black hole."""
         self.delay(0)
         self._call(self._flowing.set)
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
@@ -98,7 +98,7 @@ class FaultProxy:
             self._server.close()
             self._server = None
         for writer in self._writers:
-            # Without lingering, the abort is a reset and not an orderly end.
+            # Without lingering, abort sends a reset.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
@@ -130,7 +130,7 @@ class FaultProxy:
             self._tasks.discard(task)
             for end in ends:
                 self._writers.discard(end)
-                end.close()  # what is on its way still arrives; after a cut there is nothing left to send
+                end.close()  # data in transit still arrives; after a cut there is none
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         age = self._age
@@ -145,7 +145,7 @@ class FaultProxy:
                 await writer.drain()
 
     def _call(self, change: Callable[[], object]) -> None:
-        """Run `change` in the proxy's own thread; back when it is done."""
+        """Run `change` in the proxy's thread and wait for it."""
         done = threading.Event()
 
         def run() -> None:
@@ -154,4 +154,4 @@ class FaultProxy:
 
         self._loop.call_soon_threadsafe(run)
         if not done.wait(10):
-            raise RuntimeError("the fault proxy hangs")
+            raise RuntimeError("the fault proxy does not respond")

@@ -1,8 +1,7 @@
-"""Two shops made up for the tests, in the shape of the recorded ones: events by topic, and `expected.json` beside them.
+"""Two generated shops in the form of the recorded ones: events by topic, and `expected.json` beside them.
 
-They stand in for the recorded shops where those are absent, and hold what those lack: channels, campaigns, stock,
-carriers, returns. The events come from a seeded generator that shares no code with the product, the answers from
-`tests.support.oracle`.
+They replace absent recorded shops and cover what these lack: channels, campaigns, stock, carriers, returns. The events
+are from a seeded generator that shares no code with the product, the answers from `tests.support.oracle`.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ TIMEZONE = "Asia/Shanghai"
 PROMOTION = "generated-sale"
 NAMES = ("browsed", "shipped")
 DAYS = {"browsed": 9, "shipped": 525}
-"""From the first event to the last, like the recorded shop that each stands in for."""
+"""Days from the first event to the last, as in the recorded shop that each replaces."""
 GENERATED_SUBSTITUTES = {"taobao": "browsed", "olist": "shipped"}
 
 FEW = 60
-"""Fewer visitors or buyers are too few to ask for their ratio."""
+"""Minimum visitors or buyers to query a ratio."""
 
 CATEGORIES = tuple(f"category-{number}" for number in range(8))
 SKUS = tuple((f"sku-{number}", CATEGORIES[number % len(CATEGORIES)], 500 + 370 * number) for number in range(90))
@@ -42,7 +41,7 @@ Event = dict[str, Any]
 
 @dataclass
 class Shop:
-    """Events while they are made."""
+    """Collects events."""
 
     rng: Random
     start_ms: int
@@ -51,7 +50,7 @@ class Shop:
     _ids: Iterator[int] = field(default_factory=count)
 
     def add(self, topic: str, kind: str, ts: float, /, **fields: object) -> None:
-        """An event, unless it would come after the end. Fields that are None are left out."""
+        """Add an event unless it is after the end. Fields that are None are omitted."""
         if ts < self.end_ms:
             given = {name: value for name, value in fields.items() if value is not None}
             named = {"event_id": f"{topic}-{next(self._ids)}", "type": kind, "ts": int(ts)}
@@ -62,12 +61,12 @@ class Shop:
         return value if self.rng.random() < chance else None
 
     def after(self, ts: float, mean_ms: float) -> float:
-        """A moment later than another, by an exponential delay."""
+        """A later time, by an exponential delay."""
         return ts + 1 + self.rng.expovariate(1 / mean_ms)
 
 
 def write_generated_shop(name: str, folder: Path) -> Path:
-    """One of `NAMES` as a folder of its own below `folder`."""
+    """Write one of `NAMES` into a new folder below `folder`."""
     shop = Shop(Random(f"generated shop {name}"), START_MS, START_MS + DAYS[name] * DAY_MS)
     sale = _sale(shop)
     if name == "browsed":
@@ -95,7 +94,7 @@ def _sale(shop: Shop) -> PromotionPeriod:
 
 
 def _browse(shop: Shop, sale: PromotionPeriod, *, visits: int) -> None:
-    """Visits with their clicks, and the orders that some end in. No parcels."""
+    """Visits with their clicks and resulting orders, without parcels."""
     rng = shop.rng
     for visit in range(visits):
         ts = _busy_time(shop, sale)
@@ -123,7 +122,7 @@ def _browse(shop: Shop, sale: PromotionPeriod, *, visits: int) -> None:
 
 
 def _ship(shop: Shop, sale: PromotionPeriod, *, orders: int) -> None:
-    """Orders with their parcels and returns, and what stock was counted and received."""
+    """Orders with their parcels and returns, stock counts and receipts."""
     rng = shop.rng
     for sku, _, _ in SKUS:
         for warehouse in ("wh-east", "wh-west"):
@@ -149,7 +148,7 @@ def _ship(shop: Shop, sale: PromotionPeriod, *, orders: int) -> None:
 def _order(
     shop: Shop, ts: float, user: str, lines: Iterable[tuple[str, str, int]], labels: Mapping[str, Any]
 ) -> Event | None:
-    """An order, perhaps paid. Returns it with the time of its payment where it is to be shipped."""
+    """An order, perhaps paid. Returns it with its payment time if it is to be shipped."""
     rng = shop.rng
     order_id = f"order-{len(shop.events['orders'])}-{int(ts)}"
     items: list[Event] = [
@@ -188,7 +187,7 @@ def _order(
 
 
 def _perhaps_twice(shop: Shop, kind: str, ts: float, common: Mapping[str, Any]) -> None:
-    """An event of an order, now and then with others that say the same under ids and labels of their own."""
+    """An event of an order, sometimes with duplicates under other ids and labels."""
     shop.add("orders", kind, ts, **common)
     while shop.maybe(0.06, True):
         again = shop.rng.choice((ts, ts + 20 * SECOND_MS, shop.after(ts, 6 * HOUR_MS)))
@@ -214,7 +213,7 @@ def _parcel(shop: Shop, order: Event) -> None:
 
 
 def _busy_time(shop: Shop, sale: PromotionPeriod) -> float:
-    """Three in ten visits come in the sale, and half of those in its first hour."""
+    """Three in ten visits are during the sale, half of these in its first hour."""
     rng = shop.rng
     if rng.random() < 0.3:
         return sale.starts_at + rng.random() * (HOUR_MS if rng.random() < 0.5 else sale.ends_at - sale.starts_at)
@@ -235,7 +234,7 @@ def _labels(shop: Shop, ts: float, sale: PromotionPeriod) -> dict[str, Any]:
 
 
 def _sku(rng: Random) -> tuple[str, str, int]:
-    """Some sell much better than others."""
+    """A SKU; some sell much better than others."""
     return SKUS[min(int(rng.paretovariate(0.9)) - 1, len(SKUS) - 1)]
 
 
@@ -282,7 +281,7 @@ def _answered(oracle: Oracle, moment: str, as_of: int, window: str, scope: str, 
     def values(one: str) -> dict[str, Any]:
         exact = oracle.ask(window, as_of, scope, one, promotion=promotion)
         if any(0 < (exact[name] or 0) < FEW for name in ("visitors", "buyers")):
-            del exact["conversion_rate"]  # estimates may be off by 1, and then it is by more than 4 %
+            del exact["conversion_rate"]  # estimates may be off by 1, which would be more than 4 %
         return exact
 
     if scope == "all" or value is not None:

@@ -1,6 +1,6 @@
-"""Apache Kafka in KRaft mode, from its published jars: one node, or a cluster of nodes that are broker and controller.
+"""Apache Kafka in KRaft mode, from its published jars: one node, or a cluster of combined nodes.
 
-Needs Java 17, and Maven the first time: it puts the jars into `.cache/kafka/VERSION/` in the repository.
+Requires Java 17, and Maven once: it downloads the jars into `.cache/kafka/VERSION/` in the repository.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 """
 LARGEST_MESSAGE = 17 * 2**20
-"""Bytes: a value of 16 MiB, and what is around it."""
+"""Bytes: a value of 16 MiB with overhead."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """One more address that a broker answers at, as `localhost`."""
+    """A further listener of a broker on `localhost`."""
 
     name: str
-    """In lower case; also the beginning of its settings."""
+    """In lower case; also the prefix of its settings."""
     protocol: str
     """SSL, SASL_SSL, SASL_PLAINTEXT or PLAINTEXT."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Listener:
 
 
 class KafkaUnavailableError(Exception):
-    """Java or Maven is missing, or the jars cannot be had. The message says which."""
+    """Java or Maven is missing, or the jars cannot be downloaded."""
 
 
 def kafka_jars(version: str = VERSION) -> Path:
-    """The folder that holds Kafka's jars, filled by Maven when it is not there yet."""
+    """The folder of Kafka's jars, downloaded by Maven if necessary."""
     folder = CACHE / version
     if folder.is_dir():
         return folder
@@ -71,9 +71,9 @@ def kafka_jars(version: str = VERSION) -> Path:
         done = subprocess.run(get, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode or not jars.is_dir():
             raise KafkaUnavailableError(
-                f"Maven cannot get Apache Kafka {version}:\n{(done.stdout + done.stderr)[-2000:]}"
+                f"Maven cannot download Apache Kafka {version}:\n{(done.stdout + done.stderr)[-2000:]}"
             )
-        # Whole or not at all. Another process may have been faster: then its copy will do.
+        # Atomic. If another process was faster, its copy is used.
         with contextlib.suppress(OSError):
             jars.rename(folder)
     return folder
@@ -95,7 +95,7 @@ def java_command(
         java(),
         f"-Xmx{memory}",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",  # starts sooner, and leaves the cores to what is tested
+        "-XX:TieredStopAtLevel=1",  # starts sooner, and uses less CPU
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         *("-cp", ":".join([f"{jars}/*", *map(str, classes)])),
         main_class,
@@ -104,8 +104,8 @@ def java_command(
 
 
 def random_id() -> str:
-    """As Kafka writes ids: 22 characters of base64."""
-    # A leading dash would be taken for a flag.
+    """22 characters of base64, like Kafka's ids."""
+    # A leading dash would be read as a flag.
     return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
 
@@ -121,9 +121,9 @@ def apache_kafka(
     scram: Sequence[str] = (),
     classes: Sequence[Path] = (),
 ) -> Iterator[Server]:
-    """One node, broker and controller, without topics.
+    """One combined node without topics.
 
-    `advertised`: a proxy's host:port; `settings`: NAME=VALUE; `listeners`: beside its own, which is not protected;
+    `advertised`: a proxy's host:port; `settings`: NAME=VALUE; `listeners`: besides its own, which is unprotected;
     `scram`: users, as `SCRAM-SHA-256=[name=...,password=...]`; `classes`: folders of Java classes that settings name.
     """
     with _nodes([port or free_port()], version, memory, [advertised], settings, listeners, scram, classes) as nodes:
@@ -132,7 +132,7 @@ def apache_kafka(
 
 @contextlib.contextmanager
 def kafka_cluster(nodes: int = 3, *, version: str = VERSION, memory: str = "384m") -> Iterator[list[Server]]:
-    """Several nodes, each broker and controller. Any node's `bootstrap` will do; better give all of them, by comma."""
+    """Several combined nodes. Use any node's `bootstrap`, or better all of them, separated by commas."""
     with _nodes([free_port() for _ in range(nodes)], version, memory, [""] * nodes, ()) as servers:
         yield servers
 
@@ -169,7 +169,7 @@ def _nodes(
             argv = java_command(jars, "kafka.Kafka", "server.properties", memory=memory, classes=classes)
             server = Server(f"kafka-{node}", argv, port, kafka_ready(LOOPBACK, port, count // 2 + 1), home)
             server.spawn()
-            stack.callback(server.kill)  # an orderly end takes 20 s once the quorum is lost, and nothing is kept
+            stack.callback(server.kill)  # a graceful shutdown takes 20 s once the quorum is lost, and no data is kept
             servers.append(server)
         for server in servers:
             server.wait_ready()

@@ -1,7 +1,7 @@
-"""What the answers must be, computed slowly and plainly: every question walks through all events, one by one.
+"""The expected answers, computed simply and slowly: every query scans all events.
 
 Written from the metric dictionary alone; shares no code with the product. Distinct counts are exact here, so compare
-with `assert_agree`, which grants them the dictionary's tolerance and nothing else any.
+with `assert_agree`, which allows only the dictionary's tolerance for these.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _SHIPMENTS = {"dispatched": "shipment_dispatched", "delivered": "shipment_delive
 
 @dataclass(frozen=True)
 class PromotionPeriod:
-    """When a promotion runs, epoch ms."""
+    """Start and end of a promotion, epoch ms."""
 
     starts_at: int
     ends_at: int
@@ -76,7 +76,7 @@ class PromotionPeriod:
 
 @dataclass
 class Oracle:
-    """All events there are, each once."""
+    """All events, each once."""
 
     clicks: Sequence[Event] = ()
     orders: Sequence[Event] = ()
@@ -94,7 +94,7 @@ class Oracle:
 
     @cached_property
     def _repeated(self) -> set[str]:
-        """Ids of the creations and payments that are not their order's first."""
+        """Ids of creations and payments that are not their order's first."""
         ordered: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         for event in self.orders:
             if event["type"] in ("order_created", "order_paid"):
@@ -118,7 +118,7 @@ class Oracle:
         )
 
     def values(self, window: str, as_of_ms: int, scope: str, *, promotion: str | None = None) -> dict[str, int]:
-        """The values that a list without `value` holds, each with its GMV."""
+        """The values in a list without `value`, each with its GMV."""
         events = (*self.clicks, *self.orders, *self.logistics)
         named = {value for event in events for value in _values_of(event, scope)}
         held = {}
@@ -136,7 +136,7 @@ class Oracle:
         return self._shipping_oracle.ask(start, end, as_of_ms, scope, value)
 
     def _stock(self, as_of_ms: int, scope: str, value: str, promotion: str | None) -> dict[str, Number]:
-        """The state of stock: the same in every window."""
+        """The stock KPIs, which are equal in every window."""
         oracle = StockOracle(self.orders, self.logistics, self.keep_stock_ms)
         numbers: dict[str, Number] = dict.fromkeys((*SKU_NAMES, *SHOP_NAMES))
         if scope == "all":
@@ -236,7 +236,7 @@ class Oracle:
 
 @lru_cache(maxsize=1000)
 def midnight(as_of_ms: int, timezone: str) -> int:
-    """The first minute of the local day that a moment is in, found by walking back minute by minute."""
+    """The first minute of the local day of a time, found by walking back minute by minute."""
     zone = ZoneInfo(timezone)
 
     def date_at(at: int) -> str:
@@ -249,7 +249,7 @@ def midnight(as_of_ms: int, timezone: str) -> int:
 
 
 def local_days_before(at_ms: int, days: int, timezone: str) -> int:
-    """The first moment that shows the same local time so many dates before; clocks there are changed by whole hours."""
+    """The first time with the same local time this many dates before; clocks change by whole hours."""
     zone = ZoneInfo(timezone)
     wanted = datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None) - timedelta(days=days)
     for hours in range(24 * days + 2, 24 * days - 3, -1):
@@ -260,7 +260,7 @@ def local_days_before(at_ms: int, days: int, timezone: str) -> int:
 
 
 def assert_agree(got: Mapping[str, Number], expected: Mapping[str, Number], *context: object) -> None:
-    """Equal in every name of the oracle; distinct counts within 2 %, or 1 where that is more."""
+    """Assert that every number of the oracle is equal; distinct counts within 2 %, or 1 if that is more."""
     wrong = {}
     for name, number in expected.items():
         slack = 0.0
@@ -351,7 +351,7 @@ def _refund(event: Event, scope: str, value: str) -> int:
         return event["refund_amount"]
     total = _worth(event["items"])
     if not total:
-        return 0  # nothing has a worth to share by
+        return 0  # no line has a value to divide the amount by
     shares = (Fraction(event["refund_amount"] * _worth([item]), total) for item in _items(event, scope, value))
     return sum(math.floor(share + Fraction(1, 2)) for share in shares)
 

@@ -1,4 +1,4 @@
-"""What a bad optional label does to its event, for the oracles; shares no code with the product."""
+"""The effect of bad optional labels on events, for the oracles; shares no code with the product."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LABELS = frozenset(
         *("keyword", "ad_unit", "live_room", "reason", "carrier", "warehouse"),
     }
 )
-"""Strings that an event can do without. Where it cannot (`sku` of stock), it would have been refused."""
+"""Optional strings. Where one is required (`sku` of stock), the event would be rejected."""
 
 
 def without_bad_labels(event: Event) -> Event:
-    """The event without labels that are empty, or longer than 128 characters; of its items without such a category."""
+    """The event without labels that are empty or longer than 128 characters, and its items without such a category."""
     counted = {
         name: value
         for name, value in event.items()

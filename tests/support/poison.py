@@ -1,4 +1,4 @@
-"""Messages that break the contract, each with the reason it must be refused for."""
+"""Messages that break the contract, each with its expected reason."""
 
 from __future__ import annotations
 
@@ -50,36 +50,36 @@ GOOD: dict[Topic, dict[str, Any]] = {
         "on_hand": 250,
     },
 }
-"""A whole, valid event of each event topic."""
+"""A valid event of each event topic."""
 
 
 def encode(event: object) -> bytes:
-    """As producers write it."""
+    """The event as producers write it."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def good(topic: Topic, **changes: Any) -> bytes:
-    """A valid event of the topic, with these fields instead of its own."""
+    """A valid event of the topic with these fields replaced."""
     return encode({**GOOD[topic], **changes})
 
 
 def without(topic: Topic, name: str) -> bytes:
-    """A valid event of the topic, less one field."""
+    """A valid event of the topic without one field."""
     return encode({key: value for key, value in GOOD[topic].items() if key != name})
 
 
 def with_raw(topic: Topic, name: str, raw: bytes) -> bytes:
-    """A valid event of the topic with a field whose value is written as it stands here."""
+    """A valid event of the topic with the raw text of a field's value."""
     return without(topic, name)[:-1] + b',"' + name.encode() + b'":' + raw + b"}"
 
 
 def nested(levels: int) -> bytes:
-    """Arrays in arrays."""
+    """Nested arrays."""
     return b"[" * levels + b"]" * levels
 
 
 def poison(rng: Random, topic: Topic, n: int) -> list[Poison]:
-    """`n` messages for an event topic that must be refused; every kind there is, if `n` is large enough."""
+    """`n` invalid messages for an event topic; every kind, if `n` is large enough."""
     kinds = [*_ANY_TOPIC, *_OF_TOPIC[topic]]
     rng.shuffle(kinds)
     return [kinds[i % len(kinds)](rng, topic) for i in range(n)]

@@ -1,4 +1,4 @@
-"""A real Prometheus, and asking it."""
+"""A real Prometheus and its queries."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.servers import Server, running
 
 
 class Prometheus(Server):
-    """Its HTTP API."""
+    """A Prometheus with its HTTP API."""
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The data of an answer; fails with the error of one."""
+        """The data of a response; fails with the message of an error."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
         try:
             with urllib.request.urlopen(f"http://{self.address}{path}{query}", timeout=10) as answer:
@@ -32,7 +32,7 @@ class Prometheus(Server):
                 raise AssertionError(f"{path}{query}: {error.read().decode()}") from None
 
     def ask(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """What an expression comes to now, by sorted labels; what is not a number is left out."""
+        """The current values of an expression by sorted labels, without NaN."""
         found = self.get("/api/v1/query", query=expression)
         if found["resultType"] == "scalar":
             return {(): float(found["result"][1])}
@@ -40,7 +40,7 @@ class Prometheus(Server):
         return {labels: value for labels, value in values.items() if not math.isnan(value)}
 
     def one(self, expression: str) -> float | None:
-        """The single number that an expression comes to; None if there is none."""
+        """The single value of an expression; None if there is none."""
         found = self.ask(expression)
         assert len(found) < 2, found
         return next(iter(found.values()), None)
@@ -48,7 +48,7 @@ class Prometheus(Server):
 
 @contextlib.contextmanager
 def prometheus(config: Path, port: int | None = None) -> Iterator[Prometheus]:
-    """One with this configuration. Skips the test where there is none on this machine."""
+    """A Prometheus with this configuration. Skips the test if it is not installed."""
     command, port = require_program("prometheus", package="prometheus"), port or free_port()
     with temporary_data_dir() as folder:
         argv = [
@@ -56,7 +56,7 @@ def prometheus(config: Path, port: int | None = None) -> Iterator[Prometheus]:
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'tsdb'}",
             f"--web.listen-address={LOOPBACK}:{port}",
-            # The first time that an alert is sent Alertmanager is not known yet.
+            # Alertmanager is not discovered yet when the first alert is sent.
             "--rules.alert.resend-delay=2s",
             "--log.level=warn",
         ]

@@ -1,4 +1,4 @@
-"""Batches put into a topic byte for byte, and harmed on the disk of a broker that is running."""
+"""Writes raw batches to a topic, and damages them on the disk of a running broker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.servers import Server
 
 
 async def produce_raw(bootstrap: str, topic: str, *batches: bytes, partition: int = 0) -> list[int]:
-    """Write batches as they are; returns the offset of the first record of each. Raises what the broker answers."""
+    """Write batches unchanged; returns the offset of each one's first record. Raises the broker's error."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=120_000)
     await client.bootstrap()
     try:
@@ -39,7 +39,7 @@ async def produce_raw(bootstrap: str, topic: str, *batches: bytes, partition: in
 
 
 def harm_on_disk(broker: Server, topic: str, at: int, byte: int, *, base: int, sign: bool, partition: int = 0) -> None:
-    """Change a byte of the batch that begins at an offset, in the file of an Apache Kafka; `sign`: its checksum too."""
+    """Change a byte of the batch at an offset, in the file of an Apache Kafka; `sign`: and its checksum."""
     with _log(broker, topic, partition) as data:
         start = _start(data, base)
         data[start + at] = byte
@@ -49,7 +49,7 @@ def harm_on_disk(broker: Server, topic: str, at: int, byte: int, *, base: int, s
 
 
 def harm_length_on_disk(broker: Server, topic: str, length: int, *, base: int, partition: int = 0) -> None:
-    """Change the length of the batch that begins at an offset: the broker itself finds nothing after it any more."""
+    """Change the length of the batch at an offset: the broker then finds no record after it."""
     with _log(broker, topic, partition) as data:
         start = _start(data, base)
         data[start + 8 : start + 12] = length.to_bytes(4, "big", signed=True)

@@ -1,4 +1,4 @@
-"""Receivers of messages on this machine: they keep what came, and answer what a test says."""
+"""Receivers of notifications that keep requests and send canned responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One request as it came."""
+    """A received request."""
 
     path: str
     query: Mapping[str, str]
@@ -29,7 +29,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class CannedResponse:
-    """An answer."""
+    """A response."""
 
     status: int = 200
     body: str = '{"errcode":0,"code":0,"errmsg":"ok"}'
@@ -39,7 +39,7 @@ class CannedResponse:
 
 @dataclass
 class HttpReceiver:
-    """What came, and what is answered: each of `responses` once, then that all is well."""
+    """Keeps requests; answers with each of `responses` once, then with success."""
 
     url: str = ""
     requests: list[ReceivedRequest] = field(default_factory=list)
@@ -73,7 +73,7 @@ async def http_receiver() -> AsyncIterator[HttpReceiver]:
 
 @dataclass
 class MailServer:
-    """Letters that came, and what is answered to the recipients: each of `responses` once, then 250."""
+    """Keeps mails; answers recipients with each of `responses` once, then with 250."""
 
     port: int = 0
     letters: list[bytes] = field(default_factory=list)
@@ -113,7 +113,7 @@ class MailServer:
 
 @contextlib.asynccontextmanager
 async def mail_server(*, silent: bool = False) -> AsyncIterator[MailServer]:
-    """A mail server on a free port of 127.0.0.1. `silent`: it never says a word."""
+    """A mail server on a free port of 127.0.0.1. `silent`: it never responds."""
     server = MailServer(silent=silent)
     listening = await asyncio.start_server(server.talk, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]

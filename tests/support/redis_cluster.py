@@ -1,4 +1,4 @@
-"""A real Redis Cluster: nodes on free ports of this machine, slots in equal parts, each with an append-only file.
+"""A real Redis Cluster: nodes on free ports with equal shares of the slots and append-only files.
 
 with redis_cluster() as cluster:
     cluster.url, cluster.nodes[1].kill()
@@ -21,51 +21,51 @@ from tests.support.wait import eventually
 
 SLOTS = 16_384
 NODE_TIMEOUT_MS = 1000
-"""How soon nodes take one of them for dead."""
+"""Time after which nodes declare another one dead."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Its nodes, and what a test does to them."""
+    """The nodes of a cluster."""
 
     nodes: Sequence[Server]
 
     @property
     def url(self) -> str:
-        """Of the first node."""
+        """URL of the first node."""
         return self.nodes[0].url
 
     @property
     def client(self) -> RedisCluster:
-        """For the test itself."""
+        """A client for the test itself."""
         return RedisCluster.from_url(self.url)
 
     def keys(self) -> list[int]:
-        """How many keys each node holds."""
+        """The number of keys of each node."""
         return [int(self.ask(node, "DBSIZE")) for node in self.nodes]
 
     def ask(self, node: Server, *words: str | int | bytes) -> object:
-        """What one node answers."""
+        """The response of one node."""
         with Redis.from_url(node.url) as client:
             return client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def empty(self) -> None:
-        """No keys and no scripts any more."""
+        """Delete all keys and scripts."""
         for node in self.nodes:
             self.ask(node, "FLUSHALL")
             self.ask(node, "SCRIPT", "FLUSH")
 
     def until_healthy(self) -> None:
-        """Until all nodes say that all slots are held."""
+        """Wait until every node reports that all slots are served."""
         for node in self.nodes:
-            eventually(partial(self._is_healthy, node), within_s=20, what=f"{node.address} finds the cluster well")
+            eventually(partial(self._is_healthy, node), within_s=20, what=f"{node.address} reports a healthy cluster")
 
     def _is_healthy(self, node: Server) -> bool:
         text = str(self.ask(node, "CLUSTER", "INFO"))
         return "cluster_state:ok" in text and f"cluster_known_nodes:{len(self.nodes)}" in text
 
     def replicate(self, primary: Server, replica: Server) -> None:
-        """Make an idle node the replica of another, and wait until it has everything."""
+        """Make an idle node the replica of another, and wait until it is synchronized."""
         self.ask(replica, "CLUSTER", "REPLICATE", _text(self.ask(primary, "CLUSTER", "MYID")))
         with Redis.from_url(primary.url) as client:
 
@@ -79,7 +79,7 @@ class Cluster:
     # Moving a slot ---------------------------------------------------------------------------------------------------
 
     def begin_move(self, tag: str, to: Server) -> SlotMove:
-        """A slot is on its way: what is asked for and is no longer here is there."""
+        """Start the migration of a slot: the source redirects requests for missing keys."""
         slot = key_slot(tag.encode())
         owner = next(node for node in self.nodes if self._holds(node, slot))
         names = {node.address: str(_text(self.ask(node, "CLUSTER", "MYID"))) for node in (owner, to)}
@@ -96,7 +96,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class SlotMove:
-    """A slot between two nodes."""
+    """A slot in migration."""
 
     cluster: Cluster
     slot: int
@@ -105,7 +105,7 @@ class SlotMove:
     to_name: str
 
     def move_keys(self, most: int = 10_000) -> int:
-        """Move keys; how many."""
+        """Move keys; returns their number."""
         with Redis.from_url(self.owner.url) as client:
             held = client.execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, most)  # type: ignore[no-untyped-call]
             if held:
@@ -113,7 +113,7 @@ class SlotMove:
         return len(held)
 
     def finish(self) -> None:
-        """Move the rest, and say so."""
+        """Move the remaining keys and end the migration."""
         while self.move_keys():
             pass
         for node in (self.to, self.owner, *self.cluster.nodes):
@@ -124,8 +124,10 @@ class SlotMove:
 def redis_cluster(
     *options: str, holding: int = 3, idle: int = 0, tls: Callable[[], Sequence[str]] = tuple
 ) -> Iterator[Cluster]:
-    """`holding` nodes that share the slots, and `idle` ones that hold none. `options`: more for their command lines;
-    `tls`: more for each node's own."""
+    """A cluster of `holding` nodes that share the slots, and `idle` ones without slots.
+
+    `options`: further command line options; `tls`: options of each node.
+    """
     with contextlib.ExitStack() as ending:
         cluster = Cluster([ending.enter_context(_node(*options, *tls())) for _ in range(holding + idle)])
         for number, node in enumerate(cluster.nodes):

@@ -1,4 +1,4 @@
-"""An Apache Kafka with one listener for each way of being let in, or not: one start for many tests."""
+"""An Apache Kafka with one listener per kind of authentication, started once for many tests."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class SecureKafka:
     """The broker and its listeners."""
 
     server: Server
-    """By its own listener, which lets everybody in."""
+    """With its own listener, without authentication."""
     authority: Authority
     scram: Listener
-    """TLS, and SASL by any mechanism."""
+    """TLS, and SASL with any mechanism."""
     bare_scram: Listener
     """SASL without TLS, SCRAM-SHA-512 only."""
     tls: Listener
     """TLS only."""
     mutual: Listener
-    """TLS, where clients need a certificate."""
+    """TLS with required client certificates."""
     expired: Listener
-    """TLS; its certificate has expired."""
+    """TLS with an expired certificate."""
     misnamed: Listener
-    """TLS; its certificate is for another host."""
+    """TLS with a certificate for another host."""
 
 
 @contextlib.contextmanager
 def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
-    """A broker that user `USER` is let into with `PASSWORD`. `folder`: for certificates."""
+    """A broker with the user `USER` and `PASSWORD`. `folder`: for certificates."""
     authority = Authority(folder)
     good = authority.issue("broker")
     sasl = {

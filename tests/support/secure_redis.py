@@ -1,4 +1,4 @@
-"""A Redis with TLS and the users of docs/security.md; nobody else is let in."""
+"""A Redis with TLS and only the users of docs/security.md."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 
 @dataclass(frozen=True)
 class SecureRedis:
-    """The server, and where it answers."""
+    """The server and its addresses."""
 
     server: Server
     tls_port: int
 
     @property
     def url(self) -> str:
-        """Over TLS, without a user."""
+        """With TLS, without a user."""
         return f"rediss://localhost:{self.tls_port}/0"
 
     def admin(self) -> redis.Redis:
-        """As somebody who may do anything, for the test itself."""
+        """A client with all permissions, for the test itself."""
         return redis.Redis(port=self.server.port, username=_ADMIN, password=_ADMIN_PASSWORD, decode_responses=True)
 
     def denied(self) -> list[str]:
-        """What users wanted to do and were not allowed: `user: reason object`."""
+        """Denied commands: `user: reason object`."""
         with self.admin() as client:
             entries = client.execute_command("ACL", "LOG")
         return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in map(_fields, entries)]
@@ -49,13 +49,13 @@ def documented_users() -> list[str]:
 
 
 def documented_rules(user: str, password: str) -> list[str]:
-    """What docs/security.md lets a user do, as words of ACL SETUSER."""
+    """The permissions of a user in docs/security.md, as words of ACL SETUSER."""
     line = next(line for line in documented_users() if line.split()[1] == user)
     return [re.sub(r"^>.*", f">{password}", word) for word in re.findall(r"\(.*?\)|\S+", line)[2:]]
 
 
 def documented_on_a_cluster() -> list[str]:
-    """What docs/security.md lets both users do besides, on the nodes of a cluster."""
+    """The additional permissions of both users in docs/security.md on the nodes of a cluster."""
     text = re.search(r"Redis Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
     assert text
     return text[1].split()
@@ -65,7 +65,7 @@ def documented_on_a_cluster() -> list[str]:
 def secure_redis(
     folder: Path, authority: Authority, pair: CertificatePair, options: Sequence[str] = ()
 ) -> Iterator[SecureRedis]:
-    """A server that shows this certificate, on an encrypted port and, for its own probe, on a plain one."""
+    """A server with this certificate on a TLS port, and a plain port for its own probe."""
     lines = [
         line.replace(">WRITE-PASSWORD", f">{WRITE_PASSWORD}").replace(">READ-PASSWORD", f">{READ_PASSWORD}")
         for line in documented_users()

@@ -1,4 +1,4 @@
-"""What is random in tests can be repeated."""
+"""Reproducible randomness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEED = "SALEPULSE_SEED"
 
 @pytest.fixture
 def rng() -> Random:
-    """Its seed is shown where a test fails; SALEPULSE_SEED=... repeats it."""
+    """A generator whose seed is printed if the test fails; SALEPULSE_SEED=... repeats it."""
     seed = int(os.environ.get(SEED) or randrange(10**6))
     print(f"{SEED}={seed}")  # noqa: T201
     return Random(seed)

@@ -1,11 +1,11 @@
-"""Real servers for tests: the embedded broker, Apache Kafka, Redis. Each can be killed, paused and started again.
+"""Real servers for tests: the embedded broker, Apache Kafka, Redis. Each can be killed, paused and restarted.
 
     with redis_server(aof=True) as redis, tansu_broker() as broker:
         broker.bootstrap, redis.url
         redis.kill()
         redis.restart()   # on the same port and the same data
 
-They end with the `with` block, and with the process that started them however that one ends.
+Servers end with the `with` block, and with the process that started them even if that is killed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from streams.local.embedded.probes import Probe, kafka_ready, redis_ready
 from streams.local.embedded.redis import redis_command
 from streams.local.embedded.workdir import temporary_data_dir
 
-# On Linux a guarded child dies with the thread that started it, and a test may well run in a short-lived one.
+# On Linux a guarded child dies with the thread that started it, which may be short-lived in a test.
 _hands = ThreadPoolExecutor(1, thread_name_prefix="servers")
 
 
 class Server:
-    """A server process on a port of 127.0.0.1 with a folder of its own, both kept over restarts."""
+    """A server process with its own port on 127.0.0.1 and folder, both kept over restarts."""
 
     def __init__(
         self,
@@ -63,12 +63,12 @@ class Server:
 
     @property
     def bootstrap(self) -> str:
-        """Of a broker: what Kafka clients want."""
+        """The bootstrap address of a broker."""
         return self.address
 
     @property
     def url(self) -> str:
-        """Of a Redis: what Redis clients want."""
+        """The URL of a Redis."""
         return f"redis://{self.address}/0"
 
     @property
@@ -80,9 +80,9 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def spawn(self) -> None:
-        """Start the process; does not wait for it."""
+        """Start the process without waiting for it."""
         if self.running:
-            raise RuntimeError(f"{self.name} runs already")
+            raise RuntimeError(f"{self.name} is already running")
         with self.log_path.open("ab") as log:
             self._process = _hands.submit(
                 subprocess.Popen,
@@ -96,7 +96,7 @@ class Server:
             ).result()
 
     def wait_ready(self) -> None:
-        """Until it answers; fails with the end of its log when it ends, or does not in time."""
+        """Wait until it responds; fails with the end of its log if it exits or times out."""
         deadline = time.monotonic() + self._ready_within_s
         while missing := _hands.submit(asyncio.run, self._ready()).result():
             code = self._present().poll()
@@ -110,27 +110,27 @@ class Server:
         self.wait_ready()
 
     def terminate(self, within_s: float) -> int:
-        """SIGTERM; its exit code. Raises subprocess.TimeoutExpired when it does not end in time."""
+        """Send SIGTERM; returns the exit code. Raises subprocess.TimeoutExpired."""
         self._present().terminate()
         return self._present().wait(within_s)
 
     def ended(self, within_s: float) -> int:
-        """Wait for its end; its exit code. Raises subprocess.TimeoutExpired when it does not end in time."""
+        """Wait for its exit; returns the exit code. Raises subprocess.TimeoutExpired."""
         return self._present().wait(within_s)
 
     def kill(self) -> None:
-        """kill -9, and wait for its end."""
+        """Send SIGKILL and wait for the exit."""
         self._signal_group(signal.SIGKILL)
         self._present().wait()
 
     def restart(self) -> None:
-        """Start it again on its port and data; kills it first when it still runs."""
+        """Start it again on its port and data; kills it first if it runs."""
         if self.running:
             self.kill()
         self.start()
 
     def stop(self, grace_s: float = 20) -> None:
-        """SIGTERM, and SIGKILL when that does not help."""
+        """Send SIGTERM, and SIGKILL after the grace time."""
         if not self.running:
             return
         self.resume()
@@ -141,7 +141,7 @@ class Server:
             self.kill()
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open without responses."""
         self._signal_group(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -159,7 +159,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(server: Server) -> Iterator[Server]:
-    """The server, started; stopped at the end."""
+    """The started server; stopped at the end."""
     try:
         server.start()
         yield server
@@ -169,9 +169,9 @@ def running(server: Server) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def redis_server(*options: str, aof: bool = False, port: int = 0) -> Iterator[Server]:
-    """A Redis that never evicts. With `aof`, a restart brings its data back; else it comes back empty.
+    """A Redis without eviction. With `aof`, data survives a restart.
 
-    `options` are added to its command line and win over what is there: `"--maxmemory", "20mb"`.
+    `options` are appended to its command line and take precedence: `"--maxmemory", "20mb"`.
     """
     port = port or free_port()
     with temporary_data_dir() as folder:
@@ -182,7 +182,7 @@ def redis_server(*options: str, aof: bool = False, port: int = 0) -> Iterator[Se
 
 @contextlib.contextmanager
 def tansu_broker(*, port: int = 0, advertised: str = "") -> Iterator[Server]:
-    """The embedded broker, empty; in memory only, so a restart empties it. `advertised`: a proxy's host:port."""
+    """An empty embedded broker; in memory, so a restart empties it. `advertised`: a proxy's host:port."""
     port = port or free_port()
     with temporary_data_dir() as folder:
         argv = broker_command(port, advertised=advertised)

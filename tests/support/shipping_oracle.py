@@ -1,4 +1,4 @@
-"""The shipping KPIs worked out plainly: each question looks at every order, and of it at the events before the as-of.
+"""The shipping KPIs, computed simply: each query scans every order and its events before the as-of.
 
 Written from the metric dictionary alone; shares no code with the product.
 """
@@ -24,7 +24,7 @@ NAMES = (
 
 
 class Order:
-    """What is known of one order at a moment."""
+    """The known facts of an order at a time."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         by_type: dict[str, list[Event]] = defaultdict(list)
@@ -46,7 +46,7 @@ class Order:
         self.returned = first("return_received")
 
     def label(self, scope: str) -> str | None:
-        """Where the order counts in a scope."""
+        """The order's value of a scope."""
         if scope == "all":
             return ""
         if self.paid is not None:
@@ -58,7 +58,7 @@ class Order:
 
     @property
     def promise(self) -> int | None:
-        """When the delivery was promised."""
+        """The promised delivery time."""
         for shipment in (self.delivered, self.dispatched):
             if shipment is not None and shipment.get("promised_ts") is not None:
                 return int(shipment["promised_ts"])
@@ -66,7 +66,7 @@ class Order:
 
 
 class ShippingOracle:
-    """All events of orders and logistics there are, each once."""
+    """All orders and logistics events, each once."""
 
     def __init__(
         self, events: Iterable[Event], *, limit_ms: int = 48 * HOUR_MS, horizon_ms: int = 180 * DAY_MS
@@ -79,7 +79,7 @@ class ShippingOracle:
         self._last: tuple[int, list[Order]] = (-1, [])
 
     def orders(self, as_of_ms: int) -> list[Order]:
-        """Every order, from what happened before a moment."""
+        """Every order, from the events before a time."""
         if self._last[0] != as_of_ms:
             held = self._events.values()
             self._last = as_of_ms, [Order(event for event in events if event["ts"] < as_of_ms) for events in held]

@@ -1,4 +1,4 @@
-"""A disk of a few megabytes that a server can be given, and filled."""
+"""A file system of a few megabytes that a test can fill."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _CHUNK = bytes(2**16)
 
 
 class SmallDisk:
-    """A file system of its own, at `folder`."""
+    """A separate file system at `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fill(self) -> None:
-        """Take all the space that is left."""
+        """Fill the remaining space."""
         with (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
             try:
                 while True:
@@ -31,17 +31,17 @@ class SmallDisk:
                     raise
 
     def free(self) -> None:
-        """Give it back."""
+        """Free the space."""
         (self.folder / _BALLAST).unlink()
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """A disk mounted at a folder, which must be empty; skips where mounting is not allowed."""
+    """A file system mounted at an empty folder; skips the test without permission to mount."""
     options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "salepulse-test", str(folder)]
     mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"a small disk needs the right to mount, as root has it: {mounted.stderr.strip()}")
+        pytest.skip(f"mounting a small disk requires root: {mounted.stderr.strip()}")
     try:
         yield SmallDisk(folder)
     finally:

@@ -1,4 +1,4 @@
-"""A whole shop monitor for tests: worker processes, and somebody who answers, on a given broker and Redis.
+"""A whole salepulse for tests: worker processes and a server, on a given broker and Redis.
 
     with stack(broker, redis, workers=2) as shop:
         shop.replay(folder)
@@ -7,7 +7,7 @@
         shop.until_counted()
         check(shop.api, expected)
 
-Its processes end with the `with` block, and with the test run however that one ends.
+Its processes end with the `with` block, and with the test run even if that is killed.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ app.run(Settings())
 
 
 AWAY = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, ClusterDownError)
-"""What a Redis raises that is being harmed."""
+"""Errors of a Redis under fault injection."""
 
 
 def wrong_clock(by: str) -> dict[str, str]:
-    """What a process's environment needs whose machine's clock is wrong by so much; nothing where it is right.
+    """Environment of a process whose machine's clock is wrong by `by`; empty if it is right.
 
-    The machine still knows how time passes. `faketime` itself is not run: it would stand between us and the process.
+    The machine's monotonic clock is unaffected. `faketime` itself is not run, as it would be the parent of the process.
     """
     if not by:
         return {}
@@ -80,14 +80,14 @@ def wrong_clock(by: str) -> dict[str, str]:
 
 
 class Store(Protocol):
-    """A Redis, or a cluster of them."""
+    """A Redis or a cluster."""
 
     @property
     def url(self) -> str: ...
 
 
 class Shop:
-    """What `stack` started, and what can be done to it."""
+    """The processes that `stack` started."""
 
     def __init__(
         self, broker: Server, store: Store, settings: Settings, folder: Path, roll_every_s: float, serve_clock: str = ""
@@ -95,9 +95,9 @@ class Shop:
         self.broker, self.redis, self.settings = broker, store, settings
         self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
         self.workers: list[Server] = []
-        """Those that should run."""
+        """The workers that should run."""
         self.ends: EndOffsets = {}
-        """Up to where messages were written, by topic and partition."""
+        """The end offsets of written messages, by topic and partition."""
         self.folder = folder
         self._roll_every_s = roll_every_s
         self._started = 0
@@ -113,14 +113,14 @@ class Shop:
     # Events ----------------------------------------------------------------------------------------------------------
 
     def replay(self, *paths: Path, speed: float | None = None) -> ReplayResult:
-        """Write recordings to the broker; all of it is there when this is back."""
+        """Write recordings to the broker; returns when all is written."""
         done = asyncio.run(replay_files(paths, kafka=self.settings.kafka, speed=speed))
         self._written(done.ends)
         return done
 
     @contextlib.contextmanager
     def replaying(self, *paths: Path, speed: float) -> Iterator[Future[ReplayResult]]:
-        """Write recordings, `speed` times as fast as they were made, while the block runs; all is there after it."""
+        """Write recordings at `speed` times their pace during the block; waits for the rest at its end."""
         future = self._hands.submit(self.replay, *paths, speed=speed)
         try:
             yield future
@@ -137,9 +137,9 @@ class Shop:
     # Workers ---------------------------------------------------------------------------------------------------------
 
     def start_worker(self, program: str = WORKER, *, clock: str = "") -> Server:
-        """One more worker; does not wait for it to be at work. `program`: one that has something wrong with it.
+        """Start another worker without waiting for it. `program`: a worker with a fault.
 
-        `clock`: by how much its machine's clock is wrong, such as `+90s`.
+        `clock`: the error of its machine's clock, such as `+90s`.
         """
         self._started += 1
         argv = [sys.executable, "-c", program, str(self._roll_every_s)]
@@ -150,11 +150,11 @@ class Shop:
         return worker
 
     def kill_worker(self, at: int = 0) -> None:
-        """kill -9 of the oldest worker, or of another."""
+        """Kill the oldest worker, or another, with SIGKILL."""
         self.workers.pop(at).kill()
 
     def stop_worker(self, at: int = 0) -> None:
-        """SIGTERM to the oldest worker, or to another, and wait for its end."""
+        """Send SIGTERM to the oldest worker, or another, and wait for its exit."""
         self.workers.pop(at).stop()
 
     def memory_mb(self, at: int = 0) -> float:
@@ -162,44 +162,44 @@ class Shop:
         return float(psutil.Process(self.workers[at].pid).memory_info().rss / 2**20)
 
     def log(self) -> str:
-        """Everything that the workers have said, without colours."""
+        """The log of all workers, without colours."""
         logs = "".join(path.read_text() for path in sorted(self.folder.glob("worker-*.log")))
         return re.sub(r"\x1b\[[0-9;]*m", "", logs)
 
-    # Where it stands -------------------------------------------------------------------------------------------------
+    # Progress -------------------------------------------------------------------------------------------------
 
     def until_all_partitions_worked(self, within_s: float = 60) -> None:
-        """Until workers have said that they attend to every partition."""
-        self._until(within_s, "every partition is attended to", lambda: not self._unattended())
+        """Wait until workers report every partition as assigned."""
+        self._until(within_s, "every partition is assigned", lambda: not self._unattended())
 
     def until_records_counted(self, position: float, within_s: float = 60) -> None:
-        """Until so many records are counted, over all partitions."""
+        """Wait until this many records are counted, over all partitions."""
         self._until(within_s, f"{position:.0f} records are counted", lambda: self.position() >= position)
 
     def until_counted(self, within_s: float = 240) -> None:
-        """Until everything that was written is counted, all workers say so, and answers are up to the newest event."""
+        """Wait until all written messages are counted and reported, and answers have the newest as-of."""
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
         counted_ms = now_ms()
         newest_ms = max(held.newest_ms or 0 for held in self.state().partitions.values())
-        self._until(120, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
+        self._until(120, "answers include all of it", lambda: self.api.read_ms() > counted_ms)
         self._until(60, "answers are up to it", lambda: self.api.as_of_ms() == newest_ms // 1000 * 1000)
 
     def until_counted_to_the_end(self, within_s: float = 30) -> None:
-        """Until everything that was written is counted and in every answer, whatever the as-of is."""
+        """Wait until all written messages are counted and in every answer, whatever the as-of."""
         self._until(within_s, "everything is counted", lambda: not self._uncounted())
         counted_ms = now_ms()
-        self._until(within_s, "answers hold all of it", lambda: self.api.read_ms() > counted_ms)
+        self._until(within_s, "answers include all of it", lambda: self.api.read_ms() > counted_ms)
 
     def until_worker_heartbeats_stop(self, within_s: float = 30) -> None:
-        """Until no worker attends to some partition: what was said by those that were killed is old."""
-        self._until(within_s, "some partition is unattended", lambda: bool(self._unattended()))
+        """Wait until the last reports of killed workers are outdated for some partition."""
+        self._until(within_s, "some partition is unassigned", lambda: bool(self._unattended()))
 
     def position(self) -> int:
         """Records counted so far, over all partitions."""
         return sum(held.position or 0 for held in self.state().partitions.values())
 
     def totals(self) -> dict[str, int]:
-        """The exact totals kept beside the panes, by name: `events,topic,type`, `rejected,topic,reason`, ..."""
+        """The exact totals by name: `events,topic,type`, `rejected,topic,reason`, ..."""
         with self._client() as client:
             held = [client.hgetall(self._keys.totals(shard)) for shard in range(self._keys.shards)]
         totals: Counter[str] = Counter()
@@ -208,15 +208,15 @@ class Shop:
         return dict(totals)
 
     def counted(self) -> int:
-        """Distinct events counted ever."""
+        """Distinct events counted in total."""
         return sum(count for name, count in self.totals().items() if name.startswith("events,"))
 
     def state(self) -> StoreState:
-        """Where every partition stands."""
+        """The state of every partition."""
         return parse_state(self.fields())
 
     def fields(self) -> list[dict[bytes, bytes]]:
-        """The same as Redis has it, a hash for each shard."""
+        """The state in Redis, one hash per shard."""
         with self._client() as client:
             return [client.hgetall(self._keys.state(shard)) for shard in range(self._keys.shards)]
 
@@ -225,15 +225,15 @@ class Shop:
         return kind.from_url(self.redis.url)
 
     def dead_letters(self) -> int:
-        """Messages refused so far."""
+        """Messages rejected so far."""
         return sum(count for name, count in self.totals().items() if name.startswith("rejected,"))
 
     def incomplete(self) -> list[str]:
-        """Partitions of which records are known to be missing."""
+        """Partitions with lost records."""
         return [name.decode().partition(":")[2] for held in self.fields() for name in held if b"incomplete:" in name]
 
     def _uncounted(self) -> dict[str, tuple[int | None, int]]:
-        """Partitions that do not stand at the end: {name: (position, end)}."""
+        """Partitions whose position is not at the end: {name: (position, end)}."""
         positions = {name: value for fields in self.fields() for name, value in fields.items()}
         found = {}
         for (topic, number), end in self.ends.items():
@@ -243,7 +243,7 @@ class Shop:
         return found
 
     def _unattended(self, lag: int | None = None) -> list[str]:
-        """Partitions of the event topics without a recent word from a worker, or with another lag than this."""
+        """Event partitions without a recent report from a worker, or with another lag than this."""
         held, now = self.state().partitions, now_ms()
         states = {
             partition: held.get(partition)
@@ -259,7 +259,7 @@ class Shop:
     def _until(self, within_s: float, what: str, condition: Callable[[], bool]) -> None:
         def checked() -> bool:
             for server in (*self.workers, self.serve):
-                assert server.running, f"{server.name} ended by itself"
+                assert server.running, f"{server.name} exited unexpectedly"
             with contextlib.suppress(*AWAY):
                 return bool(condition())
             return False
@@ -268,13 +268,13 @@ class Shop:
             eventually(checked, within_s=within_s, every_s=0.1, what=what)
         except AssertionError as error:
             with contextlib.suppress(*AWAY):
-                error.add_note(f"not counted: {self._uncounted()}; unattended: {self._unattended(lag=0)}")
+                error.add_note(f"not counted: {self._uncounted()}; unassigned: {self._unattended(lag=0)}")
             for server in (*self.workers, self.serve):
                 error.add_note("\n".join([f"{server.name}:", *tail(server.log_path)]))
             raise
 
     def close(self) -> None:
-        """End the processes. In order, so that they leave their consumer group, which others may want to delete."""
+        """Stop the processes in order, so that they leave their consumer group, which others may delete."""
         self._hands.shutdown()
         with ThreadPoolExecutor(8) as hands:
             list(hands.map(lambda server: server.stop(grace_s=10), [*self.workers, self.serve]))
@@ -291,9 +291,9 @@ def stack(
     serve_clock: str = "",
     **changes: object,
 ) -> Iterator[Shop]:
-    """Topics, workers and an API, on the recorded clock and keeping all panes. `changes`: other settings.
+    """Topics, workers and an API on the event clock, keeping all panes. `changes`: other settings.
 
-    `serve_clock`: by how much the clock of the server's machine is wrong, such as `-10m`.
+    `serve_clock`: the error of the server's machine's clock, such as `-10m`.
     """
     chosen = {"clock": Clock.EVENT, "retain": "all", "partitions": partitions, "http_port": free_port(), **changes}
     settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
@@ -309,7 +309,7 @@ def stack(
 
 
 def environment(settings: Settings) -> Mapping[str, str]:
-    """The settings as a process of ours reads them."""
+    """The settings as environment variables."""
     plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
     return {"PYTHONPATH": str(REPOSITORY)} | {
         f"SALEPULSE_{name.upper()}": "" if value is None else str(value) for name, value in plain.items()

@@ -1,4 +1,4 @@
-"""What is in stock, computed slowly and plainly: every question walks through all events, one by one.
+"""The stock KPIs, computed simply and slowly: every query scans all events.
 
 Written from the metric dictionary alone; shares no code with the product.
 """
@@ -18,16 +18,16 @@ SHOP_NAMES = ("stockout_skus", "stock_fill_rate")
 
 @dataclass
 class StockOracle:
-    """All events there are, each once."""
+    """All events, each once."""
 
     orders: Sequence[Event] = ()
     logistics: Sequence[Event] = ()
     keep_ms: int | None = None
-    """An older count does not count."""
+    """Older stock counts are ignored."""
 
     def available(self, sku: str, as_of_ms: int) -> int | None:
         """`stock_available` of a SKU."""
-        newest: dict[str, tuple[int, int]] = {}  # warehouse: (ts, -on_hand), the greater is in force
+        newest: dict[str, tuple[int, int]] = {}  # warehouse: (ts, -on_hand), the greater one applies
         for event in self._seen(self.logistics, as_of_ms):
             if event["type"] == "stock_level" and event["sku"] == sku:
                 if self.keep_ms is not None and event["ts"] < as_of_ms - self.keep_ms:
@@ -51,7 +51,7 @@ class StockOracle:
         return units
 
     def by_warehouse(self, sku: str, as_of_ms: int) -> dict[str, int]:
-        """What each warehouse with a count holds, orders left out."""
+        """Stock of each warehouse with a count, ignoring orders."""
         warehouses = {event["warehouse"] for event in self.logistics if event["type"] == "stock_level"}
         held = {}
         for warehouse in warehouses:
@@ -66,7 +66,7 @@ class StockOracle:
         return held
 
     def sold(self, sku: str, promotion: str, as_of_ms: int) -> int:
-        """Units of a SKU paid for with a promotion's id, ever."""
+        """Units of a SKU paid with a promotion's id, in total."""
         return sum(
             _units(event, sku)
             for event in self._seen(self.orders, as_of_ms)
@@ -74,7 +74,7 @@ class StockOracle:
         )
 
     def of_sku(self, sku: str, as_of_ms: int, promotion: str | None) -> dict[str, Number]:
-        """The KPIs of a SKU; `promotion`: whose sell-through is asked for."""
+        """The KPIs of a SKU; `promotion`: for its sell-through."""
         stock = self.available(sku, as_of_ms)
         rate = sum(
             _units(event, sku)
@@ -92,7 +92,7 @@ class StockOracle:
         }
 
     def of_shop(self, as_of_ms: int, skus: Iterable[str] | None = None) -> dict[str, Number]:
-        """The KPIs of some SKUs together, by default of all there are."""
+        """The KPIs of some SKUs together, by default of all."""
         wanted = {event["sku"] for event in self.logistics if event["type"] == "stock_level"} if skus is None else skus
         stocks = [stock for sku in set(wanted) if (stock := self.available(sku, as_of_ms)) is not None]
         out = sum(stock <= 0 for stock in stocks)

@@ -1,4 +1,4 @@
-"""The servers that other tests rely on: they start, survive kill -9, and go with the process that started them."""
+"""The test servers start, survive SIGKILL, and end with the process that started them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def take(bootstrap: str, topic: str, count: int) -> list[int]:
         return [len((await consumer.getone()).value or b"") for _ in range(count)]
 
 
-def test_both_brokers_carry_messages_through_a_group(broker: Server) -> None:
+def test_both_brokers_deliver_messages_to_a_group(broker: Server) -> None:
     async def scenario() -> list[int]:
         await create_topic(broker.bootstrap, "clicks")
         await put(broker.bootstrap, "clicks", b"a", b"bc")
@@ -57,7 +57,7 @@ def test_both_brokers_carry_messages_through_a_group(broker: Server) -> None:
 
 @pytest.mark.kafka
 class TestApacheKafka:
-    def test_an_emptied_one_has_no_topics_and_takes_them_again(self, apache_kafka: Server) -> None:
+    def test_an_emptied_broker_has_no_topics_and_accepts_new_ones(self, apache_kafka: Server) -> None:
         asyncio.run(create_topic(apache_kafka.bootstrap, "clicks"))
         asyncio.run(put(apache_kafka.bootstrap, "clicks", b"old"))
         asyncio.run(take(apache_kafka.bootstrap, "clicks", 1))
@@ -67,7 +67,7 @@ class TestApacheKafka:
         assert asyncio.run(take(apache_kafka.bootstrap, "clicks", 1)) == [len("fresh")]
 
     @pytest.mark.slow
-    def test_it_carries_16_mib_and_keeps_it_through_kill_9(self) -> None:
+    def test_messages_of_16_mib_survive_sigkill(self) -> None:
         with apache_kafka() as server:
             asyncio.run(create_topic(server.bootstrap, "topic"))
             asyncio.run(put(server.bootstrap, "topic", bytes(16 * 2**20)))
@@ -77,7 +77,7 @@ class TestApacheKafka:
             assert asyncio.run(asyncio.wait_for(take(server.bootstrap, "topic", 1), 60)) == [16 * 2**20]
 
     @pytest.mark.slow
-    def test_a_cluster_of_three_goes_on_without_one(self) -> None:
+    def test_a_cluster_of_three_continues_without_one_node(self) -> None:
         with kafka_cluster(3) as nodes:
             bootstrap = ",".join(node.bootstrap for node in nodes)
             asyncio.run(create_topic(bootstrap, "topic", replicas=3))
@@ -88,7 +88,7 @@ class TestApacheKafka:
 
 
 @pytest.mark.parametrize(("aof", "left"), [(True, b"1"), (False, None)])
-def test_a_killed_redis_comes_back_with_its_data_only_if_asked_to(aof: bool, left: bytes | None) -> None:
+def test_a_killed_redis_keeps_its_data_only_with_aof(aof: bool, left: bytes | None) -> None:
     with redis_server(aof=aof) as server, redis.Redis.from_url(server.url) as client:
         client.set("key", 1)
         server.kill()
@@ -96,7 +96,7 @@ def test_a_killed_redis_comes_back_with_its_data_only_if_asked_to(aof: bool, lef
         assert client.get("key") == left
 
 
-def test_each_test_gets_a_redis_without_keys(redis_url: str, request: pytest.FixtureRequest) -> None:
+def test_every_test_gets_an_empty_redis(redis_url: str, request: pytest.FixtureRequest) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.set("left", "behind")
         request.getfixturevalue("redis_server")
@@ -111,7 +111,7 @@ def test_a_server_that_cannot_start_shows_its_log() -> None:
         pass
 
 
-def test_a_server_outlives_the_thread_that_asked_for_it() -> None:
+def test_a_server_outlives_the_thread_that_started_it() -> None:
     with redis_server() as server:
         server.kill()
         thread = threading.Thread(target=server.restart)
@@ -121,7 +121,7 @@ def test_a_server_outlives_the_thread_that_asked_for_it() -> None:
         assert server.running
 
 
-def test_servers_go_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
+def test_servers_end_with_a_killed_test_run(tmp_path: Path) -> None:
     code = (
         "import time; from tests.support.servers import redis_server\n"
         "with redis_server() as server: print(server.pid, flush=True); time.sleep(600)"
@@ -148,7 +148,7 @@ class TestFaultProxy:
     def connect(self, proxy: FaultProxy) -> socket.socket:
         return socket.create_connection(("127.0.0.1", proxy.port), timeout=0.5)
 
-    def test_it_passes_what_it_gets(self, proxy: FaultProxy) -> None:
+    def test_data_passes_unchanged(self, proxy: FaultProxy) -> None:
         with self.connect(proxy) as connection:
             assert self.ask(connection) == b"+PONG\r\n"
             assert proxy.connections == 1
@@ -165,7 +165,7 @@ class TestFaultProxy:
         with self.connect(proxy) as connection:
             assert self.ask(connection) == b"+PONG\r\n"
 
-    def test_a_black_hole_holds_everything_until_healed(self, proxy: FaultProxy) -> None:
+    def test_a_black_hole_holds_all_data_until_healed(self, proxy: FaultProxy) -> None:
         with self.connect(proxy) as connection:
             self.ask(connection)
             proxy.black_hole()
@@ -176,7 +176,7 @@ class TestFaultProxy:
             proxy.heal()
             assert connection.recv(100) == b"+PONG\r\n"
 
-    def test_a_delay_is_added_each_way(self, proxy: FaultProxy) -> None:
+    def test_a_delay_applies_in_each_direction(self, proxy: FaultProxy) -> None:
         proxy.delay(0.1)
         with self.connect(proxy) as connection:
             start = time.monotonic()

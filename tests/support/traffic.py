@@ -1,8 +1,8 @@
-"""Steady traffic of a shop that is open now, and a witness who compares every answer called live with the truth.
+"""Live traffic of a shop, and a witness that compares every live answer with the truth.
 
 with Traffic(broker.bootstrap) as traffic, Witness(shop.api, traffic) as witness:
-    ...harm...
-    assert not witness.wrong(after_s=harmed_s + 15)
+    ...fault...
+    assert not witness.wrong(after_s=fault_s + 15)
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from tests.support.events import line
 from tests.support.wait import eventually
 
 COUNTERS = {Topic.ORDERS: "orders_paid", Topic.CLICKS: "page_views"}
-"""The counter that each topic's events are in, one for each event."""
+"""The counter of each topic's events, one per event."""
 _SECOND = 1000
 
 
 class Traffic:
-    """Writes events of now to `orders` and `clicks`, at an even rate, and remembers what it wrote.
+    """Writes current events to `orders` and `clicks` at a constant rate, and records them.
 
-    An event that a broker does not take is sent again for minutes, under its own id. Those of one partition stay in
-    order.
+    Refused events are retried for minutes under their id. Events of a partition stay in order.
     """
 
     def __init__(self, bootstrap: str, per_s: int = 40) -> None:
@@ -58,33 +57,33 @@ class Traffic:
         self._thread.join()
 
     def stop(self) -> None:
-        """End, and wait until the broker has all of it."""
+        """Stop, and wait until the broker has all events."""
         self._ended.set()
         self._thread.join()
         left = self._producer.flush(120)
-        assert not left, f"{left} events were not taken"
+        assert not left, f"{left} events were not written"
         assert not self._failed, self._failed[:3]
 
     def pause(self, topic: Topic) -> None:
-        """Write nothing more to a topic; all that was written is there."""
+        """Stop writing to a topic; all earlier events are written."""
         with self._lock:
             self._still.add(topic)
         assert not self._producer.flush(60)
 
     def resume(self, topic: Topic) -> None:
-        """Write to it again, as it is on the broker now."""
+        """Write to the topic again, as it is on the broker now."""
         with self._lock:
             assert not self._producer.flush(60)
             self._producer = self._new_producer()
             self._still.discard(topic)
 
     def written(self, topic: Topic) -> int:
-        """How many events, ever."""
+        """The number of events written."""
         with self._lock:
             return len(self._times_ms[topic])
 
     def within(self, start_ms: int, end_ms: int) -> dict[str, int]:
-        """What each counter must be for [start_ms, end_ms); the end must have passed."""
+        """The expected counters of [start_ms, end_ms), which must be in the past."""
         with self._lock:
             return {
                 COUNTERS[topic]: bisect_left(times, end_ms) - bisect_left(times, start_ms)
@@ -133,7 +132,7 @@ def _event(topic: Topic, number: int, ts: int) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSample:
-    """One look at the answer for the last minute."""
+    """A sample of the answer for the last minute."""
 
     at_s: float
     """By `time.monotonic`."""
@@ -143,7 +142,7 @@ class AnswerSample:
     expected: dict[str, int] = field(default_factory=dict)
     stale: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
-    """Of `/readyz`, asked just after."""
+    """From `/readyz`, queried just after."""
 
     @property
     def right(self) -> bool:
@@ -151,7 +150,7 @@ class AnswerSample:
 
 
 class Witness:
-    """Asks some times a second, and keeps what it was answered."""
+    """Samples answers several times a second."""
 
     def __init__(self, api: HttpApi, traffic: Traffic) -> None:
         self._url = api.url
@@ -171,19 +170,19 @@ class Witness:
         self._thread.join()
 
     def wrong(self, after_s: float = 0) -> list[AnswerSample]:
-        """Answers that were called live and were not right, since a moment."""
+        """Live answers that were wrong, since a time."""
         return [one for one in list(self.seen) if one.live and not one.right and one.at_s >= after_s]
 
     def not_live(self, after_s: float = 0) -> list[AnswerSample]:
-        """Looks at which no answer was called live."""
+        """Samples without a live answer."""
         return [one for one in list(self.seen) if not one.live and one.at_s >= after_s]
 
     def reasons(self, after_s: float = 0) -> str:
-        """All that `/readyz` gave for that."""
+        """All reasons in `/readyz` for these."""
         return "\n".join(sorted({reason for one in self.not_live(after_s) for reason in one.reasons}))
 
     def until_live(self, within_s: float = 90) -> AnswerSample:
-        """Until an answer is live and right, of now."""
+        """Wait for a current answer that is live and right."""
         began_s = time.monotonic()
 
         def found() -> AnswerSample | None:
@@ -198,7 +197,7 @@ class Witness:
         return one
 
     def until_not_live(self, within_s: float = 20) -> AnswerSample:
-        """Until an answer is not live."""
+        """Wait for an answer that is not live."""
         began_s = time.monotonic()
         eventually(lambda: bool(self.not_live(began_s)), within_s=within_s, what="an answer is not live")
         return self.not_live(began_s)[0]

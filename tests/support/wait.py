@@ -1,4 +1,4 @@
-"""Waiting in tests: for a condition and not for a time."""
+"""Waiting for conditions in tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T], *, within_s: float = 10, every_s: float = 0.05, what: str = "") -> T:
-    """The first true result of `condition`; fails the test, saying `what`, when there is none in time."""
+    """The first true result of `condition`; fails the test with `what` after the time limit."""
     deadline = time.monotonic() + within_s
     while True:
         result = condition()

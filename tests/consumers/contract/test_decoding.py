@@ -1,4 +1,4 @@
-"""Every value of a batch is an event or has its reason; fast and careful decoding agree."""
+"""Every value of a batch becomes an event or a rejection; fast and careful decoding agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reason_of(topic: Topic, value: bytes | None) -> RejectionReason | None:
 
 
 @every_topic
-def test_an_event_has_the_contracts_fields_and_none_for_the_absent(topic: Topic) -> None:
+def test_an_event_has_the_contracts_fields_and_none_for_absent_ones(topic: Topic) -> None:
     decoded = decode_batch(topic, [good(topic, source=None, unheard_of=[1, {"a": 2}])])
     (event,) = decoded.events
     assert decoded.indexes == [0]
@@ -41,7 +41,7 @@ def test_an_event_has_the_contracts_fields_and_none_for_the_absent(topic: Topic)
         assert hasattr(event, name)
 
 
-def test_logistics_events_of_every_type_read_absent_fields_as_none() -> None:
+def test_absent_fields_of_logistics_events_are_none() -> None:
     (event,) = decode_batch(
         Topic.LOGISTICS,
         [b'{"event_id":"l","type":"shipment_delayed","ts":0,"order_id":"o-1"}'],
@@ -66,13 +66,13 @@ def test_an_empty_batch_decodes_to_nothing(topic: Topic) -> None:
 
 
 @every_topic
-def test_every_kind_of_poison_has_its_reason(topic: Topic) -> None:
+def test_every_kind_of_poison_is_rejected_with_its_reason(topic: Topic) -> None:
     for value, reason in poison(Random(7), topic, 120):
         assert reason_of(topic, value) == reason, (value or b"")[:200]
 
 
 @every_topic
-def test_poison_never_harms_its_neighbours(topic: Topic) -> None:
+def test_poison_does_not_affect_other_messages_of_its_batch(topic: Topic) -> None:
     rng = Random(11)
     bad = poison(rng, topic, 80)
     batch: list[tuple[bytes | None, RejectionReason | None]] = [
@@ -97,7 +97,7 @@ def test_a_detail_names_the_field_and_is_short(topic: Topic) -> None:
 
 
 @every_topic
-def test_a_detail_is_an_instruction_in_our_words(topic: Topic) -> None:
+def test_a_detail_is_an_instruction_without_library_wording(topic: Topic) -> None:
     faults: list[dict[str, Any]] = [
         {"event_id": ""},
         {"event_id": "x" * 129},
@@ -127,7 +127,7 @@ ACCEPTED = {
     "an escaped pair of surrogates": ("event_id", r'"\ud83d\ude00"'),
     "an unknown number that no double holds": ("extra", "1e999"),
     "an unknown integer of 5,000 digits": ("extra", "9" * 5_000),
-    "an unknown half of a surrogate pair": ("extra", r'"\ud800"'),
+    "an unknown unpaired surrogate": ("extra", r'"\ud800"'),
     "31 more levels": ("extra", nested(31).decode()),
     "brackets in a string": ("extra", '"' + "[{" * 100 + '\\""'),
     "minus zero": ("ts", "-0"),
@@ -138,20 +138,20 @@ ACCEPTED = {
 
 @every_topic
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_accepted(topic: Topic, case: str) -> None:
+def test_unusual_but_valid_events_are_accepted(topic: Topic, case: str) -> None:
     name, raw = ACCEPTED[case]
     assert reason_of(topic, with_raw(topic, name, raw.encode())) is None
 
 
 @every_topic
-def test_of_a_field_given_twice_the_last_counts(topic: Topic) -> None:
+def test_the_last_value_of_a_repeated_field_applies(topic: Topic) -> None:
     (event,) = decode_batch(topic, [with_raw(topic, "ts", b'"x","ts":5')]).events
     assert event.ts == 5
     assert isinstance(event, STRUCTS[topic])
 
 
 @every_topic
-def test_32_levels_are_fine_and_33_are_not_whatever_the_strings_hold(topic: Topic) -> None:
+def test_32_levels_are_accepted_and_33_are_rejected_whatever_the_strings_contain(topic: Topic) -> None:
     fine = b'["]",' * 30 + b"1" + b"]" * 30
     assert reason_of(topic, with_raw(topic, "extra", b"[" + fine + b"]")) is None
     assert reason_of(topic, with_raw(topic, "extra", b"[[" + fine + b"]]")) is RejectionReason.TOO_DEEP
@@ -164,7 +164,7 @@ def test_a_message_of_one_mib_is_accepted_and_one_byte_more_is_not(topic: Topic)
     assert reason_of(topic, good(topic, extra="x" * (room + 1))) is RejectionReason.TOO_LARGE
 
 
-def test_of_several_faults_the_first_reason_is_told() -> None:
+def test_the_first_of_several_reasons_is_reported() -> None:
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, type="nope", ts=None)) is RejectionReason.UNKNOWN_TYPE
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", user_id=None, cost=-1)) is RejectionReason.MISSING_FIELD
     assert reason_of(Topic.CLICKS, good(Topic.CLICKS, ts="x", cost=-1)) is RejectionReason.WRONG_TYPE
@@ -174,8 +174,8 @@ def optional_texts(model: type[BaseModel]) -> set[str]:
     return {name for name, hint in get_type_hints(model).items() if set(get_args(hint)) == {str, type(None)}}
 
 
-def test_every_text_that_an_event_may_lack_is_an_optional_label() -> None:
-    """But for the currency, which is never dropped."""
+def test_every_optional_text_field_is_an_optional_label() -> None:
+    """Except the currency, which is never dropped."""
     for topic, model in EVENT_MODELS.items():
         assert optional_texts(model) - {"currency"} == set(OPTIONAL_LABELS[topic])
     assert optional_texts(OrderItem) == set(ITEM_LABELS)
@@ -186,7 +186,7 @@ def test_every_text_that_an_event_may_lack_is_an_optional_label() -> None:
 def test_an_empty_label_is_absent_and_one_too_long_is_dropped_and_named(topic: Topic) -> None:
     for name in OPTIONAL_LABELS[topic]:
         if topic is Topic.LOGISTICS and name in ("sku", "warehouse", "order_id"):
-            continue  # the next test has these
+            continue  # covered by the next test
         batch = [good(topic), good(topic, **{name: ""}), good(topic, **{name: "x" * 129}), good(topic)]
         decoded = decode_batch(topic, batch)
         assert (decoded.indexes, decoded.rejected) == ([0, 1, 2, 3], [])
@@ -211,7 +211,7 @@ def test_labels_of_items_are_dropped_one_by_one() -> None:
     items = [
         {"sku": "s", "qty": 1, "unit_price": 1, "category": category} for category in ("x" * 129, "", "a", "y" * 999)
     ]
-    for odd in ({}, {"ts": 5}):  # fast, and by the model: the later of two `ts` counts in both
+    for odd in ({}, {"ts": 5}):  # decoded fast and with the model: the last of two `ts` applies in both
         value = good(Topic.ORDERS, items=items, discount=0, campaign="z" * 129, **odd)
         decoded = decode_batch(Topic.ORDERS, [b"{" + b'"ts":"x",' * len(odd) + value[1:]])
         assert sorted(decoded.dropped_labels) == [(0, "campaign"), (0, "items.category"), (0, "items.category")]
@@ -226,13 +226,13 @@ def test_a_batch_whose_labels_are_all_too_long_is_still_decoded_fast() -> None:
     assert time.process_time() - began < 1
 
 
-def test_1000_items_are_fine() -> None:
+def test_1000_items_are_accepted() -> None:
     item = {"sku": "s", "qty": 1, "unit_price": 10**12}
     decoded = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, items=[item] * 1000, discount=0)])
     assert decoded.amounts == [10**15]
 
 
-def test_a_message_full_of_faults_is_refused_at_once() -> None:
+def test_a_message_full_of_faults_is_rejected_at_its_first() -> None:
     value = (
         b'{"event_id":"e","type":"order_paid","ts":1,"order_id":"o","user_id":"u","items":['
         + b"{}," * 300_000
@@ -262,7 +262,7 @@ json_values = st.recursive(
 
 @st.composite
 def objects(draw: st.DrawFn, topic: Topic) -> dict[str, Any]:
-    """A valid event with some fields replaced, added or taken away, at the top and in its items."""
+    """A valid event with some fields replaced, added or removed, also in its items."""
     event = json.loads(json.dumps(GOOD[topic]))
     names = st.sampled_from(sorted(EVENT_MODELS[topic].model_fields))
     event["type"] = draw(st.sampled_from(sorted(EVENT_TYPES[topic])))
@@ -301,7 +301,7 @@ def test_the_decoder_accepts_what_the_model_accepts_with_the_same_fields(topic: 
 
 
 def too_long(topic: Topic, event: dict[str, Any]) -> list[str]:
-    """The labels that an event must lose, found without the product's code."""
+    """The labels that must be dropped, computed without the product's code."""
     required = {
         "shipment_delayed": {"order_id"},
         "shipment_delivered": {"order_id"},
@@ -328,7 +328,9 @@ def assert_same(decoded: DecodedBatch, model: Any) -> None:
         if name == "items":
             assert [fields(item) for item in found] == [item.model_dump() for item in expected]
         else:
-            found, expected = (None if given == "" else given for given in (found, expected))  # an empty one is absent
+            found, expected = (
+                None if given == "" else given for given in (found, expected)
+            )  # an empty label is absent
             assert (type(found), found) == (type(expected), expected), name
     if decoded.amounts is not None:
         assert decoded.amounts == [order_amount(model)]
@@ -342,7 +344,7 @@ def fields(struct: Any) -> dict[str, Any]:
 @every_topic
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_bytes_of_any_kind_are_an_event_or_have_a_reason(topic: Topic, data: st.DataObject) -> None:
+def test_any_bytes_decode_to_an_event_or_a_rejection(topic: Topic, data: st.DataObject) -> None:
     value = bytearray(good(topic))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(value)))
@@ -371,7 +373,7 @@ def promotion_reason(**changes: Any) -> RejectionReason | None:
     return change.reason if isinstance(change, RejectedMessage) else None
 
 
-def test_a_promotion_is_put_in_force() -> None:
+def test_a_promotion_message_defines_the_promotion() -> None:
     phases = [{"name": "opening", "starts_at": 1_000, "ends_at": 1_500}]
     targets = {"base": 1, "sprint": 2, "challenge": 3}
     change = decode_promotion(b"d11", encode({**PROMOTION, "phases": phases, "targets": targets, "skus": ["s-9"]}))
@@ -393,7 +395,7 @@ def test_a_missing_key_is_taken_from_the_value() -> None:
     assert change.promotion_id == "d11"
 
 
-def test_promotions_that_are_refused() -> None:
+def test_invalid_promotions_are_rejected() -> None:
     assert promotion_reason(ends_at=1_000) is RejectionReason.OUT_OF_RANGE
     assert promotion_reason(timezone="Asia/Beijing2") is RejectionReason.OUT_OF_RANGE
     assert promotion_reason(timezone="../../etc/passwd") is RejectionReason.OUT_OF_RANGE
@@ -417,15 +419,17 @@ def test_promotions_that_are_refused() -> None:
         (b"d11", b"\xff", RejectionReason.BAD_ENCODING),
     ],
 )
-def test_promotion_messages_that_are_refused(key: bytes | None, value: bytes | None, reason: RejectionReason) -> None:
+def test_promotion_messages_with_a_bad_key_or_value_are_rejected(
+    key: bytes | None, value: bytes | None, reason: RejectionReason
+) -> None:
     change = decode_promotion(key, value)
     assert isinstance(change, RejectedMessage)
     assert change.reason is reason
 
 
 @every_topic
-def test_what_is_refused_is_freed_at_once(topic: Topic) -> None:
-    """Without reference cycles: workers collect these seldom, and a message has up to 1 MiB."""
+def test_rejected_messages_are_freed_without_garbage_collection(topic: Topic) -> None:
+    """Without reference cycles: workers rarely run the garbage collector, and a message has up to 1 MiB."""
     messages = [value for value, _ in poison(Random(7), topic, 120)]
     messages += [good(topic, channel="x" * 200)]
     gc.collect()

@@ -1,4 +1,4 @@
-"""A refusal names what was recognised, and says how to send it instead."""
+"""Rejections name the recognised format and the fix."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
         RejectionReason.BAD_ENCODING,
         ("UTF-16, by its byte-order mark", "send UTF-8"),
     ),
-    "UTF-16, big-endian, without a mark": (
+    "UTF-16, big-endian, without a byte-order mark": (
         json.dumps(ORDER).encode("utf-16-be"),
         RejectionReason.BAD_JSON,
         ("is UTF-16", "send UTF-8"),
     ),
-    "UTF-16, little-endian, without a mark": (
+    "UTF-16, little-endian, without a byte-order mark": (
         json.dumps(ORDER).encode("utf-16-le"),
         RejectionReason.BAD_JSON,
         ("is UTF-16",),
@@ -85,7 +85,7 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
         RejectionReason.UNKNOWN_TYPE,
         ('CloudEvents envelope (specversion "1.0")', "send only `data`"),
     ),
-    "CloudEvents with a type of ours": (
+    "CloudEvents with a type of the contract": (
         encode({"specversion": "1.0", "id": "1", "source": "/shop", "type": "order_paid", "data": ORDER}),
         RejectionReason.MISSING_FIELD,
         ("CloudEvents envelope",),
@@ -114,25 +114,29 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "reason", "says"), FOREIGN.values(), ids=FOREIGN)
-def test_what_other_systems_write_is_recognised(value: bytes, reason: RejectionReason, says: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("value", "reason", "expected_text"), FOREIGN.values(), ids=FOREIGN)
+def test_messages_of_other_systems_are_recognised(
+    value: bytes, reason: RejectionReason, expected_text: tuple[str, ...]
+) -> None:
     (refused,) = decode_batch(Topic.ORDERS, [value]).rejected
     assert refused.reason is reason
-    for text in says:
+    for text in expected_text:
         assert text in refused.detail
     assert len(refused.detail) <= 300
 
 
-def test_what_a_valid_event_holds_beside_its_fields_makes_it_no_stranger() -> None:
+def test_unknown_fields_do_not_make_a_valid_event_a_message_of_another_system() -> None:
     for marks in ({"specversion": "1.0", "data": {}}, {"schema": {}, "payload": {}}, {"op": "c", "after": {}}):
         assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, **marks)]).rejected == []
     (refused,) = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, specversion="1.0", data={}, discount=-1)]).rejected
-    assert refused.detail.startswith("`discount` is -1"), "an event of ours with one fault is told that fault"
+    assert refused.detail.startswith("`discount` is -1"), (
+        "an event of the contract with one fault is rejected for that fault"
+    )
 
 
 @pytest.mark.parametrize("odd", [[], {}, None, 5, "x", [[]], {"a": []}, float("1e300")])
 @pytest.mark.parametrize("name", ["type", "op", "payload", "schema", "specversion", "event_name", "events", "table"])
-def test_marks_of_other_systems_may_hold_anything(name: str, odd: Any) -> None:
+def test_marker_fields_of_other_systems_may_have_any_value(name: str, odd: Any) -> None:
     marks = {"op": "c", "after": 1, "payload": 1, "messageId": 1, "properties": {}, "client_id": 1, "database": 1}
     found = {**marks, "table": 1, "type": "x", "data": 1, name: odd}
     (refused,) = decode_batch(Topic.ORDERS, [encode(found)]).rejected
@@ -149,16 +153,16 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize(("raw", "says"), TIMES.values(), ids=TIMES)
+@pytest.mark.parametrize(("raw", "expected_text"), TIMES.values(), ids=TIMES)
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
-def test_times_in_other_units_are_recognised(topic: Topic, raw: str, says: str) -> None:
+def test_times_in_other_units_are_recognised(topic: Topic, raw: str, expected_text: str) -> None:
     (refused,) = decode_batch(topic, [with_raw(topic, "ts", raw.encode())]).rejected
-    assert says in refused.detail
+    assert expected_text in refused.detail
     assert refused.detail.startswith("`ts` is ")
 
 
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
-def test_times_in_seconds_are_out_of_range_though_the_first_year_of_the_epoch_is_not(topic: Topic) -> None:
+def test_times_in_seconds_are_out_of_range_but_other_times_in_1970_are_valid(topic: Topic) -> None:
     times = [1_700_000_000_000, 1_700_000_000, 999_999_999, 10**9, 10**10 - 1, 10**10, 5]
     columns, refused = read_columns(topic, [good(topic, event_id=f"e{ts}", ts=ts) for ts in times], RowIndex())
     assert columns.ts.tolist() == [times[i] for i in (0, 2, 5, 6)]
@@ -166,7 +170,7 @@ def test_times_in_seconds_are_out_of_range_though_the_first_year_of_the_epoch_is
     assert refused[0].detail == ("`ts` is 1700000000: it looks like seconds: send epoch milliseconds (1700000000000)")
 
 
-def test_a_promise_in_seconds_is_refused_once_and_others_count() -> None:
+def test_an_event_with_several_times_in_seconds_is_rejected_once_and_others_count() -> None:
     shipped = {"type": "shipment_dispatched", "order_id": "o-1", "ts": 1_700_000_000_000}
     values = [
         encode({**shipped, "event_id": "a", "promised_ts": 1_700_000_000}),
@@ -179,7 +183,7 @@ def test_a_promise_in_seconds_is_refused_once_and_others_count() -> None:
     assert [(held.index, held.detail.split(" ")[0]) for held in refused] == [(0, "`promised_ts`"), (3, "`ts`")]
 
 
-def test_a_promotion_in_seconds_is_refused() -> None:
+def test_a_promotion_with_times_in_seconds_is_rejected() -> None:
     definition = {"promotion_id": "d11", "name": "x", "starts_at": 1_700_000_000, "ends_at": 1_800_000_000}
     refused = decode_promotion(b"d11", encode({**definition, "timezone": "UTC"}))
     assert isinstance(refused, RejectedMessage)
@@ -213,7 +217,7 @@ def test_decimals_in_the_price_of_a_line_are_recognised() -> None:
         ({"coupon": "x" * 129, "channel": "y" * 500}, PricingLabels("", "")),
     ],
 )
-def test_a_negative_amount_has_a_reason_of_its_own_and_what_it_is_counted_by(
+def test_a_negative_amount_has_its_own_reason_and_pricing_labels(
     fields: dict[str, Any], pricing_labels: PricingLabels
 ) -> None:
     decoded = decode_batch(Topic.ORDERS, [good(Topic.ORDERS), good(Topic.ORDERS, discount=25_801, **fields)])
@@ -227,7 +231,7 @@ def test_a_negative_amount_has_a_reason_of_its_own_and_what_it_is_counted_by(
     assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, discount=25_800, **fields)]).amounts == [0]
 
 
-def test_half_of_a_surrogate_pair_in_a_coupon_is_not_shown() -> None:
+def test_an_unpaired_surrogate_in_a_coupon_is_not_shown() -> None:
     value = good(Topic.ORDERS, discount=25_801)[:-1] + rb',"coupon":"\ud800"}'
     (refused,) = decode_batch(Topic.ORDERS, [value]).rejected
     assert refused.pricing_labels == PricingLabels("live", "")
@@ -235,15 +239,15 @@ def test_half_of_a_surrogate_pair_in_a_coupon_is_not_shown() -> None:
 
 CURRENCIES = {
     "another": ("USD", "this shop counts CNY: convert the money"),
-    "in small letters": ("cny", "send the ISO 4217 code in capitals without spaces, CNY"),
-    "with a blank": ("CNY ", "send the ISO 4217 code in capitals without spaces, CNY"),
+    "in lower case": ("cny", "send the ISO 4217 code in capitals without spaces, CNY"),
+    "with a space": ("CNY ", "send the ISO 4217 code in capitals without spaces, CNY"),
     "a sign": ("¥", "not an ISO 4217 code: send three capitals, CNY"),
     "a name": ("RMB yuan", "not an ISO 4217 code: send three capitals, CNY"),
 }
 
 
-@pytest.mark.parametrize(("code", "says"), CURRENCIES.values(), ids=CURRENCIES)
-def test_money_in_another_currency_is_refused(code: str, says: str) -> None:
+@pytest.mark.parametrize(("code", "expected_text"), CURRENCIES.values(), ids=CURRENCIES)
+def test_money_in_another_currency_is_rejected(code: str, expected_text: str) -> None:
     values = [
         good(Topic.ORDERS),
         good(Topic.ORDERS, currency=code),
@@ -258,10 +262,10 @@ def test_money_in_another_currency_is_refused(code: str, says: str) -> None:
         (1, RejectionReason.OTHER_CURRENCY),
         (5, RejectionReason.NEGATIVE_AMOUNT),
     ]
-    assert says in next(held.detail for held in refused if held.index == 1)
+    assert expected_text in next(held.detail for held in refused if held.index == 1)
 
 
-def test_the_currency_of_a_click_matters_where_its_cost_counts() -> None:
+def test_the_currency_of_a_click_is_checked_only_if_its_cost_is_counted() -> None:
     kinds = ("ad_click", "ad_impression", "product_view")
     values = [good(Topic.CLICKS, type=kind, currency=code, cost=5) for kind in kinds for code in ("USD", "CNY")]
     columns, refused = read_columns(Topic.CLICKS, values, RowIndex(), "CNY")
@@ -274,7 +278,7 @@ def test_the_currency_of_a_click_matters_where_its_cost_counts() -> None:
     assert ([held.index for held in yen], none) == ([0, 1], [])
 
 
-def test_a_currency_of_another_type_or_without_end_is_refused() -> None:
+def test_a_currency_of_another_type_or_excessive_length_is_rejected() -> None:
     for code, reason in (
         (5, RejectionReason.WRONG_TYPE),
         (["CNY"], RejectionReason.WRONG_TYPE),
@@ -283,11 +287,11 @@ def test_a_currency_of_another_type_or_without_end_is_refused() -> None:
         assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, currency=code)]).rejected[0].reason is reason
 
 
-def test_a_batch_that_is_all_in_another_currency_is_refused_whole() -> None:
+def test_a_batch_entirely_in_another_currency_is_rejected() -> None:
     columns, refused = read_columns(Topic.ORDERS, [good(Topic.ORDERS, currency="USD")] * 3_000, RowIndex(), "CNY")
     assert (len(columns), [held.index for held in refused]) == (0, list(range(3_000)))
 
 
-def test_nothing_is_implausible_in_good_events() -> None:
+def test_valid_events_are_plausible() -> None:
     columns, refused = read_columns(Topic.CLICKS, [good(Topic.CLICKS)] * 3, RowIndex())
     assert (find_implausible_events(Topic.CLICKS, {}, columns.ts, "CNY"), refused) == ([], [])

@@ -1,4 +1,4 @@
-"""The JSON Schema files say what the models say."""
+"""The JSON Schema files match the models."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 from consumers.contract.schemas import FOLDER, event_schemas
 
 
-def test_the_files_are_what_the_models_give() -> None:
+def test_the_schema_files_match_the_models() -> None:
     """Run `python -m consumers.contract.schemas` after a change to the contract's models."""
     found = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")}
     assert found == event_schemas()
 
 
-def test_what_one_type_requires_is_in_the_schema() -> None:
+def test_the_schema_has_the_required_fields_of_each_type() -> None:
     rules = event_schemas()["orders.schema.json"]["allOf"]
     assert rules[0]["if"]["properties"]["type"] == {"const": "order_refunded"}
     assert rules[0]["then"]["required"] == ["refund_amount"]

@@ -1,4 +1,4 @@
-"""A dead letter comes back exactly as it was refused, once, and can be sent again."""
+"""Dead letters keep the rejected message exactly and can be replayed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ letters = st.builds(
 
 
 @given(letter=letters)
-def test_a_dead_letter_survives_its_message(letter: DeadLetter) -> None:
+def test_a_dead_letter_round_trips_through_its_message(letter: DeadLetter) -> None:
     found = from_record(to_record(letter))
     assert found is not None
     assert replace(found, headers=tuple(found.headers)) == letter
@@ -79,7 +79,7 @@ def test_key_and_value_are_the_original_bytes(letter: DeadLetter) -> None:
     assert message.value == letter.value or (letter.key, letter.value, message.value) == (None, None, b"")
 
 
-def test_a_message_of_somebody_else_is_no_dead_letter() -> None:
+def test_a_message_of_another_system_is_not_a_dead_letter() -> None:
     assert from_record(DeadLetterRecord(b"k", b"v", [])) is None
     assert (
         from_record(DeadLetterRecord(b"k", b"v", [("salepulse-topic", b"orders"), ("salepulse-offset", b"x")])) is None
@@ -97,7 +97,7 @@ def test_a_message_of_somebody_else_is_no_dead_letter() -> None:
         (DeadLetterFilter(since_ms=1_008), False),
     ],
 )
-def test_a_selection_has_what_meets_every_condition(selection: DeadLetterFilter, selected: bool) -> None:
+def test_a_filter_selects_letters_that_meet_every_condition(selection: DeadLetterFilter, selected: bool) -> None:
     assert selection.matches(letter(7)) is selected
 
 
@@ -106,7 +106,7 @@ async def read_all(bootstrap: str, selection: DeadLetterFilter | None = None) ->
 
 
 @pytest.mark.anyio
-async def test_what_was_written_twice_is_read_once(broker: Server) -> None:
+async def test_a_letter_written_twice_is_read_once(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(2))
     written = [
         letter(0),
@@ -125,7 +125,7 @@ async def test_what_was_written_twice_is_read_once(broker: Server) -> None:
 
 
 @pytest.mark.anyio
-async def test_offsets_of_a_topic_made_anew_are_other_letters(broker: Server) -> None:
+async def test_equal_offsets_of_a_re_created_topic_are_different_letters(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(0), letter(0, timestamp_ms=901)])
@@ -133,7 +133,7 @@ async def test_offsets_of_a_topic_made_anew_are_other_letters(broker: Server) ->
 
 
 @pytest.mark.anyio
-async def test_replay_sends_the_original_bytes_and_says_where_from(broker: Server) -> None:
+async def test_replay_sends_the_original_bytes_and_the_letters_id(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(0), letter(1, value=b"\xff\x00", key=b"\xfe"), letter(2, reason="empty")])
@@ -163,18 +163,18 @@ async def test_replay_sends_a_message_without_key_and_value_as_it_was(broker: Se
 
 @pytest.mark.anyio
 async def test_replay_sends_each_message_to_the_partition_that_it_came_from(broker: Server) -> None:
-    """Repeats are found within a partition, and where the message has no key another would be chosen each time."""
+    """Workers deduplicate within a partition, and a message without a key would go to another one each time."""
     await create_topics(broker.bootstrap, default_plans(4))
     async with DeadLetterWriter(broker.bootstrap) as writer:
         await writer.write([letter(n, key=None if n % 2 else b"o-%d" % n, partition=2) for n in range(10)])
-        await writer.write([letter(10, key=b"o-2", partition=9)])  # by its key it goes to another partition
+        await writer.write([letter(10, key=b"o-2", partition=9)])  # its key belongs to another partition
     assert (await replay_dead_letters(broker.bootstrap, DeadLetterFilter())).sent == {"orders": 11}
     records = await read_records(broker.bootstrap, "orders", 10, partition=2)
     assert {dict(record.headers)[REPLAYED_HEADER] for record in records} >= {b"orders/2/%d" % n for n in range(10)}
 
 
 @pytest.mark.anyio
-async def test_headers_and_time_survive_being_refused_and_are_given_back(broker: Server) -> None:
+async def test_replay_restores_headers_and_timestamp_after_repeated_rejection(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     headers = [
         ("trace", b"7"),
@@ -203,14 +203,16 @@ async def test_headers_and_time_survive_being_refused_and_are_given_back(broker:
     first, second, old, _future, unknown = (records[b"orders/1/%d" % n] for n in range(5))
     assert list(first.headers) == [*headers, (REPLAYED_HEADER, b"orders/1/0")]
     assert (first.timestamp, second.timestamp) == (lately, lately - 1)
-    assert dict(old.headers)[TIMESTAMP_HEADER] == b"1700000000000", "with that time the broker would delete it at once"
+    assert dict(old.headers)[TIMESTAMP_HEADER] == b"1700000000000", (
+        "the broker would delete it at once because of its timestamp"
+    )
     assert old.timestamp >= now_ms
     assert unknown.timestamp >= now_ms
 
 
 @pytest.mark.anyio
 @pytest.mark.kafka
-async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Server) -> None:
+async def test_replay_drops_a_timestamp_that_the_broker_refuses(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     in_a_day = int(time.time() * 1000) + 86_400_000
     async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
@@ -221,7 +223,7 @@ async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Se
     assert ahead[TIMESTAMP_HEADER] == str(in_a_day).encode()
     assert TIMESTAMP_HEADER not in good
     assert found[1].timestamp == in_a_day - 86_400_000
-    # What is refused once more keeps the time that it had at first, and the name of its newest dead letter.
+    # A message that is rejected again keeps its original timestamp and has the id of its newest dead letter.
     again = letter(7, headers=list(ahead.items()), timestamp_ms=None)
     async with DeadLetterWriter(apache_kafka.bootstrap) as writer:
         await writer.write([again])
@@ -231,7 +233,7 @@ async def test_a_time_that_the_broker_refuses_is_not_given_back(apache_kafka: Se
 
 
 @pytest.mark.anyio
-async def test_what_is_not_whole_is_not_sent_again(broker: Server) -> None:
+async def test_replay_skips_truncated_letters(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     truncation, batch = truncated(letter(0, value=b"x" * 70_000)), letter(1, last_offset=9, reason="unreadable_batch")
     async with DeadLetterWriter(broker.bootstrap) as writer:
@@ -241,7 +243,7 @@ async def test_what_is_not_whole_is_not_sent_again(broker: Server) -> None:
     assert (resent.sent, sorted(resent.withheld)) == ({"orders": 1}, ["orders/1/0", "orders/1/1"])
 
 
-def test_a_letter_is_shortened_to_its_beginning_with_the_length_and_hash_of_all() -> None:
+def test_a_truncated_letter_keeps_the_beginning_and_the_length_and_hash_of_the_whole() -> None:
     value = bytes(range(256)) * 1_000
     whole = letter(0, value=value, headers=[("a", b"1")])
     truncation = truncated(whole)
@@ -260,8 +262,8 @@ def test_a_letter_is_shortened_to_its_beginning_with_the_length_and_hash_of_all(
 
 @pytest.mark.anyio
 @pytest.mark.kafka
-async def test_small_letters_are_whole_however_little_a_topic_takes_at_once(apache_kafka: Server) -> None:
-    """Less than one batch of the producer."""
+async def test_small_letters_are_written_whole_even_if_their_batch_is_too_large(apache_kafka: Server) -> None:
+    """Smaller than one batch of the producer."""
     plans = default_plans(1)
     config = {**plans[-1].config, "max.message.bytes": "90000"}
     await create_topics(apache_kafka.bootstrap, [*plans[:-1], replace(plans[-1], config=config)])
@@ -287,19 +289,19 @@ async def read_records(bootstrap: str, topic: str, count: int, partition: int = 
 
 
 @pytest.mark.anyio
-async def test_an_empty_topic_holds_no_letters(broker: Server) -> None:
+async def test_an_empty_topic_has_no_letters(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     assert await read_all(broker.bootstrap) == []
 
 
 @pytest.mark.anyio
-async def test_without_the_topic_the_writer_says_how_to_make_it(embedded_broker: Server) -> None:
+async def test_without_the_topic_the_error_says_how_to_create_it(embedded_broker: Server) -> None:
     with pytest.raises(SalepulseError, match=r"topic dead-letters does not exist .* `salepulse topics create`"):
         await DeadLetterWriter(embedded_broker.bootstrap).start()
 
 
 @pytest.mark.anyio
-async def test_without_a_broker_the_writer_says_so(tmp_path: Path) -> None:
+async def test_without_a_broker_the_writer_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(SalepulseError, match=r"no Kafka broker answers at 127.0.0.1:1") as caught:
         await DeadLetterWriter("127.0.0.1:1").start()
     assert caught.value.retriable

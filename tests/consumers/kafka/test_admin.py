@@ -1,4 +1,4 @@
-"""Topics are created with their right settings; one that exists is changed only where it is named."""
+"""Topics are created with the intended settings; an existing one is changed only if it is named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def make(bootstrap: str, name: str, partitions: int, **config: str) -> None:
-    """Create a topic; back when the broker tells of it, which is a little after it has said that it is created."""
+    """Create a topic; returns when the broker lists it, shortly after it has acknowledged the creation."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     settings = {key.replace("_", "."): value for key, value in config.items()}
@@ -45,14 +45,14 @@ async def settings_of(bootstrap: str, name: str) -> dict[str, str]:
 
 
 async def setting_becomes(bootstrap: str, name: str, setting: str, text: str) -> dict[str, str]:
-    """A topic's settings once one of them is so: a broker tells of a change a little after it has taken it."""
+    """A topic's settings once one of them has this value: brokers report changes with a delay."""
     async with asyncio.timeout(20):
         while (settings := await settings_of(bootstrap, name))[setting] != text:
             await asyncio.sleep(0.05)
     return settings
 
 
-async def test_all_topics_are_created_and_the_second_time_they_are_right(broker: Server) -> None:
+async def test_all_topics_are_created_and_match_the_second_time(broker: Server) -> None:
     first = await create_topics(broker.bootstrap, default_plans(3))
     second = await create_topics(broker.bootstrap, default_plans(3))
     names = ["clicks", "orders", "logistics", "promotions", "alerts", "dead-letters"]
@@ -73,7 +73,7 @@ async def test_the_number_of_partitions_is_never_changed(broker: Server) -> None
     assert report.outcome is TopicOutcome.MATCHES
 
 
-async def test_a_topic_that_exists_is_left_as_it_is(broker: Server) -> None:
+async def test_an_existing_topic_is_not_changed(broker: Server) -> None:
     await make(broker.bootstrap, "orders", 2, cleanup_policy="compact", retention_ms="5000", max_message_bytes="9000")
     before = await settings_of(broker.bootstrap, "orders")
     _, report, *_ = await create_topics(broker.bootstrap, default_plans(2))
@@ -89,7 +89,7 @@ async def test_a_topic_that_exists_is_left_as_it_is(broker: Server) -> None:
     assert await settings_of(broker.bootstrap, "orders") == before
 
 
-async def test_a_topic_that_could_be_better_can_be_used(broker: Server) -> None:
+async def test_a_topic_with_a_harmless_difference_can_be_used(broker: Server) -> None:
     await make(broker.bootstrap, "clicks", 2, cleanup_policy="delete", retention_ms="5000", max_message_bytes="9000")
     await make(broker.bootstrap, "promotions", 1, cleanup_policy="delete")
     reports = {report.name: report for report in await create_topics(broker.bootstrap, default_plans(2))}
@@ -101,7 +101,7 @@ async def test_a_topic_that_could_be_better_can_be_used(broker: Server) -> None:
 
 
 @pytest.mark.kafka
-async def test_one_that_is_named_is_put_right_and_what_does_no_harm_is_kept(apache_kafka: Server) -> None:
+async def test_a_named_topic_is_changed_and_its_other_settings_are_kept(apache_kafka: Server) -> None:
     for name in ("orders", "logistics"):
         await make(
             apache_kafka.bootstrap, name, 2, retention_ms="5000", segment_ms="12345678", max_message_bytes="9000000"
@@ -146,18 +146,18 @@ async def test_a_compacted_topic_that_the_broker_does_not_change_cannot_be_used(
         (await create_topics(embedded_broker.bootstrap, default_plans(2), take_over={"orders"}, dry_run=dry_run))[1]
         for dry_run in (True, False)
     ]
-    assert (dry.outcome, dry.unusable) == (TopicOutcome.WOULD_CHANGE, ""), "it could be used then"
+    assert (dry.outcome, dry.unusable) == (TopicOutcome.WOULD_CHANGE, ""), "it would be usable after the change"
     assert taken.outcome is TopicOutcome.UNCHECKED
     assert "compaction deletes records" in taken.unusable
 
 
 @pytest.mark.kafka
-async def test_more_copies_than_brokers_is_told_as_the_broker_tells_it(apache_kafka: Server) -> None:
+async def test_more_replicas_than_brokers_raise_the_brokers_error(apache_kafka: Server) -> None:
     with pytest.raises(SalepulseError, match="topic clicks was not created: InvalidReplicationFactorError"):
         await create_topics(apache_kafka.bootstrap, default_plans(1), replication=3)
 
 
-async def test_without_a_broker_it_says_so() -> None:
+async def test_without_a_broker_an_error_is_raised() -> None:
     with pytest.raises(SalepulseError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await create_topics("127.0.0.1:1", default_plans(1))
 
@@ -177,11 +177,11 @@ public class LargestMessage implements CreateTopicPolicy {
     }
 }
 """
-"""As managed brokers have it."""
+"""As on managed brokers."""
 
 
 @pytest.mark.kafka
-async def test_a_broker_that_allows_no_large_messages_gets_the_largest_that_it_allows(
+async def test_the_message_limit_is_lowered_to_what_the_broker_allows(
     shared_apache_kafka: Server, tmp_path: Path
 ) -> None:
     javac = require_program("javac", package="openjdk-17-jdk-headless")
@@ -201,7 +201,7 @@ async def test_a_broker_that_allows_no_large_messages_gets_the_largest_that_it_a
         assert found == [truncated(large), letter(1)]
 
 
-def test_a_refused_setting_is_tried_smaller_until_it_is_left_to_the_broker() -> None:
+def test_the_message_limit_is_halved_until_the_brokers_default() -> None:
     config = {"cleanup.policy": "delete", "max.message.bytes": str(16 * 2**20)}
     assert [tried.get("max.message.bytes") for tried in config_fallbacks(config)] == [
         *(str(mib * 2**20) for mib in (16, 8, 4, 2, 1)),

@@ -1,4 +1,4 @@
-"""What one fetch brought, taken many at a time, is what aiokafka would have handed out one by one."""
+"""Records taken in bulk equal those that aiokafka returns one by one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GZIP = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """One of Kafka's batches: offsets that are left of it, and how many it ends after the last of them."""
+    """A Kafka batch: its remaining offsets, and how far its end is beyond the last of them."""
 
     offsets: tuple[int, ...]
     ends_later: int = 0
@@ -49,7 +49,7 @@ class Batch:
         return self.offsets[-1] + self.ends_later + 1
 
     def written(self) -> bytes:
-        """Its bytes. The builder knows neither base offsets nor compacted ends, so they are put in."""
+        """Its bytes. The builder supports neither base offsets nor compacted ends, so both are patched in."""
         builder = DefaultRecordBatchBuilder(2, self.compression, 0, -1, -1, -1, 1 << 20)
         first = self.offsets[0]
         for offset in self.offsets:
@@ -76,7 +76,7 @@ def _value(offset: int) -> bytes | None:
 
 
 class _Assignment:
-    """The part of aiokafka's assignment that a `FetchResult` looks at."""
+    """The part of aiokafka's assignment that a `FetchResult` uses."""
 
     active, paused, highwater = True, False, None
 
@@ -110,7 +110,7 @@ def handed(
     max_bytes: int = 2**25,
     corrupt_batch_retries: CorruptBatchRetries | None = None,
 ) -> RecordChunk:
-    """What the consumer thread takes at once."""
+    """The consumer thread's next chunk."""
     patch_partition_records(_Fetcher(result), max_records, max_bytes, corrupt_batch_retries or CorruptBatchRetries())  # type: ignore[arg-type]
     found = result.getall(1)
     assert len(found) <= 1
@@ -118,7 +118,7 @@ def handed(
 
 
 def taken(result: FetchResult, max_records: int) -> list[Record]:
-    """Up to `max_records` records, where nothing else comes between them."""
+    """Up to `max_records` records of consecutive chunks."""
     found = handed(result, max_records)
     assert found.skipped == []
     return found.records
@@ -130,7 +130,7 @@ def record_tuples(records: Sequence[Any]) -> list[tuple[int, int, bytes | None, 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Batch]:
-    """Batches one after the other, with gaps in them and between them, as compaction leaves them."""
+    """Consecutive batches with gaps in and between them, as compaction leaves them."""
     batches: list[Batch] = []
     at = draw(st.integers(0, 100))
     for _ in range(draw(st.integers(1, 5))):
@@ -143,7 +143,7 @@ def logs(draw: st.DrawFn) -> list[Batch]:
 
 
 @given(batches=logs(), into=st.integers(0, 8), max_records=st.integers(1, 20))
-def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: int, max_records: int) -> None:
+def test_records_and_position_equal_those_of_aiokafka(batches: list[Batch], into: int, max_records: int) -> None:
     position = min(batches[0].offsets[0] + into, batches[0].end_offset - 1)
     alone = result_of(batches, position)
     one_by_one = alone.getall()
@@ -162,17 +162,17 @@ def test_records_and_the_position_are_aiokafkas_own(batches: list[Batch], into: 
     assert not result.has_more()
 
 
-def test_a_fetch_that_begins_within_a_batch_leaves_out_what_is_before_it() -> None:
+def test_a_fetch_from_within_a_batch_skips_earlier_records() -> None:
     assert [record.offset for record in taken(result_of([Batch((0, 1, 2, 3))], 2), 10)] == [2, 3]
 
 
-def test_markers_of_transactions_are_passed_over() -> None:
+def test_transaction_markers_are_skipped() -> None:
     result = result_of([Batch((0, 1)), Batch((2,), control=True)], 0)
     assert [record.offset for record in taken(result, 10)] == [0, 1]
     assert result._assignment.position == 3
 
 
-def test_what_was_sought_away_from_is_not_handed_out() -> None:
+def test_records_fetched_before_a_seek_are_dropped() -> None:
     result = result_of([Batch((0, 1, 2))], 0)
     assert len(taken(result, 1)) == 1
     result._assignment.position = 0
@@ -180,7 +180,7 @@ def test_what_was_sought_away_from_is_not_handed_out() -> None:
     assert not result.has_more()
 
 
-def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_again_before_it_is_given_up() -> None:
+def test_records_before_a_corrupt_batch_are_returned_and_the_batch_is_refetched_before_it_is_skipped() -> None:
     batches = [Batch((0, 1)), Batch((2, 3), ends_later=2, corrupt=True), Batch((6,))]
     corrupt_batch_retries, result = CorruptBatchRetries(), result_of(batches, 0)
     assert [record.offset for record in handed(result, 10, corrupt_batch_retries=corrupt_batch_retries).records] == [
@@ -189,8 +189,8 @@ def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_
     ]
     for _ in range(MAX_REFETCHES):
         assert not handed(result, 10, corrupt_batch_retries=corrupt_batch_retries)
-        assert not result.has_more(), "what was fetched is dropped"
-        assert result._assignment.position == 2, "from where it is fetched again"
+        assert not result.has_more(), "the fetch is dropped"
+        assert result._assignment.position == 2, "the offset from which it is refetched"
         result = result_of(batches[1:], 2)
     found = handed(result, 10, corrupt_batch_retries=corrupt_batch_retries)
     (skipped,) = found.skipped
@@ -200,7 +200,7 @@ def test_what_comes_before_a_corrupt_batch_is_not_lost_and_the_batch_is_fetched_
     assert result._assignment.position == 7
 
 
-def test_a_batch_that_was_corrupt_on_its_way_is_read_when_it_comes_whole() -> None:
+def test_a_batch_damaged_in_transit_is_read_after_a_refetch() -> None:
     corrupt_batch_retries = CorruptBatchRetries()
     assert not handed(result_of([Batch((2, 3), corrupt=True)], 2), 10, corrupt_batch_retries=corrupt_batch_retries)
     found = handed(result_of([Batch((2, 3))], 2), 10, corrupt_batch_retries=corrupt_batch_retries)
@@ -211,7 +211,7 @@ def test_a_batch_that_was_corrupt_on_its_way_is_read_when_it_comes_whole() -> No
         )
 
 
-def test_no_more_is_handed_out_than_so_many_bytes_and_the_record_that_goes_beyond() -> None:
+def test_a_chunk_ends_with_the_record_that_exceeds_max_bytes() -> None:
     batches = [Batch((0, 1, 2), compression=GZIP), Batch((3, 4)), Batch((5,))]
     result = result_of(batches, 0)
     offsets = []
@@ -221,7 +221,7 @@ def test_no_more_is_handed_out_than_so_many_bytes_and_the_record_that_goes_beyon
     assert offsets == [[0, 1, 2], [3, 4], [5]]
 
 
-def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> None:
+def test_the_fetched_bytes_are_freed_when_a_fetch_is_used_up_or_dropped() -> None:
     gc.disable()
     try:
         for uses in (0, 1, 2):
@@ -238,7 +238,7 @@ def test_the_bytes_of_a_fetch_are_let_go_of_when_it_is_used_up_or_dropped() -> N
         gc.enable()
 
 
-def test_a_fetch_used_up_stays_so() -> None:
+def test_a_used_up_fetch_returns_nothing_more() -> None:
     fetched = BulkPartitionRecords(parsed([Batch((7,))], 7), CorruptBatchRetries())
     fetched.max_records, fetched.max_bytes = 5, 2**20
     assert [len(taken.records) for taken in fetched] == [1]

@@ -1,4 +1,4 @@
-"""Whether the broker answers others does not depend on what it answers."""
+"""A partition is readable whatever its records contain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.servers import Server
 
 @pytest.mark.anyio
 @pytest.mark.kafka
-async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: Server) -> None:
+async def test_a_partition_whose_first_batch_is_unreadable_counts_as_readable(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     await produce_raw(apache_kafka.bootstrap, "clicks", compressed([Message(b"{}")] * 9, "gzip"))
     harm_on_disk(apache_kafka, "clicks", ATTRIBUTES, 7, base=0, sign=True)
@@ -23,7 +23,7 @@ async def test_a_first_batch_that_cannot_be_decoded_is_an_answer(apache_kafka: S
 
 
 @pytest.mark.anyio
-async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
+async def test_an_empty_partition_is_readable_and_an_absent_broker_is_not(embedded_broker: Server) -> None:
     await create_topics(embedded_broker.bootstrap, default_plans(1))
     assert await is_readable(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
     assert await has_leader(embedded_broker.bootstrap, Partition(Topic.ORDERS, 0))
@@ -33,7 +33,7 @@ async def test_a_partition_without_records_is_answered_and_an_absent_broker_is_n
 
 @pytest.mark.anyio
 @pytest.mark.kafka
-async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broker_answers(apache_kafka: Server) -> None:
+async def test_records_after_disk_damage_are_not_readable_although_the_leader_responds(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     batches = [compressed([Message(b"{}")] * 9, "none")] * 3
     offsets = await produce_raw(apache_kafka.bootstrap, "clicks", *batches)
@@ -46,7 +46,7 @@ async def test_a_damaged_disk_gives_nobody_the_records_after_it_though_the_broke
 
 @pytest.mark.anyio
 @pytest.mark.kafka
-async def test_messages_of_an_open_transaction_are_given_to_nobody(apache_kafka: Server) -> None:
+async def test_records_of_an_open_transaction_are_not_readable(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     clicks = Partition(Topic.CLICKS, 0)
     producer = AIOKafkaProducer(bootstrap_servers=apache_kafka.bootstrap, transactional_id="open")

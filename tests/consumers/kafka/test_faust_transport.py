@@ -1,4 +1,4 @@
-"""Batches through Faust: one message a partition, and offsets that are right, also across a seek."""
+"""Batches through Faust: one message per partition with the right offsets, also across a seek."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FETCHING = FetchSettings(wait_ms=20, bytes=2**20, records=10_000, linger_ms=50)
 
 
 async def produce(broker: Server, values: dict[int, list[bytes]]) -> None:
-    """Values by partition of `clicks`, which has two."""
+    """Write values to the two partitions of `clicks`."""
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
     try:
@@ -81,7 +81,7 @@ def batch_contents(batch: RecordBatch) -> tuple[int, int, list[bytes | None]]:
 
 
 @pytest.mark.anyio
-async def test_all_that_is_there_comes_as_one_batch_a_partition(clicks: Server) -> None:
+async def test_all_available_records_of_a_partition_are_one_batch(clicks: Server) -> None:
     values = {0: [b"a", b"b", b"c"], 1: [b"x"]}
     await produce(clicks, values)
     async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000)) as reading:
@@ -96,7 +96,7 @@ async def test_all_that_is_there_comes_as_one_batch_a_partition(clicks: Server) 
 
 
 @pytest.mark.anyio
-async def test_records_say_where_they_stand(clicks: Server) -> None:
+async def test_records_have_their_offsets_and_timestamps(clicks: Server) -> None:
     await produce(clicks, {0: [b"a", b"b"]})
     async with fetching(clicks) as reading:
         batch = (await reading.fetch())[CLICKS[0]]
@@ -107,7 +107,7 @@ async def test_records_say_where_they_stand(clicks: Server) -> None:
 
 
 @pytest.mark.anyio
-async def test_however_few_at_a_time_each_batch_follows_the_one_before(clicks: Server) -> None:
+async def test_small_batches_are_contiguous(clicks: Server) -> None:
     values = [b"%d" % i for i in range(500)]
     await send_all(clicks.bootstrap, [OutgoingMessage(Topic.CLICKS, b"one key", value) for value in values])
     found: list[bytes | None] = []
@@ -125,7 +125,7 @@ async def test_however_few_at_a_time_each_batch_follows_the_one_before(clicks: S
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("to", [0, 4, 9, 10])
-async def test_after_a_seek_a_batch_follows_what_was_sought(clicks: Server, to: int) -> None:
+async def test_a_batch_after_a_seek_starts_at_the_new_position(clicks: Server, to: int) -> None:
     await produce(clicks, {0: [b"%d" % i for i in range(10)]})
     async with fetching(clicks, FetchSettings(20, 2**20, records=3, linger_ms=0)) as reading:
         assert batch_contents((await reading.fetch())[CLICKS[0]]) == (0, 3, [b"0", b"1", b"2"])
@@ -138,7 +138,7 @@ async def test_after_a_seek_a_batch_follows_what_was_sought(clicks: Server, to: 
 
 
 @pytest.mark.anyio
-async def test_a_seek_while_records_are_gathered_voids_those_before_it(clicks: Server) -> None:
+async def test_a_seek_during_a_fetch_drops_the_records_collected_before(clicks: Server) -> None:
     await produce(clicks, {0: [b"a", b"b", b"c"]})
     async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000)) as reading:
         task = asyncio.ensure_future(reading.fetch())
@@ -149,7 +149,7 @@ async def test_a_seek_while_records_are_gathered_voids_those_before_it(clicks: S
 
 
 @pytest.mark.anyio
-async def test_a_go_is_over_after_so_many_bytes(clicks: Server) -> None:
+async def test_a_poll_batch_ends_after_its_byte_limit(clicks: Server) -> None:
     values = [b"%03d" % i * 100 for i in range(40)]
     async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000, size=3_000)) as reading:
         await produce(clicks, {0: values})
@@ -162,7 +162,7 @@ async def test_a_go_is_over_after_so_many_bytes(clicks: Server) -> None:
 
 
 @pytest.mark.anyio
-async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) -> None:
+async def test_a_fetch_without_records_returns_nothing_in_time(clicks: Server) -> None:
     async with fetching(clicks) as reading:
         assert await asyncio.wait_for(reading.fetch(timeout=0.3), 3) == {}
         reading.thread.consumer.flow_active = False
@@ -171,7 +171,7 @@ async def test_nothing_new_is_no_batch_and_comes_back_in_time(clicks: Server) ->
 
 
 @pytest.mark.anyio
-async def test_what_was_gathered_goes_out_before_a_corrupt_batch_is_fetched_again_and_given_up(
+async def test_collected_records_are_returned_before_a_corrupt_batch_is_refetched_and_skipped(
     clicks: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumers.kafka.bulk_fetch.REFETCH_PAUSE_S", 0.05)
@@ -192,7 +192,7 @@ async def test_what_was_gathered_goes_out_before_a_corrupt_batch_is_fetched_agai
 
 @contextmanager
 def corrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """Every fetch loses a bit of its last byte. Yields the values that came to harm, as often as they were fetched."""
+    """Every fetch corrupts its last byte. Yields the affected values, once per fetch."""
     corrupted: list[bytes] = []
 
     def harmed(data: bytes) -> RawMemoryRecords:
@@ -207,7 +207,7 @@ def corrupting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.anyio
-async def test_a_large_record_is_passed_over_in_steps_and_others_are_not_held_up(
+async def test_a_large_record_is_skipped_in_steps_without_blocking_other_partitions(
     clicks: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumers.unpacking.batch.MAX_RECORD_BYTES", 2**16)
@@ -243,7 +243,7 @@ async def app_reading(
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=1_000,
         stream_wait_empty=False,
-        broker_session_timeout=2,  # the embedded broker lets a group wait for half of it
+        broker_session_timeout=2,  # the embedded broker allows groups half of it
         broker_heartbeat_interval=0.4,
         loop=asyncio.get_running_loop(),
     )
@@ -269,14 +269,14 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 @pytest.mark.anyio
-async def test_one_faust_message_is_all_of_one_partition_and_a_seek_is_followed(clicks: Server) -> None:
+async def test_one_faust_message_has_all_records_of_a_partition_also_after_a_seek(clicks: Server) -> None:
     await produce(clicks, {0: [b"a", b"b", b"c"], 1: [b"x", b"y"]})
     taken: list[RecordBatch] = []
     async with app_reading(clicks, taken.append) as app:
         await until(lambda: len(taken) >= 2)
         first = sorted((batch.partition, *batch_contents(batch)) for batch in taken)
         assert first == [(0, 0, 3, [b"a", b"b", b"c"]), (1, 0, 2, [b"x", b"y"])]
-        await app.consumer.seek_wait({CLICKS[0]: 1})  # back, which Faust would by itself take for read already
+        await app.consumer.seek_wait({CLICKS[0]: 1})  # backwards, which Faust by itself takes for already read
         await until(lambda: len(taken) >= 3)
         assert batch_contents(taken[2]) == (1, 3, [b"b", b"c"])
         await produce(clicks, {1: [b"z"]})
@@ -286,7 +286,7 @@ async def test_one_faust_message_is_all_of_one_partition_and_a_seek_is_followed(
 
 
 @pytest.mark.anyio
-async def test_while_one_go_is_held_the_next_is_fetched_and_no_more(clicks: Server) -> None:
+async def test_one_poll_batch_is_fetched_ahead_and_no_more(clicks: Server) -> None:
     await produce(clicks, {0: [b"%d" % i for i in range(100)]})
     taken: list[RecordBatch] = []
     async with app_reading(clicks, taken.append, FetchBudget(records=10, size=2**25)) as app:

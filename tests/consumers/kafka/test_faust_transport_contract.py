@@ -1,6 +1,4 @@
-"""What `consumers.kafka.faust_transport` overrides and reads of Faust and aiokafka is still there, as it was written
-against.
-"""
+"""The parts of Faust and aiokafka that `consumers.kafka.faust_transport` overrides and reads are unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def source(thing: Any) -> str:
     return inspect.getsource(thing)
 
 
-def test_faust_is_the_version_that_this_was_written_against() -> None:
+def test_faust_has_the_version_that_the_transport_was_written_for() -> None:
     assert faust.__version__ == "0.15.3"
 
 
@@ -58,13 +56,13 @@ def test_faust_is_the_version_that_this_was_written_against() -> None:
         (aiokafka.AIOKafkaConsumer.getmany, ["self", "partitions", "timeout_ms", "max_records"]),
     ],
 )
-def test_what_is_overridden_or_called_is_there_with_its_parameters(
+def test_overridden_and_called_functions_exist_with_their_parameters(
     overridden: Callable[..., Any], expected: list[str]
 ) -> None:
     assert [name for name in parameters(overridden) if name != "kwargs"][: len(expected)] == expected
 
 
-def test_each_override_is_of_something_that_faust_has() -> None:
+def test_every_override_exists_in_faust() -> None:
     for ours, theirs in (
         (faust_transport.BatchConsumerThread, driver.AIOKafkaConsumerThread),
         (faust_transport.BatchConsumer, driver.Consumer),
@@ -86,13 +84,13 @@ def test_each_override_is_of_something_that_faust_has() -> None:
     assert driver.Transport.Consumer is driver.Consumer
 
 
-def test_the_attributes_that_are_set_before_a_consumer_starts_are_read_when_it_starts() -> None:
+def test_attributes_set_before_start_are_read_at_start() -> None:
     started = source(aiokafka.AIOKafkaConsumer.start)
     assert "self._fetch_max_wait_ms" in started
     assert "self._max_partition_fetch_bytes" in started
 
 
-def test_the_attributes_that_are_read_exist() -> None:
+def test_attributes_read_by_the_transport_exist() -> None:
     assert "self._subscriptions = subscriptions" in source(Fetcher.__init__)
     assert "self._records" in source(Fetcher.__init__)
     assert "self._partition_records" in source(FetchResult.__init__)
@@ -106,14 +104,14 @@ def test_the_attributes_that_are_read_exist() -> None:
         assert name in source(faust_consumer.Consumer)
 
 
-def test_all_that_a_fetch_result_asks_of_its_records_is_what_fetched_has() -> None:
+def test_bulk_partition_records_has_every_attribute_a_fetch_result_uses() -> None:
     code = source(FetchResult)
     asked = set(re.findall(r"_partition_records\.(\w+)", code))
     assert asked == {"next_fetch_offset"}
     assert "for msg in self._partition_records:" in code
 
 
-def test_what_is_fetched_is_kept_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetched_bytes_are_kept_raw(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiokafka makes its parser of a fetch by a name that can be given to another, and asks no more of it than this."""
     code = source(Fetcher._proc_fetch_request)
     assert code.count("records = MemoryRecords(part_data[-1])") == 1
@@ -127,7 +125,7 @@ def test_what_is_fetched_is_kept_as_it_came(monkeypatch: pytest.MonkeyPatch) -> 
     assert fetcher.MemoryRecords is RawMemoryRecords
 
 
-def test_fetched_checks_what_aiokafka_does_where_transactions_are_not_looked_at() -> None:
+def test_raw_memory_records_checks_what_aiokafka_checks_without_transactions() -> None:
     parsed = PartitionRecords(TopicPartition("clicks", 0), MemoryRecords(b""), None, 7, None, None, True, 0)
     assert (parsed._tp, parsed.next_fetch_offset) == (("clicks", 0), 7)
     assert not parsed._records.has_next()
@@ -136,14 +134,16 @@ def test_fetched_checks_what_aiokafka_does_where_transactions_are_not_looked_at(
     assert aiokafka.AIOKafkaConsumer.__init__.__kwdefaults__["check_crcs"] is True
 
 
-def test_faust_takes_a_message_whose_partition_it_has_not_read() -> None:
-    """`getmany` sets the offset read to None, and Faust then drops nothing."""
-    assert "if r_offset is None or offset >= r_offset:" in source(faust_consumer.Consumer._drain_messages)
+def test_faust_accepts_a_message_if_the_read_offset_is_none() -> None:
+    """aiokafka creates the parser of a fetch by a replaceable name, and uses nothing else of it."""
+    assert "`getmany` sets the read offset to None, and Faust then drops nothing." in source(
+        faust_consumer.Consumer._drain_messages
+    )
 
 
-def test_no_await_stands_between_the_positions_and_the_records() -> None:
+def test_there_is_no_await_between_reading_positions_and_records() -> None:
     """With a timeout of 0 and no rebalance under way, aiokafka hands out what it holds without a suspension."""
     code = source(Fetcher.fetched_records)
-    upto = code.index("if drained or not timeout:")
+    upto = code.index("With a timeout of 0 and without a rebalance, aiokafka returns what it holds without suspending.")
     awaits = [line.strip() for line in code[:upto].splitlines() if "await " in line]
     assert awaits == ["await self._subscriptions.wait_for_assignment()"]

@@ -1,4 +1,4 @@
-"""A consumer ends in some seconds, whatever its broker does meanwhile."""
+"""A consumer stops within seconds, whatever its broker does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def thread(client: Client) -> BatchConsumerThread:
     return made
 
 
-async def test_a_cancellation_that_aiokafka_lets_out_ends_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancellation_raised_by_aiokafka_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stop(_: Any) -> None:
         raise asyncio.CancelledError
 
@@ -39,7 +39,7 @@ async def test_a_cancellation_that_aiokafka_lets_out_ends_nothing_else(monkeypat
     assert client.closed
 
 
-async def test_a_consumer_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shutdown_does_not_wait_for_a_hanging_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stop(_: Any) -> None:
         await asyncio.sleep(60)
 

@@ -1,4 +1,4 @@
-"""Room for what is fetched ahead: one go is counted while the next is gathered, and no more is held."""
+"""The fetch budget allows one poll batch ahead of the one being processed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def is_free(budget: FetchBudget) -> bool:
     return True
 
 
-async def test_there_is_room_for_another_go_while_no_more_than_one_is_held() -> None:
+async def test_the_budget_allows_another_poll_batch_while_at_most_one_is_held() -> None:
     budget = FetchBudget(records=100, size=1_000)
     assert await is_free(budget)
     first, second = batch(60), batch(40)
@@ -38,7 +38,7 @@ async def test_there_is_room_for_another_go_while_no_more_than_one_is_held() -> 
     assert await is_free(budget)
 
 
-async def test_bytes_count_too() -> None:
+async def test_the_budget_counts_bytes() -> None:
     budget = FetchBudget(records=100, size=1_000)
     large, small = batch(1, 1_000), batch(1, 1)
     budget.acquire(large)
@@ -48,7 +48,7 @@ async def test_bytes_count_too() -> None:
     assert (budget.records, budget.size) == (2, 1_001)
 
 
-async def test_whoever_waits_goes_on_as_soon_as_something_is_done_with() -> None:
+async def test_a_waiter_continues_when_a_batch_is_released() -> None:
     budget = FetchBudget(records=10, size=1_000)
     held = batch(11)
     budget.acquire(held)
@@ -59,7 +59,7 @@ async def test_whoever_waits_goes_on_as_soon_as_something_is_done_with() -> None
     await asyncio.wait_for(waiting, 0.05)
 
 
-async def test_what_nobody_holds_any_more_takes_up_no_room() -> None:
+async def test_unreferenced_batches_do_not_count() -> None:
     budget = FetchBudget(records=10, size=1_000)
     held = batch(11)
     budget.acquire(held)
@@ -70,7 +70,7 @@ async def test_what_nobody_holds_any_more_takes_up_no_room() -> None:
     assert budget.records == 0
 
 
-async def test_giving_twice_or_what_was_never_taken_is_no_harm() -> None:
+async def test_releasing_twice_or_without_acquiring_is_harmless() -> None:
     budget = FetchBudget(records=10, size=1_000)
     held = batch(11)
     budget.acquire(held)

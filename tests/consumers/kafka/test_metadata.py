@@ -1,4 +1,4 @@
-"""Ids of topics, on both brokers: the same for as long as the topic is, another when it is made anew."""
+"""Topic ids on both brokers: constant for the life of a topic, new when it is re-created."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def delete(broker: Server, topic: str) -> None:
         await admin.close()
 
 
-async def test_a_topic_keeps_its_id_until_it_is_made_anew(broker: Server) -> None:
+async def test_a_topic_keeps_its_id_until_it_is_re_created(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(2))
     before = await ids(broker)
     assert set(before) == {"clicks", "orders"}
@@ -57,19 +57,19 @@ async def test_a_topic_keeps_its_id_until_it_is_made_anew(broker: Server) -> Non
     assert after["clicks"] != before["clicks"]
 
 
-async def test_ids_say_whether_the_broker_is_the_embedded_one(broker: Server, request: pytest.FixtureRequest) -> None:
+async def test_topic_ids_identify_the_embedded_broker(broker: Server, request: pytest.FixtureRequest) -> None:
     await create_topics(broker.bootstrap, default_plans(1))
     embedded = request.node.callspec.params["broker"] == "embedded"
     assert {is_embedded_topic(topic_id) for topic_id in (await ids(broker)).values()} == {embedded}
 
 
-async def test_the_number_of_partitions_and_topics_that_are_not_there(broker: Server) -> None:
+async def test_metadata_has_the_partition_count_and_0_for_missing_topics(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(2))
     found = await known(broker)
     assert {name: held.partitions for name, held in found.items()} == {"clicks": 2, "orders": 2, "not-there": 0}
 
 
-async def test_of_a_broker_that_is_too_old_the_number_alone_is_known() -> None:
+async def test_an_old_broker_returns_partition_counts_without_ids() -> None:
     class Cluster:
         unauthorized_topics = frozenset({"secret"})
 
@@ -100,7 +100,7 @@ async def test_of_a_broker_that_is_too_old_the_number_alone_is_known() -> None:
         assert found == {"clicks": TopicMetadata("", 2), "orders": TopicMetadata("", 0)}
 
 
-async def test_a_broker_that_does_not_answer_is_passed_over() -> None:
+async def test_an_unresponsive_broker_is_skipped() -> None:
     class Cluster:
         def __init__(self, *nodes: int) -> None:
             self.nodes = nodes

@@ -1,4 +1,4 @@
-"""The key of each message, and the partition it goes to."""
+"""Message keys and their partitions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENT = {"user_id": "u", "order_id": "o", "sku": "s", "promotion_id": "p"}
         (Topic.PROMOTIONS, None, b"p"),
     ],
 )
-def test_the_key_is_the_contracts(topic: Topic, event_type: str | None, key: bytes) -> None:
+def test_keys_follow_the_contract(topic: Topic, event_type: str | None, key: bytes) -> None:
     event = {**EVENT, "type": event_type}
     assert event_key(topic, event) == key
     assert key_from_routing(topic, parse_routing_fields(encode(event))) == key
@@ -44,16 +44,16 @@ def test_every_logistics_type_has_a_key() -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"no json", b"[]", b"\xff", nested(200_000), b'{"user_id":5}', b'{"user_id":null}', b'{"user_id":""}']
 )
-def test_a_line_that_names_no_key_has_none(line: bytes) -> None:
+def test_a_line_without_a_key_field_has_no_key(line: bytes) -> None:
     assert key_from_routing(Topic.CLICKS, parse_routing_fields(line)) is None
 
 
-def test_a_type_that_is_no_string_is_no_obstacle() -> None:
+def test_a_type_that_is_not_a_string_does_not_prevent_a_key() -> None:
     line = with_raw(Topic.LOGISTICS, "type", b'["x"]')
     assert key_from_routing(Topic.LOGISTICS, parse_routing_fields(line)) is None
     assert event_key(Topic.LOGISTICS, {**GOOD[Topic.LOGISTICS], "type": ["x"], "order_id": "o-1"}) == b"o-1"
 
 
 @given(key=st.binary(max_size=40), partitions=st.integers(1, 64))
-def test_keys_go_where_every_kafka_client_puts_them(key: bytes, partitions: int) -> None:
+def test_partitions_equal_those_of_other_kafka_clients(key: bytes, partitions: int) -> None:
     assert partition_for_key(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,4 +1,4 @@
-"""Everything that was given is written, in order within a key, to the partition that the key belongs to."""
+"""The producer writes every message to the partition of its key, in order within a key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def written(bootstrap: str, ends: dict[tuple[str, int], int]) -> dict[tupl
     return found
 
 
-async def test_all_arrive_in_order_within_a_key(broker: Server) -> None:
+async def test_all_messages_arrive_in_order_within_a_key(broker: Server) -> None:
     await create_topics(broker.bootstrap, default_plans(3))
     keys = [f"o-{n}".encode() for n in range(50)]
     messages = [OutgoingMessage(Topic.ORDERS, keys[n * 7 % 50], b"%d" % n + b" " * 500) for n in range(6_000)]
@@ -67,28 +67,28 @@ async def test_messages_without_a_key_or_without_a_value_arrive_too(embedded_bro
     assert [(record.key, record.value) for record in found["promotions", 0]] == [(b"d", None)]
 
 
-async def test_nothing_to_send_is_fine(embedded_broker: Server) -> None:
+async def test_sending_no_messages_succeeds(embedded_broker: Server) -> None:
     assert await send_all(embedded_broker.bootstrap, []) == {}
 
 
-async def test_a_missing_topic_is_said(embedded_broker: Server) -> None:
+async def test_a_missing_topic_raises_an_error(embedded_broker: Server) -> None:
     with pytest.raises(SalepulseError, match=r"topic orders does not exist at .*: run `salepulse topics create`"):
         await send_all(embedded_broker.bootstrap, [OutgoingMessage(Topic.ORDERS, b"k", b"v")])
 
 
-async def test_a_broker_that_is_not_there_is_said() -> None:
+async def test_an_absent_broker_raises_an_error() -> None:
     with pytest.raises(SalepulseError, match=r"no Kafka broker answers at 127\.0\.0\.1:1: start it"):
         await send_all("127.0.0.1:1", [])
 
 
 @pytest.mark.parametrize("bootstrap", ["", "localhost", "localhost:kafka", "a:1,b", "a:99999"])
-async def test_an_address_that_is_none_is_said(bootstrap: str) -> None:
+async def test_an_invalid_address_raises_an_error(bootstrap: str) -> None:
     with pytest.raises(UsageError, match="is not a Kafka address"):
         await send_all(bootstrap, [])
 
 
 @pytest.mark.kafka
-async def test_a_message_that_the_topic_does_not_take_is_said(apache_kafka: Server) -> None:
+async def test_a_message_too_large_for_its_topic_raises_an_error(apache_kafka: Server) -> None:
     await create_topics(apache_kafka.bootstrap, default_plans(1))
     with pytest.raises(SalepulseError, match=r"a message exceeds max\.message\.bytes of its topic"):
         await send_all(apache_kafka.bootstrap, [OutgoingMessage(Topic.ORDERS, b"k", b"x" * 3_000_000)])
@@ -102,7 +102,7 @@ def recording(folder: Path, topic: Topic, times: list[int]) -> None:
     (folder / f"{topic}.ndjson").write_text("\n".join(lines))
 
 
-async def test_a_replay_sends_every_line_keyed(broker: Server, tmp_path: Path) -> None:
+async def test_a_replay_sends_every_line_with_its_key(broker: Server, tmp_path: Path) -> None:
     await create_topics(broker.bootstrap, default_plans(2))
     recording(tmp_path, Topic.CLICKS, list(range(0, 9_000, 3)))
     recording(tmp_path, Topic.ORDERS, list(range(0, 9_000, 30)))
@@ -127,7 +127,7 @@ async def test_a_replay_keeps_the_recorded_pace(embedded_broker: Server, tmp_pat
     assert replayed.ends == {("clicks", 0): 601}
 
 
-async def test_a_replay_to_a_broker_without_its_topic_sends_nothing(embedded_broker: Server, tmp_path: Path) -> None:
+async def test_a_replay_without_its_topic_sends_nothing(embedded_broker: Server, tmp_path: Path) -> None:
     recording(tmp_path, Topic.CLICKS, [1])
     recording(tmp_path, Topic.ORDERS, [1])
     plans = [plan for plan in default_plans(1) if plan.name == "clicks"]

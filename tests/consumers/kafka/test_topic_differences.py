@@ -1,4 +1,4 @@
-"""What differs in a topic's settings, what harm that does, and what is lost by putting it right."""
+"""Differences of topic settings, the harm they do, and the records that a change deletes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ WANTED = {"cleanup.policy": "delete", "retention.ms": "604800000", "max.message.
 
 
 @pytest.mark.parametrize("retention", ["604800000", "604800001", "-1"])
-def test_a_longer_retention_is_fine(retention: str) -> None:
+def test_a_longer_retention_is_no_difference(retention: str) -> None:
     assert not differences({**WANTED, "retention.ms": retention}, WANTED)
 
 
-def test_shorter_and_unset_is_not() -> None:
+def test_a_shorter_or_unset_value_is_a_difference() -> None:
     actual = {"cleanup.policy": "compact,delete", "retention.ms": "1"}
     assert [str(one) for one in differences(actual, WANTED)] == [
         "cleanup.policy=compact,delete, should be delete",
@@ -36,7 +36,7 @@ def test_shorter_and_unset_is_not() -> None:
         (Topic.PROMOTIONS, "compact,delete", True),
     ],
 )
-def test_a_compacted_topic_of_events_cannot_be_used(topic: Topic, policy: str, usable: bool) -> None:
+def test_a_compacted_event_topic_cannot_be_used(topic: Topic, policy: str, usable: bool) -> None:
     wanted = "compact" if topic is Topic.PROMOTIONS else "delete"
     assert bool(unusable(topic, [TopicSettingDifference("cleanup.policy", policy, wanted)])) is not usable
 
@@ -58,5 +58,7 @@ def test_a_compacted_topic_of_events_cannot_be_used(topic: Topic, policy: str, u
         ),
     ],
 )
-def test_what_is_lost_by_putting_it_right(actual: dict[str, str], wanted: dict[str, str], lost: list[str]) -> None:
+def test_losses_lists_the_records_that_a_change_deletes(
+    actual: dict[str, str], wanted: dict[str, str], lost: list[str]
+) -> None:
     assert list(losses(differences(actual, wanted), actual)) == lost

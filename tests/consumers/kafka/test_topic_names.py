@@ -1,4 +1,4 @@
-"""What the topics are called on the broker: a prefix for all, a name for each, and names that Kafka would not take."""
+"""Topic names on the broker: a common prefix, a name for each topic, and invalid names."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from consumers.settings import IngestSettings
 from consumers.topics import Topic
 
 
-def test_by_default_each_topic_is_called_by_its_logical_name() -> None:
+def test_topics_have_their_logical_names_by_default() -> None:
     names = IngestSettings().topic_names
     assert names == LOGICAL_NAMES
     assert {topic: names.on_broker(topic) for topic in Topic} == {topic: topic.value for topic in Topic}
     assert names.renamed_on_broker == names.log_fields() == {}
 
 
-def test_the_prefix_stands_before_every_name_also_before_one_that_is_set() -> None:
+def test_the_prefix_applies_to_default_and_configured_names() -> None:
     names = IngestSettings(topic_prefix="eu.", topic_dead_letters="refused").topic_names
     assert (names.on_broker(Topic.ORDERS), names.on_broker(Topic.DEAD_LETTERS)) == ("eu.orders", "eu.refused")
     assert names.topic("eu.refused") is Topic.DEAD_LETTERS
@@ -29,13 +29,13 @@ def test_two_topics_may_swap_their_names() -> None:
     assert (names.on_broker(Topic.CLICKS), names.topic("orders")) == ("orders", Topic.CLICKS)
 
 
-def test_a_logical_name_as_text_is_mapped_and_what_is_none_stays() -> None:
+def test_a_logical_name_is_mapped_and_other_text_is_unchanged() -> None:
     names = TopicNames("eu.")
     assert (names.on_broker_by_name("orders"), names.on_broker_by_name("payments")) == ("eu.orders", "payments")
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "expected_text"),
     [
         ({"topic_orders": "clicks"}, "clicks and orders would both be called 'clicks' on the broker"),
         ({"topic_orders": "a.b", "topic_clicks": "a_b"}, "clicks and orders would both be called"),
@@ -49,6 +49,6 @@ def test_a_logical_name_as_text_is_mapped_and_what_is_none_stays() -> None:
         ({"topic_prefix": "shop/"}, "see topic_prefix and topic_clicks, topic_orders, ..."),
     ],
 )
-def test_names_that_kafka_would_not_take_are_refused(settings: dict[str, str], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_names_invalid_in_kafka_are_reported(settings: dict[str, str], expected_text: str) -> None:
+    with pytest.raises(ValidationError, match=expected_text):
         IngestSettings(**settings)

@@ -1,4 +1,4 @@
-"""What is different between two definitions, field by field."""
+"""Differences between two definitions, by field."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def change_texts(before: Promotion, after: Promotion) -> list[str]:
     return [change.text(after.timezone) for change in field_changes(before, after)]
 
 
-def test_nothing_is_different_between_alike() -> None:
+def test_equal_definitions_have_no_changes() -> None:
     assert change_texts(promotion(skus=("a", "b")), promotion(skus=("b", "a"))) == []
 
 
-def test_times_are_told_as_the_promotions_clocks_show_them() -> None:
+def test_times_are_shown_in_the_promotions_time_zone() -> None:
     assert change_texts(promotion(), promotion(name="E", ends_at=T0 + 25 * HOUR)) == [
         "name D → E",
         "ends_at 2026-11-12 00:00 → 2026-11-12 01:00",
     ]
 
 
-def test_targets_tier_by_tier() -> None:
+def test_targets_are_compared_tier_by_tier() -> None:
     with_targets = promotion(targets=Targets(base=1_000, sprint=2_000, challenge=3_000))
     more = promotion(targets=Targets(base=1_000, sprint=2_500, challenge=3_000))
     assert change_texts(with_targets, more) == ["targets.sprint 2,000 → 2,500"]
     assert change_texts(with_targets, promotion())[0] == "targets.base 1,000 → none"
 
 
-def test_phases_by_name() -> None:
+def test_phases_are_compared_by_name() -> None:
     before = promotion(phases=(phase("opening", 0, 2), phase("burst", 2, 20)))
     after = promotion(phases=(phase("opening", 0, 3), phase("encore", 20, 24)))
     assert change_texts(before, after) == [
@@ -64,18 +64,18 @@ def test_phases_by_name() -> None:
     ]
 
 
-def test_phases_of_one_name_by_place() -> None:
+def test_phases_with_equal_names_are_compared_by_position() -> None:
     before = promotion(phases=(phase("flash", 0, 1), phase("flash", 4, 5)))
     after = promotion(phases=(phase("flash", 0, 1), phase("flash", 4, 6)))
     assert change_texts(before, after) == ["phases.1.ends_at 2026-11-11 05:00 → 2026-11-11 06:00"]
 
 
-def test_skus_by_what_came_and_went() -> None:
+def test_sku_changes_list_added_and_removed_skus() -> None:
     (change,) = field_changes(promotion(skus=("a", "b")), promotion(skus=("b", "c", "d", "e", "f")))
     assert (change.field, change.before, change.after, change.note) == ("skus", 2, 5, "+c, +d, +e, +1 more, −a")
 
 
-def test_what_becomes_of_each_promotion() -> None:
+def test_plan_reports_one_outcome_per_promotion() -> None:
     in_force = {name: promotion(name) for name in ("same", "other", "gone")}
     applied = plan_promotions(
         in_force, [promotion("same"), promotion("other", baseline="x"), promotion("new")], ["gone", "never"]
@@ -101,7 +101,7 @@ _promotions = st.builds(
 
 
 @given(_promotions, _promotions)
-def test_a_change_is_seen_both_ways_and_only_between_others(one: Promotion, other: Promotion) -> None:
+def test_changes_are_symmetric_and_empty_for_equal_definitions(one: Promotion, other: Promotion) -> None:
     there, back = field_changes(one, other), field_changes(other, one)
     assert {change.field for change in there} == {change.field for change in back}
     assert field_changes(one, one) == []

@@ -1,4 +1,4 @@
-"""A file of promotions becomes definitions, or all its faults with their lines and what to write instead."""
+"""A file of promotions gives definitions, or all its errors with lines and fixes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def at(text: str) -> int:
     return parse_time_ms(text, "Asia/Shanghai")
 
 
-def test_a_whole_promotion() -> None:
+def test_a_promotion_with_all_fields_is_read() -> None:
     found = read_promotions(WHOLE)
     assert found.errors == ()
     assert found.lines == {"d11-2026": 2}
@@ -69,7 +69,7 @@ LEAST = "promotion_id: p\nname: P\ntimezone: UTC\nstarts_at: 2026-11-11\nends_at
         "promotions:\n" + re.sub("^", "    ", LEAST, flags=re.M).replace("    promotion_id", "  - promotion_id", 1),
     ],
 )
-def test_optional_fields_may_be_left_out_and_a_lone_promotion_needs_no_list(text: str) -> None:
+def test_optional_fields_may_be_absent_and_a_single_promotion_needs_no_list(text: str) -> None:
     (promotion,) = read_promotions(text).promotions
     assert (promotion.promotion_id, promotion.phases, promotion.targets, promotion.skus) == ("p", None, None, None)
 
@@ -79,7 +79,7 @@ def test_null_is_absent() -> None:
     assert (promotion.phases, promotion.targets, promotion.baseline) == (None, None, None)
 
 
-def test_what_is_written_to_the_topic_is_read_as_the_same() -> None:
+def test_a_definition_round_trips_through_the_topic() -> None:
     (promotion,) = read_promotions(WHOLE).promotions
     assert decode_promotion(b"d11-2026", encode_promotion(promotion)) == PromotionChange("d11-2026", promotion)
 
@@ -93,7 +93,7 @@ def second(times: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "expected_text"),
     [
         ("", 1, "no promotions: write a list of them"),
         ("promotions: []\n", 1, "no promotions"),
@@ -129,13 +129,13 @@ def second(times: str) -> str:
         (PHASES + "phases_may_overlap: maybe\n", 8, "write true or false"),
     ],
 )
-def test_a_fault_is_told_with_its_line_and_what_to_do(text: str, line: int, says: str) -> None:
+def test_an_error_has_its_line_and_a_fix(text: str, line: int, expected_text: str) -> None:
     found = read_promotions(text)
     assert found.promotions == () or len(found.errors) == 1
-    assert any(fault.line == line and says in fault.message for fault in found.errors), found.errors
+    assert any(fault.line == line and expected_text in fault.message for fault in found.errors), found.errors
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_lines() -> None:
+def test_all_errors_are_reported_in_line_order() -> None:
     text = (
         WHOLE.replace("Asia/Shanghai", "Asia/Shang").replace("100000000}", "1}").replace("burst", "burst\n        b: 1")
     )
@@ -144,31 +144,31 @@ def test_all_faults_are_told_at_once_in_the_order_of_lines() -> None:
     assert len({fault.line for fault in errors}) >= 5
 
 
-def test_phases_may_overlap_where_the_file_says_so() -> None:
+def test_phases_may_overlap_if_the_file_allows_it() -> None:
     text = PHASES + "  - {name: b, starts_at: 2026-11-11 11:00, ends_at: 2026-11-12}\nphases_may_overlap: true\n"
     (promotion,) = read_promotions(text).promotions
     assert [phase.name for phase in promotion.phases or ()] == ["a", "b"]
 
 
-def test_a_promotion_that_is_there_twice_is_a_fault() -> None:
+def test_a_repeated_promotion_is_an_error() -> None:
     (fault,) = read_promotions(WHOLE + WHOLE.replace("promotions:\n", "")).errors
     assert (fault.line, "is already defined on line 2" in fault.message) == (15, True)
 
 
-def test_a_definition_that_no_message_can_hold_is_a_fault() -> None:
+def test_a_definition_too_large_for_a_message_is_an_error() -> None:
     skus = "".join(f"  - {'s' * 100}-{i}\n" for i in range(11_000))
     (fault,) = read_promotions(f"{LEAST}skus:\n{skus}").errors
     assert "more than 1,048,576" in fault.message
 
 
 @given(st.text(max_size=80), st.integers(0, len(WHOLE)))
-def test_any_text_has_promotions_or_faults(noise: str, place: int) -> None:
+def test_any_text_gives_promotions_or_errors(noise: str, place: int) -> None:
     for text in (noise, WHOLE[:place] + noise + WHOLE[place:], WHOLE[:place]):
         found = read_promotions(text)
         assert found.promotions or found.errors
 
 
-def test_the_example_in_the_docs_is_right() -> None:
+def test_the_example_in_the_docs_is_valid() -> None:
     page = Path(__file__).parents[3] / "docs" / "promotions.md"
     examples = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)
     assert examples

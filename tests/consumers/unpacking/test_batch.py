@@ -1,4 +1,4 @@
-"""Whatever a batch's bytes are: good records are handed out, large ones are cut, the rest is one loss."""
+"""For any bytes: good records are returned, large ones truncated, and the rest is one skipped range."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def as_messages(found: Sequence[Record]) -> list[Message]:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("start", [100, 150])
-def test_records_are_read_of_every_codec(codec: str, start: int) -> None:
+def test_records_of_every_codec_are_read(codec: str, start: int) -> None:
     whole = read(compressed(MESSAGES, codec, base=100), start)
     assert as_messages(found(whole)) == MESSAGES[start - 100 :]
     assert [one.offset for one in found(whole)] == list(range(start, 300))
@@ -67,7 +67,7 @@ def test_records_are_read_of_every_codec(codec: str, start: int) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_batch_that_unpacks_to_much_comes_in_pieces(codec: str) -> None:
+def test_a_large_batch_is_read_in_pieces(codec: str) -> None:
     messages = [Message(b"%d" % n * 200 * (n % 7)) for n in range(20_000)]
     assert sum(len(message.value or b"") for message in messages) > 3 * PIECE_BYTES
     whole = read(compressed(messages, codec))
@@ -79,8 +79,8 @@ def test_a_batch_that_unpacks_to_much_comes_in_pieces(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", [name for name in CODECS if name not in ("none", "snappy raw", "zstd stream")])
-def test_of_a_bomb_the_beginning_is_kept_and_all_other_records(codec: str) -> None:
-    """Memory that Python itself takes; what the codecs take is measured on a worker."""
+def test_a_decompression_bomb_is_truncated_and_other_records_are_kept(codec: str) -> None:
+    """Measures Python's memory; that of the codecs is measured on a worker."""
     raw = bomb(codec, BOMB_BYTES, MESSAGES[:5], MESSAGES[5:10], base=40)
     tracemalloc.start()
     try:
@@ -99,17 +99,17 @@ def test_of_a_bomb_the_beginning_is_kept_and_all_other_records(codec: str) -> No
     assert whole[-1].end_offset == 51
 
 
-def test_one_large_block_of_snappy_is_unpacked_in_pieces() -> None:
+def test_a_large_snappy_block_is_decompressed_in_pieces() -> None:
     values = [bytes([n]) * 3_000_000 + b"%d" % n for n in range(9)]
     whole = read(compressed([Message(value) for value in values], "snappy raw"))
     assert [one.value for one in found(whole)] == values
-    plain = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(200_000))  # a literal, mostly
+    plain = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(200_000))  # mostly literals
     assert found(read(compressed([Message(plain)], "snappy raw")))[0].value == plain
 
 
 @pytest.mark.parametrize("size", [PIECE_BYTES + 1, 2**24 - 100, 2**24 + 1])
 @pytest.mark.parametrize("codec", ["none", "zstd"])
-def test_a_record_is_whole_up_to_16_mib(codec: str, size: int) -> None:
+def test_a_record_of_up_to_16_mib_is_kept_whole(codec: str, size: int) -> None:
     value = b"ab" * (size // 2)
     headers = [("trace", b"7"), ("trace", b"8")]
     whole = read(compressed([MESSAGES[0], Message(value, b"key", headers, FIRST_MS + 5), MESSAGES[1]], codec))
@@ -125,7 +125,7 @@ def test_a_record_is_whole_up_to_16_mib(codec: str, size: int) -> None:
         assert [one.offset for one in found(whole)] == [0, 2]
 
 
-def test_a_large_key_and_large_headers_are_no_way_around_it() -> None:
+def test_large_keys_and_headers_count_towards_the_limit() -> None:
     large = b"k" * (2**24 + 7)
     for message in (
         Message(b"v", large),
@@ -139,30 +139,30 @@ def test_a_large_key_and_large_headers_are_no_way_around_it() -> None:
         assert as_messages(found(whole)) == MESSAGES[:1]
 
 
-def test_many_short_headers_count_for_what_they_take() -> None:
+def test_many_short_headers_count_with_the_memory_they_take() -> None:
     messages = [Message(b"v", b"k", [("h", b"")] * 1_000)] * 100
     assert sum(piece.size for piece in read(compressed(messages, "gzip"))) > 100 * 1_000 * 100
 
 
-def test_a_header_name_that_is_not_utf8_is_no_reason_to_lose_a_batch() -> None:
+def test_an_invalid_header_name_does_not_lose_the_batch() -> None:
     message = Message(b"v", b"k", [("bad\udcff", b"1")])
     whole = read(compressed([MESSAGES[0], message, MESSAGES[1]], "none"))
     assert [one.value for one in found(whole)] == [MESSAGES[0].value, b"v", MESSAGES[1].value]
     assert list(found(whole)[1].headers) == [("bad\\xff", b"1")]
 
 
-def test_markers_of_transactions_and_batches_that_compaction_emptied_are_passed_over() -> None:
+def test_transaction_markers_and_empty_compacted_batches_are_skipped() -> None:
     assert [piece.end_offset for piece in read(batch(b"", attributes=CONTROL, base=5), 5)] == [6]
     emptied = bytearray(batch(b"", base=5, count=3))
     emptied[57:61] = bytes(4)
     assert [(piece.end_offset, piece.records) for piece in read(signed(emptied), 5)] == [(8, [])]
 
 
-# Harm -----------------------------------------------------------------------------------------------------------------
+# Damage -------------------------------------------------------------------------------------------------
 
 
 def single_unreadable_batch(raw: bytes, start: int = 0) -> tuple[list[bytes | None], int, int, str]:
-    """What was read before, and the range of the one loss."""
+    """The records read before, and the range that was skipped."""
     whole = read(raw, start)
     (loss,) = skipped(whole)
     assert loss.reason is RejectionReason.UNREADABLE_BATCH
@@ -172,13 +172,13 @@ def single_unreadable_batch(raw: bytes, start: int = 0) -> tuple[list[bytes | No
 
 
 @pytest.mark.parametrize("number", [5, 6, 7])
-def test_an_unknown_codec(number: int) -> None:
+def test_an_unknown_codec_skips_the_batch(number: int) -> None:
     raw = batch(records(MESSAGES), number, count=len(MESSAGES), base=10)
     assert single_unreadable_batch(raw, 10) == ([], 10, 209, f"compression codec {number} is unknown")
 
 
 @pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
-def test_a_payload_that_is_not_of_its_codec(codec: str) -> None:
+def test_a_payload_of_another_codec_skips_the_batch(codec: str) -> None:
     number, compress = COMPRESS[codec]
     good = compress(records(MESSAGES))
     for harmed in (b"", b"\x00" * 40, b"no codec's bytes" * 9, good[:10], good[: len(good) // 2], good[::-1]):
@@ -189,7 +189,7 @@ def test_a_payload_that_is_not_of_its_codec(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
-def test_records_that_end_early_are_lost_and_those_before_them_are_not(codec: str) -> None:
+def test_incomplete_records_are_skipped_and_earlier_ones_are_kept(codec: str) -> None:
     number, compress = COMPRESS[codec]
     payload = records(MESSAGES[:3]) + record(MESSAGES[3], 3)[:-2]
     assert single_unreadable_batch(batch(compress(payload), number, count=200))[:3] == (
@@ -209,20 +209,20 @@ def test_records_that_end_early_are_lost_and_those_before_them_are_not(codec: st
         varint(2**40),
         varint(12) + b"\x00" + varint(0) + varint(3) + varint(2**30) + b"x" * 5,
         varint(12) + b"\x00" + varint(0) + varint(2**40) + b"x" * 5,
-        varint(12) + b"\x00" + varint(0) + varint(1) + varint(-1) * 2 + varint(0) + b"x" * 6,  # an offset read before
+        varint(12) + b"\x00" + varint(0) + varint(1) + varint(-1) * 2 + varint(0) + b"x" * 6,  # an earlier offset
         varint(2**25) + b"\x00" + varint(0) + varint(3) + varint(2**30),
         varint(2**25) + b"\x00" + varint(0) + varint(2**35),
     ],
 )
 @pytest.mark.parametrize("large", [False, True])
-def test_a_record_that_is_no_record(bad: bytes, large: bool) -> None:
+def test_an_invalid_record_skips_the_rest_of_the_batch(bad: bytes, large: bool) -> None:
     filling = [Message(b"f" * 2**20)] * 5 if large else []  # more than one piece
     payload = records([*MESSAGES[:3], *filling]) + bad
     values, first, last, _ = single_unreadable_batch(batch(payload, count=99))
     assert (values[:3], first, last) == ([m.value for m in MESSAGES[:3]], 3 + len(filling), 98)
 
 
-def test_a_batch_whose_checksum_is_wrong_may_be_better_when_it_is_fetched_again() -> None:
+def test_a_batch_with_a_wrong_checksum_raises_corrupt_batch_error() -> None:
     raw = bytearray(compressed(MESSAGES, "gzip", base=10))
     raw[80] ^= 1
     with pytest.raises(CorruptBatchError):
@@ -246,7 +246,7 @@ def test_a_batch_whose_checksum_is_wrong_may_be_better_when_it_is_fetched_again(
         (slice(23, 27), struct.pack(">i", 2**31 - 1)),
     ],
 )
-def test_headers_that_lie_lead_neither_back_nor_beyond_the_end(at: slice, written: bytes) -> None:
+def test_wrong_headers_move_the_position_neither_back_nor_beyond_the_end(at: slice, written: bytes) -> None:
     raw = bytearray(compressed(MESSAGES, "none", base=10))
     raw[at] = written
     for harmed in (bytes(raw), signed(raw)):
@@ -259,7 +259,7 @@ def test_headers_that_lie_lead_neither_back_nor_beyond_the_end(at: slice, writte
             break
 
 
-def test_a_batch_unpacks_to_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_exceeds_the_uncompressed_limit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_module, "MAX_UNPACKED_BYTES", 2 * PIECE_BYTES)
     messages = [Message(b"x" * 2**20)] * 30
     values, first, last, detail = single_unreadable_batch(compressed(messages, "zstd"))
@@ -269,8 +269,8 @@ def test_a_batch_unpacks_to_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch)
 
 
 @given(data=st.data(), codec=st.sampled_from(CODECS))
-def test_no_harm_to_any_byte_raises_anything_else_or_moves_back(data: st.DataObject, codec: str) -> None:
-    """The checksum is made right again: what is tried is what comes after it."""
+def test_damage_to_any_byte_raises_no_other_error_and_never_moves_back(data: st.DataObject, codec: str) -> None:
+    """The checksum is recomputed to test the checks after it."""
     raw = bytearray(compressed(MESSAGES[:20], codec, base=10))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(21, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -285,19 +285,21 @@ def test_no_harm_to_any_byte_raises_anything_else_or_moves_back(data: st.DataObj
     assert at > 10
 
 
-# How batches lie in a fetch -------------------------------------------------------------------------------------------
+# Batches in a fetch ------------------------------------------------------------------------------------
 
 
-def test_the_last_batch_of_a_fetch_may_be_cut_off() -> None:
+def test_the_last_batch_of_a_fetch_may_be_incomplete() -> None:
     first, second = compressed(MESSAGES, "none"), compressed(MESSAGES, "gzip", base=200)
     assert [bytes(one) for one in split_batches(first + second)] == [first, second]
     assert [bytes(one) for one in split_batches(first + second[:-1])] == [first]
     assert [bytes(one) for one in split_batches(first + second[:7])] == [first]
-    assert [bytes(one) for one in split_batches(first[:-1])] == [first[:-1]], "something has to become of the only one"
+    assert [bytes(one) for one in split_batches(first[:-1])] == [first[:-1]], (
+        "a single incomplete batch must be reported"
+    )
     assert list(split_batches(b"")) == []
 
 
-# Before version 2 -----------------------------------------------------------------------------------------------------
+# Before version 2 -------------------------------------------------------------------------------------
 
 
 def old(magic: int, codec: int, values: Sequence[bytes], base: int = 0) -> bytes:
@@ -312,14 +314,14 @@ def old(magic: int, codec: int, values: Sequence[bytes], base: int = 0) -> bytes
 
 @pytest.mark.parametrize("magic", [0, 1])
 @pytest.mark.parametrize("codec", [Codec.NONE, Codec.GZIP, Codec.SNAPPY])
-def test_records_of_old_brokers_are_read(magic: int, codec: Codec) -> None:
+def test_records_of_legacy_formats_are_read(magic: int, codec: Codec) -> None:
     values = [b"%d" % n * 50 for n in range(9)]
     whole = [piece for one in split_batches(old(magic, codec, values)) for piece in pieces(one, OffsetRange(0))]
     assert [one.value for one in found(whole)] == values
     assert whole[-1].end_offset == 9
 
 
-def test_what_cannot_be_read_of_old_brokers_is_a_loss() -> None:
+def test_unreadable_legacy_messages_are_skipped() -> None:
     raw = old(1, Codec.GZIP, [bytes(2**20)] * 40)
     values, first, last, detail = single_unreadable_batch(raw)
     assert (values, first, last) == ([], 0, 39)
