@@ -35,7 +35,7 @@ def own_broker(shared_apache_kafka: Server) -> Iterator[Server]:
         yield server
 
 
-def test_kill_9_while_records_are_read(
+def test_killing_the_broker_while_records_are_read_keeps_counts_exact(
     own_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random
 ) -> None:
     with open_shop(own_broker, redis_server, workers=0) as shop:
@@ -51,7 +51,7 @@ def test_kill_9_while_records_are_read(
 
 
 @pytest.mark.parametrize("when", ["away", "coming back", "back"])
-def test_a_worker_told_to_end_while_its_broker_is_restarted_does(
+def test_a_worker_stops_while_its_broker_restarts(
     own_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random, when: str
 ) -> None:
     with open_shop(own_broker, redis_server, workers=2) as shop:
@@ -74,7 +74,7 @@ def test_a_worker_told_to_end_while_its_broker_is_restarted_does(
 class TestRecordsDeletedBeforeTheyWereCounted:
     """Retention has overtaken the position: what is left is counted, and that some is missing is said."""
 
-    def test_incomplete_is_said(
+    def test_lost_records_are_reported_as_incomplete_history(
         self, apache_kafka: Server, redis_server: Server, open_shop: Opening, recording: Recording
     ) -> None:
         with open_shop(apache_kafka, redis_server, workers=1, partitions=1) as shop:

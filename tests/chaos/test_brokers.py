@@ -68,7 +68,7 @@ def brokers(shared_apache_kafka: Server) -> Iterator[Brokers]:
         yield Brokers(nodes)
 
 
-def test_leaders_die_and_change_under_load(brokers: Brokers, redis_server: Server) -> None:
+def test_killing_leaders_under_load_keeps_counts_exact(brokers: Brokers, redis_server: Server) -> None:
     with (
         open_now(brokers, redis_server, workers=2, partitions=3) as shop,
         Traffic(brokers.bootstrap) as traffic,
@@ -106,7 +106,7 @@ def slow_broker(shared_apache_kafka: Server) -> Iterator[tuple[Server, FaultProx
         yield broker, proxy, direct
 
 
-def test_a_broker_that_takes_seconds_to_answer(
+def test_a_slow_broker_keeps_counts_exact(
     slow_broker: tuple[Server, FaultProxy, Listener], redis_server: Server
 ) -> None:
     broker, proxy, direct = slow_broker
@@ -134,7 +134,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-def test_the_disk_of_kafka_is_full(shared_apache_kafka: Server, disk: SmallDisk, redis_server: Server) -> None:
+def test_a_full_disk_keeps_counts_exact(shared_apache_kafka: Server, disk: SmallDisk, redis_server: Server) -> None:
     """The broker halts, as Kafka does where its only disk takes nothing more. What was refused by then waits for its
     dead letter: it is neither dropped nor passed over."""
     settings = [f"log.dirs={disk.folder / 'data'}", "log.segment.bytes=4194304", "log.index.size.max.bytes=65536"]

@@ -132,7 +132,7 @@ def _doctor(shop: Shop) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_producer_whose_clock_is_minutes_fast(broker: Server, redis_server: Server) -> None:
+def test_a_fast_producer_clock_does_not_advance_the_as_of(broker: Server, redis_server: Server) -> None:
     with _open(broker, redis_server) as (shop, sale):
         answers = _play(shop, sale, seconds=9, source="till-7")
         assert any(answer["values"]["orders_paid"] >= 1_200 for answer in answers)
@@ -155,7 +155,7 @@ def _named(metrics: str) -> str:
 
 
 @pytest.mark.parametrize("clock", ["-10m", "+90s"])
-def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: Server, clock: str) -> None:
+def test_a_wrong_clock_of_a_workers_machine_has_no_effect(broker: Server, redis_server: Server, clock: str) -> None:
     with _open(broker, redis_server, workers=0) as (shop, sale):
         shop.start_worker(clock=clock)
         shop.until_all_partitions_worked()
@@ -171,7 +171,7 @@ def test_a_worker_whose_machine_has_a_wrong_clock(broker: Server, redis_server: 
         assert time.monotonic() - killed_s <= 15
 
 
-def test_a_server_whose_machine_has_a_wrong_clock(embedded_broker: Server, redis_server: Server) -> None:
+def test_a_wrong_clock_of_a_servers_machine_has_no_effect(embedded_broker: Server, redis_server: Server) -> None:
     with _open(embedded_broker, redis_server, serve_clock="-10m") as (shop, sale):
         _assert_live(_play(shop, sale, seconds=7))
         (line,) = (
@@ -186,7 +186,7 @@ def _shipped(order_id: str, at_ms: int) -> OutgoingMessage:
 
 
 @pytest.mark.parametrize("as_of_topics", ["clicks,orders,logistics", "clicks,orders"])
-def test_one_late_feed(broker: Server, redis_server: Server, as_of_topics: str) -> None:
+def test_a_late_feed_is_reported_with_its_age(broker: Server, redis_server: Server, as_of_topics: str) -> None:
     with _open(broker, redis_server, as_of_topics=as_of_topics, partitions=1) as (shop, sale):
         dispatched, answers, started = [], [], time.monotonic()
         while time.monotonic() - started < 6:

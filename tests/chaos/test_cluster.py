@@ -14,7 +14,7 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.slow
 
 
-def test_kill_9_of_nodes_under_load(
+def test_killing_cluster_nodes_under_load_keeps_counts_exact(
     embedded_broker: Server, open_shop: Opening, recording: Recording, rng: Random
 ) -> None:
     with (

@@ -26,7 +26,7 @@ DEBEZIUM = b'{"schema":{"type":"struct"},"payload":{"before":null,"after":{"id":
 
 
 @pytest.mark.slow
-def test_a_foreign_topic_stays_stopped_through_kills_and_counts_exactly_once_it_is_accepted(
+def test_a_foreign_topic_stays_paused_through_kills_and_counts_exactly_once_accepted(
     broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     with stack(broker, redis_server, partitions=2, batch_records=300) as shop:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from consumers.kafka.admin import create_topics, default_plans
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from tests.chaos.test_topics_made_anew import delete_topics
+from tests.chaos.test_recreated_topics import delete_topics
 from tests.support.servers import Server
 from tests.support.stack import WORKER, Shop, stack
 from tests.support.traffic import Traffic, Witness
@@ -58,7 +58,7 @@ def until_all_counted(shop: Shop, traffic: Traffic) -> None:
     eventually(lambda: counted() == wanted, within_s=60, what=f"{wanted} are counted; last: {counted()}")
 
 
-def test_partitions_added_under_load(apache_kafka: Server, redis_server: Server) -> None:
+def test_adding_partitions_under_load_keeps_counts_exact(apache_kafka: Server, redis_server: Server) -> None:
     with (
         open_now(apache_kafka, redis_server, workers=2, partitions=2) as shop,
         Traffic(apache_kafka.bootstrap) as traffic,
@@ -79,7 +79,7 @@ def test_partitions_added_under_load(apache_kafka: Server, redis_server: Server)
         assert all(held[Partition(topic, 3)].position for topic in (Topic.ORDERS, Topic.CLICKS))
 
 
-def test_while_partitions_are_not_read_no_answer_is_live(apache_kafka: Server, redis_server: Server) -> None:
+def test_unread_partitions_make_answers_not_live(apache_kafka: Server, redis_server: Server) -> None:
     with (
         open_now(apache_kafka, redis_server, workers=0, partitions=2) as shop,
         Traffic(apache_kafka.bootstrap) as traffic,
@@ -107,7 +107,7 @@ def test_while_partitions_are_not_read_no_answer_is_live(apache_kafka: Server, r
         assert not witness.wrong(unread_s)
 
 
-def test_a_topic_created_again_with_fewer_partitions_while_others_go_on(
+def test_a_topic_recreated_with_fewer_partitions_does_not_stop_others(
     apache_kafka: Server, redis_server: Server
 ) -> None:
     with (

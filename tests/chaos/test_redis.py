@@ -22,7 +22,7 @@ MEMORY_MB = 400
 """What a worker may take, with or without Redis."""
 
 
-def test_kill_9_under_load(
+def test_killing_redis_keeps_counts_exact(
     embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording, rng: Random
 ) -> None:
     with open_shop(embedded_broker, own_redis) as shop:
@@ -36,7 +36,9 @@ def test_kill_9_under_load(
         recording.check(shop)
 
 
-def test_wiped(embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording) -> None:
+def test_a_wiped_redis_is_counted_again_from_kafka(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
+) -> None:
     with open_shop(embedded_broker, own_redis, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             shop.until_records_counted(0.3 * recording.events)
@@ -45,7 +47,7 @@ def test_wiped(embedded_broker: Server, own_redis: Server, open_shop: Opening, r
         recording.check(shop)
 
 
-def test_wiped_when_all_was_counted(
+def test_a_redis_wiped_after_counting_is_counted_again_from_kafka(
     embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(embedded_broker, own_redis) as shop:
@@ -56,7 +58,7 @@ def test_wiped_when_all_was_counted(
         recording.check(shop)
 
 
-def test_acknowledged_writes_are_lost(
+def test_losing_acknowledged_writes_keeps_counts_exact(
     embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(embedded_broker, own_redis, workers=2) as shop:
@@ -73,7 +75,9 @@ def test_acknowledged_writes_are_lost(
         recording.check(shop)
 
 
-def test_away_under_load(embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording) -> None:
+def test_an_outage_keeps_counts_exact(
+    embedded_broker: Server, own_redis: Server, open_shop: Opening, recording: Recording
+) -> None:
     with open_shop(embedded_broker, own_redis) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=AWAY_S / 2)):
             shop.until_records_counted(0.05 * recording.events)

@@ -123,7 +123,7 @@ async def send(bootstrap: str, stop: asyncio.Event) -> None:
             await anyio.sleep(0.25)
 
 
-async def test_a_redis_that_was_away_pages_nobody_and_hides_no_dead_worker(
+async def test_an_unavailable_redis_does_not_page_and_does_not_hide_dead_workers(
     apache_kafka: Server, tmp_path: Path
 ) -> None:
     run, stop = anyio.to_thread.run_sync, asyncio.Event()

@@ -417,7 +417,7 @@ def receivers(folder: Path, url: str) -> Path:
 
 @pytest.mark.kafka
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit (util-linux) is not here")
-async def test_refused_writes_are_told_waited_for_and_made_up_for(apache_kafka: Server, tmp_path: Path) -> None:
+async def test_refused_writes_are_reported_retried_and_caught_up(apache_kafka: Server, tmp_path: Path) -> None:
     sent, stop = Sent(), asyncio.Event()
     async with cases(apache_kafka, tmp_path) as shops, httpx.AsyncClient(timeout=10) as client:
         sending = asyncio.create_task(sent.send(apache_kafka.bootstrap, stop))

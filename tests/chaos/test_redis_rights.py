@@ -111,9 +111,7 @@ async def until(what: str, condition: Callable[[], Any], case: Case, within_s: f
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["one user", "a user who reads"])
-async def test_a_right_that_is_taken_away_is_one_fact_for_all(
-    apache_kafka: Server, tmp_path: Path, split: bool
-) -> None:
+async def test_a_revoked_permission_is_reported_everywhere(apache_kafka: Server, tmp_path: Path, split: bool) -> None:
     stop = asyncio.Event()
     run = anyio.to_thread.run_sync
     async with AsyncExitStack() as ending:

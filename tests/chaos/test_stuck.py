@@ -49,7 +49,7 @@ def linked(request: pytest.FixtureRequest) -> Iterator[Linked]:
         yield Linked(broker, proxy)
 
 
-def test_connections_that_fall_silent_are_made_anew(
+def test_silent_connections_are_replaced(
     linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(linked.broker, redis_server) as shop:
@@ -60,7 +60,7 @@ def test_connections_that_fall_silent_are_made_anew(
         recording.check(shop)
 
 
-def test_a_worker_that_is_stuck_ends_and_another_one_counts_on(
+def test_a_stuck_worker_exits_and_another_continues(
     linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
@@ -73,7 +73,7 @@ def test_a_worker_that_is_stuck_ends_and_another_one_counts_on(
         recording.check(shop)
 
 
-def test_a_consumer_that_waits_for_ever(
+def test_a_consumer_that_never_returns_ends_the_worker(
     embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(embedded_broker, redis_server, workers=0) as shop:
@@ -87,7 +87,7 @@ def test_a_consumer_that_waits_for_ever(
         assert time.monotonic() - began < WITHIN_S
 
 
-def test_a_broker_that_answers_nobody_is_waited_for(
+def test_waits_for_a_broker_that_answers_no_consumer(
     linked: Linked, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(linked.broker, redis_server, stuck_after_s=6) as shop:
@@ -100,7 +100,7 @@ def test_a_broker_that_answers_nobody_is_waited_for(
         recording.check(shop)
 
 
-def test_idle_partitions_are_no_reason_to_end(
+def test_idle_partitions_do_not_end_a_worker(
     embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(embedded_broker, redis_server, stuck_after_s=2) as shop:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SESSION_S = 6
 
 
-def test_kill_9_at_random_moments(
+def test_killing_workers_at_random_keeps_counts_exact(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, rng: Random
 ) -> None:
     with open_shop(broker, redis_server, workers=2, session_timeout_s=SESSION_S) as shop:
@@ -27,7 +27,7 @@ def test_kill_9_at_random_moments(
         recording.check(shop)
 
 
-def test_a_member_that_joins_and_leaves_every_two_seconds(
+def test_a_member_that_keeps_joining_and_leaving_keeps_counts_exact(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(broker, redis_server, workers=1) as shop:
@@ -41,7 +41,9 @@ def test_a_member_that_joins_and_leaves_every_two_seconds(
         recording.check(shop)
 
 
-def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Opening, recording: Recording) -> None:
+def test_rolling_restarts_count_exactly(
+    broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
+) -> None:
     with open_shop(broker, redis_server, workers=2) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             shop.until_records_counted(0.1 * recording.events)
@@ -51,7 +53,7 @@ def test_a_rolling_restart(broker: Server, redis_server: Server, open_shop: Open
         recording.check(shop)
 
 
-def test_kill_9_when_all_is_counted(
+def test_killing_workers_after_counting_keeps_counts_exact(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
     with open_shop(broker, redis_server) as shop:

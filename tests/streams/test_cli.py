@@ -14,12 +14,12 @@ from streams import cli
 from tests.streams.commands.salepulse import salepulse
 
 
-def test_it_says_its_version(tmp_path: Path) -> None:
+def test_prints_its_version(tmp_path: Path) -> None:
     done = salepulse("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"salepulse {version('salepulse')}\n")
 
 
-def test_a_misspelt_variable_is_told_of_by_every_command(tmp_path: Path) -> None:
+def test_every_command_warns_of_a_misspelt_variable(tmp_path: Path) -> None:
     done = salepulse("settings", cwd=tmp_path, env={"SALEPULSE_REDISURL": "redis://cache:6379/0"})
     assert done.returncode == 0
     assert done.stderr == ("note: unknown environment variable SALEPULSE_REDISURL: did you mean SALEPULSE_REDIS_URL?\n")
@@ -34,7 +34,7 @@ def test_a_misspelt_variable_is_told_of_by_every_command(tmp_path: Path) -> None
         (("alerts", "rehearse", "--rate", "much"), "'--rate': write a number"),
     ],
 )
-def test_a_value_that_an_option_does_not_take_is_refused_in_our_words(
+def test_an_invalid_option_value_is_rejected_in_plain_words(
     tmp_path: Path, command: tuple[str, ...], said: str
 ) -> None:
     ended = salepulse(*command, cwd=tmp_path)
@@ -43,7 +43,7 @@ def test_a_value_that_an_option_does_not_take_is_refused_in_our_words(
     assert "Input should" not in ended.stderr
 
 
-def test_an_interruption_while_everything_is_imported_ends_quietly(
+def test_ctrl_c_during_imports_ends_quietly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted() -> None:
@@ -56,7 +56,7 @@ def test_an_interruption_while_everything_is_imported_ends_quietly(
     assert capsys.readouterr() == ("", "")
 
 
-def test_next_to_nothing_is_imported_before_that() -> None:
+def test_imports_little_before_main() -> None:
     code = "import sys; before = set(sys.modules); import streams.cli; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name.partition(".")[0] for name in done.stdout.split()} <= {
@@ -69,7 +69,7 @@ def test_next_to_nothing_is_imported_before_that() -> None:
 
 
 @pytest.mark.parametrize("command", cli.ENDLESS)
-def test_an_endless_command_that_is_told_to_end_while_it_starts_ends_in_order(
+def test_sigterm_during_startup_ends_a_long_running_command_normally(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "create_app", lambda: signal.raise_signal(signal.SIGTERM))
@@ -78,7 +78,7 @@ def test_an_endless_command_that_is_told_to_end_while_it_starts_ends_in_order(
     assert capsys.readouterr() == ("", "")
 
 
-def test_any_other_command_has_failed_then(tmp_path: Path) -> None:
+def test_sigterm_fails_any_other_command(tmp_path: Path) -> None:
     code = (
         "import signal; from streams import cli; "
         "cli.create_app = lambda: signal.raise_signal(signal.SIGTERM); cli.main()"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from streams.log_pace import AGAIN_AFTER_S, LogPace
 
 
-def test_what_lasts_is_logged_at_once_and_every_thirty_seconds() -> None:
+def test_a_lasting_problem_is_logged_at_once_and_every_thirty_seconds() -> None:
     pace = LogPace()
     assert [second for second in range(100) if pace.is_due("refused", second)] == [0, 31, 62, 93]
     assert AGAIN_AFTER_S == 30
 
 
-def test_what_changes_is_logged_at_once() -> None:
+def test_a_changed_problem_is_logged_at_once() -> None:
     pace = LogPace()
     assert [pace.is_due(text, 5) for text in ("down", "down", "refused", "down", "down")] == [
         True,
@@ -22,5 +22,5 @@ def test_what_changes_is_logged_at_once() -> None:
     ]
 
 
-def test_the_first_is_logged_whatever_the_clock_says() -> None:
+def test_the_first_problem_is_logged_at_any_clock() -> None:
     assert LogPace().is_due("", 0)

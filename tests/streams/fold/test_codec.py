@@ -36,7 +36,7 @@ def test_a_round_trip_changes_nothing_but_row_numbers(delta: PaneDelta, compress
 
 @pytest.mark.parametrize("n", [0, 1, 255, 256, 257, 70_000])
 @pytest.mark.parametrize("compress", [False, True])
-def test_the_short_and_the_long_form_say_the_same(n: int, compress: bool) -> None:
+def test_the_plain_and_the_packed_form_decode_alike(n: int, compress: bool) -> None:
     chance = Random(n)
     cells = [(1_699_660_800 + i // 40, i % 40, chance.randrange(29), chance.randrange(1, 2**45)) for i in range(n // 2)]
     register_entries = [
@@ -72,7 +72,7 @@ def test_numbers_keep_their_size_and_sign(amount: int) -> None:
         assert plain(decode(encode(delta_of(some, []), ROWS), there), there) == plain(delta_of(some, []), ROWS)
 
 
-def test_nothing_is_written_as_nothing() -> None:
+def test_an_empty_delta_round_trips() -> None:
     assert not decode(encode(ZERO, ROWS), RowIndex())
 
 
@@ -82,7 +82,7 @@ def test_the_same_value_in_two_scopes_stays_two_rows() -> None:
     assert plain(decode(encode(delta, rows), there), there) == plain(delta, rows)
 
 
-def test_what_is_read_can_be_merged_with_what_is_here() -> None:
+def test_decoded_deltas_merge_with_local_ones() -> None:
     there = elsewhere()
     delta = delta_of([(60, 3, 0, 5), (60, 21, 0, 5)], [(60, 3, 0, 1, 2)])
     data = encode(delta, ROWS)
@@ -91,7 +91,7 @@ def test_what_is_read_can_be_merged_with_what_is_here() -> None:
     assert twice[1] == plain(delta, ROWS)[1]
 
 
-def test_what_version_2_wrote_is_read() -> None:
+def test_reads_format_version_2() -> None:
     cells = [(1_699_660_800 + i // 40, i % 40, 0, i) for i in range(1, 2_000)]
     delta = delta_of(cells, [(1_699_660_800, i % 40, 0, i, 1 + i % 9) for i in range(2_000)])
     with pytest.MonkeyPatch.context() as patch:
@@ -102,7 +102,7 @@ def test_what_version_2_wrote_is_read() -> None:
     assert plain(decode(written, there), there) == plain(delta, ROWS)
 
 
-def test_another_versions_form_is_refused_by_name() -> None:
+def test_rejects_an_unknown_format_version() -> None:
     wire = codec._few(delta_of([(60, 0, 0, 1)], []), ROWS)
     wire.version = 99
     with pytest.raises(ValueError, match="99"):

@@ -19,7 +19,7 @@ def said(delta: PaneDelta) -> Plain:
     return plain(delta, ROWS)
 
 
-def test_a_sum_adds_counters_and_keeps_each_registers_greatest_rank() -> None:
+def test_merging_adds_counters_and_keeps_the_greatest_rank_per_register() -> None:
     one = delta_of([(60, 1, 0, 5), (60, 1, 0, 6), (61, 1, 0, 1)], [(60, 1, 2, 7, 3), (60, 1, 2, 7, 9)])
     two = delta_of([(60, 1, 0, 1), (60, 2, 0, 1)], [(60, 1, 2, 7, 4), (60, 1, 2, 8, 1)])
     label, other = ROWS.labels[1], ROWS.labels[2]
@@ -45,7 +45,7 @@ def test_merging_is_associative(a: PaneDelta, b: PaneDelta, c: PaneDelta) -> Non
 
 @few
 @given(st.lists(deltas, min_size=2, max_size=5), st.integers(1, 20))
-def test_how_much_is_united_at_a_time_cannot_be_seen(parts: list[PaneDelta], at_once: int) -> None:
+def test_the_size_of_union_steps_does_not_matter(parts: list[PaneDelta], at_once: int) -> None:
     with mock.patch("streams.panes.sketches._AT_ONCE", at_once):
         sliced = merge(parts)
     whole = merge(parts)
@@ -55,11 +55,11 @@ def test_how_much_is_united_at_a_time_cannot_be_seen(parts: list[PaneDelta], at_
 
 @few
 @given(deltas)
-def test_zero_changes_nothing(delta: PaneDelta) -> None:
+def test_zero_is_neutral(delta: PaneDelta) -> None:
     assert said(merge([delta, ZERO])) == said(merge([ZERO, delta])) == said(merge([delta])) == said(delta)
 
 
-def test_zero_is_false_and_anything_else_is_not() -> None:
+def test_only_zero_is_false() -> None:
     assert not ZERO
     assert not merge([])
     assert delta_of([(0, 0, 0, 1)], [])
@@ -68,13 +68,13 @@ def test_zero_is_false_and_anything_else_is_not() -> None:
 
 @few
 @given(deltas)
-def test_sketches_are_idempotent(delta: PaneDelta) -> None:
+def test_merging_sketches_is_idempotent(delta: PaneDelta) -> None:
     assert said(merge([delta, delta]))[1] == said(delta)[1]
 
 
 @few
 @given(deltas, deltas)
-def test_coarser_panes_of_a_sum_are_the_sum_of_coarser_panes(a: PaneDelta, b: PaneDelta) -> None:
+def test_coarsening_commutes_with_merging(a: PaneDelta, b: PaneDelta) -> None:
     for counters_s, distincts_s in ((1, 10), (60, 600), (3600, 3600)):
         whole = merge([a, b]).coarsen(counters_s, distincts_s)
         parts = merge([a.coarsen(counters_s, distincts_s), b.coarsen(counters_s, distincts_s)])
@@ -85,13 +85,13 @@ def test_coarser_panes_of_a_sum_are_the_sum_of_coarser_panes(a: PaneDelta, b: Pa
 
 @few
 @given(deltas)
-def test_coarser_in_two_steps_is_coarser_in_one(delta: PaneDelta) -> None:
+def test_coarsening_twice_equals_coarsening_once(delta: PaneDelta) -> None:
     assert said(delta.coarsen(60, 600).coarsen(3600, 3600)) == said(delta.coarsen(3600, 3600))
 
 
 @few
 @given(deltas, st.lists(st.integers(0, 2**34) | st.integers(1_699_660_700, 1_699_663_000), max_size=4))
-def test_stretches_partition_a_delta(delta: PaneDelta, edges: list[int]) -> None:
+def test_adjacent_spans_partition_a_delta(delta: PaneDelta, edges: list[int]) -> None:
     bounds = [0, *sorted(edges), 2**34]
     parts = [delta.between(start, end) for start, end in itertools.pairwise(bounds)]
     assert said(merge(parts[::-1])) == said(delta)
@@ -101,7 +101,7 @@ def test_stretches_partition_a_delta(delta: PaneDelta, edges: list[int]) -> None
 
 @few
 @given(deltas, st.sampled_from([60, 600, 3600]))
-def test_a_cut_partitions_a_delta_into_aligned_stretches(delta: PaneDelta, length_s: int) -> None:
+def test_cut_partitions_a_delta_into_aligned_spans(delta: PaneDelta, length_s: int) -> None:
     parts = dict(delta.cut(length_s))
     assert list(parts) == sorted(parts)
     assert said(merge(list(parts.values()))) == said(delta)
@@ -113,7 +113,7 @@ def test_a_cut_partitions_a_delta_into_aligned_stretches(delta: PaneDelta, lengt
 
 @few
 @given(deltas)
-def test_one_pane_holds_the_union_of_all(delta: PaneDelta) -> None:
+def test_in_one_pane_holds_the_union_of_all_panes(delta: PaneDelta) -> None:
     expected: dict[tuple[object, int], dict[int, int]] = {}
     for (_, label, distinct), ranks in said(delta)[1].items():
         union = expected.setdefault((label, distinct), {})

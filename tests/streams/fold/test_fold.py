@@ -60,7 +60,7 @@ def total(delta: PaneDelta, rows: RowIndex, scope: str = "all", value: str = "")
 
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
 @pytest.mark.parametrize("seed", range(3))
-def test_every_counter_and_ratio_of_every_value_is_the_oracles(topic: Topic, seed: int) -> None:
+def test_every_counter_and_ratio_equals_the_oracles(topic: Topic, seed: int) -> None:
     events = some_events(topic, 300, seed, length=86_000)
     oracle = Oracle(**{topic.value: events})
     rows = RowIndex()
@@ -78,9 +78,7 @@ def test_every_counter_and_ratio_of_every_value_is_the_oracles(topic: Topic, see
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
 @settings(max_examples=15)
 @given(seed=st.integers(0, 99), cuts=st.lists(st.integers(0, 60), max_size=4), chance=st.randoms(use_true_random=False))
-def test_batches_of_any_size_in_any_order_add_up_to_the_same(
-    topic: Topic, seed: int, cuts: list[int], chance: Random
-) -> None:
+def test_batch_sizes_and_order_do_not_matter(topic: Topic, seed: int, cuts: list[int], chance: Random) -> None:
     events = some_events(topic, 60, seed, length=1500)
     whole_rows, rows = RowIndex(), RowIndex()
     whole = folded(topic, events, whole_rows)
@@ -91,12 +89,12 @@ def test_batches_of_any_size_in_any_order_add_up_to_the_same(
     assert plain(merge(parts), rows) == plain(whole, whole_rows)
 
 
-def test_no_events_add_nothing() -> None:
+def test_an_empty_batch_folds_to_zero() -> None:
     for topic in EVENT_TOPICS:
         assert not folded(topic, [], RowIndex())
 
 
-def test_an_event_counts_in_the_second_of_its_own_time() -> None:
+def test_an_event_counts_in_the_second_of_its_event_time() -> None:
     events = [click(at=0), click(at=0.999), click(at=1), click(at=-0.001), click(at=10**8)]
     delta = folded(Topic.CLICKS, events, RowIndex())
     counted = dict(zip(delta.cells.panes.tolist(), delta.cells.amounts.tolist(), strict=True))
@@ -104,7 +102,7 @@ def test_an_event_counts_in_the_second_of_its_own_time() -> None:
 
 
 @pytest.mark.parametrize("ts", [0, 16_725_225_600_000])
-def test_the_first_and_the_last_moment_that_the_contract_allows_are_counted(ts: int) -> None:
+def test_counts_events_at_the_first_and_last_time_of_the_contract(ts: int) -> None:
     rows = RowIndex()
     events = [{**click(channel="app"), "ts": ts}, click(channel="app")]
     assert total(folded(Topic.CLICKS, events, rows), rows, "channel", "app")["page_views"] == 2
@@ -116,7 +114,7 @@ def test_an_event_without_a_field_counts_in_all_only() -> None:
     assert {label for _, label, _ in plain(delta, rows)[0]} == {(Scope.ALL, "")}
 
 
-def test_an_order_counts_once_in_each_category_and_sku_that_it_holds() -> None:
+def test_an_order_counts_once_per_category_and_sku() -> None:
     rows = RowIndex()
     items = [
         line("s-1", qty=2, unit_price=500, category="toys"),
@@ -152,7 +150,7 @@ def test_an_order_counts_once_in_each_category_and_sku_that_it_holds() -> None:
         (10**15 - 1, [5 * 10**14, 5 * 10**14], [5 * 10**14, 5 * 10**14]),
     ],
 )
-def test_a_refund_is_shared_by_worth_half_up(amount: int, worths: list[int], shares: list[int]) -> None:
+def test_refunds_are_split_by_worth_and_rounded_half_up(amount: int, worths: list[int], shares: list[int]) -> None:
     rows = RowIndex()
     items = [line(f"s-{i}", unit_price=worth) for i, worth in enumerate(worths)]
     delta = folded(Topic.ORDERS, [refunded(amount, items=items)], rows)
@@ -160,14 +158,14 @@ def test_a_refund_is_shared_by_worth_half_up(amount: int, worths: list[int], sha
     assert total(delta, rows)["refunds"] == amount
 
 
-def test_lines_of_one_category_are_rounded_each_for_itself() -> None:
+def test_refund_shares_are_rounded_per_line() -> None:
     rows = RowIndex()
     items = [line(f"s-{i}", unit_price=1, category="toys") for i in range(3)]
     delta = folded(Topic.ORDERS, [refunded(2, items=items)], rows)
     assert total(delta, rows, "category", "toys")["refunds"] == 3  # 2/3 each, rounded to 1
 
 
-def test_money_counts_on_its_own_type_only() -> None:
+def test_amounts_count_only_for_their_event_type() -> None:
     rows = RowIndex()
     unpaid = [order(kind, discount=5) for kind in ("order_created", "payment_failed", "order_cancelled")]
     answer = total(folded(Topic.ORDERS, unpaid, rows), rows)
@@ -176,19 +174,19 @@ def test_money_counts_on_its_own_type_only() -> None:
     assert total(folded(Topic.CLICKS, costly, rows), rows)["ad_cost"] == 11
 
 
-def test_a_dwell_of_zero_is_carried_and_a_missing_one_is_not() -> None:
+def test_a_dwell_time_of_zero_counts_and_a_missing_one_does_not() -> None:
     rows = RowIndex()
     delta = folded(Topic.CLICKS, [click(dwell_ms=0), click(dwell_ms=3_000), click(), click(dwell_ms=None)], rows)
     assert total(delta, rows)["avg_dwell_seconds"] == 1.5
 
 
-def test_sums_of_the_largest_orders_are_exact() -> None:
+def test_sums_of_the_largest_amounts_are_exact() -> None:
     rows = RowIndex()
     events = [paid(items=[line(unit_price=10**15)]) for _ in range(100)]
     assert total(folded(Topic.ORDERS, events, rows), rows)["gmv"] == 10**17
 
 
-def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> None:
+def test_stock_events_count_in_the_stock_event_log_only_and_returns_count_units() -> None:
     rows = RowIndex()
     level = folded(Topic.LOGISTICS, [stock_level(5)], rows)
     assert not len(level.cells.keys)
@@ -200,14 +198,14 @@ def test_stock_events_count_in_the_journal_alone_and_returns_count_units() -> No
     assert total(delta, rows, "region", "east")["returned_units"] == 3
 
 
-def test_what_came_back_counts_in_its_category_too() -> None:
+def test_returns_count_in_their_category() -> None:
     rows = RowIndex()
     events = [shipment("return_received", qty=3, category="toys"), shipment("return_received", qty=2)]
     delta = folded(Topic.LOGISTICS, events, rows)
     assert [total(delta, rows, *at)["returned_units"] for at in (("all", ""), ("category", "toys"))] == [5, 3]
 
 
-def test_who_was_only_shown_an_ad_did_not_visit() -> None:
+def test_ad_impressions_are_no_visits() -> None:
     rows = RowIndex()
     events = [
         click("ad_impression", user="u-1", session="v-1", channel="app"),
@@ -221,14 +219,14 @@ def test_who_was_only_shown_an_ad_did_not_visit() -> None:
     assert folded(Topic.CLICKS, events[:1], rows), "nothing but impressions"
 
 
-def test_an_event_without_member_counts_in_scope_member_nowhere() -> None:
+def test_an_event_without_member_does_not_count_in_scope_member() -> None:
     rows = RowIndex()
     delta = folded(Topic.CLICKS, [click(), click(member=False), click(member=True)], rows)
     assert total(delta, rows, "member", "false")["page_views"] == 1
     assert total(delta, rows, "member", "true")["page_views"] == 1
 
 
-def test_what_each_source_wrote_is_counted_by_topic_and_type() -> None:
+def test_counts_events_per_source_topic_and_type() -> None:
     rows = RowIndex()
     events = [click("page_view", source="web-1"), click("product_view", source="web-1"), click("page_view")]
     orders = [paid(source="web-1", items=[line()])]

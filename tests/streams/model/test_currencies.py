@@ -14,7 +14,7 @@ from streams.model.formatting import format_number
 from streams.settings import Settings
 
 
-def test_the_table_is_iso_4217s() -> None:
+def test_the_table_equals_iso_4217() -> None:
     assert Counter(EXPONENTS.values()) == {0: 17, 2: 140, 3: 7, 4: 2}
     assert {code: EXPONENTS[code] for code in ("CNY", "USD", "JPY", "KRW", "KWD", "BHD", "CLF", "ISK", "HUF")} == {
         "CNY": 2,
@@ -33,14 +33,14 @@ def test_the_table_is_iso_4217s() -> None:
     ("given", "meant"),
     [("cny", "CNY"), (" usd ", "USD"), ("RMB", "CNY"), ("yuan", "CNY"), ("¥", "CNY"), ("euro", "EUR"), ("HRK", "EUR")],
 )
-def test_what_people_write_is_understood(given: str, meant: str) -> None:
+def test_suggests_codes_for_common_names(given: str, meant: str) -> None:
     assert near_misses(given)[0] == meant
     with pytest.raises(ValidationError, match=rf"unknown currency .*: did you mean {meant}\?"):
         Settings(currency=given)
 
 
 @pytest.mark.parametrize("given", ["", "??", "XXX1", "bitcoin"])
-def test_what_nobody_understands_is_refused_with_an_example(given: str) -> None:
+def test_rejects_unknown_currencies_with_an_example(given: str) -> None:
     with pytest.raises(ValidationError, match=r"unknown currency .*: use an ISO 4217 code such as"):
         Settings(currency=given)
 

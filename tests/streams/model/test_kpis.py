@@ -14,17 +14,17 @@ from tests.support.oracle import Oracle
 NOTHING = {counter.name: 0 for counter in (*COUNTERS, *DISTINCTS)}
 
 
-def test_the_names_are_those_of_the_metric_dictionary() -> None:
+def test_the_names_equal_the_metric_dictionary() -> None:
     assert set(values(NOTHING, Scope.ALL)) == set(NAMES) == set(UNITS) == set(Oracle().ask("1m", ms(0)))
 
 
-def test_of_nothing_every_ratio_is_null_and_every_sum_zero() -> None:
+def test_without_events_ratios_are_null_and_sums_zero() -> None:
     answer = values(NOTHING, Scope.ALL)
     assert {name for name, number in answer.items() if number == 0} >= {"gmv", "net_gmv", "visitors"}
     assert set(answer.values()) == {0, None}
 
 
-def test_what_a_scope_does_not_have_is_null_and_so_is_what_rests_on_it() -> None:
+def test_counters_that_a_scope_lacks_and_their_kpis_are_null() -> None:
     held = {name: 5 for name in NOTHING if name not in ("visitors", "discounts")}
     answer = values(held, Scope.SKU)
     assert (answer["visitors"], answer["conversion_rate"], answer["discounts"], answer["discount_rate"]) == (None,) * 4
@@ -43,7 +43,7 @@ def test_what_a_scope_does_not_have_is_null_and_so_is_what_rests_on_it() -> None
         ({"first_orders": 1, "orders_paid": 4}, "new_buyer_rate", 0.25),
     ],
 )
-def test_formulas(changes: dict[str, int], name: str, expected: float) -> None:
+def test_formulas_give_the_expected_values(changes: dict[str, int], name: str, expected: float) -> None:
     assert values({**NOTHING, **changes}, Scope.ALL)[name] == expected
 
 
@@ -65,7 +65,7 @@ def test_a_kpi_declares_each_sum_that_its_formula_reads(kpi: Kpi) -> None:
 TARGETS = {"target.base": 100, "target.sprint": 200, "target.challenge": 0}
 
 
-def test_attainment_is_net_gmv_over_the_targets_that_are_there() -> None:
+def test_attainment_is_net_gmv_over_the_existing_targets() -> None:
     answer = values({**NOTHING, "gmv": 250, "refunds": 50, **TARGETS}, Scope.PROMOTION)
     attained = [answer[f"target_attainment.{tier}"] for tier in ("base", "sprint", "challenge")]
     assert attained == [2.0, 1.0, None]
@@ -81,7 +81,7 @@ def test_the_current_promotion_is_the_one_that_started_last_else_the_next() -> N
     assert current_promotion({}, ms(0)) is None
 
 
-def test_of_promotions_that_start_together_the_least_id_is_current() -> None:
+def test_of_promotions_that_start_together_the_smallest_id_is_current() -> None:
     a, b = promotion("a"), promotion("b")
     assert current_promotion({"b": b, "a": a}, ms(5)) == current_promotion({"a": a, "b": b}, ms(5)) == a
     assert current_promotion({"b": b, "a": a}, ms(-5)) == a

@@ -41,12 +41,12 @@ def test_phases_are_half_open(at: int, state: str, now: str | None, then: str | 
 
 
 @pytest.mark.parametrize(("at", "share"), [(0, 0), (1000, 0), (1250, 0.25), (2000, 1), (9999, 1)])
-def test_the_share_that_is_over(at: int, share: float) -> None:
+def test_elapsed_fraction_is_between_0_and_1(at: int, share: float) -> None:
     assert elapsed_fraction(SALE, at) == share
     assert promotion_progress(SALE, at).elapsed_ms == share * 1000
 
 
-def test_of_phases_that_overlap_the_one_that_began_last_counts() -> None:
+def test_of_overlapping_phases_the_last_to_begin_counts() -> None:
     flash = promotion(phase("all day", 1000, 2000), phase("flash", 1200, 1300), phase("short", 1200, 1250))
     assert [phase_at(flash, at).name for at in (1100, 1200, 1260, 1300)] == ["all day", "short", "flash", "all day"]
 
@@ -59,7 +59,7 @@ _periods = st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda pair: (p
 
 
 @given(st.lists(_periods, max_size=5), st.integers(-5, 80))
-def test_a_phase_holds_the_moment_and_the_next_one_begins_after_it(periods: list[tuple[int, int]], at: int) -> None:
+def test_a_phase_contains_the_time_and_the_next_begins_after_it(periods: list[tuple[int, int]], at: int) -> None:
     sale = promotion(*(phase(str(i), *period) for i, period in enumerate(periods)), begins=0, ends=100)
     now, then = phase_at(sale, at), next_phase(sale, at)
     assert (now is not None) == any(begins <= at < ends for begins, ends in periods)

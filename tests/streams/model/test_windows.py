@@ -36,7 +36,7 @@ def at(text: str, zone: str) -> int:
 @example(T0 + 1, 0)
 @example(T0 - 1, 2)
 @example(T0 + 59, 3542)
-def test_a_cover_has_no_gaps_no_overlap_and_is_aligned(start: int, length: int) -> None:
+def test_a_cover_is_aligned_without_gaps_or_overlaps(start: int, length: int) -> None:
     whole = Span(start, start + length)
     pieces = cover(whole, STEPS)
     reached = start
@@ -71,7 +71,7 @@ def test_a_cover_takes_the_fewest_panes(start: int, length: int) -> None:
         (Window.H24, 60 - 82_800),
     ],
 )
-def test_long_windows_start_at_a_minute_and_all_end_at_the_second(window: Window, start: int) -> None:
+def test_long_windows_start_at_a_minute_and_end_at_a_second(window: Window, start: int) -> None:
     assert span(window, ms(3667), timezone="UTC", promotion=None) == Span(T0 + start, T0 + 3667)
 
 
@@ -92,12 +92,12 @@ def test_a_day_begins_at_local_midnight(zone: str, moment_s: int) -> None:
         ("Pacific/Apia", "2011-12-31T05:00", 5),  # the day before did not exist
     ],
 )
-def test_a_day_across_a_clock_change_is_as_long_as_it_was(zone: str, moment: str, hours: int) -> None:
+def test_a_day_with_a_clock_change_has_its_real_length(zone: str, moment: str, hours: int) -> None:
     day = span(Window.DAY, at(moment, zone), timezone=zone, promotion=None)
     assert (day.end_s - day.start_s) / 3600 == hours
 
 
-def test_midnight_itself_begins_an_empty_day() -> None:
+def test_midnight_starts_an_empty_day() -> None:
     assert not span(Window.DAY, at("2023-11-11T00:00", "Asia/Shanghai"), timezone="Asia/Shanghai", promotion=None)
 
 
@@ -105,27 +105,27 @@ def promotion_span(as_of: float, starts: float, ends: float) -> Span:
     return span(Window.PROMOTION, ms(as_of), timezone="UTC", promotion=PromotionSpan(ms(starts), ms(ends)))
 
 
-def test_a_promotion_runs_from_its_start_to_now_and_no_longer_than_to_its_end() -> None:
+def test_a_promotion_covers_its_start_to_now_or_its_end() -> None:
     assert promotion_span(500, 120, 3600) == Span(T0 + 120, T0 + 500)
     assert promotion_span(9000, 120, 3600) == Span(T0 + 120, T0 + 3600)
     assert promotion_span(500, 150, 3600) == Span(T0 + 120, T0 + 500)  # to the minute
 
 
-def test_no_promotion_covers_nothing() -> None:
+def test_without_a_promotion_the_span_is_empty() -> None:
     assert not span(Window.PROMOTION, ms(0), timezone="UTC", promotion=None)
 
 
 @pytest.mark.parametrize("as_of", [-3600, 0, 299, 300])
-def test_a_promotion_that_has_not_started_covers_nothing(as_of: int) -> None:
+def test_a_future_promotion_has_an_empty_span(as_of: int) -> None:
     assert not promotion_span(as_of, 300, 3600)
 
 
-def test_a_promotion_that_starts_later_in_this_minute_covers_nothing() -> None:
+def test_a_promotion_that_starts_later_in_this_minute_has_an_empty_span() -> None:
     assert not promotion_span(130, 150, 3600)
 
 
 @pytest.mark.parametrize("as_of", [10, 120, 290])
-def test_a_promotion_that_has_not_started_has_no_visitors(as_of: int) -> None:
+def test_a_future_promotion_has_no_visitors(as_of: int) -> None:
     counted = promotion_span(as_of, 300, 3600)
     assert not distinct_span(Window.PROMOTION, Scope.ALL, counted)
 

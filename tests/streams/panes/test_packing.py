@@ -18,12 +18,12 @@ COLUMNS = SIZES.flatmap(lambda bounds: st.lists(st.integers(*bounds)))
 
 
 @given(COLUMNS)
-def test_a_column_comes_back_as_it_was(numbers: list[int]) -> None:
+def test_a_packed_column_round_trips(numbers: list[int]) -> None:
     assert unpack(pack(np.array(numbers, np.int64))).tolist() == numbers
 
 
 @given(COLUMNS)
-def test_so_does_one_of_differences_also_where_it_falls(numbers: list[int]) -> None:
+def test_a_delta_encoded_column_round_trips_even_if_not_ascending(numbers: list[int]) -> None:
     assert unpack(pack_delta_encoded(np.array(numbers, np.int64))).tolist() == numbers
 
 
@@ -34,13 +34,13 @@ def test_differences_wrap_at_the_edges_of_every_type(edge: int) -> None:
 
 
 @pytest.mark.parametrize("column", [pack, pack_delta_encoded])
-def test_it_is_read_as_the_type_that_is_asked_for(column: Callable[[Ints], Column]) -> None:
+def test_unpacks_to_the_requested_type(column: Callable[[Ints], Column]) -> None:
     packed = column(np.array([3, 70_000], np.int64))
     for read, kind in ((unpack, np.int64), (unpack_uint32, np.uint32)):
         assert (read(packed).dtype, read(packed).tolist()) == (kind, [3, 70_000])
 
 
-def test_registers_of_many_sketches_compress_to_less_than_half_of_what_they_would() -> None:
+def test_delta_encoding_halves_the_compressed_size_of_sketches() -> None:
     chance = np.random.default_rng(1)
     registers = np.concatenate([np.sort(chance.choice(65_536, 10_000, replace=False)) for _ in range(20)])
     plain, rising = (len(zstandard.compress(bytes(column(registers)), 1)) for column in (pack, pack_delta_encoded))

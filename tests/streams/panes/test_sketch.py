@@ -42,7 +42,7 @@ def test_the_error_is_within_two_percent_or_one(size: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["{}", "u{:012d}", "{:x}", "{}@example.com", "用户{}"])
-def test_ids_of_any_pattern_are_counted_alike(pattern: str) -> None:
+def test_estimates_do_not_depend_on_the_pattern_of_ids(pattern: str) -> None:
     assert abs(estimate(sketch([pattern.format(i) for i in range(30_000)])) - 30_000) <= 600
 
 
@@ -60,20 +60,20 @@ def test_a_union_is_the_sketch_of_the_union(only_a: int, both: int, only_b: int)
 
 @settings(max_examples=25)
 @given(st.integers(1, 3_000), st.randoms(use_true_random=False))
-def test_order_and_repeats_change_nothing(size: int, chance: Random) -> None:
+def test_order_and_repetition_do_not_matter(size: int, chance: Random) -> None:
     ids = [f"u-{i}" for i in range(size)]
     again = ids + [chance.choice(ids) for _ in range(size)]
     chance.shuffle(again)
     assert sketch(again).register_entries.tolist() == sketch(ids).register_entries.tolist()
 
 
-def test_panes_are_united_and_not_added() -> None:
+def test_panes_are_united_rather_than_added() -> None:
     ids = [f"u-{i}" for i in range(100)]
     assert abs(estimate(*(sketch(ids, pane=pane) for pane in range(0, 600, 10))) - 100) <= 2
 
 
 @pytest.mark.parametrize("rows", [1, 64, 65, 300])
-def test_many_values_at_once_are_each_counted_by_themselves(rows: int) -> None:
+def test_counts_many_values_independently(rows: int) -> None:
     parts = [
         Sketches(np.array([row << 2], np.int64), part.ends, part.register_entries)
         for row in range(rows)
@@ -87,12 +87,12 @@ def test_many_values_at_once_are_each_counted_by_themselves(rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 100])
-def test_values_without_any_id_count_nothing(rows: int) -> None:
+def test_values_without_ids_count_zero(rows: int) -> None:
     assert estimates([], np.arange(rows)) == [[0, 0, 0]] * rows
     assert estimates([sketch(["u-1"])], np.arange(5, 5 + rows)) == [[0, 0, 0]] * rows
 
 
-def test_the_register_is_the_first_16_bits_and_the_rank_one_more_than_the_zeros_that_follow() -> None:
+def test_the_register_is_the_first_16_bits_and_the_rank_one_more_than_the_leading_zeros_of_the_rest() -> None:
     assert coupon_of(0xABCD_8000_0000_0000) == (0xABCD, 1)
     assert coupon_of(0xABCD_FFFF_FFFF_FFFF) == (0xABCD, 1)
     assert coupon_of(0x0000_4000_0000_0000) == (0, 2)
@@ -100,6 +100,6 @@ def test_the_register_is_the_first_16_bits_and_the_rank_one_more_than_the_zeros_
     assert coupon_of(0xFFFF_0000_0000_0000) == (0xFFFF, 49)
 
 
-def test_hashes_are_the_same_for_ever() -> None:
+def test_hashes_never_change_between_versions() -> None:
     """The published test vectors of XXH3."""
     assert hash_strings(["", "abc"]).tolist() == [0x2D06_8005_38D3_94C2, 0x78AF_5F94_892F_3950]

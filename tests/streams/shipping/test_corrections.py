@@ -40,13 +40,13 @@ def summed(entries: list[tuple[int, int, int, int, int]]) -> Plain:
 
 
 @given(lists, lists, lists)
-def test_merging_adds_up(one: list, two: list, three: list) -> None:  # type: ignore[type-arg]
+def test_merging_adds_amounts(one: list, two: list, three: list) -> None:  # type: ignore[type-arg]
     left = merge_corrections([made(one), merge_corrections([made(two), made(three)])])
     assert plain(left) == summed(one + two + three)
 
 
 @given(lists, st.integers(0, 10), st.integers(0, 10))
-def test_a_part_holds_what_falls_in_it(entries: list, low: int, high: int) -> None:  # type: ignore[type-arg]
+def test_between_selects_panes_of_the_span(entries: list, low: int, high: int) -> None:  # type: ignore[type-arg]
     whole = made(entries)
     assert plain(whole.between(low, max(low, high))) == summed([e for e in entries if low <= e[0] < max(low, high)])
     assert plain(whole.known_at(low)) == summed([e for e in entries if e[3] < low])

@@ -37,7 +37,7 @@ def test_a_quantile_is_within_two_percent(times_ms: list[int], share: float) -> 
     assert quantile_ms(counted(times_ms), share) == pytest.approx(exact, rel=0.02)
 
 
-def test_medians_of_a_thousand_parcels() -> None:
+def test_medians_of_a_thousand_shipments_are_within_two_percent() -> None:
     chance = Random(3)
     times_ms = [round(chance.lognormvariate(2.6, 0.6) * HOUR_MS) for _ in range(1000)]
     for share in (0.5, 0.9):
@@ -45,7 +45,7 @@ def test_medians_of_a_thousand_parcels() -> None:
         assert quantile_ms(counted(times_ms), share) == pytest.approx(exact, rel=0.02)
 
 
-def test_the_ends() -> None:
+def test_the_first_and_last_buckets_are_unbounded() -> None:
     assert quantile_ms([0] * BUCKETS, 0.5) is None
     assert quantile_ms(counted([1000, 360_000, 400_000]), 0.5) is None, "6 minutes or less, nobody knows how much"
     assert histogram_counter(SHIP, 0) == histogram_counter(SHIP, 360_000) == SHIP * BUCKETS

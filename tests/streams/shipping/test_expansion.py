@@ -49,7 +49,7 @@ def split(facts: list[tuple[str, OrderFacts]], chance: Random) -> list[list[tupl
 
 @settings(max_examples=150, deadline=None)
 @given(lives, st.randoms(use_true_random=False), st.data())
-def test_every_answer_at_every_as_of_is_the_oracles(events: list[Event], chance: Random, data: Any) -> None:
+def test_every_answer_at_every_as_of_equals_the_oracles(events: list[Event], chance: Random, data: Any) -> None:
     rows = RowIndex()
     whole = merge_shipping(joined(split(told(events), chance), rows))
     oracle = ShippingOracle(events, limit_ms=LIMITS.overdue_ms, horizon_ms=LIMITS.horizon_s * 1000)
@@ -65,9 +65,7 @@ def test_every_answer_at_every_as_of_is_the_oracles(events: list[Event], chance:
 
 @settings(max_examples=100, deadline=None)
 @given(lives, st.randoms(use_true_random=False), st.randoms(use_true_random=False))
-def test_any_order_any_batches_and_any_repeats_add_up_to_the_same(
-    events: list[Event], chance: Random, other: Random
-) -> None:
+def test_order_batches_and_repeats_do_not_matter(events: list[Event], chance: Random, other: Random) -> None:
     rows, facts = RowIndex(), told(events)
     for order_id, fact in facts:
         delta_of(change(NO_FACTS, fact, LIMITS), rows)  # so that both number rows alike
@@ -110,7 +108,7 @@ EAST, WEST = Labels("east"), Labels("west")
 
 
 class TestOneOrder:
-    def test_paid_it_waits_and_will_be_overdue(self) -> None:
+    def test_a_paid_order_waits_and_becomes_overdue(self) -> None:
         assert summed(OrderFacts(paid(5))) == {
             (5, 5, EAST, ShippingCounter.WAITING): 1,
             (5, 5, EAST, ShippingCounter.UNSHIPPED): 1,
@@ -118,7 +116,7 @@ class TestOneOrder:
             (15, 15, EAST, ShippingCounter.DUE): 1,
         }
 
-    def test_shipped_in_time_nothing_of_overdue_is_left(self) -> None:
+    def test_an_order_shipped_in_time_leaves_no_overdue_entries(self) -> None:
         assert summed(OrderFacts(paid(5), dispatched=shipped(8, carrier="dhl"))) == {
             (5, 5, EAST, ShippingCounter.UNSHIPPED): 1,
             (8, 8, EAST, ShippingCounter.UNSHIPPED): -1,
@@ -129,16 +127,16 @@ class TestOneOrder:
             (8, 8, EAST._replace(carrier="dhl"), ShippingCounter.SHIPPED_IN_TIME): 1,
         }
 
-    def test_dispatched_before_it_was_paid_it_never_waits_and_is_in_time(self) -> None:
+    def test_an_order_dispatched_before_its_payment_never_waits(self) -> None:
         assert summed(OrderFacts(paid(5), dispatched=shipped(2))) == {
             (15, 15, EAST, ShippingCounter.DUE): 1,
             (15, 15, EAST, ShippingCounter.DUE_IN_TIME): 1,
         }
 
-    def test_called_off_before_it_falls_due_it_never_does(self) -> None:
+    def test_an_order_cancelled_before_it_is_due_is_never_due(self) -> None:
         assert (15, 15, EAST, ShippingCounter.DUE) not in summed(OrderFacts(paid(5), refunds=parts((15, 100))))
 
-    def test_called_off_after_it_fell_due_it_did_until_then(self) -> None:
+    def test_an_order_cancelled_after_it_was_due_is_due_until_then(self) -> None:
         found = summed(OrderFacts(paid(5), cancellations=parts((16, 2)), dispatched=shipped(6)))
         assert {
             key: amount for key, amount in found.items() if key[3] in (ShippingCounter.DUE, ShippingCounter.DUE_IN_TIME)
@@ -149,37 +147,37 @@ class TestOneOrder:
             (15, 16, EAST, ShippingCounter.DUE_IN_TIME): -1,
         }
 
-    def test_refunded_in_part_it_still_waits(self) -> None:
+    def test_a_partially_refunded_order_still_waits(self) -> None:
         assert summed(OrderFacts(paid(5), refunds=parts((7, 60), (9, 39)))) == summed(OrderFacts(paid(5)))
 
-    def test_cancelled_in_part_it_still_waits(self) -> None:
+    def test_a_partially_cancelled_order_still_waits(self) -> None:
         assert summed(OrderFacts(paid(5, units=3), cancellations=parts((7, 1), (9, 1)))) == summed(OrderFacts(paid(5)))
 
-    def test_what_was_refunded_and_what_was_cancelled_are_not_added_up(self) -> None:
+    def test_refunds_and_cancellations_are_not_added(self) -> None:
         half = OrderFacts(paid(5), refunds=parts((7, 50)), cancellations=parts((8, 1)))
         assert summed(half) == summed(OrderFacts(paid(5)))
 
-    def test_it_ends_when_the_sum_of_the_parts_reaches_the_payment(self) -> None:
+    def test_an_order_ends_when_its_parts_reach_the_payment(self) -> None:
         whole = OrderFacts(paid(5), refunds=parts((7, 60), (9, 40), (11, 40)))
         assert whole.ended_ms == 9_000
         assert summed(whole)[9, 9, EAST, ShippingCounter.UNSHIPPED] == -1
         assert (15, 15, EAST, ShippingCounter.DUE) not in summed(whole)
 
-    def test_parts_before_the_payment_count(self) -> None:
+    def test_refunds_before_the_payment_count(self) -> None:
         assert summed(OrderFacts(paid(5), refunds=parts((2, 30), (6, 70))))[6, 6, EAST, ShippingCounter.UNSHIPPED] == -1
         assert summed(OrderFacts(paid(5), cancellations=parts((2, 2)))) == {}
 
-    def test_an_order_that_cost_nothing_ends_with_its_first_refund(self) -> None:
+    def test_a_free_order_ends_with_its_first_refund(self) -> None:
         assert summed(OrderFacts(paid(5, amount=0)))[5, 5, EAST, ShippingCounter.WAITING] == 1
         assert OrderFacts(paid(5, amount=0), refunds=parts((7, 0), (8, 0))).ended_ms == 7_000
 
-    def test_where_a_payment_s_size_is_not_known_the_first_part_ends_it(self) -> None:
+    def test_the_first_part_ends_an_order_of_unknown_size(self) -> None:
         old = paid(5, UNKNOWN, UNKNOWN)
         assert OrderFacts(old, refunds=parts((7, 1), (8, 1))).ended_ms == 7_000
         assert OrderFacts(old, cancellations=parts((7, 1))).ended_ms == 7_000
         assert OrderFacts(paid(5), called_off_ms=7_000).ended_ms == 7_000
 
-    def test_a_payment_after_the_delivery_moves_it_to_its_labels(self) -> None:
+    def test_a_payment_after_the_delivery_changes_the_labels_of_the_delivery(self) -> None:
         found = summed(OrderFacts(paid(20), delivered=shipped(9)))
         assert {key: amount for key, amount in found.items() if key[3] is ShippingCounter.DELIVERED} == {
             (9, 9, WEST, ShippingCounter.DELIVERED): 1,
@@ -187,13 +185,13 @@ class TestOneOrder:
             (9, 20, EAST, ShippingCounter.DELIVERED): 1,
         }
 
-    def test_the_promise_is_the_deliverys_own_else_the_dispatchs(self) -> None:
+    def test_the_promised_time_is_the_deliverys_or_else_the_dispatchs(self) -> None:
         late = OrderFacts(dispatched=shipped(1, promised=5), delivered=shipped(9))
         assert (9, 9, WEST, ShippingCounter.ON_TIME) not in summed(late)
         assert summed(late)[9, 9, WEST, ShippingCounter.PROMISED] == 1
         own = late._replace(delivered=shipped(9, promised=9))
         assert summed(own)[9, 9, WEST, ShippingCounter.ON_TIME] == 1
 
-    def test_beyond_the_horizon_a_dispatch_ends_no_waiting(self) -> None:
+    def test_a_dispatch_beyond_the_horizon_ends_no_waiting(self) -> None:
         assert summed(OrderFacts(paid(5), dispatched=shipped(45)))[5, 5, EAST, ShippingCounter.WAITING] == 1
         assert (5, 5, EAST, ShippingCounter.WAITING) not in summed(OrderFacts(paid(5), dispatched=shipped(44)))

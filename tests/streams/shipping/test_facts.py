@@ -59,16 +59,14 @@ def test_merging_is_associative_commutative_and_idempotent(
         assert merge(one, one) == merge(one, NO_FACTS) == merge(NO_FACTS, one) == one
 
 
-def test_of_two_payments_at_one_time_the_lesser_event_id_is_first() -> None:
+def test_of_two_payments_at_the_same_time_the_smaller_event_id_is_first() -> None:
     later = OrderFacts(Payment(5, "e-10", OrderLabels("east"), 1, 1))
     first = OrderFacts(Payment(5, "e-09", OrderLabels("west"), 1, 1))
     assert merge(later, first) == first
 
 
 @given(st.lists(payments | creations, max_size=6), st.randoms(use_true_random=False))
-def test_all_but_the_first_of_a_kind_are_repeats_in_whatever_order_they_come(
-    events: list[Payment | Creation], chance: Random
-) -> None:
+def test_all_but_the_first_of_a_kind_are_repeats_in_any_order(events: list[Payment | Creation], chance: Random) -> None:
     events = list({(type(event), event[:2]): event for event in events}.values())
     chance.shuffle(events)
     known, found = NO_FACTS, []
@@ -86,12 +84,12 @@ def test_all_but_the_first_of_a_kind_are_repeats_in_whatever_order_they_come(
         assert all(first[:2] < event[:2] for event in found if type(event) is type(first))
 
 
-def test_the_same_event_again_is_no_repeat() -> None:
+def test_a_duplicate_event_is_no_repeat() -> None:
     held = OrderFacts(Payment(5, "e-1", OrderLabels(), 1, 1), created=Creation(4, "e-1", OrderLabels()))
     assert repeated_events(held, held) == []
 
 
-def test_what_was_known_before_a_moment() -> None:
+def test_known_before_selects_earlier_facts() -> None:
     held = OrderFacts(Payment(2_999, "e-1", OrderLabels(), 1, 1), called_off_ms=3_000)
     assert known_before(held, 3) == OrderFacts(held.paid)
     assert known_before(held, 2) == NO_FACTS

@@ -45,7 +45,7 @@ known = (
 
 @settings(deadline=None)
 @given(st.lists(told, max_size=6), st.lists(known, min_size=6, max_size=6))
-def test_many_orders_at_once_are_what_each_by_itself_is(facts: list[Fact], known: list[OrderFacts | None]) -> None:
+def test_joining_many_orders_equals_joining_each(facts: list[Fact], known: list[OrderFacts | None]) -> None:
     rows, keys = RowIndex(), keys_of([f"o-{i}" for i in range(len(facts))])
     records = {key: None if held is None else encode(held) for key, held in zip(keys, known, strict=False)}
     joined = join(FactsByOrder(dict(zip(keys, facts, strict=True))), records, LIMITS, rows)
@@ -71,7 +71,7 @@ def cells(held: Cells, rows: RowIndex) -> dict[tuple[int, object, int], int]:
     return dict(zip(named, held.amounts.tolist(), strict=True))
 
 
-def test_what_a_repeat_counts_as() -> None:
+def test_repeats_count_by_their_own_time_and_labels() -> None:
     rows = RowIndex()
     first, again = (
         Payment(5_000, "e-1", OrderLabels("east"), 9, 1),
@@ -85,7 +85,7 @@ def test_what_a_repeat_counts_as() -> None:
         assert cells(joined.repeats, rows) == {(7, place, counter): 1 for place in places}
 
 
-def test_two_orders_are_in_two_places() -> None:
+def test_two_orders_have_different_record_keys() -> None:
     assert len(set(keys_of([f"o-{i}" for i in range(10_000)]))) == 10_000
     assert all(len(key_of(f"o-{i}")) == 12 for i in range(10))
 
@@ -93,6 +93,6 @@ def test_two_orders_are_in_two_places() -> None:
 PLACES = ["000092c90c4dbc98a2e786d4", "00014bd9571f3c717b8bea1a", "00010d088a9365ae78134525"]
 
 
-def test_records_of_earlier_versions_are_found_where_they_are() -> None:
+def test_record_keys_equal_those_of_earlier_versions() -> None:
     places = [key_of(order_id).hex() for order_id in ("o-1", "Bestellung-\u00e4", "x" * 128)]
     assert places == PLACES

@@ -57,18 +57,18 @@ _SAME = OrderLabels("east", "live", "d11", "true")
 @example(OrderFacts(Payment(1, "e", OrderLabels(), 0, 1), created=Creation(1, "e", OrderLabels())))
 @example(OrderFacts(Payment(1, "e", _SAME, UNKNOWN, UNKNOWN), created=Creation(1, "e", _SAME)))
 @example(OrderFacts(Payment(1, "e", OrderLabels(), 5, 1), created=Creation(1, "e", _SAME)))
-def test_a_round_trip_changes_nothing(facts: OrderFacts) -> None:
+def test_a_record_round_trips(facts: OrderFacts) -> None:
     assert decode(encode(facts)) == facts
 
 
 @given(_payments)
-def test_the_record_of_a_payment_alone(paid: Payment) -> None:
+def test_encode_payment_equals_encode(paid: Payment) -> None:
     assert decode(encode_payment(paid)) == OrderFacts(paid)
     assert encode_payment(paid) == encode(OrderFacts(paid))
 
 
 @given(_creations)
-def test_the_record_of_a_creation_alone(created: Creation) -> None:
+def test_encode_creation_equals_encode(created: Creation) -> None:
     assert decode(encode_creation(created)) == OrderFacts(created=created)
     assert encode_creation(created) == encode(OrderFacts(created=created))
 
@@ -98,7 +98,7 @@ _SHIPPED = "94ce02faf080c40474652d37ce0ee6b28093a465617374a364686ca3772d31"
         ("95cf0000018bcfe56800" + _PAID + _SHIPPED + "c0d1fc18", OrderFacts(PAID, 1_699_999_999_000, SHIPPED)),
     ],
 )
-def test_records_written_before_sizes_and_creations_were_kept_are_read(record: str, facts: OrderFacts) -> None:
+def test_reads_records_without_sizes_and_creations(record: str, facts: OrderFacts) -> None:
     """Bytes as an earlier version wrote them: what they know counts as it did then."""
     assert decode(bytes.fromhex(record)) == facts
     assert decode(encode(facts)) == facts
@@ -114,7 +114,7 @@ def test_a_record_is_small() -> None:
     assert len(encode(OrderFacts(paid, None, shipped, shipped, created=created))) < 180
 
 
-def test_the_largest_record_fits_what_the_script_reads() -> None:
+def test_the_largest_record_fits_the_length_field_of_the_script() -> None:
     """Lengths are written in 2 bytes."""
     most = tuple(PartialRefund(16_725_225_600_000 + i, 2**32 - 1, 10**15) for i in range(MAX_PARTS))
     label = "\U0001f600" * 128

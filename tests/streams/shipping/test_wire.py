@@ -29,7 +29,7 @@ def test_a_round_trip_changes_nothing_but_row_numbers(events: list[Event]) -> No
 
 @settings(deadline=None)
 @given(lives)
-def test_the_parts_of_a_cut_are_the_whole(events: list[Event]) -> None:
+def test_the_parts_of_a_cut_merge_to_the_whole(events: list[Event]) -> None:
     rows = RowIndex()
     whole = merge_shipping([delta_of(change(NO_FACTS, fact, LIMITS), rows) for _, fact in told(events)])
     parts = dict(whole.cut(20))

@@ -10,7 +10,7 @@ from consumers.topics import Topic
 from streams.panes.rows import RowIndex
 from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 from streams.stock.ledger import Ledger
-from tests.streams.stock.journal import ledger_of
+from tests.streams.stock.ledgers import ledger_of
 from tests.streams.stock.test_wire import named
 from tests.support.events import Event, columns_of, line, ms, order, paid, shipment, some_events, stock_level
 
@@ -22,7 +22,7 @@ def said(topic: Topic, events: list[Event]) -> list[list[tuple[str, str | None, 
     return named(ledger, rows.stock)
 
 
-def test_orders_take_and_cancellations_give_back() -> None:
+def test_orders_reserve_and_cancellations_release_units() -> None:
     items = [line("a", qty=2), line("b", qty=1), line("a", qty=3)]
     moves, levels, sales = said(
         Topic.ORDERS,
@@ -32,7 +32,7 @@ def test_orders_take_and_cancellations_give_back() -> None:
     assert levels == sales == []
 
 
-def test_paid_units_of_a_promotion_by_the_second() -> None:
+def test_promotion_sales_are_summed_per_second() -> None:
     items = [line("a", qty=2)]
     orders = [paid(at=at, items=items, promotion_id=name) for at, name in ((1.2, "p"), (1.9, "p"), (1, "q"), (1, None))]
     moves, _, sales = said(Topic.ORDERS, orders)
@@ -40,7 +40,7 @@ def test_paid_units_of_a_promotion_by_the_second() -> None:
     assert sales == [("a", "p", ms(1), 4), ("a", "q", ms(1), 2)]
 
 
-def test_warehouses() -> None:
+def test_folds_counts_receipts_and_adjustments() -> None:
     at = {"at": 1.0, "sku": "a", "warehouse": "w"}
     moves, levels, _ = said(
         Topic.LOGISTICS,
@@ -58,13 +58,13 @@ def test_warehouses() -> None:
 
 @pytest.mark.parametrize("topic", [Topic.ORDERS, Topic.LOGISTICS])
 @pytest.mark.parametrize("seed", range(3))
-def test_random_batches(topic: Topic, seed: int) -> None:
+def test_random_batches_equal_the_oracle(topic: Topic, seed: int) -> None:
     events = some_events(topic, 3000, Random(seed).randrange(10**6))
     rows = RowIndex()
     assert said(topic, events) == named(ledger_of(events, rows.stock), rows.stock)
 
 
 @pytest.mark.parametrize("topic", [Topic.ORDERS, Topic.LOGISTICS])
-def test_other_events_say_nothing(topic: Topic) -> None:
+def test_other_events_are_ignored(topic: Topic) -> None:
     other = [order("payment_failed", promotion_id="p"), paid()] if topic is Topic.ORDERS else [shipment()]
     assert said(topic, other) == [[], [], []]

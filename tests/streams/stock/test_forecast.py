@@ -13,20 +13,20 @@ from streams.stock.forecast import StockOutInterval, index_of_dispersion, interv
     ("stock", "units", "minutes"),
     [(30, 15, 30.0), (1, 30, 0.5), (0, 30, 0.0), (-4, 0, 0.0), (30, 0, None), (None, 30, None), (None, 0, None)],
 )
-def test_minutes_to_stockout(stock: int | None, units: int, minutes: float | None) -> None:
+def test_minutes_to_stockout_by_the_metric_dictionary(stock: int | None, units: int, minutes: float | None) -> None:
     assert minutes_to_stockout(stock, units) == minutes
 
 
 @pytest.mark.parametrize(
     ("a", "b", "x", "p"), [(1, 1, 0.3, 0.3), (2, 1, 0.5, 0.25), (0.5, 0.5, 0.5, 0.5), (3, 2, 0.4, 0.1792)]
 )
-def test_the_beta_distribution_where_it_is_known(a: float, b: float, x: float, p: float) -> None:
+def test_beta_cdf_matches_known_values(a: float, b: float, x: float, p: float) -> None:
     assert beta_cdf(x, a, b) == pytest.approx(p, rel=1e-12)
     assert beta_quantile(p, a, b) == pytest.approx(x, rel=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.5, 200.5), (40.0, 3.5), (2500.0, 900.0), (1e6, 12.5)])
-def test_quantiles_are_those_of_drawn_numbers(a: float, b: float) -> None:
+def test_quantiles_match_random_samples(a: float, b: float) -> None:
     drawn = np.random.default_rng(1).beta(a, b, 200_000)
     for q in (0.1, 0.5, 0.9):
         x = beta_quantile(q, a, b)
@@ -34,7 +34,7 @@ def test_quantiles_are_those_of_drawn_numbers(a: float, b: float) -> None:
         assert np.mean(drawn <= x) == pytest.approx(q, abs=0.006)
 
 
-def test_the_interval_holds_the_point_and_narrows_with_what_was_seen() -> None:
+def test_the_interval_contains_the_point_and_narrows_with_more_sales() -> None:
     few, many = interval(40, [1, 0, 1, 0, 2]), interval(4000, [100, 101, 99, 100, 100])
     assert few is not None
     assert many is not None
@@ -45,7 +45,7 @@ def test_the_interval_holds_the_point_and_narrows_with_what_was_seen() -> None:
     assert many.high / many.low < few.high / few.low
 
 
-def test_the_interval_reaches_to_the_point_when_the_rate_has_just_changed() -> None:
+def test_the_interval_widens_to_the_point_after_a_change_of_rate() -> None:
     for units in ([0] * 45 + [10] * 15, [50] * 45 + [1] * 15):
         found, point = interval(300, units), minutes_to_stockout(300, sum(units[-15:]))
         assert found is not None
@@ -54,13 +54,13 @@ def test_the_interval_reaches_to_the_point_when_the_rate_has_just_changed() -> N
         assert found.high is None or point <= found.high
 
 
-def test_out_of_stock_already_and_nothing_sold() -> None:
+def test_no_interval_without_sales_and_zero_without_stock() -> None:
     assert interval(0, [1, 2]) == interval(-3, []) == StockOutInterval(0.0, 0.0)
     assert interval(5, [0, 0, 0]) is None
     assert interval(5, []) is None
 
 
-def test_a_wider_coverage_is_wider() -> None:
+def test_higher_coverage_widens_the_interval() -> None:
     narrow, wide = interval(50, [3] * 15, coverage=0.5), interval(50, [3] * 15, coverage=0.95)
     assert narrow is not None
     assert wide is not None
@@ -69,7 +69,7 @@ def test_a_wider_coverage_is_wider() -> None:
     assert wide.high is None or wide.high > narrow.high
 
 
-def test_clumps() -> None:
+def test_orders_of_several_units_widen_the_interval() -> None:
     assert (
         index_of_dispersion([])
         == index_of_dispersion([4])
@@ -80,7 +80,7 @@ def test_clumps() -> None:
     assert index_of_dispersion([0, 10, 0, 10]) == pytest.approx(100 / 3 / 5)
 
 
-def test_a_steady_sale_is_held_as_often_as_is_said() -> None:
+def test_the_interval_has_its_nominal_coverage_at_a_steady_rate() -> None:
     """No drift in the sale, so the interval holds it more often than it says, and not by everything."""
     rng, held, cases = np.random.default_rng(7), 0, 400
     for _ in range(cases):

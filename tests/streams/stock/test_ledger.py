@@ -16,7 +16,7 @@ from streams.stock.ledger import (
     pair_codes,
     sum_entries,
 )
-from tests.streams.stock.journal import Event, events, ledger_of, numbered
+from tests.streams.stock.ledgers import Event, events, ledger_of, numbered
 
 NAMES = numbered()
 parts = st.lists(events, min_size=1, max_size=4)
@@ -30,7 +30,7 @@ def said(ledger: Ledger) -> list[list[tuple[int, int, int]]]:
 
 
 @given(parts, st.randoms())
-def test_any_split_in_any_order_is_the_whole(happened: list[list[Event]], chance: object) -> None:
+def test_splits_merge_to_the_whole_in_any_order(happened: list[list[Event]], chance: object) -> None:
     split = [ledger_of(part, NAMES) for part in happened]
     chance.shuffle(split)  # type: ignore[attr-defined]
     while len(split) > 1:
@@ -40,7 +40,7 @@ def test_any_split_in_any_order_is_the_whole(happened: list[list[Event]], chance
 
 
 @given(events)
-def test_nothing_changes_nothing(happened: list[Event]) -> None:
+def test_the_empty_ledger_is_neutral(happened: list[Event]) -> None:
     ledger = ledger_of(happened, NAMES)
     assert said(merge_ledgers([EMPTY_LEDGER, ledger])) == said(merge_ledgers([ledger])) == said(ledger)
     assert bool(ledger) == any(said(ledger))
@@ -55,7 +55,7 @@ def test_entries_are_sorted_and_distinct(happened: list[Event]) -> None:
 
 
 @given(events, st.sampled_from([1000, 60_000, 3_600_000]))
-def test_a_cut_partitions_it(happened: list[Event], length_ms: int) -> None:
+def test_cut_partitions_a_ledger(happened: list[Event], length_ms: int) -> None:
     ledger = ledger_of(happened, NAMES)
     stretches = dict(ledger.cut(length_ms))
     assert list(stretches) == sorted(stretches)
@@ -66,19 +66,19 @@ def test_a_cut_partitions_it(happened: list[Event], length_ms: int) -> None:
 
 
 @given(events, st.sets(st.integers(0, 4)))
-def test_some_skus(happened: list[Event], skus: set[int]) -> None:
+def test_of_skus_selects_skus(happened: list[Event], skus: set[int]) -> None:
     ledger = ledger_of(happened, NAMES)
     mine = ledger.of_skus(np.array(sorted(skus), np.int64))
     assert said(mine) == [[entry for entry in part if entry[0] >> OTHER_BITS in skus] for part in said(ledger)]
 
 
-def test_of_two_counts_at_one_moment_the_smaller_holds() -> None:
+def test_of_two_counts_at_the_same_time_the_smaller_applies() -> None:
     pair, at = pair_codes(np.array([3, 3]), np.array([0, 0])), np.array([5, 5])
     assert min_entries(pair, at, np.array([7, 2])).amounts.tolist() == [2]
     assert sum_entries(pair, at, np.array([7, 2])).amounts.tolist() == [9]
 
 
-def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
+def test_sorts_numbers_too_large_for_one_key() -> None:
     skus, others, at = np.array([1 << 30, 0, 0]), np.array([1 << 29, 5, -1]), np.array([9, 1 << 43, 7])
     entries = sum_entries(pair_codes(skus, others), at, np.array([1, 2, 3]))
     assert entries.skus.tolist() == [0, 0, 1 << 30]
@@ -86,13 +86,13 @@ def test_numbers_too_large_for_one_key_are_sorted_all_the_same() -> None:
     assert entries.amounts.tolist() == [3, 2, 1]
 
 
-def test_steps() -> None:
+def test_rounded_sums_by_steps() -> None:
     pairs = pair_codes(np.array([1, 1, 1]), 0)
     assert sum_entries(pairs, np.array([100, 900, 1100]), np.array([1, 2, 4])).rounded(1000).amounts.tolist() == [3, 4]
     assert len(LedgerEntries().rounded(1000)) == 0
 
 
-def test_more_warehouses_than_anybody_has_are_still_warehouses_of_their_own_skus() -> None:
+def test_very_many_warehouses_do_not_collide() -> None:
     for other in (2**20 - 2, 2**20 - 1, 2**20, 2**31 - 3):
         entries = sum_entries(pair_codes(np.array([0, 1]), other), np.array([5, 5]), np.array([7, 8]))
         assert (entries.skus.tolist(), entries.others.tolist()) == ([0, 1], [other, other])

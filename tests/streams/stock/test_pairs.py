@@ -18,7 +18,7 @@ def coded(pairs: list[tuple[int, int]]) -> np.ndarray:
 
 
 @given(st.lists(codes, max_size=6), codes)
-def test_like_a_dictionary(batches: list[list[tuple[int, int]]], asked: list[tuple[int, int]]) -> None:
+def test_behaves_like_a_dictionary(batches: list[list[tuple[int, int]]], asked: list[tuple[int, int]]) -> None:
     index, place_of = PairIndex(), {}
     for batch in batches:
         places = index.place(coded(batch)).tolist()

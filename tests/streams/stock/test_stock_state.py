@@ -12,7 +12,7 @@ from streams.stock.ledger import Ledger, merge_ledgers
 from streams.stock.pairs import PairIndex
 from streams.stock.stock_levels import StockLevels
 from streams.stock.stock_state import StockState
-from tests.streams.stock.journal import PROMOTIONS, SKUS, WAREHOUSES, Event, events, ledger_of, numbered
+from tests.streams.stock.ledgers import PROMOTIONS, SKUS, WAREHOUSES, Event, events, ledger_of, numbered
 from tests.support.stock_oracle import StockOracle
 
 NAMES = numbered()
@@ -44,7 +44,7 @@ def agrees(book: StockState, happened: list[Event], keep_ms: int | None) -> None
 
 
 @given(events, st.lists(st.integers(0, 2_500).map(lambda i: 1000 * i), max_size=6), keeps)
-def test_stock_at_moments_one_after_the_other(happened: list[Event], stops: list[int], keep_ms: int | None) -> None:
+def test_advances_through_ascending_as_ofs(happened: list[Event], stops: list[int], keep_ms: int | None) -> None:
     whole, stock = ledger_of(happened, NAMES), StockLevels(PairIndex(), keep_ms)
     for at in sorted(stops):
         stock.advance(whole.between(stock.as_of_ms, at), at)
@@ -59,7 +59,7 @@ steps = st.lists(
 
 @settings(max_examples=150)
 @given(steps, keeps, st.sampled_from([0, 60_000, 300_000]), st.sampled_from([5, 1000]))
-def test_entries_in_any_order_and_an_as_of_that_goes_to_and_fro(
+def test_entries_in_any_order_and_an_as_of_that_moves_both_ways(
     arrivals: list[tuple[list[Event], int]], keep_ms: int | None, lag_ms: int, lag_entries: int
 ) -> None:
     book, seen, journal = StockState(keep_ms, lag_ms=lag_ms, lag_entries=lag_entries), [], Ledger()
@@ -78,7 +78,7 @@ def test_entries_in_any_order_and_an_as_of_that_goes_to_and_fro(
         agrees(book, seen, keep_ms)
 
 
-def test_a_late_count_within_reach_needs_nothing_else() -> None:
+def test_a_late_count_after_the_floor_needs_no_history() -> None:
     book = StockState(lag_ms=60_000)
     level = {"type": "stock_level", "sku": "a", "warehouse": "east"}
     book.add(ledger_of([{**level, "ts": 1000, "on_hand": 5}], NAMES))
@@ -88,7 +88,7 @@ def test_a_late_count_within_reach_needs_nothing_else() -> None:
     assert book.now.available(ALL[:1])[0].tolist() == [9]
 
 
-def test_a_count_from_before_the_floor_is_wanted_with_what_came_after_it() -> None:
+def test_a_count_from_before_the_floor_needs_history() -> None:
     book = StockState(lag_ms=60_000)
     level = {"type": "stock_level", "sku": "a", "warehouse": "east"}
     created = {"type": "order_created", "ts": 400_000, "items": [{"sku": "a", "qty": 2}], "promotion_id": None}
@@ -103,7 +103,7 @@ def test_a_count_from_before_the_floor_is_wanted_with_what_came_after_it() -> No
     assert book.now.available(ALL[:1])[0].tolist() == [7]
 
 
-def test_what_is_kept_beside_the_two_moments_is_bounded() -> None:
+def test_the_number_of_entries_is_bounded() -> None:
     book, names = StockState(lag_ms=3_600_000, lag_entries=50), StockNames()
     for minute in range(60):
         happened = [
@@ -116,7 +116,7 @@ def test_what_is_kept_beside_the_two_moments_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("lag_ms", [0, 60_000])
-def test_an_as_of_from_before_the_floor_is_refused(lag_ms: int) -> None:
+def test_rejects_an_as_of_before_the_floor(lag_ms: int) -> None:
     book = StockState(lag_ms=lag_ms)
     book.move_to(600_000)
     assert not book.move_to(400_000)

@@ -8,7 +8,7 @@ from hypothesis import given
 from streams.panes.dictionary import Numbering, StockNames
 from streams.stock.ledger import Ledger, LedgerEntries, merge_ledgers
 from streams.stock.wire import LedgerWire, from_wire, to_wire
-from tests.streams.stock.journal import Event, events, ledger_of, numbered
+from tests.streams.stock.ledgers import Event, events, ledger_of, numbered
 
 Named = list[tuple[str, str | None, int, int]]
 
@@ -47,7 +47,7 @@ def elsewhere() -> StockNames:
 
 
 @given(events)
-def test_a_round_trip_changes_nothing_but_numbers(happened: list[Event]) -> None:
+def test_a_round_trip_changes_only_numbers(happened: list[Event]) -> None:
     here, there = numbered(), elsewhere()
     ledger = ledger_of(happened, here)
     data = msgspec.msgpack.encode(to_wire(ledger, here))
@@ -59,6 +59,6 @@ def test_a_round_trip_changes_nothing_but_numbers(happened: list[Event]) -> None
         assert keys == sorted(set(keys))
 
 
-def test_nothing_takes_no_room() -> None:
+def test_an_empty_ledger_is_none() -> None:
     assert to_wire(Ledger(), StockNames()) is None
     assert not from_wire(None, StockNames())

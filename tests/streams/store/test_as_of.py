@@ -44,35 +44,35 @@ def at(*states: PartitionState, clock: Clock = Clock.WALL) -> AsOf:
     return as_of(partitions, now_ms=NOW, clock=clock, idle_after_ms=IDLE_S * 1000, stale_after_ms=STALE_S * 1000)
 
 
-def test_the_least_newest_event_over_all_partitions() -> None:
+def test_it_is_the_smallest_newest_event_time_of_all_partitions() -> None:
     assert at(state(900), state(880), state(950)) == AsOf(ms(880), (), 0)
 
 
-def test_it_is_a_whole_second_and_never_ahead_of_the_event() -> None:
+def test_it_is_a_whole_second_at_most_the_event_time() -> None:
     assert at(state(900.999)).ms == ms(900)
 
 
 @pytest.mark.parametrize(("fresh", "expected"), [(9.999, 100), (10, 900)])
-def test_a_partition_without_a_new_event_for_ten_seconds_holds_nothing_back(fresh: float, expected: float) -> None:
+def test_a_partition_without_new_events_for_ten_seconds_is_idle(fresh: float, expected: float) -> None:
     assert at(state(900), state(100, fresh=fresh)).ms == ms(expected)
 
 
-def test_a_partition_whose_heartbeats_stop_is_not_idle_for_it() -> None:
+def test_missing_heartbeats_do_not_make_a_partition_idle() -> None:
     """Its broker is gone: that it brings nothing new says nothing about the shop, already before it is stale."""
     assert at(state(900), state(880, fresh=STALE_S - 2, seen=STALE_S - 5)).ms == ms(880)
 
 
-def test_quiet_is_measured_by_the_clock_and_not_by_event_time() -> None:
+def test_idleness_is_measured_by_the_clock_rather_than_event_time() -> None:
     assert at(state(10_000, fresh=0), state(5, fresh=0)).ms == ms(5)
 
 
-def test_it_never_passes_the_clock() -> None:
+def test_it_is_never_ahead_of_the_clock() -> None:
     assert at(state(1_230), state(1_240)).ms == NOW
     assert at(state(1_230), state(900)).ms == ms(900)
     assert at(state(1_230), state(1_240), clock=Clock.EVENT).ms == ms(1_240), "which is no clock to be ahead of"
 
 
-def test_a_partition_into_which_something_comes_all_the_time_is_idle_where_nothing_of_it_is_of_the_present() -> None:
+def test_a_partition_with_constant_traffic_of_old_events_is_idle() -> None:
     busy = state(100, fresh=60, lag=3, seen=1, arrived=2, void=1.5)
     assert at(state(900), busy).ms == ms(900), "such as events that are ahead of the clock, or repeats"
     assert at(state(900), replace(busy, counted_through_ms=NOW - 7_000)).ms == ms(100), "its worker is behind"
@@ -85,14 +85,14 @@ def test_a_partition_into_which_something_comes_all_the_time_is_idle_where_nothi
 
 
 @pytest.mark.parametrize("ahead", [90, 600])
-def test_times_that_a_wrong_clock_left_are_not_believed(ahead: float) -> None:
+def test_ignores_times_of_a_wrong_clock(ahead: float) -> None:
     assert at(state(900, seen=-ahead)).stale == (Partition(Topic.CLICKS, 0),)
     assert at(state(900), state(100, fresh=-ahead)).ms == ms(900), "when it was fresh is not known: it is quiet"
     assert at(state(900, seen=-1)).stale == (), "written after the clock was looked at"
 
 
 @pytest.mark.parametrize("silent", [1, 4, 6, 8, 12])
-def test_what_was_counted_before_the_first_heartbeat_of_a_new_owner_is_new(silent: float) -> None:
+def test_events_counted_before_a_new_owners_first_heartbeat_are_recent(silent: float) -> None:
     """Its old owner fell silent with nothing left to count; then the new one counts, and has not sent a heartbeat."""
     before = state(890, fresh=silent + 1, seen=silent)
     assert at(state(990), before).ms == ms(890)
@@ -100,7 +100,7 @@ def test_what_was_counted_before_the_first_heartbeat_of_a_new_owner_is_new(silen
     assert at(state(990), replace(before, newest_ms=ms(895), last_counted_ms=NOW), state(890)).idle == 0
 
 
-def test_a_topic_that_is_not_waited_for_holds_nothing_back_and_is_stale_all_the_same() -> None:
+def test_a_topic_outside_as_of_topics_does_not_delay_it_but_can_be_stale() -> None:
     clicks, orders, late = state(900), state(950), state(-300)
     partitions = {Partition(topic, 0): held for topic, held in zip(EVENT_TOPICS, (clicks, orders, late), strict=True)}
     chosen = (Topic.CLICKS, Topic.ORDERS)
@@ -115,28 +115,28 @@ def test_a_topic_that_is_not_waited_for_holds_nothing_back_and_is_stale_all_the_
     assert asked({Partition(Topic.LOGISTICS, 0): late}).ms is None
 
 
-def test_a_partition_without_events_whose_worker_fell_silent_is_counted_up_to_its_last_word() -> None:
+def test_an_empty_partition_of_a_silent_worker_is_counted_up_to_its_last_heartbeat() -> None:
     silent = state(None, fresh=None, seen=60)
     assert at(state(990), silent).ms == NOW - 60_000
     assert at(state(900), silent).ms == ms(900)
     assert at(state(900), replace(silent, lag=3)).ms is None
 
 
-def test_a_partition_that_never_had_an_event_holds_nothing_back() -> None:
+def test_a_partition_without_any_event_does_not_delay_it() -> None:
     assert at(state(900), state(None, fresh=None)) == AsOf(ms(900), (), 1)
 
 
-def test_a_partition_with_records_waiting_is_never_idle() -> None:
+def test_a_partition_with_a_backlog_is_never_idle() -> None:
     assert at(state(900), state(100, fresh=3600, lag=5)).ms == ms(100)
     assert at(state(900), state(100, fresh=3600, lag=None)).ms == ms(100)
 
 
-def test_nothing_is_known_while_a_partition_with_records_waiting_was_never_counted() -> None:
+def test_it_is_unknown_while_a_partition_with_a_backlog_was_never_counted() -> None:
     assert at(state(900), state(None, fresh=None, lag=5)).ms is None
     assert at(state(900), state(None, fresh=None, lag=None)).ms is None
 
 
-def test_the_first_records_of_a_partition_that_was_empty_hold_the_as_of_where_there_were_none() -> None:
+def test_the_first_records_of_an_empty_partition_hold_it_before_their_arrival() -> None:
     first = state(None, fresh=None, lag=1, seen=0, arrived=1)
     assert at(state(990), first).ms == ms(990)
     assert at(state(999.5), first).ms == NOW - 1_000
@@ -146,37 +146,37 @@ def test_the_first_records_of_a_partition_that_was_empty_hold_the_as_of_where_th
     assert at(state(999.5), replace(first, last_empty_batch_ms=NOW - 500)).ms == ms(999), "they were ahead of the clock"
 
 
-def test_when_all_are_idle_as_of_follows_the_clock() -> None:
+def test_with_all_partitions_idle_it_follows_the_clock() -> None:
     quiet = [state(900, fresh=60), state(100, fresh=600)]
     assert at(*quiet) == AsOf(NOW, (), 2)
     assert at(*quiet, clock=Clock.EVENT) == AsOf(ms(900), (), 2)
 
 
-def test_on_the_event_clock_a_partition_is_idle_as_soon_as_all_of_it_is_counted() -> None:
+def test_on_the_event_clock_a_partition_is_idle_once_all_is_counted() -> None:
     assert at(state(900, fresh=0), state(100, fresh=0), clock=Clock.EVENT).ms == ms(900)
     assert at(state(900, lag=1), state(100, lag=0), clock=Clock.EVENT).ms == ms(900)
     assert at(state(900, lag=0), state(100, lag=1), clock=Clock.EVENT).ms == ms(100)
 
 
-def test_a_silent_worker_makes_its_partition_stale_and_not_idle() -> None:
+def test_a_silent_worker_makes_its_partition_stale_rather_than_idle() -> None:
     answer = at(state(900), state(100, fresh=3600, seen=15.001))
     assert answer == AsOf(ms(100), (Partition(Topic.ORDERS, 0),), 0)
     assert at(state(900), state(100, fresh=3600, seen=15)).stale == ()
     assert at(state(900), state(100, seen=None)).stale == (Partition(Topic.ORDERS, 0),)
 
 
-def test_without_partitions_nothing_is_known() -> None:
+def test_without_partitions_it_is_unknown() -> None:
     for clock in Clock:
         assert at(clock=clock) == AsOf(None, (), 0)
 
 
-def test_without_any_event_ever_the_event_clock_knows_nothing() -> None:
+def test_on_the_event_clock_it_is_unknown_before_the_first_event() -> None:
     assert at(state(None, fresh=None), clock=Clock.EVENT).ms is None
 
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_a_newer_event_never_sets_as_of_back(newest: list[int], chance: object) -> None:
+def test_a_newer_event_never_moves_it_back(newest: list[int], chance: object) -> None:
     states = [state(at_s) for at_s in newest]
     before = at(*states).ms
     i = chance.randrange(len(states))  # type: ignore[attr-defined]
@@ -202,7 +202,7 @@ _STATES = st.builds(
 
 
 @given(st.lists(_STATES, max_size=6))
-def test_whatever_redis_holds_the_as_of_is_never_ahead_of_the_clock(states: list[PartitionState]) -> None:
+def test_it_is_never_ahead_of_the_clock_for_any_stored_state(states: list[PartitionState]) -> None:
     now = at(*states)
     assert now.ms is None or now.ms <= NOW
     capped = at(*(held.capped(NOW) for held in states))

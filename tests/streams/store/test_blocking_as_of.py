@@ -30,25 +30,25 @@ def state(
     )
 
 
-def test_a_late_feed_is_named_with_its_age_and_the_way_out() -> None:
+def test_describes_a_late_feed_with_its_age_and_fix() -> None:
     (one,) = blocking_as_of({LOGISTICS: state(1_200), ORDERS: state(1, lag=1)}, NOW, Settings())
     assert (one.partition, one.is_late_feed) == (LOGISTICS, True)
     assert late_feed_text(one).startswith("logistics/2: its newest event is 20 min old: the feed is late")
     assert "as_of_topics" in late_feed_fix(one)
 
 
-def test_something_always_waits_where_much_comes_in() -> None:
+def test_a_small_lag_under_load_is_a_late_feed() -> None:
     (one,) = blocking_as_of({LOGISTICS: state(1_200, lag=50)}, NOW, Settings())
     assert one.is_late_feed
 
 
 @pytest.mark.parametrize("arrived_s", [None, 600])
-def test_a_backlog_is_not_the_feeds_fault(arrived_s: float | None) -> None:
+def test_a_backlog_is_not_a_late_feed(arrived_s: float | None) -> None:
     (one,) = blocking_as_of({LOGISTICS: state(1_200, lag=50, arrived_s=arrived_s)}, NOW, Settings())
     assert (one.is_late_feed, one.lag) == (False, 50)
 
 
-def test_what_is_quiet_or_young_or_not_waited_for_holds_nothing_back() -> None:
+def test_idle_recent_and_excluded_partitions_do_not_block() -> None:
     late = {LOGISTICS: state(1_200)}
     assert not [*blocking_as_of({LOGISTICS: state(1_200, fresh_s=60)}, NOW, Settings())]
     assert not [*blocking_as_of({LOGISTICS: state(29)}, NOW, Settings())]
@@ -57,6 +57,6 @@ def test_what_is_quiet_or_young_or_not_waited_for_holds_nothing_back() -> None:
 
 
 @pytest.mark.parametrize("clock_s", [16, 60, 600])
-def test_a_partition_whose_worker_is_silent_has_no_late_feed(clock_s: float) -> None:
+def test_a_stale_partition_is_not_a_late_feed(clock_s: float) -> None:
     silent = {LOGISTICS: state(1_200, seen_s=clock_s, fresh_s=clock_s + 1), ORDERS: state(60, seen_s=clock_s)}
     assert not [*blocking_as_of(silent, NOW, Settings(stale_after_s=15))], "records may wait that nobody knows of"

@@ -47,7 +47,7 @@ def pair() -> Iterator[Pair]:
         yield Pair(old, new, proxy)
 
 
-async def test_a_command_that_was_refused_goes_to_the_new_primary(pair: Pair) -> None:
+async def test_a_refused_command_is_sent_to_the_new_primary(pair: Pair) -> None:
     redis = connect(pair.settings)
     try:
         script = redis.register_script("return redis.call('INCR', KEYS[1])")
@@ -67,7 +67,7 @@ async def test_a_command_that_was_refused_goes_to_the_new_primary(pair: Pair) ->
         await redis.aclose()
 
 
-async def test_while_the_address_leads_to_the_old_one_it_is_tried_again_and_again(pair: Pair) -> None:
+async def test_retries_while_the_address_resolves_to_the_old_primary(pair: Pair) -> None:
     redis = connect(pair.settings)
     try:
         await redis.set("k", 1)
@@ -90,7 +90,7 @@ async def test_while_the_address_leads_to_the_old_one_it_is_tried_again_and_agai
         await redis.aclose()
 
 
-async def test_a_refusal_that_is_about_the_command_replaces_nothing(redis_url: str) -> None:
+async def test_a_refusal_of_a_single_command_replaces_no_connection(redis_url: str) -> None:
     redis = connect(Settings(redis_url=redis_url))
     try:
         connected = await redis.client_id()

@@ -69,7 +69,7 @@ async def check_answers(shop: Shop) -> None:
     assert answers["orders_paid"] == sum(event["type"] == "order_paid" for event in expected.orders)
 
 
-async def test_the_shards_lie_on_all_nodes_and_answers_are_exact(shop: Shop, cluster: Cluster) -> None:
+async def test_shards_spread_over_all_nodes_and_answers_are_exact(shop: Shop, cluster: Cluster) -> None:
     for partition in ALL:
         await shop.feed(partition, some(partition))
         assert await shop.compact(partition)
@@ -78,14 +78,14 @@ async def test_the_shards_lie_on_all_nodes_and_answers_are_exact(shop: Shop, clu
     await check_answers(shop)
 
 
-async def test_a_node_that_forgot_the_scripts_is_taught_again(shop: Shop, cluster: Cluster) -> None:
+async def test_scripts_are_reloaded_on_a_node_that_lost_them(shop: Shop, cluster: Cluster) -> None:
     await shop.feed(CLICKS_0, some(CLICKS_0))
     for node in cluster.nodes:
         cluster.ask(node, "SCRIPT", "FLUSH")
     assert await shop.feed(CLICKS_0, some(CLICKS_0, seed=1)) is None
 
 
-async def test_a_slot_moves_to_a_node_that_held_none(own_cluster: Cluster) -> None:
+async def test_follows_a_slot_to_a_node_without_slots(own_cluster: Cluster) -> None:
     async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
         for partition in ALL:
             await shop.feed(partition, some(partition))
@@ -101,7 +101,7 @@ async def test_a_slot_moves_to_a_node_that_held_none(own_cluster: Cluster) -> No
         await check_answers(shop)
 
 
-async def test_what_is_done_at_one_moment_goes_where_its_slot_goes(cluster: Cluster) -> None:
+async def test_transactions_follow_a_migrating_slot(cluster: Cluster) -> None:
     redis = connect(Settings(redis_url=cluster.url, redis_cluster=True))
 
     async def both() -> list[bytes]:
@@ -125,7 +125,7 @@ async def test_what_is_done_at_one_moment_goes_where_its_slot_goes(cluster: Clus
     await redis.aclose()
 
 
-async def test_a_node_dies_and_comes_back(own_cluster: Cluster) -> None:
+async def test_continues_after_a_node_restarts(own_cluster: Cluster) -> None:
     async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
         for partition in ALL:
             await shop.feed(partition, some(partition))
@@ -138,7 +138,7 @@ async def test_a_node_dies_and_comes_back(own_cluster: Cluster) -> None:
         await check_answers(shop)
 
 
-async def test_a_replica_takes_over(own_cluster: Cluster) -> None:
+async def test_continues_after_a_failover(own_cluster: Cluster) -> None:
     dying, replica = own_cluster.nodes[1], own_cluster.nodes[3]
     async with opened(own_cluster.url, redis_cluster=True, shards=SHARDS) as shop:
         for partition in ALL:
@@ -149,7 +149,7 @@ async def test_a_replica_takes_over(own_cluster: Cluster) -> None:
         await check_answers(shop)
 
 
-async def test_the_documented_users_may_do_all_of_it(cluster: Cluster) -> None:
+async def test_the_documented_users_have_all_permissions(cluster: Cluster) -> None:
     rules = {name: [*documented_rules(name, "secret"), *documented_on_a_cluster()] for name in (WRITER, READER)}
     for node, (name, words) in product(cluster.nodes, rules.items()):
         cluster.ask(node, "ACL", "SETUSER", name, *words)
@@ -173,7 +173,7 @@ async def test_the_documented_users_may_do_all_of_it(cluster: Cluster) -> None:
             cluster.ask(node, "ACL", "DELUSER", WRITER, READER)
 
 
-async def test_all_of_it_is_checked(cluster: Cluster) -> None:
+async def test_check_covers_every_node(cluster: Cluster) -> None:
     redis = connect(Settings(redis_url=cluster.url, redis_cluster=True))
     last = cluster.nodes[2]
     set_ = partial(cluster.ask, last, "CONFIG", "SET")
@@ -189,7 +189,7 @@ async def test_all_of_it_is_checked(cluster: Cluster) -> None:
         await redis.aclose()
 
 
-async def test_a_redis_that_is_none_of_a_cluster_is_refused_with_its_name(redis_url: str) -> None:
+async def test_rejects_a_redis_that_is_no_cluster(redis_url: str) -> None:
     redis = connect(Settings(redis_url=redis_url, redis_cluster=True))
     with pytest.raises(SalepulseError, match=r"refused the connection: it is not part of a Redis Cluster"):
         await check(redis)
@@ -197,17 +197,17 @@ async def test_a_redis_that_is_none_of_a_cluster_is_refused_with_its_name(redis_
 
 
 @pytest.mark.parametrize("url", ["redis://a/1", "unix:///run/redis.sock", "redis://a/?db=2", "redis://a?x=1&db=2"])
-def test_an_address_that_can_be_no_cluster_is_a_wrong_setting(url: str) -> None:
+def test_rejects_an_address_that_cannot_be_a_cluster(url: str) -> None:
     with pytest.raises(ValueError, match="a Redis Cluster is reached by"):
         Settings(redis_url=url, redis_cluster=True)
 
 
 @pytest.mark.parametrize("url", ["redis://a", "rediss://a:7000/", "redis://u:p@a:7000/0", "redis://a?health=1"])
-def test_any_node_may_be_named(url: str) -> None:
+def test_any_node_may_be_configured(url: str) -> None:
     assert Settings(redis_url=url, redis_cluster=True).redis_cluster
 
 
-async def test_nobody_there_is_told_with_the_address() -> None:
+async def test_reports_the_address_if_no_node_answers() -> None:
     redis = connect(Settings(redis_url="redis://127.0.0.1:1/0", redis_cluster=True))
     with pytest.raises(SalepulseError, match=r"no Redis answers at 127\.0\.0\.1:1 ") as told:
         await check(redis)
@@ -215,7 +215,7 @@ async def test_nobody_there_is_told_with_the_address() -> None:
     await redis.aclose()
 
 
-async def test_over_tls_at_every_node(tmp_path: Path) -> None:
+async def test_uses_tls_on_every_node(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("node")
     files = (

@@ -40,7 +40,7 @@ def _less_skus(content: Plain) -> Plain:
 
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
-async def test_whatever_the_steps_every_level_holds_what_was_applied(redis_url: str, shards: int, seed: int) -> None:
+async def test_every_level_holds_what_was_applied_for_any_steps(redis_url: str, shards: int, seed: int) -> None:
     chance = Random(seed)
     async with opened(redis_url, shards=shards) as shop:
         for _ in range(60):
@@ -64,7 +64,7 @@ async def test_whatever_the_steps_every_level_holds_what_was_applied(redis_url: 
                 assert named(journal[partition], shop.rows.stock) == stock, (seed, level.name)
 
 
-async def test_after_a_roll_the_log_keeps_the_last_entries_for_readers_a_little_behind(shop: Shop) -> None:
+async def test_the_log_keeps_the_last_entries_after_compaction(shop: Shop) -> None:
     for at in range(3):
         await shop.feed(ORDERS_0, [paid(at=at)])
     await shop.compact(ORDERS_0)
@@ -76,7 +76,7 @@ async def test_after_a_roll_the_log_keeps_the_last_entries_for_readers_a_little_
     assert (await shop.writer.load(ORDERS_0, shop.rows)).log == []
 
 
-async def test_two_partitions_share_a_block_without_touching_each_other(shop: Shop) -> None:
+async def test_two_partitions_share_a_block_independently(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=1)])
     await shop.feed(CLICKS_1, [click(at=2), click(at=2)])
     await shop.compact(CLICKS_0)
@@ -94,7 +94,7 @@ async def second_owner(shop: Shop, partition: Partition) -> OwnedPartition:
     return work
 
 
-async def test_a_zombie_with_an_older_position_cannot_roll(shop: Shop) -> None:
+async def test_a_zombie_with_an_old_position_cannot_compact(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     zombie = await second_owner(shop, ORDERS_0)
     await shop.feed(ORDERS_0, [paid(at=2)])
@@ -104,7 +104,7 @@ async def test_a_zombie_with_an_older_position_cannot_roll(shop: Shop) -> None:
     assert await shop.compact(ORDERS_0)
 
 
-async def test_what_was_rolled_cannot_be_rolled_again(shop: Shop) -> None:
+async def test_entries_cannot_be_compacted_twice(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     zombie = await second_owner(shop, ORDERS_0)
     assert await shop.compact(ORDERS_0)
@@ -113,14 +113,14 @@ async def test_what_was_rolled_cannot_be_rolled_again(shop: Shop) -> None:
     assert await shop.everything() == before
 
 
-async def test_a_roll_after_redis_was_wiped_writes_nothing(shop: Shop) -> None:
+async def test_a_compaction_after_redis_was_wiped_writes_nothing(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     await shop.redis.flushall()
     assert not await shop.compact(ORDERS_0)
     assert await shop.everything() == {}
 
 
-async def test_a_block_does_not_gather_parts_without_end(shop: Shop) -> None:
+async def test_the_number_of_parts_per_block_is_bounded(shop: Shop) -> None:
     for i in range(40):
         await shop.feed(ORDERS_0, [paid(at=5 + i / 100)])
         await shop.compact(ORDERS_0)
@@ -136,7 +136,7 @@ async def test_a_block_does_not_gather_parts_without_end(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("largest", [0, 20_000])
-async def test_where_merging_is_bounded_blocks_hold_the_same(
+async def test_bounded_merging_does_not_change_content(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, largest: int
 ) -> None:
     monkeypatch.setattr(merging, "LARGEST_MERGE", largest)
@@ -151,7 +151,7 @@ async def test_where_merging_is_bounded_blocks_hold_the_same(
     assert (parts == 30) if largest == 0 else (parts < 30)
 
 
-async def test_parts_of_an_earlier_owner_are_taken_over_with_their_sizes(
+async def test_parts_of_earlier_owners_are_adopted_with_their_sizes(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(8):
@@ -176,7 +176,7 @@ async def test_parts_of_an_earlier_owner_are_taken_over_with_their_sizes(
     assert not any(write.merge.parts for write in planned.writes), "they count against what may be merged at once"
 
 
-async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop: Shop) -> None:
+async def test_ids_are_kept_until_the_as_of_passes_them_by_the_horizon(shop: Shop) -> None:
     async def kept() -> list[int]:
         held = await shop.writer.load(CLICKS_0, shop.rows)
         return [entry.end_offset for entry in (*held.compacted_ids, *held.ids)]
@@ -191,7 +191,7 @@ async def test_ids_are_kept_until_the_as_of_has_passed_them_by_the_horizon(shop:
     assert await kept() in ([], [4])
 
 
-async def test_ids_of_many_batches_are_few_entries_after_a_roll_and_known_to_the_next_owner(shop: Shop) -> None:
+async def test_compaction_joins_ids_and_the_next_owner_loads_them(shop: Shop) -> None:
     async def lengths() -> tuple[int, int]:
         keys = shop.keys
         return await shop.redis.xlen(keys.ids(ORDERS_0)), await shop.redis.xlen(keys.compacted_ids(ORDERS_0))
@@ -215,7 +215,7 @@ async def test_ids_of_many_batches_are_few_entries_after_a_roll_and_known_to_the
     assert await lengths() == (0, 2)
 
 
-async def test_an_order_sent_again_after_hours_counts_once(shop: Shop) -> None:
+async def test_an_order_sent_again_hours_later_counts_once(shop: Shop) -> None:
     hour = 3600
     events = [paid(at=at) for at in range(0, 24 * hour, hour)]
     for event in events:
@@ -234,7 +234,7 @@ async def test_an_order_sent_again_after_hours_counts_once(shop: Shop) -> None:
     assert (totals["events,orders,order_paid"], totals["duplicates,orders"]) == (26, 25), "the oldest is forgotten"
 
 
-async def test_ids_that_an_earlier_version_left_are_joined_by_the_first_roll(shop: Shop) -> None:
+async def test_the_first_compaction_joins_ids_of_an_earlier_version(shop: Shop) -> None:
     """It kept one entry a batch in one stream, also of what was rolled."""
     events = [paid(at=at) for at in range(30)]
     for event in events[:20]:
@@ -252,7 +252,7 @@ async def test_ids_that_an_earlier_version_left_are_joined_by_the_first_roll(sho
     assert await shop.redis.xlen(shop.keys.ids(ORDERS_0)) == 0
 
 
-async def test_ids_that_memory_is_not_left_for_are_not_kept_in_redis(shop: Shop) -> None:
+async def test_ids_evicted_from_memory_are_deleted_in_redis(shop: Shop) -> None:
     for at in (0, 30_000, 60_000):
         await shop.feed(ORDERS_0, [paid(at=at)])
     await shop.compact(ORDERS_0, ms(60_000))
@@ -262,7 +262,7 @@ async def test_ids_that_memory_is_not_left_for_are_not_kept_in_redis(shop: Shop)
     assert await shop.redis.xlen(shop.keys.compacted_ids(ORDERS_0)) < 3
 
 
-async def test_old_blocks_are_deleted_and_only_those(redis_url: str) -> None:
+async def test_only_expired_blocks_are_deleted(redis_url: str) -> None:
     async with opened(redis_url, shards=2) as shop:
         for partition, kind in ((CLICKS_0, click), (ORDERS_0, paid), (ORDERS_1, paid)):
             await shop.feed(partition, [kind(at=at) for at in range(0, 7200, 50)])
@@ -278,7 +278,7 @@ async def test_old_blocks_are_deleted_and_only_those(redis_url: str) -> None:
         assert await shop.writer.expire({"s": T0 + 3_630, "m": T0 + 600, "h": T0}) == 0
 
 
-async def test_panes_that_are_not_kept_any_more_are_not_written(redis_url: str) -> None:
+async def test_expired_panes_are_not_written(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.feed(ORDERS_0, [paid(at=0), paid(at=4 * DAY_S), paid(at=4 * DAY_S + 7_300)])
         await shop.compact(ORDERS_0, ms(4 * DAY_S + 7_300))
@@ -293,7 +293,7 @@ async def test_panes_that_are_not_kept_any_more_are_not_written(redis_url: str) 
     }
 
 
-async def test_blocks_of_a_level_that_is_kept_for_a_time_also_die_by_themselves(redis_url: str) -> None:
+async def test_blocks_of_a_level_with_retention_have_a_ttl(redis_url: str) -> None:
     async with opened(redis_url, retain="", clock="wall") as shop:
         now_s = now_ms() // 1000 - T0
         await shop.feed(ORDERS_0, [paid(at=now_s)])
@@ -306,7 +306,7 @@ async def test_blocks_of_a_level_that_is_kept_for_a_time_also_die_by_themselves(
         assert await shop.redis.ttl(shop.keys.pane(0, "s", T0)) == -1
 
 
-async def test_on_the_event_clock_no_block_dies_of_the_machines_time_before_the_longest_retention(
+async def test_on_the_event_clock_the_ttl_is_at_least_the_longest_retention(
     redis_url: str,
 ) -> None:
     async with opened(redis_url, retain="") as shop:
@@ -317,7 +317,7 @@ async def test_on_the_event_clock_no_block_dies_of_the_machines_time_before_the_
                 assert await shop.redis.ttl(shop.keys.pane(0, level.name, int(start))) >= 400 * DAY_S
 
 
-async def test_a_block_that_has_expired_is_not_begun_anew(redis_url: str) -> None:
+async def test_an_expired_block_is_not_written_again(redis_url: str) -> None:
     async with opened(redis_url, retain="", clock="wall") as shop:
         now_s = now_ms() // 1000 - T0
         await shop.feed(ORDERS_0, [paid(at=now_s)])
@@ -331,7 +331,7 @@ async def test_a_block_that_has_expired_is_not_begun_anew(redis_url: str) -> Non
         assert [stored.gone for stored in held.values()] == [True, False]
 
 
-async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: Shop) -> None:
+async def test_batches_applied_during_planning_stay_in_the_log(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     await shop.feed(ORDERS_0, [paid(at=2)])
     work = await shop.work(ORDERS_0)
@@ -350,7 +350,7 @@ async def test_batches_applied_while_a_roll_is_made_ready_stay_in_the_log(shop: 
     }
 
 
-async def test_a_roll_made_ready_before_the_partition_was_loaded_anew_is_void(shop: Shop) -> None:
+async def test_a_plan_from_before_a_reload_is_void(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     work = await shop.work(ORDERS_0)
     planned = await work.plan_compaction(event_time_bounds(shop.settings, None, now_ms()))
@@ -361,7 +361,7 @@ async def test_a_roll_made_ready_before_the_partition_was_loaded_anew_is_void(sh
     assert await shop.compact(ORDERS_0)
 
 
-async def test_a_roll_made_ready_is_refused_when_another_owner_has_gone_on(shop: Shop) -> None:
+async def test_a_plan_is_fenced_after_another_owner_continued(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     zombie = await second_owner(shop, ORDERS_0)
     planned = await zombie.plan_compaction(event_time_bounds(shop.settings, None, now_ms()))
@@ -371,7 +371,7 @@ async def test_a_roll_made_ready_is_refused_when_another_owner_has_gone_on(shop:
     assert await shop.everything() == before
 
 
-def test_the_writes_of_years_are_put_in_portions_at_once() -> None:
+def test_writes_of_years_are_split_into_portions_quickly() -> None:
     writes = [SimpleNamespace(merge=SimpleNamespace(size=100 * (i % 2))) for i in range(300_000)]
     began = process_time()
     portions = list(compactor._portions(writes))  # type: ignore[arg-type]

@@ -78,18 +78,16 @@ def refusal(settings: Settings, access: Access = Access.WRITE) -> str:
 
 class TestLetIn:
     @pytest.mark.parametrize(("access", "user"), [(Access.WRITE, WRITER), (Access.READ, READER)])
-    def test_the_user_for_each_purpose(
+    def test_uses_the_user_of_each_purpose(
         self, server: SecureRedis, authority: Authority, access: Access, user: str
     ) -> None:
         assert asyncio.run(look(settings(server, authority), access)) == user
 
-    def test_one_user_for_everything_where_only_one_is_named(self, server: SecureRedis, authority: Authority) -> None:
+    def test_uses_the_only_user_for_everything(self, server: SecureRedis, authority: Authority) -> None:
         alone = settings(server, authority, redis_read_user="", redis_read_password="")
         assert asyncio.run(look(alone, Access.READ)) == WRITER
 
-    def test_a_user_whose_password_is_in_a_file(
-        self, server: SecureRedis, authority: Authority, tmp_path: Path
-    ) -> None:
+    def test_reads_the_password_from_a_file(self, server: SecureRedis, authority: Authority, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text(f"{WRITE_PASSWORD}\n")
         assert asyncio.run(look(settings(server, authority, redis_password="", redis_password_file=str(file))))
@@ -98,36 +96,36 @@ class TestLetIn:
 class TestRefused:
     """One line each: what was wrong, where, and what to do."""
 
-    def test_a_wrong_password(self, server: SecureRedis, authority: Authority) -> None:
+    def test_reports_a_wrong_password(self, server: SecureRedis, authority: Authority) -> None:
         assert refusal(settings(server, authority, redis_password="something else")) == (
             f"Redis at localhost:{server.tls_port} rejects user 'salepulse-write': wrong user name or password; "
             "see redis_user and redis_password or redis_password_file"
         )
 
-    def test_nobody_in_particular(self, server: SecureRedis, authority: Authority) -> None:
+    def test_reports_a_missing_password(self, server: SecureRedis, authority: Authority) -> None:
         said = refusal(settings(server, authority, redis_user="", redis_password=""))
         assert said.startswith(f"Redis at localhost:{server.tls_port} requires a password; see redis_user")
 
-    def test_a_certificate_that_has_expired(self, authority: Authority, tmp_path: Path) -> None:
+    def test_reports_an_expired_certificate(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, days=-1) as server:
             assert refusal(settings(server, authority)) == (
                 f"Redis at localhost:{server.tls_port}: its certificate has expired; renew it on the server"
             )
 
-    def test_a_certificate_for_another_name(self, authority: Authority, tmp_path: Path) -> None:
+    def test_reports_a_certificate_for_another_host(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, names=["redis.example.com"]) as server:
             assert refusal(settings(server, authority)) == (
                 f"Redis at localhost:{server.tls_port}: its certificate is for another host name; connect by a name in "
                 "it, or reissue it for this one"
             )
 
-    def test_a_certificate_from_an_unknown_authority(self, server: SecureRedis, authority: Authority) -> None:
+    def test_reports_a_certificate_of_an_unknown_authority(self, server: SecureRedis, authority: Authority) -> None:
         assert refusal(settings(server, authority, redis_ca_file="")) == (
             f"Redis at localhost:{server.tls_port}: its certificate is signed by an unknown authority; set "
             "redis_ca_file to the authority's certificate"
         )
 
-    def test_tls_where_plain_text_is_spoken(self) -> None:
+    def test_hints_at_redis_scheme_if_the_server_has_no_tls(self) -> None:
         """Such a Redis says nothing, until the client has no patience left."""
         said = str(
             to_user_error(
@@ -139,13 +137,13 @@ class TestRefused:
             "--redis-url, or use redis:// if it does not use TLS"
         )
 
-    def test_plain_text_where_tls_is_spoken(self, server: SecureRedis, authority: Authority) -> None:
+    def test_hints_at_rediss_scheme_if_the_server_expects_tls(self, server: SecureRedis, authority: Authority) -> None:
         url = f"redis://localhost:{server.tls_port}/0"
         said = refusal(settings(server, authority, redis_url=url, redis_ca_file=""))
         assert said.startswith(f"no Redis answers at localhost:{server.tls_port} (")
         assert said.endswith("or use rediss:// if it expects TLS")
 
-    def test_the_reader_who_wants_to_write(self, server: SecureRedis, authority: Authority) -> None:
+    def test_denies_writes_to_the_reader(self, server: SecureRedis, authority: Authority) -> None:
         async def write() -> None:
             redis = connect(settings(server, authority), Access.READ)
             try:
@@ -161,10 +159,10 @@ class TestRefused:
 
 
 class TestDocumentedUsers:
-    def test_nobody_else_gets_in(self) -> None:
+    def test_denies_other_users(self) -> None:
         assert documented_users()[0] == "user default off"
 
-    def test_together_they_may_do_what_the_code_does_and_nothing_more(self) -> None:
+    def test_documented_users_have_exactly_the_permissions_that_the_code_needs(self) -> None:
         """By the code, not by a run: what is done only once in a while counts, too."""
         granted = {word[1:] for line in documented_users() for word in re.findall(r"\+[a-z|]+", line)}
         scripts, modules = _sources("*.lua"), _sources("*.py")
@@ -173,7 +171,7 @@ class TestDocumentedUsers:
         by_the_client = {"ping", "evalsha", "script|load", "multi", "exec"}
         assert granted == (called - {"aclose", "pipeline", "execute", "call", "holder", "servers"}) | by_the_client
 
-    def test_none_may_do_what_has_no_place_here(self, server: SecureRedis) -> None:
+    def test_documented_users_cannot_run_dangerous_commands(self, server: SecureRedis) -> None:
         with server.admin() as admin:
             for user in (WRITER, READER):
                 for command in (
@@ -187,9 +185,7 @@ class TestDocumentedUsers:
                     assert "permission" in str(answer), (user, command)
 
     @pytest.mark.parametrize("command", ["HSET", "HDEL"])
-    def test_the_reader_writes_what_people_say_of_alerts_and_nothing_else(
-        self, server: SecureRedis, command: str
-    ) -> None:
+    def test_the_reader_may_write_only_silences_and_acknowledgements(self, server: SecureRedis, command: str) -> None:
         with server.admin() as admin:
             for name, allowed in (("acks", True), ("silences", True), ("states", False), ("lead", False)):
                 words = [command, f"salepulse:{{0}}:alerts:{name}", "field", *(["text"] if command == "HSET" else [])]

@@ -32,13 +32,13 @@ def refused(
         (TopicTally(1_000, {"bad_json": 1_000}), 10, range(10), TopicVerdict.ACCEPTED),
     ],
 )
-def test_more_than_half_of_the_first_thousand_stops_it(
+def test_pauses_if_more_than_half_of_the_first_thousand_are_rejected(
     counted: TopicTally, size: int, bad: range, verdict: TopicVerdict
 ) -> None:
     assert check_contract(counted, size, refused(*bad)).verdict is verdict
 
 
-def test_it_says_how_many_for_what_and_an_example() -> None:
+def test_reports_numbers_by_reason_and_an_example() -> None:
     batch = [*refused(*range(300)), *refused(300, reason=RejectionReason.MISSING_FIELD, detail="`ts` is missing")]
     found = check_contract(TopicTally(400, {"missing_field": 250}), 400, batch)
     assert found.why == (
@@ -46,7 +46,7 @@ def test_it_says_how_many_for_what_and_an_example() -> None:
     )
 
 
-def test_the_totals_of_a_topic_are_all_that_was_counted_of_it() -> None:
+def test_the_tally_sums_the_totals_of_all_shards() -> None:
     totals = {
         "events,orders,order_paid": 5,
         "events,clicks,page_view": 99,
@@ -57,7 +57,7 @@ def test_the_totals_of_a_topic_are_all_that_was_counted_of_it() -> None:
     assert topic_tally(Topic.ORDERS, totals) == TopicTally(10, {"bad_json": 2})
 
 
-def test_promotions_that_an_earlier_version_counted_are_not_judged_again() -> None:
+def test_accepts_promotions_counted_by_an_earlier_version() -> None:
     old = topic_tally(Topic.PROMOTIONS, {"rejected,promotions,bad_json": 600})
     assert check_contract(old, 1, []).verdict is TopicVerdict.ACCEPTED
     new = topic_tally(Topic.PROMOTIONS, {"rejected,promotions,bad_json": 500}, applied=0)

@@ -27,7 +27,7 @@ def applied(*held: IdSpan) -> IdLog:
 
 
 @given(_entries, st.integers(0, 13))
-def test_a_roll_joins_what_it_has_passed_and_nothing_else(entries: list[IdSpan], upto: int) -> None:
+def test_compaction_joins_only_entries_behind_it(entries: list[IdSpan], upto: int) -> None:
     log = applied(*entries)
     ends = log.ends(upto)
     assert list(ends) == sorted(set(ends))
@@ -41,7 +41,7 @@ def test_a_roll_joins_what_it_has_passed_and_nothing_else(entries: list[IdSpan],
 
 
 @given(_entries)
-def test_joined_entries_span_little_time(entries: list[IdSpan]) -> None:
+def test_joined_entries_span_a_bounded_time(entries: list[IdSpan]) -> None:
     log = applied(*entries)
     begins = 0
     for end in log.ends(len(entries)):
@@ -52,7 +52,7 @@ def test_joined_entries_span_little_time(entries: list[IdSpan]) -> None:
 
 
 @given(_entries, st.integers(0, 700), st.integers(0, 13))
-def test_an_entry_is_needed_until_its_newest_id_is_too_old(entries: list[IdSpan], ts_ms: int, upto: int) -> None:
+def test_an_entry_is_kept_until_its_newest_id_expires(entries: list[IdSpan], ts_ms: int, upto: int) -> None:
     log = applied(*entries)
     log.compact(log.ends(upto))
     log.forget_before(ts_ms)
@@ -65,13 +65,13 @@ def test_an_entry_is_needed_until_its_newest_id_is_too_old(entries: list[IdSpan]
         )
 
 
-def test_large_entries_are_not_joined() -> None:
+def test_does_not_join_large_entries() -> None:
     many = id_log.MAX_IDS_PER_ENTRY // 2 + 1
     log = applied(IdSpan(1, 0, 0, many), IdSpan(2, 0, 0, many), IdSpan(3, 0, 0, 1), IdSpan(4, 0, 0, many))
     assert log.ends(4) == [1, 3, 4]
 
 
-def test_entries_of_a_topic_that_was_there_before_go_with_the_next() -> None:
+def test_entries_of_a_topics_predecessor_expire_with_the_next_entry() -> None:
     log = IdLog(HORIZON_MS, recent=[IdSpan(0, 0, 9, 1), IdSpan(0, 500, 900, 1), IdSpan(4, 950, 990, 1)])
     assert IdLog(HORIZON_MS, recent=[IdSpan(0, 0, 9, 1)]).ends(9) == []
     assert log.ends(9) == [4]

@@ -18,14 +18,14 @@ from tests.support.redis_cluster import Cluster
 pytestmark = pytest.mark.anyio
 
 
-def test_promotions_live_where_their_definitions_do() -> None:
+def test_promotions_share_the_shard_of_their_definitions() -> None:
     for shards in range(1, 257):
         keys = Keys("shop", shards)
         assert keys.shard(Partition(Topic.PROMOTIONS, 0)) == 0
         assert keys.promotions.startswith("shop:{0}:")
 
 
-def test_partitions_that_tell_of_one_order_share_a_shard_and_all_are_within_reach() -> None:
+def test_partitions_with_the_same_orders_share_a_shard() -> None:
     for shards, number in product(range(1, 20), range(8)):
         keys = Keys("shop", shards)
         assert keys.shard(Partition(Topic.ORDERS, number)) == keys.shard(Partition(Topic.LOGISTICS, number))
@@ -33,7 +33,7 @@ def test_partitions_that_tell_of_one_order_share_a_shard_and_all_are_within_reac
 
 
 @pytest.mark.parametrize("shards", [3, 4])
-async def test_no_call_touches_two_shards(cluster: Cluster, shards: int) -> None:
+async def test_every_call_uses_one_shard(cluster: Cluster, shards: int) -> None:
     async with opened(cluster.url, redis_cluster=True, shards=shards, retain="") as shop:
         await shop.announce(promotion("d11"))
         for partition, events in (

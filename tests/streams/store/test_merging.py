@@ -39,22 +39,22 @@ def left_behind(blocks: OpenBlocks) -> list[int]:
 
 
 @pytest.mark.parametrize(("rolls", "parts"), [(7, 7), (8, 1), (15, 8), (16, 2), (64, 1)])
-def test_eight_of_a_tier_become_one_of_the_next(rolls: int, parts: int) -> None:
+def test_eight_parts_of_a_tier_become_one_of_the_next(rolls: int, parts: int) -> None:
     assert len(rolled(OpenBlocks(), [1] * rolls)) == parts
 
 
-def test_what_would_take_in_too_much_is_left_as_it_is() -> None:
+def test_skips_merges_above_the_size_limit() -> None:
     large = LARGEST_MERGE // 7 + 1
     assert len(rolled(OpenBlocks(), [large] * 20)) == 20
     assert len(rolled(OpenBlocks(), [large - 1] * 16)) == 2
 
 
-def test_a_large_part_does_not_keep_small_ones_from_being_merged() -> None:
+def test_a_large_part_does_not_block_merging_small_ones() -> None:
     for large in ([LARGEST_MERGE + 1], [LARGEST_MERGE // 2] * 7):
         assert len(rolled(OpenBlocks(), [*large, *[1] * 1000])) < len(large) + 7 * 4
 
 
-def test_parts_of_an_earlier_owner_are_merged_as_many_at_once_as_may_be() -> None:
+def test_merges_as_many_adopted_parts_as_the_limit_allows() -> None:
     blocks = OpenBlocks()
     size = LARGEST_MERGE // 10
     blocks.adopt({BLOCK: [BlockPart(f"theirs {i}", 0, size) for i in range(25)]})
@@ -62,7 +62,7 @@ def test_parts_of_an_earlier_owner_are_merged_as_many_at_once_as_may_be() -> Non
     assert left_behind(blocks) == [10 * size, 10 * size, 5 * size]
 
 
-def test_blocks_that_are_still_written_to_are_not_looked_at_for_a_last_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_blocks_get_no_final_merge(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = OpenBlocks()
     rolled(blocks, [1, 2, 3])
     monkeypatch.setattr(merging, "_last_merge", None)
@@ -71,7 +71,7 @@ def test_blocks_that_are_still_written_to_are_not_looked_at_for_a_last_merge(mon
     assert left_behind(blocks) == [6]
 
 
-def test_a_block_that_is_over_becomes_one_part_and_is_forgotten() -> None:
+def test_a_closed_block_is_merged_into_one_part_and_dropped() -> None:
     blocks = OpenBlocks()
     rolled(blocks, [1, 2, 3])
     assert blocks.left_behind(LEVEL, OVER_S - 1, set()) == []
@@ -85,7 +85,7 @@ def test_a_block_that_is_over_becomes_one_part_and_is_forgotten() -> None:
 
 
 @given(st.lists(st.integers(1, LARGEST_MERGE), max_size=30))
-def test_no_merge_is_too_large_and_merging_comes_to_an_end(sizes: list[int]) -> None:
+def test_merges_are_bounded_and_terminate(sizes: list[int]) -> None:
     blocks = OpenBlocks()
     rolled(blocks, sizes)
     assert all(size <= LARGEST_MERGE for size in left_behind(blocks))

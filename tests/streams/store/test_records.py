@@ -76,7 +76,7 @@ async def held(shop: Shop, level: str) -> dict[Place, int]:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-async def test_every_level_holds_what_the_orders_add(redis_url: str, shards: int) -> None:
+async def test_every_level_holds_the_sums_of_the_orders(redis_url: str, shards: int) -> None:
     chance = Random(shards)
     async with opened(redis_url, shards=shards) as shop:
         events = some_lives(chance, 60)
@@ -97,7 +97,7 @@ async def test_every_level_holds_what_the_orders_add(redis_url: str, shards: int
             assert await held(shop, level.name) == wanted, level.name
 
 
-async def test_a_record_that_changed_meanwhile_is_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_record_conflict_is_read_and_retried(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1")])
     read, apply, refused = shop.writer.records, shop.writer.apply, []
 
@@ -130,7 +130,7 @@ def _shipping_sums(shop: Shop) -> ShippingDelta:
     return level.coarsen(PaneDelta(shipping=expected(shop, shop.rows))).shipping
 
 
-async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_without_an_answer_counts_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made again it is told that it is in, and what this worker rolls later is what it sent."""
     work, apply, lost = await shop.work(ORDERS_0), shop.writer.apply, []
 
@@ -155,7 +155,7 @@ async def test_a_call_whose_answer_was_lost_counts_once(shop: Shop, monkeypatch:
     assert await held(shop, "ship_s") == plain(_shipping_sums(shop), shop.rows)
 
 
-async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
+async def test_known_facts_change_nothing(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1")])
     await shop.feed(ORDERS_0, [paid(at=2, order_id="o-1")])
     await shop.feed(CLICKS_0, [click(at=3)])
@@ -163,7 +163,7 @@ async def test_what_tells_nothing_new_changes_nothing(shop: Shop) -> None:
     assert [bool(delta.shipping) for delta in shop.applied[CLICKS_0]] == [False]
 
 
-async def test_what_cancels_out_is_gone_when_its_day_is_over_though_owners_changed(shop: Shop) -> None:
+async def test_waiting_orders_that_cancel_out_disappear_after_their_day_across_owners(shop: Shop) -> None:
     for number in range(6):
         await shop.feed(ORDERS_0, [paid(at=number, order_id=f"o-{number}")])
         await shop.compact(ORDERS_0)
@@ -203,9 +203,7 @@ async def leave_behind(shop: Shop) -> None:
         assert await shop.compact(ORDERS_0)
 
 
-async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_retried_first_compaction_adopts_each_part_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     work, read, failing = await two_owners(shop), shop.redis.hkeys, iter([False, False, True])
 
     async def now_and_then(key: str) -> Any:
@@ -221,7 +219,7 @@ async def test_a_first_roll_that_is_begun_again_takes_each_stored_part_over_once
     assert [await waiting(shop, level) for level in ("wait_s", "wait_d")] == [5, 5]
 
 
-async def test_two_rolls_begun_at_once_take_each_stored_part_over_once(shop: Shop) -> None:
+async def test_concurrent_compactions_adopt_each_part_once(shop: Shop) -> None:
     work = await two_owners(shop)
     first, second = await asyncio.gather(
         *(work.plan_compaction(event_time_bounds(shop.settings, None, now_ms())) for _ in range(2))
@@ -242,7 +240,7 @@ class Stopped(PaneWriter):
         return await super().apply(batch, rows)
 
 
-async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_is_refused(shop: Shop) -> None:
+async def test_fences_a_zombie_that_would_reach_the_same_position_with_old_records(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
     payment = [paid(at=1, order_id="o-1", region="east")]
     stopped = Stopped(shop.redis, shop.keys, shop.levels)
@@ -264,7 +262,7 @@ async def test_a_zombie_that_would_come_to_the_same_position_with_older_records_
     assert await held(shop, "ship_s") == plain(merge_shipping([_shipping_sums(shop)]), shop.rows)
 
 
-async def test_who_stands_at_the_same_position_by_another_batch_cannot_roll(shop: Shop) -> None:
+async def test_a_worker_whose_last_batch_differs_cannot_compact(shop: Shop) -> None:
     """A Redis that was set back to a moment before both: each has applied its own batch."""
     await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
     before = await shop.everything()
@@ -295,7 +293,7 @@ def some_repeats(chance: Random, orders: int) -> list[Event]:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-async def test_repeats_are_the_oracles_whatever_batch_and_owner_they_come_by(redis_url: str, shards: int) -> None:
+async def test_repeats_equal_the_oracles_for_any_batches_and_owners(redis_url: str, shards: int) -> None:
     chance = Random(shards)
     async with opened(redis_url, shards=shards) as shop:
         events = some_repeats(chance, 30)
@@ -322,9 +320,7 @@ async def test_repeats_are_the_oracles_whatever_batch_and_owner_they_come_by(red
         assert (await ask(view, "5m", "category", "c-1"))["repeat_payments"] is None
 
 
-async def test_a_repeat_counts_once_where_a_record_changed_meanwhile(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_repeat_counts_once_after_a_record_conflict(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orders whose number of partitions has grown: two owners tell of one order at once."""
     await shop.feed(ORDERS_0, [order("order_created", at=1)])
     read = shop.writer.records
@@ -345,9 +341,7 @@ async def test_a_repeat_counts_once_where_a_record_changed_meanwhile(
     assert [(await ask(view, "1m", "region", name))["repeat_payments"] for name in ("east", "west")] == [0, 1]
 
 
-async def test_a_creation_that_comes_after_its_payment_joins_the_record(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_creation_after_its_payment_joins_the_record(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of created orders are not read, until one turns out to be there: then all are, for a while."""
     read, asked = shop.writer.records, []
 
@@ -374,7 +368,7 @@ async def test_a_creation_that_comes_after_its_payment_joins_the_record(
     assert (answer["repeat_creations"], answer["repeat_payments"]) == (1, 0)
 
 
-async def test_what_is_sent_again_when_its_id_is_forgotten_ends_no_order(redis_url: str) -> None:
+async def test_an_event_sent_again_after_its_id_expired_ends_no_order(redis_url: str) -> None:
     """It counts again, as any such event; of the order's life it tells nothing new."""
     async with opened(redis_url, dedup_orders_s=60) as shop:
         half = refunded(600, at=2, order_id="o-1", items=[line(qty=2, unit_price=500)])
@@ -404,7 +398,7 @@ def as_before(record: bytes) -> bytes:
     return encode(old)
 
 
-async def test_records_of_the_version_before_go_on_in_their_old_meaning(shop: Shop) -> None:
+async def test_records_of_an_earlier_version_keep_their_meaning(shop: Shop) -> None:
     """Paid before: any refund ends it. Refunded before: it had ended. Paid since: by what was paid."""
     whole = [line(qty=2, unit_price=500)]
     await shop.feed(

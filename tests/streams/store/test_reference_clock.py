@@ -26,7 +26,7 @@ def present_ms() -> float:
 
 
 @pytest.mark.parametrize("wrong_s", [0, -600, 90])
-async def test_the_machines_clock_plays_no_part(redis_settings: Settings, wrong_s: float) -> None:
+async def test_the_machines_clock_does_not_matter(redis_settings: Settings, wrong_s: float) -> None:
     redis = connect(redis_settings)
     clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong_s))
     with capture_logs() as said:
@@ -39,7 +39,7 @@ async def test_the_machines_clock_plays_no_part(redis_settings: Settings, wrong_
     await redis.aclose()
 
 
-async def test_a_step_of_the_machines_clock_is_seen_and_changes_nothing(redis_url: str) -> None:
+async def test_a_step_of_the_machines_clock_is_logged_and_has_no_effect(redis_url: str) -> None:
     redis, wrong = connect(Settings(redis_url=redis_url)), [0.0]
     clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong[0]))
     with capture_logs() as said:
@@ -56,7 +56,7 @@ async def test_a_step_of_the_machines_clock_is_seen_and_changes_nothing(redis_ur
     await redis.aclose()
 
 
-async def test_after_a_pause_of_the_machine_the_next_measurement_tells(redis_url: str) -> None:
+async def test_the_next_measurement_corrects_a_suspended_machine(redis_url: str) -> None:
     redis, slept = connect(Settings(redis_url=redis_url)), [0.0]
     clock = ReferenceClock(redis, KEYS, MachineClock(monotonic=lambda: time.monotonic() - slept[0]))
     await clock.measure()
@@ -67,7 +67,7 @@ async def test_after_a_pause_of_the_machine_the_next_measurement_tells(redis_url
     await redis.aclose()
 
 
-async def test_a_slow_redis_makes_no_clock_wrong(redis_server: Server) -> None:
+async def test_a_slow_redis_does_not_make_a_clock_untrusted(redis_server: Server) -> None:
     with FaultProxy(("127.0.0.1", redis_server.port)) as proxy:
         redis = connect(Settings(redis_url=f"redis://{proxy.address}"))
         await redis.ping()
@@ -79,7 +79,7 @@ async def test_a_slow_redis_makes_no_clock_wrong(redis_server: Server) -> None:
         await redis.aclose()
 
 
-async def test_before_it_was_measured_the_machines_clock_is_told() -> None:
+async def test_returns_the_machines_clock_before_the_first_measurement() -> None:
     redis = connect(Settings(redis_url="redis://127.0.0.1:1"))
     clock = ReferenceClock(redis, KEYS)
     with pytest.raises((RedisError, *UNREACHABLE)):

@@ -59,7 +59,7 @@ def server() -> AsyncIterator[Server]:
         (("min-replicas-to-write", "2"), RedisRefusal.NOREPLICAS),
     ],
 )
-async def test_by_a_setting(server: Server, setting: tuple[str, str], code: RedisRefusal) -> None:
+async def test_detects_refusals_by_configuration(server: Server, setting: tuple[str, str], code: RedisRefusal) -> None:
     async with connected(server.url) as redis:
         script = redis.register_script("return redis.call('HSET', KEYS[1], 'a', '1')")
         await script(keys=["{x}:k"])
@@ -77,7 +77,7 @@ async def test_by_a_setting(server: Server, setting: tuple[str, str], code: Redi
 
 @pytest.mark.parametrize("rights", ["documented", "reading only"])
 @pytest.mark.parametrize("setting", [("maxmemory", "1"), ("min-replicas-to-write", "2")])
-async def test_for_a_user_who_only_reads(server: Server, setting: tuple[str, str], rights: str) -> None:
+async def test_detects_refusals_as_a_read_only_user(server: Server, setting: tuple[str, str], rights: str) -> None:
     rules = [rule for rule in documented_rules(READER, "secret") if rights == "documented" or not rule.startswith("(")]
     with sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "reader", *rules)
@@ -95,11 +95,11 @@ async def test_for_a_user_who_only_reads(server: Server, setting: tuple[str, str
         assert len(admin.acl_log()) == (0 if rights == "documented" else 1), "what is not allowed is tried only once"
 
 
-def test_readers_may_write_the_key_that_the_probe_uses() -> None:
+def test_the_probe_uses_a_key_that_readers_may_write() -> None:
     assert KEYS.silences == AlertKeys("salepulse").silences
 
 
-async def test_a_snapshot_that_fails(server: Server) -> None:
+async def test_detects_a_failed_snapshot(server: Server) -> None:
     async with connected(server.url) as redis:
         blocked = server.folder / "dump.rdb"
         (blocked / "in the way").mkdir(parents=True)
@@ -119,7 +119,7 @@ async def test_a_snapshot_that_fails(server: Server) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_replica(server: Server) -> None:
+async def test_detects_a_replica(server: Server) -> None:
     async with connected(server.url) as redis:
         await redis.config_set("replica-serve-stale-data", "no")
         await redis.replicaof("127.0.0.1", "1")
@@ -129,7 +129,7 @@ async def test_a_replica(server: Server) -> None:
         assert await WriteProbe(redis, KEYS, only_reads=True).refusal() is RedisRefusal.READONLY
 
 
-async def test_a_script_that_does_not_end(server: Server) -> None:
+async def test_detects_a_busy_script(server: Server) -> None:
     async with connected(server.url) as redis, connected(server.url) as other:
         await redis.config_set("busy-reply-threshold", "20")
         looping = asyncio.create_task(redis.eval("while true do end", 0))
@@ -141,7 +141,7 @@ async def test_a_script_that_does_not_end(server: Server) -> None:
             await looping
 
 
-async def test_a_redis_that_is_loading(server: Server) -> None:
+async def test_detects_a_loading_redis(server: Server) -> None:
     """Few keys, each of which takes long: written at once, read for half a minute. Who has it do so waits for it."""
     async with Redis.from_url(server.url) as redis:
         await redis.execute_command("DEBUG", "POPULATE", "20000")
@@ -165,13 +165,13 @@ async def _seen(redis: Redis) -> RedisRefusal | None:
         return refusal_of(error)
 
 
-async def test_slots_without_a_node() -> None:
+async def test_detects_slots_without_a_node() -> None:
     with redis_server("--cluster-enabled", "yes") as server:
         async with connected(server.url) as redis:
             assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.CLUSTERDOWN
 
 
-async def test_one_node_of_a_cluster(cluster: Cluster) -> None:
+async def test_detects_a_refusal_of_a_single_cluster_node(cluster: Cluster) -> None:
     settings = Settings(redis_url=cluster.url, redis_cluster=True, shards=6)
     keys = Keys(settings.redis_prefix, settings.shards)
     redis = connect(settings)
@@ -196,7 +196,7 @@ async def test_one_node_of_a_cluster(cluster: Cluster) -> None:
         await redis.aclose()
 
 
-async def test_rights_and_logins(server: Server) -> None:
+async def test_classifies_missing_permissions_and_logins(server: Server) -> None:
     with sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "reader", *documented_rules(READER, "secret"))
     for login, code in (("reader:secret", RedisRefusal.NOPERM), ("reader:wrong", RedisRefusal.LOGIN)):
@@ -213,7 +213,7 @@ COUNTING = [
 """What counting needs of Redis, each a right of its own."""
 
 
-async def test_each_right_that_counting_needs_and_lacks_is_found_out(server: Server) -> None:
+async def test_detects_each_missing_permission_that_counting_needs(server: Server) -> None:
     with sync_redis.Redis.from_url(server.url, decode_responses=True) as admin:
         admin.execute_command("ACL", "SETUSER", "writer", *documented_rules(WRITER, "secret"))
         admin.hset(KEYS.state(0), "epoch", "1")
@@ -234,7 +234,7 @@ async def test_each_right_that_counting_needs_and_lacks_is_found_out(server: Ser
         assert admin.hgetall(KEYS.state(0)) == {"epoch": "1"}
 
 
-def test_the_rights_that_are_tried_are_all_that_scripts_of_counting_use() -> None:
+def test_tries_every_command_that_the_scripts_use() -> None:
     folder = resources.files("streams.store")
     scripts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")}
     used = {
@@ -249,7 +249,7 @@ def test_the_rights_that_are_tried_are_all_that_scripts_of_counting_use() -> Non
     assert set(COUNTING) - tried == {"evalsha"}, "which runs the script"
 
 
-async def test_who_has_the_only_login_tells_that_it_may_not_write(server: Server) -> None:
+async def test_a_reader_with_the_only_login_reports_missing_write_permission(server: Server) -> None:
     with sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "all", "on", ">secret", "~*", "+@all", "-@write")
     async with connected(server.url.replace("redis://", "redis://all:secret@")) as redis:
@@ -257,7 +257,7 @@ async def test_who_has_the_only_login_tells_that_it_may_not_write(server: Server
         assert await WriteProbe(redis, KEYS, only_reads=True).refusal() is None, "another user may write"
 
 
-async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
+async def test_classifies_a_script_without_permission(server: Server) -> None:
     with sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "some", "on", ">secret", "~*", "+@all", "-hset")
     async with connected(server.url.replace("redis://", "redis://some:secret@")) as redis:
@@ -271,14 +271,14 @@ async def test_a_script_that_does_what_its_user_may_not(server: Server) -> None:
         assert not caught.value.retriable
 
 
-def test_each_has_words() -> None:
+def test_every_refusal_has_a_text() -> None:
     assert set(REFUSAL_TEXTS) == set(RedisRefusal)
     for refusal, text in REFUSAL_TEXTS.items():
         assert text.problem, refusal
         assert text.fix, refusal
 
 
-async def test_what_is_refused_for_now_is_worth_waiting_for(server: Server) -> None:
+async def test_temporary_refusals_are_retriable(server: Server) -> None:
     async with connected(server.url) as redis:
         await redis.config_set("maxmemory", "1")
         tried = []
@@ -302,7 +302,7 @@ async def test_what_is_refused_for_now_is_worth_waiting_for(server: Server) -> N
         )
 
 
-async def test_what_waiting_does_not_help_is_said_at_once(server: Server) -> None:
+async def test_permanent_refusals_are_raised_at_once(server: Server) -> None:
     async with connected(server.url) as redis:
         await redis.config_set("maxmemory", "1gb")
         await redis.config_set("maxmemory-policy", "allkeys-lru")

@@ -29,18 +29,18 @@ def blocks(start_s: int, end_s: int) -> set[int]:
     return set(range(start_s - start_s % BLOCK_S, end_s, BLOCK_S))
 
 
-def test_a_promotion_is_kept_from_an_hour_before_its_start() -> None:
+def test_retains_a_promotion_from_an_hour_before_its_start() -> None:
     (span,) = spans_to_retain([promotion(starts=3_661, ends=7_201)], KEEPING)
     assert span == Span(T0 + 0, T0 + 7_800)
     assert BEFORE_START_S == 3_600
 
 
-def test_of_one_that_never_ends_only_the_first_days_are_kept() -> None:
+def test_retains_only_the_first_days_of_an_endless_promotion() -> None:
     (span,) = spans_to_retain([promotion(starts=0, ends=10**9)], KEEPING)
     assert span.end_s == T0 + 5 * DAY_S
 
 
-def test_what_was_kept_stays_kept_when_the_promotion_is_changed_or_deleted() -> None:
+def test_retained_spans_survive_changes_of_the_promotion() -> None:
     spans = [Span(T0, T0 + DAY_S)]
     kept = revise_retained(NO_RETAINED_SPANS, spans, KEEPING, oldest_s=T0 - 3 * DAY_S, as_of_s=T0)
     assert kept.spans == (Span(T0, T0 + DAY_S),), "a promise"
@@ -50,7 +50,7 @@ def test_what_was_kept_stays_kept_when_the_promotion_is_changed_or_deleted() -> 
     assert moved.spans == (Span(T0, T0 + DAY_S), Span(T0 + 9 * DAY_S, T0 + 10 * DAY_S))
 
 
-def test_of_one_that_is_announced_too_late_what_is_left_is_kept() -> None:
+def test_retains_the_rest_of_a_promotion_announced_too_late() -> None:
     kept = revise_retained(
         NO_RETAINED_SPANS, [Span(T0, T0 + 9 * DAY_S)], KEEPING, oldest_s=T0 + DAY_S + 7, as_of_s=T0 + 4 * DAY_S
     )
@@ -58,7 +58,7 @@ def test_of_one_that_is_announced_too_late_what_is_left_is_kept() -> None:
     assert not kept.covers(Span(T0, T0 + 60), oldest_s=T0 + 100 * DAY_S)
 
 
-def test_after_years_it_goes() -> None:
+def test_retained_spans_expire_after_their_retention() -> None:
     kept = RetainedSpans(T0, (Span(T0 - DAY_S, T0),))
     assert revise_retained(kept, [], KEEPING, oldest_s=T0, as_of_s=T0 + 99 * DAY_S + DAY_S // 2).spans == (
         Span(T0 - DAY_S // 2, T0),
@@ -73,7 +73,7 @@ spans = st.lists(
 
 
 @given(spans, moments, moments)
-def test_what_is_kept_is_never_among_what_may_be_dropped(asked: list[Span], oldest_s: int, as_of_s: int) -> None:
+def test_retained_blocks_are_never_droppable(asked: list[Span], oldest_s: int, as_of_s: int) -> None:
     kept = revise_retained(NO_RETAINED_SPANS, asked, KEEPING, oldest_s=T0 - 1_000, as_of_s=T0)
     for level, block_s in (("m", 600), ("ship_m", 21_600), ("h", 3_600)):
         starts = set(range(T0 - T0 % block_s, T0 + 200_000, block_s))
@@ -97,7 +97,7 @@ class Store:
 
 
 @given(st.lists(st.tuples(spans, st.integers(-40, 40)), max_size=12))
-def test_whatever_is_announced_and_whenever_it_is_only_what_is_there_that_is_said_to_be_kept(
+def test_published_spans_are_complete_for_any_announcements(
     turns: list[tuple[list[Span], int]],
 ) -> None:
     """Also where a worker's as-of is behind that of another."""
@@ -119,7 +119,7 @@ def test_whatever_is_announced_and_whenever_it_is_only_what_is_there_that_is_sai
 
 
 @given(spans, moments, moments)
-def test_it_is_read_as_it_was_written(asked: list[Span], oldest_s: int, as_of_s: int) -> None:
+def test_spans_round_trip_through_json(asked: list[Span], oldest_s: int, as_of_s: int) -> None:
     kept = revise_retained(NO_RETAINED_SPANS, asked, KEEPING, oldest_s=oldest_s, as_of_s=as_of_s)
     again = from_json(to_json(kept))
     assert (again.dropped_s, again.spans, again.by_s) == (kept.dropped_s, kept.spans, as_of_s)
@@ -127,6 +127,6 @@ def test_it_is_read_as_it_was_written(asked: list[Span], oldest_s: int, as_of_s:
     assert from_json('{"dropped_s": 7, "spans": []}') == RetainedSpans(7), "as versions before wrote it"
 
 
-def test_the_latest_moment_that_panes_were_dropped_by_stays() -> None:
+def test_the_latest_expiry_time_never_decreases() -> None:
     kept = revise_retained(NO_RETAINED_SPANS, [], KEEPING, oldest_s=T0, as_of_s=T0 + DAY_S)
     assert revise_retained(kept, [], KEEPING, oldest_s=T0 - 9, as_of_s=T0).by_s == T0 + DAY_S

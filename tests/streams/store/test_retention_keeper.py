@@ -27,7 +27,7 @@ async def counted(shop: Shop, *times: float, as_of: float | None = None) -> None
     await shop.compact(CLICKS_0, None if as_of is None else ms(as_of))
 
 
-async def test_only_the_minutes_of_promotions_are_left_after_a_year(redis_url: str) -> None:
+async def test_after_a_year_only_minutes_of_promotions_remain(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await counted(shop, *range(0, 4 * DAY_S, 300))
         await shop.announce(promotion(starts=DAY_S, ends=DAY_S + 7_200))
@@ -39,7 +39,7 @@ async def test_only_the_minutes_of_promotions_are_left_after_a_year(redis_url: s
         assert await shop.drop(ms(YEAR_S)) == 0
 
 
-async def test_what_is_written_of_a_kept_time_lives_as_long(redis_url: str) -> None:
+async def test_blocks_of_retained_spans_get_the_long_ttl(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.announce(promotion(starts=DAY_S, ends=DAY_S + 7_200))
         await shop.drop(ms(0))
@@ -49,7 +49,7 @@ async def test_what_is_written_of_a_kept_time_lives_as_long(redis_url: str) -> N
             assert (live_s > 3 * YEAR_S - DAY_S) == kept, start
 
 
-async def test_late_events_of_a_kept_time_are_added_and_others_left_out(redis_url: str) -> None:
+async def test_late_events_count_only_in_retained_spans(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.announce(promotion(starts=0, ends=7_200))
         await shop.drop(ms(7_200))
@@ -61,7 +61,7 @@ async def test_late_events_of_a_kept_time_are_added_and_others_left_out(redis_ur
         assert (await shop.stored("h"))[CLICKS_0].cells.between(T0 + 20 * DAY_S, T0 + 21 * DAY_S).keys.size
 
 
-async def test_a_deleted_promotion_keeps_its_past(redis_url: str) -> None:
+async def test_a_deleted_promotion_keeps_its_retained_minutes(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await counted(shop, *range(0, 2 * DAY_S, 300))
         await shop.announce(promotion(starts=0, ends=DAY_S))
@@ -74,7 +74,7 @@ async def test_a_deleted_promotion_keeps_its_past(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-async def test_every_shard_is_seen_to(redis_url: str, shards: int) -> None:
+async def test_extends_retention_in_every_shard(redis_url: str, shards: int) -> None:
     async with opened(redis_url, retain="", shards=shards) as shop:
         for partition, kind in ((CLICKS_0, click), (ORDERS_0, paid)):
             await shop.feed(partition, [kind(at=at) for at in range(0, DAY_S, 600)])
@@ -86,7 +86,7 @@ async def test_every_shard_is_seen_to(redis_url: str, shards: int) -> None:
             assert set(held.cells.panes.tolist()) == set(range(T0, T0 + 7_200, 600)), partition
 
 
-async def test_many_workers_at_once_say_one_thing(redis_url: str) -> None:
+async def test_concurrent_workers_publish_the_same_spans(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.announce(*(promotion(f"p{i}", starts=i * DAY_S, ends=i * DAY_S + 600) for i in range(5)))
         keepers = [RetentionKeeper(shop.redis, shop.keys, shop.levels, shop.settings) for _ in range(8)]
@@ -99,5 +99,5 @@ async def test_many_workers_at_once_say_one_thing(redis_url: str) -> None:
         assert len(stored.spans) == 5
 
 
-def test_the_kept_levels_are_levels(redis_url: str) -> None:
+def test_kept_levels_exist(redis_url: str) -> None:
     assert set(KEPT_LEVELS) <= {level.name for level in Shop(redis_url).levels}

@@ -23,7 +23,7 @@ def held(redis: sync_redis.Redis) -> dict[bytes, bytes]:
     return {key: redis.dump(key) for key in redis.scan_iter()}
 
 
-async def test_a_batch_that_may_not_be_written_in_full_changes_nothing_and_counts_once_it_may() -> None:
+async def test_a_batch_without_all_permissions_changes_nothing_and_counts_once_granted() -> None:
     with redis_server() as server, sync_redis.Redis.from_url(server.url) as admin:
         admin.execute_command("ACL", "SETUSER", "writer", "on", ">secret", "~*", "+@all")
         url = server.url.replace("redis://", "redis://writer:secret@")
@@ -45,7 +45,7 @@ async def test_a_batch_that_may_not_be_written_in_full_changes_nothing_and_count
 
 
 @pytest.mark.parametrize("folder", ["streams.store", "alerts.store"])
-def test_every_script_names_its_commands_where_they_are_found(folder: str) -> None:
+def test_the_guard_finds_every_command_of_every_script(folder: str) -> None:
     for file in resources.files(folder).iterdir():
         if file.name.endswith(".lua") and file.name != "try_commands.lua":
             text = file.read_text()

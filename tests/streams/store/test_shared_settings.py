@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 ALIKE = dict.fromkeys(Topic, 4)
 
 
-async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> None:
+async def test_accepts_the_stored_settings_and_rejects_others(shop: Shop) -> None:
     await require_same_settings(shop.redis, shop.settings, ALIKE)
     await require_same_settings(shop.redis, shop.settings, ALIKE)
     other = shop.settings.model_copy(update={"overdue_after_h": 24})
@@ -23,7 +23,7 @@ async def test_the_same_settings_agree_again_and_others_do_not(shop: Shop) -> No
         await require_same_settings(shop.redis, other, ALIKE)
 
 
-async def test_money_in_another_currency_is_not_added_to_what_was_counted(shop: Shop) -> None:
+async def test_rejects_another_currency(shop: Shop) -> None:
     await shop.redis.hset(shop.keys.state(0), "orders", "overdue_after_h=0.1 unshipped_horizon_d=180")  # as before
     await require_same_settings(shop.redis, shop.settings, ALIKE)
     await require_same_settings(shop.redis, shop.settings.model_copy(update={"currency_exponent": 0}), ALIKE)
@@ -37,7 +37,7 @@ async def test_money_in_another_currency_is_not_added_to_what_was_counted(shop: 
     assert list(check_currency(None, yen)) == [], "nothing was counted"
 
 
-async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) -> None:
+async def test_reports_a_redis_that_refuses_writes_in_one_line(shop: Shop) -> None:
     await shop.redis.config_set("maxmemory", "1")
     try:
         with pytest.raises(SalepulseError, match=r"Redis at .* is out of memory and refuses writes; raise maxmemory"):
@@ -46,7 +46,7 @@ async def test_a_redis_that_lets_nobody_write_is_told_in_one_line(shop: Shop) ->
         await shop.redis.config_set("maxmemory", "0")
 
 
-async def test_over_several_shards_orders_and_logistics_need_as_many_partitions(shop: Shop) -> None:
+async def test_with_several_shards_orders_and_logistics_need_equal_partition_counts(shop: Shop) -> None:
     unlike = {**ALIKE, Topic.LOGISTICS: 2}
     await require_same_settings(shop.redis, shop.settings, unlike)
     with pytest.raises(SalepulseError, match="orders has 4 partitions and logistics 2"):

@@ -28,14 +28,14 @@ def state(broker: dict[str, str], *partitions: str) -> StoreState:
     return parse_state([{k: v for name in partitions for k, v in held(name).items()} | fields])
 
 
-def test_partitions_that_no_worker_reads_are_stale_and_named() -> None:
+def test_partitions_without_a_worker_are_unread_and_stale() -> None:
     found = state({"orders": "a 3", "promotions": "p 1"}, "orders/0", "orders/2")
     assert found.unread == (ORDERS_1, Partition(Topic.PROMOTIONS, 0))
     assert newest_as_of(found, NOW, WALL).stale == found.unread
     assert newest_as_of(found, NOW, WALL).ms == NOW - 1000, "the as-of does not wait for them"
 
 
-def test_partitions_that_are_no_more_hold_nothing_back_and_keep_their_counts() -> None:
+def test_removed_partitions_do_not_delay_the_as_of_and_keep_their_counts() -> None:
     old = held("orders/1", NOW - 600_000, NOW - 600_000)
     found = parse_state([{**held("orders/0"), **old, b"broker,orders": b"b 1"}])
     assert set(found.partitions) == {ORDERS_0, ORDERS_1}
@@ -44,12 +44,12 @@ def test_partitions_that_are_no_more_hold_nothing_back_and_keep_their_counts() -
     assert newest_as_of(found, NOW, WALL).ms == NOW - 1000
 
 
-def test_a_topic_that_is_missing_is_named_and_its_partitions_are_waited_for() -> None:
+def test_partitions_of_a_missing_topic_are_awaited() -> None:
     found = state({"orders": " 0"}, "orders/0")
     assert (found.missing_topics, found.unread, set(found.existing_partitions)) == ((Topic.ORDERS,), (), {ORDERS_0})
 
 
-def test_a_store_of_a_version_that_noted_no_topics() -> None:
+def test_reads_a_store_without_stored_topics() -> None:
     found = state({}, "orders/0", "orders/1")
     assert (found.missing_topics, found.unread, set(found.existing_partitions)) == ((), (), {ORDERS_0, ORDERS_1})
 
@@ -58,7 +58,7 @@ def test_a_store_of_a_version_that_noted_no_topics() -> None:
     ("shards", "orders", "logistics", "mismatch"),
     [(1, 4, 2, None), (2, 4, 2, (4, 2)), (2, 4, 4, None), (2, 4, 0, None)],
 )
-def test_orders_and_logistics_need_as_many_partitions_where_there_are_several_shards(
+def test_reports_a_partition_count_mismatch_with_several_shards(
     shards: int, orders: int, logistics: int, mismatch: tuple[int, int] | None
 ) -> None:
     broker = {b"broker,orders": f"a {orders}".encode(), b"broker,logistics": f"b {logistics}".encode()}
@@ -66,7 +66,7 @@ def test_orders_and_logistics_need_as_many_partitions_where_there_are_several_sh
 
 
 @pytest.mark.anyio
-async def test_of_one_topic_the_largest_number_is_kept_and_of_another_its_own(shop: Shop) -> None:
+async def test_keeps_the_largest_partition_count_per_topic_id(shop: Shop) -> None:
     """Brokers learn of a new partition one after the other."""
     for topic_id, count, kept in [("a", 2, 2), ("a", 4, 4), ("a", 2, 4), ("b", 1, 1), ("", 0, 0), ("b", 3, 3)]:
         await shop.writer.note_topics({Topic.CLICKS: TopicMetadata(topic_id, count)})
@@ -75,7 +75,7 @@ async def test_of_one_topic_the_largest_number_is_kept_and_of_another_its_own(sh
 
 
 @pytest.mark.anyio
-async def test_a_heartbeat_makes_a_partition_read(shop: Shop) -> None:
+async def test_a_partition_with_a_heartbeat_is_read(shop: Shop) -> None:
     await shop.writer.note_topics({Topic.CLICKS: TopicMetadata("a", 1)})
     assert (await shop.reader(shop.rows).state()).unread == (CLICKS_0,)
     await shop.writer.heartbeat({CLICKS_0: (None, 0)})

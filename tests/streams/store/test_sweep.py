@@ -19,7 +19,7 @@ async def remembered(shop: Shop, *orders: str) -> list[str]:
     return [order for order in orders if records[key_of(order)] is not None]
 
 
-async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
@@ -34,7 +34,7 @@ async def test_an_order_is_forgotten_after_its_last_event(shop: Shop, monkeypatc
     assert BUCKETS == 1 << 17
 
 
-async def test_one_that_was_delivered_is_forgotten_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletes_a_delivered_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="there"), paid(at=0, order_id="on its way")])
@@ -44,7 +44,7 @@ async def test_one_that_was_delivered_is_forgotten_sooner(shop: Shop, monkeypatc
     assert await remembered(shop, "there", "on its way") == ["on its way"]
 
 
-async def test_one_that_was_never_paid_is_forgotten_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletes_an_unpaid_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [order("order_created", at=0, order_id=name) for name in ("given up", "paid", "sent")])

@@ -46,7 +46,7 @@ async def page_views(shop: Shop, partition: Partition = ORDERS_0) -> int:
     return sum(plain((await shop.stored("s"))[partition], shop.rows)[0].values())
 
 
-async def test_batches_that_follow_each_other_are_applied(shop: Shop) -> None:
+async def test_applies_consecutive_batches(shop: Shop) -> None:
     assert await apply(shop, 0, 10, first=True) is None
     assert await apply(shop, 10, 25) is None
     held = await shop.writer.load(ORDERS_0, shop.rows)
@@ -55,13 +55,13 @@ async def test_batches_that_follow_each_other_are_applied(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("start", [1, 1_000, 2**40])
-async def test_a_partition_begins_wherever_kafkas_retention_lets_it(shop: Shop, start: int) -> None:
+async def test_a_new_partition_starts_at_any_offset(shop: Shop, start: int) -> None:
     assert await apply(shop, start, start + 10, first=True) is None
     held = await shop.writer.load(ORDERS_0, shop.rows)
     assert (held.position, held.compacted_to) == (start + 10, start)
 
 
-async def test_a_batch_that_ends_where_it_begins_changes_nothing(shop: Shop) -> None:
+async def test_an_empty_batch_changes_nothing(shop: Shop) -> None:
     assert await apply(shop, 0, 0, first=True) is None
     assert await shop.everything() == {}
     await apply(shop, 0, 10, first=True)
@@ -72,7 +72,7 @@ async def test_a_batch_that_ends_where_it_begins_changes_nothing(shop: Shop) -> 
 
 @pytest.mark.parametrize(("start_offset", "end_offset"), [(9, 20), (11, 20), (0, 9), (0, 25), (25, 30)])
 @pytest.mark.parametrize("first", [False, True])
-async def test_a_batch_that_does_not_follow_is_refused_and_changes_nothing(
+async def test_fences_a_batch_that_does_not_start_at_the_position(
     shop: Shop, start_offset: int, end_offset: int, first: bool
 ) -> None:
     await apply(shop, 0, 10, first=True)
@@ -81,14 +81,14 @@ async def test_a_batch_that_does_not_follow_is_refused_and_changes_nothing(
     assert await shop.everything() == before
 
 
-async def test_a_batch_of_a_known_partition_is_refused_by_a_redis_that_knows_nothing(shop: Shop) -> None:
+async def test_fences_a_batch_after_redis_was_wiped(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     await shop.redis.flushall()
     assert await apply(shop, 10, 20) == OffsetMismatch(None)
     assert await shop.everything() == {}
 
 
-async def test_a_call_that_was_cut_off_may_be_made_again(shop: Shop) -> None:
+async def test_a_call_without_an_answer_may_be_repeated(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     sent = batch(shop, 10, 20)
     assert await shop.writer.apply(sent, shop.rows) is None
@@ -99,14 +99,14 @@ async def test_a_call_that_was_cut_off_may_be_made_again(shop: Shop) -> None:
     assert await page_views(shop) == 30
 
 
-async def test_the_first_call_too_may_be_made_again(shop: Shop) -> None:
+async def test_the_first_call_may_be_repeated(shop: Shop) -> None:
     sent = batch(shop, 5, 10, first=True)
     for _ in range(3):
         assert await shop.writer.apply(sent, shop.rows) is None
     assert await page_views(shop) == 5
 
 
-async def test_who_would_come_to_the_same_position_by_another_batch_is_refused(shop: Shop) -> None:
+async def test_fences_another_batch_with_the_same_end_offset(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert await apply(shop, 0, 10, first=True) == OffsetMismatch(10)
     assert await apply(shop, 10, 20) is None
@@ -115,13 +115,13 @@ async def test_who_would_come_to_the_same_position_by_another_batch_is_refused(s
     assert await shop.everything() == before
 
 
-async def test_of_two_that_begin_a_partition_one_is_refused(shop: Shop) -> None:
+async def test_of_two_first_batches_one_is_fenced(shop: Shop) -> None:
     assert await apply(shop, 0, 10, first=True) is None
     assert await apply(shop, 0, 12, first=True) == OffsetMismatch(10)
     assert await page_views(shop) == 10
 
 
-async def test_a_batch_in_which_nothing_counts_moves_the_position_all_the_same(shop: Shop) -> None:
+async def test_a_batch_without_events_moves_the_position(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert await shop.writer.apply(BatchUpdate(ORDERS_0, 10, 20, False, None), shop.rows) is None
     assert await apply(shop, 20, 30) is None
@@ -131,14 +131,14 @@ async def test_a_batch_in_which_nothing_counts_moves_the_position_all_the_same(s
     assert state.newest_ms == ms(30)
 
 
-async def test_the_newest_event_time_never_goes_back(shop: Shop) -> None:
+async def test_the_newest_event_time_never_decreases(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     late = replace(batch(shop, 10, 20), newest_ms=ms(-500))
     assert await shop.writer.apply(late, shop.rows) is None
     assert (await shop.reader(shop.rows).state()).partitions[ORDERS_0].newest_ms == ms(10)
 
 
-async def test_totals_add_up_and_repeats_add_nothing(shop: Shop) -> None:
+async def test_repeated_calls_do_not_change_totals(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     sent = batch(shop, 10, 25)
     for _ in range(2):
@@ -149,7 +149,7 @@ async def test_totals_add_up_and_repeats_add_nothing(shop: Shop) -> None:
     assert totals == {b"events,orders,page_view": b"25", b"events,clicks,page_view": b"4"}
 
 
-async def test_ids_come_back_with_the_batches_that_brought_them(shop: Shop) -> None:
+async def test_loads_ids_with_their_batches(shop: Shop) -> None:
     await apply(shop, 0, 3, first=True)
     await apply(shop, 3, 5)
     ids = (await shop.writer.load(ORDERS_0, shop.rows)).ids
@@ -161,7 +161,7 @@ async def test_ids_come_back_with_the_batches_that_brought_them(shop: Shop) -> N
     assert np.concatenate([entry.hashes for entry in ids]).tolist() == expected.tolist()
 
 
-async def test_a_hole_in_the_history_is_kept_with_the_position(shop: Shop) -> None:
+async def test_a_reset_marks_the_history_as_incomplete(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert not await shop.writer.reset_position(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
@@ -170,7 +170,7 @@ async def test_a_hole_in_the_history_is_kept_with_the_position(shop: Shop) -> No
     assert await apply(shop, 500, 510) is None
 
 
-async def test_records_that_are_lost_are_marked_from_the_newest_event_that_was_counted(shop: Shop) -> None:
+async def test_marks_lost_records_from_the_newest_event_counted(shop: Shop) -> None:
     async def since() -> bytes | None:
         held: bytes | None = await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}")
         return held
@@ -185,12 +185,12 @@ async def test_records_that_are_lost_are_marked_from_the_newest_event_that_was_c
     assert await since() == str(ms(10)).encode(), "the earliest is kept"
 
 
-async def test_records_lost_before_any_event_was_counted_are_marked_from_the_time_given(shop: Shop) -> None:
+async def test_marks_records_lost_before_any_event_from_the_given_time(shop: Shop) -> None:
     assert await shop.writer.mark_incomplete(ORDERS_0, None, ms(7))
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(7)).encode()
 
 
-async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop: Shop) -> None:
+async def test_a_recreated_topic_is_counted_from_its_first_record(shop: Shop) -> None:
     await apply(shop, 0, 100, first=True)
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.reset_position(ORDERS_0, 100, 0, ms(100))
@@ -198,14 +198,14 @@ async def test_a_topic_that_was_made_anew_is_counted_from_its_first_record(shop:
     assert await page_views(shop) == 110
 
 
-async def test_where_nothing_waited_nothing_is_called_missing(shop: Shop) -> None:
+async def test_a_reset_without_a_loss_marks_nothing(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.reset_position(ORDERS_0, 10, 0, None)
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") is None
 
 
-async def test_a_heartbeat_counts_only_where_its_worker_stands_at_the_position(shop: Shop) -> None:
+async def test_a_heartbeat_counts_only_at_the_stored_position(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     assert await shop.writer.heartbeat({ORDERS_0: (10, 7), CLICKS_0: (None, 0)}) == set()
     assert await shop.writer.heartbeat({ORDERS_0: (9, 3), CLICKS_0: (5, 0)}) == {ORDERS_0, CLICKS_0}
@@ -213,7 +213,7 @@ async def test_a_heartbeat_counts_only_where_its_worker_stands_at_the_position(s
     assert (states[ORDERS_0].lag, states[CLICKS_0].lag, states[CLICKS_0].position) == (7, 0, None)
 
 
-async def test_it_is_noted_since_when_a_position_has_not_moved_though_records_wait(shop: Shop) -> None:
+async def test_stores_since_when_a_position_with_a_backlog_has_not_moved(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     at_s = 1_000
     writer = PaneWriter(shop.redis, shop.keys, shop.levels, clock=lambda: at_s * 1000)
@@ -243,7 +243,7 @@ async def test_it_is_noted_since_when_a_position_has_not_moved_though_records_wa
     assert await waits(0, position=12) is None
 
 
-async def test_a_newest_event_time_that_the_clock_has_not_reached_is_replaced(shop: Shop) -> None:
+async def test_replaces_a_newest_event_time_in_the_future(shop: Shop) -> None:
     async def newest_ms() -> int | None:
         return (await shop.reader(shop.rows).state()).partitions[ORDERS_0].newest_ms
 
@@ -257,7 +257,7 @@ async def test_a_newest_event_time_that_the_clock_has_not_reached_is_replaced(sh
     assert await newest_ms() == ms(9)
 
 
-async def test_a_batch_that_is_all_ahead_makes_no_partition_fresh(shop: Shop) -> None:
+async def test_a_batch_of_events_ahead_of_the_clock_does_not_make_a_partition_active(shop: Shop) -> None:
     ahead = replace(batch(shop, 0, 10, first=True), newest_ms=None)
     assert await shop.writer.apply(ahead, shop.rows) is None
     held = (await shop.reader(shop.rows).state()).partitions[ORDERS_0]
@@ -270,7 +270,7 @@ async def test_a_batch_that_is_all_ahead_makes_no_partition_fresh(shop: Shop) ->
     assert await page_views(shop) == 20
 
 
-async def test_a_heartbeat_keeps_what_is_known_of_arrivals(shop: Shop) -> None:
+async def test_a_heartbeat_without_arrivals_keeps_the_stored_time(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     writer = PaneWriter(shop.redis, shop.keys, shop.levels, clock=lambda: 5_000)
     for arrived, kept in (({}, None), ({ORDERS_0: 4_000}, 4_000), ({}, 4_000)):
@@ -279,7 +279,7 @@ async def test_a_heartbeat_keeps_what_is_known_of_arrivals(shop: Shop) -> None:
         assert (held.heartbeat_ms, held.counted_through_ms) == (5_000, kept)
 
 
-async def test_promotions_change_under_the_same_fence(shop: Shop) -> None:
+async def test_promotions_are_applied_under_the_same_fence(shop: Shop) -> None:
     d11, d12 = (promotion(name).model_dump_json().encode() for name in ("d11", "d12"))
 
     async def change(
@@ -300,7 +300,7 @@ async def test_promotions_change_under_the_same_fence(shop: Shop) -> None:
     assert PROMOTIONS_0 not in (await reader.state()).partitions
 
 
-async def test_an_epoch_is_kept_until_redis_is_wiped(shop: Shop) -> None:
+async def test_the_epoch_changes_only_when_redis_is_wiped(shop: Shop) -> None:
     async def epochs() -> tuple[str, ...]:
         return (await shop.reader(shop.rows).state()).epochs
 
@@ -314,18 +314,18 @@ async def test_an_epoch_is_kept_until_redis_is_wiped(shop: Shop) -> None:
     assert await epochs() != before
 
 
-async def test_redis_that_forgot_the_scripts_is_taught_again(shop: Shop) -> None:
+async def test_reloads_scripts_that_redis_lost(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
     await shop.redis.script_flush()
     assert await apply(shop, 10, 20) is None
 
 
-async def test_nothing_applied_is_nothing_loaded(shop: Shop) -> None:
+async def test_loads_an_empty_partition(shop: Shop) -> None:
     held = await shop.writer.load(ORDERS_0, shop.rows)
     assert (held.position, held.compacted_to, held.log, held.ids, held.compacted_ids) == (None, None, [], [], [])
 
 
-async def test_partitions_do_not_touch_each_other(shop: Shop) -> None:
+async def test_partitions_are_independent(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1)])
     await shop.feed(CLICKS_0, [click(at=1), click(at=2)])
     states = (await shop.reader(shop.rows).state()).partitions

@@ -13,7 +13,7 @@ def found() -> list[Case]:
 
 
 @pytest.mark.slow
-def test_forecasts_are_better_than_always_calling_the_mean_and_their_intervals_hold(found: list[Case]) -> None:
+def test_forecasts_beat_the_mean_and_intervals_have_their_coverage(found: list[Case]) -> None:
     for earlier in range(EARLIER + 1):
         mine = [case for case in found if case.earlier == earlier]
         score, blind = brier(mine)
@@ -23,12 +23,12 @@ def test_forecasts_are_better_than_always_calling_the_mean_and_their_intervals_h
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_figures(found: list[Case]) -> None:
+def test_results_depend_only_on_the_seed(found: list[Case]) -> None:
     again = [case for number, shop in enumerate(shops(1, seed=3)) for case in cases(shop, number)]
     assert again == found[: len(again)]
 
 
-def test_calls_are_gathered_by_tenths() -> None:
+def test_predictions_are_grouped_by_tenths() -> None:
     one = Case(1, 0, 0.5, (0.81, 0.05, 1.0), (True, False, True), True, 0.0)
     other = Case(2, 0, 0.5, (0.89, 0.01, 0.85), (True, False, False), True, 0.0)
     assert reliability([one, other]) == [

@@ -32,32 +32,32 @@ def sold(share: float) -> float:
 class TestByEarlierPromotions:
     @pytest.mark.parametrize("until", MOMENTS)
     @pytest.mark.parametrize("scale", [300.0, 1_000.0, 9_000.0])
-    def test_one_that_goes_as_the_last_did_is_expected_to_end_as_it_did(self, until: float, scale: float) -> None:
+    def test_a_promotion_like_the_last_is_expected_to_end_like_it(self, until: float, scale: float) -> None:
         found = said(smooth(scale=scale, until=until), LAST)
         assert found.expected == pytest.approx(smooth(scale=scale).last, rel=1e-3)
 
-    def test_clocks_of_other_lengths_are_scaled(self) -> None:
+    def test_promotions_of_other_lengths_are_scaled(self) -> None:
         half = Curve(LAST.curve.minutes / 2, LAST.curve.until, MINUTES / 2)
         found = said(smooth(until=0.4), EarlierPromotion("half", half))
         assert found.expected == pytest.approx(LAST.curve.last, rel=1e-3)
 
-    def test_it_becomes_more_certain_as_time_goes_on(self) -> None:
+    def test_certainty_grows_with_time(self) -> None:
         widths = [found.high - found.low for until in MOMENTS for found in [said(smooth(until=until), LAST)]]
         assert widths == sorted(widths, reverse=True)
         assert widths[-1] < widths[0] / 20
 
-    def test_what_was_sold_lately_counts_more_than_what_was_sold_first(self) -> None:
+    def test_recent_sales_weigh_more(self) -> None:
         """The opening was twice as strong as last time, but since then all goes as it went."""
         now = smooth(lambda share: falling(share) * (2 if share < 0.1 else 1), until=0.7)
         by_total = now.last / sold(0.7) * LAST.curve.last
         assert said(now, LAST).expected < (by_total + now.last + LAST.curve.last - sold(0.7)) / 2
 
-    def test_several_that_agree_make_it_more_certain_than_one(self) -> None:
+    def test_agreeing_promotions_increase_certainty(self) -> None:
         now = smooth(until=0.5)
         one, three = said(now, LAST), said(now, LAST, LAST, LAST)
         assert three.high - three.low < one.high - one.low
 
-    def test_several_that_disagree_make_it_less_certain(self) -> None:
+    def test_disagreeing_promotions_decrease_certainty(self) -> None:
         def steep(share: float) -> float:
             return falling(share) * (3 if share > 0.5 else 1)
 
@@ -66,12 +66,12 @@ class TestByEarlierPromotions:
         assert apart.high - apart.low > 2 * (alike.high - alike.low)
         assert LAST.curve.last < apart.expected < smooth(steep).last
 
-    def test_few_large_orders_are_less_certain_than_many_small_ones(self) -> None:
+    def test_few_large_orders_decrease_certainty(self) -> None:
         last = EarlierPromotion("last", orders(count=20_000, seed=1))
         few, many = (said(orders(count=count, seed=2, until=0.5), last) for count in (60, 20_000))
         assert (few.high - few.low) / few.expected > 1.5 * (many.high - many.low) / many.expected
 
-    def test_earlier_ones_that_say_nothing_are_left_out(self) -> None:
+    def test_uninformative_promotions_are_ignored(self) -> None:
         unsold = EarlierPromotion("unsold", Curve.of([(MINUTES, 0)], MINUTES))
         over = EarlierPromotion("over at once", Curve.of([(1, 100), (MINUTES, 100)], MINUTES))
         now = smooth(until=0.5)
@@ -79,23 +79,23 @@ class TestByEarlierPromotions:
 
 
 class TestByTheUsualDay:
-    def test_it_is_far_less_certain(self) -> None:
+    def test_the_day_shape_is_far_less_certain(self) -> None:
         now = smooth(until=0.5)
         alone, after = said(now), said(now, LAST)
         assert alone.high - alone.low > 2 * (after.high - after.low)
 
-    def test_it_becomes_more_certain_as_time_goes_on(self) -> None:
+    def test_certainty_grows_with_time(self) -> None:
         found = [said(smooth(until=until)) for until in MOMENTS[1:]]
         widths = [(one.high - one.low) / one.expected for one in found]
         assert widths == sorted(widths, reverse=True)
 
-    def test_too_early_it_says_nothing(self) -> None:
+    def test_too_early_there_is_no_forecast(self) -> None:
         assert forecast(smooth(until=0.1), (), DAY) is None
 
-    def test_without_a_day_it_says_nothing(self) -> None:
+    def test_without_a_day_shape_there_is_no_forecast(self) -> None:
         assert forecast(smooth(until=0.5), ()) is None
 
-    def test_a_night_ahead_promises_less_than_a_day_ahead(self) -> None:
+    def test_a_coming_night_lowers_the_forecast(self) -> None:
         night = day_curve(600, lambda minute: 18 + minute / 60)
         day = day_curve(600, lambda minute: 6 + minute / 60)
         now = Curve.of([(minute, minute * 100.0) for minute in range(10, 301, 10)], 600)
@@ -111,34 +111,34 @@ class TestProbability:
         assert 0 <= found.probability(high) <= found.probability(low) <= 1
 
     @given(st.sampled_from(MOMENTS), st.floats(0.02, 0.98))
-    def test_quantiles_and_probabilities_say_the_same(self, until: float, probability: float) -> None:
+    def test_quantiles_and_probabilities_agree(self, until: float, probability: float) -> None:
         found = said(smooth(until=until), LAST)
         assert found.probability(found.quantile(probability)) == pytest.approx(1 - probability, abs=0.01)
 
-    def test_what_is_reached_is_certain_and_what_is_out_of_reach_is_not_to_be(self) -> None:
+    def test_reached_targets_are_certain_and_distant_ones_improbable(self) -> None:
         found = said(smooth(until=0.5), LAST)
         assert found.probability(smooth(until=0.5).last * 0.99) == pytest.approx(1)
         assert found.probability(LAST.curve.last * 3) < 0.001
         assert found.probability(found.expected) == pytest.approx(0.5, abs=0.01)
         assert found.low < found.expected < found.high
 
-    def test_at_the_end_it_is_what_it_is(self) -> None:
+    def test_at_the_end_the_forecast_is_the_result(self) -> None:
         found = said(smooth())
         assert found.expected == pytest.approx(smooth().last)
         assert (found.probability(smooth().last), found.probability(smooth().last + 1)) == (1, 0)
 
 
 class TestNothingToSay:
-    def test_before_anything_is_sold(self) -> None:
+    def test_no_forecast_before_the_first_sale(self) -> None:
         assert forecast(Curve.of([(100, 0.0)], MINUTES), (LAST,), DAY) is None
 
-    def test_where_more_was_refunded_than_sold(self) -> None:
+    def test_handles_refunds_above_sales(self) -> None:
         assert forecast(Curve.of([(100, 50.0), (200, -80.0)], MINUTES), (LAST,), DAY) is None
 
     @given(
         st.lists(st.integers(-1_000, 5_000), min_size=1, max_size=30), st.lists(st.integers(-500, 5_000), max_size=30)
     )
-    def test_any_curves_give_a_distribution_or_nothing(self, now: list[int], last: list[int]) -> None:
+    def test_any_curves_give_a_distribution_or_none(self, now: list[int], last: list[int]) -> None:
         def curve(steps: list[int], length: float) -> Curve:
             total, points = 0, []
             for minute, step in enumerate(steps, 1):

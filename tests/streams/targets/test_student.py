@@ -26,10 +26,10 @@ def summed(t: float, freedom: float) -> float:
 
 @pytest.mark.parametrize("freedom", [3, 5, 6, 10, 40])
 @pytest.mark.parametrize("t", [-4, -1.5, -0.3, 0, 0.7, 2, 6])
-def test_the_probability_is_off_by_less_than_two_in_a_thousand(freedom: float, t: float) -> None:
+def test_the_probability_error_is_below_two_in_a_thousand(freedom: float, t: float) -> None:
     assert t_probability(t, freedom) == pytest.approx(summed(t, freedom), abs=0.002)
 
 
 @given(st.floats(0.001, 0.999), st.floats(3, 50))
-def test_the_quantile_is_the_probability_turned_round(probability: float, freedom: float) -> None:
+def test_the_quantile_inverts_the_probability(probability: float, freedom: float) -> None:
     assert t_probability(t_quantile(probability, freedom), freedom) == pytest.approx(probability, abs=1e-9)

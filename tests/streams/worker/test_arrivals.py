@@ -8,7 +8,7 @@ from streams.worker.arrivals import Arrivals
 ORDERS, CLICKS = Partition(Topic.ORDERS, 0), Partition(Topic.CLICKS, 0)
 
 
-def test_it_is_the_last_end_that_counting_has_passed() -> None:
+def test_finds_the_newest_end_offset_that_was_counted() -> None:
     held = Arrivals()
     assert held.counted_ms(ORDERS, 0) is None
     for end, at_ms in ((10, 1_000), (20, 2_000), (30, 3_000)):
@@ -20,7 +20,7 @@ def test_it_is_the_last_end_that_counting_has_passed() -> None:
     assert held.counted_ms(CLICKS, 29) is None
 
 
-def test_a_partition_that_is_always_a_little_behind_is_known_to_keep_up() -> None:
+def test_reports_a_partition_with_a_constant_small_lag_as_current() -> None:
     held = Arrivals()
     for second in range(1, 600):
         held.note(ORDERS, 100 * second, 1_000 * second)
@@ -28,7 +28,7 @@ def test_a_partition_that_is_always_a_little_behind_is_known_to_keep_up() -> Non
     assert counted_ms == 598_000
 
 
-def test_a_backlog_takes_little_memory_and_is_never_told_to_be_less() -> None:
+def test_a_long_backlog_keeps_few_samples_and_is_never_underestimated() -> None:
     held = Arrivals()
     for second in range(1, 10_000):
         held.note(ORDERS, 100 * second, 1_000 * second)
@@ -38,7 +38,7 @@ def test_a_backlog_takes_little_memory_and_is_never_told_to_be_less() -> None:
     assert held.counted_ms(ORDERS, 1_000_000) == 10_000_000
 
 
-def test_a_topic_made_again_or_a_clock_that_jumped_begins_anew() -> None:
+def test_a_recreated_topic_or_a_clock_jump_drops_all_samples() -> None:
     held = Arrivals()
     held.note(ORDERS, 1_000, 1_000)
     held.note(ORDERS, 5, 2_000)

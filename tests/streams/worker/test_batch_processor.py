@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 DAY_S = 86_400
 
 
-async def test_batches_of_a_partition_count_one_after_the_other(office: Office) -> None:
+async def test_counts_batches_of_a_partition_in_order(office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(10)))
     for _ in range(4):
         office.worker.take(office.topics.fetch(CLICKS_0, most=3))
@@ -38,7 +38,7 @@ async def test_batches_of_a_partition_count_one_after_the_other(office: Office) 
     assert office.metric("batch_records_sum", topic="clicks") == 10
 
 
-async def test_partitions_do_not_wait_for_each_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counts_partitions_concurrently(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two partitions, one waits for Redis and the other is prepared."""
     begun: list[str] = []
     apply, going = OwnedPartition.apply, asyncio.Event()
@@ -61,7 +61,7 @@ async def test_partitions_do_not_wait_for_each_other(office: Office, monkeypatch
             await asyncio.sleep(0.01)
 
 
-async def test_a_batch_that_does_not_follow_is_passed_over_and_reading_goes_back(office: Office) -> None:
+async def test_skips_a_batch_with_another_start_offset_and_seeks_to_the_position(office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
     await office.count(office.topics.fetch(CLICKS_0, most=1))
     office.topics.fetch(CLICKS_0, most=1)  # lost on the way
@@ -73,7 +73,7 @@ async def test_a_batch_that_does_not_follow_is_passed_over_and_reading_goes_back
     assert office.metric("batch_seconds_count", topic="clicks") == 2
 
 
-async def test_a_batch_that_ends_where_it_begins_changes_nothing_and_is_not_tried_for_ever(office: Office) -> None:
+async def test_an_empty_batch_changes_nothing_and_is_not_retried(office: Office) -> None:
     """Before the first record, where its entry's id would be 0-0, and at the position of the last entry."""
     async with asyncio.timeout(5):
         await office.count(records(CLICKS_0.topic, 0, 0, []))
@@ -88,7 +88,7 @@ async def test_a_batch_that_ends_where_it_begins_changes_nothing_and_is_not_trie
         assert await office.position(CLICKS_0) == 3
 
 
-async def test_a_batch_that_fails_is_counted_as_a_failure_and_read_again(
+async def test_a_failed_batch_counts_as_a_failure_and_is_read_again(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.topics.write(CLICKS_0, click(at=1))
@@ -104,9 +104,7 @@ async def test_a_batch_that_fails_is_counted_as_a_failure_and_read_again(
     assert await office.position(CLICKS_0) == 1
 
 
-async def test_what_another_owner_has_counted_is_refused_and_not_told_as_counted(
-    office: Office, redis_url: str
-) -> None:
+async def test_a_batch_that_another_owner_counted_is_fenced_and_not_reported(office: Office, redis_url: str) -> None:
     events = [click(at=at) for at in range(3)]
     office.topics.write(CLICKS_0, *events)
     await office.count(office.topics.fetch(CLICKS_0, most=1))
@@ -120,7 +118,7 @@ async def test_what_another_owner_has_counted_is_refused_and_not_told_as_counted
     assert await office.totals() == {"events,clicks,page_view": 2}
 
 
-async def test_a_partition_taken_away_is_not_counted_on(office: Office) -> None:
+async def test_stops_counting_a_revoked_partition(office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
     first, second = office.topics.fetch(CLICKS_0, most=2), office.topics.fetch(CLICKS_0)
     office.worker.take(first)
@@ -130,7 +128,7 @@ async def test_a_partition_taken_away_is_not_counted_on(office: Office) -> None:
     assert await office.totals() == {}
 
 
-async def test_refused_promotions_are_dead_letters_and_in_the_totals(embedded_broker: Server, redis_url: str) -> None:
+async def test_rejected_promotions_are_dead_letters_in_the_totals(embedded_broker: Server, redis_url: str) -> None:
     await create_topics(embedded_broker.bootstrap, default_plans(1))
     async with opened(redis_url, bootstrap=embedded_broker.bootstrap) as office:
         values = [promotion("d11").model_dump_json(exclude_none=True).encode(), b"{", b"", b"{"]
@@ -162,7 +160,7 @@ class Letters:
 
 
 @pytest.mark.parametrize("clock", ["wall", "event"])
-async def test_what_is_older_than_every_pane_is_refused_from_a_workers_first_batch_on(
+async def test_rejects_events_older_than_every_pane_from_the_first_batch_on(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
     monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
@@ -178,7 +176,7 @@ async def test_what_is_older_than_every_pane_is_refused_from_a_workers_first_bat
         assert [(letter.offset, letter.reason) for letter in Letters.written] == [(1, RejectionReason.TOO_LATE)]
 
 
-async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redis_url: str) -> None:
+async def test_the_event_clock_starts_with_the_first_events(redis_url: str) -> None:
     async with opened(redis_url, clock="event", retain="") as office:
         office.topics.write(CLICKS_0, click(at=0), click(at=500 * DAY_S))
         await office.count(office.topics.fetch(CLICKS_0))
@@ -186,7 +184,7 @@ async def test_the_first_events_of_all_are_what_the_event_clock_begins_with(redi
 
 
 @pytest.mark.parametrize(("retriable", "failures"), [(True, 0), (False, 1)])
-async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
+async def test_dead_letters_that_the_broker_refuses_do_not_count_as_failures(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, retriable: bool, failures: int
 ) -> None:
     monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
@@ -203,7 +201,7 @@ async def test_dead_letters_that_the_broker_does_not_take_are_no_fault_of_ours(
         assert [letter.offset for letter in Letters.written] == [0]
 
 
-async def test_records_that_cannot_be_decoded_are_one_dead_letter_counted_and_marked_as_lost(
+async def test_an_unreadable_record_batch_is_one_dead_letter_and_marks_records_as_lost(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)
@@ -227,7 +225,7 @@ async def test_records_that_cannot_be_decoded_are_one_dead_letter_counted_and_ma
         assert (letter.id, letter.last_offset, letter.value) == ("clicks/0/2", 8, b"\x00raw")
 
 
-async def test_a_message_that_was_cut_is_refused_and_nothing_is_lost(
+async def test_a_truncated_message_is_rejected_without_loss_of_records(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.worker.dead_letter_output.DeadLetterWriter", Letters)

@@ -16,18 +16,18 @@ def left(offset_s: float, **ahead: float) -> str:
     return generate_latest(metrics.registry).decode()
 
 
-def test_the_clocks_of_workers_and_the_furthest_of_each_source() -> None:
+def test_reads_worker_offsets_and_the_largest_offset_per_source() -> None:
     found = clock_offsets({"a": (5_000, left(-600, till=240)), "b": (5_000, left(0.1, till=230, shop=3))}, 4_000)
     assert found.workers == {"a": -600, "b": 0.1}
     assert found.sources == {("orders", "till"): 240, ("orders", "shop"): 3}
 
 
-def test_those_that_are_silent_and_those_of_another_version_say_nothing() -> None:
+def test_ignores_silent_workers_and_other_versions() -> None:
     found = clock_offsets({"a": (1_000, left(90, till=240)), "alerts-1": (5_000, "# nothing\n")}, 4_000)
     assert (found.workers, found.sources) == ({}, {})
 
 
-def test_a_source_may_be_called_anything() -> None:
+def test_source_names_may_hold_any_character() -> None:
     name = 'a"b\\c{}\nd, e=1'
     metrics = WorkerMetrics()
     metrics.source_ahead.labels("orders", name).set(3)

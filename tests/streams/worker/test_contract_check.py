@@ -29,7 +29,7 @@ async def paused(office: Office) -> dict[Partition, str]:
     return (await read_state(office.redis, office.keys)).paused
 
 
-async def test_a_foreign_topic_is_stopped_before_a_letter_is_written_and_others_go_on(
+async def test_pauses_a_foreign_topic_before_any_dead_letter_while_others_continue(
     office: Office, letters: type[Letters]
 ) -> None:
     office.topics.write(ORDERS_0, *[FOREIGN] * 5_000)
@@ -47,7 +47,7 @@ async def test_a_foreign_topic_is_stopped_before_a_letter_is_written_and_others_
     assert (held.lag, held.heartbeat_ms is not None) == (5_000, True), "it is attended, and all of it waits"
 
 
-async def test_in_small_batches_no_more_than_half_a_trial_is_written(office: Office, letters: type[Letters]) -> None:
+async def test_small_batches_write_at_most_half_the_check(office: Office, letters: type[Letters]) -> None:
     for partition in (ORDERS_0, ORDERS_1):
         office.topics.write(partition, *[FOREIGN] * 2_000)
     for _ in range(20):
@@ -57,9 +57,7 @@ async def test_in_small_batches_no_more_than_half_a_trial_is_written(office: Off
     assert office.topics.paused == {ORDERS_0, ORDERS_1} == set(await paused(office))
 
 
-async def test_few_messages_decide_nothing_and_good_ones_are_never_stopped(
-    office: Office, letters: type[Letters]
-) -> None:
+async def test_few_messages_are_undecided_and_valid_ones_never_pause(office: Office, letters: type[Letters]) -> None:
     office.topics.write(ORDERS_0, *[FOREIGN] * 8, paid(at=1), paid(at=2))
     await office.count(office.topics.fetch(ORDERS_0))
     office.topics.write(ORDERS_0, *(paid(at=at) for at in range(3, 1_000)))
@@ -69,7 +67,7 @@ async def test_few_messages_decide_nothing_and_good_ones_are_never_stopped(
     assert (len(letters.written), office.topics.paused, await paused(office)) == (1_008, set(), {})
 
 
-async def test_another_worker_goes_on_with_the_trial_and_one_that_accepts_counts_all(
+async def test_a_new_owner_continues_the_check_and_an_accepting_worker_counts_all(
     redis_url: str, letters: type[Letters]
 ) -> None:
     values = [FOREIGN if i % 3 else paid(at=i) for i in range(1_500)]
@@ -94,7 +92,7 @@ async def test_another_worker_goes_on_with_the_trial_and_one_that_accepts_counts
     assert written == 0, "the second worker wrote none"
 
 
-async def test_a_stopped_partition_is_read_again_after_a_while_or_when_its_topic_is_another(
+async def test_a_paused_partition_resumes_after_a_while_or_when_its_topic_changes(
     office: Office, letters: type[Letters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.topics.ids[Topic.ORDERS] = "a"
@@ -120,7 +118,7 @@ async def test_a_stopped_partition_is_read_again_after_a_while_or_when_its_topic
     assert letters.written == []
 
 
-async def test_promotions_are_judged_too(office: Office, letters: type[Letters]) -> None:
+async def test_checks_promotions_too(office: Office, letters: type[Letters]) -> None:
     office.topics.write(PROMOTIONS_0, *[FOREIGN] * 2_000)
     await office.count(office.topics.fetch(PROMOTIONS_0, most=2_000))
     assert (letters.written, office.topics.paused) == ([], {PROMOTIONS_0})
@@ -128,7 +126,7 @@ async def test_promotions_are_judged_too(office: Office, letters: type[Letters])
     assert why.startswith("topic promotions is not read: ")
 
 
-async def test_what_a_stale_worker_found_is_not_noted(redis_url: str) -> None:
+async def test_a_fenced_worker_cannot_pause_a_partition(redis_url: str) -> None:
     async with opened(redis_url) as zombie, opened(redis_url) as owner:
         for office in (zombie, owner):
             office.topics.write(ORDERS_0, paid(at=1), *[FOREIGN] * 2_000)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 HOUR_S, DAY_S = 3_600, 86_400
 
 
-async def test_a_worker_drops_minutes_but_those_of_promotions(redis_url: str) -> None:
+async def test_expires_minutes_except_those_of_promotions(redis_url: str) -> None:
     clock = Clock()
     async with opened(redis_url, retain="") as shop, worker_at(redis_url, clock.machine, retain="") as office:
 

@@ -20,7 +20,7 @@ def found(*events: dict[str, object], now_ms: int | None = NOW) -> dict[tuple[st
     return find_fast_clocks(columns, ORDERS, EventTimeBounds(None, None, None, now_ms=now_ms), rows)
 
 
-def test_the_furthest_event_of_each_source_that_is_ahead_by_more_than_two_seconds() -> None:
+def test_finds_the_largest_offset_per_source_above_two_seconds() -> None:
     events = [
         paid(at=1_002, source="right"),
         paid(at=1_003, source="till-7"),
@@ -32,15 +32,15 @@ def test_the_furthest_event_of_each_source_that_is_ahead_by_more_than_two_second
     assert found(*events) == {("orders", "till-7"): 240_000, ("orders", "a/b"): 10_000, ("orders", "orders/3"): 20_000}
 
 
-def test_nobody_is_ahead_of_the_event_clock() -> None:
+def test_no_source_is_ahead_of_the_event_clock() -> None:
     assert found(paid(at=10_000, source="x"), now_ms=None) == {}
 
 
-def test_a_time_in_another_unit_is_no_clock() -> None:
+def test_ignores_times_in_another_unit() -> None:
     assert found(paid(at=1_000 + MAX_CLOCK_ERROR_MS / 1000 + 1, source="x")) == {}
 
 
-def test_they_are_named_for_a_while_by_what_was_seen_last() -> None:
+def test_reports_the_last_offset_of_a_source_for_five_minutes() -> None:
     held = FastClocks()
     held.note({("orders", "a"): 5_000, ("orders", "b"): 9_000}, 0)
     held.note({("orders", "a"): 4_000}, 1_000)
@@ -49,7 +49,7 @@ def test_they_are_named_for_a_while_by_what_was_seen_last() -> None:
     assert held.named(REPORTED_FOR_MS + 1_001) == []
 
 
-def test_of_very_many_those_furthest_ahead_are_named() -> None:
+def test_reports_only_the_sources_furthest_ahead() -> None:
     held = FastClocks()
     for number in range(5_000):
         held.note({("orders", f"s-{number}"): 3_000 + number}, number)

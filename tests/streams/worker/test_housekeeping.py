@@ -18,7 +18,7 @@ from tests.support.events import click, paid
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_partition_is_said_to_be_attended_with_what_waits_in_it(office: Office) -> None:
+async def test_sends_a_heartbeat_with_the_lag_of_each_partition(office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     office.topics.write(ORDERS_0)
     await office.count(office.topics.fetch(CLICKS_0, most=2))
@@ -29,7 +29,7 @@ async def test_each_partition_is_said_to_be_attended_with_what_waits_in_it(offic
     assert all((state.heartbeat_ms or 0) >= before for state in held.values())
 
 
-async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Office) -> None:
+async def test_an_empty_partition_is_counted_through_the_last_fetch(office: Office) -> None:
     """So its first records take no as-of away; a partition that was found with records waiting has none to give."""
     office.topics.write(CLICKS_0)
     office.topics.write(ORDERS_0, paid(at=1))
@@ -42,7 +42,7 @@ async def test_of_a_partition_that_was_empty_it_is_known_up_to_when(office: Offi
     assert empty_ms - 1_000 < (held[CLICKS_0].counted_through_ms or 0) <= empty_ms
 
 
-async def test_a_partition_that_is_counted_on_while_a_turn_looks_at_it_is_attended(
+async def test_sends_a_heartbeat_when_the_position_moves_during_the_turn(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under load it always is: the position of a moment ago is not the stored one any more."""
@@ -70,7 +70,7 @@ async def test_a_partition_that_is_counted_on_while_a_turn_looks_at_it_is_attend
     assert (held.heartbeat_ms or 0) >= before
 
 
-async def test_a_partition_whose_batch_is_in_and_not_answered_yet_is_attended(
+async def test_sends_a_heartbeat_while_an_applied_batch_is_unacknowledged(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apply, applied, going = PaneWriter.apply, asyncio.Event(), asyncio.Event()
@@ -114,7 +114,7 @@ async def test_sends_no_heartbeat_for_a_partition_without_recent_fetch_responses
     }
 
 
-async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(clock: Clock, office: Office) -> None:
+async def test_seeks_an_idle_partition_whose_read_position_differs(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     office.topics.reads[CLICKS_0] = 5
@@ -125,7 +125,7 @@ async def test_reading_that_stands_elsewhere_for_a_while_goes_to_the_position(cl
     assert office.topics.sought == [(CLICKS_0, 2)]
 
 
-async def test_kafka_is_told_now_and_then(clock: Clock, office: Office) -> None:
+async def test_commits_offsets_to_kafka_periodically(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     await office.worker.tick()
@@ -138,7 +138,7 @@ async def test_kafka_is_told_now_and_then(clock: Clock, office: Office) -> None:
     assert office.topics.committed == {CLICKS_0: 5}
 
 
-async def test_partitions_of_others_are_let_go(office: Office) -> None:
+async def test_releases_revoked_partitions(office: Office) -> None:
     office.topics.write(CLICKS_0, click(at=1))
     await office.worker.tick()
     assert office.metric("assigned_partitions") == 1
@@ -147,7 +147,7 @@ async def test_partitions_of_others_are_let_go(office: Office) -> None:
     assert office.metric("assigned_partitions") == 0
 
 
-async def test_metrics_of_workers_long_gone_are_looked_for_once_a_minute(clock: Clock, office: Office) -> None:
+async def test_deletes_metrics_of_gone_workers_once_a_minute(clock: Clock, office: Office) -> None:
     at = now_ms()
     said = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
     await office.redis.hset(office.keys.workers, mapping=said)
@@ -159,7 +159,7 @@ async def test_metrics_of_workers_long_gone_are_looked_for_once_a_minute(clock: 
     assert set(await office.redis.hkeys(office.keys.workers)) & set(said) == {b"away"}
 
 
-async def test_a_turn_that_fails_does_not_end_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_turn_does_not_end_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(office.topics, "assigned", lambda: 1 / 0)
     await office.worker.tick()
     assert office.metric("batch_failures_total") == 1

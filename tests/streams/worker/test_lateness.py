@@ -23,28 +23,28 @@ WALL, EVENT = Settings(clock=Clock.WALL), Settings(clock=Clock.EVENT)
 
 
 class TestTheClock:
-    def test_on_the_wall_clock_the_machines_present_decides_whatever_is_counted(self) -> None:
+    def test_on_the_wall_clock_the_present_decides(self) -> None:
         for as_of_ms in (None, NOW_MS, NOW_MS - 500 * DAY_MS):
             now = event_time_bounds(WALL, as_of_ms, NOW_MS)
             assert (now.oldest_ms, now.latest_ms) == (NOW_MS - 400 * DAY_MS, NOW_MS + 300_000)
 
-    def test_on_the_event_clock_the_as_of_decides_and_nothing_is_from_the_future(self) -> None:
+    def test_on_the_event_clock_the_as_of_decides_and_no_event_is_from_the_future(self) -> None:
         now = event_time_bounds(EVENT, ms(0), NOW_MS)
         assert (now.oldest_ms, now.latest_ms) == (ms(0) - 400 * DAY_MS, None)
 
-    def test_an_event_clock_that_has_not_begun_knows_nothing_too_late(self) -> None:
+    def test_before_the_first_as_of_no_event_is_too_late(self) -> None:
         assert event_time_bounds(EVENT, None, NOW_MS).oldest_ms is None
 
-    def test_with_retain_all_nothing_is_too_late(self) -> None:
+    def test_with_retain_all_no_event_is_too_late(self) -> None:
         for clock in Clock:
             assert event_time_bounds(Settings(clock=clock, retain="all"), ms(0), NOW_MS).oldest_ms is None
 
-    def test_panes_of_a_backlog_are_kept_though_it_waited(self) -> None:
+    def test_panes_of_a_backlog_do_not_expire(self) -> None:
         behind = event_time_bounds(WALL, NOW_MS - 5 * DAY_MS, NOW_MS)
         assert behind.oldest_s["s"] == NOW_MS // 1000 - 5 * 86_400 - 7_200
         assert event_time_bounds(WALL, None, NOW_MS).oldest_s == {}
 
-    def test_what_counts_has_a_pane_that_is_kept(self) -> None:
+    def test_every_event_that_counts_has_a_retained_pane(self) -> None:
         for as_of_ms in (NOW_MS + 250_000, NOW_MS, NOW_MS - 5 * DAY_MS):
             now = event_time_bounds(WALL, as_of_ms, NOW_MS)
             assert now.oldest_ms is not None
@@ -82,14 +82,14 @@ class TestWhereABatchEnds:
         st.lists(st.tuples(st.sampled_from([A, B, C]), st.sampled_from([50, 100, IN_TIME, 200, TOO_EARLY]))),
         st.lists(st.integers(0, 12)),
     )
-    def test_cannot_be_seen(self, events: list[tuple[np.uint64, int]], cuts: list[int]) -> None:
+    def test_batch_boundaries_do_not_matter(self, events: list[tuple[np.uint64, int]], cuts: list[int]) -> None:
         cuts = [cut for cut in cuts if cut < len(events)]
         assert verdicts(events, cuts) == verdicts(events, []) == verdicts(events, list(range(len(events))))
 
-    def test_the_id_of_what_is_refused_is_not_remembered(self) -> None:
+    def test_rejected_events_do_not_add_their_ids(self) -> None:
         counted, refused, repeats = verdicts([(A, TOO_EARLY), (A, TOO_EARLY), (A, IN_TIME)], [])
         assert (counted, refused, repeats) == ([2], {RejectionReason.FROM_THE_FUTURE: 2}, 0)
 
-    def test_a_repeat_may_say_anything(self) -> None:
+    def test_a_duplicate_with_other_content_is_no_rejection(self) -> None:
         counted, refused, repeats = verdicts([(A, IN_TIME), (A, TOO_EARLY)], [])
         assert (counted, refused, repeats) == ([0], {}, 1)

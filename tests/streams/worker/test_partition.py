@@ -40,7 +40,7 @@ async def page_views(shop: Shop) -> object:
     return (await ask(await shop.view(), "24h"))["page_views"]
 
 
-async def test_repeats_count_once_within_a_batch_between_batches_and_across_a_restart(shop: Shop) -> None:
+async def test_duplicates_count_once_within_and_across_batches_and_restarts(shop: Shop) -> None:
     first, second = click(at=1), click(at=2)
     await shop.feed(CLICKS_0, [first, first, second])
     await shop.feed(CLICKS_0, [second, first])
@@ -53,13 +53,13 @@ async def test_repeats_count_once_within_a_batch_between_batches_and_across_a_re
     assert await shop.redis.hget(shop.keys.totals(0), "duplicates,clicks") == b"5"
 
 
-async def test_of_two_events_with_one_id_the_first_counts_whatever_it_says(shop: Shop) -> None:
+async def test_of_two_events_with_the_same_id_the_first_counts(shop: Shop) -> None:
     event = click("page_view", at=1)
     await shop.feed(CLICKS_0, [event, {**event, "type": "search"}])
     assert await page_views(shop) == 1
 
 
-async def test_ids_are_their_topics_own(shop: Shop) -> None:
+async def test_ids_are_distinct_per_topic(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [{**click(at=1), "event_id": "same"}])
     await shop.feed(ORDERS_0, [{**paid(at=1), "event_id": "same"}])
     await shop.feed(ORDERS_0, [paid(at=3)])
@@ -67,7 +67,7 @@ async def test_ids_are_their_topics_own(shop: Shop) -> None:
     assert (answer["page_views"], answer["orders_paid"]) == (1, 1)
 
 
-async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(shop: Shop) -> None:
+async def test_rejects_invalid_records_by_index_and_counts_the_rest(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     values = [b"{", wire(click(at=1)), None, wire(click(at=2)), wire(paid(at=3))]
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), ANY_TIME)
@@ -82,7 +82,7 @@ async def test_bad_records_are_refused_with_their_place_and_the_rest_is_counted(
     assert (prepared.update.start_offset, prepared.update.end_offset, prepared.update.newest_ms) == (0, 5, ms(2))
 
 
-async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop: Shop) -> None:
+async def test_counts_dropped_labels_once_per_counted_event(shop: Shop) -> None:
     event = click(at=1, campaign="x" * 129, keyword="y" * 500, channel="")
     await shop.feed(CLICKS_0, [event, event, click(at=2, campaign="z" * 129)])
     await shop.feed(CLICKS_0, [event])
@@ -96,7 +96,7 @@ async def test_labels_too_long_are_counted_once_for_each_event_that_counts(shop:
     assert await listed(view, "24h", "campaign") == {}
 
 
-async def test_negative_amounts_are_counted_by_channel_and_coupon_and_their_pairs_are_bounded(shop: Shop) -> None:
+async def test_counts_negative_amounts_by_a_bounded_number_of_channel_and_coupon_pairs(shop: Shop) -> None:
     def negative(i: int, **fields: object) -> dict[str, object]:
         return {**paid(at=i), "discount": 1_001, **fields}
 
@@ -117,7 +117,7 @@ async def test_negative_amounts_are_counted_by_channel_and_coupon_and_their_pair
     assert state.partitions.keys() == {ORDERS_0}, "the state is read as before"
 
 
-async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop: Shop) -> None:
+async def test_rejects_events_beyond_the_late_and_future_limits(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     values = [wire(click(at=at)) for at in (99.999, 100, 200, 200.001)]
     prepared = work.prepare(records(CLICKS_0.topic, 0, 0, values), EventTimeBounds(None, ms(100), ms(200)))
@@ -127,7 +127,7 @@ async def test_events_too_late_and_from_the_future_are_refused_at_the_limit(shop
     assert prepared.update.newest_ms == ms(200)
 
 
-async def test_events_ahead_of_the_clock_count_and_move_nothing(shop: Shop) -> None:
+async def test_events_ahead_of_the_clock_count_without_advancing_the_as_of(shop: Shop) -> None:
     work = await shop.work(CLICKS_0)
     clock = EventTimeBounds(None, ms(-100), ms(400), now_ms=ms(100))
     values = [wire(click(at=at, source="till-7")) for at in (99, 101, 102.001, 340)]
@@ -154,7 +154,7 @@ async def test_preparing_changes_nothing(shop: Shop) -> None:
     assert await shop.everything() == {}
 
 
-async def test_a_batch_that_was_refused_leaves_the_copy_as_it_was(shop: Shop) -> None:
+async def test_a_fenced_batch_leaves_the_copy_unchanged(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=1)])
     values = [wire(click(at=2)), wire(click(at=2))]
     stale = (await shop.work(CLICKS_0)).prepare(records(CLICKS_0.topic, 0, 1, values), ANY_TIME)
@@ -165,7 +165,7 @@ async def test_a_batch_that_was_refused_leaves_the_copy_as_it_was(shop: Shop) ->
     assert (work.position, len(work.seen)) == (2, seen)
 
 
-async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
+async def test_renumbering_rows_changes_no_result(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=1, channel="app"), click(at=2, region="east")])
     work = await shop.work(CLICKS_0)
     shop.rows = RowIndex()
@@ -178,7 +178,7 @@ async def test_other_row_numbers_change_nothing(shop: Shop) -> None:
     assert (await ask(view, "24h", "region", "east"))["page_views"] == 2
 
 
-async def test_what_is_refused_or_repeats_is_counted_once_each(shop: Shop) -> None:
+async def test_counts_each_rejection_and_duplicate_once(shop: Shop) -> None:
     early, counted = click(at=300), click(at=150)
     again = {**counted, "event_id": early["event_id"]}
     values = [wire(event) for event in (early, early, again, again, counted, {**counted, "ts": ms(300)})]

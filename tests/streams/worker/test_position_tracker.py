@@ -21,12 +21,12 @@ async def counted(office: Office, n: int) -> None:
     await office.worker.tick()
 
 
-async def test_the_topic_is_noted_with_the_position(office: Office) -> None:
+async def test_stores_the_topic_id_with_the_position(office: Office) -> None:
     await counted(office, 3)
     assert await office.field("topic:clicks/0") == "a"
 
 
-async def test_a_topic_made_anew_that_has_grown_beyond_the_position_is_read_from_its_beginning(
+async def test_reads_a_recreated_topic_that_grew_beyond_the_position_from_its_beginning(
     clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
@@ -41,7 +41,7 @@ async def test_a_topic_made_anew_that_has_grown_beyond_the_position_is_read_from
     assert await office.totals() == {"events,clicks,page_view": 13}
 
 
-async def test_whoever_takes_a_partition_up_sees_that_its_topic_is_another(office: Office, redis_url: str) -> None:
+async def test_a_new_owner_detects_a_recreated_topic(office: Office, redis_url: str) -> None:
     await counted(office, 3)
     async with opened(redis_url) as other:
         other.topics.ids = {Topic.CLICKS: "b"}
@@ -52,7 +52,7 @@ async def test_whoever_takes_a_partition_up_sees_that_its_topic_is_another(offic
         assert await other.field("incomplete:clicks/0") is not None
 
 
-async def test_what_was_counted_of_the_new_topic_before_it_was_noticed_counts_once(
+async def test_records_of_a_recreated_topic_counted_before_its_detection_count_once(
     clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
@@ -65,7 +65,7 @@ async def test_what_was_counted_of_the_new_topic_before_it_was_noticed_counts_on
     assert await office.totals() == {"events,clicks,page_view": 13, "duplicates,clicks": 4}
 
 
-async def test_records_that_do_not_follow_are_not_sought_in_another_topic(office: Office) -> None:
+async def test_does_not_seek_to_an_old_position_in_a_recreated_topic(office: Office) -> None:
     """Who is reset to the first record of a new topic must not go back to where the old one stood."""
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
@@ -75,7 +75,7 @@ async def test_records_that_do_not_follow_are_not_sought_in_another_topic(office
     assert await office.field("incomplete:clicks/0") == str(ms(2))
 
 
-async def test_what_comes_after_a_gap_is_not_counted_before_the_topic_is_known(office: Office) -> None:
+async def test_counts_nothing_after_a_gap_until_the_topic_id_is_known(office: Office) -> None:
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     office.topics.heard[CLICKS_0] = now_ms() + 2_500
@@ -84,7 +84,7 @@ async def test_what_comes_after_a_gap_is_not_counted_before_the_topic_is_known(o
     assert await office.position(CLICKS_0) == 0
 
 
-async def test_a_broker_that_has_not_heard_of_the_new_topic_is_not_believed(clock: Clock, office: Office) -> None:
+async def test_ignores_a_broker_with_old_metadata(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     for told in ("a+", "a", "a+"):
@@ -96,7 +96,7 @@ async def test_a_broker_that_has_not_heard_of_the_new_topic_is_not_believed(cloc
     assert await office.position(CLICKS_0) == 6
 
 
-async def test_only_the_topic_that_is_another_begins_anew(clock: Clock, office: Office) -> None:
+async def test_resets_only_the_recreated_topic(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.write(ORDERS_0, paid(at=1))
     await office.count(office.topics.fetch(ORDERS_0))
@@ -108,7 +108,7 @@ async def test_only_the_topic_that_is_another_begins_anew(clock: Clock, office: 
     assert await office.field("incomplete:orders/0") is None
 
 
-async def test_where_the_broker_tells_no_ids_offsets_alone_are_looked_at(clock: Clock, office: Office) -> None:
+async def test_without_topic_ids_only_offsets_decide(clock: Clock, office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(3)))
     await office.count(office.topics.fetch(CLICKS_0))
     await office.worker.tick()
@@ -120,7 +120,7 @@ async def test_where_the_broker_tells_no_ids_offsets_alone_are_looked_at(clock: 
     assert await office.position(CLICKS_0) == 0  # the end lies before the position
 
 
-async def test_records_deleted_before_they_were_counted(clock: Clock, office: Office) -> None:
+async def test_records_deleted_before_counting_make_the_history_incomplete(clock: Clock, office: Office) -> None:
     await counted(office, 3)
     office.topics.write(CLICKS_0, *(click(at=50 + at) for at in range(10)))
     office.topics.begins[CLICKS_0] = office.topics.reads[CLICKS_0] = 8
@@ -132,7 +132,7 @@ async def test_records_deleted_before_they_were_counted(clock: Clock, office: Of
     assert await office.position(CLICKS_0) == 8
 
 
-async def test_a_worker_that_starts_after_retention_knows_from_when_records_are_lost(
+async def test_a_worker_that_starts_after_retention_marks_the_start_of_the_loss(
     clock: Clock, office: Office, redis_url: str
 ) -> None:
     """It has no as-of yet when it finds the loss."""
@@ -145,7 +145,7 @@ async def test_a_worker_that_starts_after_retention_knows_from_when_records_are_
         assert (await other.position(CLICKS_0), await other.field("incomplete:clicks/0")) == (8, str(ms(2)))
 
 
-async def test_a_partition_without_any_event_is_incomplete_since_its_last_heartbeat(office: Office) -> None:
+async def test_a_partition_without_events_is_incomplete_since_its_last_heartbeat(office: Office) -> None:
     """All that it had was refused, so that no event time is known of it."""
     state = office.keys.state(office.keys.shard(CLICKS_0))
     await office.redis.hset(state, mapping={"pos:clicks/0": 2, "rolled:clicks/0": 2, "seen:clicks/0": ms(1)})

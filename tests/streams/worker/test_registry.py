@@ -16,7 +16,7 @@ from tests.support.events import records, stock_level, wire
 pytestmark = pytest.mark.anyio
 
 
-async def test_names_of_stock_are_numbered_anew_before_there_are_too_many(
+async def test_resets_the_row_index_before_it_holds_too_many_stock_names(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.worker.registry._MAX_NAMES", 20)

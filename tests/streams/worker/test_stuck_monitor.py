@@ -47,14 +47,14 @@ def watched(clock: Clock, office: Office) -> Watched:
     return Watched(office, clock)
 
 
-async def test_records_that_wait_and_are_not_read_although_others_can_read_them(watched: Watched) -> None:
+async def test_ends_the_worker_if_a_backlog_is_unread_and_others_can_read_it(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
     await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=2))
     assert await watched.check(30) == ""
     assert await watched.check(5) == "no record of clicks/0 was read for 30 s, and the broker answers other consumers"
 
 
-async def test_a_partition_that_nobody_is_given_ends_no_worker_and_the_others_stay_watched(watched: Watched) -> None:
+async def test_an_unreadable_partition_does_not_end_the_worker_and_others_stay_monitored(watched: Watched) -> None:
     topics = watched.office.topics
     topics.write(CLICKS_0, click(at=1), click(at=2))
     topics.write(ORDERS_0)
@@ -70,7 +70,7 @@ async def test_a_partition_that_nobody_is_given_ends_no_worker_and_the_others_st
     assert "no record of clicks/0 was read" in await watched.check(100)
 
 
-async def test_a_large_record_that_is_passed_over_is_worked_on(watched: Watched) -> None:
+async def test_reading_a_large_record_is_progress(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1), click(at=2))
     await watched.office.count(watched.office.topics.fetch(CLICKS_0, most=1))
     for step in range(20):
@@ -79,7 +79,7 @@ async def test_a_large_record_that_is_passed_over_is_worked_on(watched: Watched)
     assert "clicks/0" in await watched.check(40)
 
 
-async def test_a_partition_that_the_broker_is_silent_about_is_in_doubt_too(watched: Watched) -> None:
+async def test_suspects_a_partition_without_fetch_responses(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     await watched.office.count(watched.office.topics.fetch(CLICKS_0))
     assert await watched.check(100) == ""
@@ -87,7 +87,7 @@ async def test_a_partition_that_the_broker_is_silent_about_is_in_doubt_too(watch
     assert "clicks/0" in await watched.check(40)
 
 
-async def test_idle_and_never_counted_partitions_are_not(watched: Watched) -> None:
+async def test_does_not_suspect_idle_and_never_counted_partitions(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0)
     watched.office.topics.write(ORDERS_0, click(at=1))
     watched.office.topics.begins[ORDERS_0] = watched.office.topics.reads[ORDERS_0] = 1  # deleted before anybody read it
@@ -95,7 +95,7 @@ async def test_idle_and_never_counted_partitions_are_not(watched: Watched) -> No
     assert watched.asked == []
 
 
-async def test_where_the_broker_answers_nobody_it_is_waited_for(watched: Watched) -> None:
+async def test_waits_while_the_broker_answers_no_consumer(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     watched.answers = False
     assert await watched.check(300) == ""
@@ -104,7 +104,7 @@ async def test_where_the_broker_answers_nobody_it_is_waited_for(watched: Watched
     assert await watched.check(10) != ""
 
 
-async def test_a_broker_that_is_back_is_read_on(watched: Watched) -> None:
+async def test_continues_when_the_broker_is_back(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     watched.answers = False
     assert await watched.check(60) == ""
@@ -114,13 +114,13 @@ async def test_a_broker_that_is_back_is_read_on(watched: Watched) -> None:
     assert await watched.check(100) == ""
 
 
-async def test_a_rebalance_that_never_ends(watched: Watched) -> None:
+async def test_ends_the_worker_if_a_rebalance_never_ends(watched: Watched) -> None:
     watched.office.topics.in_rebalance = True
     assert await watched.check(60) == ""
     assert "a rebalance has not ended for 60 s" in await watched.check(5)
 
 
-async def test_not_while_redis_refuses_writes_however_long_that_lasts(watched: Watched, redis_url: str) -> None:
+async def test_does_not_end_the_worker_while_redis_refuses_writes(watched: Watched, redis_url: str) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     with redis.Redis.from_url(redis_url) as admin:
         admin.config_set("maxmemory", "1")
@@ -132,7 +132,7 @@ async def test_not_while_redis_refuses_writes_however_long_that_lasts(watched: W
     assert "clicks/0" in await watched.check(5)
 
 
-async def test_not_while_a_call_is_refused_that_the_probe_does_not_see(watched: Watched) -> None:
+async def test_does_not_end_the_worker_while_a_call_is_refused_that_the_probe_misses(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
     watched.stuck_monitor._redis_retry.refused[CLICKS_0] = RedisRefusal.NOPERM
     assert await watched.check(100) == ""
@@ -140,7 +140,7 @@ async def test_not_while_a_call_is_refused_that_the_probe_does_not_see(watched: 
     assert "clicks/0" in await watched.check(40)
 
 
-async def test_not_while_redis_is_away(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waits_while_redis_is_unavailable(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent() -> bool:
         return False
 

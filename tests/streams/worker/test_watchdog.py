@@ -23,37 +23,37 @@ def in_doubt(*sights: WorkerSample, dog: Watchdog | None = None) -> list[int]:
     return [second for second, sight in enumerate(sights) if dog.check(second, sight)]
 
 
-def test_a_partition_where_records_wait_and_nothing_is_done_for_too_long() -> None:
+def test_suspects_a_partition_with_a_backlog_and_no_progress() -> None:
     assert in_doubt(*[seen()] * 40) == list(range(31, 40))
 
 
-def test_idle_partitions_never() -> None:
+def test_never_suspects_idle_partitions() -> None:
     assert in_doubt(*[seen({CLICKS_0: IDLE})] * 100) == []
 
 
-def test_work_on_it_begins_the_time_anew() -> None:
+def test_progress_restarts_the_timer() -> None:
     steps = [seen({CLICKS_0: PartitionSample(second >= 25, has_backlog=True)}) for second in range(60)]
     assert in_doubt(*steps) == [56, 57, 58, 59]
 
 
-def test_what_is_left_alone_longest_comes_first() -> None:
+def test_lists_the_longest_suspect_first() -> None:
     dog = Watchdog(AFTER_S)
     for second in range(50):
         found = dog.check(second, seen({ORDERS_0: PartitionSample(second < 10, has_backlog=True), CLICKS_0: WAITING}))
     assert found == [CLICKS_0, ORDERS_0]
 
 
-def test_not_while_redis_is_away_nor_soon_after() -> None:
+def test_suspects_nothing_while_redis_is_unavailable_or_just_back() -> None:
     assert in_doubt(*[seen()] * 20, *[seen(redis_takes_writes=False)] * 60, *[seen()] * 40) == list(range(110, 120))
 
 
-def test_not_during_rebalances_nor_soon_after() -> None:
+def test_suspects_nothing_during_a_rebalance_or_just_after() -> None:
     storm = [seen(rebalancing=second % 4 < 2) for second in range(200)]
     assert in_doubt(*storm) == []
     assert in_doubt(*[seen(rebalancing=True)] * 40, *[seen()] * 35) == [70, 71, 72, 73, 74]
 
 
-def test_a_rebalance_that_does_not_end_is_told_apart() -> None:
+def test_reports_a_rebalance_that_does_not_end() -> None:
     dog = Watchdog(AFTER_S)
     stuck = []
     for second in range(70):
@@ -65,7 +65,7 @@ def test_a_rebalance_that_does_not_end_is_told_apart() -> None:
         assert not dog.rebalance_is_stuck(second)
 
 
-def test_a_worker_with_its_hands_full_is_judged_by_all_of_its_work() -> None:
+def test_with_a_full_budget_progress_of_any_partition_suffices() -> None:
     both = [
         seen({CLICKS_0: WAITING, ORDERS_0: PartitionSample(second, has_backlog=True)}, full=True)
         for second in range(100)
@@ -75,7 +75,7 @@ def test_a_worker_with_its_hands_full_is_judged_by_all_of_its_work() -> None:
     assert in_doubt(*[seen(full=True)] * 40) == list(range(31, 40))
 
 
-def test_a_worker_that_was_stopped_for_a_while_knows_nothing() -> None:
+def test_a_suspended_process_restarts_all_timers() -> None:
     dog = Watchdog(AFTER_S)
     for second in range(20):
         dog.check(second, seen())
@@ -83,11 +83,11 @@ def test_a_worker_that_was_stopped_for_a_while_knows_nothing() -> None:
     assert [second for second in range(61, 100) if dog.check(second, seen())] == list(range(91, 100))
 
 
-def test_a_partition_that_is_new_is_well() -> None:
+def test_does_not_suspect_a_new_partition() -> None:
     assert in_doubt(*[seen({CLICKS_0: IDLE})] * 40, *[seen({ORDERS_0: WAITING})] * 30) == []
 
 
-def test_an_excuse_begins_the_time_anew() -> None:
+def test_an_excuse_restarts_the_timers() -> None:
     dog = Watchdog(AFTER_S)
     assert in_doubt(*[seen()] * 32, dog=dog) == [31]
     dog.restart_timers(32)

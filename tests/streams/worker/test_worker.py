@@ -48,7 +48,7 @@ async def pause() -> None:
         await asyncio.sleep(0)
 
 
-async def test_of_one_partition_each_begins_when_the_one_before_it_has_ended() -> None:
+async def test_handles_batches_of_a_partition_one_at_a_time() -> None:
     counter = Counter()
     queues = PartitionQueues(counter.handle)
     for start_offset in range(3):
@@ -65,7 +65,7 @@ async def test_of_one_partition_each_begins_when_the_one_before_it_has_ended() -
     assert not queues.busy(CLICKS_0)
 
 
-async def test_a_partition_that_waits_holds_no_other_up() -> None:
+async def test_a_blocked_partition_does_not_delay_others() -> None:
     counter = Counter()
     queues = PartitionQueues(counter.handle)
     queues.put(batch(0, 0))
@@ -78,7 +78,7 @@ async def test_a_partition_that_waits_holds_no_other_up() -> None:
     assert counter.ended == [(1, 0), (1, 1)]
 
 
-async def test_a_lane_that_was_empty_is_taken_up_again() -> None:
+async def test_an_empty_queue_starts_again() -> None:
     counter = Counter()
     queues = PartitionQueues(counter.handle)
     for start_offset in range(2):
@@ -88,7 +88,7 @@ async def test_a_lane_that_was_empty_is_taken_up_again() -> None:
     assert counter.ended == [(0, 0), (0, 1)]
 
 
-async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_begun_is_not() -> None:
+async def test_dropping_a_revoked_partition_keeps_only_the_batch_in_progress() -> None:
     counter = Counter()
     queues = PartitionQueues(counter.handle)
     for partition in (0, 1):
@@ -101,7 +101,7 @@ async def test_what_waits_of_a_partition_taken_away_is_forgotten_and_what_was_be
     assert counter.ended == [(0, 0), (1, 0), (1, 1)]
 
 
-async def test_stopping_breaks_off_what_was_begun_and_begins_no_more() -> None:
+async def test_stop_cancels_the_batch_in_progress_and_starts_no_other() -> None:
     counter = Counter()
     queues = PartitionQueues(counter.handle)
     queues.put(batch(0, 0))

@@ -44,7 +44,7 @@ def begin_anew(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("worker", ["the same worker", "another worker"])
-def test_topics_made_anew(
+def test_recreated_topics_are_counted_from_their_first_record(
     embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
 ) -> None:
     first, second = parts(recording)
@@ -66,7 +66,7 @@ def test_topics_made_anew(
 
 
 @pytest.mark.parametrize("worker", ["the same worker", "another worker"])
-def test_a_topic_that_has_grown_beyond_the_position_before_anybody_looks(
+def test_a_recreated_topic_that_outgrew_the_position_is_detected(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
 ) -> None:
     """Offsets cannot tell: the id of the topic does."""

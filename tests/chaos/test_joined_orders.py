@@ -24,7 +24,9 @@ def parcels(event_sets: EventSets, request: pytest.FixtureRequest) -> Recording:
     return Recording(event_sets.at_hand("olist") if request.param == "recorded" else event_sets["shipped"])
 
 
-def test_kill_9_while_orders_are_joined(broker: Server, redis_server: Server, parcels: Recording, rng: Random) -> None:
+def test_kills_during_joins_keep_counts_exact(
+    broker: Server, redis_server: Server, parcels: Recording, rng: Random
+) -> None:
     small = partial(stack, timezone=parcels.expected.timezone, batch_records=1000, roll_every_s=1.5)
     with small(broker, redis_server, workers=2, session_timeout_s=6) as shop:
         with shop.replaying(parcels.folder, speed=DAYS * 86_400 / 12):

@@ -22,7 +22,7 @@ def test_replenishment_lasts_through_lead_time_and_horizon(stock: int, an_hour: 
 
 
 @pytest.mark.parametrize(("stock", "an_hour", "units"), [(300, 2.0, 60), (240, 2.0, 0), (7, 0, 7), (-2, 0, 0)])
-def test_over_stock_is_what_is_beyond_the_limit(stock: int, an_hour: float, units: int) -> None:
+def test_overstock_is_stock_beyond_the_limit(stock: int, an_hour: float, units: int) -> None:
     assert overstock(stock, an_hour, POLICY) == units
 
 
@@ -32,14 +32,14 @@ def test_gmv_at_risk_is_rounded_half_up() -> None:
     assert gmv_at_risk_per_hour(5, 0) == 0
 
 
-def test_abc_classes() -> None:
+def test_abc_classes_follow_cumulative_gmv() -> None:
     assert [kind.value for kind in abc_classes(np.array([5, 800, 150, 0, 45]))] == ["C", "A", "B", "C", "C"]
     assert [kind.value for kind in abc_classes(np.array([10, 10, 10, 0]))] == ["A", "A", "A", "C"]
     assert abc_classes(np.array([], np.int64)) == []
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
-def test_one_sku_has_the_class_it_has_among_all(gmv: list[int]) -> None:
+def test_the_class_of_one_sku_equals_its_class_among_all(gmv: list[int]) -> None:
     everything = np.array(gmv)
     assert abc_classes(everything) == [abc_class(mine, everything) for mine in gmv]
     if any(gmv):
@@ -50,7 +50,7 @@ moves = st.lists(st.tuples(st.integers(11, 20), st.integers(-5, 5)), max_size=8)
 
 
 @given(st.integers(-3, 6), moves)
-def test_out_since_the_last_fall_to_nothing(counted: int, happened: list[tuple[int, int]]) -> None:
+def test_out_of_stock_since_the_last_fall_to_zero(counted: int, happened: list[tuple[int, int]]) -> None:
     """Counted at 10; the stock is followed moment by moment."""
     since = 10 if counted <= 0 else None
     stock = counted

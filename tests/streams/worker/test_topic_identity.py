@@ -57,7 +57,7 @@ async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
     return SlowTopics()
 
 
-async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_of_them(topics: SlowTopics) -> None:
+async def test_one_request_serves_all_partitions_of_a_slow_broker(topics: SlowTopics) -> None:
     """With a question of each partition the last of them would wait for 0.8 s, and for longer each time."""
     asking = TopicIdentity(topics, MACHINE)
     for _ in range(5):
@@ -66,7 +66,7 @@ async def test_a_slow_broker_answers_for_all_partitions_in_time_whatever_comes_o
     assert topics.asked <= 2 * 5
 
 
-async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_of_it(topics: SlowTopics) -> None:
+async def test_a_response_to_a_request_before_the_fetch_is_not_trusted(topics: SlowTopics) -> None:
     asking = TopicIdentity(topics, MACHINE)
     before = asyncio.create_task(asking.refresh())
     await asyncio.sleep(topics.takes_s / 2)
@@ -76,7 +76,7 @@ async def test_a_question_that_was_put_before_a_fetch_was_answered_says_nothing_
     assert before.done()
 
 
-async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> None:
+async def test_a_failed_request_is_retried(topics: SlowTopics) -> None:
     asking, topics.fails = TopicIdentity(topics, MACHINE), True
     topics.fetched()
     with pytest.raises(KafkaConnectionError):
@@ -91,7 +91,7 @@ async def test_an_answer_that_fails_is_asked_for_again(topics: SlowTopics) -> No
     assert await late == "a"
 
 
-async def test_whoever_waits_for_too_long_gives_up_and_the_answer_counts_for_others(topics: SlowTopics) -> None:
+async def test_a_caller_times_out_but_the_response_serves_others(topics: SlowTopics) -> None:
     asking, topics.takes_s = TopicIdentity(topics, MACHINE), 0.8
     topics.fetched()
     with pytest.raises(TimeoutError):

@@ -16,7 +16,7 @@ HOUR_S = 3_600
 
 
 @pytest.mark.parametrize(("memory_mb", "short"), [(1, True), (64, False)])
-async def test_the_doctor_warns_where_repeats_are_known_for_less_than_promised(
+async def test_doctor_warns_if_deduplication_covers_less_than_the_setting(
     redis_url: str, memory_mb: int, short: bool
 ) -> None:
     async with opened(redis_url, dedup_memory_mb=memory_mb, dedup_clicks_s=24 * HOUR_S) as office:
