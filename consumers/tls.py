@@ -72,13 +72,13 @@ def tls_error_message(error: BaseException, files: TlsFiles, prefix: str) -> str
     """
     for one in _chain(error):
         if isinstance(one, ssl.SSLCertVerificationError):
-            return _refused(one, prefix)
+            return _certificate_error(one, prefix)
         if isinstance(one, ssl.SSLError):
-            return _failed(one, files, prefix)
+            return _handshake_error(one, files, prefix)
     return None
 
 
-def _refused(error: ssl.SSLCertVerificationError, prefix: str) -> str:
+def _certificate_error(error: ssl.SSLCertVerificationError, prefix: str) -> str:
     code = error.verify_code
     if code == _EXPIRED:
         return "its certificate has expired: renew it on the server"
@@ -91,7 +91,7 @@ def _refused(error: ssl.SSLCertVerificationError, prefix: str) -> str:
     return f"its certificate was rejected ({error.verify_message}): issue a new one"
 
 
-def _failed(error: ssl.SSLError, files: TlsFiles, prefix: str) -> str:
+def _handshake_error(error: ssl.SSLError, files: TlsFiles, prefix: str) -> str:
     reason = error.reason or ""
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
         return "the port does not speak TLS: connect to the TLS port, or without TLS"

@@ -30,7 +30,7 @@ _MOST_NAMED = 10
 app = typer.Typer(help="Inspect and replay rejected messages.", no_args_is_help=True)
 
 
-class RefusedTopic(StrEnum):
+class ReadTopic(StrEnum):
     """The topics whose messages may be rejected: those that workers read."""
 
     CLICKS = Topic.CLICKS.value
@@ -42,9 +42,7 @@ class RefusedTopic(StrEnum):
 Reasons = Annotated[
     list[RejectionReason] | None, typer.Option("--reason", help="Only those rejected for this reason; may be repeated.")
 ]
-Topics = Annotated[
-    list[RefusedTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")
-]
+Topics = Annotated[list[ReadTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")]
 Since = Annotated[
     str | None, typer.Option(help="Only those rejected since then: an age such as 15m, 2h or 7d, or an ISO 8601 time.")
 ]
@@ -153,15 +151,15 @@ def _not_whole(facts: Mapping[str, Any]) -> list[str]:
     notes = []
     if facts["last_offset"] is not None:
         notes.append(f"(a batch: the records at offsets {facts['offset']} to {facts['last_offset']} are lost)")
-    if facts["cut"] is not None:
-        kept, whole, sha256 = facts["value_bytes"] or 0, facts["cut"]["value_bytes"], facts["cut"]["sha256"]
+    if facts["truncated"] is not None:
+        kept, whole, sha256 = facts["value_bytes"] or 0, facts["truncated"]["value_bytes"], facts["truncated"]["sha256"]
         notes.append(f"(truncated: the first {kept:,} of {whole:,} bytes, SHA-256 {sha256})")
     return notes
 
 
 def _selection(
     reasons: Sequence[RejectionReason] | None = None,
-    topics: Sequence[RefusedTopic] | None = None,
+    topics: Sequence[ReadTopic] | None = None,
     since: str | None = None,
     ids: Sequence[str] | None = None,
 ) -> DeadLetterFilter:
@@ -218,7 +216,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "value_bytes": None if letter.value is None else len(letter.value),
         "headers": [name for name, _ in letter.headers],
-        "cut": None
+        "truncated": None
         if letter.truncation is None
         else {"value_bytes": letter.truncation.size, "sha256": letter.truncation.sha256},
         "last_offset": letter.last_offset,

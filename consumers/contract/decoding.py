@@ -122,8 +122,8 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
                 RejectionReason.OUT_OF_RANGE, "`promotion_id` differs from the message's key: send the id as the key"
             )
         return PromotionChange(promotion.promotion_id, promotion)
-    except RejectionError as refusal:
-        return refusal.to_rejected(0)
+    except RejectionError as rejection:
+        return rejection.to_rejected(0)
 
 
 def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: DecodedBatch) -> None:
@@ -171,8 +171,8 @@ def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatc
     try:
         # The model decides: it may accept a message that the fast decoder rejected.
         found = validate_event(topic, value)
-    except RejectionError as refusal:
-        decoded.rejected.append(refusal.to_rejected(at))
+    except RejectionError as rejection:
+        decoded.rejected.append(rejection.to_rejected(at))
         return
     event = msgspec.convert(found.event.model_dump(), STRUCTS[topic])
     decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped_labels)

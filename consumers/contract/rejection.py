@@ -184,12 +184,12 @@ def _with_envelope_hint(found: dict[str, Any]) -> Iterator[None]:
     """Adds to RejectionErrors a description of a foreign envelope, and the labels of a negative amount."""
     try:
         yield
-    except RejectionError as refusal:
-        if refusal.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
-            raise RejectionError(refusal.reason, text) from None
-        if refusal.reason is RejectionReason.NEGATIVE_AMOUNT:
+    except RejectionError as rejection:
+        if rejection.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
+            raise RejectionError(rejection.reason, text) from None
+        if rejection.reason is RejectionReason.NEGATIVE_AMOUNT:
             pricing_labels = PricingLabels(*(_label(found.get(name)) for name in ("channel", "coupon")))
-            raise RejectionError(refusal.reason, refusal.detail, pricing_labels) from None
+            raise RejectionError(rejection.reason, rejection.detail, pricing_labels) from None
         raise
 
 

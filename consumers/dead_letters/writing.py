@@ -66,19 +66,19 @@ class DeadLetterWriter:
         Raises SalepulseError otherwise: some may be written, and all must be written again.
         """
         async with kafka_errors(self._kafka):
-            sent, refused = [], []
+            sent, too_large = [], []
             for letter in letters:
                 try:
                     sent.append((letter, await self._send(letter)))
                 except _TOO_LARGE:  # for any topic
-                    refused.append(letter)
+                    too_large.append(letter)
             answers = await asyncio.gather(*(answer for _, answer in sent), return_exceptions=True)
             for (letter, _), answer in zip(sent, answers, strict=True):
                 if isinstance(answer, _TOO_LARGE):
-                    refused.append(letter)
+                    too_large.append(letter)
                 elif isinstance(answer, BaseException):
                     raise answer
-            for letter in refused:
+            for letter in too_large:
                 await self._write_alone(letter)
 
     async def _write_alone(self, letter: DeadLetter) -> None:

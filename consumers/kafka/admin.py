@@ -62,7 +62,7 @@ class TopicOutcome(StrEnum):
 
     CREATED = "created"
     WOULD_CREATE = "would_create"
-    MATCHES = "right"
+    MATCHES = "matches"
     """It existed with the intended settings."""
     DIFFERS = "differs"
     """It existed with other settings and was not changed."""

@@ -63,8 +63,8 @@ def parse_uncompressed(header: BatchHeader, batch: DefaultRecordBatch) -> list[R
         found: list[Record] = list(batch)
     except Exception:  # aiokafka does not report the invalid record
         return None
-    well = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last_offset
-    return found if well else None
+    plausible = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last_offset
+    return found if plausible else None
 
 
 def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:

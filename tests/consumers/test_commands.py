@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from consumers.commands import app
 from consumers.commands.common import parse_since
-from consumers.commands.dead_letters import RefusedTopic
+from consumers.commands.dead_letters import ReadTopic
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import UsageError
@@ -72,7 +72,7 @@ def test_topics_create_reports_each_topic(embedded_broker: Server) -> None:
     again = salepulse("topics", "create", "--partitions", "2", "--bootstrap", embedded_broker.bootstrap, "--json")
     assert created.exit_code == 0
     assert created.stdout.splitlines()[0].startswith("clicks: created: 2 partitions, 1 copy")
-    assert [(t["name"], t["outcome"]) for t in json.loads(again.stdout)["topics"]][-1] == ("dead-letters", "right")
+    assert [(t["name"], t["outcome"]) for t in json.loads(again.stdout)["topics"]][-1] == ("dead-letters", "matches")
 
 
 def test_list_prints_the_newest_last_and_counts_all(filled_broker: Server) -> None:
@@ -235,9 +235,9 @@ def test_since_accepts_ages_and_iso_8601() -> None:
 
 
 def test_only_topics_read_by_workers_have_dead_letters() -> None:
-    assert [topic.value for topic in RefusedTopic] == [topic.value for topic in READ_TOPICS]
-    refused = salepulse("dead-letters", "list", "--topic", "alerts")
-    assert refused.exit_code == 2
+    assert [topic.value for topic in ReadTopic] == [topic.value for topic in READ_TOPICS]
+    result = salepulse("dead-letters", "list", "--topic", "alerts")
+    assert result.exit_code == 2
     assert "'alerts' is not one of 'clicks', 'orders', 'logistics', 'promotions'" in " ".join(
-        re.sub("[│\n]", " ", refused.stderr).split()
+        re.sub("[│\n]", " ", result.stderr).split()
     )

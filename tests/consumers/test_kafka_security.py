@@ -43,7 +43,7 @@ def user(
     return KafkaClientConfig(broker.scram.bootstrap, trusting(broker), sasl, USER, SecretStr(password))
 
 
-def refusal(kafka: KafkaClientConfig) -> str:
+def connection_error(kafka: KafkaClientConfig) -> str:
     """The error of a client that lists the topics."""
     with pytest.raises(SalepulseError) as caught:
         asyncio.run(require_topics(kafka))
@@ -94,29 +94,29 @@ class TestConnectionErrors:
 
     @pytest.mark.parametrize("sasl", [SaslMechanism.PLAIN, SaslMechanism.SCRAM_SHA_256, SaslMechanism.SCRAM_SHA_512])
     def test_a_wrong_password(self, broker: SecureKafka, sasl: SaslMechanism) -> None:
-        assert refusal(user(broker, sasl, "something else")) == (
+        assert connection_error(user(broker, sasl, "something else")) == (
             f"Kafka at {broker.scram.bootstrap} rejected user 'shop' with {sasl.value}, the name or the password is "
             "wrong: check kafka_user and kafka_password or kafka_password_file"
         )
 
     def test_an_unknown_user(self, broker: SecureKafka) -> None:
-        assert "rejected user 'stranger' with SCRAM-SHA-512" in refusal(replace(user(broker), user="stranger"))
+        assert "rejected user 'stranger' with SCRAM-SHA-512" in connection_error(replace(user(broker), user="stranger"))
 
     def test_an_unsupported_mechanism(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(
             broker.bare_scram.bootstrap, None, SaslMechanism.SCRAM_SHA_256, USER, SecretStr(PASSWORD)
         )
-        assert refusal(kafka) == (
+        assert connection_error(kafka) == (
             f"Kafka at {kafka} does not support SCRAM-SHA-256: set kafka_sasl to a mechanism of that listener"
         )
 
     def test_an_expired_certificate(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.expired.bootstrap, trusting(broker))
-        assert refusal(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it on the server"
+        assert connection_error(kafka) == f"Kafka at {kafka}: its certificate has expired: renew it on the server"
 
     def test_a_certificate_for_another_host_name(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.misnamed.bootstrap, trusting(broker))
-        assert refusal(kafka) == (
+        assert connection_error(kafka) == (
             f"Kafka at {kafka}: its certificate is for another host name: connect by a name in it, or reissue it "
             "for this one"
         )
@@ -125,60 +125,62 @@ class TestConnectionErrors:
     def test_a_certificate_from_an_unknown_authority(self, broker: SecureKafka, tmp_path: Path, by: str) -> None:
         files = TlsFiles(str(Authority(tmp_path).ca)) if by == "another authority" else TlsFiles()
         kafka = KafkaClientConfig(broker.tls.bootstrap, files)
-        assert refusal(kafka) == (
+        assert connection_error(kafka) == (
             f"Kafka at {kafka}: its certificate is signed by an unknown authority: set kafka_ca_file to the "
             "authority's certificate"
         )
 
     def test_a_missing_client_certificate(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.mutual.bootstrap, trusting(broker))
-        assert refusal(kafka) == (
+        assert connection_error(kafka) == (
             f"Kafka at {kafka}: it requires a client certificate: set kafka_cert_file and kafka_key_file"
         )
 
     def test_a_client_certificate_that_the_broker_does_not_trust(self, broker: SecureKafka, tmp_path: Path) -> None:
         mine = Authority(tmp_path).issue("mine")
         files = replace(trusting(broker), cert=str(mine.cert), key=str(mine.key))
-        message = refusal(KafkaClientConfig(broker.mutual.bootstrap, files))
+        message = connection_error(KafkaClientConfig(broker.mutual.bootstrap, files))
         assert message.startswith(f"Kafka at {broker.mutual.bootstrap}: it rejected our certificate (")
         assert message.endswith("set kafka_cert_file to one that it trusts")
 
     def test_plain_text_on_a_tls_port(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.tls.bootstrap)
-        assert refusal(kafka) == (
+        assert connection_error(kafka) == (
             f"Kafka at {kafka} closes the connection at once: check the listener's protocol, and try it with "
             "kafka_tls, or with a user (kafka_sasl, kafka_user)"
         )
 
     def test_tls_on_a_plain_text_port(self, broker: SecureKafka) -> None:
         kafka = KafkaClientConfig(broker.server.bootstrap, trusting(broker))
-        message = refusal(kafka)
+        message = connection_error(kafka)
         assert message.startswith(f"Kafka at {kafka} closes the connection at once: ")
         assert "without kafka_tls" in message
 
     def test_a_connection_without_a_user(self, broker: SecureKafka) -> None:
-        message = refusal(KafkaClientConfig(broker.scram.bootstrap, trusting(broker)))
+        message = connection_error(KafkaClientConfig(broker.scram.bootstrap, trusting(broker)))
         assert message.startswith(f"Kafka at {broker.scram.bootstrap} closes the connection at once: ")
         assert "with a user (kafka_sasl, kafka_user)" in message
 
 
 class TestInvalidFiles:
     def test_a_missing_file(self) -> None:
-        assert refusal(KafkaClientConfig("localhost:1", TlsFiles("/nowhere.pem"))) == (
+        assert connection_error(KafkaClientConfig("localhost:1", TlsFiles("/nowhere.pem"))) == (
             "kafka_ca_file: /nowhere.pem cannot be read (No such file or directory)"
         )
 
     def test_a_file_without_a_certificate(self, tmp_path: Path) -> None:
         file = tmp_path / "ca.pem"
         file.write_text("nothing")
-        assert f"kafka_ca_file: {file} contains no certificate" in refusal(
+        assert f"kafka_ca_file: {file} contains no certificate" in connection_error(
             KafkaClientConfig("localhost:1", TlsFiles(str(file)))
         )
 
     def test_a_key_of_another_certificate(self, tmp_path: Path) -> None:
         authority = Authority(tmp_path)
         one, other = authority.issue("one"), authority.issue("other")
-        message = refusal(KafkaClientConfig("localhost:1", TlsFiles(str(authority.ca), str(one.cert), str(other.key))))
+        message = connection_error(
+            KafkaClientConfig("localhost:1", TlsFiles(str(authority.ca), str(one.cert), str(other.key)))
+        )
         assert (
             message
             == f"kafka_key_file: {other.key} is not the key of {one.cert}: name the key that belongs to the certificate"
@@ -187,5 +189,7 @@ class TestInvalidFiles:
     def test_an_empty_password_file(self, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text("\n")
-        message = refusal(KafkaClientConfig("localhost:1", None, SaslMechanism.PLAIN, USER, password_file=str(file)))
+        message = connection_error(
+            KafkaClientConfig("localhost:1", None, SaslMechanism.PLAIN, USER, password_file=str(file))
+        )
         assert message == f"kafka_password_file: {file} is empty: write the secret into it"

@@ -11,7 +11,7 @@ from pydantic.functional_validators import AfterValidator
 from consumers.validation_messages import validation_message
 
 
-def refuse(_: str) -> str:
+def reject(_: str) -> str:
     raise ValueError("'x' is no such thing: write y")
 
 
@@ -28,10 +28,10 @@ def refuse(_: str) -> str:
         (Literal["wall", "event"], "x", "write one of wall or event"),
         (Annotated[str, Field(pattern="^[A-Z]{3}$")], "yuan", "it must match ^[A-Z]{3}$"),
         (Annotated[str, Field(min_length=1)], "", "it must have at least 1 characters"),
-        (Annotated[str, AfterValidator(refuse)], "x", "'x' is no such thing: write y"),
+        (Annotated[str, AfterValidator(reject)], "x", "'x' is no such thing: write y"),
     ],
 )
 def test_pydantics_errors_become_instructions(kind: Any, given: object, message: str) -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(kind).validate_python(given)
-    assert validation_message(refused.value.errors()[0]) == message
+    assert validation_message(caught.value.errors()[0]) == message

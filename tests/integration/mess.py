@@ -25,7 +25,7 @@ class Mess:
     messages: list[OutgoingMessage] = field(default_factory=list)
     repeats: Counter[str] = field(default_factory=Counter)
     """By topic."""
-    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Messages to be rejected, by topic and reason."""
     negative: Counter[str] = field(default_factory=Counter)
     """Rejected messages with a negative amount, by channel and coupon."""
@@ -35,7 +35,7 @@ class Mess:
     def rejected_totals(self) -> dict[str, int]:
         """The expected totals of rejected messages."""
         negative = {f"negative_amounts,{priced}": count for priced, count in self.negative.items()}
-        return {f"rejected,{topic},{reason}": n for (topic, reason), n in self.refused.items()} | negative
+        return {f"rejected,{topic},{reason}": n for (topic, reason), n in self.rejected.items()} | negative
 
 
 def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
@@ -53,7 +53,7 @@ def make_mess(folder: Path, rng: Random, *, broken: int = 0) -> Mess:
         at_ms, message = line.at_ms + rng.uniform(0, MINUTE_MS), OutgoingMessage(line.topic, line.key, line.value)
         if i in spoilt:
             mess.corrected.append(message)
-            mess.refused[line.topic.value, "missing_field"] += 1
+            mess.rejected[line.topic.value, "missing_field"] += 1
             timed.append((at_ms, message._replace(value=_without_ts(line.value))))
             continue
         timed.append((at_ms, message))
@@ -77,7 +77,7 @@ def _poison(mess: Mess, rng: Random, lines: list[RecordedMessage]) -> Iterator[t
         for value, reason in poison(rng, topic, len(places) // 100):
             place = rng.choice(places)
             assert place.at_ms is not None
-            mess.refused[topic.value, reason.value] += 1
+            mess.rejected[topic.value, reason.value] += 1
             if reason is RejectionReason.NEGATIVE_AMOUNT:
                 order = json.loads(value)
                 mess.negative[json.dumps([order.get("channel", ""), order.get("coupon", "")])] += 1

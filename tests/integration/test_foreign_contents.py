@@ -67,7 +67,7 @@ def test_a_topic_with_foreign_messages_is_refused_until_it_is_accepted(
         assert not client.exists("salepulse:{0}:workers"), "no process has started"
     with started(Running("worker", *at, "--clock", "event", *accepting, cwd=tmp_path)):
         asyncio.run(send(apache_kafka.bootstrap, "clicks", wire(click(at=1)), b"no JSON"))
-        eventually(lambda: refused(redis_server.url) == 1, within_s=60, what="the worker counts")
+        eventually(lambda: rejected_count(redis_server.url) == 1, within_s=60, what="the worker counts")
 
 
 def test_salepulses_own_messages_are_accepted_and_a_running_shop_continues(
@@ -79,18 +79,18 @@ def test_salepulses_own_messages_are_accepted_and_a_running_shop_continues(
     for start in (1, 2):
         with started(Running("worker", *at, "--clock", "event", cwd=tmp_path)) as worker:
             asyncio.run(send(apache_kafka.bootstrap, "clicks", wire(click(at=start)), b"no JSON"))
-            eventually(lambda: refused(redis_server.url) == start, within_s=60, what="the worker counts")  # noqa: B023
+            eventually(lambda: rejected_count(redis_server.url) == start, within_s=60, what="the worker counts")  # noqa: B023
             assert "holds messages of others" not in worker.stdout + worker.stderr
     done = salepulse("topics", "create", *at[:2], "--partitions", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     asyncio.run(send(apache_kafka.bootstrap, "dead-letters", *[DEBEZIUM] * 5))
     with started(Running("worker", *at, "--clock", "event", cwd=tmp_path)) as worker:
         asyncio.run(send(apache_kafka.bootstrap, "clicks", b"no JSON"))
-        eventually(lambda: refused(redis_server.url) == 3, within_s=60, what="the worker continues")
+        eventually(lambda: rejected_count(redis_server.url) == 3, within_s=60, what="the worker continues")
         assert "holds messages of others" in worker.stdout + worker.stderr
     assert "5 of its 8 oldest messages" in salepulse("doctor", *at, cwd=tmp_path).stdout
 
 
-def refused(url: str) -> int:
+def rejected_count(url: str) -> int:
     with redis.Redis.from_url(url) as client:
         return int(client.hget("salepulse:{0}:totals", "rejected,clicks,bad_json") or 0)

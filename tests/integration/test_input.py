@@ -360,11 +360,11 @@ def test_a_1_gb_decompression_bomb_stays_within_memory_and_other_events_count(
 @pytest.mark.kafka
 def test_many_large_rejected_messages_stay_within_memory(shared_apache_kafka: Server, redis_server: Server) -> None:
     """1,500 messages of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
-    refused = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
+    rejected = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
     with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1, accept="clicks") as shop:
         shop.until_all_partitions_worked()
         for _ in range(3):
-            write(shop, (compressed([*refused, *clicks(10, at=1)], "zstd"), 510))
+            write(shop, (compressed([*rejected, *clicks(10, at=1)], "zstd"), 510))
         shop.until_counted()
         assert shop.totals()["rejected,clicks,missing_field"] == 1_500
         assert most_memory_bytes(shop.workers[0]) < MOST_MEMORY_BYTES

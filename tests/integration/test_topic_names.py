@@ -62,8 +62,8 @@ def test_workers_dead_letters_replay_promotions_and_alerts_use_the_configured_na
         assert (letter["topic"], letter["broker_topic"]) == ("orders", "eu.shop.order-events")
         again = salepulse("dead-letters", "replay", "--id", letter["id"], cwd=tmp_path, env=env)
         assert again.stdout == "sent again: 1 to orders\n", again.stderr
-        refused = 'salepulse_rejected_total{reason="bad_json",topic="orders"} 2.0'
-        eventually(lambda: refused in metrics(port), within_s=60, what=refused)
+        sample = 'salepulse_rejected_total{reason="bad_json",topic="orders"} 2.0'
+        eventually(lambda: sample in metrics(port), within_s=60, what=sample)
         doctor = salepulse("doctor", "--json", cwd=tmp_path, env=env)
         found = {one["check"]: one["status"] for one in json.loads(doctor.stdout)["checks"]}
         assert found["topic orders (eu.shop.order-events on the broker)"] == "ok", doctor.stdout

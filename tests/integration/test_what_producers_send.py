@@ -30,7 +30,7 @@ HOSTILE = ("other", "a/b", '"', "\\", "\n", "\x00", "漢" * 128)
 SECONDS = 1_699_660_800
 
 
-def counted() -> Iterator[tuple[Topic, Event]]:
+def valid_events() -> Iterator[tuple[Topic, Event]]:
     """Events that count, whatever their labels."""
     for i, channel in enumerate((*HOSTILE, "", LONG, "app")):
         yield Topic.ORDERS, paid(at=i, channel=channel, campaign="", reason=LONG, items=[line(unit_price=100 + i)])
@@ -54,7 +54,7 @@ DROPPED = {
 }
 
 
-def refused() -> Iterator[tuple[Topic, bytes, str, str]]:
+def invalid_messages() -> Iterator[tuple[Topic, bytes, str, str]]:
     """(topic, value, reason, part of its detail)"""
     order = paid(at=5)
 
@@ -87,7 +87,7 @@ def refused() -> Iterator[tuple[Topic, bytes, str, str]]:
 def test_events_are_counted_or_rejected_with_a_helpful_reason(
     broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    good, bad = list(counted()), list(refused())
+    good, bad = list(valid_events()), list(invalid_messages())
     expected = Counter(f"events,{topic},{event['type']}" for topic, event in good)
     expected.update(f"rejected,{topic},{reason}" for topic, _, reason, _ in bad)
     expected.update(DROPPED)
@@ -104,7 +104,7 @@ def test_events_are_counted_or_rejected_with_a_helpful_reason(
         details = {held.value: held.detail for held in letters}
         for _, value, _, expected_text in bad:
             assert expected_text in details[value]
-        answers_are_true(shop, [event for topic, event in good if topic is Topic.ORDERS])
+        check_answers(shop, [event for topic, event in good if topic is Topic.ORDERS])
         doctor_names_them(shop, tmp_path)
 
 
@@ -112,7 +112,7 @@ async def dead_letters(broker: Server) -> list[DeadLetter]:
     return [letter async for letter in read_dead_letters(broker.bootstrap)]
 
 
-def answers_are_true(shop: Shop, orders: list[Event]) -> None:
+def check_answers(shop: Shop, orders: list[Event]) -> None:
     """Compare the API and /metrics with the oracle: yen have no decimal places, and each series appears once."""
     oracle, as_of_ms = Oracle(orders=orders), shop.api.as_of_ms()
     assert as_of_ms is not None

@@ -93,7 +93,9 @@ def test_a_detail_names_the_field_and_is_short(topic: Topic) -> None:
     (rejected,) = decode_batch(topic, [good(topic, ts="x" * 10_000)]).rejected
     assert rejected.detail.startswith('`ts` is "xxx')
     assert rejected.detail.endswith("write a whole number")
-    assert all(len(r.detail) <= 300 for value, _ in poison(Random(3), topic, 100) for r in refused(topic, value))
+    assert all(
+        len(r.detail) <= 300 for value, _ in poison(Random(3), topic, 100) for r in rejected_messages(topic, value)
+    )
 
 
 @every_topic
@@ -112,12 +114,12 @@ def test_a_detail_is_an_instruction_without_library_wording(topic: Topic) -> Non
         {"items": {}} if topic is Topic.ORDERS else {"source": True},
     ]
     for fault in faults:
-        (rejected,) = refused(topic, good(topic, **fault))
+        (rejected,) = rejected_messages(topic, good(topic, **fault))
         assert not re.search(r"should|valid|Input|dictionary|instance", rejected.detail), rejected.detail
         assert re.search(r": (write|send|it must|it is) ", rejected.detail) or "takes" in rejected.detail
 
 
-def refused(topic: Topic, value: bytes | None) -> list[RejectedMessage]:
+def rejected_messages(topic: Topic, value: bytes | None) -> list[RejectedMessage]:
     return decode_batch(topic, [value]).rejected
 
 

@@ -118,18 +118,18 @@ FOREIGN: dict[str, tuple[bytes, RejectionReason, tuple[str, ...]]] = {
 def test_messages_of_other_systems_are_recognised(
     value: bytes, reason: RejectionReason, expected_text: tuple[str, ...]
 ) -> None:
-    (refused,) = decode_batch(Topic.ORDERS, [value]).rejected
-    assert refused.reason is reason
+    (rejected,) = decode_batch(Topic.ORDERS, [value]).rejected
+    assert rejected.reason is reason
     for text in expected_text:
-        assert text in refused.detail
-    assert len(refused.detail) <= 300
+        assert text in rejected.detail
+    assert len(rejected.detail) <= 300
 
 
 def test_unknown_fields_do_not_make_a_valid_event_a_message_of_another_system() -> None:
     for marks in ({"specversion": "1.0", "data": {}}, {"schema": {}, "payload": {}}, {"op": "c", "after": {}}):
         assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, **marks)]).rejected == []
-    (refused,) = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, specversion="1.0", data={}, discount=-1)]).rejected
-    assert refused.detail.startswith("`discount` is -1"), (
+    (rejected,) = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, specversion="1.0", data={}, discount=-1)]).rejected
+    assert rejected.detail.startswith("`discount` is -1"), (
         "an event of the contract with one fault is rejected for that fault"
     )
 
@@ -139,9 +139,9 @@ def test_unknown_fields_do_not_make_a_valid_event_a_message_of_another_system() 
 def test_marker_fields_of_other_systems_may_have_any_value(name: str, odd: Any) -> None:
     marks = {"op": "c", "after": 1, "payload": 1, "messageId": 1, "properties": {}, "client_id": 1, "database": 1}
     found = {**marks, "table": 1, "type": "x", "data": 1, name: odd}
-    (refused,) = decode_batch(Topic.ORDERS, [encode(found)]).rejected
-    assert refused.reason in (RejectionReason.MISSING_FIELD, RejectionReason.UNKNOWN_TYPE)
-    assert "validation failed" not in refused.detail
+    (rejected,) = decode_batch(Topic.ORDERS, [encode(found)]).rejected
+    assert rejected.reason in (RejectionReason.MISSING_FIELD, RejectionReason.UNKNOWN_TYPE)
+    assert "validation failed" not in rejected.detail
 
 
 TIMES = {
@@ -156,18 +156,18 @@ TIMES = {
 @pytest.mark.parametrize(("raw", "expected_text"), TIMES.values(), ids=TIMES)
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
 def test_times_in_other_units_are_recognised(topic: Topic, raw: str, expected_text: str) -> None:
-    (refused,) = decode_batch(topic, [with_raw(topic, "ts", raw.encode())]).rejected
-    assert expected_text in refused.detail
-    assert refused.detail.startswith("`ts` is ")
+    (rejected,) = decode_batch(topic, [with_raw(topic, "ts", raw.encode())]).rejected
+    assert expected_text in rejected.detail
+    assert rejected.detail.startswith("`ts` is ")
 
 
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
 def test_times_in_seconds_are_out_of_range_but_other_times_in_1970_are_valid(topic: Topic) -> None:
     times = [1_700_000_000_000, 1_700_000_000, 999_999_999, 10**9, 10**10 - 1, 10**10, 5]
-    columns, refused = read_columns(topic, [good(topic, event_id=f"e{ts}", ts=ts) for ts in times], RowIndex())
+    columns, rejected = read_columns(topic, [good(topic, event_id=f"e{ts}", ts=ts) for ts in times], RowIndex())
     assert columns.ts.tolist() == [times[i] for i in (0, 2, 5, 6)]
-    assert [(held.index, held.reason) for held in refused] == [(i, RejectionReason.OUT_OF_RANGE) for i in (1, 3, 4)]
-    assert refused[0].detail == ("`ts` is 1700000000: it looks like seconds: send epoch milliseconds (1700000000000)")
+    assert [(held.index, held.reason) for held in rejected] == [(i, RejectionReason.OUT_OF_RANGE) for i in (1, 3, 4)]
+    assert rejected[0].detail == ("`ts` is 1700000000: it looks like seconds: send epoch milliseconds (1700000000000)")
 
 
 def test_an_event_with_several_times_in_seconds_is_rejected_once_and_others_count() -> None:
@@ -178,31 +178,31 @@ def test_an_event_with_several_times_in_seconds_is_rejected_once_and_others_coun
         encode({**shipped, "event_id": "c"}),
         encode({**shipped, "event_id": "d", "promised_ts": 1_700_000_000, "ts": 1_700_000_000}),
     ]
-    columns, refused = read_columns(Topic.LOGISTICS, values, RowIndex())
+    columns, rejected = read_columns(Topic.LOGISTICS, values, RowIndex())
     assert columns.indexes.tolist() == [1, 2]
-    assert [(held.index, held.detail.split(" ")[0]) for held in refused] == [(0, "`promised_ts`"), (3, "`ts`")]
+    assert [(held.index, held.detail.split(" ")[0]) for held in rejected] == [(0, "`promised_ts`"), (3, "`ts`")]
 
 
 def test_a_promotion_with_times_in_seconds_is_rejected() -> None:
     definition = {"promotion_id": "d11", "name": "x", "starts_at": 1_700_000_000, "ends_at": 1_800_000_000}
-    refused = decode_promotion(b"d11", encode({**definition, "timezone": "UTC"}))
-    assert isinstance(refused, RejectedMessage)
-    assert (refused.reason, "looks like seconds" in refused.detail) == (RejectionReason.OUT_OF_RANGE, True)
+    rejected = decode_promotion(b"d11", encode({**definition, "timezone": "UTC"}))
+    assert isinstance(rejected, RejectedMessage)
+    assert (rejected.reason, "looks like seconds" in rejected.detail) == (RejectionReason.OUT_OF_RANGE, True)
 
 
 @pytest.mark.parametrize("raw", ["12.30", "12.0", '"12.30"', '"1230"', "1.23e3"])
 @pytest.mark.parametrize("name", ["discount", "shipping_fee", "refund_amount"])
 def test_decimals_in_money_are_recognised(name: str, raw: str) -> None:
-    (refused,) = decode_batch(Topic.ORDERS, [with_raw(Topic.ORDERS, name, raw.encode())]).rejected
-    assert refused.reason is RejectionReason.WRONG_TYPE
-    assert refused.detail.startswith(f"`{name}` is ")
-    assert "money is an integer of minor units (cents, fen)" in refused.detail
+    (rejected,) = decode_batch(Topic.ORDERS, [with_raw(Topic.ORDERS, name, raw.encode())]).rejected
+    assert rejected.reason is RejectionReason.WRONG_TYPE
+    assert rejected.detail.startswith(f"`{name}` is ")
+    assert "money is an integer of minor units (cents, fen)" in rejected.detail
 
 
 def test_decimals_in_the_price_of_a_line_are_recognised() -> None:
     items = [{"sku": "s", "qty": 1, "unit_price": 1290}, {"sku": "s", "qty": 1, "unit_price": 12.9}]
-    (refused,) = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, items=items)]).rejected
-    assert refused.detail == (
+    (rejected,) = decode_batch(Topic.ORDERS, [good(Topic.ORDERS, items=items)]).rejected
+    assert rejected.detail == (
         "`items[1].unit_price` is 12.9: money is an integer of minor units (cents, fen), without a decimal point: "
         "send 1230 for 12.30"
     )
@@ -221,20 +221,20 @@ def test_a_negative_amount_has_its_own_reason_and_pricing_labels(
     fields: dict[str, Any], pricing_labels: PricingLabels
 ) -> None:
     decoded = decode_batch(Topic.ORDERS, [good(Topic.ORDERS), good(Topic.ORDERS, discount=25_801, **fields)])
-    (refused,) = decoded.rejected
-    assert (refused.index, refused.reason, refused.pricing_labels) == (
+    (rejected,) = decoded.rejected
+    assert (rejected.index, rejected.reason, rejected.pricing_labels) == (
         1,
         RejectionReason.NEGATIVE_AMOUNT,
         pricing_labels,
     )
-    assert "is -1, it must lie in 0..1000000000000000" in refused.detail
+    assert "is -1, it must lie in 0..1000000000000000" in rejected.detail
     assert decode_batch(Topic.ORDERS, [good(Topic.ORDERS, discount=25_800, **fields)]).amounts == [0]
 
 
 def test_an_unpaired_surrogate_in_a_coupon_is_not_shown() -> None:
     value = good(Topic.ORDERS, discount=25_801)[:-1] + rb',"coupon":"\ud800"}'
-    (refused,) = decode_batch(Topic.ORDERS, [value]).rejected
-    assert refused.pricing_labels == PricingLabels("live", "")
+    (rejected,) = decode_batch(Topic.ORDERS, [value]).rejected
+    assert rejected.pricing_labels == PricingLabels("live", "")
 
 
 CURRENCIES = {
@@ -256,21 +256,21 @@ def test_money_in_another_currency_is_rejected(code: str, expected_text: str) ->
         good(Topic.ORDERS, currency=None),
         good(Topic.ORDERS, currency=code, discount=25_801),
     ]
-    columns, refused = read_columns(Topic.ORDERS, values, RowIndex(), "CNY")
+    columns, rejected = read_columns(Topic.ORDERS, values, RowIndex(), "CNY")
     assert columns.indexes.tolist() == [0, 2, 3, 4]
-    assert [(held.index, held.reason) for held in sorted(refused, key=lambda held: held.index)] == [
+    assert [(held.index, held.reason) for held in sorted(rejected, key=lambda held: held.index)] == [
         (1, RejectionReason.OTHER_CURRENCY),
         (5, RejectionReason.NEGATIVE_AMOUNT),
     ]
-    assert expected_text in next(held.detail for held in refused if held.index == 1)
+    assert expected_text in next(held.detail for held in rejected if held.index == 1)
 
 
 def test_the_currency_of_a_click_is_checked_only_if_its_cost_is_counted() -> None:
     kinds = ("ad_click", "ad_impression", "product_view")
     values = [good(Topic.CLICKS, type=kind, currency=code, cost=5) for kind in kinds for code in ("USD", "CNY")]
-    columns, refused = read_columns(Topic.CLICKS, values, RowIndex(), "CNY")
+    columns, rejected = read_columns(Topic.CLICKS, values, RowIndex(), "CNY")
     assert columns.indexes.tolist() == [1, 2, 3, 4, 5]
-    assert [(held.index, held.reason) for held in refused] == [(0, RejectionReason.OTHER_CURRENCY)]
+    assert [(held.index, held.reason) for held in rejected] == [(0, RejectionReason.OTHER_CURRENCY)]
     yen, none = (
         read_columns(Topic.CLICKS, values, RowIndex(), "JPY")[1],
         read_columns(Topic.CLICKS, values, RowIndex())[1],
@@ -288,10 +288,10 @@ def test_a_currency_of_another_type_or_excessive_length_is_rejected() -> None:
 
 
 def test_a_batch_entirely_in_another_currency_is_rejected() -> None:
-    columns, refused = read_columns(Topic.ORDERS, [good(Topic.ORDERS, currency="USD")] * 3_000, RowIndex(), "CNY")
-    assert (len(columns), [held.index for held in refused]) == (0, list(range(3_000)))
+    columns, rejected = read_columns(Topic.ORDERS, [good(Topic.ORDERS, currency="USD")] * 3_000, RowIndex(), "CNY")
+    assert (len(columns), [held.index for held in rejected]) == (0, list(range(3_000)))
 
 
 def test_valid_events_are_plausible() -> None:
-    columns, refused = read_columns(Topic.CLICKS, [good(Topic.CLICKS)] * 3, RowIndex())
-    assert (find_implausible_events(Topic.CLICKS, {}, columns.ts, "CNY"), refused) == ([], [])
+    columns, rejected = read_columns(Topic.CLICKS, [good(Topic.CLICKS)] * 3, RowIndex())
+    assert (find_implausible_events(Topic.CLICKS, {}, columns.ts, "CNY"), rejected) == ([], [])
