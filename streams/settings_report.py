@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from consumers.masking import MASK, mask_url
-from consumers.setting_sources import SettingSource, SettingSources, variable
+from consumers.settings import SettingSource, SettingSources, variable
 
 DisplayValue: TypeAlias = str | int | float | bool | None
 

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 
 from consumers.errors import SalepulseError, UsageError
 from consumers.masking import register_secret
-from consumers.setting_sources import SettingSource, SettingSources, variable
+from consumers.settings import SettingSource, SettingSources, variable
 from consumers.times import parse_duration
 from consumers.validation_messages import validation_message
 

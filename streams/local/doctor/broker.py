@@ -9,9 +9,9 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.broker_clock import broker_clock_offset_s
 from consumers.errors import SalepulseError
 from consumers.kafka.admin import TopicPlan, default_plans, fetch_topic_settings, take_over_advice
+from consumers.kafka.broker_clock import broker_clock_offset_s
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.topic_differences import differences, unusable
 from consumers.topic_contents import contents_advice, find_foreign_contents

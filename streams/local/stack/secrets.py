@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from consumers.secret_files import SECRETS_VARIABLE, variables_in
-from consumers.setting_sources import variable
+from consumers.settings import variable
 from streams.settings import Settings
 
 FILE_NAME = ".secrets.json"

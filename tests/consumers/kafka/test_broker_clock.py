@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.client import AIOKafkaClient
 
-from consumers import broker_clock
-from consumers.broker_clock import broker_clock_offset_s
+from consumers.kafka import broker_clock
+from consumers.kafka.broker_clock import broker_clock_offset_s
 from streams.local.doctor.broker import check_broker_clock
 from streams.local.doctor.check_results import CheckStatus
 from tests.support.servers import Server
